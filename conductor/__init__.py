@@ -1,0 +1,6 @@
+"""The conductor: owns flows, scheduling and persistence, and drives agent hosts."""
+
+import os
+
+# Before any `import grpc`: with gRPC's fork handlers on, children spawned beside an open stream crash (grpc#43055).
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

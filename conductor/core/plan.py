@@ -1,0 +1,79 @@
+"""A flow as the core sees it: the graph, and what its scheduling needs. Texts stay in the run's pinned bundle.
+
+The bundle (a blob, see `messages`) holds the whole flow, its personas and contracts as they were at launch; the
+workers that evaluate guards, prompts, folds and reports read it. Here are only ids, needs and limits.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class StepKind(StrEnum):
+    """What a step does."""
+
+    AGENT = "agent"
+    FOLD = "fold"
+
+
+class OnFailure(StrEnum):
+    """What a failed step means for its run."""
+
+    FAIL = "fail"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPlan:
+    """What asking an agent needs to know before there is a prompt. Durations are seconds, sizes bytes."""
+
+    agents: tuple[str, ...]
+    parameters: tuple[tuple[str, str], ...] = ()
+    timeout_seconds: float = 1800.0
+    idle_timeout_seconds: float = 600.0
+    max_attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """One step of the graph. `parent` is empty for steps of the flow itself (see `states`)."""
+
+    id: str
+    kind: StepKind
+    label: str = ""
+    needs: tuple[str, ...] = ()
+    has_skip_guard: bool = False
+    excluded_because: str = ""
+    on_failure: OnFailure = OnFailure.FAIL
+    agent: AgentPlan | None = None
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """All that a run is started with. `bundle` and `inputs` are digests of blobs stored in the same transaction."""
+
+    run: str
+    flow: str
+    flow_revision: str
+    bundle: str
+    inputs: str
+    workspace_path: str
+    workspace_mode: str
+    workspace_revision: str
+    snapshot: "SnapshotPlan"
+    band: str
+    steps: tuple[StepPlan, ...]
+    question: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPlan:
+    """What the run reads, pinned. See `conductor.v1.Snapshot`."""
+
+    commit: str
+    head_commit: str = ""
+    dirty_paths: tuple[str, ...] = ()
+    dirty_count: int = 0
+    notes: tuple[str, ...] = field(default=())

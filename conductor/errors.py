@@ -1,0 +1,180 @@
+"""Every error that a caller of the conductor may see, as one tree. One interceptor turns them into rich statuses.
+
+    ConductorError
+    ├── RequestError            the caller must change something
+    │   ├── InvalidRequestError (+ violations)  ├── QuestionRequiredError  ├── FlowInvalidError (+ problems)
+    │   ├── NotFoundError       (RUN_, STEP_, FLOW_, HOST_NOT_FOUND …)
+    │   ├── RequestIdReusedError
+    │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
+    │   ├── RootNotAllowedError └── ResumeTokenExpiredError
+    └── ServiceError            the service must
+        ├── NoCapacityError     ├── ShuttingDownError   └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
+
+A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A field that is wrong, as `workspace.path`, and what would be right."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlowProblem:
+    """One thing that is wrong with a flow. `line` is 1 for the first, 0 where there is no file."""
+
+    path: str
+    line: int
+    field: str
+    text: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}:{self.line}: {self.field}: {self.text}"
+            if self.field
+            else f"{self.path}:{self.line}: {self.text}"
+        )
+
+
+class ConductorError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "INTERNAL"
+    reason: str = "INTERNAL"
+    kind: ClassVar[str] = "FATAL"
+
+    def __init__(self, message: str = "", *, hint: str = "", metadata: dict[str, str] | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        self.hint = hint
+        self.metadata = metadata or {}
+
+
+class RequestError(ConductorError):
+    """The request cannot be met as it is."""
+
+    kind = "HUMAN_REQUIRED"
+
+
+class InvalidRequestError(RequestError):
+    """A field of the request is wrong."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, *violations: Violation, message: str = "", hint: str = "") -> None:
+        super().__init__(message or "; ".join(f"{v.field}: {v.text}" for v in violations), hint=hint)
+        self.violations = violations
+
+
+class QuestionRequiredError(InvalidRequestError):
+    """The flow needs a question of 1 to 64 000 characters."""
+
+    reason = "QUESTION_REQUIRED"
+
+
+class FlowInvalidError(RequestError):
+    """The flow has problems."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "FLOW_INVALID"
+
+    def __init__(self, problems: tuple[FlowProblem, ...]) -> None:
+        super().__init__(
+            "; ".join(str(problem) for problem in problems[:5]), hint="conductor validate FILE shows every problem"
+        )
+        self.problems = problems
+
+
+class NotFoundError(RequestError):
+    """There is no such thing."""
+
+    code = "NOT_FOUND"
+
+    def __init__(self, what: str, name: str, *, hint: str = "", metadata: dict[str, str] | None = None) -> None:
+        super().__init__(f"there is no {what} '{name}'", hint=hint, metadata=metadata)
+        self.reason = f"{what.upper()}_NOT_FOUND"
+
+
+class RequestIdReusedError(RequestError):
+    """This request id was used before, with another body."""
+
+    code = "ALREADY_EXISTS"
+    reason = "REQUEST_ID_REUSED"
+
+
+class PreconditionError(RequestError):
+    """The thing is not in a state for that. Give the reason of the error table."""
+
+    code = "FAILED_PRECONDITION"
+
+    def __init__(self, reason: str, message: str, *, subject: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.subject = subject
+
+
+class RootNotAllowedError(RequestError):
+    """The path lies outside the allowed roots."""
+
+    code = "PERMISSION_DENIED"
+    reason = "ROOT_NOT_ALLOWED"
+
+
+class ResumeTokenExpiredError(RequestError):
+    """The position is older than what is kept."""
+
+    code = "OUT_OF_RANGE"
+    reason = "RESUME_TOKEN_EXPIRED"
+
+
+class ServiceError(ConductorError):
+    """The service cannot do that now."""
+
+    code = "UNAVAILABLE"
+    kind = "RECOVERABLE"
+
+
+class NoCapacityError(ServiceError):
+    """There is no room now; try again later."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "NO_CAPACITY"
+    retry_after_seconds = 5.0
+
+
+class ShuttingDownError(ServiceError):
+    """The service is stopping."""
+
+    reason = "SHUTTING_DOWN"
+
+
+class StorageError(ServiceError):
+    """The database cannot be used."""
+
+    reason = "STORAGE_UNAVAILABLE"
+
+
+class DatabaseInUseError(StorageError):
+    """Another conductor uses this data directory."""
+
+
+class DatabaseTooNewError(StorageError):
+    """The database was written by a newer version of the software."""
+
+
+class DatabaseDamagedError(StorageError):
+    """The database is damaged."""
+
+
+class ConfigurationError(ConductorError):
+    """A setting is wrong."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "CONFIGURATION_INVALID"
+    kind = "HUMAN_REQUIRED"
