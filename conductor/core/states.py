@@ -45,8 +45,10 @@ class StepState(StrEnum):
 
 
 class AttemptState(StrEnum):
-    """Where an attempt stands. STARTING is stored together with its Start, before anything is sent (api.md's CREATED and
-    STARTING are one: whether the host was asked already is not known after a crash, and must not matter).
+    """Where an attempt stands.
+
+    STARTING is stored together with its Start, before anything is sent (api.md's CREATED and STARTING are one: whether
+    the host was asked already is not known after a crash, and must not matter).
     """
 
     STARTING = "starting"
