@@ -4,7 +4,7 @@
     ├── RequestError   InvalidRequestError, NotFoundError, ExecutionExistsError, EpochSupersededError,
     │                  StreamSupersededError, SnapshotInvalidError, PreconditionError (SNAPSHOT_MISSING …)
     └── ServiceError   ReadOnlyUnavailableError, AgentUnavailableError, NoCapacityError, InputQueueFullError,
-                       HostDrainingError, ShuttingDownError
+                       HostDrainingError, ShuttingDownError, ProgramError
 
 An agent's own failure is never one of these: it is a value in `Finished`.
 A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
@@ -147,6 +147,14 @@ class ShuttingDownError(ServiceError):
     """The service is stopping."""
 
     reason = "SHUTTING_DOWN"
+
+
+class ProgramError(ServiceError):
+    """A program that this host relies on did not do its work."""
+
+    code = "INTERNAL"
+    reason = "INTERNAL"
+    kind = "FATAL"
 
 
 class ConfigurationError(AgenthostError):
