@@ -8,7 +8,8 @@
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
     │   ├── RootNotAllowedError └── ResumeTokenExpiredError
     └── ServiceError            the service must
-        ├── NoCapacityError     ├── ShuttingDownError   └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
+        ├── NoCapacityError     ├── ShuttingDownError   ├── ProgramError
+        └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
 
 A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
 """
@@ -152,6 +153,13 @@ class ShuttingDownError(ServiceError):
     """The service is stopping."""
 
     reason = "SHUTTING_DOWN"
+
+
+class ProgramError(ServiceError):
+    """A program that the service needs could not start or did not do its work."""
+
+    code = "INTERNAL"
+    reason = "PROGRAM_FAILED"
 
 
 class StorageError(ServiceError):
