@@ -1,0 +1,101 @@
+"""How an attempt ended, judged from what the shim saw and what the agent said. One table, no IO.
+
+A snapshot that changed outweighs everything; then what the host did to the agent; then how the agent left; and an agent
+that left in order but said nothing has failed all the same.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agenthost.core.agent_output import Summary
+
+
+class Cause(StrEnum):
+    """Why the process is no more, as the shim saw it."""
+
+    EXITED = "exited"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    IDLE_TIMEOUT = "idle_timeout"
+    ORPHANED = "orphaned"
+    OUTPUT_TOO_LARGE = "output_too_large"
+    SANDBOX_REFUSED = "sandbox_refused"
+    SHIM_LOST = "shim_lost"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended, in one word."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known when the process is gone. `detail` is the shim's own word, empty where it has none."""
+
+    cause: Cause
+    exit_code: int | None = None
+    signal: int | None = None
+    detail: str = ""
+    elapsed_seconds: float = 0.0
+    snapshot_changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the conductor is told."""
+
+    outcome: Outcome
+    reason: str = ""
+    message: str = ""
+
+
+_STOPPED = {
+    Cause.CANCELLED: Verdict(Outcome.CANCELLED, "CANCELLED", "The attempt was told to stop, and stopped."),
+    Cause.TIMEOUT: Verdict(
+        Outcome.TIMED_OUT,
+        "STEP_TIMEOUT",
+        "The attempt reached its wall time. Give the step a longer timeout or less to do.",
+    ),
+    Cause.IDLE_TIMEOUT: Verdict(
+        Outcome.TIMED_OUT, "IDLE_TIMEOUT", "The agent said nothing for too long. Its log may show what it waited for."
+    ),
+    Cause.ORPHANED: Verdict(
+        Outcome.FAILED, "ORPHANED", "No conductor was attached for too long, so the agent was ended."
+    ),
+    Cause.OUTPUT_TOO_LARGE: Verdict(
+        Outcome.FAILED, "OUTPUT_TOO_LARGE", "The agent wrote more than an attempt may, and was ended."
+    ),
+    Cause.SANDBOX_REFUSED: Verdict(
+        Outcome.REFUSED,
+        "SANDBOX_REFUSED",
+        "The sandbox could not be set up, so nothing ran. `agenthost doctor` shows why.",
+    ),
+    Cause.SHIM_LOST: Verdict(
+        Outcome.FAILED, "SHIM_LOST", "The program that watched the agent is gone; the agent ended with it. Try again."
+    ),
+}
+
+
+def judge(ending: Ending, summary: Summary) -> Verdict:
+    """Says how the attempt ended, and what to do about it."""
+    if ending.snapshot_changed:
+        return Verdict(
+            Outcome.FAILED,
+            "READ_ONLY_VIOLATION",
+            "The snapshot changed while the agent ran; nothing of it can be trusted.",
+        )
+    if stopped := _STOPPED.get(ending.cause):
+        return Verdict(stopped.outcome, stopped.reason, f"{stopped.message} {ending.detail}".strip())
+    if ending.signal is not None:
+        return Verdict(Outcome.FAILED, "AGENT_KILLED", f"The agent was killed by signal {ending.signal}.")
+    if ending.exit_code != 0:
+        text = f"The agent exited with code {ending.exit_code}. Its log may say why."
+        return Verdict(Outcome.FAILED, "AGENT_EXIT_NONZERO", text)
+    if not summary.has_answer and not summary.result_json:
+        return Verdict(Outcome.FAILED, "EMPTY_OUTPUT", "The agent ended in order but said nothing.")
+    return Verdict(Outcome.SUCCEEDED)

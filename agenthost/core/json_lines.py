@@ -1,0 +1,103 @@
+"""Our own dialect: one JSON object per line on stdout, its kind in `type`. Lines in, sayings out.
+
+    answer{text} reasoning{text} log{text} tool_call{id,name,arguments} tool_result{id,failed,text}
+    usage{input_tokens,output_tokens,turns} denial{text} final{result}
+
+A line that is anything else raises `MalformedLineError`: the caller keeps it as a log. Nothing that an agent writes is trusted:
+numbers are bounded, texts are cut at the limits of the protos, and nothing here keeps more than one line.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from agenthost.core.said import Channel, Notice, NoticeKind, Result, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.core.wording import clean, fitting
+
+MAX_RESULT_BYTES = 1024 * 1024
+MAX_TOOL_BYTES = 64 * 1024
+MAX_NAME_BYTES = 256
+MAX_NOTICE_BYTES = 4096
+MAX_COUNT = 2**62
+
+
+class MalformedLineError(Exception):
+    """A line is not what the dialect knows. The message is one of a few: it names the kind of fault."""
+
+
+def parse_line(line: bytes) -> Said | Result:
+    """Reads one line."""
+    try:
+        message = json.loads(line.decode(errors="replace"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedLineError("a line is not JSON") from error
+    if not isinstance(message, dict):
+        raise MalformedLineError("a line is not a JSON object")
+    reader = _READERS.get(str(message.get("type")))
+    if reader is None:
+        raise MalformedLineError("a line has no type that is known")
+    return reader(message)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _text(message: Mapping[str, Any], key: str = "text") -> str:
+    value = message.get(key)
+    if not isinstance(value, str):
+        raise MalformedLineError(f"a line lacks the text '{key}'")
+    return clean(value)
+
+
+def _name(message: Mapping[str, Any], key: str) -> str:
+    value = message.get(key, "")
+    return fitting(clean(str(value)), MAX_NAME_BYTES) if isinstance(value, str | int) else ""
+
+
+def _count(message: Mapping[str, Any], key: str) -> int | None:
+    value = message.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_COUNT:
+        raise MalformedLineError(f"a line has a count '{key}' that is none")
+    return value
+
+
+def _compact(value: Any) -> str:
+    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _tool_call(message: Mapping[str, Any]) -> Said:
+    arguments = fitting(_compact(message.get("arguments", {})), MAX_TOOL_BYTES)
+    return ToolCall(_name(message, "id"), _name(message, "name"), arguments)
+
+
+def _tool_result(message: Mapping[str, Any]) -> Said:
+    text = fitting(_text(message), MAX_TOOL_BYTES)
+    return ToolResult(_name(message, "id"), message.get("failed") is True, text)
+
+
+def _usage(message: Mapping[str, Any]) -> Said:
+    return Usage(_count(message, "input_tokens"), _count(message, "output_tokens"), _count(message, "turns"))
+
+
+def _final(message: Mapping[str, Any]) -> Result:
+    result = _compact(message.get("result"))
+    if not isinstance(message.get("result"), dict):
+        raise MalformedLineError("a final line lacks the object 'result'")
+    if len(result.encode()) > MAX_RESULT_BYTES:
+        raise MalformedLineError("a result is larger than 1 MiB")
+    return Result(result)
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Said | Result]] = {
+    "answer": lambda message: Text(Channel.ANSWER, _text(message)),
+    "reasoning": lambda message: Text(Channel.REASONING, _text(message)),
+    "log": lambda message: Text(Channel.LOG, _text(message)),
+    "denial": lambda message: Notice(NoticeKind.DENIAL, fitting(_text(message), MAX_NOTICE_BYTES)),
+    "tool_call": _tool_call,
+    "tool_result": _tool_result,
+    "usage": _usage,
+    "final": _final,
+}
