@@ -1,0 +1,92 @@
+"""Addresses: `unix:/path/socket` or `HOST:PORT` on loopback. Nothing else is served or dialled before there is TLS.
+
+Knows how an address is written and how its socket is locked; binds nothing.
+"""
+
+import fcntl
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+# The kernel's sun_path holds 108 bytes, the last of them zero.
+MAX_SOCKET_PATH_BYTES = 107
+
+
+class AddressError(ValueError):
+    """An address is not one that can be used; the text says why and what would do."""
+
+
+class AddressInUseError(AddressError):
+    """Another process listens there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens. `target` is what gRPC is given; `socket` is set for unix sockets."""
+
+    target: str
+    socket: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads an address; raises AddressError for one that is malformed or reaches beyond this machine."""
+        if text.startswith("unix:"):
+            return cls._parse_socket(text.removeprefix("unix:"))
+        host, colon, port = text.rpartition(":")
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+            raise AddressError(f"'{text}' is no address: give HOST:PORT or unix:/path/to/socket")
+        if not _is_loopback(host):
+            raise AddressError(
+                f"'{text}' reaches beyond this machine, which needs TLS and tokens, and there are none yet: "
+                "give 127.0.0.1:PORT, [::1]:PORT or unix:/path/to/socket"
+            )
+        return cls(text)
+
+    @classmethod
+    def _parse_socket(cls, text: str) -> Self:
+        path = Path(text.removeprefix("//") if text.startswith("///") else text).absolute()
+        if not text or len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+            raise AddressError(
+                f"the path of a unix socket has 1 to {MAX_SOCKET_PATH_BYTES} bytes, and '{path}' has not: give a shorter one"
+            )
+        return cls(f"unix:{path}", path)
+
+
+class SocketLock:
+    """Holds the lock beside a unix socket: gRPC would take a live socket over without a word."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._file = -1
+
+    def acquire(self) -> None:
+        """Takes the lock and removes a dead process's socket; raises AddressInUseError when a live one holds it."""
+        self._socket.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(f"{self._socket}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._close()
+            raise AddressInUseError(f"another process listens on unix:{self._socket}") from error
+        self._socket.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Removes the socket and gives the lock up; the lock's file stays, or two could hold two locks of one name."""
+        if self._file >= 0:
+            self._socket.unlink(missing_ok=True)
+            self._close()
+
+    def _close(self) -> None:
+        os.close(self._file)
+        self._file = -1
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,172 @@
+"""The outermost interceptor: every exception becomes a status, every request has its limit, every call is known.
+
+Servicers only raise. Handlers may be coroutines or async generators, of all four kinds; streaming ones must take
+requests from their iterator, not from `context.read()`, because the limit is kept there. Decides nothing about errors:
+`statuses` does.
+"""
+
+import asyncio
+import inspect
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+from .statuses import DETAILS_KEY, describe, describe_defect, find_rich
+
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+
+_log = structlog.get_logger()
+
+Call = Callable[[Any, Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A field that is wrong; empty for the request as a whole."""
+
+    field: str
+    text: str
+
+
+class UnreadableRequestError(Exception):
+    """The request cannot be read."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "INVALID_REQUEST"
+    kind = "HUMAN_REQUIRED"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.violations = (Violation("", text),)
+
+
+class StatusInterceptor(grpc.aio.ServerInterceptor):
+    """Turns exceptions into statuses, and knows the calls that are still at work."""
+
+    def __init__(self) -> None:
+        self._calls: set[asyncio.Task[Any]] = set()
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Wraps the handler of one call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        return _wrapped(handler, self._guarded(_call_of(handler), handler_call_details.method))
+
+    async def wait_for_calls(self) -> None:
+        """Waits until every handler has ended, its clean-up included: `server.stop` returns before that (grpc.md 9)."""
+        while self._calls:
+            await asyncio.wait(self._calls)
+
+    def _guarded(self, call: Call, method: str) -> Call:
+        async def guarded(request: Any, context: Any) -> Any:
+            task = _current_task()
+            self._calls.add(task)
+            try:
+                return await call(_readable(request), context)
+            except asyncio.CancelledError:
+                if task.cancelling():
+                    raise
+                # A cancellation that nobody asked this call for: unanswered, it hangs the client until its deadline.
+                await _abort_defect(context, method)
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a task's top: everything becomes a status, and is logged
+                rich = find_rich(error)
+                if rich is None:
+                    await _abort_defect(context, method)
+                else:
+                    await _abort(context, describe(rich))
+            finally:
+                self._calls.discard(task)
+
+        return guarded
+
+
+def _call_of(handler: Any) -> Call:
+    """Gives any handler as one coroutine function; responses of a generator are written from it.
+
+    A generator that gRPC itself iterates is left suspended when the call is cancelled, and cleans up whenever the
+    garbage collector comes by; here it is closed in the call's own task.
+    """
+    method = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    if not inspect.isasyncgenfunction(method):
+        return method  # type: ignore[no-any-return]
+
+    async def written(request: Any, context: Any) -> None:
+        async with aclosing(method(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return written
+
+
+def _wrapped(handler: Any, call: Call) -> Any:
+    make = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[bool(handler.request_streaming), bool(handler.response_streaming)]
+    return make(
+        call,
+        request_deserializer=_limited(handler.request_deserializer),
+        response_serializer=handler.response_serializer,
+    )
+
+
+def _limited(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """Reads a request, or gives the error instead of it: what a deserializer raises reaches the client without details."""
+    if deserialize is None:
+        return None
+
+    def limited(data: bytes) -> Any:
+        if len(data) > MAX_REQUEST_BYTES:
+            return UnreadableRequestError(
+                f"the request has {len(data)} bytes; the limit is {MAX_REQUEST_BYTES} (4 MiB)"
+            )
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return UnreadableRequestError("the request is not a message of this method")
+
+    return limited
+
+
+def _readable(request: Any) -> Any:
+    if isinstance(request, UnreadableRequestError):
+        raise request
+    return _checked(request) if isinstance(request, AsyncIterator) or hasattr(request, "__aiter__") else request
+
+
+async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        if isinstance(request, UnreadableRequestError):
+            raise request
+        yield request
+
+
+async def _abort_defect(context: Any, method: str) -> NoReturn:
+    error_id = secrets.token_hex(4)
+    _log.exception("call_failed", error_id=error_id, method=method)
+    await _abort(context, describe_defect(error_id))
+
+
+async def _abort(context: Any, status: status_pb2.Status) -> NoReturn:
+    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+    await context.abort(code, status.message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))
+    raise AssertionError  # abort raises always
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a handler runs in a task")
+    return task
