@@ -1,0 +1,40 @@
+"""One synchronous channel to the conductor, and stubs over it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+
+from conductor.cli.failure import from_rpc
+from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
+
+CALL_SECONDS = 30.0
+# CreateRun pins the workspace first, which takes its time on a large one.
+CREATE_SECONDS = 600.0
+_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.max_send_message_length", 16 * 1024 * 1024),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+
+
+class Connection:
+    """Stubs of every service that the command line uses."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+        self.flows = flow_service_pb2_grpc.FlowServiceStub(channel)
+        self.runs = run_service_pb2_grpc.RunServiceStub(channel)
+        self.pool = pool_service_pb2_grpc.PoolServiceStub(channel)
+        self.server = server_service_pb2_grpc.ServerServiceStub(channel)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Connection]:
+    """Gives a connection; a failed call inside becomes a CommandError that a person can use."""
+    with grpc.insecure_channel(address, options=_OPTIONS) as channel:
+        try:
+            yield Connection(channel)
+        except grpc.RpcError as error:
+            raise from_rpc(error, address) from error

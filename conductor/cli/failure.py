@@ -1,0 +1,68 @@
+"""Exit codes, and what a failed call looks like to a person: what is wrong, where, and the next thing to type."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import grpc
+
+RUN_FAILED = 1
+USAGE = 2
+CANCELLED = 3
+TIMED_OUT = 4
+UNREACHABLE = 69
+NOT_AUTHORISED = 77
+INTERRUPTED = 130
+
+_CODES = {
+    "UNAVAILABLE": UNREACHABLE,
+    "UNAUTHENTICATED": NOT_AUTHORISED,
+    "PERMISSION_DENIED": NOT_AUTHORISED,
+    "DEADLINE_EXCEEDED": TIMED_OUT,
+}
+
+
+class CommandError(Exception):
+    """A command that ends badly. `lines` follow the message; `code` is the exit code."""
+
+    def __init__(self, message: str, *, lines: tuple[str, ...] = (), code: int = USAGE) -> None:
+        super().__init__(message)
+        self.lines = lines
+        self.code = code
+
+    def shown(self) -> str:
+        """The text for stderr."""
+        return "\n".join([f"conductor: {self}", *(f"  {line}" for line in self.lines)])
+
+
+def from_rpc(error: "grpc.RpcError", address: str) -> CommandError:
+    """Translates a failed call, with every detail that the server gave."""
+    from conductor.cli.terminal_text import printable
+
+    name = error.code().name
+    reason, lines = _details(error)
+    if name == "UNAVAILABLE" and not reason:
+        return CommandError(
+            f"no conductor answers at {address}",
+            lines=("start one:  conductor serve", "or name it:  conductor --address ADDRESS …, or CONDUCTOR_ADDRESS"),
+            code=UNREACHABLE,
+        )
+    text = printable(error.details() or name)
+    suffix = f" ({reason})" if reason else f" ({name})"
+    return CommandError(text + suffix, lines=tuple(printable(line) for line in lines), code=_CODES.get(name, USAGE))
+
+
+def _details(error: "grpc.RpcError") -> tuple[str, list[str]]:
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    status = rpc_status.from_call(error)
+    reason, lines, hints = "", [], []
+    for packed in status.details if status is not None else ():
+        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if packed.Unpack(info):
+            reason = info.reason
+            hints += [info.metadata["hint"]] if info.metadata.get("hint") else []
+            hints += [f"{key}: {value}" for key, value in sorted(info.metadata.items()) if key not in ("hint", "class")]
+        elif packed.Unpack(bad):
+            lines += [f"{violation.field}: {violation.description}" for violation in bad.field_violations]
+    return reason, lines + hints

@@ -1,0 +1,99 @@
+"""`conductor flows` and `conductor validate`: what can be run, and what is wrong with a flow file."""
+
+from pathlib import Path
+
+import click
+
+from conductor.cli.connection import CALL_SECONDS, connected
+from conductor.cli.failure import RUN_FAILED, CommandError
+from conductor.cli.main import Context
+from conductor.cli.terminal_text import one_line, printable
+from conductor.cli.views import as_json
+from conductor.v1 import flow_service_pb2
+
+FLOW_BYTES = 1024 * 1024
+
+
+@click.command()
+@click.argument("name", metavar="[NAME]", required=False)
+@click.pass_obj
+def flows(context: Context, name: str | None) -> None:
+    """List flows, or show the one called NAME."""
+    with connected(context.address) as connection:
+        if name is not None:
+            full = name if name.startswith("flows/") else f"flows/{name}"
+            asked = flow_service_pb2.GetFlowRequest(name=full)
+            flow = connection.flows.GetFlow(asked, timeout=CALL_SECONDS)
+            click.echo(as_json(flow) if context.is_json else _shown(flow))
+            return
+        answer = connection.flows.ListFlows(flow_service_pb2.ListFlowsRequest(page_size=500), timeout=CALL_SECONDS)
+        for flow in answer.flows:
+            click.echo(as_json(flow) if context.is_json else _line(flow))
+        for problem in answer.problems:
+            click.echo(printable(f"{problem.path}:{problem.line}: {problem.field}: {problem.text}"), err=True)
+
+
+def _line(flow: flow_service_pb2.Flow) -> str:
+    layer = flow_service_pb2.Flow.Layer.Name(flow.layer).removeprefix("LAYER_").lower().replace("_", "-")
+    hidden = f"  (hides {len(flow.shadows)} of the same name)" if flow.shadows else ""
+    return f"{flow.name.removeprefix('flows/'):<16}  {layer:<9}  {one_line(flow.title, 80)}{hidden}"
+
+
+def _shown(flow: flow_service_pb2.Flow) -> str:
+    lines = [
+        f"{flow.name.removeprefix('flows/')}: {one_line(flow.title, 100)}",
+        f"  {one_line(flow.description, 400)}",
+        f"  source    {printable(flow.source_path)}",
+        *(f"  hides     {printable(path)}" for path in flow.shadows),
+        f"  revision  {flow.revision[:16]}",
+        f"  question  {'required' if flow.question_required else 'optional'}",
+        "",
+    ]
+    for step in flow.steps:
+        needs = f"  after {', '.join(step.needs)}" if step.needs else ""
+        lines.append(f"  {step.id:<20} {step.WhichOneof('work') or '?'}{needs}")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.pass_obj
+def validate(context: Context, files: tuple[Path, ...]) -> int:
+    """Check flow FILES and print each problem as FILE:LINE: problem. Needs no server."""
+    from conductor.flows.validation import problems_of
+
+    found = [problem for path in files for problem in problems_of(read_bytes(path), str(path), _project(path))]
+    for problem in found:
+        click.echo(printable(str(problem)))
+    if not found and not context.is_json:
+        click.echo(f"{'this flow is' if len(files) == 1 else 'these flows are'} good", err=True)
+    return RUN_FAILED if found else 0
+
+
+def _project(path: Path) -> Path | None:
+    """The project whose personas and contracts a file may name: the one whose `.conductor/flows/` holds it."""
+    folder = path.absolute().parent
+    return folder.parent.parent if folder.name == "flows" and folder.parent.name == ".conductor" else None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, at most FLOW_BYTES of them; a CommandError where that cannot be."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(FLOW_BYTES + 1)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or error}") from error
+    if len(data) > FLOW_BYTES:
+        raise CommandError(f"{path}: a flow file holds at most {FLOW_BYTES} bytes")
+    return data
+
+
+def read_flow(path: Path) -> flow_service_pb2.Flow:
+    """The flow in a file, for sending inline; its problems as a CommandError."""
+    from conductor.flows.validation import parsed
+
+    flow, problems = parsed(read_bytes(path), str(path), _project(path))
+    if flow is None or problems:
+        shown = tuple(printable(str(problem)) for problem in problems)
+        raise CommandError(f"{path} is no flow that can be run", lines=shown)
+    return flow

@@ -1,0 +1,127 @@
+"""The view for a terminal: a line a step; finished lines scroll up for good, running steps show what they say last."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from conductor.cli.run_view import RunView, StepRow
+from conductor.cli.terminal_text import printable
+from conductor.cli.views import FAILED_STEP_LINES, step_facts
+from conductor.cli.wording import counted, elapsed, run_state, step_look
+from conductor.v1 import run_service_pb2
+
+REFRESHES_PER_SECOND = 8
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+# More running steps than this are counted, not drawn.
+DRAWN_STEPS = 12
+
+
+class LiveView:
+    """Draws the run on stderr until it ends."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+        self._view = RunView()
+        self._finished: set[str] = set()
+        self._is_away = False
+        self._live = Live(
+            get_renderable=self._draw,
+            console=self._console,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+        for row in self._view.rows.values():
+            if row.step.state == run_service_pb2.Step.STATE_FAILED:
+                self._repeat_last_lines(row)
+
+    def show(self, told: run_service_pb2.WatchRunResponse) -> None:
+        """Takes the message in; what finished by it is printed above the live lines, once."""
+        first = not self._view.run.name
+        self._view.apply(told)
+        if first and self._view.run.name:
+            self._print_heading()
+        for row in self._view.rows.values():
+            if row.is_settled and row.id not in self._finished:
+                self._finished.add(row.id)
+                self._live.console.print(self._line(row, is_final=True))
+        if told.HasField("log"):
+            self._live.console.print(Text(f"  {printable(told.log.text)}", style="dim"))
+
+    def away(self) -> None:
+        """Shows it in the last line until it is back."""
+        self._is_away = True
+
+    def back(self) -> None:
+        """Shows the run again."""
+        self._is_away = False
+
+    def _print_heading(self) -> None:
+        run = self._view.run
+        heading = Text(run.flow.removeprefix("flows/"), style="bold")
+        heading.append(f" over {printable(run.workspace.path)}", style="")
+        heading.append(f"  {run.name}", style="dim")
+        self._live.console.print(heading)
+
+    def _draw(self) -> Group:
+        running = self._view.running
+        lines = [self._line(row, is_final=False) for row in running[:DRAWN_STEPS]]
+        return Group(*lines, self._foot(len(running) - DRAWN_STEPS))
+
+    def _line(self, row: StepRow, *, is_final: bool) -> Table:
+        """Name and facts in columns that stand still; the tail takes what is left of the width."""
+        glyph, style = step_look(row.step.state)
+        if not is_final and row.step.state == run_service_pb2.Step.STATE_RUNNING:
+            glyph = SPINNER[int(time.monotonic() * REFRESHES_PER_SECOND) % len(SPINNER)]
+        facts = "  ".join(step_facts(row, time.time()))
+        table = Table.grid(padding=(0, 1), expand=False)
+        table.add_column(width=1)
+        table.add_column(width=self._label_width(), no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=not is_final, overflow="ellipsis")
+        tail = "" if is_final else "".join(row.last_lines(1))
+        table.add_row(Text(glyph, style=style), Text(row.label), self._told(facts, tail))
+        return table
+
+    @staticmethod
+    def _told(facts: str, tail: str) -> Text:
+        text = Text(facts, style="" if facts else "dim", no_wrap=bool(tail), overflow="ellipsis")
+        return text.append(f"  {tail}", style="dim") if tail else text
+
+    def _label_width(self) -> int:
+        return min(max((len(row.label) for row in self._view.rows.values()), default=8), 24)
+
+    def _foot(self, undrawn: int) -> Text:
+        if self._is_away:
+            return Text("  the conductor is away; waiting for it …", style="yellow")
+        run = self._view.run
+        if not run.name:
+            return Text("  waiting for the run …", style="dim")
+        seconds = time.time() - run.create_time.ToNanoseconds() / 1e9
+        parts = [run_state(run.state), elapsed(seconds)]
+        if undrawn > 0:
+            parts.append(f"{counted(undrawn, 'more step')} at work")
+        if self._view.pending_count:
+            parts.append(f"{counted(self._view.pending_count, 'step')} to come")
+        return Text("  " + " · ".join(parts) + " · Ctrl-C leaves it running", style="dim")
+
+    def _repeat_last_lines(self, row: StepRow) -> None:
+        lines = row.last_lines(FAILED_STEP_LINES)
+        if lines:
+            self._console.print(Text(f"the last words of {row.label}:", style="red"))
+            for line in lines:
+                self._console.print(Text(f"  │ {line}", style="dim"))

@@ -1,0 +1,101 @@
+"""The group of all commands. Each is imported when it is called, so that `conductor --help` is instant.
+
+Ends of a command are exceptions of `conductor.cli.failure`; here alone they become text on stderr and an exit code.
+"""
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+
+import click
+
+from conductor.cli.failure import INTERRUPTED, USAGE, CommandError
+
+# Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "run": ("run", "run", "Start a flow over a directory, follow it, and show its report."),
+    "watch": ("run", "watch", "Follow a run, from its beginning or from where you left."),
+    "runs": ("runs", "runs", "List runs, newest first."),
+    "show": ("runs", "show", "Show a run, or one of its steps with prompt and answer."),
+    "report": ("reading", "report", "Print a run's report."),
+    "output": ("reading", "output", "Print what an agent said."),
+    "cancel": ("runs", "cancel", "Stop a run."),
+    "flows": ("flows", "flows", "List flows, or show one."),
+    "validate": ("flows", "validate", "Check flow files; needs no server."),
+    "hosts": ("hosts", "hosts", "List agent hosts, or show one."),
+    "doctor": ("doctor", "doctor", "Look for what is wrong, and say what to do."),
+    "serve": ("serve", "serve", "Run the conductor."),
+    "demo": ("demo", "demo", "Start everything, survey a directory, and stop everything."),
+}
+DEFAULT_ADDRESS = "127.0.0.1:7410"
+OUTPUTS = ("auto", "plain", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command is given: where the conductor is, and how to print."""
+
+    address: str
+    output: str
+
+    @property
+    def is_json(self) -> bool:
+        """Whether stdout takes one proto-JSON object a line."""
+        return self.output == "json"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a person watches progress on a terminal; stdout may go to a file meanwhile."""
+        return self.output == "auto" and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, D102
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002, D102
+        if name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[name]
+        command: click.Command = getattr(importlib.import_module(f"conductor.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002, D102
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--address", envvar="CONDUCTOR_ADDRESS", default=DEFAULT_ADDRESS, show_default=True, help="The conductor."
+)
+@click.option("--output", type=click.Choice(OUTPUTS), default="auto", show_default=True, help="How to print.")
+@click.version_option(package_name="conductor-agenthost")
+@click.pass_context
+def group(ctx: click.Context, address: str, output: str) -> None:
+    """Ask hard questions of a codebase with a pool of read-only agents."""
+    ctx.obj = Context(address=address, output=output)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and gives its exit code."""
+    try:
+        code = group.main(args=arguments, prog_name="conductor", standalone_mode=False)
+    except CommandError as error:
+        click.echo(error.shown(), err=True)
+        return error.code
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left; that is its right, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,93 @@
+"""`conductor report` and `conductor output`: what a run came to, and what its agents said."""
+
+import sys
+import time
+
+import click
+
+from conductor.cli.connection import CALL_SECONDS, Connection, connected
+from conductor.cli.failure import CommandError
+from conductor.cli.main import Context
+from conductor.cli.names import run_name, step_name
+from conductor.cli.terminal_text import printable
+from conductor.v1 import run_service_pb2
+
+CHANNELS = ("answer", "reasoning", "log", "activity")
+# Between two looks at an attempt that still speaks.
+FOLLOW_SECONDS = 0.5
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--format", "form", type=click.Choice(["md", "json"]), default="md", show_default=True)
+@click.pass_obj
+def report(context: Context, name: str, form: str) -> None:
+    """Print the report of RUN."""
+    with connected(context.address) as connection:
+        full = run_name(connection, name)
+        if form == "json" or context.is_json:
+            from google.protobuf import json_format
+
+            click.echo(json_format.MessageToJson(_report(connection, full).json, indent=None if context.is_json else 2))
+        else:
+            print_report(connection, full)
+
+
+def print_report(connection: Connection, run: str) -> None:
+    """Prints a run's report on stdout: rendered for a person's terminal, as Markdown elsewhere."""
+    markdown = _report(connection, run).markdown
+    if not sys.stdout.isatty():
+        click.echo(markdown)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    console.print(Markdown(printable(markdown)), width=min(console.width, 110))
+
+
+def _report(connection: Connection, run: str) -> run_service_pb2.Report:
+    answer: run_service_pb2.Report = connection.runs.GetReport(
+        run_service_pb2.GetReportRequest(name=run), timeout=CALL_SECONDS
+    )
+    return answer
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.argument("step", metavar="STEP")
+@click.option("--channel", type=click.Choice(CHANNELS), default="answer", show_default=True)
+@click.option("--attempt", default="", help="Id of an attempt; the newest otherwise.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Where to begin, in bytes.")
+@click.option("--follow", is_flag=True, help="Go on until the attempt ends.")
+@click.pass_obj
+def output(context: Context, /, name: str, step: str, *, follow: bool, **options: object) -> None:
+    """Print what the agent of STEP said, by bytes, at any time."""
+    with connected(context.address) as connection:
+        request = run_service_pb2.ReadOutputRequest(
+            name=step_name(connection, name, step),
+            attempt=str(options["attempt"]),
+            channel=run_service_pb2.Output.Channel.Value(f"CHANNEL_{str(options['channel']).upper()}"),
+            offset=int(str(options["offset"])),
+        )
+        while not _print_output(context, connection, request) and follow:
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _print_output(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:
+    """Prints what is there and moves the request behind it; gives whether the attempt has ended."""
+    complete = False
+    for piece in connection.runs.ReadOutput(request, timeout=CALL_SECONDS):
+        if context.is_json:
+            from google.protobuf import json_format
+
+            click.echo(json_format.MessageToJson(piece, indent=None))
+        else:
+            # A file or a pipe gets the text as it is; a terminal gets nothing that could act on it.
+            click.echo(printable(piece.text) if sys.stdout.isatty() else piece.text, nl=False)
+        if piece.text and piece.offset < request.offset:
+            raise CommandError("the server went back in the output", code=1)
+        request.offset = piece.offset + len(piece.text.encode())
+        complete = piece.complete
+    sys.stdout.flush()
+    return complete

@@ -1,0 +1,99 @@
+"""`conductor run` and `conductor watch`: follow a run to its end, then show its report and the next command."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from conductor.cli.connection import CREATE_SECONDS, Connection, connected
+from conductor.cli.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError
+from conductor.cli.follow import followed
+from conductor.cli.main import Context
+from conductor.cli.names import run_name, short
+from conductor.cli.reading import print_report
+from conductor.cli.views import as_json, summary, view_for
+from conductor.cli.wording import SETTLED_RUN
+from conductor.v1 import run_service_pb2
+
+Run = run_service_pb2.Run
+
+
+@click.command()
+@click.argument("flow")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
+@click.option("--question", help="What you want to know; `-` reads it from stdin.")
+@click.option("--band", type=click.Choice(["small", "medium", "large"]), help="How much effort.")
+@click.option("--input", "extras", multiple=True, metavar="NAME=VALUE", help="A further input; JSON where it parses.")
+@click.option("--commit", metavar="REVISION", help="Read this commit instead of the working tree.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="For finding the run again.")
+@click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Higher goes first.")
+@click.option("--request-id", help="A UUID: the same one never starts two runs.")
+@click.option("--detach", is_flag=True, help="Print the run's name and leave.")
+@click.pass_obj
+def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: object) -> int:
+    """Start FLOW over PATH (this directory by default), follow it, and show its report."""
+    from conductor.cli.requests import create_request
+
+    request = create_request(flow, path.absolute(), options)
+    with connected(context.address) as connection:
+        created = connection.runs.CreateRun(request, timeout=CREATE_SECONDS)
+        if detach:
+            click.echo(as_json(created) if context.is_json else created.name)
+            click.echo(f"follow it:  conductor watch {short(created.name)}", err=True)
+            return 0
+        return follow_to_end(context, connection, created.name)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--token", default="", help="Go on after the message that carried this resume token.")
+@click.pass_obj
+def watch(context: Context, name: str, token: str) -> int:
+    """Follow RUN from its beginning, or from a token, to its end."""
+    with connected(context.address) as connection:
+        return follow_to_end(context, connection, run_name(connection, name), token=token)
+
+
+def follow_to_end(
+    context: Context, connection: Connection, name: str, *, token: str = "", is_passing: bool = False
+) -> int:
+    """Shows a run until it ends, then its report; gives the exit code that its end means.
+
+    `is_passing`: the conductor ends with this command, so that there is nothing to come back to.
+    """
+    ended = Run()
+    try:
+        with view_for(context) as view:
+            for told in followed(connection, name, token, on_away=view.away, on_back=view.back):
+                view.show(told)
+                if told.HasField("run"):
+                    ended = told.run
+    except KeyboardInterrupt:
+        if is_passing:
+            raise CommandError("stopped", code=INTERRUPTED) from None
+        run_id = short(name)
+        lines = (f"come back:  conductor watch {run_id}", f"stop it:    conductor cancel {run_id}")
+        raise CommandError("left the run; it goes on", lines=lines, code=INTERRUPTED) from None
+    if ended.state not in SETTLED_RUN:
+        raise CommandError("the stream ended before the run did", lines=(f"conductor watch {short(name)}",))
+    if not context.is_json:
+        _show_end(connection, ended, is_passing=is_passing)
+    return exit_code(ended)
+
+
+def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
+    click.echo(f"\n{summary(ended)}", err=True)
+    sys.stderr.flush()
+    print_report(connection, ended.name)
+    run_id = short(ended.name)
+    if not is_passing:
+        click.echo(f"\nagain:  conductor report {run_id}    steps:  conductor show {run_id}", err=True)
+
+
+def exit_code(ended: Run) -> int:
+    """0 succeeded, 1 failed, 3 cancelled, 4 ran out of time."""
+    if ended.state == Run.STATE_SUCCEEDED:
+        return 0
+    if ended.state == Run.STATE_CANCELLED:
+        return CANCELLED
+    return TIMED_OUT if ended.failure.reason in ("RUN_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEOUT") else RUN_FAILED

@@ -1,0 +1,101 @@
+"""A run as its watcher knows it: what WatchRun told so far, folded. It decides what is worth a line; it prints nothing."""
+
+from dataclasses import dataclass, field
+
+from conductor.cli.names import short
+from conductor.cli.terminal_text import printable
+from conductor.cli.wording import SETTLED_STEP
+from conductor.v1 import run_service_pb2
+
+# How much of what a step said is kept for its tail and, if it fails, for its last lines.
+KEPT_CHARACTERS = 4_000
+
+
+@dataclass(slots=True)
+class StepRow:
+    """One step, with the end of what its agent said."""
+
+    step: run_service_pb2.Step
+    said: str = ""
+
+    @property
+    def id(self) -> str:
+        """The step's id."""
+        return short(self.step.name)
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return printable(self.step.label) or self.id
+
+    @property
+    def attempt(self) -> run_service_pb2.Attempt:
+        """The newest attempt, empty where there is none."""
+        return self.step.attempts[-1] if self.step.attempts else run_service_pb2.Attempt()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has ended."""
+        return self.step.state in SETTLED_STEP
+
+    def seconds(self, now: float) -> float:
+        """How long it is, or was, at work."""
+        if not self.step.HasField("start_time"):
+            return 0.0
+        end = self.step.end_time.ToNanoseconds() / 1e9 if self.step.HasField("end_time") else now
+        return end - self.step.start_time.ToNanoseconds() / 1e9
+
+    def last_lines(self, count: int) -> list[str]:
+        """The last lines that were said, without empty ones."""
+        return [line for line in self.said.splitlines() if line.strip()][-count:]
+
+
+@dataclass(slots=True)
+class RunView:
+    """The run and its steps."""
+
+    run: run_service_pb2.Run = field(default_factory=run_service_pb2.Run)
+    rows: dict[str, StepRow] = field(default_factory=dict)
+    findings: int = 0
+
+    def apply(self, told: run_service_pb2.WatchRunResponse) -> StepRow | None:
+        """Takes in one message; gives the step whose *state* changed by it, if any did."""
+        match told.WhichOneof("message"):
+            case "run":
+                self.run = told.run
+                for step in told.run.steps:
+                    self._update(step)
+            case "step":
+                return self._update(told.step)
+            case "output":
+                self._hear(told.output)
+            case "finding":
+                self.findings += 1
+            case _:
+                pass
+        return None
+
+    def _update(self, step: run_service_pb2.Step) -> StepRow | None:
+        row = self.rows.get(step.name)
+        if row is None:
+            self.rows[step.name] = row = StepRow(step)
+            return row
+        changed = row.step.state != step.state
+        row.step = step
+        return row if changed else None
+
+    def _hear(self, output: run_service_pb2.Output) -> None:
+        row = self.rows.get(output.step)
+        if row is not None and output.channel != run_service_pb2.Output.CHANNEL_ACTIVITY:
+            row.said = (row.said + printable(output.text))[-KEPT_CHARACTERS:]
+
+    @property
+    def running(self) -> list[StepRow]:
+        """Steps that are neither settled nor merely pending."""
+        pending = run_service_pb2.Step.STATE_PENDING
+        return [row for row in self.rows.values() if not row.is_settled and row.step.state != pending]
+
+    @property
+    def pending_count(self) -> int:
+        """Steps that wait for others."""
+        return sum(row.step.state == run_service_pb2.Step.STATE_PENDING for row in self.rows.values())

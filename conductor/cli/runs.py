@@ -1,0 +1,148 @@
+"""`conductor runs`, `show` and `cancel`: what there is, how it stands, and stopping it."""
+
+import time
+
+import click
+
+from conductor.cli.connection import CALL_SECONDS, connected
+from conductor.cli.main import Context
+from conductor.cli.names import run_name, short, step_name
+from conductor.cli.run_view import StepRow
+from conductor.cli.terminal_text import one_line, printable
+from conductor.cli.views import as_json, step_line, summary
+from conductor.cli.wording import SETTLED_RUN, counted, elapsed, findings, run_look, run_state
+from conductor.v1 import run_service_pb2
+
+Run = run_service_pb2.Run
+STATES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
+
+
+@click.command()
+@click.option("--flow", default="", help="Only this flow's.")
+@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only these; repeatable.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only with this label; repeatable.")
+@click.option("--text", default="", help="Only with this in the question.")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+@click.pass_obj
+def runs(context: Context, /, **options: object) -> None:
+    """List runs, newest first."""
+    request = _list_request(options)
+    with connected(context.address) as connection:
+        answer = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
+        for run in answer.runs:
+            click.echo(as_json(run) if context.is_json else _run_line(run))
+        if not answer.runs and not context.is_json:
+            click.echo("no runs; start one:  conductor run survey PATH", err=True)
+        if answer.next_page_token and not context.is_json:
+            click.echo("there are more:  --limit 500", err=True)
+
+
+def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest:
+    from conductor.cli.requests import named_values
+
+    flow = str(options["flow"])
+    request = run_service_pb2.ListRunsRequest(
+        page_size=int(str(options["limit"])),
+        flow=flow if not flow or flow.startswith("flows/") else f"flows/{flow}",
+        labels=dict(named_values("--label", options["labels"])),
+        text=str(options["text"]),
+    )
+    chosen = options["states"] if isinstance(options["states"], tuple) else ()
+    request.states.extend(Run.State.Value(f"STATE_{str(state).upper()}") for state in chosen)
+    return request
+
+
+def _run_line(run: Run) -> str:
+    glyph, _ = run_look(run.state)
+    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.create_time.seconds))
+    line = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {began}  {run.flow.removeprefix('flows/'):<14}"
+    if run.state in SETTLED_RUN:
+        line += f"  {findings(run.finding_counts)}"
+    return f"{line}  {one_line(run.workspace.path, 60)}"
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.argument("step", metavar="STEP", required=False)
+@click.pass_obj
+def show(context: Context, name: str, step: str | None) -> None:
+    """Show RUN with its steps, or one STEP with its prompt and its answer."""
+    with connected(context.address) as connection:
+        if step is not None:
+            asked = run_service_pb2.GetStepRequest(name=step_name(connection, name, step))
+            _show_step(context, connection.runs.GetStep(asked, timeout=CALL_SECONDS))
+            return
+        asked_run = run_service_pb2.GetRunRequest(name=run_name(connection, name))
+        run = connection.runs.GetRun(asked_run, timeout=CALL_SECONDS)
+        if context.is_json:
+            click.echo(as_json(run))
+        else:
+            _show_run(run)
+
+
+def _show_run(run: Run) -> None:
+    glyph, _ = run_look(run.state)
+    settled = run.state in SETTLED_RUN
+    click.echo(summary(run) if settled else f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)}")
+    click.echo(f"  run        {run.name}")
+    click.echo(f"  workspace  {printable(run.workspace.path)}")
+    snapshot, dirty = run.snapshot, ""
+    if snapshot.dirty_count:
+        dirty = f", {counted(snapshot.dirty_count, 'path')} differing from {snapshot.head_commit[:12]}"
+    click.echo(f"  snapshot   {snapshot.commit[:12]}{dirty}")
+    if "question" in run.inputs:
+        click.echo(f"  question   {one_line(str(run.inputs['question']), 100)}")
+    click.echo()
+    for step in run.steps:
+        click.echo(f"  {step_line(StepRow(step), time.time())}")
+    run_id = short(run.name)
+    following = f"conductor report {run_id}" if settled else f"conductor watch {run_id}"
+    click.echo(f"\nnext:  {following}    a step:  conductor show {run_id} STEP", err=True)
+
+
+def _show_step(context: Context, step: run_service_pb2.Step) -> None:
+    if context.is_json:
+        click.echo(as_json(step))
+        return
+    click.echo(step_line(StepRow(step), time.time()))
+    for attempt in step.attempts:
+        state = run_service_pb2.Attempt.State.Name(attempt.state).removeprefix("STATE_").lower()
+        click.echo(f"  {attempt.id}  {state}  {printable(attempt.placement_reason)}{_attempt_facts(attempt)}")
+    for title, text in (("prompt", step.prompt), ("answer", step.text)):
+        if text:
+            click.echo(f"\n--- {title} ---\n{printable(text).rstrip()}")
+
+
+def _attempt_facts(attempt: run_service_pb2.Attempt) -> str:
+    facts = []
+    if attempt.HasField("start_time") and attempt.HasField("end_time"):
+        took = (attempt.end_time.ToNanoseconds() - attempt.start_time.ToNanoseconds()) / 1e9
+        facts.append(elapsed(took))
+    if attempt.HasField("exit_code"):
+        facts.append(f"exit code {attempt.exit_code}")
+    if attempt.HasField("signal"):
+        facts.append(f"signal {attempt.signal}")
+    if attempt.HasField("confinement"):
+        confined = attempt.confinement
+        facts.append(f"confined by {confined.mechanism}, uid {confined.uid}, policy {confined.policy_digest[:12]}")
+    return "".join(f"\n    {fact}" for fact in facts)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--reason", default="", help="For people.")
+@click.pass_obj
+def cancel(context: Context, name: str, reason: str) -> None:
+    """Stop RUN: its agents' processes end, what they said stays."""
+    import uuid
+
+    with connected(context.address) as connection:
+        request = run_service_pb2.CancelRunRequest(
+            name=run_name(connection, name), reason=reason, request_id=str(uuid.uuid4())
+        )
+        run = connection.runs.CancelRun(request, timeout=CALL_SECONDS)
+        if context.is_json:
+            click.echo(as_json(run))
+        else:
+            click.echo(f"{run.name} {run_state(run.state)}")
+            click.echo(f"see it end:  conductor watch {short(run.name)}", err=True)

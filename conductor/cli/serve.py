@@ -1,0 +1,46 @@
+"""`conductor serve`: runs the conductor in this terminal until it is told to stop."""
+
+from pathlib import Path
+
+import click
+
+from conductor.cli.failure import CommandError
+from conductor.cli.main import DEFAULT_ADDRESS, Context
+
+
+def default_data() -> Path:
+    """Where a conductor keeps its state when nobody says otherwise."""
+    import os
+
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "conductor"
+
+
+@click.command()
+@click.option("--listen", help=f"Address to serve: HOST:PORT on loopback, or unix:PATH.  [default: {DEFAULT_ADDRESS}]")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder for the database and the snapshots.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME=ADDRESS", help="An agent host; repeatable.")
+@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path), help="Allow workspaces below it only.")
+@click.option(
+    "--project", type=click.Path(path_type=Path), help="Directory whose .conductor/ holds flows and personas."
+)
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file with these and further settings.")
+@click.pass_obj
+def serve(context: Context, /, **options: object) -> int:
+    """Run the conductor."""
+    from conductor.app import run
+    from conductor.config import load
+    from conductor.errors import ConductorError
+
+    try:
+        settings = load(
+            config=options["config"],
+            listen=options["listen"] or context.address,
+            data=options["data"] or default_data(),
+            hosts=options["hosts"],
+            roots=options["roots"],
+            project=options["project"],
+        )
+        return run(settings)
+    except ConductorError as error:
+        raise CommandError(str(error), lines=(error.hint,) if error.hint else (), code=1) from error

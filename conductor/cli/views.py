@@ -1,0 +1,156 @@
+"""Three ways to show a run as it goes: live lines on a terminal, a line an event, or JSON.
+
+Progress goes to stderr, so that stdout holds data only: the JSON events, or the report that follows.
+"""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+import click
+
+from conductor.cli.main import Context
+from conductor.cli.run_view import RunView, StepRow
+from conductor.cli.terminal_text import one_line, printable
+from conductor.cli.wording import elapsed, failure, findings, run_look, run_state, step_look, step_state, tokens
+from conductor.v1 import run_service_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+FAILED_STEP_LINES = 8
+
+
+class View(Protocol):
+    """Shows messages of WatchRun as they come."""
+
+    def __enter__(self) -> Self:
+        """Begins."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends, leaving the terminal as it was."""
+
+    def show(self, told: run_service_pb2.WatchRunResponse) -> None:
+        """Shows one message."""
+
+    def away(self) -> None:
+        """Says that the conductor went away."""
+
+    def back(self) -> None:
+        """Says that it is back."""
+
+
+class JsonView:
+    """One proto-JSON object a line on stdout."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+
+    def show(self, told: run_service_pb2.WatchRunResponse) -> None:
+        """Prints the message."""
+        click.echo(as_json(told))
+
+    def away(self) -> None:
+        """Says so on stderr: a program on stdout only sees the position go on."""
+        _say_away()
+
+    def back(self) -> None:
+        """Says so."""
+        _say_back()
+
+
+class PlainView:
+    """A line for every change, on stderr."""
+
+    def __init__(self) -> None:
+        self._view = RunView()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stderr.flush()
+
+    def show(self, told: run_service_pb2.WatchRunResponse) -> None:
+        """Prints what is worth a line."""
+        before = self._view.run.state
+        row = self._view.apply(told)
+        if told.HasField("run") and before != told.run.state:
+            click.echo(f"run {told.run.name} {run_state(told.run.state)}", err=True)
+        if row is not None:
+            click.echo(step_line(row, time.time()), err=True)
+        if told.HasField("log"):
+            click.echo(f"  {printable(told.log.text)}", err=True)
+
+    def away(self) -> None:
+        """Says so."""
+        _say_away()
+
+    def back(self) -> None:
+        """Says so."""
+        _say_back()
+
+
+def step_line(row: StepRow, now: float) -> str:
+    """`✔ risks  succeeded  host-a survey  1.2 s  3 findings, all verified`."""
+    glyph, _ = step_look(row.step.state)
+    parts = [f"{glyph} {row.label}", step_state(row.step.state), *step_facts(row, now)]
+    return "  ".join(part for part in parts if part)
+
+
+def step_facts(row: StepRow, now: float) -> list[str]:
+    """Where a step runs, for how long, and how it went: the parts after its name."""
+    step, attempt = row.step, row.attempt
+    place = f"{attempt.agent} on {attempt.host}" if attempt.host else ""
+    again = f"attempt {attempt.number}" if attempt.number > 1 else ""
+    facts = [place, again, elapsed(row.seconds(now)) if step.HasField("start_time") else "", tokens(attempt)]
+    if step.state == run_service_pb2.Step.STATE_SUCCEEDED and step.HasField("finding_counts"):
+        facts.append(findings(step.finding_counts))
+    if step.HasField("wait") and step.state == run_service_pb2.Step.STATE_QUEUED:
+        facts.append(f"waits: {one_line(step.wait.text, 100)}")
+    if step.HasField("failure"):
+        facts.append(one_line(failure(step.failure), 200))
+    elif step.reason:
+        facts.append(one_line(step.reason, 200))
+    return [fact for fact in facts if fact]
+
+
+def summary(run: run_service_pb2.Run) -> str:
+    """One line about a run that has ended."""
+    glyph, _ = run_look(run.state)
+    seconds = (run.end_time.ToNanoseconds() - run.create_time.ToNanoseconds()) / 1e9
+    line = f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)} in {elapsed(seconds)}: "
+    line += findings(run.finding_counts)
+    return f"{line}\n  {one_line(failure(run.failure), 300)}" if run.HasField("failure") else line
+
+
+def as_json(message: "Message") -> str:
+    """A message as proto-JSON on one line."""
+    from google.protobuf import json_format
+
+    return json_format.MessageToJson(message, indent=None)
+
+
+def view_for(context: Context) -> View:
+    """The view that suits where stderr goes and what was asked for."""
+    if context.is_json:
+        return JsonView()
+    if context.is_live:
+        from conductor.cli.live_view import LiveView
+
+        return LiveView()
+    return PlainView()
+
+
+def _say_away() -> None:
+    click.echo("… the conductor is away; waiting for it", err=True)
+
+
+def _say_back() -> None:
+    click.echo("… it is back", err=True)

@@ -1,0 +1,94 @@
+"""How states, times and counts read to a person. Pure text; nothing here prints."""
+
+from conductor.cli.terminal_text import printable
+from conductor.v1 import run_service_pb2
+
+Run, Step = run_service_pb2.Run, run_service_pb2.Step
+
+# Glyph and rich style of each state; the glyphs stay readable without colour.
+_STEP_LOOKS = {
+    Step.STATE_EXCLUDED: ("·", "dim"),
+    Step.STATE_PENDING: ("·", "dim"),
+    Step.STATE_READY: ("◌", ""),
+    Step.STATE_SKIPPED: ("↷", "dim"),
+    Step.STATE_QUEUED: ("◌", "yellow"),
+    Step.STATE_RUNNING: ("●", "cyan"),
+    Step.STATE_VALIDATING: ("●", "cyan"),
+    Step.STATE_SUCCEEDED: ("✔", "green"),
+    Step.STATE_FAILED: ("✘", "red"),
+    Step.STATE_CANCELLED: ("■", "yellow"),
+}
+_RUN_LOOKS = {
+    Run.STATE_QUEUED: ("◌", "yellow"),
+    Run.STATE_RUNNING: ("●", "cyan"),
+    Run.STATE_CANCELLING: ("■", "yellow"),
+    Run.STATE_SUCCEEDED: ("✔", "green"),
+    Run.STATE_FAILED: ("✘", "red"),
+    Run.STATE_CANCELLED: ("■", "yellow"),
+}
+SETTLED_RUN = frozenset({Run.STATE_SUCCEEDED, Run.STATE_FAILED, Run.STATE_CANCELLED})
+SETTLED_STEP = frozenset(
+    {Step.STATE_EXCLUDED, Step.STATE_SKIPPED, Step.STATE_SUCCEEDED, Step.STATE_FAILED, Step.STATE_CANCELLED}
+)
+
+
+def step_look(state: "run_service_pb2.Step.State.ValueType") -> tuple[str, str]:
+    """Glyph and style of a step's state."""
+    return _STEP_LOOKS.get(state, ("?", ""))
+
+
+def run_look(state: "run_service_pb2.Run.State.ValueType") -> tuple[str, str]:
+    """Glyph and style of a run's state."""
+    return _RUN_LOOKS.get(state, ("?", ""))
+
+
+def step_state(state: "run_service_pb2.Step.State.ValueType") -> str:
+    """`running` for STATE_RUNNING."""
+    return Step.State.Name(state).removeprefix("STATE_").lower()
+
+
+def run_state(state: "run_service_pb2.Run.State.ValueType") -> str:
+    """`succeeded` for STATE_SUCCEEDED."""
+    return Run.State.Name(state).removeprefix("STATE_").lower()
+
+
+def elapsed(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def tokens(attempt: run_service_pb2.Attempt) -> str:
+    """`1.2k tokens`, or nothing where none are known."""
+    if not attempt.HasField("input_tokens") and not attempt.HasField("output_tokens"):
+        return ""
+    total = attempt.input_tokens + attempt.output_tokens
+    return f"{total / 1000:.1f}k tokens" if total >= 1000 else f"{total} tokens"
+
+
+def findings(counts: run_service_pb2.FindingCounts) -> str:
+    """`14 findings, all verified`, or how they differ."""
+    total = counts.verified + counts.moved + counts.missing
+    if not total:
+        return "no findings"
+    if counts.verified == total:
+        return f"{counted(total, 'finding')}, verified" if total == 1 else f"{total} findings, all verified"
+    parts = [(counts.verified, "verified"), (counts.moved, "moved"), (counts.missing, "missing")]
+    return f"{counted(total, 'finding')}: " + ", ".join(f"{number} {word}" for number, word in parts if number)
+
+
+def failure(told: run_service_pb2.Failure) -> str:
+    """`REASON: message`."""
+    return printable(f"{told.reason}: {told.message}" if told.message else told.reason)

@@ -1,0 +1,57 @@
+"""The command line as a person meets it: instant, never a traceback, always the next thing to type. Keeps K2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conductor.cli.main import COMMANDS, main
+
+
+def _conductor(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "conductor.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_help_names_every_command_and_imports_no_grpc() -> None:
+    code = "import sys, conductor.cli; conductor.cli.main(['--help']); sys.exit('grpc' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == 0
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert "Usage: conductor" in capsys.readouterr().out
+
+
+def test_without_a_conductor_it_says_how_to_start_one(tmp_path: Path) -> None:
+    done = _conductor("--address", f"unix:{tmp_path}/none.sock", "runs")
+
+    assert done.returncode == 69
+    assert "no conductor answers" in done.stderr
+    assert "conductor serve" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("frobnicate",),
+        ("run",),
+        ("run", "survey", "/nowhere/at/all"),
+        ("run", "survey", ".", "--band", "huge"),
+        ("run", "survey", ".", "--input", "novalue"),
+        ("run", "missing.yaml", "."),
+        ("--output", "xml", "runs"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_says_what_is_wrong(arguments: tuple[str, ...]) -> None:
+    done = _conductor(*arguments)
+
+    assert done.returncode == 2
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr

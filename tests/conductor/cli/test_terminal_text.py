@@ -1,0 +1,50 @@
+"""Nothing from outside acts on a person's terminal. Keeps E10 (the terminal's half)."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conductor.cli.terminal_text import one_line, printable
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;owned title\x07text", "text"),
+        ("\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1bP1;2|payload\x1b\\after", "after"),
+        ("\x9b2Jcleared", "cleared"),
+        ("over\rwritten", "over\nwritten"),
+        ("dos\r\nline", "dos\nline"),
+        ("\u202etxt.exe", "txt.exe"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("bell\x07 null\x00 back\x08", "bell null back"),
+        ("cut in the middle \x1b[3", "cut in the middle 3"),
+        ("kept\ttab\nand line", "kept\ttab\nand line"),
+    ],
+)
+def test_escapes_leave_only_their_text(hostile: str, shown: str) -> None:
+    assert printable(hostile) == shown
+
+
+@given(st.text())
+def test_no_control_character_survives(text: str) -> None:
+    for character in printable(text):
+        assert character in "\t\n" or unicodedata.category(character) != "Cc"
+        assert character != "\x1b"
+
+
+@given(st.text(alphabet="\x1b[]0123456789;mKP\\\x07\x9b\x9cab"))
+def test_no_mixture_of_sequences_leaves_an_escape(text: str) -> None:
+    assert not set(printable(text)) & {"\x1b", "\x9b", "\x07", "\x9c"}
+
+
+@given(st.text(), st.integers(min_value=1, max_value=80))
+def test_one_line_is_one_line_and_never_wider_than_asked(text: str, width: int) -> None:
+    line = one_line(text, width)
+
+    assert "\n" not in line
+    assert len(line) <= width
