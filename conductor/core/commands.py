@@ -17,7 +17,11 @@ class StartExecution:
 
 @dataclass(frozen=True, slots=True)
 class ResumeExecution:
-    """Attach to an attempt that runs, and replay what came after a number."""
+    """Attach to an attempt that runs, and replay what came after a number.
+
+    Where the attempt has a stream already, that stream has a gap: what was read from it and not delivered is dropped, and
+    it begins anew after this number.
+    """
 
     host: str
     attempt: str
@@ -26,7 +30,7 @@ class ResumeExecution:
 
 @dataclass(frozen=True, slots=True)
 class CancelExecution:
-    """Tell a host to end an attempt. Repeating it is harmless."""
+    """Tell a host to end an attempt. Repeating it is harmless. `host` is empty where only the stream's owner knows it."""
 
     host: str
     attempt: str
@@ -35,7 +39,7 @@ class CancelExecution:
 
 @dataclass(frozen=True, slots=True)
 class AckExecution:
-    """Tell a host what is stored. `finished` closes the stream after it."""
+    """Tell a host what is stored. `finished` closes the stream after it. `host` as in CancelExecution."""
 
     host: str
     attempt: str

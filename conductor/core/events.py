@@ -6,7 +6,7 @@ are blobs, named by digest. `RunCreated` may be larger (steps are capped at 200)
 
 from dataclasses import dataclass
 
-from conductor.core.plan import RunPlan
+from conductor.core.plan import RunPlan, StepPlan
 from conductor.core.states import AttemptState, RunState
 
 
@@ -93,6 +93,13 @@ class RunSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class StepsAdded:
+    """The tree of steps grew below a step that is at work (see `states`). Their `parent` names steps that exist."""
+
+    steps: tuple[StepPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepBecameReady:
     """A step has what it needs."""
 
@@ -154,7 +161,10 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt ended. `result` is the digest of its structured result, empty where it gave none."""
+    """An attempt ended. `result` is the digest of its structured result, empty where it gave none.
+
+    `failure.kind` RECOVERABLE is what lets another attempt be made. `last_sequence` is the last frame that counts.
+    """
 
     step: str
     attempt: str
@@ -168,6 +178,7 @@ class AttemptEnded:
     answer_truncated: bool = False
     result: str = ""
     confinement: Confinement | None = None
+    last_sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +238,7 @@ Event = (
     | RunCancelRequested
     | RunReported
     | RunSettled
+    | StepsAdded
     | StepBecameReady
     | StepSkipped
     | StepQueued
