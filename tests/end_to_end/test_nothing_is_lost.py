@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -71,13 +71,6 @@ def said(messages: list[WatchRunResponse]) -> dict[tuple[str, int], str]:
             assert output.offset == len(channels[key].encode())
             channels[key] += output.text
     return channels
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def spawned(pair: Pair) -> list[str]:
