@@ -59,6 +59,12 @@ class Order:
     limits: Limits
 
 
+def defaults_within(widest: Limits) -> Limits:
+    """What an order gets that asks for nothing: the defaults, or the policy where that is narrower."""
+    default = Limits()
+    return Limits(*(min(getattr(default, name), getattr(widest, name)) for name in Limits.__slots__))
+
+
 def check_execution_id(execution: str, field: str) -> Iterator[Violation]:
     """Says what is wrong with an execution's id."""
     if not EXECUTION_ID.fullmatch(execution):

@@ -1,0 +1,114 @@
+"""The agents of this host: spec files found, read, and looked at. A bad file becomes an unavailable agent that says why.
+
+Says what could run; runs nothing but an agent's version command, through `process`.
+"""
+
+import os
+import shutil
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from agenthost import process
+from agenthost.core.agent_spec import NAME, AgentSpec, SpecError, command_line, environment_of, parse_spec
+from agenthost.core.order import with_defaults
+from agenthost.errors import AgentUnavailableError, ProgramError
+
+BUILT_IN = Path(__file__).parent / "agents"
+MAX_SPEC_BYTES = 64 * 1024
+MAX_SPECS = 200
+MAX_VERSION_LENGTH = 100
+VERSION_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent as it stands here and now. `spec` is None for a file that could not be read."""
+
+    name: str
+    source: Path
+    spec: AgentSpec | None = None
+    version: str = ""
+    unavailable_reason: str = ""
+
+    @property
+    def available(self) -> bool:
+        """Whether it can be started."""
+        return self.spec is not None and not self.unavailable_reason
+
+    @property
+    def install(self) -> Path | None:
+        """The folder that is bound at /opt/agent."""
+        return (self.source.parent / self.spec.install).resolve() if self.spec and self.spec.install else None
+
+    def argv(self, parameters: Mapping[str, str]) -> tuple[str, ...]:
+        """The command line inside the sandbox, for parameters that were checked."""
+        spec = self.usable()
+        return command_line(spec, str(interpreter()), with_defaults(parameters, spec.parameters))
+
+    def environment(self) -> dict[str, str]:
+        """What the spec lets through and sets."""
+        return environment_of(self.usable(), os.environ)
+
+    def usable(self) -> AgentSpec:
+        """The spec; raises AgentUnavailableError with the reason when the agent cannot be started."""
+        if self.spec is None or self.unavailable_reason:
+            raise AgentUnavailableError(f"agent '{self.name}' is unavailable: {self.unavailable_reason}")
+        return self.spec
+
+
+def interpreter() -> Path:
+    """The Python that agents of ours run with: the one below the virtual environment, at its own path."""
+    return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
+
+
+async def find_agents(folders: tuple[Path, ...]) -> Mapping[str, Agent]:
+    """Reads every spec. Later folders win, so that an operator can replace a built-in agent."""
+    found: dict[str, Agent] = {}
+    for folder in (BUILT_IN, *folders):
+        for path in sorted(folder.glob("*.toml"))[:MAX_SPECS]:
+            agent = _read(path)
+            found[agent.name] = await _with_version(agent)
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def _read(path: Path) -> Agent:
+    name = path.stem if NAME.fullmatch(path.stem) else "unreadable"
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SPEC_BYTES + 1)
+        if len(data) > MAX_SPEC_BYTES:
+            raise SpecError(f"the file is larger than {MAX_SPEC_BYTES} bytes")
+        spec = parse_spec(tomllib.loads(data.decode()))
+    except (OSError, ValueError) as error:
+        return Agent(name, path, unavailable_reason=f"{path}: {error}")
+    agent = Agent(spec.name, path, spec, spec.version)
+    return replace(agent, unavailable_reason=_missing(agent, spec))
+
+
+def _missing(agent: Agent, spec: AgentSpec) -> str:
+    for program in spec.requires:
+        if shutil.which(program) is None:
+            return f"the program '{program}' was not found on PATH: install it, then start the host again"
+    if agent.install and not agent.install.exists():
+        return f"{agent.source}: install names {agent.install}, which does not exist"
+    return ""
+
+
+async def _with_version(agent: Agent) -> Agent:
+    command = agent.spec.version_command if agent.spec and agent.available else ()
+    if not command:
+        return agent
+    try:
+        told = await process.run(*command, timeout_seconds=VERSION_SECONDS, max_output_bytes=MAX_SPEC_BYTES)
+    except ProgramError as error:
+        return replace(agent, unavailable_reason=f"its version command failed: {error}")
+    if told.returncode != 0:
+        return replace(
+            agent, unavailable_reason=f"its version command failed with code {told.returncode}: {told.complaint}"
+        )
+    lines = told.stdout.decode(errors="replace").split("\n")
+    return replace(agent, version=lines[0].strip()[:MAX_VERSION_LENGTH])

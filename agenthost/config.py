@@ -1,0 +1,90 @@
+"""The settings of a host: defaults, then a file, then flags. Every limit of the service that an operator may care about.
+
+The file is TOML with the names of `Settings`; `[limits]` narrows what a Start may ask for (units as in `core.order.Limits`).
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from agenthost.core.order import WIDEST, Limits
+from agenthost.errors import ConfigurationError
+
+MAX_SLOTS = 1000
+MAX_PROMPT_BYTES = 1024 * 1024
+# Finished executions that nobody acknowledges are kept, so that a conductor may come back for them; up to here.
+MAX_EXECUTIONS = 10_000
+HEARTBEAT_SECONDS = 2.0
+# From `finished` to the client's half-close: gRPC loses the status otherwise (grpc.md 4).
+LINGER_SECONDS = 2.0
+# How often a shim's lease is renewed while a conductor is attached.
+LEASE_SECONDS = 5.0
+STOP_GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this host is run."""
+
+    listen: str
+    data: Path
+    name: str
+    slots: int = field(default_factory=lambda: 2 * (os.cpu_count() or 1))
+    agents_dirs: tuple[Path, ...] = ()
+    limits: Limits = WIDEST
+    log_format: str = "plain"
+    log_level: str = "info"
+
+
+def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
+    """Puts the settings together; raises ConfigurationError that names the setting. Flags that are None are not given."""
+    table = _read(file) if file else {}
+    known = {one.name for one in fields(Settings)}
+    if unknown := sorted(set(table) - known):
+        raise ConfigurationError(f"{file}: '{unknown[0]}' is not a setting; there are {', '.join(sorted(known))}")
+    values: dict[str, Any] = {**table, **{name: value for name, value in flags.items() if value is not None}}
+    for required in ("listen", "data", "name"):
+        if not values.get(required):
+            raise ConfigurationError(
+                f"--{required} is required: give the flag, or '{required}' in a file with --config"
+            )
+    values["data"] = Path(values["data"]).expanduser().absolute()
+    values["agents_dirs"] = tuple(Path(folder).expanduser().absolute() for folder in values.get("agents_dirs", ()))
+    values["limits"] = _limits(values.get("limits", {}))
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{file}: {error}") from error
+
+
+def _limits(table: Any) -> Limits:
+    if not isinstance(table, Mapping):
+        raise ConfigurationError("limits must be a table, as [limits]")
+    for name, value in table.items():
+        if name not in Limits.__slots__:
+            raise ConfigurationError(f"limits.{name} is not a limit; there are {', '.join(Limits.__slots__)}")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= getattr(WIDEST, name):
+            raise ConfigurationError(f"limits.{name} must be above 0 and at most {getattr(WIDEST, name):g}")
+    return replace(WIDEST, **table)
+
+
+def _check(settings: Settings) -> None:
+    slots: object = settings.slots
+    if not isinstance(slots, int) or not 1 <= slots <= MAX_SLOTS:
+        raise ConfigurationError(f"slots must be a number from 1 to {MAX_SLOTS}")
+    if len(settings.name) > 63 or not settings.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise ConfigurationError("name must be at most 63 letters, digits, '-', '_' or '.'")
+    for folder in settings.agents_dirs:
+        if not folder.is_dir():
+            raise ConfigurationError(f"--agents-dir {folder} is not a directory")

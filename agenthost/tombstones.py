@@ -1,0 +1,81 @@
+"""Ids that must not run any more: those asked for in vain, and those whose end was acknowledged. Kept for 24 hours.
+
+Without them a Start that was delayed on its way would run an attempt that its conductor gave up, or run one twice.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from agenthost.durable import append_lines, read_json_lines, write_file
+
+KEPT_SECONDS = 24 * 3600.0
+MAX_TOMBSTONES = 200_000
+
+
+class Burial(StrEnum):
+    """Why an id may not run."""
+
+    UNKNOWN = "unknown"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """An id, whose it was, and since when. `agent` and `sequence` are kept of what ran here."""
+
+    execution: str
+    conductor: str
+    why: Burial
+    time: float
+    agent: str = ""
+    sequence: int = 0
+
+
+class Tombstones:
+    """Remembers ids, durably."""
+
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+        self._path = path
+        self._now = now
+        self._lock = asyncio.Lock()
+        self._stones: dict[str, Tombstone] = {}
+        for line in read_json_lines(path):
+            stone = Tombstone(**{**line, "why": Burial(line["why"])})
+            self._stones[stone.execution] = stone
+        self._drop_expired()
+        write_file(path, b"".join(_line(stone) for stone in self._stones.values()))
+
+    def find(self, execution: str) -> Tombstone | None:
+        """The stone of an id, if it has one that still counts."""
+        stone = self._stones.get(execution)
+        return stone if stone and self._counts(stone) else None
+
+    def all(self) -> list[Tombstone]:
+        """Every stone that counts, oldest first."""
+        return [stone for stone in self._stones.values() if self._counts(stone)]
+
+    async def add(self, stone: Tombstone) -> None:
+        """Remembers an id from now on; returns when that is on the disk."""
+        async with self._lock:
+            self._stones.pop(stone.execution, None)
+            self._stones[stone.execution] = stone
+            self._drop_expired()
+            await asyncio.to_thread(append_lines, self._path, _line(stone))
+
+    def _counts(self, stone: Tombstone) -> bool:
+        return self._now() - stone.time < KEPT_SECONDS
+
+    def _drop_expired(self) -> None:
+        while self._stones:
+            oldest = next(iter(self._stones.values()))
+            if self._counts(oldest) and len(self._stones) <= MAX_TOMBSTONES:
+                return
+            del self._stones[oldest.execution]
+
+
+def _line(stone: Tombstone) -> bytes:
+    return json.dumps(asdict(stone)).encode() + b"\n"
