@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from conductor.core.commands import AckExecution, Command, Evaluate, StartExecution
+from conductor.core.commands import AckExecution, Command, Evaluate, ResumeExecution, StartExecution
 from conductor.core.inputs import ExecutionLost
 from conductor.core.work import Work
 from conductor.mailbox import ExecutionCommand

@@ -1,0 +1,123 @@
+"""Events as JSON, and back. Written once for every dataclass: fields by their names, tuples as lists, enums as their values.
+
+What was written stays readable: a field that a row lacks takes its default, a field that nobody knows any more is passed
+over. What cannot be read is never guessed: `UndecodableEventError` says where. Nothing here touches the database.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import cache, partial
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from conductor.core.events import Event
+
+_Reader = Callable[[Any], Any]
+
+EVENT_TYPES: Mapping[str, type] = {kind.__name__: kind for kind in get_args(Event)}
+
+
+class UndecodableEventError(Exception):
+    """A row does not hold what it should."""
+
+
+def encode(value: object) -> str:
+    """Gives the JSON of an event, or of a dataclass inside of one."""
+    # ASCII on purpose: an agent's text may hold lone surrogates, which have no UTF-8.
+    return json.dumps(value, default=_list_fields, separators=(",", ":"))
+
+
+def decode_event(type_name: str, text: str) -> Event:
+    """Gives the event that `encode` made this of."""
+    kind = EVENT_TYPES.get(type_name)
+    if kind is None:
+        raise UndecodableEventError(f"there is no event '{type_name}'")
+    event: Event = decode(kind, text)
+    return event
+
+
+def decode(kind: type, text: str) -> Any:
+    """Gives the dataclass `kind` that `encode` made this of."""
+    try:
+        return _build(kind, json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UndecodableEventError(f"{kind.__name__}: {error}") from error
+
+
+def _list_fields(value: Any) -> dict[str, Any]:
+    kind: type = type(value)
+    return {name: getattr(value, name) for name in _readers(kind)}
+
+
+def _build(kind: type, data: Any) -> Any:
+    if not isinstance(data, dict):
+        raise TypeError(f"{kind.__name__} is no JSON object")
+    readers = _readers(kind)
+    missing = [name for name in _required(kind) if name not in data]
+    if missing:
+        raise ValueError(f"{kind.__name__} lacks {', '.join(missing)}")
+    return kind(**{name: readers[name](item) for name, item in data.items() if name in readers})
+
+
+@cache
+def _readers(kind: type) -> Mapping[str, _Reader]:
+    if not is_dataclass(kind):
+        raise TypeError(f"{kind.__name__} has no form in JSON")
+    hints = get_type_hints(kind)
+    return {field.name: _reader(hints[field.name]) for field in fields(kind)}
+
+
+@cache
+def _required(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING)
+
+
+def _reader(annotation: Any) -> _Reader:
+    """Gives the function that reads one annotated value. Annotations outside this list are a mistake in the vocabulary."""
+    if get_origin(annotation) in (Union, UnionType):
+        inner = [_reader(option) for option in get_args(annotation) if option is not NoneType]
+        return partial(_read_optional, inner[0]) if len(inner) == 1 else _reject(annotation)
+    if get_origin(annotation) is tuple:
+        return _tuple_reader(get_args(annotation))
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        return partial(_build, annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return annotation
+    if annotation in (str, bool, int, float):
+        return partial(_read_scalar, annotation)
+    return _reject(annotation)
+
+
+def _reject(annotation: Any) -> _Reader:
+    raise TypeError(f"{annotation} has no form in JSON")
+
+
+def _tuple_reader(items: tuple[Any, ...]) -> _Reader:
+    if len(items) == 2 and items[1] is Ellipsis:
+        return partial(_read_tuple, _reader(items[0]))
+    return partial(_read_record, tuple(_reader(item) for item in items))
+
+
+def _read_optional(read: _Reader, value: Any) -> Any:
+    return None if value is None else read(value)
+
+
+def _read_tuple(read: _Reader, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} where a list belongs")
+    return tuple(read(item) for item in value)
+
+
+def _read_record(reads: tuple[_Reader, ...], value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} where a list belongs")
+    return tuple(read(item) for read, item in zip(reads, value, strict=True))
+
+
+def _read_scalar(kind: type, value: Any) -> Any:
+    fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{type(value).__name__} where {kind.__name__} belongs")
+    return value

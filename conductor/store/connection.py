@@ -1,0 +1,115 @@
+"""A connection to SQLite with a thread of its own, and a small pool of readers.
+
+One hop to the thread per transaction and per read: a hop costs a hundred times what a row costs. So whatever is to be done
+is one function that gets the plain `sqlite3` connection and does all of it, opening and closing its cursors before it
+returns. A caller who is cancelled stops waiting; the function still runs to its end on its thread, and `close` comes after it.
+
+Foreign errors are translated here and nowhere else: what may pass by itself becomes StorageError, which is worth retrying.
+The rest is left as it is: it means a defect or a broken disk.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Self, TypeVar
+
+import aiosqlite
+
+from conductor.errors import DatabaseDamagedError, StorageError
+
+Result = TypeVar("Result")
+Work = Callable[[sqlite3.Connection], Result]
+
+READERS = 3
+BUSY_SECONDS = 2.0
+STATEMENTS = 256  # kept compiled
+WAL_KEPT_BYTES = 64 * 1024 * 1024
+
+_PASSING = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL}
+)
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class Connection(aiosqlite.Connection):
+    """A connection that runs whole functions on its thread."""
+
+    @classmethod
+    async def open_writer(cls, path: Path) -> Self:
+        """Opens the database to write, and makes an empty one where there is none."""
+        connection = cls(partial(_connect_writer, path), iter_chunk_size=1)
+        await connection
+        return connection
+
+    @classmethod
+    async def open_reader(cls, path: Path) -> Self:
+        """Opens the database to read."""
+        connection = cls(partial(_connect_reader, path), iter_chunk_size=1)
+        await connection
+        return connection
+
+    async def run(self, work: Work[Result]) -> Result:
+        """Runs `work` on the connection's thread and gives what it gives."""
+        try:
+            # `_execute` is how every method of aiosqlite reaches its thread; a subclass may use it, and its version is pinned.
+            result: Result = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        return result
+
+
+class ReaderPool:
+    """A few connections that only read. Whoever comes when all are busy waits for one."""
+
+    def __init__(self) -> None:
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue(READERS)
+        self._stack = AsyncExitStack()
+
+    async def open(self, path: Path) -> None:
+        """Opens the connections."""
+        for _ in range(READERS):
+            reader = await Connection.open_reader(path)
+            self._stack.push_async_callback(reader.close)
+            self._idle.put_nowait(reader)
+
+    async def close(self) -> None:
+        """Closes them, after what they are at."""
+        await self._stack.aclose()
+
+    async def run(self, work: Work[Result]) -> Result:
+        """Runs `work` on the thread of a reader."""
+        reader = await self._idle.get()
+        try:
+            return await reader.run(work)
+        finally:
+            # After a cancellation its thread may still be at it: the next one's work then queues behind, which is harmless.
+            self._idle.put_nowait(reader)
+
+
+def translate(error: sqlite3.Error) -> Exception:
+    """Gives the error to raise: StorageError where trying again may help, the same error otherwise."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; higher bits only detail it
+    if code in _PASSING:
+        return StorageError(f"the database cannot be used now: {error}")
+    if code in _DAMAGED:
+        return DatabaseDamagedError(f"the database is damaged: {error}")
+    return error
+
+
+def _connect_writer(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=STATEMENTS)
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", f"journal_size_limit = {WAL_KEPT_BYTES}"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def _connect_reader(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=STATEMENTS
+    )
+    connection.execute("PRAGMA query_only = ON").fetchall()
+    return connection

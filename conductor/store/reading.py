@@ -1,0 +1,187 @@
+"""What was stored about one run, or about all in their order: read in pages, by key, inside of one function per read.
+
+Nothing here waits or holds a cursor after it returned: an open cursor keeps the write-ahead log from being cleared, and a
+slow reader would fill the disk with it.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from conductor.errors import DatabaseDamagedError, NotFoundError
+from conductor.store.codec import UndecodableEventError, decode_event
+from conductor.store.listing import read_labels
+from conductor.store.records import (
+    FeedEntry,
+    FeedPage,
+    StoredEvent,
+    StoredRequest,
+    StoredRun,
+    StoredUtterance,
+)
+
+HISTORY_BYTES = 256 * 1024
+FEED_EVENTS = 500
+CHANNEL_BYTES = 256 * 1024
+
+_EVENTS = "SELECT position, time, type, data FROM journal WHERE run = ? AND position > ? ORDER BY position"
+
+_HISTORY = """
+SELECT j.position, j.time, j.type, j.data, NULL, NULL, NULL FROM journal j WHERE j.run = ?1 AND j.position > ?2
+UNION ALL
+SELECT c.position, c.time, c.channel, c.text, a.step, a.attempt, c.end_byte
+FROM chunks c JOIN attempts a ON a.key = c.attempt WHERE c.run = ?1 AND c.position > ?2
+ORDER BY 1
+"""
+
+_FEED = """
+SELECT j.id, r.run, r.flow, r.labels, j.position, j.time, j.type, j.data
+FROM journal j JOIN runs r ON r.key = j.run WHERE j.id > ? ORDER BY j.id LIMIT ?
+"""
+
+
+def read_unfinished(connection: sqlite3.Connection) -> list[StoredRun]:
+    """Gives every run that has not ended, the oldest first. One that cannot be read harms no other (I5)."""
+    rows = connection.execute("SELECT key, run FROM runs WHERE end_time IS NULL ORDER BY create_time, run").fetchall()
+    return [_read_unfinished_run(connection, key, run) for key, run in rows]
+
+
+def read_events(connection: sqlite3.Connection, run: str, after: int) -> list[StoredEvent]:
+    """Gives a run's events after a position: a run's steps and attempts are capped, hence so are they."""
+    rows = connection.execute(_EVENTS, (find_run(connection, run), after)).fetchall()
+    try:
+        return list(_decode_events(rows))
+    except UndecodableEventError as error:
+        raise _damaged(run, error) from error
+
+
+def read_history(
+    connection: sqlite3.Connection, run: str, after: int, max_bytes: int
+) -> list[StoredEvent | StoredUtterance]:
+    """Gives what follows a position, events and text in their one order: about `max_bytes` of it, at least one item."""
+    budget = min(max_bytes, HISTORY_BYTES)
+    cursor = connection.execute(_HISTORY, (find_run(connection, run), after))
+    try:
+        return list(_take(cursor, budget))
+    except UndecodableEventError as error:
+        raise _damaged(run, error) from error
+    finally:
+        cursor.close()
+
+
+def read_feed(connection: sqlite3.Connection, after_id: int, limit: int) -> FeedPage:
+    """Gives events of all runs after an id. A row that cannot be read is passed over: it belongs to one run only."""
+    rows = connection.execute(_FEED, (after_id, min(limit, FEED_EVENTS))).fetchall()
+    entries = [entry for row in rows if (entry := _feed_entry(row)) is not None]
+    return FeedPage(tuple(entries), rows[-1][0] if rows else after_id)
+
+
+def read_last_id(connection: sqlite3.Connection) -> int:
+    """Gives the id after which the feed has only what is yet to come."""
+    return int(connection.execute("SELECT last_id FROM meta").fetchone()[0])
+
+
+def read_channel(
+    connection: sqlite3.Connection, attempt: str, channel: str, offset: int, limit: int
+) -> tuple[bytes, int]:
+    """Gives at most `limit` bytes of a channel from `offset`, cut where they are cut, and the channel's length."""
+    row = connection.execute("SELECT key FROM attempts WHERE attempt = ?", (attempt,)).fetchone()
+    if row is None:
+        raise NotFoundError("attempt", attempt)
+    place = (row[0], channel)
+    total = connection.execute("SELECT max(end_byte) FROM chunks WHERE attempt = ? AND channel = ?", place).fetchone()[
+        0
+    ]
+    offset = max(offset, 0)
+    wanted = min(limit, CHANNEL_BYTES) if limit > 0 else CHANNEL_BYTES
+    query = "SELECT end_byte, text FROM chunks WHERE attempt = ? AND channel = ? AND end_byte > ? ORDER BY end_byte"
+    cursor = connection.execute(query, (*place, offset))
+    try:
+        return _collect(cursor, offset, wanted), total or 0
+    finally:
+        cursor.close()
+
+
+def read_blob(connection: sqlite3.Connection, run: str, digest: str) -> bytes:
+    """Gives a blob that the run's events name."""
+    query = (
+        "SELECT b.data FROM blobs b JOIN run_blobs l ON l.digest = b.digest JOIN runs r ON r.key = l.run"
+        " WHERE r.run = ? AND b.digest = ?"
+    )
+    row = connection.execute(query, (run, digest)).fetchone()
+    if row is None:
+        raise NotFoundError("blob", digest, metadata={"run": run})
+    return bytes(row[0])
+
+
+def read_requests(connection: sqlite3.Connection, request_ids: Sequence[str]) -> dict[str, StoredRequest]:
+    """Gives what became of those of the request ids that are known."""
+    query = "SELECT q.digest, r.run FROM requests q JOIN runs r ON r.key = q.run WHERE q.request_id = ?"
+    found = {name: connection.execute(query, (name,)).fetchone() for name in request_ids}
+    return {name: StoredRequest(*row) for name, row in found.items() if row is not None}
+
+
+def find_run(connection: sqlite3.Connection, run: str) -> int:
+    """Gives a run's key; NotFoundError where there is no such run."""
+    row = connection.execute("SELECT key FROM runs WHERE run = ?", (run,)).fetchone()
+    if row is None:
+        raise NotFoundError("run", run)
+    return int(row[0])
+
+
+def _read_unfinished_run(connection: sqlite3.Connection, key: int, run: str) -> StoredRun:
+    cursors = dict(connection.execute("SELECT attempt, cursor FROM attempts WHERE run = ?", (key,)).fetchall())
+    events: list[StoredEvent] = []
+    damage = ""
+    try:
+        for event in _decode_events(connection.execute(_EVENTS, (key, 0)).fetchall()):
+            events.append(event)  # noqa: PERF402 (one by one, to keep those before the one that cannot be read)
+    except UndecodableEventError as error:
+        damage = str(error)
+    return StoredRun(run, tuple(events), cursors, damage)
+
+
+def _decode_events(rows: Iterable[Any]) -> Iterator[StoredEvent]:
+    for position, time, type_name, data in rows:
+        yield StoredEvent(position, time, _decode(position, type_name, data))
+
+
+def _decode(position: int, type_name: str, data: str) -> Any:
+    try:
+        return decode_event(type_name, data)
+    except UndecodableEventError as error:
+        raise UndecodableEventError(f"position {position} ({type_name}): {error}") from error
+
+
+def _take(rows: Iterable[Any], budget: int) -> Iterator[StoredEvent | StoredUtterance]:
+    used = 0
+    for position, time, kind, data, step, attempt, end in rows:
+        used += len(data)
+        if used > budget and used > len(data):  # the first is given however large it is
+            return
+        if attempt is None:
+            yield StoredEvent(position, time, _decode(position, kind, data))
+        else:
+            yield StoredUtterance(position, time, step, attempt, kind, end - len(data), data.decode())
+
+
+def _collect(rows: Iterable[Any], offset: int, wanted: int) -> bytes:
+    pieces = bytearray()
+    for end, text in rows:
+        pieces += text[max(offset - (end - len(text)), 0) :]
+        if len(pieces) >= wanted:
+            break
+    return bytes(pieces[:wanted])
+
+
+def _feed_entry(row: Any) -> FeedEntry | None:
+    entry_id, run, flow, labels, position, time, type_name, data = row
+    try:
+        event = decode_event(type_name, data)
+    except UndecodableEventError:
+        return None
+    return FeedEntry(entry_id, run, flow, read_labels(labels), StoredEvent(position, time, event))
+
+
+def _damaged(run: str, error: UndecodableEventError) -> DatabaseDamagedError:
+    return DatabaseDamagedError(f"a row of run {run} cannot be read: {error}", metadata={"run": run})

@@ -1,0 +1,142 @@
+"""What the store gives to those who read it. Values only; how they are kept is nobody's business but the store's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from conductor.core.events import Event, Failure, FindingCounts
+from conductor.core.plan import RunPlan
+from conductor.core.states import RunState
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event at its place in its run. `time` is that of its decision."""
+
+    position: int
+    time: float
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUtterance:
+    """Text of an attempt at its place in its run. `offset`: bytes of its channel before it."""
+
+    position: int
+    time: float
+    step: str
+    attempt: str
+    channel: str
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run that has not ended, as recovery needs it.
+
+    `damage` is empty, or says which row cannot be read; `events` are then those before it, and the run cannot go on.
+    """
+
+    run: str
+    events: tuple[StoredEvent, ...]
+    cursors: Mapping[str, int]
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """What became of a request id."""
+
+    digest: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """An event in the order of all runs. `id` only grows, with gaps."""
+
+    id: int
+    run: str
+    flow: str
+    labels: Mapping[str, str]
+    stored: StoredEvent
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Some of the feed. `last_id` is where to go on: above the last entry where unreadable rows were passed over."""
+
+    entries: tuple[FeedEntry, ...]
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as lists show it. `plan` is without its steps; `inputs` are the bytes of its blob."""
+
+    run: str
+    state: RunState
+    create_time: float
+    start_time: float | None
+    end_time: float | None
+    plan: RunPlan
+    inputs: bytes
+    failure: Failure | None
+    counts: FindingCounts
+    last_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs. What is empty or None asks nothing; `create_time_from` is inclusive, `create_time_before` is not."""
+
+    flow: str = ""
+    states: tuple[RunState, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    workspace_path: str = ""
+    create_time_from: float | None = None
+    create_time_before: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """A place in the list of runs: below this one."""
+
+    create_time: float
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some runs, newest first. `next` is None on the last page."""
+
+    rows: tuple[RunRow, ...]
+    next: RunKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """A finding that counts. `data` is its JSON as the contract of findings has it; `rank` 0 is critical, 4 is info."""
+
+    step: str
+    finding: str
+    rank: int
+    status: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindingKey:
+    """A place in the list of findings: after this one."""
+
+    rank: int
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindingPage:
+    """Some findings, most severe first. `next` is None on the last page."""
+
+    rows: tuple[FindingRow, ...]
+    next: FindingKey | None

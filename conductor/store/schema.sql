@@ -1,0 +1,111 @@
+-- The conductor's database, newest version. A new database is made from this file; an older one comes here through
+-- migrations/NNNN.sql. The version is SCHEMA_VERSION in migration.py; whoever changes this file adds a migration and raises it.
+--
+-- Two planes, one order: journal (what happened) and chunks (what agents said) draw their ids from one counter, and their
+-- positions from one gapless sequence per run. Everything else can be computed from these two, and is kept for reading.
+
+CREATE TABLE meta (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  conductor_id TEXT NOT NULL,
+  epoch INTEGER NOT NULL,    -- grows by one each time the database is opened
+  last_id INTEGER NOT NULL   -- of journal and chunks together; never goes back, even when rows are deleted
+) STRICT;
+
+-- A projection for lists and filters.
+CREATE TABLE runs (
+  key INTEGER PRIMARY KEY,
+  run TEXT NOT NULL UNIQUE,
+  state TEXT NOT NULL,
+  create_time REAL NOT NULL,
+  start_time REAL,
+  end_time REAL,
+  flow TEXT NOT NULL,
+  workspace_path TEXT NOT NULL,
+  question TEXT NOT NULL,    -- case folded, to be searched
+  labels TEXT NOT NULL,      -- JSON object
+  plan TEXT NOT NULL,        -- JSON of RunPlan, without its steps
+  inputs TEXT NOT NULL,      -- digest of a blob
+  failure TEXT,              -- JSON of Failure
+  verified INTEGER NOT NULL DEFAULT 0,
+  moved INTEGER NOT NULL DEFAULT 0,
+  missing INTEGER NOT NULL DEFAULT 0,
+  last_position INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX runs_by_time ON runs (create_time, run);
+CREATE INDEX runs_by_flow ON runs (flow, create_time, run);
+CREATE INDEX runs_unfinished ON runs (run) WHERE end_time IS NULL;
+
+CREATE TABLE journal (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  time REAL NOT NULL,
+  type TEXT NOT NULL,
+  key TEXT NOT NULL,
+  data TEXT NOT NULL,        -- JSON of the event
+  UNIQUE (run, position)
+) STRICT;
+CREATE UNIQUE INDEX journal_keys ON journal (run, key) WHERE key <> '';
+
+CREATE TABLE attempts (
+  key INTEGER PRIMARY KEY,
+  attempt TEXT NOT NULL UNIQUE,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  step TEXT NOT NULL,
+  cursor INTEGER NOT NULL DEFAULT 0  -- the last frame stored
+) STRICT;
+CREATE INDEX attempts_by_run ON attempts (run);
+
+CREATE TABLE chunks (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  time REAL NOT NULL,
+  attempt INTEGER NOT NULL REFERENCES attempts ON DELETE CASCADE,
+  channel TEXT NOT NULL,
+  end_byte INTEGER NOT NULL, -- of the channel, so that the index alone knows the channel's length
+  text BLOB NOT NULL,        -- UTF-8, whole characters
+  UNIQUE (run, position),
+  UNIQUE (attempt, channel, end_byte)
+) STRICT;
+
+CREATE TABLE blobs (
+  digest TEXT PRIMARY KEY,
+  data BLOB NOT NULL
+) STRICT;
+
+-- Which runs need a blob: what tells, one day, that it can go.
+CREATE TABLE run_blobs (
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  digest TEXT NOT NULL REFERENCES blobs,
+  PRIMARY KEY (run, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE requests (
+  request_id TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX requests_by_run ON requests (run);
+
+-- Steps that gave findings. Which of them count: conductor/core/findings.py.
+CREATE TABLE finders (
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  step TEXT NOT NULL,
+  verified INTEGER NOT NULL,
+  moved INTEGER NOT NULL,
+  missing INTEGER NOT NULL,
+  PRIMARY KEY (run, step)
+) STRICT, WITHOUT ROWID;
+
+-- The findings that count, and no others.
+CREATE TABLE findings (
+  key INTEGER PRIMARY KEY,   -- keeps the order of the step's result
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  step TEXT NOT NULL,
+  finding TEXT NOT NULL,     -- its id
+  rank INTEGER NOT NULL,     -- of its severity; 0 is critical, 4 is info
+  status TEXT NOT NULL,
+  data TEXT NOT NULL         -- JSON
+) STRICT;
+CREATE INDEX findings_by_rank ON findings (run, rank, key);
