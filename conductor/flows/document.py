@@ -1,0 +1,202 @@
+"""YAML (and so JSON) text as a tree that remembers its lines.
+
+The data model is JSON's: what YAML 1.1 makes of `yes`, `012` or `2026-01-01` is not what a JSON reader of the same Flow
+would, so plain scalars follow JSON (and `~`), and everything else is a string. Tags and merge keys are not used.
+It is built on parser events, never on composed objects: depth, size and aliases are bounded while reading, so that neither
+a tower of brackets nor a bomb of aliases costs more than its text. It knows nothing of flows.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+MAX_DEPTH = 40
+MAX_NODES = 50_000
+MAX_TEXT_BYTES = 1024 * 1024
+
+# libyaml has a C parser; the pure one takes the same text 20 times as long.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,40})\Z")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,4})?\Z")
+_WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}
+# YAML knows no surrogate pairs, JSON writes every character beyond the first plane as one.
+_SURROGATES = re.compile(r"(\\\\)|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value with its place: `line` of its key (or of itself), `text_line` where a scalar's own text begins."""
+
+    value: "dict[str, Node] | list[Node] | str | int | float | bool | None"
+    line: int
+    text_line: int
+
+    def plain(self) -> Any:
+        """The value without places."""
+        match self.value:
+            case dict():
+                return {key: node.plain() for key, node in self.value.items()}
+            case list():
+                return [node.plain() for node in self.value]
+            case scalar:
+                return scalar
+
+
+class DocumentError(Exception):
+    """The text is no document. `line` tells where."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(text)
+        self.line = line
+        self.text = text
+
+
+@dataclass(slots=True)
+class _Composer:
+    """Makes nodes of events. `duplicates` collects keys that stand twice: the first one counts."""
+
+    events: Iterator[Any]
+    anchors: dict[str, Node] = field(default_factory=dict)
+    duplicates: list[tuple[int, str]] = field(default_factory=list)
+    nodes: int = 0
+
+    def node(self, event: Any, depth: int, key_line: int = 0) -> Node:
+        line = event.start_mark.line + 1
+        self._count(depth, line)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, depth, key_line or line)
+        if event.tag not in (None, "!"):
+            raise DocumentError(line, f"tags such as {event.tag} are not used here")
+        value: Any
+        match event:
+            case yaml.MappingStartEvent():
+                value = self._mapping(depth)
+            case yaml.SequenceStartEvent():
+                value = self._sequence(depth)
+            case _:
+                value = _scalar(event)
+        # The text of a block scalar begins on the line after its indicator.
+        text_line = line + 1 if getattr(event, "style", None) in ("|", ">") else line
+        node = Node(value, key_line or line, text_line)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        return node
+
+    def _mapping(self, depth: int) -> dict[str, Node]:
+        members: dict[str, Node] = {}
+        for event in self._until(yaml.MappingEndEvent):
+            line = event.start_mark.line + 1
+            if not isinstance(event, yaml.ScalarEvent):
+                raise DocumentError(line, "a key must be a plain word")
+            value = self.node(next(self.events), depth + 1, line)
+            if event.value in members:
+                self.duplicates.append((line, event.value))
+            else:
+                members[event.value] = value
+        return members
+
+    def _sequence(self, depth: int) -> list[Node]:
+        return [self.node(event, depth + 1) for event in self._until(yaml.SequenceEndEvent)]
+
+    def _until(self, end: type) -> Iterator[Any]:
+        while not isinstance(event := next(self.events), end):
+            yield event
+
+    def _alias(self, event: Any, depth: int, line: int) -> Node:
+        """A copy in the alias's place: what it stands for counts again, so that a bomb is seen before it is built."""
+        known = self.anchors.get(event.anchor)
+        if known is None:
+            # An anchor is registered when its node is complete, so a node that holds itself ends here too.
+            raise DocumentError(line, f"nothing complete is called *{event.anchor}")
+        self._count_again(known, depth, line)
+        return Node(known.value, line, known.text_line)
+
+    def _count_again(self, node: Node, depth: int, line: int) -> None:
+        members = node.value.values() if isinstance(node.value, dict) else node.value
+        if isinstance(node.value, (dict, list)) and not isinstance(members, (str, int, float, bool, type(None))):
+            for member in members:
+                self._count(depth + 1, line)
+                self._count_again(member, depth + 1, line)
+
+    def _count(self, depth: int, line: int) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise DocumentError(line, f"this has more than {MAX_NODES} values")
+        if depth > MAX_DEPTH:
+            raise DocumentError(line, f"this is nested more than {MAX_DEPTH} deep")
+
+
+def read_document(data: bytes) -> tuple[Node, list[tuple[int, str]]]:
+    """The document in `data`, and keys that stand twice with their lines. Raises DocumentError."""
+    text = _decoded(data)
+    try:
+        events = yaml.parse(_yaml_from_json(text), Loader=_Loader)
+        return _composed(events)
+    except yaml.MarkedYAMLError as error:
+        mark: Any = error.problem_mark or error.context_mark
+        problem = " ".join(part for part in (error.context, error.problem) if part)
+        raise DocumentError(mark.line + 1 if mark else 1, f"this is not YAML: {problem}") from error
+    except yaml.YAMLError as error:
+        raise DocumentError(1, f"this is not YAML: {str(error).splitlines()[0]}") from error
+    except RecursionError as error:
+        raise DocumentError(1, f"this is nested more than {MAX_DEPTH} deep") from error
+
+
+def _composed(events: Iterator[Any]) -> tuple[Node, list[tuple[int, str]]]:
+    composer = _Composer(events)
+    root: Node | None = None
+    for event in events:
+        match event:
+            case yaml.StreamStartEvent() | yaml.StreamEndEvent() | yaml.DocumentEndEvent():
+                continue
+            case yaml.DocumentStartEvent():
+                if root is not None:
+                    raise DocumentError(event.start_mark.line + 1, "this file holds more than one document")
+            case _:
+                root = composer.node(event, 0)
+    return root or Node(None, 1, 1), composer.duplicates
+
+
+def _decoded(data: bytes) -> str:
+    if len(data) > MAX_TEXT_BYTES:
+        raise DocumentError(1, f"this is larger than {MAX_TEXT_BYTES} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DocumentError(line, f"this is not UTF-8: {error.reason}") from error
+
+
+def _yaml_from_json(text: str) -> str:
+    """JSON's surrogate pairs as the characters that they mean, where the text is JSON; other texts as they are."""
+    if not text.lstrip().startswith("{") or "\\u" not in text:
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return _SURROGATES.sub(_character, text)
+
+
+def _character(match: re.Match[str]) -> str:
+    if match[1]:
+        return match[1]
+    return chr(0x10000 + ((int(match[2], 16) - 0xD800) << 10) + (int(match[3], 16) - 0xDC00))
+
+
+def _scalar(event: Any) -> str | int | float | bool | None:
+    text: str = event.value
+    if event.style is not None:  # quoted, or a block
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.match(text):
+        return int(text)
+    if _NUMBER.match(text) and math.isfinite(number := float(text)):
+        return number
+    return text

@@ -1,0 +1,53 @@
+"""The graph of a flow, before it is known to be one: needs may be unknown, doubled or circular. Pure."""
+
+from conductor.v1 import flow_service_pb2
+
+Flow = flow_service_pb2.Flow
+
+
+def ancestors(flow: Flow) -> dict[str, set[str]]:
+    """What each step may see: everything that it needs, directly or through others, be it known or not."""
+    needs = _needs(flow, known_only=False)
+    seen: dict[str, set[str]] = {}
+    for step in needs:
+        reached: set[str] = set()
+        waiting = list(needs[step])
+        while waiting:
+            need = waiting.pop()
+            if need not in reached:
+                reached.add(need)
+                waiting.extend(needs.get(need, ()))
+        seen[step] = reached - {step}
+    return seen
+
+
+def find_cycle(flow: Flow) -> tuple[str, ...]:
+    """Steps that need one another in a circle, in that order; empty where there is none."""
+    needs = _needs(flow, known_only=True)
+    done: set[str] = set()
+    for start in needs:
+        trail: list[str] = []
+        walk = [(start, iter(needs[start]))] if start not in done else []
+        trail.append(start)
+        while walk:
+            step, rest = walk[-1]
+            need = next((need for need in rest if need not in done), None)
+            if need is None:
+                done.add(step)
+                walk.pop()
+                trail.pop()
+            elif need in trail:
+                return tuple(trail[trail.index(need) :])
+            else:
+                trail.append(need)
+                walk.append((need, iter(needs[need])))
+    return ()
+
+
+def _needs(flow: Flow, *, known_only: bool) -> dict[str, list[str]]:
+    """What each step needs; of steps that share an id, the first counts."""
+    known = {step.id for step in flow.steps}
+    needs: dict[str, list[str]] = {}
+    for step in flow.steps:
+        needs.setdefault(step.id, [need for need in step.needs if need in known or not known_only])
+    return needs

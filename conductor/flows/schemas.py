@@ -1,0 +1,92 @@
+"""The JSON schema of a flow's extra inputs: judged when the flow is read, applied when a run is asked for.
+
+A schema never leads to the network: references reach only what it holds itself. Patterns are the author's, so this runs in
+worker processes (rule 5) and in the CLI's own `validate`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonschema
+import referencing
+import referencing.jsonschema
+from jsonschema.protocols import Validator
+
+MAX_SCHEMA_BYTES = 64 * 1024
+MAX_VIOLATIONS = 50
+_FORBIDDEN = ("question", "band")
+_EMPTY: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+def schema_problems(schema: Mapping[str, Any]) -> list[str]:
+    """What is wrong with an `input_schema`; nothing where it is empty."""
+    if not schema:
+        return []
+    if len(json.dumps(schema)) > MAX_SCHEMA_BYTES:
+        return [f"is larger than {MAX_SCHEMA_BYTES} bytes"]
+    found = [
+        f"{_path(error.absolute_path)}: {error.message}".removeprefix(": ")
+        for error in jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA).iter_errors(schema)
+    ]
+    if found:
+        return found
+    if schema.get("type", "object") != "object":
+        return ["type must be object: inputs are named"]
+    properties = schema.get("properties") or {}
+    taken = [f"properties.{name}: is there without being declared" for name in _FORBIDDEN if name in properties]
+    return [*taken, *_dangling(schema)]
+
+
+def _dangling(schema: Mapping[str, Any]) -> Iterator[str]:
+    """References that lead nowhere: found by following each."""
+    resolver = referencing.Registry().resolver_with_root(
+        referencing.Resource.from_contents(dict(schema), default_specification=referencing.jsonschema.DRAFT202012)
+    )
+    for reference in _references(schema):
+        try:
+            resolver.lookup(reference)
+        except referencing.exceptions.Unresolvable:
+            yield f"$ref '{reference}' leads nowhere: a schema can refer only to its own parts"
+
+
+def _references(value: Any) -> Iterator[str]:
+    match value:
+        case Mapping():
+            if isinstance(reference := value.get("$ref"), str):
+                yield reference
+            for member in value.values():
+                yield from _references(member)
+        case list():
+            for member in value:
+                yield from _references(member)
+
+
+def with_defaults(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
+    """The extras, with the schema's own top-level defaults where they are left out."""
+    properties = schema.get("properties") or {}
+    defaults = {name: member["default"] for name, member in properties.items() if "default" in member}
+    return {**defaults, **extras}
+
+
+def input_violations(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with the extras, each with its field as `inputs.depth`. Undeclared ones are, unless the schema admits them."""
+    closed = {"additionalProperties": False, **(schema or _EMPTY)}
+    found: list[tuple[str, str]] = []
+    for error in _validator(closed).iter_errors(dict(extras)):
+        found.append((".".join(part for part in ("inputs", _path(error.absolute_path)) if part), error.message[:500]))
+        if len(found) == MAX_VIOLATIONS:
+            break
+    return found
+
+
+def _validator(schema: Mapping[str, Any]) -> Validator:
+    # An explicit registry: the default one would fetch what a reference names.
+    return jsonschema.Draft202012Validator(dict(schema), registry=referencing.Registry())
+
+
+def _path(parts: Any) -> str:
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text

@@ -1,0 +1,70 @@
+"""Whether a flow is good, and what is wrong with it if not: every problem at once, with file, line and field.
+
+Pure apart from reading personas and contracts where a caller asks by project. It compiles what authors wrote: the service
+asks a worker process to call it (see `conductor.evaluator`), only the CLI calls it directly.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from conductor.errors import FlowProblem
+from conductor.flows.document import DocumentError, Node, read_document
+from conductor.flows.problems import Problems
+from conductor.flows.revision import authored, revision_of
+from conductor.flows.rules import Shelf, judge
+from conductor.flows.shape import Shape
+from conductor.flows.shelf import shelf_of
+from conductor.v1 import flow_service_pb2
+
+Flow = flow_service_pb2.Flow
+INLINE_NAME = "flows/inline"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a flow: the flow itself, named and with its revision, or None, and its problems."""
+
+    flow: Flow | None
+    problems: tuple[FlowProblem, ...]
+
+
+def judge_text(data: bytes, path: str, shelf: Shelf) -> Verdict:
+    """Judges the text of a flow file. Its name, where it gives none, is the file's."""
+    nodes: dict[str, Node] = {}
+    problems = Problems(path, nodes)
+    try:
+        root, duplicates = read_document(data)
+    except DocumentError as error:
+        return Verdict(None, (FlowProblem(path, error.line, "", error.text),))
+    for line, key in duplicates:
+        problems.add_at(line, key, "stands here twice; the first one counts")
+    flow = Shape(problems, nodes).read(root, Flow.DESCRIPTOR)
+    problems.spoil()
+    assert isinstance(flow, Flow)  # noqa: S101 - the descriptor says so; this is for the type checker
+    return _verdict(flow, f"flows/{PurePath(path).stem}", shelf, problems)
+
+
+def judge_message(flow: Flow, path: str, shelf: Shelf) -> Verdict:
+    """Judges a flow that came as a message: the same rules, line 0."""
+    return _verdict(authored(flow), INLINE_NAME, shelf, Problems(path))
+
+
+def _verdict(flow: Flow, default_name: str, shelf: Shelf, problems: Problems) -> Verdict:
+    good = authored(flow)
+    good.name = good.name or default_name
+    judge(good, shelf, problems)
+    if problems.found:
+        return Verdict(None, problems.sorted())
+    good.revision = revision_of(good)
+    return Verdict(good, ())
+
+
+def parsed(data: bytes, path: str, project: Path | None) -> tuple[Flow | None, tuple[FlowProblem, ...]]:
+    """The flow in a file's text, without its revision, for sending it inline; and its problems."""
+    verdict = judge_text(data, path, shelf_of(project))
+    return (authored(verdict.flow) if verdict.flow else None), verdict.problems
+
+
+def problems_of(data: bytes, path: str, project: Path | None) -> tuple[FlowProblem, ...]:
+    """Every problem of a flow file's text. `project` is whose personas and contracts it may name, beside the user's and ours."""
+    return judge_text(data, path, shelf_of(project)).problems
