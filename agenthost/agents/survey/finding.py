@@ -1,0 +1,88 @@
+"""What the survey ends in: findings with verbatim evidence, in the shape of the findings contract.
+
+It does not rank (see `ranking`) and does not check quotes: evidence is only made from the text it is cut from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+MAX_QUOTE_CHARACTERS = 4000
+MAX_QUOTE_LINES = 12
+MAX_EVIDENCE = 20
+MAX_TITLE_CHARACTERS = 160
+
+
+class Severity(StrEnum):
+    """How much it matters, honestly: most findings are low."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """Greater is worse."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A place in the snapshot, and the exact text that stands there."""
+
+    path: str
+    start_line: int
+    end_line: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing worth a maintainer's time. `weight` orders findings of the same severity and is not shown."""
+
+    category: str
+    severity: Severity
+    title: str
+    claim: str
+    evidence: tuple[Evidence, ...]
+    weight: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Gives the shape of the findings contract; the conductor computes the id."""
+        return {
+            "id": "",
+            "severity": self.severity.value,
+            "title": shorten(" ".join(self.title.split()), MAX_TITLE_CHARACTERS),
+            "claim": self.claim,
+            "category": self.category,
+            "evidence": [
+                {"path": item.path, "start_line": item.start_line, "end_line": item.end_line, "quote": item.quote}
+                for item in self.evidence[:MAX_EVIDENCE]
+            ],
+        }
+
+
+def cite(path: str, lines: Sequence[str], start_line: int, end_line: int | None = None) -> Evidence | None:
+    """Quotes the lines (counted from 1) verbatim, fewer where they would be too long; None where nothing can be quoted."""
+    first = max(start_line, 1)
+    last = min(end_line or first, first + MAX_QUOTE_LINES - 1, len(lines))
+    chosen = list(lines[first - 1 : last])
+    while len(chosen) > 1 and (not chosen[-1].strip() or sum(map(len, chosen)) + len(chosen) > MAX_QUOTE_CHARACTERS):
+        chosen.pop()
+    quote = "\n".join(chosen)
+    if not quote.strip() or len(quote) > MAX_QUOTE_CHARACTERS:
+        return None
+    return Evidence(path, first, first + len(chosen) - 1, quote)
+
+
+def shorten(text: str, limit: int) -> str:
+    """Cuts what is longer than the limit, and shows that it did."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def named(count: int, one: str, many: str = "") -> str:
+    """Says a number with its noun: `1 file`, `2 files`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

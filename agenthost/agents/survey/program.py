@@ -1,0 +1,108 @@
+"""The program: takes a lens, lets its detectors look, says what they do and see, and ends in findings.
+
+It owns the order and the bounds; what is looked for stands in the lens modules. A detector that fails is said and passed over,
+so that one strange file cannot cost the others' findings.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from . import documents, hotspots, risks, structure, testing
+from .classification import language
+from .finding import Finding, named
+from .history import History, read_history
+from .lens import Detector
+from .ranking import choose, rank, summary
+from .snapshot import Snapshot
+from .survey import Survey
+from .voice import Voice
+
+LENSES: dict[str, tuple[Detector, ...]] = {
+    "hotspots": hotspots.DETECTORS,
+    "structure": structure.DETECTORS,
+    "risks": risks.DETECTORS,
+    "tests": testing.DETECTORS,
+    "docs": documents.DETECTORS,
+}
+ALL = "all"
+MAX_PROMPT_CHARACTERS = 64_000
+LENS_SECONDS = 60.0
+ALL_SECONDS = 100.0
+
+
+def main(arguments: Sequence[str], *, root: Path | None = None) -> int:
+    """Runs one lens, or all of them, over the current folder."""
+    lens = arguments[0] if arguments else ALL
+    if len(arguments) > 1 or lens not in {*LENSES, ALL}:
+        sys.stderr.write(f"usage: survey [{'|'.join([*LENSES, ALL])}]\n")
+        return 2
+    try:
+        _investigate(lens, root or Path.cwd(), _read_prompt(sys.stdin), Voice(sys.stdout))
+    except BrokenPipeError:
+        # Nobody reads any more. The stream must not be flushed again when the interpreter ends.
+        sys.stdout = None
+        return 1
+    return 0
+
+
+def _read_prompt(stream: TextIO | None) -> str:
+    if stream is None or stream.isatty():
+        return ""
+    try:
+        return stream.read(MAX_PROMPT_CHARACTERS)
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _investigate(lens: str, root: Path, question: str, voice: Voice) -> None:
+    snapshot = Snapshot(root)
+    needs_history = lens in {"hotspots", ALL}
+    history = read_history() if needs_history else History(absence="The history is not needed for this lens")
+    seconds = ALL_SECONDS if lens == ALL else LENS_SECONDS
+    survey = Survey(snapshot, history, voice, question=question, seconds=seconds)
+    _introduce(survey)
+    found: list[Finding] = []
+    for name in LENSES if lens == ALL else [lens]:
+        chosen, left_out = choose(_look(name, survey), survey.question_words)
+        voice.answer(summary(name, chosen, left_out))
+        found += chosen
+    _tell_omissions(survey)
+    voice.finish(rank(found, survey.question_words))
+
+
+def _introduce(survey: Survey) -> None:
+    languages = Counter(language(path) for path in survey.product)
+    spoken = ", ".join(
+        f"{name} {count:,}" for name, count in sorted(languages.items(), key=lambda item: (-item[1], item[0]))[:5]
+    )
+    survey.say(
+        f"The snapshot has {named(len(survey.snapshot.paths), 'file')}; {len(survey.product):,} are product code"
+        f"{f' ({spoken})' if spoken else ''}, {len(survey.tests):,} are code of tests."
+    )
+
+
+def _look(lens: str, survey: Survey) -> list[Finding]:
+    found: list[Finding] = []
+    for detector in LENSES[lens]:
+        if survey.is_late():
+            break
+        survey.say(f"Looking at {detector.subject} …")
+        before = len(found)
+        try:
+            found.extend(detector.look(survey))
+        except Exception as error:  # noqa: BLE001 a detector's top: said aloud, and the other detectors go on
+            survey.say(f"This look failed ({type(error).__name__}: {error}); going on without it.")
+        for finding in found[before : before + 5]:
+            survey.say(f"  seen: {finding.title}")
+        if len(found) == before:
+            survey.say("  nothing worth reporting.")
+    return found
+
+
+def _tell_omissions(survey: Survey) -> None:
+    reasons = Counter(survey.snapshot.left_out.values())
+    if reasons:
+        survey.say("Not read: " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) + ".")

@@ -1,0 +1,92 @@
+"""Parses Python text into a tree, and asks small questions of trees.
+
+Hostile text must not hurt: whatever the parser raises, the file is simply not parsed. Nothing is compiled or run.
+"""
+
+import ast
+import warnings
+from collections.abc import Iterator
+
+from .snapshot import SourceText
+
+MAX_PARSED_CHARACTERS = 600_000
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def parse(source: SourceText) -> ast.Module | None:
+    """Gives the tree, or None for text that is not Python of this interpreter's version, or not safely parsed."""
+    if len(source.text) > MAX_PARSED_CHARACTERS or "\r" in source.text.replace("\r\n", "\n") or "\f" in source.text:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source.text.removeprefix("\ufeff"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Goes through the tree in the order of the text, without recursion."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        yield current
+        stack.extend(reversed(list(ast.iter_child_nodes(current))))
+
+
+def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
+    """Goes through what belongs to this function or module itself, not to the functions and classes inside it."""
+    stack = list(reversed(list(ast.iter_child_nodes(node))))
+    while stack:
+        current = stack.pop()
+        yield current
+        if not isinstance(current, (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
+            stack.extend(reversed(list(ast.iter_child_nodes(current))))
+
+
+def functions(tree: ast.AST) -> Iterator[Function]:
+    """Gives every function, methods and nested ones too."""
+    return (node for node in walk(tree) if isinstance(node, FUNCTIONS))
+
+
+def dotted(node: ast.AST | None) -> str:
+    """Writes a name or an attribute chain as `a.b.c`; empty for anything else."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ""
+    return ".".join([node.id, *reversed(parts)])
+
+
+def call_name(node: ast.AST) -> str:
+    """Gives the dotted name that a call calls; empty for anything else."""
+    return dotted(node.func) if isinstance(node, ast.Call) else ""
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    """Gives the value of a keyword argument."""
+    return next((item.value for item in call.keywords if item.arg == name), None)
+
+
+def aliases(tree: ast.Module) -> dict[str, str]:
+    """Maps the names that imports bind anywhere in the file to what they stand for, as `run` to `subprocess.run`."""
+    bound: dict[str, str] = {}
+    for node in walk(tree):
+        if isinstance(node, ast.Import):
+            for item in node.names:
+                bound[item.asname or item.name.partition(".")[0]] = (
+                    item.name if item.asname else item.name.partition(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for item in node.names:
+                bound[item.asname or item.name] = f"{node.module}.{item.name}"
+    return bound
+
+
+def resolved(name: str, bound: dict[str, str]) -> str:
+    """Writes a dotted name with its first part replaced by what an import bound to it; empty if no import did."""
+    head, dot, rest = name.partition(".")
+    return f"{bound[head]}{dot}{rest}" if head in bound else ""

@@ -1,0 +1,55 @@
+"""Merges what was seen by the same rule in many places into one finding, so that a report names each problem once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .classification import is_tooling
+from .finding import MAX_EVIDENCE, Evidence, Finding, Severity
+
+MAX_DETAILS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a kind of problem is worded. `one` and `many` are titles; `{count}` and `{files}` are filled in."""
+
+    severity: Severity
+    one: str
+    many: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One place where a rule is broken. `detail` is a clause about it, as "`f` starts a shell with `cmd`"."""
+
+    rule: Rule
+    evidence: Evidence | None
+    detail: str
+
+
+def merge(category: str, sightings: Iterable[Sighting]) -> list[Finding]:
+    """Gives one finding per rule; places in shipped code come before those in tooling."""
+    by_rule: dict[Rule, list[tuple[Evidence, str]]] = {}
+    for item in sightings:
+        if item.evidence:
+            by_rule.setdefault(item.rule, []).append((item.evidence, item.detail))
+    return [_finding(category, rule, places) for rule, places in by_rule.items()]
+
+
+def _finding(category: str, rule: Rule, places: list[tuple[Evidence, str]]) -> Finding:
+    places = sorted(places, key=lambda place: (is_tooling(place[0].path), place[0].path, place[0].start_line))
+    files = len({evidence.path for evidence, _ in places})
+    title = rule.one if len(places) == 1 else rule.many
+    details = "; ".join(
+        f"{detail} ({evidence.path}:{evidence.start_line})" for evidence, detail in places[:MAX_DETAILS]
+    )
+    more = f"; and {len(places) - MAX_DETAILS} more" if len(places) > MAX_DETAILS else ""
+    return Finding(
+        category=category,
+        severity=rule.severity,
+        title=title.format(count=len(places), files=files, path=places[0][0].path),
+        claim=f"{details[:1].upper()}{details[1:]}{more}. {rule.advice}",
+        evidence=tuple(evidence for evidence, _ in places[:MAX_EVIDENCE]),
+        weight=len(places),
+    )

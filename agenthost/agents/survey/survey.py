@@ -1,0 +1,72 @@
+"""What every lens is given: the snapshot, the history, a voice, a bound on time, and the words of the question.
+
+It holds no findings; a lens yields its own.
+"""
+
+import ast
+import time
+from collections.abc import Iterator
+from functools import cached_property
+
+from . import classification
+from .classification import is_generated, language
+from .history import History
+from .python_source import parse
+from .snapshot import Snapshot, SourceText
+from .voice import Voice
+
+
+class Survey:
+    """One investigation of one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, history: History, voice: Voice, *, question: str, seconds: float) -> None:
+        self.snapshot = snapshot
+        self.history = history
+        self.question_words = classification.words([question])
+        self._voice = voice
+        self._deadline = time.monotonic() + seconds
+        self._said_late = False
+
+    def say(self, sentence: str) -> None:
+        """Tells whoever watches."""
+        self._voice.log(sentence)
+
+    def is_late(self) -> bool:
+        """Tells whether the time is used up. Only a safety net: the bounds that normally apply are counts and sizes."""
+        late = time.monotonic() > self._deadline
+        if late and not self._said_late:
+            self._said_late = True
+            self.say("The time for this survey is used up: what is not looked at yet is left out.")
+        return late
+
+    @cached_property
+    def product(self) -> tuple[str, ...]:
+        """The paths of the code that the project ships or runs, hand-written as far as names and headers tell."""
+        return tuple(path for path in self.snapshot.paths if classification.is_product(path) and self._is_written(path))
+
+    @cached_property
+    def tests(self) -> tuple[str, ...]:
+        """The paths of the code of the tests."""
+        return tuple(
+            path
+            for path in self.snapshot.paths
+            if language(path) and classification.is_test(path) and not classification.is_vendored(path)
+        )
+
+    def sources(self, paths: tuple[str, ...], *languages: str) -> Iterator[SourceText]:
+        """Reads those of the files that are of these languages (all, when none is named) until the time is used up."""
+        for path in paths:
+            if self.is_late():
+                return
+            if (not languages or language(path) in languages) and (source := self.snapshot.read(path)):
+                yield source
+
+    def python(self, paths: tuple[str, ...]) -> Iterator[tuple[SourceText, ast.Module]]:
+        """Parses those of the files that are Python; a file that does not parse is passed over."""
+        for source in self.sources(paths, "Python"):
+            if source.path.endswith(".py") and (tree := parse(source)):
+                yield source, tree
+
+    def _is_written(self, path: str) -> bool:
+        source = self.snapshot.read(path)
+        return source is not None and not is_generated(source.lines)

@@ -1,0 +1,48 @@
+"""Speaks the JSON lines dialect on standard output: one object per line, flushed, so that people can watch.
+
+It does not decide what to say.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from .finding import Finding, shorten
+
+MAX_TEXT_CHARACTERS = 2000
+
+
+class Voice:
+    """Writes what the survey says, in the order in which it says it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def log(self, sentence: str) -> None:
+        """Says in words what is being looked at, or what was seen."""
+        self._write({"type": "log", "text": shorten(sentence, MAX_TEXT_CHARACTERS) + "\n"})
+
+    def answer(self, text: str) -> None:
+        """Adds to the readable answer."""
+        self._write({"type": "answer", "text": text})
+
+    def finish(self, findings: Sequence[Finding]) -> None:
+        """Ends with the result."""
+        self._write({"type": "final", "result": {"findings": [finding.to_json() for finding in findings]}})
+
+    def _write(self, message: dict[str, Any]) -> None:
+        # ASCII only: names of files may hold lone surrogates, which no encoding but JSON's escapes can carry.
+        self._stream.write(json.dumps(_clean(message)) + "\n")
+        self._stream.flush()
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode("utf-8")
+        case dict():
+            return {key: _clean(item) for key, item in value.items()}
+        case list():
+            return [_clean(item) for item in value]
+        case _:
+            return value
