@@ -1,0 +1,199 @@
+"""The settings of a conductor: flags over a TOML file over defaults, validated as a whole before anything starts.
+
+Every limit that an operator may change has its name here. Reads files and environment for nothing else; starts nothing.
+
+    listen = "unix:/run/conductor.sock"      roots = ["/src"]      project = "/src/mine"
+    [hosts]      alpha = "unix:/run/alpha.sock"
+    [logs]       format = "json"             level = "info"
+    [limits]     unfinished_runs = 200
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from conductor.errors import ConfigurationError
+from conductor.v1.furniture.addresses import Address, AddressError
+
+LOG_FORMATS = ("plain", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_KEYS = frozenset({"listen", "data", "roots", "project", "hosts", "logs", "limits"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the service. Each may be set in `[limits]`, within 1 and the ten-thousandfold of its default."""
+
+    unfinished_runs: int = 200
+    watchers: int = 500
+    creations_at_once: int = 4
+    silence_seconds: int = 6
+    progress_seconds: int = 5
+    stop_seconds: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class HostSetting:
+    """A host to drive. `target` is what gRPC is given."""
+
+    name: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. `roots` empty means: whatever the service can read (it listens on this machine only)."""
+
+    listen: Address
+    data: Path
+    hosts: tuple[HostSetting, ...] = ()
+    roots: tuple[Path, ...] = ()
+    project: Path | None = None
+    log_format: str = "plain"
+    log_level: str = "info"
+    limits: Limits = field(default_factory=Limits)
+
+    def shown(self) -> dict[str, str]:
+        """The settings in force by name, for people. None of them is a secret; one that were must not be added here."""
+        shown = {
+            "listen": self.listen.target,
+            "data": str(self.data),
+            "roots": os.pathsep.join(str(root) for root in self.roots) or "(whatever the service can read)",
+            "project": str(self.project or ""),
+            "logs.format": self.log_format,
+            "logs.level": self.log_level,
+        }
+        shown |= {f"hosts.{host.name}": host.target for host in self.hosts}
+        return shown | {f"limits.{each.name}": str(getattr(self.limits, each.name)) for each in fields(Limits)}
+
+
+def load(
+    *,
+    default_listen: str,
+    default_data: Path,
+    listen: str | None = None,
+    data: Path | None = None,
+    config: Path | None = None,
+    hosts: Sequence[str] = (),
+    roots: Sequence[Path] = (),
+    project: Path | None = None,
+) -> Settings:
+    """Makes the settings of flags and file; a flag that is given hides its key in the file.
+
+    Raises ConfigurationError, which tells every problem at once.
+    """
+    problems: list[str] = []
+    document = _read(config, problems)
+    problems += [f"there is no setting '{key}'" for key in sorted(document.keys() - _KEYS)]
+    logs = _table(document, "logs", problems)
+    named = [_split_host(text, problems) for text in hosts] or list(_table(document, "hosts", problems).items())
+    settings = Settings(
+        listen=_address("listen", listen or str(document.get("listen", default_listen)), problems),
+        data=Path(data or str(document.get("data", default_data))).absolute(),
+        hosts=tuple(_hosts(named, problems)),
+        roots=tuple(_roots(roots or _paths(document, "roots", problems), problems)),
+        project=_project(project or document.get("project"), problems),
+        log_format=_choice("logs.format", logs.get("format", "plain"), LOG_FORMATS, problems),
+        log_level=_choice("logs.level", logs.get("level", "info"), LOG_LEVELS, problems),
+        limits=_limits(_table(document, "limits", problems), problems),
+    )
+    problems += [f"there is no setting 'logs.{key}'" for key in sorted(logs.keys() - {"format", "level"})]
+    if problems:
+        raise ConfigurationError("; ".join(problems), hint=f"see {config}" if config else "")
+    return settings
+
+
+def _read(path: Path | None, problems: list[str]) -> Mapping[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(f"cannot read {path}: {error}")
+        return {}
+
+
+def _table(document: Mapping[str, Any], key: str, problems: list[str]) -> Mapping[str, Any]:
+    table = document.get(key, {})
+    if isinstance(table, Mapping):
+        return table
+    problems.append(f"'{key}' must be a table")
+    return {}
+
+
+def _paths(document: Mapping[str, Any], key: str, problems: list[str]) -> Sequence[Path]:
+    given = document.get(key, [])
+    if isinstance(given, list) and all(isinstance(each, str) for each in given):
+        return [Path(each) for each in given]
+    problems.append(f"'{key}' must be a list of paths")
+    return []
+
+
+def _address(name: str, text: str, problems: list[str]) -> Address:
+    try:
+        return Address.parse(text)
+    except AddressError as error:
+        problems.append(f"{name}: {error}")
+        return Address("")
+
+
+def _split_host(text: str, problems: list[str]) -> tuple[str, str]:
+    name, equals, address = text.partition("=")
+    if not equals:
+        problems.append(f"--host takes NAME=ADDRESS, not '{text}'")
+    return name, address
+
+
+def _hosts(named: Iterable[tuple[str, object]], problems: list[str]) -> Iterable[HostSetting]:
+    seen: set[str] = set()
+    for name, address in named:
+        if not _HOST_NAME.fullmatch(name):
+            problems.append(f"a host's name is [a-z0-9][a-z0-9-]*, at most 40 characters; '{name}' is not")
+        if name in seen:
+            problems.append(f"host '{name}' is given twice")
+        seen.add(name)
+        yield HostSetting(name, _address(f"host '{name}'", str(address), problems).target)
+
+
+def _roots(roots: Sequence[Path], problems: list[str]) -> Iterable[Path]:
+    for root in roots:
+        if root.is_dir():
+            # A root is what it points to: paths are compared after all links are followed.
+            yield root.resolve()
+        else:
+            problems.append(f"root '{root}' is no directory")
+
+
+def _project(given: object, problems: list[str]) -> Path | None:
+    if not given:
+        return None
+    path = Path(str(given)).absolute()
+    if not path.is_dir():
+        problems.append(f"project '{path}' is no directory")
+    return path
+
+
+def _choice(name: str, given: object, known: Sequence[str], problems: list[str]) -> str:
+    if given in known:
+        return str(given)
+    problems.append(f"{name} is one of {', '.join(known)}, not '{given}'")
+    return known[0]
+
+
+def _limits(table: Mapping[str, Any], problems: list[str]) -> Limits:
+    known = {each.name: each.default for each in fields(Limits)}
+    taken: dict[str, int] = {}
+    for name, value in table.items():
+        default = known.get(name)
+        if not isinstance(default, int):
+            problems.append(f"there is no limit '{name}'; there are {', '.join(known)}")
+        elif type(value) is not int or not 1 <= value <= default * 10_000:
+            problems.append(f"limits.{name} is a whole number from 1 to {default * 10_000}, not {value!r}")
+        else:
+            taken[name] = value
+    return Limits(**taken)

@@ -1,0 +1,76 @@
+"""Hosts: what a host tells, as the core's input and as the pool's answer."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agenthost.v1 import host_service_pb2 as host_pb
+from conductor.core.inputs import HostAgent, HostReported
+from conductor.messages.names import host_name
+from conductor.messages.times import timestamp
+from conductor.v1 import pool_service_pb2 as pb
+
+
+class HostState(StrEnum):
+    """Whether a host can be used, as its link sees it."""
+
+    CONNECTING = "connecting"
+    READY = "ready"
+    DRAINING = "draining"
+    DISCONNECTED = "disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """A host as its link sees it. `told` is what it said last, None before that."""
+
+    name: str
+    address: str
+    state: HostState = HostState.CONNECTING
+    problem: str = ""
+    last_seen: float | None = None
+    told: host_pb.Host | None = None
+
+
+def reported(name: str, told: host_pb.Host) -> HostReported:
+    """Makes the core's input of what a host tells; agents that cannot be used are left out."""
+    return HostReported(
+        host=name,
+        connected=True,
+        draining=told.state == host_pb.Host.STATE_DRAINING,
+        slots=told.slots,
+        agents=tuple(HostAgent(agent.name, agent.version) for agent in told.agents if agent.available),
+    )
+
+
+def host_message(view: HostView, running: int) -> pb.Host:
+    """Makes the pool's answer; `running` counts this conductor's attempts there."""
+    told = view.told or host_pb.Host()
+    return pb.Host(
+        name=host_name(view.name),
+        address=view.address,
+        state=pb.Host.State.Value(f"STATE_{view.state.name}"),
+        problem=view.problem or _own_problem(told),
+        version=told.version,
+        slots=told.slots,
+        running=running,
+        agents=[_agent(agent) for agent in told.agents],
+        sandbox_mechanism=told.sandbox.mechanism,
+        last_seen_time=timestamp(view.last_seen),
+    )
+
+
+def _agent(agent: host_pb.Agent) -> pb.HostAgent:
+    return pb.HostAgent(
+        name=agent.name,
+        version=agent.version,
+        available=agent.available,
+        unavailable_reason=agent.unavailable_reason,
+        description=agent.description,
+        features=agent.features,
+    )
+
+
+def _own_problem(told: host_pb.Host) -> str:
+    if told.HasField("sandbox") and not told.sandbox.available:
+        return f"agents cannot be confined there: {told.sandbox.unavailable_reason}"
+    return ""

@@ -1,0 +1,47 @@
+"""Resource names: `runs/{run}`, `runs/{run}/steps/{step}`, `flows/{flow}`, `hosts/{host}`."""
+
+import re
+
+from conductor.errors import InvalidRequestError, Violation
+
+_RUN = re.compile(r"runs/([a-z0-9]{26})")
+_STEP = re.compile(r"runs/([a-z0-9]{26})/steps/([a-z][a-z0-9_]{0,39})")
+_HOST = re.compile(r"hosts/([a-z0-9][a-z0-9-]{0,39})")
+
+
+def run_name(run: str) -> str:
+    """Names a run."""
+    return f"runs/{run}"
+
+
+def step_name(run: str, step: str) -> str:
+    """Names a step; empty where there is none."""
+    return f"runs/{run}/steps/{step}" if step else ""
+
+
+def host_name(host: str) -> str:
+    """Names a host."""
+    return f"hosts/{host}"
+
+
+def read_run(name: str, field: str = "name") -> str:
+    """Gives the run's id; raises InvalidRequestError for what is no run's name."""
+    return _read(_RUN, name, field, "runs/{run}, with 26 characters of a-z and 0-9")[0]
+
+
+def read_step(name: str, field: str = "name") -> tuple[str, str]:
+    """Gives the ids of run and step; raises InvalidRequestError for what is no step's name."""
+    run, step = _read(_STEP, name, field, "runs/{run}/steps/{step}")
+    return run, step
+
+
+def read_host(name: str, field: str = "name") -> str:
+    """Gives the host's name; raises InvalidRequestError for what is none."""
+    return _read(_HOST, name, field, "hosts/{host}")[0]
+
+
+def _read(pattern: re.Pattern[str], name: str, field: str, form: str) -> tuple[str, ...]:
+    match = pattern.fullmatch(name)
+    if match is None:
+        raise InvalidRequestError(Violation(field, f"must be {form}; it is '{name[:100]}'"))
+    return match.groups()

@@ -1,0 +1,28 @@
+"""Times and durations: the engine's seconds since 1970 as protocol messages, and back."""
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+_NANOSECONDS = 1_000_000_000
+
+
+def timestamp(seconds: float | None) -> Timestamp | None:
+    """Makes a timestamp, to the microsecond; None stays None, which leaves a field unset."""
+    if seconds is None:
+        return None
+    # A float of today's date holds no more than microseconds: finer digits would be noise that differs between readers.
+    made = Timestamp()
+    made.FromMicroseconds(round(seconds * 1_000_000))
+    return made
+
+
+def seconds(made: Timestamp) -> float:
+    """Gives a timestamp's seconds since 1970."""
+    return made.seconds + made.nanos / _NANOSECONDS
+
+
+def duration(length_seconds: float) -> Duration:
+    """Makes a duration, to the microsecond."""
+    made = Duration()
+    made.FromMicroseconds(round(length_seconds * 1_000_000))
+    return made

@@ -1,0 +1,57 @@
+"""Page tokens and resume tokens: places in a list or a run, opaque to whoever carries them.
+
+A token holds a place and a checksum over it and its context (the run, or the filter of a list): one that was cut, made up
+or brought to another list is refused. The checksum guards against mistakes, not against malice: a place is no secret.
+"""
+
+import hashlib
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from conductor.errors import InvalidRequestError, Violation
+
+_CHECKSUM_BYTES = 6
+_MAX_TOKEN_CHARACTERS = 512
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 500
+
+Place = int | float | str
+
+
+def seal(context: str, *place: Place) -> str:
+    """Makes the token of a place."""
+    body = json.dumps(place, separators=(",", ":")).encode()
+    return urlsafe_b64encode(_checksum(context, body) + body).decode().rstrip("=")
+
+
+def unseal(token: str, context: str, field: str) -> list[Place]:
+    """Gives the place of a token; raises InvalidRequestError for one that was not made in this context."""
+    place = _opened(token, context) if len(token) <= _MAX_TOKEN_CHARACTERS else None
+    if place is None:
+        text = "is not a token of this list; give one that an answer held, with the same request otherwise"
+        raise InvalidRequestError(Violation(field, text))
+    return place
+
+
+def read_page_size(given: int) -> int:
+    """Gives the size of a page; raises InvalidRequestError above the limit."""
+    if not 0 <= given <= MAX_PAGE_SIZE:
+        raise InvalidRequestError(Violation("page_size", f"is {given}; it may be 0 (for 50) to {MAX_PAGE_SIZE}"))
+    return given or DEFAULT_PAGE_SIZE
+
+
+def _opened(token: str, context: str) -> list[Place] | None:
+    try:
+        data = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+        body = data[_CHECKSUM_BYTES:]
+        if data[:_CHECKSUM_BYTES] != _checksum(context, body):
+            return None
+        place: list[Place] = json.loads(body)
+    except ValueError:
+        return None
+    return place
+
+
+def _checksum(context: str, body: bytes) -> bytes:
+    return hashlib.blake2b(context.encode() + b"\0" + body, digest_size=_CHECKSUM_BYTES).digest()
