@@ -1,0 +1,131 @@
+"""Between protocol messages and plain values, both ways. It looks at shapes only: what is allowed is judged in `core`."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from agenthost.core.ending import Outcome
+from agenthost.core.frame import Attestation, Finished, Frame, Started
+from agenthost.core.order import Limits, Order
+from agenthost.core.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.v1 import execution_service_pb2 as pb
+
+_CHANNELS = {
+    Channel.ANSWER: pb.Output.CHANNEL_ANSWER,
+    Channel.REASONING: pb.Output.CHANNEL_REASONING,
+    Channel.LOG: pb.Output.CHANNEL_LOG,
+}
+_NOTICES = {
+    NoticeKind.DENIAL: pb.Notice.KIND_DENIAL,
+    NoticeKind.MALFORMED_OUTPUT: pb.Notice.KIND_MALFORMED_OUTPUT,
+    NoticeKind.ANSWER_TRUNCATED: pb.Notice.KIND_ANSWER_TRUNCATED,
+}
+_OUTCOMES = {
+    Outcome.SUCCEEDED: pb.Finished.OUTCOME_SUCCEEDED,
+    Outcome.FAILED: pb.Finished.OUTCOME_FAILED,
+    Outcome.CANCELLED: pb.Finished.OUTCOME_CANCELLED,
+    Outcome.TIMED_OUT: pb.Finished.OUTCOME_TIMED_OUT,
+    Outcome.REFUSED: pb.Finished.OUTCOME_REFUSED,
+}
+
+
+def digest_of(start: pb.Start) -> str:
+    """What two Starts with the same content have in common. Maps are put in order: their order on the wire means nothing."""
+    return hashlib.sha256(start.SerializeToString(deterministic=True)).hexdigest()
+
+
+def read_order(start: pb.Start, defaults: Limits) -> Order:
+    """A Start in plain words, with this host's defaults for what it leaves open."""
+    return Order(
+        execution=start.execution,
+        agent=start.agent,
+        prompt=start.prompt,
+        snapshot=start.snapshot,
+        parameters=dict(start.parameters),
+        limits=replace(defaults, **dict(_given_limits(start))),
+    )
+
+
+def _given_limits(start: pb.Start) -> Iterator[tuple[str, Any]]:
+    for limit in fields(Limits):
+        name = limit.name.removesuffix("_seconds")
+        if name != limit.name and start.HasField(name):  # type: ignore[arg-type]
+            duration = getattr(start, name)
+            yield limit.name, duration.seconds + duration.nanos / 1e9
+        elif name == limit.name and getattr(start, name):
+            yield name, getattr(start, name)
+
+
+def write_frame(frame: Frame) -> pb.ExecuteResponse:
+    """A frame as it is sent."""
+    response = pb.ExecuteResponse(sequence=frame.sequence, time=timestamp(frame.time_ns))
+    match frame.content:
+        case Started(attestation=attestation):
+            response.started.attestation.CopyFrom(write_attestation(attestation))
+        case Finished():
+            response.finished.CopyFrom(_finished(frame.content))
+        case said:
+            _write_said(response, said)
+    return response
+
+
+def _write_said(response: pb.ExecuteResponse, said: Said) -> None:
+    match said:
+        case Text(channel=channel, text=text):
+            response.output.CopyFrom(pb.Output(channel=_CHANNELS[channel], text=text))
+        case ToolCall(id=call, name=name, arguments=arguments):
+            response.tool_call.CopyFrom(pb.ToolCall(id=call, name=name, arguments_json=arguments))
+        case ToolResult(id=call, failed=failed, text=text):
+            response.tool_result.CopyFrom(pb.ToolResult(id=call, failed=failed, text=text))
+        case Usage():
+            response.usage.CopyFrom(_usage(said))
+        case Notice(kind=kind, text=text):
+            response.notice.CopyFrom(pb.Notice(kind=_NOTICES[kind], text=text))
+
+
+def write_attestation(attestation: Attestation) -> pb.Attestation:
+    """How an attempt is confined."""
+    return pb.Attestation(
+        mechanism=attestation.mechanism,
+        policy_digest=attestation.policy_digest,
+        argv=attestation.argv,
+        boot_id=attestation.boot_id,
+        pid=attestation.pid,
+        uid=attestation.uid,
+        snapshot_fingerprint_before=attestation.snapshot_fingerprint_before,
+        snapshot_fingerprint_after=attestation.snapshot_fingerprint_after,
+        checks=attestation.checks,
+    )
+
+
+def _finished(finished: Finished) -> pb.Finished:
+    message = pb.Finished(
+        outcome=_OUTCOMES[finished.verdict.outcome],
+        reason=finished.verdict.reason,
+        message=finished.verdict.message,
+        usage=_usage(finished.summary.usage),
+        denial_count=finished.summary.denial_count,
+        answer_truncated=finished.summary.answer_truncated,
+        result_json=finished.summary.result_json,
+        attestation=write_attestation(finished.attestation),
+    )
+    if finished.ending.exit_code is not None:
+        message.exit_code = finished.ending.exit_code
+    if finished.ending.signal is not None:
+        message.signal = finished.ending.signal
+    message.elapsed.FromNanoseconds(int(finished.ending.elapsed_seconds * 1e9))
+    return message
+
+
+def _usage(usage: Usage) -> pb.Usage:
+    return pb.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, turns=usage.turns)
+
+
+def timestamp(time_ns: int) -> Timestamp:
+    """A moment of the host's clock."""
+    moment = Timestamp()
+    moment.FromNanoseconds(time_ns)
+    return moment

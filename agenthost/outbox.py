@@ -1,0 +1,136 @@
+"""One stream's way through an attempt's output: from the spool to numbered frames, from the first or from any number on.
+
+The spool is the outbox: nothing is buffered here. A stream that comes reads the spool from its beginning, in silence up to the
+number that its client has, along the same cuts as the stream before it; from there on it makes cuts of its own. Whatever is
+there when the writer is free becomes the next frame, so the first token leaves at once and a slow reader gets large frames.
+
+One outbox of an attempt is in use at a time: two would cut differently. The execution sees to that.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Protocol
+
+from agenthost.bell import Bell
+from agenthost.core.agent_output import AgentOutput, Summary
+from agenthost.core.frame import Finished, Frame, Started
+from agenthost.core.frames import merge
+from agenthost.core.said import Said
+from agenthost.cuts import Cut, Cuts
+
+READ_BYTES = 256 * 1024
+
+
+class Source(Protocol):
+    """The attempt, as far as its output goes."""
+
+    @property
+    def bell(self) -> Bell:
+        """Rung when there is more to read, when the agent started, and when it ended."""
+
+    @property
+    def started(self) -> tuple[Started, int] | None:
+        """The first frame and its time, once there is one."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the spool is complete."""
+
+    def read_spool(self, offset: int, limit: int) -> bytes:
+        """Bytes of the spool; empty when there are none yet."""
+
+    def finish(self, summary: Summary) -> tuple[Finished, int]:
+        """The last frame and its time."""
+
+
+class Outbox:
+    """Makes the frames of one attempt for one stream."""
+
+    def __init__(
+        self,
+        source: Source,
+        cuts: Cuts,
+        output: AgentOutput,
+        note_sequence: Callable[[int], None],
+    ) -> None:
+        self._source = source
+        self._cuts = cuts
+        self._output = output
+        self._note_sequence = note_sequence
+        self._offset = 0
+        self._sequence = 0
+        self._complete = False
+        self._waiting: list[Said] = []
+
+    async def frames(self, after: int) -> AsyncIterator[Frame]:
+        """Every frame above the number `after`, as it comes; ends behind `Finished`."""
+        async for frame in self._all():
+            self._note_sequence(frame.sequence)
+            if frame.sequence > after:
+                yield frame
+
+    async def _all(self) -> AsyncIterator[Frame]:
+        await self._wait_until_started()
+        if self._source.started:
+            first, moment = self._source.started
+            yield self._next_frame(first, moment)
+        for cut in self._cuts.read():
+            await self._read_up_to(cut)
+            for frame in self._frames_at(cut):
+                yield frame
+        while not self._complete:
+            cut = await self._next_cut()
+            self._cuts.append(cut)
+            for frame in self._frames_at(cut):
+                yield frame
+        last, moment = self._source.finish(self._output.summary)
+        yield self._next_frame(last, moment)
+
+    async def _wait_until_started(self) -> None:
+        while True:
+            heard = self._source.bell.listen()
+            if self._source.started or self._source.ended:
+                return
+            await heard.wait()
+
+    async def _read_up_to(self, cut: Cut) -> None:
+        """The replay: reads as far as a cut that was made before."""
+        while self._offset < cut.offset:
+            self._take(self._source.read_spool(self._offset, min(READ_BYTES, cut.offset - self._offset)))
+            await asyncio.sleep(0)
+        if cut.final:
+            self._take_end()
+
+    async def _next_cut(self) -> Cut:
+        """Waits until something was said, or until nothing more can be."""
+        while True:
+            heard = self._source.bell.listen()
+            ended = self._source.ended
+            if data := self._source.read_spool(self._offset, READ_BYTES):
+                self._take(data)
+            elif ended:
+                self._take_end()
+            else:
+                await heard.wait()
+                continue
+            if self._waiting or self._complete:
+                return Cut(self._offset, time.time_ns(), final=self._complete)
+            await asyncio.sleep(0)
+
+    def _take(self, data: bytes) -> None:
+        self._offset += len(data)
+        self._waiting += self._output.feed(data)
+
+    def _take_end(self) -> None:
+        self._waiting += self._output.finish()
+        self._complete = True
+
+    def _frames_at(self, cut: Cut) -> Iterator[Frame]:
+        sayings, self._waiting = self._waiting, []
+        for said in merge(sayings):
+            yield self._next_frame(said, cut.time_ns)
+
+    def _next_frame(self, content: Started | Said | Finished, time_ns: int) -> Frame:
+        self._sequence += 1
+        return Frame(self._sequence, time_ns, content)
