@@ -24,8 +24,9 @@ from conductor.core.events import (
     StepFailed,
     StepsAdded,
 )
-from conductor.core.plan import OnFailure, RunPlan, StepKind, StepPlan
-from conductor.core.states import SETTLED_RUN, SETTLED_STEP, IllegalTransitionError, RunState, move_run
+from conductor.core.findings import list_counted_steps
+from conductor.core.plan import OnFailure, RunPlan, StepPlan
+from conductor.core.states import SETTLED_RUN, SETTLED_STEP, IllegalTransitionError, RunState, StepState, move_run
 from conductor.core.step import Step, StepEvent, apply_to_step, create_step
 
 
@@ -74,8 +75,10 @@ class Run:
 
     @property
     def counts(self) -> FindingCounts:
-        """Adds up how the citations of all agents were judged; folds only bring them together."""
-        counts = [step.counts for step in self.steps.values() if step.plan.kind is StepKind.AGENT]
+        """Adds up how the citations of the findings that count were judged (see `findings`)."""
+        plans = [step.plan for step in self.steps.values()]
+        finders = {name for name, step in self.steps.items() if step.state is StepState.SUCCEEDED and step.findings}
+        counts = [self.steps[name].counts for name in list_counted_steps(plans, finders)]
         return FindingCounts(
             sum(count.verified for count in counts),
             sum(count.moved for count in counts),

@@ -1,0 +1,149 @@
+"""The one function that decides. Inputs and time go in; what to store, what to send and the next state come out.
+
+    decision, after = advance(state, inputs, now)
+    store(decision)          # one transaction; when it fails, try the same decision again
+    send(decision.to_send)   # only now; and only now `after` is the state
+
+It is pure: the same arguments give the same result, and `state` stays as it was. In this order:
+
+1. runs that wanted to be called by now, and runs that could not be folded at the start;
+2. inputs, as far as the decision has room for their events; the rest waits for the next call, which `wake_at` asks for at once;
+3. hosts that were silent too long: what ran there is lost;
+4. every step that something happened to is looked at (`progress`), runs one by one;
+5. queued steps get places, over all runs (`schedule`);
+6. what is stored by now is acknowledged, where that is due.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from conductor.core.answers import take_answer
+from conductor.core.attempt import attempt_owner
+from conductor.core.commands import Decision, Record
+from conductor.core.conductor_state import ConductorState, Host
+from conductor.core.decision_draft import INTERNAL, DecisionDraft
+from conductor.core.events import Failure, RunSettled
+from conductor.core.inputs import (
+    ExecutionLost,
+    ExecutionRefused,
+    ExecutionReported,
+    HostReported,
+    Input,
+    RequestCancel,
+    RequestRun,
+    WorkFinished,
+)
+from conductor.core.progress import make_progress
+from conductor.core.reports import lose_attempt, refuse_unknown, take_loss, take_refusal, take_report
+from conductor.core.requests import take_cancel_request, take_run_request
+from conductor.core.retry import FATAL
+from conductor.core.run_draft import RunDraft
+from conductor.core.schedule import place_queued_steps
+from conductor.core.states import RunState
+
+
+def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple[Decision, ConductorState]:
+    """Decides what follows from inputs and from the time. `state` is not changed."""
+    making = DecisionDraft(state, now)
+    _settle_damaged(making)
+    _open_due_runs(making)
+    waiting = (*state.backlog, *inputs)
+    for place, one in enumerate(waiting):
+        if making.room <= 0:
+            making.backlog.extend(waiting[place:])
+            break
+        _take(making, one)
+    _lose_silent_hosts(making)
+    for run in list(making.drafts):
+        making.change(run, lambda draft: make_progress(draft, draft.events + making.room))
+    if _needs_places(making):
+        place_queued_steps(making)
+    for run in list(making.drafts):
+        making.change(run, RunDraft.acknowledge_due)
+    return making.decide()
+
+
+def _take(making: DecisionDraft, one: Input) -> None:
+    match one:
+        case RequestRun():
+            take_run_request(making, one)
+        case RequestCancel():
+            take_cancel_request(making, one)
+        case HostReported():
+            _take_host(making, one)
+        case WorkFinished():
+            making.change(one.result.work.run, partial(take_answer, finished=one))
+        case ExecutionReported():
+            run, _ = attempt_owner(one.attempt)
+            if not making.change(run, partial(take_report, report=one, limits=making.limits)):
+                making.commands.extend(refuse_unknown(one))
+        case ExecutionRefused():
+            run, _ = attempt_owner(one.attempt)
+            making.change(run, partial(take_refusal, refusal=one))
+        case ExecutionLost():
+            run, _ = attempt_owner(one.attempt)
+            making.change(run, partial(take_loss, loss=one))
+
+
+def _take_host(making: DecisionDraft, report: HostReported) -> None:
+    before = making.hosts.get(report.host)
+    silent_since = None
+    if not report.connected:
+        silent_since = before.silent_since if before is not None and not before.connected else making.now
+    after = Host(
+        name=report.host,
+        connected=report.connected,
+        draining=report.draining,
+        slots=report.slots,
+        agents=frozenset(agent.name for agent in report.agents),
+        silent_since=silent_since,
+    )
+    if after != before:
+        making.hosts[report.host] = after
+        making.touched_hosts = True
+
+
+def _settle_damaged(making: DecisionDraft) -> None:
+    for run, damage in making.state.damaged.items():
+        failure = Failure(INTERNAL, f"What is stored of it cannot be read: {damage}", FATAL)
+        making.stored.append(Record(run, RunSettled(RunState.FAILED, failure), "RunSettled"))
+
+
+def _open_due_runs(making: DecisionDraft) -> None:
+    for run, ongoing in making.state.ongoing.items():
+        if ongoing.wake_at is not None and ongoing.wake_at <= making.now:
+            draft = making.draft(run)
+            if draft is not None:
+                draft.wants_place = bool(draft.queue)
+
+
+def _lose_silent_hosts(making: DecisionDraft) -> None:
+    """Gives up what ran on hosts that were silent too long. A call that is late itself only begins to wait anew (rule 7)."""
+    due = {
+        name: host
+        for name, host in making.hosts.items()
+        if host.silent_since is not None and host.silent_since + making.limits.lost_after <= making.now
+    }
+    if not due:
+        return
+    wanted = making.state.wake_at
+    is_late = wanted is not None and making.now - wanted > making.limits.late_tick
+    for name, host in due.items():
+        if is_late:
+            making.hosts[name] = replace(host, silent_since=making.now)
+        else:
+            _lose_host(making, name)
+
+
+def _lose_host(making: DecisionDraft, host: str) -> None:
+    lost = [(run, attempt) for run, one in making.runs() for attempt, track in one.tracks.items() if track.host == host]
+    message = f"Host {host} was silent for {making.limits.lost_after:.0f} s."
+    for run, attempt in lost:
+        making.change(run, partial(lose_attempt, attempt=attempt, message=message))
+
+
+def _needs_places(making: DecisionDraft) -> bool:
+    if making.touched_hosts or making.unscheduled:
+        return True
+    return any(draft.wants_place or draft.freed_place for draft in making.drafts.values())

@@ -1,0 +1,90 @@
+"""What workers answered, turned into events.
+
+An answer that nobody waits for any more has no effect: work is pure, so it was answered before, or is of no use now.
+"""
+
+from conductor.core.events import (
+    RunReported,
+    StepFailed,
+    StepQueued,
+    StepSkipped,
+    StepSucceeded,
+)
+from conductor.core.inputs import WorkFinished
+from conductor.core.plan import StepKind
+from conductor.core.progress import are_children_settled, begin_step, settle_run, settle_step
+from conductor.core.run_draft import RunDraft
+from conductor.core.states import StepState
+from conductor.core.step import Step
+from conductor.core.work import (
+    Answer,
+    Checked,
+    Folded,
+    GuardDecided,
+    PromptRendered,
+    Reported,
+    Work,
+    WorkFailed,
+    WorkKind,
+)
+
+
+def take_answer(draft: RunDraft, finished: WorkFinished) -> None:
+    """Goes on with what a worker answered."""
+    work, answer = finished.result.work, finished.result.answer
+    if not _is_awaited(draft, work):
+        return
+    draft.blobs.extend(finished.blobs)
+    if work.kind is WorkKind.REPORT:
+        _take_report(draft, answer)
+    elif isinstance(answer, WorkFailed):
+        settle_step(draft, StepFailed(work.step, answer.failure))
+    else:
+        _take_step_answer(draft, draft.step(work.step), work, answer)
+
+
+def _is_awaited(draft: RunDraft, work: Work) -> bool:
+    if work.kind is WorkKind.REPORT:
+        return draft.run.unsettled == 0
+    step = draft.run.steps.get(work.step)
+    if step is None:
+        return False
+    match work.kind:
+        case WorkKind.SKIP_GUARD:
+            return step.state is StepState.READY and step.plan.has_skip_guard
+        case WorkKind.PROMPT:
+            return step.state is StepState.READY and step.plan.kind is StepKind.AGENT
+        case WorkKind.FOLD:
+            is_at_work = step.state is StepState.RUNNING and step.plan.kind is StepKind.FOLD
+            return is_at_work and are_children_settled(draft.run, step)
+        case WorkKind.CHECK:
+            last = step.last_attempt
+            return step.state is StepState.VALIDATING and last is not None and last.id == work.attempt
+
+
+def _take_report(draft: RunDraft, answer: Answer) -> None:
+    if isinstance(answer, WorkFailed):
+        settle_run(draft, answer.failure)
+        return
+    if not isinstance(answer, Reported):
+        raise TypeError(f"a report was asked for, {type(answer).__name__} came")
+    draft.emit(RunReported(answer.markdown, answer.json))
+    settle_run(draft)
+
+
+def _take_step_answer(draft: RunDraft, step: Step, work: Work, answer: Answer) -> None:
+    name = step.plan.id
+    match (work.kind, answer):
+        case (WorkKind.SKIP_GUARD, GuardDecided(skip=True, reason=reason)):
+            settle_step(draft, StepSkipped(name, reason))
+        case (WorkKind.SKIP_GUARD, GuardDecided()):
+            begin_step(draft, step)
+        case (WorkKind.PROMPT, PromptRendered(prompt=prompt)):
+            draft.emit(StepQueued(name, prompt))
+            draft.enqueue(name, draft.now)
+        case (WorkKind.FOLD, Folded(text=text, findings=findings, counts=counts)):
+            settle_step(draft, StepSucceeded(name, text, findings, counts))
+        case (WorkKind.CHECK, Checked(findings=findings, counts=counts)):
+            settle_step(draft, StepSucceeded(name, findings=findings, counts=counts))
+        case _:
+            raise TypeError(f"{work.kind} was asked of step {name}, {type(answer).__name__} came")

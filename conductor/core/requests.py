@@ -1,0 +1,87 @@
+"""What callers ask: a run, or the end of one. Every request gets exactly one reply; the same request gets the same reply."""
+
+from conductor.core.commands import Accepted, Record, Rejected
+from conductor.core.conductor_state import Ongoing
+from conductor.core.decision_draft import DecisionDraft
+from conductor.core.events import RunCancelRequested, RunCreated
+from conductor.core.inputs import RequestCancel, RequestRun
+from conductor.core.progress import ask_report_when_done, look_at_all
+from conductor.core.run import apply, key_of
+from conductor.core.run_draft import RunDraft
+from conductor.core.states import IllegalTransitionError, RunState
+
+
+def take_run_request(making: DecisionDraft, request: RequestRun) -> None:
+    """Creates a run with its whole roster, or says why not."""
+    if _is_repeated(making, request):
+        return
+    limits = making.limits
+    if sum(1 for _ in making.runs()) >= limits.unfinished_runs:
+        message = f"{limits.unfinished_runs} runs are at work already; try again when one has ended"
+        making.replies.append(Rejected(request.reply, "NO_CAPACITY", message))
+    elif len(request.plan.steps) > limits.steps_per_run:
+        message = f"a run has at most {limits.steps_per_run} steps, this one has {len(request.plan.steps)}"
+        making.replies.append(Rejected(request.reply, "INVALID_REQUEST", message))
+    else:
+        _create_run(making, request)
+
+
+def take_cancel_request(making: DecisionDraft, request: RequestCancel) -> None:
+    """Has a run stop, or says why it cannot."""
+    if _is_repeated(making, request):
+        return
+    draft = making.draft(request.run)
+    if draft is None and request.run not in making.state.settled:
+        # One that ended before this process began is not known here; the store knows it.
+        message = f"no run {request.run} goes on here"
+        making.replies.append(Rejected(request.reply, "RUN_NOT_FOUND", message))
+    elif draft is None or draft.run.is_settled:
+        making.replies.append(Rejected(request.reply, "RUN_NOT_RUNNING", f"run {request.run} has ended"))
+    else:
+        making.remember(request.request_id, request.request_digest, request.run)
+        making.change(request.run, lambda draft: _cancel(draft, request))
+
+
+def _is_repeated(making: DecisionDraft, request: RequestRun | RequestCancel) -> bool:
+    known = making.recall(request.request_id) if request.request_id else None
+    if known is None:
+        return False
+    if known.digest == request.request_digest:
+        making.replies.append(Accepted(request.reply, known.run, repeated=True))
+    else:
+        message = f"request id {request.request_id} was used before, with another body"
+        making.replies.append(Rejected(request.reply, "REQUEST_ID_REUSED", message))
+    return True
+
+
+def _create_run(making: DecisionDraft, request: RequestRun) -> None:
+    run = request.plan.run
+    event = RunCreated(request.plan, request.request_id, request.request_digest)
+    if making.view(run) is not None or run in making.state.settled:
+        making.replies.append(Rejected(request.reply, "INVALID_REQUEST", f"there is a run {run} already"))
+        return
+    try:
+        draft = RunDraft(Ongoing(apply(None, event, making.now)), making.now, origin=None)
+    except IllegalTransitionError as error:
+        making.replies.append(Rejected(request.reply, "INVALID_REQUEST", str(error)))
+        return
+    draft.stored.append(Record(run, event, key_of(event)))
+    draft.events = 1
+    draft.blobs.extend(request.blobs)
+    draft.replies.append(Accepted(request.reply, run))
+    making.drafts[run] = draft
+    making.remember(request.request_id, request.request_digest, run)
+    making.change(run, _begin)
+
+
+def _begin(draft: RunDraft) -> None:
+    look_at_all(draft)
+    ask_report_when_done(draft)
+
+
+def _cancel(draft: RunDraft, request: RequestCancel) -> None:
+    repeated = draft.run.state is RunState.CANCELLING
+    draft.replies.append(Accepted(request.reply, request.run, repeated=repeated))
+    if not repeated:
+        draft.emit(RunCancelRequested(request.reason))
+        look_at_all(draft)

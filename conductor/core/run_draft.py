@@ -1,0 +1,113 @@
+"""One run while a decision about it is made: an overlay that is kept whole or thrown away whole.
+
+It collects; it decides nothing. Whatever is emitted is folded at once, so that later questions see it.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from conductor.core.commands import AckExecution, Command, Evaluate, Record, Reply, Utterance
+from conductor.core.conductor_state import Ongoing, Track
+from conductor.core.events import Event
+from conductor.core.run import Run, apply, key_of
+from conductor.core.step import Step
+from conductor.core.work import Work, WorkKind
+
+if TYPE_CHECKING:
+    from conductor.core.inputs import Blob
+
+
+class RunDraft:
+    """Collects what is to be stored, sent and answered for one run."""
+
+    __slots__ = (
+        "blobs",
+        "commands",
+        "cursors",
+        "dirty",
+        "events",
+        "freed_place",
+        "now",
+        "origin",
+        "queue",
+        "replies",
+        "run",
+        "stored",
+        "tracks",
+        "wants_place",
+    )
+
+    def __init__(self, ongoing: Ongoing, now: float, *, origin: Ongoing | None) -> None:
+        self.origin = origin
+        self.now = now
+        self.run: Run = ongoing.run
+        self.tracks: dict[str, Track] = dict(ongoing.tracks)
+        self.queue: dict[str, float] = dict(ongoing.queue)
+        self.dirty: dict[str, None] = dict.fromkeys(ongoing.dirty)
+        self.stored: list[Record | Utterance] = []
+        self.events = 0
+        self.blobs: list[Blob] = []
+        self.cursors: dict[str, int] = {}
+        self.commands: list[Command] = []
+        self.replies: list[Reply] = []
+        self.wants_place = False
+        self.freed_place = False
+
+    def emit(self, event: Event) -> None:
+        """Notes that something happened, and makes it so."""
+        self.run = apply(self.run, event, self.now)
+        self.stored.append(Record(self.run.plan.run, event, key_of(event)))
+        self.events += 1
+
+    def step(self, name: str) -> Step:
+        """Gives a step as it is now."""
+        return self.run.steps[name]
+
+    def send(self, command: Command) -> None:
+        """Asks for something outside, once all this is stored."""
+        self.commands.append(command)
+
+    def ask(self, kind: WorkKind, step: str = "", attempt: str = "") -> None:
+        """Asks a worker."""
+        self.commands.append(Evaluate(Work(self.run.plan.run, kind, step, attempt)))
+
+    def mark(self, *steps: str) -> None:
+        """Has steps looked at before the decision ends, or first thing in the next one."""
+        self.dirty.update(dict.fromkeys(steps))
+
+    def enqueue(self, step: str, not_before: float) -> None:
+        """Puts a step in line for a place."""
+        self.queue[step] = not_before
+        self.wants_place = True
+
+    def move_cursor(self, attempt: str, sequence: int, interval: float) -> None:
+        """Notes the last frame that this decision stores; its acknowledgement is due an interval after the last one."""
+        track = self.tracks[attempt]
+        ack_at = self.now + interval if track.ack_at is None else track.ack_at
+        self.tracks[attempt] = replace(track, cursor=sequence, ack_at=ack_at)
+        self.cursors[attempt] = sequence
+
+    def acknowledge_again(self, attempt: str, interval: float) -> None:
+        """Has an acknowledgement repeated: its host told what was stored long ago."""
+        track = self.tracks[attempt]
+        if track.ack_at is None:
+            self.tracks[attempt] = replace(track, ack_at=self.now + interval)
+
+    def note_cancelled(self, attempt: str) -> None:
+        """Remembers that an attempt was told to end."""
+        self.tracks[attempt] = replace(self.tracks[attempt], cancelled=True)
+
+    def acknowledge_due(self) -> None:
+        """Acknowledges what is stored, where an acknowledgement is due."""
+        for attempt, track in self.tracks.items():
+            if track.ack_at is not None and track.ack_at <= self.now:
+                self.send(AckExecution(track.host, attempt, track.cursor))
+                self.tracks[attempt] = replace(track, acked=track.cursor, ack_at=None)
+
+    def finished(self) -> Ongoing:
+        """Gives the run's new place in the conductor's state."""
+        due = [track.ack_at for track in self.tracks.values() if track.ack_at is not None]
+        due += [when for when in self.queue.values() if when > self.now]
+        if self.dirty:
+            due.append(self.now)
+        return Ongoing(self.run, self.tracks, self.queue, tuple(self.dirty), min(due, default=None))
