@@ -13,6 +13,7 @@ look after, and no order of reading and writing can lock up.
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -30,6 +31,7 @@ PLAIN_ENVIRONMENT: Mapping[str, str] = {
 CHUNK_BYTES = 256 * 1024
 MAX_STDERR_BYTES = 64 * 1024
 KILL_WAIT_SECONDS = 5.0
+FIRST_FREE_FD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,30 @@ async def run(
                     raise ProgramError(f"{Path(program).name} wrote more than {max_output_bytes} bytes")
             completed = await running.finish()
     return Completed(completed.returncode, bytes(output), completed.stderr)
+
+
+def spawn_apart(program: str | Path, *args: str | Path, descriptors: Mapping[int, int]) -> int:
+    """Starts a program that outlives this process, with exactly these descriptors (its number → ours); gives its pid.
+
+    The caller waits for it (`os.waitpid`), so that no zombie stays. Not asyncio's way, which kills what it started when it ends.
+    """
+    # Copied high first: one of ours may have the number that another is to get.
+    copies = {theirs: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD) for theirs, ours in descriptors.items()}
+    try:
+        return os.posix_spawn(
+            program,
+            [str(program), *map(str, args)],
+            {},
+            file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in copies.items()],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM),
+        )
+    except OSError as error:
+        raise ProgramError(f"cannot start {program}: {error.strerror}") from error
+    finally:
+        for fd in copies.values():
+            os.close(fd)
 
 
 @contextlib.contextmanager

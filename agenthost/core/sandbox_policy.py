@@ -129,7 +129,7 @@ def rlimits(policy: Policy) -> dict[str, int]:
     return values | ({"RLIMIT_DATA": limits.data_bytes} if limits.data_bytes else {})
 
 
-def texts(policy: Policy) -> dict[str, str]:
+def texts() -> dict[str, str]:
     """The small files of /etc. Name look-ups fail at once instead of waiting for a network that is not there."""
     return {
         # Several runtimes crash for a user without an entry.
@@ -145,7 +145,7 @@ def digest(policy: Policy) -> str:
     """SHA-256 of what is applied. The values of variables stay out: they may be secret, and they confine nothing."""
     arguments = bwrap_arguments(policy)
     public = ["" if at > 1 and arguments[at - 2] == "--setenv" else text for at, text in enumerate(arguments)]
-    whole = json.dumps([public, command(policy, ()), rlimits(policy), texts(policy)], sort_keys=True)
+    whole = json.dumps([public, command(policy, ()), rlimits(policy), texts()], sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
@@ -201,10 +201,10 @@ def _kernel(policy: Policy) -> tuple[str, ...]:
         "--size",
         str(policy.limits.shm_bytes),
         "--tmpfs",
-        "/dev/shm",
+        "/dev/shm",  # noqa: S108
         "--remount-ro",
         "/dev",
-    )  # noqa: S108
+    )
 
 
 def _writable(limits: Limits) -> tuple[str, ...]:
@@ -225,7 +225,7 @@ def _attempt(policy: Policy) -> tuple[str, ...]:
 
 
 def _environment(policy: Policy) -> tuple[str, ...]:
-    variables = _BASE_ENVIRONMENT | (_GIT_ENVIRONMENT if policy.has_history else {}) | policy.environment
+    variables = {**_BASE_ENVIRONMENT, **(_GIT_ENVIRONMENT if policy.has_history else {}), **policy.environment}
     arguments: list[str] = []
     for name, value in sorted(variables.items()):
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in FORBIDDEN_VARIABLES or "\0" in value:

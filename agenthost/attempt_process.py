@@ -1,0 +1,368 @@
+"""The daemon's side of a shim: spawns one for an attempt, or attaches to one that lives, and hears and tells it things.
+
+Nothing here owns the agent: an AttemptProcess may be closed at any time, and another attached to the same folder.
+It needs no task of its own: the event loop calls it when the shim says something.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from agenthost import process
+from agenthost.core import sandbox_policy
+from agenthost.core.sandbox_policy import Limits, Policy
+from agenthost.errors import ExecutionExistsError
+from agenthost.sandbox import Sandbox
+
+SHIM = Path(__file__).parent / "shim"
+BACKLOG = 8
+RETRY_SECONDS = 0.05
+MAX_LINE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything about one attempt that its shim must know."""
+
+    execution: str
+    argv: tuple[str, ...]  # inside the sandbox
+    tree: Path  # seen at /workspace
+    history: Path | None = None  # a git directory, seen at /history.git
+    install: Path | None = None  # seen at /opt/agent
+    own_paths: tuple[Path, ...] = ()  # seen, read-only, where they are: runtimes
+    environment: Mapping[str, str] = field(default_factory=dict)
+    prompt: bytes = b""
+    prompt_is_file: bool = False  # /run/prompt instead of stdin
+    keeps_stdin: bool = False  # open after the prompt, for inputs
+    timeout_seconds: float = 1800.0
+    idle_timeout_seconds: float = 600.0
+    orphan_timeout_seconds: float = 600.0
+    grace_seconds: float = 2.0
+    max_output_bytes: int = 32 * 1024 * 1024
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an attempt ended, as its shim wrote it down."""
+
+    cause: str  # exited, cancelled, timeout, idle_timeout, orphaned, output_too_large, sandbox_refused
+    message: str
+    spool_length: int
+    argv: tuple[str, ...]
+    mechanism: str
+    policy_digest: str
+    pid: int
+    uid: int
+    boot_id: str
+    checks: tuple[str, ...]
+    denials: int
+    exit_code: int | None = None
+    signal: int | None = None
+    elapsed_seconds: float = 0.0
+
+
+class AttemptProcess:
+    """An attempt's shim, seen from the daemon."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loop = asyncio.get_running_loop()
+        self._spool = os.open(folder / "spool", os.O_RDONLY | os.O_CLOEXEC)
+        self._news = asyncio.Event()
+        self._sending = asyncio.Lock()
+        self._applied: dict[int, asyncio.Future[bool]] = {}
+        self._heard = b""
+        self._link: socket.socket | None = None
+        self._status: Status | None = None
+        self._is_lost = False
+        self._is_closed = False
+
+    @classmethod
+    async def spawn(cls, folder: Path, launch: Launch, sandbox: Sandbox) -> Self:
+        """Starts an attempt in a folder that holds none yet: a folder serves once, whatever becomes of the attempt.
+
+        Returns as soon as the shim runs; whether the sandbox could be set up is told by the status.
+        """
+        await asyncio.to_thread(_prepare, folder, launch, sandbox)
+        with _descriptors(folder) as descriptors:
+            # From the loop's thread, as all programs: parent-death signals follow threads.
+            pid = process.spawn_apart(
+                os.path.realpath(sys.executable), "-I", "-S", SHIM, folder, descriptors=descriptors
+            )
+        _reap_later(asyncio.get_running_loop(), pid)
+        return cls.attach(folder)
+
+    @classmethod
+    def attach(cls, folder: Path) -> Self:
+        """Attaches to an attempt that was started before, by whomever, and lives, ended or is lost."""
+        attempt = cls(folder)
+        attempt._look()
+        return attempt
+
+    def close(self) -> None:
+        """Lets go of the shim. The attempt goes on."""
+        self._is_closed = True
+        self._hang_up()
+        os.close(self._spool)
+        self._wake()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the shim is gone without having written an end; the agent went with it."""
+        return self._is_lost
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come: there is a status, or the attempt is lost."""
+        return self._is_lost or self._status is not None
+
+    def status(self) -> Status | None:
+        """How the attempt ended; None while it runs, and when it is lost."""
+        return self._status
+
+    def spool_size(self) -> int:
+        """How long the spool is now. The last record may be incomplete until the attempt ended."""
+        return self._status.spool_length if self._status else os.fstat(self._spool).st_size
+
+    def read_spool(self, offset: int, limit: int) -> bytes:
+        """Bytes of the spool, records and all."""
+        return os.pread(self._spool, min(limit, max(0, self.spool_size() - offset)), offset)
+
+    async def changed(self, seen_size: int = -1) -> None:
+        """Waits until the spool is longer than what was seen, or the attempt ended, or this object is closed."""
+        while not (self.has_ended or self._is_closed or self.spool_size() > seen_size):
+            await self._news.wait()
+
+    async def renew_lease(self) -> None:
+        """Puts off the end for want of a conductor by the whole orphan timeout."""
+        await self._tell({"do": "renew"})
+
+    async def cancel(self, reason: str) -> None:
+        """Ends the agent: polite signal, grace, kill. Returns when the shim was told; the end is told by the status."""
+        await self._tell({"do": "cancel", "reason": reason})
+
+    async def give_input(self, number: int, text: str) -> bool:
+        """Gives the agent a message, as it is, and waits until its stdin has taken all of it.
+
+        False when it never will: stdin is closed, the number leaves a gap, too much waits already, or the attempt ended.
+        Numbers begin with 1; one that was applied is not applied again.
+        """
+        applied = self._applied.setdefault(number, self._loop.create_future())
+        if not await self._tell({"do": "input", "number": number, "text": text}):
+            self._settle_inputs()
+        return await asyncio.shield(applied)
+
+    async def _tell(self, message: Mapping[str, object]) -> bool:
+        line = json.dumps(message).encode() + b"\n"
+        async with self._sending:
+            while not self.has_ended and not self._is_closed:
+                if self._link is None:
+                    await self._news.wait()
+                    continue
+                try:
+                    await self._loop.sock_sendall(self._link, line)
+                except OSError:
+                    self._hang_up()
+                    self._look()
+                else:
+                    return True
+        return False
+
+    def _look(self) -> None:
+        """Finds out how things are when nobody tells: ended, lost, or to be (re)connected."""
+        if self._is_closed or self.has_ended or self._link is not None:
+            return
+        self._status = read_status(self._folder)
+        if self._status is None and not is_alive(self._folder):
+            # It may have ended between the two looks.
+            self._status = read_status(self._folder)
+            self._is_lost = self._status is None
+        if self.has_ended:
+            self._settle_inputs()
+        else:
+            self._connect()
+        self._wake()
+
+    def _connect(self) -> None:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        link.setblocking(False)
+        try:
+            with _short_path(self._folder, "control.sock") as path:
+                link.connect(path)
+        except OSError:
+            # The shim is on its way out, or too busy to let anybody in.
+            link.close()
+            self._loop.call_later(RETRY_SECONDS, self._look)
+            return
+        self._link, self._heard = link, b""
+        self._loop.add_reader(link, self._hear)
+
+    def _hear(self) -> None:
+        assert self._link is not None
+        try:
+            data = self._link.recv(MAX_LINE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._hang_up()
+            self._look()
+            return
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "input" in message and (applied := self._applied.pop(message["input"], None)):
+                applied.set_result(message["applied"])
+        self._wake()
+
+    def _hang_up(self) -> None:
+        if self._link is not None:
+            self._loop.remove_reader(self._link)
+            self._link.close()
+            self._link = None
+
+    def _settle_inputs(self) -> None:
+        for applied in self._applied.values():
+            applied.set_result(False)
+        self._applied.clear()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a shim keeps this attempt: whether its lock is held."""
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def read_status(folder: Path) -> Status | None:
+    """How an attempt ended; None while no end is written."""
+    try:
+        written: dict[str, Any] = json.loads((folder / "status.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    known = {name: written[name] for name in Status.__dataclass_fields__ if name in written}
+    return Status(**known | {"argv": tuple(known["argv"]), "checks": tuple(known["checks"])})
+
+
+def _prepare(folder: Path, launch: Launch, sandbox: Sandbox) -> None:
+    """Writes down, durably, what the shim needs, before there is a shim."""
+    try:
+        _write(folder / "config.json", json.dumps(_config(launch, sandbox), indent=1).encode())
+    except FileExistsError as error:
+        raise ExecutionExistsError(f"{folder} has served an attempt already") from error
+    _write(folder / "prompt", launch.prompt)
+    _write(folder / "spool", b"")
+    fd = os.open(folder, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _config(launch: Launch, sandbox: Sandbox) -> dict[str, object]:
+    policy = _policy(launch, sandbox)
+    sources = {"bwrap": sandbox.folder, "tree": launch.tree, "history": launch.history, "install": launch.install}
+    sources |= {f"path{at}": path for at, path in enumerate(launch.own_paths)}
+    return {
+        "execution": launch.execution,
+        "argv": launch.argv,
+        "mechanism": sandbox.mechanism,
+        "policy_digest": sandbox_policy.digest(policy),
+        "bwrap": sandbox.program,
+        "uid": sandbox.uid,
+        "arguments": sandbox_policy.bwrap_arguments(policy),
+        "command": sandbox_policy.command(policy, launch.argv),
+        "rlimits": sandbox_policy.rlimits(policy),
+        "texts": sandbox_policy.texts(),
+        "writable": sandbox_policy.WRITABLE,
+        "sources": {name: str(path) for name, path in sources.items() if path is not None},
+        "spawn_log": str(sandbox.spawn_log),
+        "prompt_is_file": launch.prompt_is_file,
+        "keeps_stdin": launch.keeps_stdin,
+        "timeout_seconds": launch.timeout_seconds,
+        "idle_timeout_seconds": launch.idle_timeout_seconds,
+        "orphan_timeout_seconds": launch.orphan_timeout_seconds,
+        "grace_seconds": launch.grace_seconds,
+        "max_output_bytes": launch.max_output_bytes,
+    }
+
+
+def _policy(launch: Launch, sandbox: Sandbox) -> Policy:
+    return Policy(
+        layout=sandbox.layout,
+        own_paths=tuple(str(path) for path in launch.own_paths),
+        environment=launch.environment,
+        has_history=launch.history is not None,
+        has_install=launch.install is not None,
+        has_prompt_file=launch.prompt_is_file,
+        limits=launch.limits,
+    )
+
+
+@contextlib.contextmanager
+def _short_path(folder: Path, name: str) -> Iterator[str]:
+    """A path of that file which fits into a socket's address (107 bytes), wherever the folder is."""
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{name}"
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _descriptors(folder: Path) -> Iterator[dict[int, int]]:
+    """What a shim inherits. Locked and listening before it is born: so there is no moment in which it cannot be seen."""
+    with contextlib.ExitStack() as stack:
+        opened = {
+            0: os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC),
+            2: os.open(folder / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600),
+            3: os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600),
+        }
+        for fd in opened.values():
+            stack.callback(os.close, fd)
+        fcntl.flock(opened[3], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        with _short_path(folder, "control.sock") as path:
+            listener.bind(path)
+        listener.listen(BACKLOG)
+        yield opened | {1: opened[2], 4: listener.fileno()}
+
+
+def _reap_later(loop: asyncio.AbstractEventLoop, pid: int) -> None:
+    """Takes a shim's exit code when it ends, so that no zombie stays."""
+    pidfd = os.pidfd_open(pid)
+
+    def reap() -> None:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+    loop.add_reader(pidfd, reap)

@@ -1,0 +1,116 @@
+"""The keeper of one attempt: sets its sandbox up, verifies it, releases the agent, spools what it says, writes its end down.
+
+Run as `python -I -S agenthost/shim FOLDER`, in a session of its own, from the standard library only: it outlives the daemon that
+started it, so all that it will ever need is loaded at its start. It takes no part in understanding what an agent says.
+
+It inherits two descriptors: 3 is FOLDER/lock, locked (that lock, never a process id, says that the attempt lives), and 4
+listens on FOLDER/control.sock. It reads config.json and prompt, writes spool as things happen, and status.json at the very end.
+
+Rules that the order of things keeps:
+- The agent waits at a gate inside the finished sandbox until it was verified from outside. The gate opens on the word GO; when
+  this process dies before, the gate reads EOF and nothing runs. When it dies later, the kernel kills bubblewrap, and that the rest.
+- To end everything, the first process of the pid namespace is killed, through a descriptor that cannot mean another process.
+- Started by root, the sandbox is set up by another user: what bubblewrap believes to be unprivileged must be so for the kernel.
+
+Several modules rather than one file: as a script, all of it would be compiled anew for every attempt.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from agenthost.shim.confinement import SETUP_SECONDS, Sandbox
+from agenthost.shim.inspection import refuse_special_files
+from agenthost.shim.keeper import LISTENER_FD, Keeper
+from agenthost.shim.kernel import PR_SET_CHILD_SUBREAPER, Refused, call, now, read_file
+from agenthost.shim.spool import Spool
+
+LOCK_FD = 3
+FIRST_UNLIKELY_FD = 4096
+STATUS_RESERVED_BYTES = 64 * 1024
+
+
+def main(folder: str) -> None:
+    """Keeps the attempt of a folder, from set-up to status."""
+    os.chdir(folder)
+    os.closerange(LISTENER_FD + 1, FIRST_UNLIKELY_FD)  # whatever else the daemon was started with
+    for fd in (LOCK_FD, LISTENER_FD):
+        os.set_inheritable(fd, False)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    call("prctl", PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
+    config = json.loads(read_file("config.json"))
+    with open("prompt", "rb") as file:
+        prompt = file.read()
+    reserve_status()
+    spool, sandbox = Spool(), Sandbox(config)
+    keeper = Keeper(config, spool, sandbox)
+    try:
+        sandbox.start(prompt)
+        refuse_special_files(config["sources"]["tree"])
+        sandbox.wait_at_gate(now() + SETUP_SECONDS)
+        sandbox.verify()
+        sandbox.release()
+    except (Refused, OSError, ValueError, KeyError) as error:
+        sandbox.kill()
+        ending: dict[str, Any] = {"cause": "sandbox_refused", "message": str(error)}
+    else:
+        signal.signal(
+            signal.SIGTERM, lambda *_: keeper.stop("cancelled", "The shim was told to end.", config["grace_seconds"])
+        )
+        keeper.keep(prompt)
+        ending = {"cause": keeper.cause, "message": keeper.message, **sandbox.ending()}
+        ending["elapsed_seconds"] = now() - keeper.released
+    write_status({**ending, **describe(config, sandbox), "denials": keeper.denials}, spool)
+    reap()
+
+
+def describe(config: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
+    """What is true of the attempt however it ended."""
+    return {
+        "execution": config["execution"],
+        "argv": config["argv"],
+        "mechanism": config["mechanism"],
+        "policy_digest": config["policy_digest"],
+        "pid": sandbox.agent,
+        "uid": config["uid"] if os.getuid() == 0 else os.getuid(),
+        "boot_id": read_file("/proc/sys/kernel/random/boot_id").strip(),
+        "checks": sandbox.checks,
+    }
+
+
+def reserve_status() -> None:
+    """Takes the room for the status while there is some: a full disk must not hide how an attempt ended."""
+    fd = os.open("status.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with contextlib.suppress(OSError):
+        os.posix_fallocate(fd, 0, STATUS_RESERVED_BYTES)
+    os.close(fd)
+
+
+def write_status(status: dict[str, Any], spool: Spool) -> None:
+    """Makes the end durable: first all that was said, then, with its length, how it ended."""
+    os.fsync(spool.fd)
+    content = json.dumps(status | {"spool_length": spool.size}).encode()
+    fd = os.open("status.new", os.O_WRONLY)
+    os.write(fd, content)
+    os.ftruncate(fd, len(content))
+    os.fsync(fd)
+    os.rename("status.new", "status.json")
+    here = os.open(".", os.O_RDONLY)
+    os.fsync(here)
+
+
+def reap() -> None:
+    """Takes leave of what was ours; nothing of it can be alive."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

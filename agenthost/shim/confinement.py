@@ -1,0 +1,212 @@
+"""Starts bubblewrap with the agent's gate in it, and holds what can end it. What the sandbox is, the policy in config.json says."""
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import time
+from typing import Any
+
+from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of
+from agenthost.shim.kernel import (
+    CLONE_NEWNS,
+    MS_BIND,
+    MS_NODEV,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_REC,
+    PR_SET_PDEATHSIG,
+    Refused,
+    call,
+    now,
+    own_pipe,
+    text_file,
+)
+
+READY_FD, GO_FD = 8, 9  # inside the sandbox, known to the gate
+SETUP_SECONDS = 20.0
+READ_BYTES = 64 * 1024
+STAGES = ("/mnt", "/media", "/srv", "/tmp")  # noqa: S108 - covered in a mount namespace of our own
+DEADLY_SIGNALS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31})
+
+
+class Sandbox:
+    """bubblewrap, its namespace's first process and the agent, from outside."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.bwrap = self.first = self.agent = 0
+        self.bwrap_fd = self.first_fd = self.agent_fd = -1
+        self.wait_status: int | None = None
+        self.checks: list[str] = []
+
+    def start(self, prompt: bytes) -> None:
+        """Starts bubblewrap with the gate in it. What is opened here is the sandbox's or is closed at once."""
+        stdin, self.stdin = own_pipe()
+        self.stdout, stdout = own_pipe()
+        self.stderr, stderr = own_pipe()
+        self.ready, ready = own_pipe()
+        go, self.go = own_pipe()
+        self.info, info = own_pipe()
+        self.fault, fault = own_pipe()
+        texts = {name: text_file(text.encode()) for name, text in self.config["texts"].items()}
+        if self.config["prompt_is_file"]:
+            texts["prompt"] = text_file(prompt)
+        places = (
+            {name: f"{stage()}/{name}" for name in self.config["sources"]}
+            if os.getuid() == 0
+            else self.config["sources"]
+        )
+        known = {f"{{{name}}}": str(place) for name, place in (texts | places).items()}
+        arguments = [known.get(argument, argument) for argument in self.config["arguments"]]
+        arguments_fd = text_file("\0".join(["--info-fd", str(info), *arguments]).encode() + b"\0")
+        handed = [info, arguments_fd, *texts.values()]
+        program = f"{places['bwrap']}/{self.config['bwrap']}"
+        argv = [program, "--args", str(arguments_fd), "--", *self.config["command"]]
+        keeper = os.getpid()
+        self.bwrap = os.fork()
+        if self.bwrap == 0:
+            become_bwrap(
+                self.config, keeper, argv, {0: stdin, 1: stdout, 2: stderr, READY_FD: ready, GO_FD: go}, handed, fault
+            )
+        self.bwrap_fd = os.pidfd_open(self.bwrap)
+        for fd in (stdin, stdout, stderr, ready, go, fault, *handed):
+            os.close(fd)
+
+    def wait_at_gate(self, deadline: float) -> None:
+        """Waits until the sandbox is complete and the gate says so; learns who is who."""
+        described = b""
+        while piece := self._read(self.info, deadline):
+            described += piece
+        if not described:
+            raise Refused(self._complaint())
+        self.first = json.loads(described)["child-pid"]
+        self.first_fd = os.pidfd_open(self.first)
+        if parent_of(self.first) != self.bwrap:
+            raise Refused("bubblewrap named a process that is not its own")
+        if self._read(self.ready, deadline) != b"READY\n":
+            raise Refused(self._complaint())
+        inside = list(descendants(self.first))
+        if len(inside) != 1:
+            raise Refused(f"{len(inside)} processes are in the sandbox where only the gate should be")
+        self.agent = inside[0]
+        self.agent_fd = os.pidfd_open(self.agent)
+        if parent_of(self.agent) != self.first:
+            raise Refused("the gate is not a child of the sandbox's first process")
+
+    def verify(self) -> None:
+        """Looks from outside whether the confinement is in force; refuses where any of it is not."""
+        for check, holds in inspect(self.agent, self.config["writable"]):
+            self.checks.append(check)
+            if not holds:
+                raise Refused(f"the sandbox was set up, but does not hold: {check}")
+
+    def release(self) -> None:
+        """Writes down that an agent is let go, then lets it go."""
+        entry = {"execution": self.config["execution"], "pid": self.agent, "shim": os.getpid(), "time": time.time()}
+        log = os.open(self.config["spawn_log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(log, json.dumps(entry).encode() + b"\n")
+        os.close(log)
+        os.write(self.go, b"GO\n")
+        os.close(self.go)
+
+    def terminate(self) -> None:
+        """Asks every process inside, however it was forked, to end."""
+        inside = {self.first, *descendants(self.first)}
+        for pid in inside - {self.first}:
+            with contextlib.suppress(OSError):
+                fd = os.pidfd_open(pid)
+                # Opened first, looked at afterwards: what the descriptor means was in the sandbox, or is gone.
+                with contextlib.suppress(OSError):
+                    if parent_of(pid) in inside:
+                        signal.pidfd_send_signal(fd, signal.SIGTERM)
+                os.close(fd)
+
+    def kill(self) -> None:
+        """Ends everything, the namespace's first process before bubblewrap: otherwise it would become an orphan."""
+        for fd in (self.first_fd, self.bwrap_fd if self.first_fd < 0 else -1):
+            if fd >= 0:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+
+    def ending(self) -> dict[str, int]:
+        """The agent's exit code or signal; nothing when it never ran."""
+        status = exact_status(self.agent_fd)
+        if status is not None:
+            return {"signal": status & 127} if status & 127 else {"exit_code": status >> 8}
+        if self.wait_status is None or os.WIFSIGNALED(self.wait_status):
+            return {"signal": int(signal.SIGKILL)}
+        code = os.WEXITSTATUS(self.wait_status)
+        # Older kernels: bubblewrap tells a signal as 128 + number, and programs exit with such codes too.
+        return {"signal": code - 128} if code - 128 in DEADLY_SIGNALS else {"exit_code": code}
+
+    def _read(self, fd: int, deadline: float) -> bytes:
+        waiting = select.poll()
+        waiting.register(fd, select.POLLIN)
+        if not waiting.poll(max(0.0, deadline - now()) * 1000):
+            raise Refused(f"the sandbox was not ready within {SETUP_SECONDS:g} s")
+        return os.read(fd, READ_BYTES)
+
+    def _complaint(self) -> str:
+        """What the set-up died of, in its own words."""
+        words = b""
+        for fd in (self.fault, self.stderr):
+            os.set_blocking(fd, False)
+            with contextlib.suppress(OSError):
+                words += os.read(fd, 4096)
+        return words.decode(errors="replace").strip() or "the sandbox ended before it was ready, without a word"
+
+
+def stage() -> str:
+    """Where, in a mount namespace of our own, sources are put within reach of the sandbox's user."""
+    return next(place for place in STAGES if os.path.isdir(place))
+
+
+def become_bwrap(  # noqa: PLR0917
+    config: dict[str, Any], keeper: int, argv: list[str], placed: dict[int, int], handed: list[int], fault: int
+) -> None:
+    """In the forked child: drops what root has, sets limits, and becomes bubblewrap. Never returns."""
+    try:
+        for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        if os.getuid() == 0:
+            put_within_reach(config["sources"])
+            os.setgroups([])
+            os.setresgid(config["uid"], config["uid"], config["uid"])
+            os.setresuid(config["uid"], config["uid"], config["uid"])
+        # After the change of user, which clears it. Had the shim died before this line, it is not our parent any more.
+        call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != keeper:
+            os._exit(125)
+        for name, value in config["rlimits"].items():
+            kind = getattr(resource, name)
+            hard = resource.getrlimit(kind)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901
+            resource.setrlimit(kind, (value, value))
+        for low, fd in placed.items():
+            os.dup2(fd, low)
+        for fd in handed:
+            os.set_inheritable(fd, True)
+        os.execve(argv[0], argv, {})
+    except BaseException as error:  # noqa: BLE001 - the child must neither return nor unwind into the shim's code
+        os.write(fault, f"cannot start bubblewrap: {error}".encode())
+    finally:
+        os._exit(126)
+
+
+def put_within_reach(sources: dict[str, str]) -> None:
+    """As root: binds every source below the stage, because its own path may lead through folders closed to others."""
+    call("unshare", CLONE_NEWNS)
+    call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
+    handles = {name: os.open(path, os.O_PATH) for name, path in sources.items()}  # before the stage covers anything
+    call("mount", b"tmpfs", stage().encode(), b"tmpfs", MS_NOSUID | MS_NODEV, b"mode=0755,size=1m")
+    for name, handle in handles.items():
+        place = f"{stage()}/{name}"
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            os.mkdir(place, 0o755)
+        else:
+            os.close(os.open(place, os.O_CREAT | os.O_EXCL, 0o644))
+        call("mount", f"/proc/self/fd/{handle}".encode(), place.encode(), None, MS_BIND | MS_REC, None)
+        os.close(handle)

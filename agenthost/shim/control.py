@@ -1,0 +1,58 @@
+"""The shim's side of control.sock: lines of JSON both ways, never waiting for the other side.
+
+In: {"do": "renew"}, {"do": "cancel", "reason"}, {"do": "input", "number", "text"}.
+Out: {"size": spool length} as it grows, {"input": number, "applied": true} when the agent's stdin has it.
+"""
+
+import contextlib
+import errno
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+READ_BYTES = 64 * 1024
+MAX_LINE_BYTES = 2 * 1024 * 1024  # an input of 256 KiB in JSON's widest spelling
+MAX_UNSENT_BYTES = 64 * 1024
+
+
+class Connection:
+    """A daemon that listens, or does not: nothing here waits for it."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self.link = link
+        self.heard = b""
+        self.unsent = b""
+        self.told_size = -1
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Sends what can be sent now; the rest follows when there is room."""
+        self.unsent += json.dumps(message).encode() + b"\n"
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends more of what waits."""
+        with contextlib.suppress(BlockingIOError):
+            while self.unsent:
+                self.unsent = self.unsent[self.link.send(self.unsent) :]
+
+    def readable(self) -> bool:
+        """Whether something waits to be heard, an end included."""
+        with contextlib.suppress(BlockingIOError):
+            self.link.recv(1, socket.MSG_PEEK)
+            return True
+        return False
+
+    def hear(self) -> Iterator[dict[str, Any]]:
+        """The messages that are complete; fails with ValueError or OSError when the other side is no good or gone."""
+        data = self.link.recv(READ_BYTES)
+        if not data:
+            raise ConnectionResetError(errno.ECONNRESET, "closed")
+        *lines, self.heard = (self.heard + data).split(b"\n")
+        if len(self.heard) > MAX_LINE_BYTES:
+            raise ValueError("a line without end")
+        for line in lines:
+            message = json.loads(line)
+            if not isinstance(message, dict):
+                raise ValueError("not a message")  # noqa: TRY004 - one kind of error for all that is not understood
+            yield message

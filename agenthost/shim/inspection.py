@@ -1,0 +1,81 @@
+"""What can be seen of a sandbox from outside: who is in it, whether the confinement is in force, how the agent ended.
+
+It looks and judges; it changes nothing.
+"""
+
+import contextlib
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+
+from agenthost.shim.kernel import Refused, read_file
+
+
+def parent_of(pid: int) -> int:
+    """The parent's process id; fails with OSError when the process is gone."""
+    return int(read_file(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
+
+
+def descendants(ancestor: int) -> list[int]:
+    """Every process below another one. Inside a pid namespace orphans go to its first process, so nobody escapes this."""
+    parents: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(name)] = parent_of(int(name))
+    found, new = set[int](), {ancestor}
+    while new:
+        new = {pid for pid, parent in parents.items() if parent in new}
+        found |= new
+    return sorted(found)
+
+
+def inspect(pid: int, writable: list[str]) -> Iterator[tuple[str, bool]]:
+    """What the kernel says of a process: each thing in words, and whether it is as it must be."""
+    status = dict(line.split(":\t", 1) for line in read_file(f"/proc/{pid}/status").splitlines() if ":\t" in line)
+    users = set(status["Uid"].split()) | set(status["Gid"].split())
+    yield f"user and group: {', '.join(sorted(users))}, never 0", "0" not in users
+    yield "capabilities: none", not any(int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"))
+    yield "no new privileges", status["NoNewPrivs"] == "1"
+    spaces = ("user", "pid", "net", "ipc", "uts", "mnt", "cgroup")
+    foreign = [
+        space for space in spaces if os.readlink(f"/proc/{pid}/ns/{space}") == os.readlink(f"/proc/self/ns/{space}")
+    ]
+    yield f"namespaces of its own: {', '.join(spaces)}", not foreign
+    yield "network: none", len(read_file(f"/proc/{pid}/net/route").splitlines()) <= 1
+    mounts = [line.split()[4:6] for line in read_file(f"/proc/{pid}/mountinfo").splitlines()]
+    open_to_write = {where for where, options in mounts if "rw" in options.split(",")}
+    devices = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "pts")}
+    yield f"writable: only {', '.join(writable)}", not open_to_write - devices - {"/proc"} - set(writable)
+    yield (
+        "read-only: /workspace",
+        ["/workspace"] in [[where] for where, options in mounts if "ro" in options.split(",")],
+    )
+    limit = next(
+        line for line in read_file(f"/proc/{pid}/limits").splitlines() if line.startswith("Max processes")
+    ).split()[3]
+    yield f"processes: at most {limit}", limit != "unlimited"
+
+
+def exact_status(pidfd: int) -> int | None:
+    """The wait status of a process that is not our child, from kernels that tell it (6.15 and later)."""
+    answer = bytearray(struct.pack("<QQ11Ii", 8, *[0] * 13))  # struct pidfd_info, asking for PIDFD_INFO_EXIT
+    try:
+        fcntl.ioctl(pidfd, 0xC040FF0B, answer)
+    except OSError:
+        return None
+    fields = struct.unpack("<QQ11Ii", answer)
+    return fields[-1] if fields[0] & 8 else None
+
+
+def refuse_special_files(folder: str) -> None:
+    """A FIFO or a socket in a read-only mount still works, and leads out."""
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
+                    raise Refused(f"the snapshot holds something that is no file, directory or link: {entry.name!r}")
