@@ -22,6 +22,7 @@ from agenthost.core.sandbox_policy import Limits, Policy
 from agenthost.errors import ExecutionExistsError
 from agenthost.sandbox import Sandbox
 
+PYTHON = Path(sys.executable).resolve()  # without the detour through a virtual environment
 SHIM = Path(__file__).parent / "shim"
 BACKLOG = 8
 RETRY_SECONDS = 0.05
@@ -95,9 +96,7 @@ class AttemptProcess:
         await asyncio.to_thread(_prepare, folder, launch, sandbox)
         with _descriptors(folder) as descriptors:
             # From the loop's thread, as all programs: parent-death signals follow threads.
-            pid = process.spawn_apart(
-                os.path.realpath(sys.executable), "-I", "-S", SHIM, folder, descriptors=descriptors
-            )
+            pid = process.spawn_apart(PYTHON, "-I", "-S", SHIM, folder, descriptors=descriptors)
         _reap_later(asyncio.get_running_loop(), pid)
         return cls.attach(folder)
 
@@ -194,7 +193,7 @@ class AttemptProcess:
 
     def _connect(self) -> None:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        link.setblocking(False)
+        link.settimeout(0)
         try:
             with _short_path(self._folder, "control.sock") as path:
                 link.connect(path)
@@ -207,7 +206,8 @@ class AttemptProcess:
         self._loop.add_reader(link, self._hear)
 
     def _hear(self) -> None:
-        assert self._link is not None
+        if self._link is None:
+            return
         try:
             data = self._link.recv(MAX_LINE_BYTES)
         except BlockingIOError:
