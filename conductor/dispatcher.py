@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from conductor.core.commands import AckExecution, Command, Evaluate, ResumeExecution, StartExecution
+from conductor.core.commands import AckExecution, CancelExecution, Command, Evaluate, StartExecution
 from conductor.core.inputs import ExecutionLost
 from conductor.core.work import Work
 from conductor.mailbox import ExecutionCommand
@@ -22,7 +22,10 @@ class ExecutionLink(Protocol):
     """One host, as far as attempts are concerned."""
 
     def post(self, command: ExecutionCommand) -> None:
-        """Takes a command for one of the host's attempts. Must not wait, and must not raise because the host is away."""
+        """Takes a command for one of the host's attempts. Must not wait, and must not raise because the host is away.
+
+        One with an empty `host` goes to every link; only the one that has a stream for the attempt does anything.
+        """
 
 
 class Evaluator(Protocol):
@@ -46,8 +49,11 @@ class Dispatcher:
         """Hands a command over and comes back at once."""
         if isinstance(command, Evaluate):
             self._evaluator.ask(command.work)
-        elif (link := self._links.get(command.host)) is not None:
-            link.post(command)
+        elif isinstance(command, CancelExecution | AckExecution) and not command.host:
+            for link in self._links.values():
+                link.post(command)
+        elif command.host in self._links:
+            self._links[command.host].post(command)
         else:
             self._miss(command)
 

@@ -74,6 +74,8 @@ class RunCancelRequested:
     """Somebody asked the run to stop."""
 
     reason: str
+    request_id: str = ""
+    request_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

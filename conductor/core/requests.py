@@ -83,5 +83,5 @@ def _cancel(draft: RunDraft, request: RequestCancel) -> None:
     repeated = draft.run.state is RunState.CANCELLING
     draft.replies.append(Accepted(request.reply, request.run, repeated=repeated))
     if not repeated:
-        draft.emit(RunCancelRequested(request.reason))
+        draft.emit(RunCancelRequested(request.reason, request.request_id, request.request_digest))
         look_at_all(draft)

@@ -1,0 +1,45 @@
+"""Reads what the last conductor left, and folds it into the state that the engine begins with.
+
+What the state means, and which commands follow from it, is the core's (`restore`, `recover`). A run that cannot be read or
+folded is handed over as damaged: the first decision ends it, and no other run is harmed (I5).
+"""
+
+import structlog
+
+from conductor.core.conductor_state import ConductorState, Limits
+from conductor.core.recover import restore
+from conductor.core.run import Run, apply
+from conductor.store.records import StoredRun
+from conductor.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+async def read_state(store: Store, now: float, limits: Limits | None = None) -> ConductorState:
+    """Gives the state of every run that has not ended."""
+    runs: dict[str, Run] = {}
+    damaged: dict[str, str] = {}
+    cursors: dict[str, int] = {}
+    for stored in await store.unfinished():
+        run, damage = _fold(stored)
+        if run is None:
+            damaged[stored.run] = damage
+            log.error("run_damaged", run=stored.run, damage=damage)
+        else:
+            runs[stored.run] = run
+            cursors.update(stored.cursors)
+    log.info("state_read", runs=len(runs), damaged=len(damaged))
+    return restore(runs, cursors, now, damaged=damaged, limits=limits)
+
+
+def _fold(stored: StoredRun) -> tuple[Run | None, str]:
+    """Gives the run, or why there is none."""
+    run: Run | None = None
+    for entry in stored.events:
+        try:
+            run = apply(run, entry.event, entry.time)
+        except Exception as error:  # noqa: BLE001 — whatever it is, it is this run's trouble alone
+            return None, f"position {entry.position}: {type(error).__name__}: {error}"
+    if stored.damage or run is None:
+        return None, stored.damage or "it has no events"
+    return run, ""
