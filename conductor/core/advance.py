@@ -35,7 +35,7 @@ from conductor.core.inputs import (
     WorkFinished,
 )
 from conductor.core.progress import make_progress
-from conductor.core.reports import lose_attempt, refuse_unknown, take_loss, take_refusal, take_report
+from conductor.core.reports import give_up_attempt, refuse_unknown, take_loss, take_refusal, take_report
 from conductor.core.requests import take_cancel_request, take_run_request
 from conductor.core.retry import FATAL
 from conductor.core.run_draft import RunDraft
@@ -46,6 +46,7 @@ from conductor.core.states import RunState
 def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple[Decision, ConductorState]:
     """Decides what follows from inputs and from the time. `state` is not changed."""
     making = DecisionDraft(state, now)
+    making.touched_hosts = state.unscheduled
     _settle_damaged(making)
     _open_due_runs(making)
     waiting = (*state.backlog, *inputs)
@@ -140,7 +141,7 @@ def _lose_host(making: DecisionDraft, host: str) -> None:
     lost = [(run, attempt) for run, one in making.runs() for attempt, track in one.tracks.items() if track.host == host]
     message = f"Host {host} was silent for {making.limits.lost_after:.0f} s."
     for run, attempt in lost:
-        making.change(run, partial(lose_attempt, attempt=attempt, message=message))
+        making.change(run, partial(give_up_attempt, attempt=attempt, message=message))
 
 
 def _needs_places(making: DecisionDraft) -> bool:

@@ -36,7 +36,7 @@ def restore(
     return ConductorState(
         ongoing=ongoing,
         hosts={host: Host(host, connected=False, silent_since=now) for host in sorted(used)},
-        requests={run.request_id: Remembered(run.request_digest, run.id) for run in runs.values() if run.request_id},
+        requests=_recall_requests(runs),
         damaged=dict(damaged or {}),
         unscheduled=True,
         wake_at=now,
@@ -47,6 +47,15 @@ def restore(
 def recover(state: ConductorState) -> tuple[Command, ...]:
     """Gives every command that a restored state implies."""
     return tuple(command for one in state.ongoing.values() for command in _recover_run(one))
+
+
+def _recall_requests(runs: Mapping[str, Run]) -> dict[str, Remembered]:
+    requests: dict[str, Remembered] = {}
+    for run in runs.values():
+        requests[run.request_id] = Remembered(run.request_digest, run.id)
+        requests[run.cancel_request_id] = Remembered(run.cancel_request_digest, run.id)
+    requests.pop("", None)
+    return requests
 
 
 def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limits) -> Ongoing:
@@ -81,7 +90,8 @@ def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:
     for attempt in step.attempts:
         track = one.tracks.get(attempt.id)
         if track is None:
-            commands.append(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
+            if attempt.last_sequence and attempt.state is not AttemptState.LOST:
+                commands.append(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
         elif attempt.state is AttemptState.STARTING and track.cursor == 0:
             commands.append(StartExecution(attempt.host, attempt.start))
         else:

@@ -64,14 +64,15 @@ def take_refusal(draft: RunDraft, refusal: ExecutionRefused) -> None:
     end_attempt(draft, refusal.attempt, AttemptState.REFUSED, failure)
 
 
-def lose_attempt(draft: RunDraft, attempt: str, message: str) -> None:
-    """Ends an attempt of which nothing runs any more, as far as its host knows."""
+def give_up_attempt(draft: RunDraft, attempt: str, message: str) -> None:
+    """Ends an attempt whose host was silent too long. It is told to end, so that a Start that still waits never leaves."""
+    draft.send(CancelExecution(draft.tracks[attempt].host, attempt, message))
     end_attempt(draft, attempt, AttemptState.LOST, Failure(HOST_LOST, message, RECOVERABLE))
 
 
 def take_loss(draft: RunDraft, loss: ExecutionLost) -> None:
-    """Ends an attempt that its host does not know."""
-    lose_attempt(draft, loss.attempt, loss.message)
+    """Ends an attempt that its host does not know, so that nothing of it runs."""
+    end_attempt(draft, loss.attempt, AttemptState.LOST, Failure(HOST_LOST, loss.message, RECOVERABLE))
 
 
 def end_attempt(draft: RunDraft, attempt: str, state: AttemptState, failure: Failure) -> None:

@@ -53,6 +53,8 @@ class Run:
     request_digest: str = ""
     stop: Stop | None = None
     cancel_reason: str = ""
+    cancel_request_id: str = ""
+    cancel_request_digest: str = ""
     failure: Failure | None = None
     markdown: str = ""
     json: str = ""
@@ -180,6 +182,8 @@ def _request_cancel(run: Run, event: RunCancelRequested, time: float) -> Run:
         state=move_run(run.state, RunState.CANCELLING),
         stop=run.stop or Stop.CANCEL,
         cancel_reason=event.reason,
+        cancel_request_id=event.request_id,
+        cancel_request_digest=event.request_digest,
         cancel_time=time,
     )
 

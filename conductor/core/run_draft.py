@@ -102,6 +102,8 @@ class RunDraft:
         for attempt, track in self.tracks.items():
             if track.ack_at is not None and track.ack_at <= self.now:
                 self.send(AckExecution(track.host, attempt, track.cursor))
+                # Stored again: a transaction that writes nothing would not make durable what was written before it.
+                self.cursors[attempt] = track.cursor
                 self.tracks[attempt] = replace(track, acked=track.cursor, ack_at=None)
 
     def finished(self) -> Ongoing:

@@ -92,6 +92,8 @@ class Scheduling:
             step = draft.step(name)
             if not_before > draft.now or self.making.room <= 0:
                 continue
+            if step.wait is not None and step.wait.kind != "retry" and not self.making.touched_hosts:
+                continue  # it waits for the same as before: that changes with hosts only
             agents = _plan(step).agents
             if agents not in self.waits:
                 self.waits[agents] = explain_wait(self.making.hosts, agents)
