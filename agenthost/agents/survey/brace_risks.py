@@ -1,4 +1,4 @@
-"""Finds the few dangerous forms in JavaScript, TypeScript, Go, Java and C that a pattern can tell without understanding the program.
+"""Finds the few dangerous forms in JavaScript, TypeScript, Go, Java and C that a pattern can tell.
 
 Each pattern demands that the danger shows in the line itself. Memory handling in C is left to tools that understand C.
 """

@@ -69,6 +69,7 @@ GUESSABLE = Rule(
 )
 _SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "commands.getoutput"}
 _SUBPROCESS = {f"subprocess.{name}" for name in ("run", "call", "check_call", "check_output", "Popen")}
+_UNPICKLERS = {"pickle.loads", "pickle.load", "marshal.loads", "dill.loads"}
 _REQUESTS = re.compile(
     r"^(requests|httpx)\.(get|post|put|patch|delete|head|options|request|stream|Client|AsyncClient)$"
 )
@@ -90,43 +91,44 @@ def sightings(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
             if not isinstance(node, ast.Call):
                 continue
             called = call_name(node)
-            rule = _judge(node, called, resolved(called, bound) or _builtin(called), local, bound)
-            rule = rule or _judge_secret(scope, resolved(called, bound))
+            full = resolved(called, bound) or (called if called in {"eval", "exec"} else "")
+            rule = _judge_manner(node, called, full, local, bound) or _judge_secret(scope, full)
+            if rule is None and node.args:
+                rule = _judge_text(node, called, full, _follow(node.args[0], local), bound)
             if rule and not (rule is UNVERIFIED and _is_chosen(source, node)):
                 end = min(node.end_lineno or node.lineno, node.lineno + 3)
                 detail = f"{name} calls `{shorten(' '.join(ast.unparse(node).split()), 90)}`"
                 yield Sighting(rule, cite(source.path, source.lines, node.lineno, end), detail)
 
 
-def _builtin(called: str) -> str:
-    return called if called in {"eval", "exec"} else ""
-
-
-def _judge(call: ast.Call, called: str, full: str, local: dict[str, ast.expr], bound: dict[str, str]) -> Rule | None:
-    first = _follow(call.args[0], local) if call.args else None
+def _judge_text(call: ast.Call, called: str, full: str, first: ast.expr, bound: dict[str, str]) -> Rule | None:
+    """Calls whose first argument is the danger."""
     shell = keyword(call, "shell")
-    starts_shell = full in _SHELLS or (full in _SUBPROCESS and isinstance(shell, ast.Constant) and shell.value is True)
-    if starts_shell and first is not None and is_built(first):
+    in_shell = full in _SHELLS or (full in _SUBPROCESS and isinstance(shell, ast.Constant) and shell.value is True)
+    if in_shell and is_built(first):
         return SHELL
-    if full in {"eval", "exec"} and first is not None and comes_from_outside(first, bound):
+    if full in {"eval", "exec"} and comes_from_outside(first, bound):
         return EVALUATED
-    if (
-        full in {"pickle.loads", "pickle.load", "marshal.loads", "dill.loads"}
-        and first
-        and comes_from_outside(first, bound)
-    ):
+    if full in _UNPICKLERS and comes_from_outside(first, bound):
         return UNPICKLED
+    if called.endswith((".execute", ".executemany")) and sql_value_inserted(first):
+        return SQL
+    return None
+
+
+def _judge_manner(
+    call: ast.Call, called: str, full: str, local: dict[str, ast.expr], bound: dict[str, str]
+) -> Rule | None:
+    """Calls that are dangerous by what they are, or by an option given or not given."""
+    verify = keyword(call, "verify")
     if _loads_any_yaml(call, full, bound):
         return YAML
     if full == "tempfile.mktemp":
         return MKTEMP
     if called.endswith(".extractall") and keyword(call, "filter") is None and _is_tar(call, local, bound):
         return ARCHIVE
-    verify = keyword(call, "verify")
     if _REQUESTS.match(full) and isinstance(verify, ast.Constant) and verify.value is False:
         return UNVERIFIED
-    if called.endswith((".execute", ".executemany")) and first is not None and sql_value_inserted(first):
-        return SQL
     return None
 
 

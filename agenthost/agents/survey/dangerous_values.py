@@ -4,6 +4,7 @@ It looks at one expression only; where a name comes from is the caller's matter.
 """
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -56,7 +57,7 @@ def sql_value_inserted(node: ast.expr) -> bool:
         case ast.JoinedStr(values=values):
             texts = [part.value if isinstance(part, ast.Constant) else None for part in values]
             whole = "".join(str(text) for text in texts if text is not None)
-            places = [str(before or "") for before, here in zip(texts, texts[1:], strict=False) if here is None]
+            places = [str(before or "") for before, here in itertools.pairwise(texts) if here is None]
         case ast.BinOp(op=ast.Mod(), left=ast.Constant(value=str(whole))):
             places = re.split(r"%s", whole)[:-1]
         case _:

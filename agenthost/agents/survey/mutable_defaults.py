@@ -63,10 +63,14 @@ def _mutable(function: Function) -> Iterator[tuple[str, ast.expr]]:
         *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
     ]
     for argument, default in pairs:
-        fresh = isinstance(default, ast.List | ast.Dict | ast.Set) or call_name(default) in {"list", "dict", "set"}
+        fresh = isinstance(default, ast.List | ast.Dict | ast.Set) or _constructs(default)
         meant = argument.arg.startswith("_") or "cache" in argument.arg or "memo" in argument.arg
         if default is not None and fresh and not meant:
             yield argument.arg, default
+
+
+def _constructs(default: ast.expr | None) -> bool:
+    return default is not None and call_name(default) in {"list", "dict", "set"}
 
 
 def _mutation(function: Function, name: str) -> int:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from .finding import Severity, cite, shorten
-from .python_source import FUNCTIONS, Function, dotted, functions, walk, walk_scope
+from .python_source import FUNCTIONS, Function, call_name, dotted, functions, walk, walk_scope
 from .sighting import Rule, Sighting
 from .snapshot import SourceText
 
@@ -20,17 +20,26 @@ SILENT = Rule(
     "A programming error there looks like success and leaves no trace. Catch what is expected by name, or log what was caught.",
 )
 BARE = Rule(
-    Severity.MEDIUM,
+    Severity.LOW,
     "A bare except in {path} also swallows KeyboardInterrupt and SystemExit",
     "{count} bare excepts also swallow KeyboardInterrupt and SystemExit",
     "Ctrl-C and an orderly exit vanish there along with every bug. Name the exceptions that are meant, or re-raise.",
 )
 _BROAD = {"Exception", "BaseException", "builtins.Exception", "builtins.BaseException"}
-_COMMENT = re.compile(r"#\s*(?!noqa|pragma|pylint|type:|nosec|pyright|flake8|mypy|lgtm|nopep8)\w", re.IGNORECASE)
+# A marker for another checker is no explanation, but one that allows exactly this breadth is a decision.
+_COMMENT = re.compile(
+    r"#\s*(?!noqa|pragma|pylint|type:|nosec|pyright|flake8|mypy|lgtm|nopep8)\w|broad-except|bare-except|BLE001|S110|E722|B110",
+    re.IGNORECASE,
+)
 _RESIGNED = re.compile(
     r"^__(del|exit|aexit|repr|str)__$|close|clean|shut_?down|stop|terminate|tear_?down|dispose|finali[sz]e|kill|atexit|rollback"
-    r"|^_?(is|has|can|supports|safe|try|maybe|detect|guess|probe|check|repr|format|suppress|ignore)_|_safe(ly)?$|_or_none$|silent",
+    r"|^_?(is|has|can|supports|safe|try|maybe|detect|guess|probe|check|repr|format|suppress|ignore)_|_safe(ly)?$|_or_none$|silent|^_?(handle|on)_.*(error|exception|fail)|revert|undo|unregister|release|disconnect",
     re.IGNORECASE,
+)
+
+
+_CLEANING = re.compile(
+    r"(^|[._])(drop|close|rmtree|remove|delete|unlink|kill|terminate|collect|rollback|stop|cancel|join|shutdown|flush)"
 )
 
 
@@ -74,12 +83,9 @@ def _is_idle(handler: ast.ExceptHandler, node: ast.Try) -> bool:
 
 
 def _is_trivial(node: ast.Try) -> bool:
-    """One attribute or conversion tried, with `else` doing the work: a probe, not a loss."""
-    return bool(node.orelse) or all(
-        isinstance(statement, ast.Return | ast.Assign)
-        and not any(isinstance(part, ast.Call) for part in walk(statement))
-        for statement in node.body
-    )
+    """A probe with `else` doing the work, plain attributes, or clean-up that nothing depends on."""
+    calls = [call_name(part) for statement in node.body for part in walk(statement) if isinstance(part, ast.Call)]
+    return bool(node.orelse) or not calls or all(_CLEANING.search(name) for name in calls)
 
 
 def _guards_import(node: ast.Try) -> bool:
