@@ -1,0 +1,51 @@
+"""Reads files of a snapshot by path, for citation checks. A few git processes, however many paths.
+
+Paths come from agents: whatever is not the plain path of a regular file is answered with None, never followed.
+"""
+
+from collections.abc import Sequence
+
+from conductor.snapshots.entries import FILE, PROGRAM
+from conductor.snapshots.git import Git
+
+PATHS_PER_LISTING = 400
+MAX_PATH_BYTES = 4000
+
+
+async def read_files(git: Git, commit: str, paths: Sequence[str], max_bytes_each: int) -> dict[str, bytes | None]:
+    """Gives the content of each path; None where there is no such file, or a larger one."""
+    files: dict[str, bytes | None] = dict.fromkeys(paths)
+    blobs = await _blobs(git, commit, [path for path in files if _is_plain(path)], max_bytes_each)
+    contents = await _contents(git, tuple(dict.fromkeys(blobs.values())))
+    return files | {path: contents[oid] for path, oid in blobs.items()}
+
+
+async def _blobs(git: Git, commit: str, paths: list[str], max_bytes_each: int) -> dict[str, str]:
+    """The ids of those paths that are regular files and small enough."""
+    blobs = {}
+    for start in range(0, len(paths), PATHS_PER_LISTING):
+        asked = paths[start : start + PATHS_PER_LISTING]
+        listing = await git.run("ls-tree", "-l", "-z", "--full-tree", commit, "--", *asked)
+        for record in listing.split(b"\0")[:-1]:
+            head, _, path = record.partition(b"\t")
+            mode, _, oid, size = head.decode("ascii").split()
+            if mode in (FILE, PROGRAM) and int(size) <= max_bytes_each:
+                blobs[path.decode("utf-8", "surrogateescape")] = oid
+    return {path: blobs[path] for path in paths if path in blobs}
+
+
+async def _contents(git: Git, oids: Sequence[str]) -> dict[str, bytes]:
+    contents = {}
+    async with git.start("cat-file", "--batch", "--buffer") as running:
+        await running.write("".join(f"{oid}\n" for oid in oids).encode("ascii"))
+        running.close_stdin()
+        for oid in oids:
+            size = int((await running.read_line()).split()[2])
+            contents[oid] = (await running.read_exactly(size + 1))[:-1]
+    return contents
+
+
+def _is_plain(path: str) -> bool:
+    if "\0" in path or not 0 < len(path.encode("utf-8", "surrogateescape")) <= MAX_PATH_BYTES:
+        return False
+    return all(part not in ("", ".", "..") for part in path.split("/"))

@@ -1,0 +1,61 @@
+"""What a snapshot is made of: listed paths, the items read from them, and what had to be left out.
+
+Plain values; nothing here reads or writes.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+NOTED_PATHS = 5
+
+FILE, PROGRAM, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A path that may belong to the snapshot. `mode` and `oid` are what git's index says, empty for what it does not know."""
+
+    path: bytes
+    mode: str = ""
+    oid: str = ""
+    is_sparse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A path that does. `data` is its content, unless that is known by its id."""
+
+    path: bytes
+    mode: str
+    oid: str
+    data: bytes | None = None
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """What is not in the snapshot or not as it should be, by reason."""
+
+    paths: dict[str, list[bytes]] = field(default_factory=dict)
+
+    def add(self, reason: str, path: bytes) -> None:
+        """Remembers one path."""
+        self.paths.setdefault(reason, []).append(path)
+
+    def notes(self) -> tuple[str, ...]:
+        """One sentence a reason, with a few of its paths."""
+        return tuple(
+            f"{reason}: {len(paths)} ({', '.join(map(shown, sorted(paths)[:NOTED_PATHS]))}"
+            f"{', …' if len(paths) > NOTED_PATHS else ''})"
+            for reason, paths in sorted(self.paths.items())
+        )
+
+
+def shown(path: bytes) -> str:
+    """A path as text; bytes that are no text, and control characters, are written out."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def blob_id(data: bytes) -> str:
+    """The id that git gives to this content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

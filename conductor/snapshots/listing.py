@@ -1,0 +1,62 @@
+"""Lists what git knows of a working tree and of a commit. It reads no file of the working tree."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from conductor.snapshots.entries import LeftOut, Listed
+from conductor.snapshots.git import Git
+from conductor.snapshots.repository import Repository
+
+SKIPPED_BY_SPARSE_CHECKOUT = b"S"
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """What a tree holds at one path."""
+
+    mode: str
+    oid: str
+    size: int = field(default=0, compare=False)
+
+
+async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
+    """Every file, link and submodule of a tree, by its path."""
+    listing = await git.run("ls-tree", "-r", "-l", "-z", "--full-tree", tree)
+    entries = {}
+    for record in _records(listing):
+        head, _, path = record.partition(b"\t")
+        mode, _, oid, size = head.decode("ascii").split()
+        entries[path] = TreeEntry(mode, oid, 0 if size == "-" else int(size))
+    return entries
+
+
+async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Listed, ...]:
+    """What is tracked, and what is neither tracked nor ignored, below the workspace folder."""
+    git, folder = repository.refs(), repository.inside
+    tracked = await git.run("ls-files", "-z", "-t", "--stage", "--cached", cwd=folder)
+    others = await git.run("ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
+    listed: Mapping[bytes, Listed] = {entry.path: entry for entry in map(_tracked, _records(tracked))}
+    return (*listed.values(), *_untracked(others, listed, left_out))
+
+
+async def trusts_modes(git: Git) -> bool:
+    """Tells whether the executable bit of files means something in this working tree."""
+    return (await git.attempt("config", "--type=bool", "--get", "core.fileMode")).stdout.strip() != b"false"
+
+
+def _tracked(record: bytes) -> Listed:
+    head, _, path = record.partition(b"\t")
+    tag, mode, oid, _ = head.split()
+    return Listed(path, mode.decode("ascii"), oid.decode("ascii"), is_sparse=tag == SKIPPED_BY_SPARSE_CHECKOUT)
+
+
+def _untracked(listing: bytes, tracked: Mapping[bytes, Listed], left_out: LeftOut) -> Iterator[Listed]:
+    for path in _records(listing):
+        if path.endswith(b"/"):
+            left_out.add("repositories inside this one, left out", path)
+        elif path not in tracked:
+            yield Listed(path)
+
+
+def _records(listing: bytes) -> list[bytes]:
+    return [record for record in listing.split(b"\0") if record]

@@ -1,0 +1,145 @@
+"""The conductor's own object store: one bare git folder with the objects of every snapshot that it pinned.
+
+Objects come in by copying: `git pack-objects` reads the user's, `git index-pack` writes ours. Nothing of the user's
+repository stays behind (no alternates, no configuration), and nothing in ours ever runs.
+
+The store holds commits whose parents were left out. Git must know of every one of them, or it fails at the gap: they
+stand in the file `shallow`, which grows before a copy and is cleaned after it, so that a crash between leaves too many
+there and never too few. It knows nothing of workspaces and hosts.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from pathlib import Path
+
+from conductor.process import Running
+from conductor.snapshots.git import Git, failed
+from conductor.snapshots.history import MAX_HISTORY_COMMITS, History, bounded, parse_rows, revisions
+
+CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n"
+MAX_PACKS = 50
+PACK_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "-q")
+COPY_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "-q")
+
+
+class ObjectStore:
+    """The git folder. Open it before use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.git = Git(folder)
+        self._folder = folder
+        self._copying = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Makes the folder where it is not, and tidies it where it is."""
+        for name in ("objects/info", "objects/pack", "refs"):
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+        (self._folder / "config").write_text(CONFIGURATION)
+        (self._folder / "HEAD").write_text("ref: refs/heads/none\n")
+        packs = self._folder / "objects" / "pack"
+        for leftover in packs.glob("tmp_*"):
+            leftover.unlink()
+        if len(list(packs.glob("*.pack"))) > MAX_PACKS:
+            # Keeps what no ref needs: it may be the base of the next snapshot.
+            await self.git.run("repack", "-d", "-q", "--geometric=2", "--no-write-bitmap-index")
+
+    async def present(self, oids: Sequence[str]) -> frozenset[str]:
+        """Those of some ids whose objects are here."""
+        asked = "".join(f"{oid}\n" for oid in oids).encode("ascii")
+        answer = await self.git.run("cat-file", "--batch-check=%(objectname)", stdin=asked)
+        return frozenset(line for line in answer.decode("ascii").splitlines() if " " not in line)
+
+    async def history(self, commit: str, limit: int = MAX_HISTORY_COMMITS) -> History:
+        """The newest commits that are here from one commit down."""
+        listing = await self.git.run("rev-list", "--parents", f"--max-count={limit}", commit, "--")
+        return bounded(parse_rows(listing), self._shallow())
+
+    async def copy(self, source: Git, history: History) -> None:
+        """Copies what is lacking of a history out of another repository."""
+        async with self._copying:
+            have = await self.present(history.commits)
+            if not history.lacking(have):
+                return
+            self._write_shallow(self._shallow() | (history.shallow - have))
+            await self._transfer(source, revisions(history, have))
+            await self._clean_shallow()
+
+    async def copy_tree(self, source: Git, tree: str) -> None:
+        """Copies one tree with all that it holds."""
+        await self._transfer(source, f"{tree}\n".encode("ascii"))
+
+    async def point(self, ref: str, commit: str) -> None:
+        """Keeps a commit under a name."""
+        await self.git.run("update-ref", ref, commit)
+
+    async def pointed_at(self, limit: int) -> tuple[str, ...]:
+        """Commits that are kept, newest first."""
+        arguments = ("--sort=-creatordate", f"--count={limit}", "--format=%(objectname)")
+        return tuple(dict.fromkeys((await self.git.run("for-each-ref", *arguments)).decode("ascii").split()))
+
+    @contextlib.asynccontextmanager
+    async def pack(self, history: History, have: Collection[str], bases: Iterable[str]) -> AsyncIterator[Running]:
+        """Starts the making of a pack for a receiver that has some commits; read it to its end."""
+        async with self.git.start(*PACK_ARGUMENTS) as running:
+            await running.write(revisions(history, have, bases))
+            running.close_stdin()
+            yield running
+
+    async def _transfer(self, source: Git, lines: bytes) -> None:
+        async with source.start(*COPY_ARGUMENTS) as reader, self.git.start("index-pack", "--stdin") as writer:
+            await reader.write(lines)
+            reader.close_stdin()
+            while chunk := await reader.read():
+                await writer.write(chunk)
+            read = await reader.finish()
+            if read.returncode != 0:
+                raise failed("pack-objects", read)
+            written = await writer.finish()
+            if written.returncode != 0:
+                raise failed("index-pack", written)
+
+    def _shallow(self) -> frozenset[str]:
+        try:
+            return frozenset((self._folder / "shallow").read_text("ascii").split())
+        except FileNotFoundError:
+            return frozenset()
+
+    def _write_shallow(self, commits: Collection[str]) -> None:
+        temporary = self._folder / "shallow.new"
+        with temporary.open("w", encoding="ascii") as file:
+            file.writelines(f"{commit}\n" for commit in sorted(commits))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._folder / "shallow")
+
+    async def _clean_shallow(self) -> None:
+        """Forgets the commits whose parents have all come in since."""
+        shallow = sorted(self._shallow())
+        if not shallow:
+            return
+        # The raw commits: what git shows of a shallow commit has no parents.
+        asked = "".join(f"{commit}\n" for commit in shallow).encode("ascii")
+        raw = await self.git.run("cat-file", "--batch", stdin=asked)
+        parents = _raw_parents(raw)
+        here = await self.present(sorted({parent for group in parents.values() for parent in group}))
+        self._write_shallow([commit for commit in shallow if not here.issuperset(parents.get(commit, ("",)))])
+
+
+def _raw_parents(batch: bytes) -> dict[str, tuple[str, ...]]:
+    """Reads commits out of the output of `git cat-file --batch`."""
+    parents = {}
+    position = 0
+    while position < len(batch):
+        end = batch.index(b"\n", position)
+        words = batch[position:end].decode("ascii").split()
+        position = end + 1
+        if words[-1] == "missing":
+            continue
+        header, _, _ = batch[position : position + int(words[2])].partition(b"\n\n")
+        parents[words[0]] = tuple(
+            line[7:].decode("ascii") for line in header.split(b"\n") if line.startswith(b"parent ")
+        )
+        position += int(words[2]) + 1
+    return parents

@@ -1,0 +1,85 @@
+"""The conductor's snapshots: pinned from workspaces, kept for runs, read for citation checks, packed for hosts."""
+
+import hashlib
+import os
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from conductor.core.plan import SnapshotPlan
+from conductor.errors import InvalidRequestError, Violation
+from conductor.process import Running
+from conductor.snapshots.contents import read_files
+from conductor.snapshots.history import History
+from conductor.snapshots.keyed_locks import KeyedLocks
+from conductor.snapshots.objects import ObjectStore
+from conductor.snapshots.pin import Pin, WorkspaceMode
+from conductor.snapshots.repository import find_repository
+from conductor.snapshots.source import Source
+from conductor.workspace_roots import WorkspaceRoots
+
+MAX_READ_BYTES = 8 * 1024 * 1024
+MAX_RECENT = 50
+
+
+class SnapshotStore:
+    """All snapshots of one conductor. Make it with `open`."""
+
+    def __init__(self, folder: Path, roots: WorkspaceRoots) -> None:
+        self._folder = folder
+        self._roots = roots
+        self._objects = ObjectStore(folder)
+        self._pinning = KeyedLocks()
+
+    @classmethod
+    async def open(cls, folder: Path, roots: WorkspaceRoots | None = None) -> "SnapshotStore":
+        """Opens the store in a folder of the conductor's data directory."""
+        store = cls(Path(os.path.abspath(folder)), roots or WorkspaceRoots())
+        await store._objects.open()
+        return store
+
+    async def pin(self, path: str, mode: str = WorkspaceMode.WORKING_TREE, revision: str = "") -> SnapshotPlan:
+        """Pins what a workspace holds now. Raises RequestError where the path or the revision will not do."""
+        folder = self._roots.resolve(path)
+        key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
+        repository = find_repository(folder, self._roots)
+        pin = Pin(self._objects, folder, f"refs/workspaces/{key}")
+        source = None if repository is None else Source(repository, self._folder)
+        async with self._pinning.hold(key):
+            if mode == WorkspaceMode.COMMIT or (repository is not None and repository.is_bare):
+                if source is None:
+                    raise InvalidRequestError(
+                        Violation("workspace.mode", "a commit needs a git repository; there is none")
+                    )
+                return await pin.commit(source, revision)
+            if revision:
+                raise InvalidRequestError(Violation("workspace.revision", "is for MODE_COMMIT only"))
+            return await pin.working_tree(source)
+
+    async def keep(self, run: str, commit: str) -> None:
+        """Keeps a snapshot for a run. Idempotent."""
+        await self._objects.point(f"refs/runs/{run}", commit)
+
+    async def release(self, run: str) -> None:
+        """Ends that. Idempotent."""
+        await self._objects.git.run("update-ref", "-d", f"refs/runs/{run}")
+
+    async def read_files(
+        self, commit: str, paths: Sequence[str], max_bytes_each: int = MAX_READ_BYTES
+    ) -> dict[str, bytes | None]:
+        """Gives the content of files by their paths; None for what is no file there, or a larger one."""
+        return await read_files(self._objects.git, commit, paths, max_bytes_each)
+
+    async def history(self, commit: str) -> History:
+        """A snapshot and its history, as hosts get them."""
+        return await self._objects.history(commit)
+
+    async def recent(self) -> tuple[str, ...]:
+        """Snapshots that are kept: a host may have one of them, and the next may be like it."""
+        return await self._objects.pointed_at(MAX_RECENT)
+
+    def pack(
+        self, history: History, have: Collection[str], bases: Iterable[str] = ()
+    ) -> AbstractAsyncContextManager[Running]:
+        """Starts a pack of what a receiver lacks that has the commits `have` of this history, and `bases` beside it."""
+        return self._objects.pack(history, have, bases)

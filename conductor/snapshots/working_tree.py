@@ -1,0 +1,195 @@
+"""Reads the files of a working tree as they are, while their owner may be editing, or may be hostile.
+
+Folders are entered one by one through descriptors that follow no link, so no rename or link planted during the reading
+leads outside. Only regular files and symbolic links are opened: a FIFO would hang, a device would act. Bytes are taken
+verbatim: what git's filters or line-end conversions would make of them is code or opinion, and never asked.
+
+A file that changes while it is read is read once more; if it still changes, the last reading counts and a note says so.
+It does not decide which files belong to a snapshot, and it writes nothing.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+from typing import Self
+
+from conductor.errors import InvalidRequestError, Violation
+from conductor.snapshots.entries import FILE, LINK, PROGRAM, SUBMODULE, Item, LeftOut, Listed, blob_id
+
+MAX_FILES = 500_000
+MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
+MAX_PATH_BYTES = 2000
+MAX_DEPTH = 100
+READ_BYTES = 1024 * 1024
+
+
+class WorkingTree:
+    """A folder, held open, whose files are read."""
+
+    def __init__(self, folder: Path, left_out: LeftOut, *, trusts_modes: bool = True) -> None:
+        self._left_out = left_out
+        self._trusts_modes = trusts_modes
+        self._open = [(b"", os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))]
+        self._total = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            os.close(self._open.pop()[1])
+
+    def walk(self) -> Iterator[Listed]:
+        """Every path below, for folders without git. Nothing is skipped but what is named `.git`."""
+        waiting: list[tuple[bytes, ...]] = [()]
+        while waiting:
+            parts = waiting.pop()
+            folder = self._enter(parts)
+            if folder is None:
+                self._left_out.add("folders that could not be read", b"/".join(parts))
+                continue
+            for entry in sorted(os.listdir(folder)):  # noqa: PTH208 - of a descriptor
+                name = os.fsencode(entry)
+                if name.lower() == b".git":
+                    continue
+                if _is_folder(name, folder):
+                    waiting.append((*parts, name))
+                else:
+                    yield Listed(b"/".join((*parts, name)))
+
+    def read(self, listed: Iterator[Listed], known: Collection[str]) -> Iterator[Item]:
+        """Reads the listed paths. What has an id in `known` comes without its content."""
+        for count, entry in enumerate(listed):
+            if count >= MAX_FILES:
+                raise _too_much(f"holds more than {MAX_FILES} files")
+            item = self._read(entry, known)
+            if item is not None:
+                yield item
+
+    def _read(self, listed: Listed, known: Collection[str]) -> Item | None:
+        if listed.mode == SUBMODULE:
+            self._left_out.add("submodules whose content is left out", listed.path)
+            return Item(listed.path, SUBMODULE, listed.oid)
+        parts = tuple(listed.path.split(b"/"))
+        if len(listed.path) > MAX_PATH_BYTES or len(parts) > MAX_DEPTH:
+            self._left_out.add(f"paths longer than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders", listed.path)
+            return None
+        if any(part.lower() == b".git" for part in parts):
+            return None
+        try:
+            folder = self._enter(parts[:-1])
+            return None if folder is None else self._read_entry(listed, parts[-1], folder, known)
+        except FileNotFoundError:
+            return Item(listed.path, listed.mode, listed.oid) if listed.is_sparse and listed.oid in known else None
+        except OSError as error:
+            self._left_out.add(f"files that could not be read ({error.strerror})", listed.path)
+            return None
+
+    def _read_entry(self, listed: Listed, name: bytes, folder: int, known: Collection[str]) -> Item | None:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            target = os.readlink(name, dir_fd=folder)
+            return _item(listed.path, LINK, target, known)
+        if stat.S_ISDIR(status.st_mode):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            self._left_out.add("special files left out", listed.path)
+            return None
+        return self._read_file(listed, name, folder, known)
+
+    def _read_file(self, listed: Listed, name: bytes, folder: int, known: Collection[str]) -> Item | None:
+        descriptor = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=folder
+        )
+        with FileIO(descriptor) as file:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                self._left_out.add("special files left out", listed.path)
+                return None
+            self._count(before.st_size)
+            mode = self._mode(listed, before)
+            if before.st_size > MAX_FILE_BYTES:
+                return self._large_file(listed, mode, _stream_id(file, before.st_size), known)
+            data = _read_up_to(file, MAX_FILE_BYTES)
+            if _has_changed(before, os.fstat(descriptor)):
+                before = os.fstat(descriptor)
+                file.seek(0)
+                data = _read_up_to(file, MAX_FILE_BYTES)
+                if _has_changed(before, os.fstat(descriptor)):
+                    self._left_out.add("files that changed while they were read", listed.path)
+        return _item(listed.path, mode, data, known)
+
+    def _large_file(self, listed: Listed, mode: str, oid: str, known: Collection[str]) -> Item | None:
+        if oid in known:
+            return Item(listed.path, mode, oid)
+        self._left_out.add(f"files above {MAX_FILE_BYTES // 1024 // 1024} MiB left out", listed.path)
+        return None
+
+    def _mode(self, listed: Listed, status: os.stat_result) -> str:
+        if not self._trusts_modes and listed.mode in (FILE, PROGRAM):
+            return listed.mode
+        return PROGRAM if status.st_mode & stat.S_IXUSR and self._trusts_modes else FILE
+
+    def _count(self, size: int) -> None:
+        self._total += size
+        if self._total > MAX_TOTAL_BYTES:
+            raise _too_much(f"holds more than {MAX_TOTAL_BYTES // 1024**3} GiB")
+
+    def _enter(self, parts: tuple[bytes, ...]) -> int | None:
+        """Opens a folder below the root, keeping those above it open for its neighbours."""
+        kept = 1
+        while kept <= len(parts) and kept < len(self._open) and self._open[kept][0] == parts[kept - 1]:
+            kept += 1
+        while len(self._open) > kept:
+            os.close(self._open.pop()[1])
+        for part in parts[kept - 1 :]:
+            try:
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._open.append((part, os.open(part, flags, dir_fd=self._open[-1][1])))
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    return None
+                raise
+        return self._open[-1][1]
+
+
+def _item(path: bytes, mode: str, data: bytes, known: Collection[str]) -> Item:
+    oid = blob_id(data)
+    return Item(path, mode, oid, None if oid in known else data)
+
+
+def _is_folder(name: bytes, folder: int) -> bool:
+    with suppress(OSError):
+        return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    return False
+
+
+def _read_up_to(file: FileIO, limit: int) -> bytes:
+    pieces = bytearray()
+    while len(pieces) < limit and (piece := file.read(min(READ_BYTES, limit - len(pieces)))):
+        pieces += piece
+    return bytes(pieces)
+
+
+def _stream_id(file: FileIO, size: int) -> str:
+    """The id of a file that is too large to be held."""
+    digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    while piece := file.read(READ_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _has_changed(before: os.stat_result, after: os.stat_result) -> bool:
+    return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+
+
+def _too_much(text: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        Violation("workspace.path", text), hint="name a smaller folder, or ignore what is generated"
+    )

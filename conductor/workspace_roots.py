@@ -1,0 +1,68 @@
+"""Says which folders of this machine a run may read.
+
+The rule: what is read lies, after every symbolic link was followed, below a root that the operator allowed. Without
+roots, whatever the service itself can read is allowed (the service then listens on loopback only).
+A path outside is refused before the disk is asked, so that the answer does not tell what exists there.
+It does not open anything: the reader of a working tree goes down by folder descriptors, which cannot be led astray.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from conductor.errors import ConfigurationError, InvalidRequestError, RootNotAllowedError, Violation
+
+FIELD = "workspace.path"
+MAX_PATH_BYTES = 4000
+
+
+class WorkspaceRoots:
+    """The allowed roots. None at all means: whatever the service can read."""
+
+    def __init__(self, roots: Sequence[Path] = ()) -> None:
+        for root in roots:
+            if not root.is_absolute() or not root.is_dir():
+                raise ConfigurationError(f"the workspace root {root} is not an absolute path of a directory")
+        # A root may be named through a link (/home -> /data/home); callers may use either name.
+        self._named = tuple(Path(os.path.normpath(root)) for root in roots)
+        self._real = tuple(Path(os.path.realpath(root)) for root in roots)
+
+    def resolve(self, path: str) -> Path:
+        """Gives the real folder behind a caller's path, or says why it may not be read."""
+        self._check_form(path)
+        named = Path(path)
+        if ".." in named.parts:
+            raise self._refusal(path)
+        if self._real and not _is_below(named, (*self._named, *self._real)):
+            raise self._refusal(path)
+        real = Path(os.path.realpath(named))
+        if not self.contains(real):
+            raise self._refusal(path)
+        if not real.is_dir():
+            raise InvalidRequestError(Violation(FIELD, "is not a directory that the conductor can see"))
+        return real
+
+    def contains(self, real: Path) -> bool:
+        """Tells whether a path without links lies below a root."""
+        return not self._real or _is_below(real, self._real)
+
+    def ceiling(self, real: Path) -> Path:
+        """The highest folder above `real` that may still be looked at."""
+        above = [root for root in self._real if _is_below(real, (root,))]
+        return min(above, key=lambda root: len(root.parts)) if above else Path("/")
+
+    def _check_form(self, path: str) -> None:
+        if not path:
+            raise InvalidRequestError(Violation(FIELD, "is missing; give the absolute path of a directory"))
+        if "\0" in path or len(os.fsencode(path)) > MAX_PATH_BYTES:
+            raise InvalidRequestError(Violation(FIELD, f"holds a NUL or more than {MAX_PATH_BYTES} bytes"))
+        if not path.startswith("/"):
+            raise InvalidRequestError(Violation(FIELD, "must be absolute: the conductor has no folder of the caller's"))
+
+    def _refusal(self, path: str) -> RootNotAllowedError:
+        hint = "conductor serve --root DIR allows a folder; paths with '..' and links out of it are refused"
+        return RootNotAllowedError(hint=hint, metadata={"field": FIELD, "path": path})
+
+
+def _is_below(path: Path, roots: Sequence[Path]) -> bool:
+    return any(path == root or root in path.parents for root in roots)
