@@ -12,63 +12,21 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from agenthost import process
-from agenthost.core import sandbox_policy
-from agenthost.core.sandbox_policy import Limits, Policy
-from agenthost.errors import ExecutionExistsError
+from agenthost.attempt_status import Confinement, Status, read_release, read_status
+from agenthost.launch import Launch, prepare
 from agenthost.sandbox import Sandbox
+
+__all__ = ["AttemptProcess", "Confinement", "Launch", "Status", "is_alive"]
 
 PYTHON = Path(sys.executable).resolve()  # without the detour through a virtual environment
 SHIM = Path(__file__).parent / "shim"
 BACKLOG = 8
 RETRY_SECONDS = 0.05
 MAX_LINE_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Everything about one attempt that its shim must know."""
-
-    execution: str
-    argv: tuple[str, ...]  # inside the sandbox
-    tree: Path  # seen at /workspace
-    history: Path | None = None  # a git directory, seen at /history.git
-    install: Path | None = None  # seen at /opt/agent
-    own_paths: tuple[Path, ...] = ()  # seen, read-only, where they are: runtimes
-    environment: Mapping[str, str] = field(default_factory=dict)
-    prompt: bytes = b""
-    prompt_is_file: bool = False  # /run/prompt instead of stdin
-    keeps_stdin: bool = False  # open after the prompt, for inputs
-    timeout_seconds: float = 1800.0
-    idle_timeout_seconds: float = 600.0
-    orphan_timeout_seconds: float = 600.0
-    grace_seconds: float = 2.0
-    max_output_bytes: int = 32 * 1024 * 1024
-    limits: Limits = field(default_factory=Limits)
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How an attempt ended, as its shim wrote it down."""
-
-    cause: str  # exited, cancelled, timeout, idle_timeout, orphaned, output_too_large, sandbox_refused
-    message: str
-    spool_length: int
-    argv: tuple[str, ...]
-    mechanism: str
-    policy_digest: str
-    pid: int
-    uid: int
-    boot_id: str
-    checks: tuple[str, ...]
-    denials: int
-    exit_code: int | None = None
-    signal: int | None = None
-    elapsed_seconds: float = 0.0
 
 
 class AttemptProcess:
@@ -93,7 +51,7 @@ class AttemptProcess:
 
         Returns as soon as the shim runs; whether the sandbox could be set up is told by the status.
         """
-        await asyncio.to_thread(_prepare, folder, launch, sandbox)
+        await asyncio.to_thread(prepare, folder, launch, sandbox)
         with _descriptors(folder) as descriptors:
             # From the loop's thread, as all programs: parent-death signals follow threads.
             pid = process.spawn_apart(PYTHON, "-I", "-S", SHIM, folder, descriptors=descriptors)
@@ -107,12 +65,24 @@ class AttemptProcess:
         attempt._look()
         return attempt
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Lets go of the shim. The attempt goes on."""
-        self._is_closed = True
         self._hang_up()
-        os.close(self._spool)
+        if not self._is_closed:
+            os.close(self._spool)
+        self._is_closed = True
         self._wake()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the shim still keeps the attempt."""
+        return not self.has_ended
 
     @property
     def is_lost(self) -> bool:
@@ -135,6 +105,17 @@ class AttemptProcess:
     def read_spool(self, offset: int, limit: int) -> bytes:
         """Bytes of the spool, records and all."""
         return os.pread(self._spool, min(limit, max(0, self.spool_size() - offset)), offset)
+
+    async def released(self) -> Confinement | None:
+        """Waits until the agent was let go, and tells how it is confined; None when it ended without."""
+        while True:
+            # In this order: what ended after it was released was released.
+            is_over = self.has_ended or self._is_closed
+            if confinement := read_release(self._folder):
+                return confinement
+            if is_over:
+                return None
+            await self._news.wait()
 
     async def changed(self, seen_size: int = -1) -> None:
         """Waits until the spool is longer than what was seen, or the attempt ended, or this object is closed."""
@@ -254,76 +235,6 @@ def is_alive(folder: Path) -> bool:
     finally:
         os.close(fd)
     return False
-
-
-def read_status(folder: Path) -> Status | None:
-    """How an attempt ended; None while no end is written."""
-    try:
-        written: dict[str, Any] = json.loads((folder / "status.json").read_bytes())
-    except FileNotFoundError:
-        return None
-    known = {name: written[name] for name in Status.__dataclass_fields__ if name in written}
-    return Status(**known | {"argv": tuple(known["argv"]), "checks": tuple(known["checks"])})
-
-
-def _prepare(folder: Path, launch: Launch, sandbox: Sandbox) -> None:
-    """Writes down, durably, what the shim needs, before there is a shim."""
-    try:
-        _write(folder / "config.json", json.dumps(_config(launch, sandbox), indent=1).encode())
-    except FileExistsError as error:
-        raise ExecutionExistsError(f"{folder} has served an attempt already") from error
-    _write(folder / "prompt", launch.prompt)
-    _write(folder / "spool", b"")
-    fd = os.open(folder, os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _config(launch: Launch, sandbox: Sandbox) -> dict[str, object]:
-    policy = _policy(launch, sandbox)
-    sources = {"bwrap": sandbox.folder, "tree": launch.tree, "history": launch.history, "install": launch.install}
-    sources |= {f"path{at}": path for at, path in enumerate(launch.own_paths)}
-    return {
-        "execution": launch.execution,
-        "argv": launch.argv,
-        "mechanism": sandbox.mechanism,
-        "policy_digest": sandbox_policy.digest(policy),
-        "bwrap": sandbox.program,
-        "uid": sandbox.uid,
-        "arguments": sandbox_policy.bwrap_arguments(policy),
-        "command": sandbox_policy.command(policy, launch.argv),
-        "rlimits": sandbox_policy.rlimits(policy),
-        "texts": sandbox_policy.texts(),
-        "writable": sandbox_policy.WRITABLE,
-        "sources": {name: str(path) for name, path in sources.items() if path is not None},
-        "spawn_log": str(sandbox.spawn_log),
-        "prompt_is_file": launch.prompt_is_file,
-        "keeps_stdin": launch.keeps_stdin,
-        "timeout_seconds": launch.timeout_seconds,
-        "idle_timeout_seconds": launch.idle_timeout_seconds,
-        "orphan_timeout_seconds": launch.orphan_timeout_seconds,
-        "grace_seconds": launch.grace_seconds,
-        "max_output_bytes": launch.max_output_bytes,
-    }
-
-
-def _policy(launch: Launch, sandbox: Sandbox) -> Policy:
-    return Policy(
-        layout=sandbox.layout,
-        own_paths=tuple(str(path) for path in launch.own_paths),
-        environment=launch.environment,
-        has_history=launch.history is not None,
-        has_install=launch.install is not None,
-        has_prompt_file=launch.prompt_is_file,
-        limits=launch.limits,
-    )
 
 
 @contextlib.contextmanager

@@ -4,7 +4,8 @@ Run as `python -I -S agenthost/shim FOLDER`, in a session of its own, from the s
 started it, so all that it will ever need is loaded at its start. It takes no part in understanding what an agent says.
 
 It inherits two descriptors: 3 is FOLDER/lock, locked (that lock, never a process id, says that the attempt lives), and 4
-listens on FOLDER/control.sock. It reads config.json and prompt, writes spool as things happen, and status.json at the very end.
+listens on FOLDER/control.sock. It reads config.json and prompt, writes spool as things happen,
+released.json before the agent runs, and status.json at the very end.
 
 Rules that the order of things keeps:
 - The agent waits at a gate inside the finished sandbox until it was verified from outside. The gate opens on the word GO; when
@@ -55,6 +56,8 @@ def main(folder: str) -> None:
         refuse_special_files(config["sources"]["tree"])
         sandbox.wait_at_gate(now() + SETUP_SECONDS)
         sandbox.verify()
+        # Before the agent runs: whoever finds this folder can tell whether it ever did.
+        write_file("released", describe(config, sandbox))
         sandbox.release()
     except (Refused, OSError, ValueError, KeyError) as error:
         sandbox.kill()
@@ -95,14 +98,20 @@ def reserve_status() -> None:
 def write_status(status: dict[str, Any], spool: Spool) -> None:
     """Makes the end durable: first all that was said, then, with its length, how it ended."""
     os.fsync(spool.fd)
-    content = json.dumps(status | {"spool_length": spool.size}).encode()
-    fd = os.open("status.new", os.O_WRONLY)
+    write_file("status", status | {"spool_length": spool.size})
+    here = os.open(".", os.O_RDONLY)
+    os.fsync(here)
+
+
+def write_file(name: str, value: dict[str, Any]) -> None:
+    """Writes NAME.json so that it is there as a whole or not at all."""
+    content = json.dumps(value).encode()
+    fd = os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT, 0o600)
     os.write(fd, content)
     os.ftruncate(fd, len(content))
     os.fsync(fd)
-    os.rename("status.new", "status.json")
-    here = os.open(".", os.O_RDONLY)
-    os.fsync(here)
+    os.close(fd)
+    os.rename(f"{name}.new", f"{name}.json")
 
 
 def reap() -> None:

@@ -1,0 +1,61 @@
+"""What an attempt's shim writes down: how it is confined, when it lets the agent go, and how it ended."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What the shim saw from outside before it let the agent go."""
+
+    mechanism: str
+    policy_digest: str
+    argv: tuple[str, ...]  # inside the sandbox
+    boot_id: str
+    pid: int  # of the agent, as the host sees it
+    uid: int  # the kernel's; never 0
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an attempt ended."""
+
+    cause: str  # exited, cancelled, timeout, idle_timeout, orphaned, output_too_large, sandbox_refused
+    message: str
+    spool_length: int
+    confinement: Confinement
+    denials: int  # tries that the sandbox refused, as far as the agent's stderr shows
+    exit_code: int | None = None
+    signal: int | None = None
+    elapsed_seconds: float = 0.0
+
+
+def read_status(folder: Path) -> Status | None:
+    """How an attempt ended; None while no end is written."""
+    written = _read(folder / "status.json")
+    if written is None:
+        return None
+    known = {name: written[name] for name in Status.__dataclass_fields__ if name in written}
+    return Status(**known | {"confinement": _confinement(written)})
+
+
+def read_release(folder: Path) -> Confinement | None:
+    """How the agent was confined when it was let go; None when it was not."""
+    written = _read(folder / "released.json")
+    return None if written is None else _confinement(written)
+
+
+def _confinement(written: dict[str, Any]) -> Confinement:
+    known = {name: written[name] for name in Confinement.__dataclass_fields__}
+    return Confinement(**known | {"argv": tuple(known["argv"]), "checks": tuple(known["checks"])})
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        written: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return written
