@@ -90,9 +90,10 @@ def read_bytes(path: Path) -> bytes:
 
 def read_flow(path: Path) -> flow_service_pb2.Flow:
     """The flow in a file, for sending inline; its problems as a CommandError."""
+    data = read_bytes(path)
     from conductor.flows.validation import parsed
 
-    flow, problems = parsed(read_bytes(path), str(path), _project(path))
+    flow, problems = parsed(data, str(path), _project(path))
     if flow is None or problems:
         shown = tuple(printable(str(problem)) for problem in problems)
         raise CommandError(f"{path} is no flow that can be run", lines=shown)

@@ -1,7 +1,6 @@
 """Following a run survives the conductor's restarts. Keeps G1 (the client's half) and K2."""
 
 import threading
-from collections.abc import Iterator
 
 import grpc
 import grpc_testing
@@ -53,8 +52,8 @@ class Watching:
 
 
 @pytest.fixture
-def channel() -> Iterator[grpc_testing.Channel]:
-    yield grpc_testing.channel([RUN_SERVICE], grpc_testing.strict_real_time())
+def channel() -> grpc_testing.Channel:
+    return grpc_testing.channel([RUN_SERVICE], grpc_testing.strict_real_time())
 
 
 def _message(sequence: int) -> run_service_pb2.WatchRunResponse:
