@@ -106,7 +106,7 @@ class AttemptProcess:
         """Bytes of the spool, records and all."""
         return os.pread(self._spool, min(limit, max(0, self.spool_size() - offset)), offset)
 
-    async def released(self) -> Confinement | None:
+    async def wait_started(self) -> Confinement | None:
         """Waits until the agent was let go, and tells how it is confined; None when it ended without."""
         while True:
             # In this order: what ended after it was released was released.
@@ -115,6 +115,11 @@ class AttemptProcess:
                 return confinement
             if is_over:
                 return None
+            await self._news.wait()
+
+    async def ended(self) -> None:
+        """Waits until nothing more will come, or this object is closed."""
+        while not (self.has_ended or self._is_closed):
             await self._news.wait()
 
     async def changed(self, seen_size: int = -1) -> None:

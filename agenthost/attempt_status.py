@@ -17,6 +17,7 @@ class Confinement:
     pid: int  # of the agent, as the host sees it
     uid: int  # the kernel's; never 0
     checks: tuple[str, ...]
+    time_ns: int  # by the host's clock, when it was let go; 0 when it never was
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -57,6 +58,7 @@ def main(folder: str) -> None:
         sandbox.wait_at_gate(now() + SETUP_SECONDS)
         sandbox.verify()
         # Before the agent runs: whoever finds this folder can tell whether it ever did.
+        sandbox.released_ns = time.time_ns()
         write_file("released", describe(config, sandbox))
         sandbox.release()
     except (Refused, OSError, ValueError, KeyError) as error:
@@ -84,6 +86,7 @@ def describe(config: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
         "uid": config["uid"] if os.getuid() == 0 else os.getuid(),
         "boot_id": read_file("/proc/sys/kernel/random/boot_id").strip(),
         "checks": sandbox.checks,
+        "time_ns": sandbox.released_ns,
     }
 
 

@@ -6,7 +6,6 @@ import os
 import resource
 import select
 import signal
-import time
 from typing import Any
 
 from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of
@@ -41,6 +40,7 @@ class Sandbox:
         self.bwrap_fd = self.first_fd = self.agent_fd = -1
         self.wait_status: int | None = None
         self.checks: list[str] = []
+        self.released_ns = 0
 
     def start(self, prompt: bytes) -> None:
         """Starts bubblewrap with the gate in it. What is opened here is the sandbox's or is closed at once."""
@@ -105,7 +105,12 @@ class Sandbox:
 
     def release(self) -> None:
         """Writes down that an agent is let go, then lets it go."""
-        entry = {"execution": self.config["execution"], "pid": self.agent, "shim": os.getpid(), "time": time.time()}
+        entry = {
+            "execution": self.config["execution"],
+            "pid": self.agent,
+            "shim": os.getpid(),
+            "time_ns": self.released_ns,
+        }
         log = os.open(self.config["spawn_log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.write(log, json.dumps(entry).encode() + b"\n")
         os.close(log)
