@@ -11,7 +11,7 @@ It is pure: the same arguments give the same result, and `state` stays as it was
 3. hosts that were silent too long: what ran there is lost;
 4. every step that something happened to is looked at (`progress`), runs one by one;
 5. queued steps get places, over all runs (`schedule`);
-6. what is stored by now is acknowledged, where that is due.
+6. what is stored by now is acknowledged, and streams with a gap begin anew, where that is due.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
     if _needs_places(making):
         place_queued_steps(making)
     for run in list(making.drafts):
-        making.change(run, RunDraft.acknowledge_due)
+        making.change(run, RunDraft.tell_hosts)
     return making.decide()
 
 

@@ -21,6 +21,7 @@ class Limits:
     remembered_requests: int = 1000
     remembered_runs: int = 1000
     ack_interval: float = 1.0
+    resume_interval: float = 1.0
     # Above what an agent lives without its conductor: orphan timeout (10 min), grace, and 10 s for a machine that slept.
     lost_after: float = 720.0
     # A call that comes later than this was not late by chance: the machine slept, and silence proves nothing.
@@ -29,13 +30,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A live attempt's place in its stream. `cursor` is the last number stored, `acked` the last that its host was told."""
+    """A live attempt's place in its stream.
+
+    `cursor` is the last number stored, `ack_at` when its host is told so, `resume_at` when its stream begins anew.
+    """
 
     host: str
     cursor: int = 0
-    acked: int = 0
     ack_at: float | None = None
-    resume_not_before: float = 0.0
+    resume_at: float | None = None
+    resumed_at: float = float("-inf")
     cancelled: bool = False
 
 

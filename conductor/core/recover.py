@@ -92,12 +92,14 @@ def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:
         if track is None:
             if attempt.last_sequence and attempt.state is not AttemptState.LOST:
                 commands.append(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
+        elif track.cancelled:
+            # No Start: where the host was never asked, it must not be; Resume attaches, or burns the id.
+            commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor))
+            commands.append(CancelExecution(attempt.host, attempt.id, why_stopped(one.run, step)))
         elif attempt.state is AttemptState.STARTING and track.cursor == 0:
             commands.append(StartExecution(attempt.host, attempt.start))
         else:
             commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor))
-        if track is not None and track.cancelled:
-            commands.append(CancelExecution(attempt.host, attempt.id, why_stopped(one.run, step)))
     return commands
 
 

@@ -12,7 +12,7 @@ The rules, before the code:
 from dataclasses import replace
 
 from conductor.core.attempt import attempt_owner
-from conductor.core.commands import AckExecution, CancelExecution, Command, ResumeExecution, Utterance
+from conductor.core.commands import AckExecution, CancelExecution, Command, Utterance
 from conductor.core.conductor_state import Limits
 from conductor.core.events import AttemptEnded, AttemptStarted, Failure, ReportRefused
 from conductor.core.inputs import (
@@ -47,7 +47,7 @@ def take_report(draft: RunDraft, report: ExecutionReported, limits: Limits) -> N
     elif report.last_sequence <= track.cursor:
         draft.acknowledge_again(report.attempt, limits.ack_interval)
     elif report.first_sequence != track.cursor + 1:
-        _begin_anew(draft, report.attempt, limits)
+        _begin_anew(draft, report.attempt, limits.resume_interval)
     else:
         draft.move_cursor(report.attempt, report.last_sequence, limits.ack_interval)
         for part in report.reports:
@@ -138,12 +138,10 @@ def _look_after_end(draft: RunDraft, step: str) -> None:
     draft.mark(step, *draft.run.children.get(step, ()))
 
 
-def _begin_anew(draft: RunDraft, attempt: str, limits: Limits) -> None:
+def _begin_anew(draft: RunDraft, attempt: str, interval: float) -> None:
+    """Has the stream begin anew, at most once an interval: what comes in between was mostly on its way before that."""
     track = draft.tracks[attempt]
-    if track.resume_not_before > draft.now:
-        return  # asked a moment ago: what comes now was on its way before that
-    draft.send(ResumeExecution(track.host, attempt, track.cursor))
-    draft.tracks[attempt] = replace(track, resume_not_before=draft.now + limits.ack_interval)
+    draft.tracks[attempt] = replace(track, resume_at=max(draft.now, track.resumed_at + interval))
 
 
 def _refuse_late(draft: RunDraft, report: ExecutionReported) -> None:

@@ -6,7 +6,7 @@ It collects; it decides nothing. Whatever is emitted is folded at once, so that 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from conductor.core.commands import AckExecution, Command, Evaluate, Record, Reply, Utterance
+from conductor.core.commands import AckExecution, Command, Evaluate, Record, Reply, ResumeExecution, Utterance
 from conductor.core.conductor_state import Ongoing, Track
 from conductor.core.events import Event
 from conductor.core.run import Run, apply, key_of
@@ -97,18 +97,22 @@ class RunDraft:
         """Remembers that an attempt was told to end."""
         self.tracks[attempt] = replace(self.tracks[attempt], cancelled=True)
 
-    def acknowledge_due(self) -> None:
-        """Acknowledges what is stored, where an acknowledgement is due."""
-        for attempt, track in self.tracks.items():
+    def tell_hosts(self) -> None:
+        """Acknowledges what is stored and has streams begin anew, where that is due."""
+        for attempt, track in list(self.tracks.items()):
             if track.ack_at is not None and track.ack_at <= self.now:
                 self.send(AckExecution(track.host, attempt, track.cursor))
                 # Stored again: a transaction that writes nothing would not make durable what was written before it.
                 self.cursors[attempt] = track.cursor
-                self.tracks[attempt] = replace(track, acked=track.cursor, ack_at=None)
+                self.tracks[attempt] = replace(self.tracks[attempt], ack_at=None)
+            if track.resume_at is not None and track.resume_at <= self.now:
+                self.send(ResumeExecution(track.host, attempt, track.cursor))
+                self.tracks[attempt] = replace(self.tracks[attempt], resume_at=None, resumed_at=self.now)
 
     def finished(self) -> Ongoing:
         """Gives the run's new place in the conductor's state."""
         due = [track.ack_at for track in self.tracks.values() if track.ack_at is not None]
+        due += [track.resume_at for track in self.tracks.values() if track.resume_at is not None]
         due += [when for when in self.queue.values() if when > self.now]
         if self.dirty:
             due.append(self.now)
