@@ -120,7 +120,7 @@ async def start(
 
     No timeout is for workers that live as long as the service: their owner bounds each request instead.
     """
-    with _memory_file("complaints", max_bytes=MAX_STDERR_BYTES) as complaints:
+    with memory_file("complaints", max_bytes=MAX_STDERR_BYTES) as complaints:
         try:
             process = await asyncio.create_subprocess_exec(
                 program,
@@ -154,9 +154,7 @@ async def run(
     max_output_bytes: int,
 ) -> Completed:
     """Runs a program to its end. Raises ProgramError when it cannot start, takes too long or says too much."""
-    with _memory_file("input") as feed:
-        feed.write(stdin)
-        feed.seek(0)
+    with memory_file("input", stdin) as feed:
         async with start(program, *args, stdin=feed, env=env, cwd=cwd, timeout_seconds=timeout_seconds) as running:
             output = bytearray()
             while chunk := await running.read():
@@ -168,13 +166,15 @@ async def run(
 
 
 @contextlib.contextmanager
-def _memory_file(name: str, *, max_bytes: int | None = None) -> Iterator[BinaryIO]:
+def memory_file(name: str, content: bytes = b"", *, max_bytes: int | None = None) -> Iterator[BinaryIO]:
     """Gives a file in memory; with a limit, writing past it fails, which programs ignore for their complaints."""
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(descriptor, "w+b", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
         if max_bytes is not None:
             os.ftruncate(descriptor, max_bytes)
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+        file.write(content)
+        file.seek(0)
         yield file
 
 

@@ -36,9 +36,8 @@ async def _blobs(git: Git, commit: str, paths: list[str], max_bytes_each: int) -
 
 async def _contents(git: Git, oids: Sequence[str]) -> dict[str, bytes]:
     contents = {}
-    async with git.start("cat-file", "--batch", "--buffer") as running:
-        await running.write("".join(f"{oid}\n" for oid in oids).encode("ascii"))
-        running.close_stdin()
+    asked = "".join(f"{oid}\n" for oid in oids).encode("ascii")
+    async with git.start("cat-file", "--batch", "--buffer", stdin=asked) as running:
         for oid in oids:
             size = int((await running.read_line()).split()[2])
             contents[oid] = (await running.read_exactly(size + 1))[:-1]

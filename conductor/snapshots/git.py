@@ -10,9 +10,9 @@ Two rules carry this:
 It does not know what a snapshot is, and it interprets no output.
 """
 
+import contextlib
 import os
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,13 +108,26 @@ class Git:
             max_output_bytes=max_output_bytes,
         )
 
-    def start(
-        self, *args: str, timeout_seconds: float = PACK_TIMEOUT_SECONDS
-    ) -> AbstractAsyncContextManager[process.Running]:
-        """Starts a git command that is fed and read piece by piece."""
-        return process.start(
-            "git", *_ARGUMENTS, *args, env=self._environment(), cwd=self.folder, timeout_seconds=timeout_seconds
-        )
+    @contextlib.asynccontextmanager
+    async def start(
+        self, *args: str, stdin: bytes | None = None, timeout_seconds: float = PACK_TIMEOUT_SECONDS
+    ) -> AsyncIterator[process.Running]:
+        """Starts a git command that is read piece by piece, and fed so too unless all its input is given here.
+
+        What answers while it still reads must get its input here: both sides could wait for each other otherwise.
+        """
+        with contextlib.ExitStack() as stack:
+            feed = None if stdin is None else stack.enter_context(process.memory_file("input", stdin))
+            async with process.start(
+                "git",
+                *_ARGUMENTS,
+                *args,
+                stdin=feed,
+                env=self._environment(),
+                cwd=self.folder,
+                timeout_seconds=timeout_seconds,
+            ) as running:
+                yield running
 
     def _environment(self) -> Mapping[str, str]:
         environment = _ENVIRONMENT | {"PATH": os.environ.get("PATH", os.defpath), "GIT_DIR": str(self.folder)}

@@ -82,15 +82,14 @@ class ObjectStore:
     @contextlib.asynccontextmanager
     async def pack(self, history: History, have: Collection[str], bases: Iterable[str]) -> AsyncIterator[Running]:
         """Starts the making of a pack for a receiver that has some commits; read it to its end."""
-        async with self.git.start(*PACK_ARGUMENTS) as running:
-            await running.write(revisions(history, have, bases))
-            running.close_stdin()
+        async with self.git.start(*PACK_ARGUMENTS, stdin=revisions(history, have, bases)) as running:
             yield running
 
     async def _transfer(self, source: Git, lines: bytes) -> None:
-        async with source.start(*COPY_ARGUMENTS) as reader, self.git.start("index-pack", "--stdin") as writer:
-            await reader.write(lines)
-            reader.close_stdin()
+        async with (
+            source.start(*COPY_ARGUMENTS, stdin=lines) as reader,
+            self.git.start("index-pack", "--stdin") as writer,
+        ):
             while chunk := await reader.read():
                 await writer.write(chunk)
             read = await reader.finish()

@@ -26,15 +26,15 @@ class SnapshotStore:
     """All snapshots of one conductor. Make it with `open`."""
 
     def __init__(self, folder: Path, roots: WorkspaceRoots) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()
         self._roots = roots
-        self._objects = ObjectStore(folder)
+        self._objects = ObjectStore(self._folder)
         self._pinning = KeyedLocks()
 
     @classmethod
     async def open(cls, folder: Path, roots: WorkspaceRoots | None = None) -> "SnapshotStore":
         """Opens the store in a folder of the conductor's data directory."""
-        store = cls(Path(os.path.abspath(folder)), roots or WorkspaceRoots())
+        store = cls(folder, roots or WorkspaceRoots())
         await store._objects.open()
         return store
 
