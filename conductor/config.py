@@ -30,7 +30,6 @@ class Limits:
     """What bounds the service. Each may be set in `[limits]`, within 1 and the ten-thousandfold of its default."""
 
     unfinished_runs: int = 200
-    watchers: int = 500
     creations_at_once: int = 4
     silence_seconds: int = 6
     progress_seconds: int = 5
@@ -163,8 +162,7 @@ def _hosts(named: Iterable[tuple[str, object]], problems: list[str]) -> Iterable
 def _roots(roots: Sequence[Path], problems: list[str]) -> Iterable[Path]:
     for root in roots:
         if root.is_dir():
-            # A root is what it points to: paths are compared after all links are followed.
-            yield root.resolve()
+            yield root.absolute()
         else:
             problems.append(f"root '{root}' is no directory")
 

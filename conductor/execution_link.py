@@ -16,18 +16,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 import structlog
 
 from agenthost.v1 import execution_service_pb2 as pb
-from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceAsyncStub
 from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
 from conductor.core.inputs import ExecutionLost, ExecutionRefused, ExecutionReported
 from conductor.mailbox import ExecutionCommand, Mailbox
 from conductor.messages.executions import reports, start_frame
 from conductor.v1.furniture.statuses import Refusal, read_refusal
+
+if TYPE_CHECKING:  # a name of the stubs only
+    from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceAsyncStub
 
 # Failures in a row that are neither a lost connection nor an answer about the attempt: a defect on one of the two sides.
 MAX_DEFECTS = 8
@@ -78,6 +80,7 @@ class ExecutionLink:
         self,
         host: str,
         stub: "ExecutionServiceAsyncStub",
+        *,
         identity: Identity,
         inbox: Inbox,
         sources: Sources,

@@ -7,15 +7,18 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import grpc
 import structlog
 
 from agenthost.v1 import host_service_pb2 as pb
-from agenthost.v1.host_service_pb2_grpc import HostServiceAsyncStub
 from conductor.core.inputs import HostReported
 from conductor.messages.hosts import HostState, HostView, reported
 from conductor.v1.furniture.statuses import read_refusal
+
+if TYPE_CHECKING:  # a name of the stubs only
+    from agenthost.v1.host_service_pb2_grpc import HostServiceAsyncStub
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0

@@ -1,0 +1,183 @@
+"""Runs, steps and attempts as the API shows them: a pure function of what was folded, so that every reader sees the same."""
+
+import json
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+
+from conductor.core.attempt import Attempt
+from conductor.core.events import Confinement, Failure, FindingCounts
+from conductor.core.plan import RunPlan, SnapshotPlan, StepKind
+from conductor.core.run import Run
+from conductor.core.states import RunState, StepState
+from conductor.core.step import Step, Wait
+from conductor.messages.names import run_name, step_name
+from conductor.messages.times import timestamp
+from conductor.store.records import RunRow
+from conductor.v1 import flow_service_pb2 as flow_pb
+from conductor.v1 import run_service_pb2 as pb
+
+BANDS = {
+    "small": flow_pb.BAND_SMALL,
+    "medium": flow_pb.BAND_MEDIUM,
+    "large": flow_pb.BAND_LARGE,
+}
+MODES = {
+    "working_tree": pb.Workspace.MODE_WORKING_TREE,
+    "commit": pb.Workspace.MODE_COMMIT,
+}
+_KINDS = {StepKind.AGENT: pb.Step.KIND_AGENT, StepKind.FOLD: pb.Step.KIND_FOLD}
+
+
+def struct(data: bytes) -> Struct:
+    """Makes a Struct of a JSON object; empty bytes give an empty one."""
+    made = Struct()
+    if data:
+        json_format.ParseDict(json.loads(data), made)
+    return made
+
+
+def run_message(run: Run, sequence: int, inputs: Struct) -> pb.Run:
+    """Shows a run with its roster. `sequence` is the position of its last event, or of where it was folded to."""
+    message = _plan_message(run.plan, inputs)
+    message.state = run_state(run.state)
+    message.sequence = sequence
+    message.steps.extend(step_message(run.id, step) for step in run.steps.values())
+    _put_times(message, run.create_time, run.start_time, run.end_time)
+    _put_failure(message, run.id, run.failure if run.is_settled else None)
+    _put_counts(message, run.counts)
+    return message
+
+
+def row_message(row: RunRow) -> pb.Run:
+    """Shows a run as lists do, without its steps."""
+    message = _plan_message(row.plan, struct(row.inputs))
+    message.state = run_state(row.state)
+    message.sequence = row.last_position
+    _put_times(message, row.create_time, row.start_time, row.end_time)
+    _put_failure(message, row.run, row.failure)
+    _put_counts(message, row.counts)
+    return message
+
+
+def step_message(run: str, step: Step) -> pb.Step:
+    """Shows a step without its bodies."""
+    message = pb.Step(
+        name=step_name(run, step.plan.id),
+        kind=_KINDS[step.plan.kind],
+        state=pb.Step.State.Value(f"STATE_{step.state.name}"),
+        label=step.plan.label or step.plan.id,
+        needs=step.plan.needs,
+        reason=step.reason,
+        wait=_wait(step) if step.state is StepState.QUEUED and step.wait else None,
+        attempts=[attempt_message(run, attempt) for attempt in step.attempts],
+        ready_time=timestamp(step.ready_time),
+        start_time=timestamp(step.start_time),
+        end_time=timestamp(step.end_time),
+    )
+    _put_failure(message, run, step.failure)
+    _put_counts(message, step.counts)
+    return message
+
+
+def attempt_message(run: str, attempt: Attempt) -> pb.Attempt:
+    """Shows an attempt."""
+    message = pb.Attempt(
+        id=attempt.id,
+        number=attempt.number,
+        state=pb.Attempt.State.Value(f"STATE_{attempt.state.name}"),
+        host=attempt.host,
+        agent=attempt.agent,
+        placement_reason=attempt.placement_reason,
+        create_time=timestamp(attempt.create_time),
+        start_time=timestamp(attempt.start_time),
+        end_time=timestamp(attempt.end_time),
+        exit_code=attempt.exit_code,
+        signal=attempt.signal,
+        input_tokens=attempt.input_tokens,
+        output_tokens=attempt.output_tokens,
+        denial_count=attempt.denial_count,
+        answer_truncated=attempt.answer_truncated,
+        confinement=_confinement(attempt.confinement) if attempt.confinement else None,
+    )
+    _put_failure(message, run, attempt.failure)
+    return message
+
+
+def run_state(state: RunState) -> pb.Run.State.ValueType:
+    """Gives the state's value in the API."""
+    return pb.Run.State.Value(f"STATE_{state.name}")
+
+
+def read_run_states(values: list[Any]) -> tuple[RunState, ...]:
+    """Gives the states of a filter; a value that names none is left out, as it names no run."""
+    known = {run_state(state): state for state in RunState}
+    return tuple(known[value] for value in values if value in known)
+
+
+def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
+    return pb.Run(
+        name=run_name(plan.run),
+        flow=plan.flow,
+        flow_revision=plan.flow_revision,
+        inputs=inputs,
+        workspace=pb.Workspace(
+            path=plan.workspace_path,
+            revision=plan.workspace_revision,
+            mode=MODES.get(plan.workspace_mode, pb.Workspace.MODE_UNSPECIFIED),
+        ),
+        snapshot=_snapshot(plan.snapshot),
+        band=BANDS.get(plan.band, flow_pb.BAND_UNSPECIFIED),
+        labels=dict(plan.labels),
+        priority=plan.priority,
+    )
+
+
+def _snapshot(plan: SnapshotPlan) -> pb.Snapshot:
+    return pb.Snapshot(
+        commit=plan.commit,
+        head_commit=plan.head_commit,
+        dirty_paths=plan.dirty_paths,
+        dirty_count=plan.dirty_count,
+        notes=plan.notes,
+    )
+
+
+def _wait(step: Step) -> pb.Wait | None:
+    wait: Wait | None = step.wait
+    if wait is None:
+        return None
+    return pb.Wait(kind=pb.Wait.Kind.Value(f"KIND_{wait.kind.upper()}"), text=wait.text)
+
+
+def _confinement(confinement: Confinement) -> pb.Confinement:
+    return pb.Confinement(
+        mechanism=confinement.mechanism,
+        policy_digest=confinement.policy_digest,
+        argv=confinement.argv,
+        uid=confinement.uid,
+        snapshot_fingerprint_before=confinement.snapshot_fingerprint_before,
+        snapshot_fingerprint_after=confinement.snapshot_fingerprint_after,
+        checks=confinement.checks,
+    )
+
+
+def _put_times(message: pb.Run, create: float, start: float | None, end: float | None) -> None:
+    for field, time in ((message.create_time, create), (message.start_time, start), (message.end_time, end)):
+        if (made := timestamp(time)) is not None:
+            field.CopyFrom(made)
+
+
+def _put_failure(message: pb.Run | pb.Step | pb.Attempt, run: str, failure: Failure | None) -> None:
+    if failure is not None:
+        step = step_name(run, failure.step)
+        # `class` is a word of Python.
+        told = pb.Failure(reason=failure.reason, message=failure.message, step=step, **{"class": failure.kind})
+        message.failure.CopyFrom(told)
+
+
+def _put_counts(message: pb.Run | pb.Step, counts: FindingCounts) -> None:
+    if counts != FindingCounts():
+        told = pb.FindingCounts(verified=counts.verified, moved=counts.moved, missing=counts.missing)
+        message.finding_counts.CopyFrom(told)

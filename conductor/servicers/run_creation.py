@@ -1,0 +1,193 @@
+"""CreateRun: checks everything that was asked, pins what the run will need, and asks the engine for the run.
+
+Nothing of a run exists before the engine stored it whole. So a caller who goes away in the middle leaves nothing, and one who
+goes away later undoes nothing (B1); with a request id they find out which it was.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
+
+from conductor.clock import Clock
+from conductor.core.inputs import Blob, RequestRun
+from conductor.core.plan import RunPlan, SnapshotPlan
+from conductor.engine import Engine
+from conductor.errors import InvalidRequestError, QuestionRequiredError, RequestIdReusedError, Violation
+from conductor.evaluator import Evaluator
+from conductor.flows.catalogue import Catalogue, LoadedFlow
+from conductor.flows.inputs import Inputs
+from conductor.flows.plans import plan_steps
+from conductor.messages.runs import MODES
+from conductor.servicers.request_ids import check_request_id
+from conductor.servicers.run_ids import new_run_id
+from conductor.snapshots.pin import WorkspaceMode
+from conductor.snapshots.store import SnapshotStore
+from conductor.store.store import Store
+from conductor.v1 import run_service_pb2 as pb
+from conductor.workspace_roots import WorkspaceRoots
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+MAX_LABELS = 32
+MAX_LABEL_CHARACTERS = 128
+MAX_PRIORITY = 100
+MAX_REVISION_CHARACTERS = 200
+
+_MODE_NAMES = {
+    pb.Workspace.MODE_UNSPECIFIED: WorkspaceMode.WORKING_TREE,
+    **{value: name for name, value in MODES.items()},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pinning:
+    """Whom a run is pinned by."""
+
+    catalogue: Catalogue
+    evaluator: Evaluator
+    snapshots: SnapshotStore
+    roots: WorkspaceRoots
+
+
+class RunCreation:
+    """Creates runs; a few at once, because pinning a large workspace takes the disk."""
+
+    def __init__(self, store: Store, engine: Engine[Any], pinning: Pinning, clock: Clock, at_once: int) -> None:
+        self._store = store
+        self._engine = engine
+        self._pinning = pinning
+        self._clock = clock
+        self._places = asyncio.Semaphore(at_once)
+
+    async def create(self, request: pb.CreateRunRequest) -> str:
+        """Gives the id of the run that this request made, now or before."""
+        _check_shape(request)
+        digest = _digest(request)
+        if known := await self._known(request.request_id, digest):
+            return known
+        async with self._places:
+            plan, blobs = await self._plan(request)
+            async with self._kept(plan):
+                asked = RequestRun(plan, blobs, request.request_id, digest)
+                return (await self._engine.submit(asked)).run
+
+    async def _known(self, request_id: str, digest: str) -> str:
+        met = await self._store.request(request_id) if request_id else None
+        if met is None:
+            return ""
+        if met.digest != digest:
+            raise RequestIdReusedError
+        return met.run
+
+    async def _plan(self, request: pb.CreateRunRequest) -> tuple[RunPlan, tuple[Blob, ...]]:
+        folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
+        loaded = await self._load(request)
+        bundle = loaded.bundle()
+        inputs, excluded = await self._judge(bundle, request)
+        snapshot = await self._pin(request.workspace)
+        values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
+        blobs = (_blob(bundle), _blob(values))
+        plan = RunPlan(
+            run=new_run_id(self._clock.now()),
+            flow=loaded.flow.name,
+            flow_revision=loaded.flow.revision,
+            bundle=blobs[0].digest,
+            inputs=blobs[1].digest,
+            workspace_path=str(folder),
+            workspace_mode=str(_MODE_NAMES[request.workspace.mode]),
+            workspace_revision=request.workspace.revision,
+            snapshot=snapshot,
+            band=inputs.band,
+            steps=plan_steps(loaded.flow, excluded),
+            question=inputs.question,
+            labels=tuple(sorted(request.labels.items())),
+            priority=request.priority,
+        )
+        return plan, blobs
+
+    async def _load(self, request: pb.CreateRunRequest) -> LoadedFlow:
+        if request.WhichOneof("source") == "inline":
+            return await self._pinning.catalogue.load_inline(request.inline)
+        return await self._pinning.catalogue.get(request.flow)
+
+    async def _judge(self, bundle: bytes, request: pb.CreateRunRequest) -> tuple[Inputs, Mapping[str, str]]:
+        given = json_format.MessageToDict(request.inputs)
+        launch = await self._pinning.evaluator.launch(bundle, given)
+        violations = tuple(Violation(field, text) for field, text in launch.inputs.violations)
+        if launch.inputs.question_missing:
+            raise QuestionRequiredError(*violations)
+        if violations:
+            raise InvalidRequestError(*violations)
+        return launch.inputs, launch.excluded
+
+    async def _pin(self, workspace: pb.Workspace) -> SnapshotPlan:
+        return await self._pinning.snapshots.pin(workspace.path, _MODE_NAMES[workspace.mode], workspace.revision)
+
+    @asynccontextmanager
+    async def _kept(self, plan: RunPlan) -> "AsyncIterator[None]":
+        """Keeps the snapshot for the run from before it exists; lets it go again when there will be no such run."""
+        await self._pinning.snapshots.keep(plan.run, plan.snapshot.commit)
+        try:
+            yield
+        except Exception:
+            await self._pinning.snapshots.release(plan.run)
+            raise
+
+
+def _check_shape(request: pb.CreateRunRequest) -> None:
+    violations = [*_source_violations(request), *_workspace_violations(request), *_label_violations(request)]
+    if not -MAX_PRIORITY <= request.priority <= MAX_PRIORITY:
+        violations.append(Violation("priority", f"is {request.priority}; it may be -{MAX_PRIORITY} to {MAX_PRIORITY}"))
+    check_request_id(request.request_id, *violations)
+
+
+def _source_violations(request: pb.CreateRunRequest) -> list[Violation]:
+    match request.WhichOneof("source"):
+        case None:
+            return [Violation("flow", "give the name of a flow, as flows/survey, or a flow inline")]
+        case "flow" if not request.flow:
+            return [Violation("flow", "is empty; give the name of a flow, as flows/survey")]
+        case _:
+            return []
+
+
+def _workspace_violations(request: pb.CreateRunRequest) -> list[Violation]:
+    workspace = request.workspace
+    violations = []
+    if not workspace.path:
+        violations.append(Violation("workspace.path", "is missing; give the absolute path of a directory"))
+    if workspace.mode not in _MODE_NAMES:
+        violations.append(Violation("workspace.mode", "is no value of the enumeration"))
+    if len(workspace.revision) > MAX_REVISION_CHARACTERS:
+        violations.append(Violation("workspace.revision", f"has more than {MAX_REVISION_CHARACTERS} characters"))
+    return violations
+
+
+def _label_violations(request: pb.CreateRunRequest) -> list[Violation]:
+    violations = []
+    if len(request.labels) > MAX_LABELS:
+        violations.append(Violation("labels", f"are {len(request.labels)}; at most {MAX_LABELS} are kept"))
+    for key, value in sorted(request.labels.items()):
+        if not key or len(key) > MAX_LABEL_CHARACTERS or len(value) > MAX_LABEL_CHARACTERS:
+            text = f"keys have 1 to {MAX_LABEL_CHARACTERS} characters, values at most as many"
+            violations.append(Violation(f"labels.{key[:MAX_LABEL_CHARACTERS]}", text))
+    return violations
+
+
+def _digest(request: pb.CreateRunRequest) -> str:
+    """What makes two requests the same: everything but their id."""
+    asked = pb.CreateRunRequest()
+    asked.CopyFrom(request)
+    asked.request_id = ""
+    return hashlib.sha256(b"CreateRun\0" + asked.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _blob(data: bytes) -> Blob:
+    return Blob(hashlib.sha256(data).hexdigest(), data)

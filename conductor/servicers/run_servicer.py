@@ -1,0 +1,74 @@
+"""RunService: each method asks the part that knows, and gives its answer. See `run_service.proto` for what they promise."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from conductor.core.inputs import RequestCancel
+from conductor.engine import Engine
+from conductor.errors import InvalidRequestError, Violation
+from conductor.messages.names import read_run
+from conductor.servicers.output_reading import OutputReading
+from conductor.servicers.request_ids import check_request_id
+from conductor.servicers.run_creation import RunCreation
+from conductor.servicers.run_reading import RunReading
+from conductor.store.store import Store
+from conductor.v1 import run_service_pb2 as pb
+from conductor.v1 import run_service_pb2_grpc
+from conductor.watch import FeedFilter, watch_run, watch_runs
+
+MAX_REASON_CHARACTERS = 1_000
+
+
+class RunServicer(run_service_pb2_grpc.RunServiceServicer):
+    """Starts, follows, stops and reads runs."""
+
+    def __init__(self, store: Store, engine: Engine[Any], creation: RunCreation, *, progress_seconds: float) -> None:
+        self._store = store
+        self._engine = engine
+        self._creation = creation
+        self._reading = RunReading(store)
+        self._output = OutputReading(store, self._reading)
+        self._progress_seconds = progress_seconds
+
+    async def CreateRun(self, request: pb.CreateRunRequest, context: Any) -> pb.Run:
+        return await self._reading.run(await self._creation.create(request))
+
+    async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.Run:
+        return await self._reading.run(read_run(request.name))
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:
+        return await self._reading.runs(request)
+
+    async def WatchRun(self, request: pb.WatchRunRequest, context: Any) -> AsyncIterator[pb.WatchRunResponse]:
+        run = read_run(request.name)
+        async for told in watch_run(self._store, run, request.resume_token, self._progress_seconds):
+            yield told
+
+    async def WatchRuns(self, request: pb.WatchRunsRequest, context: Any) -> AsyncIterator[pb.WatchRunsResponse]:
+        wanted = FeedFilter(request.flow, dict(request.labels))
+        async for told in watch_runs(self._store, wanted, request.resume_token, self._progress_seconds):
+            yield told
+
+    async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.Run:
+        run = read_run(request.name)
+        if len(request.reason) > MAX_REASON_CHARACTERS:
+            raise InvalidRequestError(Violation("reason", f"has more than {MAX_REASON_CHARACTERS} characters"))
+        check_request_id(request.request_id)
+        digest = hashlib.sha256(f"CancelRun\0{run}\0{request.reason}".encode()).hexdigest()
+        reason = request.reason or "cancelled by request"
+        await self._engine.submit(RequestCancel(run, reason, request.request_id, digest))
+        return await self._reading.run(run)
+
+    async def GetStep(self, request: pb.GetStepRequest, context: Any) -> pb.Step:
+        return await self._reading.step(request.name)
+
+    async def ReadOutput(self, request: pb.ReadOutputRequest, context: Any) -> AsyncIterator[pb.ReadOutputResponse]:
+        async for piece in self._output.read(request):
+            yield piece
+
+    async def ListFindings(self, request: pb.ListFindingsRequest, context: Any) -> pb.ListFindingsResponse:
+        return await self._reading.findings(request)
+
+    async def GetReport(self, request: pb.GetReportRequest, context: Any) -> pb.Report:
+        return await self._reading.report(request.name)
