@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from .finding import Evidence, Finding, Severity, cite
+from .functions import first_code_line
 from .history import Commit
 from .survey import Survey
 
@@ -65,12 +66,4 @@ def _is_surprising(survey: Survey, first: str, second: str) -> bool:
 
 def _first_code(survey: Survey, path: str) -> Evidence | None:
     source = survey.snapshot.read(path)
-    if source is None:
-        return None
-    skipped = ("#", "//", "/*", "*", '"""', "'''", "import ", "from ", "package ", "using ")
-    numbers = (
-        number
-        for number, line in enumerate(source.lines, 1)
-        if len(line.strip()) > 3 and not line.strip().startswith(skipped)
-    )
-    return cite(path, source.lines, next(numbers, 1))
+    return cite(path, source.lines, first_code_line(source)) if source else None

@@ -14,6 +14,12 @@ from .python_source import functions, parse, walk
 from .snapshot import SourceText
 
 MAX_BRACE_LINES = 30_000
+_BRANCH = re.compile(
+    r"^(\} *)?(if|elif|else if|for|while|case|except|catch)\b|\s(&&|\|\||=>)\s|\b(if|and|or)\b.*[:{]$".replace(
+        "^", r"^\s*"
+    )
+)
+_PREAMBLE = re.compile(r"\s*(import|from|package|using|#\s*include|\*|\W*$)")
 _NOT_A_NAME = r"(?!if\b|for\b|while\b|switch\b|catch\b|else\b|return\b|do\b|try\b|defined\b|sizeof\b)"
 _C_HEADER = re.compile(rf"^(?![#/*}} ])[\w\s*&:<>,~]*?\b{_NOT_A_NAME}(\w+)\s*\([^;]*$")
 _HEADERS = {
@@ -38,12 +44,13 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class FunctionSpan:
-    """A function, the lines that it covers, and how many of them are code."""
+    """A function, the lines that it covers, how many of them are code, and how many of those branch."""
 
     name: str
     start_line: int
     end_line: int
     code_lines: int
+    branches: int
 
 
 def find_functions(source: SourceText) -> list[FunctionSpan]:
@@ -55,18 +62,34 @@ def find_functions(source: SourceText) -> list[FunctionSpan]:
         spans = [(item.name, item.lineno, item.end_lineno or item.lineno) for item in functions(tree)]
     else:
         spans = _by_braces(source.lines[:MAX_BRACE_LINES], header) if header else []
-    counts = [0, *itertools.accumulate(code_line_flags(source, tree))]
-    return [FunctionSpan(name, start, end, counts[end] - counts[start - 1]) for name, start, end in spans]
+    flags = code_line_flags(source, tree)
+    code = [0, *itertools.accumulate(flags)]
+    branching = (flag and bool(_BRANCH.search(line)) for flag, line in zip(flags, source.lines, strict=True))
+    branches = [0, *itertools.accumulate(branching)]
+    return [
+        FunctionSpan(name, start, end, code[end] - code[start - 1], branches[end] - branches[start - 1])
+        for name, start, end in spans
+    ]
 
 
-def longest_function(source: SourceText) -> FunctionSpan | None:
-    """Gives the function with the most code, the first of them where several have."""
-    return max(find_functions(source), key=lambda item: (item.code_lines, -item.start_line), default=None)
+def tangled_function(source: SourceText) -> FunctionSpan | None:
+    """Gives the function that branches most, the longest of them where several do: flat lists are long but simple."""
+    return max(
+        find_functions(source), key=lambda item: (item.branches, item.code_lines, -item.start_line), default=None
+    )
 
 
 def code_lines(source: SourceText) -> int:
     """Counts the lines of code of a file."""
     return sum(code_line_flags(source, parse(source) if language(source.path) == "Python" else None))
+
+
+def first_code_line(source: SourceText) -> int:
+    """Gives the line of the first statement that is no import: a place to point at when the whole file is meant."""
+    flags = code_line_flags(source, parse(source) if language(source.path) == "Python" else None)
+    numbers = [number for number, flag in enumerate(flags, 1) if flag]
+    own = [number for number in numbers if not _PREAMBLE.match(source.lines[number - 1])]
+    return next(iter([*own, *numbers]), 1)
 
 
 def code_line_flags(source: SourceText, tree: ast.Module | None) -> list[bool]:

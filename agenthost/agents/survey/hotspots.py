@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from .classification import is_tooling
 from .cochange import find_cochange
 from .finding import Finding, Severity, cite, named
-from .functions import FunctionSpan, code_lines, longest_function
+from .functions import FunctionSpan, code_lines, first_code_line, tangled_function
 from .history import Commit
 from .lens import Detector
 from .snapshot import SourceText
@@ -26,9 +26,11 @@ MAX_FILES_IN_COMMIT = 40
 MIN_CHANGES = 15
 MIN_CODE_LINES = 400
 MIN_CHURN_RATIO = 5
-LONG_FUNCTION_LINES = 100
+LONG_FUNCTION_LINES = 80
+MANY_BRANCHES = 15
 MIN_SHARE = 0.03
 HIGH_SHARE = 0.1
+HIGH_SHARE_WITHOUT_TANGLE = 0.2
 MAX_FINDINGS = 5
 _FIX_WORDS = ("fix", "bug", "regress", "crash", "hotfix")
 
@@ -94,13 +96,12 @@ def _outliers(survey: Survey, activity: dict[str, Activity], typical: float) -> 
 
 
 def _describe(source: SourceText, item: Activity, total: int, since: str, typical: float) -> Finding | None:
-    span = longest_function(source)
-    long = span if span and span.code_lines >= LONG_FUNCTION_LINES else None
+    span = tangled_function(source)
+    long = span if span and span.code_lines >= LONG_FUNCTION_LINES and span.branches >= MANY_BRANCHES else None
     share = item.commits / total
-    if share < (MIN_SHARE if long else HIGH_SHARE):
+    if share < (MIN_SHARE if long else HIGH_SHARE_WITHOUT_TANGLE):
         return None
-    numbers = [span.start_line] if span else range(1, 40)
-    place = next((quote for number in numbers if (quote := cite(source.path, source.lines, number))), None)
+    place = cite(source.path, source.lines, long.start_line if long else first_code_line(source))
     size = code_lines(source)
     return Finding(
         category="hotspots",
@@ -114,7 +115,11 @@ def _describe(source: SourceText, item: Activity, total: int, since: str, typica
 
 def _claim(item: Activity, long: FunctionSpan | None, commits: str, typical: float) -> str:
     fixes = f", {item.fixes} of them called fixes" if item.fixes >= 5 else ""
-    function = f" Its longest function, `{long.name}`, has {long.code_lines} lines of code." if long else ""
+    function = (
+        f" Its most tangled function, `{long.name}`, has {long.code_lines} lines of code and {long.branches} branches."
+        if long
+        else ""
+    )
     advice = f"begin with `{long.name}`" if long else "split off the part that these commits are about"
     return (
         f"{item.commits} of the {commits} touch it{fixes} ({item.lines:,} lines changed); the median file that changed at "
