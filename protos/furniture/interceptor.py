@@ -8,7 +8,7 @@ requests from their iterator, not from `context.read()`, because the limit is ke
 import asyncio
 import inspect
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -21,6 +21,8 @@ from google.rpc import status_pb2
 from .statuses import DETAILS_KEY, describe, describe_defect, find_rich
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
+
+_HEALTH = "/grpc.health.v1.Health/"
 
 _log = structlog.get_logger()
 
@@ -47,31 +49,65 @@ class UnreadableRequestError(Exception):
         self.violations = (Violation("", text),)
 
 
+class StoppingError(Exception):
+    """The service is stopping."""
+
+    code = "UNAVAILABLE"
+    reason = "SHUTTING_DOWN"
+    kind = "RECOVERABLE"
+
+
 class StatusInterceptor(grpc.aio.ServerInterceptor):
     """Turns exceptions into statuses, and knows the calls that are still at work."""
 
     def __init__(self) -> None:
-        self._calls: set[asyncio.Task[Any]] = set()
+        # The calls at work; True for those whose answer is a stream, which may have no end of its own.
+        self._calls: dict[asyncio.Task[Any], bool] = {}
+        self._ended: set[asyncio.Task[Any]] = set()
+        self._is_stopping = False
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Wraps the handler of one call."""
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        return _wrapped(handler, self._guarded(_call_of(handler), handler_call_details.method))
+        return _wrapped(handler, self._guarded(handler, handler_call_details.method))
 
-    async def wait_for_calls(self) -> None:
-        """Waits until every handler has ended, its clean-up included: `server.stop` returns before that (grpc.md 9)."""
+    async def end_calls(self, grace_seconds: float) -> None:
+        """Refuses new calls, ends streams with SHUTTING_DOWN, and after the grace all others too.
+
+        Returns when the last handler has cleaned up; `server.stop` alone returns before that (grpc.md 9).
+        """
+        self._is_stopping = True
+        self._end(task for task, is_stream in self._calls.items() if is_stream)
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=grace_seconds)
+        self._end(self._calls)
         while self._calls:
             await asyncio.wait(self._calls)
 
-    def _guarded(self, call: Call, method: str) -> Call:
+    def _end(self, calls: Iterable[asyncio.Task[Any]]) -> None:
+        for task in tuple(calls):
+            self._ended.add(task)
+            task.cancel()
+
+    def _check_open(self, method: str) -> None:
+        if self._is_stopping and not method.startswith(_HEALTH):
+            raise StoppingError(StoppingError.__doc__)
+
+    def _guarded(self, handler: Any, method: str) -> Call:
+        call = _call_of(handler)
+
         async def guarded(request: Any, context: Any) -> Any:
             task = _current_task()
-            self._calls.add(task)
+            self._calls[task] = bool(handler.response_streaming)
             try:
+                self._check_open(method)
                 return await call(_readable(request), context)
             except asyncio.CancelledError:
+                if task in self._ended and task.cancelling() == 1:
+                    task.uncancel()
+                    await _abort(context, describe(StoppingError(StoppingError.__doc__)))
                 if task.cancelling():
                     raise
                 # A cancellation that nobody asked this call for: unanswered, it hangs the client until its deadline.
@@ -85,7 +121,8 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
                 else:
                     await _abort(context, describe(rich))
             finally:
-                self._calls.discard(task)
+                del self._calls[task]
+                self._ended.discard(task)
 
         return guarded
 

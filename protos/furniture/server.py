@@ -53,10 +53,11 @@ class Server:
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_seconds: float) -> None:
-        """Takes no new call, gives those at work some time, and returns when the last handler has cleaned up."""
+        """Refuses new calls, ends streams, gives other calls some time; returns when the last handler has cleaned up."""
         await self.tell_stopping()
-        await self._server.stop(grace_seconds)
-        await self._interceptor.wait_for_calls()
+        await self._interceptor.end_calls(grace_seconds)
+        await self._server.stop(0)
+        await self._interceptor.end_calls(0)
         if self._lock:
             self._lock.release()
 

@@ -227,7 +227,8 @@ async def test_a_cancelled_call_cleans_up_at_once(tmp_path: Path) -> None:
         await kinds.cleaned_up.wait()
 
 
-async def test_stop_returns_after_every_handler_has_cleaned_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["Coroutine", "Generator"])
+async def test_stop_says_so_to_calls_and_returns_after_they_have_cleaned_up(kind: str, tmp_path: Path) -> None:
     """Keeps grpc.md's rule 9."""
     ended = []
     started = asyncio.Event()
@@ -242,11 +243,28 @@ async def test_stop_returns_after_every_handler_has_cleaned_up(tmp_path: Path) -
 
     served = Served(act, tmp_path)
     async with served as (_, channel), asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(refusal(channel, "Generator"))
+        calling = tasks.create_task(refusal(channel, kind))
         await started.wait()
-        await served.server.stop(0)
+        await served.server.stop(0.01)
         assert ended == ["here"]
-    assert watching.result().code == "UNAVAILABLE"
+    assert (calling.result().code, calling.result().reason) == ("UNAVAILABLE", "SHUTTING_DOWN")
+
+
+async def test_a_call_that_ends_within_the_grace_is_answered(tmp_path: Path) -> None:
+    started, proceed = asyncio.Event(), asyncio.Event()
+
+    async def act() -> None:
+        started.set()
+        await proceed.wait()
+
+    served = Served(act, tmp_path)
+    async with served as (_, channel), asyncio.TaskGroup() as tasks:
+        calling = tasks.create_task(spend(channel, "Coroutine"))
+        await started.wait()
+        stopping = tasks.create_task(served.server.stop(30))
+        assert (await refusal(channel, "Coroutine")).reason == "SHUTTING_DOWN"
+        proceed.set()
+        await asyncio.gather(calling, stopping)
 
 
 async def health_of(target: str) -> Any:
