@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
 
 READERS = 3
-BUSY_SECONDS = 2.0
+BUSY_SECONDS = 0.25  # the engine tries again; only a backup or a person can hold the database meanwhile
 STATEMENTS = 256  # kept compiled
 WAL_KEPT_BYTES = 64 * 1024 * 1024
 
@@ -37,19 +37,17 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 class Connection(aiosqlite.Connection):
     """A connection that runs whole functions on its thread."""
 
+    _path: Path
+
     @classmethod
     async def open_writer(cls, path: Path) -> Self:
         """Opens the database to write, and makes an empty one where there is none."""
-        connection = cls(partial(_connect_writer, path), iter_chunk_size=1)
-        await connection
-        return connection
+        return await cls._open(path, partial(_connect_writer, path))
 
     @classmethod
     async def open_reader(cls, path: Path) -> Self:
         """Opens the database to read."""
-        connection = cls(partial(_connect_reader, path), iter_chunk_size=1)
-        await connection
-        return connection
+        return await cls._open(path, partial(_connect_reader, path))
 
     async def run(self, work: Work[Result]) -> Result:
         """Runs `work` on the connection's thread and gives what it gives."""
@@ -57,8 +55,18 @@ class Connection(aiosqlite.Connection):
             # `_execute` is how every method of aiosqlite reaches its thread; a subclass may use it, and its version is pinned.
             result: Result = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
         except sqlite3.Error as error:
-            raise translate(error) from error
+            raise translate(error, self._path) from error
         return result
+
+    @classmethod
+    async def _open(cls, path: Path, connect: Callable[[], sqlite3.Connection]) -> Self:
+        connection = cls(connect, iter_chunk_size=1)
+        connection._path = path
+        try:
+            await connection
+        except sqlite3.Error as error:
+            raise translate(error, path) from error
+        return connection
 
 
 class ReaderPool:
@@ -89,20 +97,28 @@ class ReaderPool:
             self._idle.put_nowait(reader)
 
 
-def translate(error: sqlite3.Error) -> Exception:
+def damaged(path: Path, found: str) -> DatabaseDamagedError:
+    """Gives the error for a file that cannot be trusted any more."""
+    return DatabaseDamagedError(
+        f"the database {path} is damaged: {found}",
+        hint="restore it from a backup, or move it away to begin with an empty one",
+    )
+
+
+def translate(error: sqlite3.Error, path: Path) -> Exception:
     """Gives the error to raise: StorageError where trying again may help, the same error otherwise."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; higher bits only detail it
     if code in _PASSING:
-        return StorageError(f"the database cannot be used now: {error}")
+        return StorageError(f"the database {path} cannot be used now: {error}")
     if code in _DAMAGED:
-        return DatabaseDamagedError(f"the database is damaged: {error}")
+        return damaged(path, str(error))
     return error
 
 
 def _connect_writer(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=STATEMENTS)
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", f"journal_size_limit = {WAL_KEPT_BYTES}"):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
+    connection.execute("PRAGMA foreign_keys = ON").fetchall()
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}").fetchall()
     return connection
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conductor.errors import DatabaseDamagedError, DatabaseTooNewError
+from conductor.store.connection import damaged
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x434E4443  # "CNDC": tells our file from another program's
@@ -36,6 +37,7 @@ class Identity:
 def bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> Identity:
     """Makes, upgrades or refuses the database, checks it, and counts this opening."""
     version = _read_version(connection, path, schema)
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()  # not before it is known to be ours to change
     if version == 0:
         _make(connection, schema)
     else:
@@ -49,10 +51,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     """Raises DatabaseDamagedError unless the file is sound."""
     found = [row[0] for row in connection.execute("PRAGMA quick_check(5)").fetchall()]
     if found != ["ok"]:
-        raise DatabaseDamagedError(
-            f"the database {path} is damaged: {'; '.join(found)}",
-            hint="restore it from a backup, or move it away to begin with an empty one",
-        )
+        raise damaged(path, "; ".join(found))
 
 
 def _read_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:

@@ -1,0 +1,104 @@
+"""Runs, attempts and findings for tests of the store: small, plausible, and different by number."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+from conductor.core.commands import Decision, Record, Utterance
+from conductor.core.events import (
+    AttemptCreated,
+    Event,
+    FindingCounts,
+    RunCreated,
+    RunSettled,
+    StartSpec,
+    StepSucceeded,
+)
+from conductor.core.inputs import Blob
+from conductor.core.plan import AgentPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
+from conductor.core.states import RunState
+
+LENSES = ("risks", "docs")
+
+
+def run_name(number: int) -> str:
+    return f"{number:026d}"
+
+
+def blob(data: bytes) -> Blob:
+    return Blob(hashlib.sha256(data).hexdigest(), data)
+
+
+def steps() -> tuple[StepPlan, ...]:
+    agent = AgentPlan(("survey",))
+    lenses = tuple(StepPlan(lens, StepKind.AGENT, agent=agent) for lens in LENSES)
+    return (*lenses, StepPlan("merge", StepKind.FOLD, needs=LENSES))
+
+
+def plan(run: str, **changes: object) -> RunPlan:
+    inputs = blob(b'{"question":"why?"}')
+    values: dict[str, object] = {
+        "run": run,
+        "flow": "flows/survey",
+        "flow_revision": "r1",
+        "bundle": blob(b"bundle").digest,
+        "inputs": inputs.digest,
+        "workspace_path": "/src/a",
+        "workspace_mode": "working_tree",
+        "workspace_revision": "",
+        "snapshot": SnapshotPlan("c" * 40),
+        "band": "small",
+        "steps": steps(),
+        "question": "Why is it slow?",
+    }
+    return RunPlan(**(values | changes))  # type: ignore[arg-type]
+
+
+def creation(run: str, request_id: str = "", **changes: object) -> Decision:
+    created = RunCreated(plan(run, **changes), request_id, "digest of the body" if request_id else "")
+    blobs = (blob(b"bundle"), blob(b'{"question":"why?"}'))
+    return Decision(to_store=(Record(run, created, "RunCreated"),), blobs=blobs, durable=True)
+
+
+def events(run: str, *items: Event) -> Decision:
+    return Decision(to_store=tuple(Record(run, item) for item in items), durable=True)
+
+
+def attempt_name(run: str, step: str = "risks", number: int = 1) -> str:
+    return f"{run}-{step}-{number}"
+
+
+def attempt(run: str, step: str = "risks", number: int = 1) -> Decision:
+    name = attempt_name(run, step, number)
+    spec = StartSpec(name, "survey", "p" * 64, "c" * 40, (("lens", step),), 60.0, 30.0)
+    return events(run, AttemptCreated(step, name, number, "north", "first free", spec))
+
+
+def said(run: str, text: str, channel: str = "answer", step: str = "risks") -> Utterance:
+    return Utterance(run, step, attempt_name(run, step), channel, text)
+
+
+def speech(run: str, *texts: str, cursor: int = 0) -> Decision:
+    cursors = ((attempt_name(run), cursor),) if cursor else ()
+    return Decision(to_store=tuple(said(run, text) for text in texts), cursors=cursors)
+
+
+def settlement(run: str) -> Decision:
+    return events(run, RunSettled(RunState.SUCCEEDED))
+
+
+def finding(title: str, severity: str = "medium", status: str = "verified") -> dict[str, object]:
+    return {
+        "id": f"{title:0>16.16}",
+        "severity": severity,
+        "title": title,
+        "claim": "c",
+        "status": status,
+        "evidence": [],
+    }
+
+
+def findings(run: str, step: str, found: Iterable[dict[str, object]], counts: FindingCounts | None = None) -> Decision:
+    document = blob(json.dumps({"findings": list(found)}).encode())
+    done = StepSucceeded(step, findings=document.digest, counts=counts or FindingCounts())
+    return Decision(to_store=(Record(run, done, f"StepSucceeded {step}"),), blobs=(document,), durable=True)

@@ -1,0 +1,86 @@
+"""Killed at any moment, the store has everything that it acknowledged, and nothing by halves."""
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from conductor.core.events import RunCreated
+from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.store import Store
+
+ROOT = Path(__file__).parents[3]
+
+
+async def kill_after(folder: Path, lines: int, acknowledged: dict[str, int]) -> None:
+    """Lets an appender work until it said so many lines, kills it, and notes what it acknowledged."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.conductor.store.appender", str(folder)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    for _ in range(lines):
+        await note(process.stdout, acknowledged)
+    process.send_signal(signal.SIGKILL)
+    while await note(process.stdout, acknowledged):
+        pass
+    assert await process.wait() == -signal.SIGKILL
+
+
+async def note(stream: asyncio.StreamReader, acknowledged: dict[str, int]) -> bool:
+    line = await stream.readline()
+    if line.endswith(b"\n"):
+        run, position = line.split()
+        acknowledged[run.decode()] = int(position)
+    return bool(line)
+
+
+async def read_all(store: Store, run: str) -> list[StoredEvent | StoredUtterance]:
+    found: list[StoredEvent | StoredUtterance] = []
+    while page := await store.history(run, found[-1].position if found else 0):
+        found += page
+    return found
+
+
+@pytest.mark.parametrize("lines", [[1, 3, 5, 40, 150, 400]])
+async def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path, lines: list[int]) -> None:
+    """Keeps B1, I1."""
+    acknowledged: dict[str, int] = {}
+    for count in lines:
+        await kill_after(tmp_path / "data", count, acknowledged)
+
+    async with await Store.open(tmp_path / "data") as store:
+        stored = await store.unfinished()
+        assert store.epoch == len(lines) + 1
+        assert {run.run for run in stored} >= acknowledged.keys()
+        for run in stored:
+            history = await read_all(store, run.run)
+            assert run.damage == ""
+            assert [entry.position for entry in history] == list(range(1, len(history) + 1))
+            assert len(history) >= acknowledged.get(run.run, 0)
+            first = history[0]
+            assert isinstance(first, StoredEvent)
+            assert isinstance(first.event, RunCreated)
+            assert len(first.event.plan.steps) == 3
+            assert (await store.run(run.run)).last_position == len(history)
+            for entry in history:
+                if isinstance(entry, StoredUtterance):
+                    text, _ = await store.channel(entry.attempt, entry.channel, entry.offset, len(entry.text))
+                    assert text.decode() == entry.text
+
+
+async def test_a_backup_made_while_it_works_is_sound(tmp_path: Path) -> None:
+    """Keeps I6."""
+    acknowledged: dict[str, int] = {}
+    await kill_after(tmp_path / "data", 30, acknowledged)
+    database = tmp_path / "data" / "conductor.db"
+
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
+    assert database.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,196 @@
+"""Opening: one conductor at a time, private, never a database that is newer, foreign or damaged; older ones go up."""
+
+import os
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conductor.core.events import RunStarted
+from conductor.errors import DatabaseDamagedError, DatabaseInUseError, DatabaseTooNewError, StorageError
+from conductor.store.migration import Schema
+from conductor.store.store import Store
+from tests.conductor.store.material import creation, events, run_name
+
+RUN = run_name(1)
+ROOT = Path(__file__).parents[3]
+
+
+def change(folder: Path, script: str) -> None:
+    connection = sqlite3.connect(folder / "conductor.db")
+    connection.executescript(script)
+    connection.close()
+
+
+async def make(folder: Path) -> str:
+    async with await Store.open(folder) as store:
+        await store.append(creation(RUN), 1.0)
+        return store.conductor_id
+
+
+async def test_a_database_keeps_its_id_and_counts_its_openings(tmp_path: Path) -> None:
+    """Keeps I2."""
+    first = await make(tmp_path / "data")
+
+    async with await Store.open(tmp_path / "data") as store:
+        assert (store.conductor_id, store.epoch) == (first, 2)
+        assert len(await store.events(RUN)) == 1
+    async with await Store.open(tmp_path / "other") as other:
+        assert other.conductor_id != first
+
+
+async def test_a_second_conductor_is_refused_and_told_by_whom(tmp_path: Path) -> None:
+    """Keeps I5."""
+    folder = tmp_path / "data"
+    async with await Store.open(folder) as store:
+        with pytest.raises(DatabaseInUseError) as refused:
+            await Store.open(folder)
+        await store.append(creation(RUN), 1.0)
+
+    assert str(folder) in str(refused.value)
+    assert str(os.getpid()) in str(refused.value)
+    assert refused.value.code == "UNAVAILABLE"
+
+
+async def test_a_second_process_is_refused_and_can_end(tmp_path: Path) -> None:
+    """Keeps I5."""
+    program = (
+        "import asyncio, pathlib, sys; from conductor.store.store import Store;"
+        "asyncio.run(Store.open(pathlib.Path(sys.argv[1])))"
+    )
+    async with await Store.open(tmp_path / "data"):
+        command = [sys.executable, "-c", program, str(tmp_path / "data")]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+
+    assert ended.returncode == 1
+    assert f"process {os.getpid()}" in ended.stderr
+
+
+async def test_the_lock_goes_with_a_failed_opening(tmp_path: Path) -> None:
+    await make(tmp_path / "data")
+    change(tmp_path / "data", "PRAGMA user_version = 7")
+    for _ in range(2):
+        with pytest.raises(DatabaseTooNewError):
+            await Store.open(tmp_path / "data")
+
+
+async def test_a_newer_version_is_refused_with_both_numbers_and_left_alone(tmp_path: Path) -> None:
+    """Keeps I6, K7."""
+    await make(tmp_path / "data")
+    change(tmp_path / "data", "PRAGMA user_version = 7")
+    before = (tmp_path / "data" / "conductor.db").read_bytes()
+
+    with pytest.raises(DatabaseTooNewError, match="has version 7; this conductor knows versions up to 1") as refused:
+        await Store.open(tmp_path / "data")
+
+    assert "newer conductor" in refused.value.hint
+    assert (tmp_path / "data" / "conductor.db").read_bytes() == before
+
+
+async def test_the_folder_and_its_files_are_private(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "data"
+    folder.mkdir(parents=True, mode=0o755)
+    old_mask = os.umask(0)
+    try:
+        async with await Store.open(folder) as store:
+            await store.append(creation(RUN), 1.0)
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    finally:
+        os.umask(old_mask)
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert modes.keys() >= {"conductor.db", "conductor.db-wal", "conductor.lock"}
+    assert set(modes.values()) == {0o600}
+
+
+async def test_a_folder_of_other_things_is_not_closed_to_others(tmp_path: Path) -> None:
+    (tmp_path / "somebody").mkdir()
+    tmp_path.chmod(0o755)
+
+    await make(tmp_path)
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+async def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+
+    with pytest.raises(StorageError, match=re.escape(str(tmp_path / "data"))):
+        await Store.open(tmp_path / "data")
+
+
+async def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    change(tmp_path / "data", "CREATE TABLE songs (title TEXT)")
+    before = (tmp_path / "data" / "conductor.db").read_bytes()
+
+    with pytest.raises(DatabaseDamagedError, match="not a conductor's database"):
+        await Store.open(tmp_path / "data")
+
+    assert (tmp_path / "data" / "conductor.db").read_bytes() == before
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "conductor.db").write_bytes(b"scribbled over" * 1000)
+
+    with pytest.raises(DatabaseDamagedError, match="damaged"):
+        await Store.open(tmp_path / "data")
+
+
+async def test_damaged_pages_are_found_at_opening(tmp_path: Path) -> None:
+    """Keeps I6."""
+    async with await Store.open(tmp_path / "data") as store:
+        for number in range(200):
+            await store.append(creation(run_name(number)), 1.0)
+    path = tmp_path / "data" / "conductor.db"
+    data = bytearray(path.read_bytes())
+    for page in range(8, len(data) // 4096 - 1):
+        data[page * 4096 : page * 4096 + 200] = b"\xa5" * 200
+    path.write_bytes(data)
+
+    with pytest.raises(DatabaseDamagedError, match="damaged"):
+        await Store.open(tmp_path / "data")
+
+
+async def test_an_older_database_is_copied_then_brought_up(tmp_path: Path) -> None:
+    """Keeps I6, K7."""
+    folder = tmp_path / "data"
+    first = await make(folder)
+    (tmp_path / "0002.sql").write_text("ALTER TABLE runs ADD COLUMN color TEXT NOT NULL DEFAULT 'red';")
+    (tmp_path / "0003.sql").write_text("ALTER TABLE runs ADD COLUMN weight REAL;")
+    newest = Schema(version=3, migrations=tmp_path)
+
+    async with await Store.open(folder, newest) as store:
+        assert store.conductor_id == first
+        assert len(await store.events(RUN)) == 1
+        await store.append(events(RUN, RunStarted()), 2.0)
+
+    assert {path.name for path in folder.glob("*.backup")} == {
+        "conductor.db.version-1.backup",
+        "conductor.db.version-2.backup",
+    }
+    copy = sqlite3.connect(folder / "conductor.db.version-1.backup")
+    assert copy.execute("PRAGMA user_version").fetchone() == (1,)
+    assert copy.execute("SELECT count(*) FROM journal").fetchone() == (1,)
+    copy.close()
+
+
+async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """Keeps I6."""
+    folder = tmp_path / "data"
+    await make(folder)
+    script = "ALTER TABLE runs ADD COLUMN color TEXT; INSERT INTO nowhere VALUES (1);"
+    (tmp_path / "0002.sql").write_text(script)
+
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+            await Store.open(folder, Schema(version=2, migrations=tmp_path))
+
+    async with await Store.open(folder) as store:
+        assert len(await store.events(RUN)) == 1
+        assert store.epoch == 2
