@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from conductor.process import Running
-from conductor.snapshots.git import Git, failed
+from conductor.snapshots.git import Git, check
 from conductor.snapshots.listing import TreeEntry
 
 IDENTITY = b"conductor <conductor@localhost>"
@@ -46,9 +46,7 @@ class CommitWriter:
         await running.write(_commit(ref, changes, parent, parent_time))
         running.close_stdin()
         oid = (await running.read_line()).decode("ascii").strip()
-        completed = await running.finish()
-        if completed.returncode != 0 or not oid:
-            raise failed("fast-import", completed)
+        check("fast-import", await running.finish())
         return oid
 
     async def _started(self) -> Running:

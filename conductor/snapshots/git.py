@@ -84,8 +84,7 @@ class Git:
         completed = await self.attempt(
             *args, stdin=stdin, cwd=cwd, timeout_seconds=timeout_seconds, max_output_bytes=max_output_bytes
         )
-        if completed.returncode != 0:
-            raise failed(args[0], completed)
+        check(args[0], completed)
         return completed.stdout
 
     async def attempt(
@@ -140,6 +139,8 @@ class Git:
         return environment
 
 
-def failed(command: str, completed: process.Completed) -> GitError:
-    """The error for a git command that did not end well."""
-    return GitError(f"git {command} ended with {completed.returncode}: {completed.complaint or 'without a word'}")
+def check(command: str, completed: process.Completed) -> None:
+    """Raises GitError for a git command that did not end well."""
+    if completed.returncode != 0:
+        complaint = completed.complaint or "without a word"
+        raise GitError(f"git {command} ended with {completed.returncode}: {complaint}")

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from pathlib import Path
 
 from conductor.process import Running
-from conductor.snapshots.git import Git, failed
+from conductor.snapshots.git import Git, check
 from conductor.snapshots.history import MAX_HISTORY_COMMITS, History, bounded, parse_rows, revisions
 
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n"
@@ -92,12 +92,8 @@ class ObjectStore:
         ):
             while chunk := await reader.read():
                 await writer.write(chunk)
-            read = await reader.finish()
-            if read.returncode != 0:
-                raise failed("pack-objects", read)
-            written = await writer.finish()
-            if written.returncode != 0:
-                raise failed("index-pack", written)
+            check("pack-objects", await reader.finish())
+            check("index-pack", await writer.finish())
 
     def _shallow(self) -> frozenset[str]:
         try:

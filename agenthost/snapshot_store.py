@@ -1,0 +1,192 @@
+"""The trees that agents read: received from conductors, verified, checked out once, read-only, named by their id.
+
+    DATA/snapshots/<commit>/   tree/         what an agent sees at /workspace
+                               history.git/  the newest part of its history, on its own
+                               commits, ready
+    DATA/snapshots/.incoming/  what is being made; emptied at start
+
+A snapshot is built aside and renamed into place when it is complete and on the disk. So a folder with a commit's name
+is always whole, a crash leaves nothing but leftovers, and of two pushes at once one wins and both are answered.
+
+Eviction is not here yet: it needs the locks of running attempts.
+"""
+
+import contextlib
+import re
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agenthost.errors import InvalidRequestError, NoCapacityError, PreconditionError, Violation
+from agenthost.snapshots.checkout import check_out
+from agenthost.snapshots.disk import remove_tree, seal, write_to_disk
+from agenthost.snapshots.fingerprint import fingerprint
+from agenthost.snapshots.index_file import write_index
+from agenthost.snapshots.packs import History, Offer, take_in
+from agenthost.snapshots.readiness import Ready, held, read_ready, write_ready
+from agenthost.snapshots.threads import in_thread
+from agenthost.snapshots.tree import Entry, parse
+
+MAX_RECEIVING = 4
+MAX_BASES = 5000
+MAX_DONORS = 64
+COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPaths:
+    """Where a snapshot is on this host."""
+
+    tree: Path
+    history: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Of some commits: those that are not here at all, and those that are checked out."""
+
+    missing: tuple[str, ...]
+    checked_out: tuple[str, ...]
+
+
+class SnapshotStore:
+    """All snapshots of one host. Make it with `open`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+        self._incoming = self._folder / ".incoming"
+        self._receiving = 0
+
+    @classmethod
+    async def open(cls, folder: Path) -> "SnapshotStore":
+        """Opens the store in a folder of the host's data directory, and removes what a crash left half made."""
+        store = cls(folder)
+        await in_thread(store._prepare)
+        return store
+
+    async def find_missing(self, commits: Sequence[str]) -> Missing:
+        """Tells which of some commits are here. Changes nothing."""
+        return await in_thread(self._find_missing, commits)
+
+    def locate(self, commit: str) -> SnapshotPaths:
+        """Where a snapshot is; raises PreconditionError (SNAPSHOT_MISSING) when it is not here."""
+        folder = self._place(commit)
+        if not (folder / "ready").is_file():
+            raise PreconditionError(
+                "SNAPSHOT_MISSING", f"the snapshot {commit} is not on this host", hint="push it first"
+            )
+        return SnapshotPaths(folder / "tree", folder / "history.git")
+
+    async def fingerprint(self, commit: str) -> str:
+        """A witness over the tree as it is now: see `agenthost.snapshots.fingerprint`."""
+        return await in_thread(fingerprint, self.locate(commit).tree)
+
+    async def receive(self, offer: Offer, chunks: AsyncIterator[bytes]) -> Ready:
+        """Makes a snapshot out of a pack. Idempotent: one that is here already is answered without reading the pack."""
+        _check_offer(offer)
+        if ready := read_ready(self._place(offer.snapshot)):
+            return ready
+        async with self._slot():
+            folder = self._incoming / f"{offer.snapshot}-{secrets.token_hex(8)}"
+            folder.mkdir(mode=0o755)
+            try:
+                await self._make(offer, chunks, folder)
+                return await in_thread(self._move_into_place, folder, self._place(offer.snapshot))
+            except OSError as error:
+                raise NoCapacityError(f"the snapshot could not be written: {error.strerror}") from error
+            finally:
+                await in_thread(remove_tree, folder)
+
+    async def _make(self, offer: Offer, chunks: AsyncIterator[bytes], folder: Path) -> None:
+        donors = await in_thread(self._donors, offer.bases)
+        history = await take_in(offer, chunks, folder, donors)
+        entries = parse(await history.git.run("ls-tree", "-r", "-l", "-z", "--full-tree", offer.snapshot))
+        await check_out(history.git, entries, folder / "tree")
+        await in_thread(_finish, folder, offer.snapshot, history, entries)
+
+    @contextlib.asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        if self._receiving >= MAX_RECEIVING:
+            raise NoCapacityError("the host is receiving as many snapshots as it can at once")
+        self._receiving += 1
+        try:
+            yield
+        finally:
+            self._receiving -= 1
+
+    def _place(self, commit: str) -> Path:
+        if not COMMIT_ID.fullmatch(commit):
+            raise InvalidRequestError(Violation("snapshot", "must be a commit id of 40 hexadecimal digits"))
+        return self._folder / commit
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_tree(self._incoming)
+        self._incoming.mkdir(mode=0o700)
+
+    def _known(self) -> list[Path]:
+        """The folders of all snapshots, newest first."""
+        found = [path for path in self._folder.iterdir() if COMMIT_ID.fullmatch(path.name)]
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    def _find_missing(self, commits: Sequence[str]) -> Missing:
+        checked_out = tuple(commit for commit in commits if (self._place(commit) / "ready").is_file())
+        absent = set(commits) - set(checked_out)
+        for folder in self._known():
+            if not absent:
+                break
+            absent.difference_update(held(folder, absent))
+        return Missing(tuple(commit for commit in commits if commit in absent), checked_out)
+
+    def _donors(self, bases: Sequence[str]) -> list[Path]:
+        """The fewest snapshots, newest first, that have all bases between them."""
+        wanted = set(bases)
+        donors = []
+        for folder in self._known():
+            found = set(held(folder, wanted))
+            if found:
+                wanted -= found
+                donors.append(folder / "history.git")
+            if not wanted or len(donors) == MAX_DONORS:
+                break
+        if wanted:
+            raise PreconditionError(
+                "BASE_MISSING", f"{len(wanted)} bases of the pack are not here", hint="push without bases"
+            )
+        return donors
+
+    def _move_into_place(self, folder: Path, place: Path) -> Ready:
+        write_to_disk(folder)
+        try:
+            folder.rename(place)
+        except OSError:
+            # Another push of the same snapshot was faster; its folder is as good as this one.
+            if not (place / "ready").is_file():
+                raise
+        write_to_disk(self._folder)
+        ready = read_ready(place)
+        if ready is None:
+            raise FileNotFoundError(f"{place} vanished")
+        return ready
+
+
+def _finish(folder: Path, snapshot: str, history: History, entries: Sequence[Entry]) -> None:
+    tree, git_folder = folder / "tree", folder / "history.git"
+    remove_tree(folder / "received.git")
+    write_index(git_folder / "index", entries, tree)
+    seal(git_folder)
+    written = Ready(
+        snapshot=snapshot,
+        pack_bytes=history.pack_bytes,
+        file_count=len(entries),
+        byte_count=sum(entry.size for entry in entries),
+        fingerprint=fingerprint(tree),
+    )
+    write_ready(folder, written, history.commits)
+
+
+def _check_offer(offer: Offer) -> None:
+    for field, ids in (("bases", offer.bases), ("shallow", offer.shallow)):
+        if len(ids) > MAX_BASES or not all(COMMIT_ID.fullmatch(commit) for commit in ids):
+            raise InvalidRequestError(Violation(f"header.{field}", f"must be at most {MAX_BASES} commit ids"))

@@ -1,0 +1,90 @@
+"""What may be checked out: the rules for a snapshot's paths. Pure; a listing goes in, entries or a refusal come out.
+
+A conductor is trusted to choose what is read, not to write where it likes: paths are checked here as if they came from
+an attacker. Only files, symbolic links and (empty) places of submodules are known. A link is never a folder of another
+path, since no name may be both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agenthost.errors import NoCapacityError, SnapshotInvalidError
+
+MAX_FILES = 500_000
+MAX_FILE_BYTES = 4 * 1024 * 1024 * 1024
+MAX_TOTAL_BYTES = 8 * 1024 * 1024 * 1024
+MAX_PATH_BYTES = 2000
+MAX_NAME_BYTES = 255
+MAX_LINK_BYTES = 4000
+MAX_DEPTH = 100
+
+FILE, PROGRAM, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
+_OLD_FILE = "100664"  # what git wrote in its first years
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path of a snapshot."""
+
+    path: bytes
+    mode: str
+    oid: str
+    size: int
+
+
+def parse(listing: bytes) -> tuple[Entry, ...]:
+    """Reads the output of `git ls-tree -r -l -z`, or refuses it."""
+    entries = tuple(_entry(record) for record in listing.split(b"\0") if record)
+    _check(entries)
+    return entries
+
+
+def folders(entries: Sequence[Entry]) -> tuple[bytes, ...]:
+    """Every folder that the entries need, each after the one that it is in."""
+    found: dict[bytes, None] = {}
+    for entry in entries:
+        path = entry.path + b"/" if entry.mode == SUBMODULE else entry.path
+        end = path.find(b"/")
+        while end != -1:
+            found[path[:end]] = None
+            end = path.find(b"/", end + 1)
+    return tuple(found)
+
+
+def _entry(record: bytes) -> Entry:
+    head, _, path = record.partition(b"\t")
+    words = head.decode("ascii", "replace").split()
+    if len(words) != 4:
+        raise SnapshotInvalidError("its tree cannot be read")
+    mode, _, oid, size = words
+    if mode not in (FILE, PROGRAM, LINK, SUBMODULE, _OLD_FILE):
+        raise SnapshotInvalidError(f"{path!r} is neither a file, nor a symbolic link, nor a submodule")
+    return Entry(path, FILE if mode == _OLD_FILE else mode, oid, 0 if size == "-" else int(size))
+
+
+def _check(entries: Sequence[Entry]) -> None:
+    if len(entries) > MAX_FILES:
+        raise NoCapacityError(f"the snapshot has {len(entries)} files; at most {MAX_FILES} are taken")
+    if sum(entry.size for entry in entries) > MAX_TOTAL_BYTES:
+        raise NoCapacityError(f"the snapshot is larger than {MAX_TOTAL_BYTES // 1024**3} GiB")
+    for entry in entries:
+        _check_path(entry.path)
+        if entry.size > (MAX_LINK_BYTES if entry.mode == LINK else MAX_FILE_BYTES):
+            raise NoCapacityError(f"{entry.path!r} is too large")
+    leaves = {entry.path for entry in entries if entry.mode != SUBMODULE}
+    places = folders(entries)
+    if len(places) > MAX_FILES:
+        raise NoCapacityError(f"the snapshot has more than {MAX_FILES} folders")
+    if len(leaves) + sum(entry.mode == SUBMODULE for entry in entries) != len(entries):
+        raise SnapshotInvalidError("a name occurs twice in its tree")
+    if not leaves.isdisjoint(places):
+        raise SnapshotInvalidError("a name is a file and a folder at once in its tree")
+
+
+def _check_path(path: bytes) -> None:
+    names = path.split(b"/")
+    if len(path) > MAX_PATH_BYTES or len(names) > MAX_DEPTH:
+        raise SnapshotInvalidError(f"a path is longer than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders")
+    for name in names:
+        if name in (b"", b".", b"..") or name.lower() == b".git" or len(name) > MAX_NAME_BYTES:
+            raise SnapshotInvalidError(f"{path!r} is not a safe path")

@@ -1,0 +1,141 @@
+"""Brings snapshots to one host, over its channel, sending only what the host lacks.
+
+`ensure` asks what the host has, commit by commit, and sends a pack that builds upon it. It keeps no memory of a host:
+one that lost its disk is simply told again. Doing it again is also how a broken push is resumed; what one push brought
+is not asked for twice once it is whole.
+Callers that want the same snapshot wait for one push. It neither chooses hosts nor retries: whoever has to start an
+execution knows what else may be tried.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from agenthost.v1 import snapshot_service_pb2 as pb
+from agenthost.v1 import snapshot_service_pb2_grpc as rpc
+from conductor.errors import ProgramError
+from conductor.snapshots import SnapshotStore
+from conductor.snapshots.git import check
+from conductor.snapshots.history import History
+from conductor.snapshots.keyed_locks import KeyedLocks
+
+COMMITS_PER_QUESTION = 1000
+MAX_PUSHES = 2
+QUESTION_SECONDS = 30.0
+PUSH_SECONDS = 1800.0
+CHUNK_BYTES = 256 * 1024
+BASE_MISSING = "BASE_MISSING"
+_RETRYABLE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.CANCELLED,
+}
+
+
+class SnapshotPushError(Exception):
+    """A host did not take a snapshot. `is_retryable` tells whether the same may work later."""
+
+    def __init__(self, reason: str, message: str, *, is_retryable: bool) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.is_retryable = is_retryable
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What it took: nothing, when the host had the snapshot."""
+
+    snapshot: str
+    pack_bytes: int = 0
+
+
+class SnapshotLink:
+    """The way of snapshots to one host."""
+
+    def __init__(self, channel: grpc.aio.Channel, snapshots: SnapshotStore) -> None:
+        self._stub: rpc.SnapshotServiceAsyncStub = rpc.SnapshotServiceStub(channel)
+        self._snapshots = snapshots
+        self._pushing = KeyedLocks()
+        self._slots = asyncio.Semaphore(MAX_PUSHES)
+
+    async def ensure(self, commit: str) -> Pushed:
+        """Returns when the host has the snapshot checked out; raises SnapshotPushError."""
+        async with self._pushing.hold(commit):
+            try:
+                return await self._ensure(commit)
+            except grpc.aio.AioRpcError as error:
+                raise _push_error(error) from error
+            except ProgramError as error:
+                raise SnapshotPushError(error.reason, str(error), is_retryable=False) from error
+
+    async def _ensure(self, commit: str) -> Pushed:
+        alone = await self._ask((commit,))
+        if commit in alone.checked_out:
+            return Pushed(commit)
+        async with self._slots:
+            history = await self._snapshots.history(commit)
+            recent = tuple(other for other in await self._snapshots.recent() if other not in history.parents)
+            lacking = await self._missing((*history.commits, *recent))
+            have = frozenset(history.commits) - lacking
+            bases = tuple(other for other in recent if other not in lacking)
+            try:
+                return await self._push(history, have, bases)
+            except grpc.aio.AioRpcError as error:
+                if _reason(error) != BASE_MISSING:
+                    raise
+                return await self._push(history, frozenset(), ())
+
+    async def _missing(self, commits: Sequence[str]) -> frozenset[str]:
+        pieces = [
+            commits[start : start + COMMITS_PER_QUESTION] for start in range(0, len(commits), COMMITS_PER_QUESTION)
+        ]
+        return frozenset(chain.from_iterable([(await self._ask(piece)).missing for piece in pieces]))
+
+    async def _ask(self, commits: Sequence[str]) -> pb.FindMissingResponse:
+        return await self._stub.FindMissing(pb.FindMissingRequest(commits=commits), timeout=QUESTION_SECONDS)
+
+    async def _push(self, history: History, have: frozenset[str], bases: tuple[str, ...]) -> Pushed:
+        header = pb.SnapshotHeader(
+            snapshot=history.commits[0], bases=(*sorted(have), *bases), shallow=sorted(history.shallow)
+        )
+        async with self._snapshots.pack(history, have, bases) as running:
+            call = self._stub.PushSnapshot(timeout=PUSH_SECONDS)
+            try:
+                # A host that has the snapshot by now answers before the end, and reads no more.
+                with contextlib.suppress(asyncio.InvalidStateError):
+                    await call.write(pb.PushSnapshotRequest(header=header))
+                    while chunk := await running.read(CHUNK_BYTES):
+                        await call.write(pb.PushSnapshotRequest(chunk=chunk))
+                    check("pack-objects", await running.finish())
+                    await call.done_writing()
+                answer = await call
+            finally:
+                call.cancel()
+        return Pushed(answer.snapshot, answer.pack_bytes)
+
+
+def _push_error(error: grpc.aio.AioRpcError) -> SnapshotPushError:
+    code = error.code()
+    return SnapshotPushError(
+        _reason(error) or code.name,
+        f"the host did not take the snapshot: {error.details() or code.name}",
+        is_retryable=code in _RETRYABLE,
+    )
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    """The reason of the error's details; empty where it has none."""
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return ""
