@@ -62,7 +62,7 @@ def main(folder: str) -> None:
         write_file("released", describe(config, sandbox))
         sandbox.release()
     except (Refused, OSError, ValueError, KeyError) as error:
-        sandbox.kill()
+        sandbox.give_up()
         ending: dict[str, Any] = {"cause": "sandbox_refused", "message": str(error)}
     else:
         signal.signal(

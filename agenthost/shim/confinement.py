@@ -26,6 +26,7 @@ from agenthost.shim.kernel import (
 
 READY_FD, GO_FD = 8, 9  # inside the sandbox, known to the gate
 SETUP_SECONDS = 20.0
+GIVE_UP_SECONDS = 5.0
 READ_BYTES = 64 * 1024
 STAGES = ("/mnt", "/media", "/srv", "/tmp")  # noqa: S108 - covered in a mount namespace of our own
 DEADLY_SIGNALS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31})
@@ -38,6 +39,7 @@ class Sandbox:
         self.config = config
         self.bwrap = self.first = self.agent = 0
         self.bwrap_fd = self.first_fd = self.agent_fd = -1
+        self.stdin = self.stdout = self.stderr = self.ready = self.go = self.info = self.fault = -1
         self.wait_status: int | None = None
         self.checks: list[str] = []
         self.released_ns = 0
@@ -78,10 +80,11 @@ class Sandbox:
     def wait_at_gate(self, deadline: float) -> None:
         """Waits until the sandbox is complete and the gate says so; learns who is who."""
         described = b""
-        while piece := self._read(self.info, deadline):
+        while not described.rstrip().endswith(b"}"):
+            piece = self._read(self.info, deadline)
+            if not piece:
+                raise Refused(self._complaint())
             described += piece
-        if not described:
-            raise Refused(self._complaint())
         self.first = json.loads(described)["child-pid"]
         self.first_fd = os.pidfd_open(self.first)
         if parent_of(self.first) != self.bwrap:
@@ -135,6 +138,17 @@ class Sandbox:
             if fd >= 0:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
+
+    def give_up(self) -> None:
+        """Ends a sandbox that was not released, with the gate still closed."""
+        self.kill()
+        if self.bwrap_fd >= 0:
+            os.close(self.go)  # the gate reads EOF, should the rest fail
+            ended = select.poll()
+            ended.register(self.bwrap_fd, select.POLLIN)
+            if not ended.poll(GIVE_UP_SECONDS * 1000):
+                signal.pidfd_send_signal(self.bwrap_fd, signal.SIGKILL)
+            os.waitpid(self.bwrap, 0)
 
     def ending(self) -> dict[str, int]:
         """The agent's exit code or signal; nothing when it never ran."""

@@ -98,9 +98,9 @@ class Keeper:
         if now() - begun > pause + LATE_SECONDS:
             for cause in {"orphaned", "idle_timeout"} & self.deadlines.keys():
                 self.deadlines[cause] = max(self.deadlines[cause], now() + LATE_GRACE_SECONDS)
-        for fd, event in events:
+        for fd, _ in events:
             if handler := self.handlers.get(fd):
-                handler(event)
+                handler(fd)
 
     def obey_clocks(self) -> None:
         """Ends what ran out of time; kills what did not end when asked."""

@@ -1,0 +1,111 @@
+"""A workbench for attempts: a snapshot, a sandbox, and a place for each attempt's folder. Real processes, nothing faked."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agenthost.attempt_process import AttemptProcess, Launch, Status
+from agenthost.core.spool import RecordKind, SpoolReader
+from agenthost.sandbox import Sandbox, find_sandbox, python_runtime
+
+PATIENCE_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An attempt that ended, and what it left in its spool."""
+
+    status: Status
+    records: list[tuple[int, bytes]]
+
+    @property
+    def stdout(self) -> str:
+        return b"".join(data for kind, data in self.records if kind == RecordKind.STDOUT).decode()
+
+    @property
+    def stderr(self) -> str:
+        return b"".join(data for kind, data in self.records if kind == RecordKind.STDERR).decode()
+
+
+@dataclass(slots=True)
+class Workbench:
+    folder: Path
+    sandbox: Sandbox
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    async def make(cls, folder: Path) -> "Workbench":
+        tree = folder / "tree"
+        tree.mkdir(mode=0o755)
+        (tree / "hello.txt").write_text("hello\n")
+        (tree / "hello.txt").chmod(0o644)
+        return cls(folder, await find_sandbox(folder))
+
+    @property
+    def tree(self) -> Path:
+        return self.folder / "tree"
+
+    async def spawn(self, *argv: str, **launch: Any) -> AttemptProcess:
+        number = next(self.numbers)
+        place = self.folder / f"attempt{number}"
+        place.mkdir()
+        launch = {"execution": f"attempt{number}", "tree": self.tree, "own_paths": python_runtime()} | launch
+        return await AttemptProcess.spawn(place, Launch(argv=argv, **launch), self.sandbox)
+
+    async def run(self, *argv: str, **launch: Any) -> Done:
+        async with await self.spawn(*argv, **launch) as attempt:
+            return await finish(attempt)
+
+    def spawned(self) -> list[str]:
+        """What the spawn oracle says."""
+        log = self.sandbox.spawn_log
+        return log.read_text().splitlines() if log.exists() else []
+
+
+async def finish(attempt: AttemptProcess) -> Done:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await attempt.ended()
+    status = attempt.status()
+    assert status is not None, "the shim was lost"
+    return Done(status, records(attempt))
+
+
+def records(attempt: AttemptProcess) -> list[tuple[int, bytes]]:
+    pieces = SpoolReader().feed(attempt.read_spool(0, attempt.spool_size()))
+    return [(piece.kind, piece.data) for piece in pieces]
+
+
+async def output(attempt: AttemptProcess, text: str) -> None:
+    """Waits until the agent has said something."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            seen = attempt.spool_size()
+            if text in Done(None, records(attempt)).stdout:  # type: ignore[arg-type]
+                return
+            assert not attempt.has_ended, f"it ended without {text!r}: {attempt.status()} {records(attempt)}"
+            await attempt.changed(seen)
+
+
+def processes_with(word: str) -> list[int]:
+    """Every process of this machine, zombies excepted, with a word in its command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if word in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                    found.append(int(entry.name))
+    return found
+
+
+async def gone(word: str) -> None:
+    """Waits until no process has this word in its command line."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while left := processes_with(word):
+        assert time.monotonic() < deadline, f"{left} live on"
+        await asyncio.sleep(0.01)
