@@ -96,6 +96,11 @@ class ExecutionLink:
         # One entry per attempt at most, and those are bounded by the core.
         self._beginning: asyncio.Queue[Attendance] = asyncio.Queue()
 
+    @property
+    def attended(self) -> frozenset[str]:
+        """The attempts that are attended now."""
+        return frozenset(self._attendances)
+
     def post(self, command: ExecutionCommand) -> None:
         """Takes a command; never waits."""
         attempt = command.start.execution if isinstance(command, StartExecution) else command.attempt
@@ -160,7 +165,6 @@ class Attendance:
             if self._is_over(refusal):
                 return
             pause = FIRST_PAUSE_SECONDS if self._received > before else min(pause * 2, LONGEST_PAUSE_SECONDS)
-            self.mailbox.rewind()
             await asyncio.sleep(pause)
 
     def _hear(self, command: ExecutionCommand) -> None:
@@ -210,6 +214,8 @@ class Attendance:
         """Speaks one stream to its end; gives the status that it ended with, None for OK."""
         opening = await self._opening()
         self._released = False
+        # What was written to an earlier stream, or heard before this one, may never have arrived.
+        self.mailbox.rewind()
         # Waiting here for a host that is away costs nothing; a pause of our own would only come later.
         call = self._stub.Execute(wait_for_ready=True)
         try:

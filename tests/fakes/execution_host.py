@@ -1,0 +1,143 @@
+"""A small agent host that keeps the rules of Execute honestly, and breaks streams where it is told to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agenthost.errors import (
+    EpochSupersededError,
+    ExecutionExistsError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+    ShuttingDownError,
+    StreamSupersededError,
+    Violation,
+)
+from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1 import execution_service_pb2_grpc
+
+
+def said(text: str, channel: pb.Output.Channel.ValueType = pb.Output.CHANNEL_ANSWER) -> pb.ExecuteResponse:
+    return pb.ExecuteResponse(output=pb.Output(channel=channel, text=text))
+
+
+def started() -> pb.ExecuteResponse:
+    return pb.ExecuteResponse(started=pb.Started(attestation=pb.Attestation(mechanism="fake 1", uid=4)))
+
+
+def finished(outcome: pb.Finished.Outcome.ValueType = pb.Finished.OUTCOME_SUCCEEDED) -> pb.ExecuteResponse:
+    return pb.ExecuteResponse(finished=pb.Finished(outcome=outcome, exit_code=0, result_json='{"findings":[]}'))
+
+
+@dataclass
+class FakeExecution:
+    """One execution: its frames so far, and what was told about it."""
+
+    start: bytes
+    frames: list[pb.ExecuteResponse] = field(default_factory=list)
+    grown: asyncio.Event = field(default_factory=asyncio.Event)
+    acknowledged: int = 0
+    is_released: bool = False
+    cancels: list[str] = field(default_factory=list)
+    stream: int = 0
+
+    def tell(self, *frames: pb.ExecuteResponse) -> None:
+        for frame in frames:
+            numbered = pb.ExecuteResponse(sequence=len(self.frames) + 1)
+            numbered.MergeFrom(frame)
+            self.frames.append(numbered)
+        self.grown.set()
+
+
+class ExecutionHost(execution_service_pb2_grpc.ExecutionServiceServicer):
+    """`script` is what every new execution says at once. `cut` is asked before each frame is sent, and after each ack."""
+
+    def __init__(self, script: Sequence[pb.ExecuteResponse] = ()) -> None:
+        self.script = tuple(script)
+        self.executions: dict[str, FakeExecution] = {}
+        self.burnt: set[str] = set()
+        self.spawned: list[str] = []
+        self.streams = 0
+        self.epoch = 0
+        self.refusal: Exception | None = None
+        self.openings: list[str] = []
+        self.cut: Callable[[str, int], bool] = lambda what, sequence: False
+
+    async def Execute(self, requests: AsyncIterator[pb.ExecuteRequest], context: Any) -> Any:  # noqa: N802
+        first = await anext(requests, None)
+        if first is None:
+            return
+        self._fence(first)
+        execution = self._attach(first)
+        self.streams += 1
+        execution.stream = mine = self.streams
+        after = first.resume.after_sequence if first.HasField("resume") else 0
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(self._read(requests, execution))
+            while not execution.is_released:
+                for frame in execution.frames[after:]:
+                    self._break_off("frame", frame.sequence)
+                    yield frame
+                    after = frame.sequence
+                if execution.stream != mine:
+                    raise StreamSupersededError
+                execution.grown.clear()
+                if after == len(execution.frames) and not execution.is_released:
+                    await execution.grown.wait()
+            await reading
+
+    async def _read(self, requests: AsyncIterator[pb.ExecuteRequest], execution: FakeExecution) -> None:
+        async for request in requests:
+            match request.WhichOneof("frame"):
+                case "ack":
+                    self._break_off("before ack", request.ack.sequence)
+                    execution.acknowledged = max(execution.acknowledged, request.ack.sequence)
+                    is_over = bool(execution.frames) and execution.frames[-1].HasField("finished")
+                    execution.is_released = is_over and execution.acknowledged == len(execution.frames)
+                    self._break_off("after ack", request.ack.sequence)
+                    execution.grown.set()
+                case "cancel":
+                    execution.cancels.append(request.cancel.reason)
+                    if not execution.frames or not execution.frames[-1].HasField("finished"):
+                        execution.tell(finished(pb.Finished.OUTCOME_CANCELLED))
+                case other:
+                    raise InvalidRequestError(Violation(str(other), "comes first or never"))
+        if not execution.is_released:
+            raise ShuttingDownError("the client's half ended without a goodbye")
+
+    def _attach(self, first: pb.ExecuteRequest) -> FakeExecution:
+        self.openings.append(str(first.WhichOneof("frame")))
+        if first.HasField("start"):
+            return self._started(first.start)
+        execution = self.executions.get(first.resume.execution)
+        if execution is None or execution.is_released:
+            self.burnt.add(first.resume.execution)
+            raise NotFoundError("execution", first.resume.execution)
+        return execution
+
+    def _started(self, start: pb.Start) -> FakeExecution:
+        if self.refusal is not None:
+            raise self.refusal
+        data = start.SerializeToString(deterministic=True)
+        known = self.executions.get(start.execution)
+        if known is not None and known.start == data:
+            return known
+        if known is not None:
+            raise ExecutionExistsError
+        if start.execution in self.burnt:
+            raise PreconditionError("EXECUTION_BURNT", "it was resumed before it was started")
+        self.spawned.append(start.execution)
+        execution = self.executions[start.execution] = FakeExecution(data)
+        execution.tell(*self.script)
+        return execution
+
+    def _fence(self, request: pb.ExecuteRequest) -> None:
+        if request.epoch < self.epoch:
+            raise EpochSupersededError
+        self.epoch = request.epoch
+
+    def _break_off(self, what: str, sequence: int) -> None:
+        if self.cut(what, sequence):
+            raise ShuttingDownError("cut by the test")
