@@ -3,15 +3,23 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from importlib.metadata import version
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from agenthost.agent_specs import Agent
 from agenthost.core.ending import Outcome
 from agenthost.core.frame import Attestation, Finished, Frame, Started
 from agenthost.core.order import Limits, Order
 from agenthost.core.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.execution import Execution
+from agenthost.host import Confinement, Host
+from agenthost.tombstones import Tombstone
 from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1 import host_service_pb2 as host_pb
+
+VERSION = version("conductor-agenthost")
 
 _CHANNELS = {
     Channel.ANSWER: pb.Output.CHANNEL_ANSWER,
@@ -122,6 +130,75 @@ def _finished(finished: Finished) -> pb.Finished:
 
 def _usage(usage: Usage) -> pb.Usage:
     return pb.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, turns=usage.turns)
+
+
+def write_execution(execution: Execution) -> pb.Execution:
+    """An execution as it stands."""
+    state = pb.Execution.STATE_RUNNING if execution.started else pb.Execution.STATE_STARTING
+    return pb.Execution(
+        execution=execution.id,
+        state=pb.Execution.STATE_FINISHED if execution.ended else state,
+        agent=execution.ticket.agent.name,
+        last_sequence=execution.last_sequence,
+        acknowledged_sequence=execution.acknowledged_sequence,
+        attached=execution.attachments.current is not None,
+        shim_alive=execution.shim_alive,
+    )
+
+
+def write_released(stone: Tombstone) -> pb.Execution:
+    """What is left of an execution whose end was acknowledged."""
+    return pb.Execution(
+        execution=stone.execution,
+        state=pb.Execution.STATE_RELEASED,
+        agent=stone.agent,
+        last_sequence=stone.sequence,
+        acknowledged_sequence=stone.sequence,
+    )
+
+
+def write_host(host: Host) -> host_pb.Host:
+    """The host as it stands."""
+    return host_pb.Host(
+        name=host.settings.name,
+        state=host_pb.Host.STATE_DRAINING if host.draining else host_pb.Host.STATE_READY,
+        version=VERSION,
+        boot_id=host.boot_id,
+        slots=host.settings.slots,
+        running=host.running,
+        agents=[_agent(agent) for agent in host.agents.values()],
+        sandbox=_sandbox(host.confinement),
+        start_time=timestamp(host.start_time_ns),
+    )
+
+
+def _agent(agent: Agent) -> host_pb.Agent:
+    message = host_pb.Agent(
+        name=agent.name,
+        version=agent.version,
+        available=agent.available,
+        unavailable_reason=agent.unavailable_reason,
+    )
+    if spec := agent.spec:
+        message.description = spec.description
+        message.enforcement = spec.enforcement
+        message.features.extend(spec.features)
+        for parameter in spec.parameters:
+            message.parameters.add(
+                name=parameter.name, pattern=parameter.pattern.pattern, default_value=parameter.default
+            )
+    return message
+
+
+def _sandbox(confinement: Confinement) -> host_pb.Sandbox:
+    return host_pb.Sandbox(
+        available=confinement.available,
+        unavailable_reason=confinement.unavailable_reason,
+        mechanism=confinement.sandbox.mechanism if confinement.sandbox else "",
+        probes=[
+            host_pb.Probe(name=probe.name, passed=probe.passed, detail=probe.detail) for probe in confinement.probes
+        ],
+    )
 
 
 def timestamp(time_ns: int) -> Timestamp:

@@ -1,0 +1,107 @@
+"""Puts a host together, serves it, and takes it apart again.
+
+Stopping has phases:
+
+1. new work is refused, health says so, and everybody who watches is told;
+2. what runs is ended, and attached conductors hear how;
+3. the server takes no more calls and waits for those at work;
+4. shims and files are let go.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from agenthost.adoption import adopt_leftovers
+from agenthost.agent_specs import find_agents
+from agenthost.attempt_folder import AttemptFolders
+from agenthost.config import STOP_GRACE_SECONDS, Settings
+from agenthost.data_folder import DataFolder
+from agenthost.errors import ConfigurationError, ReadOnlyUnavailableError
+from agenthost.fences import Fences
+from agenthost.host import Confinement, Host
+from agenthost.sandbox import find_sandbox
+from agenthost.servicers.execution_servicer import ExecutionServicer
+from agenthost.servicers.host_servicer import HostServicer
+from agenthost.servicers.snapshot_servicer import SnapshotServicer
+from agenthost.snapshot_store import SnapshotStore
+from agenthost.supervisor import Supervisor
+from agenthost.tombstones import Tombstones
+from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
+from agenthost.v1.furniture.addresses import Address, AddressError
+from agenthost.v1.furniture.server import Registration, Server
+
+_log = structlog.get_logger()
+
+
+async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> None:
+    """Serves until SIGTERM or SIGINT. Raises ConfigurationError when it cannot begin."""
+    address = parse_address(settings.listen)
+    data = DataFolder(settings.data)
+    data.acquire()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running_host(settings, address, data) as (host, target):
+        announce(target, host)
+        await stop.wait()
+        _log.info("stop_requested", host=settings.name)
+    _log.info("host_stopped", host=settings.name)
+
+
+def parse_address(text: str) -> Address:
+    """Where to listen; raises ConfigurationError for anything but loopback and unix sockets."""
+    try:
+        return Address.parse(text)
+    except AddressError as error:
+        raise ConfigurationError(f"--listen: {error}") from error
+
+
+@asynccontextmanager
+async def running_host(settings: Settings, address: Address, data: DataFolder) -> AsyncIterator[tuple[Host, str]]:
+    """A host that serves, and where. Leaving stops it in phases."""
+    host = Host(settings, await find_agents(settings.agents_dirs), await confine(data))
+    snapshots = await SnapshotStore.open(data.snapshots)
+    tombstones = Tombstones(data.tombstones, time.time)
+    folders = AttemptFolders(data.attempts)
+    async with Supervisor(host, snapshots, folders, tombstones, time.time) as supervisor:
+        await adopt_leftovers(supervisor, folders, settings.limits)
+        server = await _listen(
+            address,
+            [
+                (
+                    execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server,
+                    ExecutionServicer(supervisor, Fences(data.fences), host),
+                ),
+                (host_service_pb2_grpc.add_HostServiceServicer_to_server, HostServicer(host)),
+                (snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(snapshots)),
+            ],
+        )
+        try:
+            yield host, server.target
+        finally:
+            await server.tell_stopping()
+            host.stop()
+            await supervisor.end_all(STOP_GRACE_SECONDS)
+            await server.stop(STOP_GRACE_SECONDS)
+            supervisor.close()
+
+
+async def confine(data: DataFolder) -> Confinement:
+    """Finds what confines agents here. Without it the host serves all the same, and refuses every Start."""
+    try:
+        return Confinement(await find_sandbox(data.path))
+    except ReadOnlyUnavailableError as error:
+        return Confinement(None, f"{error} {error.hint}".strip())
+
+
+async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:
+    try:
+        return await Server.start(address, registrations)
+    except AddressError as error:
+        raise ConfigurationError(str(error)) from error

@@ -1,0 +1,99 @@
+"""The command line of a host. What a command needs is imported when it is called, so that `agenthost --help` is instant.
+
+Every trouble becomes a sentence on stderr, never a traceback, and an exit code: 1 when the host cannot run as asked, 2 for wrong
+usage.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from agenthost.errors import AgenthostError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+_DIRECTORY = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="conductor-agenthost")
+def group() -> None:
+    """Run agents as sandboxed, strictly read-only processes, for a conductor."""
+
+
+@group.command()
+@click.option("--listen", metavar="ADDRESS", help="HOST:PORT on loopback (port 0: any), or unix:PATH.")
+@click.option("--data", type=_DIRECTORY, metavar="DIR", help="Directory for attempts and snapshots; one host each.")
+@click.option("--name", help="What this host is called.")
+@click.option("--slots", type=int, help="How many agents run at once.  [default: twice the processors]")
+@click.option(
+    "--agents-dir", "agents_dirs", multiple=True, type=_DIRECTORY, help="Directory with agents' spec files; repeatable."
+)
+@click.option("--config", type=_DIRECTORY, metavar="FILE", help="TOML file with these settings and [limits].")
+@click.option("--log-format", type=click.Choice(["plain", "json"]), help="How to write the log.  [default: plain]")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much.  [default: info]"
+)
+def serve(config: Path | None, **flags: object) -> int:
+    """Serve this host until SIGTERM."""
+    import asyncio
+
+    from agenthost.app import serve as serve_host
+    from agenthost.config import load_settings
+    from agenthost.host import Host
+    from agenthost.v1.furniture.logs import configure_logs
+
+    given = {name: value for name, value in flags.items() if value not in {None, ()}}
+    settings = load_settings(config, given)
+    configure_logs(settings.log_format, settings.log_level)
+
+    def announce(target: str, host: Host) -> None:
+        usable = [name for name, agent in host.agents.items() if agent.available]
+        click.echo(f"agenthost {settings.name} serves {target} (agents: {', '.join(usable)})", err=True)
+        if not host.confinement.available:
+            click.echo(f"agenthost: no agent can run here: {host.confinement.unavailable_reason}", err=True)
+
+    asyncio.run(serve_host(settings, announce))
+    return 0
+
+
+@group.command()
+@click.option(
+    "--agents-dir", "agents_dirs", multiple=True, type=_DIRECTORY, help="Directory with agents' spec files; repeatable."
+)
+def doctor(agents_dirs: tuple[Path, ...]) -> int:
+    """Look whether agents can run here, and say what to do where they cannot."""
+    import asyncio
+
+    from agenthost.doctor import examine
+
+    return asyncio.run(examine(agents_dirs, click.echo))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and gives its exit code."""
+    try:
+        code = group.main(args=arguments, prog_name="agenthost", standalone_mode=False)
+    except AgenthostError as error:
+        click.echo(f"agenthost: {error}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        return FAILED
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The daemon's directory: one daemon at a time, and the names of what lies in it."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from agenthost.errors import ConfigurationError
+
+
+class DataFolder:
+    """Holds the directory's lock for as long as this process lives."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = -1
+
+    def acquire(self) -> None:
+        """Makes the directory and takes its lock; raises ConfigurationError when another daemon has it."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"another agenthost uses {self.path}: end that one, or give this one a directory of its own with --data"
+            ) from error
+        except OSError as error:
+            raise ConfigurationError(f"cannot use {self.path}: {error.strerror}") from error
+
+    @property
+    def attempts(self) -> Path:
+        """The attempts' folders."""
+        return self.path / "attempts"
+
+    @property
+    def snapshots(self) -> Path:
+        """The snapshots."""
+        return self.path / "snapshots"
+
+    @property
+    def fences(self) -> Path:
+        """Epochs of conductors."""
+        return self.path / "fences.jsonl"
+
+    @property
+    def tombstones(self) -> Path:
+        """Ids that must not run any more."""
+        return self.path / "tombstones.jsonl"

@@ -1,0 +1,272 @@
+"""One attempt on this host, from its Start to its acknowledged end: what is known of it, and what may be asked of it.
+
+Everything that a stream calls returns at once: inputs are queued, a cancellation is noted, and the attempt's own task passes them
+on. So no stream ever waits for an agent. The agent lives whether or not a stream is attached; its shim sees to that.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from agenthost.agent_specs import Agent
+from agenthost.attachment import Attachments
+from agenthost.attempt_process import AttemptProcess, Confinement, Status
+from agenthost.bell import Bell
+from agenthost.config import LEASE_SECONDS
+from agenthost.core.agent_output import AgentOutput, Summary
+from agenthost.core.ending import Cause, Ending, judge
+from agenthost.core.frame import Attestation, Finished, Started
+from agenthost.core.input_queue import Acceptance, InputQueue
+from agenthost.core.order import Order
+from agenthost.cuts import Cuts
+from agenthost.errors import AgenthostError, InputQueueFullError, InvalidRequestError, ProgramError, Violation
+from agenthost.outbox import Outbox
+
+_log = structlog.get_logger()
+
+# Starts the shim, or finds the one that lives; gives the snapshot's fingerprint from before.
+Begin = Callable[[], Awaitable[tuple[AttemptProcess, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What an attempt was accepted with: whose it is, what was asked, and the digest that a repeated Start must have."""
+
+    conductor: str
+    order: Order
+    digest: str
+    agent: Agent
+    folder: Path
+    adopted: bool = False
+
+
+class Execution:
+    """An attempt as the host knows it. Its task is owned by the supervisor."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self.ticket = ticket
+        self.bell = Bell()
+        self.attachments = Attachments()
+        self.last_sequence = 0
+        self.acknowledged_sequence = 0
+        self.finished_sequence: int | None = None
+        self._inputs = InputQueue()
+        self._process: AttemptProcess | None = None
+        self._cancel_reason: str | None = None
+        self._started: tuple[Started, int] | None = None
+        self._ending: Ending | None = None
+        self._ended_ns = 0
+        self._attestation = Attestation()
+        self._decided = asyncio.Event()
+        self._refusal: AgenthostError | None = None
+        self._log = _log.bind(execution=ticket.order.execution, agent=ticket.agent.name)
+
+    @property
+    def id(self) -> str:
+        """The attempt's id."""
+        return self.ticket.order.execution
+
+    @property
+    def started(self) -> tuple[Started, int] | None:
+        """The first frame, once the agent was let go."""
+        return self._started
+
+    @property
+    def ended(self) -> bool:
+        """Whether the agent is gone and the spool complete."""
+        return self._ending is not None
+
+    @property
+    def shim_alive(self) -> bool:
+        """Whether its shim still lives."""
+        return self._process is not None and self._process.alive
+
+    def open_outbox(self, after: int) -> Outbox:
+        """A stream's way through the output. One at a time: hold the attachment first."""
+        if not 0 <= after <= self.last_sequence and not self.ticket.adopted:
+            raise InvalidRequestError(
+                Violation("resume.after_sequence", f"must be 0 to {self.last_sequence}, the last")
+            )
+        # After a restart of this daemon the client may know more numbers than were made anew.
+        self.last_sequence = max(self.last_sequence, after)
+        output = AgentOutput(self.ticket.agent.usable().dialect, self.ticket.order.limits.max_answer_bytes)
+        return Outbox(self, Cuts(self.ticket.folder / "cuts"), output, self._note_sequence)
+
+    def read_spool(self, offset: int, limit: int) -> bytes:
+        """Bytes of the spool; empty when there are none yet."""
+        return self._process.read_spool(offset, limit) if self._process else b""
+
+    def finish(self, summary: Summary) -> tuple[Finished, int]:
+        """The last frame: how it ended, judged with all that was said."""
+        if self._ending is None:
+            raise RuntimeError("an attempt that runs has no last frame")
+        self.finished_sequence = self.last_sequence + 1
+        return Finished(judge(self._ending, summary), self._ending, summary, self._attestation), self._ended_ns
+
+    def offer_input(self, number: int, text: str) -> None:
+        """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
+        if not self.ticket.agent.usable().takes_input:
+            raise InvalidRequestError(Violation("input", f"agent '{self.ticket.agent.name}' takes no input"))
+        match self._inputs.offer(number, text):
+            case Acceptance.OUT_OF_ORDER:
+                expected = f"must be {self._inputs.next_number}, the next of this execution"
+                raise InvalidRequestError(Violation("input.input_sequence", expected))
+            case Acceptance.FULL:
+                raise InputQueueFullError
+            case Acceptance.TAKEN | Acceptance.KNOWN:
+                self.bell.ring()
+
+    def cancel(self, reason: str) -> None:
+        """Asks for the agent's end; `finished` tells of it. Repeating it is harmless."""
+        if self._cancel_reason is None and not self.ended:
+            self._cancel_reason = reason
+            self._log.info("cancel_requested", reason=reason[:200])
+            self.bell.ring()
+
+    def acknowledge(self, sequence: int) -> None:
+        """Notes what the conductor has stored."""
+        if sequence > self.last_sequence:
+            raise InvalidRequestError(Violation("ack.sequence", f"is above the last number, {self.last_sequence}"))
+        self.acknowledged_sequence = max(self.acknowledged_sequence, sequence)
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the conductor has stored the end."""
+        return self.finished_sequence is not None and self.acknowledged_sequence >= self.finished_sequence
+
+    async def accepted(self) -> None:
+        """Waits until it is certain that this attempt runs here; raises what refused it."""
+        await self._decided.wait()
+        if self._refusal:
+            raise self._refusal
+
+    def refuse(self, refusal: AgenthostError) -> None:
+        """Tells everybody who waits that it never began."""
+        self._refusal = refusal
+        self._decided.set()
+
+    async def wait_ended(self) -> None:
+        """Waits for the end."""
+        while not self.ended:
+            await self.bell.listen().wait()
+
+    def close(self) -> None:
+        """Lets go of the shim and of the spool."""
+        if self._process:
+            self._process.close()
+
+    async def run(self, begin: Begin, fingerprint: Callable[[], Awaitable[str]]) -> None:
+        """Accompanies the agent to its end, whatever that is. Raises only what refuses its beginning."""
+        try:
+            self._process, before = await begin()
+        except (AgenthostError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # our defect: told as such, without its text
+            self._log.exception("execution_not_begun")
+            raise ProgramError("the host could not begin this execution; its log says more") from error
+        self._decided.set()
+        try:
+            self._ending = await self._accompany(self._process, before, fingerprint)
+        except Exception as error:  # noqa: BLE001 - the task's top: an attempt's trouble must not become the host's
+            self._log.exception("execution_broke")
+            await self._process.cancel("the host could not keep it")
+            self._ending = Ending(Cause.SHIM_LOST, detail=f"The host could not keep it: {type(error).__name__}.")
+        self._ended_ns = _moment_of(self.ticket.folder / "status.json")
+        self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
+        self.bell.ring()
+
+    async def _accompany(
+        self, process: AttemptProcess, before: str, fingerprint: Callable[[], Awaitable[str]]
+    ) -> Ending:
+        self._attestation = replace(self._attestation, snapshot_fingerprint_before=before)
+        async with asyncio.TaskGroup() as tasks:
+            companions = [
+                tasks.create_task(self._pass_inputs(process)),
+                tasks.create_task(self._pass_cancel(process)),
+                tasks.create_task(self._keep_lease(process)),
+            ]
+            await self._tell_started(process)
+            await self._watch_spool(process)
+            for companion in companions:
+                companion.cancel()
+        after = await fingerprint()
+        self._attestation = replace(self._attestation, snapshot_fingerprint_after=after)
+        return _ending(process.status(), snapshot_changed=before != after)
+
+    async def _tell_started(self, process: AttemptProcess) -> None:
+        confinement = await process.wait_started()
+        if confinement:
+            self._attestation = _attestation(confinement, self._attestation.snapshot_fingerprint_before)
+            self._started = Started(self._attestation), _moment_of(self.ticket.folder / "released.json")
+            self._log.info("agent_started", pid=confinement.pid)
+            self.bell.ring()
+
+    async def _watch_spool(self, process: AttemptProcess) -> None:
+        while not process.has_ended:
+            size = process.spool_size()
+            self.bell.ring()
+            await process.changed(size)
+
+    async def _pass_inputs(self, process: AttemptProcess) -> None:
+        while True:
+            heard = self.bell.listen()
+            if waiting := self._inputs.first():
+                # Agents read their stdin by lines.
+                text = waiting.text if waiting.text.endswith("\n") else f"{waiting.text}\n"
+                if not await process.give_input(waiting.number, text):
+                    self._log.warning("input_dropped", number=waiting.number)
+                self._inputs.applied()
+            else:
+                await heard.wait()
+
+    async def _pass_cancel(self, process: AttemptProcess) -> None:
+        while self._cancel_reason is None:
+            await self.bell.listen().wait()
+        await process.cancel(self._cancel_reason)
+
+    async def _keep_lease(self, process: AttemptProcess) -> None:
+        interval = min(LEASE_SECONDS, self.ticket.order.limits.orphan_timeout_seconds / 4)
+        while True:
+            stream = self.attachments.current
+            if stream and stream.is_heard:
+                await process.renew_lease()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self.attachments.changed()
+
+    def _note_sequence(self, sequence: int) -> None:
+        self.last_sequence = max(self.last_sequence, sequence)
+
+
+def _moment_of(file: Path) -> int:
+    """When a file of the shim was written; so a frame has the same time after a restart of this daemon."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return time.time_ns()
+
+
+def _attestation(confinement: Confinement, fingerprint: str) -> Attestation:
+    return Attestation(
+        mechanism=confinement.mechanism,
+        policy_digest=confinement.policy_digest,
+        argv=confinement.argv,
+        boot_id=confinement.boot_id,
+        pid=confinement.pid,
+        uid=confinement.uid,
+        snapshot_fingerprint_before=fingerprint,
+        checks=confinement.checks,
+    )
+
+
+def _ending(status: Status | None, *, snapshot_changed: bool) -> Ending:
+    if status is None:
+        return Ending(Cause.SHIM_LOST, snapshot_changed=snapshot_changed)
+    return Ending(
+        Cause(status.cause), status.exit_code, status.signal, status.message, status.elapsed_seconds, snapshot_changed
+    )

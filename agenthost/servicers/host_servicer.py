@@ -1,0 +1,38 @@
+"""HostService: what this host is, now and on change, and a heartbeat whose silence means trouble."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from agenthost.config import HEARTBEAT_SECONDS
+from agenthost.errors import ShuttingDownError
+from agenthost.host import Host
+from agenthost.messages import write_host
+from agenthost.v1 import host_service_pb2 as pb
+from agenthost.v1 import host_service_pb2_grpc as pb_grpc
+
+
+class HostServicer(pb_grpc.HostServiceServicer):
+    """Serves the host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def GetHost(self, request: pb.GetHostRequest, context: Any) -> pb.Host:
+        """Gives the host as it is now."""
+        return write_host(self._host)
+
+    async def WatchHost(self, request: pb.WatchHostRequest, context: Any) -> AsyncIterator[pb.WatchHostResponse]:
+        """Gives the host at once, then on every change; in between says that it lives."""
+        told: pb.Host | None = None
+        while True:
+            heard = self._host.bell.listen()
+            host = write_host(self._host)
+            yield pb.WatchHostResponse() if host == told else pb.WatchHostResponse(host=host)
+            if self._host.stopping:
+                raise ShuttingDownError
+            told = host
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await heard.wait()

@@ -1,0 +1,254 @@
+"""Every execution of this host: who may begin, who is known, who is released. It owns their tasks; streams only attach.
+
+A Start is accepted in this order: what is known attaches; what is spent is refused; the order must be right, the sandbox proven,
+the agent usable, a place free, the snapshot here; then the folder is made durable, and only then is anything spawned. Between
+the place and the spawn the execution is in the map already: a second Start of the same id meets it there.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+import structlog
+
+from agenthost.agent_specs import Agent
+from agenthost.attempt_folder import Asked, AttemptFolders
+from agenthost.attempt_process import AttemptProcess, Launch
+from agenthost.config import MAX_EXECUTIONS, MAX_PROMPT_BYTES
+from agenthost.core.agent_spec import PromptDelivery
+from agenthost.core.order import Order, check_order, check_parameters
+from agenthost.errors import AgenthostError, ExecutionExistsError, InvalidRequestError, NoCapacityError, NotFoundError
+from agenthost.execution import Begin, Execution, Ticket
+from agenthost.host import Host
+from agenthost.sandbox import python_runtime
+from agenthost.tombstones import Burial, Tombstone, Tombstones
+
+_log = structlog.get_logger()
+
+
+class SnapshotPaths(Protocol):
+    """Where a snapshot is."""
+
+    @property
+    def tree(self) -> Path:
+        """Its files."""
+
+    @property
+    def history(self) -> Path | None:
+        """A git directory with its history."""
+
+
+class Snapshots(Protocol):
+    """The snapshots of this host."""
+
+    def locate(self, commit: str) -> SnapshotPaths:
+        """Where it is; raises PreconditionError (SNAPSHOT_MISSING)."""
+
+    async def fingerprint(self, commit: str) -> str:
+        """What it looks like now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A Start as it came, and what it says."""
+
+    conductor: str
+    order: Order
+    digest: str
+    serialized: bytes
+
+
+class Supervisor:
+    """Begins, knows and releases executions. Use it as a context: leaving it ends what runs."""
+
+    def __init__(
+        self,
+        host: Host,
+        snapshots: Snapshots,
+        folders: AttemptFolders,
+        tombstones: Tombstones,
+        now: Callable[[], float],
+    ) -> None:
+        self._host = host
+        self._snapshots = snapshots
+        self._folders = folders
+        self._tombstones = tombstones
+        self._now = now
+        self._executions: dict[str, Execution] = {}
+        self._tasks = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._tasks.__aexit__(*error)  # type: ignore[arg-type]
+
+    async def start(self, request: Request) -> Execution:
+        """Begins an execution, or gives the one that is known with the same content."""
+        execution = self._known(request.order.execution, request.digest) or self._begin(request)
+        await execution.accepted()
+        return execution
+
+    async def find(self, execution: str, conductor: str) -> Execution:
+        """A known execution; burns the id of an unknown one, so that a Start that comes late cannot run it."""
+        if known := self._executions.get(execution):
+            await known.accepted()
+            return known
+        if self._tombstones.find(execution) is None:
+            await self._tombstones.add(Tombstone(execution, conductor, Burial.UNKNOWN, self._now()))
+            _log.info("execution_burnt", execution=execution)
+        raise NotFoundError("execution", execution, hint="nothing of it runs here; its id will not be started any more")
+
+    async def release(self, execution: Execution) -> None:
+        """Forgets an execution whose end was acknowledged; only its id is kept, on disk before anything is deleted."""
+        if self._executions.get(execution.id) is not execution or not execution.ended:
+            return
+        ticket = execution.ticket
+        stone = Tombstone(
+            execution.id, ticket.conductor, Burial.RELEASED, self._now(), ticket.agent.name, execution.last_sequence
+        )
+        await self._tombstones.add(stone)
+        if self._executions.pop(execution.id, None):
+            execution.close()
+            await asyncio.to_thread(self._folders.remove, ticket.folder)
+            _log.info("execution_released", execution=execution.id)
+
+    def is_spent(self, execution: str) -> bool:
+        """Whether this id must not run any more."""
+        return self._tombstones.find(execution) is not None
+
+    def adopt(self, request: Request, fingerprint: str) -> None:
+        """Takes on what an earlier daemon began: the shim that lives, or what it left behind."""
+        agent = self._host.agents.get(request.order.agent) or Agent(request.order.agent, self._host.settings.data)
+        folder = self._folders.path_of(request.order.execution)
+        ticket = Ticket(request.conductor, request.order, request.digest, agent, folder, adopted=True)
+
+        async def attach() -> tuple[AttemptProcess, str]:
+            return AttemptProcess.attach(folder), fingerprint
+
+        self._take_on(Execution(ticket), attach)
+        _log.info("execution_adopted", execution=request.order.execution)
+
+    def executions_of(self, conductor: str) -> list[Execution]:
+        """The executions that a conductor began and has not released."""
+        return [known for known in self._executions.values() if known.ticket.conductor == conductor]
+
+    def released_by(self, conductor: str) -> list[Tombstone]:
+        """What a conductor released in the last day."""
+        return [
+            stone
+            for stone in self._tombstones.all()
+            if stone.conductor == conductor and stone.why is Burial.RELEASED and stone.execution not in self._executions
+        ]
+
+    async def end_all(self, grace_seconds: float) -> None:
+        """Ends what runs, so that attached conductors hear of it; after the grace without waiting for what does not end."""
+        running = [known for known in self._executions.values() if not known.ended]
+        for execution in running:
+            execution.cancel("the host is stopping")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                for execution in running:
+                    await execution.wait_ended()
+        for task in list(self._running):
+            task.cancel()
+
+    def close(self) -> None:
+        """Lets go of every shim and spool. No stream may be attached any more."""
+        for execution in self._executions.values():
+            execution.close()
+
+    def _known(self, execution: str, digest: str) -> Execution | None:
+        known = self._executions.get(execution)
+        if known and known.ticket.digest != digest:
+            raise ExecutionExistsError(f"execution '{execution}' is known with other content")
+        if known is None and (stone := self._tombstones.find(execution)):
+            past = (
+                "ran here and was released" if stone.why is Burial.RELEASED else "was asked for before it was started"
+            )
+            raise ExecutionExistsError(f"execution '{execution}' {past}; it will not be started (again)")
+        return known
+
+    def _begin(self, request: Request) -> Execution:
+        self._host.refuse_new_work()
+        order = request.order
+        if violations := tuple(check_order(order, self._host.settings.limits, MAX_PROMPT_BYTES)):
+            raise InvalidRequestError(*violations)
+        self._host.sandbox()
+        agent = self._host.agent(order.agent)
+        if violations := tuple(check_parameters(order.parameters, agent.usable().parameters)):
+            raise InvalidRequestError(*violations)
+        self._require_room(order)
+        ticket = Ticket(request.conductor, order, request.digest, agent, self._folders.path_of(order.execution))
+        execution = Execution(ticket)
+        self._take_on(execution, lambda: self._prepare(execution, request))
+        return execution
+
+    def _take_on(self, execution: Execution, begin: Begin) -> None:
+        self._executions[execution.id] = execution
+        self._host.count(+1)
+        task = self._tasks.create_task(self._run(execution, begin))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _require_room(self, order: Order) -> None:
+        if self._host.running >= self._host.settings.slots:
+            raise NoCapacityError(
+                f"all {self._host.settings.slots} slots of host '{self._host.settings.name}' are taken"
+            )
+        if len(self._executions) >= MAX_EXECUTIONS:
+            raise NoCapacityError(f"{MAX_EXECUTIONS} executions are kept here, most of them ended and not acknowledged")
+        promised = sum(
+            known.ticket.order.limits.max_output_bytes for known in self._executions.values() if not known.ended
+        )
+        if shutil.disk_usage(self._host.settings.data).free < promised + order.limits.max_output_bytes:
+            raise NoCapacityError("the disk has no room for the output that this attempt may make")
+
+    async def _run(self, execution: Execution, begin: Begin) -> None:
+        order = execution.ticket.order
+        try:
+            await execution.run(begin, lambda: self._snapshots.fingerprint(order.snapshot))
+        except AgenthostError as refusal:
+            await asyncio.to_thread(self._folders.remove, execution.ticket.folder)
+            del self._executions[execution.id]
+            execution.refuse(refusal)
+            _log.info("execution_refused", execution=execution.id, reason=refusal.reason, text=str(refusal))
+        finally:
+            self._host.count(-1)
+
+    async def _prepare(self, execution: Execution, request: Request) -> tuple[AttemptProcess, str]:
+        """Makes everything durable, then spawns. What is raised here refuses the Start."""
+        order = request.order
+        paths = self._snapshots.locate(order.snapshot)
+        fingerprint = await self._snapshots.fingerprint(order.snapshot)
+        asked = Asked(request.conductor, request.serialized, fingerprint)
+        await asyncio.to_thread(self._folders.create, order.execution, asked)
+        launch = _launch(execution.ticket, paths)
+        return await AttemptProcess.spawn(execution.ticket.folder, launch, self._host.sandbox()), fingerprint
+
+
+def _launch(ticket: Ticket, paths: SnapshotPaths) -> Launch:
+    spec, order, limits = ticket.agent.usable(), ticket.order, ticket.order.limits
+    return Launch(
+        execution=order.execution,
+        argv=ticket.agent.argv(order.parameters),
+        tree=paths.tree,
+        history=paths.history,
+        install=ticket.agent.install,
+        own_paths=python_runtime() if "{python}" in spec.argv else (),
+        environment=ticket.agent.environment(),
+        prompt=order.prompt.encode(),
+        prompt_is_file=spec.prompt is PromptDelivery.FILE,
+        keeps_stdin=spec.takes_input,
+        timeout_seconds=limits.timeout_seconds,
+        idle_timeout_seconds=limits.idle_timeout_seconds,
+        orphan_timeout_seconds=limits.orphan_timeout_seconds,
+        grace_seconds=limits.cancel_grace_seconds,
+        max_output_bytes=limits.max_output_bytes,
+    )

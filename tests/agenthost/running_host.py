@@ -1,0 +1,193 @@
+"""A real host on a unix socket, a real snapshot pushed to it, and a client that keeps the protocol. For tests."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import grpc
+
+from agenthost.app import running_host
+from agenthost.config import Settings
+from agenthost.data_folder import DataFolder
+from agenthost.host import Host
+from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1 import (
+    execution_service_pb2_grpc,
+    host_service_pb2_grpc,
+    snapshot_service_pb2,
+    snapshot_service_pb2_grpc,
+)
+from agenthost.v1.furniture.addresses import Address
+from agenthost.v1.furniture.channels import EXECUTION_OPTIONS
+from agenthost.v1.furniture.statuses import Refusal, read_refusal
+
+CONDUCTOR = "conductor-1"
+RUN = "01k00000000000000000000000"
+
+
+def execution_id(step: str = "look", number: int = 1) -> str:
+    return f"{RUN}-{step}-{number}"
+
+
+@dataclass
+class Conversation:
+    """One Execute stream: what came, and how it ended."""
+
+    call: grpc.aio.StreamStreamCall
+    epoch: int
+    conductor: str
+    frames: list[pb.ExecuteResponse] = field(default_factory=list)
+
+    async def send(self, **frame: object) -> None:
+        await self.call.write(pb.ExecuteRequest(conductor_id=self.conductor, epoch=self.epoch, **frame))  # type: ignore[arg-type]
+
+    async def receive(self) -> pb.ExecuteResponse | None:
+        """The next frame; None at the end."""
+        response = await self.call.read()
+        if response is grpc.aio.EOF:
+            return None
+        self.frames.append(response)
+        return response
+
+    async def until(self, wanted: Callable[[pb.ExecuteResponse], bool]) -> pb.ExecuteResponse:
+        while (frame := await self.receive()) is not None:
+            if wanted(frame):
+                return frame
+        raise AssertionError(f"the stream ended before: {await self.refusal()}")
+
+    async def until_said(self, text: str) -> None:
+        while text not in self.said("answer"):
+            assert await self.receive() is not None, await self.refusal()
+
+    async def finish(self) -> pb.Finished:
+        """Reads to the end, says goodbye, and checks that the host agrees."""
+        finished = await self.until(lambda frame: frame.HasField("finished"))
+        await self.send(ack=pb.Ack(sequence=finished.sequence))
+        await self.call.done_writing()
+        assert await self.call.read() is grpc.aio.EOF
+        assert await self.call.code() == grpc.StatusCode.OK
+        return finished.finished
+
+    async def refusal(self) -> Refusal:
+        """How a stream ended that the host would not serve."""
+        try:
+            while await self.receive() is not None:
+                pass
+        except grpc.aio.AioRpcError as error:
+            return read_refusal(error)
+        return Refusal((await self.call.code()).name, "")
+
+    def said(self, channel: str) -> str:
+        wanted = pb.Output.Channel.Value(f"CHANNEL_{channel.upper()}")
+        return "".join(
+            frame.output.text for frame in self.frames if frame.HasField("output") and frame.output.channel == wanted
+        )
+
+
+@dataclass
+class Client:
+    """Talks to a host as a conductor does."""
+
+    host: Host
+    data: Path
+    channel: grpc.aio.Channel
+    snapshot: str
+
+    def __post_init__(self) -> None:
+        self.executions = execution_service_pb2_grpc.ExecutionServiceStub(self.channel)
+        self.hosts = host_service_pb2_grpc.HostServiceStub(self.channel)
+
+    def start_of(self, *script: str, step: str = "look", **fields: object) -> pb.Start:
+        prompt = "\n".join(["#scripted", *script])
+        values: dict[str, object] = {"agent": "scripted", "prompt": prompt, "snapshot": self.snapshot, **fields}
+        return pb.Start(execution=execution_id(step), **values)  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def open(self, epoch: int = 1, conductor: str = CONDUCTOR, **first: object) -> AsyncIterator[Conversation]:
+        conversation = Conversation(self.executions.Execute(), epoch, conductor)
+        try:
+            await conversation.send(**first)
+            yield conversation
+        finally:
+            conversation.call.cancel()
+
+    async def run(self, *script: str, **fields: object) -> tuple[Conversation, pb.Finished]:
+        """Runs a script to its acknowledged end."""
+        async with self.open(start=self.start_of(*script, **fields)) as conversation:  # type: ignore[arg-type]
+            return conversation, await conversation.finish()
+
+    async def refused(self, start: pb.Start, **how: object) -> Refusal:
+        async with self.open(start=start, **how) as conversation:  # type: ignore[arg-type]
+            return await conversation.refusal()
+
+    def spawns(self) -> list[dict[str, object]]:
+        """Every agent that was ever let go here: the spawn oracle."""
+        log = self.data / "spawns.jsonl"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+@asynccontextmanager
+async def open_host(folder: Path, repository: Path, **settings: object) -> AsyncIterator[Client]:
+    """Serves in this process, with everything real below it."""
+    data = DataFolder(folder / "data")
+    data.acquire()
+    address = f"unix:{folder}/s"
+    plain = Settings(listen=address, data=data.path, name="test")
+    async with (
+        running_host(replace(plain, **settings), Address.parse(address), data) as (host, target),  # type: ignore[arg-type]
+        grpc.aio.insecure_channel(target, options=EXECUTION_OPTIONS) as channel,
+    ):
+        yield Client(host, data.path, channel, await push_snapshot(channel, repository))
+
+
+def make_repository(folder: Path) -> Path:
+    """A small repository with one commit."""
+    folder.mkdir()
+    (folder / "README.md").write_text("# Hello\n\nA line to quote.\n")
+    _git(folder, "init", "--quiet")
+    _git(folder, "add", ".")
+    _git(folder, "-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "--quiet", "-m", "one")
+    return folder
+
+
+async def push_snapshot(channel: grpc.aio.Channel, repository: Path) -> str:
+    commit = _git(repository, "rev-parse", "HEAD").decode().strip()
+    pack = _git(repository, "pack-objects", "--revs", "--stdout", "-q", stdin=f"{commit}\n".encode())
+    stub = snapshot_service_pb2_grpc.SnapshotServiceStub(channel)
+    header = snapshot_service_pb2.SnapshotHeader(snapshot=commit)
+    parts = [
+        snapshot_service_pb2.PushSnapshotRequest(header=header),
+        snapshot_service_pb2.PushSnapshotRequest(chunk=pack),
+    ]
+    await stub.PushSnapshot(iter(parts))
+    return commit
+
+
+def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], input=stdin, stdout=subprocess.PIPE, check=True
+    ).stdout
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Waits for something that has no event: the process table, a file. The test's own time limit ends it."""
+    while not holds():
+        await asyncio.sleep(0.01)
+
+
+def descendants_named(words: Sequence[str]) -> list[int]:
+    """The processes whose command line holds all of these words."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if all(word in line for word in words):
+                found.append(int(entry.name))
+    return found

@@ -1,0 +1,164 @@
+import asyncio
+import json
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agenthost.bell import Bell
+from agenthost.core.agent_output import AgentOutput, Summary
+from agenthost.core.dialects import Dialect
+from agenthost.core.ending import Cause, Ending, judge
+from agenthost.core.frame import Attestation, Finished, Frame, Started
+from agenthost.core.spool import HEADER, RecordKind
+from agenthost.cuts import Cuts
+from agenthost.messages import write_frame
+from agenthost.outbox import Outbox
+
+
+class GrowingSpool:
+    """An attempt whose spool a test fills by hand."""
+
+    def __init__(self) -> None:
+        self.bell = Bell()
+        self.started: tuple[Started, int] | None = None
+        self.ended = False
+        self.spool = b""
+
+    def start(self) -> None:
+        self.started = (Started(Attestation(mechanism="test", pid=7)), 1)
+        self.bell.ring()
+
+    def write(self, data: bytes) -> None:
+        self.spool += data
+        self.bell.ring()
+
+    def end(self) -> None:
+        self.ended = True
+        self.bell.ring()
+
+    def read_spool(self, offset: int, limit: int) -> bytes:
+        return self.spool[offset : offset + limit]
+
+    def finish(self, summary: Summary) -> tuple[Finished, int]:
+        ending = Ending(Cause.EXITED, exit_code=0)
+        return Finished(judge(ending, summary), ending, summary, Attestation()), 2
+
+
+def open_outbox(source: GrowingSpool, folder: Path) -> Outbox:
+    return Outbox(source, Cuts(folder / "cuts"), AgentOutput(Dialect.JSON_LINES, 40), lambda _: None)
+
+
+def record(payload: bytes) -> bytes:
+    return HEADER.pack(RecordKind.STDOUT, len(payload)) + payload
+
+
+async def read(outbox: Outbox, after: int = 0, at_most: int = 10**6) -> list[Frame]:
+    frames: list[Frame] = []
+    async for frame in outbox.frames(after):
+        frames.append(frame)
+        if len(frames) == at_most:
+            break
+    return frames
+
+
+lines = st.sampled_from(
+    [
+        *(
+            json.dumps({"type": kind, "text": text}).encode() + b"\n"
+            for kind in ("answer", "log")
+            for text in ("a", "ä€", "")
+        ),
+        b'{"type":"usage","turns":3}\n',
+        b'{"type":"denial","text":"no"}\n',
+        b"not ours\n",
+        b"\xff",
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(writes=st.lists(st.tuples(lines, st.integers(1, 30)), max_size=10), data=st.data())
+async def test_a_stream_that_breaks_at_any_frame_is_resumed_with_the_same_numbers_and_bytes(
+    writes: list[tuple[bytes, int]], data: st.DataObject, tmp_path_factory: object
+) -> None:
+    """Keeps architecture rule 1. The streams come and go while the spool grows, in pieces of any size."""
+    folder = Path(tmp_path_factory.mktemp("attempt"))  # type: ignore[attr-defined]
+    source = GrowingSpool()
+    source.start()
+    seen: list[Frame] = []
+    for payload, size in writes:
+        spooled = record(payload)
+        for start in range(0, len(spooled), size):
+            source.write(spooled[start : start + size])
+        if data.draw(st.booleans()):
+            wanted = data.draw(st.integers(1, 4))
+            seen += await read_what_is_there(open_outbox(source, folder), len(seen), wanted)
+    source.end()
+    for after in range(len(seen) + 1):
+        frames = await read(open_outbox(source, folder), after)
+        assert (seen[:after] + frames)[: len(seen)] == seen
+        assert [frame.sequence for frame in frames] == list(range(after + 1, after + 1 + len(frames)))
+    whole = await read(open_outbox(source, folder))
+    again = await read(open_outbox(source, folder))
+
+    assert [write_frame(frame).SerializeToString() for frame in whole] == [
+        write_frame(frame).SerializeToString() for frame in again
+    ]
+    assert whole[: len(seen)] == seen
+    assert isinstance(whole[-1].content, Finished)
+
+
+async def read_what_is_there(outbox: Outbox, after: int, at_most: int) -> list[Frame]:
+    """A stream that breaks: it takes some frames, or stands waiting when it is cut off."""
+    frames: list[Frame] = []
+
+    async def take() -> None:
+        async for frame in outbox.frames(after):
+            frames.append(frame)
+            if len(frames) == at_most:
+                return
+
+    task = asyncio.ensure_future(take())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    return frames
+
+
+async def test_the_first_token_leaves_at_once_and_what_waits_is_merged(tmp_path: Path) -> None:
+    source = GrowingSpool()
+    source.start()
+    frames = open_outbox(source, tmp_path).frames(0)
+    await anext(frames)
+    source.write(record(b'{"type":"answer","text":"a"}\n'))
+    first = await anext(frames)
+    for letter in "bcd":
+        source.write(record(json.dumps({"type": "answer", "text": letter}).encode() + b"\n"))
+    second = await anext(frames)
+
+    assert [write_frame(frame).output.text for frame in (first, second)] == ["a", "bcd"]
+
+
+async def test_an_attempt_that_was_refused_has_one_frame(tmp_path: Path) -> None:
+    source = GrowingSpool()
+    source.end()
+    frames = await read(open_outbox(source, tmp_path))
+
+    assert [(frame.sequence, type(frame.content)) for frame in frames] == [(1, Finished)]
+
+
+async def test_a_torn_cut_is_dropped(tmp_path: Path) -> None:
+    source = GrowingSpool()
+    source.start()
+    source.write(record(b'{"type":"answer","text":"a"}\n'))
+    before = await read(open_outbox(source, tmp_path), at_most=2)
+    with (tmp_path / "cuts").open("ab") as file:
+        file.write(b"\x01\x02\x03")
+    source.write(record(b'{"type":"answer","text":"b"}\n'))
+    source.end()
+
+    after = await read(open_outbox(source, tmp_path))
+    assert after[:2] == before
+    assert [frame.sequence for frame in after] == [1, 2, 3, 4]
