@@ -80,6 +80,7 @@ def _take_step_answer(draft: RunDraft, step: Step, work: Work, answer: Answer) -
         case (WorkKind.SKIP_GUARD, GuardDecided()):
             begin_step(draft, step)
         case (WorkKind.PROMPT, PromptRendered(prompt=prompt)):
+            draft.withdraw(name)
             draft.emit(StepQueued(name, prompt))
             draft.enqueue(name, draft.now)
         case (WorkKind.FOLD, Folded(text=text, findings=findings, counts=counts)):

@@ -57,6 +57,7 @@ def settle_step(draft: RunDraft, event: StepSkipped | StepSucceeded | StepFailed
     """Ends a step, and has everything looked at that waited for that."""
     stopped = draft.run.stop
     draft.queue.pop(event.step, None)
+    draft.withdraw(event.step)
     draft.emit(event)
     draft.mark(*draft.run.dependants.get(event.step, ()), *draft.run.children.get(event.step, ()))
     if parent := draft.step(event.step).plan.parent:

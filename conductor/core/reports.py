@@ -87,7 +87,7 @@ def end_attempt(draft: RunDraft, attempt: str, state: AttemptState, failure: Fai
 
 def refuse_unknown(report: ExecutionReported) -> tuple[Command, ...]:
     """Gives what to do about a report for an attempt of no run that goes on: whatever runs ends, and its host lets it go."""
-    return (_dismiss("", report),)
+    return (_dismiss(report),)
 
 
 def _take_part(draft: RunDraft, report: ExecutionReported, part: Report) -> None:
@@ -149,7 +149,7 @@ def _refuse_late(draft: RunDraft, report: ExecutionReported) -> None:
     step = draft.run.steps.get(name)
     attempt = next((one for one in step.attempts if one.id == report.attempt), None) if step is not None else None
     if attempt is None:
-        draft.send(_dismiss("", report))
+        draft.send(_dismiss(report))
         return
     if report.last_sequence <= attempt.last_sequence and attempt.state is not AttemptState.LOST:
         draft.send(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
@@ -157,10 +157,11 @@ def _refuse_late(draft: RunDraft, report: ExecutionReported) -> None:
     if not attempt.refused:
         what = f"frames up to {report.last_sequence}, after its end"
         draft.emit(ReportRefused(name, attempt.id, what))
-    draft.send(_dismiss(attempt.host, report))
+    draft.send(_dismiss(report))
 
 
-def _dismiss(host: str, report: ExecutionReported) -> Command:
+def _dismiss(report: ExecutionReported) -> Command:
+    # No host: it is for the stream that brought this, and where that has ended meanwhile, nobody's.
     if any(isinstance(part, AgentFinished) for part in report.reports):
-        return AckExecution(host, report.attempt, report.last_sequence, finished=True)
-    return CancelExecution(host, report.attempt, "its attempt has ended")
+        return AckExecution("", report.attempt, report.last_sequence, finished=True)
+    return CancelExecution("", report.attempt, "its attempt has ended")

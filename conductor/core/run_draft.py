@@ -3,6 +3,7 @@
 It collects; it decides nothing. Whatever is emitted is folded at once, so that later questions see it.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ class RunDraft:
         "freed_place",
         "now",
         "origin",
+        "questions",
         "queue",
         "replies",
         "run",
@@ -49,6 +51,7 @@ class RunDraft:
         self.blobs: list[Blob] = []
         self.cursors: dict[str, int] = {}
         self.commands: list[Command] = []
+        self.questions: dict[Work, None] = {}
         self.replies: list[Reply] = []
         self.wants_place = False
         self.freed_place = False
@@ -68,8 +71,17 @@ class RunDraft:
         self.commands.append(command)
 
     def ask(self, kind: WorkKind, step: str = "", attempt: str = "") -> None:
-        """Asks a worker."""
-        self.commands.append(Evaluate(Work(self.run.plan.run, kind, step, attempt)))
+        """Asks a worker, unless the step ends before the decision does."""
+        self.questions[Work(self.run.plan.run, kind, step, attempt)] = None
+
+    def withdraw(self, step: str) -> None:
+        """Asks nothing about a step after all."""
+        self.questions = {work: None for work in self.questions if work.step != step}
+
+    def all_commands(self) -> Iterator[Command]:
+        """Gives what is to be done outside."""
+        yield from self.commands
+        yield from map(Evaluate, self.questions)
 
     def mark(self, *steps: str) -> None:
         """Has steps looked at before the decision ends, or first thing in the next one."""

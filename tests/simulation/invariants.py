@@ -1,0 +1,181 @@
+"""What must be true of every decision, judged from what is stored and not from what the core believes."""
+
+from collections import Counter
+
+from conductor.core.commands import (
+    AckExecution,
+    CancelExecution,
+    Command,
+    Decision,
+    Evaluate,
+    Record,
+    ResumeExecution,
+    StartExecution,
+)
+from conductor.core.conductor_state import ConductorState
+from conductor.core.plan import OnFailure
+from conductor.core.run import Run
+from conductor.core.states import AttemptState, StepState
+from conductor.core.step import Step
+from conductor.core.work import Work, WorkKind
+from tests.simulation.memory_store import MemoryStore
+from tests.simulation.subject import Violation
+
+_MET = {StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED}
+_LATER = 700  # the cap, and what one last input may add
+
+
+def check_decision(decision: Decision, store: MemoryStore) -> None:
+    """Judges a decision before it is stored."""
+    acks = [command for command in decision.to_send if isinstance(command, AckExecution)]
+    records = [item for item in decision.to_store if isinstance(item, Record)]
+    if (acks or records) and not decision.durable:
+        raise Violation("events or acknowledgements without a FULL commit")
+    if len(records) > _LATER:
+        raise Violation(f"{len(records)} events in one decision")
+
+
+def check_state(state: ConductorState, store: MemoryStore, now: float) -> None:
+    """Judges a state that has become true."""
+    unfinished = {name for name, run in store.runs.items() if not run.is_settled}
+    if set(state.ongoing) != unfinished:
+        raise Violation("the runs that go on are not those that are stored as going on")
+    used = Counter[str]()
+    for name, one in state.ongoing.items():
+        run = store.runs[name]
+        if one.run != run:
+            raise Violation(f"run {name} is not what its journal says")
+        live = {step.live_attempt.id: step.live_attempt.host for step in run.steps.values() if step.live_attempt}
+        used.update(live.values())
+        if {attempt: track.host for attempt, track in one.tracks.items()} != live:
+            raise Violation(f"run {name} does not track exactly its live attempts")
+        for attempt, track in one.tracks.items():
+            if track.cursor != store.cursors.get(attempt, 0):
+                raise Violation(f"the cursor of {attempt} is not the stored one")
+        if not one.dirty:
+            _check_progress(run)
+    for host, count in used.items():
+        if count > state.hosts[host].slots and state.hosts[host].connected:
+            raise Violation(f"{count} attempts on {host}, which has {state.hosts[host].slots} slots")
+    if not state.unscheduled and not state.backlog:
+        _check_places(state, used, now)
+
+
+def check_command(command: Command, store: MemoryStore) -> None:
+    """Judges a command at the moment it is sent."""
+    match command:
+        case StartExecution():
+            _check_start(command, store)
+        case ResumeExecution():
+            if not store.is_live(command.attempt) or command.after_sequence != store.cursors.get(command.attempt, 0):
+                raise Violation(f"{command.attempt} is resumed after {command.after_sequence}: not what is stored")
+        case AckExecution() if command.host:
+            if command.sequence > store.durable_cursors.get(command.attempt, 0) and command.host:
+                live = store.is_live(command.attempt)
+                if live or not _was_refused(command.attempt, store):
+                    raise Violation(f"{command.attempt} is acknowledged to {command.sequence} before that is durable")
+            if command.finished and store.is_live(command.attempt):
+                raise Violation(f"{command.attempt} is let go while it lives")
+        case Evaluate():
+            _check_work(command.work, store)
+        case AckExecution() | CancelExecution():
+            pass
+
+
+def check_run_end(run: Run) -> None:
+    """Judges a run that has ended: nothing pending, nothing live, and an end that its steps explain."""
+    for name, step in run.steps.items():
+        if not step.is_settled or step.live_attempt is not None:
+            raise Violation(f"run {run.id} ended, and its step {name} is {step.state}")
+        if any(attempt.start.prompt != step.prompt for attempt in step.attempts):
+            raise Violation(f"the attempts of {run.id}/{name} were not asked the same")
+        if [attempt.number for attempt in step.attempts] != list(range(1, len(step.attempts) + 1)):
+            raise Violation(f"the attempts of {run.id}/{name} are not numbered")
+        succeeded = [attempt for attempt in step.attempts if attempt.state is AttemptState.SUCCEEDED]
+        if len(succeeded) > 1:
+            raise Violation(f"{run.id}/{name} succeeded twice")
+    if run.failure is not None and run.failure.reason == "INTERNAL":
+        raise Violation(f"run {run.id} was quarantined: {run.failure.message}")
+    fatal = [name for name, step in run.steps.items() if step.state is StepState.FAILED and step.plan.on_failure is OnFailure.FAIL]
+    if run.state == "succeeded" and (fatal or not run.markdown):
+        raise Violation(f"run {run.id} succeeded in spite of {fatal or 'no report'}")
+    if run.state == "cancelled" and run.cancel_time is None:
+        raise Violation(f"run {run.id} was cancelled by nobody")
+    if run.state == "failed" and run.failure is None:
+        raise Violation(f"run {run.id} failed for no reason")
+
+
+def _check_start(command: StartExecution, store: MemoryStore) -> None:
+    attempt = command.start.execution
+    run = store.runs.get(attempt.partition("-")[0])
+    if run is None or not store.is_live(attempt):
+        raise Violation(f"{attempt} is started, and is not stored as starting")
+    if run.stop is not None:
+        raise Violation(f"{attempt} is started though its run stops")
+    stored = next(one for step in run.steps.values() for one in step.attempts if one.id == attempt)
+    if stored.start != command.start or stored.host != command.host:
+        raise Violation(f"{attempt} is started otherwise than it was stored")
+
+
+def _check_work(work: Work, store: MemoryStore) -> None:
+    run = store.runs.get(work.run)
+    if run is None or run.is_settled:
+        raise Violation(f"{work} is asked of a run that does not go on")
+    if work.kind is WorkKind.REPORT:
+        if run.unsettled:
+            raise Violation(f"the report of {work.run} is asked for before its steps ended")
+        return
+    expected = {
+        WorkKind.SKIP_GUARD: StepState.READY,
+        WorkKind.PROMPT: StepState.READY,
+        WorkKind.FOLD: StepState.RUNNING,
+        WorkKind.CHECK: StepState.VALIDATING,
+    }
+    if run.steps[work.step].state is not expected[work.kind]:
+        raise Violation(f"{work} is asked while the step is {run.steps[work.step].state}")
+
+
+def _was_refused(attempt: str, store: MemoryStore) -> bool:
+    run = store.runs.get(attempt.partition("-")[0])
+    return run is None or any(one.id == attempt and one.refused for step in run.steps.values() for one in step.attempts)
+
+
+def _check_progress(run: Run) -> None:
+    """Nothing that could begin is left lying (C1), and nothing that must end (B8)."""
+    for name, step in run.steps.items():
+        if run.stop is not None and step.state in {StepState.PENDING, StepState.READY, StepState.QUEUED}:
+            raise Violation(f"run {run.id} stops, and its step {name} is {step.state}")
+        if step.state is StepState.PENDING and _could_begin(run, step):
+            raise Violation(f"step {run.id}/{name} has what it needs, and is pending")
+        if step.state is StepState.QUEUED and (step.wait is None or not step.wait.text):
+            raise Violation(f"step {run.id}/{name} waits for nothing that it names")
+        parent = run.steps.get(step.plan.parent)
+        if parent is not None and parent.state is StepState.SUCCEEDED and not step.is_settled:
+            raise Violation(f"step {run.id}/{name} goes on after its parent")
+
+
+def _could_begin(run: Run, step: Step) -> bool:
+    parent = run.steps.get(step.plan.parent)
+    if parent is not None and parent.state is not StepState.RUNNING:
+        return False
+    needs = [run.steps[need] for need in step.plan.needs]
+    return all(
+        need.state in _MET or (need.state is StepState.FAILED and need.plan.on_failure is OnFailure.CONTINUE)
+        for need in needs
+    )
+
+
+def _check_places(state: ConductorState, used: Counter[str], now: float) -> None:
+    """No step waits while there is a place for it."""
+    open_agents = {
+        agent
+        for host in state.hosts.values()
+        if host.connected and not host.draining and used[host.name] < host.slots
+        for agent in host.agents
+    }
+    for name, one in state.ongoing.items():
+        for step in one.run.steps.values():
+            if step.state is StepState.QUEUED and step.plan.agent is not None and step.not_before <= now:
+                free = open_agents.intersection(step.plan.agent.agents)
+                if free:
+                    raise Violation(f"step {name}/{step.plan.id} waits though there is a place for {free}")

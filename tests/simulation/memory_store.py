@@ -1,0 +1,116 @@
+"""A store in memory: it folds what was stored, gives positions, and refuses what a real one would refuse.
+
+It also judges, as only a store can: no key twice, no text of an attempt that has not begun or has ended, one end for each thing.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from conductor.core.attempt import attempt_owner
+from conductor.core.commands import Decision, Record, Utterance
+from conductor.core.events import (
+    AttemptEnded,
+    Event,
+    RunCreated,
+    RunSettled,
+    StepCancelled,
+    StepFailed,
+    StepSkipped,
+    StepSucceeded,
+)
+from conductor.core.run import Run, apply, fold
+from tests.simulation.subject import Violation
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self.log: list[tuple[Decision, float]] = []
+        self.durable = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self.journal: dict[str, list[tuple[Event, float]]] = {}
+        self.positions: Counter[str] = Counter()
+        self.runs: dict[str, Run] = {}
+        self.texts: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self.cursors: dict[str, int] = {}
+        self.durable_cursors: dict[str, int] = {}
+        self.keys: set[tuple[str, str]] = set()
+        self.ends: Counter[str] = Counter()
+        self.requests: dict[str, tuple[str, str]] = {}
+
+    def append(self, decision: Decision, now: float) -> None:
+        self.log.append((decision, now))
+        self._write(decision, now)
+        if decision.durable and (decision.to_store or decision.cursors):
+            self.durable = len(self.log)
+            self.durable_cursors = dict(self.cursors)
+
+    def lose_power(self) -> None:
+        """Forgets what no FULL commit followed."""
+        log, self.log = self.log[: self.durable], []
+        self.durable = 0
+        self._forget()
+        for decision, now in log:
+            self.append(decision, now)
+
+    def unfinished(self) -> dict[str, Run]:
+        """Folds the journal from its beginning, as a new process would."""
+        runs = {run: fold(events) for run, events in self.journal.items() if not self.runs[run].is_settled}
+        for name, run in runs.items():
+            if run != self.runs[name]:
+                raise Violation(f"run {name} folds to something else than it was")
+        return runs
+
+    def is_live(self, attempt: str) -> bool:
+        run, step = attempt_owner(attempt)
+        if run not in self.runs or step not in self.runs[run].steps:
+            return False
+        live = self.runs[run].steps[step].live_attempt
+        return live is not None and live.id == attempt
+
+    def said(self, attempt: str, channel: str) -> str:
+        return "".join(self.texts[attempt, channel])
+
+    def _write(self, decision: Decision, now: float) -> None:
+        for item in decision.to_store:
+            self.positions[item.run] += 1
+            if isinstance(item, Utterance):
+                if not self.is_live(item.attempt):
+                    raise Violation(f"text of attempt {item.attempt}, which does not live")
+                self.texts[item.attempt, item.channel].append(item.text)
+            else:
+                self._write_record(item, now)
+        for attempt, cursor in decision.cursors:
+            if cursor < self.cursors.get(attempt, 0):
+                raise Violation(f"the cursor of {attempt} went back to {cursor}")
+            self.cursors[attempt] = cursor
+
+    def _write_record(self, record: Record, now: float) -> None:
+        event = record.event
+        if isinstance(event, RunCreated):
+            if self.positions[record.run] != 1:
+                raise Violation(f"run {record.run} does not begin with its creation")
+            if event.request_id:
+                self.requests[event.request_id] = (event.request_digest, record.run)
+        if record.key and (record.run, record.key) in self.keys:
+            raise Violation(f"{record.key} came twice in run {record.run}")
+        self.keys.add((record.run, record.key))
+        for end in _ends(record.run, event):
+            self.ends[end] += 1
+            if self.ends[end] > 1:
+                raise Violation(f"{end} ended twice")
+        self.runs[record.run] = apply(self.runs.get(record.run), event, now)
+        self.journal.setdefault(record.run, []).append((event, now))
+
+
+def _ends(run: str, event: Event) -> Iterable[str]:
+    match event:
+        case RunSettled():
+            yield f"run {run}"
+        case StepSucceeded() | StepSkipped() | StepFailed() | StepCancelled():
+            yield f"step {run}/{event.step}"
+        case AttemptEnded():
+            yield f"attempt {event.attempt}"
+        case _:
+            pass

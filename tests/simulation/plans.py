@@ -1,0 +1,53 @@
+"""Random flows: graphs and trees of steps, with guards, exclusions, failures that are allowed, and now and then a cycle."""
+
+from random import Random
+
+from conductor.core.plan import AgentPlan, OnFailure, RunPlan, SnapshotPlan, StepKind, StepPlan
+
+AGENTS = ("survey", "scripted", "reader")
+
+
+def make_plan(rng: Random, number: int) -> RunPlan:
+    steps = tuple(make_steps(rng, rng.randint(1, 13)))
+    return plan_of(f"{number:026d}", steps, priority=rng.choice((0, 0, 0, 1)))
+
+
+def plan_of(run: str, steps: tuple[StepPlan, ...], priority: int = 0) -> RunPlan:
+    return RunPlan(
+        run=run,
+        flow="flows/simulated",
+        flow_revision="1",
+        bundle="bundle",
+        inputs="inputs",
+        workspace_path="/nowhere",
+        workspace_mode="working_tree",
+        workspace_revision="",
+        snapshot=SnapshotPlan("c" * 40),
+        band="small",
+        steps=steps,
+        priority=priority,
+    )
+
+
+def make_steps(rng: Random, count: int) -> list[StepPlan]:
+    steps = [make_step(rng, place) for place in range(count)]
+    if count > 2 and rng.random() < 0.02:
+        steps[0] = StepPlan("s0", StepKind.FOLD, needs=(f"s{count - 1}",))  # perhaps a cycle, perhaps not
+    return steps
+
+
+def make_step(rng: Random, place: int) -> StepPlan:
+    is_fold = rng.random() < 0.25
+    earlier = [f"s{other}" for other in range(place)]
+    needs = tuple(sorted(rng.sample(earlier, min(place, rng.choice((0, 1, 1, 2, 3))))))
+    parent = rng.choice(earlier) if earlier and rng.random() < 0.15 else ""
+    return StepPlan(
+        id=f"s{place}",
+        kind=StepKind.FOLD if is_fold else StepKind.AGENT,
+        needs=tuple(need for need in needs if need != parent),
+        has_skip_guard=rng.random() < 0.2,
+        excluded_because="not for this band" if rng.random() < 0.06 else "",
+        on_failure=OnFailure.CONTINUE if rng.random() < 0.5 else OnFailure.FAIL,
+        agent=None if is_fold else AgentPlan(tuple(rng.sample(AGENTS, rng.randint(1, 3))), max_attempts=rng.randint(1, 4)),
+        parent=parent,
+    )

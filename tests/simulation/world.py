@@ -1,0 +1,411 @@
+"""A world in one thread: hosts, links, workers, callers and a store around the real core, and every fault that a seed picks.
+
+Nothing here waits or sleeps: time is a number, and one turn of one part follows another in an order that the seed gives.
+After a while the faults end, and everything must come to its end.
+"""
+
+from dataclasses import replace
+from random import Random
+
+from conductor.core.commands import (
+    Accepted,
+    AckExecution,
+    CancelExecution,
+    Command,
+    Evaluate,
+    Rejected,
+    Reply,
+    ResumeExecution,
+    StartExecution,
+)
+from conductor.core.conductor_state import ConductorState, Limits
+from conductor.core.inputs import ExecutionReported, HostAgent, HostReported, Input, RequestCancel, RequestRun
+from conductor.core.work import Work
+from tests.simulation.hosts import ORPHAN_SECONDS, SimulatedHost
+from tests.simulation.invariants import check_command, check_decision, check_run_end, check_state
+from tests.simulation.links import Link
+from tests.simulation.memory_store import MemoryStore
+from tests.simulation.plans import AGENTS, make_plan
+from tests.simulation.subject import Subject, Violation
+from tests.simulation.workers import answer
+
+LIMITS = Limits(lost_after=30.0, remembered_requests=8, remembered_runs=2)
+MOST_TURNS = 4000
+IDLE_TURNS = 50
+OTHER_BODY = 900  # the caller who uses an id again with another body
+
+
+class Crash(Exception):  # noqa: N818 — the conductor's process ends here; the world goes on
+    """The conductor dies."""
+
+
+class World:
+    def __init__(self, seed: int, subject: Subject) -> None:
+        self.seed = seed
+        self.rng = Random(seed)
+        self.subject = subject
+        self.now = 1000.0
+        self.store = MemoryStore()
+        self.inputs_taken = 0
+        self.restarts = 0
+        self.troubled = True
+        self.hosts = self._make_hosts()
+        self.requests = self._make_requests()
+        self.answered: set[int] = set()
+        self.late: list[Input] = []
+        self.idle = 0
+        self._boot()
+
+    # The life of the world.
+
+    def live(self) -> None:
+        """Lives until every run has ended and every host is quiet."""
+        trouble_ends = self.rng.randint(60, 260)
+        for turn in range(MOST_TURNS):
+            if turn == trouble_ends:
+                self._end_trouble()
+            if not self.troubled and self._is_done():
+                break
+            self.now += self.rng.random() * 0.1
+            self._act()
+        else:
+            raise Violation(f"the world does not come to an end: {self._describe()}")
+        self._check_end()
+
+    def _act(self) -> None:
+        chance = self.rng.random()
+        if self.troubled and chance < 0.08:
+            self._make_trouble()
+        elif chance < 0.30:
+            self._let_agents_speak()
+        elif chance < 0.55:
+            self._let_links_read()
+        elif chance < 0.70:
+            self._let_workers_answer()
+        elif chance < 0.76:
+            self._let_callers_ask()
+        else:
+            self._turn()
+
+    def _is_done(self) -> bool:
+        if self.inbox or self.late or any(not request[1] for request in self.requests):
+            return False
+        if any(not run.is_settled for run in self.store.runs.values()):
+            return False
+        for host in self.hosts.values():
+            self._reconcile(host)
+        return not any(link.unread for link in self.links.values())
+
+    def _describe(self) -> str:
+        runs = {
+            name: {step: str(one.state) for step, one in run.steps.items()}
+            for name, run in self.store.runs.items()
+            if not run.is_settled
+        }
+        return f"{runs}, wake at {self.state.wake_at}, now {self.now}, works {self.works}, inbox {self.inbox}"
+
+    # The conductor's process.
+
+    def _boot(self) -> None:
+        self.inbox: list[Input] = []
+        self.works: list[Work] = []
+        self.links: dict[str, Link] = {}
+        for host in self.hosts.values():
+            host.connected = False
+            host.silent_since = self.now
+        self.state: ConductorState = self.subject.restore(self.store.unfinished(), self.store.cursors, self.now, LIMITS)
+        try:
+            for command in self.subject.recover(self.state):
+                self._send(command)
+            self._decide([])
+        except Crash:
+            self._restart()
+
+    def _restart(self) -> None:
+        self.restarts += 1
+        if self.rng.random() < 0.4:
+            self.store.lose_power()
+        self.now += self.rng.random() * 3
+        self._boot()
+
+    def _turn(self) -> None:
+        count = self.rng.randint(1, 5)
+        batch, self.inbox = self.inbox[:count], self.inbox[count:]
+        due = self.state.wake_at is not None and self.state.wake_at <= self.now
+        if not batch and not due:
+            if self.inbox or self._is_busy():
+                return
+            if self.state.wake_at is None:
+                return
+            self.now = max(self.now, self.state.wake_at)
+        try:
+            self._decide(batch)
+        except Crash:
+            self._restart()
+
+    def _decide(self, inputs: list[Input]) -> None:
+        inputs = self._without_known(inputs)
+        self.inputs_taken += len(inputs)
+        decision, after = self.subject.advance(self.state, inputs, self.now)
+        if self.rng.random() < 0.02 and self.subject.advance(self.state, inputs, self.now) != (decision, after):
+            raise Violation("the same inputs in the same state gave two decisions")
+        check_decision(decision, self.store)
+        self._perhaps_crash()
+        self.store.append(decision, self.now)
+        self.state = after
+        check_state(after, self.store, self.now)
+        self.idle = 0 if inputs or decision.to_store or decision.to_send else self.idle + 1
+        if self.idle > IDLE_TURNS:
+            raise Violation(f"called again and again for nothing: {self._describe()}")
+        self._perhaps_crash()
+        for reply in decision.replies:
+            self._hear_reply(reply)
+        for command in decision.to_send:
+            self._perhaps_crash(0.002)
+            self._send(command)
+
+    def _perhaps_crash(self, chance: float = 0.006) -> None:
+        if self.troubled and self.rng.random() < chance:
+            raise Crash
+
+    def _without_known(self, inputs: list[Input]) -> list[Input]:
+        """Answers what the database knows, as the engine does; the rest is the core's."""
+        rest = []
+        for one in inputs:
+            known = self.store.requests.get(one.request_id) if isinstance(one, RequestRun) else None
+            if known is not None and isinstance(one, RequestRun) and self.store.runs[known[1]].is_settled:
+                same = known[0] == one.request_digest
+                self._hear_reply(
+                    Accepted(one.reply, known[1], repeated=True)
+                    if same
+                    else Rejected(one.reply, "REQUEST_ID_REUSED", "it was used before")
+                )
+            else:
+                rest.append(one)
+        return rest
+
+    def _send(self, command: Command) -> None:
+        check_command(command, self.store)
+        if isinstance(command, Evaluate):
+            self.works.append(command.work)
+            return
+        attempt = command.start.execution if isinstance(command, StartExecution) else command.attempt
+        link = self.links.get(attempt)
+        if link is None:
+            if not command.host:
+                return
+            link = self.links[attempt] = Link(attempt, self.hosts[command.host])
+        match command:
+            case StartExecution():
+                link.start = command.start
+            case ResumeExecution():
+                link.start, link.known, link.received = None, True, command.after_sequence
+                link.attached = False
+            case CancelExecution():
+                link.cancelled = True
+            case AckExecution():
+                link.received = max(link.received, command.sequence)
+                link.acknowledgement = max(link.acknowledgement, (command.sequence, command.finished))
+        if link.attached:
+            link.tell(self.rng)
+        else:
+            self.inbox.extend(link.attach(self.rng))
+        self._drop_if_over(link)
+
+    def _drop_if_over(self, link: Link) -> None:
+        if link.is_over:
+            self.links.pop(link.attempt, None)
+
+    # Callers.
+
+    def _make_requests(self) -> list[list[object]]:
+        requests: list[list[object]] = []
+        for number in range(self.rng.choice((1, 1, 2, 3))):
+            plan = make_plan(self.rng, self.seed * 10 + number)
+            requests.append([RequestRun(plan, (), f"id{number}", f"digest{number}", reply=number + 1), False])
+        return requests
+
+    def _let_callers_ask(self) -> None:
+        request, answered = self.rng.choice(self.requests)
+        if not isinstance(request, RequestRun):
+            raise TypeError
+        chance = self.rng.random()
+        if not answered or chance < 0.1:
+            self.inbox.append(request)
+        elif self.troubled and chance < 0.15:
+            self.inbox.append(replace(request, request_digest="other", reply=OTHER_BODY))
+        elif self.troubled and chance < 0.25:
+            reason, number = "enough", self.rng.randint(1, 2)
+            run = request.plan.run
+            self.inbox += [RequestCancel(run, reason, f"cancel {run}", "cancel", reply=901)] * number
+
+    def _hear_reply(self, reply: Reply) -> None:
+        for entry in self.requests:
+            request = entry[0]
+            if isinstance(request, RequestRun) and request.reply == reply.reply:
+                if reply != replace(reply, reply=request.reply) or isinstance(reply, Rejected):
+                    raise Violation(f"{request.request_id} was answered with {reply}")
+                if reply.run != request.plan.run:
+                    raise Violation(f"{request.request_id} got run {reply.run}")
+                entry[1] = True
+        if reply.reply == OTHER_BODY and not isinstance(reply, Rejected):
+            raise Violation("a request id was used again with another body, and accepted")
+
+    # Workers, hosts and links.
+
+    def _is_busy(self) -> bool:
+        return bool(
+            self.works
+            or any(link.unread for link in self.links.values())
+            or any(not one.is_over for host in self.hosts.values() for one in host.executions.values())
+            or any(not entry[1] for entry in self.requests)
+        )
+
+    def _let_workers_answer(self) -> None:
+        if self.works:
+            work = self.works.pop(self.rng.randrange(len(self.works)))
+            self.inbox.append(answer(self.seed, work))
+            if self.troubled and self.rng.random() < 0.1:
+                self.works.append(work)  # asked, or answered, twice
+
+    def _let_agents_speak(self) -> None:
+        speaking = [one for host in self.hosts.values() for one in host.executions.values() if not one.is_over]
+        if speaking:
+            execution = self.rng.choice(speaking)
+            execution.made = min(execution.made + self.rng.randint(1, 3), len(execution.script))
+        for host in self.hosts.values():
+            if not host.connected and self.now - host.silent_since > ORPHAN_SECONDS:
+                host.orphan()
+            if not host.connected and self.rng.random() < 0.3:
+                self._connect(host)
+
+    def _let_links_read(self) -> None:
+        if self.late and self.rng.random() < 0.2:
+            self.inbox.append(self.late.pop(self.rng.randrange(len(self.late))))
+        waiting = [link for link in self.links.values() if link.unread > 0]
+        if not waiting:
+            return
+        link = self.rng.choice(waiting)
+        skip = 1 if self.troubled and link.unread > 1 and self.rng.random() < 0.08 else 0
+        report = link.read(self.rng.randint(1, 4), skip)
+        self.inbox.append(report)
+        if self.troubled and self.rng.random() < 0.06:
+            self.late.append(report)
+
+    def _connect(self, host: SimulatedHost) -> None:
+        host.connected = True
+        self._report(host)
+        self._reconcile(host)
+        for link in [link for link in self.links.values() if link.host is host]:
+            self.inbox.extend(link.attach(self.rng))
+            self._drop_if_over(link)
+
+    def _report(self, host: SimulatedHost) -> None:
+        agents = tuple(HostAgent(agent) for agent in host.agents)
+        self.inbox.append(HostReported(host.name, host.connected, host.draining, host.slots, agents))
+
+    def _reconcile(self, host: SimulatedHost) -> None:
+        """What runs there and is of no live attempt is ended and let go (rule 9)."""
+        for attempt, execution in host.executions.items():
+            if attempt not in self.links and not self.store.is_live(attempt):
+                host.cancel(attempt, self.rng)
+                execution.cut(execution.script[-1])  # type: ignore[arg-type]
+                execution.released = True
+
+    # Trouble.
+
+    def _make_trouble(self) -> None:
+        kind = self.rng.random()
+        host = self.rng.choice(list(self.hosts.values()))
+        if kind < 0.25:
+            self._disconnect(host)
+        elif kind < 0.40:
+            host.draining = not host.draining
+            if host.connected:
+                self._report(host)
+        elif kind < 0.50:
+            self._disconnect(host)
+            host.reboot()
+        elif kind < 0.65 and self.inbox:
+            self.rng.shuffle(self.inbox)
+        elif kind < 0.80 and self.inbox:
+            self.inbox.append(self.rng.choice(self.inbox))
+        elif kind < 0.86:
+            self.now += self.rng.choice((2.0, 5.0, 25.0, 40.0))
+        elif kind < 0.93:
+            self._break_stream()
+        else:
+            self._restart()
+
+    def _disconnect(self, host: SimulatedHost) -> None:
+        if host.connected:
+            host.connected = False
+            host.silent_since = self.now
+            for link in self.links.values():
+                link.attached = link.attached and link.host is not host
+            self._report(host)
+
+    def _break_stream(self) -> None:
+        attached = [link for link in self.links.values() if link.attached]
+        if attached:
+            link = self.rng.choice(attached)
+            link.attached = False
+            self.inbox.extend(link.attach(self.rng))
+            self._drop_if_over(link)
+
+    def _end_trouble(self) -> None:
+        self.troubled = False
+        for host in self.hosts.values():
+            host.draining = False
+            if host.connected:
+                self._report(host)
+            else:
+                self._connect(host)
+
+    # Hosts, and the end.
+
+    def _make_hosts(self) -> dict[str, SimulatedHost]:
+        hosts = {}
+        for number in range(self.rng.randint(1, 3)):
+            name = f"host{number}"
+            agents = AGENTS if number == 0 else tuple(self.rng.sample(AGENTS, self.rng.randint(1, 3)))
+            hosts[name] = SimulatedHost(name, self.rng.randint(1, 4), agents, self._check_spawn, self.seed)
+        return hosts
+
+    def _check_spawn(self, attempt: str) -> None:
+        run, step, _ = attempt.split("-")
+        if any(attempt in host.spawned for host in self.hosts.values()):
+            raise Violation(f"{attempt} runs twice")
+        if not self.store.is_live(attempt) or self.store.runs[run].stop is not None:
+            raise Violation(f"{attempt} begins though its run stops or has ended")
+        for host in self.hosts.values():
+            for other in host.executions.values():
+                if other.id.startswith(f"{run}-{step}-") and not other.is_over:
+                    raise Violation(f"{attempt} begins while {other.id} runs")
+
+    def _check_end(self) -> None:
+        for run in self.store.runs.values():
+            check_run_end(run)
+            if self.store.ends[f"run {run.id}"] != 1:
+                raise Violation(f"run {run.id} ended {self.store.ends[f'run {run.id}']} times")
+            for step in run.steps.values():
+                for attempt in step.attempts:
+                    self._check_transcript(attempt.id, attempt.host, attempt.last_sequence)
+        for host in self.hosts.values():
+            if any(not execution.is_over for execution in host.executions.values()):
+                raise Violation(f"an agent runs on {host.name} after every run has ended")
+
+    def _check_transcript(self, attempt: str, host: str, last: int) -> None:
+        execution = self.hosts[host].executions.get(attempt)
+        if execution is None:
+            return
+        for channel in ("answer", "reasoning", "log", "activity"):
+            if self.store.said(attempt, channel) != execution.text(channel, last):
+                raise Violation(f"the {channel} of {attempt} is not what its agent said")
+
+
+def simulate(seed: int, subject: Subject | None = None) -> World:
+    """Lives one world to its end; raises Violation where a promise is broken."""
+    world = World(seed, subject or Subject())
+    world.live()
+    return world
