@@ -1,0 +1,398 @@
+"""The engine keeps its order: decide, store, adopt, answer, send. With a small core of its own, on a real database."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from conductor.core.commands import Accepted, AckExecution, Command, Decision, Evaluate, Record, Rejected, Utterance
+from conductor.core.events import RunCreated
+from conductor.core.inputs import ExecutionLost, ExecutionReported, Input, RequestCancel, RequestRun, Said
+from conductor.core.work import Work, WorkKind
+from conductor.engine import Engine
+from conductor.errors import (
+    ConductorError,
+    InvalidRequestError,
+    NoCapacityError,
+    NotFoundError,
+    PreconditionError,
+    RequestIdReusedError,
+    ShuttingDownError,
+    StorageError,
+)
+from conductor.inbox import InboxLimits
+from conductor.store.store import Store
+from tests.conductor.manual_clock import ManualClock
+from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, settlement
+
+RUN = run_name(1)
+NOW = 1000.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The state of the small core: what it was given."""
+
+    inputs: tuple[Input, ...] = ()
+
+
+@dataclass
+class SmallCore:
+    """Creates runs, refuses cancels for the reason they give, stores and acknowledges text; wakes when it is told to."""
+
+    wakes: list[float] = field(default_factory=list)
+    calls: list[tuple[int, float]] = field(default_factory=list)
+    durable: bool = True
+
+    def advance(self, state: Seen, inputs: Sequence[Input], now: float) -> tuple[Decision, Seen]:
+        self.calls.append((len(inputs), now))
+        self.wakes = [wake for wake in self.wakes if wake > now]
+        decision = Decision(durable=self.durable, wake_at=min(self.wakes, default=None))
+        for entry in inputs:
+            decision = self.take(decision, entry)
+        return decision, Seen((*state.inputs, *inputs))
+
+    def take(self, decision: Decision, entry: Input) -> Decision:
+        match entry:
+            case RequestRun(plan=wanted):
+                created = RunCreated(wanted, entry.request_id, entry.request_digest)
+                return replace(
+                    decision,
+                    to_store=(*decision.to_store, Record(wanted.run, created, "RunCreated")),
+                    replies=(*decision.replies, Accepted(entry.reply, wanted.run)),
+                    to_send=(*decision.to_send, Evaluate(Work(wanted.run, WorkKind.REPORT))),
+                )
+            case RequestCancel():
+                rejected = Rejected(entry.reply, entry.reason, "the core said so")
+                return replace(decision, replies=(*decision.replies, rejected))
+            case ExecutionReported(attempt=name, last_sequence=last):
+                run, step, _ = name.rsplit("-", 2)
+                said = [
+                    Utterance(run, step, name, part.channel, part.text)
+                    for part in entry.reports
+                    if isinstance(part, Said)
+                ]
+                return replace(
+                    decision,
+                    to_store=(*decision.to_store, *said),
+                    cursors=(*decision.cursors, (name, last)),
+                    to_send=(*decision.to_send, AckExecution("north", name, last)),
+                )
+            case _:
+                return decision
+
+
+@dataclass
+class World:
+    """An engine at work over a store, with everything that it sent."""
+
+    store: Store
+    folder: Path
+    core: SmallCore = field(default_factory=SmallCore)
+    clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
+    sent: list[Command] = field(default_factory=list)
+    on_send: Callable[[Command], None] | None = None
+    limits: InboxLimits | None = None
+    recovered: tuple[Command, ...] = ()
+
+    def send(self, command: Command) -> None:
+        self.sent.append(command)
+        if self.on_send is not None:
+            self.on_send(command)
+
+    def make(self) -> Engine[Seen]:
+        return Engine(
+            self.core.advance,
+            Seen(),
+            self.store,
+            self.send,
+            self.clock,
+            recovered=self.recovered,
+            limits=self.limits,
+        )
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[Engine[Seen]]:
+        engine = self.make()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(engine.run())
+            await self.clock.until_waiting(min(self.core.wakes, default=None))
+            yield engine
+            engine.stop()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the database so that nobody can write."""
+        connection = sqlite3.connect(self.folder / "conductor.db", isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.rollback()
+            connection.close()
+
+    async def until_it_pauses(self) -> None:
+        await self.clock.until_waiting(NOW + 0.05)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with await Store.open(tmp_path / "data") as store:
+        yield World(store, tmp_path / "data")
+
+
+def request(run: str = RUN, request_id: str = "", digest: str = "d") -> RequestRun:
+    return RequestRun(plan(run), (), request_id, digest if request_id else "")
+
+
+def text(sequence: int, words: str) -> ExecutionReported:
+    return ExecutionReported(attempt_name(RUN), sequence, sequence, (Said("answer", words),))
+
+
+async def test_a_caller_is_answered_once_it_is_stored(world: World) -> None:
+    """Keeps B1."""
+    async with world.engine() as engine:
+        accepted = await engine.submit(request())
+        stored = await world.store.events(RUN)
+
+    assert (accepted.run, accepted.repeated) == (RUN, False)
+    assert [type(entry.event) for entry in stored] == [RunCreated]
+    assert stored[0].time == NOW
+
+
+async def test_nothing_is_sent_before_it_is_stored(world: World) -> None:
+    """Keeps I1."""
+    rows: list[int] = []
+
+    def look(_: Command) -> None:
+        connection = sqlite3.connect(world.folder / "conductor.db")
+        rows.append(connection.execute("SELECT count(*) FROM journal").fetchone()[0])
+        connection.close()
+
+    world.on_send = look
+    async with world.engine() as engine:
+        await engine.submit(request())
+        await engine.submit(request(run_name(2)))
+
+    assert rows == [1, 2]
+
+
+async def test_what_recovery_asks_for_is_sent_first(world: World) -> None:
+    """Keeps I3."""
+    again = Evaluate(Work("older", WorkKind.PROMPT, "a"))
+    world.recovered = (again,)
+    async with world.engine() as engine:
+        await engine.submit(request())
+
+    assert world.sent[0] == again
+
+
+async def test_a_locked_database_delays_the_same_decision_and_refuses_new_requests(world: World) -> None:
+    """Keeps I1."""
+    async with world.engine() as engine, asyncio.TaskGroup() as group:
+        with world.locked():
+            first = group.create_task(engine.submit(request()))
+            await world.until_it_pauses()
+            calls = list(world.core.calls)
+            with pytest.raises(StorageError, match="locked") as refused:
+                await engine.submit(request(run_name(2)))
+            state, sent, page = engine.state, list(world.sent), await world.store.feed(0)
+            assert not first.done()
+        await world.clock.advance(1)
+        await first
+        decided = [call for call in world.core.calls if call[0]]
+        third = await engine.submit(request(run_name(3)))
+
+    assert refused.value.code == "UNAVAILABLE"
+    assert (state, sent, page.entries) == (Seen(), [], ())
+    assert calls[-1] == decided[-1]
+    assert len(decided) == 1
+    assert third.run == run_name(3)
+    assert len(await world.store.events(RUN)) == 1
+
+
+async def test_what_comes_during_a_commit_is_one_commit(world: World) -> None:
+    """Keeps D7."""
+    await world.store.append(creation(RUN), 1.0)
+    await world.store.append(attempt(RUN), 1.0)
+    async with world.engine() as engine, asyncio.TaskGroup() as group:
+        with world.locked():
+            group.create_task(engine.submit(request(run_name(2))))
+            await world.until_it_pauses()
+            before = len(world.core.calls)
+            for sequence in range(1, 101):
+                await engine.offer(text(sequence, f"{sequence} "))
+        await world.clock.advance(1)
+
+    assert [count for count, _ in world.core.calls[before:] if count] == [1]
+    assert world.sent[-1] == AckExecution("north", attempt_name(RUN), 100)
+    whole = "".join(f"{sequence} " for sequence in range(1, 101)).encode()
+    assert await world.store.channel(attempt_name(RUN), "answer", 0, 0) == (whole, len(whole))
+    assert (await world.store.unfinished())[0].cursors == {attempt_name(RUN): 100}
+
+
+async def test_a_link_waits_while_its_slot_is_full_and_goes_on_after_it(world: World) -> None:
+    """Keeps D10."""
+    await world.store.append(creation(RUN), 1.0)
+    await world.store.append(attempt(RUN), 1.0)
+    world.limits = InboxLimits(slot_bytes=1000)
+    written = 0
+
+    async def talk(engine: Engine[Seen]) -> None:
+        nonlocal written
+        for sequence in range(1, 31):
+            await engine.offer(text(sequence, "x" * 300))
+            written = sequence
+
+    async with world.engine() as engine, asyncio.TaskGroup() as group:
+        with world.locked():
+            talking = group.create_task(talk(engine))
+            await world.until_it_pauses()
+            held = written
+        await world.clock.advance(1)
+        await talking
+
+    assert held < 10
+    assert (await world.store.channel(attempt_name(RUN), "answer", 0, 0))[1] == 9000
+
+
+async def test_it_wakes_when_the_core_asked_for_it(world: World) -> None:
+    world.core.wakes = [NOW + 5, NOW + 9]
+    async with world.engine():
+        await world.clock.advance(4)
+        assert [now for _, now in world.core.calls] == [NOW]
+        await world.clock.advance(1)
+        await world.clock.until_waiting(NOW + 9)
+        await world.clock.advance(4)
+        await world.clock.until_waiting(None)
+
+    assert [now for _, now in world.core.calls][:3] == [NOW, NOW + 5, NOW + 9]
+
+
+async def test_inputs_that_wait_are_taken_with_a_late_timer(world: World) -> None:
+    """Keeps I4."""
+    world.core.wakes = [NOW + 5]
+    async with world.engine() as engine:
+        engine.note(ExecutionLost("a", "gone"))
+        await world.clock.advance(3600)
+        await world.clock.until_waiting(None)
+
+    assert world.core.calls[1] == (1, NOW + 3600)
+
+
+async def test_stopping_stores_what_waits_and_takes_nothing_more(world: World) -> None:
+    """Keeps I6."""
+    await world.store.append(creation(RUN), 1.0)
+    await world.store.append(attempt(RUN), 1.0)
+    world.limits = InboxLimits(batch_inputs=1)
+    engine = world.make()
+    async with asyncio.TaskGroup() as group:
+        callers = [group.create_task(engine.submit(request(run_name(number)))) for number in range(2, 6)]
+        await asyncio.sleep(0)
+        await engine.offer(text(1, "last words"))
+        engine.stop()
+        await group.create_task(engine.run())
+        with pytest.raises(ShuttingDownError):
+            await engine.submit(request(run_name(7)))
+        with pytest.raises(ShuttingDownError):
+            await engine.offer(text(2, "too late"))
+
+    assert [caller.result().run for caller in callers] == [run_name(number) for number in range(2, 6)]
+    assert (await world.store.channel(attempt_name(RUN), "answer", 0, 0))[0] == b"last words"
+
+
+async def test_what_trying_again_does_not_mend_ends_it_and_lets_callers_go(world: World) -> None:
+    """Keeps I1."""
+    await world.store.append(creation(RUN), 1.0)
+    engine = world.make()
+    caller = asyncio.ensure_future(engine.submit(request(RUN)))
+    await asyncio.sleep(0)
+
+    with pytest.raises(Exception, match="stored already"):
+        await engine.run()
+
+    with pytest.raises(ShuttingDownError):
+        await caller
+    assert world.sent == []
+
+
+async def test_a_stop_does_not_wait_for_a_database_that_stays_locked(world: World) -> None:
+    """Keeps I6."""
+    engine = world.make()
+    caller = asyncio.ensure_future(engine.submit(request()))
+    await asyncio.sleep(0)
+    engine.stop()
+
+    with world.locked(), pytest.raises(StorageError, match="locked"):
+        await engine.run()
+
+    with pytest.raises(ShuttingDownError):
+        await caller
+
+
+async def test_the_same_request_gets_the_same_run_also_after_a_restart(world: World) -> None:
+    """Keeps B2."""
+    async with world.engine() as engine:
+        await engine.submit(request(RUN, "id"))
+    async with world.engine() as engine:
+        again = await engine.submit(request(run_name(2), "id"))
+        with pytest.raises(RequestIdReusedError):
+            await engine.submit(request(run_name(3), "id", "another body"))
+        other = await engine.submit(request(run_name(4), "another id"))
+
+    assert (again.run, again.repeated) == (RUN, True)
+    assert (other.run, other.repeated) == (run_name(4), False)
+    assert [entry.run for entry in (await world.store.feed(0)).entries] == [RUN, run_name(4)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        ("RUN_NOT_RUNNING", PreconditionError),
+        ("REQUEST_ID_REUSED", RequestIdReusedError),
+        ("NO_CAPACITY", NoCapacityError),
+        ("INVALID_REQUEST", InvalidRequestError),
+        ("INTERNAL", ConductorError),
+    ],
+)
+async def test_a_reason_of_the_core_becomes_its_error(world: World, reason: str, error: type[ConductorError]) -> None:
+    """Keeps K1."""
+    async with world.engine() as engine:
+        with pytest.raises(error) as refused:
+            await engine.submit(RequestCancel(RUN, reason))
+
+    assert type(refused.value) is error
+    assert (refused.value.reason, str(refused.value)) == (reason, "the core said so")
+
+
+async def test_a_run_that_ended_before_the_process_began_is_told_from_one_that_never_was(world: World) -> None:
+    """Keeps B7."""
+    await world.store.append(creation(RUN), 1.0)
+    await world.store.append(settlement(RUN), 2.0)
+    async with world.engine() as engine:
+        with pytest.raises(PreconditionError) as ended:
+            await engine.submit(RequestCancel(RUN, "RUN_NOT_FOUND"))
+        with pytest.raises(NotFoundError) as unknown:
+            await engine.submit(RequestCancel(run_name(9), "RUN_NOT_FOUND"))
+
+    assert ended.value.reason == "RUN_NOT_RUNNING"
+    assert unknown.value.reason == "RUN_NOT_FOUND"
+
+
+async def test_a_caller_that_went_away_disturbs_nobody(world: World) -> None:
+    stored = asyncio.Event()
+    world.on_send = lambda _: stored.set()
+    async with world.engine() as engine, asyncio.TaskGroup() as group:
+        with world.locked():
+            gone = group.create_task(engine.submit(request()))
+            await world.until_it_pauses()
+            gone.cancel()
+        await world.clock.advance(1)
+        await stored.wait()
+        await engine.submit(request(run_name(2)))
+
+    assert len((await world.store.feed(0)).entries) == 2
