@@ -10,15 +10,14 @@ good flow of the same name in a later folder: running something else than the op
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - like every other import of it
 from typing import Protocol
 
 from conductor.errors import FlowInvalidError, FlowProblem, NotFoundError
 from conductor.flows.bundle import MAX_BUNDLE_BYTES, write_bundle
 from conductor.flows.layers import Folder, Layer, Source, read_file, sources
-from conductor.flows.rules import Shelf
 from conductor.flows.shelf import Texts, read_shelf, texts_for
-from conductor.flows.validation import Verdict
+from conductor.flows.verdict import Shelf, Verdict
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow

@@ -66,7 +66,7 @@ class _Composer:
     nodes: int = 0
 
     def node(self, event: Any, depth: int, key_line: int = 0) -> Node:
-        line = event.start_mark.line + 1
+        line = _line_of(event)
         self._count(depth, line)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth, key_line or line)
@@ -90,7 +90,7 @@ class _Composer:
     def _mapping(self, depth: int) -> dict[str, Node]:
         members: dict[str, Node] = {}
         for event in self._until(yaml.MappingEndEvent):
-            line = event.start_mark.line + 1
+            line = _line_of(event)
             if not isinstance(event, yaml.ScalarEvent):
                 raise DocumentError(line, "a key must be a plain word")
             value = self.node(next(self.events), depth + 1, line)
@@ -138,9 +138,9 @@ def read_document(data: bytes) -> tuple[Node, list[tuple[int, str]]]:
         events = yaml.parse(_yaml_from_json(text), Loader=_Loader)
         return _composed(events)
     except yaml.MarkedYAMLError as error:
-        mark: Any = error.problem_mark or error.context_mark
+        mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
-        raise DocumentError(mark.line + 1 if mark else 1, f"this is not YAML: {problem}") from error
+        raise DocumentError(mark.line + 1 if mark is not None else 1, f"this is not YAML: {problem}") from error
     except yaml.YAMLError as error:
         raise DocumentError(1, f"this is not YAML: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
@@ -156,10 +156,14 @@ def _composed(events: Iterator[Any]) -> tuple[Node, list[tuple[int, str]]]:
                 continue
             case yaml.DocumentStartEvent():
                 if root is not None:
-                    raise DocumentError(event.start_mark.line + 1, "this file holds more than one document")
+                    raise DocumentError(_line_of(event), "this file holds more than one document")
             case _:
                 root = composer.node(event, 0)
     return root or Node(None, 1, 1), composer.duplicates
+
+
+def _line_of(event: Any) -> int:
+    return int(event.start_mark.line) + 1
 
 
 def _decoded(data: bytes) -> str:

@@ -6,7 +6,6 @@ runs in a worker process or in the CLI, never in the service's own.
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from google.protobuf import json_format
 
@@ -15,6 +14,7 @@ from conductor.flows.graph import ancestors, find_cycle
 from conductor.flows.problems import Problems
 from conductor.flows.schemas import schema_problems
 from conductor.flows.templates import template_problems
+from conductor.flows.verdict import Shelf
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -32,14 +32,6 @@ MAX_MERGED_FINDINGS = 500
 STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 FLOW_NAME = re.compile(r"flows/[a-z][a-z0-9_-]{0,63}\Z")
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """The personas and contracts that a flow may name."""
-
-    personas: frozenset[str] = frozenset()
-    contracts: frozenset[str] = frozenset()
 
 
 def judge(flow: Flow, shelf: Shelf, problems: Problems) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from conductor.flows.layers import Folder, Source, folders, read_file, sources
 from conductor.flows.personas import parse_persona
-from conductor.flows.rules import Shelf
+from conductor.flows.verdict import Shelf
 from conductor.v1 import flow_service_pb2
 
 MAX_TEXT_BYTES = 256 * 1024

@@ -4,28 +4,20 @@ Pure apart from reading personas and contracts where a caller asks by project. I
 asks a worker process to call it (see `conductor.evaluator`), only the CLI calls it directly.
 """
 
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from conductor.errors import FlowProblem
 from conductor.flows.document import DocumentError, Node, read_document
 from conductor.flows.problems import Problems
 from conductor.flows.revision import authored, revision_of
-from conductor.flows.rules import Shelf, judge
+from conductor.flows.rules import judge
 from conductor.flows.shape import Shape
 from conductor.flows.shelf import shelf_of
+from conductor.flows.verdict import Shelf, Verdict
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
 INLINE_NAME = "flows/inline"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of a flow: the flow itself, named and with its revision, or None, and its problems."""
-
-    flow: Flow | None
-    problems: tuple[FlowProblem, ...]
 
 
 def judge_text(data: bytes, path: str, shelf: Shelf) -> Verdict:

@@ -1,0 +1,56 @@
+"""Whose turn it is: jobs by owner, one owner after the other, and never two of one owner at once.
+
+So a run with two hundred prompts waits behind itself, and one whose expression hangs holds one worker of several. Bounded by its
+callers: each owner's jobs are as many as its run has steps.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+
+
+class FairQueue(Generic[Job]):
+    """Jobs that wait, by owner."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._busy: set[str] = set()
+        self._changed = asyncio.Event()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def put(self, owner: str, job: Job) -> None:
+        """Adds a job behind those of the same owner."""
+        self._waiting.setdefault(owner, deque()).append(job)
+        self._size += 1
+        self._changed.set()
+
+    async def take(self) -> tuple[str, Job]:
+        """The next job of the owner whose turn it is; `done` must follow."""
+        while (taken := self._take()) is None:
+            self._changed.clear()
+            await self._changed.wait()
+        return taken
+
+    def done(self, owner: str) -> None:
+        """Tells that the owner's job has ended."""
+        self._busy.discard(owner)
+        self._changed.set()
+
+    def _take(self) -> tuple[str, Job] | None:
+        owner = next((owner for owner in self._waiting if owner not in self._busy), None)
+        if owner is None:
+            return None
+        jobs = self._waiting[owner]
+        job = jobs.popleft()
+        if jobs:
+            self._waiting.move_to_end(owner)
+        else:
+            del self._waiting[owner]
+        self._busy.add(owner)
+        self._size -= 1
+        return owner, job

@@ -1,0 +1,247 @@
+"""Findings: what an agent may hand in, read from its result with tolerance for form and none for substance.
+
+An agent is no program of ours. What cannot be read as a finding is left out, counted and told; what can be read but not checked
+(a line 0, a quote that is too long) stays, and its citation will be MISSING with that reason. Only a result whose findings are
+no list, or in which nothing can be read, fails its step. No pattern runs over an agent's text.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+MAX_RESULT_BYTES = 1024 * 1024
+MAX_FINDINGS = 500
+MAX_EVIDENCE = 20
+MAX_QUOTE_CHARACTERS = 4000
+MAX_TITLE_CHARACTERS = 200
+MAX_CLAIM_CHARACTERS = 4000
+MAX_PATH_CHARACTERS = 1000
+MAX_LINE = 10_000_000
+MAX_NOTES = 20
+SEVERITIES = ("critical", "high", "medium", "low", "info")
+STATUSES = ("verified", "moved", "missing")
+DEFAULT_CATEGORY = "general"
+
+
+class ResultError(Exception):
+    """The result holds no findings that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A place and what is said to stand there. `reason` tells why it was not found."""
+
+    path: str
+    start_line: int
+    end_line: int
+    quote: str
+    status: str = ""
+    actual_start_line: int = 0
+    reason: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """As the findings document holds it."""
+        value: dict[str, Any] = {
+            "path": self.path,
+            "start_line": self.start_line,
+            "end_line": self.end_line,
+            "quote": self.quote,
+            "status": self.status,
+        }
+        if self.actual_start_line:
+            value["actual_start_line"] = self.actual_start_line
+        if self.reason:
+            value["reason"] = self.reason
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is claimed. `status` is the worst of its evidence; without evidence it is missing."""
+
+    severity: str
+    title: str
+    claim: str
+    category: str
+    evidence: tuple[Evidence, ...]
+    step: str
+    found_by: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The same for the same claim at the same place, in every run."""
+        path, quote = (self.evidence[0].path, self.evidence[0].quote.strip()) if self.evidence else ("", "")
+        text = f"{self.category}\0{self.title}\0{path}\0{quote}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def status(self) -> str:
+        """How its citations were judged."""
+        return max((evidence.status for evidence in self.evidence), key=STATUSES.index, default="missing")
+
+    def as_json(self) -> dict[str, Any]:
+        """As the findings document holds it."""
+        return {
+            "id": self.id,
+            "severity": self.severity,
+            "title": self.title,
+            "claim": self.claim,
+            "category": self.category,
+            "status": self.status,
+            "step": self.step,
+            "found_by": list(self.found_by or (self.step,)),
+            "evidence": [evidence.as_json() for evidence in self.evidence],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Findings with what was left out of them. `notes` are sentences for people, at most `MAX_NOTES`."""
+
+    findings: tuple[Finding, ...]
+    left_out: int = 0
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The findings document."""
+        value: dict[str, Any] = {"findings": [finding.as_json() for finding in self.findings]}
+        if self.left_out:
+            value["left_out"] = self.left_out
+        if self.notes:
+            value["notes"] = list(self.notes)
+        return value
+
+
+def count(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many findings were judged how."""
+    counts = dict.fromkeys(STATUSES, 0)
+    for finding in findings:
+        counts[finding.status] += 1
+    return counts
+
+
+def read_result(data: bytes, step: str) -> Found | None:
+    """The findings in an agent's result, unchecked; None where it brings none. Raises ResultError."""
+    if len(data) > MAX_RESULT_BYTES:
+        raise ResultError(f"the result has {len(data)} bytes; the limit is {MAX_RESULT_BYTES}")
+    try:
+        result = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"the result is not JSON: {error}") from error
+    if not isinstance(result, dict) or result.get("findings") is None:
+        return None
+    if not isinstance(result["findings"], list):
+        raise ResultError("the result's findings are not a list")
+    return _read_list(result["findings"], step)
+
+
+def read_document(document: dict[str, Any]) -> tuple[Finding, ...]:
+    """The findings of a document that was checked before."""
+    return tuple(_from_document(value) for value in document["findings"])
+
+
+def _read_list(values: list[Any], step: str) -> Found:
+    kept: dict[str, Finding] = {}
+    notes: list[str] = []
+    for index, value in enumerate(values[:MAX_FINDINGS]):
+        try:
+            finding = _read(value, step)
+        except ResultError as error:
+            notes.append(f"findings[{index}] was left out: {error}")
+            continue
+        kept.setdefault(finding.id, finding)
+        if len(value.get("evidence") or ()) > MAX_EVIDENCE:
+            notes.append(f"findings[{index}]: only its first {MAX_EVIDENCE} places were read")
+    if values and not kept:
+        raise ResultError(f"none of the {len(values)} findings can be read; {notes[0]}")
+    if len(values) > MAX_FINDINGS:
+        notes.insert(0, f"only the first {MAX_FINDINGS} of {len(values)} findings were read")
+    return Found(tuple(kept.values()), len(values) - len(kept), tuple(notes[:MAX_NOTES]))
+
+
+def _read(value: Any, step: str) -> Finding:
+    if not isinstance(value, dict):
+        raise ResultError("it is not an object")
+    severity = str(value.get("severity", "")).strip().lower()
+    if severity not in SEVERITIES:
+        raise ResultError(f"severity must be one of {', '.join(SEVERITIES)}")
+    title = " ".join(_text(value, "title", MAX_TITLE_CHARACTERS).split())
+    if not title:
+        raise ResultError("it has no title")
+    evidence = value.get("evidence") or []
+    if not isinstance(evidence, list):
+        raise ResultError("evidence must be a list")
+    return Finding(
+        severity=severity,
+        title=title,
+        claim=_text(value, "claim", MAX_CLAIM_CHARACTERS).strip(),
+        category=" ".join(_text(value, "category", 40).lower().split()) or DEFAULT_CATEGORY,
+        evidence=tuple(_read_evidence(item) for item in evidence[:MAX_EVIDENCE]),
+        step=step,
+    )
+
+
+def _read_evidence(value: Any) -> Evidence:
+    if not isinstance(value, dict) or not isinstance(value.get("path"), str) or not isinstance(value.get("quote"), str):
+        raise ResultError("each evidence must be an object with path, start_line, end_line and quote")
+    path, quote = _clean(value["path"]), _clean(value["quote"])
+    start, end = _line(value.get("start_line")), _line(value.get("end_line"))
+    cited = Evidence(path[:MAX_PATH_CHARACTERS], start, end or start, quote[:MAX_QUOTE_CHARACTERS])
+    reason = ""
+    if not start or cited.end_line < start:
+        reason = "its lines are no lines of a file: the first is 1, and the end does not come before the start"
+    elif len(quote) > MAX_QUOTE_CHARACTERS:
+        reason = f"its quote has more than {MAX_QUOTE_CHARACTERS} characters"
+    elif not quote.strip():
+        reason = "it quotes nothing"
+    elif len(path) > MAX_PATH_CHARACTERS:
+        reason = f"its path has more than {MAX_PATH_CHARACTERS} characters"
+    return replace(cited, status="missing", reason=reason) if reason else cited
+
+
+def _text(value: dict[str, Any], name: str, limit: int) -> str:
+    text = value.get(name)
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise ResultError(f"{name} must be a string")
+    cleaned = _clean(text)
+    return cleaned if len(cleaned) <= limit else f"{cleaned[: limit - 1]}…"
+
+
+def _line(value: Any) -> int:
+    """A line's number; 0 for what is none. JSON that went through a Struct has doubles."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
+        return 0
+    return int(value) if 1 <= value <= MAX_LINE else 0
+
+
+def _clean(text: str) -> str:
+    """Text that has a UTF-8 form: JSON can spell halves of characters."""
+    return text.encode(errors="replace").decode()
+
+
+def _from_document(value: dict[str, Any]) -> Finding:
+    evidence = tuple(
+        Evidence(
+            path=item["path"],
+            start_line=item["start_line"],
+            end_line=item["end_line"],
+            quote=item["quote"],
+            status=item["status"],
+            actual_start_line=item.get("actual_start_line", 0),
+            reason=item.get("reason", ""),
+        )
+        for item in value["evidence"]
+    )
+    return Finding(
+        value["severity"],
+        value["title"],
+        value["claim"],
+        value["category"],
+        evidence,
+        value["step"],
+        tuple(value["found_by"]),
+    )

@@ -1,0 +1,192 @@
+"""Gathers what an evaluation needs, from the store and from the snapshots: the pinned bundle and inputs, results, cited files.
+
+It reads and cuts; it judges nothing. What steps see is what they need, directly or through others: so a result is the same
+whenever it is asked for.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from conductor.core.events import Event
+from conductor.core.findings import list_counted_steps
+from conductor.core.run import Run, apply
+from conductor.core.states import AttemptState, StepState
+from conductor.core.step import Step
+from conductor.evaluation.frames import Frame
+from conductor.evaluation.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
+from conductor.evaluation.run_facts import run_facts
+
+MAX_KNOWN_RUNS = 64
+FILES_AT_ONCE = 8
+ANSWER = "answer"
+
+
+class Stored(Protocol):
+    """An event with its place and time."""
+
+    @property
+    def position(self) -> int: ...  # noqa: D102
+
+    @property
+    def time(self) -> float: ...  # noqa: D102
+
+    @property
+    def event(self) -> Event: ...  # noqa: D102
+
+
+class Store(Protocol):
+    """What is read of the store."""
+
+    async def events(self, run: str, after: int = 0) -> Sequence[Stored]:
+        """Gives a run's events after a position."""
+
+    async def channel(self, attempt: str, channel: str, offset: int, limit: int) -> tuple[bytes, int]:
+        """Gives bytes of what an attempt said, and how many there are."""
+
+    async def blob(self, run: str, digest: str) -> bytes:
+        """Gives a blob that the run's events name."""
+
+
+class Snapshots(Protocol):
+    """What is read of snapshots."""
+
+    async def read_files(self, commit: str, paths: Sequence[str], max_bytes_each: int) -> dict[str, bytes | None]:
+        """Gives the content of files; None for what is no regular file there, or a larger one."""
+
+
+class TooMuchError(Exception):
+    """What an evaluation needs is larger than a request may be."""
+
+
+class Gathering:
+    """Makes frames for workers."""
+
+    def __init__(self, store: Store, snapshots: Snapshots) -> None:
+        self._store = store
+        self._snapshots = snapshots
+        # Folded once and carried on: a run of 200 steps is asked about hundreds of times.
+        self._known: OrderedDict[str, tuple[Run, int]] = OrderedDict()
+
+    async def run(self, name: str) -> Run:
+        """The run as it is stored now."""
+        known = self._known.get(name)
+        run, position = known or (None, 0)
+        for stored in await self._store.events(name, position):
+            run, position = apply(run, stored.event, stored.time), stored.position
+        if run is None:
+            raise LookupError(f"run {name} has no events")
+        self._known[name] = (run, position)
+        self._known.move_to_end(name)
+        while len(self._known) > MAX_KNOWN_RUNS:
+            self._known.popitem(last=False)
+        return run
+
+    async def for_step(self, run: Run, task: str, step: str) -> Frame:
+        """A frame about a step: with the results of all that it needs."""
+        results = await self._results(run, _needed(run, step))
+        return Frame({"task": task, "step": step, "results": results}, await self._pinned(run))
+
+    async def for_report(self, run: Run) -> Frame:
+        """A frame for the report: with everything."""
+        finders = [name for name, step in run.steps.items() if step.state is StepState.SUCCEEDED and step.findings]
+        counted = list_counted_steps([step.plan for step in run.steps.values()], finders)
+        found = {name: await self._findings(run, run.steps[name]) for name in finders}
+        header = {
+            "task": "report",
+            "facts": run_facts(run),
+            "results": await self._results(run, run.steps),
+            "documents": {name: found[name] for name in counted},
+            "notes": {name: document["notes"] for name, document in found.items() if document.get("notes")},
+        }
+        return Frame(header, await self._pinned(run))
+
+    async def result_of(self, run: Run, attempt: str) -> bytes:
+        """An attempt's structured result; empty where it gave none."""
+        digest = next(
+            (tried.result for step in run.steps.values() for tried in step.attempts if tried.id == attempt), ""
+        )
+        return await self._store.blob(run.id, digest) if digest else b""
+
+    async def for_check(self, run: Run, step: str, result: bytes, paths: Sequence[str]) -> Frame:
+        """A frame for checking a result's citations: with the files that it cites, as many as fit."""
+        files: dict[str, int] = {}
+        unread: dict[str, str] = {}
+        contents = [result]
+        room = MAX_CITED_BYTES
+        for start in range(0, len(paths), FILES_AT_ONCE):
+            asked = paths[start : start + FILES_AT_ONCE]
+            if room <= 0:
+                unread |= dict.fromkeys(asked, f"this result cites more than {MAX_CITED_BYTES} bytes of files")
+                continue
+            read = await self._snapshots.read_files(run.plan.snapshot.commit, asked, MAX_CITED_FILE_BYTES)
+            for path, data in read.items():
+                if data is None:
+                    unread[path] = f"the snapshot has no regular file here of at most {MAX_CITED_FILE_BYTES} bytes"
+                else:
+                    files[path] = len(contents)
+                    contents.append(data)
+                    room -= len(data)
+        return Frame({"task": "check", "step": step, "files": files, "unread": unread}, tuple(contents))
+
+    async def _pinned(self, run: Run) -> tuple[bytes, bytes]:
+        bundle = await self._store.blob(run.id, run.plan.bundle)
+        return bundle, await self._store.blob(run.id, run.plan.inputs)
+
+    async def _results(self, run: Run, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        results: dict[str, dict[str, Any]] = {}
+        room = MAX_REQUEST_BYTES
+        for name in names:
+            result = await self._result(run, run.steps[name])
+            room -= len(result.get("text", ""))
+            if room < 0:
+                raise TooMuchError(f"the results that it needs have more than {MAX_REQUEST_BYTES} bytes")
+            results[name] = result
+        return results
+
+    async def _result(self, run: Run, step: Step) -> dict[str, Any]:
+        result: dict[str, Any] = {"state": str(step.state)}
+        if step.state is not StepState.SUCCEEDED:
+            return result
+        data, total = await self._text(run, step)
+        # What is cut in the middle of a character loses that character.
+        result |= {"text": data.decode(errors="ignore"), "text_bytes": total}
+        if step.findings:
+            result["findings"] = (await self._findings(run, step))["findings"]
+        attempt = step.last_attempt
+        if attempt is not None and attempt.result:
+            result["output"] = json.loads(await self._store.blob(run.id, attempt.result))
+        return result
+
+    async def _text(self, run: Run, step: Step) -> tuple[bytes, int]:
+        """What a step said, at most `MAX_TEXT_BYTES` of it, and how much it is in all."""
+        if step.text:
+            data = await self._store.blob(run.id, step.text)
+            return data[:MAX_TEXT_BYTES], len(data)
+        attempt = step.last_attempt
+        if attempt is None or attempt.state is not AttemptState.SUCCEEDED:
+            return b"", 0
+        pieces, total = await self._store.channel(attempt.id, ANSWER, 0, MAX_TEXT_BYTES)
+        while len(pieces) < min(total, MAX_TEXT_BYTES):
+            more, total = await self._store.channel(attempt.id, ANSWER, len(pieces), MAX_TEXT_BYTES - len(pieces))
+            if not more:
+                break
+            pieces += more
+        return pieces, total
+
+    async def _findings(self, run: Run, step: Step) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(await self._store.blob(run.id, step.findings))
+        return document
+
+
+def _needed(run: Run, step: str) -> tuple[str, ...]:
+    """What a step needs, directly or through others, in the flow's order."""
+    reached: set[str] = set()
+    waiting = list(run.steps[step].plan.needs)
+    while waiting:
+        need = waiting.pop()
+        if need not in reached:
+            reached.add(need)
+            waiting.extend(run.steps[need].plan.needs)
+    return tuple(name for name in run.steps if name in reached)

@@ -1,0 +1,20 @@
+"""How much one evaluation may take. A result never depends on them: it is given whole, or the limit is told."""
+
+MAX_MEMORY_BYTES = 512 * 1024 * 1024
+MAX_CPU_SECONDS = 10
+MAX_ANSWER_BYTES = 24 * 1024 * 1024
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
+
+# Of the wall clock. Others wait for what is quick; checks read files of the repository's size; folds and reports have a lane.
+QUICK_SECONDS = 5.0
+CHECK_SECONDS = 20.0
+SLOW_SECONDS = 30.0
+
+QUICK_WORKERS = 2
+SLOW_WORKERS = 1
+MAX_WAITING = 100_000
+
+# What a request may hold of what came before.
+MAX_TEXT_BYTES = 1024 * 1024
+MAX_CITED_FILE_BYTES = 4 * 1024 * 1024
+MAX_CITED_BYTES = 32 * 1024 * 1024

@@ -1,0 +1,157 @@
+"""The report of a run: one set of values, as JSON for programs and rendered as Markdown for people.
+
+Sections tell only of what there is; failures, skips and cuts are always told (F6). All that is not ours (findings, questions,
+paths, reasons) passes through a filter of `markdown`. Pure: no clock, and what differs between equal runs is under
+`execution` and in the Markdown's last section, "Execution". Cut there to compare two reports.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from conductor.evaluation import markdown
+from conductor.evaluation.findings import SEVERITIES, STATUSES
+from conductor.evaluation.results import Result, shortened, whole
+from conductor.flows.bundle import Bundle, canonical_json
+from conductor.flows.templates import TemplateError, render
+
+FORMAT = 1
+MAX_REPORT_BYTES = 8 * 1024 * 1024
+MAX_SHOWN_TEXT_CHARACTERS = 50_000
+FILTERS = {
+    "inert": markdown.inert,
+    "cell": markdown.cell,
+    "code": markdown.code,
+    "fenced": markdown.fenced,
+    "quoted": markdown.quoted,
+}
+
+
+class ReportError(Exception):
+    """The report cannot be rendered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The report, both ways."""
+
+    markdown: str
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a report is made from: facts of the run, its steps' results, and the findings documents that count, by step."""
+
+    facts: Mapping[str, Any]
+    results: Mapping[str, Result]
+    documents: Mapping[str, Mapping[str, Any]]
+    notes: Mapping[str, Sequence[str]]
+
+
+def build_report(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> Report:
+    """The report. Raises ReportError where the author's template does not fit, or the text is too long."""
+    values = _values(bundle, inputs, sources)
+    template = bundle.flow.report_template or _built_in()
+    names = {"report": values, "inputs": inputs, "band": values["band"], "steps": whole(sources.results)}
+    try:
+        text = render(template, names, FILTERS)
+    except TemplateError as error:
+        raise ReportError(f"the report cannot be rendered: {error}") from error
+    report = Report(_tidy(text), canonical_json(values))
+    size = len(report.markdown.encode(errors="replace")) + len(report.json)
+    if size > MAX_REPORT_BYTES:
+        raise ReportError(f"the report has {size} bytes; the limit is {MAX_REPORT_BYTES}")
+    return report
+
+
+def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
+    facts = dict(sources.facts)
+    findings = [finding for document in sources.documents.values() for finding in document["findings"]]
+    findings.sort(key=lambda finding: (SEVERITIES.index(finding["severity"]), STATUSES.index(finding["status"])))
+    return {
+        **facts,
+        "format": FORMAT,
+        "title": bundle.flow.title or facts["flow"].removeprefix("flows/"),
+        "inputs": dict(inputs),
+        "verdict": _verdict(facts, findings),
+        "findings": findings,
+        "counts": {status: sum(finding["status"] == status for finding in findings) for status in STATUSES},
+        "severities": _severities(findings),
+        "notes": [{"step": step, "text": text} for step, texts in sources.notes.items() for text in texts],
+        "texts": _texts(facts["steps"], sources),
+    }
+
+
+def _severities(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {name: number for name in SEVERITIES if (number := sum(finding["severity"] == name for finding in findings))}
+
+
+def _verdict(facts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
+    """One or two sentences: how the run ended, and what it found."""
+    steps = facts["steps"]
+    failed = [step["id"] for step in steps if step["state"] == "failed"]
+    match facts["outcome"]:
+        case "failed":
+            failure = facts["failure"] or {}
+            where = f" in step {failure['step']}" if failure.get("step") else ""
+            ended = f"The run failed{where} ({failure.get('reason', 'unknown')}); this report is incomplete. "
+        case "cancelled":
+            ended = "The run was cancelled; this report is incomplete. "
+        case _ if failed:
+            ended = f"{_counted(len(failed), 'step')} failed and the run went on without: {', '.join(failed)}. "
+        case _:
+            ended = ""
+    return ended + _found(findings)
+
+
+def _found(findings: Sequence[Mapping[str, Any]]) -> str:
+    if not findings:
+        return "No findings."
+    severities = ", ".join(f"{number} {name}" for name, number in _severities(findings).items())
+    counts = {status: sum(finding["status"] == status for finding in findings) for status in STATUSES}
+    if counts["verified"] == len(findings):
+        return f"{_counted(len(findings), 'finding')} ({severities}); every citation was verified in the snapshot."
+    judged = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    return f"{_counted(len(findings), 'finding')} ({severities}); citations: {judged}."
+
+
+def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[str, Any]]:
+    """What the last steps said, where it is no list of findings: that is the flow's answer."""
+    needed = {need for step in steps for need in step["needs"]}
+    last = [step for step in steps if step["id"] not in needed and step["id"] not in sources.documents]
+    return [
+        {"step": step["id"], "label": step["label"], "kind": step["kind"], "text": text}
+        for step in last
+        if (text := _text(sources.results.get(step["id"]))).strip()
+    ]
+
+
+def _text(result: Result | None) -> str:
+    return shortened(result.text, result.text_bytes, MAX_SHOWN_TEXT_CHARACTERS) if result else ""
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _built_in() -> str:
+    return resources.files("conductor.evaluation").joinpath("report.md.jinja").read_text("utf-8")
+
+
+def _tidy(text: str) -> str:
+    """At most one empty line in a row outside of code, none at the end of a line."""
+    lines: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        stripped = line.strip()
+        run = len(stripped) - len(stripped.lstrip("`"))
+        if fence:
+            fence = "" if stripped == fence else fence
+        elif run >= markdown.MIN_FENCE:
+            fence = "`" * run
+        elif not stripped and (not lines or not lines[-1]):
+            continue
+        lines.append(line if fence else line.rstrip())
+    return "\n".join(lines).strip("\n") + "\n"

@@ -1,0 +1,115 @@
+"""What expressions and templates see: `inputs`, `band` and `steps.ID.{state,text,output,findings}`, and how it is shortened.
+
+A prompt must stay readable whatever came before it, so every earlier result has a limit there; what is left out is said in the
+place where it is missing (F2). Guards and folds see results whole, up to the limits of a request.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+DEFAULT_RESULT_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a step ended, and what it gave. `text_bytes` is the text's size before the service cut it for sending."""
+
+    state: str
+    text: str = ""
+    text_bytes: int = 0
+    output: Any = None
+    findings: tuple[dict[str, Any], ...] = ()
+
+
+def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
+    """The results in a request."""
+    return {
+        step: Result(
+            state=value["state"],
+            text=value.get("text", ""),
+            text_bytes=value.get("text_bytes", 0),
+            output=value.get("output"),
+            findings=tuple(value.get("findings", ())),
+        )
+        for step, value in values.items()
+    }
+
+
+def whole(results: Mapping[str, Result]) -> dict[str, dict[str, Any]]:
+    """The results as guards, folds and reports see them."""
+    return {
+        step: {
+            "state": result.state,
+            "text": shortened(result.text, result.text_bytes, len(result.text)),
+            "output": result.output,
+            "findings": list(result.findings),
+        }
+        for step, result in results.items()
+    }
+
+
+class Watched(dict[str, Any]):
+    """A step's result in a prompt; remembers whether its findings were looked at."""
+
+    findings_read: bool = False
+
+    def __getitem__(self, key: str) -> Any:
+        self.findings_read = self.findings_read or key == "findings"
+        return super().__getitem__(key)
+
+    def items(self) -> Any:
+        """All members, findings among them."""
+        self.findings_read = True
+        return super().items()
+
+    def values(self) -> Any:
+        """All members, findings among them."""
+        self.findings_read = True
+        return super().values()
+
+
+def limited(results: Mapping[str, Result], characters: int) -> dict[str, Watched]:
+    """The results as a prompt sees them: each part at most `characters` long."""
+    return {
+        step: Watched(
+            state=result.state,
+            text=shortened(result.text, result.text_bytes, characters),
+            output=_limited_output(result.output, characters),
+            findings=list(_fitting(result.findings, characters)),
+        )
+        for step, result in results.items()
+    }
+
+
+def left_out(results: Mapping[str, Result], seen: Mapping[str, Watched]) -> Iterator[str]:
+    """A sentence for every list of findings that a prompt used and that did not fit."""
+    for step, watched in seen.items():
+        given, total = len(dict.__getitem__(watched, "findings")), len(results[step].findings)
+        if watched.findings_read and given < total:
+            yield f"[Left out: {total - given} of the {total} findings of step {step}. The first {given} are given above.]"
+
+
+def shortened(text: str, total_bytes: int, characters: int) -> str:
+    """The text's beginning, with a sentence in place of the rest."""
+    kept = text[:characters]
+    total = max(total_bytes, len(text.encode(errors="replace")))
+    missing = total - len(kept.encode(errors="replace"))
+    if missing <= 0:
+        return text
+    return f"{kept}\n[Cut here: {missing} of {total} bytes of this result are left out.]"
+
+
+def _limited_output(output: Any, characters: int) -> Any:
+    text = json.dumps(output, ensure_ascii=False)
+    return output if len(text) <= characters else shortened(text, 0, characters)
+
+
+def _fitting(findings: Sequence[dict[str, Any]], characters: int) -> Iterator[dict[str, Any]]:
+    used = 0
+    for finding in findings:
+        used += len(json.dumps(finding, ensure_ascii=False))
+        if used > characters:
+            return
+        yield finding

@@ -1,0 +1,178 @@
+"""The service's side of worker processes: started ahead, asked one frame at a time, killed at their limits, started again.
+
+A worker that broke or was killed is never asked again. What it was asked fails with the limit that it hit; it is not tried again,
+because a result is a pure function of what was asked, and so is running out of memory.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+import structlog
+
+from conductor import process
+from conductor.errors import ProgramError
+from conductor.evaluation.fair_queue import FairQueue
+from conductor.evaluation.frames import PREFIX, Frame, encode, header_size, read_header, split
+from conductor.evaluation.limits import MAX_ANSWER_BYTES, MAX_CPU_SECONDS, MAX_MEMORY_BYTES, MAX_REQUEST_BYTES
+
+log = structlog.get_logger(__name__)
+
+PROGRAM = ("-I", "-m", "conductor.evaluation.worker")
+START_SECONDS = 30.0
+START_ATTEMPTS = 5
+RESTART_PAUSE_SECONDS = 0.2
+
+
+class LimitHitError(Exception):
+    """An evaluation hit a limit; the message names it."""
+
+
+class WorkerBrokenError(Exception):
+    """A worker ended by itself: a defect of ours, or of the machine."""
+
+
+class Worker:
+    """One worker process at a time."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.AsyncExitStack()
+        self._running: process.Running | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> process.Running:
+        """Starts the process where there is none, and waits until it is ready. Raises WorkerBrokenError after some attempts."""
+        for attempt in range(START_ATTEMPTS):
+            if self._running is not None:
+                return self._running
+            await asyncio.sleep(RESTART_PAUSE_SECONDS * attempt)
+            try:
+                self._running = await self._start()
+            except (ProgramError, TimeoutError) as error:
+                await self.stop()
+                log.warning("worker_start_failed", error=str(error))
+        if self._running is None:
+            raise WorkerBrokenError("no worker process can be started")
+        return self._running
+
+    async def stop(self) -> None:
+        """Ends the process, whatever it is doing."""
+        self._running = None
+        await self._stack.aclose()
+
+    async def ask(self, frame: Frame, seconds: float) -> Frame:
+        """The answer to a frame. Raises LimitHitError and WorkerBrokenError; the process is then gone."""
+        data = encode(frame)
+        if len(data) > MAX_REQUEST_BYTES:
+            raise LimitHitError(f"what it needs has {len(data)} bytes; the limit is {MAX_REQUEST_BYTES}")
+        running = await self.start()
+        try:
+            async with asyncio.timeout(seconds):
+                await running.write(data)
+                answer = await _read(running)
+        except TimeoutError as error:
+            await self.stop()
+            raise LimitHitError(f"it takes more than {seconds:g} s") from error
+        except ProgramError as error:
+            raise await self._explained(running) from error
+        except asyncio.CancelledError:
+            # The answer would come when something else is asked.
+            await self.stop()
+            raise
+        if "limit" in answer.header:
+            await self.stop()
+            raise LimitHitError(str(answer.header["limit"]))
+        return answer
+
+    async def _start(self) -> process.Running:
+        started = process.start(sys.executable, *PROGRAM, env={}, timeout_seconds=None)
+        running = await self._stack.enter_async_context(started)
+        async with asyncio.timeout(START_SECONDS):
+            await _read(running)
+        return running
+
+    async def _explained(self, running: process.Running) -> Exception:
+        """Why a worker ended in the middle of its answer."""
+        completed = await running.finish()
+        await self.stop()
+        if completed.returncode == -signal.SIGXCPU:
+            return LimitHitError(f"it takes more than {MAX_CPU_SECONDS} s of processor time")
+        if "MemoryError" in completed.complaint or "bad_alloc" in completed.complaint:
+            return LimitHitError(f"it needs more than {MAX_MEMORY_BYTES // 1024**2} MiB of memory")
+        log.error("worker_broke", returncode=completed.returncode, complaint=completed.complaint)
+        return WorkerBrokenError(f"its worker process ended with status {completed.returncode}")
+
+
+async def _read(running: process.Running) -> Frame:
+    header, sizes = read_header(await running.read_exactly(header_size(await running.read_exactly(PREFIX.size))))
+    if sum(sizes) > MAX_ANSWER_BYTES:
+        raise ProgramError("a worker answered more than it may")
+    return Frame(header, split(await running.read_exactly(sum(sizes)), sizes))
+
+
+Job = Callable[[Worker], Awaitable[None]]
+
+
+class Lane:
+    """Some workers and the jobs that wait for them. Jobs of one owner are done one after the other."""
+
+    def __init__(self, name: str, workers: int) -> None:
+        self._name = name
+        self._workers = workers
+        self._queue: FairQueue[Job] = FairQueue()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, owner: str, job: Job) -> None:
+        """Adds a job. It must not raise: it is the lane's and nobody waits for it."""
+        self._queue.put(owner, job)
+
+    async def call(self, owner: str, frame: Frame, seconds: float) -> Frame:
+        """Asks a worker in turn and waits for the answer."""
+        answered: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+
+        async def job(worker: Worker) -> None:
+            if answered.done():  # whoever asked went away
+                return
+            try:
+                answer = await worker.ask(frame, seconds)
+            except (LimitHitError, WorkerBrokenError) as error:
+                if not answered.done():
+                    answered.set_exception(error)
+            else:
+                if not answered.done():
+                    answered.set_result(answer)
+
+        self.put(owner, job)
+        return await answered
+
+    async def run(self) -> None:
+        """Serves until it is cancelled; its workers end with it."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        async with Worker() as worker:
+            await self._warm(worker)
+            while True:
+                owner, job = await self._queue.take()
+                try:
+                    await job(worker)
+                finally:
+                    self._queue.done(owner)
+
+    async def _warm(self, worker: Worker) -> None:
+        try:
+            await worker.start()
+        except WorkerBrokenError as error:
+            log.error("worker_missing", lane=self._name, error=str(error))  # noqa: TRY400 - no traceback helps here

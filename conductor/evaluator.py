@@ -1,0 +1,173 @@
+"""Asks worker processes: what steps and reports need of an author's text, and whether requests and flows are good (rule 5).
+
+`ask` never waits: the answer comes back as an input, once, whatever happened. Two lanes keep what may be slow (folds, reports) from
+delaying what an agent waits for (guards, prompts, checks). Inside a lane runs take turns, one job of each at a time, so a run
+whose expression hangs holds one worker for one limit; after that its work goes to the slow lane.
+
+Nothing is decided here about runs, and nothing is evaluated in this process.
+"""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from conductor.core.inputs import WorkFinished
+from conductor.core.work import Checked, Work, WorkKind, WorkResult
+from conductor.errors import ConductorError, FlowProblem, InvalidRequestError, ServiceError, Violation
+from conductor.evaluation import limits
+from conductor.evaluation.answers import broken, finished, over_limit, read_verdict
+from conductor.evaluation.frames import Frame
+from conductor.evaluation.gathering import Gathering, Snapshots, Store, TooMuchError
+from conductor.evaluation.workers import Lane, LimitHitError, Worker, WorkerBrokenError
+from conductor.flows.inputs import Inputs
+from conductor.flows.verdict import Shelf, Verdict
+from conductor.v1 import flow_service_pb2
+
+log = structlog.get_logger(__name__)
+
+MAX_SLOW_RUNS = 1000
+READ_ATTEMPTS = 3
+READ_PAUSE_SECONDS = 0.5
+_REQUESTS = "(requests)"
+_SLOW_KINDS = frozenset({WorkKind.FOLD, WorkKind.REPORT})
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a run starts with: its inputs, with what is wrong with them, and why steps are excluded."""
+
+    inputs: Inputs
+    excluded: Mapping[str, str]
+
+
+class Evaluator:
+    """Everything that authors wrote is evaluated through this."""
+
+    def __init__(self, store: Store, snapshots: Snapshots, deliver: Callable[[WorkFinished], None]) -> None:
+        self._gathering = Gathering(store, snapshots)
+        self._deliver = deliver
+        self._quick = Lane("quick", limits.QUICK_WORKERS)
+        self._slow = Lane("slow", limits.SLOW_WORKERS)
+        self._asked: set[Work] = set()
+        self._slow_runs: OrderedDict[str, None] = OrderedDict()
+
+    async def run(self) -> None:
+        """Serves until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._quick.run())
+            group.create_task(self._slow.run())
+
+    def ask(self, work: Work) -> None:
+        """Takes a question; its answer is delivered. A question that waits already is not asked twice."""
+        if work in self._asked:
+            return
+        self._asked.add(work)
+
+        async def job(worker: Worker) -> None:
+            await self._do(work, worker)
+
+        is_slow = work.kind in _SLOW_KINDS or work.run in self._slow_runs
+        (self._slow if is_slow else self._quick).put(work.run, job)
+
+    async def launch(self, bundle: bytes, inputs: Mapping[str, Any]) -> Launch:
+        """Judges the inputs of a run and decides which steps are excluded. Violations are in the answer, not raised."""
+        try:
+            answer = await self._call(Frame({"task": "launch", "inputs": dict(inputs)}, (bundle,)))
+        except LimitHitError as error:
+            raise InvalidRequestError(Violation("inputs", f"cannot be judged against this flow: {error}")) from error
+        header = answer.header
+        judged = Inputs(
+            values=json.loads(answer.attachments[0]),
+            band=header["band"],
+            question=header["question"],
+            violations=tuple((name, text) for name, text in header["violations"]),
+            question_missing=header["question_missing"],
+        )
+        return Launch(judged, header["excluded"])
+
+    async def judge_text(self, data: bytes, path: str, shelf: Shelf) -> Verdict:
+        """Validates the text of a flow file."""
+        return await self._judge("judge_text", data, path, shelf)
+
+    async def judge_message(self, flow: flow_service_pb2.Flow, path: str, shelf: Shelf) -> Verdict:
+        """Validates a flow that came as a message."""
+        return await self._judge("judge_message", flow.SerializeToString(), path, shelf)
+
+    async def _judge(self, task: str, data: bytes, path: str, shelf: Shelf) -> Verdict:
+        names = {"personas": sorted(shelf.personas), "contracts": sorted(shelf.contracts)}
+        try:
+            return read_verdict(await self._call(Frame({"task": task, "path": path, **names}, (data,))))
+        except LimitHitError as error:
+            return Verdict(None, (FlowProblem(path, 0, "", f"it cannot be validated: {error}"),))
+
+    async def _call(self, frame: Frame) -> Frame:
+        try:
+            return await self._quick.call(_REQUESTS, frame, limits.QUICK_SECONDS)
+        except WorkerBrokenError as error:
+            raise ServiceError(str(error)) from error
+
+    async def _do(self, work: Work, worker: Worker) -> None:
+        """Answers a question, whatever happens: a run waits for it."""
+        try:
+            answered = await self._answered(work, worker)
+        except LimitHitError as error:
+            self._remember_slow(work.run)
+            answered = over_limit(work, str(error))
+        except TooMuchError as error:
+            answered = over_limit(work, str(error))
+        except WorkerBrokenError as error:
+            answered = broken(work, str(error))
+        except Exception as error:  # a job's top: without an answer its run would wait for ever
+            log.exception("evaluation_failed", run=work.run, step=work.step, kind=work.kind)
+            answered = broken(work, type(error).__name__)
+        self._asked.discard(work)
+        self._deliver(answered)
+
+    async def _answered(self, work: Work, worker: Worker) -> WorkFinished:
+        if work.kind is WorkKind.CHECK:
+            return await self._check(work, worker)
+        frame = await self._reading(lambda: self._frame(work))
+        seconds = limits.SLOW_SECONDS if work.kind in _SLOW_KINDS else limits.QUICK_SECONDS
+        return finished(work, await worker.ask(frame, seconds))
+
+    async def _frame(self, work: Work) -> Frame:
+        run = await self._gathering.run(work.run)
+        if work.kind is WorkKind.REPORT:
+            return await self._gathering.for_report(run)
+        tasks = {WorkKind.SKIP_GUARD: "guard", WorkKind.PROMPT: "prompt", WorkKind.FOLD: "fold"}
+        return await self._gathering.for_step(run, tasks[work.kind], work.step)
+
+    async def _check(self, work: Work, worker: Worker) -> WorkFinished:
+        """Two questions: which files, then whether the quotes stand in them."""
+        run = await self._reading(lambda: self._gathering.run(work.run))
+        result = await self._reading(lambda: self._gathering.result_of(run, work.attempt))
+        if not result:
+            return WorkFinished(WorkResult(work, Checked()))
+        cited = await worker.ask(Frame({"task": "cite", "step": work.step}, (result,)), limits.CHECK_SECONDS)
+        if "failed" in cited.header:
+            return finished(work, cited)
+        if not cited.header["has_findings"]:
+            return WorkFinished(WorkResult(work, Checked()))
+        frame = await self._reading(lambda: self._gathering.for_check(run, work.step, result, cited.header["paths"]))
+        return finished(work, await worker.ask(frame, limits.CHECK_SECONDS))
+
+    async def _reading(self, read: Callable[[], Awaitable[Read]]) -> Read:
+        """Reads, and tries again when store or snapshots have trouble for a moment."""
+        for attempt in range(1, READ_ATTEMPTS):
+            try:
+                return await read()
+            except ConductorError as error:
+                log.warning("evaluation_read_failed", error=str(error), attempt=attempt)
+                await asyncio.sleep(READ_PAUSE_SECONDS * attempt)
+        return await read()
+
+    def _remember_slow(self, run: str) -> None:
+        self._slow_runs[run] = None
+        while len(self._slow_runs) > MAX_SLOW_RUNS:
+            self._slow_runs.popitem(last=False)
