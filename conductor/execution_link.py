@@ -22,10 +22,12 @@ import grpc
 import structlog
 
 from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
 from conductor.core.inputs import ExecutionLost, ExecutionRefused, ExecutionReported
 from conductor.mailbox import ExecutionCommand, Mailbox
 from conductor.messages.executions import reports, start_frame
+from conductor.snapshot_link import SnapshotPushError
 from conductor.v1.furniture.statuses import Refusal, read_refusal
 
 if TYPE_CHECKING:  # a name of the stubs only
@@ -37,6 +39,7 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
 _UNREACHABLE = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED"})
+_AWAY = _UNREACHABLE | {"SHUTTING_DOWN", "ABORTED"}
 _ANOTHER_MAY = frozenset({"FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNAVAILABLE"})
 _NOBODY_MAY = frozenset({"INVALID_ARGUMENT", "ALREADY_EXISTS", "PERMISSION_DENIED", "UNIMPLEMENTED", "OUT_OF_RANGE"})
 
@@ -66,7 +69,7 @@ class Sources:
     """What a Start needs beside its spec: the prompt of a run by digest, and a snapshot made sure of on the host."""
 
     prompt: Callable[[str, str], Awaitable[bytes]]
-    ensure_snapshot: Callable[[str], Awaitable[None]]
+    ensure_snapshot: Callable[[str], Awaitable[object]]
 
 
 class EpochSupersededError(Exception):
@@ -79,7 +82,7 @@ class ExecutionLink:
     def __init__(
         self,
         host: str,
-        stub: "ExecutionServiceAsyncStub",
+        channel: grpc.aio.Channel,
         *,
         identity: Identity,
         inbox: Inbox,
@@ -87,7 +90,7 @@ class ExecutionLink:
         condemn: Callable[[str], None],
     ) -> None:
         self._host = host
-        self._stub = stub
+        self._stub: ExecutionServiceAsyncStub = ExecutionServiceStub(channel)
         self._identity = identity
         self._inbox = inbox
         self._sources = sources
@@ -195,8 +198,11 @@ class Attendance:
     async def _ensured(self, snapshot: str) -> Refusal | None:
         try:
             await self._sources.ensure_snapshot(snapshot)
-        except grpc.aio.AioRpcError as error:
-            return read_refusal(error)
+        except SnapshotPushError as error:
+            if error.reason in _AWAY:
+                return Refusal("UNAVAILABLE", str(error))
+            code = "RESOURCE_EXHAUSTED" if error.is_retryable else "INVALID_ARGUMENT"
+            return Refusal(code, str(error), reason=error.reason)
         return None
 
     async def _heard_cancel(self) -> None:

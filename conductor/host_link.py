@@ -13,6 +13,7 @@ import grpc
 import structlog
 
 from agenthost.v1 import host_service_pb2 as pb
+from agenthost.v1.host_service_pb2_grpc import HostServiceStub
 from conductor.core.inputs import HostReported
 from conductor.messages.hosts import HostState, HostView, reported
 from conductor.v1.furniture.statuses import read_refusal
@@ -34,7 +35,7 @@ class HostLink:
     def __init__(
         self,
         view: HostView,
-        stub: "HostServiceAsyncStub",
+        channel: grpc.aio.Channel,
         note: Callable[[HostReported], None],
         *,
         now: Callable[[], float],
@@ -42,7 +43,7 @@ class HostLink:
         attached: Callable[[], None],
     ) -> None:
         self._view = view
-        self._stub = stub
+        self._stub: HostServiceAsyncStub = HostServiceStub(channel)
         self._note = note
         self._now = now
         self._silence_seconds = silence_seconds

@@ -35,8 +35,10 @@ def serve(context: Context, /, **options: object) -> int:
     try:
         settings = load(
             config=options["config"],
-            listen=options["listen"] or context.address,
-            data=options["data"] or default_data(),
+            listen=options["listen"],
+            data=options["data"],
+            default_listen=context.address,
+            default_data=default_data(),
             hosts=options["hosts"],
             roots=options["roots"],
             project=options["project"],

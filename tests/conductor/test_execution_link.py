@@ -11,7 +11,7 @@ import pytest
 
 from agenthost.errors import AgentUnavailableError, HostDrainingError, InvalidRequestError, PreconditionError, Violation
 from agenthost.v1 import execution_service_pb2 as pb
-from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub, add_ExecutionServiceServicer_to_server
+from agenthost.v1.execution_service_pb2_grpc import add_ExecutionServiceServicer_to_server
 from agenthost.v1.furniture.addresses import Address
 from agenthost.v1.furniture.server import Server
 from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
@@ -101,7 +101,7 @@ async def linked(
     async with open_channel(server.target, many_streams=True) as channel:
         link = ExecutionLink(
             "alpha",
-            ExecutionServiceStub(channel),
+            channel,
             identity=Identity("c1", epoch),
             inbox=inbox,
             sources=Sources(prompt, ensure_snapshot),

@@ -1,0 +1,209 @@
+"""Makes the parts, joins them, runs them and stops them: the only place that does.
+
+The order at start: the database (whose lock tells two conductors apart), the state that it holds, the parts, the tasks, and
+last the server. A host that is down delays nothing. The order at the end, on SIGTERM or SIGINT: health says NOT_SERVING and new
+calls are refused; streams end, other calls get a little time; links let go of their hosts, whose agents go on; the engine
+stores what waits; the database closes. A failure in any part ends the process: recovery is the same path as a start.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Protocol
+
+import grpc
+import structlog
+
+from conductor.clock import SystemClock
+from conductor.config import HostSetting, Settings
+from conductor.core.advance import advance
+from conductor.core.commands import Command
+from conductor.core.conductor_state import ConductorState, Limits
+from conductor.core.recover import recover
+from conductor.dispatcher import Dispatcher
+from conductor.engine import Engine
+from conductor.errors import ConfigurationError
+from conductor.evaluator import Evaluator
+from conductor.execution_link import ExecutionLink, Identity, Sources
+from conductor.flows.catalogue import Catalogue
+from conductor.flows.layers import folders
+from conductor.host_link import HostLink
+from conductor.messages.hosts import HostView
+from conductor.recovery import read_state
+from conductor.servicers.flow_servicer import FlowServicer
+from conductor.servicers.pool_servicer import PoolServicer
+from conductor.servicers.run_creation import Pinning, RunCreation
+from conductor.servicers.run_servicer import RunServicer
+from conductor.servicers.server_servicer import ServerFacts, ServerServicer
+from conductor.snapshot_link import SnapshotLink
+from conductor.snapshots import SnapshotStore
+from conductor.store.store import Store
+from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
+from conductor.v1.furniture.addresses import AddressInUseError
+from conductor.v1.furniture.channels import open_channel
+from conductor.v1.furniture.logs import configure_logs
+from conductor.v1.furniture.server import Registration, Server
+from conductor.v1.furniture.statuses import find_rich
+from conductor.workspace_roots import WorkspaceRoots
+
+SNAPSHOTS_FOLDER = "snapshots"
+
+_log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Serves until the process is told to stop; gives the exit code."""
+    configure_logs(settings.log_format, settings.log_level)
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with serving(settings) as conductor:
+            await conductor.serve(stop)
+
+    try:
+        asyncio.run(until_told())
+    except BaseExceptionGroup as error:
+        known = find_rich(error)
+        if known is None:
+            raise
+        raise known from error
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
+    """Opens what outlives the process, and closes it at the end."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(await Store.open(settings.data))
+        roots = WorkspaceRoots(settings.roots)
+        snapshots = await SnapshotStore.open(settings.data / SNAPSHOTS_FOLDER, roots)
+        clock = SystemClock()
+        limits = Limits(unfinished_runs=settings.limits.unfinished_runs)
+        state = await read_state(store, clock.now(), limits)
+        channels = {host.name: open_channel(host.target, many_streams=True) for host in settings.hosts}
+        for channel in channels.values():
+            stack.push_async_callback(channel.close)
+        yield Conductor(settings, Opened(store, snapshots, roots, clock, channels), state)
+
+
+class Part(Protocol):
+    """What works until it is cancelled."""
+
+    async def run(self) -> None:
+        """Works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was opened, and is closed by whoever opened it."""
+
+    store: Store
+    snapshots: SnapshotStore
+    roots: WorkspaceRoots
+    clock: SystemClock
+    channels: dict[str, grpc.aio.Channel]
+
+
+class Conductor:
+    """All parts, joined."""
+
+    def __init__(self, settings: Settings, opened: Opened, state: ConductorState) -> None:
+        self._settings = settings
+        self._opened = opened
+        self._engine: Engine[ConductorState] = Engine(
+            advance, state, opened.store, self._dispatch, opened.clock, recovered=recover(state)
+        )
+        self._evaluator = Evaluator(opened.store, opened.snapshots, self._engine.note)
+        self._hosts = {host.name: self._host_link(host) for host in settings.hosts}
+        self._executions = {host.name: self._execution_link(host) for host in settings.hosts}
+        self._dispatcher = Dispatcher(self._executions, self._evaluator, self._engine.note)
+        self.target = settings.listen.target
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set, then stops in order."""
+        async with asyncio.TaskGroup() as tasks:
+            engine = tasks.create_task(self._engine.run())
+            parts: tuple[Part, ...] = (self._evaluator, *self._hosts.values(), *self._executions.values())
+            running = [tasks.create_task(part.run()) for part in parts]
+            server = await self._start_server()
+            try:
+                await stop.wait()
+                _log.info("service_stopping")
+            finally:
+                await server.stop(self._settings.limits.stop_seconds)
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+            self._engine.stop()
+            await engine
+        _log.info("service_stopped")
+
+    async def _start_server(self) -> Server:
+        try:
+            server = await Server.start(self._settings.listen, self._registrations())
+        except AddressInUseError as error:
+            raise ConfigurationError(str(error), hint="conductor serve --listen ADDRESS takes another") from error
+        self.target = server.target
+        _log.info("service_started", address=server.target, epoch=self._opened.store.epoch, hosts=sorted(self._hosts))
+        return server
+
+    def _registrations(self) -> list[Registration]:
+        opened, settings = self._opened, self._settings
+        catalogue = Catalogue(folders(settings.project, os.environ), self._evaluator)
+        pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots)
+        creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings.limits.creations_at_once)
+        runs = RunServicer(opened.store, self._engine, creation, progress_seconds=settings.limits.progress_seconds)
+        pool = PoolServicer(self._hosts, self._count_running)
+        server = ServerServicer(self._facts(), lambda: self.target, lambda: len(self._engine.state.ongoing))
+        return [
+            (run_service_pb2_grpc.add_RunServiceServicer_to_server, runs),
+            (flow_service_pb2_grpc.add_FlowServiceServicer_to_server, FlowServicer(catalogue)),
+            (pool_service_pb2_grpc.add_PoolServiceServicer_to_server, pool),
+            (server_service_pb2_grpc.add_ServerServiceServicer_to_server, server),
+        ]
+
+    def _facts(self) -> ServerFacts:
+        store = self._opened.store
+        return ServerFacts(
+            version=version("conductor-agenthost"),
+            conductor_id=store.conductor_id,
+            epoch=store.epoch,
+            start_time=self._opened.clock.now(),
+            settings=self._settings.shown(),
+        )
+
+    def _host_link(self, host: HostSetting) -> HostLink:
+        return HostLink(
+            HostView(host.name, host.target),
+            self._opened.channels[host.name],
+            self._engine.note,
+            now=self._opened.clock.now,
+            silence_seconds=self._settings.limits.silence_seconds,
+            attached=lambda: None,
+        )
+
+    def _execution_link(self, host: HostSetting) -> ExecutionLink:
+        channel, store = self._opened.channels[host.name], self._opened.store
+        return ExecutionLink(
+            host.name,
+            channel,
+            identity=Identity(store.conductor_id, store.epoch),
+            inbox=self._engine,
+            sources=Sources(store.blob, SnapshotLink(channel, self._opened.snapshots).ensure),
+            condemn=self._hosts[host.name].condemn,
+        )
+
+    def _dispatch(self, command: Command) -> None:
+        self._dispatcher.send(command)
+
+    def _count_running(self, host: str) -> int:
+        ongoing = self._engine.state.ongoing.values()
+        return sum(track.host == host for one in ongoing for track in one.tracks.values())
