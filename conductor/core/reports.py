@@ -58,8 +58,6 @@ def take_report(draft: RunDraft, report: ExecutionReported, limits: Limits) -> N
 def take_refusal(draft: RunDraft, refusal: ExecutionRefused) -> None:
     """Ends an attempt that its host would not take."""
     kind = RECOVERABLE if refusal.retryable else classify(refusal.reason)
-    if not refusal.retryable and kind == RECOVERABLE:
-        kind = "FATAL"
     failure = Failure(refusal.reason, refusal.message, kind)
     end_attempt(draft, refusal.attempt, AttemptState.REFUSED, failure)
 

@@ -19,7 +19,16 @@ HUMAN_REQUIRED = "HUMAN_REQUIRED"
 FATAL = "FATAL"
 
 _INFRASTRUCTURE = frozenset(
-    {"SHIM_LOST", "ORPHANED", "CANCELLED", "NO_CAPACITY", "SHUTTING_DOWN", "SNAPSHOT_MISSING", "RATE_LIMITED"}
+    {
+        "SHIM_LOST",
+        "ORPHANED",
+        "CANCELLED",  # by somebody on the host: the run did not ask for it
+        "NO_CAPACITY",
+        "SHUTTING_DOWN",
+        "SNAPSHOT_MISSING",
+        "RATE_LIMITED",
+        "EXECUTION_EXISTS",  # the id is burnt; the next attempt has another
+    }
 )
 _FOR_PEOPLE = frozenset({"SANDBOX_REFUSED", "READ_ONLY_UNAVAILABLE", "AGENT_UNAVAILABLE", "AUTH_FAILED"})
 

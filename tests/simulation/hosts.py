@@ -56,11 +56,11 @@ class SimulatedHost:
         if attempt in self.executions:
             return ""
         if attempt in self.burnt:
-            return "EXECUTION_BURNT"
+            return "EXECUTION_EXISTS"
         if spec.agent not in self.agents:
             raise Violation(f"{attempt} was placed on {self.name}, which does not offer {spec.agent}")
         chance = Random(f"start {self.seed} {attempt}").random()
-        if chance < 0.06:
+        if chance < 0.05:
             return "NO_CAPACITY" if chance < 0.04 else "READ_ONLY_UNAVAILABLE"
         if sum(not one.is_over for one in self.executions.values()) >= self.slots:
             raise Violation(f"{self.name} is asked for more than its {self.slots} slots")
@@ -111,21 +111,21 @@ def write_script(seed: int, attempt: str) -> list[Report]:
     if end.outcome == "refused":
         return [end]
     said: list[Report] = [
-        Said(rng.choice(CHANNELS), f"{attempt}:{place}:{rng.randint(0, 9)};") for place in range(rng.choice((0, 1, 2, 3, 5)))
+        Said(rng.choice(CHANNELS), f"{attempt}:{place}:{rng.randint(0, 9)};") for place in range(rng.choice((0, 2, 5, 9, 12, 16)))
     ]
     return [AgentStarted(Confinement("simulated", uid=65534)), *said, end]
 
 
 def _write_end(rng: Random, attempt: str) -> AgentFinished:
     chance = rng.random()
-    if chance < 0.82:
-        return AgentFinished("succeeded", exit_code=0, result=Blob(f"result of {attempt}", b"{}"))
     if chance < 0.88:
+        return AgentFinished("succeeded", exit_code=0, result=Blob(f"result of {attempt}", b"{}"))
+    if chance < 0.93:
         return AgentFinished("failed", "SHIM_LOST", "Its shim went away.")
-    if chance < 0.92:
-        return AgentFinished("failed", "AGENT_EXIT_NONZERO", "It ended with 3.", exit_code=3)
     if chance < 0.95:
-        return AgentFinished("timed_out", "IDLE_TIMEOUT", "It was silent.")
+        return AgentFinished("failed", "AGENT_EXIT_NONZERO", "It ended with 3.", exit_code=3)
     if chance < 0.97:
+        return AgentFinished("timed_out", "IDLE_TIMEOUT", "It was silent.")
+    if chance < 0.99:
         return AgentFinished("cancelled", "CANCELLED", "Somebody on the host ended it.")
     return AgentFinished("refused", "SANDBOX_REFUSED", "No sandbox.")

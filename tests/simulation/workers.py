@@ -33,11 +33,11 @@ def answer(seed: int, work: Work) -> WorkFinished:
 
 
 def _answer(rng: Random, work: Work) -> Answer:
-    if rng.random() < 0.03:
+    if rng.random() < 0.015:
         return WorkFailed(Failure(_FAILURES[work.kind], "The author's text was wrong."))
     match work.kind:
         case WorkKind.SKIP_GUARD:
-            return GuardDecided(rng.random() < 0.4, "nothing to do")
+            return GuardDecided(rng.random() < 0.25, "nothing to do")
         case WorkKind.PROMPT:
             return PromptRendered(f"prompt {work.run} {work.step}")
         case WorkKind.FOLD:

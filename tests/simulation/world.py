@@ -60,7 +60,7 @@ class World:
 
     def live(self) -> None:
         """Lives until every run has ended and every host is quiet."""
-        trouble_ends = self.rng.randint(60, 260)
+        trouble_ends = self.rng.randint(60, 500)
         for turn in range(MOST_TURNS):
             if turn == trouble_ends:
                 self._end_trouble()
@@ -234,7 +234,7 @@ class World:
             self.inbox.append(request)
         elif self.troubled and chance < 0.15:
             self.inbox.append(replace(request, request_digest="other", reply=OTHER_BODY))
-        elif self.troubled and chance < 0.25:
+        elif self.troubled and chance < 0.18:
             reason, number = "enough", self.rng.randint(1, 2)
             run = request.plan.run
             self.inbox += [RequestCancel(run, reason, f"cancel {run}", "cancel", reply=901)] * number
@@ -272,7 +272,7 @@ class World:
         speaking = [one for host in self.hosts.values() for one in host.executions.values() if not one.is_over]
         if speaking:
             execution = self.rng.choice(speaking)
-            execution.made = min(execution.made + self.rng.randint(1, 3), len(execution.script))
+            execution.made = min(execution.made + self.rng.randint(1, 2), len(execution.script))
         for host in self.hosts.values():
             if not host.connected and self.now - host.silent_since > ORPHAN_SECONDS:
                 host.orphan()
@@ -287,7 +287,7 @@ class World:
             return
         link = self.rng.choice(waiting)
         skip = 1 if self.troubled and link.unread > 1 and self.rng.random() < 0.08 else 0
-        report = link.read(self.rng.randint(1, 4), skip)
+        report = link.read(self.rng.randint(1, 2), skip)
         self.inbox.append(report)
         if self.troubled and self.rng.random() < 0.06:
             self.late.append(report)
