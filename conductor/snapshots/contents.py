@@ -45,6 +45,10 @@ async def _contents(git: Git, oids: Sequence[str]) -> dict[str, bytes]:
 
 
 def _is_plain(path: str) -> bool:
-    if "\0" in path or not 0 < len(path.encode("utf-8", "surrogateescape")) <= MAX_PATH_BYTES:
+    try:
+        encoded = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    if b"\0" in encoded or not 0 < len(encoded) <= MAX_PATH_BYTES:
         return False
     return all(part not in ("", ".", "..") for part in path.split("/"))

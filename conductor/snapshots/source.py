@@ -1,6 +1,7 @@
 """What a pinning takes out of a user's repository: a commit's id, its tree, and the newest part of its history."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from conductor.snapshots.objects import ObjectStore
 from conductor.snapshots.repository import Repository
 
 MAX_REVISION_CHARACTERS = 500
+SHA1_ID = re.compile(r"[0-9a-f]{40}")
 REVISION_TIMEOUT_SECONDS = 30.0
 
 
@@ -46,13 +48,16 @@ class Source:
             raise InvalidRequestError(Violation("workspace.revision", text))
         arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         answer = await self.repository.refs().attempt(*arguments, timeout_seconds=REVISION_TIMEOUT_SECONDS)
-        return answer.stdout.decode("ascii").strip() if answer.returncode == 0 else ""
+        return _only_id(answer.stdout) if answer.returncode == 0 else ""
 
     async def folder_tree_id(self, commit: str) -> str:
         """Gives the id of the workspace folder's tree in a commit, or nothing."""
         inside = os.fspath(self.repository.inside.relative_to(self.repository.top))
-        answer = await self.contents.attempt("rev-parse", "--verify", "--quiet", f"{commit}:{inside}^{{tree}}")
-        return answer.stdout.decode("ascii").strip() if answer.returncode == 0 else ""
+        answer = await self.contents.attempt("rev-parse", "--verify", "--quiet", f"{commit}:{inside}")
+        oid = _only_id(answer.stdout) if answer.returncode == 0 else ""
+        if not oid or await self.contents.run("cat-file", "-t", oid) != b"tree\n":
+            return ""
+        return oid
 
     async def folder_tree(self, commit: str) -> Mapping[bytes, TreeEntry]:
         """What a commit holds in the workspace folder."""
@@ -78,3 +83,9 @@ class Source:
     async def _copied(self, store: ObjectStore, head: str, *notes: str) -> Trunk:
         time = await store.git.run("show", "--no-patch", "--format=%ct", head)
         return Trunk(head, int(time), await list_tree(store.git, head), has_head=True, notes=notes)
+
+
+def _only_id(output: bytes) -> str:
+    """An id and nothing else: git also verifies `^main`, and answers with more than an id."""
+    text = output.decode("ascii", "replace").strip()
+    return text if SHA1_ID.fullmatch(text) else ""

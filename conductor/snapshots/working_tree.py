@@ -84,9 +84,11 @@ class WorkingTree:
             return None
         try:
             folder = self._enter(parts[:-1])
-            return None if folder is None else self._read_entry(listed, parts[-1], folder, known)
+            if folder is None:
+                return _gone(listed, known)
+            return self._read_entry(listed, parts[-1], folder, known)
         except FileNotFoundError:
-            return Item(listed.path, listed.mode, listed.oid) if listed.is_sparse and listed.oid in known else None
+            return _gone(listed, known)
         except OSError as error:
             self._left_out.add(f"files that could not be read ({error.strerror})", listed.path)
             return None
@@ -157,6 +159,11 @@ class WorkingTree:
                     return None
                 raise
         return self._open[-1][1]
+
+
+def _gone(listed: Listed, known: Collection[str]) -> Item | None:
+    """What is not there was removed, unless a sparse checkout never brought it."""
+    return Item(listed.path, listed.mode, listed.oid) if listed.is_sparse and listed.oid in known else None
 
 
 def _item(path: bytes, mode: str, data: bytes, known: Collection[str]) -> Item:
