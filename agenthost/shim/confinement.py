@@ -3,32 +3,18 @@
 import contextlib
 import json
 import os
-import resource
 import select
 import signal
 from typing import Any
 
+from agenthost.shim.birth import become_bwrap, stage, start_guard
 from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of
-from agenthost.shim.kernel import (
-    CLONE_NEWNS,
-    MS_BIND,
-    MS_NODEV,
-    MS_NOSUID,
-    MS_PRIVATE,
-    MS_REC,
-    PR_SET_PDEATHSIG,
-    Refused,
-    call,
-    now,
-    own_pipe,
-    text_file,
-)
+from agenthost.shim.kernel import Refused, now, own_pipe, text_file
 
 READY_FD, GO_FD = 8, 9  # inside the sandbox, known to the gate
 SETUP_SECONDS = 20.0
 GIVE_UP_SECONDS = 5.0
 READ_BYTES = 64 * 1024
-STAGES = ("/mnt", "/media", "/srv", "/tmp")  # noqa: S108 - covered in a mount namespace of our own
 DEADLY_SIGNALS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31})
 
 
@@ -37,7 +23,7 @@ class Sandbox:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
-        self.bwrap = self.first = self.agent = 0
+        self.guard = self.bwrap = self.first = self.agent = 0
         self.bwrap_fd = self.first_fd = self.agent_fd = -1
         self.stdin = self.stdout = self.stderr = self.ready = self.go = self.info = self.fault = -1
         self.wait_status: int | None = None
@@ -46,6 +32,7 @@ class Sandbox:
 
     def start(self, prompt: bytes) -> None:
         """Starts bubblewrap with the gate in it. What is opened here is the sandbox's or is closed at once."""
+        self.guard, self.guard_line = start_guard()
         stdin, self.stdin = own_pipe()
         self.stdout, stdout = own_pipe()
         self.stderr, stderr = own_pipe()
@@ -70,9 +57,8 @@ class Sandbox:
         keeper = os.getpid()
         self.bwrap = os.fork()
         if self.bwrap == 0:
-            become_bwrap(
-                self.config, keeper, argv, {0: stdin, 1: stdout, 2: stderr, READY_FD: ready, GO_FD: go}, handed, fault
-            )
+            placed = {0: stdin, 1: stdout, 2: stderr, READY_FD: ready, GO_FD: go}
+            become_bwrap(self.config, argv, placed, handed, keeper=keeper, group=self.guard, fault=fault)
         self.bwrap_fd = os.pidfd_open(self.bwrap)
         for fd in (stdin, stdout, stderr, ready, go, fault, *handed):
             os.close(fd)
@@ -98,6 +84,10 @@ class Sandbox:
         self.agent_fd = os.pidfd_open(self.agent)
         if parent_of(self.agent) != self.first:
             raise Refused("the gate is not a child of the sandbox's first process")
+        # From here on the kernel ties the sandbox's life to bubblewrap's, and that to ours.
+        os.kill(self.guard, signal.SIGKILL)
+        os.waitpid(self.guard, 0)
+        self.guard = 0
 
     def verify(self) -> None:
         """Looks from outside whether the confinement is in force; refuses where any of it is not."""
@@ -142,6 +132,8 @@ class Sandbox:
     def give_up(self) -> None:
         """Ends a sandbox that was not released, with the gate still closed."""
         self.kill()
+        if self.guard:
+            os.killpg(self.guard, signal.SIGKILL)
         if self.bwrap_fd >= 0:
             os.close(self.go)  # the gate reads EOF, should the rest fail
             ended = select.poll()
@@ -176,56 +168,3 @@ class Sandbox:
             with contextlib.suppress(OSError):
                 words += os.read(fd, 4096)
         return words.decode(errors="replace").strip() or "the sandbox ended before it was ready, without a word"
-
-
-def stage() -> str:
-    """Where, in a mount namespace of our own, sources are put within reach of the sandbox's user."""
-    return next(place for place in STAGES if os.path.isdir(place))
-
-
-def become_bwrap(  # noqa: PLR0917
-    config: dict[str, Any], keeper: int, argv: list[str], placed: dict[int, int], handed: list[int], fault: int
-) -> None:
-    """In the forked child: drops what root has, sets limits, and becomes bubblewrap. Never returns."""
-    try:
-        for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        if os.getuid() == 0:
-            put_within_reach(config["sources"])
-            os.setgroups([])
-            os.setresgid(config["uid"], config["uid"], config["uid"])
-            os.setresuid(config["uid"], config["uid"], config["uid"])
-        # After the change of user, which clears it. Had the shim died before this line, it is not our parent any more.
-        call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != keeper:
-            os._exit(125)
-        for name, value in config["rlimits"].items():
-            kind = getattr(resource, name)
-            hard = resource.getrlimit(kind)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901
-            resource.setrlimit(kind, (value, value))
-        for low, fd in placed.items():
-            os.dup2(fd, low)
-        for fd in handed:
-            os.set_inheritable(fd, True)
-        os.execve(argv[0], argv, {})
-    except BaseException as error:  # noqa: BLE001 - the child must neither return nor unwind into the shim's code
-        os.write(fault, f"cannot start bubblewrap: {error}".encode())
-    finally:
-        os._exit(126)
-
-
-def put_within_reach(sources: dict[str, str]) -> None:
-    """As root: binds every source below the stage, because its own path may lead through folders closed to others."""
-    call("unshare", CLONE_NEWNS)
-    call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
-    handles = {name: os.open(path, os.O_PATH) for name, path in sources.items()}  # before the stage covers anything
-    call("mount", b"tmpfs", stage().encode(), b"tmpfs", MS_NOSUID | MS_NODEV, b"mode=0755,size=1m")
-    for name, handle in handles.items():
-        place = f"{stage()}/{name}"
-        if os.path.isdir(f"/proc/self/fd/{handle}"):
-            os.mkdir(place, 0o755)
-        else:
-            os.close(os.open(place, os.O_CREAT | os.O_EXCL, 0o644))
-        call("mount", f"/proc/self/fd/{handle}".encode(), place.encode(), None, MS_BIND | MS_REC, None)
-        os.close(handle)
