@@ -114,7 +114,9 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
                 await _abort_defect(context, method)
             except grpc.aio.AbortError:
                 raise
-            except Exception as error:  # noqa: BLE001 - a task's top: everything becomes a status, and is logged
+            # A task group inside of a generator cancels this task while it writes; closing the generator then raises a
+            # group that holds GeneratorExit beside the cause, which is no Exception.
+            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - a task's top: all becomes a status
                 rich = find_rich(error)
                 if rich is None:
                     await _abort_defect(context, method)

@@ -102,6 +102,23 @@ async def refusal(channel: grpc.aio.Channel, kind: str, data: bytes = b"x") -> R
     return read_refusal(caught.value)
 
 
+def add_torrent(server: grpc.aio.Server, failing: asyncio.Event) -> None:
+    """A method whose generator is written to a client that does not read, and has a task that fails meanwhile."""
+
+    async def fail() -> None:
+        await failing.wait()
+        raise NoCapacityError
+
+    async def torrent(request: BytesValue, context: Any) -> AsyncIterator[BytesValue]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail())
+            while True:
+                yield BytesValue(value=b"x" * 1_000_000)
+
+    method = grpc.unary_stream_rpc_method_handler(torrent, BytesValue.FromString, BytesValue.SerializeToString)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Torrent", {"Flow": method}),))
+
+
 class Served:
     """A server with `Kinds`, and a channel to it."""
 
@@ -153,6 +170,21 @@ async def test_any_other_error_is_internal_and_keeps_its_text_to_itself(
     assert told.reason == "INTERNAL"
     assert dict(told.metadata)["error_id"] in told.message
     assert "secret" not in told.message
+
+
+async def test_a_task_that_fails_while_the_client_does_not_read_is_told_all_the_same(tmp_path: Path) -> None:
+    failing = asyncio.Event()
+    server = await Server.start(Address.parse(f"unix:{tmp_path}/s"), [(lambda _, it: add_torrent(it, failing), None)])
+    async with open_channel(server.target) as channel, asyncio.timeout(20):
+        flow = channel.unary_stream("/test.Torrent/Flow", BytesValue.SerializeToString, BytesValue.FromString)
+        flowing = flow(BytesValue())
+        await flowing.read()
+        failing.set()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            [None async for _ in flowing]
+    await server.stop(0)
+
+    assert read_refusal(caught.value).reason == "NO_CAPACITY"
 
 
 async def test_an_error_inside_a_group_is_told_as_itself(tmp_path: Path) -> None:
