@@ -19,6 +19,9 @@ _BRANCH = re.compile(
         "^", r"^\s*"
     )
 )
+_DEFINITION = re.compile(
+    r"(export |default |public |abstract |final |async |pub |typedef )*(class|def|func|function|struct|interface|enum|type|fn)\b"
+)
 _PREAMBLE = re.compile(r"\s*(import|from|package|using|#\s*include|\*|\W*$)")
 _NOT_A_NAME = r"(?!if\b|for\b|while\b|switch\b|catch\b|else\b|return\b|do\b|try\b|defined\b|sizeof\b)"
 _C_HEADER = re.compile(rf"^(?![#/*}} ])[\w\s*&:<>,~]*?\b{_NOT_A_NAME}(\w+)\s*\([^;]*$")
@@ -85,11 +88,12 @@ def code_lines(source: SourceText) -> int:
 
 
 def first_code_line(source: SourceText) -> int:
-    """Gives the line of the first statement that is no import: a place to point at when the whole file is meant."""
+    """Gives the line of the first definition, or else statement: a place to point at when the whole file is meant."""
     flags = code_line_flags(source, parse(source) if language(source.path) == "Python" else None)
     numbers = [number for number, flag in enumerate(flags, 1) if flag]
-    own = [number for number in numbers if not _PREAMBLE.match(source.lines[number - 1])]
-    return next(iter([*own, *numbers]), 1)
+    definitions = (number for number in numbers if _DEFINITION.match(source.lines[number - 1]))
+    own = (number for number in numbers if not _PREAMBLE.match(source.lines[number - 1]))
+    return next(itertools.chain(definitions, own, numbers), 1)
 
 
 def code_line_flags(source: SourceText, tree: ast.Module | None) -> list[bool]:

@@ -47,6 +47,10 @@ class Snapshot:
         """Tells whether a regular file or a folder of this name is in the repository (a symlink counts as there)."""
         return path in self.sizes or path in self.folders or self._is_link(path)
 
+    def is_opaque(self, folder: str) -> bool:
+        """Tells whether what is below a folder is unknown: it was not walked into, is a link, or holds nothing (a submodule)."""
+        return folder in self.left_out or not any(path.startswith(folder + "/") for path in self.paths)
+
     def read(self, path: str) -> SourceText | None:
         """Gives the text of a file, or None when it is not text in UTF-8, too large, or not to be had."""
         if path in self._cache:
