@@ -1,6 +1,7 @@
 """`conductor serve`: runs the conductor in this terminal until it is told to stop."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,7 +27,7 @@ def default_data() -> Path:
 )
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with these and further settings.")
 @click.pass_obj
-def serve(context: Context, /, **options: object) -> int:
+def serve(context: Context, /, **options: Any) -> int:
     """Run the conductor."""
     from conductor.app import run
     from conductor.config import load
