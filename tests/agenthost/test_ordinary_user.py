@@ -1,0 +1,62 @@
+"""What holds for root must hold for everybody: the same tests once more, as a user without any privilege."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agenthost.sandbox import python_runtime
+
+USER = 60950
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+SUITES = (HERE / "test_shim.py",)
+
+# In a mount namespace of its own, Python's folder is laid open although its parents are closed to others.
+LAY_OPEN = """
+set -e
+if [ -n "$CLOSED" ]; then
+  mkdir "$ASIDE" && mount --bind "$PREFIX" "$ASIDE"
+  mount -t tmpfs -o mode=755 tmpfs "$CLOSED"
+  mkdir -p "$PREFIX" && mount --bind "$ASIDE" "$PREFIX"
+fi
+exec setpriv --reuid="$NUMBER" --regid="$NUMBER" --clear-groups --inh-caps=-all --bounding-set=-all "$@"
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="ordinary-", dir="/tmp"))  # pytest's own folders are root's
+    os.chown(folder, USER, USER)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="whoever is not root runs those tests directly")
+@pytest.mark.timeout(300)
+def test_confinement_holds_for_an_ordinary_user(home: Path) -> None:
+    """Keeps E3 for both kinds of user."""
+    prefix = next(iter(python_runtime()), None)
+    closed = next((part for part in reversed(prefix.parents) if not part.stat().st_mode & 0o001), None) if prefix else None
+    variables = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "CLOSED": str(closed or ""),
+        "PREFIX": str(prefix or ""),
+        "ASIDE": str(home / "aside"),
+        "NUMBER": str(USER),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    options = ["-q", "-p", "no:cacheprovider", f"--basetemp={home / 'tmp'}", "--timeout=120"]
+    pytest_ = [sys.executable, "-m", "pytest", *options, *map(str, SUITES)]
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation=private", "sh", "-c", LAY_OPEN, "sh", *pytest_],
+        env=variables, cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-8000:]
+    assert " passed" in done.stdout
