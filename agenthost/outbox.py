@@ -19,7 +19,8 @@ from agenthost.core.frames import merge
 from agenthost.core.said import Said
 from agenthost.cuts import Cut, Cuts
 
-READ_BYTES = 256 * 1024
+# Parsing so much takes the event loop some ten milliseconds at worst; other streams wait that long.
+READ_BYTES = 64 * 1024
 
 
 class Source(Protocol):

@@ -4,11 +4,11 @@ Bytes that are not UTF-8 become U+FFFD, also where a character is cut by a chunk
 """
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from agenthost.core.json_lines import MalformedLineError, parse_line
+from agenthost.core.json_lines import Fault, parse_line
 from agenthost.core.said import Channel, Notice, NoticeKind, Result, Said, Text
 
 # A result may take 1 MiB; its line needs a little around it.
@@ -67,15 +67,16 @@ class JsonLines:
     def __init__(self) -> None:
         self._line = bytearray()
         self._overlong: PlainText | None = None
-        self._faults: set[str] = set()
+        self._faults: set[Fault] = set()
 
     def feed(self, data: bytes) -> Iterator[Said | Result]:
         """Gives what complete lines say; a line above the limit is passed on as log without waiting for its end."""
-        *complete, rest = data.split(b"\n")
-        for part in complete:
-            yield from self._take(part)
+        first, *others = data.split(b"\n")
+        yield from self._take(first)
+        if others:
             yield from self._end_line(b"\n")
-        yield from self._take(rest)
+            yield from self._read_lines(others[:-1])
+            yield from self._take(others[-1])
 
     def finish(self) -> Iterator[Said | Result]:
         """Reads a last line that has no end."""
@@ -87,7 +88,7 @@ class JsonLines:
             return
         self._line += part
         if len(self._line) > MAX_LINE_BYTES:
-            yield from self._note_fault("a line is longer than 1 MiB")
+            yield from self._note_fault(Fault.TOO_LONG)
             self._overlong = PlainText(Channel.LOG)
             yield from self._overlong.feed(bytes(self._line))
             self._line.clear()
@@ -100,15 +101,32 @@ class JsonLines:
             return
         line = bytes(self._line)
         self._line.clear()
-        if not line.strip():
-            return
-        try:
-            yield parse_line(line)
-        except MalformedLineError as fault:
-            yield from self._note_fault(str(fault))
-            yield Text(Channel.LOG, (line + ending).decode(errors="replace"))
+        yield from self._read_lines([line], ending)
 
-    def _note_fault(self, fault: str) -> Iterator[Said]:
+    def _read_lines(self, lines: Sequence[bytes], ending: bytes = b"\n") -> Iterator[Said | Result]:
+        """Reads whole lines. Strange ones in a row become one text: an agent may write a million of them."""
+        strange: list[bytes] = []
+        for line in lines:
+            said = parse_line(line)
+            if isinstance(said, Fault):
+                if not line.strip():
+                    continue
+                if said not in self._faults:
+                    yield from _log_of(strange)
+                    yield from self._note_fault(said)
+                strange += (line, ending)
+            else:
+                yield from _log_of(strange)
+                yield said
+        yield from _log_of(strange)
+
+    def _note_fault(self, fault: Fault) -> Iterator[Said]:
         if fault not in self._faults:
             self._faults.add(fault)
             yield Notice(NoticeKind.MALFORMED_OUTPUT, f"{fault}; such lines are kept as log")
+
+
+def _log_of(lines: list[bytes]) -> Iterator[Said]:
+    if lines:
+        yield Text(Channel.LOG, b"".join(lines).decode(errors="replace"))
+        lines.clear()

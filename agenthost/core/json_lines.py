@@ -3,12 +3,13 @@
     answer{text} reasoning{text} log{text} tool_call{id,name,arguments} tool_result{id,failed,text}
     usage{input_tokens,output_tokens,turns} denial{text} final{result}
 
-A line that is anything else raises `MalformedLineError`: the caller keeps it as a log. Nothing that an agent writes is trusted:
+A line that is anything else gives a `Fault`: the caller keeps it as a log. Nothing that an agent writes is trusted:
 numbers are bounded, texts are cut at the limits of the protos, and nothing here keeps more than one line.
 """
 
 import json
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Any, NoReturn
 
 from agenthost.core.said import Channel, Notice, NoticeKind, Result, Said, Text, ToolCall, ToolResult, Usage
@@ -21,22 +22,37 @@ MAX_NOTICE_BYTES = 4096
 MAX_COUNT = 2**62
 
 
-class MalformedLineError(Exception):
-    """A line is not what the dialect knows. The message is one of a few: it names the kind of fault."""
+class Fault(StrEnum):
+    """Why a line is not what the dialect knows."""
+
+    NO_OBJECT = "a line is not a JSON object"
+    NO_JSON = "a line is not JSON"
+    NO_TYPE = "a line has no type that is known"
+    WRONG_FIELD = "a line lacks what its type needs"
+    TOO_LONG = "a line is longer than 1 MiB"
 
 
-def parse_line(line: bytes) -> Said | Result:
+class _WrongFieldError(Exception):
+    """A field of a line is not what its type needs."""
+
+
+def parse_line(line: bytes) -> Said | Result | Fault:
     """Reads one line."""
+    # Most of what an agent may write that speaks plain text; a value, because millions of exceptions take their time.
+    if line[:1] != b"{" and not line.lstrip().startswith(b"{"):
+        return Fault.NO_OBJECT
     try:
         message = json.loads(line.decode(errors="replace"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise MalformedLineError("a line is not JSON") from error
-    if not isinstance(message, dict):
-        raise MalformedLineError("a line is not a JSON object")
-    reader = _READERS.get(str(message.get("type")))
+    except (ValueError, RecursionError):
+        return Fault.NO_JSON
+    kind = message.get("type")
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
-        raise MalformedLineError("a line has no type that is known")
-    return reader(message)
+        return Fault.NO_TYPE
+    try:
+        return reader(message)
+    except _WrongFieldError:
+        return Fault.WRONG_FIELD
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -46,7 +62,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _text(message: Mapping[str, Any], key: str = "text") -> str:
     value = message.get(key)
     if not isinstance(value, str):
-        raise MalformedLineError(f"a line lacks the text '{key}'")
+        raise _WrongFieldError
     return clean(value)
 
 
@@ -60,7 +76,7 @@ def _count(message: Mapping[str, Any], key: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_COUNT:
-        raise MalformedLineError(f"a line has a count '{key}' that is none")
+        raise _WrongFieldError
     return value
 
 
@@ -85,9 +101,9 @@ def _usage(message: Mapping[str, Any]) -> Said:
 def _final(message: Mapping[str, Any]) -> Result:
     result = _compact(message.get("result"))
     if not isinstance(message.get("result"), dict):
-        raise MalformedLineError("a final line lacks the object 'result'")
+        raise _WrongFieldError
     if len(result.encode()) > MAX_RESULT_BYTES:
-        raise MalformedLineError("a result is larger than 1 MiB")
+        raise _WrongFieldError
     return Result(result)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
+from google.protobuf.json_format import ParseDict
 
 from agenthost.app import running_host
 from agenthost.config import Settings
@@ -103,8 +104,8 @@ class Client:
 
     def start_of(self, *script: str, step: str = "look", **fields: object) -> pb.Start:
         prompt = "\n".join(["#scripted", *script])
-        values: dict[str, object] = {"agent": "scripted", "prompt": prompt, "snapshot": self.snapshot, **fields}
-        return pb.Start(execution=execution_id(step), **values)  # type: ignore[arg-type]
+        values = {"execution": execution_id(step), "agent": "scripted", "prompt": prompt, "snapshot": self.snapshot}
+        return ParseDict({**values, **fields}, pb.Start())
 
     @asynccontextmanager
     async def open(self, epoch: int = 1, conductor: str = CONDUCTOR, **first: object) -> AsyncIterator[Conversation]:

@@ -1,0 +1,276 @@
+"""What an agent is given, what it is not, and that nothing of it is left. Seen from outside."""
+
+import asyncio
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agenthost.host import Confinement
+from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1 import host_service_pb2 as host_pb
+from tests.agenthost.running_host import Client, descendants_named, eventually, execution_id, open_host
+
+TOY = """\
+name = "toy"
+description = "Shouts its prompt."
+argv = ["/bin/sh", "-c", "tr a-z A-Z; echo problem >&2; echo $TONE", "{loudness}"]
+dialect = "text"
+prompt = "stdin"
+version_command = ["/bin/sh", "-c", "echo toy 1.2; echo more"]
+requires = ["tr"]
+enforcement = "cannot write at all"
+features = []
+network = "none"
+input = false
+
+[environment]
+allow = ["LANG"]
+
+[environment.set]
+TONE = "loud"
+
+[parameters.loudness]
+pattern = "[a-z]+"
+default = "full"
+"""
+
+
+def tree_of(pid: int) -> list[int]:
+    """A process and all below it."""
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [pid]
+    for file in children:
+        try:
+            for child in file.read_text().split():
+                found += tree_of(int(child))
+        except OSError:
+            continue
+    return found
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+async def sandbox_tree(client: Client) -> list[int]:
+    """The shim of the only attempt, and everything below it."""
+    (spawn,) = client.spawns()
+    return tree_of(int(str(spawn["shim"])))
+
+
+async def test_a_cancel_takes_the_whole_tree_with_it(client: Client) -> None:
+    """Keeps D6: double forks in sessions of their own, which ignore the polite signal."""
+    script = ("ignore TERM", "fork 3", "say ready", "hang")
+    async with client.open(start=client.start_of(*script, cancel_grace="0.2s")) as conversation:
+        await conversation.until_said("ready")
+        tree = await sandbox_tree(client)
+        await conversation.send(cancel=pb.Cancel(reason="enough"))
+        finished = await conversation.finish()
+    await eventually(lambda: gone(tree))
+
+    assert finished.outcome == pb.Finished.OUTCOME_CANCELLED
+    assert len(tree) >= 6
+
+
+async def test_an_agent_that_ends_takes_its_tree_with_it(client: Client) -> None:
+    """Keeps D6."""
+    async with client.open(start=client.start_of("fork 2", "say ready", "echo-input 1")) as conversation:
+        await conversation.until_said("ready")
+        tree = await sandbox_tree(client)
+        await conversation.send(input=pb.Input(input_sequence=1, text="end"))
+        finished = await conversation.finish()
+    await eventually(lambda: gone(tree))
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+
+
+async def test_an_attempt_that_nobody_attends_to_ends_as_orphaned(client: Client) -> None:
+    """Keeps D6."""
+    start = client.start_of("say ready", "hang", orphan_timeout="0.5s")
+    async with client.open(start=start) as conversation:
+        await conversation.until_said("ready")
+        tree = await sandbox_tree(client)
+    await eventually(lambda: gone(tree))
+    async with client.open(resume=pb.Resume(execution=start.execution)) as again:
+        finished = await again.finish()
+
+    assert finished.reason == "ORPHANED"
+
+
+async def test_an_attached_stream_keeps_the_lease(client: Client) -> None:
+    start = client.start_of("say ready", "sleep 1.5", "say still here", orphan_timeout="0.5s")
+    async with client.open(start=start) as conversation:
+        finished = await conversation.finish()
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert conversation.said("answer") == "ready\nstill here\n"
+
+
+async def test_neither_prompt_nor_the_hosts_environment_shows(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps D8."""
+    monkeypatch.setenv("SECRET_OF_THE_HOST", "tell-nobody")
+    async with client.open(start=client.start_of("env", "argv", "say needle-in-prompt", "hang")) as conversation:
+        await conversation.until_said("needle-in-prompt")
+        shown = descendants_named(["needle-in-prompt"])
+        environments = [
+            Path(f"/proc/{pid}/environ").read_bytes() for pid in await sandbox_tree(client) if _is_readable(pid)
+        ]
+        await conversation.send(cancel=pb.Cancel())
+        await conversation.finish()
+
+    assert shown == []
+    assert environments
+    assert not any(b"tell-nobody" in environment for environment in environments)
+    assert "tell-nobody" not in conversation.said("answer")
+    assert "HOME=/home/agent" in conversation.said("answer")
+
+
+def _is_readable(pid: int) -> bool:
+    try:
+        Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return True
+
+
+async def test_what_an_agent_tries_beyond_reading_is_refused_and_counted(client: Client) -> None:
+    tries = ("write /workspace/x", "write /etc/x", "read /etc/shadow", "connect 127.0.0.1 22")
+    conversation, finished = await client.run(*tries, "read README.md", "write /tmp/x")
+
+    answer = conversation.said("answer").splitlines()
+    assert all("done" not in line for line in answer[:4])
+    assert "# Hello" in conversation.said("answer")
+    assert answer[-1] == "write /tmp/x: done"
+    assert finished.denial_count == 4
+    assert finished.attestation.snapshot_fingerprint_before == finished.attestation.snapshot_fingerprint_after
+
+
+async def test_an_agent_of_a_spec_file_works_with_stdin_closed_behind_its_prompt(
+    short_path: Path, repository: Path
+) -> None:
+    """Keeps D2 and D8: `tr` ends only because its stdin does."""
+    agents = short_path / "agents"
+    agents.mkdir()
+    (agents / "toy.toml").write_text(TOY)
+    (agents / "broken.toml").write_text("name = 'broken'\nargv = 3\n")
+    (agents / "absent.toml").write_text(TOY.replace('"toy"', '"absent"').replace('"tr"', '"no-such-program"'))
+    async with open_host(short_path, repository, agents_dirs=(agents,)) as client:
+        start = client.start_of(agent="toy", prompt="make it loud\n")
+        async with client.open(start=start) as conversation:
+            finished = await conversation.finish()
+        refusal = await client.refused(client.start_of(agent="absent", step="other"))
+        told = {agent.name: agent for agent in (await client.hosts.GetHost(host_pb.GetHostRequest())).agents}
+
+    assert conversation.said("answer") == "MAKE IT LOUD\nloud\n"
+    assert conversation.said("log") == "problem\n"
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert told["toy"].version == "toy 1.2"
+    assert [parameter.name for parameter in told["toy"].parameters] == ["loudness"]
+    assert "description" in told["broken"].unavailable_reason
+    assert "no-such-program" in told["absent"].unavailable_reason
+    assert refusal.reason == "AGENT_UNAVAILABLE"
+
+
+async def test_an_input_for_an_agent_that_takes_none_is_refused(short_path: Path, repository: Path) -> None:
+    agents = short_path / "agents"
+    agents.mkdir()
+    (agents / "toy.toml").write_text(TOY.replace("tr a-z A-Z", "sleep 60"))
+    async with (
+        open_host(short_path, repository, agents_dirs=(agents,)) as client,
+        client.open(start=client.start_of(agent="toy")) as conversation,
+    ):
+        await conversation.until(lambda frame: frame.HasField("started"))
+        await conversation.send(input=pb.Input(input_sequence=1, text="hello"))
+        assert (await conversation.refusal()).violations[0][0] == "input"
+
+
+async def test_without_a_sandbox_every_start_is_refused_and_nothing_is_spawned(client: Client) -> None:
+    """Keeps E2."""
+    client.host.confinement = Confinement(None, "no user namespaces here")
+    refusal = await client.refused(client.start_of("say x"))
+    told = await client.hosts.GetHost(host_pb.GetHostRequest())
+
+    assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "READ_ONLY_UNAVAILABLE")
+    assert "no user namespaces here" in refusal.message
+    assert not told.sandbox.available
+    assert client.spawns() == []
+
+
+async def test_a_sandbox_that_does_not_hold_refuses_the_attempt_and_lets_nothing_go(client: Client) -> None:
+    """Keeps E2: a bubblewrap that cannot do its work is found out before the agent is let go."""
+    sandbox = client.host.confinement.sandbox
+    assert sandbox is not None
+    (client.data / "bwrap").write_text("#!/bin/sh\necho cannot >&2; exit 1\n")
+    (client.data / "bwrap").chmod(0o755)
+    client.host.confinement = Confinement(replace(sandbox, folder=client.data, program="bwrap"))
+    conversation, finished = await client.run("say x")
+
+    assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_REFUSED, "SANDBOX_REFUSED")
+    assert [frame.sequence for frame in conversation.frames] == [1]
+    assert client.spawns() == []
+
+
+def test_no_field_of_a_start_could_widen_what_an_agent_may_do() -> None:
+    """Keeps E1: whoever adds a field must come by here."""
+    assert {field.name for field in pb.Start.DESCRIPTOR.fields} == {
+        "execution", "agent", "prompt", "snapshot", "parameters", "orphan_timeout", "timeout", "idle_timeout",
+        "cancel_grace", "max_output_bytes", "max_answer_bytes",
+    }  # fmt: skip
+    words = {word for field in pb.Start.DESCRIPTOR.fields for word in field.name.split("_")}
+    assert not words & {"argv", "command", "env", "environment", "network", "path", "mount", "write", "sandbox", "uid"}
+
+
+async def test_a_killed_shim_is_told_as_such(client: Client) -> None:
+    async with client.open(start=client.start_of("say ready", "hang")) as conversation:
+        await conversation.until_said("ready")
+        tree = await sandbox_tree(client)
+        os.kill(tree[0], 9)
+        finished = await conversation.finish()
+    await eventually(lambda: gone(tree))
+
+    assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_FAILED, "SHIM_LOST")
+
+
+async def test_two_hundred_processes_start_well_beside_an_open_stream(client: Client) -> None:
+    """Keeps rule 1 of grpc.md."""
+    async with client.open(start=client.start_of("repeat 100000 say x")) as conversation:
+        await conversation.until_said("x")
+
+        async def spawn() -> int:
+            process = await asyncio.create_subprocess_exec(sys.executable, "-I", "-S", "-c", "")
+            return await process.wait()
+
+        codes = [code for _ in range(10) for code in await asyncio.gather(*(spawn() for _ in range(20)))]
+        await conversation.send(cancel=pb.Cancel())
+
+    assert codes == [0] * 200
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_a_reader_that_stands_still_stops_neither_agent_nor_costs_memory(client: Client) -> None:
+    """Keeps D10 as far as this part goes: the spool takes what the stream does not."""
+    size = 24 * 1024 * 1024
+    start = client.start_of("say ready", "echo-input 1", f"flood {size}", max_output_bytes=2 * size, max_answer_bytes=1)
+    async with client.open(start=start) as conversation:
+        await conversation.until(lambda frame: frame.HasField("output"))
+        before = resident_bytes()
+        await conversation.send(input=pb.Input(input_sequence=1, text="go"))
+        await eventually(lambda: client.host.running == 0)
+        grown = resident_bytes() - before
+        finished = await conversation.finish()
+
+    assert finished.exit_code == 0
+    assert grown < size // 2
+    assert len(conversation.said("log")) == size
+
+
+async def test_the_spawn_log_tells_which_execution_was_let_go(client: Client) -> None:
+    await client.run("say x")
+
+    assert [spawn["execution"] for spawn in client.spawns()] == [execution_id()]
