@@ -35,6 +35,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
+    (folder / "allowed").mkdir()
     with running_pair(folder, extra=("--root", str(folder / "allowed"))) as running:
         yield running
 
