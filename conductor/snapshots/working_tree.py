@@ -8,7 +8,6 @@ A file that changes while it is read is read once more; if it still changes, the
 It does not decide which files belong to a snapshot, and it writes nothing.
 """
 
-import errno
 import hashlib
 import os
 import stat
@@ -27,6 +26,7 @@ MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
 MAX_PATH_BYTES = 2000
 MAX_DEPTH = 100
 READ_BYTES = 1024 * 1024
+TOO_LONG = f"paths of more than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders"
 
 
 class WorkingTree:
@@ -50,18 +50,21 @@ class WorkingTree:
         waiting: list[tuple[bytes, ...]] = [()]
         while waiting:
             parts = waiting.pop()
-            folder = self._enter(parts)
-            if folder is None:
-                self._left_out.add("folders that could not be read", b"/".join(parts))
+            try:
+                folder = self._enter(parts)
+            except OSError as error:
+                self._left_out.add(f"folders that could not be read ({error.strerror})", b"/".join(parts))
                 continue
             for entry in sorted(os.listdir(folder)):  # noqa: PTH208 - of a descriptor
                 name = os.fsencode(entry)
                 if name.lower() == b".git":
                     continue
-                if _is_folder(name, folder):
+                if not _is_folder(name, folder):
+                    yield Listed(b"/".join((*parts, name)))
+                elif len(parts) < MAX_DEPTH:
                     waiting.append((*parts, name))
                 else:
-                    yield Listed(b"/".join((*parts, name)))
+                    self._left_out.add(TOO_LONG, b"/".join((*parts, name)))
 
     def read(self, listed: Iterator[Listed], known: Collection[str]) -> Iterator[Item]:
         """Reads the listed paths. What has an id in `known` comes without its content."""
@@ -73,21 +76,16 @@ class WorkingTree:
                 yield item
 
     def _read(self, listed: Listed, known: Collection[str]) -> Item | None:
+        parts = tuple(listed.path.split(b"/"))
         if listed.mode == SUBMODULE:
             self._left_out.add("submodules whose content is left out", listed.path)
             return Item(listed.path, SUBMODULE, listed.oid)
-        parts = tuple(listed.path.split(b"/"))
-        if len(listed.path) > MAX_PATH_BYTES or len(parts) > MAX_DEPTH:
-            self._left_out.add(f"paths longer than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders", listed.path)
-            return None
-        if any(part.lower() == b".git" for part in parts):
+        if reason := _unfit(parts):
+            self._left_out.add(reason, listed.path)
             return None
         try:
-            folder = self._enter(parts[:-1])
-            if folder is None:
-                return _gone(listed, known)
-            return self._read_entry(listed, parts[-1], folder, known)
-        except FileNotFoundError:
+            return self._read_entry(listed, parts[-1], self._enter(parts[:-1]), known)
+        except (FileNotFoundError, NotADirectoryError):
             return _gone(listed, known)
         except OSError as error:
             self._left_out.add(f"files that could not be read ({error.strerror})", listed.path)
@@ -143,22 +141,24 @@ class WorkingTree:
         if self._total > MAX_TOTAL_BYTES:
             raise _too_much(f"holds more than {MAX_TOTAL_BYTES // 1024**3} GiB")
 
-    def _enter(self, parts: tuple[bytes, ...]) -> int | None:
-        """Opens a folder below the root, keeping those above it open for its neighbours."""
+    def _enter(self, parts: tuple[bytes, ...]) -> int:
+        """Opens a folder below the root, keeping those above it open for its neighbours. A link on the way is no folder."""
         kept = 1
         while kept <= len(parts) and kept < len(self._open) and self._open[kept][0] == parts[kept - 1]:
             kept += 1
         while len(self._open) > kept:
             os.close(self._open.pop()[1])
         for part in parts[kept - 1 :]:
-            try:
-                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                self._open.append((part, os.open(part, flags, dir_fd=self._open[-1][1])))
-            except OSError as error:
-                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                    return None
-                raise
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._open.append((part, os.open(part, flags, dir_fd=self._open[-1][1])))
         return self._open[-1][1]
+
+
+def _unfit(parts: tuple[bytes, ...]) -> str:
+    """Why no host could check this path out; empty when it can."""
+    if len(parts) > MAX_DEPTH or sum(map(len, parts)) + len(parts) > MAX_PATH_BYTES:
+        return TOO_LONG
+    return "paths that git keeps to itself" if any(part.lower() == b".git" for part in parts) else ""
 
 
 def _gone(listed: Listed, known: Collection[str]) -> Item | None:

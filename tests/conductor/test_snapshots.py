@@ -395,3 +395,20 @@ async def test_a_run_keeps_its_snapshot_until_it_lets_go(store: SnapshotStore, u
     await store.release("run1")
     await store.release("run1")
     assert (await store.read_files(plan.commit, ["README.md"]))["README.md"]
+
+
+async def test_paths_that_no_host_could_check_out_are_left_out_with_a_note(
+    store: SnapshotStore, user: UserRepository, tmp_path: Path
+) -> None:
+    user.write(".GIT/config", "[core]")
+    user.write("/".join("d" * 20 for _ in range(101)) + "/a", "deep")
+    plain = tmp_path / "plain"
+    (plain / "/".join("d" * 20 for _ in range(101))).mkdir(parents=True)
+    plan, of_plain = await store.pin(str(user.folder)), await store.pin(str(plain))
+
+    assert plan.commit == user.head
+    assert [note.split(":")[0] for note in plan.notes] == [
+        "paths of more than 2000 bytes or 100 folders",
+        "paths that git keeps to itself",
+    ]
+    assert len(of_plain.notes) == 1

@@ -1,0 +1,203 @@
+"""Repositories that try to run something, or to be read beyond what is allowed. Keeps E9, J1 and J3.
+
+Each bait would create a marker. Two of them are first shown to work, so that a quiet test means something.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conductor.errors import RootNotAllowedError
+from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.workspace_roots import WorkspaceRoots
+from tests.repositories import ENVIRONMENT, UserRepository, git
+
+HOOKS = ("post-index-change", "reference-transaction", "post-checkout", "pre-auto-gc", "fsmonitor-watchman", "update")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> SnapshotStore:
+    return await SnapshotStore.open(tmp_path / "data" / "objects.git")
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "marker"
+
+
+@pytest.fixture
+def bait(tmp_path: Path, marker: Path) -> Path:
+    script = tmp_path / "bait"
+    script.write_text(f"#!/bin/sh\ntouch {marker}\ncat\n")
+    script.chmod(0o755)
+    return script
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> UserRepository:
+    repository = UserRepository.make(tmp_path / "project")
+    repository.write(".gitattributes", "* filter=bait diff=bait merge=bait text=auto\n")
+    repository.commit("attributes")
+    repository.write("src/app.py", "changed\n")
+    return repository
+
+
+CONFIGURATIONS = {
+    "file system monitor": "[core]\n\tfsmonitor = {bait}\n",
+    "hooks path": "[core]\n\thooksPath = {folder}\n",
+    "included": "[include]\n\tpath = {folder}/included\n",
+    "included by condition": '[includeIf "gitdir:/"]\n\tpath = {folder}/included\n',
+    "clean filter": '[filter "bait"]\n\tclean = {bait}\n\tsmudge = {bait}\n\trequired = true\n',
+    "filter process": '[filter "bait"]\n\tprocess = {bait}\n\trequired = true\n',
+    "external diff": '[diff]\n\texternal = {bait}\n[diff "bait"]\n\tcommand = {bait}\n\ttextconv = {bait}\n',
+    "merge driver": '[merge "bait"]\n\tdriver = {bait}\n',
+    "ssh command": "[core]\n\tsshCommand = {bait}\n\tgitProxy = {bait}\n",
+    "pager and editor": "[core]\n\tpager = {bait}\n\teditor = {bait}\n[pager]\n\tshow = {bait}\n\trev-list = {bait}\n",
+    "alias": "[alias]\n\tls-files = !{bait}\n\trev-parse = !{bait}\n\tpack-objects = !{bait}\n\tconfig = !{bait}\n",
+    "credential helper": "[credential]\n\thelper = !{bait}\n",
+    "signature program": "[gpg]\n\tprogram = {bait}\n[log]\n\tshowSignature = true\n",
+    "pack hook": "[uploadpack]\n\tpackObjectsHook = {bait}\n[core]\n\talternateRefsCommand = {bait}\n",
+    "trace target": "[trace2]\n\tnormalTarget = {folder}/marker\n\teventTarget = {folder}/marker\n",
+    "work tree elsewhere": "[core]\n\tworktree = {folder}/elsewhere\n",
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+async def test_nothing_that_a_configuration_names_is_run(
+    name: str, store: SnapshotStore, user: UserRepository, bait: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "README.md").write_text("from elsewhere")
+    (tmp_path / "included").write_text(f"[core]\n\tfsmonitor = {bait}\n")
+    for hook in HOOKS:
+        (tmp_path / hook).symlink_to(bait)
+        (user.folder / ".git" / "hooks" / hook).symlink_to(bait)
+    user.add_config(CONFIGURATIONS[name].format(bait=bait, folder=tmp_path))
+    plan = await store.pin(str(user.folder))
+    of_commit = await store.pin(str(user.folder), WorkspaceMode.COMMIT, "main")
+    inside = await store.pin(str(user.folder / "src"))
+
+    assert not (tmp_path / "marker").exists()
+    assert plan.dirty_paths == ("src/app.py",)
+    assert await store.read_files(plan.commit, ["README.md"]) == {"README.md": b"# A project\n"}
+    assert await store.read_files(of_commit.commit, ["src/app.py"]) == {"src/app.py": b"print('hello')\n"}
+    assert await store.read_files(inside.commit, ["app.py"]) == {"app.py": b"changed\n"}
+
+
+def test_the_bait_works_when_git_is_used_carelessly(user: UserRepository, bait: Path, marker: Path) -> None:
+    user.add_config(CONFIGURATIONS["file system monitor"].format(bait=bait))
+    user.git("status")
+
+    assert marker.exists()
+
+
+def make_partial_clone(user: UserRepository, marker: Path, tmp_path: Path) -> tuple[Path, str]:
+    """A clone without the contents of old files, whose remote is a program."""
+    old = user.git("rev-parse", "HEAD:src/app.py").strip()
+    user.commit("newer")
+    user.git("config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{user.folder}", "partial")
+    partial = tmp_path / "partial"
+    git(partial, "config", "remote.origin.url", f"ext::touch {marker}")
+    git(partial, "config", "protocol.ext.allow", "always")
+    return partial, old
+
+
+async def test_a_partial_clone_is_not_completed_from_its_remote(
+    store: SnapshotStore, user: UserRepository, marker: Path, tmp_path: Path
+) -> None:
+    partial, old = make_partial_clone(user, marker, tmp_path)
+    (partial / "new.txt").write_text("new")
+    plan = await store.pin(str(partial))
+
+    assert not marker.exists()
+    assert plan.dirty_paths == ("new.txt",)
+    assert any("does not hold all of its objects" in note for note in plan.notes)
+    assert len((await store.history(plan.commit)).commits) == 2
+    subprocess.run(["git", "cat-file", "-p", old], cwd=partial, env=ENVIRONMENT, capture_output=True, check=False)
+    assert marker.exists(), "the bait is dull"
+
+
+async def test_replaced_objects_and_grafts_do_not_change_what_is_pinned(
+    store: SnapshotStore, user: UserRepository
+) -> None:
+    user.commit("newer")
+    blob = user.git("rev-parse", "HEAD:README.md").strip()
+    other = git(user.folder, "hash-object", "-w", "--stdin", stdin=b"forged\n").decode().strip()
+    user.git("replace", blob, other)
+    (user.folder / ".git" / "info" / "grafts").write_text(f"{user.head}\n")
+    plan = await store.pin(str(user.folder), WorkspaceMode.COMMIT)
+
+    assert await store.read_files(plan.commit, ["README.md"]) == {"README.md": b"# A project\n"}
+    assert len((await store.history(plan.commit)).commits) == 3
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> UserRepository:
+    return UserRepository.make(tmp_path / "victim", **{"secret.txt": "secret"})
+
+
+@pytest.fixture
+async def fenced(tmp_path: Path, user: UserRepository) -> SnapshotStore:
+    return await SnapshotStore.open(tmp_path / "fenced.git", WorkspaceRoots((user.folder,)))
+
+
+async def test_a_workspace_cannot_point_at_a_repository_outside_the_roots(
+    fenced: SnapshotStore, user: UserRepository, victim: UserRepository
+) -> None:
+    """Keeps E9."""
+    lure = user.folder / "lure"
+    lure.mkdir()
+    (lure / ".git").write_text(f"gitdir: {victim.folder}/.git\n")
+    linked = user.folder / "linked"
+    linked.mkdir()
+    (linked / ".git").symlink_to(victim.folder / ".git")
+    common = user.folder / "common"
+    (common / ".git").mkdir(parents=True)
+    (common / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    (common / ".git" / "commondir").write_text(f"{victim.folder}/.git\n")
+
+    for folder in (lure, linked, common):
+        with pytest.raises(RootNotAllowedError):
+            await fenced.pin(str(folder), WorkspaceMode.COMMIT)
+
+
+async def test_a_workspace_cannot_borrow_objects_from_outside_the_roots(
+    fenced: SnapshotStore, user: UserRepository, victim: UserRepository
+) -> None:
+    """Keeps E9."""
+    (user.folder / ".git" / "objects" / "info" / "alternates").write_text(f"{victim.folder}/.git/objects\n")
+    with pytest.raises(RootNotAllowedError):
+        await fenced.pin(str(user.folder), WorkspaceMode.COMMIT, victim.head)
+
+
+async def test_a_repository_above_the_root_is_not_looked_at(tmp_path: Path, user: UserRepository) -> None:
+    fenced = await SnapshotStore.open(tmp_path / "fenced.git", WorkspaceRoots((user.folder / "src",)))
+    plan = await fenced.pin(str(user.folder / "src"))
+
+    assert plan.head_commit == ""
+    assert await fenced.read_files(plan.commit, ["app.py"]) == {"app.py": b"changed\n"}
+
+
+async def test_a_git_folder_that_is_none_does_not_stop_the_pinning(store: SnapshotStore, tmp_path: Path) -> None:
+    for number, entry in enumerate([b"", b"gitdir: /nonexistent\n", b"\xff" * 100, b"gitdir: \n"]):
+        folder = tmp_path / f"odd{number}"
+        folder.mkdir()
+        (folder / ".git").write_bytes(entry)
+        (folder / "a.txt").write_text("a")
+
+        assert await store.read_files((await store.pin(str(folder))).commit, ["a.txt"]) == {"a.txt": b"a"}
+
+
+async def test_a_file_that_cannot_be_read_is_named(store: SnapshotStore, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "closed.txt").write_text("x")
+    (folder / "closed.txt").chmod(0)
+    plan = await store.pin(str(folder))
+
+    assert any("closed.txt" in note for note in plan.notes)
