@@ -95,14 +95,15 @@ def _take_part(draft: RunDraft, report: ExecutionReported, part: Report) -> None
         case Said():
             draft.stored.append(Utterance(run, step, attempt, part.channel, part.text))
         case AgentStarted():
-            draft.emit(AttemptStarted(step, attempt, part.confinement))
+            if draft.step(step).attempts[-1].state is AttemptState.STARTING:
+                draft.emit(AttemptStarted(step, attempt, part.confinement))
         case AgentFinished():
             _finish(draft, report, part)
 
 
 def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> None:
     _, step = attempt_owner(report.attempt)
-    state = _ENDS[part.outcome]
+    state = _ENDS.get(part.outcome, AttemptState.FAILED)
     ended = AttemptEnded(
         step=step,
         attempt=report.attempt,

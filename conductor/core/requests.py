@@ -5,6 +5,7 @@ from conductor.core.conductor_state import Ongoing
 from conductor.core.decision_draft import DecisionDraft
 from conductor.core.events import RunCancelRequested, RunCreated
 from conductor.core.inputs import RequestCancel, RequestRun
+from conductor.core.plan import RunPlan, StepKind
 from conductor.core.progress import ask_report_when_done, look_at_all
 from conductor.core.run import apply, key_of
 from conductor.core.run_draft import RunDraft
@@ -19,9 +20,8 @@ def take_run_request(making: DecisionDraft, request: RequestRun) -> None:
     if sum(1 for _ in making.runs()) >= limits.unfinished_runs:
         message = f"{limits.unfinished_runs} runs are at work already; try again when one has ended"
         making.replies.append(Rejected(request.reply, "NO_CAPACITY", message))
-    elif len(request.plan.steps) > limits.steps_per_run:
-        message = f"a run has at most {limits.steps_per_run} steps, this one has {len(request.plan.steps)}"
-        making.replies.append(Rejected(request.reply, "INVALID_REQUEST", message))
+    elif flaw := _find_flaw(request.plan, limits.steps_per_run):
+        making.replies.append(Rejected(request.reply, "INVALID_REQUEST", flaw))
     else:
         _create_run(making, request)
 
@@ -52,6 +52,19 @@ def _is_repeated(making: DecisionDraft, request: RequestRun | RequestCancel) -> 
         message = f"request id {request.request_id} was used before, with another body"
         making.replies.append(Rejected(request.reply, "REQUEST_ID_REUSED", message))
     return True
+
+
+def _find_flaw(plan: RunPlan, most_steps: int) -> str:
+    """Says what no run can be made of. Flows are validated long before: this only keeps the core's own assumptions."""
+    if len(plan.steps) > most_steps:
+        return f"a run has at most {most_steps} steps, this one has {len(plan.steps)}"
+    for name in (plan.run, *(step.id for step in plan.steps)):
+        if not name or "-" in name:
+            return f"'{name}' cannot be part of an attempt's id"
+    for step in plan.steps:
+        if step.kind is StepKind.AGENT and (step.agent is None or not step.agent.agents):
+            return f"step {step.id} asks an agent and names none"
+    return ""
 
 
 def _create_run(making: DecisionDraft, request: RequestRun) -> None:

@@ -5,6 +5,7 @@ It collects; it decides nothing. Whatever is emitted is folded at once, so that 
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import floor
 from typing import TYPE_CHECKING
 
 from conductor.core.commands import AckExecution, Command, Evaluate, Record, Reply, ResumeExecution, Utterance
@@ -93,17 +94,15 @@ class RunDraft:
         self.wants_place = True
 
     def move_cursor(self, attempt: str, sequence: int, interval: float) -> None:
-        """Notes the last frame that this decision stores; its acknowledgement is due an interval after the last one."""
+        """Notes the last frame that this decision stores, and when it is to be acknowledged."""
         track = self.tracks[attempt]
-        ack_at = self.now + interval if track.ack_at is None else track.ack_at
-        self.tracks[attempt] = replace(track, cursor=sequence, ack_at=ack_at)
+        self.tracks[attempt] = replace(track, cursor=sequence, ack_at=track.ack_at or self._next_beat(interval))
         self.cursors[attempt] = sequence
 
     def acknowledge_again(self, attempt: str, interval: float) -> None:
         """Has an acknowledgement repeated: its host told what was stored long ago."""
         track = self.tracks[attempt]
-        if track.ack_at is None:
-            self.tracks[attempt] = replace(track, ack_at=self.now + interval)
+        self.tracks[attempt] = replace(track, ack_at=track.ack_at or self._next_beat(interval))
 
     def note_cancelled(self, attempt: str) -> None:
         """Remembers that an attempt was told to end."""
@@ -129,3 +128,7 @@ class RunDraft:
         if self.dirty:
             due.append(self.now)
         return Ongoing(self.run, self.tracks, self.queue, tuple(self.dirty), min(due, default=None))
+
+    def _next_beat(self, interval: float) -> float:
+        # One beat for all attempts: acknowledgements need a FULL commit, and so they share it.
+        return (floor(self.now / interval) + 1) * interval

@@ -111,7 +111,8 @@ def write_script(seed: int, attempt: str) -> list[Report]:
     if end.outcome == "refused":
         return [end]
     said: list[Report] = [
-        Said(rng.choice(CHANNELS), f"{attempt}:{place}:{rng.randint(0, 9)};") for place in range(rng.choice((0, 2, 5, 9, 12, 16)))
+        Said(rng.choice(CHANNELS), f"{attempt}:{place}:{rng.randint(0, 9)};")
+        for place in range(rng.choice((0, 2, 5, 10, 15, 20)))
     ]
     return [AgentStarted(Confinement("simulated", uid=65534)), *said, end]
 

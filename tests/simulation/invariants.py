@@ -12,7 +12,7 @@ from conductor.core.commands import (
     ResumeExecution,
     StartExecution,
 )
-from conductor.core.conductor_state import ConductorState
+from conductor.core.conductor_state import ConductorState, Ongoing
 from conductor.core.plan import OnFailure
 from conductor.core.run import Run
 from conductor.core.states import AttemptState, StepState
@@ -41,24 +41,29 @@ def check_state(state: ConductorState, store: MemoryStore, now: float) -> None:
     if set(state.ongoing) != unfinished:
         raise Violation("the runs that go on are not those that are stored as going on")
     used = Counter[str]()
-    for name, one in state.ongoing.items():
-        run = store.runs[name]
-        if one.run != run:
-            raise Violation(f"run {name} is not what its journal says")
-        live = {step.live_attempt.id: step.live_attempt.host for step in run.steps.values() if step.live_attempt}
-        used.update(live.values())
-        if {attempt: track.host for attempt, track in one.tracks.items()} != live:
-            raise Violation(f"run {name} does not track exactly its live attempts")
-        for attempt, track in one.tracks.items():
-            if track.cursor != store.cursors.get(attempt, 0):
-                raise Violation(f"the cursor of {attempt} is not the stored one")
-        if not one.dirty:
-            _check_progress(run)
+    for one in state.ongoing.values():
+        used.update(_check_ongoing(one, store))
     for host, count in used.items():
         if count > state.hosts[host].slots and state.hosts[host].connected:
             raise Violation(f"{count} attempts on {host}, which has {state.hosts[host].slots} slots")
     if not state.unscheduled and not state.backlog:
         _check_places(state, used, now)
+
+
+def _check_ongoing(one: Ongoing, store: MemoryStore) -> list[str]:
+    """Judges one run; gives the hosts of its live attempts."""
+    run = one.run
+    if run != store.runs[run.id]:
+        raise Violation(f"run {run.id} is not what its journal says")
+    live = {step.live_attempt.id: step.live_attempt.host for step in run.steps.values() if step.live_attempt}
+    if {attempt: track.host for attempt, track in one.tracks.items()} != live:
+        raise Violation(f"run {run.id} does not track exactly its live attempts")
+    for attempt, track in one.tracks.items():
+        if track.cursor != store.cursors.get(attempt, 0):
+            raise Violation(f"the cursor of {attempt} is not the stored one")
+    if not one.dirty:
+        _check_progress(run)
+    return list(live.values())
 
 
 def check_command(command: Command, store: MemoryStore) -> None:
@@ -96,7 +101,11 @@ def check_run_end(run: Run) -> None:
             raise Violation(f"{run.id}/{name} succeeded twice")
     if run.failure is not None and run.failure.reason == "INTERNAL":
         raise Violation(f"run {run.id} was quarantined: {run.failure.message}")
-    fatal = [name for name, step in run.steps.items() if step.state is StepState.FAILED and step.plan.on_failure is OnFailure.FAIL]
+    fatal = [
+        name
+        for name, step in run.steps.items()
+        if step.state is StepState.FAILED and step.plan.on_failure is OnFailure.FAIL
+    ]
     if run.state == "succeeded" and (fatal or not run.markdown):
         raise Violation(f"run {run.id} succeeded in spite of {fatal or 'no report'}")
     if run.state == "cancelled" and run.cancel_time is None:

@@ -48,6 +48,8 @@ def make_step(rng: Random, place: int) -> StepPlan:
         has_skip_guard=rng.random() < 0.2,
         excluded_because="not for this band" if rng.random() < 0.06 else "",
         on_failure=OnFailure.CONTINUE if rng.random() < 0.7 else OnFailure.FAIL,
-        agent=None if is_fold else AgentPlan(tuple(rng.sample(AGENTS, rng.randint(1, 3))), max_attempts=rng.randint(1, 4)),
+        agent=None
+        if is_fold
+        else AgentPlan(tuple(rng.sample(AGENTS, rng.randint(1, 3))), max_attempts=rng.randint(1, 4)),
         parent=parent,
     )

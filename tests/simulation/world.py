@@ -6,6 +6,7 @@ After a while the faults end, and everything must come to its end.
 
 from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING
 
 from conductor.core.commands import (
     Accepted,
@@ -19,8 +20,7 @@ from conductor.core.commands import (
     StartExecution,
 )
 from conductor.core.conductor_state import ConductorState, Limits
-from conductor.core.inputs import ExecutionReported, HostAgent, HostReported, Input, RequestCancel, RequestRun
-from conductor.core.work import Work
+from conductor.core.inputs import HostAgent, HostReported, Input, RequestCancel, RequestRun
 from tests.simulation.hosts import ORPHAN_SECONDS, SimulatedHost
 from tests.simulation.invariants import check_command, check_decision, check_run_end, check_state
 from tests.simulation.links import Link
@@ -33,6 +33,10 @@ LIMITS = Limits(lost_after=30.0, remembered_requests=8, remembered_runs=2)
 MOST_TURNS = 4000
 IDLE_TURNS = 50
 OTHER_BODY = 900  # the caller who uses an id again with another body
+
+
+if TYPE_CHECKING:
+    from conductor.core.work import Work
 
 
 class Crash(Exception):  # noqa: N818 — the conductor's process ends here; the world goes on
@@ -74,7 +78,7 @@ class World:
 
     def _act(self) -> None:
         chance = self.rng.random()
-        if self.troubled and chance < 0.08:
+        if self.troubled and chance < 0.1:
             self._make_trouble()
         elif chance < 0.30:
             self._let_agents_speak()
@@ -110,6 +114,7 @@ class World:
         self.inbox: list[Input] = []
         self.works: list[Work] = []
         self.links: dict[str, Link] = {}
+        self.told: set[str] = set()
         for host in self.hosts.values():
             host.connected = False
             host.silent_since = self.now
@@ -117,6 +122,7 @@ class World:
         try:
             for command in self.subject.recover(self.state):
                 self._send(command)
+            self._check_told()
             self._decide([])
         except Crash:
             self._restart()
@@ -163,6 +169,15 @@ class World:
         for command in decision.to_send:
             self._perhaps_crash(0.002)
             self._send(command)
+        self._check_told()
+
+    def _check_told(self) -> None:
+        """Every agent of a run that stops was told to end, by this process (B7, B8)."""
+        for name, one in self.state.ongoing.items():
+            if one.run.stop is not None and not one.dirty:
+                for attempt in one.tracks:
+                    if attempt not in self.told:
+                        raise Violation(f"run {name} stops, and {attempt} was not told to end")
 
     def _perhaps_crash(self, chance: float = 0.006) -> None:
         if self.troubled and self.rng.random() < chance:
@@ -203,6 +218,7 @@ class World:
                 link.attached = False
             case CancelExecution():
                 link.cancelled = True
+                self.told.add(attempt)
             case AckExecution():
                 link.received = max(link.received, command.sequence)
                 link.acknowledgement = max(link.acknowledgement, (command.sequence, command.finished))

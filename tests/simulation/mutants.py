@@ -1,0 +1,144 @@
+"""Cores with one mistake each. A simulation that does not notice them is worth nothing.
+
+A mutant wraps one of the core's functions, or stands in for one of its rules while `planted`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from unittest.mock import patch
+
+from conductor.core import progress, schedule
+from conductor.core.attempt import attempt_owner
+from conductor.core.commands import AckExecution, CancelExecution, Command, Decision, StartExecution, Utterance
+from conductor.core.conductor_state import ConductorState, Track
+from conductor.core.decision_draft import DecisionDraft
+from conductor.core.inputs import ExecutionReported, Input, Said
+from conductor.core.run import Run, Stop
+from conductor.core.step import Step
+from tests.simulation.subject import Subject
+
+Inputs = Sequence[Input]
+Outcome = tuple[Decision, ConductorState]
+
+_real = Subject()
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    name: str
+    caught_by: str  # what the violation says
+    subject: Subject = field(default_factory=Subject)
+    stand_ins: Mapping[tuple[object, str], Callable[..., object]] = field(default_factory=dict)
+
+    @contextmanager
+    def planted(self) -> Iterator[Subject]:
+        patches = [patch.object(place, name, stand_in) for (place, name), stand_in in self.stand_ins.items()]
+        for one in patches:
+            one.start()
+        try:
+            yield self.subject
+        finally:
+            for one in patches:
+                one.stop()
+
+
+def _forget_cursor(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
+    """Takes every report for new."""
+    return _real.advance(state, [_as_new(state, one) for one in inputs], now)
+
+
+def _as_new(state: ConductorState, one: Input) -> Input:
+    track = _track(state, one.attempt) if isinstance(one, ExecutionReported) else None
+    if not isinstance(one, ExecutionReported) or track is None:
+        return one
+    first = track.cursor + 1
+    return replace(one, first_sequence=first, last_sequence=max(first, one.last_sequence))
+
+
+def _acknowledge_what_came(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
+    """Acknowledges what was received, not what is stored."""
+    decision, after = _real.advance(state, inputs, now)
+    acks: list[Command] = []
+    for one in inputs:
+        track = _track(state, one.attempt) if isinstance(one, ExecutionReported) else None
+        if isinstance(one, ExecutionReported) and track is not None:
+            acks.append(AckExecution(track.host, one.attempt, one.last_sequence))
+    return replace(decision, to_send=(*decision.to_send, *acks), durable=decision.durable or bool(acks)), after
+
+
+def _start_again(state: ConductorState) -> tuple[Command, ...]:
+    """After a restart, starts what runs once more, under a new id."""
+    steps = [step for one in state.ongoing.values() for step in one.run.steps.values()]
+    live = [step.live_attempt for step in steps if step.live_attempt is not None]
+    again = (StartExecution(one.host, replace(one.start, execution=f"{one.id}0")) for one in live)
+    return (*_real.recover(state), *again)
+
+
+def _let_workers_go_on(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
+    """A failed run's other agents are not told to end."""
+    decision, after = _real.advance(state, inputs, now)
+
+    def is_dropped(command: Command) -> bool:
+        if not isinstance(command, CancelExecution):
+            return False
+        one = after.ongoing.get(attempt_owner(command.attempt)[0])
+        return one is not None and one.run.stop is Stop.FAILURE
+
+    return replace(decision, to_send=tuple(one for one in decision.to_send if not is_dropped(one))), after
+
+
+def _listen_after_the_end(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
+    """Stores what comes after an attempt's end."""
+    decision, after = _real.advance(state, inputs, now)
+    late = [
+        Utterance(*attempt_owner(one.attempt), one.attempt, part.channel, part.text)
+        for one in inputs
+        if isinstance(one, ExecutionReported) and _track(after, one.attempt) is None
+        for part in one.reports
+        if isinstance(part, Said)
+    ]
+    return replace(decision, to_store=(*decision.to_store, *late)), after
+
+
+def _forget_cancels(state: ConductorState) -> tuple[Command, ...]:
+    """After a restart, nobody is told to end."""
+    return tuple(command for command in _real.recover(state) if not isinstance(command, CancelExecution))
+
+
+_real_is_ready = progress.is_ready
+_real_count_free = schedule._count_free
+
+
+def _wait_for_the_wave(run: Run, step: Step) -> bool:
+    """A step begins when everything before it in the flow has ended."""
+    before = list(run.steps)[: list(run.steps).index(step.plan.id)]
+    return all(run.steps[name].is_settled for name in before) and _real_is_ready(run, step)
+
+
+def _overbook(making: DecisionDraft) -> dict[str, int]:
+    """One slot more than there is."""
+    free = _real_count_free(making)
+    usable = [host.name for host in making.hosts.values() if host.connected and not host.draining]
+    return {name: free.get(name, 0) + 1 for name in usable}
+
+
+def _track(state: ConductorState, attempt: str) -> Track | None:
+    one = state.ongoing.get(attempt_owner(attempt)[0])
+    return None if one is None else one.tracks.get(attempt)
+
+
+MUTANTS = (
+    Mutant("forgets the cursor", "is not what its agent said|was acknowledged to", Subject(advance=_forget_cursor)),
+    Mutant("acknowledges before the commit", "acknowledged", Subject(advance=_acknowledge_what_came)),
+    Mutant("starts twice after a restart", "is not stored as starting", Subject(recover=_start_again)),
+    Mutant("lets a failed run's workers go on", "was not told to end", Subject(advance=_let_workers_go_on)),
+    Mutant("stores output after the terminal event", "which does not live", Subject(advance=_listen_after_the_end)),
+    Mutant("forgets cancels in a restart", "was not told to end", Subject(recover=_forget_cancels)),
+    Mutant(
+        "waits for the wave",
+        "has what it needs, and is pending",
+        stand_ins={(progress, "is_ready"): _wait_for_the_wave},
+    ),
+    Mutant("overbooks hosts", "slots", stand_ins={(schedule, "_count_free"): _overbook}),
+)
