@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 FAILED_STEP_LINES = 8
+# Characters of one line of an agent's, in the plain view.
+LONGEST_LINE = 500
 
 
 class View(Protocol):
@@ -66,10 +68,12 @@ class JsonView:
 
 
 class PlainView:
-    """A line for every change, on stderr."""
+    """A line for every change and for every line that an agent says, on stderr."""
 
     def __init__(self) -> None:
         self._view = RunView()
+        # What each step said since its last line end, by step and channel.
+        self._unfinished: dict[tuple[str, int], str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -83,8 +87,12 @@ class PlainView:
         row = self._view.apply(told)
         if told.HasField("run") and before != told.run.state:
             click.echo(f"run {told.run.name} {run_state(told.run.state)}", err=True)
+        if told.HasField("output") and told.output.channel != run_service_pb2.Output.CHANNEL_ACTIVITY:
+            self._say(told.output)
         if row is not None:
-            click.echo(step_line(row, time.time()), err=True)
+            self._finish(row.step.name)
+            if _is_worth_a_line(row):
+                click.echo(step_line(row, time.time()), err=True)
         if told.HasField("log"):
             click.echo(f"  {printable(told.log.text)}", err=True)
 
@@ -95,6 +103,34 @@ class PlainView:
     def back(self) -> None:
         """Says so."""
         _say_back()
+
+    def _say(self, output: run_service_pb2.Output) -> None:
+        """Prints whole lines; the rest waits for its end, up to a width that nobody reads as one line."""
+        key = (output.step, output.channel)
+        *lines, rest = (self._unfinished.get(key, "") + output.text).split("\n")
+        while len(rest) > LONGEST_LINE:
+            lines.append(rest[:LONGEST_LINE])
+            rest = rest[LONGEST_LINE:]
+        self._unfinished[key] = rest
+        for line in lines:
+            self._print_said(output.step, line)
+
+    def _finish(self, step: str) -> None:
+        """A step that changes its state ends the line that it was saying."""
+        for key in [key for key in self._unfinished if key[0] == step]:
+            self._print_said(step, self._unfinished.pop(key))
+
+    def _print_said(self, step: str, line: str) -> None:
+        text = printable(line).strip()
+        if text:
+            click.echo(f"  {self._view.rows[step].label} │ {text}", err=True)
+
+
+def _is_worth_a_line(row: StepRow) -> bool:
+    """What lasts, or makes people wait; not what passes in a moment."""
+    running = row.step.state == run_service_pb2.Step.STATE_RUNNING
+    waits = row.step.state == run_service_pb2.Step.STATE_QUEUED and row.step.HasField("wait")
+    return row.is_settled or running or waits
 
 
 def step_line(row: StepRow, now: float) -> str:

@@ -38,11 +38,12 @@ def _question(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, bool, tuple
     if given is not None and not isinstance(given, str):
         return "", False, ((QUESTION_FIELD, "must be a string"),)
     question = (given or "").strip()
-    if not question and flow.question_required:
+    # One that was given and is blank is a slip of its sender, also where none is needed.
+    if not question and (flow.question_required or given is not None):
         return (
             "",
             True,
-            ((QUESTION_FIELD, f"must have 1 to {MAX_QUESTION_CHARACTERS} characters: this flow needs a question"),),
+            ((QUESTION_FIELD, f"must have 1 to {MAX_QUESTION_CHARACTERS} characters that are not blank"),),
         )
     if len(question) > MAX_QUESTION_CHARACTERS:
         return (
