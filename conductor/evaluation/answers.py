@@ -33,7 +33,7 @@ _WORDS = {
     WorkKind.SKIP_GUARD: "skip_when of step {step}",
     WorkKind.PROMPT: "the prompt of step {step}",
     WorkKind.FOLD: "the fold of step {step}",
-    WorkKind.CHECK: "the check of step {step}'s findings",
+    WorkKind.CHECK: "the check of what step {step} found",
     WorkKind.REPORT: "the report",
 }
 

@@ -115,7 +115,7 @@ def check(frame: Frame) -> Frame:
     found = read_result(frame.attachments[0], frame.header["step"])
     if found is None:
         return Frame({"counts": {}}, (b"",))
-    contents = frame.attachments[1:]
+    contents = frame.attachments
     files: dict[str, bytes | Unread | None] = {path: contents[index] for path, index in frame.header["files"].items()}
     files |= {path: Unread(reason) for path, reason in frame.header["unread"].items()}
     examiner = CitationCheck(files)

@@ -195,7 +195,7 @@ def _character(match: re.Match[str]) -> str:
 
 def _scalar(event: Any) -> str | int | float | bool | None:
     text: str = event.value
-    if event.style is not None:  # quoted, or a block
+    if event.style:  # quoted, or a block; a plain one has none or an empty one, as the parser likes
         return text
     if text in _WORDS:
         return _WORDS[text]

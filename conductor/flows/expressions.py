@@ -79,6 +79,8 @@ def _told(message: str) -> list[tuple[int, str]]:
 
 def _worded(text: str) -> str:
     """The checker's words, where they speak of our made-up types, in the words of a flow."""
+    if text.startswith("undeclared reference to 'steps"):
+        return "no step has a result at launch: only skip_when can look at steps"
     if not (match := _UNKNOWN.search(text)):
         return text.replace(" (in container '')", "")
     name, holder = match.groups()

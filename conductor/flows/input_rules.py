@@ -68,11 +68,9 @@ def _number(value: Any, schema: Mapping[str, Any], name: str) -> Any:
     """Numbers as the schema means them: a Struct carries every number as a double, and CEL tells the two apart."""
     member = (schema.get("properties") or {}).get(name)
     wanted = member.get("type") if isinstance(member, Mapping) else None
-    return (
-        float(value)
-        if wanted == "number" and isinstance(value, int) and not isinstance(value, bool)
-        else whole_numbers(value)
-    )
+    if wanted == "number" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    return whole_numbers(value)
 
 
 def whole_numbers(value: Any) -> Any:

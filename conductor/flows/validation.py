@@ -28,10 +28,10 @@ def judge_text(data: bytes, path: str, shelf: Shelf) -> Verdict:
         root, duplicates = read_document(data)
     except DocumentError as error:
         return Verdict(None, (FlowProblem(path, error.line, "", error.text),))
-    for line, key in duplicates:
-        problems.add_at(line, key, "stands here twice; the first one counts")
     flow = Shape(problems, nodes).read(root, Flow.DESCRIPTOR)
     problems.spoil()
+    for line, key in duplicates:
+        problems.add_at(line, key, "stands here twice; the first one counts")
     assert isinstance(flow, Flow)  # noqa: S101 - the descriptor says so; this is for the type checker
     return _verdict(flow, f"flows/{PurePath(path).stem}", shelf, problems)
 

@@ -1,0 +1,116 @@
+"""Documents: YAML and JSON with lines, and what hostile texts cost. Keeps A4."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from conductor.flows.document import MAX_TEXT_BYTES, DocumentError, Node, read_document
+
+
+def plain(text: str) -> Any:
+    return read_document(text.encode())[0].plain()
+
+
+def member(node: Node, *path: str | int) -> Node:
+    for part in path:
+        assert isinstance(node.value, dict | list)
+        node = node.value[part]  # type: ignore[index]
+    return node
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: yes", "yes"),
+        ("a: on", "on"),
+        ("a: 2026-01-01", "2026-01-01"),
+        ("a: 012", "012"),
+        ("a: 0x10", "0x10"),
+        ("a: 1_000", "1_000"),
+        ("a: true", True),
+        ("a: ~", None),
+        ("a:", None),
+        ("a: -12", -12),
+        ("a: 1.5e3", 1500.0),
+        ("a: .inf", ".inf"),
+        ("a: 1e999", "1e999"),
+        ("a: '12'", "12"),
+        ("a: !!str x", None),
+    ],
+)
+def test_plain_scalars_mean_what_they_would_in_json(text: str, value: object) -> None:
+    if "!!" in text:
+        with pytest.raises(DocumentError, match="tags"):
+            plain(text)
+    else:
+        assert plain(text) == {"a": value}
+
+
+def test_each_value_knows_the_line_of_its_key_and_of_its_text() -> None:
+    text = "a:\n  - b: |\n      first\n      second\n    c: 'x'\n"
+    root, _ = read_document(text.encode())
+    block = member(root, "a", 0, "b")
+
+    assert (block.line, block.text_line) == (2, 3)
+    assert member(root, "a", 0, "c").line == 5
+
+
+def test_json_with_characters_beyond_the_first_plane_reads_as_json() -> None:
+    value = {"a": "🙂 \\ud83d stays", "b": ['\t"', "é"]}
+
+    assert plain(json.dumps(value)) == value
+    assert plain(json.dumps(value, indent=2, ensure_ascii=False)) == value
+
+
+def test_an_anchor_may_be_used_again_with_the_line_of_its_use() -> None:
+    root, _ = read_document(b"a: &x {k: 1}\nb: *x\n")
+
+    assert root.plain() == {"a": {"k": 1}, "b": {"k": 1}}
+    assert member(root, "b").line == 2
+
+
+def test_doubled_keys_are_told_and_the_first_counts() -> None:
+    root, doubled = read_document(b"a: 1\nb: 2\na: 3\n")
+
+    assert root.plain() == {"a": 1, "b": 2}
+    assert doubled == [(3, "a")]
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 10)}]\n" for n in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (BOMB.encode(), "values"),
+        (b"[" * 100_000, "nested"),
+        (b"- " * 100_000, "nested"),
+        (b'{"a":' * 100_000, "nested"),
+        (b"a: &a [*a]", "complete"),
+        (b"a: *b", "called"),
+        (b"x" * (MAX_TEXT_BYTES + 1), "larger"),
+        (b"a: \xff\xfe", "UTF-8"),
+        (b"a: [1\nb: 2", "YAML"),
+        (b"a: 1\n---\nb: 2\n", "more than one"),
+        (b"? [a]\n: 1", "key"),
+        (b"a: \x00", "YAML"),
+    ],
+)
+def test_hostile_texts_are_refused_at_once(data: bytes, said: str) -> None:
+    begun = time.process_time()
+
+    with pytest.raises(DocumentError, match=said):
+        read_document(data)
+
+    assert time.process_time() - begun < 5.0  # not a measurement: a bomb takes minutes
+
+
+def test_the_line_of_a_broken_byte_is_told() -> None:
+    with pytest.raises(DocumentError) as caught:
+        read_document(b"a: 1\nb: 2\nc: \xff\n")
+
+    assert caught.value.line == 3

@@ -1,0 +1,87 @@
+"""The two languages of authors: what their expressions and templates may say. Keeps A4 A6."""
+
+from typing import Any
+
+import pytest
+
+from conductor.flows.expressions import ExpressionError, decide
+from conductor.flows.templates import TemplateError, render
+
+STEP = {"state": "succeeded", "text": "hello", "output": {"x": 3.0}, "findings": [{"severity": "high"}]}
+VALUES: dict[str, Any] = {"inputs": {"depth": 3, "band": "small"}, "band": "small", "steps": {"a": STEP, "items": STEP}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("band == 'small'", True),
+        ("inputs.depth > 2.5", True),
+        ("inputs.depth == 3 && steps.a.output.x == 3", True),
+        ("steps.a.findings.exists(f, f.severity == 'high')", True),
+        ("has(inputs.missing)", False),
+        ("steps.a.text.matches('^(h+)+$')", False),
+        ("steps.a.state in ['failed', 'skipped']", False),
+    ],
+)
+def test_guards_are_decided(expression: str, value: bool) -> None:
+    """Keeps A6."""
+    assert decide(expression, VALUES) is value
+
+
+@pytest.mark.parametrize(
+    "expression", ["inputs.missing == 1", "1 / 0 == 1", "steps.a.output.y", "steps.a.text", "inputs["]
+)
+def test_a_guard_that_has_no_truth_is_an_error_that_says_why(expression: str) -> None:
+    with pytest.raises(ExpressionError):
+        decide(expression, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ steps.a.text }} {{ band }}", "hello small"),
+        ("{{ steps.items.text }}", "hello"),
+        ("{% for id, step in steps.items() %}{{ id }}{% endfor %}", ""),
+        ("{% for f in steps.a.findings %}\n- {{ f.severity }}\n{% endfor %}", "- high\n"),
+        ("<b>{{ '<i>' }}</b>", "<b><i></b>"),
+    ],
+)
+def test_templates_are_rendered_with_members_before_methods(template: str, text: str) -> None:
+    if "steps.items()" in template:
+        # A step called `items` hides the method: the author meant the step.
+        with pytest.raises(TemplateError):
+            render(template, VALUES)
+    else:
+        assert render(template, VALUES) == text
+
+
+@pytest.mark.parametrize(
+    ("template", "line"),
+    [
+        ("x\n{{ inputs.missing }}", 2),
+        ("x\n\n{{ ''.__class__ }}", 3),
+        ("{{ steps.a.text.upper }}", 1),
+        ("{{ lipsum() }}", 1),
+        ("{{ [1, 2] | random }}", 1),
+        ("{{ 1 // 0 }}", 1),
+        ("{{ steps.a.findings.append(1) }}", 1),
+        ("{{ ''.join.__globals__ }}", 1),
+        ("{{ '%s' | format(''.__class__) }}", 1),
+        ("{{ ('a' | attr('__class__')) }}", 1),
+        ("{{ range(10000000) | list | length }}", 1),
+        ("{% include 'x' %}", 0),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", 0),
+    ],
+)
+def test_what_a_template_must_not_do_is_an_error_with_its_line(template: str, line: int) -> None:
+    """Keeps A1."""
+    with pytest.raises(TemplateError) as caught:
+        render(template, VALUES)
+
+    assert caught.value.line == line or line == 0
+
+
+def test_format_strings_cannot_climb_out() -> None:
+    """Keeps A1."""
+    with pytest.raises(TemplateError):
+        render("{{ '{0.__class__.__mro__}'.format(1) }}", VALUES)

@@ -1,0 +1,278 @@
+"""Validation: every problem at once, with file, line and field. Keeps A3 A4."""
+
+import json
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+
+from conductor.flows.revision import revision_of
+from conductor.flows.validation import judge_message, judge_text, parsed, problems_of
+from conductor.flows.verdict import Shelf
+from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork
+
+SHELF = Shelf(frozenset({"surveyor"}), frozenset({"evidence", "output"}))
+
+FAULTY = """\
+title: Five planted faults
+steps:
+  - id: one
+    needs: [nowhere]
+    agent:
+      agents: [survey]
+      prompt: look
+  - id: two
+    exclude_when: band > 3
+    agent:
+      agents: [survey]
+      persona: nobody
+      prompt: look
+  - id: one
+    fold:
+      template: |
+        fine
+        {{ steps.two.text }}
+"""
+
+
+def told(text: str) -> list[tuple[int, str]]:
+    return [(problem.line, problem.field) for problem in judge_text(text.encode(), "x.yaml", SHELF).problems]
+
+
+def step(body: str, before: str = "") -> str:
+    return f"{before}steps:\n  - id: a\n{body}"
+
+
+AGENT = "    agent: {agents: [survey], prompt: look}\n"
+
+
+def test_five_planted_faults_are_five_problems_at_the_right_lines() -> None:
+    """Keeps A4."""
+    assert told(FAULTY) == [
+        (4, "steps[0].needs[0]"),
+        (9, "steps[1].exclude_when"),
+        (12, "steps[1].agent.persona"),
+        (14, "steps[2].id"),
+        (18, "steps[2].fold.template"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field", "said"),
+    [
+        ("", 1, "", "must be an object"),
+        ("title: x", 1, "steps", "at least one step"),
+        (step(AGENT, "titel: x\n"), 1, "titel", "is no field"),
+        (step(AGENT, "title: [x]\n"), 1, "title", "must be a string, not a list"),
+        (step(AGENT, "title: 3\n"), 1, "title", "must be a string, not the number 3"),
+        (step(AGENT, "question_required: 'yes'\n"), 1, "question_required", "true or false"),
+        (step(AGENT, "bands: [SMALL]\n"), 1, "bands[0]", "BAND_SMALL, BAND_MEDIUM, BAND_LARGE"),
+        (step(AGENT, "bands: [BAND_SMALL, BAND_SMALL]\n"), 1, "bands[1]", "each once"),
+        (step(AGENT, "name: survey\n"), 1, "name", "flows/NAME"),
+        (step(AGENT, "input_schema: {type: objekt}\n"), 1, "input_schema", "objekt"),
+        (step(AGENT, "input_schema: {type: array}\n"), 1, "input_schema", "object"),
+        (step(AGENT, "input_schema: {properties: {band: {}}}\n"), 1, "input_schema", "without being declared"),
+        (
+            step(AGENT, "input_schema: {properties: {x: {$ref: 'http://example.org/x'}}}\n"),
+            1,
+            "input_schema",
+            "leads nowhere",
+        ),
+        (step(AGENT, "report_template: '{{ steps.b.text }}'\n"), 1, "report_template", "'b'"),
+        (step(AGENT + "    on_failure: CONTINUE\n"), 4, "steps[0].on_failure", "ON_FAILURE_CONTINUE"),
+        (step(AGENT + "    fold: {template: x}\n"), 4, "steps[0].fold", "beside 'agent'"),
+        (step("    label: x\n"), 2, "steps[0]", "does something"),
+        (step("    agent: {prompt: look}\n"), 3, "steps[0].agent.agents", "at least one"),
+        (step("    agent: {agents: [a], prompt: ' '}\n"), 3, "steps[0].agent.prompt", "empty"),
+        (step("    agent: {agents: ['A b'], prompt: x}\n"), 3, "steps[0].agent.agents[0]", "agent's name"),
+        (step("    agent: {agents: [a], prompt: x, timeout: 30}\n"), 3, "steps[0].agent.timeout", "duration"),
+        (step("    agent: {agents: [a], prompt: x, timeout: 0s}\n"), 3, "steps[0].agent.timeout", "more than 0"),
+        (step("    agent: {agents: [a], prompt: x, timeout: 90000s}\n"), 3, "steps[0].agent.timeout", "at most"),
+        (step("    agent: {agents: [a], prompt: x, max_attempts: 11}\n"), 3, "steps[0].agent.max_attempts", "1 to 10"),
+        (step("    agent: {agents: [a], prompt: x, max_attempts: 1.5}\n"), 3, "steps[0].agent.max_attempts", "whole"),
+        (
+            step("    agent: {agents: [a], prompt: x, contracts: [nothing]}\n"),
+            3,
+            "steps[0].agent.contracts[0]",
+            "evidence",
+        ),
+        (
+            step("    agent: {agents: [a], prompt: x, contracts: [output, output]}\n"),
+            3,
+            "steps[0].agent.contracts[1]",
+            "twice",
+        ),
+        (
+            step("    agent: {agents: [a], prompt: x, parameters: {n: 3}}\n"),
+            3,
+            "steps[0].agent.parameters.n",
+            "a string",
+        ),
+        (step("    fold: {merge: {}}\n"), 3, "steps[0].fold", "'needs'"),
+        (step("    needs: [a]\n" + AGENT), 3, "steps[0].needs", "a -> a"),
+        (step(AGENT + "    exclude_when: band ==\n"), 4, "steps[0].exclude_when", "Syntax error"),
+        (step(AGENT + "    exclude_when: 1 + 1\n"), 4, "steps[0].exclude_when", "but is int"),
+        (step(AGENT + "    exclude_when: steps.a.text == ''\n"), 4, "steps[0].exclude_when", "only skip_when"),
+        (step(AGENT + "    exclude_when: inputs.depht > 3\n"), 4, "steps[0].exclude_when", "no input 'depht'"),
+        (
+            step(AGENT + "    skip_when: >-\n      band == 'small'\n      && steps.b.text == ''\n"),
+            5,
+            "steps[0].skip_when",
+            "'b'",
+        ),
+        (step(AGENT + "    skip_when: |\n      band == 'small' &&\n      nope\n"), 6, "steps[0].skip_when", "'nope'"),
+        (step("    agent: {agents: [a], prompt: '{% if %}'}\n"), 3, "steps[0].agent.prompt", "Expected an expression"),
+        (
+            step("    agent: {agents: [a], prompt: '{{ nope }}'}\n"),
+            3,
+            "steps[0].agent.prompt",
+            "nothing is called 'nope'",
+        ),
+        (
+            step("    agent: {agents: [a], prompt: '{{ inputs.nope }}'}\n"),
+            3,
+            "steps[0].agent.prompt",
+            "no input 'nope'",
+        ),
+        (step("    agent: {agents: [a], prompt: '{% include \"x\" %}'}\n"), 3, "steps[0].agent.prompt", "included"),
+        (step("    agent: {agents: [a], prompt: \"{{ ''.__class__ }}\"}\n"), 3, "steps[0].agent.prompt", "__class__"),
+        (
+            step("    agent:\n      agents: [a]\n      prompt: |\n        x\n        {{ y }}\n"),
+            7,
+            "steps[0].agent.prompt",
+            "'y'",
+        ),
+        (step(AGENT + "    id: b\n"), 4, "id", "twice"),
+    ],
+)
+def test_each_fault_is_told_where_it_stands(text: str, line: int, field: str, said: str) -> None:
+    """Keeps A4."""
+    problems = judge_text(text.encode(), "x.yaml", SHELF).problems
+    here = [problem for problem in problems if problem.field == field]
+
+    assert [problem.line for problem in here] == [line], problems
+    assert said in here[0].text
+
+
+def test_a_cycle_is_named_in_its_order() -> None:
+    text = "steps:\n" + "".join(
+        f"  - id: {name}\n    needs: [{need}]\n    fold: {{template: x}}\n" for name, need in ("ab", "bc", "ca")
+    )
+    problems = judge_text(text.encode(), "x.yaml", SHELF).problems
+
+    assert [(p.line, p.text.split(": ")[1]) for p in problems] == [(3, "a -> b -> c -> a")]
+
+
+def test_two_hundred_steps_are_a_flow_and_one_more_is_none() -> None:
+    def flow(count: int) -> bytes:
+        return ("steps:\n" + "".join(f"  - {{id: s{n}, fold: {{template: x}}}}\n" for n in range(count))).encode()
+
+    assert problems_of(flow(200), "x.yaml", None) == ()
+    assert [problem.field for problem in problems_of(flow(201), "x.yaml", None)] == ["steps"]
+
+
+def test_a_file_is_named_after_itself_and_may_name_itself() -> None:
+    assert flow_in(step(AGENT), "deep/look-twice.yaml").name == "flows/look-twice"
+    assert flow_in(step(AGENT, "name: flows/other\n"), "x.yaml").name == "flows/other"
+
+
+def test_both_spellings_of_a_field_are_one_field() -> None:
+    assert flow_in(step(AGENT, "questionRequired: true\n")).question_required
+    assert told(step(AGENT, "question_required: true\nquestionRequired: true\n")) == [(2, "question_required")]
+
+
+def flow_in(text: str, path: str = "x.yaml") -> Flow:
+    verdict = judge_text(text.encode(), path, SHELF)
+    assert verdict.flow is not None, verdict.problems
+    return verdict.flow
+
+
+RICH = """\
+title: Rich 🙂
+description: >-
+  Two lines
+  folded.
+input_schema:
+  type: object
+  properties: {depth: {type: integer, minimum: 1, default: 2}, ratio: {type: number}}
+bands: [BAND_SMALL, BAND_LARGE]
+question_required: true
+report_template: "{{ report.verdict }} {{ steps.a.text | length }}"
+steps:
+  - id: a
+    label: First
+    exclude_when: inputs.depth > 3 && band == "large"
+    on_failure: ON_FAILURE_CONTINUE
+    agent:
+      agents: [survey, other]
+      persona: surveyor
+      prompt: "{{ inputs.question }} {{ inputs['depth'] }} {{ band }}"
+      contracts: [evidence, output]
+      parameters: {lens: risks}
+      timeout: 90.5s
+      max_attempts: 2
+  - id: b
+    needs: [a]
+    skip_when: steps.a.findings.exists(f, f.severity == "high") || size(steps.a.text) > 3 || steps.a.output.x == 3
+    fold: {template: "{% for id, s in steps.items() %}{{ id }} {{ s.state }}{% endfor %}"}
+  - id: c
+    needs: [a, b]
+    fold: {merge: {max_findings: 3}}
+"""
+
+
+@pytest.mark.parametrize("keep_names", [True, False])
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_a_flow_as_json_in_a_file_loads_to_the_same_revision(keep_names: bool, ensure_ascii: bool) -> None:
+    """Keeps A3."""
+    flow = flow_in(RICH, "rich.yaml")
+    flow.source_path, flow.layer = "/somewhere/rich.yaml", Flow.LAYER_PROJECT
+    flow.shadows.append("/elsewhere/rich.yaml")
+    values = json_format.MessageToDict(flow, preserving_proto_field_name=keep_names)
+
+    again = flow_in(json.dumps(values, indent=2, ensure_ascii=ensure_ascii), "saved-under-another-name.json")
+
+    assert len(flow.revision) == 64
+    assert again.revision == flow.revision == revision_of(again)
+
+
+def test_the_revision_changes_with_what_an_author_wrote() -> None:
+    assert flow_in(RICH).revision != flow_in(RICH.replace("depth > 3", "depth > 4")).revision
+
+
+def test_an_inline_flow_is_judged_by_the_same_rules_at_line_0() -> None:
+    """Keeps A3 A4."""
+    broken = Flow(steps=[Flow.Step(id="A", needs=["x"], agent=AgentWork(agents=["a"], prompt="{{ y }}"))])
+    good = Flow(steps=[Flow.Step(id="a", fold=FoldWork(template="x"))])
+
+    problems = judge_message(broken, "flow", SHELF).problems
+
+    assert {(problem.line, problem.field) for problem in problems} == {
+        (0, "steps[0].id"),
+        (0, "steps[0].needs[0]"),
+        (0, "steps[0].agent.prompt"),
+    }
+    verdict = judge_message(good, "flow", SHELF)
+    assert verdict.flow is not None
+    assert (verdict.flow.name, len(verdict.flow.revision)) == ("flows/inline", 64)
+
+
+def test_the_command_line_reads_personas_of_the_file_s_project(tmp_path: Path) -> None:
+    text = step("    agent: {agents: [a], prompt: x, persona: mine}\n").encode()
+    personas = tmp_path / ".conductor" / "personas"
+    personas.mkdir(parents=True)
+    (personas / "mine.md").write_text("You are mine.")
+
+    assert [problem.field for problem in problems_of(text, "x.yaml", None)] == ["steps[0].agent.persona"]
+    flow, problems = parsed(text, "x.yaml", tmp_path)
+    assert problems == ()
+    assert flow is not None
+    assert flow.revision == ""
+
+
+def test_problems_are_bounded_in_number_and_in_length() -> None:
+    text = "steps:\n" + "".join(f"  - {{id: s{n}, {'x' * 900}: 1}}\n" for n in range(300))
+    problems = judge_text(text.encode(), "x.yaml", SHELF).problems
+
+    assert len(problems) == 200
+    assert all(len(problem.text) <= 600 for problem in problems)
