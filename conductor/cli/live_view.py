@@ -24,7 +24,8 @@ DRAWN_STEPS = 12
 class LiveView:
     """Draws the run on stderr until it ends."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, on_interrupt: str, console: Console | None = None) -> None:
+        self._on_interrupt = on_interrupt
         self._console = console or Console(stderr=True, highlight=False)
         self._view = RunView()
         self._finished: set[str] = set()
@@ -56,10 +57,13 @@ class LiveView:
         self._view.apply(told)
         if first and self._view.run.name:
             self._print_heading()
+            self._live.refresh()
         for row in self._view.rows.values():
             if row.is_settled and row.id not in self._finished:
                 self._finished.add(row.id)
                 self._live.console.print(self._line(row, is_final=True))
+                # Printing above repeats the lines of the last refresh, in which this step still ran.
+                self._live.refresh()
         if told.HasField("log"):
             self._live.console.print(Text(f"  {printable(told.log.text)}", style="dim"))
 
@@ -117,7 +121,7 @@ class LiveView:
             parts.append(f"{counted(undrawn, 'more step')} at work")
         if self._view.pending_count:
             parts.append(f"{counted(self._view.pending_count, 'step')} to come")
-        return Text("  " + " · ".join(parts) + " · Ctrl-C leaves it running", style="dim")
+        return Text("  " + " · ".join(parts) + f" · Ctrl-C {self._on_interrupt}", style="dim")
 
     def _repeat_last_lines(self, row: StepRow) -> None:
         lines = row.last_lines(FAILED_STEP_LINES)

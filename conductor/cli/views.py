@@ -173,14 +173,14 @@ def as_json(message: "Message") -> str:
     return json_format.MessageToJson(message, indent=None)
 
 
-def view_for(context: Context) -> View:
-    """The view that suits where stderr goes and what was asked for."""
+def view_for(context: Context, on_interrupt: str) -> View:
+    """The view that suits where stderr goes and what was asked for. `on_interrupt` tells what Ctrl-C does."""
     if context.is_json:
         return JsonView()
     if context.is_live:
         from conductor.cli.live_view import LiveView
 
-        return LiveView()
+        return LiveView(on_interrupt)
     return PlainView()
 
 
