@@ -19,6 +19,7 @@ from agenthost.shim.spool import INPUT, STDERR, STDOUT, Spool
 LISTENER_FD = 4
 DRAIN_SECONDS = 5.0  # from the death of the last process to the end of its pipes
 KILL_AGAIN_SECONDS = 1.0
+UNNOTICED_SECONDS = 1.0
 LATE_SECONDS = 1.0
 LATE_GRACE_SECONDS = 10.0  # the daemon gets this to come back after the machine slept
 LONGEST_WAIT_SECONDS = 5.0
@@ -68,6 +69,7 @@ class Keeper:
         self.watch(sandbox.stdout, lambda _: self.on_output(sandbox.stdout, STDOUT))
         self.watch(sandbox.stderr, lambda _: self.on_output(sandbox.stderr, STDERR))
         self.watch(sandbox.bwrap_fd, self.on_bwrap)
+        self.watch(sandbox.agent_fd, self.on_agent)
         self.watch(sandbox.first_fd, lambda _: self.forget(sandbox.first_fd))
         self.feed()
         vital = {sandbox.stdout, sandbox.stderr, sandbox.bwrap_fd, sandbox.first_fd}
@@ -137,6 +139,12 @@ class Keeper:
             self.stop("output_too_large", "The disk of the host is full.", 0)
         elif len(kept) < len(data):
             self.stop("output_too_large", f"It wrote more than {self.config['max_output_bytes']} bytes.", 0)
+
+    def on_agent(self, fd: int) -> None:
+        """The agent ended. Bubblewrap notices at once, unless the agent stopped the namespace's first process."""
+        self.forget(fd)
+        if "kill" not in self.deadlines and self.sandbox.wait_status is None:
+            self.deadlines = {"kill": now() + UNNOTICED_SECONDS}
 
     def on_bwrap(self, _: int) -> None:
         """The agent ended, and with it bubblewrap: whatever else runs inside ends now."""

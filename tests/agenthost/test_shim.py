@@ -135,6 +135,12 @@ async def test_what_an_agent_leaves_behind_dies_with_it(bench: Workbench) -> Non
     assert processes_with(marker) == []
 
 
+async def test_an_agent_that_stops_the_sandbox_itself_ends_all_the_same(bench: Workbench) -> None:
+    script = "import ctypes; ctypes.CDLL(None).ptrace(16, 1, 0, 0); print('over')"
+    done = await bench.run(str(Path(sys.executable).resolve()), "-I", "-S", "-c", script, timeout_seconds=60)
+    assert (done.status.cause, done.status.exit_code, done.stdout) == ("exited", 0, "over\n")
+
+
 async def test_a_flood_ends_at_its_cap(bench: Workbench) -> None:
     """Keeps D5."""
     done = await bench.run("sh", "-c", "head -c 100000000 /dev/zero; sleep 100", max_output_bytes=1_000_000)

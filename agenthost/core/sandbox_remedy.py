@@ -1,0 +1,39 @@
+"""Why a machine forbids sandboxes, and what its owner can do. Pure: the settings are read elsewhere."""
+
+from collections.abc import Mapping
+
+# Where the answers are to be found.
+SETTINGS = (
+    "/proc/sys/user/max_user_namespaces",
+    "/proc/sys/kernel/unprivileged_userns_clone",
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+)
+_MAXIMUM, _CLONE, _APPARMOR = SETTINGS
+_FORBIDDEN = ("No permissions to creat", "reating new namespace failed", "Operation not permitted")
+
+
+def explain(complaint: str, settings: Mapping[str, str], *, in_container: bool) -> str:
+    """Says, after bubblewrap's own words, which setting stands in the way and how to change it."""
+    remedy = _remedy(complaint, settings, in_container=in_container)
+    return f"{complaint.rstrip('.')}. {remedy}" if remedy else complaint
+
+
+def _remedy(complaint: str, settings: Mapping[str, str], *, in_container: bool) -> str:
+    if settings.get(_MAXIMUM) == "0":
+        return f"{_MAXIMUM} is 0: set it to 15000 or so (sysctl user.max_user_namespaces=15000)."
+    if settings.get(_CLONE) == "0":
+        return f"{_CLONE} is 0: set it to 1 (sysctl kernel.unprivileged_userns_clone=1)."
+    if not any(words in complaint for words in _FORBIDDEN):
+        return ""
+    if settings.get(_APPARMOR) == "1":
+        return (
+            f"{_APPARMOR} is 1: give bwrap an AppArmor profile with the rule 'userns,' "
+            "(the package apparmor-profiles has bwrap-userns-restrict), or set it to 0."
+        )
+    if in_container:
+        return (
+            "This is a container, and its seccomp profile forbids namespaces: run it with a profile that allows clone, unshare, "
+            "mount, pivot_root and setns (docker: --security-opt seccomp=PROFILE, --security-opt systempaths=unconfined), or run "
+            "the host outside of a container."
+        )
+    return "Unprivileged user namespaces are forbidden here: look for a security module or a seccomp filter."

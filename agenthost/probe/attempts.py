@@ -1,0 +1,162 @@
+"""Tries, from inside the sandbox, what an agent must not be able to do, and says how each attempt went.
+
+Run as `python -I -S /opt/agent/attempts.py` with the bait on stdin, as JSON: {"file", "folder", "port", "abstract", "pid"}.
+Prints one line of JSON per attempt: {"name", "passed", "detail"}. An attempt passes when the kernel refused it.
+Nothing here would do harm if it succeeded: what is opened is not written, and what is mounted is empty.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
+SECONDS = 2.0
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def create(path: str) -> str:
+    """A new file."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    return f"{path} was created"
+
+
+def open_to_write(path: str) -> str:
+    """An existing file, opened only."""
+    os.close(os.open(path, os.O_WRONLY))
+    return f"{path} could be written"
+
+
+def read(path: str) -> str:
+    """A file's first byte, or a folder's names."""
+    if os.path.isdir(path):
+        return f"{path} could be listed: {len(os.listdir(path))} names"
+    with open(path, "rb") as file:
+        file.read(1)
+    return f"{path} could be read"
+
+
+def connect(family: int, kind: int, address: Any) -> str:
+    """A connection, or a datagram that somebody may have received."""
+    with socket.socket(family, kind) as link:
+        link.settimeout(SECONDS)
+        link.connect(address)
+        if kind == socket.SOCK_DGRAM:
+            link.send(b"escaped")
+            link.recv(1)  # nobody listens in this namespace, and its kernel says so
+    return f"{address} could be reached"
+
+
+def call(name: str, *arguments: Any) -> str:
+    """A call of the C library that must fail."""
+    if getattr(libc, name)(*arguments) == -1:
+        raise OSError(ctypes.get_errno(), name)
+    return f"{name} succeeded"
+
+
+def change_mode(path: str) -> str:
+    """The mode of a file that is there."""
+    os.chmod(path, 0o777)
+    return f"the mode of {path} could be changed"
+
+
+def signal_host(pid: int) -> str:
+    """A harmless signal to a process of the host. Another process may have that number here."""
+    if pid > len(visible_processes()) + 100:
+        os.kill(pid, 0)
+        return f"process {pid} of the host could be signalled"
+    raise ProcessLookupError(errno.ESRCH, "not visible")
+
+
+def visible_processes() -> list[int]:
+    """What this process sees of others."""
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def demand(*, holds: bool, otherwise: str) -> str:
+    """A condition in place of a refusal."""
+    if holds:
+        raise PermissionError(errno.EPERM, "as it must be")
+    return otherwise
+
+
+def status(name: str) -> str:
+    """A line of this process's status."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(line.split(":", 1)[1].strip() for line in file if line.startswith(f"{name}:"))
+
+
+def no_capabilities() -> str:
+    """Every set is empty."""
+    held = {name: status(name) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+    return demand(holds=not any(int(value, 16) for value in held.values()), otherwise=str(held))
+
+
+def attempts(bait: dict[str, Any]) -> dict[str, Callable[[], str]]:
+    """Everything that is tried, by name."""
+    workspace = sorted(os.listdir("/workspace"))
+    some_file = f"/workspace/{workspace[0]}" if workspace else "/workspace"
+    tries: dict[str, Callable[[], str]] = {}
+    for folder in ("/workspace", "/", "/usr", "/etc", "/opt/agent", "/dev", "/run", "/proc", "/var", "/home"):
+        tries[f"write {folder}"] = lambda folder=folder: create(f"{folder}/escaped")  # type: ignore[misc]
+    for path in (
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/vm/drop_caches",
+        "/proc/sysrq-trigger",
+        "/dev/mem",
+        "/dev/kmsg",
+    ):
+        tries[f"open {path} for writing"] = lambda path=path: open_to_write(path)  # type: ignore[misc]
+    for path in (
+        bait["file"],
+        "/etc/shadow",
+        "/etc/hostname",
+        "/sys",
+        "/proc/kcore",
+        "/var/log",
+    ):
+        tries[f"read {'a file of the host' if path == bait['file'] else path}"] = lambda path=path: read(path)  # type: ignore[misc]
+    port = bait["port"]
+    return tries | {
+        "list a folder of the host": lambda: read(bait["folder"]),
+        "change a mode in /workspace": lambda: change_mode(some_file),
+        "connect to the host's loopback": lambda: connect(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", port)),
+        "send a datagram to the host": lambda: connect(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", port)),
+        "connect to an address outside": lambda: connect(socket.AF_INET, socket.SOCK_STREAM, ("192.0.2.1", 80)),
+        "connect to an abstract socket": lambda: connect(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{bait['abstract']}"),
+        "see other processes": lambda: demand(holds=len(visible_processes()) <= 2, otherwise=str(visible_processes())),
+        "signal a process of the host": lambda: signal_host(bait["pid"]),
+        "be user 0": lambda: demand(holds=os.getuid() != 0 != os.getgid(), otherwise="user or group is 0"),
+        "become user 0": lambda: call("setuid", 0),
+        "hold capabilities": no_capabilities,
+        "gain privileges by execve": lambda: demand(holds=status("NoNewPrivs") == "1", otherwise="no_new_privs is off"),
+        "make a user namespace": lambda: call("unshare", CLONE_NEWUSER),
+        "make a mount namespace": lambda: call("unshare", CLONE_NEWNS),
+        "mount": lambda: call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
+        "unmount /workspace": lambda: call("umount2", b"/workspace", 2),
+        "change the root": lambda: call("chroot", b"/tmp"),
+        "make a device": lambda: call("mknod", b"/tmp/device", 0o020600, os.makedev(1, 1)),
+        "set the host's name": lambda: call("sethostname", b"escaped", 7),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Tries everything and reports it, after a look whether the sandbox is of any use."""
+    with open("/tmp/scratch", "w", encoding="ascii") as file:
+        file.write("a sandbox in which nothing works would pass every attempt")
+    os.listdir("/workspace")
+    for name, attempt in attempts(json.load(sys.stdin)).items():
+        try:
+            passed, detail = False, attempt()
+        except OSError as error:
+            passed, detail = True, error.strerror or type(error).__name__
+        print(json.dumps({"name": name, "passed": passed, "detail": detail}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
