@@ -23,18 +23,19 @@ COMMITTED = Rule(
     "{count} credentials are committed",
     "Whoever reads the repository, or its history, can use it. Revoke it first, then remove it and load it from outside.",
 )
+_AWS = "an AWS access key with its secret"
+_AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("an AWS access key id", re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b")),
+    (_AWS, re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b")),
     ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59})\b")),
     ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20}\b")),
     ("a Slack token", re.compile(r"\bxox[abprs]-[0-9]{8,}-[0-9A-Za-z-]{16,}\b")),
     ("a live Stripe key", re.compile(r"\b[sr]k_live_[0-9A-Za-z]{24,}\b")),
-    ("a Google API key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}\b")),
     ("an npm token", re.compile(r"\bnpm_[A-Za-z0-9]{36}\b")),
     ("a PyPI token", re.compile(r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}\b")),
     ("a SendGrid key", re.compile(r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b")),
 )
-_HINT = re.compile(r"AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|k_live_|AIza|npm_|pypi-AgE|SG\.|PRIVATE KEY")
+_HINT = re.compile(r"AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|k_live_|npm_|pypi-AgE|SG\.|PRIVATE KEY")
 _KEY_BLOCK = re.compile(r"^\s*-----BEGIN (?:RSA |EC |DSA |OPENSSH |ENCRYPTED )?PRIVATE KEY-----\s*$")
 _KEY_BODY = re.compile(r"^\s*[A-Za-z0-9+/=]{60,80}\s*$")
 _PLACEHOLDER = re.compile(
@@ -77,7 +78,9 @@ def _scan(source: SourceText) -> Iterator[Sighting]:
             yield Sighting(COMMITTED, cite(source.path, source.lines, number), "a private key stands in the open")
         for name, pattern in _FORMATS:
             match = pattern.search(line)
-            if match and not _PLACEHOLDER.search(line) and _bits(match.group()) >= MIN_BITS_PER_CHARACTER:
+            lonely = name == _AWS and not _AWS_SECRET.search("\n".join(source.lines[max(number - 4, 0) : number + 3]))
+            real = match and not _PLACEHOLDER.search(line) and _bits(match.group()) >= MIN_BITS_PER_CHARACTER
+            if real and not lonely:
                 yield Sighting(COMMITTED, cite(source.path, source.lines, number), f"{name} stands in the open")
 
 

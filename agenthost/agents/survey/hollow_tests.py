@@ -16,7 +16,7 @@ from .snapshot import SourceText
 SHADOWED = Rule(
     Severity.MEDIUM,
     "A test in {path} never runs, because a later one has its name",
-    "{count} tests in {files} files never run, because later ones have their names",
+    "{count} tests in {files} never run, because later ones have their names",
     "The second definition replaces the first before any runner sees it. Rename one of the two.",
 )
 VAIN = Rule(

@@ -1,6 +1,6 @@
 """Finds dead relative links, images and anchors in the documents that people read on the repository's own pages.
 
-Only READMEs, documents in the root and those of .github are judged, since a site generator gives links elsewhere another meaning.
+Only READMEs, other documents in the root, and those of .github are judged, since site generators give links another meaning.
 What leaves the repository, or only exists on the hosting site, is not judged.
 """
 
@@ -19,7 +19,7 @@ from .survey import Survey
 DEAD = Rule(
     Severity.LOW,
     "{path} links to a file that does not exist",
-    "{count} links in {files} documents lead to files that do not exist",
+    "{count} links in {files} lead to files that do not exist",
     "A reader who follows it finds nothing. Point it at where the file is now, or remove it.",
 )
 ANCHOR = Rule(
@@ -29,10 +29,7 @@ ANCHOR = Rule(
     "The click goes nowhere. Use the heading's present name.",
 )
 MAX_DOCUMENTS = 400
-_DOCUMENT = re.compile(
-    r"^(readme|contributing|changelog|security|governance|install|support|upgrading|history)\b.*\.(md|markdown)$",
-    re.IGNORECASE,
-)
+_DOCUMENT = re.compile(r"^readme\.(md|markdown)$", re.IGNORECASE)
 _LINK = re.compile(r"(?<!\\)!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+[\"'(][^)]*)?\)")
 _REFERENCE = re.compile(r"^\s{0,3}\[[^\]^]+\]:\s+<?(\S+?)>?(?:\s+[\"'(].*)?$")
 _HTML = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)\s*=\s*[\"']([^\"'\s]+)[\"']", re.IGNORECASE)
@@ -115,7 +112,13 @@ def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: 
     resolved = posixpath.normpath(posixpath.join(folder, file.lstrip("/")))
     outside = resolved.startswith("..") or _HOSTED.search(file) or not re.search(r"[A-Za-z]", file)
     if not outside and not survey.snapshot.has(resolved) and not _beyond_sight(survey, resolved):
-        yield Sighting(DEAD, cite(source.path, source.lines, number), f"`{target}` leads to nothing")
+        yield Sighting(DEAD, cite(source.path, source.lines, number), _detail(target))
+
+
+def _detail(target: str) -> str:
+    if re.fullmatch(r"[\w.+-]+@[\w.-]+\.\w+", target):
+        return f"`{target}` is taken for the name of a file, since `mailto:` is missing"
+    return f"`{target}` leads to nothing"
 
 
 def _beyond_sight(survey: Survey, path: str) -> bool:

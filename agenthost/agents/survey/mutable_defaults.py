@@ -37,7 +37,9 @@ _MUTATORS = {
     "clear",
     "sort",
 }
-_GUARDS = {"authenticate", "authorize", "authorise", "permission", "permissions", "signature", "csrf", "password"}
+_GUARDS = {"authenticate", "authorize", "authorise"}
+_GUARDED = {"permission", "permissions", "signature", "csrf", "password", "token", "auth", "access"}
+_CHECKING = {"check", "verify", "validate", "require", "ensure"}
 
 
 def sightings(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
@@ -48,7 +50,7 @@ def sightings(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
             if place:
                 detail = f"`{function.name}` changes its default `{name}={ast.unparse(default)}` in line {place}"
                 yield Sighting(SHARED, cite(source.path, source.lines, function.lineno, function.lineno + 3), detail)
-        if set(function.name.lower().split("_")) & _GUARDS:
+        if _guards(function.name):
             for node in walk(function):
                 if isinstance(node, ast.Assert) and _is_check(node.test):
                     detail = f"`{function.name}` relies on `assert {ast.unparse(node.test)[:80]}`"
@@ -67,6 +69,11 @@ def _mutable(function: Function) -> Iterator[tuple[str, ast.expr]]:
         meant = argument.arg.startswith("_") or "cache" in argument.arg or "memo" in argument.arg
         if default is not None and fresh and not meant:
             yield argument.arg, default
+
+
+def _guards(name: str) -> bool:
+    words = set(name.lower().split("_"))
+    return bool(words & _GUARDS or (words & _GUARDED and words & _CHECKING))
 
 
 def _constructs(default: ast.expr | None) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .classification import is_tooling
-from .finding import MAX_EVIDENCE, Evidence, Finding, Severity
+from .finding import MAX_EVIDENCE, Evidence, Finding, Severity, named
 
 MAX_DETAILS = 3
 
@@ -48,7 +48,7 @@ def _finding(category: str, rule: Rule, places: list[tuple[Evidence, str]]) -> F
     return Finding(
         category=category,
         severity=rule.severity,
-        title=title.format(count=len(places), files=files, path=places[0][0].path),
+        title=title.format(count=len(places), files=named(files, "file"), path=places[0][0].path),
         claim=f"{details[:1].upper()}{details[1:]}{more}. {rule.advice}",
         evidence=tuple(evidence for evidence, _ in places[:MAX_EVIDENCE]),
         weight=len(places),

@@ -11,7 +11,6 @@ from .python_imports import PythonModules
 from .survey import Survey
 
 MAX_NAMED = 6
-LARGE_GROUP = 10
 _PYTHON_ORDER = (
     "Names that are imported from a module that has not run to its end yet exist or not by the order of lines and of entry. "
     "Move what both need to a third module, or import inside the function that uses it."
@@ -30,9 +29,15 @@ def python_graph(survey: Survey) -> ImportGraph:
         item
         for source, tree in survey.python(survey.product)
         for item in modules.imports(source.path, tree)
-        if item.imported in product
+        if item.imported in product and not _is_ancestor(item)
     )
     return ImportGraph.of(found)
+
+
+def _is_ancestor(item: Import) -> bool:
+    """A package is always loaded before what is in it: importing it by name from there does nothing."""
+    package = item.imported.removesuffix("__init__.py")
+    return not item.needs_names and package != item.imported and item.importer.startswith(package)
 
 
 def find_python_structure(survey: Survey) -> Iterator[Finding]:
@@ -71,11 +76,7 @@ def _rings(survey: Survey, graph: ImportGraph, *, is_python: bool) -> Iterator[F
             by_package = any(name.endswith("__init__.py") for name in names)
             yield Finding(
                 category="structure",
-                severity=Severity.INFO
-                if by_package
-                else Severity.MEDIUM
-                if len(group) >= LARGE_GROUP
-                else Severity.LOW,
+                severity=Severity.INFO if by_package else Severity.LOW,
                 title=_title(group, names),
                 claim=_claim(group, ring, is_python=is_python),
                 evidence=tuple(evidence),

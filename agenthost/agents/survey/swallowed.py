@@ -16,7 +16,7 @@ from .snapshot import SourceText
 SILENT = Rule(
     Severity.LOW,
     "A handler in {path} swallows every exception in silence",
-    "{count} handlers in {files} files swallow every exception in silence",
+    "{count} handlers in {files} swallow every exception in silence",
     "A programming error there looks like success and leaves no trace. Catch what is expected by name, or log what was caught.",
 )
 BARE = Rule(
@@ -39,7 +39,7 @@ _RESIGNED = re.compile(
 
 
 _CLEANING = re.compile(
-    r"(^|[._])(drop|close|rmtree|remove|delete|unlink|kill|terminate|collect|rollback|stop|cancel|join|shutdown|flush)"
+    r"(^|[._])(drop|close|rmtree|remove|delete|unlink|kill|terminate|collect|rollback|stop|cancel|clear|join|shutdown|flush)"
 )
 
 

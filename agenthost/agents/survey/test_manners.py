@@ -15,7 +15,7 @@ from .survey import Survey
 SKIPPED = Rule(
     Severity.LOW,
     "A test in {path} is skipped without a reason",
-    "{count} tests in {files} files are skipped without a reason",
+    "{count} tests in {files} are skipped without a reason",
     "Nobody can tell when it may run again. Write the reason down, or delete the test.",
 )
 FOCUSED = Rule(
@@ -42,7 +42,7 @@ _MANUAL = re.compile(r"perf|bench|manual|stress|slow", re.IGNORECASE)
 _COMMENT = re.compile(r"(?:^|\s)(?:#(?!\[)|//|/\*|\*)\s*\w")
 _COLLECTED = re.compile(r"(^|/)test_[^/]*\.py$|_test\.(py|go)$|Tests?\.java$")
 _SLEEPS: dict[str, re.Pattern[str]] = {
-    "Python": re.compile(r"\b(?:time|asyncio)\.sleep\(\s*(?P<seconds>\d+(?:\.\d+)?)\s*\)"),
+    "Python": re.compile(r"^\s+time\.sleep\(\s*(?P<seconds>\d+(?:\.\d+)?)\s*\)"),
     "Java": re.compile(r"\bThread\.sleep\(\s*(?P<milliseconds>\d+)L?\s*\)"),
     "Go": re.compile(r"\btime\.Sleep\(\s*(?:(?P<count>\d+)\s*\*\s*)?time\.(?P<unit>Second|Millisecond)\s*\)"),
 }

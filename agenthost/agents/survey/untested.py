@@ -19,7 +19,7 @@ MIN_TEST_FILES = 3
 MIN_CODE_LINES = 100
 MIN_FUNCTIONS = 3
 MIN_BRANCHES = 12
-MAX_SHARE = 0.5
+MAX_SHARE = 0.15
 MAX_NAMED_FUNCTIONS = 0.25
 MAX_TEST_BYTES = 300_000
 JUDGED = ("Python", "JavaScript", "TypeScript", "Java", "Go", "Ruby")
@@ -48,7 +48,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
     judged = [source for source in survey.sources(survey.product, *JUDGED) if _is_judged(source)]
     modules = [item for source in judged if (item := _weigh(source)) is not None]
     unnamed = [item for item in modules if not _is_named(item, words)]
-    # Where most are unnamed, the project tests in a way that names cannot tell.
+    # Where many are unnamed, the project tests in a way that names cannot tell.
     if not unnamed or len(unnamed) > MAX_SHARE * len(modules):
         return
     unnamed.sort(key=lambda item: (-item.branches, item.source.path))
