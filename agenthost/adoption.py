@@ -7,10 +7,11 @@ released but not deleted, and what was never begun, is deleted. A shim that live
 import asyncio
 
 import structlog
+from google.protobuf.message import DecodeError
 
 from agenthost.attempt_folder import Asked, AttemptFolders
 from agenthost.attempt_process import is_alive
-from agenthost.core.order import Limits, defaults_within
+from agenthost.core.order import Limits, check_execution_id, defaults_within
 from agenthost.messages import digest_of, read_order
 from agenthost.supervisor import Request, Supervisor
 from agenthost.v1 import execution_service_pb2 as pb
@@ -35,6 +36,8 @@ async def adopt_leftovers(supervisor: Supervisor, folders: AttemptFolders, limit
 def _request(asked: Asked, limits: Limits) -> Request | None:
     try:
         start = pb.Start.FromString(asked.start)
-    except ValueError:
+    except DecodeError:
+        return None
+    if tuple(check_execution_id(start.execution, "")):
         return None
     return Request(asked.conductor, read_order(start, defaults_within(limits)), digest_of(start), asked.start)

@@ -28,7 +28,7 @@ class Attachments:
         self._bell = Bell()
 
     async def changed(self) -> None:
-        """Waits until a stream comes."""
+        """Waits until a stream comes or goes."""
         await self._bell.listen().wait()
 
     @property
@@ -54,3 +54,4 @@ class Attachments:
             mine.released.set()
             if self._newest is mine:
                 self._newest = None
+            self._bell.ring()

@@ -64,7 +64,8 @@ class Execution:
         self._attestation = Attestation()
         self._decided = asyncio.Event()
         self._refusal: AgenthostError | None = None
-        self._log = _log.bind(execution=ticket.order.execution, agent=ticket.agent.name)
+        run, step, attempt = ticket.order.execution.split("-")
+        self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=ticket.agent.name)
 
     @property
     def id(self) -> str:
@@ -150,10 +151,12 @@ class Execution:
         self._refusal = refusal
         self._decided.set()
 
-    async def wait_ended(self) -> None:
-        """Waits for the end."""
+    async def wait_told(self) -> None:
+        """Waits for the end, and until a stream that is attached has told it."""
         while not self.ended:
             await self.bell.listen().wait()
+        while self.attachments.current:
+            await self.attachments.changed()
 
     def close(self) -> None:
         """Lets go of the shim and of the spool."""
@@ -170,6 +173,7 @@ class Execution:
             self._log.exception("execution_not_begun")
             raise ProgramError("the host could not begin this execution; its log says more") from error
         self._decided.set()
+        self._log.info("execution_adopted" if self.ticket.adopted else "execution_accepted")
         try:
             self._ending = await self._accompany(self._process, before, fingerprint)
         except Exception as error:  # noqa: BLE001 - the task's top: an attempt's trouble must not become the host's

@@ -133,7 +133,6 @@ class Supervisor:
             return AttemptProcess.attach(folder), fingerprint
 
         self._take_on(Execution(ticket), attach)
-        _log.info("execution_adopted", execution=request.order.execution)
 
     def executions_of(self, conductor: str) -> list[Execution]:
         """The executions that a conductor began and has not released."""
@@ -155,7 +154,7 @@ class Supervisor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 for execution in running:
-                    await execution.wait_ended()
+                    await execution.wait_told()
         for task in list(self._running):
             task.cancel()
 

@@ -90,7 +90,8 @@ def judge(ending: Ending, summary: Summary) -> Verdict:
             "The snapshot changed while the agent ran; nothing of it can be trusted.",
         )
     if stopped := _STOPPED.get(ending.cause):
-        return Verdict(stopped.outcome, stopped.reason, f"{stopped.message} {ending.detail}".strip())
+        detail = f" ({ending.detail.rstrip('.')})" if ending.detail else ""
+        return Verdict(stopped.outcome, stopped.reason, f"{stopped.message}{detail}")
     if ending.signal is not None:
         return Verdict(Outcome.FAILED, "AGENT_KILLED", f"The agent was killed by signal {ending.signal}.")
     if ending.exit_code != 0:

@@ -1,0 +1,235 @@
+"""A host as a process: how it begins, how it ends, and what survives its death."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1 import host_service_pb2 as host_pb
+from tests.agenthost.host_process import client_of, serving, start_host
+from tests.agenthost.running_host import eventually, execution_id
+from tests.agenthost.test_agents_in_the_sandbox import gone, sandbox_tree
+
+
+async def test_port_zero_becomes_a_port_that_is_told(tmp_path: Path, repository: Path) -> None:
+    async with (
+        serving(tmp_path / "data", "127.0.0.1:0") as host,
+        client_of(host, tmp_path / "data", repository) as client,
+    ):
+        told = await client.hosts.GetHost(host_pb.GetHostRequest())
+    code = await host.end()
+
+    assert told.name == "test"
+    assert not host.target.endswith(":0")
+    assert code == 0
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.0.2.1:7411", "example.org:80", "nonsense", ""])
+async def test_an_address_that_reaches_beyond_the_machine_is_refused(tmp_path: Path, listen: str) -> None:
+    """Keeps K3 as far as this part goes."""
+    host = await start_host(tmp_path, listen)
+
+    assert await host.end(0) == 1
+    assert "--listen" in host.lines[0]
+    assert "Traceback" not in "".join(host.lines)
+
+
+async def test_a_second_host_on_the_same_data_or_socket_says_so_and_ends(short_path: Path) -> None:
+    async with serving(short_path / "data", f"unix:{short_path}/s") as first:
+        same_data = await start_host(short_path / "data", "127.0.0.1:0")
+        same_socket = await start_host(short_path / "other", f"unix:{short_path}/s")
+        codes = (await same_data.end(0), await same_socket.end(0))
+        assert first.process.returncode is None
+
+    assert codes == (1, 1)
+    assert "another agenthost uses" in same_data.lines[0]
+    assert "another process listens" in "".join(same_socket.lines)
+
+
+async def test_a_second_host_on_the_same_port_says_so_and_ends(short_path: Path) -> None:
+    async with serving(short_path / "one", "127.0.0.1:0") as first:
+        second = await start_host(short_path / "two", first.target)
+        assert await second.end(0) == 1
+
+    assert "cannot listen" in "".join(second.lines)
+
+
+async def test_a_stop_ends_what_runs_tells_it_and_leaves_no_process(short_path: Path, repository: Path) -> None:
+    data = short_path / "data"
+    async with (
+        serving(data, f"unix:{short_path}/s") as host,
+        client_of(host, data, repository) as client,
+        client.open(
+            start=client.start_of("ignore TERM", "fork 2", "say ready", "hang", cancel_grace="0.2s")
+        ) as conversation,
+    ):
+        await conversation.until_said("ready")
+        tree = await sandbox_tree(client)
+        host.process.send_signal(signal.SIGTERM)
+        finished = await conversation.finish()
+        code = await host.end(0)
+    await eventually(lambda: gone(tree))
+
+    assert finished.outcome == pb.Finished.OUTCOME_CANCELLED
+    assert "stopping" in finished.message
+    assert code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL])
+async def test_a_killed_host_takes_its_attempts_up_again(short_path: Path, repository: Path, number: int) -> None:
+    """Keeps I3 on the host's side: same process, same frames, nothing twice."""
+    data, listen = short_path / "data", f"unix:{short_path}/s"
+    async with serving(data, listen) as host, client_of(host, data, repository) as client:
+        start = client.start_of("say one", "reason two", "echo-input 2")
+        async with client.open(start=start, epoch=5) as first:
+            await first.send(input=pb.Input(input_sequence=1, text="before"))
+            await first.until_said("before")
+        tree = await sandbox_tree(client)
+        await host.end(number)
+    assert not gone(tree[:1])
+    async with serving(data, listen) as again, client_of(again, data, repository) as client:
+        async with client.open(resume=pb.Resume(execution=start.execution), epoch=4) as stale:
+            refusal = await stale.refusal()
+        async with client.open(start=start, epoch=5) as second:
+            for number_of_input in (1, 2):
+                await second.send(input=pb.Input(input_sequence=number_of_input, text="after"))
+            await second.finish()
+        spent = await client.refused(start, epoch=5)
+        spawned = client.spawns()
+    had = len(first.frames)
+
+    assert refusal.reason == "EPOCH_SUPERSEDED"
+    assert [frame.SerializeToString() for frame in second.frames[:had]] == [
+        frame.SerializeToString() for frame in first.frames
+    ]
+    assert second.said("answer") == "one\ninput: before\ninput: after\n"
+    assert spent.reason == "EXECUTION_EXISTS"
+    assert len(spawned) == 1
+
+
+async def test_an_end_that_nobody_heard_is_told_by_the_next_host(short_path: Path, repository: Path) -> None:
+    data, listen = short_path / "data", f"unix:{short_path}/s"
+    async with serving(data, listen) as host, client_of(host, data, repository) as client:
+        start = client.start_of("say one")
+        async with client.open(start=start) as first:
+            await first.until(lambda frame: frame.HasField("finished"))
+        async with client.open(start=client.start_of("say two", "hang", step="lost")) as lost:
+            await lost.until_said("two")
+        shim = int(str(client.spawns()[1]["shim"]))
+        await host.end(signal.SIGKILL)
+    subprocess.run(["kill", "-9", str(shim)], check=True)
+    async with serving(data, listen) as again, client_of(again, data, repository) as client:
+        async with client.open(resume=pb.Resume(execution=start.execution)) as second:
+            await second.finish()
+        async with client.open(resume=pb.Resume(execution=execution_id("lost"))) as third:
+            gone_with_its_shim = await third.finish()
+
+    assert [frame.SerializeToString() for frame in second.frames] == [
+        frame.SerializeToString() for frame in first.frames
+    ]
+    assert gone_with_its_shim.reason == "SHIM_LOST"
+    assert third.said("answer") == "two\n"
+    assert list((data / "attempts").iterdir()) == []
+
+
+async def test_the_log_tells_an_executions_story_and_nothing_of_its_prompt(short_path: Path, repository: Path) -> None:
+    """Keeps K4 for logs."""
+    data = short_path / "data"
+    async with (
+        serving(data, f"unix:{short_path}/s", "--log-format", "json") as host,
+        client_of(host, data, repository) as client,
+    ):
+        await client.run("say needle")
+        await host.end()
+    events = [json.loads(line) for line in host.lines if line.startswith("{")]
+    story = [event["event"] for event in events if event.get("execution") == execution_id()]
+
+    assert story == ["execution_accepted", "agent_started", "execution_ended", "execution_released"]
+    assert {(event["run"], event["step"], event["attempt"]) for event in events if "step" in event} == {
+        (execution_id()[:26], "look", "1")
+    }
+    assert "needle" not in "".join(host.lines)
+
+
+async def test_watching_tells_the_host_at_once_then_changes_then_that_it_stops(
+    short_path: Path, repository: Path
+) -> None:
+    data = short_path / "data"
+    async with serving(data, f"unix:{short_path}/s") as host, client_of(host, data, repository) as client:
+        watch = client.hosts.WatchHost(host_pb.WatchHostRequest())
+        first = await watch.read()
+        async with client.open(start=client.start_of("hang")) as conversation:
+            await conversation.until(lambda frame: frame.HasField("started"))
+            busy = await _next_host(watch)
+            host.process.send_signal(signal.SIGTERM)
+            states = []
+            with pytest.raises(grpc.aio.AioRpcError) as stopped:
+                while True:
+                    states.append((await _next_host(watch)).state)
+        await host.end(0)
+
+    assert first.host.state == host_pb.Host.STATE_READY
+    assert {agent.name for agent in first.host.agents} >= {"scripted", "survey"}
+    assert first.host.sandbox.available
+    assert busy.running == 1
+    assert host_pb.Host.STATE_DRAINING in states
+    assert stopped.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+async def _next_host(watch: grpc.aio.UnaryStreamCall) -> host_pb.Host:
+    """The next change; heartbeats in between hold no host."""
+    while not (response := await watch.read()).HasField("host"):
+        pass
+    return response.host
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agenthost.cli", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_doctor_says_what_to_do_next() -> None:
+    done = command("doctor")
+
+    assert done.returncode == 0, done.stdout
+    assert "agent scripted" in done.stdout
+    assert "Next: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("colour = 1", "'colour' is not a setting"),
+        ("slots = 0", "slots"),
+        ("slots = 'many'", "slots"),
+        ("[limits]\ntimeout_seconds = -1", "limits.timeout_seconds"),
+        ("[limits]\nspeed = 1", "limits.speed"),
+        ("name = ", "config.toml"),
+        ("agents_dirs = ['/no/such/folder']", "--agents-dir"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_anything_starts(tmp_path: Path, content: str, text: str) -> None:
+    """Keeps K5."""
+    (tmp_path / "config.toml").write_text(content)
+    flags = ["--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--config", str(tmp_path / "config.toml")]
+    done = command("serve", *flags, *([] if "name" in content else ["--name", "x"]))
+
+    assert done.returncode == 1
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_help_needs_no_grpc() -> None:
+    """The start of the command line is instant: what takes time is imported by the command that needs it."""
+    code = "import sys; from agenthost.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "serve" in done.stdout
+    assert not {"grpc", "google.protobuf", "asyncio", "structlog"} & set(done.stderr.split())
