@@ -1,6 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
-from agenthost.sandbox_probe import prove_host
+import pytest
+
+from agenthost import sandbox_probe
+from agenthost.core import sandbox_policy
+from agenthost.sandbox import find_sandbox
+from agenthost.sandbox_probe import prove, prove_host
 
 
 async def test_this_machines_sandbox_is_proven_by_trying(tmp_path: Path) -> None:
@@ -12,3 +18,83 @@ async def test_this_machines_sandbox_is_proven_by_trying(tmp_path: Path) -> None
     assert len(report.probes) >= 40
     assert sandbox is not None
     assert list((tmp_path / "probes").iterdir()) == []
+
+
+# Each is a way to weaken the arguments that a careless change might take.
+WEAKENED = {
+    "a writable workspace": lambda args: _replace(args, ("--ro-bind", "{tree}"), ("--bind", "{tree}")),
+    "the host's network": lambda args: _drop(args, "--unshare-net"),
+    "the host's processes": lambda args: _drop(args, "--unshare-pid"),
+    "the host's ipc": lambda args: _drop(args, "--unshare-ipc"),
+    "the host's name": lambda args: _drop(_replace(args, ("--hostname", "sandbox"), ()), "--unshare-uts"),
+    "all of the host to read": lambda args: ("--ro-bind", "/", "/", *args),
+    "kept capabilities": lambda args: _replace(args, ("--cap-drop", "ALL"), ("--cap-add", "CAP_SYS_ADMIN")),
+    "user namespaces": lambda args: _drop(args, "--disable-userns"),
+    "a writable root": lambda args: _replace(args, ("--remount-ro", "/"), ()),
+    "a writable /dev": lambda args: _replace(args, ("--remount-ro", "/dev"), ()),
+}
+
+
+@pytest.mark.parametrize("weakness", WEAKENED)
+async def test_a_weakened_sandbox_is_not_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weakness: str) -> None:
+    """Keeps E6: the proof can fail. What the shim sees from outside refuses; what it does not see, the attempts find."""
+    whole = sandbox_policy.bwrap_arguments
+    monkeypatch.setattr(sandbox_policy, "bwrap_arguments", lambda policy: WEAKENED[weakness](whole(policy)))
+    report = await prove(await find_sandbox(tmp_path), tmp_path)
+    assert not report.available
+    assert report.reason
+
+
+def _drop(args: tuple[str, ...], option: str) -> tuple[str, ...]:
+    return _replace(args, (option,), ())
+
+
+def _replace(args: tuple[str, ...], old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    at = next(at for at in range(len(args)) if args[at : at + len(old)] == old)
+    return (*args[:at], *new, *args[at + len(old) :])
+
+
+async def test_a_forbidden_namespace_is_explained_and_nothing_runs(tmp_path: Path) -> None:
+    """Keeps E2."""
+    folder = tmp_path / "bin"
+    folder.mkdir(mode=0o755)
+    tmp_path.chmod(0o755)
+    (folder / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2; exit 1\n")
+    (folder / "bwrap").chmod(0o755)
+    sandbox = replace(await find_sandbox(tmp_path), folder=folder, program="bwrap")
+    report = await prove(sandbox, tmp_path)
+    assert not report.available
+    assert report.reason.startswith("bwrap: No permissions to create new namespace. ")
+    assert not sandbox.spawn_log.exists()
+
+
+async def test_a_proof_that_does_not_end_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps E6."""
+    stuck = tmp_path / "probe"
+    stuck.mkdir(mode=0o755)
+    (stuck / "attempts.py").write_text("import time\ntime.sleep(100)\n")
+    monkeypatch.setattr(sandbox_probe, "PROBE", stuck)
+    monkeypatch.setattr(sandbox_probe, "PROBE_SECONDS", 0.5)
+    report = await prove(await find_sandbox(tmp_path), tmp_path)
+    assert not report.available
+    assert "did not come to its end (timeout" in report.reason
+
+
+async def test_no_bubblewrap_means_no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps E2."""
+    monkeypatch.setattr("agenthost.sandbox._candidates", lambda: [(tmp_path, "bwrap")])
+    sandbox, report = await prove_host(tmp_path)
+    assert sandbox is None
+    assert not report.available
+    assert "apt install bubblewrap" in report.reason
+
+
+async def test_an_old_or_privileged_bubblewrap_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, words in (("old", "bubblewrap 0.4.1"), ("suid", "bubblewrap 0.11.0"), ("odd", "hello")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {words}\n")
+        (tmp_path / name).chmod(0o4755 if name == "suid" else 0o755)
+    monkeypatch.setattr("agenthost.sandbox._candidates", lambda: [(tmp_path, name) for name in ("old", "suid", "odd")])
+    _, report = await prove_host(tmp_path)
+    assert "old is version 0.4.1" in report.reason
+    assert "suid is setuid" in report.reason
+    assert "odd: it does not run" in report.reason
