@@ -8,6 +8,7 @@
 A snapshot is built aside and renamed into place when it is complete and on the disk. So a folder with a commit's name
 is always whole, a crash leaves nothing but leftovers, and of two pushes at once one wins and both are answered.
 
+How much history a snapshot has is the choice of whoever brings it first: its id says what the tree is, and only that.
 Eviction is not here yet: it needs the locks of running attempts.
 """
 

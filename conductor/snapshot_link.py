@@ -82,10 +82,12 @@ class SnapshotLink:
             return Pushed(commit)
         async with self._slots:
             history = await self._snapshots.history(commit)
-            recent = tuple(other for other in await self._snapshots.recent() if other not in history.parents)
-            lacking = await self._missing((*history.commits, *recent))
+            relatives = tuple(
+                other for other in await self._snapshots.relatives(commit) if other not in history.parents
+            )
+            lacking = await self._missing((*history.commits, *relatives))
             have = frozenset(history.commits) - lacking
-            bases = tuple(other for other in recent if other not in lacking)
+            bases = tuple(other for other in relatives if other not in lacking)
             try:
                 return await self._push(history, have, bases)
             except grpc.aio.AioRpcError as error:

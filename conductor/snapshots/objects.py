@@ -20,7 +20,8 @@ from conductor.snapshots.history import MAX_HISTORY_COMMITS, History, bounded, p
 
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n"
 MAX_PACKS = 50
-PACK_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "-q")
+# `--shallow` makes git look into the trees of every base, also of those that are no ancestors.
+PACK_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--thin", "--shallow", "--delta-base-offset", "-q")
 COPY_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "-q")
 
 
@@ -74,10 +75,10 @@ class ObjectStore:
         """Keeps a commit under a name."""
         await self.git.run("update-ref", ref, commit)
 
-    async def pointed_at(self, limit: int) -> tuple[str, ...]:
-        """Commits that are kept, newest first."""
-        arguments = ("--sort=-creatordate", f"--count={limit}", "--format=%(objectname)")
-        return tuple(dict.fromkeys((await self.git.run("for-each-ref", *arguments)).decode("ascii").split()))
+    async def named(self, pattern: str) -> dict[str, str]:
+        """The kept commits, by their names, whose names begin with a pattern of whole parts."""
+        listing = await self.git.run("for-each-ref", "--format=%(refname) %(objectname)", pattern)
+        return dict(line.split() for line in listing.decode().splitlines())
 
     @contextlib.asynccontextmanager
     async def pack(self, history: History, have: Collection[str], bases: Iterable[str]) -> AsyncIterator[Running]:

@@ -19,7 +19,8 @@ from conductor.snapshots.source import Source
 from conductor.workspace_roots import WorkspaceRoots
 
 MAX_READ_BYTES = 8 * 1024 * 1024
-MAX_RECENT = 50
+MAX_RELATIVES = 8
+WORKSPACES = "refs/workspaces"
 
 
 class SnapshotStore:
@@ -43,18 +44,23 @@ class SnapshotStore:
         folder = self._roots.resolve(path)
         key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
         repository = find_repository(folder, self._roots)
-        pin = Pin(self._objects, folder, f"refs/workspaces/{key}")
+        pin = Pin(self._objects, folder, f"{WORKSPACES}/{key}/latest")
         source = None if repository is None else Source(repository, self._folder)
         async with self._pinning.hold(key):
-            if mode == WorkspaceMode.COMMIT or (repository is not None and repository.is_bare):
-                if source is None:
-                    raise InvalidRequestError(
-                        Violation("workspace.mode", "a commit needs a git repository; there is none")
-                    )
-                return await pin.commit(source, revision)
-            if revision:
-                raise InvalidRequestError(Violation("workspace.revision", "is for MODE_COMMIT only"))
-            return await pin.working_tree(source)
+            before = await self._objects.named(pin.ref)
+            plan = await self._pinned(pin, source, mode, revision)
+            if before.get(pin.ref, plan.commit) != plan.commit:
+                await self._objects.point(f"{WORKSPACES}/{key}/previous", before[pin.ref])
+            return plan
+
+    async def _pinned(self, pin: Pin, source: Source | None, mode: str, revision: str) -> SnapshotPlan:
+        if mode == WorkspaceMode.COMMIT or (source is not None and source.repository.is_bare):
+            if source is None:
+                raise InvalidRequestError(Violation("workspace.mode", "a commit needs a git repository; there is none"))
+            return await pin.commit(source, revision)
+        if revision:
+            raise InvalidRequestError(Violation("workspace.revision", "is for MODE_COMMIT only"))
+        return await pin.working_tree(source)
 
     async def keep(self, run: str, commit: str) -> None:
         """Keeps a snapshot for a run. Idempotent."""
@@ -74,9 +80,12 @@ class SnapshotStore:
         """A snapshot and its history, as hosts get them."""
         return await self._objects.history(commit)
 
-    async def recent(self) -> tuple[str, ...]:
-        """Snapshots that are kept: a host may have one of them, and the next may be like it."""
-        return await self._objects.pointed_at(MAX_RECENT)
+    async def relatives(self, commit: str) -> tuple[str, ...]:
+        """Other snapshots of the same workspace: a host may have one, and this one differs little from it."""
+        named = await self._objects.named(WORKSPACES)
+        folders = {name.rpartition("/")[0] for name, kept in named.items() if kept == commit}
+        kept = {other for name, other in named.items() if name.rpartition("/")[0] in folders}
+        return tuple(sorted(kept - {commit}))[:MAX_RELATIVES]
 
     def pack(
         self, history: History, have: Collection[str], bases: Iterable[str] = ()
