@@ -21,10 +21,10 @@ from agenthost.agent_specs import find_agents
 from agenthost.attempt_folder import AttemptFolders
 from agenthost.config import STOP_GRACE_SECONDS, Settings
 from agenthost.data_folder import DataFolder
-from agenthost.errors import ConfigurationError, ReadOnlyUnavailableError
+from agenthost.errors import ConfigurationError
 from agenthost.fences import Fences
-from agenthost.host import Confinement, Host
-from agenthost.sandbox import find_sandbox
+from agenthost.host import Host
+from agenthost.sandbox_probe import prove_host
 from agenthost.servicers.execution_servicer import ExecutionServicer
 from agenthost.servicers.host_servicer import HostServicer
 from agenthost.servicers.snapshot_servicer import SnapshotServicer
@@ -65,7 +65,9 @@ def parse_address(text: str) -> Address:
 @asynccontextmanager
 async def running_host(settings: Settings, address: Address, data: DataFolder) -> AsyncIterator[tuple[Host, str]]:
     """A host that serves, and where. Leaving stops it in phases."""
-    host = Host(settings, await find_agents(settings.agents_dirs), await confine(data))
+    sandbox, report = await prove_host(data.path)
+    _log.info("sandbox_proven" if report.available else "sandbox_unavailable", host=settings.name, reason=report.reason)
+    host = Host(settings, await find_agents(settings.agents_dirs), sandbox, report)
     snapshots = await SnapshotStore.open(data.snapshots)
     tombstones = Tombstones(data.tombstones, time.time)
     folders = AttemptFolders(data.attempts)
@@ -90,14 +92,6 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
             await supervisor.end_all(STOP_GRACE_SECONDS)
             await server.stop(STOP_GRACE_SECONDS)
             supervisor.close()
-
-
-async def confine(data: DataFolder) -> Confinement:
-    """Finds what confines agents here. Without it the host serves all the same, and refuses every Start."""
-    try:
-        return Confinement(await find_sandbox(data.path))
-    except ReadOnlyUnavailableError as error:
-        return Confinement(None, f"{error} {error.hint}".strip())
 
 
 async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:

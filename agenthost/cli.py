@@ -52,8 +52,8 @@ def serve(config: Path | None, **flags: object) -> int:
     def announce(target: str, host: Host) -> None:
         usable = [name for name, agent in host.agents.items() if agent.available]
         click.echo(f"agenthost {settings.name} serves {target} (agents: {', '.join(usable)})", err=True)
-        if not host.confinement.available:
-            click.echo(f"agenthost: no agent can run here: {host.confinement.unavailable_reason}", err=True)
+        if not host.report.available:
+            click.echo(f"agenthost: no agent can run here: {host.report.reason}", err=True)
 
     asyncio.run(serve_host(settings, announce))
     return 0

@@ -10,31 +10,9 @@ from agenthost.bell import Bell
 from agenthost.config import Settings
 from agenthost.errors import AgentUnavailableError, HostDrainingError, ReadOnlyUnavailableError, ShuttingDownError
 from agenthost.sandbox import Sandbox
+from agenthost.sandbox_probe import SandboxReport
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One thing that was tried inside the sandbox."""
-
-    name: str
-    passed: bool
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Confinement:
-    """What confines agents here. Without a sandbox every Start is refused, for this reason."""
-
-    sandbox: Sandbox | None
-    unavailable_reason: str = ""
-    probes: tuple[Probe, ...] = ()
-
-    @property
-    def available(self) -> bool:
-        """Whether agents can be confined."""
-        return self.sandbox is not None and not self.unavailable_reason
 
 
 @dataclass(slots=True)
@@ -43,7 +21,8 @@ class Host:
 
     settings: Settings
     agents: Mapping[str, Agent]
-    confinement: Confinement
+    sandbox: Sandbox | None
+    report: SandboxReport
     bell: Bell = field(default_factory=Bell)
     boot_id: str = field(default_factory=lambda: _BOOT_ID.read_text().strip())
     start_time_ns: int = field(default_factory=time.time_ns)
@@ -68,14 +47,14 @@ class Host:
         if self.draining:
             raise HostDrainingError
 
-    def sandbox(self) -> Sandbox:
-        """The proven sandbox; raises ReadOnlyUnavailableError where there is none."""
-        if self.confinement.sandbox is None or self.confinement.unavailable_reason:
+    def proven_sandbox(self) -> Sandbox:
+        """What confines agents; raises ReadOnlyUnavailableError where that is not proven."""
+        if self.sandbox is None or not self.report.available:
             raise ReadOnlyUnavailableError(
-                f"agents cannot be confined on host '{self.settings.name}': {self.confinement.unavailable_reason}",
+                f"agents cannot be confined on host '{self.settings.name}': {self.report.reason}",
                 hint="run `agenthost doctor` on that host",
             )
-        return self.confinement.sandbox
+        return self.sandbox
 
     def agent(self, name: str) -> Agent:
         """A usable agent; raises AgentUnavailableError."""

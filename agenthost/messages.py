@@ -14,7 +14,8 @@ from agenthost.core.frame import Attestation, Finished, Frame, Started
 from agenthost.core.order import Limits, Order
 from agenthost.core.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
 from agenthost.execution import Execution
-from agenthost.host import Confinement, Host
+from agenthost.host import Host
+from agenthost.sandbox_probe import SandboxReport
 from agenthost.tombstones import Tombstone
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
@@ -167,7 +168,7 @@ def write_host(host: Host) -> host_pb.Host:
         slots=host.settings.slots,
         running=host.running,
         agents=[_agent(agent) for agent in host.agents.values()],
-        sandbox=_sandbox(host.confinement),
+        sandbox=_sandbox(host.report),
         start_time=timestamp(host.start_time_ns),
     )
 
@@ -190,14 +191,12 @@ def _agent(agent: Agent) -> host_pb.Agent:
     return message
 
 
-def _sandbox(confinement: Confinement) -> host_pb.Sandbox:
+def _sandbox(report: SandboxReport) -> host_pb.Sandbox:
     return host_pb.Sandbox(
-        available=confinement.available,
-        unavailable_reason=confinement.unavailable_reason,
-        mechanism=confinement.sandbox.mechanism if confinement.sandbox else "",
-        probes=[
-            host_pb.Probe(name=probe.name, passed=probe.passed, detail=probe.detail) for probe in confinement.probes
-        ],
+        available=report.available,
+        unavailable_reason=report.reason,
+        mechanism=report.mechanism,
+        probes=[host_pb.Probe(name=probe.name, passed=probe.passed, detail=probe.detail) for probe in report.probes],
     )
 
 

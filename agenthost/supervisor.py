@@ -179,7 +179,7 @@ class Supervisor:
         order = request.order
         if violations := tuple(check_order(order, self._host.settings.limits, MAX_PROMPT_BYTES)):
             raise InvalidRequestError(*violations)
-        self._host.sandbox()
+        self._host.proven_sandbox()
         agent = self._host.agent(order.agent)
         if violations := tuple(check_parameters(order.parameters, agent.usable().parameters)):
             raise InvalidRequestError(*violations)
@@ -229,7 +229,7 @@ class Supervisor:
         asked = Asked(request.conductor, request.serialized, fingerprint)
         await asyncio.to_thread(self._folders.create, order.execution, asked)
         launch = _launch(execution.ticket, paths)
-        return await AttemptProcess.spawn(execution.ticket.folder, launch, self._host.sandbox()), fingerprint
+        return await AttemptProcess.spawn(execution.ticket.folder, launch, self._host.proven_sandbox()), fingerprint
 
 
 def _launch(ticket: Ticket, paths: SnapshotPaths) -> Launch:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.host import Confinement
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.running_host import Client, descendants_named, eventually, execution_id, open_host
@@ -189,7 +188,7 @@ async def test_an_input_for_an_agent_that_takes_none_is_refused(short_path: Path
 
 async def test_without_a_sandbox_every_start_is_refused_and_nothing_is_spawned(client: Client) -> None:
     """Keeps E2."""
-    client.host.confinement = Confinement(None, "no user namespaces here")
+    client.host.report = replace(client.host.report, available=False, reason="no user namespaces here")
     refusal = await client.refused(client.start_of("say x"))
     told = await client.hosts.GetHost(host_pb.GetHostRequest())
 
@@ -201,11 +200,11 @@ async def test_without_a_sandbox_every_start_is_refused_and_nothing_is_spawned(c
 
 async def test_a_sandbox_that_does_not_hold_refuses_the_attempt_and_lets_nothing_go(client: Client) -> None:
     """Keeps E2: a bubblewrap that cannot do its work is found out before the agent is let go."""
-    sandbox = client.host.confinement.sandbox
+    sandbox = client.host.sandbox
     assert sandbox is not None
     (client.data / "bwrap").write_text("#!/bin/sh\necho cannot >&2; exit 1\n")
     (client.data / "bwrap").chmod(0o755)
-    client.host.confinement = Confinement(replace(sandbox, folder=client.data, program="bwrap"))
+    client.host.sandbox = replace(sandbox, folder=client.data, program="bwrap")
     conversation, finished = await client.run("say x")
 
     assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_REFUSED, "SANDBOX_REFUSED")

@@ -167,17 +167,16 @@ async def test_watching_tells_the_host_at_once_then_changes_then_that_it_stops(
             await conversation.until(lambda frame: frame.HasField("started"))
             busy = await _next_host(watch)
             host.process.send_signal(signal.SIGTERM)
-            states = []
+            stopping = await _next_host(watch)
             with pytest.raises(grpc.aio.AioRpcError) as stopped:
-                while True:
-                    states.append((await _next_host(watch)).state)
+                await _read_to_the_end(watch)
         await host.end(0)
 
     assert first.host.state == host_pb.Host.STATE_READY
     assert {agent.name for agent in first.host.agents} >= {"scripted", "survey"}
     assert first.host.sandbox.available
     assert busy.running == 1
-    assert host_pb.Host.STATE_DRAINING in states
+    assert stopping.state == host_pb.Host.STATE_DRAINING
     assert stopped.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
@@ -186,6 +185,11 @@ async def _next_host(watch: grpc.aio.UnaryStreamCall) -> host_pb.Host:
     while not (response := await watch.read()).HasField("host"):
         pass
     return response.host
+
+
+async def _read_to_the_end(watch: grpc.aio.UnaryStreamCall) -> None:
+    while await watch.read() is not grpc.aio.EOF:
+        pass
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -198,7 +202,8 @@ def test_doctor_says_what_to_do_next() -> None:
     done = command("doctor")
 
     assert done.returncode == 0, done.stdout
-    assert "agent scripted" in done.stdout
+    assert "ok    sandbox: bubblewrap" in done.stdout
+    assert "ok    agent scripted" in done.stdout
     assert "Next: " in done.stdout
 
 
