@@ -16,7 +16,7 @@ from pathlib import Path
 
 from conductor.process import Running
 from conductor.snapshots.git import Git, check
-from conductor.snapshots.history import MAX_HISTORY_COMMITS, History, bounded, parse_rows, revisions
+from conductor.snapshots.history import History, bounded, parse_rows, revisions
 
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n"
 MAX_PACKS = 50
@@ -28,8 +28,9 @@ COPY_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "
 class ObjectStore:
     """The git folder. Open it before use."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, history_commits: int) -> None:
         self.git = Git(folder)
+        self.history_commits = history_commits
         self._folder = folder
         self._copying = asyncio.Lock()
 
@@ -52,9 +53,9 @@ class ObjectStore:
         answer = await self.git.run("cat-file", "--batch-check=%(objectname)", stdin=asked)
         return frozenset(line for line in answer.decode("ascii").splitlines() if " " not in line)
 
-    async def history(self, commit: str, limit: int = MAX_HISTORY_COMMITS) -> History:
+    async def history(self, commit: str) -> History:
         """The newest commits that are here from one commit down."""
-        listing = await self.git.run("rev-list", "--parents", f"--max-count={limit}", commit, "--")
+        listing = await self.git.run("rev-list", "--parents", f"--max-count={self.history_commits}", commit, "--")
         return bounded(parse_rows(listing), self._shallow())
 
     async def copy(self, source: Git, history: History) -> None:

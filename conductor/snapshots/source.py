@@ -8,7 +8,7 @@ from pathlib import Path
 
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.git import GitError
-from conductor.snapshots.history import MAX_HISTORY_COMMITS, bounded, parse_rows
+from conductor.snapshots.history import bounded, parse_rows
 from conductor.snapshots.listing import TreeEntry, list_tree
 from conductor.snapshots.objects import ObjectStore
 from conductor.snapshots.repository import Repository
@@ -67,7 +67,9 @@ class Source:
     async def copy_into(self, store: ObjectStore, head: str) -> Trunk:
         """Copies a commit with the newest part of its history; less of it where the repository itself lacks objects."""
         try:
-            listing = await self.contents.run("rev-list", "--parents", f"--max-count={MAX_HISTORY_COMMITS}", head, "--")
+            listing = await self.contents.run(
+                "rev-list", "--parents", f"--max-count={store.history_commits}", head, "--"
+            )
             await store.copy(self.contents, bounded(parse_rows(listing), self.repository.shallow_commits()))
         except GitError:
             return await self._copy_alone(store, head)

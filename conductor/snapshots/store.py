@@ -10,7 +10,7 @@ from conductor.core.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, Violation
 from conductor.process import Running
 from conductor.snapshots.contents import read_files
-from conductor.snapshots.history import History
+from conductor.snapshots.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.objects import ObjectStore
 from conductor.snapshots.pin import Pin, WorkspaceMode
@@ -26,16 +26,18 @@ WORKSPACES = "refs/workspaces"
 class SnapshotStore:
     """All snapshots of one conductor. Make it with `open`."""
 
-    def __init__(self, folder: Path, roots: WorkspaceRoots) -> None:
+    def __init__(self, folder: Path, roots: WorkspaceRoots, history_commits: int) -> None:
         self._folder = folder.absolute()
         self._roots = roots
-        self._objects = ObjectStore(self._folder)
+        self._objects = ObjectStore(self._folder, history_commits)
         self._pinning = KeyedLocks()
 
     @classmethod
-    async def open(cls, folder: Path, roots: WorkspaceRoots | None = None) -> "SnapshotStore":
+    async def open(
+        cls, folder: Path, roots: WorkspaceRoots | None = None, *, history_commits: int = MAX_HISTORY_COMMITS
+    ) -> "SnapshotStore":
         """Opens the store in a folder of the conductor's data directory."""
-        store = cls(folder, roots or WorkspaceRoots())
+        store = cls(folder, roots or WorkspaceRoots(), history_commits)
         await store._objects.open()
         return store
 

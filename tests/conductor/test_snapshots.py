@@ -2,13 +2,14 @@
 
 import os
 import socket
+from io import FileIO
 from pathlib import Path
 
 import pytest
 
 from conductor.core.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError
-from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots import SnapshotStore, WorkspaceMode, objects, pin, working_tree
 from tests.repositories import UserRepository, git
 
 
@@ -415,3 +416,73 @@ async def test_paths_that_no_host_could_check_out_are_left_out_with_a_note(
         "paths that git keeps to itself",
     ]
     assert len(of_plain.notes) == 1
+
+
+async def test_a_file_that_never_stops_changing_is_taken_with_a_note(
+    store: SnapshotStore, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor that saves at every reading, and one that saves once."""
+    saves = {"README.md": 5, "src/app.py": 1}
+    real = working_tree._read_up_to
+
+    def read_while_it_is_saved(file: FileIO, limit: int) -> bytes:
+        data = real(file, limit)
+        for name, left in saves.items():
+            path = user.folder / name
+            if left and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                saves[name] -= 1
+                user.write(name, f"saved, {left} to come\n" + "x" * left)
+        return data
+
+    monkeypatch.setattr(working_tree, "_read_up_to", read_while_it_is_saved)
+    plan = await store.pin(str(user.folder))
+
+    assert plan.notes == ("files that changed while they were read: 1 (README.md)",)
+    assert content(tmp_path, plan.commit)[b"src/app.py"] == ("100644", b"saved, 1 to come\nx")
+
+
+async def test_a_file_above_the_limit_is_left_out_unless_the_commit_has_it(
+    store: SnapshotStore, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.write("tracked.bin", "t" * 5000)
+    user.commit("large")
+    user.write("new.bin", "n" * 5000)
+    monkeypatch.setattr(working_tree, "MAX_FILE_BYTES", 4000)
+    plan = await store.pin(str(user.folder))
+
+    assert (plan.commit, plan.dirty_count) == (user.head, 0)
+    assert [note for note in plan.notes if "new.bin" in note]
+
+
+@pytest.mark.parametrize(("name", "value"), [("MAX_FILES", 1), ("MAX_TOTAL_BYTES", 10)])
+async def test_a_workspace_above_the_limits_is_refused(
+    store: SnapshotStore, user: UserRepository, monkeypatch: pytest.MonkeyPatch, name: str, value: int
+) -> None:
+    for module in (working_tree, pin):
+        monkeypatch.setattr(module, name, value)
+    for mode in WorkspaceMode:
+        with pytest.raises(InvalidRequestError, match="holds more than"):
+            await store.pin(str(user.folder), mode)
+
+
+async def test_a_store_that_is_opened_again_is_tidied_and_forgets_nothing(
+    store: SnapshotStore, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{user.folder}", "shallow")
+    plans = [await store.pin(str(tmp_path / "shallow"))]
+    for number in range(4):
+        user.write("src/app.py", f"{number}\n")
+        user.commit(f"number {number}")
+        plans.append(await store.pin(str(user.folder)))
+    packs = tmp_path / "data" / "objects.git" / "objects" / "pack"
+    (packs / "tmp_pack_x").write_text("a crash")
+    monkeypatch.setattr(objects, "MAX_PACKS", 1)
+    before = len(list(packs.glob("*.pack")))
+    again = await SnapshotStore.open(tmp_path / "data" / "objects.git")
+
+    assert before > len(list(packs.glob("*.pack")))
+    assert not list(packs.glob("tmp_*"))
+    assert [(await again.read_files(plan.commit, ["README.md"]))["README.md"] for plan in plans] == [
+        b"# A project\n"
+    ] * 5
+    assert await again.pin(str(user.folder)) == plans[-1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,3 +242,35 @@ async def test_too_many_questions_at_once_are_refused(way: Way) -> None:
         await rpc.SnapshotServiceStub(way.channel).FindMissing(pb.FindMissingRequest(commits=["1" * 40] * 1001))
 
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def tangled(folder: Path, chance: random.Random) -> list[str]:
+    """A repository of many merges, as its commits' ids."""
+    folder.mkdir()
+    git(folder, "init", "-q")
+    lines = []
+    for mark in range(1, 61):
+        parents = chance.sample(range(1, mark), k=min(mark - 1, chance.choice((1, 1, 1, 2, 3))))
+        lines.append(f"commit refs/heads/c{mark}\nmark :{mark}\ncommitter A <a@b> {1700000000 + mark} +0000\ndata 1\nx")
+        lines += [f"{'merge' if number else 'from'} :{parent}" for number, parent in enumerate(parents)]
+        lines.append(f"M 100644 inline f{chance.randrange(9)}\ndata 3\n{mark:3}\n")
+    git(folder, "fast-import", "--quiet", stdin="\n".join(lines).encode())
+    return [git(folder, "rev-parse", f"c{mark}").decode().strip() for mark in range(1, 61)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_a_host_has_a_bounded_history_arrives_whole(way: Way, tmp_path: Path, seed: int) -> None:
+    """Keeps J2: every state of both stores is one that earlier snapshots, cut elsewhere, left behind."""
+    chance = random.Random(seed)
+    commits = tangled(tmp_path / "tangled", chance)
+    for limit in chance.choices((1, 3, 8, 20, 100), k=8):
+        conductor = await SnapshotStore.open(tmp_path / "conductor" / "objects.git", history_commits=limit)
+        plan = await conductor.pin(str(tmp_path / "tangled"), "commit", chance.choice(commits))
+        known = (await way.host.find_missing([plan.commit])).checked_out
+        await SnapshotLink(way.channel, conductor).ensure(plan.commit)
+        history = way.host.locate(plan.commit).history
+
+        git(history, "fsck", "--full", "--strict")
+        assert known or int(git(history, "rev-list", "--count", "HEAD")) == len(
+            (await conductor.history(plan.commit)).commits
+        )
