@@ -10,7 +10,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agenthost.attempt_process import AttemptProcess, Launch, Status
@@ -58,7 +58,9 @@ async def prove(sandbox: Sandbox, data: Path) -> SandboxReport:
     folder = data / "probes" / secrets.token_hex(6)
     with _Bait.lay(folder) as bait:
         launch = _launch(folder, bait)
-        async with await AttemptProcess.spawn(folder / "attempt", launch, sandbox) as attempt:
+        # Its own log: the host's tells how often agents ran.
+        confined = replace(sandbox, spawn_log=folder / "spawns.jsonl")
+        async with await AttemptProcess.spawn(folder / "attempt", launch, confined) as attempt:
             await attempt.ended()
             status, probes = attempt.status(), _read(attempt)
         probes += bait.look()
