@@ -79,7 +79,7 @@ def _is_document(path: str) -> bool:
         or "template" in path.lower()
     ):
         return False
-    return len(pure.parts) == 1 or bool(_DOCUMENT.match(pure.name)) or path.startswith(".github/")
+    return len(pure.parts) == 1 or bool(_DOCUMENT.match(pure.name)) or str(pure.parent) == ".github"
 
 
 def _sightings(survey: Survey) -> Iterator[Sighting]:
