@@ -13,12 +13,14 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Protocol
 
 import grpc
 import structlog
 
+from conductor.attendance import Identity, Sources
 from conductor.clock import SystemClock
 from conductor.config import HostSetting, Settings
 from conductor.core.advance import advance
@@ -29,7 +31,7 @@ from conductor.dispatcher import Dispatcher
 from conductor.engine import Engine
 from conductor.errors import ConfigurationError
 from conductor.evaluator import Evaluator
-from conductor.execution_link import ExecutionLink, Identity, Sources
+from conductor.execution_link import ExecutionLink
 from conductor.flows.catalogue import Catalogue
 from conductor.flows.layers import folders
 from conductor.host_link import HostLink
@@ -187,7 +189,7 @@ class Conductor:
             self._engine.note,
             now=self._opened.clock.now,
             silence_seconds=self._settings.limits.silence_seconds,
-            attached=lambda: None,
+            attached=partial(self._compare, host.name),
         )
 
     def _execution_link(self, host: HostSetting) -> ExecutionLink:
@@ -198,11 +200,18 @@ class Conductor:
             identity=Identity(store.conductor_id, store.epoch),
             inbox=self._engine,
             sources=Sources(store.blob, SnapshotLink(channel, self._opened.snapshots).ensure),
+            is_live=self._is_live,
             condemn=self._hosts[host.name].condemn,
         )
 
     def _dispatch(self, command: Command) -> None:
         self._dispatcher.send(command)
+
+    def _compare(self, host: str) -> None:
+        self._executions[host].compare()
+
+    def _is_live(self, attempt: str) -> bool:
+        return any(attempt in one.tracks for one in self._engine.state.ongoing.values())
 
     def _count_running(self, host: str) -> int:
         ongoing = self._engine.state.ongoing.values()

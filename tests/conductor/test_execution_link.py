@@ -14,10 +14,11 @@ from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import add_ExecutionServiceServicer_to_server
 from agenthost.v1.furniture.addresses import Address
 from agenthost.v1.furniture.server import Server
+from conductor.attendance import Identity, Sources
 from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
 from conductor.core.events import StartSpec
 from conductor.core.inputs import AgentFinished, AgentStarted, ExecutionLost, ExecutionRefused, ExecutionReported, Said
-from conductor.execution_link import ExecutionLink, Identity, Sources
+from conductor.execution_link import ExecutionLink
 from conductor.v1.furniture.channels import open_channel
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 
@@ -74,6 +75,7 @@ class Linked:
     link: ExecutionLink
     condemned: list[str]
     ensured: list[str]
+    live: set[str]
 
     async def until_attended(self) -> None:
         """Until the link has no attempt left: every call has ended."""
@@ -86,7 +88,7 @@ class Linked:
 async def linked(
     tmp_path: Path, host: ExecutionHost, *, ensure: Callable[[str], object] | None = None, epoch: int = 1
 ) -> AsyncIterator[Linked]:
-    inbox, condemned, ensured = RecordingInbox(), [], []
+    inbox, condemned, ensured, live = RecordingInbox(), [], [], set()
 
     async def prompt(run: str, digest: str) -> bytes:
         assert (run, digest) == (RUN, SPEC.prompt)
@@ -105,11 +107,12 @@ async def linked(
             identity=Identity("c1", epoch),
             inbox=inbox,
             sources=Sources(prompt, ensure_snapshot),
+            is_live=lambda attempt: attempt in live,
             condemn=condemned.append,
         )
         inbox.post = link.post
         running = asyncio.create_task(link.run())
-        yield Linked(host, inbox, link, condemned, ensured)
+        yield Linked(host, inbox, link, condemned, ensured, live)
         running.cancel()
         await asyncio.wait([running])
     await server.stop(0)
@@ -342,3 +345,44 @@ async def test_many_attempts_are_attended_at_once_and_none_gets_anothers_words(t
     for spec in specs:
         mine = [report.first_sequence for report in it.inbox.reports if report.attempt == spec.execution]
         assert mine == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("script", [SCRIPT, SCRIPT[:2]], ids=["ended", "running"])
+async def test_what_nobody_counts_on_is_ended_and_let_go_without_a_word(
+    script: tuple[pb.ExecuteResponse, ...], tmp_path: Path
+) -> None:
+    """Keeps rule 9."""
+    host = ExecutionHost(script)
+    host._started(pb.Start(execution=ATTEMPT))
+    async with linked(tmp_path, host) as it:
+        it.link.compare()
+        async with asyncio.timeout(10):
+            while not host.executions[ATTEMPT].is_released:
+                await asyncio.sleep(0.01)
+        await it.until_attended()
+
+        assert it.inbox.reports == []
+        assert it.inbox.notes == []
+
+
+async def test_what_the_core_counts_on_is_left_alone_by_the_comparison(tmp_path: Path) -> None:
+    host = ExecutionHost(SCRIPT[:2])
+    host._started(pb.Start(execution=ATTEMPT))
+    async with linked(tmp_path, host) as it:
+        it.live.add(ATTEMPT)
+        it.link.compare()
+        async with asyncio.timeout(10):
+            while not host.compared:
+                await asyncio.sleep(0.01)
+        assert it.link.attended == frozenset()
+        assert host.executions[ATTEMPT].cancels == []
+
+
+async def test_a_command_for_whoever_attends_reaches_only_them(tmp_path: Path) -> None:
+    async with linked(tmp_path, ExecutionHost((started(),))) as it:
+        it.link.post(CancelExecution("", ATTEMPT, "enough"))
+        assert it.link.attended == frozenset()
+        it.link.post(StartExecution("alpha", SPEC))
+        await it.inbox.until(lambda: bool(it.inbox.reports))
+        it.link.post(CancelExecution("", ATTEMPT, "enough"))
+        await it.inbox.until(lambda: is_whole(it.inbox))

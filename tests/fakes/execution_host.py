@@ -60,6 +60,7 @@ class ExecutionHost(execution_service_pb2_grpc.ExecutionServiceServicer):
         self.burnt: set[str] = set()
         self.spawned: list[str] = []
         self.streams = 0
+        self.compared = 0
         self.epoch = 0
         self.refusal: Exception | None = None
         self.openings: list[str] = []
@@ -87,6 +88,10 @@ class ExecutionHost(execution_service_pb2_grpc.ExecutionServiceServicer):
                 if after == len(execution.frames) and not execution.is_released:
                     await execution.grown.wait()
             await reading
+
+    async def ListExecutions(self, request: pb.ListExecutionsRequest, context: Any) -> pb.ListExecutionsResponse:  # noqa: N802
+        self.compared += 1
+        return pb.ListExecutionsResponse(executions=[_listed(*entry) for entry in self.executions.items()])
 
     async def _read(self, requests: AsyncIterator[pb.ExecuteRequest], execution: FakeExecution) -> None:
         async for request in requests:
@@ -141,3 +146,11 @@ class ExecutionHost(execution_service_pb2_grpc.ExecutionServiceServicer):
     def _break_off(self, what: str, sequence: int) -> None:
         if self.cut(what, sequence):
             raise ShuttingDownError("cut by the test")
+
+
+def _listed(name: str, execution: FakeExecution) -> pb.Execution:
+    if execution.is_released:
+        return pb.Execution(execution=name, state=pb.Execution.STATE_RELEASED)
+    has_ended = bool(execution.frames) and execution.frames[-1].HasField("finished")
+    state = pb.Execution.STATE_FINISHED if has_ended else pb.Execution.STATE_RUNNING
+    return pb.Execution(execution=name, state=state, last_sequence=len(execution.frames))
