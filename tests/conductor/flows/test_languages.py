@@ -23,7 +23,7 @@ VALUES: dict[str, Any] = {"inputs": {"depth": 3, "band": "small"}, "band": "smal
         ("steps.a.state in ['failed', 'skipped']", False),
     ],
 )
-def test_guards_are_decided(expression: str, value: bool) -> None:
+def test_guards_are_decided(expression: str, *, value: bool) -> None:
     """Keeps A6."""
     assert decide(expression, VALUES) is value
 
@@ -78,7 +78,7 @@ def test_what_a_template_must_not_do_is_an_error_with_its_line(template: str, li
     with pytest.raises(TemplateError) as caught:
         render(template, VALUES)
 
-    assert caught.value.line == line or line == 0
+    assert line in {caught.value.line, 0}
 
 
 def test_format_strings_cannot_climb_out() -> None:

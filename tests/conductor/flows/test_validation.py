@@ -223,7 +223,7 @@ steps:
 
 @pytest.mark.parametrize("keep_names", [True, False])
 @pytest.mark.parametrize("ensure_ascii", [True, False])
-def test_a_flow_as_json_in_a_file_loads_to_the_same_revision(keep_names: bool, ensure_ascii: bool) -> None:
+def test_a_flow_as_json_in_a_file_loads_to_the_same_revision(*, keep_names: bool, ensure_ascii: bool) -> None:
     """Keeps A3."""
     flow = flow_in(RICH, "rich.yaml")
     flow.source_path, flow.layer = "/somewhere/rich.yaml", Flow.LAYER_PROJECT

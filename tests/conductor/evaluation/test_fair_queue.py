@@ -1,0 +1,47 @@
+"""Whose turn it is: owners take turns, and none has two. Keeps C2."""
+
+import asyncio
+
+from conductor.evaluation.fair_queue import FairQueue
+
+
+async def test_owners_take_turns_whoever_came_with_more() -> None:
+    queue: FairQueue[int] = FairQueue()
+    for owner, jobs in (("a", range(3)), ("b", range(10, 12)), ("c", range(20, 21))):
+        for job in jobs:
+            queue.put(owner, job)
+
+    taken = []
+    for _ in range(6):
+        owner, job = await queue.take()
+        taken.append(job)
+        queue.done(owner)
+
+    assert taken == [0, 10, 20, 1, 11, 2]
+    assert len(queue) == 0
+
+
+async def test_an_owner_at_work_waits_for_itself_only() -> None:
+    queue: FairQueue[int] = FairQueue()
+    queue.put("a", 1)
+    queue.put("a", 2)
+    queue.put("b", 3)
+
+    assert await queue.take() == ("a", 1)
+    assert await queue.take() == ("b", 3)
+    waiting = asyncio.ensure_future(queue.take())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    queue.done("a")
+    assert await waiting == ("a", 2)
+
+
+async def test_several_takers_share_what_comes() -> None:
+    queue: FairQueue[int] = FairQueue()
+    takers = [asyncio.ensure_future(queue.take()) for _ in range(3)]
+    await asyncio.sleep(0)
+    for number in range(3):
+        queue.put(f"owner {number}", number)
+
+    assert sorted(job for _, job in await asyncio.gather(*takers)) == [0, 1, 2]

@@ -1,0 +1,135 @@
+"""Worker processes at their limits: killed, named, started again, and nobody else waits. Keeps C2."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from conductor.evaluation import limits, workers
+from conductor.evaluation.frames import Frame, FrameError, encode, header_size, read_header
+from conductor.evaluation.workers import Lane, LimitHitError, Worker, WorkerBrokenError
+from conductor.flows.bundle import write_bundle
+from conductor.flows.shelf import Texts
+from tests.conductor.evaluation.story import agent, flow_of
+
+INPUTS = json.dumps({"question": "", "band": "small"}).encode()
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+def prompt(template: str) -> Frame:
+    bundle = write_bundle(flow_of(agent("a", template)), Texts({}, {}))
+    return Frame({"task": "prompt", "step": "a", "results": {}}, (bundle, INPUTS))
+
+
+@asynccontextmanager
+async def serving(lane: Lane) -> AsyncIterator[Lane]:
+    task = asyncio.create_task(lane.run())
+    try:
+        yield lane
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_worker_answers_one_question_after_the_other() -> None:
+    async with Worker() as worker:
+        first = await worker.ask(prompt("one"), 20.0)
+        second = await worker.ask(prompt("two"), 20.0)
+
+    assert [answer.attachments[0] for answer in (first, second)] == [b"one\n", b"two\n"]
+
+
+@pytest.mark.parametrize(
+    ("template", "seconds", "said"),
+    [
+        (ENDLESS, 1.0, "more than 1 s"),
+        ("{{ 'x' * 900000000 }}", 20.0, "512 MiB of memory"),
+    ],
+)
+async def test_a_limit_is_named_and_the_next_question_is_answered(template: str, seconds: float, said: str) -> None:
+    async with Worker() as worker:
+        with pytest.raises(LimitHitError, match=said):
+            await worker.ask(prompt(template), seconds)
+        after = await worker.ask(prompt("well"), 20.0)
+
+    assert after.attachments[0] == b"well\n"
+
+
+async def test_processor_time_is_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Worker() as worker:
+        running = await worker.start()
+        asked = asyncio.ensure_future(worker.ask(prompt(ENDLESS), 60.0))
+        await asyncio.sleep(0)
+        # What the kernel sends when the time is used up; waiting for that would take as long as the limit.
+        os.kill(running.pid, signal.SIGXCPU)
+        with pytest.raises(LimitHitError, match=f"more than {limits.MAX_CPU_SECONDS} s of processor time"):
+            await asked
+
+
+async def test_a_killed_worker_is_a_defect_and_is_replaced() -> None:
+    async with Worker() as worker:
+        first = await worker.start()
+        os.kill(first.pid, signal.SIGKILL)
+        with pytest.raises(WorkerBrokenError):
+            await worker.ask(prompt("x"), 20.0)
+        second = await worker.start()
+
+        assert second.pid != first.pid
+        assert (await worker.ask(prompt("y"), 20.0)).attachments[0] == b"y\n"
+
+
+async def test_a_request_that_is_too_large_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "MAX_REQUEST_BYTES", 1000)
+    async with Worker() as worker:
+        with pytest.raises(LimitHitError, match="the limit is 1000"):
+            await worker.ask(prompt("x" * 2000), 20.0)
+
+
+async def test_a_worker_has_no_environment_and_ends_with_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "bait")
+    async with Worker() as worker:
+        pid = (await worker.start()).pid
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            assert b"bait" not in file.read()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_a_run_that_hangs_holds_one_worker_and_the_others_go_on() -> None:
+    """Keeps C2."""
+    async with serving(Lane("test", 2)) as lane:
+        hanging = [asyncio.ensure_future(lane.call("hangs", prompt(ENDLESS), 3.0)) for _ in range(3)]
+        for number in range(10):
+            answer = await lane.call(f"run {number}", prompt(f"{number}"), 20.0)
+            assert answer.attachments[0] == f"{number}\n".encode()
+
+        assert not any(task.done() for task in hanging)
+        for task in hanging:
+            task.cancel()
+
+
+async def test_whoever_goes_away_leaves_nothing_to_do() -> None:
+    async with serving(Lane("test", 1)) as lane:
+        gone = [asyncio.ensure_future(lane.call("a", prompt(ENDLESS), 2.0)) for _ in range(20)]
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+
+        assert (await lane.call("b", prompt("x"), 20.0)).attachments[0] == b"x\n"
+
+
+def test_frames_that_are_too_large_or_cut_are_refused() -> None:
+    data = encode(Frame({"a": 1}, (b"x", b"yy")))
+    size = header_size(data[:4])
+
+    assert read_header(data[4 : 4 + size]) == ({"a": 1}, [1, 2])
+    with pytest.raises(FrameError):
+        header_size(b"\xff\xff\xff\xff")
+    with pytest.raises(FrameError):
+        read_header(b'{"attachment_sizes": [999999999999]}')
