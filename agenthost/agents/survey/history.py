@@ -106,11 +106,16 @@ def _run_git(program: str, folder: str) -> tuple[str, str]:
 
 
 def _parse(output: str) -> Iterator[Commit]:
-    for record in output.split(_BEGIN)[1:]:
-        header, *entries = record.replace("\n", "\0", 1).split("\0")
+    # Every field ends in NUL, and a path is preceded by numbers: whatever a subject holds, it can begin no other field.
+    header, entries = "", list[str]()
+    for field in [*output.split("\0"), _BEGIN]:
+        if not field.startswith(_BEGIN):
+            entries.append(field)
+            continue
         moment, _, subject = header.partition(" ")
         if moment.isdigit():
             yield Commit(int(moment), subject, tuple(_changes(entries)))
+        header, entries = field.removeprefix(_BEGIN), []
 
 
 def _changes(entries: list[str]) -> Iterator[Change]:

@@ -1,6 +1,6 @@
 """Finds manners in tests of any language: skipped without a reason, focused on one, and waiting by the clock.
 
-A comment beside a skip is a reason. A sleep is only counted where its length stands in the text.
+A comment beside a skip is a reason, and so is a condition. A sleep is only counted where its length stands in the text.
 """
 
 import re
@@ -39,7 +39,7 @@ _SKIPS: dict[str, re.Pattern[str]] = {
 }
 # What is run by hand is skipped for all others.
 _MANUAL = re.compile(r"perf|bench|manual|stress|slow", re.IGNORECASE)
-_COMMENT = re.compile(r"(?:^|\s)(?:#(?!\[)|//|/\*|\*)\s*\w")
+_COMMENT = re.compile(r"(?:^|\s)(?:#(?!\[)|//|/\*)\s*\w|^\s*\*\s+\w")
 _COLLECTED = re.compile(r"(^|/)test_[^/]*\.py$|_test\.(py|go)$|Tests?\.java$")
 _SLEEPS: dict[str, re.Pattern[str]] = {
     "Python": re.compile(r"^\s+time\.sleep\(\s*(?P<seconds>\d+(?:\.\d+)?)\s*\)"),
@@ -79,7 +79,8 @@ def _code_with_tests(survey: Survey) -> tuple[str, ...]:
 
 def _explained(source: SourceText, number: int) -> bool:
     near = source.lines[max(number - 3, 0) : number + 1]
-    return any(_COMMENT.search(line) for line in near)
+    decided = any(re.match(r"\s*(if|case|else)\b", line) for line in near[:-1])
+    return decided or any(_COMMENT.search(line) for line in near)
 
 
 def find_sleeps(survey: Survey) -> Iterator[Finding]:

@@ -1,0 +1,140 @@
+from collections.abc import Callable
+
+import pytest
+
+from agenthost.agents.survey.finding import Finding
+from agenthost.agents.survey.links import find_dead_links
+from agenthost.agents.survey.named_things import find_missing_things
+from agenthost.agents.survey.options import find_unknown_options
+from agenthost.agents.survey.versions import find_contradictions
+
+Looker = Callable[..., list[Finding]]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "See [the guide](docs/guide.md).",
+        "See [the guide](./docs/guide.md#start 'Title').",
+        "![logo](/art/logo.png)",
+        '<img alt="x" src="art/logo.png">',
+        "[ref]: docs/guide.md",
+        "[mail](someone@example.org)",
+        "[section](#no-such-section)",
+    ],
+)
+def test_a_dead_link_is_found(look: Looker, line: str) -> None:
+    (found,) = look(find_dead_links, {"README.md": f"# Title\n\n{line}\n"})
+    assert found.evidence[0].start_line == 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[there](docs/there.md) [folder](docs) [encoded](docs/a%20b.md) [query](docs/there.md?raw=1)",
+        "[web](https://a.b/c) [mail](mailto:a@b.c) [other](//a.b/c)",
+        "[issues](../../issues) [releases](../../releases/latest)",
+        "`[code](gone.md)`",
+        "```\n[code](gone.md)\n```",
+        "<!-- [comment](gone.md) -->",
+        "[template]({{ url }}) [variable](path/to/<name>)",
+        "[title](#title) [punctuated](#whats-new-in-20) [again](#title-1) [own](#own-id)",
+        "array[index](argument)",
+        "[link](linked/inside.md) [module](submodule/readme.md)",
+    ],
+)
+def test_a_living_link_is_left_alone(look: Looker, line: str, tmp_path: object) -> None:
+    files = {
+        "README.md": f'# Title\n\n## What\'s new in 2.0?\n\n<a id="own-id"></a>\n{line}\n',
+        "docs/there.md": "x\n",
+        "docs/a b.md": "x\n",
+    }
+    (tmp_path / "linked").symlink_to("/nonexistent")  # type: ignore[operator]
+    (tmp_path / "submodule").mkdir()  # type: ignore[operator]
+    assert look(find_dead_links, files) == []
+
+
+def test_documents_of_a_site_are_not_judged(look: Looker) -> None:
+    assert look(find_dead_links, {"docs/guide.md": "[gone](gone.md)\n", "site/_posts/a.md": "[gone](/gone/)\n"}) == []
+
+
+def test_files_and_commands_that_do_not_exist_are_found(look: Looker) -> None:
+    files = {
+        "README.md": "Look into `src/engine.py`.\n\n```sh\n$ make world\npython tools/go.py --fast\n```\n",
+        "src/motor.py": "x = 1\n",
+        "tools/stop.py": "x = 1\n",
+        "Makefile": "all: build\n\nbuild:\n\ttrue\n",
+    }
+    found = look(find_missing_things, files)
+    assert sorted(item.start_line for finding in found for item in finding.evidence) == [1, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Create `src/yours.py` first.\n",
+        "Look into `src/motor.py` and `other/place.py` and `src/`.\n",
+        "```sh\nmake build\nmake all  # everything\n```\n",
+        "```sh\ncd sub\nmake world\n```\n",
+        "```python\nmake world\n```\n",
+        "make world a better place\n",
+    ],
+)
+def test_what_exists_or_is_yet_to_be_made_is_left_alone(look: Looker, text: str) -> None:
+    files = {"README.md": text, "src/motor.py": "x = 1\n", "Makefile": "all: build\n\nbuild:\n\ttrue\n"}
+    assert look(find_missing_things, files) == []
+
+
+def test_a_makefile_that_makes_up_targets_is_not_judged(look: Looker) -> None:
+    files = {"README.md": "```\nmake world\n```\n", "Makefile": "include more.mk\nall:\n\ttrue\n"}
+    assert look(find_missing_things, files) == []
+
+
+OPTIONS = {
+    "pyproject.toml": '[project.scripts]\nship = "ship.cli:main"\n',
+    "ship/cli.py": "parser.add_argument('--dry-run')\ndef go(no_color): ...\n",
+}
+
+
+def test_an_option_that_no_code_knows_is_found(look: Looker) -> None:
+    (found,) = look(find_unknown_options, {**OPTIONS, "README.md": "```\n$ ship --dry-run --forse\n```\n"})
+    assert "`--forse`" in found.claim
+    assert look(find_unknown_options, {**OPTIONS, "README.md": "ship --dry-run --no-color --help\npip --forse\n"}) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        (
+            {
+                "pyproject.toml": '[project]\nname = "a-b"\nversion = "1.2"\n',
+                "a_b/__init__.py": '__version__ = "1.1"\n',
+            },
+            1,
+        ),
+        (
+            {
+                "pyproject.toml": '[project]\nname = "a-b"\nversion = "1.2"\n',
+                "a_b/__init__.py": '__version__ = "1.2"\n',
+            },
+            0,
+        ),
+        (
+            {
+                "pyproject.toml": '[project]\nname = "a"\ndynamic = ["version"]\n',
+                "a/__init__.py": '__version__ = "1"\n',
+            },
+            0,
+        ),
+        ({"README.md": "Python 3.8+ is needed.\n", "pyproject.toml": '[project]\nrequires-python = ">=3.10"\n'}, 1),
+        ({"README.md": "Python 3.10 or newer.\n", "pyproject.toml": '[project]\nrequires-python = ">=3.10"\n'}, 0),
+        ({"README.md": "Needs Node.js 12 or higher\n", "package.json": '{"engines": {\n"node": ">=18"\n}}'}, 1),
+        ({"README.md": "Go 1.21 or above\n", "go.mod": "module a\n\ngo 1.21.4\n"}, 0),
+        ({"package.json": '{\n  "license": "MIT"\n}\n'}, 1),
+        ({"package.json": '{\n  "license": "MIT"\n}\n', "LICENSE.txt": "MIT\n"}, 0),
+        ({"package.json": '{\n  "private": true,\n  "license": "MIT"\n}\n'}, 0),
+        ({"pyproject.toml": '[project]\nlicense = { file = "COPYING" }\n', "LICENSE": "x\n"}, 1),
+    ],
+)
+def test_contradictions_are_told_from_agreement(look: Looker, files: dict[str, str], count: int) -> None:
+    assert len(look(find_contradictions, {"x": "", **files})) == count

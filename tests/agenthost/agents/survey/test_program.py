@@ -1,0 +1,117 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agenthost.agents.survey
+
+PROGRAM = Path(agenthost.agents.survey.__file__).parent
+
+
+def survey(folder: Path, *arguments: str, prompt: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the survey as the sandbox does: a directory, isolated, in the repository."""
+    return subprocess.run(
+        [sys.executable, "-I", "-S", str(PROGRAM), *arguments],
+        cwd=folder,
+        input=prompt,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+def messages(completed: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert completed.returncode == 0, completed.stderr
+    return [json.loads(line) for line in completed.stdout.splitlines()]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    files = {
+        "README.md": "# Shop\n\nSee [the guide](docs/guide.md).\n",
+        "shop/__init__.py": "",
+        "shop/cart.py": "from shop.price import price\n\ndef total(x, seen=[]):\n    seen.append(x)\n    return price()\n",
+        "shop/price.py": "from shop.cart import total\n\ndef price(): return total\n",
+        "tests/test_cart.py": "def test_a():\n    cart.total == 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_it_speaks_in_words_and_ends_in_findings(repository: Path) -> None:
+    said = messages(survey(repository, "all", prompt="What is wrong with the price?"))
+    assert [message["type"] for message in said].count("final") == 1
+    assert said[-1]["type"] == "final"
+    assert {message["type"] for message in said} == {"log", "answer", "final"}
+    findings = said[-1]["result"]["findings"]
+    assert [(item["category"], item["severity"]) for item in findings] == [
+        ("tests", "medium"),
+        ("risks", "medium"),
+        ("structure", "low"),
+        ("docs", "low"),
+    ]
+    for item in findings:
+        assert set(item) == {"id", "severity", "title", "claim", "category", "evidence"}
+        for place in item["evidence"]:
+            lines = (repository / place["path"]).read_text().split("\n")
+            assert "\n".join(lines[place["start_line"] - 1 : place["end_line"]]) == place["quote"]
+
+
+@pytest.mark.parametrize("lens", ["hotspots", "structure", "risks", "tests", "docs"])
+def test_each_lens_says_the_same_about_the_same_snapshot(repository: Path, lens: str) -> None:
+    first, second = (survey(repository, lens, PYTHONHASHSEED=seed) for seed in ("1", "2"))
+    assert first.stdout == second.stdout
+    assert {item["category"] for item in messages(first)[-1]["result"]["findings"]} <= {lens}
+
+
+def test_an_empty_folder_has_no_findings_and_no_history(tmp_path: Path) -> None:
+    said = messages(survey(tmp_path, "all"))
+    assert said[-1] == {"type": "final", "result": {"findings": []}}
+    assert any("GIT_DIR is not set" in message.get("text", "") for message in said)
+
+
+def test_an_unknown_lens_is_refused(tmp_path: Path) -> None:
+    completed = survey(tmp_path, "everything")
+    assert completed.returncode == 2
+    assert "hotspots|structure|risks|tests|docs|all" in completed.stderr
+
+
+def test_a_hostile_repository_is_survived_and_nothing_of_it_is_run(tmp_path: Path) -> None:
+    hostile = {
+        "ast.py": b"raise SystemExit(9)\n",
+        "sitecustomize.py": b"raise SystemExit(9)\n",
+        "json/__init__.py": b"raise SystemExit(9)\n",
+        "brackets.py": b"(" * 60_000,
+        "signs.py": b"x = " + b"-" * 200_000 + b"1\n",
+        "nested.py": b"\n".join(b" " * n + b"if x:" for n in range(95)) + b"\n" + b" " * 95 + b"pass\n",
+        "chain.py": b"x" + b".a" * 20_000 + b"\n",
+        "sum.py": b"x = " + b"1 + " * 20_000 + b"1\n",
+        "binary.py": bytes(range(256)) * 100,
+        "README.md": b"[" * 50_000 + b"](" * 50_000 + b"\n# " + b"a" * 90_000 + b"\n```\n",
+        "long.js": b"/*" + b"'" * 100_000 + b"\nrequire('./long')" + b"`" * 9999,
+        "Makefile": b":" * 50_000 + b"\n",
+        "package.json": b"[" * 100_000,
+        "pyproject.toml": b"[project]\nversion = '" + b"9" * 50_000 + b"\n",
+        "Dockerfile": b"FROM\nFROM \nCMD\nUSER\n",
+        ".github/workflows/a.yml": b"on: pull_request_target\nrun: |\n" + b" " * 50_000 + b"\n\xc3\xa4 run:\n",
+        "tests/test_a.py": b"def test_a(): assert" + b" (" * 5000 + b"\n",
+        "a.c": b'#include "a.c"\n' + b"int f(" * 9000,
+    }
+    for name, content in hostile.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "self").symlink_to(tmp_path)
+    (tmp_path / "passwd.py").symlink_to("/etc/passwd")
+    (tmp_path / os.fsdecode(b"\xff\xfe\n")).mkdir()
+    said = messages(survey(tmp_path, "all", prompt="\x00 what?"))
+    assert said[-1]["type"] == "final"
+    assert [message["text"] for message in said if "look failed" in message.get("text", "")] == []
+    assert not list(tmp_path.rglob("__pycache__"))

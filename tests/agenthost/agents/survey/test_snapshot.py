@@ -1,0 +1,135 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from agenthost.agents.survey import classification
+from agenthost.agents.survey.blanking import blank_comments, blank_comments_and_strings
+from agenthost.agents.survey.finding import MAX_QUOTE_CHARACTERS, Finding, Severity, cite
+from agenthost.agents.survey.python_source import parse
+from agenthost.agents.survey.ranking import MAX_FINDINGS_PER_LENS, choose, rank
+from agenthost.agents.survey.snapshot import MAX_DEPTH, MAX_FILE_BYTES, Snapshot, SourceText
+
+
+def test_symlinks_are_never_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.py").write_text("x = 1\n")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "real.py").write_text("x = 1\n")
+    (root / "out").symlink_to(outside)
+    (root / "loop").symlink_to(root)
+    (root / "file.py").symlink_to(outside / "secret.py")
+    snapshot = Snapshot(root)
+    assert snapshot.paths == ("real.py",)
+    assert snapshot.read("file.py") is None
+    assert snapshot.read("out/secret.py") is None
+    assert snapshot.has("file.py")
+    assert set(snapshot.left_out) == {"out", "loop", "file.py"}
+
+
+def test_what_is_no_text_is_passed_over_and_told(tmp_path: Path) -> None:
+    (tmp_path / "binary.py").write_bytes(b"a\0b")
+    (tmp_path / "latin.py").write_bytes(b"# caf\xe9\n")
+    (tmp_path / "large.py").write_bytes(b"x" * (MAX_FILE_BYTES + 1))
+    os.mkfifo(tmp_path / "pipe.py")
+    snapshot = Snapshot(tmp_path)
+    assert [snapshot.read(path) for path in ("binary.py", "latin.py", "large.py", "pipe.py")] == [None] * 4
+    assert snapshot.left_out == {"binary.py": "not UTF-8 text", "latin.py": "not UTF-8 text", "large.py": "too large"}
+
+
+def test_deep_nesting_and_strange_names_do_no_harm(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * (MAX_DEPTH + 5))
+    deep.mkdir(parents=True)
+    (deep / "lost.py").write_text("x = 1\n")
+    strange = tmp_path / os.fsdecode(b"\xff\xfe")
+    strange.mkdir()
+    (strange / "a\nb.py").write_text("x = 1\n")
+    snapshot = Snapshot(tmp_path)
+    assert len(snapshot.paths) == 1
+    assert snapshot.read(snapshot.paths[0]) is not None
+    assert "nested too deep" in snapshot.left_out.values()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(:\n",
+        "(" * 50_000,
+        "x = " + "-" * 100_000 + "1\n",
+        "\0",
+        "x = 1\r",
+        "# coding: nonsense\nx = '\ud800'\n",
+        "0_\n",
+    ],
+    ids=["syntax", "brackets", "signs", "null", "lone return", "surrogate", "number"],
+)
+def test_no_text_can_hurt_the_parser(text: str) -> None:
+    assert parse(SourceText("a.py", text, tuple(text.split("\n")))) is None
+
+
+def test_quotes_are_cut_from_the_lines_and_bounded() -> None:
+    lines = ["first", "  second  ", "", "x" * (MAX_QUOTE_CHARACTERS + 1)]
+    evidence = cite("a", lines, 1, 3)
+    assert evidence is not None
+    assert (evidence.start_line, evidence.end_line, evidence.quote) == (1, 2, "first\n  second  ")
+    assert cite("a", lines, 3) is None
+    assert cite("a", lines, 4) is None
+    assert cite("a", lines, 9) is None
+
+
+def test_blanking_keeps_every_place() -> None:
+    text = 'a /* b\nc */ d // e\n\'//\' "\\"/*" f `g\n// h`\n'
+    for blanked in (blank_comments(text), blank_comments_and_strings(text)):
+        assert [len(line) for line in blanked.split("\n")] == [len(line) for line in text.split("\n")]
+    assert blank_comments(text) == 'a     \n     d     \n\'//\' "\\"/*" f `g\n// h`\n'
+    assert "h" not in blank_comments_and_strings(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("src/app/main.py", "product"),
+        ("tests/a.py", "test"),
+        ("app/test_a.py", "test"),
+        ("pkg/a_test.go", "test"),
+        ("src/a.spec.ts", "test"),
+        ("node/vendor/a.js", "vendored"),
+        ("a.min.js", "vendored"),
+        ("docs/conf.py", "illustration"),
+        ("README.md", "nothing"),
+        ("contest/latest.py", "product"),
+    ],
+)
+def test_a_path_tells_what_a_file_is(path: str, kind: str) -> None:
+    told = {
+        "product": classification.is_product,
+        "test": classification.is_test,
+        "vendored": classification.is_vendored,
+        "illustration": classification.is_illustration,
+    }
+    assert [name for name, judge in told.items() if judge(path)] == ([] if kind == "nothing" else [kind])
+
+
+def finding(title: str, severity: Severity = Severity.LOW, path: str = "a.py", weight: float = 0) -> Finding:
+    evidence = cite(path, ["x"], 1)
+    return Finding("risks", severity, title, "claim", (evidence,) if evidence else (), weight)
+
+
+def test_severity_then_the_question_then_weight_decide_the_order() -> None:
+    findings = [
+        finding("light"),
+        finding("heavy", weight=9),
+        finding("asked", path="billing/invoice.py"),
+        finding("worst", Severity.HIGH),
+    ]
+    ranked = [item.title for item in rank(findings, classification.words(["How does billing work?"]))]
+    assert ranked == ["worst", "asked", "heavy", "light"]
+    assert ranked == [item.title for item in rank(findings[::-1], classification.words(["How does billing work?"]))]
+
+
+def test_a_lens_gives_each_finding_once_and_only_so_many() -> None:
+    many = [finding(f"t{number}") for number in range(MAX_FINDINGS_PER_LENS + 3)]
+    chosen, left_out = choose([*many, many[0]], frozenset())
+    assert (len(chosen), left_out) == (MAX_FINDINGS_PER_LENS, 3)
