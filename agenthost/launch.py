@@ -3,6 +3,7 @@
 A folder serves once: config.json is created exclusively, and everything is on disk before anything starts.
 """
 
+import base64
 import json
 import os
 from collections.abc import Mapping
@@ -71,6 +72,7 @@ def _config(launch: Launch, sandbox: Sandbox) -> dict[str, object]:
         "arguments": sandbox_policy.bwrap_arguments(policy),
         "command": sandbox_policy.command(policy, launch.argv),
         "rlimits": sandbox_policy.rlimits(policy),
+        "filter": base64.b64encode(policy.syscall_filter).decode(),
         "texts": sandbox_policy.texts(),
         "writable": sandbox_policy.WRITABLE,
         "sources": {name: str(path) for name, path in sources.items() if path is not None},
@@ -90,6 +92,7 @@ def _policy(launch: Launch, sandbox: Sandbox) -> Policy:
         layout=sandbox.layout,
         own_paths=tuple(str(path) for path in launch.own_paths),
         environment=launch.environment,
+        syscall_filter=sandbox.syscall_filter,
         has_history=launch.history is not None,
         has_install=launch.install is not None,
         has_prompt_file=launch.prompt_is_file,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agenthost import process
+from agenthost.core import seccomp
 from agenthost.core.sandbox_policy import MASKABLE, HostLayout
 from agenthost.errors import ProgramError, ReadOnlyUnavailableError
 
@@ -28,6 +29,7 @@ class Sandbox:
     version: str
     uid: int  # of the agents, where the host is root; else they have the host's own
     layout: HostLayout
+    syscall_filter: bytes
     spawn_log: Path
 
     @property
@@ -38,6 +40,10 @@ class Sandbox:
 
 async def find_sandbox(data: Path, *, uid: int = DEFAULT_UID) -> Sandbox:
     """Finds a bubblewrap that is new enough: the system's first, else the one from PyPI."""
+    machine = os.uname().machine
+    if machine not in seccomp.ARCHITECTURES:
+        known = ", ".join(seccomp.ARCHITECTURES)
+        raise ReadOnlyUnavailableError(f"no system call filter is known for {machine}", hint=f"Use one of {known}.")
     tried: list[str] = []
     for folder, program in _candidates():
         path = folder / program
@@ -52,7 +58,8 @@ async def find_sandbox(data: Path, *, uid: int = DEFAULT_UID) -> Sandbox:
             tried.append(f"{path}: {error}")
             continue
         if tuple(int(part) for part in version.split(".")[:2]) >= MIN_VERSION:
-            return Sandbox(folder, program, version, uid, host_layout(), data / "spawns.jsonl")
+            filter_ = seccomp.program(machine)
+            return Sandbox(folder, program, version, uid, host_layout(), filter_, data / "spawns.jsonl")
         tried.append(f"{path} is version {version}, older than {MIN_VERSION[0]}.{MIN_VERSION[1]}")
     found = "; ".join(tried) or "none was found"
     raise ReadOnlyUnavailableError(

@@ -88,6 +88,7 @@ class Policy:
     layout: HostLayout = field(default_factory=HostLayout)
     own_paths: tuple[str, ...] = ()  # read-only at their own path: a moved Python runs as another
     environment: Mapping[str, str] = field(default_factory=dict)
+    syscall_filter: bytes = b""  # see `seccomp`; the shim refuses a sandbox without one
     has_history: bool = False
     has_install: bool = False
     has_prompt_file: bool = False
@@ -145,7 +146,9 @@ def digest(policy: Policy) -> str:
     """SHA-256 of what is applied. The values of variables stay out: they may be secret, and they confine nothing."""
     arguments = bwrap_arguments(policy)
     public = ["" if at > 1 and arguments[at - 2] == "--setenv" else text for at, text in enumerate(arguments)]
-    whole = json.dumps([public, command(policy, ()), rlimits(policy), texts()], sort_keys=True)
+    whole = json.dumps(
+        [public, command(policy, ()), rlimits(policy), texts(), policy.syscall_filter.hex()], sort_keys=True
+    )
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
@@ -160,6 +163,7 @@ def _namespaces() -> tuple[str, ...]:
         "--die-with-parent",
         "--new-session",  # no controlling terminal, hence no TIOCSTI into a person's shell
         *("--cap-drop", "ALL"),
+        *("--seccomp", "{filter}"),
         "--clearenv",
     )
 

@@ -15,6 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
+PTRACE_ATTACH = 16
+# By number, because the C library has no name for them; the same on x86_64 and aarch64 but for the first.
+SYSCALLS = {"keyctl": 250 if os.uname().machine == "x86_64" else 219, "io_uring_setup": 425}
 SECONDS = 2.0
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -57,6 +60,12 @@ def call(name: str, *arguments: Any) -> str:
     if getattr(libc, name)(*arguments) == -1:
         raise OSError(ctypes.get_errno(), name)
     return f"{name} succeeded"
+
+
+def make_socket(family: int, kind: int) -> str:
+    """A socket of a family that namespaces do not divide."""
+    socket.socket(family, kind).close()
+    return f"a socket of family {family} could be made"
 
 
 def change_mode(path: str) -> str:
@@ -131,6 +140,13 @@ def attempts(bait: dict[str, Any]) -> dict[str, Callable[[], str]]:
         "connect to an abstract socket": lambda: connect(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{bait['abstract']}"),
         "see other processes": lambda: demand(holds=len(visible_processes()) <= 2, otherwise=str(visible_processes())),
         "signal a process of the host": lambda: signal_host(bait["pid"]),
+        "trace the sandbox's first process": lambda: call("ptrace", PTRACE_ATTACH, 1, 0, 0),
+        "read another process's memory": lambda: call("process_vm_readv", 1, None, 0, None, 0, 0),
+        "use the kernel's keys": lambda: call("syscall", SYSCALLS["keyctl"], 0, -3, 1, 0, 0),
+        "set up an io_uring": lambda: call("syscall", SYSCALLS["io_uring_setup"], 0, 0),
+        "make a unix socket": lambda: connect(socket.AF_UNIX, socket.SOCK_STREAM, "/workspace/door"),
+        "reach the hypervisor": lambda: make_socket(40, socket.SOCK_STREAM),
+        "use the kernel's cryptography": lambda: make_socket(38, 5),
         "be user 0": lambda: demand(holds=os.getuid() != 0 != os.getgid(), otherwise="user or group is 0"),
         "become user 0": lambda: call("setuid", 0),
         "hold capabilities": no_capabilities,

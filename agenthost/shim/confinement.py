@@ -1,5 +1,6 @@
 """Starts bubblewrap with the agent's gate in it, and holds what can end it. What the sandbox is, the policy in config.json says."""
 
+import binascii
 import contextlib
 import json
 import os
@@ -41,6 +42,7 @@ class Sandbox:
         self.info, info = own_pipe()
         self.fault, fault = own_pipe()
         texts = {name: text_file(text.encode()) for name, text in self.config["texts"].items()}
+        texts["filter"] = text_file(binascii.a2b_base64(self.config["filter"]))
         if self.config["prompt_is_file"]:
             texts["prompt"] = text_file(prompt)
         places = (

@@ -38,6 +38,7 @@ def inspect(pid: int, writable: list[str]) -> Iterator[tuple[str, bool]]:
     yield f"user and group: {', '.join(sorted(users))}, never 0", "0" not in users
     yield "capabilities: none", not any(int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"))
     yield "no new privileges", status["NoNewPrivs"] == "1"
+    yield "system calls: filtered", status["Seccomp"] == "2"
     spaces = ("user", "pid", "net", "ipc", "uts", "mnt", "cgroup")
     foreign = [
         space for space in spaces if os.readlink(f"/proc/{pid}/ns/{space}") == os.readlink(f"/proc/self/ns/{space}")

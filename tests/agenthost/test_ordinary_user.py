@@ -15,7 +15,7 @@ from agenthost.sandbox import python_runtime
 USER = 60950
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-SUITES = (HERE / "test_shim.py",)
+SUITES = (HERE / "test_shim.py", HERE / "test_sandbox_probe.py", ROOT / "tests" / "escapes")
 
 # In a mount namespace of its own, Python's folder is laid open although its parents are closed to others.
 LAY_OPEN = """
@@ -42,7 +42,9 @@ def home() -> Iterator[Path]:
 def test_confinement_holds_for_an_ordinary_user(home: Path) -> None:
     """Keeps E3 for both kinds of user."""
     prefix = next(iter(python_runtime()), None)
-    closed = next((part for part in reversed(prefix.parents) if not part.stat().st_mode & 0o001), None) if prefix else None
+    closed = (
+        next((part for part in reversed(prefix.parents) if not part.stat().st_mode & 0o001), None) if prefix else None
+    )
     variables = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),

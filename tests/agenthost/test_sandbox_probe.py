@@ -1,3 +1,4 @@
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ WEAKENED = {
     "the host's name": lambda args: _drop(_replace(args, ("--hostname", "sandbox"), ()), "--unshare-uts"),
     "all of the host to read": lambda args: ("--ro-bind", "/", "/", *args),
     "kept capabilities": lambda args: _replace(args, ("--cap-drop", "ALL"), ("--cap-add", "CAP_SYS_ADMIN")),
-    "user namespaces": lambda args: _drop(args, "--disable-userns"),
+    "all system calls": lambda args: _replace(args, ("--seccomp", "{filter}"), ()),
     "a writable root": lambda args: _replace(args, ("--remount-ro", "/"), ()),
     "a writable /dev": lambda args: _replace(args, ("--remount-ro", "/dev"), ()),
 }
@@ -43,6 +44,26 @@ async def test_a_weakened_sandbox_is_not_proven(tmp_path: Path, monkeypatch: pyt
     report = await prove(await find_sandbox(tmp_path), tmp_path)
     assert not report.available
     assert report.reason
+
+
+LETS_ALL_THROUGH = struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)
+
+
+async def test_a_filter_that_lets_all_through_is_found_out(tmp_path: Path) -> None:
+    """Keeps E6."""
+    report = await prove(replace(await find_sandbox(tmp_path), syscall_filter=LETS_ALL_THROUGH), tmp_path)
+    assert not report.available
+    assert "set up an io_uring" in report.reason
+
+
+async def test_user_namespaces_are_closed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps E3: the filter and bubblewrap's own limit each do it alone."""
+    sandbox = replace(await find_sandbox(tmp_path), syscall_filter=LETS_ALL_THROUGH)
+    assert "make a user namespace" not in (await prove(sandbox, tmp_path)).reason
+    whole = sandbox_policy.bwrap_arguments
+    monkeypatch.setattr(sandbox_policy, "bwrap_arguments", lambda policy: _drop(whole(policy), "--disable-userns"))
+    assert "make a user namespace" in (await prove(sandbox, tmp_path)).reason
+    assert (await prove(await find_sandbox(tmp_path), tmp_path)).available
 
 
 def _drop(args: tuple[str, ...], option: str) -> tuple[str, ...]:
