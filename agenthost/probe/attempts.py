@@ -143,7 +143,7 @@ def attempts(bait: dict[str, Any]) -> dict[str, Callable[[], str]]:
         "trace the sandbox's first process": lambda: call("ptrace", PTRACE_ATTACH, 1, 0, 0),
         "read another process's memory": lambda: call("process_vm_readv", 1, None, 0, None, 0, 0),
         "use the kernel's keys": lambda: call("syscall", SYSCALLS["keyctl"], 0, -3, 1, 0, 0),
-        "set up an io_uring": lambda: call("syscall", SYSCALLS["io_uring_setup"], 0, 0),
+        "set up an io_uring": lambda: call("syscall", SYSCALLS["io_uring_setup"], 1, bytes(120)),
         "make a unix socket": lambda: connect(socket.AF_UNIX, socket.SOCK_STREAM, "/workspace/door"),
         "reach the hypervisor": lambda: make_socket(40, socket.SOCK_STREAM),
         "use the kernel's cryptography": lambda: make_socket(38, 5),
