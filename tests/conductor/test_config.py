@@ -1,0 +1,109 @@
+"""Settings: flags over a file over defaults, every problem at once. Keeps K5 and K3."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conductor.config import HostSetting, Limits, Settings, load
+from conductor.errors import ConfigurationError
+
+DEFAULTS: dict[str, Any] = {"default_listen": "127.0.0.1:7070", "default_data": Path("/var/lib/conductor")}
+
+
+def problem(**given: Any) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(**DEFAULTS, **given)
+    return str(caught.value)
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "conductor.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_are_enough() -> None:
+    settings = load(**DEFAULTS)
+
+    assert settings.listen.target == "127.0.0.1:7070"
+    assert settings.data == Path("/var/lib/conductor")
+    assert (settings.hosts, settings.roots, settings.limits) == ((), (), Limits())
+
+
+def test_a_flag_hides_the_file_and_the_file_hides_the_default(tmp_path: Path) -> None:
+    config = written(
+        tmp_path,
+        f"""
+        listen = "unix:/tmp/c.sock"
+        data = "/tmp/data"
+        roots = ["{tmp_path}"]
+        [hosts]
+        alpha = "unix:/tmp/alpha.sock"
+        [logs]
+        format = "json"
+        [limits]
+        unfinished_runs = 7
+        """,
+    )
+    settings = load(**DEFAULTS, config=config, data=Path("/tmp/other"), hosts=("beta=127.0.0.1:9",))
+
+    assert settings.listen.target == "unix:/tmp/c.sock"
+    assert settings.data == Path("/tmp/other")
+    assert settings.hosts == (HostSetting("beta", "127.0.0.1:9"),)
+    assert settings.roots == (tmp_path,)
+    assert (settings.log_format, settings.limits.unfinished_runs) == ("json", 7)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    config = written(tmp_path, 'listen = "0.0.0.0:1"\nlisten_to = 3\n[limits]\nunfinished_runs = 0\nturtles = 4\n')
+    told = problem(config=config, hosts=("Alpha=unix:/x", "beta", "c=192.168.0.1:1"), roots=(tmp_path / "no",))
+
+    for part in (
+        "TLS",
+        "'listen_to'",
+        "unfinished_runs",
+        "'turtles'",
+        "'Alpha'",
+        "NAME=ADDRESS",
+        "host 'c'",
+        "no directory",
+    ):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("listen = [", "cannot read"),
+        ("hosts = 3", "'hosts' must be a table"),
+        ('roots = "x"', "'roots' must be a list"),
+        ('[logs]\nformat = "xml"', "logs.format"),
+        ('[logs]\ncolour = "red"', "logs.colour"),
+        ("[limits]\nstop_seconds = true", "stop_seconds"),
+        ("[limits]\nstop_seconds = 2.5", "stop_seconds"),
+    ],
+)
+def test_a_bad_file_is_refused_by_its_key(text: str, part: str, tmp_path: Path) -> None:
+    assert part in problem(config=written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    assert "cannot read" in problem(config=tmp_path / "none.toml")
+
+
+def test_a_host_given_twice_is_a_problem() -> None:
+    assert "twice" in problem(hosts=("a=unix:/x", "a=unix:/y"))
+
+
+def test_what_is_in_force_is_shown_by_name() -> None:
+    shown = load(**DEFAULTS, hosts=("a=unix:/x",)).shown()
+
+    assert shown["hosts.a"] == "unix:/x"
+    assert shown["limits.unfinished_runs"] == "200"
+    assert all(isinstance(value, str) for value in shown.values())
+
+
+def test_settings_are_values() -> None:
+    assert load(**DEFAULTS) == load(**DEFAULTS)
+    assert isinstance(load(**DEFAULTS), Settings)
