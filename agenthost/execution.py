@@ -102,11 +102,11 @@ class Execution:
         """Bytes of the spool; empty when there are none yet."""
         return self._process.read_spool(offset, limit) if self._process else b""
 
-    def finish(self, summary: Summary) -> tuple[Finished, int]:
+    def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
         """The last frame: how it ended, judged with all that was said."""
         if self._ending is None:
             raise RuntimeError("an attempt that runs has no last frame")
-        self.finished_sequence = self.last_sequence + 1
+        self.finished_sequence = sequence
         return Finished(judge(self._ending, summary), self._ending, summary, self._attestation), self._ended_ns
 
     def offer_input(self, number: int, text: str) -> None:

@@ -41,8 +41,8 @@ class Source(Protocol):
     def read_spool(self, offset: int, limit: int) -> bytes:
         """Bytes of the spool; empty when there are none yet."""
 
-    def finish(self, summary: Summary) -> tuple[Finished, int]:
-        """The last frame and its time."""
+    def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
+        """The last frame, which has this number, and its time."""
 
 
 class Outbox:
@@ -85,7 +85,7 @@ class Outbox:
             self._cuts.append(cut)
             for frame in self._frames_at(cut):
                 yield frame
-        last, moment = self._source.finish(self._output.summary)
+        last, moment = self._source.finish(self._output.summary, self._sequence + 1)
         yield self._next_frame(last, moment)
 
     async def _wait_until_started(self) -> None:

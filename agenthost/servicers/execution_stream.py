@@ -38,6 +38,8 @@ class ExecutionStream:
             await asyncio.wait({reader}, timeout=LINGER_SECONDS)
             reader.cancel()
             watcher.cancel()
+            # An acknowledgement may have come before the replay knew which number the end has.
+            await self._release_if_acknowledged()
 
     async def _write(self, context: Any, after: int) -> None:
         async for frame in self._execution.open_outbox(after).frames(after):
@@ -47,9 +49,12 @@ class ExecutionStream:
         async for request in requests:
             await self._fences.admit(request.conductor_id, request.epoch)
             self._take(request)
-            if self._execution.is_acknowledged:
-                await self._supervisor.release(self._execution)
+            await self._release_if_acknowledged()
         attachment.is_heard = False
+
+    async def _release_if_acknowledged(self) -> None:
+        if self._execution.is_acknowledged:
+            await self._supervisor.release(self._execution)
 
     def _take(self, request: pb.ExecuteRequest) -> None:
         match request.WhichOneof("frame"):

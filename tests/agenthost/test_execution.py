@@ -112,6 +112,9 @@ async def test_an_attempt_is_resumed_after_every_frame_with_the_same_frames(clie
         async with client.open(resume=pb.Resume(execution=start.execution, after_sequence=after)) as again:
             await again.until(lambda frame: frame.HasField("finished"))
         assert [frame.SerializeToString() for frame in again.frames] == whole[after:]
+    async with client.open(resume=pb.Resume(execution=start.execution, after_sequence=len(whole))) as last:
+        await last.send(ack=pb.Ack(sequence=len(whole)))
+        await eventually(lambda: not list((client.data / "attempts").iterdir()))
 
 
 async def test_a_resume_beyond_the_last_number_is_refused(client: Client) -> None:
@@ -155,10 +158,9 @@ async def test_starts_of_one_id_that_race_run_once(client: Client) -> None:
 
 
 async def test_a_start_with_other_content_is_refused(client: Client) -> None:
-    start = client.start_of("say one")
-    async with client.open(start=start) as first:
-        await first.finish()
-        refusal = await client.refused(client.start_of("say two"))
+    async with client.open(start=client.start_of("say one")) as first:
+        await first.until(lambda frame: frame.HasField("finished"))
+    refusal = await client.refused(client.start_of("say two"))
 
     assert (refusal.code, refusal.reason) == ("ALREADY_EXISTS", "EXECUTION_EXISTS")
 

@@ -40,7 +40,7 @@ class GrowingSpool:
     def read_spool(self, offset: int, limit: int) -> bytes:
         return self.spool[offset : offset + limit]
 
-    def finish(self, summary: Summary) -> tuple[Finished, int]:
+    def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
         ending = Ending(Cause.EXITED, exit_code=0)
         return Finished(judge(ending, summary), ending, summary, Attestation()), 2
 
