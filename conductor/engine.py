@@ -35,6 +35,7 @@ from conductor.errors import (
     StorageError,
 )
 from conductor.inbox import Inbox, InboxLimits, Note, Request
+from conductor.run_log import log_changes
 from conductor.store.store import Store
 
 State = TypeVar("State")
@@ -144,6 +145,7 @@ class Engine(Generic[State]):
             await self._insist(lambda: self._store.append(decision, now))
         self._state = state
         self._wake_at = decision.wake_at
+        log_changes(decision.to_store)
         for reply in decision.replies:
             self._answer(reply)
         for command in decision.to_send:
