@@ -12,6 +12,9 @@ MIN_FENCE = 3
 # What CommonMark gives a meaning anywhere in a line, and what only at its beginning.
 _ACTIVE = frozenset("\\*[]<|$")
 _LINE_STARTERS = frozenset("-+=:>#~")
+# What makes a tag of a `<`, beside a letter.
+_TAG = ("/", "!", "?")
+_PARTING = "\u200b"
 
 
 def visible(text: str) -> str:
@@ -50,12 +53,8 @@ def fenced(text: str, indent: int = 0) -> str:
 
 def quoted(text: str) -> str:
     """Markdown of others as a quotation: whatever it opens ends with the quotation."""
-    lines, is_code = [], False
-    for line in visible(_with_plain_line_ends(str(text))).strip("\n").split("\n"):
-        is_fence = line.lstrip().startswith(("```", "~~~"))
-        is_code = is_code != is_fence
-        lines.append(line if is_code or is_fence else _without_links(line))
-    return "\n".join(f"> {line}".rstrip() for line in lines)
+    shown = visible(_with_plain_line_ends(str(text))).strip("\n")
+    return "\n".join(f"> {_without_links(line)}".rstrip() for line in shown.split("\n"))
 
 
 def _line(line: str) -> str:
@@ -92,7 +91,18 @@ def _started(line: str) -> str:
 
 
 def _without_links(line: str) -> str:
-    return line.replace("<", "\\<").replace("![", "\\!\\[").replace("](", "]\\(").replace("]:", "]\\:")
+    """A line without tags, links and images: what would make them is parted by a space that has no width.
+
+    Nothing is escaped here and code is no exception: whether a backslash or a fence counts depends on all that stands before,
+    and whoever writes the text knows that, too.
+    """
+    parted = line.replace("](", f"]{_PARTING}(").replace("]:", f"]{_PARTING}:")
+    return "".join(
+        f"<{_PARTING}"
+        if character == "<" and (parted[index + 1 : index + 2].isalpha() or parted[index + 1 : index + 2] in _TAG)
+        else character
+        for index, character in enumerate(parted)
+    )
 
 
 def _with_plain_line_ends(text: str) -> str:
@@ -101,7 +111,7 @@ def _with_plain_line_ends(text: str) -> str:
 
 def _without_addresses(text: str) -> str:
     """Bare addresses, which many renderers make links of, kept as text."""
-    return text.replace("://", ":\u200b//").replace("www.", "www\u200b.")
+    return text.replace("://", f":{_PARTING}//").replace("www.", f"www{_PARTING}.")
 
 
 def _shown(character: str) -> str:

@@ -2,7 +2,8 @@
 
 Two findings are one when they are about the same place (same file, lines that overlap, counted where the quote really stands)
 and either say nearly the same (titles with mostly the same words) or come from different steps and share their category. Two
-findings of one step with different titles are two: whoever made them saw both. The graver one leads and keeps its id; the
+findings of one step with different titles are two: whoever made them saw both. A place that is MISSING is no place: what was
+invented never takes in what was verified. The graver one leads and keeps its id; the
 other's steps and places join it, and its words when they differ, so that nothing is lost by merging.
 
 Ranked by severity, then verified before moved before missing, then by how many steps found it, then by place. Pure, and
@@ -104,7 +105,8 @@ def _overlap(one: Finding, other: Finding) -> bool:
         return False
     (first_begin, first_end), (second_begin, second_end) = _lines(one.evidence[0]), _lines(other.evidence[0])
     same_file = one.evidence[0].path == other.evidence[0].path
-    return same_file and first_begin <= second_end and second_begin <= first_end
+    as_real = (one.evidence[0].status == "missing") == (other.evidence[0].status == "missing")
+    return same_file and as_real and first_begin <= second_end and second_begin <= first_end
 
 
 def _lines(place: Evidence) -> tuple[int, int]:

@@ -147,8 +147,10 @@ async def test_guards_at_launch_and_when_ready_record_their_reason(story: Story,
     assert {step.id: step.excluded_because for step in plan.steps if step.excluded_because} == {
         "large": 'exclude_when is true: band != "large"'
     }
-    assert await story.guard("second") == GuardDecided(True, "skip_when is true: steps.first.findings.size() == 0")
-    assert await story.guard("third") == GuardDecided(False)
+    assert await story.guard("second") == GuardDecided(
+        skip=True, reason="skip_when is true: steps.first.findings.size() == 0"
+    )
+    assert await story.guard("third") == GuardDecided(skip=False)
 
 
 async def test_a_guard_that_cannot_be_decided_fails_its_step(story: Story, workspace: Path) -> None:

@@ -80,7 +80,7 @@ def merge(step: str, *needs: str, max_findings: int = 0) -> Flow.Step:
 
 def flow_of(*steps: Flow.Step, **fields: Any) -> Flow:
     """A flow of these steps."""
-    return Flow(name="flows/story", title="A story", revision="ef" * 32, steps=steps, **fields)
+    return Flow(**{"name": "flows/story", "title": "A story", "revision": "ef" * 32, "steps": steps, **fields})
 
 
 def claim(

@@ -23,10 +23,10 @@ def again(path):
         return eval(file.read())
 """
 
+DATA = FILE.encode()
 
-def judged(
-    quote: str, start: int, end: int = 0, *, data: bytes | Unread | None = FILE.encode(), path: str = "a.py"
-) -> Evidence:
+
+def judged(quote: str, start: int, end: int = 0, *, data: bytes | Unread | None = DATA, path: str = "a.py") -> Evidence:
     finding = Finding("high", "t", "c", "risks", (Evidence(path, start, end or start, quote),), "risks")
     return CitationCheck({"a.py": data}).judge(finding).evidence[0]
 

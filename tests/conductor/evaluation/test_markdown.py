@@ -31,6 +31,14 @@ HOSTILE = (
     "a  \nb",
     "    indented",
     "\tindented",
+    "\\<b>live?</b>",
+    "~~~\n```\n~~~\n<b>live?</b> [x](http://example.org)",
+    "````\n```\n<script>alert(1)</script>\n````\n<script>alert(2)</script>",
+    "[x]\n\n[x]: http://example.org",
+    "![x][y]\n\n[y]: http://example.org",
+    "[x]\\(http://example.org) \\](http://example.org)",
+    "<!-- hidden -->",
+    "<?php ?> <![CDATA[x]]>",
 )
 PROSE = {"paragraph_open", "paragraph_close", "inline", "text", "softbreak", "code_inline", "text_special"}
 

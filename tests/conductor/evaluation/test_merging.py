@@ -64,6 +64,13 @@ def test_a_place_is_where_the_quote_really_stands() -> None:
     assert len(titles(one, moved)) == 1
 
 
+def test_what_was_invented_never_takes_in_what_was_verified() -> None:
+    invented = finding("Eval on input", severity="critical", status="missing")
+
+    assert len(titles(invented, finding("Eval on input", "docs"))) == 2
+    assert len(titles(invented, finding("Eval on input", "docs", status="missing"))) == 1
+
+
 def test_findings_without_a_place_are_never_merged() -> None:
     bare = [Finding("low", "The same", "", "x", (), step) for step in ("a", "b")]
 

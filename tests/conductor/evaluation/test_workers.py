@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -94,8 +95,7 @@ async def test_a_worker_has_no_environment_and_ends_with_its_owner(monkeypatch: 
     monkeypatch.setenv("SECRET_KEY", "bait")
     async with Worker() as worker:
         pid = (await worker.start()).pid
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            assert b"bait" not in file.read()
+        assert b"bait" not in Path(f"/proc/{pid}/environ").read_bytes()
 
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -1,0 +1,143 @@
+"""Every flow that ships, and one small flow per kind of step, goes green at every band. Keeps A3 A6 A11.
+
+The agents are played by the test (see `Story`); what is real is everything between them: guards, prompts, checks, folds, report.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+
+from conductor.core.findings import list_counted_steps
+from conductor.core.states import StepState
+from conductor.core.work import Folded, GuardDecided, WorkFailed
+from conductor.evaluation.gathering import Gathering
+from conductor.flows.layers import folders
+from conductor.flows.validation import judge_message, parsed, problems_of
+from conductor.flows.verdict import Shelf
+from conductor.v1.flow_service_pb2 import Flow
+from tests.conductor.evaluation.story import RUN, Story, claim, telling
+
+SHIPPED = sorted(folders(None, {})[-1].flows.glob("*.yaml"))
+KINDS = sorted((Path(__file__).parent / "kinds").glob("*.yaml"))
+BANDS = ("small", "medium", "large")
+
+
+def flow_in(path: Path) -> Flow:
+    flow, problems = parsed(path.read_bytes(), str(path), None)
+    assert problems == ()
+    assert flow is not None
+    return flow
+
+
+@pytest.fixture
+async def story(tmp_path: Path) -> AsyncIterator[Story]:
+    async with telling(tmp_path) as told:
+        yield told
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (folder / "a.py").write_text("one\ntwo\n")
+    return folder
+
+
+def test_the_survey_ships() -> None:
+    """Keeps A11."""
+    assert "survey" in [path.stem for path in SHIPPED]
+
+
+@pytest.mark.parametrize("path", [*SHIPPED, *KINDS], ids=lambda path: path.stem)
+def test_it_has_no_problem_and_is_the_same_as_a_message(path: Path) -> None:
+    """Keeps A3 A11."""
+    flow = flow_in(path)
+    again = json_format.Parse(json_format.MessageToJson(flow), Flow())
+
+    assert problems_of(path.read_bytes(), str(path), None) == ()
+    assert flow.title
+    assert flow.description
+    assert again == flow
+    shelf = Shelf(frozenset({"surveyor"}), frozenset({"evidence", "simplicity", "read_only", "output"}))
+    assert judge_message(flow, "flow", shelf).problems == ()
+
+
+@pytest.mark.parametrize("band", BANDS)
+@pytest.mark.parametrize("path", [*SHIPPED, *KINDS], ids=lambda path: path.stem)
+async def test_it_goes_green(path: Path, band: str, story: Story, workspace: Path) -> None:
+    """Keeps A11."""
+    flow = flow_in(path)
+    await story.begin(flow, workspace, question="What matters?", band=band)
+    await play(story, flow)
+    markdown, values = await story.report()
+
+    assert values["outcome"] == "succeeded"
+    assert values["counts"]["moved"] == values["counts"]["missing"] == 0
+    assert markdown.startswith(f"# {flow.title}\n")
+
+
+async def play(story: Story, flow: Flow) -> None:
+    """Plays every step whose turn it is; flows list what is needed first."""
+    gathering = Gathering(story.store, story.snapshots)
+    for step in flow.steps:
+        run = await gathering.run(RUN)
+        if run.steps[step.id].state is StepState.EXCLUDED:
+            continue
+        if step.skip_when:
+            decided = await story.guard(step.id)
+            assert isinstance(decided, GuardDecided)
+            if decided.skip:
+                continue
+        if step.HasField("fold"):
+            assert isinstance(await story.fold(step.id), Folded)
+        else:
+            result = {"findings": [claim(f"Found by {step.id}")]} if flow.name.endswith(("survey", "merge")) else None
+            answer = await story.agent(step.id, says=f"{step.id} says", result=result)
+            assert not isinstance(answer, WorkFailed)
+
+
+async def test_the_survey_asks_five_lenses_side_by_side_and_merges_them(story: Story, workspace: Path) -> None:
+    """Keeps A11."""
+    flow = flow_in(next(path for path in SHIPPED if path.stem == "survey"))
+    await story.begin(flow, workspace, question="Where is authentication?")
+    await play(story, flow)
+    run = await Gathering(story.store, story.snapshots).run(RUN)
+    _, values = await story.report()
+
+    lenses = [step for step in run.steps.values() if step.plan.agent is not None]
+    assert [dict(step.plan.agent.parameters)["lens"] for step in lenses if step.plan.agent] == [
+        "hotspots",
+        "structure",
+        "risks",
+        "tests",
+        "docs",
+    ]
+    assert all(step.plan.needs == () for step in lenses)
+    assert {story.blobs[step.prompt] for step in lenses} == {b"Where is authentication?\n"}
+    assert list_counted_steps([step.plan for step in run.steps.values()], list(run.steps)) == ("merged",)
+    assert [finding["found_by"] for finding in values["findings"]] == [
+        ["docs", "hotspots", "risks", "structure", "tests"]
+    ]
+
+
+async def test_a_band_and_an_input_choose_the_roster_and_a_result_what_is_skipped(
+    story: Story, workspace: Path
+) -> None:
+    """Keeps A6: the fan-in runs without its skipped branches, and the report shows both reasons."""
+    flow = flow_in(next(path for path in KINDS if path.stem == "guards"))
+    await story.begin(flow, workspace, band="medium", depth=2)
+    await play(story, flow)
+    markdown, values = await story.report()
+
+    assert {step["id"]: step["state"] for step in values["steps"]} == {
+        "always": "succeeded",
+        "more": "succeeded",
+        "everything": "excluded",
+        "closer": "skipped",
+        "all": "succeeded",
+    }
+    assert 'exclude_when is true: band != "large" && inputs.depth < 3' in markdown.replace("\\", "")
+    assert "skip_when is true: steps.always.findings.size() == 0" in markdown
+    assert values["texts"][0]["text"] == "succeeded excluded skipped"

@@ -1,0 +1,216 @@
+"""The report: what its reader sees, word for word, and what may differ between two equal runs. Keeps F6 C4 E10 K1.
+
+`golden/` holds whole reports. To make one anew after a change that is meant: delete it, run this test twice, read the difference.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from conductor.core.events import RunCancelRequested, StepCancelled
+from conductor.core.states import AttemptState
+from conductor.core.work import WorkFailed, WorkKind
+from conductor.v1.flow_service_pb2 import Flow
+from tests.conductor.evaluation.story import Story, agent, claim, flow_of, fold, merge, telling
+
+GOLDEN = Path(__file__).parent / "golden"
+HOSTILE = "# Owned <script>alert(1)</script> ![x](http://example.org/x) \x1b[2J | ``` `"
+
+
+@pytest.fixture
+async def story(tmp_path: Path) -> AsyncIterator[Story]:
+    async with telling(tmp_path) as told:
+        yield told
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (folder / "a.py").write_text("one\ntwo\nthree\nfour\n")
+    (folder / "notes.md").write_text("# Notes\n\n```sh\nrm -rf /\n```\n````\n<script>\n")
+    return folder
+
+
+def same_as_golden(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        pytest.fail(f"{path} was made anew: read it, and run the test again")
+    assert text == path.read_text()
+
+
+def without_execution(markdown: str) -> str:
+    return markdown.partition("\n## Execution\n")[0]
+
+
+async def tell_everything(
+    story: Story, workspace: Path, *, hosts: tuple[str, str] = ("alpha", "beta"), pause: float = 0.0
+) -> None:
+    flow = flow_of(
+        agent("risks", label="Risks"),
+        agent("docs", label="Docs", on_failure=Flow.ON_FAILURE_CONTINUE),
+        agent("tests", label="Tests", on_failure=Flow.ON_FAILURE_CONTINUE),
+        agent("deep", label="Deep look", exclude_when='band == "small"'),
+        agent("again", label="Again", needs=("risks",), skip_when="steps.risks.findings.size() > 0"),
+        merge("merged", "risks", "docs", "tests", max_findings=5),
+        title="A look at <everything>",
+    )
+    await story.begin(flow, workspace, question="Is it *safe*?\n# And sound?")
+    story.time += pause
+    fence = "```sh\nrm -rf /\n```\n````\n<script>"
+    shown = {"path": "notes.md", "start_line": 3, "end_line": 7, "quote": fence}
+    places = [
+        {"path": "a.py", "start_line": 1, "end_line": 1, "quote": "four"},
+        {"path": "../a.py", "start_line": 1, "end_line": 2, "quote": "one\ntwo"},
+    ]
+    claims = [
+        claim("The plain one", lines=(2, 3), quote="two\nthree", severity="high"),
+        claim(
+            HOSTILE,
+            claim=f"{HOSTILE}\n\n- second\n\n{HOSTILE}",
+            evidence=[shown],
+            severity="critical",
+            category=HOSTILE,
+        ),
+        claim("Two places", evidence=places),
+        claim("Invented", quote="nothing of the kind"),
+        claim("Without a place", evidence=[], severity="low"),
+        claim("Broken", severity="urgent"),
+    ]
+    await story.agent("risks", says="I looked.", result={"findings": claims}, host=hosts[0])
+    story.time += pause
+    shared = claim("The plain one, too", lines=(3, 4), quote="three\nfour", category="docs")
+    await story.agent(
+        "docs", result={"findings": [shared, claim("Minor", path="a.py", lines=(1, 1), severity="info")]}, host=hosts[1]
+    )
+    await story.agent("tests", state=AttemptState.FAILED, host=hosts[1])
+    await story.guard("again")
+    await story.fold("merged")
+
+
+async def test_a_whole_report_reads_as_it_should(story: Story, workspace: Path) -> None:
+    """Keeps F6 C4."""
+    await tell_everything(story, workspace)
+    markdown, values = await story.report()
+
+    same_as_golden("everything.md", markdown)
+    same_as_golden("everything.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+async def test_nothing_of_a_repository_s_text_is_live_in_a_report(story: Story, workspace: Path) -> None:
+    """Keeps F6 E10."""
+    await tell_everything(story, workspace)
+    markdown, _ = await story.report()
+    parsed = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
+    kinds = {token.type for token in parsed} | {child.type for token in parsed for child in token.children or ()}
+    headings = [
+        parsed[index + 1].content
+        for index, token in enumerate(parsed)
+        if token.type == "heading_open" and token.tag != "h4"
+    ]
+
+    assert not kinds & {"html_block", "html_inline", "link_open", "image"}
+    assert "\x1b" not in markdown
+    assert headings == [
+        "A look at \\<everything>",
+        "Findings",
+        "Critical (1)",
+        "High (1)",
+        "Medium (3)",
+        "What ran",
+        "What did not run",
+        "What was left out",
+        "What was read",
+        "Execution",
+        "Confinement on alpha, beta",
+    ]
+
+
+async def test_hosts_times_and_attempts_differ_in_one_section_only(workspace: Path, tmp_path: Path) -> None:
+    """Keeps F6: a run that was killed and went on reports the same."""
+    reports = []
+    for number, hosts in enumerate((("alpha", "beta"), ("beta", "gamma"))):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        async with telling(folder) as story:
+            story.run = f"01jd{number:022d}"
+            await tell_everything(story, workspace, hosts=hosts, pause=30.0 * number)
+            reports.append(await story.report())
+    (first, first_values), (second, second_values) = reports
+
+    assert first != second
+    assert without_execution(first) == without_execution(second)
+    assert first_values.pop("execution") != second_values.pop("execution")
+    assert first_values == second_values
+
+
+async def test_the_same_question_gives_the_same_report(story: Story, workspace: Path) -> None:
+    """Keeps F6."""
+    await tell_everything(story, workspace)
+
+    assert await story.report() == await story.report()
+
+
+async def test_a_failed_run_says_so_first_and_shows_what_there_is(story: Story, workspace: Path) -> None:
+    """Keeps F6."""
+    await story.begin(flow_of(agent("risks"), agent("docs"), agent("later", needs=("docs",))), workspace)
+    await story.agent("risks", result={"findings": [claim()]})
+    await story.agent("docs", state=AttemptState.FAILED)
+    await story.tell(StepCancelled("later", "step docs failed"))
+    markdown, values = await story.report()
+
+    same_as_golden("failed.md", markdown)
+    assert (values["outcome"], values["failure"]["step"]) == ("failed", "docs")
+
+
+async def test_a_cancelled_run_says_so(story: Story, workspace: Path) -> None:
+    """Keeps F6."""
+    await story.begin(flow_of(agent("risks")), workspace)
+    await story.tell(RunCancelRequested("enough"), StepCancelled("risks", "enough"))
+    markdown, values = await story.report()
+
+    assert values["outcome"] == "cancelled"
+    assert "**The run was cancelled; this report is incomplete. No findings.**" in markdown
+    assert "- **risks** was cancelled: enough" in markdown
+    assert "No attempt was made" in markdown
+    assert "## What ran" not in markdown
+    assert "## Findings" not in markdown
+
+
+async def test_what_the_last_steps_said_is_the_answer(story: Story, workspace: Path) -> None:
+    """Keeps F6."""
+    flow = flow_of(
+        agent("a"), fold("answer", "# Big\n\nIt is {{ steps.a.text }}.\n\n```\n<b>\n", "a"), agent("b", label="Aside")
+    )
+    await story.begin(flow, workspace)
+    await story.agent("a", says="fine <b>now</b> [x](http://example.org)")
+    await story.fold("answer")
+    await story.agent("b", says="By the way.")
+    markdown, _ = await story.report()
+
+    same_as_golden("answer.md", markdown)
+
+
+async def test_a_flow_may_bring_its_own_template(story: Story, workspace: Path) -> None:
+    """Keeps F6."""
+    template = "{{ report.verdict }} {{ steps.risks.state }} {{ band }} {{ report.findings[0].title | cell }}"
+    await story.begin(flow_of(agent("risks"), report_template=template), workspace)
+    await story.agent("risks", result={"findings": [claim("*x*")]})
+    markdown, _ = await story.report()
+
+    assert markdown == "1 finding (1 medium); every citation was verified in the snapshot. succeeded small \\*x\\*\n"
+
+
+async def test_a_template_that_does_not_fit_is_a_failure_with_its_line(story: Story, workspace: Path) -> None:
+    await story.begin(flow_of(agent("risks"), report_template="x\n{{ report.nothing.at_all }}"), workspace)
+    await story.agent("risks", says="x")
+    answer = await story.ask(WorkKind.REPORT)
+
+    assert isinstance(answer, WorkFailed)
+    assert answer.failure.reason == "REPORT_FAILED"
+    assert "line 2" in answer.failure.message
