@@ -36,20 +36,26 @@ def group() -> None:
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much.  [default: info]"
 )
-def serve(config: Path | None, **flags: object) -> int:
+@click.option("--until-eof", is_flag=True, hidden=True, help="Stop also when stdin ends.")
+def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
     """Serve this host until SIGTERM."""
     import asyncio
 
     from agenthost.app import serve as serve_host
     from agenthost.config import load_settings
     from agenthost.host import Host
+    from agenthost.v1.furniture.lifeline import stop_at_end_of
     from agenthost.v1.furniture.logs import configure_logs
 
     given = {name: value for name, value in flags.items() if value not in {None, ()}}
     settings = load_settings(config, given)
     configure_logs(settings.log_format, settings.log_level)
+    if until_eof:
+        stop_at_end_of(sys.stdin.fileno())
 
     def announce(target: str, host: Host) -> None:
+        if settings.log_format == "json":
+            return  # stderr holds nothing but JSON then; the event host_started says the same
         usable = [name for name, agent in host.agents.items() if agent.available]
         click.echo(f"agenthost {settings.name} serves {target} (agents: {', '.join(usable)})", err=True)
         if not host.report.available:

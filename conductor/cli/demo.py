@@ -9,19 +9,26 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
+import grpc
 
 from conductor.cli.connection import CREATE_SECONDS, connected
 from conductor.cli.failure import RUN_FAILED, CommandError
 from conductor.cli.main import Context
+from conductor.cli.names import short
 from conductor.cli.run import follow_to_end
 from conductor.v1 import pool_service_pb2, run_service_pb2
 
 HOSTS = ("alpha", "beta")
 START_SECONDS = 30.0
-STOP_SECONDS = 10.0
+LOOK_SECONDS = 2.0
+PAUSE_SECONDS = 0.02
+# Above what either service takes to stop: 10 s for the conductor's calls, 5 s and 5 s for a host's agents and calls.
+STOP_SECONDS = 15.0
 LOG_LINES = 15
 
 
@@ -31,16 +38,21 @@ LOG_LINES = 15
 @click.option("--keep", is_flag=True, help="Keep the database and the logs, and say where.")
 @click.pass_obj
 def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
-    """Start a conductor and two agent hosts, run a flow over PATH, show its report, stop everything."""
+    """Start a conductor and two agent hosts, run a flow over PATH, show its report, stop everything.
+
+    Should this command be killed outright, its services end by themselves; their folder in /tmp then stays.
+    """
     _stop_on_terminate()
     with ExitStack() as stack:
         folder = stack.enter_context(_folder(keep=keep))
+        services = stack.enter_context(_services(folder))
         click.echo("starting a conductor and two agent hosts …", err=True)
-        address = _start_all(stack, folder)
+        address = _start_all(services, folder)
         with connected(address) as connection:
-            _wait_for_hosts(connection.pool, folder)
+            _wait_for_hosts(connection.pool, services, folder)
             request = run_service_pb2.CreateRunRequest(
-                flow=f"flows/{flow}", workspace=run_service_pb2.Workspace(path=str(path.resolve()))
+                flow=f"flows/{flow.removeprefix('flows/')}",
+                workspace=run_service_pb2.Workspace(path=str(path.resolve())),
             )
             created = connection.runs.CreateRun(request, timeout=CREATE_SECONDS)
             shown = Context(address=address, output=context.output)
@@ -80,54 +92,91 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _start_all(stack: ExitStack, folder: Path) -> str:
+@contextmanager
+def _services(folder: Path) -> Iterator["Services"]:
+    """The services of the demo: stopped at the end, in order, whatever happened. A second Ctrl-C does not hasten that."""
+    reading, writing = os.pipe()
+    services = Services(folder, reading)
+    try:
+        yield services
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        services.stop()
+        os.close(reading)
+        os.close(writing)
+
+
+@dataclass(slots=True)
+class Services:
+    """Service processes, each in a session of its own, so that Ctrl-C reaches it only through us, in order.
+
+    They hold the reading end of a pipe of ours as stdin: should we be killed, the pipe ends, and they with it.
+    """
+
+    folder: Path
+    lifeline: int
+    running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def start(self, module: str, name: str, *arguments: str) -> None:
+        """Starts one; what it says goes to its log."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self.running[name] = subprocess.Popen(
+                [sys.executable, "-m", module, "serve", "--until-eof", *arguments],
+                stdin=self.lifeline,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+
+    def stop(self) -> None:
+        """Stops the conductor, which was started last, then the hosts side by side: these end their agents."""
+        last = self.running.popitem()[1] if self.running else None
+        for group in ([last] if last else [], list(self.running.values())):
+            for child in group:
+                child.terminate()
+            for child in group:
+                try:
+                    child.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+
+    def ended(self) -> str:
+        """The name of one that ended by itself, if any did."""
+        return next((name for name, child in self.running.items() if child.poll() is not None), "")
+
+
+def _start_all(services: Services, folder: Path) -> str:
     sockets = {name: f"unix:{folder}/{name}.sock" for name in HOSTS}
     for name, address in sockets.items():
-        arguments = ["serve", "--listen", address, "--data", str(folder / name), "--name", name]
-        stack.enter_context(_service("agenthost.cli", name, arguments, folder))
+        services.start("agenthost.cli", name, "--listen", address, "--data", str(folder / name), "--name", name)
     address = f"unix:{folder}/conductor.sock"
-    arguments = ["serve", "--listen", address, "--data", str(folder / "conductor")]
-    for name, socket in sockets.items():
-        arguments += ["--host", f"{name}={socket}"]
-    stack.enter_context(_service("conductor.cli", "conductor", arguments, folder))
+    pairs = [argument for name, socket in sockets.items() for argument in ("--host", f"{name}={socket}")]
+    services.start("conductor.cli", "conductor", "--listen", address, "--data", str(folder / "conductor"), *pairs)
     return address
 
 
-@contextmanager
-def _service(module: str, name: str, arguments: list[str], folder: Path) -> Iterator[None]:
-    """One service as a child in a session of its own, so that Ctrl-C reaches it only through us, in order."""
-    with (folder / f"{name}.log").open("wb") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-    try:
-        yield
-    finally:
-        child.terminate()
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-
-
-def _wait_for_hosts(pool: object, folder: Path) -> None:
+def _wait_for_hosts(pool: Any, services: Services, folder: Path) -> None:
+    """Until every host is ready; a CommandError with the logs when one cannot be, or a service ends."""
     deadline = time.monotonic() + START_SECONDS
     request = pool_service_pb2.ListHostsRequest()
     hosts: list[pool_service_pb2.Host] = []
-    while time.monotonic() < deadline:
-        answer = pool.ListHosts(request, timeout=START_SECONDS, wait_for_ready=True)  # type: ignore[attr-defined]
-        hosts = list(answer.hosts)
+    while time.monotonic() < deadline and not services.ended():
+        try:
+            hosts = list(pool.ListHosts(request, timeout=LOOK_SECONDS).hosts)
+        except grpc.RpcError:
+            hosts = []  # not there yet
         if hosts and all(host.state == pool_service_pb2.Host.STATE_READY for host in hosts):
             return
-        time.sleep(0.05)
-    problems = tuple(f"{host.name}: {host.problem}" for host in hosts if host.problem)
-    raise CommandError("the hosts did not become ready", lines=(*problems, *_last_logs(folder)), code=RUN_FAILED)
+        time.sleep(PAUSE_SECONDS)
+    problems = tuple(f"{short(host.name)}: {host.problem}" for host in hosts if host.problem)
+    what = (
+        f"the service '{services.ended()}' ended at its start" if services.ended() else "the hosts did not become ready"
+    )
+    lines = (*problems, *_last_logs(folder), "see what is missing on this machine:  agenthost doctor")
+    raise CommandError(what, lines=lines, code=RUN_FAILED)
 
 
 def _last_logs(folder: Path) -> tuple[str, ...]:

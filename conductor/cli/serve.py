@@ -26,12 +26,16 @@ def default_data() -> Path:
     "--project", type=click.Path(path_type=Path), help="Directory whose .conductor/ holds flows and personas."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with these and further settings.")
+@click.option("--until-eof", is_flag=True, hidden=True, help="Stop also when stdin ends.")
 @click.pass_obj
 def serve(context: Context, /, **options: Any) -> int:
     """Run the conductor."""
+    import sys
+
     from conductor.app import run
     from conductor.config import load
     from conductor.errors import ConductorError
+    from conductor.v1.furniture.lifeline import stop_at_end_of
 
     try:
         settings = load(
@@ -44,6 +48,8 @@ def serve(context: Context, /, **options: Any) -> int:
             roots=options["roots"],
             project=options["project"],
         )
+        if options["until_eof"]:
+            stop_at_end_of(sys.stdin.fileno())
         return run(settings)
     except ConductorError as error:
         raise CommandError(str(error), lines=(error.hint,) if error.hint else (), code=1) from error
