@@ -48,6 +48,8 @@ async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running_host(settings, address, data) as (host, target):
+        agents = [name for name, agent in host.agents.items() if agent.available]
+        _log.info("host_started", host=settings.name, address=target, slots=settings.slots, agents=agents)
         announce(target, host)
         await stop.wait()
         _log.info("stop_requested", host=settings.name)

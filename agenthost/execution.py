@@ -60,7 +60,7 @@ class Execution:
         self._cancel_reason: str | None = None
         self._started: tuple[Started, int] | None = None
         self._ending: Ending | None = None
-        self._ended_ns = 0
+        self.ended_ns = 0
         self._attestation = Attestation()
         self._decided = asyncio.Event()
         self._refusal: AgenthostError | None = None
@@ -107,7 +107,7 @@ class Execution:
         if self._ending is None:
             raise RuntimeError("an attempt that runs has no last frame")
         self.finished_sequence = sequence
-        return Finished(judge(self._ending, summary), self._ending, summary, self._attestation), self._ended_ns
+        return Finished(judge(self._ending, summary), self._ending, summary, self._attestation), self.ended_ns
 
     def offer_input(self, number: int, text: str) -> None:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
@@ -180,7 +180,7 @@ class Execution:
             self._log.exception("execution_broke")
             await self._process.cancel("the host could not keep it")
             self._ending = Ending(Cause.SHIM_LOST, detail=f"The host could not keep it: {type(error).__name__}.")
-        self._ended_ns = _moment_of(self.ticket.folder / "status.json")
+        self.ended_ns = _moment_of(self.ticket.folder / "status.json")
         self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
         self.bell.ring()
 

@@ -18,7 +18,7 @@ import structlog
 from agenthost.agent_specs import Agent
 from agenthost.attempt_folder import Asked, AttemptFolders
 from agenthost.attempt_process import AttemptProcess, Launch
-from agenthost.config import MAX_EXECUTIONS, MAX_PROMPT_BYTES
+from agenthost.config import MAX_EXECUTIONS, MAX_PROMPT_BYTES, UNHEARD_SECONDS
 from agenthost.core.agent_spec import PromptDelivery
 from agenthost.core.order import Order, check_order, check_parameters
 from agenthost.errors import AgenthostError, ExecutionExistsError, InvalidRequestError, NoCapacityError, NotFoundError
@@ -196,7 +196,16 @@ class Supervisor:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
+    def _expire(self) -> None:
+        """Lets go of ends that nobody came to hear, so that they do not fill the host."""
+        oldest_ns = (self._now() - UNHEARD_SECONDS) * 1e9
+        for execution in self._executions.values():
+            if execution.ended and execution.ended_ns < oldest_ns and not execution.attachments.current:
+                _log.warning("execution_expired", execution=execution.id)
+                self._tasks.create_task(self.release(execution))
+
     def _require_room(self, order: Order) -> None:
+        self._expire()
         if self._host.running >= self._host.settings.slots:
             raise NoCapacityError(
                 f"all {self._host.settings.slots} slots of host '{self._host.settings.name}' are taken"

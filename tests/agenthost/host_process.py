@@ -1,6 +1,7 @@
 """A host as a process of its own, as an operator starts it. For tests that look from outside."""
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -29,6 +30,8 @@ class HostProcess:
             assert line, f"the host ended: {self.lines}"
             if " serves " in line:
                 self.target = line.split(" serves ")[1].split()[0]
+            elif line.startswith("{") and json.loads(line)["event"] == "host_started":
+                self.target = json.loads(line)["address"]
 
     async def _line(self) -> str:
         assert self.process.stderr is not None

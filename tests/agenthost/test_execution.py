@@ -360,3 +360,23 @@ async def test_the_host_counts_what_runs(client: Client) -> None:
         await conversation.send(cancel=pb.Cancel())
         await conversation.finish()
     await eventually(lambda: client.host.running == 0)
+
+
+async def test_an_end_that_nobody_came_for_is_let_go(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client.open(start=client.start_of("say old", step="old")) as conversation:
+        await conversation.until(lambda frame: frame.HasField("finished"))
+    (folder,) = (client.data / "attempts").iterdir()
+    while (await _listed(client))[0].attached:
+        await asyncio.sleep(0)
+    await client.run("say young", step="young")
+    assert folder.exists()
+    monkeypatch.setattr("agenthost.supervisor.UNHEARD_SECONDS", 0.0)
+    await client.run("say new", step="new")
+    await eventually(lambda: not folder.exists())
+
+    assert (await client.refused(client.start_of("say old", step="old"))).reason == "EXECUTION_EXISTS"
+
+
+async def _listed(client: Client) -> list[pb.Execution]:
+    request = pb.ListExecutionsRequest(conductor_id=CONDUCTOR, epoch=1)
+    return list((await client.executions.ListExecutions(request)).executions)
