@@ -18,7 +18,7 @@ import structlog
 
 from conductor.core.inputs import WorkFinished
 from conductor.core.work import Checked, Work, WorkKind, WorkResult
-from conductor.errors import ConductorError, FlowProblem, InvalidRequestError, ServiceError, Violation
+from conductor.errors import ConductorError, FlowProblem, InvalidRequestError, NoCapacityError, ServiceError, Violation
 from conductor.evaluation import limits
 from conductor.evaluation.answers import broken, finished, over_limit, read_verdict
 from conductor.evaluation.frames import Frame
@@ -67,6 +67,10 @@ class Evaluator:
         """Takes a question; its answer is delivered. A question that waits already is not asked twice."""
         if work in self._asked:
             return
+        if len(self._asked) >= limits.MAX_WAITING:
+            refused = over_limit(work, f"{limits.MAX_WAITING} questions wait already")
+            asyncio.get_running_loop().call_soon(self._deliver, refused)
+            return
         self._asked.add(work)
 
         async def job(worker: Worker) -> None:
@@ -107,6 +111,8 @@ class Evaluator:
             return Verdict(None, (FlowProblem(path, 0, "", f"it cannot be validated: {error}"),))
 
     async def _call(self, frame: Frame) -> Frame:
+        if self._quick.waiting(_REQUESTS) >= limits.MAX_WAITING_REQUESTS:
+            raise NoCapacityError("too many requests wait for their evaluation; try again later")
         try:
             return await self._quick.call(_REQUESTS, frame, limits.QUICK_SECONDS)
         except WorkerBrokenError as error:

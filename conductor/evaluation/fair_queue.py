@@ -1,7 +1,7 @@
 """Whose turn it is: jobs by owner, one owner after the other, and never two of one owner at once.
 
-So a run with two hundred prompts waits behind itself, and one whose expression hangs holds one worker of several. Bounded by its
-callers: each owner's jobs are as many as its run has steps.
+So a run with two hundred prompts waits behind itself, and one whose expression hangs holds one worker of several. It bounds
+nothing itself: who puts jobs in does (see `limits`).
 """
 
 import asyncio
@@ -18,15 +18,14 @@ class FairQueue(Generic[Job]):
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
         self._busy: set[str] = set()
         self._changed = asyncio.Event()
-        self._size = 0
 
-    def __len__(self) -> int:
-        return self._size
+    def waiting(self, owner: str) -> int:
+        """How many jobs of an owner wait."""
+        return len(self._waiting.get(owner, ()))
 
     def put(self, owner: str, job: Job) -> None:
         """Adds a job behind those of the same owner."""
         self._waiting.setdefault(owner, deque()).append(job)
-        self._size += 1
         self._changed.set()
 
     async def take(self) -> tuple[str, Job]:
@@ -52,5 +51,4 @@ class FairQueue(Generic[Job]):
         else:
             del self._waiting[owner]
         self._busy.add(owner)
-        self._size -= 1
         return owner, job

@@ -12,7 +12,9 @@ SLOW_SECONDS = 30.0
 
 QUICK_WORKERS = 2
 SLOW_WORKERS = 1
+# Unfinished runs and their steps are capped, so the first is never met; requests come from anybody.
 MAX_WAITING = 100_000
+MAX_WAITING_REQUESTS = 256
 
 # What a request may hold of what came before.
 MAX_TEXT_BYTES = 1024 * 1024

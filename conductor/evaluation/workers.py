@@ -129,8 +129,9 @@ class Lane:
         self._workers = workers
         self._queue: FairQueue[Job] = FairQueue()
 
-    def __len__(self) -> int:
-        return len(self._queue)
+    def waiting(self, owner: str) -> int:
+        """How many jobs of an owner wait."""
+        return self._queue.waiting(owner)
 
     def put(self, owner: str, job: Job) -> None:
         """Adds a job. It must not raise: it is the lane's and nobody waits for it."""

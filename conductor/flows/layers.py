@@ -71,7 +71,7 @@ def _built_in() -> Folder:
 def sources(layer: Layer, folder: Path, suffixes: tuple[str, ...]) -> Iterator[Source]:
     """The regular files of a folder with one of the suffixes, by name, at most `MAX_FILES_PER_FOLDER` of them."""
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(suffixes) and not name.startswith("."))  # noqa: PTH208
+        names = sorted(name for name in os.listdir(folder) if name.endswith(suffixes) and _is_named(name))  # noqa: PTH208
     except OSError:
         return
     for name in names[:MAX_FILES_PER_FOLDER]:
@@ -82,6 +82,11 @@ def sources(layer: Layer, folder: Path, suffixes: tuple[str, ...]) -> Iterator[S
             continue
         if stat.S_ISREG(status.st_mode):
             yield Source(layer, path, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+def _is_named(name: str) -> bool:
+    """Whether a name is visible, and text that can be sent."""
+    return not name.startswith(".") and name.isprintable()
 
 
 def read_file(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:

@@ -18,7 +18,7 @@ async def test_owners_take_turns_whoever_came_with_more() -> None:
         queue.done(owner)
 
     assert taken == [0, 10, 20, 1, 11, 2]
-    assert len(queue) == 0
+    assert [queue.waiting(owner) for owner in "abc"] == [0, 0, 0]
 
 
 async def test_an_owner_at_work_waits_for_itself_only() -> None:

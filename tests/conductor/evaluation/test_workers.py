@@ -3,7 +3,10 @@
 import asyncio
 import json
 import os
+import select
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -133,3 +136,30 @@ def test_frames_that_are_too_large_or_cut_are_refused() -> None:
         header_size(b"\xff\xff\xff\xff")
     with pytest.raises(FrameError):
         read_header(b'{"attachment_sizes": [999999999999]}')
+
+
+OWNER = """
+import asyncio, sys
+from conductor.evaluation.workers import Worker
+
+async def main():
+    async with Worker() as worker:
+        print((await worker.start()).pid, flush=True)
+        await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_worker_ends_when_its_service_is_killed() -> None:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    worker = os.pidfd_open(int(owner.stdout.readline()))
+    owner.kill()
+    owner.communicate()
+
+    # A pidfd can be read from when its process has ended.
+    ended, _, _ = await asyncio.to_thread(select.select, [worker], [], [], 20.0)
+    os.close(worker)
+
+    assert ended == [worker]
