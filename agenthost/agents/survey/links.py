@@ -72,6 +72,8 @@ def documents(survey: Survey) -> list[str]:
 
 def _is_document(path: str) -> bool:
     pure = PurePosixPath(path)
+    if path.startswith(".github/") and len(pure.parts) > 2:
+        return False
     if (
         pure.suffix.lower() not in {".md", ".markdown"}
         or is_vendored(path)
@@ -79,7 +81,7 @@ def _is_document(path: str) -> bool:
         or "template" in path.lower()
     ):
         return False
-    return len(pure.parts) == 1 or bool(_DOCUMENT.match(pure.name)) or str(pure.parent) == ".github"
+    return len(pure.parts) == 1 or bool(_DOCUMENT.match(pure.name)) or path.startswith(".github/")
 
 
 def _sightings(survey: Survey) -> Iterator[Sighting]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from .file_imports import file_imports
 from .finding import Finding, Severity, named
 from .import_graph import Import, ImportGraph
-from .layering import cite_import, find_knots, find_reversals
+from .layering import cite_import, find_foundation, find_knots, find_reversals
 from .lens import Detector
 from .python_imports import PythonModules
 from .survey import Survey
@@ -47,6 +47,7 @@ def find_python_structure(survey: Survey) -> Iterator[Finding]:
     yield from _rings(survey, graph, is_python=True)
     yield from find_reversals(survey, graph)
     yield from find_knots(survey, graph)
+    yield from find_foundation(survey, graph)
 
 
 def find_other_structure(survey: Survey) -> Iterator[Finding]:
@@ -55,6 +56,7 @@ def find_other_structure(survey: Survey) -> Iterator[Finding]:
     _tell(survey, graph, "other")
     yield from _rings(survey, graph, is_python=False)
     yield from find_reversals(survey, graph)
+    yield from find_foundation(survey, graph)
 
 
 def _tell(survey: Survey, graph: ImportGraph, kind: str) -> None:

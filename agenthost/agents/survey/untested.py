@@ -20,6 +20,7 @@ MIN_CODE_LINES = 100
 MIN_FUNCTIONS = 3
 MIN_BRANCHES = 12
 MAX_SHARE = 0.15
+MANY = 3
 MAX_NAMED_FUNCTIONS = 0.25
 MAX_TEST_BYTES = 300_000
 JUDGED = ("Python", "JavaScript", "TypeScript", "Java", "Go", "Ruby")
@@ -61,7 +62,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
     places = (cite(item.source.path, item.source.lines, first_code_line(item.source)) for item in unnamed[:8])
     yield Finding(
         category="tests",
-        severity=Severity.LOW,
+        severity=Severity.LOW if len(unnamed) >= MANY else Severity.INFO,
         title=title,
         claim=f"{first.source.path} has {first.functions} functions and {first.branches} branches in {first.lines:,} lines of "
         f"code; the tests name neither it nor anything public in it{_others(unnamed)}. It may be run in passing, but nothing "
@@ -87,9 +88,11 @@ def _tell_ratio(survey: Survey) -> None:
 
 def _is_judged(source: SourceText) -> bool:
     stem = PurePosixPath(source.path).stem
+    private = any(part.startswith("_") for part in PurePosixPath(source.path).parts)
     inline = language(source.path) == "Ruby" and "/db/" in source.path
     return not (
-        is_tooling(source.path)
+        private
+        or is_tooling(source.path)
         or stem in _ENTRY
         or "migrations/" in source.path
         or inline
