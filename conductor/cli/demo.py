@@ -30,6 +30,7 @@ PAUSE_SECONDS = 0.02
 # Above what either service takes to stop: 10 s for the conductor's calls, 5 s and 5 s for a host's agents and calls.
 STOP_SECONDS = 15.0
 LOG_LINES = 15
+LONGEST_PLACE = 24
 
 
 @click.command()
@@ -40,7 +41,7 @@ LOG_LINES = 15
 def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
     """Start a conductor and two agent hosts, run a flow over PATH, show its report, stop everything.
 
-    Should this command be killed outright, its services end by themselves; their folder in /tmp then stays.
+    Should this command be killed outright, its services end by themselves; their temporary folder then stays.
     """
     _stop_on_terminate()
     with ExitStack() as stack:
@@ -71,8 +72,10 @@ def _stop_on_terminate() -> None:
 
 @contextmanager
 def _folder(*, keep: bool) -> Iterator[Path]:
-    # Short, because the path of a unix socket holds at most 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="conductor-demo-", dir="/tmp"))
+    # TMPDIR where it is short: the path of a unix socket holds at most 107 bytes, and a host makes some below its data.
+    place = tempfile.gettempdir()
+    short_place = place if len(place) <= LONGEST_PLACE else "/tmp"  # noqa: S108 - a new folder, only ours to enter
+    folder = Path(tempfile.mkdtemp(prefix="conductor-demo-", dir=short_place))
     try:
         yield folder
     finally:
