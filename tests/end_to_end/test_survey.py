@@ -1,0 +1,148 @@
+"""The ring, once round: a run over two real hosts with the real survey, from CreateRun to its checked report.
+
+Keeps B1 B3 C1 D1 D3 D7 E3 F4 F6 G1 G2 J1 J2 J3.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+
+from conductor.v1 import run_service_pb2 as pb
+from conductor.v1 import run_service_pb2_grpc
+from tests.services import Pair, running_pair
+
+pytestmark = pytest.mark.timeout(120)
+
+SOURCE = """
+import os
+import subprocess
+
+
+def load(path):
+    try:
+        return open(path).read()
+    except Exception:
+        pass
+
+
+def run(name):
+    return subprocess.check_output("ls " + name, shell=True)
+
+
+def compute(text):
+    return eval(text)
+"""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    ran = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("repository")
+    git(folder, "init", "-q")
+    (folder / "app.py").write_text(SOURCE)
+    (folder / "README.md").write_text("# App\n\nSee [the guide](docs/guide.md) and `tools/missing.sh`.\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "First")
+    (folder / "uncommitted.py").write_text(SOURCE.replace("load", "reload"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[run_service_pb2_grpc.RunServiceStub]:
+    with running_pair(tmp_path_factory.mktemp("pair")) as pair, pair.channel() as channel:
+        assert isinstance(pair, Pair)
+        yield run_service_pb2_grpc.RunServiceStub(channel)
+
+
+@pytest.fixture(scope="module")
+def told(stub: run_service_pb2_grpc.RunServiceStub, repository: Path) -> list[pb.WatchRunResponse]:
+    asked = json_format.ParseDict(
+        {
+            "flow": "flows/survey",
+            "workspace": {"path": str(repository)},
+            "inputs": {"question": "What must be mended first?"},
+        },
+        pb.CreateRunRequest(),
+    )
+    run = stub.CreateRun(asked, timeout=60)
+    return list(stub.WatchRun(pb.WatchRunRequest(name=run.name), timeout=90))
+
+
+def test_it_succeeds_on_both_hosts_and_every_agent_was_confined(told: list[pb.WatchRunResponse]) -> None:
+    run = told[-1].run
+    agents = [step for step in run.steps if step.kind == pb.Step.KIND_AGENT]
+    attempts = [attempt for step in agents for attempt in step.attempts]
+
+    assert run.state == pb.Run.STATE_SUCCEEDED, run.failure
+    assert {step.state for step in run.steps} == {pb.Step.STATE_SUCCEEDED}
+    assert {attempt.host for attempt in attempts} == {"alpha", "beta"}
+    assert all(attempt.confinement.uid > 0 for attempt in attempts)
+    assert all("network: none" in attempt.confinement.checks for attempt in attempts)
+    assert all(
+        attempt.confinement.snapshot_fingerprint_before == attempt.confinement.snapshot_fingerprint_after != ""
+        for attempt in attempts
+    )
+
+
+def test_both_hosts_streamed_words_and_no_position_is_missing(told: list[pb.WatchRunResponse]) -> None:
+    run = told[-1].run
+    places = {attempt.id: attempt.host for step in run.steps for attempt in step.attempts}
+    spoke = {places[message.output.attempt] for message in told if message.HasField("output")}
+    positions = [message.sequence for message in told if not message.HasField("progress")]
+
+    assert spoke == {"alpha", "beta"}
+    assert positions == list(range(1, len(positions) + 1))
+
+
+def test_every_citation_was_checked_and_stands(
+    stub: run_service_pb2_grpc.RunServiceStub, told: list[pb.WatchRunResponse], repository: Path
+) -> None:
+    run = told[-1].run
+    findings = stub.ListFindings(pb.ListFindingsRequest(parent=run.name), timeout=10).findings
+
+    assert {"app.py", "uncommitted.py"} <= {evidence.path for found in findings for evidence in found.evidence}
+    assert {found.status for found in findings} == {pb.Evidence.STATUS_VERIFIED}
+    for evidence in (evidence for found in findings for evidence in found.evidence):
+        lines = (repository / evidence.path).read_text().splitlines()
+        assert evidence.quote == "\n".join(lines[evidence.start_line - 1 : evidence.end_line])
+
+
+def test_the_report_says_what_was_found_and_how_it_was_confined(
+    stub: run_service_pb2_grpc.RunServiceStub, told: list[pb.WatchRunResponse]
+) -> None:
+    run = told[-1].run
+    report = stub.GetReport(pb.GetReportRequest(name=run.name), timeout=10)
+    findings = stub.ListFindings(pb.ListFindingsRequest(parent=run.name), timeout=10).findings
+
+    assert all(found.title in report.markdown for found in findings)
+    assert run.snapshot.commit in report.markdown
+    assert "bubblewrap" in report.markdown
+    assert len(json_format.MessageToDict(report.json)["findings"]) == len(findings)
+
+
+def test_what_was_said_can_be_read_again_in_bytes(
+    stub: run_service_pb2_grpc.RunServiceStub, told: list[pb.WatchRunResponse]
+) -> None:
+    for step in told[-1].run.steps:
+        for attempt in step.attempts:
+            outputs = [message.output for message in told if message.output.attempt == attempt.id]
+            live = "".join(each.text for each in outputs if each.channel == pb.Output.CHANNEL_ANSWER)
+            asked = pb.ReadOutputRequest(name=step.name, attempt=attempt.id)
+            assert "".join(piece.text for piece in stub.ReadOutput(asked, timeout=10)) == live
+
+
+def test_the_repository_is_as_it_was(told: list[pb.WatchRunResponse], repository: Path) -> None:
+    """Keeps J3."""
+    assert told
+    assert git(repository, "status", "--porcelain") == "?? uncommitted.py\n"
+    assert git(repository, "worktree", "list").count("\n") == 1
+    assert git(repository, "for-each-ref").count("\n") == 1
+    assert told[-1].run.snapshot.dirty_paths == ["uncommitted.py"]
