@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.errors import RootNotAllowedError
+from conductor.errors import InvalidRequestError, RootNotAllowedError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.workspace_roots import WorkspaceRoots
 from tests.repositories import ENVIRONMENT, UserRepository, git
@@ -201,3 +201,24 @@ async def test_a_file_that_cannot_be_read_is_named(store: SnapshotStore, tmp_pat
     plan = await store.pin(str(folder))
 
     assert any("closed.txt" in note for note in plan.notes)
+
+
+async def test_a_commit_that_is_only_at_a_partial_clones_remote_is_not_fetched(
+    store: SnapshotStore, user: UserRepository, marker: Path, tmp_path: Path
+) -> None:
+    partial, old = make_partial_clone(user, marker, tmp_path)
+    for revision in ("1" * 40, old, "main:src/app.py"):
+        with pytest.raises(InvalidRequestError):
+            await store.pin(str(partial), WorkspaceMode.COMMIT, revision)
+
+    assert not marker.exists()
+
+
+async def test_an_older_commit_of_a_partial_clone_cannot_be_pinned(
+    store: SnapshotStore, user: UserRepository, marker: Path, tmp_path: Path
+) -> None:
+    partial, _ = make_partial_clone(user, marker, tmp_path)
+    with pytest.raises(InvalidRequestError, match="partial clone"):
+        await store.pin(str(partial), WorkspaceMode.COMMIT, "HEAD~1")
+
+    assert not marker.exists()
