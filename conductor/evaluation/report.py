@@ -10,22 +10,15 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from conductor.evaluation import markdown
 from conductor.evaluation.findings import SEVERITIES, STATUSES
 from conductor.evaluation.results import Result, shortened, whole
+from conductor.flows import markdown
 from conductor.flows.bundle import Bundle, canonical_json
 from conductor.flows.templates import TemplateError, render
 
 FORMAT = 1
 MAX_REPORT_BYTES = 8 * 1024 * 1024
 MAX_SHOWN_TEXT_CHARACTERS = 50_000
-FILTERS = {
-    "inert": markdown.inert,
-    "cell": markdown.cell,
-    "code": markdown.code,
-    "fenced": markdown.fenced,
-    "quoted": markdown.quoted,
-}
 
 
 class ReportError(Exception):
@@ -56,7 +49,7 @@ def build_report(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) ->
     template = bundle.flow.report_template or _built_in()
     names = {"report": values, "inputs": inputs, "band": values["band"], "steps": whole(sources.results)}
     try:
-        text = render(template, names, FILTERS)
+        text = render(template, names)
     except TemplateError as error:
         raise ReportError(f"the report cannot be rendered: {error}") from error
     report = Report(_tidy(text), canonical_json(values))

@@ -10,14 +10,14 @@ from typing import Any
 from conductor.evaluation.citations import CitationCheck, Unread, cited_paths
 from conductor.evaluation.findings import Found, ResultError, count, read_document, read_result
 from conductor.evaluation.frames import Frame
-from conductor.evaluation.markdown import cell
 from conductor.evaluation.merging import DEFAULT_MAX_FINDINGS, merge
 from conductor.evaluation.prompts import PromptError, build_prompt
-from conductor.evaluation.report import FILTERS, ReportError, Sources, build_report
+from conductor.evaluation.report import ReportError, Sources, build_report
 from conductor.evaluation.results import read_results, whole
 from conductor.flows.bundle import Bundle, canonical_json, read_bundle
 from conductor.flows.expressions import ExpressionError, decide
 from conductor.flows.input_rules import judge_inputs
+from conductor.flows.markdown import cell
 from conductor.flows.templates import TemplateError, render
 from conductor.flows.validation import judge_message, judge_text
 from conductor.flows.verdict import Shelf, Verdict
@@ -90,7 +90,7 @@ def fold(frame: Frame) -> Frame:
         document = canonical_json(found.as_json())
         return Frame({"counts": count(found.findings)}, (_listed(found).encode(), document))
     try:
-        text = render(step.fold.template, {"inputs": inputs, "band": inputs["band"], "steps": whole(results)}, FILTERS)
+        text = render(step.fold.template, {"inputs": inputs, "band": inputs["band"], "steps": whole(results)})
     except TemplateError as error:
         return _failed("FOLD_FAILED", f"the template of step {step.id} cannot be rendered: {error}")
     data = text.encode(errors="replace")

@@ -12,6 +12,8 @@ from typing import Any
 from cel_expr_python import cel
 from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2
 
+from conductor.flows.schemas import is_open
+
 MAX_EXPRESSION_CHARACTERS = 4000
 _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 # The checker adds these to an error that it has told already.
@@ -35,7 +37,8 @@ class ExpressionTypes:
         struct_pb2.DESCRIPTOR.CopyToProto(known)
         pool.Add(known)
         pool.Add(_types_file(input_schema, steps or ()))
-        variables = {"inputs": cel.Type("flow.Inputs"), "band": cel.Type.STRING}
+        anything = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+        variables = {"inputs": anything if is_open(input_schema) else cel.Type("flow.Inputs"), "band": cel.Type.STRING}
         if steps is not None:
             variables["steps"] = cel.Type("flow.Steps")
         self._environment = cel.NewEnv(descriptor_pool=pool, variables=variables)
@@ -81,6 +84,8 @@ def _worded(text: str) -> str:
     """The checker's words, where they speak of our made-up types, in the words of a flow."""
     if text.startswith("undeclared reference to 'steps"):
         return "no step has a result at launch: only skip_when can look at steps"
+    if "'_[_]' applied to '(flow." in text:
+        return "members are read as inputs.NAME and steps.ID, without brackets"
     if not (match := _UNKNOWN.search(text)):
         return text.replace(" (in container '')", "")
     name, holder = match.groups()

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from conductor.flows.expressions import ExpressionTypes, input_types
 from conductor.flows.graph import ancestors, find_cycle
 from conductor.flows.problems import Problems
-from conductor.flows.schemas import schema_problems
+from conductor.flows.schemas import is_open, schema_problems
 from conductor.flows.templates import template_problems
 from conductor.flows.verdict import Shelf
 from conductor.v1 import flow_service_pb2
@@ -42,6 +42,7 @@ def judge(flow: Flow, shelf: Shelf, problems: Problems) -> None:
     for text in schema_problems(schema):
         problems.add("input_schema", text)
     seen = ancestors(flow)
+    inputs = None if is_open(schema) else input_types(schema)
     guards = ExpressionTypes(schema, None)
     for index, step in enumerate(flow.steps):
         where = f"steps[{index}]"
@@ -52,13 +53,11 @@ def judge(flow: Flow, shelf: Shelf, problems: Problems) -> None:
                 problems.add(f"{where}.skip_when", text, line_in_text=line)
         _judge_work(step, where, shelf, problems)
         for name, template in _templates(step, where):
-            for line, text in template_problems(template, inputs=input_types(schema), steps=seen[step.id]):
+            for line, text in template_problems(template, inputs=inputs, steps=seen[step.id]):
                 problems.add(name, text, line_in_text=line)
     if flow.report_template:
         every = {step.id for step in flow.steps}
-        for line, text in template_problems(
-            flow.report_template, inputs=input_types(schema), steps=every, names=("report",)
-        ):
+        for line, text in template_problems(flow.report_template, inputs=inputs, steps=every, names=("report",)):
             problems.add("report_template", text, line_in_text=line)
 
 

@@ -16,6 +16,12 @@ from jsonschema.protocols import Validator
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_VIOLATIONS = 50
 _FORBIDDEN = ("question", "band")
+_OPENING = frozenset(
+    {
+        *("additionalProperties", "unevaluatedProperties", "patternProperties", "dependentSchemas"),
+        *("allOf", "anyOf", "oneOf", "if", "$ref"),
+    }
+)
 _EMPTY: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -62,6 +68,11 @@ def _references(value: Any) -> Iterator[str]:
                 yield from _references(member)
 
 
+def is_open(schema: Mapping[str, Any]) -> bool:
+    """Whether the schema itself says what else than its `properties` may be given. One that does not admits nothing else."""
+    return any(name in schema for name in _OPENING)
+
+
 def with_defaults(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
     """The extras, with the schema's own top-level defaults where they are left out."""
     properties = schema.get("properties") or {}
@@ -71,7 +82,7 @@ def with_defaults(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[
 
 def input_violations(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with the extras, each with its field as `inputs.depth`. Undeclared ones are, unless the schema admits them."""
-    closed = {"additionalProperties": False, **(schema or _EMPTY)}
+    closed = dict(schema) if is_open(schema) else {"additionalProperties": False, **(schema or _EMPTY)}
     found: list[tuple[str, str]] = []
     for error in _validator(closed).iter_errors(dict(extras)):
         found.append((".".join(part for part in ("inputs", _path(error.absolute_path)) if part), error.message[:500]))

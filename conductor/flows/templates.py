@@ -1,12 +1,13 @@
 """Jinja2 in its sandbox: the language of prompts, folds and reports. Checked before a run, rendered with strict names.
 
 What differs from a plain sandbox, and why: members win over methods (`steps.items` is the step called `items`); what cannot
-render the same twice is gone (`random`, `lipsum`, printed functions with their addresses); there is no loader, so nothing is
-included; names that begin with an underscore are refused when the flow is read, not only when it runs.
+render the same twice is gone (`random`, `lipsum`, printed functions with their addresses); there is no loader, so nothing
+is included; names that begin with an underscore are refused when the flow is read, not only when it runs. What is added: the
+filters of `markdown`, for texts that go into reports.
 Only worker processes and the CLI's own `validate` call this: a template may be costly (rule 5).
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import jinja2
@@ -14,6 +15,7 @@ from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from conductor.flows.expressions import RESULT_FIELDS
+from conductor.flows.markdown import FILTERS
 
 MAX_TEMPLATE_CHARACTERS = 256 * 1024
 _IMPURE_FILTERS = ("random",)
@@ -39,7 +41,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
 
-def environment(filters: Mapping[str, Callable[..., Any]] | None = None) -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     """The environment in which every text of an author is compiled."""
     made = _Environment(
         undefined=jinja2.StrictUndefined,
@@ -50,7 +52,7 @@ def environment(filters: Mapping[str, Callable[..., Any]] | None = None) -> jinj
     )
     for name in _IMPURE_FILTERS:
         del made.filters[name]
-    made.filters.update(filters or {})
+    made.filters.update(FILTERS)
     made.globals = {name: made.globals[name] for name in _GLOBALS}
     return made
 
@@ -61,10 +63,10 @@ def _final(value: Any) -> Any:
     return value
 
 
-def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
+def render(template: str, values: Mapping[str, Any]) -> str:
     """The text. Raises TemplateError with the template's line."""
     try:
-        return environment(filters).from_string(template).render(values)
+        return environment().from_string(template).render(values)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(error.lineno, error.message or "it is not a template") from error
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -85,9 +87,9 @@ def _line_of(error: BaseException) -> int:
 
 
 def template_problems(
-    template: str, *, inputs: Collection[str], steps: Collection[str], names: Collection[str] = ()
+    template: str, *, inputs: Collection[str] | None, steps: Collection[str], names: Collection[str] = ()
 ) -> list[tuple[int, str]]:
-    """What is wrong with a template: its syntax, names that nothing fills, steps that it may not see."""
+    """What is wrong with a template: its syntax, names that nothing fills, steps that it may not see. `inputs` None: any."""
     if len(template) > MAX_TEMPLATE_CHARACTERS:
         return [(1, f"is longer than {MAX_TEMPLATE_CHARACTERS} characters")]
     try:
@@ -98,7 +100,9 @@ def template_problems(
     except RecursionError:
         return [(1, "is nested too deep")]
     found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", *names}), *_hidden(tree)]
-    return sorted({*found, *_members(tree, "inputs", inputs), *_members(tree, "steps", steps), *_results(tree)})
+    if inputs is not None:
+        found.extend(_members(tree, "inputs", inputs))
+    return sorted({*found, *_members(tree, "steps", steps), *_results(tree)})
 
 
 def _loading(tree: nodes.Template) -> Iterator[tuple[int, str]]:

@@ -6,7 +6,7 @@ from markdown_it import MarkdownIt
 
 from conductor.evaluation.citations import CitationCheck, CitedText
 from conductor.evaluation.findings import Evidence, Finding
-from conductor.evaluation.markdown import cell, code, fenced, inert, quoted
+from conductor.flows.markdown import cell, code, fenced, inert, quoted
 from conductor.flows.personas import parse_persona
 from conductor.flows.validation import judge_text
 from conductor.flows.verdict import Shelf

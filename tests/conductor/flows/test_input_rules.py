@@ -90,6 +90,13 @@ def test_unknown_extras_are_refused_also_where_there_is_no_schema() -> None:
     assert "'depth'" in violations[0][1]
 
 
+def test_a_schema_may_admit_what_it_does_not_name() -> None:
+    """Keeps A10."""
+    assert not fields(flow({"additionalProperties": {"type": "integer"}}), {"any": 1})
+    assert fields(flow({"additionalProperties": {"type": "integer"}}), {"any": "x"}) == ["inputs.any"]
+    assert not fields(flow({"allOf": [{"properties": {"x": {"type": "integer"}}}]}), {"x": 1})
+
+
 def test_defaults_are_filled_in_and_numbers_are_what_the_schema_means() -> None:
     values = judge_inputs(flow(SCHEMA), {"ratio": 2.0, "depth": 3.0}).values
     defaults = judge_inputs(flow(SCHEMA), {"ratio": 1}).values

@@ -111,6 +111,7 @@ def test_five_planted_faults_are_five_problems_at_the_right_lines() -> None:
         (step("    fold: {merge: {}}\n"), 3, "steps[0].fold", "'needs'"),
         (step("    needs: [a]\n" + AGENT), 3, "steps[0].needs", "a -> a"),
         (step(AGENT + "    exclude_when: band ==\n"), 4, "steps[0].exclude_when", "Syntax error"),
+        (step(AGENT + "    exclude_when: inputs['question'] == ''\n"), 4, "steps[0].exclude_when", "without brackets"),
         (step(AGENT + "    exclude_when: 1 + 1\n"), 4, "steps[0].exclude_when", "but is int"),
         (step(AGENT + "    exclude_when: steps.a.text == ''\n"), 4, "steps[0].exclude_when", "only skip_when"),
         (step(AGENT + "    exclude_when: inputs.depht > 3\n"), 4, "steps[0].exclude_when", "no input 'depht'"),
@@ -174,6 +175,21 @@ def test_two_hundred_steps_are_a_flow_and_one_more_is_none() -> None:
 def test_a_file_is_named_after_itself_and_may_name_itself() -> None:
     assert flow_in(step(AGENT), "deep/look-twice.yaml").name == "flows/look-twice"
     assert flow_in(step(AGENT, "name: flows/other\n"), "x.yaml").name == "flows/other"
+
+
+def test_a_schema_that_admits_more_lets_guards_and_prompts_name_more() -> None:
+    text = step(
+        "    exclude_when: inputs.x > 3\n    agent: {agents: [a], prompt: '{{ inputs.y }}'}\n", "input_schema: {%s}\n"
+    )
+
+    assert told(text % "additionalProperties: true") == []
+    assert told(text % "properties: {x: {type: integer}}") == [(5, "steps[0].agent.prompt")]
+
+
+def test_folds_and_reports_have_the_filters_for_foreign_text() -> None:
+    filters = "{{ inputs.question | inert | cell | code | fenced | quoted }}"
+
+    assert told(step(f'    fold: {{template: "{filters}"}}\n', f'report_template: "{filters}"\n')) == []
 
 
 def test_both_spellings_of_a_field_are_one_field() -> None:

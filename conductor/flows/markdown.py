@@ -129,3 +129,6 @@ def _longest_run(text: str, character: str) -> int:
         run = run + 1 if current == character else 0
         longest = max(longest, run)
     return longest
+
+
+FILTERS = {"inert": inert, "cell": cell, "code": code, "fenced": fenced, "quoted": quoted}
