@@ -31,6 +31,7 @@ _NEW_NAMESPACES = 0x7E020000
 # ioctl: typing into a terminal, and taking one over.
 _TIOCSCTTY, _TIOCSTI, _TIOCLINUX, _TIOCCONS = 0x540E, 0x5412, 0x541C, 0x541D
 _PR_SET_MM = 35
+_F_SETLEASE, _F_NOTIFY = 1024, 1026
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _STREAM, _DATAGRAM, _KIND_MASK = 1, 2, 0xF
 _TCP, _UDP = 6, 17
@@ -139,6 +140,8 @@ _INTERNET: Block = (
 )
 _CHECKS: Mapping[str, Block] = {
     "clone": (_low_half(0), Instruction(_IF_ANY_BIT, 0, 1, _NEW_NAMESPACES), *_NO, *_YES),
+    # A lease on a file of the snapshot, which may be the agent's own where the host is no root, makes others wait for it.
+    "fcntl": (_low_half(1), *_choose(dict.fromkeys((_F_SETLEASE, _F_NOTIFY), _NO), _YES)),
     "ioctl": (_low_half(1), *_choose(dict.fromkeys((_TIOCSTI, _TIOCLINUX, _TIOCCONS, _TIOCSCTTY), _NO), _YES)),
     # As it is, or asking how it is: other personalities switch protections off.
     "personality": (_low_half(0), *_choose({0: _YES, 0xFFFFFFFF: _YES}, _NO)),

@@ -12,7 +12,7 @@ close:3:57 close_range:436:436 connect:42:203 copy_file_range:326:285 creat:85:-
 epoll_create:213:- epoll_create1:291:20 epoll_ctl:233:21 epoll_pwait:281:22 epoll_pwait2:441:441 epoll_wait:232:-
 eventfd:284:- eventfd2:290:19 execve:59:221 execveat:322:281 exit:60:93 exit_group:231:94 faccessat:269:48
 faccessat2:439:439 fadvise64:221:223 fallocate:285:47 fchdir:81:50 fchmod:91:52 fchmodat:268:53 fchmodat2:452:452
-fchown:93:55 fchownat:260:54 fcntl:72:25 fdatasync:75:83 fgetxattr:193:10 flistxattr:196:13 flock:73:32 fork:57:-
+fchown:93:55 fchownat:260:54 fdatasync:75:83 fgetxattr:193:10 flistxattr:196:13 flock:73:32 fork:57:-
 fremovexattr:199:16 fsetxattr:190:7 fstat:5:80 fstatfs:138:44 fsync:74:82 ftruncate:77:46 futex:202:98 futex_requeue:456:456
 futex_wait:455:455 futex_waitv:449:449 futex_wake:454:454 futimesat:261:- get_robust_list:274:100 getcpu:309:168
 getcwd:79:17 getdents:78:- getdents64:217:61 getegid:108:177 geteuid:107:175 getgid:104:176 getgroups:115:158
@@ -50,7 +50,7 @@ utimensat:280:88 utimes:235:- vfork:58:- vmsplice:278:75 wait4:61:260 waitid:247
 
 # Allowed for some arguments; `seccomp` says which.
 CHECKED = """
-clone:56:220 ioctl:16:29 personality:135:92 prctl:157:167 socket:41:198 socketpair:53:199
+fcntl:72:25 clone:56:220 ioctl:16:29 personality:135:92 prctl:157:167 socket:41:198 socketpair:53:199
 """
 
 # Ways to other processes' memory, to keys, to the kernel's inside, to mounts and namespaces, to the clock: EPERM.

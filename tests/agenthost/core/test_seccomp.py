@@ -81,6 +81,10 @@ CASES = [
         for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
     ],
     ("clone", (0x11 | 0x10000000 | HIGH,), DENIED),
+    ("fcntl", (3, 1), ALLOW),
+    ("fcntl", (3, 1033), ALLOW),
+    ("fcntl", (3, 1024), DENIED),
+    ("fcntl", (3, 1024 | HIGH), DENIED),
     ("ioctl", (0, 0x5401), ALLOW),
     ("ioctl", (0, 0x5413), ALLOW),
     *[("ioctl", (0, request), DENIED) for request in (0x5412, 0x541C, 0x541D, 0x540E)],
