@@ -191,6 +191,22 @@ async def test_a_pack_of_another_commit_or_without_some_object_is_refused(
             await store.receive(Offer(user.head), pieces(data))
 
 
+async def test_a_thin_pack_without_some_object_is_refused(store: SnapshotStore, user: UserRepository) -> None:
+    base = user.head
+    await push(store, user, base)
+    user.write("src/app.py", "newer\n")
+    snapshot = user.commit("newer")
+    oids = {name: user.git("rev-parse", f"HEAD{name}") for name in ("", "^{tree}", ":src", ":src/app.py")}
+    for left_out in list(oids)[1:]:
+        lines = "".join(oid for name, oid in oids.items() if name != left_out).encode()
+        data = git(user.folder, "pack-objects", "--stdout", "-q", stdin=lines)
+        with pytest.raises(SnapshotInvalidError):
+            await store.receive(Offer(snapshot, bases=(base,)), pieces(data))
+    data = git(user.folder, "pack-objects", "--stdout", "-q", stdin="".join(oids.values()).encode())
+
+    assert (await store.receive(Offer(snapshot, bases=(base,)), pieces(data))).snapshot == snapshot
+
+
 async def test_what_is_not_a_commit_is_refused(store: SnapshotStore, user: UserRepository) -> None:
     user.git("tag", "-a", "-m", "x", "v1")
     tag, of_tree = user.git("rev-parse", "v1").strip(), user.git("rev-parse", "HEAD^{tree}").strip()
