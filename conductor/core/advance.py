@@ -56,13 +56,18 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
             break
         _take(making, one)
     _lose_silent_hosts(making)
-    for run in list(making.drafts):
-        making.change(run, lambda draft: make_progress(draft, draft.events + making.room))
+    _look_at_runs(making)
     if _needs_places(making):
         place_queued_steps(making)
+        _look_at_runs(making)  # a step that began may have let its children begin
     for run in list(making.drafts):
         making.change(run, RunDraft.tell_hosts)
     return making.decide()
+
+
+def _look_at_runs(making: DecisionDraft) -> None:
+    for run in list(making.drafts):
+        making.change(run, lambda draft: make_progress(draft, draft.events + making.room))
 
 
 def _take(making: DecisionDraft, one: Input) -> None:

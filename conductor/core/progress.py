@@ -4,7 +4,7 @@ The rules, before the code:
 
 - A step is looked at when something happened to it, to what it needs, to its parent or to its children; to no other.
 - PENDING becomes READY as soon as its own needs are met and its parent, if it has one, is at work (C1: no waves).
-- A need is met by a step that succeeded, was skipped or excluded, or may fail and did.
+- A need is met by a step that succeeded, was skipped or excluded, or may fail and failed (or was cancelled with its parent).
 - A run stops when a step fails that may not, or when somebody asks. Then what has not begun is cancelled, what runs is told to
   end, what was said is kept; an attempt that ends well all the same counts.
 - A step ends after its children. When its attempt ended badly, its children are stopped first.
@@ -51,6 +51,8 @@ def make_progress(draft: RunDraft, most_events: int) -> None:
             settle_step(draft, StepCancelled(stuck, "nothing can meet what it needs"))
         else:
             return
+    if stuck := _find_stuck(draft):
+        draft.mark(stuck)  # there was no room: the next decision goes on here
 
 
 def settle_step(draft: RunDraft, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled) -> None:

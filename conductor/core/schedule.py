@@ -42,7 +42,7 @@ class Scheduling:
 
     def run(self) -> None:
         """Places, then explains."""
-        line = [_turn(one) for _, one in self.making.runs() if one.queue and one.run.stop is None]
+        line = [_turn(one) for _, one in self.making.runs() if one.queue]
         heapify(line)
         while line and self.free and self.making.room > 0:
             *_, run = heappop(line)

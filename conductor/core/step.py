@@ -119,8 +119,8 @@ def _advance(step: Step, event: StepStarted | StepValidating, time: float) -> St
 
 
 def _add_attempt(step: Step, event: AttemptCreated, time: float) -> Step:
-    if event.number != len(step.attempts) + 1:
-        raise IllegalTransitionError(f"attempt {event.attempt} cannot follow {len(step.attempts)} attempts")
+    if event.number != len(step.attempts) + 1 or step.state is not StepState.QUEUED:
+        raise IllegalTransitionError(f"attempt {event.attempt} cannot follow {len(step.attempts)}, while {step.state}")
     return replace(
         step,
         state=move_step(step.state, StepState.RUNNING),

@@ -112,7 +112,7 @@ def write_script(seed: int, attempt: str) -> list[Report]:
         return [end]
     said: list[Report] = [
         Said(rng.choice(CHANNELS), f"{attempt}:{place}:{rng.randint(0, 9)};")
-        for place in range(rng.choice((0, 2, 5, 10, 15, 20)))
+        for place in range(rng.choice((0, 3, 8, 14, 20, 28)))
     ]
     return [AgentStarted(Confinement("simulated", uid=65534)), *said, end]
 

@@ -12,26 +12,24 @@ from conductor.core.commands import (
     ResumeExecution,
     StartExecution,
 )
-from conductor.core.conductor_state import ConductorState, Ongoing
+from conductor.core.conductor_state import ConductorState, Limits, Ongoing
 from conductor.core.plan import OnFailure
 from conductor.core.run import Run
 from conductor.core.states import AttemptState, StepState
-from conductor.core.step import Step
 from conductor.core.work import Work, WorkKind
-from tests.simulation.memory_store import MemoryStore
+from tests.simulation.memory_store import MemoryStore, could_begin
 from tests.simulation.subject import Violation
 
-_MET = {StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED}
-_LATER = 700  # the cap, and what one last input may add
+_MOST_EVENTS_OF_AN_INPUT = 4
 
 
-def check_decision(decision: Decision, store: MemoryStore) -> None:
+def check_decision(decision: Decision, limits: Limits) -> None:
     """Judges a decision before it is stored."""
     acks = [command for command in decision.to_send if isinstance(command, AckExecution)]
     records = [item for item in decision.to_store if isinstance(item, Record)]
     if (acks or records) and not decision.durable:
         raise Violation("events or acknowledgements without a FULL commit")
-    if len(records) > _LATER:
+    if len(records) > limits.events_per_decision + _MOST_EVENTS_OF_AN_INPUT:
         raise Violation(f"{len(records)} events in one decision")
 
 
@@ -154,28 +152,15 @@ def _check_progress(run: Run) -> None:
     for name, step in run.steps.items():
         if run.stop is not None and step.state in {StepState.PENDING, StepState.READY, StepState.QUEUED}:
             raise Violation(f"run {run.id} stops, and its step {name} is {step.state}")
-        if step.state is StepState.PENDING and _could_begin(run, step):
+        if step.state is StepState.PENDING and could_begin(run, step):
             raise Violation(f"step {run.id}/{name} has what it needs, and is pending")
-        if step.state is StepState.QUEUED and (step.wait is None or not step.wait.text):
-            raise Violation(f"step {run.id}/{name} waits for nothing that it names")
         parent = run.steps.get(step.plan.parent)
         if parent is not None and parent.state is StepState.SUCCEEDED and not step.is_settled:
             raise Violation(f"step {run.id}/{name} goes on after its parent")
 
 
-def _could_begin(run: Run, step: Step) -> bool:
-    parent = run.steps.get(step.plan.parent)
-    if parent is not None and parent.state is not StepState.RUNNING:
-        return False
-    needs = [run.steps[need] for need in step.plan.needs]
-    return all(
-        need.state in _MET or (need.state is StepState.FAILED and need.plan.on_failure is OnFailure.CONTINUE)
-        for need in needs
-    )
-
-
 def _check_places(state: ConductorState, used: Counter[str], now: float) -> None:
-    """No step waits while there is a place for it."""
+    """No step waits while there is a place for it, and each says what it waits for."""
     open_agents = {
         agent
         for host in state.hosts.values()
@@ -184,6 +169,8 @@ def _check_places(state: ConductorState, used: Counter[str], now: float) -> None
     }
     for name, one in state.ongoing.items():
         for step in one.run.steps.values():
+            if step.state is StepState.QUEUED and (step.wait is None or not step.wait.text):
+                raise Violation(f"step {name}/{step.plan.id} waits for nothing that it names")
             if step.state is StepState.QUEUED and step.plan.agent is not None and step.not_before <= now:
                 free = open_agents.intersection(step.plan.agent.agents)
                 if free:

@@ -13,13 +13,20 @@ from conductor.core.events import (
     Event,
     RunCreated,
     RunSettled,
+    StepBecameReady,
     StepCancelled,
     StepFailed,
     StepSkipped,
     StepSucceeded,
 )
+from conductor.core.plan import OnFailure
 from conductor.core.run import Run, apply, fold
+from conductor.core.states import StepState
+from conductor.core.step import Step
 from tests.simulation.subject import Violation
+
+_MET = {StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED}
+_NOTHING = {StepState.FAILED, StepState.CANCELLED}
 
 
 class MemoryStore:
@@ -100,6 +107,10 @@ class MemoryStore:
             self.ends[end] += 1
             if self.ends[end] > 1:
                 raise Violation(f"{end} ended twice")
+        if isinstance(event, StepBecameReady):
+            run = self.runs[record.run]
+            if run.stop is not None or not could_begin(run, run.steps[event.step]):
+                raise Violation(f"step {record.run}/{event.step} begins too early, or too late")
         self.runs[record.run] = apply(self.runs.get(record.run), event, now)
         self.journal.setdefault(record.run, []).append((event, now))
 
@@ -114,3 +125,14 @@ def _ends(run: str, event: Event) -> Iterable[str]:
             yield f"attempt {event.attempt}"
         case _:
             pass
+
+
+def could_begin(run: Run, step: Step) -> bool:
+    """Tells whether a step has what it needs, in other words than the core's."""
+    parent = run.steps.get(step.plan.parent)
+    if parent is not None and parent.state is not StepState.RUNNING:
+        return False
+    needs = [run.steps[need] for need in step.plan.needs]
+    return all(
+        need.state in _MET or (need.state in _NOTHING and need.plan.on_failure is OnFailure.CONTINUE) for need in needs
+    )

@@ -30,6 +30,7 @@ from tests.simulation.subject import Subject, Violation
 from tests.simulation.workers import answer
 
 LIMITS = Limits(lost_after=30.0, remembered_requests=8, remembered_runs=2)
+EVENTS_PER_DECISION = (500, 500, 500, 20, 5)
 MOST_TURNS = 4000
 IDLE_TURNS = 50
 OTHER_BODY = 900  # the caller who uses an id again with another body
@@ -50,6 +51,7 @@ class World:
         self.subject = subject
         self.now = 1000.0
         self.store = MemoryStore()
+        self.limits = replace(LIMITS, events_per_decision=self.rng.choice(EVENTS_PER_DECISION))
         self.inputs_taken = 0
         self.restarts = 0
         self.troubled = True
@@ -118,7 +120,9 @@ class World:
         for host in self.hosts.values():
             host.connected = False
             host.silent_since = self.now
-        self.state: ConductorState = self.subject.restore(self.store.unfinished(), self.store.cursors, self.now, LIMITS)
+        self.state: ConductorState = self.subject.restore(
+            self.store.unfinished(), self.store.cursors, self.now, self.limits
+        )
         try:
             for command in self.subject.recover(self.state):
                 self._send(command)
@@ -155,7 +159,7 @@ class World:
         decision, after = self.subject.advance(self.state, inputs, self.now)
         if self.rng.random() < 0.02 and self.subject.advance(self.state, inputs, self.now) != (decision, after):
             raise Violation("the same inputs in the same state gave two decisions")
-        check_decision(decision, self.store)
+        check_decision(decision, self.limits)
         self._perhaps_crash()
         self.store.append(decision, self.now)
         self.state = after

@@ -1,0 +1,208 @@
+"""The core on a bench: a conductor without anything around it, driven input by input. Tests read what it stored and sent."""
+
+from collections.abc import Iterable
+
+from conductor.core.advance import advance
+from conductor.core.attempt import Attempt, attempt_owner
+from conductor.core.commands import (
+    CancelExecution,
+    Command,
+    Decision,
+    Evaluate,
+    Record,
+    Reply,
+    StartExecution,
+    Utterance,
+)
+from conductor.core.conductor_state import ConductorState, Limits
+from conductor.core.events import Confinement, Event
+from conductor.core.inputs import (
+    AgentFinished,
+    AgentStarted,
+    ExecutionReported,
+    HostAgent,
+    HostReported,
+    Input,
+    Report,
+    RequestCancel,
+    RequestRun,
+    Said,
+    WorkFinished,
+)
+from conductor.core.plan import AgentPlan, OnFailure, RunPlan, SnapshotPlan, StepKind, StepPlan
+from conductor.core.recover import recover, restore
+from conductor.core.run import Run, apply
+from conductor.core.step import Step
+from conductor.core.work import (
+    Answer,
+    Checked,
+    Folded,
+    GuardDecided,
+    PromptRendered,
+    Reported,
+    Work,
+    WorkKind,
+    WorkResult,
+)
+
+RUN = "01k" + "a" * 23
+OTHER = "01k" + "b" * 23
+ANSWERS: dict[WorkKind, Answer] = {
+    WorkKind.SKIP_GUARD: GuardDecided(skip=False),
+    WorkKind.PROMPT: PromptRendered("prompt"),
+    WorkKind.FOLD: Folded("text"),
+    WorkKind.CHECK: Checked("findings"),
+    WorkKind.REPORT: Reported("markdown", "json"),
+}
+
+
+def asks(step: str, *needs: str, agents: tuple[str, ...] = ("survey",), attempts: int = 3, **more: object) -> StepPlan:
+    """A step that asks an agent."""
+    agent = AgentPlan(agents, max_attempts=attempts)
+    return StepPlan(step, StepKind.AGENT, needs=needs, agent=agent, **more)  # type: ignore[arg-type]
+
+
+def folds(step: str, *needs: str, **more: object) -> StepPlan:
+    """A step that folds."""
+    return StepPlan(step, StepKind.FOLD, needs=needs, **more)  # type: ignore[arg-type]
+
+
+def plan(*steps: StepPlan, run: str = RUN, priority: int = 0) -> RunPlan:
+    return RunPlan(
+        run=run,
+        flow="flows/test",
+        flow_revision="1",
+        bundle="bundle",
+        inputs="inputs",
+        workspace_path="/project",
+        workspace_mode="working_tree",
+        workspace_revision="",
+        snapshot=SnapshotPlan("c" * 40),
+        band="small",
+        steps=steps,
+        priority=priority,
+    )
+
+
+CONTINUE = OnFailure.CONTINUE
+
+
+class Bench:
+    """Holds the state, the journal that was stored, and the last decision."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.now = 1000.0
+        self.state = ConductorState(limits=limits or Limits())
+        self.last = Decision()
+        self.events: list[tuple[str, Event]] = []
+        self.said: list[Utterance] = []
+        self.runs: dict[str, Run] = {}
+        self.cursors: dict[str, int] = {}
+        self.commands: list[Command] = []
+        self.replies: list[Reply] = []
+
+    # What reaches it.
+
+    def take(self, *inputs: Input, later: float = 0.01) -> Decision:
+        self.now += later
+        self.last, self.state = advance(self.state, inputs, self.now)
+        for item in self.last.to_store:
+            if isinstance(item, Record):
+                self.events.append((item.run, item.event))
+                self.runs[item.run] = apply(self.runs.get(item.run), item.event, self.now)
+            else:
+                self.said.append(item)
+        self.cursors.update(dict(self.last.cursors))
+        self.commands.extend(self.last.to_send)
+        self.replies.extend(self.last.replies)
+        return self.last
+
+    def wake(self) -> Decision:
+        """Calls at the time that it asked for."""
+        assert self.state.wake_at is not None
+        return self.take(later=max(self.state.wake_at - self.now, 0))
+
+    def host(
+        self, name: str = "h1", slots: int = 8, *agents: str, connected: bool = True, draining: bool = False
+    ) -> Decision:
+        offered = tuple(HostAgent(agent) for agent in agents or ("survey",))
+        return self.take(HostReported(name, connected, draining, slots, offered if connected else ()))
+
+    def launch(
+        self, *steps: StepPlan, run: str = RUN, priority: int = 0, request: str = "", reply: int = 1
+    ) -> Decision:
+        return self.take(RequestRun(plan(*steps, run=run, priority=priority), (), request, "digest", reply))
+
+    def cancel(self, run: str = RUN, request: str = "", digest: str = "", reply: int = 2) -> Decision:
+        return self.take(RequestCancel(run, "enough", request, digest, reply))
+
+    def answer(self, kind: WorkKind, step: str = "", answer: Answer | None = None, run: str = RUN) -> Decision:
+        attempts = self.runs[run].steps[step].attempts if kind is WorkKind.CHECK else ()
+        work = Work(run, kind, step, attempts[-1].id if attempts else "")
+        return self.take(WorkFinished(WorkResult(work, answer or ANSWERS[kind])))
+
+    def queue(self, *steps: str, run: str = RUN) -> None:
+        """Gives steps their prompts, so that they ask for a place."""
+        for step in steps:
+            self.answer(WorkKind.PROMPT, step, PromptRendered(f"prompt of {step}"), run)
+
+    def report(self, attempt: str, first: int, *reports: Report, last: int | None = None) -> Decision:
+        return self.take(ExecutionReported(attempt, first, last or first + len(reports) - 1, reports))
+
+    def finish(self, step: str, outcome: str = "succeeded", reason: str = "", run: str = RUN) -> Decision:
+        """Lets the agent of a step begin, say something and end."""
+        attempt = self.attempt(step, run)
+        first = self.cursors.get(attempt.id, 0) + 1
+        begin = (AgentStarted(Confinement()),) if first == 1 else ()
+        return self.report(attempt.id, first, *begin, Said("answer", "words"), AgentFinished(outcome, reason))
+
+    def complete(self, step: str, run: str = RUN) -> Decision:
+        """Has an agent's step succeed, from its prompt on."""
+        self.queue(step, run=run)
+        self.finish(step, run=run)
+        return self.answer(WorkKind.CHECK, step, run=run)
+
+    def crash(self) -> tuple[Command, ...]:
+        """Dies, and comes back from what is stored; gives what recovery sends."""
+        unfinished = {name: run for name, run in self.runs.items() if not run.is_settled}
+        self.state = restore(unfinished, self.cursors, self.now, limits=self.state.limits)
+        return recover(self.state)
+
+    # What came of it.
+
+    @property
+    def run(self) -> Run:
+        return self.runs[RUN]
+
+    def step(self, name: str, run: str = RUN) -> Step:
+        return self.runs[run].steps[name]
+
+    def states(self, run: str = RUN) -> dict[str, str]:
+        return {name: str(step.state) for name, step in self.runs[run].steps.items()}
+
+    def attempt(self, step: str, run: str = RUN) -> Attempt:
+        return self.step(step, run).attempts[-1]
+
+    def sent(self, kind: type[Command], commands: Iterable[Command] | None = None) -> list[str]:
+        """Names what the commands of a kind in the last decision are about."""
+        return [_subject(one) for one in (self.last.to_send if commands is None else commands) if isinstance(one, kind)]
+
+    def asked(self, kind: WorkKind) -> list[str]:
+        """Names the steps that workers were asked about in the last decision."""
+        return [one.work.step for one in self.last.to_send if isinstance(one, Evaluate) and one.work.kind is kind]
+
+    def stored(self, kind: type[Event]) -> list[Event]:
+        """Gives the events of a kind in the last decision."""
+        return [one.event for one in self.last.to_store if isinstance(one, Record) and isinstance(one.event, kind)]
+
+
+def _subject(command: Command) -> str:
+    match command:
+        case StartExecution():
+            return attempt_owner(command.start.execution)[1]
+        case Evaluate():
+            return command.work.step
+        case CancelExecution():
+            return attempt_owner(command.attempt)[1]
+        case _:
+            return attempt_owner(command.attempt)[1]

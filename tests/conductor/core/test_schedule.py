@@ -1,0 +1,209 @@
+"""Who gets which place: each rule of `schedule` and `placement` as a sentence."""
+
+import pytest
+
+from conductor.core.commands import CancelExecution, StartExecution
+from conductor.core.conductor_state import Limits
+from conductor.core.events import StepWaits
+from conductor.core.inputs import ExecutionLost
+from conductor.core.states import AttemptState
+from tests.conductor.core.bench import OTHER, RUN, Bench, asks
+
+STEPS = [f"s{number}" for number in range(10)]
+
+
+def hosts_of(bench: Bench) -> dict[str, int]:
+    attempts = [step.attempts[-1] for run in bench.runs.values() for step in run.steps.values() if step.attempts]
+    names = [attempt.host for attempt in attempts if attempt.is_live]
+    return {name: names.count(name) for name in sorted(set(names))}
+
+
+def test_work_spreads_by_the_free_share_of_hosts() -> None:
+    bench = Bench()
+    bench.host("big", 8)
+    bench.host("small", 2)
+    bench.launch(*(asks(step) for step in STEPS[:5]))
+
+    bench.queue(*STEPS[:5])
+
+    assert hosts_of(bench) == {"big": 4, "small": 1}
+
+
+def test_equal_hosts_are_taken_by_name_and_the_reason_is_said() -> None:
+    bench = Bench()
+    bench.host("b", 4)
+    bench.host("a", 4)
+    bench.launch(asks("one"))
+
+    bench.queue("one")
+
+    assert bench.attempt("one").host == "a"
+    assert (
+        bench.attempt("one").placement_reason
+        == "a had the most room of 2 hosts that offer survey: 4 of 4 slots were free."
+    )
+
+
+def test_a_host_never_has_more_attempts_than_slots() -> None:
+    bench = Bench()
+    bench.host("h1", 3)
+    bench.launch(*(asks(step) for step in STEPS))
+
+    bench.queue(*STEPS)
+    assert hosts_of(bench) == {"h1": 3}
+    bench.finish("s0")
+
+    assert hosts_of(bench) == {"h1": 3}
+    assert bench.sent(StartExecution) == ["s3"]
+
+
+def test_agents_are_taken_in_the_order_of_the_step() -> None:
+    bench = Bench()
+    bench.host("h1", 1, "codex")
+    bench.host("h2", 1, "claude")
+    bench.launch(asks("one", agents=("claude", "codex")), asks("two", agents=("claude", "codex")))
+
+    bench.queue("one", "two")
+
+    assert (bench.attempt("one").agent, bench.attempt("one").host) == ("claude", "h2")
+    assert (bench.attempt("two").agent, bench.attempt("two").host) == ("codex", "h1")
+
+
+def test_a_step_says_what_it_waits_for_and_again_only_when_that_changes() -> None:
+    bench = Bench()
+    bench.launch(asks("one"), asks("two"))
+
+    bench.queue("one", "two")
+    assert bench.stored(StepWaits) == [StepWaits("two", "host", "No host is connected.")]
+    bench.host("h1", 1, "claude")
+    assert bench.stored(StepWaits) == [
+        StepWaits("one", "agent", "No connected host offers survey."),
+        StepWaits("two", "agent", "No connected host offers survey."),
+    ]
+    bench.host("h2", 1)
+    assert bench.sent(StartExecution) == ["one"]
+    assert bench.stored(StepWaits) == [StepWaits("two", "slot", "Every slot of host h2 that can run survey is taken.")]
+    bench.host("h2", 1)
+    assert bench.last.to_store == ()
+    assert bench.step("one").wait is None
+
+
+def test_a_draining_host_gets_nothing_new_and_keeps_what_it_has() -> None:
+    bench = Bench()
+    bench.host("h1", 2)
+    bench.launch(asks("one"), asks("two"))
+    bench.queue("one")
+
+    bench.host("h1", 2, draining=True)
+    bench.queue("two")
+
+    assert bench.states() == {"one": "running", "two": "queued"}
+    assert bench.stored(StepWaits) == [StepWaits("two", "host", "Every connected host is draining.")]
+
+
+def test_a_step_that_cannot_be_placed_holds_up_nobody_behind_it() -> None:
+    bench = Bench()
+    bench.host("h1", 1)
+    bench.launch(asks("odd", agents=("none",)), asks("plain"))
+
+    bench.queue("odd", "plain")
+
+    assert bench.states() == {"odd": "queued", "plain": "running"}
+
+
+def test_runs_of_a_priority_share_slots() -> None:
+    bench = Bench()
+    bench.launch(*(asks(step) for step in STEPS))
+    bench.launch(*(asks(step) for step in STEPS), run=OTHER)
+    bench.queue(*STEPS)
+    bench.queue(*STEPS, run=OTHER)
+
+    bench.host("h1", 4)
+
+    assert len(bench.state.ongoing[RUN].tracks) == 2
+    assert len(bench.state.ongoing[OTHER].tracks) == 2
+
+
+def test_a_run_of_higher_priority_goes_first() -> None:
+    bench = Bench()
+    bench.launch(*(asks(step) for step in STEPS))
+    bench.launch(*(asks(step) for step in STEPS[:3]), run=OTHER, priority=1)
+    bench.queue(*STEPS)
+    bench.queue(*STEPS[:3], run=OTHER)
+
+    bench.host("h1", 4)
+
+    assert len(bench.state.ongoing[RUN].tracks) == 1
+    assert len(bench.state.ongoing[OTHER].tracks) == 3
+
+
+def test_a_host_that_goes_away_fails_nothing() -> None:
+    bench = Bench()
+    bench.host("h1")
+    bench.launch(asks("one"))
+    bench.queue("one")
+
+    decision = bench.host("h1", connected=False)
+
+    assert decision.to_store == ()
+    assert decision.to_send == ()
+    bench.host("h1")
+    bench.finish("one")
+    assert bench.states() == {"one": "validating"}
+
+
+def test_what_ran_on_a_host_that_stays_away_is_lost_and_tried_elsewhere() -> None:
+    bench = Bench(Limits(lost_after=100.0))
+    bench.host("h1")
+    bench.launch(asks("one"))
+    bench.queue("one")
+    bench.host("h2", 2)
+    bench.host("h1", connected=False)
+    assert bench.state.wake_at == bench.now + 100
+
+    bench.wake()
+
+    assert bench.attempt("one").state is AttemptState.LOST
+    assert bench.sent(CancelExecution) == ["one"]  # a Start that still waits for the host never leaves
+    bench.wake()
+    assert bench.attempt("one").host == "h2"
+
+
+def test_a_machine_that_slept_loses_no_host() -> None:
+    bench = Bench(Limits(lost_after=100.0))
+    bench.host("h1")
+    bench.launch(asks("one"))
+    bench.queue("one")
+    bench.host("h1", connected=False)
+
+    bench.take(later=3600)
+
+    assert bench.attempt("one").is_live
+    assert bench.state.wake_at == bench.now + 100
+
+
+def test_a_host_that_comes_back_in_time_keeps_its_attempts() -> None:
+    bench = Bench(Limits(lost_after=100.0))
+    bench.host("h1")
+    bench.launch(asks("one"))
+    bench.queue("one")
+    bench.host("h1", connected=False)
+    bench.take(later=99)
+    bench.host("h1")
+
+    assert bench.state.wake_at is None
+    assert bench.attempt("one").is_live
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_decision_touches_only_the_runs_that_it_is_about(steps: int) -> None:
+    bench = Bench()
+    bench.host("h1", 1)
+    bench.launch(*(asks(step) for step in STEPS[:steps]))
+    bench.launch(asks("one"), run=OTHER)
+    untouched = bench.state.ongoing[OTHER]
+
+    bench.queue(*STEPS[:steps])
+    bench.take(ExecutionLost(bench.attempt("s0").id, "gone"))
+
+    assert bench.state.ongoing[OTHER] is untouched

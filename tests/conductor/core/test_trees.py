@@ -1,0 +1,130 @@
+"""Random trees of steps that grow while their run goes on: whatever their shape, they keep a few promises."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conductor.core.commands import Evaluate, StartExecution
+from conductor.core.events import (
+    AttemptEnded,
+    Event,
+    StepBecameReady,
+    StepCancelled,
+    StepFailed,
+    StepsAdded,
+    StepSkipped,
+    StepSucceeded,
+)
+from conductor.core.plan import AgentPlan, OnFailure, StepKind, StepPlan
+from conductor.core.run import apply, fold
+from conductor.core.states import StepState
+from conductor.core.work import GuardDecided, WorkKind
+from tests.conductor.core.bench import ANSWERS, RUN, Bench
+
+Draw = st.DrawFn
+MOST_TURNS = 500
+ENDS = (StepSucceeded, StepFailed, StepSkipped, StepCancelled)
+
+
+@st.composite
+def forests(draw: Draw, prefix: str = "s", parents: tuple[str, ...] = ()) -> tuple[StepPlan, ...]:
+    """Steps whose parents and needs are steps before them, or `parents` that exist already."""
+    steps: list[StepPlan] = []
+    for number in range(draw(st.integers(1, 6))):
+        earlier = [step.id for step in steps]
+        choices = [*parents, *earlier] if parents else ["", *earlier]
+        parent = draw(st.sampled_from(choices))
+        needs = draw(st.sets(st.sampled_from(earlier), max_size=2)) if earlier else set()
+        kind = draw(st.sampled_from(StepKind))
+        steps.append(
+            StepPlan(
+                id=f"{prefix}{number}",
+                kind=kind,
+                needs=tuple(sorted(needs - {parent})),
+                has_skip_guard=draw(st.booleans()),
+                on_failure=draw(st.sampled_from(OnFailure)),
+                agent=AgentPlan(("survey",), max_attempts=2) if kind is StepKind.AGENT else None,
+                parent=parent,
+            )
+        )
+    return tuple(steps)
+
+
+OUTCOMES = st.sampled_from(
+    [("succeeded", ""), ("succeeded", ""), ("failed", "AGENT_EXIT_NONZERO"), ("failed", "SHIM_LOST")]
+)
+
+
+class Grower:
+    """Drives a bench to its end, with what hypothesis draws, and adds to the tree on the way."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.data = data
+        self.bench = Bench()
+        self.bench.host(slots=3)
+        self.bench.launch(*data.draw(forests(), "flow"))
+        self.times: list[tuple[Event, float]] = []
+        self.grown = 0
+
+    def live(self) -> None:
+        done = 0
+        for _ in range(MOST_TURNS):
+            if not self.bench.state.ongoing:
+                return
+            if done < len(self.bench.commands):
+                self._obey(done)
+                done += 1
+            elif self.bench.state.wake_at is not None:
+                self.bench.wake()
+            else:
+                raise AssertionError(f"it hangs: {self.bench.states()}")
+        raise AssertionError(f"it never ends: {self.bench.states()}")
+
+    def _obey(self, place: int) -> None:
+        match self.bench.commands[place]:
+            case Evaluate(work=work):
+                skips = GuardDecided(self.data.draw(st.integers(0, 3), "skip") == 0, "no need")
+                answer = skips if work.kind is WorkKind.SKIP_GUARD else ANSWERS[work.kind]
+                self.bench.answer(work.kind, work.step, answer)
+            case StartExecution(start=start):
+                _, step, _ = start.execution.split("-")
+                if self.bench.attempt(step).is_live:
+                    self._grow_below(step)
+                    self.bench.finish(step, *self.data.draw(OUTCOMES, "outcome"))
+            case _:
+                pass
+
+    def _grow_below(self, step: str) -> None:
+        if self.grown < 3 and self.data.draw(st.booleans(), "grow"):
+            self.grown += 1
+            added = StepsAdded(self.data.draw(forests(f"g{self.grown}", (step,)), "growth"))
+            # Nothing adds steps yet, so the journal is told what a later part of the core will tell it.
+            self.bench.runs[RUN] = apply(self.bench.run, added, self.bench.now)
+            self.bench.events.append((RUN, added))
+            self.bench.crash()
+            self.bench.host(slots=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_tree_grows_it_ends_and_parents_end_after_their_children(data: st.DataObject) -> None:
+    """Keeps C3, B4."""
+    grower = Grower(data)
+    grower.live()
+    bench = grower.bench
+
+    events = [event for _, event in bench.events]
+    ends = {event.step: place for place, event in enumerate(events) if isinstance(event, ENDS)}
+    began = {event.step: place for place, event in enumerate(events) if isinstance(event, StepBecameReady)}
+    assert len([event for event in events if isinstance(event, ENDS)]) == len(ends)
+    assert set(ends) == set(bench.run.steps)
+    for name, step in bench.run.steps.items():
+        for child in bench.run.children.get(name, ()):
+            assert step.state in {StepState.SKIPPED, StepState.CANCELLED} or ends[child] < ends[name]
+            assert child not in began or began[name] < began[child]
+        for need in step.plan.needs:
+            assert name not in began or ends[need] < began[name]
+    attempts = [event.attempt for event in events if isinstance(event, AttemptEnded)]
+    assert len(attempts) == len(set(attempts)) == sum(len(step.attempts) for step in bench.run.steps.values())
+    assert replace(fold((event, 0.0) for event in events), steps={}).state is bench.run.state
