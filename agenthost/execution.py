@@ -61,6 +61,7 @@ class Execution:
         self._started: tuple[Started, int] | None = None
         self._ending: Ending | None = None
         self.ended_ns = 0
+        self._spool_size = 0
         self._attestation = Attestation()
         self._decided = asyncio.Event()
         self._refusal: AgenthostError | None = None
@@ -100,7 +101,14 @@ class Execution:
 
     def read_spool(self, offset: int, limit: int) -> bytes:
         """Bytes of the spool; empty when there are none yet."""
-        return self._process.read_spool(offset, limit) if self._process else b""
+        if self._process is None:
+            return b""
+        if not self.ended:
+            return self._process.read_spool(offset, limit)
+        # Thousands of ends may wait for their conductor: none of them keeps a descriptor.
+        with (self.ticket.folder / "spool").open("rb") as spool:
+            spool.seek(offset)
+            return spool.read(min(limit, max(0, self._spool_size - offset)))
 
     def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
         """The last frame: how it ended, judged with all that was said."""
@@ -181,6 +189,8 @@ class Execution:
             await self._process.cancel("the host could not keep it")
             self._ending = Ending(Cause.SHIM_LOST, detail=f"The host could not keep it: {type(error).__name__}.")
         self.ended_ns = _moment_of(self.ticket.folder / "status.json")
+        self._spool_size = self._process.spool_size()
+        self._process.close()
         self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
         self.bell.ring()
 

@@ -1,6 +1,7 @@
 """What an agent is given, what it is not, and that nothing of it is left. Seen from outside."""
 
 import asyncio
+import json
 import os
 import sys
 from dataclasses import replace
@@ -273,3 +274,21 @@ async def test_the_spawn_log_tells_which_execution_was_let_go(client: Client) ->
     await client.run("say x")
 
     assert [spawn["execution"] for spawn in client.spawns()] == [execution_id()]
+
+
+async def test_the_scripted_agent_answers_a_prompt_that_holds_no_scenario(client: Client) -> None:
+    async with client.open(start=client.start_of(prompt="\nWhat is this?\nTell me.")) as conversation:
+        finished = await conversation.finish()
+
+    assert conversation.said("answer") == "What is this?\n"
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+
+
+async def test_a_scripted_finding_quotes_what_stands_there(client: Client) -> None:
+    _, finished = await client.run("finding low README.md 3 3 A line", "invent high README.md 1 1 Not there")
+    findings = json.loads(finished.result_json)["findings"]
+
+    assert [finding["title"] for finding in findings] == ["A line", "Not there"]
+    assert findings[0]["evidence"] == [
+        {"path": "README.md", "start_line": 3, "end_line": 3, "quote": "A line to quote."}
+    ]
