@@ -21,6 +21,18 @@ _CODES = {
 }
 
 
+# What to type next where the server names no other way: it does not know that this command line asks.
+_NEXT = {
+    "FLOW_NOT_FOUND": "see them:  conductor flows",
+    "HOST_NOT_FOUND": "see them:  conductor hosts",
+    "RUN_NOT_FOUND": "see them:  conductor runs",
+    "STEP_NOT_FOUND": "see them:  conductor show RUN",
+    "RUN_NOT_RUNNING": "see how it ended:  conductor show RUN",
+    "HOST_UNAVAILABLE": "see what is wrong:  conductor doctor",
+    "READ_ONLY_UNAVAILABLE": "see what is missing, on the host:  agenthost doctor",
+}
+
+
 class CommandError(Exception):
     """A command that ends badly. `lines` follow the message; `code` is the exit code."""
 
@@ -39,14 +51,18 @@ def from_rpc(error: "grpc.RpcError", address: str) -> CommandError:
     from conductor.cli.terminal_text import printable
 
     name = error.code().name
-    reason, lines = _details(error)
+    reason, told = _details(error)
+    details = error.details() or name
+    # What the message or another line says already is not said again.
+    lines = [line for line in told if line not in details]
+    lines += [_NEXT[reason]] if reason in _NEXT else []
     if name == "UNAVAILABLE" and not reason:
         return CommandError(
             f"no conductor answers at {address}",
             lines=("start one:  conductor serve", "or name it:  conductor --address ADDRESS …, or CONDUCTOR_ADDRESS"),
             code=UNREACHABLE,
         )
-    text = printable(error.details() or name)
+    text = printable(details)
     suffix = f" ({reason})" if reason else f" ({name})"
     return CommandError(text + suffix, lines=tuple(printable(line) for line in lines), code=_CODES.get(name, USAGE))
 
@@ -62,7 +78,9 @@ def _details(error: "grpc.RpcError") -> tuple[str, list[str]]:
         if packed.Unpack(info):
             reason = info.reason
             hints += [info.metadata["hint"]] if info.metadata.get("hint") else []
-            hints += [f"{key}: {value}" for key, value in sorted(info.metadata.items()) if key not in ("hint", "class")]
+            # What the hint says already is not said twice.
+            facts = {key: value for key, value in info.metadata.items() if key not in ("hint", "class")}
+            hints += [f"{key}: {value}" for key, value in sorted(facts.items()) if value not in "".join(hints)]
         elif packed.Unpack(bad):
             lines += [f"{violation.field}: {violation.description}" for violation in bad.field_violations]
     return reason, lines + hints

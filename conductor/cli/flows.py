@@ -7,6 +7,7 @@ import click
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.failure import RUN_FAILED, CommandError
 from conductor.cli.main import Context
+from conductor.cli.page import say
 from conductor.cli.terminal_text import one_line, printable
 from conductor.cli.views import as_json
 from conductor.v1 import flow_service_pb2
@@ -24,13 +25,17 @@ def flows(context: Context, name: str | None) -> None:
             full = name if name.startswith("flows/") else f"flows/{name}"
             asked = flow_service_pb2.GetFlowRequest(name=full)
             flow = connection.flows.GetFlow(asked, timeout=CALL_SECONDS)
-            click.echo(as_json(flow) if context.is_json else _shown(flow))
+            if context.is_json:
+                click.echo(as_json(flow))
+            else:
+                say(_shown(flow), 2)
             return
         answer = connection.flows.ListFlows(flow_service_pb2.ListFlowsRequest(page_size=500), timeout=CALL_SECONDS)
         for flow in answer.flows:
             click.echo(as_json(flow) if context.is_json else _line(flow))
         for problem in answer.problems:
-            click.echo(printable(f"{problem.path}:{problem.line}: {problem.field}: {problem.text}"), err=True)
+            where = f"{problem.path}:{problem.line}: {problem.field}: "
+            click.echo(printable(f"✘ {where}{problem.text}\n    see all:  conductor validate {problem.path}"), err=True)
 
 
 def _line(flow: flow_service_pb2.Flow) -> str:
@@ -52,7 +57,8 @@ def _shown(flow: flow_service_pb2.Flow) -> str:
     for step in flow.steps:
         needs = f"  after {', '.join(step.needs)}" if step.needs else ""
         lines.append(f"  {step.id:<20} {step.WhichOneof('work') or '?'}{needs}")
-    return "\n".join(lines)
+    name = flow.name.removeprefix("flows/")
+    return "\n".join([*lines, "", f"run it:  conductor run {name} PATH"])
 
 
 @click.command()

@@ -4,11 +4,15 @@ import click
 
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
+from conductor.cli.names import short
+from conductor.cli.page import say
 from conductor.cli.terminal_text import one_line, printable
 from conductor.cli.views import as_json
 from conductor.v1 import pool_service_pb2
 
 Host = pool_service_pb2.Host
+# Where the text of an agent's line begins.
+AGENT_INDENT = 30
 
 
 @click.command()
@@ -20,24 +24,38 @@ def hosts(context: Context, name: str | None) -> None:
         if name is not None:
             full = name if name.startswith("hosts/") else f"hosts/{name}"
             host = connection.pool.GetHost(pool_service_pb2.GetHostRequest(name=full), timeout=CALL_SECONDS)
-            click.echo(as_json(host) if context.is_json else "\n".join([host_line(host), *agent_lines(host)]))
+            if context.is_json:
+                click.echo(as_json(host))
+            else:
+                say_host(host, with_agents=True)
             return
         answer = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=CALL_SECONDS)
         for host in answer.hosts:
-            click.echo(as_json(host) if context.is_json else host_line(host))
+            if context.is_json:
+                click.echo(as_json(host))
+            else:
+                say_host(host)
         if not answer.hosts and not context.is_json:
             click.echo("no hosts; give the conductor some:  conductor serve --host NAME=ADDRESS", err=True)
 
 
+def say_host(host: Host, *, with_agents: bool = False) -> None:
+    """Prints a line about a host, what is wrong with it, and a line for each of its agents."""
+    say(host_line(host))
+    if host.problem:
+        say(f"    {one_line(host.problem, 300)}")
+    for line in agent_lines(host) if with_agents else ():
+        say(line, AGENT_INDENT)
+
+
 def host_line(host: Host) -> str:
     """`✔ alpha  ready  2 of 4 slots  bubblewrap 0.11.0  unix:/run/a.sock`."""
-    glyph = "✔" if host.state == Host.STATE_READY else "✘"
+    glyph = "✔" if host.state in (Host.STATE_READY, Host.STATE_DRAINING) else "✘"
     state = Host.State.Name(host.state).removeprefix("STATE_").lower()
-    line = f"{glyph} {host.name.removeprefix('hosts/'):<12}  {state:<12}"
+    line = f"{glyph} {short(host.name):<12}  {state:<12}"
     if host.slots:
         line += f"  {host.running} of {host.slots} slots  {printable(host.sandbox_mechanism)}"
-    line += f"  {printable(host.address)}"
-    return f"{line}\n    {one_line(host.problem, 300)}" if host.problem else line
+    return f"{line}  {printable(host.address)}"
 
 
 def agent_lines(host: Host) -> list[str]:
@@ -46,5 +64,5 @@ def agent_lines(host: Host) -> list[str]:
     for agent in host.agents:
         glyph = "✔" if agent.available else "✘"
         text = agent.description if agent.available else agent.unavailable_reason
-        lines.append(f"  {glyph} {printable(agent.name):<12}  {printable(agent.version):<10}  {one_line(text, 120)}")
+        lines.append(f"    {glyph} {printable(agent.name):<12}  {printable(agent.version):<8}  {one_line(text, 200)}")
     return lines

@@ -19,6 +19,7 @@ REFRESHES_PER_SECOND = 8
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # More running steps than this are counted, not drawn.
 DRAWN_STEPS = 12
+LONGEST_LABEL = 24
 
 
 class LiveView:
@@ -93,21 +94,22 @@ class LiveView:
         if not is_final and row.step.state == run_service_pb2.Step.STATE_RUNNING:
             glyph = SPINNER[int(time.monotonic() * REFRESHES_PER_SECOND) % len(SPINNER)]
         facts = "  ".join(step_facts(row, time.time()))
-        table = Table.grid(padding=(0, 1), expand=False)
+        table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(width=self._label_width(), no_wrap=True, overflow="ellipsis")
-        table.add_column(no_wrap=not is_final, overflow="ellipsis")
+        table.add_column(ratio=1, no_wrap=not is_final, overflow="ellipsis")
         tail = "" if is_final else "".join(row.last_lines(1))
         table.add_row(Text(glyph, style=style), Text(row.label), self._told(facts, tail))
         return table
 
     @staticmethod
     def _told(facts: str, tail: str) -> Text:
-        text = Text(facts, style="" if facts else "dim", no_wrap=bool(tail), overflow="ellipsis")
+        text = Text(facts, style="" if facts else "dim")
         return text.append(f"  {tail}", style="dim") if tail else text
 
     def _label_width(self) -> int:
-        return min(max((len(row.label) for row in self._view.rows.values()), default=8), 24)
+        longest = max((len(row.label) for row in self._view.rows.values()), default=8)
+        return min(longest, LONGEST_LABEL, self._console.width // 4)
 
     def _foot(self, undrawn: int) -> Text:
         if self._is_away:

@@ -70,8 +70,12 @@ def output(context: Context, /, name: str, step: str, *, follow: bool, **options
             channel=run_service_pb2.Output.Channel.Value(f"CHANNEL_{str(options['channel']).upper()}"),
             offset=int(str(options["offset"])),
         )
+        begin = request.offset
         while not _print_output(context, connection, request) and follow:
             time.sleep(FOLLOW_SECONDS)
+        if request.offset == begin and not context.is_json:
+            others = ", ".join(channel for channel in CHANNELS if channel != options["channel"])
+            click.echo(f"nothing was said there{' so far' if not follow else ''}; other channels: {others}", err=True)
 
 
 def _print_output(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:

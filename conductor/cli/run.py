@@ -87,7 +87,8 @@ def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
     print_report(connection, ended.name)
     run_id = short(ended.name)
     if not is_passing:
-        click.echo(f"\nagain:  conductor report {run_id}    steps:  conductor show {run_id}", err=True)
+        click.echo(f"\nthe report again:  conductor report {run_id}", err=True)
+        click.echo(f"its steps:         conductor show {run_id}", err=True)
 
 
 def exit_code(ended: Run) -> int:

@@ -7,6 +7,7 @@ import click
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, short, step_name
+from conductor.cli.page import cut, say, width
 from conductor.cli.run_view import StepRow
 from conductor.cli.terminal_text import one_line, printable
 from conductor.cli.views import as_json, step_line, summary
@@ -30,7 +31,7 @@ def runs(context: Context, /, **options: object) -> None:
     with connected(context.address) as connection:
         answer = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
         for run in answer.runs:
-            click.echo(as_json(run) if context.is_json else _run_line(run))
+            click.echo(as_json(run) if context.is_json else cut(_run_line(run), width()))
         if not answer.runs and not context.is_json:
             click.echo("no runs; start one:  conductor run survey PATH", err=True)
         if answer.next_page_token and not context.is_json:
@@ -54,16 +55,15 @@ def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest
 
 def _run_line(run: Run) -> str:
     glyph, _ = run_look(run.state)
-    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.create_time.seconds))
-    line = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {began}  {run.flow.removeprefix('flows/'):<14}"
-    if run.state in SETTLED_RUN:
-        line += f"  {findings(run.finding_counts)}"
+    began = time.strftime("%m-%d %H:%M", time.localtime(run.create_time.seconds))
+    line = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {began}  {run.flow.removeprefix('flows/'):<10}"
+    line += f"  {findings(run.finding_counts)}" if run.state in SETTLED_RUN else ""
     return f"{line}  {one_line(run.workspace.path, 60)}"
 
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@click.argument("step", metavar="STEP", required=False)
+@click.argument("step", metavar="[STEP]", required=False)
 @click.pass_obj
 def show(context: Context, name: str, step: str | None) -> None:
     """Show RUN with its steps, or one STEP with its prompt and its answer."""
@@ -90,31 +90,34 @@ def _show_run(run: Run) -> None:
     if snapshot.dirty_count:
         dirty = f", {counted(snapshot.dirty_count, 'path')} differing from {snapshot.head_commit[:12]}"
     click.echo(f"  snapshot   {snapshot.commit[:12]}{dirty}")
-    if "question" in run.inputs:
-        click.echo(f"  question   {one_line(str(run.inputs['question']), 100)}")
+    if question := one_line(str(dict(run.inputs).get("question", "")), 300):
+        say(f"  question   {question}", 13)
     click.echo()
     for step in run.steps:
-        click.echo(f"  {step_line(StepRow(step), time.time())}")
+        say(f"  {step_line(StepRow(step), time.time())}", 6)
     run_id = short(run.name)
-    following = f"conductor report {run_id}" if settled else f"conductor watch {run_id}"
-    click.echo(f"\nnext:  {following}    a step:  conductor show {run_id} STEP", err=True)
+    following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
+    click.echo(f"\n{following}\na step:      conductor show {run_id} STEP", err=True)
 
 
 def _show_step(context: Context, step: run_service_pb2.Step) -> None:
     if context.is_json:
         click.echo(as_json(step))
         return
-    click.echo(step_line(StepRow(step), time.time()))
+    say(step_line(StepRow(step), time.time()))
     for attempt in step.attempts:
         state = run_service_pb2.Attempt.State.Name(attempt.state).removeprefix("STATE_").lower()
-        click.echo(f"  {attempt.id}  {state}  {printable(attempt.placement_reason)}{_attempt_facts(attempt)}")
+        say(f"  {attempt.id}  {state}{_attempt_facts(attempt)}", 6)
     for title, text in (("prompt", step.prompt), ("answer", step.text)):
         if text:
             click.echo(f"\n--- {title} ---\n{printable(text).rstrip()}")
+    if step.HasField("failure") and step.attempts:
+        _, run_id, _, step_id = step.name.split("/")
+        click.echo(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
 
 
 def _attempt_facts(attempt: run_service_pb2.Attempt) -> str:
-    facts = []
+    facts = [printable(attempt.placement_reason)] if attempt.placement_reason else []
     if attempt.HasField("start_time") and attempt.HasField("end_time"):
         took = (attempt.end_time.ToNanoseconds() - attempt.start_time.ToNanoseconds()) / 1e9
         facts.append(elapsed(took))
