@@ -1,0 +1,42 @@
+"""Lines that fit the terminal they are printed on. In a file or a pipe nothing is cut and nothing is wrapped."""
+
+import shutil
+import sys
+import textwrap
+
+import click
+
+# Below this nothing is fitted: it would only make a bad thing worse.
+NARROWEST = 40
+
+
+def width() -> int | None:
+    """Columns of the terminal behind stdout; None where there is none, or a very narrow one."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    return columns if columns >= NARROWEST else None
+
+
+def wrapped(line: str, indent: int, columns: int | None) -> str:
+    """The line with its words kept whole; what does not fit goes below, moved in by `indent`."""
+    if columns is None or len(line) <= columns:
+        return line
+    wrapper = textwrap.TextWrapper(
+        width=columns,
+        subsequent_indent=" " * indent,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return wrapper.fill(line)
+
+
+def cut(line: str, columns: int | None) -> str:
+    """The line, or as much of it as fits, with an ellipsis."""
+    return line if columns is None or len(line) <= columns else line[: columns - 1] + "…"
+
+
+def say(line: str, indent: int = 4) -> None:
+    """Prints text on stdout, each of its lines wrapped for the terminal."""
+    columns = width()
+    for part in line.split("\n"):
+        click.echo(wrapped(part, indent, columns))
