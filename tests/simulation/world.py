@@ -9,23 +9,21 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from conductor.core.commands import (
-    Accepted,
     AckExecution,
     CancelExecution,
     Command,
     Evaluate,
-    Rejected,
-    Reply,
     ResumeExecution,
     StartExecution,
 )
 from conductor.core.conductor_state import ConductorState, Limits
-from conductor.core.inputs import HostAgent, HostReported, Input, RequestCancel, RequestRun
+from conductor.core.inputs import HostAgent, HostReported, Input
+from tests.simulation.callers import Callers
 from tests.simulation.hosts import ORPHAN_SECONDS, SimulatedHost
 from tests.simulation.invariants import check_command, check_decision, check_run_end, check_state
 from tests.simulation.links import Link
 from tests.simulation.memory_store import MemoryStore
-from tests.simulation.plans import AGENTS, make_plan
+from tests.simulation.plans import AGENTS
 from tests.simulation.subject import Subject, Violation
 from tests.simulation.workers import answer
 
@@ -33,7 +31,6 @@ LIMITS = Limits(lost_after=30.0, remembered_requests=8, remembered_runs=2)
 EVENTS_PER_DECISION = (500, 500, 500, 20, 5)
 MOST_TURNS = 4000
 IDLE_TURNS = 50
-OTHER_BODY = 900  # the caller who uses an id again with another body
 
 
 if TYPE_CHECKING:
@@ -56,8 +53,7 @@ class World:
         self.restarts = 0
         self.troubled = True
         self.hosts = self._make_hosts()
-        self.requests = self._make_requests()
-        self.answered: set[int] = set()
+        self.callers = Callers(self.rng, seed)
         self.late: list[Input] = []
         self.idle = 0
         self._boot()
@@ -89,12 +85,12 @@ class World:
         elif chance < 0.70:
             self._let_workers_answer()
         elif chance < 0.76:
-            self._let_callers_ask()
+            self.inbox += self.callers.ask(troubled=self.troubled)
         else:
             self._turn()
 
     def _is_done(self) -> bool:
-        if self.inbox or self.late or any(not request[1] for request in self.requests):
+        if self.inbox or self.late or self.callers.are_waiting:
             return False
         if any(not run.is_settled for run in self.store.runs.values()):
             return False
@@ -154,7 +150,7 @@ class World:
             self._restart()
 
     def _decide(self, inputs: list[Input]) -> None:
-        inputs = self._without_known(inputs)
+        inputs = self.callers.ask_store(inputs, self.store)
         self.inputs_taken += len(inputs)
         decision, after = self.subject.advance(self.state, inputs, self.now)
         if self.rng.random() < 0.02 and self.subject.advance(self.state, inputs, self.now) != (decision, after):
@@ -169,7 +165,7 @@ class World:
             raise Violation(f"called again and again for nothing: {self._describe()}")
         self._perhaps_crash()
         for reply in decision.replies:
-            self._hear_reply(reply)
+            self.callers.hear(reply)
         for command in decision.to_send:
             self._perhaps_crash(0.002)
             self._send(command)
@@ -186,22 +182,6 @@ class World:
     def _perhaps_crash(self, chance: float = 0.006) -> None:
         if self.troubled and self.rng.random() < chance:
             raise Crash
-
-    def _without_known(self, inputs: list[Input]) -> list[Input]:
-        """Answers what the database knows, as the engine does; the rest is the core's."""
-        rest = []
-        for one in inputs:
-            known = self.store.requests.get(one.request_id) if isinstance(one, RequestRun) else None
-            if known is not None and isinstance(one, RequestRun) and self.store.runs[known[1]].is_settled:
-                same = known[0] == one.request_digest
-                self._hear_reply(
-                    Accepted(one.reply, known[1], repeated=True)
-                    if same
-                    else Rejected(one.reply, "REQUEST_ID_REUSED", "it was used before")
-                )
-            else:
-                rest.append(one)
-        return rest
 
     def _send(self, command: Command) -> None:
         check_command(command, self.store)
@@ -236,41 +216,6 @@ class World:
         if link.is_over:
             self.links.pop(link.attempt, None)
 
-    # Callers.
-
-    def _make_requests(self) -> list[list[object]]:
-        requests: list[list[object]] = []
-        for number in range(self.rng.choice((1, 1, 2, 3))):
-            plan = make_plan(self.rng, self.seed * 10 + number)
-            requests.append([RequestRun(plan, (), f"id{number}", f"digest{number}", reply=number + 1), False])
-        return requests
-
-    def _let_callers_ask(self) -> None:
-        request, answered = self.rng.choice(self.requests)
-        if not isinstance(request, RequestRun):
-            raise TypeError
-        chance = self.rng.random()
-        if not answered or chance < 0.1:
-            self.inbox.append(request)
-        elif self.troubled and chance < 0.15:
-            self.inbox.append(replace(request, request_digest="other", reply=OTHER_BODY))
-        elif self.troubled and chance < 0.18:
-            reason, number = "enough", self.rng.randint(1, 2)
-            run = request.plan.run
-            self.inbox += [RequestCancel(run, reason, f"cancel {run}", "cancel", reply=901)] * number
-
-    def _hear_reply(self, reply: Reply) -> None:
-        for entry in self.requests:
-            request = entry[0]
-            if isinstance(request, RequestRun) and request.reply == reply.reply:
-                if reply != replace(reply, reply=request.reply) or isinstance(reply, Rejected):
-                    raise Violation(f"{request.request_id} was answered with {reply}")
-                if reply.run != request.plan.run:
-                    raise Violation(f"{request.request_id} got run {reply.run}")
-                entry[1] = True
-        if reply.reply == OTHER_BODY and not isinstance(reply, Rejected):
-            raise Violation("a request id was used again with another body, and accepted")
-
     # Workers, hosts and links.
 
     def _is_busy(self) -> bool:
@@ -278,7 +223,7 @@ class World:
             self.works
             or any(link.unread for link in self.links.values())
             or any(not one.is_over for host in self.hosts.values() for one in host.executions.values())
-            or any(not entry[1] for entry in self.requests)
+            or self.callers.are_waiting
         )
 
     def _let_workers_answer(self) -> None:
