@@ -23,7 +23,7 @@ from agenthost.sandbox import Sandbox
 __all__ = ["AttemptProcess", "Confinement", "Launch", "Status", "is_alive"]
 
 PYTHON = Path(sys.executable).resolve()  # without the detour through a virtual environment
-SHIM = Path(__file__).parent / "shim"
+SHIM = Path(__file__).parent / "shim" / "__main__.py"
 BACKLOG = 8
 RETRY_SECONDS = 0.05
 MAX_LINE_BYTES = 64 * 1024

@@ -39,7 +39,7 @@ class Launch:
 
 
 def prepare(folder: Path, launch: Launch, sandbox: Sandbox) -> None:
-    """Writes down, durably, what the shim needs, before there is a shim."""
+    """Writes down what the shim needs, before there is a shim. That the folder has served must outlast a power failure."""
     try:
         _write(folder / "config.json", json.dumps(_config(launch, sandbox), indent=1).encode())
     except FileExistsError as error:
@@ -54,8 +54,6 @@ def prepare(folder: Path, launch: Launch, sandbox: Sandbox) -> None:
 def _write(path: Path, content: bytes) -> None:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _config(launch: Launch, sandbox: Sandbox) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The keeper of one attempt: sets its sandbox up, verifies it, releases the agent, spools what it says, writes its end down.
 
-Run as `python -I -S agenthost/shim FOLDER`, in a session of its own, from the standard library only: it outlives the daemon that
-started it, so all that it will ever need is loaded at its start. It takes no part in understanding what an agent says.
+Run as `python -I -S agenthost/shim/__main__.py FOLDER`, in a session of its own, from the standard library only: it outlives the
+daemon that started it, so all that it will ever need is loaded at its start. It takes no part in understanding what an agent says.
 
 It inherits two descriptors: 3 is FOLDER/lock, locked (that lock, never a process id, says that the attempt lives), and 4
 listens on FOLDER/control.sock. It reads config.json and prompt, writes spool as things happen,
@@ -16,6 +16,8 @@ Rules that the order of things keeps:
 Several modules rather than one file: as a script, all of it would be compiled anew for every attempt.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import json
@@ -23,7 +25,6 @@ import os
 import signal
 import sys
 import time
-from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
@@ -32,6 +33,10 @@ from agenthost.shim.inspection import refuse_special_files
 from agenthost.shim.keeper import LISTENER_FD, Keeper
 from agenthost.shim.kernel import PR_SET_CHILD_SUBREAPER, Refused, call, now, read_file
 from agenthost.shim.spool import Spool
+
+TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 LOCK_FD = 3
 FIRST_UNLIKELY_FD = 4096
@@ -59,7 +64,7 @@ def main(folder: str) -> None:
         sandbox.verify()
         # Before the agent runs: whoever finds this folder can tell whether it ever did.
         sandbox.released_ns = time.time_ns()
-        write_file("released", describe(config, sandbox))
+        write_file("released", describe(config, sandbox), durable=False)
         sandbox.release()
     except (Refused, OSError, ValueError, KeyError) as error:
         sandbox.give_up()
@@ -101,18 +106,19 @@ def reserve_status() -> None:
 def write_status(status: dict[str, Any], spool: Spool) -> None:
     """Makes the end durable: first all that was said, then, with its length, how it ended."""
     os.fsync(spool.fd)
-    write_file("status", status | {"spool_length": spool.size})
+    write_file("status", status | {"spool_length": spool.size}, durable=True)
     here = os.open(".", os.O_RDONLY)
     os.fsync(here)
 
 
-def write_file(name: str, value: dict[str, Any]) -> None:
+def write_file(name: str, value: dict[str, Any], *, durable: bool) -> None:
     """Writes NAME.json so that it is there as a whole or not at all."""
     content = json.dumps(value).encode()
     fd = os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT, 0o600)
     os.write(fd, content)
     os.ftruncate(fd, len(content))
-    os.fsync(fd)
+    if durable:
+        os.fsync(fd)
     os.close(fd)
     os.rename(f"{name}.new", f"{name}.json")
 

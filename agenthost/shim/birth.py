@@ -1,9 +1,10 @@
 """From the shim's fork to bubblewrap's first instruction: user, reach, limits, descriptors, and a guard for the time until then."""
 
+from __future__ import annotations
+
 import os
 import resource
 import signal
-from typing import Any
 
 from agenthost.shim.kernel import (
     CLONE_NEWNS,
@@ -16,6 +17,10 @@ from agenthost.shim.kernel import (
     call,
     own_pipe,
 )
+
+TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 STAGES = ("/mnt", "/media", "/srv", "/tmp")  # noqa: S108 - covered in a mount namespace of our own
 

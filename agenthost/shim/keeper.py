@@ -3,13 +3,14 @@
 Nothing here waits for the agent to read or for a daemon to listen; every clock, buffer and queue has a limit.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import select
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from agenthost.shim.confinement import Sandbox
 from agenthost.shim.control import MAX_UNSENT_BYTES, Connection
@@ -34,6 +35,10 @@ DENIALS = (
     b"Operation not permitted",
     b"Network is unreachable",
 )
+
+TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Keeper:

@@ -1,10 +1,15 @@
 """Small dealings with the kernel that the standard library leaves out or makes heavy. It decides nothing."""
 
+from __future__ import annotations
+
 import ctypes
 import fcntl
 import os
 import time
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 FIRST_OWN_FD = 32  # everything that is opened here lies above what the gate uses
 
