@@ -14,7 +14,6 @@ from pathlib import Path
 from agenthost.attempt_process import AttemptProcess, Launch
 from agenthost.sandbox import Sandbox, find_sandbox
 
-
 PYTHON = str(Path(sys.executable).resolve())
 
 
