@@ -3,9 +3,9 @@
 How this grows, so that nothing has to move:
 
 - Steps form a *tree*. Today every step hangs below the run; a `foreach`, `loop`, `panel`, sub-flow or script call will
-  add children to a step while the run goes on. A step's id is therefore unique in its run, names no position, and
-  `StepPlan.parent` is already stored (empty now). A parent settles after its children: `WAITING` for them is a typed wait,
-  not a state of its own.
+  add children to a step while the run goes on (`StepsAdded`). A step's id is therefore unique in its run, names no
+  position, and `StepPlan.parent` is already stored (empty now). A child begins while its parent is at work; a parent settles
+  after its children (see `progress`). Waiting for them is a typed wait, not a state of its own.
 - An *attempt* is one execution of one step by one agent; it may have several turns (a repair, a follow-up), numbered by
   its inputs. A repair keeps the attempt and passes VALIDATING -> REPAIRING -> VALIDATING.
 - A *wait* has a kind (slot, host, agent, retry; later gate, budget, rate limit, children): it explains QUEUED, it is no state.
