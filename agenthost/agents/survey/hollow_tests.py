@@ -131,19 +131,18 @@ def _judge(node: ast.stmt) -> Rule | None:
             return None
 
 
-def asserts_itself(function: Function) -> bool:
-    """Tells whether a function asserts or raises in its own text."""
-    return any(isinstance(node, ast.Assert | ast.Raise) for node in walk(function))
-
-
-def called_names(function: Function) -> frozenset[str]:
-    """The last parts of the names that a function calls, as `assertEqual` of `self.assertEqual`."""
-    called = (node.func for node in walk(function) if isinstance(node, ast.Call))
-    return frozenset(
-        node.attr if isinstance(node, ast.Attribute) else node.id
-        for node in called
-        if isinstance(node, ast.Attribute | ast.Name)
-    )
+def assertions_and_calls(function: Function) -> tuple[bool, frozenset[str]]:
+    """Whether a function asserts or raises in its own text, and the last parts of the names that it calls."""
+    asserts = False
+    called: set[str] = set()
+    for node in walk(function):
+        if isinstance(node, ast.Assert | ast.Raise):
+            asserts = True
+        elif isinstance(node, ast.Call):
+            match node.func:
+                case ast.Attribute(attr=name) | ast.Name(id=name):
+                    called.add(name)
+    return asserts, frozenset(called)
 
 
 def is_asserting_name(name: str) -> bool:

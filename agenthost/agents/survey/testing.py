@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import hollow_tests
 from .finding import Evidence, Finding, Severity, cite, named
-from .hollow_tests import asserts_itself, called_names, is_asserting_name, is_collected
+from .hollow_tests import assertions_and_calls, is_asserting_name, is_collected
 from .lens import Detector
 from .python_source import Function, functions
 from .sighting import Sighting, merge
@@ -47,7 +47,7 @@ def find_powerless_tests(survey: Survey) -> list[Finding]:
 def _body(source: SourceText, item: Function) -> Body:
     is_test = item.name.startswith("test") and is_collected(source.path) and not _is_empty(item)
     place = cite(source.path, source.lines, item.lineno) if is_test else None
-    return Body(item.name, asserts_itself(item), called_names(item), place)
+    return Body(item.name, *assertions_and_calls(item), place)
 
 
 def _is_empty(item: Function) -> bool:
