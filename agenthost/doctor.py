@@ -8,6 +8,7 @@ from agenthost.agent_specs import find_agents
 from agenthost.sandbox_probe import SandboxReport, prove_host
 
 Say = Callable[[str], object]
+GOOD, BAD = "✔", "✘"
 
 
 async def examine(agents_dirs: tuple[Path, ...], say: Say) -> int:
@@ -18,22 +19,25 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say) -> int:
     agents = await find_agents(tuple(path.absolute() for path in agents_dirs))
     for agent in agents.values():
         if agent.available:
-            say(f"ok    agent {agent.name} {agent.version}".rstrip())
+            say(f"{GOOD} agent {agent.name} {agent.version}".rstrip())
         else:
-            say(f"no    agent {agent.name}: {agent.unavailable_reason}")
+            say(f"{BAD} agent {agent.name}: {agent.unavailable_reason}")
     usable = report.available and any(agent.available for agent in agents.values())
     if usable:
-        say("Agents can run here. Next: agenthost serve --listen 127.0.0.1:7411 --data DIR --name NAME")
+        say("\nagents can run here; start the host:  agenthost serve --listen 127.0.0.1:7420 --data DIR --name NAME")
     else:
-        say("No agent can run here. Next: do what the lines with 'no' say, then run agenthost doctor again.")
+        say(f"\nno agent can run here: mend what the lines with {BAD} say, then try again:  agenthost doctor")
     return 0 if usable else 1
 
 
 def _tell_sandbox(report: SandboxReport, say: Say) -> None:
+    """Every attempt to get out, with what stopped it; then what that comes to."""
+    if report.probes:
+        say("what was tried from inside the sandbox, and what came of it:")
     for probe in report.probes:
         detail = f": {probe.detail}" if probe.detail else ""
-        say(f"{'ok   ' if probe.passed else 'no   '} {probe.name}{detail}")
+        say(f"  {GOOD if probe.passed else BAD} {probe.name}{detail}")
     if report.available:
-        say(f"ok    sandbox: {report.mechanism} held against all {len(report.probes)} attempts to get out")
+        say(f"{GOOD} sandbox: {report.mechanism} held against all {len(report.probes)} attempts to get out")
     else:
-        say(f"no    sandbox: {report.reason}")
+        say(f"{BAD} sandbox: {report.reason}")

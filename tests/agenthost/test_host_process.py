@@ -208,9 +208,10 @@ def test_doctor_says_what_to_do_next() -> None:
     done = command("doctor")
 
     assert done.returncode == 0, done.stdout
-    assert "ok    sandbox: bubblewrap" in done.stdout
-    assert "ok    agent scripted" in done.stdout
-    assert "Next: " in done.stdout
+    assert "✔ sandbox: bubblewrap" in done.stdout
+    assert "✔ agent scripted" in done.stdout
+    assert "  ✔ write /workspace: Read-only file system" in done.stdout
+    assert "agenthost serve --listen" in done.stdout
 
 
 @pytest.mark.parametrize(
