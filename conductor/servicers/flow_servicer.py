@@ -10,6 +10,9 @@ from conductor.v1 import flow_service_pb2_grpc
 
 MAX_YAML_BYTES = 1024 * 1024
 MAX_PATH_CHARACTERS = 1_000
+# A page of long flows holds fewer than were asked for.
+MAX_PAGE_BYTES = 2 * 1024 * 1024
+MAX_PROBLEMS = 500
 
 _LIST = "flows"
 
@@ -25,9 +28,9 @@ class FlowServicer(flow_service_pb2_grpc.FlowServiceServicer):
         after = str(unseal(request.page_token, _LIST, "page_token")[0]) if request.page_token else ""
         listing = await self._catalogue.list()
         flows = [loaded.flow for loaded in listing.flows if loaded.flow.name > after]
-        page = flows[:size]
-        token = seal(_LIST, page[-1].name) if len(flows) > size else ""
-        problems = [] if after else [_problem(problem) for problem in listing.problems]
+        page = _fitting(flows[:size])
+        token = seal(_LIST, page[-1].name) if len(flows) > len(page) else ""
+        problems = [] if after else [_problem(problem) for problem in listing.problems[:MAX_PROBLEMS]]
         return pb.ListFlowsResponse(flows=page, next_page_token=token, problems=problems)
 
     async def GetFlow(self, request: pb.GetFlowRequest, context: Any) -> pb.Flow:
@@ -55,6 +58,16 @@ class FlowServicer(flow_service_pb2_grpc.FlowServiceServicer):
             problems=[_problem(problem) for problem in verdict.problems],
             revision=verdict.flow.revision if verdict.flow else "",
         )
+
+
+def _fitting(flows: list[pb.Flow]) -> list[pb.Flow]:
+    """Gives as many of them, one at least, as a page may hold."""
+    size = 0
+    for place, flow in enumerate(flows):
+        size += flow.ByteSize()
+        if place and size > MAX_PAGE_BYTES:
+            return flows[:place]
+    return flows
 
 
 def _problem(problem: FlowProblem) -> pb.FlowProblem:

@@ -23,6 +23,8 @@ from conductor.v1 import run_service_pb2 as pb
 
 # What GetStep shows of a text: with a prompt and a result of their largest, the answer stays below the 4 MiB that clients take.
 MAX_TEXT_BYTES = 1024 * 1024
+# What a page of findings may hold; where they are long, it holds fewer than were asked for.
+MAX_PAGE_CHARACTERS = 1024 * 1024
 
 
 class RunReading:
@@ -75,6 +77,9 @@ class RunReading:
         context = f"{run} {rank} {sorted(statuses)}"
         after = _read_finding_key(request.page_token, context)
         page = await self._store.findings(run, size, after, max_rank=rank, statuses=statuses)
+        while size > 1 and sum(len(row.data) for row in page.rows) > MAX_PAGE_CHARACTERS:
+            size //= 2
+            page = await self._store.findings(run, size, after, max_rank=rank, statuses=statuses)
         findings = await asyncio.to_thread(
             lambda: [finding_message(run, {"step": row.step, **json.loads(row.data)}) for row in page.rows]
         )

@@ -280,6 +280,34 @@ async def test_findings_are_listed_most_severe_first_in_pages_and_by_filter(tmp_
     assert len(moved.id) == 16
 
 
+async def test_a_page_of_long_findings_is_shorter_than_asked_and_none_is_left_out(tmp_path: Path) -> None:
+    """Keeps K5: an answer stays below what clients take."""
+    long = [finding(f"{number}", "low", 1, f"{number}" + "x" * 3_900) for number in range(60)]
+    for each in long:
+        each["evidence"] *= 5
+    scripts = [(started(), with_findings(*long[at : at + 30])) for at in (0, 30)]
+    hosts = {name: ExecutionHost(script) for name, script in zip(("alpha", "beta"), scripts, strict=True)}
+    async with running_conductor(tmp_path, hosts=hosts) as it:
+        run = await it.create(agent_step("s"), agent_step("t"))
+        await it.watch(run.name)
+        seen: list[str] = []
+        token = ""
+        pages = 0
+        while True:
+            asked = pb.ListFindingsRequest(parent=run.name, page_size=500, page_token=token)
+            page = await it.runs.ListFindings(asked)
+            assert page.ByteSize() < 4 * 1024 * 1024
+            seen += [each.title for each in page.findings]
+            pages += 1
+            token = page.next_page_token
+            if not token:
+                break
+
+    assert pages > 1
+    assert len(seen) == len(set(seen))
+    assert len(seen) >= 30
+
+
 async def test_a_report_is_given_when_the_run_has_settled_and_not_before(tmp_path: Path) -> None:
     """Keeps F6."""
     async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost((started(),))}) as it:
