@@ -46,7 +46,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
         survey.say("There are too few tests to tell what they leave out.")
         return
     words = _words_of_tests(survey)
-    judged = [source for source in survey.sources(survey.product, *JUDGED) if _is_judged(source)]
+    judged = [source for source in survey.sources(survey.product, *JUDGED) if _is_judged(survey, source)]
     modules = [item for source in judged if (item := _weigh(source)) is not None]
     unnamed = [item for item in modules if not _is_named(item, words)]
     # Where many are unnamed, the project tests in a way that names cannot tell.
@@ -86,16 +86,20 @@ def _tell_ratio(survey: Survey) -> None:
         survey.say(f"Tests have {tests:,} lines, the product {product:,}: {tests / product:.1f} to one.")
 
 
-def _is_judged(source: SourceText) -> bool:
+def _is_judged(survey: Survey, source: SourceText) -> bool:
     stem = PurePosixPath(source.path).stem
+    in_package = survey.snapshot.has(str(PurePosixPath(source.path).parent / "__init__.py"))
+    is_script = source.path.endswith(".py") and not in_package and "__main__" in source.text
     private = any(part.startswith("_") for part in PurePosixPath(source.path).parts)
-    inline = language(source.path) == "Ruby" and "/db/" in source.path
+    # Scripts of pages are often other people's, and tables of a Rails application are made by its tool.
+    made_elsewhere = "/static/" in source.path or (language(source.path) == "Ruby" and "/db/" in source.path)
     return not (
         private
+        or is_script
         or is_tooling(source.path)
         or stem in _ENTRY
         or "migrations/" in source.path
-        or inline
+        or made_elsewhere
         or source.path.endswith(".d.ts")
     )
 
