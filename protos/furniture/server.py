@@ -15,6 +15,7 @@ from .interceptor import StatusInterceptor
 from .reflection import DescriptorLibrary, ReflectionServicer
 
 MAX_CONCURRENT_CALLS = 2_000
+LAST_CALLS_SECONDS = 0.5
 
 # As the generated modules offer it, `add_XServicer_to_server`, and the servicer for it.
 Registration = tuple[Callable[[Any, Any], None], object]
@@ -56,7 +57,8 @@ class Server:
         """Refuses new calls, ends streams, gives other calls some time; returns when the last handler has cleaned up."""
         await self.tell_stopping()
         await self._interceptor.end_calls(grace_seconds)
-        await self._server.stop(0)
+        # Calls that came meanwhile are refused by their handlers: without a moment for that they would end as CANCELLED.
+        await self._server.stop(LAST_CALLS_SECONDS)
         await self._interceptor.end_calls(0)
         if self._lock:
             self._lock.release()

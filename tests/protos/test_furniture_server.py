@@ -177,8 +177,8 @@ async def test_a_task_that_fails_while_the_client_does_not_read_is_told_all_the_
     server = await Server.start(Address.parse(f"unix:{tmp_path}/s"), [(lambda _, it: add_torrent(it, failing), None)])
     async with open_channel(server.target) as channel, asyncio.timeout(20):
         flow = channel.unary_stream("/test.Torrent/Flow", BytesValue.SerializeToString, BytesValue.FromString)
-        flowing = flow(BytesValue())
-        await flowing.read()
+        flowing = aiter(flow(BytesValue()))
+        await anext(flowing)
         failing.set()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             [None async for _ in flowing]

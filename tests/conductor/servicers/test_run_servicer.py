@@ -223,8 +223,11 @@ async def test_cancels_that_race_with_the_end_leave_one_end(tmp_path: Path) -> N
 
         async def finish(run: pb.Run) -> None:
             name = f"{run.name.removeprefix('runs/')}-s-1"
-            await until(lambda: name in host.executions)
-            host.executions[name].tell(finished())
+            ended = asyncio.ensure_future(it.settled(run.name))
+            await until(lambda: name in host.executions or ended.done())  # it may be cancelled before it is started
+            if name in host.executions and not host.executions[name].frames[-1].HasField("finished"):
+                host.executions[name].tell(finished())
+            await ended
 
         async def cancel(run: pb.Run) -> None:
             await asyncio.gather(
