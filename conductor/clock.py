@@ -27,7 +27,8 @@ class SystemClock:
 
     def now(self) -> float:
         """Gives the time in seconds since 1970."""
-        return self._offset + time.monotonic()
+        # Whole microseconds, as the API shows them: who filters by a time that was shown means that very time.
+        return round(self._offset + time.monotonic(), 6)
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
         """Comes back when the event is set, or when it is `until`; None is never. Always lets other tasks go first."""

@@ -17,8 +17,8 @@ def timestamp(seconds: float | None) -> Timestamp | None:
 
 
 def seconds(made: Timestamp) -> float:
-    """Gives a timestamp's seconds since 1970."""
-    return made.seconds + made.nanos / _NANOSECONDS
+    """Gives a timestamp's seconds since 1970, to the microsecond: the very number that `timestamp` was made from."""
+    return round(made.seconds + made.nanos / _NANOSECONDS, 6)
 
 
 def duration(length_seconds: float) -> Duration:

@@ -6,12 +6,14 @@ or brought to another list is refused. The checksum guards against mistakes, not
 
 import hashlib
 import json
+import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from conductor.errors import InvalidRequestError, Violation
 
 _CHECKSUM_BYTES = 6
 _MAX_TOKEN_CHARACTERS = 512
+_PLACES = 2**63
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
@@ -47,10 +49,25 @@ def _opened(token: str, context: str) -> list[Place] | None:
         body = data[_CHECKSUM_BYTES:]
         if data[:_CHECKSUM_BYTES] != _checksum(context, body):
             return None
-        place: list[Place] = json.loads(body)
-    except ValueError:
+        place = json.loads(body)
+    except (ValueError, RecursionError):
         return None
-    return place
+    return place if isinstance(place, list) and all(map(_is_place, place)) else None
+
+
+def _is_place(part: object) -> bool:
+    """Whether the database can look for it: anybody can reckon a checksum."""
+    match part:
+        case bool():
+            return False
+        case int():
+            return -_PLACES <= part < _PLACES
+        case float():
+            return math.isfinite(part)
+        case str():
+            return part.isascii()
+        case _:
+            return False
 
 
 def _checksum(context: str, body: bytes) -> bytes:

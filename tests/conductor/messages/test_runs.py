@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conductor.clock import SystemClock
 from conductor.core.states import AttemptState, RunState, StepState
 from conductor.messages.runs import read_run_states, run_state, struct
 from conductor.messages.times import duration, seconds, timestamp
@@ -34,12 +35,22 @@ def test_what_is_unset_stays_unset() -> None:
     assert not struct(b"").fields
 
 
-@given(st.floats(0, 4e9))
-def test_times_keep_their_microseconds(time: float) -> None:
+@given(st.integers(0, 4_000_000_000_000_000))
+def test_a_time_that_was_shown_is_read_back_as_the_very_same(microseconds: int) -> None:
+    time = round(microseconds / 1_000_000, 6)
     made = timestamp(time)
 
     assert made is not None
-    assert abs(seconds(made) - time) <= 1e-6
+    assert seconds(made) == time
+
+
+def test_the_clock_tells_whole_microseconds() -> None:
+    clock = SystemClock()
+    for _ in range(1000):
+        now = clock.now()
+        made = timestamp(now)
+        assert made is not None
+        assert seconds(made) == now
 
 
 def test_a_time_is_that_of_the_calendar() -> None:
