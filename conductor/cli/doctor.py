@@ -10,6 +10,7 @@ import grpc
 
 from conductor.cli.connection import Connection, connected
 from conductor.cli.failure import RUN_FAILED, from_rpc
+from conductor.cli.flows import bad_files
 from conductor.cli.hosts import AGENT_INDENT, agent_lines, host_line
 from conductor.cli.main import Context
 from conductor.cli.names import short
@@ -73,9 +74,8 @@ def _server_looks(connection: Connection) -> Iterator[Look]:
     listed = connection.flows.ListFlows(asked, timeout=LOOK_SECONDS)
     nothing = ("the installation holds no flows; install it again:  ./dev setup",)
     yield Look(bool(listed.flows), counted(len(listed.flows), "flow"), nothing)
-    for problem in listed.problems:
-        text = printable(f"{problem.path}:{problem.line}: {problem.text}")
-        yield Look(good=False, text=text, advice=(printable(f"see all:  conductor validate {problem.path}"),))
+    for title, first, advice in bad_files(listed.problems):
+        yield Look(good=False, text=title, advice=(first, advice))
     hosts = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=LOOK_SECONDS).hosts
     yield Look(
         bool(hosts), f"{counted(len(hosts), 'host')} configured", ("name one:  conductor serve --host NAME=ADDRESS",)

@@ -1,5 +1,6 @@
 """Exit codes, and what a failed call looks like to a person: what is wrong, where, and the next thing to type."""
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,6 +68,14 @@ def from_rpc(error: "grpc.RpcError", address: str) -> CommandError:
     return CommandError(text + suffix, lines=tuple(printable(line) for line in lines), code=_CODES.get(name, USAGE))
 
 
+def _violation(field: str, text: str) -> str:
+    """`FILE:LINE: field: problem` where the server names a place, as `conductor validate` has it; else `field: problem`."""
+    if not field:
+        return text
+    place = re.match(r"(?P<place>\S+:\d+): ", text)
+    return f"{place['place']}: {field}: {text[place.end() :]}" if place else f"{field}: {text}"
+
+
 def _details(error: "grpc.RpcError") -> tuple[str, list[str]]:
     from google.rpc import error_details_pb2
     from grpc_status import rpc_status
@@ -82,5 +91,5 @@ def _details(error: "grpc.RpcError") -> tuple[str, list[str]]:
             facts = {key: value for key, value in info.metadata.items() if key not in ("hint", "class")}
             hints += [f"{key}: {value}" for key, value in sorted(facts.items()) if value not in "".join(hints)]
         elif packed.Unpack(bad):
-            lines += [f"{violation.field}: {violation.description}" for violation in bad.field_violations]
+            lines += [_violation(violation.field, violation.description) for violation in bad.field_violations]
     return reason, lines + hints

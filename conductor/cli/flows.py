@@ -1,5 +1,6 @@
 """`conductor flows` and `conductor validate`: what can be run, and what is wrong with a flow file."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from conductor.cli.main import Context
 from conductor.cli.page import say
 from conductor.cli.terminal_text import one_line, printable
 from conductor.cli.views import as_json
+from conductor.cli.wording import counted
 from conductor.v1 import flow_service_pb2
 
 FLOW_BYTES = 1024 * 1024
@@ -33,9 +35,20 @@ def flows(context: Context, name: str | None) -> None:
         answer = connection.flows.ListFlows(flow_service_pb2.ListFlowsRequest(page_size=500), timeout=CALL_SECONDS)
         for flow in answer.flows:
             click.echo(as_json(flow) if context.is_json else _line(flow))
-        for problem in answer.problems:
-            where = f"{problem.path}:{problem.line}: {problem.field}: "
-            click.echo(printable(f"✘ {where}{problem.text}\n    see all:  conductor validate {problem.path}"), err=True)
+        for title, first, advice in bad_files(answer.problems):
+            say(f"\n✘ {title}\n    {first}\n    {advice}", 6, err=True)
+
+
+def bad_files(problems: Sequence[flow_service_pb2.FlowProblem]) -> Iterator[tuple[str, str, str]]:
+    """For each file that is no flow: what stands with it, its first problem, and how to see them all."""
+    by_file: dict[str, list[flow_service_pb2.FlowProblem]] = {}
+    for problem in problems:
+        by_file.setdefault(problem.path, []).append(problem)
+    for path, found in by_file.items():
+        first, count = found[0], counted(len(found), "problem")
+        text = f"{first.field}: {first.text}" if first.field else first.text
+        title = f"{path} cannot be run: {count}, the first on line {first.line}"
+        yield printable(title), printable(text), printable(f"see all:  conductor validate {path}")
 
 
 def _line(flow: flow_service_pb2.Flow) -> str:

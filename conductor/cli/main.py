@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import click
 
 from conductor.cli.failure import INTERRUPTED, USAGE, CommandError
+from conductor.cli.page import say
 
 # Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -85,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = group.main(args=arguments, prog_name="conductor", standalone_mode=False)
     except CommandError as error:
-        click.echo(error.shown(), err=True)
+        say(error.shown(), err=True)
         return error.code
     except click.exceptions.Abort:
         return INTERRUPTED

@@ -10,9 +10,10 @@ import click
 NARROWEST = 40
 
 
-def width() -> int | None:
-    """Columns of the terminal behind stdout; None where there is none, or a very narrow one."""
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+def width(*, err: bool = False) -> int | None:
+    """Columns of the terminal behind stdout, or stderr; None where there is none, or a very narrow one."""
+    stream = sys.stderr if err else sys.stdout
+    columns = shutil.get_terminal_size().columns if stream.isatty() else 0
     return columns if columns >= NARROWEST else None
 
 
@@ -35,8 +36,8 @@ def cut(line: str, columns: int | None) -> str:
     return line if columns is None or len(line) <= columns else line[: columns - 1] + "…"
 
 
-def say(line: str, indent: int = 4) -> None:
-    """Prints text on stdout, each of its lines wrapped for the terminal."""
-    columns = width()
+def say(line: str, indent: int = 4, *, err: bool = False) -> None:
+    """Prints text, each of its lines wrapped for the terminal."""
+    columns = width(err=err)
     for part in line.split("\n"):
-        click.echo(wrapped(part, indent, columns))
+        click.echo(wrapped(part, indent, columns), err=err)

@@ -1,0 +1,82 @@
+"""Failed calls as a person reads them: what is wrong, where, and the next thing to type, each once. Keeps K2 K5."""
+
+import grpc
+import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from conductor.cli.failure import from_rpc
+
+
+class Failed(grpc.RpcError):
+    """A failed call with the details that a server sends."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, *details: error_details_pb2.ErrorInfo) -> None:
+        status = status_pb2.Status(code=code.value[0], message=message)
+        for detail in details:
+            packed = any_pb2.Any()
+            packed.Pack(detail)
+            status.details.append(packed)
+        self._code, self._message, self._status = code, message, status
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return self._message
+
+    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+        return (("grpc-status-details-bin", self._status.SerializeToString()),)
+
+
+def info(reason: str, **metadata: str) -> error_details_pb2.ErrorInfo:
+    return error_details_pb2.ErrorInfo(reason=reason, domain="conductor", metadata=metadata)
+
+
+def test_nobody_there_tells_how_to_start_a_conductor() -> None:
+    shown = from_rpc(Failed(grpc.StatusCode.UNAVAILABLE, "connect failed"), "127.0.0.1:1")
+
+    assert shown.code == 69
+    assert "conductor serve" in shown.shown()
+
+
+@pytest.mark.parametrize(
+    ("reason", "following"),
+    [
+        ("RUN_NOT_FOUND", "conductor runs"),
+        ("FLOW_NOT_FOUND", "conductor flows"),
+        ("HOST_NOT_FOUND", "conductor hosts"),
+        ("RUN_NOT_RUNNING", "conductor show RUN"),
+    ],
+)
+def test_a_known_reason_names_the_next_command(reason: str, following: str) -> None:
+    shown = from_rpc(Failed(grpc.StatusCode.NOT_FOUND, "there is none", info(reason)), "x").shown()
+
+    assert f"({reason})" in shown
+    assert following in shown
+
+
+def test_what_a_hint_says_is_not_said_again() -> None:
+    detail = info("FLOW_NOT_FOUND", hint="there are flows/a, flows/b", known="flows/a, flows/b")
+    shown = from_rpc(Failed(grpc.StatusCode.NOT_FOUND, "there is no flow 'x'", detail), "x").shown()
+
+    assert shown.count("flows/a, flows/b") == 1
+
+
+def test_problems_of_a_flow_read_as_those_of_validate() -> None:
+    bad = error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field="steps[0].id", description="a.yaml:3: is empty"),
+            error_details_pb2.BadRequest.FieldViolation(field="page_size", description="is 501"),
+        ]
+    )
+    shown = from_rpc(Failed(grpc.StatusCode.INVALID_ARGUMENT, "bad", info("FLOW_INVALID"), bad), "x").shown()  # type: ignore[arg-type]
+
+    assert "  a.yaml:3: steps[0].id: is empty\n" in shown + "\n"
+    assert "  page_size: is 501\n" in shown + "\n"
+
+
+def test_what_a_server_sends_cannot_act_on_the_terminal() -> None:
+    shown = from_rpc(Failed(grpc.StatusCode.INTERNAL, "a\x1b[31mb"), "x").shown()
+
+    assert "\x1b" not in shown
