@@ -76,3 +76,9 @@ def test_names_are_read_back() -> None:
 def test_what_is_no_name_of_a_run_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequestError):
         read_run(name)
+
+
+@pytest.mark.parametrize("place", [10**30, -(2**63) - 1, True, float("inf"), float("nan"), "\ud800", None])
+def test_a_forged_token_whose_place_no_database_knows_is_refused(place: object) -> None:
+    with pytest.raises(InvalidRequestError):
+        unseal(seal("list", place), "list", "page_token")  # type: ignore[arg-type]
