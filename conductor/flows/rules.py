@@ -6,6 +6,7 @@ runs in a worker process or in the CLI, never in the service's own.
 
 import re
 from collections.abc import Collection, Iterator
+from typing import Any
 
 from google.protobuf import json_format
 
@@ -32,15 +33,15 @@ MAX_MERGED_FINDINGS = 500
 STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 FLOW_NAME = re.compile(r"flows/[a-z][a-z0-9_-]{0,63}\Z")
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
+# Numbers that came by wire may be of no value of their enumeration.
+_BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSPECIFIED}
 
 
 def judge(flow: Flow, shelf: Shelf, problems: Problems) -> None:
     """Adds every problem of a flow whose shape is right."""
     _judge_head(flow, problems)
     _judge_graph(flow, problems)
-    schema = json_format.MessageToDict(flow.input_schema)
-    for text in schema_problems(schema):
-        problems.add("input_schema", text)
+    schema = _read_schema(flow, problems)
     seen = ancestors(flow)
     inputs = None if is_open(schema) else input_types(schema)
     guards = ExpressionTypes(schema, None)
@@ -61,6 +62,17 @@ def judge(flow: Flow, shelf: Shelf, problems: Problems) -> None:
             problems.add("report_template", text, line_in_text=line)
 
 
+def _read_schema(flow: Flow, problems: Problems) -> dict[str, Any]:
+    try:
+        schema: dict[str, Any] = json_format.MessageToDict(flow.input_schema)
+    except ValueError:
+        problems.add("input_schema", "holds a number that JSON has not: NaN or infinite")
+        return {}
+    for text in schema_problems(schema):
+        problems.add("input_schema", text)
+    return schema
+
+
 def _judge_head(flow: Flow, problems: Problems) -> None:
     if flow.name and not FLOW_NAME.match(flow.name):
         problems.add(
@@ -71,7 +83,7 @@ def _judge_head(flow: Flow, problems: Problems) -> None:
         problems.add("title", "must be one line")
     _judge_length(flow.description, "description", MAX_DESCRIPTION_CHARACTERS, problems)
     for index, band in enumerate(flow.bands):
-        if band == flow_service_pb2.BAND_UNSPECIFIED or band in flow.bands[:index]:
+        if band not in _BANDS or band in flow.bands[:index]:
             problems.add(f"bands[{index}]", "must be BAND_SMALL, BAND_MEDIUM or BAND_LARGE, each once")
 
 
@@ -107,6 +119,8 @@ def _judge_needs(flow: Flow, known: Collection[str], problems: Problems) -> None
 
 def _judge_work(step: Flow.Step, where: str, shelf: Shelf, problems: Problems) -> None:
     _judge_length(step.label, f"{where}.label", MAX_TITLE_CHARACTERS, problems)
+    if step.on_failure not in Flow.OnFailure.values():
+        problems.add(f"{where}.on_failure", "must be ON_FAILURE_FAIL or ON_FAILURE_CONTINUE")
     match step.WhichOneof("work"):
         case "agent":
             _judge_agent(step.agent, f"{where}.agent", shelf, problems)
@@ -139,7 +153,8 @@ def _judge_agent(agent: flow_service_pb2.AgentWork, where: str, shelf: Shelf, pr
 def _judge_agent_limits(agent: flow_service_pb2.AgentWork, where: str, problems: Problems) -> None:
     for name in ("timeout", "idle_timeout"):
         if agent.HasField(name):
-            seconds = getattr(agent, name).ToTimedelta().total_seconds()
+            given = getattr(agent, name)
+            seconds = given.seconds + given.nanos / 1e9  # ToTimedelta raises beyond its range
             if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
                 problems.add(
                     f"{where}.{name}", f"must be more than 0 and at most {MAX_TIMEOUT_SECONDS} s, not {seconds:g} s"

@@ -5,7 +5,9 @@ worker processes (rule 5) and in the CLI's own `validate`.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import jsonschema
@@ -41,7 +43,7 @@ def schema_problems(schema: Mapping[str, Any]) -> list[str]:
         return ["type must be object: inputs are named"]
     properties = schema.get("properties") or {}
     taken = [f"properties.{name}: is there without being declared" for name in _FORBIDDEN if name in properties]
-    return [*taken, *_dangling(schema)]
+    return [*taken, *_dangling(schema), *_unreadable_patterns(schema)]
 
 
 def _dangling(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -51,9 +53,29 @@ def _dangling(schema: Mapping[str, Any]) -> Iterator[str]:
     )
     for reference in _references(schema):
         try:
-            resolver.lookup(reference)
-        except referencing.exceptions.Unresolvable:
+            is_schema = isinstance(resolver.lookup(reference).contents, Mapping | bool)
+        except (referencing.exceptions.Unresolvable, LookupError, ValueError, TypeError):
+            is_schema = False
+        if not is_schema:
             yield f"$ref '{reference}' leads nowhere: a schema can refer only to its own parts"
+
+
+def _unreadable_patterns(value: Any) -> Iterator[str]:
+    """Regular expressions that are none: the meta-schema does not look into them."""
+    match value:
+        case Mapping():
+            pattern, by_pattern = value.get("pattern"), value.get("patternProperties")
+            found = [pattern] if isinstance(pattern, str) else []
+            for each in [*found, *(by_pattern if isinstance(by_pattern, Mapping) else ())]:
+                try:
+                    re.compile(each)
+                except (re.error, OverflowError, RecursionError) as error:
+                    yield f"pattern '{each[:100]}' is no regular expression: {error}"
+            for member in value.values():
+                yield from _unreadable_patterns(member)
+        case list():
+            for member in value:
+                yield from _unreadable_patterns(member)
 
 
 def _references(value: Any) -> Iterator[str]:
@@ -76,19 +98,27 @@ def is_open(schema: Mapping[str, Any]) -> bool:
 def with_defaults(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
     """The extras, with the schema's own top-level defaults where they are left out."""
     properties = schema.get("properties") or {}
-    defaults = {name: member["default"] for name, member in properties.items() if "default" in member}
+    defaults = {
+        name: member["default"]
+        for name, member in properties.items()
+        if isinstance(member, Mapping) and "default" in member
+    }
     return {**defaults, **extras}
 
 
 def input_violations(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with the extras, each with its field as `inputs.depth`. Undeclared ones are, unless the schema admits them."""
     closed = dict(schema) if is_open(schema) else {"additionalProperties": False, **(schema or _EMPTY)}
-    found: list[tuple[str, str]] = []
-    for error in _validator(closed).iter_errors(dict(extras)):
-        found.append((".".join(part for part in ("inputs", _path(error.absolute_path)) if part), error.message[:500]))
-        if len(found) == MAX_VIOLATIONS:
-            break
-    return found
+    try:
+        errors = list(islice(_validator(closed).iter_errors(dict(extras)), MAX_VIOLATIONS))
+    except RecursionError:
+        return [("inputs", "cannot be judged against this flow: its input_schema refers to itself without end")]
+    except (ArithmeticError, referencing.exceptions.Unresolvable) as error:
+        return [("inputs", f"cannot be judged against this flow's input_schema: {error}"[:500])]
+    return [
+        (".".join(part for part in ("inputs", _path(error.absolute_path)) if part), error.message[:500])
+        for error in errors
+    ]
 
 
 def _validator(schema: Mapping[str, Any]) -> Validator:

@@ -73,10 +73,16 @@ class RunCreation:
         if known := await self._known(request.request_id, digest):
             return known
         async with self._places:
+            # Those who raced for these places with the same request id.
+            if known := await self._known(request.request_id, digest):
+                return known
             plan, blobs = await self._plan(request)
             async with self._kept(plan):
                 asked = RequestRun(plan, blobs, request.request_id, digest)
-                return (await self._engine.submit(asked)).run
+                run = (await self._engine.submit(asked)).run
+            if run != plan.run:
+                await self._pinning.snapshots.release(plan.run)
+            return run
 
     async def _known(self, request_id: str, digest: str) -> str:
         met = await self._store.request(request_id) if request_id else None
@@ -118,7 +124,12 @@ class RunCreation:
         return await self._pinning.catalogue.get(request.flow)
 
     async def _judge(self, bundle: bytes, request: pb.CreateRunRequest) -> tuple[Inputs, Mapping[str, str]]:
-        given = json_format.MessageToDict(request.inputs)
+        try:
+            given = json_format.MessageToDict(request.inputs)
+        except ValueError as error:
+            raise InvalidRequestError(
+                Violation("inputs", "hold a number that JSON has not: NaN or infinite")
+            ) from error
         launch = await self._pinning.evaluator.launch(bundle, given)
         violations = tuple(Violation(field, text) for field, text in launch.inputs.violations)
         if launch.inputs.question_missing:

@@ -17,6 +17,7 @@ from conductor.messages.names import read_run, read_step, run_name, step_name
 from conductor.messages.runs import read_run_states, row_message, run_message, step_message, struct
 from conductor.messages.times import seconds
 from conductor.messages.tokens import read_page_size, seal, unseal
+from conductor.servicers.run_creation import MAX_LABELS
 from conductor.store.records import FindingKey, RunFilter, RunKey
 from conductor.store.store import Store
 from conductor.v1 import run_service_pb2 as pb
@@ -131,6 +132,13 @@ def _shown(data: bytes, total: int, name: str) -> str:
 
 
 def _filter(request: pb.ListRunsRequest) -> RunFilter:
+    violations = []
+    if len(request.labels) > MAX_LABELS:
+        violations.append(Violation("labels", f"are {len(request.labels)}; at most {MAX_LABELS} are kept of any run"))
+    if unknown := [number for number in request.states if number not in pb.Run.State.values()]:
+        violations.append(Violation("states", f"{unknown[0]} is no value of the enumeration"))
+    if violations:
+        raise InvalidRequestError(*violations)
     wanted = RunFilter(
         flow=request.flow,
         states=read_run_states(list(request.states)),

@@ -8,13 +8,18 @@ import structlog
 FORMATS = ("plain", "json")
 LEVELS = ("debug", "info", "warning", "error")
 
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def configure_logs(style: str, level: str) -> None:
     """Sends structlog, and what libraries log, to stderr."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Plain tracebacks: the rich ones take the event loop seconds and show the values of variables, which may be prompts.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -22,7 +27,7 @@ def configure_logs(style: str, level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if style == "json" else structlog.processors.StackInfoRenderer(),
+            _TRACEBACKS if style == "json" else structlog.processors.StackInfoRenderer(),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -118,3 +118,11 @@ def test_inputs_are_bounded_as_a_whole() -> None:
     wide = {"type": "object", "properties": {"x": {"type": "string"}}}
 
     assert fields(flow(wide), {"x": "x" * 300_000}) == ["inputs"]
+
+
+def test_a_schema_that_refers_to_itself_without_end_is_a_violation_and_not_a_crash() -> None:
+    assert fields(flow({"$ref": "#"}), {"x": 1}) == ["inputs"]
+
+
+def test_a_schema_may_admit_an_input_by_the_word_true() -> None:
+    assert not fields(flow({"type": "object", "properties": {"x": True}}), {"x": 1})
