@@ -1,0 +1,169 @@
+"""Every command against a real pair, as a script or a person without a terminal meets it. Keeps K2 K5."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.flows import plain_workspace
+from tests.services import Pair, running_pair
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+FLOW = """
+title: Two steps
+steps:
+  - id: reads
+    agent: {agents: [scripted], prompt: "#scripted\\nsay I read\\nfinding low readme.txt 2 2 A line\\nstderr grumble"}
+  - id: fails
+    on_failure: ON_FAILURE_CONTINUE
+    agent: {agents: [scripted], prompt: "#scripted\\nsay oh\\nexit 3"}
+  - id: merged
+    needs: [reads, fails]
+    fold: {merge: {}}
+"""
+HANGING = (
+    'title: Hangs\nsteps:\n  - id: hangs\n    agent: {agents: [scripted], prompt: "#scripted\\nsay begin\\nhang"}\n'
+)
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "config" / "conductor" / "flows").mkdir(parents=True)
+    (folder / "config" / "conductor" / "flows" / "broken.yaml").write_text("title: Broken\nstep: []\n")
+    with running_pair(folder, hosts=("alpha",)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def conductor(pair: Pair) -> Command:
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "conductor.cli", *arguments]
+        environment = {**os.environ, "CONDUCTOR_ADDRESS": pair.address}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+        assert "Traceback" not in done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def run(pair: Pair, conductor: Command) -> str:
+    """The id of a run that has ended, with a step that did well and one that failed."""
+    flow = pair.folder / "two.yaml"
+    flow.write_text(FLOW)
+    done = conductor("run", str(flow), str(plain_workspace(pair.folder / "w")))
+    assert done.returncode == 0, done.stderr
+    assert "# Two steps" in done.stdout
+    assert "✔ reads  succeeded  scripted on alpha" in done.stderr
+    return str(json.loads(conductor("--output", "json", "runs").stdout.splitlines()[0])["name"]).removeprefix("runs/")
+
+
+def test_runs_lists_it_with_its_findings(run: str, conductor: Command) -> None:
+    assert f"✔ {run}  succeeded" in conductor("runs").stdout
+    assert "1 finding, verified" in conductor("runs", "--flow", "two").stdout
+    assert conductor("runs", "--state", "failed").stdout == ""
+
+
+@pytest.mark.parametrize("given", [str, lambda run: f"runs/{run}", lambda run: run[:10], lambda run: run[-6:].upper()])
+def test_a_run_is_found_by_its_name_its_id_or_a_part_of_it(
+    given: Callable[[str], str], run: str, conductor: Command
+) -> None:
+    shown = conductor("show", given(run))
+
+    assert f"run        runs/{run}" in shown.stdout
+    assert f"conductor report {run}" in shown.stderr
+
+
+def test_a_step_is_shown_with_how_it_ended_what_it_was_asked_and_what_it_said(run: str, conductor: Command) -> None:
+    failed = conductor("show", run, "fails")
+
+    assert "exit code 3" in failed.stdout
+    assert "confined by bubblewrap" in failed.stdout
+    assert "--- prompt ---\n#scripted" in failed.stdout
+    assert "--- answer ---\noh" in failed.stdout
+    assert f"conductor output {run} fails --channel log" in failed.stderr
+
+
+def test_the_report_comes_as_markdown_and_as_json(run: str, conductor: Command) -> None:
+    assert conductor("report", run).stdout.startswith("# Two steps")
+    assert json.loads(conductor("report", run, "--format", "json").stdout)["findings"]
+
+
+def test_output_is_read_by_channel_and_by_offset(run: str, conductor: Command) -> None:
+    assert conductor("output", run, "reads").stdout == "I read\n"
+    assert conductor("output", run, "reads", "--offset", "2", "--follow").stdout == "read\n"
+    assert conductor("output", run, "reads", "--channel", "log").stdout == "grumble\n"
+    assert "nothing was said there" in conductor("output", run, "merged").stderr
+
+
+def test_watch_tells_an_ended_run_from_its_beginning_and_json_is_one_message_a_line(
+    run: str, conductor: Command
+) -> None:
+    told = [json.loads(line) for line in conductor("--output", "json", "watch", run).stdout.splitlines()]
+
+    assert told[0]["run"]["name"] == f"runs/{run}"
+    assert told[-1]["run"]["state"] == "STATE_SUCCEEDED"
+    again = conductor("--output", "json", "watch", run, "--token", told[-2]["resumeToken"])
+    assert json.loads(again.stdout.splitlines()[-1])["run"]["state"] == "STATE_SUCCEEDED"
+
+
+def test_a_cancelled_run_is_exit_code_3_and_cannot_be_cancelled_again(pair: Pair, conductor: Command, run: str) -> None:
+    flow = pair.folder / "hangs.yaml"
+    flow.write_text(HANGING)
+    name = conductor("run", str(flow), str(pair.folder / "w"), "--detach").stdout.strip()
+    cancelled = conductor("cancel", name)
+
+    assert cancelled.returncode == 0
+    assert conductor("watch", name).returncode == 3
+    again = conductor("cancel", name)
+    assert again.returncode == 2
+    assert "conductor show RUN" in again.stderr
+
+
+def test_hosts_and_flows_are_listed_and_shown(conductor: Command) -> None:
+    assert "✔ alpha" in conductor("hosts").stdout
+    assert "✔ survey" in conductor("hosts", "alpha").stdout
+    assert "Survey of a codebase" in conductor("flows").stdout
+    assert "conductor run survey PATH" in conductor("flows", "survey").stdout
+
+
+def test_a_file_that_is_no_flow_is_told_once_with_how_to_see_more(conductor: Command) -> None:
+    told = conductor("flows").stderr
+
+    assert told.count("cannot be run") == 1
+    assert "conductor validate " in told
+
+
+def test_doctor_shows_what_is_good_and_what_to_mend(conductor: Command) -> None:
+    done = conductor("doctor")
+
+    assert done.returncode == 1
+    assert "✔ 1 host configured" in done.stdout
+    assert "✔ alpha         ready" in done.stdout
+    assert "broken.yaml cannot be run" in done.stdout
+    assert "1 thing to mend; then try again:  conductor doctor" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("run", "nothing", "."), 2, "conductor flows"),
+        (("flows", "nothing"), 2, "conductor flows"),
+        (("hosts", "nothing"), 2, "conductor hosts"),
+        (("show", "nothing"), 2, "conductor runs"),
+        (("run", "survey", ".", "--question", " "), 2, "QUESTION_REQUIRED"),
+    ],
+)
+def test_a_refusal_says_why_and_what_to_type_next(
+    arguments: tuple[str, ...], code: int, text: str, conductor: Command
+) -> None:
+    done = conductor(*arguments)
+
+    assert done.returncode == code
+    assert text in done.stderr
