@@ -10,7 +10,10 @@ from conductor.messages.tokens import read_page_size, seal, unseal
 
 RUN = "01m7yam95y7n2bkeh1hg2pbvea"
 PLACES = st.lists(
-    st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=40), max_size=4
+    st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40),
+    max_size=4,
 )
 
 
