@@ -1,167 +1,20 @@
-"""Starts trusted programs: git and the shim. Nothing else in this package starts a process.
+"""Starts trusted programs: git, agents' version commands and the shim. Nothing else in this package starts a process.
 
-`run` is for short programs whose output fits in memory, `start` for those that are fed or read piece by piece.
-It does not run agents (the shim does, in a sandbox), and it does not judge exit codes: the caller knows what they mean.
-
-Every program gets a session of its own, so that its end takes its children along; an environment that is written out,
-because this process holds keys which are nobody else's business; a wall limit and an output limit.
-Programs start from the event loop's thread: the kernel's parent-death signal follows the thread, not the process.
-
-What `run` feeds, and what any program complains, are files in memory rather than pipes: then there is only one pipe to
-look after, and no order of reading and writing can lock up.
+How stands in `furniture/programs.py`, written once for both services; what outlives the daemon is started here.
 """
 
-import asyncio
-import contextlib
 import fcntl
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 from agenthost.errors import ProgramError
+from agenthost.v1.furniture.programs import MAX_STDERR_BYTES, PLAIN_ENVIRONMENT, Completed, Running, run, start
 
-PLAIN_ENVIRONMENT: Mapping[str, str] = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "LANG": "C.UTF-8",
-    "HOME": "/nonexistent",
-}
-CHUNK_BYTES = 256 * 1024
-MAX_STDERR_BYTES = 64 * 1024
-KILL_WAIT_SECONDS = 5.0
+__all__ = ["MAX_STDERR_BYTES", "PLAIN_ENVIRONMENT", "Completed", "Running", "run", "spawn_apart", "start"]
+
 FIRST_FREE_FD = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """How a program ended and what it said. `returncode` is negative for a signal."""
-
-    returncode: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def complaint(self) -> str:
-        """The end of what it wrote to stderr, as text for a message."""
-        return self.stderr[-2000:].decode(errors="replace").strip()
-
-
-class Running:
-    """A program at work: feed it, read it, and `finish` it."""
-
-    def __init__(self, process: asyncio.subprocess.Process, complaints: BinaryIO) -> None:
-        self._process = process
-        self._complaints = complaints
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    async def write(self, data: bytes) -> None:
-        """Gives it bytes, waiting while it is slow. Silent when it reads no more: its exit code will tell."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                self._process.stdin.write(data)
-                await self._process.stdin.drain()
-
-    def close_stdin(self) -> None:
-        """Tells it that nothing more comes."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-
-    async def read(self, limit: int = CHUNK_BYTES) -> bytes:
-        """The next bytes of its output; empty at the end."""
-        return await self._stdout.read(limit)
-
-    async def read_exactly(self, size: int) -> bytes:
-        """Exactly so many bytes of its output."""
-        try:
-            return await self._stdout.readexactly(size)
-        except asyncio.IncompleteReadError as error:
-            raise ProgramError("a program ended in the middle of its answer") from error
-
-    async def read_line(self) -> bytes:
-        """The next line with its end; empty at the end. At most `CHUNK_BYTES`."""
-        try:
-            return await self._stdout.readline()
-        except ValueError as error:
-            raise ProgramError(f"a program wrote a line of more than {CHUNK_BYTES} bytes") from error
-
-    async def finish(self) -> Completed:
-        """Closes its stdin, drops what output is left, and waits for its end."""
-        self.close_stdin()
-        while await self.read():
-            pass
-        returncode = await self._process.wait()
-        size = self._complaints.seek(0, os.SEEK_END)
-        self._complaints.seek(max(0, size - MAX_STDERR_BYTES))
-        return Completed(returncode, b"", self._complaints.read())
-
-    @property
-    def _stdout(self) -> asyncio.StreamReader:
-        if self._process.stdout is None:
-            raise ProgramError("a program was started without a pipe for its output")
-        return self._process.stdout
-
-
-@contextlib.asynccontextmanager
-async def start(
-    program: str | Path,
-    *args: str | Path,
-    stdin: BinaryIO | None = None,
-    env: Mapping[str, str] = PLAIN_ENVIRONMENT,
-    cwd: Path | None = None,
-    timeout_seconds: float,
-) -> AsyncIterator[Running]:
-    """Starts a program; without a file for `stdin` it is fed by `write`. Leaving the block ends it, children included."""
-    with _memory_file("complaints") as complaints:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                program,
-                *args,
-                stdin=stdin or asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=complaints,
-                env=dict(env),
-                cwd=cwd,
-                start_new_session=True,
-                limit=CHUNK_BYTES,
-            )
-        except OSError as error:
-            raise ProgramError(f"cannot start {program}: {error.strerror}") from error
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                yield Running(process, complaints)
-        except TimeoutError as error:
-            raise ProgramError(f"{Path(program).name} did not end within {timeout_seconds:g} s") from error
-        finally:
-            await asyncio.shield(_end(process))
-
-
-async def run(
-    program: str | Path,
-    *args: str | Path,
-    stdin: bytes = b"",
-    env: Mapping[str, str] = PLAIN_ENVIRONMENT,
-    cwd: Path | None = None,
-    timeout_seconds: float,
-    max_output_bytes: int,
-) -> Completed:
-    """Runs a program to its end. Raises ProgramError when it cannot start, takes too long or says too much."""
-    with _memory_file("input") as feed:
-        feed.write(stdin)
-        feed.seek(0)
-        async with start(program, *args, stdin=feed, env=env, cwd=cwd, timeout_seconds=timeout_seconds) as running:
-            output = bytearray()
-            while chunk := await running.read():
-                output += chunk
-                if len(output) > max_output_bytes:
-                    raise ProgramError(f"{Path(program).name} wrote more than {max_output_bytes} bytes")
-            completed = await running.finish()
-    return Completed(completed.returncode, bytes(output), completed.stderr)
 
 
 def spawn_apart(program: str | Path, *args: str | Path, descriptors: Mapping[int, int]) -> int:
@@ -186,24 +39,3 @@ def spawn_apart(program: str | Path, *args: str | Path, descriptors: Mapping[int
     finally:
         for fd in copies.values():
             os.close(fd)
-
-
-@contextlib.contextmanager
-def _memory_file(name: str) -> Iterator[BinaryIO]:
-    with open(os.memfd_create(name), "w+b", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
-        yield file
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends what is left of a program. Its group is only ours to kill while its leader is not reaped."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    if process.stdin is not None:
-        process.stdin.close()
-    # Unread output would keep the pipe, and with it the transport, open.
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(KILL_WAIT_SECONDS):
-            while process.stdout is not None and await process.stdout.read(CHUNK_BYTES):
-                pass
-            await process.wait()

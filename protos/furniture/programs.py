@@ -1,0 +1,193 @@
+"""How both services start trusted programs. Only the module `process` of each package uses it, so that there is one place.
+
+`run` is for short programs whose output fits in memory, `start` for those that are fed or read piece by piece.
+It does not run agents (the shim does, in a sandbox), it sets no resource limits (workers limit themselves), and it does not
+judge exit codes: the caller knows what they mean.
+
+Every program gets a session of its own, so that its end takes its children along; an environment that is written out,
+because this process holds keys which are nobody else's business; a wall limit and an output limit.
+Programs start from the event loop's thread: the kernel's parent-death signal follows the thread, not the process.
+
+What `run` feeds, and what any program complains, are files in memory rather than pipes: then there is only one pipe to
+look after, and no order of reading and writing can lock up.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ...errors import ProgramError  # noqa: TID252 - each copy raises the error of its own service
+
+PLAIN_ENVIRONMENT: Mapping[str, str] = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/nonexistent",
+}
+CHUNK_BYTES = 256 * 1024
+MAX_STDERR_BYTES = 64 * 1024
+KILL_WAIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended and what it said. `returncode` is negative for a signal."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def complaint(self) -> str:
+        """The end of what it wrote to stderr, as text for a message."""
+        return self.stderr[-2000:].decode(errors="replace").strip()
+
+
+class Running:
+    """A program at work: feed it, read it, and `finish` it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, complaints: BinaryIO) -> None:
+        self._process = process
+        self._complaints = complaints
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    async def write(self, data: bytes) -> None:
+        """Gives it bytes, waiting while it is slow. Silent when it reads no more: its exit code will tell."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._process.stdin.write(data)
+                await self._process.stdin.drain()
+
+    def close_stdin(self) -> None:
+        """Tells it that nothing more comes."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def read(self, limit: int = CHUNK_BYTES) -> bytes:
+        """The next bytes of its output; empty at the end."""
+        return await self._stdout.read(limit)
+
+    async def read_exactly(self, size: int) -> bytes:
+        """Exactly so many bytes of its output."""
+        try:
+            return await self._stdout.readexactly(size)
+        except asyncio.IncompleteReadError as error:
+            raise ProgramError("a program ended in the middle of its answer") from error
+
+    async def read_line(self) -> bytes:
+        """The next line with its end; empty at the end. At most `CHUNK_BYTES`."""
+        try:
+            return await self._stdout.readline()
+        except ValueError as error:
+            raise ProgramError(f"a program wrote a line of more than {CHUNK_BYTES} bytes") from error
+
+    async def finish(self) -> Completed:
+        """Closes its stdin, drops what output is left, and waits for its end."""
+        self.close_stdin()
+        while await self.read():
+            pass
+        returncode = await self._process.wait()
+        # The program wrote through this very file description, so the position tells how much it said.
+        size = self._complaints.seek(0, os.SEEK_CUR)
+        return Completed(returncode, b"", os.pread(self._complaints.fileno(), size, 0))
+
+    @property
+    def _stdout(self) -> asyncio.StreamReader:
+        if self._process.stdout is None:
+            raise ProgramError("a program was started without a pipe for its output")
+        return self._process.stdout
+
+
+@contextlib.asynccontextmanager
+async def start(
+    program: str | Path,
+    *args: str | Path,
+    stdin: BinaryIO | None = None,
+    env: Mapping[str, str] = PLAIN_ENVIRONMENT,
+    cwd: Path | None = None,
+    timeout_seconds: float | None,
+) -> AsyncIterator[Running]:
+    """Starts a program; without a file for `stdin` it is fed by `write`. Leaving the block ends it, children included.
+
+    No timeout is for workers that live as long as the service: their owner bounds each request instead.
+    """
+    with memory_file("complaints", max_bytes=MAX_STDERR_BYTES) as complaints:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                program,
+                *args,
+                stdin=stdin or asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=complaints,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
+                limit=CHUNK_BYTES,
+            )
+        except OSError as error:
+            raise ProgramError(f"cannot start {program}: {error.strerror}") from error
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                yield Running(process, complaints)
+        except TimeoutError as error:
+            raise ProgramError(f"{Path(program).name} did not end within {timeout_seconds:g} s") from error
+        finally:
+            await asyncio.shield(_end(process))
+
+
+async def run(
+    program: str | Path,
+    *args: str | Path,
+    stdin: bytes = b"",
+    env: Mapping[str, str] = PLAIN_ENVIRONMENT,
+    cwd: Path | None = None,
+    timeout_seconds: float,
+    max_output_bytes: int,
+) -> Completed:
+    """Runs a program to its end. Raises ProgramError when it cannot start, takes too long or says too much."""
+    with memory_file("input", stdin) as feed:
+        async with start(program, *args, stdin=feed, env=env, cwd=cwd, timeout_seconds=timeout_seconds) as running:
+            output = bytearray()
+            while chunk := await running.read():
+                output += chunk
+                if len(output) > max_output_bytes:
+                    raise ProgramError(f"{Path(program).name} wrote more than {max_output_bytes} bytes")
+            completed = await running.finish()
+    return Completed(completed.returncode, bytes(output), completed.stderr)
+
+
+@contextlib.contextmanager
+def memory_file(name: str, content: bytes = b"", *, max_bytes: int | None = None) -> Iterator[BinaryIO]:
+    """Gives a file in memory; with a limit, writing past it fails, which programs ignore for their complaints."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(descriptor, "w+b", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+        if max_bytes is not None:
+            os.ftruncate(descriptor, max_bytes)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+        file.write(content)
+        file.seek(0)
+        yield file
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends what is left of a program. Its group is only ours to kill while its leader is not reaped."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    if process.stdin is not None:
+        process.stdin.close()
+    # Unread output would keep the pipe, and with it the transport, open.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(KILL_WAIT_SECONDS):
+            while process.stdout is not None and await process.stdout.read(CHUNK_BYTES):
+                pass
+            await process.wait()
