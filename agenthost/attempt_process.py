@@ -19,6 +19,7 @@ from agenthost import process
 from agenthost.attempt_status import Confinement, Status, read_release, read_status
 from agenthost.launch import Launch, prepare
 from agenthost.sandbox import Sandbox
+from agenthost.socket_path import short_path
 
 __all__ = ["AttemptProcess", "Confinement", "Launch", "Status", "is_alive"]
 
@@ -181,7 +182,7 @@ class AttemptProcess:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         link.settimeout(0)
         try:
-            with _short_path(self._folder, "control.sock") as path:
+            with short_path(self._folder, "control.sock") as path:
                 link.connect(path)
         except OSError:
             # The shim is on its way out, or too busy to let anybody in.
@@ -243,16 +244,6 @@ def is_alive(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _short_path(folder: Path, name: str) -> Iterator[str]:
-    """A path of that file which fits into a socket's address (107 bytes), wherever the folder is."""
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{fd}/{name}"
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
 def _descriptors(folder: Path) -> Iterator[dict[int, int]]:
     """What a shim inherits. Locked and listening before it is born: so there is no moment in which it cannot be seen."""
     with contextlib.ExitStack() as stack:
@@ -265,7 +256,7 @@ def _descriptors(folder: Path) -> Iterator[dict[int, int]]:
             stack.callback(os.close, fd)
         fcntl.flock(opened[3], fcntl.LOCK_EX | fcntl.LOCK_NB)
         listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        with _short_path(folder, "control.sock") as path:
+        with short_path(folder, "control.sock") as path:
             listener.bind(path)
         listener.listen(BACKLOG)
         yield opened | {1: opened[2], 4: listener.fileno()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agenthost.core import sandbox_policy
+from agenthost.core.gateway_rules import PORT
 from agenthost.core.sandbox_policy import Limits, Policy
 from agenthost.errors import ExecutionExistsError
 from agenthost.sandbox import Sandbox
@@ -29,6 +30,7 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
     prompt: bytes = b""
     prompt_is_file: bool = False  # /run/prompt instead of stdin
+    model: str = ""  # the endpoint behind its network's one door; no network where empty
     keeps_stdin: bool = False  # open after the prompt, for inputs
     timeout_seconds: float = 1800.0
     idle_timeout_seconds: float = 600.0
@@ -75,6 +77,8 @@ def _config(launch: Launch, sandbox: Sandbox) -> dict[str, object]:
         "writable": sandbox_policy.WRITABLE,
         "sources": {name: str(path) for name, path in sources.items() if path is not None},
         "spawn_log": str(sandbox.spawn_log),
+        "model": launch.model,
+        "model_port": PORT,
         "prompt_is_file": launch.prompt_is_file,
         "keeps_stdin": launch.keeps_stdin,
         "timeout_seconds": launch.timeout_seconds,
@@ -94,5 +98,6 @@ def _policy(launch: Launch, sandbox: Sandbox) -> Policy:
         has_history=launch.history is not None,
         has_install=launch.install is not None,
         has_prompt_file=launch.prompt_is_file,
+        model=launch.model,
         limits=launch.limits,
     )

@@ -92,6 +92,7 @@ class Policy:
     has_history: bool = False
     has_install: bool = False
     has_prompt_file: bool = False
+    model: str = ""  # whose endpoint is behind its network's one door; no network where empty
     limits: Limits = field(default_factory=Limits)
 
 
@@ -147,7 +148,8 @@ def digest(policy: Policy) -> str:
     arguments = bwrap_arguments(policy)
     public = ["" if at > 1 and arguments[at - 2] == "--setenv" else text for at, text in enumerate(arguments)]
     whole = json.dumps(
-        [public, command(policy, ()), rlimits(policy), texts(), policy.syscall_filter.hex()], sort_keys=True
+        [public, command(policy, ()), rlimits(policy), texts(), policy.syscall_filter.hex(), policy.model],
+        sort_keys=True,
     )
     return hashlib.sha256(whole.encode()).hexdigest()
 

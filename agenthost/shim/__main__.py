@@ -29,6 +29,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from agenthost.shim.confinement import SETUP_SECONDS, Sandbox
+from agenthost.shim.door import open_door
 from agenthost.shim.inspection import refuse_special_files
 from agenthost.shim.keeper import LISTENER_FD, Keeper
 from agenthost.shim.kernel import PR_SET_CHILD_SUBREAPER, Refused, call, now, read_file
@@ -61,6 +62,8 @@ def main(folder: str) -> None:
         sandbox.start(prompt)
         refuse_special_files(config["sources"]["tree"])
         sandbox.wait_at_gate(now() + SETUP_SECONDS)
+        if config["model"]:
+            keeper.door = open_door(sandbox.agent, config["model_port"])
         sandbox.verify()
         # Before the agent runs: whoever finds this folder can tell whether it ever did.
         sandbox.released_ns = time.time_ns()

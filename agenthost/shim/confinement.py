@@ -98,7 +98,8 @@ class Sandbox:
 
     def verify(self) -> None:
         """Looks from outside whether the confinement is in force; refuses where any of it is not."""
-        for check, holds in inspect(self.agent, self.config["writable"]):
+        model, port = self.config["model"], self.config["model_port"]
+        for check, holds in inspect(self.agent, self.config["writable"], model, port):
             self.checks.append(check)
             if not holds:
                 raise Refused(f"the sandbox was set up, but does not hold: {check}")

@@ -1,7 +1,8 @@
 """The shim's side of control.sock: lines of JSON both ways, never waiting for the other side.
 
-In: {"do": "renew"}, {"do": "cancel", "reason"}, {"do": "input", "number", "text"}.
-Out: {"size": spool length} as it grows, {"input": number, "applied": true} when the agent's stdin has it.
+In: {"do": "renew"}, {"do": "cancel", "reason"}, {"do": "input", "number", "text"}, {"do": "door"}.
+Out: {"size": spool length} as it grows, {"input": number, "applied": true} when the agent's stdin has it; to "door", which a
+gateway asks, {"door": true} with the descriptor, and from then on nothing but the end.
 """
 
 from __future__ import annotations
@@ -29,11 +30,17 @@ class Connection:
         self.heard = b""
         self.unsent = b""
         self.told_size = -1
+        self.is_gateway = False
 
     def say(self, message: dict[str, Any]) -> None:
         """Sends what can be sent now; the rest follows when there is room."""
         self.unsent += json.dumps(message).encode() + b"\n"
         self.flush()
+
+    def hand(self, fd: int) -> None:
+        """Gives a descriptor away, and is a gateway's from now on."""
+        self.is_gateway = True
+        socket.send_fds(self.link, [b'{"door": true}\n'], [fd])
 
     def flush(self) -> None:
         """Sends more of what waits."""

@@ -9,7 +9,10 @@ import os
 import struct
 from collections.abc import Iterator
 
+from agenthost.shim.door import listeners_of
 from agenthost.shim.kernel import Refused, read_file
+
+LOOPBACK_IN_HEX = "0100007F"
 
 
 def parent_of(pid: int) -> int:
@@ -31,7 +34,7 @@ def descendants(ancestor: int) -> list[int]:
     return sorted(found)
 
 
-def inspect(pid: int, writable: list[str]) -> Iterator[tuple[str, bool]]:
+def inspect(pid: int, writable: list[str], model: str = "", port: int = 0) -> Iterator[tuple[str, bool]]:
     """What the kernel says of a process: each thing in words, and whether it is as it must be."""
     status = dict(line.split(":\t", 1) for line in read_file(f"/proc/{pid}/status").splitlines() if ":\t" in line)
     users = set(status["Uid"].split()) | set(status["Gid"].split())
@@ -44,7 +47,11 @@ def inspect(pid: int, writable: list[str]) -> Iterator[tuple[str, bool]]:
         space for space in spaces if os.readlink(f"/proc/{pid}/ns/{space}") == os.readlink(f"/proc/self/ns/{space}")
     ]
     yield f"namespaces of its own: {', '.join(spaces)}", not foreign
-    yield "network: none", len(read_file(f"/proc/{pid}/net/route").splitlines()) <= 1
+    routes, listeners = len(read_file(f"/proc/{pid}/net/route").splitlines()) - 1, listeners_of(pid)
+    yield (
+        f"network: model {model}, through 127.0.0.1:{port} alone" if model else "network: none",
+        routes <= 0 and listeners == ([(LOOPBACK_IN_HEX, port)] if model else []),
+    )
     mounts = [line.split()[4:6] for line in read_file(f"/proc/{pid}/mountinfo").splitlines()]
     open_to_write = {where for where, options in mounts if "rw" in options.split(",")}
     devices = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "pts")}

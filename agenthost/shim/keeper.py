@@ -49,6 +49,7 @@ class Keeper:
         self.cause, self.message = "exited", ""
         self.said_bytes = self.denials = 0
         self.listener = socket.socket(fileno=LISTENER_FD)
+        self.door: socket.socket | None = None  # to the model, where the agent has one
         self.connections: dict[int, Connection] = {}
         self.inputs: deque[tuple[int, bytes, int]] = deque()  # number, text, who asked
         self.last_input = 0
@@ -231,6 +232,8 @@ class Keeper:
                 self.stop("cancelled", str(message["reason"])[:1000], self.config["grace_seconds"])
             case "input":
                 self.take_input(fd, int(message["number"]), str(message["text"]).encode())
+            case "door" if self.door:
+                self.connections[fd].hand(self.door.fileno())
             case other:
                 raise ValueError(other)
 
@@ -262,7 +265,7 @@ class Keeper:
         """Tells every daemon how long the spool is, unless it has not taken the last word yet."""
         for fd, connection in list(self.connections.items()):
             try:
-                if not connection.unsent and connection.told_size != self.spool.size:
+                if not connection.is_gateway and not connection.unsent and connection.told_size != self.spool.size:
                     connection.told_size = self.spool.size
                     connection.say({"size": self.spool.size})
             except OSError:

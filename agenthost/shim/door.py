@@ -1,0 +1,69 @@
+"""The one door of an agent's network: a listening socket inside its namespace, made by and held by those outside.
+
+Whoever has the descriptor answers the agent. This process keeps it for as long as the attempt lives and gives it to every gateway
+that asks, so that a gateway's death costs requests in flight, not the door.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+
+from agenthost.shim.kernel import Refused, call
+
+NS_GET_USERNS = 0xB701
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+BACKLOG = 128  # who comes while there is no gateway waits here
+MAX_COMPLAINT_BYTES = 1000
+
+
+def open_door(pid: int, port: int) -> socket.socket:
+    """Listens on 127.0.0.1 in the network of a process, which has its loopback up: bubblewrap sees to that.
+
+    A child does it: who entered another user namespace cannot come back, and what owns the network may enter it.
+    """
+    network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    here, there = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        _listen_inside(network, port, there)
+    there.close()
+    os.close(network)
+    with here:
+        said, descriptors, _, _ = socket.recv_fds(here, MAX_COMPLAINT_BYTES, 1)
+    os.waitpid(child, 0)
+    if not descriptors:
+        raise Refused(f"no door to the model could be made: {said.decode(errors='replace') or 'its maker was killed'}")
+    door = socket.socket(fileno=descriptors[0])
+    door.set_inheritable(False)
+    return door
+
+
+def _listen_inside(network: int, port: int, answer: socket.socket) -> None:
+    """In the forked child. Never returns."""
+    try:
+        owner = fcntl.ioctl(network, NS_GET_USERNS)
+        call("setns", owner, CLONE_NEWUSER)
+        call("setns", network, CLONE_NEWNET)
+        door = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        door.bind(("127.0.0.1", port))
+        door.listen(BACKLOG)
+        socket.send_fds(answer, [b"open"], [door.fileno()])
+    except BaseException as error:  # noqa: BLE001 - the child must neither return nor unwind into the shim's code
+        answer.send(str(error).encode()[:MAX_COMPLAINT_BYTES])
+    finally:
+        os._exit(0)
+
+
+def listeners_of(pid: int) -> list[tuple[str, int]]:
+    """What listens in the network of a process, as the kernel tells it; IPv6 included."""
+    found = []
+    for family in ("tcp", "tcp6"):
+        with open(f"/proc/{pid}/net/{family}", encoding="ascii") as table:
+            rows = [line.split() for line in table.read().splitlines()[1:]]
+        for row in rows:
+            if row[3] == "0A":
+                address, _, number = row[1].rpartition(":")
+                found.append((address, int(number, 16)))
+    return found
