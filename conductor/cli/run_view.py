@@ -56,7 +56,6 @@ class RunView:
 
     run: run_service_pb2.Run = field(default_factory=run_service_pb2.Run)
     rows: dict[str, StepRow] = field(default_factory=dict)
-    findings: int = 0
 
     def apply(self, told: run_service_pb2.WatchRunResponse) -> StepRow | None:
         """Takes in one message; gives the step whose *state* changed by it, if any did."""
@@ -69,8 +68,6 @@ class RunView:
                 return self._update(told.step)
             case "output":
                 self._hear(told.output)
-            case "finding":
-                self.findings += 1
             case _:
                 pass
         return None
