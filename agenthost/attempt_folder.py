@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,20 @@ class AttemptFolders:
         for doomed in self._root.glob(".*"):
             shutil.rmtree(doomed, ignore_errors=True)
         return [(folder, _read(folder)) for folder in sorted(self._root.iterdir()) if folder.is_dir()]
+
+
+def remembered_secrets(folder: Path, values: Sequence[str]) -> tuple[str, ...]:
+    """The values to mask in an attempt's output: always those that were known when its output was first read.
+
+    With others, a replay after a restart (a key may have been changed meanwhile) would make other frames. Blocking.
+    """
+    file = folder / "secrets.json"
+    if file.exists():
+        return tuple(json.loads(file.read_bytes()))
+    if not values or (folder / "cuts").exists():
+        return ()
+    write_file(file, json.dumps(list(values)).encode())
+    return tuple(values)
 
 
 def _read(folder: Path) -> Asked | None:

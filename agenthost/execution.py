@@ -6,6 +6,7 @@ on. So no stream ever waits for an agent. The agent lives whether or not a strea
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -15,10 +16,12 @@ import structlog
 
 from agenthost.agent_specs import Agent
 from agenthost.attachment import Attachments
+from agenthost.attempt_folder import remembered_secrets
 from agenthost.attempt_process import AttemptProcess, Confinement, Status
 from agenthost.bell import Bell
 from agenthost.config import LEASE_SECONDS
 from agenthost.core.agent_output import AgentOutput, Summary
+from agenthost.core.agent_spec import secrets_of
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Started
 from agenthost.core.input_queue import Acceptance, InputQueue
@@ -96,7 +99,9 @@ class Execution:
             )
         # After a restart of this daemon the client may know more numbers than were made anew.
         self.last_sequence = max(self.last_sequence, after)
-        output = AgentOutput(self.ticket.agent.usable().dialect, self.ticket.order.limits.max_answer_bytes)
+        spec = self.ticket.agent.usable()
+        secrets = remembered_secrets(self.ticket.folder, secrets_of(spec, os.environ))
+        output = AgentOutput(spec.dialect, self.ticket.order.limits.max_answer_bytes, secrets)
         return Outbox(self, Cuts(self.ticket.folder / "cuts"), output, self._note_sequence)
 
     def read_spool(self, offset: int, limit: int) -> bytes:

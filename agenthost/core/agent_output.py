@@ -4,14 +4,16 @@ The rule that everything rests on: what comes out, joined, does not depend on ho
 daemon, or a second stream, reads the spool from its beginning and arrives at the same frames with the same numbers.
 It keeps one incomplete line and one incomplete character, never the output. Numbering and framing are `frames`' business.
 
-Every saying passes `_pass_on`: secrets will be masked there, with what is incomplete held back like a character's half.
+Every saying passes `_pass_on`, with its secrets masked (`masking`); what may be a secret's half is held back like a character's.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from agenthost.core.dialects import Dialect, PlainText, reader_for
-from agenthost.core.said import Channel, Notice, NoticeKind, Result, Said, Text, Usage
+from agenthost.core.json_lines import MAX_NAME_BYTES, MAX_NOTICE_BYTES, MAX_TOOL_BYTES
+from agenthost.core.masking import Masking
+from agenthost.core.said import Channel, Notice, NoticeKind, Result, Said, Text, ToolCall, ToolResult, Usage
 from agenthost.core.spool import INPUT_NUMBER, RecordKind, SpoolReader
 from agenthost.core.wording import fitting
 
@@ -31,10 +33,13 @@ class Summary:
 class AgentOutput:
     """Reads one attempt's spool from its beginning, in order."""
 
-    def __init__(self, dialect: Dialect, max_answer_bytes: int) -> None:
+    def __init__(self, dialect: Dialect, max_answer_bytes: int, secrets: Iterable[str] = ()) -> None:
         self._records = SpoolReader()
         self._stdout = reader_for(dialect)
         self._stderr = PlainText(Channel.LOG)
+        secrets = tuple(secrets)
+        self._of_stdout = Masking(secrets)
+        self._of_stderr = Masking(secrets)
         self._answer_room = max_answer_bytes
         self._max_answer_bytes = max_answer_bytes
         self.summary = Summary()
@@ -44,9 +49,9 @@ class AgentOutput:
         for piece in self._records.feed(data):
             match piece.kind:
                 case RecordKind.STDOUT:
-                    yield from self._pass_on(self._stdout.feed(piece.data))
+                    yield from self._pass_on(self._of_stdout.feed(self._stdout.feed(piece.data)))
                 case RecordKind.STDERR:
-                    yield from self._pass_on(self._stderr.feed(piece.data))
+                    yield from self._pass_on(self._of_stderr.feed(self._stderr.feed(piece.data)))
                 case RecordKind.INPUT:
                     (number,) = INPUT_NUMBER.unpack_from(piece.data)
                     self.summary = replace(self.summary, last_input=number)
@@ -55,8 +60,9 @@ class AgentOutput:
 
     def finish(self) -> Iterator[Said]:
         """Gives what the end of the spool completes."""
-        yield from self._pass_on(self._stdout.finish())
-        yield from self._pass_on(self._stderr.finish())
+        for reader, masking in ((self._stdout, self._of_stdout), (self._stderr, self._of_stderr)):
+            yield from self._pass_on(masking.feed(reader.finish()))
+            yield from self._pass_on(masking.finish())
 
     def _pass_on(self, sayings: Iterable[Said | Result]) -> Iterator[Said]:
         for said in sayings:
@@ -67,9 +73,14 @@ class AgentOutput:
                     self.summary = replace(self.summary, result_json=json)
                 case Usage():
                     yield self._count(said)
-                case Notice(kind=NoticeKind.DENIAL):
+                case Notice(kind=NoticeKind.DENIAL, text=text):
                     self.summary = replace(self.summary, denial_count=self.summary.denial_count + 1)
-                    yield said
+                    yield replace(said, text=fitting(text, MAX_NOTICE_BYTES))
+                case ToolCall(name=name, arguments=arguments):
+                    name, arguments = fitting(name, MAX_NAME_BYTES), fitting(arguments, MAX_TOOL_BYTES)
+                    yield replace(said, name=name, arguments=arguments)
+                case ToolResult(text=text):
+                    yield replace(said, text=fitting(text, MAX_TOOL_BYTES))
                 case _:
                     yield said
 

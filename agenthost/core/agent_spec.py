@@ -38,7 +38,10 @@ class PromptDelivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """An agent as its file describes it. `install` is bound read-only at `/opt/agent`, relative to the spec's folder."""
+    """An agent as its file describes it. `install` is bound read-only at `/opt/agent`, relative to the spec's folder.
+
+    What `secret_environment` names is let through like what is allowed, and its values are masked in all that the agent says.
+    """
 
     name: str
     description: str
@@ -48,6 +51,7 @@ class AgentSpec:
     takes_input: bool = False
     allowed_environment: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    secret_environment: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     version: str = ""
     version_command: tuple[str, ...] = ()
@@ -66,7 +70,7 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         raise SpecError(f"name '{name}' must match {NAME.pattern}")
     if _string(table, "network", "none") != "none":
         raise SpecError("network must be 'none': agents have no network yet")
-    allowed, fixed = _environment(table.get("environment", {}))
+    allowed, fixed, secret = _environment(table.get("environment", {}))
     spec = AgentSpec(
         name=name,
         description=_string(table, "description"),
@@ -76,6 +80,7 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         takes_input=table.get("input", False) is True,
         allowed_environment=allowed,
         environment=fixed,
+        secret_environment=secret,
         parameters=_parameters(table.get("parameters", {})),
         version=_string(table, "version", ""),
         version_command=_strings(table, "version_command"),
@@ -96,8 +101,15 @@ def command_line(spec: AgentSpec, python: str, parameters: Mapping[str, str]) ->
 
 def environment_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> dict[str, str]:
     """What the spec adds to the sandbox's own environment: what it allows through, and what it sets."""
-    allowed = {name: surroundings[name] for name in spec.allowed_environment if name in surroundings}
+    names = (*spec.allowed_environment, *spec.secret_environment)
+    allowed = {name: surroundings[name] for name in names if name in surroundings}
     return {**allowed, **dict(spec.environment)}
+
+
+def secrets_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of its environment that nobody may read in what it says."""
+    environment = environment_of(spec, surroundings)
+    return tuple(environment[name] for name in spec.secret_environment if name in environment)
 
 
 def _replaced(argument: str, values: Mapping[str, str]) -> str:
@@ -142,13 +154,13 @@ def _one_of(kind: type[_Choice], table: Mapping[str, Any], key: str, default: _C
         raise SpecError(f"{key} must be one of {', '.join(kind)}") from error
 
 
-def _environment(table: Any) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    if not isinstance(table, Mapping) or not set(table) <= {"allow", "set"}:
-        raise SpecError("environment holds 'allow' (names) and 'set' (names and values), nothing else")
+def _environment(table: Any) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[str, ...]]:
+    if not isinstance(table, Mapping) or not set(table) <= {"allow", "set", "secret"}:
+        raise SpecError("environment holds 'allow' and 'secret' (names) and 'set' (names and values), nothing else")
     fixed = table.get("set", {})
     if not isinstance(fixed, Mapping) or not all(_is_plain(value) for value in fixed.values()):
         raise SpecError("environment.set must hold strings")
-    return _strings(table, "allow"), tuple(sorted(fixed.items()))
+    return _strings(table, "allow"), tuple(sorted(fixed.items())), _strings(table, "secret")
 
 
 def _parameters(table: Any) -> tuple[Parameter, ...]:

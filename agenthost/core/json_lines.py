@@ -4,7 +4,8 @@
     usage{input_tokens,output_tokens,turns} denial{text} final{result}
 
 A line that is anything else gives a `Fault`: the caller keeps it as a log. Nothing that an agent writes is trusted:
-numbers are bounded, texts are cut at the limits of the protos, and nothing here keeps more than one line.
+numbers are bounded, and nothing here keeps more than one line. Texts are cut at the limits of the protos after their secrets
+are masked, by `agent_output`.
 """
 
 import json
@@ -85,13 +86,11 @@ def _compact(value: Any) -> str:
 
 
 def _tool_call(message: Mapping[str, Any]) -> Said:
-    arguments = fitting(_compact(message.get("arguments", {})), MAX_TOOL_BYTES)
-    return ToolCall(_name(message, "id"), _name(message, "name"), arguments)
+    return ToolCall(_name(message, "id"), _name(message, "name"), _compact(message.get("arguments", {})))
 
 
 def _tool_result(message: Mapping[str, Any]) -> Said:
-    text = fitting(_text(message), MAX_TOOL_BYTES)
-    return ToolResult(_name(message, "id"), message.get("failed") is True, text)
+    return ToolResult(_name(message, "id"), message.get("failed") is True, _text(message))
 
 
 def _usage(message: Mapping[str, Any]) -> Said:
@@ -111,7 +110,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Said | Result]] = {
     "answer": lambda message: Text(Channel.ANSWER, _text(message)),
     "reasoning": lambda message: Text(Channel.REASONING, _text(message)),
     "log": lambda message: Text(Channel.LOG, _text(message)),
-    "denial": lambda message: Notice(NoticeKind.DENIAL, fitting(_text(message), MAX_NOTICE_BYTES)),
+    "denial": lambda message: Notice(NoticeKind.DENIAL, _text(message)),
     "tool_call": _tool_call,
     "tool_result": _tool_result,
     "usage": _usage,

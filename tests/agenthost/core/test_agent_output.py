@@ -13,6 +13,8 @@ from agenthost.core.said import Channel, Notice, NoticeKind, Said, Text, ToolCal
 from agenthost.core.spool import HEADER, INPUT_NUMBER, RecordKind
 
 PLENTY = 10**9
+KNOWN = "known-v4lue"
+TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hJ3lM6"
 LINES = [
     {"type": "answer", "text": "täxt"},
     {"type": "reasoning", "text": "why"},
@@ -26,6 +28,17 @@ LINES = [
     {"type": "unheard-of"},
     [1, 2],
 ]
+SECRETIVE = [
+    {"type": "answer", "text": f"it is {TOKEN[:15]}"},
+    {"type": "log", "text": f"{KNOWN[:4]}"},
+    {"type": "tool_call", "id": "1", "name": "read", "arguments": {"path": TOKEN, "line": f"\n{KNOWN}"}},
+    {"type": "answer", "text": f"{TOKEN[15:]}, no more"},
+    {"type": "log", "text": f"{KNOWN[4:]}!"},
+    {"type": "tool_result", "id": "1", "failed": False, "text": "x" * 65_529 + " " + TOKEN},
+    {"type": "denial", "text": f"no {KNOWN}"},
+    {"type": "reasoning", "text": f"{TOKEN[:9]}"},
+    {"type": "final", "result": {"findings": [{"quote": f"a\n{TOKEN}\nb", "n": 1}]}},
+]
 
 
 def record(kind: RecordKind, payload: bytes) -> bytes:
@@ -37,7 +50,7 @@ def stdout(payload: bytes) -> bytes:
 
 
 def parse(dialect: Dialect, chunks: Iterable[bytes], max_answer_bytes: int = PLENTY) -> tuple[list[Said], Summary]:
-    output = AgentOutput(dialect, max_answer_bytes)
+    output = AgentOutput(dialect, max_answer_bytes, [KNOWN])
     said = [one for chunk in chunks for one in output.feed(chunk)]
     said += output.finish()
     return list(merge(said)), output.summary
@@ -48,7 +61,10 @@ def line(message: object) -> bytes:
 
 
 raw_bytes = st.binary(max_size=40) | st.sampled_from(["ä€😀".encode(), b"\xf0\x9f", b"\n", b"\x00", b"\xff\xfe"])
-json_bytes = st.sampled_from([line(message) for message in LINES]) | raw_bytes
+secret_bytes = st.sampled_from(
+    [TOKEN[:9].encode(), TOKEN[9:].encode(), TOKEN.encode(), KNOWN[:4].encode(), KNOWN.encode()]
+)
+json_bytes = st.sampled_from([line(message) for message in (*LINES, *SECRETIVE)]) | raw_bytes | secret_bytes
 pieces = st.lists(
     st.tuples(st.sampled_from([RecordKind.STDOUT, RecordKind.STDOUT, RecordKind.STDERR]), json_bytes), max_size=12
 )
@@ -91,6 +107,23 @@ def test_json_lines_come_out_typed_and_in_order() -> None:
     assert summary == Summary(
         has_answer=True, denial_count=1, usage=Usage(7, 3, 1), result_json='{"findings":[]}', last_input=0
     )
+
+
+def test_secrets_are_masked_in_everything_that_is_said() -> None:
+    """Keeps E10: in every channel, over the borders of sayings, in tools' arguments and results, and in the result."""
+    said, summary = parse(Dialect.JSON_LINES, [stdout(b"".join(line(message) for message in SECRETIVE))])
+
+    masked = "ghp_[redacted:github-token]"
+    assert said == [
+        Text(Channel.ANSWER, "it is ghp_"),
+        ToolCall("1", "read", f'{{"path":"{masked}","line":"\\n[redacted:secret]"}}'),
+        Text(Channel.ANSWER, "[redacted:github-token], no more"),
+        Text(Channel.LOG, "[redacted:secret]!"),
+        ToolResult("1", failed=False, text="x" * 65_529 + " ghp_[r"),
+        Notice(NoticeKind.DENIAL, "no [redacted:secret]"),
+        Text(Channel.REASONING, TOKEN[:9]),
+    ]
+    assert json.loads(summary.result_json) == {"findings": [{"quote": f"a\n{masked}\nb", "n": 1}]}
 
 
 def test_text_keeps_stdout_as_answer_and_stderr_as_log() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import agenthost
-from agenthost.core.agent_spec import SpecError, command_line, environment_of, parse_spec
+from agenthost.core.agent_spec import SpecError, command_line, environment_of, parse_spec, secrets_of
 
 MINIMAL = {"name": "toy", "description": "A toy.", "argv": ["{python}", "{lens}", "x{lens}"]}
 LENS = {"lens": {"pattern": "a|b", "default": "a"}}
@@ -23,6 +23,16 @@ def test_only_allowed_names_come_through_from_the_hosts_environment() -> None:
     )
 
     assert environment_of(spec, {"LANG": "C", "SECRET": "s"}) == {"LANG": "C", "MODE": "plan"}
+
+
+def test_secret_names_come_through_and_are_known_as_secrets() -> None:
+    """Keeps D8 E10."""
+    environment = {"allow": ["LANG"], "secret": ["TOKEN", "ABSENT"], "set": {"MODE": "plan"}}
+    spec = parse_spec({**MINIMAL, "parameters": LENS, "environment": environment})
+    host = {"LANG": "C", "TOKEN": "t0ken-value", "OTHER": "o"}
+
+    assert environment_of(spec, host) == {"LANG": "C", "MODE": "plan", "TOKEN": "t0ken-value"}
+    assert secrets_of(spec, host) == ("t0ken-value",)
 
 
 @pytest.mark.parametrize(
