@@ -10,7 +10,8 @@ The rules, which the tests keep word for word:
 4. MOVED: not there, but as whole lines elsewhere in the same file (rule 2 applies); the nearest place is told, the earlier of
    two. Parts of lines do not move: too many files hold `return None` somewhere.
 5. Everything else is MISSING, with a reason: no such file, a path that is no path of the snapshot, not text, not found.
-6. Paths are those of the snapshot: relative, without `..`. `./a` and `/workspace/a`, which is where an agent sees the
+6. A quote in which the host has masked a secret is compared as `masked_quotes` says. It verifies as whole lines, and never moves.
+7. Paths are those of the snapshot: relative, without `..`. `./a` and `/workspace/a`, which is where an agent sees the
    snapshot, mean `a`. What is no regular file there (a link, a submodule, a directory) is no file.
 
 Nothing of an agent's is used as a pattern. All searching is `str.find` (never `rfind`, whose worst case is a product), and how
@@ -22,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from conductor.evaluation.findings import Evidence, Finding
+from conductor.evaluation.masked_quotes import MAX_MASKS, is_masked, stands_masked
 
 MIN_PARTIAL = 4
 MAX_SEARCHED_CHARACTERS = 500_000_000
@@ -32,7 +34,7 @@ WORKSPACE = "/workspace/"
 
 
 def normal_path(path: str) -> str:
-    """The path inside the snapshot; empty where it cannot be one (rule 6)."""
+    """The path inside the snapshot; empty where it cannot be one (rule 7)."""
     inside = path.removeprefix(WORKSPACE)
     while inside.startswith("./"):
         inside = inside[2:]
@@ -117,6 +119,8 @@ class CitationCheck:
         self._searched += end - begin
         if item.end_line - item.start_line < MAX_CITED_LINES and _stands_in(quote, text.text[begin:end], item):
             return replace(item, status="verified")
+        if is_masked(quote):
+            return self._locate_masked(item, quote, text.text[begin:end])
         line = self._nearest(quote, item.start_line, text)
         if line:
             return replace(item, status="moved", actual_start_line=line)
@@ -127,6 +131,12 @@ class CitationCheck:
             else "the quote does not stand in this file"
         )
         return _missing(item, why)
+
+    def _locate_masked(self, item: Evidence, quote: str, lines: str) -> Evidence:
+        self._searched += len(lines) * MAX_MASKS
+        if self._searched <= MAX_SEARCHED_CHARACTERS and stands_masked(quote, lines):
+            return replace(item, status="verified")
+        return _missing(item, "a secret in the quote is masked, and what is not masked does not stand in these lines")
 
     def _nearest(self, quote: str, start_line: int, text: CitedText) -> int:
         """The line where the quote stands as whole lines, nearest to the one claimed; 0 where it does not."""
