@@ -16,6 +16,7 @@ from agenthost import process
 from agenthost.core.agent_spec import NAME, AgentSpec, SpecError, command_line, environment_of, parse_spec
 from agenthost.core.order import with_defaults
 from agenthost.errors import AgentUnavailableError, ProgramError
+from agenthost.sandbox import python_runtime
 
 BUILT_IN = Path(__file__).parent / "agents"
 MAX_SPEC_BYTES = 64 * 1024
@@ -43,6 +44,11 @@ class Agent:
     def install(self) -> Path | None:
         """The folder that is bound at /opt/agent."""
         return (self.source.parent / self.spec.install).resolve() if self.spec and self.spec.install else None
+
+    @property
+    def own_paths(self) -> tuple[Path, ...]:
+        """What it reads at its own place: the Python that it asks for."""
+        return python_runtime() if self.spec and "{python}" in self.spec.argv else ()
 
     def argv(self, parameters: Mapping[str, str]) -> tuple[str, ...]:
         """The command line inside the sandbox, for parameters that were checked."""

@@ -24,7 +24,7 @@ from agenthost.data_folder import DataFolder
 from agenthost.errors import ConfigurationError
 from agenthost.fences import Fences
 from agenthost.host import Host
-from agenthost.sandbox_probe import prove_host
+from agenthost.proving import Prover
 from agenthost.servicers.execution_servicer import ExecutionServicer
 from agenthost.servicers.host_servicer import HostServicer
 from agenthost.servicers.snapshot_servicer import SnapshotServicer
@@ -66,10 +66,9 @@ def parse_address(text: str) -> Address:
 
 @asynccontextmanager
 async def running_host(settings: Settings, address: Address, data: DataFolder) -> AsyncIterator[tuple[Host, str]]:
-    """A host that serves, and where. Leaving stops it in phases."""
-    sandbox, report = await prove_host(data.path)
-    _log.info("sandbox_proven" if report.available else "sandbox_unavailable", host=settings.name, reason=report.reason)
-    host = Host(settings, await find_agents(settings.agents_dirs), sandbox, report)
+    """A host that serves at once, and where; what it is asked to run waits for the proof. Leaving stops it in phases."""
+    host = Host(settings, await find_agents(settings.agents_dirs))
+    prover = Prover(host, data.path)
     snapshots = await SnapshotStore.open(data.snapshots)
     tombstones = Tombstones(data.tombstones, time.time)
     folders = AttemptFolders(data.attempts)
@@ -82,12 +81,13 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
                     execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server,
                     ExecutionServicer(supervisor, Fences(data.fences), host),
                 ),
-                (host_service_pb2_grpc.add_HostServiceServicer_to_server, HostServicer(host)),
+                (host_service_pb2_grpc.add_HostServiceServicer_to_server, HostServicer(host, prover)),
                 (snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(snapshots)),
             ],
         )
         try:
-            yield host, server.target
+            async with prover:
+                yield host, server.target
         finally:
             await server.tell_stopping()
             host.stop()

@@ -58,8 +58,6 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
             return  # stderr holds nothing but JSON then; the event host_started says the same
         usable = [name for name, agent in host.agents.items() if agent.available]
         click.echo(f"agenthost {settings.name} serves {target} (agents: {', '.join(usable)})", err=True)
-        if not host.report.available:
-            click.echo(f"agenthost: no agent can run here: {host.report.reason}", err=True)
 
     asyncio.run(serve_host(settings, announce))
     return 0

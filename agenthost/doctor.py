@@ -1,11 +1,12 @@
 """`agenthost doctor`: tries what serving needs, and says for each thing how it is and what to do next."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agenthost.agent_specs import find_agents
-from agenthost.sandbox_probe import SandboxReport, prove_host
+from agenthost.agent_specs import Agent, find_agents
+from agenthost.sandbox import Sandbox
+from agenthost.sandbox_probe import Probe, SandboxReport, occupant, prove, prove_host
 
 Say = Callable[[str], object]
 GOOD, BAD = "✔", "✘"
@@ -14,29 +15,47 @@ GOOD, BAD = "✔", "✘"
 async def examine(agents_dirs: tuple[Path, ...], say: Say) -> int:
     """Tells how this machine is as a host: 0 when agents can run, 1 when not."""
     with tempfile.TemporaryDirectory(prefix="agenthost-doctor-") as folder:
-        _, report = await prove_host(Path(folder))
-    _tell_sandbox(report, say)
-    agents = await find_agents(tuple(path.absolute() for path in agents_dirs))
-    for agent in agents.values():
-        if agent.available:
-            say(f"{GOOD} agent {agent.name} {agent.version}".rstrip())
-        else:
-            say(f"{BAD} agent {agent.name}: {agent.unavailable_reason}")
-    usable = report.available and any(agent.available for agent in agents.values())
-    if usable:
+        sandbox, report = await prove_host(Path(folder))
+        _tell_sandbox(report, say)
+        agents = await find_agents(tuple(path.absolute() for path in agents_dirs))
+        proven = sandbox if report.available else None
+        usable = [await _tell_agent(agent, proven, Path(folder), say) for agent in agents.values()]
+    if any(usable):
         say("\nagents can run here; start the host:  agenthost serve --listen 127.0.0.1:7420 --data DIR --name NAME")
     else:
         say(f"\nno agent can run here: mend what the lines with {BAD} say, then try again:  agenthost doctor")
-    return 0 if usable else 1
+    return 0 if any(usable) else 1
+
+
+async def _tell_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: Say) -> bool:
+    """Whether an agent can run: it is there, and its own sandbox holds. What got through is told, what did not is counted."""
+    if not agent.available:
+        say(f"{BAD} agent {agent.name}: {agent.unavailable_reason}")
+        return False
+    title = f"agent {agent.name} {agent.version}".rstrip()
+    if sandbox is None:
+        say(f"{GOOD} {title}")
+        return False
+    report = await prove(sandbox, folder, occupant(agent))
+    if not report.available:
+        say(f"{BAD} {title}: its sandbox is not proven: {report.reason}")
+        _tell_probes([probe for probe in report.probes if not probe.passed], say)
+        return False
+    say(f"{GOOD} {title}, in a sandbox that held against all {len(report.probes)} attempts to get out")
+    return True
+
+
+def _tell_probes(probes: Sequence[Probe], say: Say) -> None:
+    for probe in probes:
+        detail = f": {probe.detail}" if probe.detail else ""
+        say(f"  {GOOD if probe.passed else BAD} {probe.name}{detail}")
 
 
 def _tell_sandbox(report: SandboxReport, say: Say) -> None:
     """Every attempt to get out, with what stopped it; then what that comes to."""
     if report.probes:
         say("what was tried from inside the sandbox, and what came of it:")
-    for probe in report.probes:
-        detail = f": {probe.detail}" if probe.detail else ""
-        say(f"  {GOOD if probe.passed else BAD} {probe.name}{detail}")
+    _tell_probes(report.probes, say)
     if report.available:
         say(f"{GOOD} sandbox: {report.mechanism} held against all {len(report.probes)} attempts to get out")
     else:

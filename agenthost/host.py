@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agenthost.agent_specs import Agent
@@ -10,19 +10,20 @@ from agenthost.bell import Bell
 from agenthost.config import Settings
 from agenthost.errors import AgentUnavailableError, HostDrainingError, ReadOnlyUnavailableError, ShuttingDownError
 from agenthost.sandbox import Sandbox
-from agenthost.sandbox_probe import SandboxReport
+from agenthost.sandbox_probe import UNPROVEN, SandboxReport
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(slots=True)
 class Host:
-    """The host as it stands. Only `app` and the supervisor change it."""
+    """The host as it stands. Only `app`, the supervisor and the prover change it."""
 
     settings: Settings
     agents: Mapping[str, Agent]
-    sandbox: Sandbox | None
-    report: SandboxReport
+    sandbox: Sandbox | None = None
+    report: SandboxReport = UNPROVEN
+    proofs: dict[str, SandboxReport] = field(default_factory=dict)  # by agent
     bell: Bell = field(default_factory=Bell)
     boot_id: str = field(default_factory=lambda: _BOOT_ID.read_text().strip())
     start_time_ns: int = field(default_factory=time.time_ns)
@@ -46,6 +47,35 @@ class Host:
             raise ShuttingDownError
         if self.draining:
             raise HostDrainingError
+
+    def settle(self, sandbox: Sandbox | None, report: SandboxReport) -> None:
+        """Notes whether agents can be confined here at all."""
+        self.sandbox, self.report = sandbox, report
+        self.bell.ring()
+
+    def settle_agent(self, agent: Agent, report: SandboxReport) -> None:
+        """Notes whether one agent's own sandbox holds; disables the agent where it does not."""
+        if not report.available:
+            agent = replace(agent, unavailable_reason=f"its sandbox is not proven: {report.reason}")
+        self.proofs[agent.name] = report
+        self.agents = {**self.agents, agent.name: agent}
+        self.bell.ring()
+
+    async def confinement_of(self, name: str) -> Sandbox:
+        """What confines an agent, as soon as both are proven; raises what `refuse_unproven` and `agent` raise."""
+        while True:
+            heard = self.bell.listen()
+            self.refuse_new_work()
+            self.refuse_unproven()
+            self.agent(name)
+            if not self.report.pending and name in self.proofs:
+                return self.proven_sandbox()
+            await heard.wait()
+
+    def refuse_unproven(self) -> None:
+        """Raises when the proof was tried and failed; while it is under way, work may wait for it."""
+        if not self.report.pending:
+            self.proven_sandbox()
 
     def proven_sandbox(self) -> Sandbox:
         """What confines agents; raises ReadOnlyUnavailableError where that is not proven."""

@@ -167,18 +167,20 @@ def write_host(host: Host) -> host_pb.Host:
         boot_id=host.boot_id,
         slots=host.settings.slots,
         running=host.running,
-        agents=[_agent(agent) for agent in host.agents.values()],
+        agents=[write_agent(agent) for agent in host.agents.values()],
         sandbox=_sandbox(host.report),
         start_time=timestamp(host.start_time_ns),
     )
 
 
-def _agent(agent: Agent) -> host_pb.Agent:
+def write_agent(agent: Agent, report: SandboxReport | None = None) -> host_pb.Agent:
+    """An agent, and what was tried in its sandbox where that is asked for."""
     message = host_pb.Agent(
         name=agent.name,
         version=agent.version,
         available=agent.available,
         unavailable_reason=agent.unavailable_reason,
+        probes=_probes(report) if report else (),
     )
     if spec := agent.spec:
         message.description = spec.description
@@ -196,8 +198,12 @@ def _sandbox(report: SandboxReport) -> host_pb.Sandbox:
         available=report.available,
         unavailable_reason=report.reason,
         mechanism=report.mechanism,
-        probes=[host_pb.Probe(name=probe.name, passed=probe.passed, detail=probe.detail) for probe in report.probes],
+        probes=_probes(report),
     )
+
+
+def _probes(report: SandboxReport) -> list[host_pb.Probe]:
+    return [host_pb.Probe(name=probe.name, passed=probe.passed, detail=probe.detail) for probe in report.probes]
 
 
 def timestamp(time_ns: int) -> Timestamp:

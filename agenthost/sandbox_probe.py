@@ -1,26 +1,30 @@
 """Proves the sandbox by trying to break out of it: bait is laid on the host, and a program goes for it from inside.
 
 The verdict is what agents depend on: no proof, no run. The proof has a wall limit, and running out of it is no proof.
+Nothing is mounted for it: the program comes on the command line of a Python, so what is tried is the agent's own sandbox.
 """
 
+import asyncio
 import contextlib
 import json
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from agenthost.agent_specs import Agent
 from agenthost.attempt_process import AttemptProcess, Launch, Status
 from agenthost.core.sandbox_remedy import SETTINGS, explain
 from agenthost.core.spool import RecordKind, SpoolReader
-from agenthost.errors import ReadOnlyUnavailableError
+from agenthost.errors import AgenthostError, ReadOnlyUnavailableError
 from agenthost.sandbox import Sandbox, find_sandbox, python_runtime
 
 PROBE = Path(__file__).parent / "probe"
-PROBE_SECONDS = 20.0
+PROBE_SECONDS = 20.0  # of the program inside
+PROOF_SECONDS = 45.0  # of all of it, the set-up of the sandbox included
 LEAST_ATTEMPTS = 40  # fewer lines than this mean that the program broke
 MAX_OUTPUT_BYTES = 1024 * 1024
 
@@ -42,6 +46,29 @@ class SandboxReport:
     reason: str
     mechanism: str
     probes: tuple[Probe, ...] = ()
+    pending: bool = False  # not tried yet
+
+
+UNPROVEN = SandboxReport(
+    available=False, reason="the sandbox is being proven; attempts wait for it", mechanism="", pending=True
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """What a sandbox holds because of who is in it. A Python is added for the proof; nothing else is."""
+
+    install: Path | None = None
+    own_paths: tuple[Path, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+NOBODY = Occupant()
+
+
+def occupant(agent: Agent) -> Occupant:
+    """What a sandbox holds because this agent is in it; raises AgentUnavailableError."""
+    return Occupant(agent.install, agent.own_paths, agent.environment())
 
 
 async def prove_host(data: Path) -> tuple[Sandbox | None, SandboxReport]:
@@ -53,11 +80,23 @@ async def prove_host(data: Path) -> tuple[Sandbox | None, SandboxReport]:
     return sandbox, await prove(sandbox, data)
 
 
-async def prove(sandbox: Sandbox, data: Path) -> SandboxReport:
-    """Tries the sandbox, in a folder of its own below `data` that is left for nobody."""
+async def prove(sandbox: Sandbox, data: Path, occupant: Occupant = NOBODY) -> SandboxReport:
+    """Tries the sandbox that an occupant would have. Whatever goes wrong meanwhile, proves nothing."""
+    try:
+        async with asyncio.timeout(PROOF_SECONDS):
+            return await _try(sandbox, data, occupant)
+    except TimeoutError:
+        reason = f"The proof did not come to its end within {PROOF_SECONDS:g} s."
+    except (OSError, ValueError, TypeError, AgenthostError) as error:
+        reason = f"The proof broke: {error}."
+    return SandboxReport(available=False, reason=reason, mechanism=sandbox.mechanism)
+
+
+async def _try(sandbox: Sandbox, data: Path, occupant: Occupant) -> SandboxReport:
+    """In a folder of its own below `data`, which is left for nobody."""
     folder = data / "probes" / secrets.token_hex(6)
     with _Bait.lay(folder) as bait:
-        launch = _launch(folder, bait)
+        launch = _launch(folder, bait, occupant)
         # Its own log: the host's tells how often agents ran.
         confined = replace(sandbox, spawn_log=folder / "spawns.jsonl")
         async with await AttemptProcess.spawn(folder / "attempt", launch, confined) as attempt:
@@ -83,13 +122,15 @@ def _judge(sandbox: Sandbox, status: Status | None, probes: tuple[Probe, ...]) -
     return SandboxReport(available=not reason, reason=reason, mechanism=sandbox.mechanism, probes=probes)
 
 
-def _launch(folder: Path, bait: "_Bait") -> Launch:
+def _launch(folder: Path, bait: "_Bait", occupant: Occupant) -> Launch:
+    program = (PROBE / "attempts.py").read_text()
     return Launch(
         execution=f"probe-{folder.name}",
-        argv=(str(Path(sys.executable).resolve()), "-I", "-S", "/opt/agent/attempts.py"),
+        argv=(str(Path(sys.executable).resolve()), "-I", "-S", "-c", program),
         tree=folder / "tree",
-        install=PROBE,
-        own_paths=python_runtime(),
+        install=occupant.install,
+        own_paths=tuple(dict.fromkeys((*occupant.own_paths, *python_runtime()))),
+        environment=occupant.environment,
         prompt=json.dumps(bait.described).encode(),
         timeout_seconds=PROBE_SECONDS,
         grace_seconds=0,

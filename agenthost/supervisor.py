@@ -1,8 +1,9 @@
 """Every execution of this host: who may begin, who is known, who is released. It owns their tasks; streams only attach.
 
-A Start is accepted in this order: what is known attaches; what is spent is refused; the order must be right, the sandbox proven,
-the agent usable, a place free, the snapshot here; then the folder is made durable, and only then is anything spawned. Between
-the place and the spawn the execution is in the map already: a second Start of the same id meets it there.
+A Start is accepted in this order: what is known attaches; what is spent is refused; the order must be right, the agent usable,
+a place free; then it waits until the sandbox is proven; the snapshot must be here; then the folder is made durable, and only
+then is anything spawned. Between the place and the spawn the execution is in the map already: a second Start of the same id
+meets it there.
 """
 
 import asyncio
@@ -24,7 +25,6 @@ from agenthost.core.order import Order, check_order, check_parameters
 from agenthost.errors import AgenthostError, ExecutionExistsError, InvalidRequestError, NoCapacityError, NotFoundError
 from agenthost.execution import Begin, Execution, Ticket
 from agenthost.host import Host
-from agenthost.sandbox import python_runtime
 from agenthost.tombstones import Burial, Tombstone, Tombstones
 
 _log = structlog.get_logger()
@@ -179,7 +179,7 @@ class Supervisor:
         order = request.order
         if violations := tuple(check_order(order, self._host.settings.limits, MAX_PROMPT_BYTES)):
             raise InvalidRequestError(*violations)
-        self._host.proven_sandbox()
+        self._host.refuse_unproven()
         agent = self._host.agent(order.agent)
         if violations := tuple(check_parameters(order.parameters, agent.usable().parameters)):
             raise InvalidRequestError(*violations)
@@ -233,12 +233,13 @@ class Supervisor:
     async def _prepare(self, execution: Execution, request: Request) -> tuple[AttemptProcess, str]:
         """Makes everything durable, then spawns. What is raised here refuses the Start."""
         order = request.order
+        sandbox = await self._host.confinement_of(order.agent)
         paths = self._snapshots.locate(order.snapshot)
         fingerprint = await self._snapshots.fingerprint(order.snapshot)
         asked = Asked(request.conductor, request.serialized, fingerprint)
         await asyncio.to_thread(self._folders.create, order.execution, asked)
         launch = _launch(execution.ticket, paths)
-        return await AttemptProcess.spawn(execution.ticket.folder, launch, self._host.proven_sandbox()), fingerprint
+        return await AttemptProcess.spawn(execution.ticket.folder, launch, sandbox), fingerprint
 
 
 def _launch(ticket: Ticket, paths: SnapshotPaths) -> Launch:
@@ -249,7 +250,7 @@ def _launch(ticket: Ticket, paths: SnapshotPaths) -> Launch:
         tree=paths.tree,
         history=paths.history,
         install=ticket.agent.install,
-        own_paths=python_runtime() if "{python}" in spec.argv else (),
+        own_paths=ticket.agent.own_paths,
         environment=ticket.agent.environment(),
         prompt=order.prompt.encode(),
         prompt_is_file=spec.prompt is PromptDelivery.FILE,

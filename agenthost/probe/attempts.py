@@ -1,6 +1,6 @@
 """Tries, from inside the sandbox, what an agent must not be able to do, and says how each attempt went.
 
-Run as `python -I -S /opt/agent/attempts.py` with the bait on stdin, as JSON: {"file", "folder", "port", "abstract", "pid"}.
+Run as `python -I -S -c ITS_TEXT` with the bait on stdin, as JSON: {"file", "folder", "port", "abstract", "pid"}.
 Prints one line of JSON per attempt: {"name", "passed", "detail"}. An attempt passes when the kernel refused it.
 Nothing here would do harm if it succeeded: what is opened is not written, and what is mounted is empty.
 """

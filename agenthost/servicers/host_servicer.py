@@ -1,4 +1,4 @@
-"""HostService: what this host is, now and on change, and a heartbeat whose silence means trouble."""
+"""HostService: what this host is, now and on change, a heartbeat whose silence means trouble, and proofs on request."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,8 @@ from typing import Any
 from agenthost.config import HEARTBEAT_SECONDS
 from agenthost.errors import ShuttingDownError
 from agenthost.host import Host
-from agenthost.messages import write_host
+from agenthost.messages import write_agent, write_host
+from agenthost.proving import Prover
 from agenthost.v1 import host_service_pb2 as pb
 from agenthost.v1 import host_service_pb2_grpc as pb_grpc
 
@@ -16,12 +17,18 @@ from agenthost.v1 import host_service_pb2_grpc as pb_grpc
 class HostServicer(pb_grpc.HostServiceServicer):
     """Serves the host."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, prover: Prover) -> None:
         self._host = host
+        self._prover = prover
 
     async def GetHost(self, request: pb.GetHostRequest, context: Any) -> pb.Host:
         """Gives the host as it is now."""
         return write_host(self._host)
+
+    async def CheckAgent(self, request: pb.CheckAgentRequest, context: Any) -> pb.Agent:
+        """Proves an agent's sandbox anew, and gives the agent with all that was tried."""
+        agent, report = await self._prover.check(request.agent)
+        return write_agent(agent, report)
 
     async def WatchHost(self, request: pb.WatchHostRequest, context: Any) -> AsyncIterator[pb.WatchHostResponse]:
         """Gives the host at once, then on every change; in between says that it lives."""

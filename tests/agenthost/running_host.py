@@ -132,8 +132,10 @@ class Client:
 
 
 @asynccontextmanager
-async def open_host(folder: Path, repository: Path, **settings: object) -> AsyncIterator[Client]:
-    """Serves in this process, with everything real below it."""
+async def open_host(
+    folder: Path, repository: Path, *, proven: bool = True, **settings: object
+) -> AsyncIterator[Client]:
+    """Serves in this process, with everything real below it; waits for the proof of the sandbox unless told not to."""
     data = DataFolder(folder / "data")
     data.acquire()
     address = f"unix:{folder}/s"
@@ -142,7 +144,17 @@ async def open_host(folder: Path, repository: Path, **settings: object) -> Async
         running_host(replace(plain, **settings), Address.parse(address), data) as (host, target),  # type: ignore[arg-type]
         grpc.aio.insecure_channel(target, options=EXECUTION_OPTIONS) as channel,
     ):
-        yield Client(host, data.path, channel, await push_snapshot(channel, repository))
+        client = Client(host, data.path, channel, await push_snapshot(channel, repository))
+        if proven:
+            await until_proven(host)
+        yield client
+
+
+async def until_proven(host: Host) -> None:
+    """Waits until the sandbox and every agent's own are proven."""
+    while not host.proofs.keys() >= {name for name, agent in host.agents.items() if agent.available}:
+        assert host.report.pending or host.report.available, host.report.reason
+        await host.bell.listen().wait()
 
 
 def make_repository(folder: Path) -> Path:

@@ -169,18 +169,22 @@ async def test_watching_tells_the_host_at_once_then_changes_then_that_it_stops(
     async with serving(data, f"unix:{short_path}/s") as host, client_of(host, data, repository) as client:
         watch = client.hosts.WatchHost(host_pb.WatchHostRequest())
         first = await watch.read()
+        proven = first
+        while not proven.host.sandbox.available:
+            proven = await watch.read()
         async with client.open(start=client.start_of("hang")) as conversation:
             await conversation.until(lambda frame: frame.HasField("started"))
-            busy = await _next_host(watch)
+            while (busy := await _next_host(watch)).running == 0:
+                pass  # an agent's own proof is told as well
             host.process.send_signal(signal.SIGTERM)
-            stopping = await _next_host(watch)
+            while (stopping := await _next_host(watch)).state == host_pb.Host.STATE_READY:
+                pass
             with pytest.raises(grpc.aio.AioRpcError) as stopped:
                 await _read_to_the_end(watch)
         await host.end(0)
 
     assert first.host.state == host_pb.Host.STATE_READY
     assert {agent.name for agent in first.host.agents} >= {"scripted", "survey"}
-    assert first.host.sandbox.available
     assert busy.running == 1
     assert stopping.state == host_pb.Host.STATE_DRAINING
     assert stopped.value.code() == grpc.StatusCode.UNAVAILABLE
