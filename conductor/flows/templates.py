@@ -99,6 +99,10 @@ def template_problems(
         return [(error.lineno, error.message or "it is not a template")]
     except RecursionError:
         return [(1, "is nested too deep")]
+    except (
+        ValueError
+    ) as error:  # what is constant is reckoned while compiling, and a number may be too large to write down
+        return [(1, f"cannot be compiled: {error}")]
     found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", *names}), *_hidden(tree)]
     if inputs is not None:
         found.extend(_members(tree, "inputs", inputs))

@@ -27,15 +27,31 @@ MODES = {
     "working_tree": pb.Workspace.MODE_WORKING_TREE,
     "commit": pb.Workspace.MODE_COMMIT,
 }
+# Readers of protocol messages refuse what nests deeper than 100 messages, and an object in an object takes three of them.
+MAX_NESTING = 30
+TOO_DEEP = "[… nested deeper than is shown here]"
+
 _KINDS = {StepKind.AGENT: pb.Step.KIND_AGENT, StepKind.FOLD: pb.Step.KIND_FOLD}
 
 
 def struct(data: bytes) -> Struct:
-    """Makes a Struct of a JSON object; empty bytes give an empty one."""
+    """Makes a Struct of a JSON object; empty bytes give an empty one. What is nested too deep becomes a word that says so."""
     made = Struct()
     if data:
-        json_format.ParseDict(json.loads(data), made)
+        json_format.ParseDict(_shallow(json.loads(data), MAX_NESTING), made)
     return made
+
+
+def _shallow(value: Any, levels: int) -> Any:
+    match value:
+        case dict() | list() if not levels:
+            return TOO_DEEP
+        case dict():
+            return {name: _shallow(member, levels - 1) for name, member in value.items()}
+        case list():
+            return [_shallow(member, levels - 1) for member in value]
+        case _:
+            return value
 
 
 def run_message(run: Run, sequence: int, inputs: Struct) -> pb.Run:

@@ -85,3 +85,7 @@ def test_format_strings_cannot_climb_out() -> None:
     """Keeps A1."""
     with pytest.raises(TemplateError):
         render("{{ '{0.__class__.__mro__}'.format(1) }}", VALUES)
+
+
+def test_a_number_too_large_to_be_written_down_is_a_problem_of_its_template_and_not_a_crash() -> None:
+    assert [line for line, _ in template_problems("{{ 10**100000 }}", inputs=(), steps=())] == [1]

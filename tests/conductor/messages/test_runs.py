@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from conductor.clock import SystemClock
 from conductor.core.states import AttemptState, RunState, StepState
-from conductor.messages.runs import read_run_states, run_state, struct
+from conductor.messages.runs import TOO_DEEP, read_run_states, run_state, struct
 from conductor.messages.times import duration, seconds, timestamp
 from conductor.servicers.run_ids import new_run_id
 from conductor.v1 import run_service_pb2 as pb
@@ -67,3 +67,14 @@ def test_ids_of_runs_sort_by_time_and_differ() -> None:
     assert ids == sorted(ids)
     assert all(len(each) == 26 and each.isalnum() and each == each.lower() for each in ids)
     assert len({new_run_id(1_795_000_000.0) for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ("[", "]")])
+def test_a_result_nested_nine_hundred_deep_is_shown_as_far_as_readers_of_messages_go(
+    opening: str, closing: str
+) -> None:
+    made = struct(f'{{"result": {opening * 900}1{closing * 900}}}'.encode())
+
+    read = pb.Step.FromString(pb.Step(result=made).SerializeToString())
+    assert TOO_DEEP in str(read)
+    assert struct(b'{"a": [{"b": 1}]}') == {"a": [{"b": 1}]}
