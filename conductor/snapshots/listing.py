@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.entries import LeftOut, Listed
-from conductor.snapshots.git import Git
+from conductor.snapshots.git import Git, GitError
 from conductor.snapshots.repository import Repository
 
 SKIPPED_BY_SPARSE_CHECKOUT = b"S"
@@ -33,8 +34,11 @@ async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
 async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Listed, ...]:
     """What is tracked, and what is neither tracked nor ignored, below the workspace folder."""
     git, folder = repository.refs(), repository.inside
-    tracked = await git.run("ls-files", "-z", "-t", "--stage", "--cached", cwd=folder)
-    others = await git.run("ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
+    try:
+        tracked = await git.run("ls-files", "-z", "-t", "--stage", "--cached", cwd=folder)
+        others = await git.run("ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
+    except GitError as error:  # a damaged index, HEAD or configuration: its owner can mend it, and must be told
+        raise InvalidRequestError(Violation("workspace.path", f"git cannot read this repository: {error}")) from error
     listed: Mapping[bytes, Listed] = {entry.path: entry for entry in map(_tracked, _records(tracked))}
     return (*listed.values(), *_untracked(others, listed, left_out))
 

@@ -50,6 +50,9 @@ class Pin:
     async def commit(self, source: Source, revision: str) -> SnapshotPlan:
         """Pins a commit of a repository."""
         head = await source.resolve(revision or "HEAD")
+        if not head and not await source.is_readable():
+            text = "does not use SHA-1 names: its working tree can be pinned, its commits cannot"
+            raise InvalidRequestError(Violation("workspace.path", text))
         if not head:
             text = (
                 f"names no commit of this repository: {revision}" if revision else "is needed: there is no HEAD commit"
@@ -78,8 +81,10 @@ class Pin:
         if not await source.is_readable():
             return Trunk(notes=("history left out: the repository does not use SHA-1 names",))
         head = await source.resolve("HEAD")
-        if not head:
+        if not head and await source.is_unborn():
             return Trunk(notes=("the repository has no commits yet",))
+        if not head:
+            return Trunk(notes=("history left out: the repository's HEAD cannot be read",))
         if source.repository.is_at_top:
             return await source.copy_into(self.store, head)
         note = f"history left out: the folder is a part of the repository {source.repository.top}"

@@ -50,6 +50,16 @@ class Source:
         answer = await self.repository.refs().attempt(*arguments, timeout_seconds=REVISION_TIMEOUT_SECONDS)
         return _only_id(answer.stdout) if answer.returncode == 0 else ""
 
+    async def is_unborn(self) -> bool:
+        """Tells whether HEAD is a branch without commits, rather than one that is damaged."""
+        refs = self.repository.refs()
+        branch = await refs.attempt("symbolic-ref", "--quiet", "HEAD")
+        name = branch.stdout.decode("utf-8", "replace").strip()
+        if branch.returncode or not name:
+            return False
+        path = self.repository.common_folder / name
+        return not path.exists() and (await refs.attempt("rev-parse", "--verify", "--quiet", name)).returncode != 0
+
     async def folder_tree_id(self, commit: str) -> str:
         """Gives the id of the workspace folder's tree in a commit, or nothing."""
         inside = os.fspath(self.repository.inside.relative_to(self.repository.top))

@@ -112,8 +112,11 @@ class WorkingTree:
             if not stat.S_ISREG(before.st_mode):
                 self._left_out.add("special files left out", listed.path)
                 return None
-            self._count(before.st_size)
             mode = self._mode(listed, before)
+            if before.st_size > MAX_FILE_BYTES and not listed.oid:
+                self._too_large(listed)
+                return None
+            self._count(before.st_size)
             if before.st_size > MAX_FILE_BYTES:
                 return self._large_file(listed, mode, _stream_id(file, before.st_size), known)
             data = _read_up_to(file, MAX_FILE_BYTES)
@@ -128,8 +131,11 @@ class WorkingTree:
     def _large_file(self, listed: Listed, mode: str, oid: str, known: Collection[str]) -> Item | None:
         if oid in known:
             return Item(listed.path, mode, oid)
-        self._left_out.add(f"files above {MAX_FILE_BYTES // 1024 // 1024} MiB left out", listed.path)
+        self._too_large(listed)
         return None
+
+    def _too_large(self, listed: Listed) -> None:
+        self._left_out.add(f"files above {MAX_FILE_BYTES // 1024 // 1024} MiB left out", listed.path)
 
     def _mode(self, listed: Listed, status: os.stat_result) -> str:
         if not self._trusts_modes and listed.mode in (FILE, PROGRAM):
