@@ -20,6 +20,7 @@ from agenthost.adoption import adopt_leftovers
 from agenthost.agent_specs import find_agents
 from agenthost.attempt_folder import AttemptFolders
 from agenthost.config import STOP_GRACE_SECONDS, Settings
+from agenthost.custody import Custody
 from agenthost.data_folder import DataFolder
 from agenthost.errors import ConfigurationError
 from agenthost.fences import Fences
@@ -72,7 +73,7 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
     snapshots = await SnapshotStore.open(data.snapshots)
     tombstones = Tombstones(data.tombstones, time.time)
     folders = AttemptFolders(data.attempts)
-    async with Supervisor(host, snapshots, folders, tombstones, time.time) as supervisor:
+    async with Supervisor(host, Custody(snapshots), folders, tombstones, time.time) as supervisor:
         await adopt_leftovers(supervisor, folders, settings.limits)
         server = await _listen(
             address,

@@ -24,7 +24,9 @@ class Confinement:
 class Status:
     """How an attempt ended."""
 
-    cause: str  # exited, cancelled, timeout, idle_timeout, orphaned, output_too_large, sandbox_refused
+    cause: (
+        str  # exited, cancelled, timeout, idle_timeout, orphaned, output_too_large, sandbox_refused, snapshot_changed
+    )
     message: str
     spool_length: int
     confinement: Confinement

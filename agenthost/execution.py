@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from agenthost.aftermath import Aftermath, read_aftermath, write_aftermath
 from agenthost.agent_specs import Agent
 from agenthost.attachment import Attachments
 from agenthost.attempt_folder import remembered_secrets
@@ -34,6 +35,8 @@ _log = structlog.get_logger()
 
 # Starts the shim, or finds the one that lives; gives the snapshot's fingerprint from before.
 Begin = Callable[[], Awaitable[tuple[AttemptProcess, str]]]
+# Looks at the snapshot again, and tells its readers what follows; gives the fingerprint, empty where there is none.
+LookBack = Callable[[str], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Execution:
         self._attestation = Attestation()
         self._decided = asyncio.Event()
         self._refusal: AgenthostError | None = None
+        self.violation = ""  # what became of the snapshot under the agent
         run, step, attempt = ticket.order.execution.split("-")
         self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=ticket.agent.name)
 
@@ -142,6 +146,13 @@ class Execution:
             self._log.info("cancel_requested", reason=reason[:200])
             self.bell.ring()
 
+    def violate(self, text: str) -> None:
+        """Ends the agent because what it reads is not what was checked out."""
+        if not self.violation:
+            self.violation = text
+            self._log.error("snapshot_violated", why=text)
+            self.cancel("the snapshot changed")
+
     def acknowledge(self, sequence: int) -> None:
         """Notes what the conductor has stored."""
         if sequence > self.last_sequence:
@@ -176,7 +187,7 @@ class Execution:
         if self._process:
             self._process.close()
 
-    async def run(self, begin: Begin, fingerprint: Callable[[], Awaitable[str]]) -> None:
+    async def run(self, begin: Begin, look_back: LookBack) -> None:
         """Accompanies the agent to its end, whatever that is. Raises only what refuses its beginning."""
         try:
             self._process, before = await begin()
@@ -188,7 +199,7 @@ class Execution:
         self._decided.set()
         self._log.info("execution_adopted" if self.ticket.adopted else "execution_accepted")
         try:
-            self._ending = await self._accompany(self._process, before, fingerprint)
+            self._ending = await self._accompany(self._process, before, look_back)
         except Exception as error:  # noqa: BLE001 - the task's top: an attempt's trouble must not become the host's
             self._log.exception("execution_broke")
             await self._process.cancel("the host could not keep it")
@@ -199,9 +210,7 @@ class Execution:
         self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
         self.bell.ring()
 
-    async def _accompany(
-        self, process: AttemptProcess, before: str, fingerprint: Callable[[], Awaitable[str]]
-    ) -> Ending:
+    async def _accompany(self, process: AttemptProcess, before: str, look_back: LookBack) -> Ending:
         self._attestation = replace(self._attestation, snapshot_fingerprint_before=before)
         async with asyncio.TaskGroup() as tasks:
             companions = [
@@ -213,9 +222,20 @@ class Execution:
             await self._watch_spool(process)
             for companion in companions:
                 companion.cancel()
-        after = await fingerprint()
-        self._attestation = replace(self._attestation, snapshot_fingerprint_after=after)
-        return _ending(process.status(), snapshot_changed=before != after)
+        after = await self._look_back(before, look_back)
+        seen = f"snapshot: changed: {after.violation}" if after.violation else "snapshot: the same before and after"
+        checks = (*self._attestation.checks, seen) if self._started else ()
+        self._attestation = replace(self._attestation, snapshot_fingerprint_after=after.fingerprint, checks=checks)
+        return _ending(process.status(), after.violation if self._started else "")
+
+    async def _look_back(self, before: str, look_back: LookBack) -> Aftermath:
+        """Once for an attempt: after a restart of this daemon its end is told in the same words."""
+        if known := await asyncio.to_thread(read_aftermath, self.ticket.folder):
+            return known
+        fingerprint = await look_back(before)
+        aftermath = Aftermath(fingerprint, self.violation)
+        await asyncio.to_thread(write_aftermath, self.ticket.folder, aftermath)
+        return aftermath
 
     async def _tell_started(self, process: AttemptProcess) -> None:
         confinement = await process.wait_started()
@@ -283,9 +303,8 @@ def _attestation(confinement: Confinement, fingerprint: str) -> Attestation:
     )
 
 
-def _ending(status: Status | None, *, snapshot_changed: bool) -> Ending:
+def _ending(status: Status | None, violation: str) -> Ending:
     if status is None:
-        return Ending(Cause.SHIM_LOST, snapshot_changed=snapshot_changed)
-    return Ending(
-        Cause(status.cause), status.exit_code, status.signal, status.message, status.elapsed_seconds, snapshot_changed
-    )
+        return Ending(Cause.SHIM_LOST, detail=violation, snapshot_changed=bool(violation))
+    detail = violation or status.message
+    return Ending(Cause(status.cause), status.exit_code, status.signal, detail, status.elapsed_seconds, bool(violation))

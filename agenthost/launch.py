@@ -24,6 +24,7 @@ class Launch:
     execution: str
     argv: tuple[str, ...]  # inside the sandbox
     tree: Path  # seen at /workspace
+    fingerprint: str = ""  # that the tree must have when the agent is let go; not looked at where empty
     history: Path | None = None  # a git directory, seen at /history.git
     install: Path | None = None  # seen at /opt/agent
     own_paths: tuple[Path, ...] = ()  # seen, read-only, where they are: runtimes
@@ -76,6 +77,7 @@ def _config(launch: Launch, sandbox: Sandbox) -> dict[str, object]:
         "texts": sandbox_policy.texts(),
         "writable": sandbox_policy.WRITABLE,
         "sources": {name: str(path) for name, path in sources.items() if path is not None},
+        "fingerprint": launch.fingerprint,
         "spawn_log": str(sandbox.spawn_log),
         "model": launch.model,
         "model_port": PORT,

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agenthost.errors import InvalidRequestError, NoCapacityError, PreconditionError, Violation
+from agenthost.shim.fingerprint import fingerprint
 from agenthost.snapshots.checkout import check_out
+from agenthost.snapshots.contents import find_damage
 from agenthost.snapshots.disk import remove_tree, seal, write_to_disk
-from agenthost.snapshots.fingerprint import fingerprint
+from agenthost.snapshots.git import Git
 from agenthost.snapshots.index_file import write_index
 from agenthost.snapshots.packs import History, Offer, take_in
 from agenthost.snapshots.readiness import Ready, held, read_ready, write_ready
@@ -80,8 +82,26 @@ class SnapshotStore:
         return SnapshotPaths(folder / "tree", folder / "history.git")
 
     async def fingerprint(self, commit: str) -> str:
-        """A witness over the tree as it is now: see `agenthost.snapshots.fingerprint`."""
+        """A witness over the tree as it is now: see `agenthost.shim.fingerprint`."""
         return await in_thread(fingerprint, self.locate(commit).tree)
+
+    def witness(self, commit: str) -> str:
+        """The fingerprint that the tree had when it was checked out; empty where it is not here."""
+        ready = read_ready(self._place(commit))
+        return ready.fingerprint if ready else ""
+
+    async def find_damage(self, commit: str) -> str:
+        """Reads the whole tree and says what is not as its commit says; empty when all is. Slow."""
+        paths = self.locate(commit)
+        listing = await Git(paths.history).run("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+        return await in_thread(find_damage, parse(listing), paths.tree)
+
+    async def set_aside(self, commit: str) -> Path:
+        """Takes a snapshot out of use, so that it is missing from now on; its remains are kept until the next start."""
+        place = self._incoming / f"given-up-{commit}-{secrets.token_hex(8)}"
+        with contextlib.suppress(FileNotFoundError):
+            await in_thread(self._place(commit).rename, place)
+        return place
 
     async def receive(self, offer: Offer, chunks: AsyncIterator[bytes]) -> Ready:
         """Makes a snapshot out of a pack. Idempotent: one that is here already is answered without reading the pack."""

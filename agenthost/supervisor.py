@@ -11,8 +11,7 @@ import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import structlog
 
@@ -22,34 +21,14 @@ from agenthost.attempt_process import AttemptProcess, Launch
 from agenthost.config import MAX_EXECUTIONS, MAX_PROMPT_BYTES, UNHEARD_SECONDS
 from agenthost.core.agent_spec import PromptDelivery
 from agenthost.core.order import Order, check_order, check_parameters
+from agenthost.custody import Custody
 from agenthost.errors import AgenthostError, ExecutionExistsError, InvalidRequestError, NoCapacityError, NotFoundError
 from agenthost.execution import Begin, Execution, Ticket
 from agenthost.host import Host
+from agenthost.snapshot_store import SnapshotPaths
 from agenthost.tombstones import Burial, Tombstone, Tombstones
 
 _log = structlog.get_logger()
-
-
-class SnapshotPaths(Protocol):
-    """Where a snapshot is."""
-
-    @property
-    def tree(self) -> Path:
-        """Its files."""
-
-    @property
-    def history(self) -> Path | None:
-        """A git directory with its history."""
-
-
-class Snapshots(Protocol):
-    """The snapshots of this host."""
-
-    def locate(self, commit: str) -> SnapshotPaths:
-        """Where it is; raises PreconditionError (SNAPSHOT_MISSING)."""
-
-    async def fingerprint(self, commit: str) -> str:
-        """What it looks like now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +47,13 @@ class Supervisor:
     def __init__(
         self,
         host: Host,
-        snapshots: Snapshots,
+        custody: Custody,
         folders: AttemptFolders,
         tombstones: Tombstones,
         now: Callable[[], float],
     ) -> None:
         self._host = host
-        self._snapshots = snapshots
+        self._custody = custody
         self._folders = folders
         self._tombstones = tombstones
         self._now = now
@@ -132,7 +111,9 @@ class Supervisor:
         async def attach() -> tuple[AttemptProcess, str]:
             return AttemptProcess.attach(folder), fingerprint
 
-        self._take_on(Execution(ticket), attach)
+        execution = Execution(ticket)
+        self._custody.readmit(request.order.snapshot, execution)
+        self._take_on(execution, attach)
 
     def executions_of(self, conductor: str) -> list[Execution]:
         """The executions that a conductor began and has not released."""
@@ -221,33 +202,34 @@ class Supervisor:
     async def _run(self, execution: Execution, begin: Begin) -> None:
         order = execution.ticket.order
         try:
-            await execution.run(begin, lambda: self._snapshots.fingerprint(order.snapshot))
+            await execution.run(begin, lambda before: self._custody.dismiss(order.snapshot, execution, before))
         except AgenthostError as refusal:
             await asyncio.to_thread(self._folders.remove, execution.ticket.folder)
             del self._executions[execution.id]
             execution.refuse(refusal)
             _log.info("execution_refused", execution=execution.id, reason=refusal.reason, text=str(refusal))
         finally:
+            self._custody.leave(order.snapshot, execution)
             self._host.count(-1)
 
     async def _prepare(self, execution: Execution, request: Request) -> tuple[AttemptProcess, str]:
         """Makes everything durable, then spawns. What is raised here refuses the Start."""
         order = request.order
         sandbox = await self._host.confinement_of(order.agent)
-        paths = self._snapshots.locate(order.snapshot)
-        fingerprint = await self._snapshots.fingerprint(order.snapshot)
+        paths, fingerprint = await self._custody.admit(order.snapshot, execution)
         asked = Asked(request.conductor, request.serialized, fingerprint)
         await asyncio.to_thread(self._folders.create, order.execution, asked)
-        launch = _launch(execution.ticket, paths)
+        launch = _launch(execution.ticket, paths, fingerprint)
         return await AttemptProcess.spawn(execution.ticket.folder, launch, sandbox), fingerprint
 
 
-def _launch(ticket: Ticket, paths: SnapshotPaths) -> Launch:
+def _launch(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:
     spec, order, limits = ticket.agent.usable(), ticket.order, ticket.order.limits
     return Launch(
         execution=order.execution,
         argv=ticket.agent.argv(order.parameters),
         tree=paths.tree,
+        fingerprint=fingerprint,
         history=paths.history,
         install=ticket.agent.install,
         own_paths=ticket.agent.own_paths,

@@ -20,6 +20,7 @@ class Cause(StrEnum):
     ORPHANED = "orphaned"
     OUTPUT_TOO_LARGE = "output_too_large"
     SANDBOX_REFUSED = "sandbox_refused"
+    SNAPSHOT_CHANGED = "snapshot_changed"
     SHIM_LOST = "shim_lost"
 
 
@@ -35,7 +36,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is known when the process is gone. `detail` is the shim's own word, empty where it has none."""
+    """What is known when the process is gone. `detail` is the shim's own word, or what was found of a snapshot that changed."""
 
     cause: Cause
     exit_code: int | None = None
@@ -75,6 +76,12 @@ _STOPPED = {
         "SANDBOX_REFUSED",
         "The sandbox could not be set up, so nothing ran. `agenthost doctor` shows why.",
     ),
+    Cause.SNAPSHOT_CHANGED: Verdict(
+        Outcome.REFUSED,
+        "SNAPSHOT_CHANGED",
+        "The snapshot changed on the host's disk before the agent was let go, so nothing ran. Try again: it is pushed anew. "
+        "And find out who writes into the host's data directory.",
+    ),
     Cause.SHIM_LOST: Verdict(
         Outcome.FAILED, "SHIM_LOST", "The program that watched the agent is gone; the agent ended with it. Try again."
     ),
@@ -83,14 +90,15 @@ _STOPPED = {
 
 def judge(ending: Ending, summary: Summary) -> Verdict:
     """Says how the attempt ended, and what to do about it."""
+    detail = f" ({ending.detail.rstrip('.')})" if ending.detail else ""
     if ending.snapshot_changed:
         return Verdict(
             Outcome.FAILED,
             "READ_ONLY_VIOLATION",
-            "The snapshot changed while the agent ran; nothing of it can be trusted.",
+            f"The snapshot changed while the agent ran, so nothing that it says can be trusted{detail}. It is pushed anew for the "
+            "next attempt; find out who writes into the host's data directory.",
         )
     if stopped := _STOPPED.get(ending.cause):
-        detail = f" ({ending.detail.rstrip('.')})" if ending.detail else ""
         return Verdict(stopped.outcome, stopped.reason, f"{stopped.message}{detail}")
     if ending.signal is not None:
         return Verdict(Outcome.FAILED, "AGENT_KILLED", f"The agent was killed by signal {ending.signal}.")

@@ -30,9 +30,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 
 from agenthost.shim.confinement import SETUP_SECONDS, Sandbox
 from agenthost.shim.door import open_door
-from agenthost.shim.inspection import refuse_special_files
+from agenthost.shim.inspection import refuse_changes
 from agenthost.shim.keeper import LISTENER_FD, Keeper
-from agenthost.shim.kernel import PR_SET_CHILD_SUBREAPER, Refused, call, now, read_file
+from agenthost.shim.kernel import PR_SET_CHILD_SUBREAPER, Refused, SnapshotChanged, call, now, read_file
 from agenthost.shim.spool import Spool
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
@@ -60,7 +60,7 @@ def main(folder: str) -> None:
     keeper = Keeper(config, spool, sandbox)
     try:
         sandbox.start(prompt)
-        refuse_special_files(config["sources"]["tree"])
+        refuse_changes(config["sources"]["tree"], config["fingerprint"])
         sandbox.wait_at_gate(now() + SETUP_SECONDS)
         if config["model"]:
             keeper.door = open_door(sandbox.agent, config["model_port"])
@@ -71,7 +71,8 @@ def main(folder: str) -> None:
         sandbox.release()
     except (Refused, OSError, ValueError, KeyError) as error:
         sandbox.give_up()
-        ending: dict[str, Any] = {"cause": "sandbox_refused", "message": str(error)}
+        cause = "snapshot_changed" if isinstance(error, SnapshotChanged) else "sandbox_refused"
+        ending: dict[str, Any] = {"cause": cause, "message": str(error)}
     else:
         signal.signal(
             signal.SIGTERM, lambda *_: keeper.stop("cancelled", "The shim was told to end.", config["grace_seconds"])

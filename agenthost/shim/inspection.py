@@ -10,7 +10,8 @@ import struct
 from collections.abc import Iterator
 
 from agenthost.shim.door import listeners_of
-from agenthost.shim.kernel import Refused, read_file
+from agenthost.shim.fingerprint import look_over
+from agenthost.shim.kernel import Refused, SnapshotChanged, read_file
 
 LOOPBACK_IN_HEX = "0100007F"
 
@@ -77,13 +78,12 @@ def exact_status(pidfd: int) -> int | None:
     return fields[-1] if fields[0] & 8 else None
 
 
-def refuse_special_files(folder: str) -> None:
-    """A FIFO or a socket in a read-only mount still works, and leads out."""
-    waiting = [folder]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
-                    raise Refused(f"the snapshot holds something that is no file, directory or link: {entry.name!r}")
+def refuse_changes(tree: str, fingerprint: str) -> None:
+    """Nothing runs over a tree that changed since it was looked at, nor over a FIFO or a socket, which lead out of a mount."""
+    seen, special = look_over(tree)
+    if special:
+        raise Refused(
+            f"the snapshot holds something that is no file, directory or link: {special.decode(errors='replace')!r}"
+        )
+    if fingerprint not in {"", seen}:
+        raise SnapshotChanged("its fingerprint is not what it was a moment ago")

@@ -24,6 +24,10 @@ class Refused(Exception):  # noqa: N818 - a verdict, not a defect
     """The agent must not run, or could not be confined. It did not run."""
 
 
+class SnapshotChanged(Refused):
+    """What the agent was to read is not what was looked at before."""
+
+
 def call(name: str, *arguments: Any) -> None:
     """Calls the C library; fails with the kernel's reason."""
     if getattr(libc, name)(*arguments) != 0:

@@ -26,6 +26,7 @@ _INFRASTRUCTURE = frozenset(
         "NO_CAPACITY",
         "SHUTTING_DOWN",
         "SNAPSHOT_MISSING",
+        "SNAPSHOT_CHANGED",  # before anything ran; the next attempt pushes it anew
         "RATE_LIMITED",
         "EXECUTION_EXISTS",  # the id is burnt; the next attempt has another
     }

@@ -1,0 +1,107 @@
+"""Who reads which snapshot on this host, and what becomes of them when it changes. What a change means, `core.custody` says.
+
+A snapshot is looked at when somebody comes to read it and when somebody leaves. One that is given up is set aside at once, so that
+conductors push it anew; those who read it are told, and end.
+"""
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from agenthost.core.custody import Judgement, Look, judge, needs_contents
+from agenthost.errors import PreconditionError, ProgramError, SnapshotInvalidError
+from agenthost.snapshot_store import SnapshotPaths, SnapshotStore
+
+_log = structlog.get_logger()
+
+
+class Reader(Protocol):
+    """Who reads a snapshot, and can be told that it must not be trusted."""
+
+    violation: str
+
+    def violate(self, text: str) -> None:
+        """Ends it. Told once at most."""
+
+
+class Custody:
+    """The snapshots of this host, with their readers."""
+
+    def __init__(self, snapshots: SnapshotStore) -> None:
+        self._snapshots = snapshots
+        self._readers: dict[str, list[Reader]] = {}
+        self._witnesses: dict[str, str] = {}
+        self._one_at_a_time = asyncio.Lock()  # of judging: two who leave at once must not both give it up
+
+    async def admit(self, commit: str, reader: Reader) -> tuple[SnapshotPaths, str]:
+        """Lets somebody read a snapshot that is as it was checked out; gives it, and its witness."""
+        paths = self._snapshots.locate(commit)
+        judgement = await self._look(commit)
+        if judgement.is_given_up:
+            raise PreconditionError(
+                "SNAPSHOT_MISSING",
+                f"the snapshot {commit} was changed on this host's disk, so it was set aside; nothing ran",
+                hint="push it again; and find out who writes into the host's data directory",
+            )
+        self.readmit(commit, reader)
+        return paths, judgement.witness
+
+    def readmit(self, commit: str, reader: Reader) -> None:
+        """Counts somebody as a reader, whatever the snapshot is like by now: it read before."""
+        self._readers.setdefault(commit, []).append(reader)
+
+    async def dismiss(self, commit: str, reader: Reader, before: str) -> str:
+        """Looks again for somebody who read a snapshot, and tells all its readers; gives the witness, empty where it is gone."""
+        try:
+            if reader.violation:
+                return ""
+            return (await self._look(commit, before)).witness
+        finally:
+            self.leave(commit, reader)
+
+    def leave(self, commit: str, reader: Reader) -> None:
+        """Forgets a reader. Harmless for one that is not known."""
+        readers = [known for known in self._readers.get(commit, ()) if known is not reader]
+        if readers:
+            self._readers[commit] = readers
+        else:
+            self._readers.pop(commit, None)
+
+    async def _look(self, commit: str, before: str = "") -> Judgement:
+        async with self._one_at_a_time:
+            try:
+                expected = before or self._witnesses.get(commit) or self._snapshots.witness(commit)
+                look = Look(expected, await self._snapshots.fingerprint(commit))
+            except (OSError, PreconditionError):
+                look = Look(before or "a snapshot", "")
+            if needs_contents(look):
+                look = Look(look.expected, look.seen, await self._damage(commit))
+            readers = tuple(self._readers.get(commit, ()))
+            judgement = judge(look, in_use=bool(readers))
+            if look.seen != look.expected:
+                await self._act(commit, judgement, look, readers)
+        return judgement
+
+    async def _damage(self, commit: str) -> str:
+        try:
+            return await self._snapshots.find_damage(commit)
+        except (OSError, PreconditionError, SnapshotInvalidError, ProgramError) as error:
+            return f"its contents cannot be read: {error}"
+
+    async def _act(self, commit: str, judgement: Judgement, look: Look, readers: tuple[Reader, ...]) -> None:
+        self._witnesses[commit] = judgement.witness
+        for reader in readers:
+            reader.violate(judgement.violation)
+        if judgement.is_given_up:
+            del self._witnesses[commit]
+            place = await self._snapshots.set_aside(commit)
+            _log.error(
+                "snapshot_given_up",
+                snapshot=commit,
+                readers=len(readers),
+                why=judgement.violation or look.damage,
+                kept_until_restart=str(place),
+            )
+        else:
+            _log.warning("snapshot_touched", snapshot=commit, why="contents were read again and are right")
