@@ -111,15 +111,23 @@ def free_port() -> int:
 
 @contextmanager
 def running_pair(
-    folder: Path, *, hosts: tuple[str, ...] = ("alpha", "beta"), extra: tuple[str, ...] = ()
+    folder: Path,
+    *,
+    hosts: tuple[str, ...] = ("alpha", "beta"),
+    extra: tuple[str, ...] = (),
+    host_extra: tuple[str, ...] = (),
 ) -> Iterator[Pair]:
-    """Starts a conductor with hosts, yields when all are ready, and stops them all. `extra` goes to `conductor serve`."""
+    """Starts a conductor with hosts, yields when all are ready, and stops them all.
+
+    `extra` goes to `conductor serve`, `host_extra` to each `agenthost serve`.
+    """
     address = f"127.0.0.1:{free_port()}"
     services: dict[str, Service] = {}
     arguments = ["conductor.cli", "serve", "--listen", address, "--data", str(folder / "conductor"), *extra]
     for name in hosts:
         listen = f"unix:{folder}/{name}.sock"
         serve = ["agenthost.cli", "serve", "--listen", listen, "--data", str(folder / name), "--name", name]
+        serve += host_extra
         services[name] = Service(serve, folder / f"{name}.log")
         arguments += ["--host", f"{name}={listen}"]
     conductor = Service(arguments, folder / "conductor.log", {"XDG_CONFIG_HOME": str(folder / "config")})

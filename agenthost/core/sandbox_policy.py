@@ -65,6 +65,7 @@ class Limits:
     data_bytes: int = (
         4096 * MIB
     )  # 0 for none: Bun reserves 70 GB. The address space is no measure (V8 reserves 20 to 50 GB)
+    memory_bytes: int = 2048 * MIB  # of all processes together, what they share and what lies in tmpfs included
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def digest(policy: Policy) -> str:
     arguments = bwrap_arguments(policy)
     public = ["" if at > 1 and arguments[at - 2] == "--setenv" else text for at, text in enumerate(arguments)]
     whole = json.dumps(
-        [public, command(policy, ()), rlimits(policy), texts(), policy.syscall_filter.hex(), policy.model],
+        [public, command(policy, ()), rlimits(policy), texts(), policy.syscall_filter.hex(), policy.model, policy.limits.memory_bytes],
         sort_keys=True,
     )
     return hashlib.sha256(whole.encode()).hexdigest()
@@ -258,14 +259,15 @@ _BASE_ENVIRONMENT: Mapping[str, str] = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
-# Git made inert: whatever a repository brings, git starts no program and takes no lock.
+# Git made inert: whatever a repository brings, git starts no program and takes no lock. Drivers of diffs and filters have no
+# setting here: only a configuration could name one, and the one that is read is the host's own. (`diff.external` set to nothing
+# is no "none": `git diff` then tries to run nothing, and dies.)
 _GIT_SETTINGS = (
     ("safe.directory", "*"),  # the history belongs to the host's user, whom the sandbox does not know
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.pager", "cat"),
     ("core.attributesFile", "/dev/null"),
-    ("diff.external", ""),
     ("protocol.allow", "never"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),

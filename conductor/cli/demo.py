@@ -124,8 +124,9 @@ class Services:
     def start(self, module: str, name: str, *arguments: str) -> None:
         """Starts one; what it says goes to its log."""
         with (self.folder / f"{name}.log").open("wb") as log:
+            # -P: this command is given from within the code under review, whose `json.py` must not become ours.
             self.running[name] = subprocess.Popen(
-                [sys.executable, "-m", module, "serve", "--until-eof", *arguments],
+                [sys.executable, "-P", "-m", module, "serve", "--until-eof", *arguments],
                 stdin=self.lifeline,
                 stdout=log,
                 stderr=log,

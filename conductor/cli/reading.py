@@ -43,7 +43,8 @@ def print_report(connection: Connection, run: str) -> None:
     from rich.markdown import Markdown
 
     console = Console()
-    console.print(Markdown(printable(markdown)), width=min(console.width, 110))
+    # An address is shown as it is: a link in a terminal hides where it leads.
+    console.print(Markdown(printable(markdown), hyperlinks=False), width=min(console.width, 110))
 
 
 def _report(connection: Connection, run: str) -> run_service_pb2.Report:

@@ -86,7 +86,8 @@ def test_git_starts_nothing_and_locks_nothing() -> None:
     settings = {variables[f"GIT_CONFIG_KEY_{at}"]: variables[f"GIT_CONFIG_VALUE_{at}"] for at in range(count)}
     assert settings["core.hooksPath"] == "/dev/null"
     assert settings["core.fsmonitor"] == "false"
-    assert (settings["diff.external"], settings["core.pager"], settings["protocol.allow"]) == ("", "cat", "never")
+    assert (settings["core.pager"], settings["protocol.allow"]) == ("cat", "never")
+    assert "diff.external" not in settings, "an empty one breaks `git diff`"
     assert variables["GIT_OPTIONAL_LOCKS"] == "0"
     assert variables["GIT_CONFIG_GLOBAL"] == "/dev/null"
 
