@@ -177,7 +177,11 @@ class DatabaseTooNewError(StorageError):
 
 
 class DatabaseDamagedError(StorageError):
-    """The database is damaged."""
+    """The database is damaged. Asking again does not mend it."""
+
+    code = "DATA_LOSS"
+    reason = "STORAGE_DAMAGED"
+    kind = "FATAL"
 
 
 class ConfigurationError(ConductorError):

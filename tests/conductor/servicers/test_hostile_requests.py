@@ -1,8 +1,10 @@
 """Requests that no honest client makes: each gets a typed refusal, none becomes an internal error. Keeps A4 A10 B6 K5."""
 
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,15 @@ async def test_clients_that_race_with_one_request_id_leave_one_kept_snapshot(it:
     assert len(names) == 1
     kept = [path.name for path in tmp_path.rglob("refs/runs/*")]
     assert kept == [name.removeprefix("runs/") for name in names]
+
+
+async def test_a_run_whose_rows_are_damaged_is_told_as_lost_and_never_as_busy(it: Running, tmp_path: Path) -> None:
+    """A watcher comes back after UNAVAILABLE, for ever."""
+    run = await it.create(FOLD)
+    await it.watch(run.name)
+    with closing(sqlite3.connect(next(tmp_path.rglob("conductor.db")))) as database, database:
+        database.execute("UPDATE journal SET data = '{' WHERE position = 2")
+
+    for call in (it.runs.GetRun(pb.GetRunRequest(name=run.name)), it.watch(run.name)):
+        told = await refusal(call)
+        assert (told.code, told.reason, told.kind) == ("DATA_LOSS", "STORAGE_DAMAGED", "FATAL")
