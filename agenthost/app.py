@@ -48,13 +48,24 @@ async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> No
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running_host(settings, address, data) as (host, target):
-        agents = [name for name, agent in host.agents.items() if agent.available]
-        _log.info("host_started", host=settings.name, address=target, slots=settings.slots, agents=agents)
-        announce(target, host)
-        await stop.wait()
-        _log.info("stop_requested", host=settings.name)
+    try:
+        async with running_host(settings, address, data) as (host, target):
+            agents = [name for name, agent in host.agents.items() if agent.available]
+            _log.info("host_started", host=settings.name, address=target, slots=settings.slots, agents=agents)
+            announce(target, host)
+            await stop.wait()
+            _log.info("stop_requested", host=settings.name)
+    except BaseExceptionGroup as group:
+        raise _cause(group) from group
     _log.info("host_stopped", host=settings.name)
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What the operator must mend, where that is in the group: the executions' task group wraps whatever leaves it."""
+    found: BaseException | None = group.subgroup(ConfigurationError)
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found or group
 
 
 def parse_address(text: str) -> Address:

@@ -29,8 +29,20 @@ async def test_port_zero_becomes_a_port_that_is_told(tmp_path: Path, repository:
     assert code == 0
 
 
+async def test_a_host_on_the_socket_of_another_is_refused_in_one_sentence(short_path: Path) -> None:
+    """Keeps K5."""
+    listen = f"unix:{short_path}/host.sock"
+    async with serving(short_path / "data", listen):
+        second = await start_host(short_path / "other", listen)
+
+        assert await second.end(0) == 1
+    said = "".join(second.lines)
+    assert "another process listens" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.0.2.1:7411", "example.org:80", "nonsense", ""])
-async def test_an_address_that_reaches_beyond_the_machine_is_refused(tmp_path: Path, listen: str) -> None:
+async def test_an_address_that_reaches_beyond_the_machine_is_refused(short_path: Path, listen: str) -> None:
     """Keeps K3 as far as this part goes."""
     host = await start_host(tmp_path, listen)
 
