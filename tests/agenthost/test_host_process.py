@@ -42,7 +42,7 @@ async def test_a_host_on_the_socket_of_another_is_refused_in_one_sentence(short_
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.0.2.1:7411", "example.org:80", "nonsense", ""])
-async def test_an_address_that_reaches_beyond_the_machine_is_refused(short_path: Path, listen: str) -> None:
+async def test_an_address_that_reaches_beyond_the_machine_is_refused(tmp_path: Path, listen: str) -> None:
     """Keeps K3 as far as this part goes."""
     host = await start_host(tmp_path, listen)
 
