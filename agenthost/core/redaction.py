@@ -166,7 +166,8 @@ def _first_secret(text: str, at: int) -> tuple[int, int, SecretFormat | None]:
         place = head.start() + 1
         format_ = FORMAT_BY_HEAD[head[0]]
         gap = format_.gap_pattern.match(text, head.end())
-        if gap is None or gap.end() < at or not begins_word(text, head.start()):
+        is_head = format_.stands_anywhere or begins_word(text, head.start())
+        if gap is None or gap.end() < at or not is_head:
             continue
         begin = gap.end()
         window = format_.window_pattern.match(text, begin)

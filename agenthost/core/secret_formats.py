@@ -23,7 +23,10 @@ _JWT = ("hbGciOi", "0eXAiOi", "raWQiOi", "lbmMiOi", "jdHkiOi", "qa3UiOi", "4NXQi
 
 @dataclass(frozen=True, slots=True)
 class SecretFormat:
-    """One kind of secret. `window` characters out of `alphabet` follow the head; what goes on like them belongs to it."""
+    """One kind of secret. `window` characters out of `alphabet` follow the head; what goes on like them belongs to it.
+
+    Other heads than those that no word ends in begin a word, too: there are many a `risk-` and `task-`.
+    """
 
     kind: str
     heads: tuple[str, ...]
@@ -31,6 +34,7 @@ class SecretFormat:
     window: int
     gap: str = ""
     is_block: bool = False
+    stands_anywhere: bool = False
     gap_pattern: re.Pattern[str] = field(init=False)
     window_pattern: re.Pattern[str] = field(init=False)
     body_pattern: re.Pattern[str] = field(init=False)
@@ -63,10 +67,16 @@ FORMATS = (
         40,
         gap=r"\s\"':>,=",
     ),
-    SecretFormat("github-token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), _ALNUM, 20),
-    SecretFormat("github-token", ("github_pat_",), "A-Za-z0-9_", 20),
-    SecretFormat("gitlab-token", ("glpat-", "glrt-", "gldt-", "glptt-", "glcbt-", "glsoat-"), "A-Za-z0-9_.-", 18),
-    SecretFormat("slack-token", tuple(f"xox{letter}-" for letter in "abeoprs"), "A-Za-z0-9-", 18),
+    SecretFormat("github-token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), _ALNUM, 20, stands_anywhere=True),
+    SecretFormat("github-token", ("github_pat_",), "A-Za-z0-9_", 20, stands_anywhere=True),
+    SecretFormat(
+        "gitlab-token",
+        ("glpat-", "glrt-", "gldt-", "glptt-", "glcbt-", "glsoat-"),
+        "A-Za-z0-9_.-",
+        18,
+        stands_anywhere=True,
+    ),
+    SecretFormat("slack-token", tuple(f"xox{letter}-" for letter in "abeoprs"), "A-Za-z0-9-", 18, stands_anywhere=True),
     SecretFormat("slack-token", ("xapp-",), "A-Za-z0-9-", 20),
     SecretFormat("slack-webhook", ("hooks.slack.com/services/",), "A-Za-z0-9/", 20),
     SecretFormat("google-key", ("AIza",), _URL_SAFE, 30),
@@ -77,7 +87,7 @@ FORMATS = (
     SecretFormat("pypi-token", ("pypi-AgE",), _URL_SAFE, 30),
     SecretFormat("sendgrid-key", ("SG.",), "A-Za-z0-9_.-", 40),
     SecretFormat("huggingface-token", ("hf_",), _ALNUM, 30),
-    SecretFormat("jwt", tuple(f"eyJ{start}" for start in _JWT), "A-Za-z0-9_.-", 20),
+    SecretFormat("jwt", tuple(f"eyJ{start}" for start in _JWT), "A-Za-z0-9_.-", 20, stands_anywhere=True),
     SecretFormat("authorization", ("Bearer", "bearer", "BEARER"), "A-Za-z0-9._~+/=-", 20, gap=r" \t"),
     SecretFormat(
         "authorization",

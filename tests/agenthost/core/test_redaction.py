@@ -117,6 +117,14 @@ def test_secrets_in_strings_of_json_are_masked_and_json_stays_json(secret: str) 
     assert masked == {"quote": f"a\n{PLANTED[secret]}\n", PLANTED[secret]: [1, "é", '"']}
 
 
+def test_heads_that_no_word_ends_in_are_found_within_words() -> None:
+    token = "ghp_" + drawn(36)
+    assert redacted(f"it is{token}") == "it isghp_[redacted:github-token]"
+    assert (
+        redacted(f"a\\n{token}\\tAKIA{drawn(16, UPPER)}") == "a\\nghp_[redacted:github-token]\\tAKIA[redacted:aws-key]"
+    )
+
+
 def test_json_that_was_cut_is_masked_too() -> None:
     text = json.dumps({"quote": "ghp_" + drawn(36)})
     assert redacted_json(text[:-5]) == '{"quote": "ghp_[redacted:github-token]'
