@@ -14,8 +14,11 @@ from types import MappingProxyType
 
 from agenthost import process
 from agenthost.core.agent_spec import NAME, AgentSpec, SpecError, command_line, environment_of, parse_spec
+from agenthost.core.gateway_rules import variables_for
+from agenthost.core.model_endpoint import Endpoint
 from agenthost.core.order import with_defaults
 from agenthost.errors import AgentUnavailableError, ProgramError
+from agenthost.model_settings import ModelSettings
 from agenthost.sandbox import python_runtime
 
 BUILT_IN = Path(__file__).parent / "agents"
@@ -34,6 +37,7 @@ class Agent:
     spec: AgentSpec | None = None
     version: str = ""
     unavailable_reason: str = ""
+    endpoint: Endpoint | None = None  # of the model that its spec names
 
     @property
     def available(self) -> bool:
@@ -56,8 +60,9 @@ class Agent:
         return command_line(spec, str(interpreter()), with_defaults(parameters, spec.parameters))
 
     def environment(self) -> dict[str, str]:
-        """What the spec lets through and sets."""
-        return environment_of(self.usable(), os.environ)
+        """What the spec lets through and sets, and where its model is found."""
+        found = variables_for(self.endpoint.api) if self.endpoint else {}
+        return found | environment_of(self.usable(), os.environ)
 
     def usable(self) -> AgentSpec:
         """The spec; raises AgentUnavailableError with the reason when the agent cannot be started."""
@@ -71,12 +76,14 @@ def interpreter() -> Path:
     return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
 
 
-async def find_agents(folders: tuple[Path, ...]) -> Mapping[str, Agent]:
+async def find_agents(
+    folders: tuple[Path, ...], models: Mapping[str, ModelSettings] = MappingProxyType({})
+) -> Mapping[str, Agent]:
     """Reads every spec. Later folders win, so that an operator can replace a built-in agent."""
     found: dict[str, Agent] = {}
     for folder in (BUILT_IN, *folders):
         for path in sorted(folder.glob("*.toml"))[:MAX_SPECS]:
-            agent = _read(path)
+            agent = _with_model(_read(path), models)
             found[agent.name] = await _with_version(agent)
     return MappingProxyType(dict(sorted(found.items())))
 
@@ -102,6 +109,25 @@ def _missing(agent: Agent, spec: AgentSpec) -> str:
     if agent.install and not agent.install.exists():
         return f"{agent.source}: install names {agent.install}, which does not exist"
     return ""
+
+
+def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:
+    """With the endpoint that its spec names. No key of any endpoint may reach an agent."""
+    if agent.spec is None or not agent.available:
+        return agent
+    keys = {model.endpoint.key_env for model in models.values()} - {""}
+    if leaked := sorted(keys & {*agent.spec.allowed_environment, *agent.spec.secret_environment}):
+        reason = (
+            f"environment lets {leaked[0]} through, the key of a model: the gateway adds it, the agent must not have it"
+        )
+        return replace(agent, unavailable_reason=f"{agent.source}: {reason}")
+    if not agent.spec.model:
+        return agent
+    if agent.spec.model not in models:
+        known = ", ".join(sorted(models)) or "none"
+        reason = f"it needs the model '{agent.spec.model}', and the host's configuration has {known}"
+        return replace(agent, unavailable_reason=f"{reason}: add [models.{agent.spec.model}] to the file of --config")
+    return replace(agent, endpoint=models[agent.spec.model].endpoint)
 
 
 async def _with_version(agent: Agent) -> Agent:

@@ -25,6 +25,7 @@ from agenthost.data_folder import DataFolder
 from agenthost.errors import ConfigurationError
 from agenthost.fences import Fences
 from agenthost.host import Host
+from agenthost.model_gateway import ModelGateway
 from agenthost.proving import Prover
 from agenthost.servicers.execution_servicer import ExecutionServicer
 from agenthost.servicers.host_servicer import HostServicer
@@ -79,12 +80,15 @@ def parse_address(text: str) -> Address:
 @asynccontextmanager
 async def running_host(settings: Settings, address: Address, data: DataFolder) -> AsyncIterator[tuple[Host, str]]:
     """A host that serves at once, and where; what it is asked to run waits for the proof. Leaving stops it in phases."""
-    host = Host(settings, await find_agents(settings.agents_dirs))
+    host = Host(settings, await find_agents(settings.agents_dirs, settings.models))
     prover = Prover(host, data.path)
     snapshots = await SnapshotStore.open(data.snapshots)
     tombstones = Tombstones(data.tombstones, time.time)
     folders = AttemptFolders(data.attempts)
-    async with Supervisor(host, Custody(snapshots), folders, tombstones, time.time) as supervisor:
+    async with (
+        ModelGateway(data.path, settings.models) as gateway,
+        Supervisor(host, Custody(snapshots), folders, tombstones, gateway, now=time.time) as supervisor,
+    ):
         await adopt_leftovers(supervisor, folders, settings.limits)
         server = await _listen(
             address,
@@ -106,6 +110,7 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
             await supervisor.end_all(STOP_GRACE_SECONDS)
             await server.stop(STOP_GRACE_SECONDS)
             supervisor.close()
+            await gateway.end()
 
 
 async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:

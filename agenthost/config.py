@@ -1,6 +1,7 @@
 """The settings of a host: defaults, then a file, then flags. Every limit of the service that an operator may care about.
 
-The file is TOML with the names of `Settings`; `[limits]` narrows what a Start may ask for (units as in `core.order.Limits`).
+The file is TOML with the names of `Settings`; `[limits]` narrows what a Start may ask for (units as in `core.order.Limits`),
+and `[models.NAME]` names an endpoint that agents' specs may ask for (settings as in `core.model_endpoint`).
 """
 
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 from agenthost.core.order import WIDEST, Limits
 from agenthost.errors import ConfigurationError
+from agenthost.model_settings import ModelSettings, read_models
 
 MAX_SLOTS = 1000
 MAX_PROMPT_BYTES = 1024 * 1024
@@ -36,6 +38,7 @@ class Settings:
     slots: int = field(default_factory=lambda: 2 * (os.cpu_count() or 1))
     agents_dirs: tuple[Path, ...] = ()
     limits: Limits = WIDEST
+    models: Mapping[str, ModelSettings] = field(default_factory=dict)
     log_format: str = "plain"
     log_level: str = "info"
 
@@ -55,6 +58,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     values["data"] = Path(values["data"]).expanduser().absolute()
     values["agents_dirs"] = tuple(Path(folder).expanduser().absolute() for folder in values.get("agents_dirs", ()))
     values["limits"] = _limits(values.get("limits", {}))
+    values["models"] = read_models(values.get("models", {}))
     settings = Settings(**values)
     _check(settings)
     return settings

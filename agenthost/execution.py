@@ -26,9 +26,11 @@ from agenthost.core.agent_spec import secrets_of
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Started
 from agenthost.core.input_queue import Acceptance, InputQueue
+from agenthost.core.metering import metered
 from agenthost.core.order import Order
 from agenthost.cuts import Cuts
 from agenthost.errors import AgenthostError, InputQueueFullError, InvalidRequestError, ProgramError, Violation
+from agenthost.model_book import read_book
 from agenthost.outbox import Outbox
 
 _log = structlog.get_logger()
@@ -124,7 +126,9 @@ class Execution:
         if self._ending is None:
             raise RuntimeError("an attempt that runs has no last frame")
         self.finished_sequence = sequence
-        return Finished(judge(self._ending, summary), self._ending, summary, self._attestation), self.ended_ns
+        use = read_book(self.ticket.folder)
+        summary = replace(summary, usage=metered(summary.usage, use))
+        return Finished(judge(self._ending, summary), self._ending, summary, self._attestation, use), self.ended_ns
 
     def offer_input(self, number: int, text: str) -> None:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""

@@ -61,6 +61,7 @@ class Occupant:
     install: Path | None = None
     own_paths: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
 
 
 NOBODY = Occupant()
@@ -68,7 +69,7 @@ NOBODY = Occupant()
 
 def occupant(agent: Agent) -> Occupant:
     """What a sandbox holds because this agent is in it; raises AgentUnavailableError."""
-    return Occupant(agent.install, agent.own_paths, agent.environment())
+    return Occupant(agent.install, agent.own_paths, agent.environment(), agent.usable().model)
 
 
 async def prove_host(data: Path) -> tuple[Sandbox | None, SandboxReport]:
@@ -131,6 +132,7 @@ def _launch(folder: Path, bait: "_Bait", occupant: Occupant) -> Launch:
         install=occupant.install,
         own_paths=tuple(dict.fromkeys((*occupant.own_paths, *python_runtime()))),
         environment=occupant.environment,
+        model=occupant.model,
         prompt=json.dumps(bait.described).encode(),
         timeout_seconds=PROBE_SECONDS,
         grace_seconds=0,

@@ -25,6 +25,7 @@ from agenthost.custody import Custody
 from agenthost.errors import AgenthostError, ExecutionExistsError, InvalidRequestError, NoCapacityError, NotFoundError
 from agenthost.execution import Begin, Execution, Ticket
 from agenthost.host import Host
+from agenthost.model_gateway import ModelGateway
 from agenthost.snapshot_store import SnapshotPaths
 from agenthost.tombstones import Burial, Tombstone, Tombstones
 
@@ -50,12 +51,15 @@ class Supervisor:
         custody: Custody,
         folders: AttemptFolders,
         tombstones: Tombstones,
+        gateway: ModelGateway,
+        *,
         now: Callable[[], float],
     ) -> None:
         self._host = host
         self._custody = custody
         self._folders = folders
         self._tombstones = tombstones
+        self._gateway = gateway
         self._now = now
         self._executions: dict[str, Execution] = {}
         self._tasks = asyncio.TaskGroup()
@@ -109,6 +113,7 @@ class Supervisor:
         ticket = Ticket(request.conductor, request.order, request.digest, agent, folder, adopted=True)
 
         async def attach() -> tuple[AttemptProcess, str]:
+            self._open_model(ticket)
             return AttemptProcess.attach(folder), fingerprint
 
         execution = Execution(ticket)
@@ -202,7 +207,7 @@ class Supervisor:
     async def _run(self, execution: Execution, begin: Begin) -> None:
         order = execution.ticket.order
         try:
-            await execution.run(begin, lambda before: self._custody.dismiss(order.snapshot, execution, before))
+            await execution.run(begin, lambda before: self._look_back(execution, before))
         except AgenthostError as refusal:
             await asyncio.to_thread(self._folders.remove, execution.ticket.folder)
             del self._executions[execution.id]
@@ -216,11 +221,25 @@ class Supervisor:
         """Makes everything durable, then spawns. What is raised here refuses the Start."""
         order = request.order
         sandbox = await self._host.confinement_of(order.agent)
+        if execution.ticket.agent.endpoint:
+            await self._gateway.ready()
         paths, fingerprint = await self._custody.admit(order.snapshot, execution)
         asked = Asked(request.conductor, request.serialized, fingerprint)
         await asyncio.to_thread(self._folders.create, order.execution, asked)
         launch = _launch(execution.ticket, paths, fingerprint)
-        return await AttemptProcess.spawn(execution.ticket.folder, launch, sandbox), fingerprint
+        process = await AttemptProcess.spawn(execution.ticket.folder, launch, sandbox)
+        self._open_model(execution.ticket)
+        return process, fingerprint
+
+    def _open_model(self, ticket: Ticket) -> None:
+        """Has the agent's one door attended to, if it has any."""
+        if ticket.agent.endpoint:
+            self._gateway.attend(ticket.order.execution, ticket.folder, ticket.agent.endpoint.name)
+
+    async def _look_back(self, execution: Execution, before: str) -> str:
+        """When the agent is gone: the book of its model is closed, and its snapshot looked at."""
+        await self._gateway.leave(execution.id)
+        return await self._custody.dismiss(execution.ticket.order.snapshot, execution, before)
 
 
 def _launch(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:
@@ -234,6 +253,7 @@ def _launch(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:
         install=ticket.agent.install,
         own_paths=ticket.agent.own_paths,
         environment=ticket.agent.environment(),
+        model=spec.model,
         prompt=order.prompt.encode(),
         prompt_is_file=spec.prompt is PromptDelivery.FILE,
         keeps_stdin=spec.takes_input,

@@ -6,6 +6,7 @@ it judges nothing. Every attempt to get out of the sandbox tells how it went, as
 """
 
 import errno
+import http.client
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ from pathlib import Path
 
 MARK = "#scripted"
 CHUNK_BYTES = 64 * 1024
+MODEL_PORT = 8787
+FETCH_SECONDS = 60.0
 
 
 class Agent:
@@ -144,6 +147,24 @@ class Agent:
         """`connect HOST PORT`: tries to open a connection."""
         host, port = rest.split()
         self._try(f"connect {rest}", lambda: socket.create_connection((host, int(port)), timeout=2).close())
+
+    def do_fetch(self, rest: str) -> None:
+        """`fetch METHOD PATH [BODY]`: asks the model's endpoint, and tells the status and each piece of the answer as it comes."""
+        method, path, *body = rest.split(" ", 2)
+        try:
+            link = http.client.HTTPConnection("127.0.0.1", MODEL_PORT, timeout=FETCH_SECONDS)
+            link.request(method, path, body="".join(body).encode() or None, headers={"Authorization": "Bearer mine"})
+            answer = link.getresponse()
+            self._tell("answer", text=f"fetch {method} {path}: {answer.status}\n")
+            while piece := answer.read1(CHUNK_BYTES):
+                self._tell("answer", text=piece.decode(errors="replace"))
+            self._tell("answer", text="\n")
+        except (OSError, http.client.HTTPException) as error:
+            self._tell("answer", text=f"fetch {method} {path}: {type(error).__name__}\n")
+
+    def do_resolve(self, name: str) -> None:
+        """`resolve NAME`: looks a name up."""
+        self._try(f"resolve {name}", lambda: str(socket.getaddrinfo(name, 443)))
 
     def do_finding(self, rest: str) -> None:
         """`finding SEVERITY PATH START END TITLE`: a finding whose evidence is those lines."""

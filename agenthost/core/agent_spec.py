@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from agenthost.core.dialects import Dialect
+from agenthost.core.model_endpoint import MODEL_NAME
 from agenthost.core.order import Parameter
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -19,7 +20,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _KEYS = frozenset(
     {
-        "name", "description", "argv", "prompt", "dialect", "environment", "network", "input", "parameters",
+        "name", "description", "argv", "prompt", "dialect", "environment", "network", "model", "input", "parameters",
         "version", "version_command", "enforcement", "features", "requires", "install",
     }
 )  # fmt: skip
@@ -59,6 +60,7 @@ class AgentSpec:
     features: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     install: str = ""
+    model: str = ""  # the endpoint that its network consists of; it has none where this is empty
 
 
 def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
@@ -68,8 +70,6 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
     name = _string(table, "name")
     if not NAME.fullmatch(name):
         raise SpecError(f"name '{name}' must match {NAME.pattern}")
-    if _string(table, "network", "none") != "none":
-        raise SpecError("network must be 'none': agents have no network yet")
     allowed, fixed, secret = _environment(table.get("environment", {}))
     spec = AgentSpec(
         name=name,
@@ -88,6 +88,7 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         features=_strings(table, "features"),
         requires=_strings(table, "requires"),
         install=_string(table, "install", ""),
+        model=_model(table),
     )
     _check(spec)
     return spec
@@ -134,6 +135,19 @@ def _string(table: Mapping[str, Any], key: str, default: str | None = None) -> s
     if not isinstance(value, str) or "\0" in value:
         raise SpecError(f"{key} is required and must be a string" if value is None else f"{key} must be a string")
     return value
+
+
+def _model(table: Mapping[str, Any]) -> str:
+    network, model = _string(table, "network", "none"), _string(table, "model", "")
+    match network:
+        case "none" if not model:
+            return ""
+        case "model" if MODEL_NAME.fullmatch(model):
+            return model
+        case "none" | "model":
+            raise SpecError("network = 'model' and model = 'NAME', one of the host's [models.NAME], belong together")
+        case _:
+            raise SpecError("network must be 'none', or 'model' for one model endpoint: there is nothing else")
 
 
 def _strings(table: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agenthost.core.agent_output import Summary
 from agenthost.core.ending import Ending, Verdict
+from agenthost.core.metering import ModelUse
 from agenthost.core.said import Said
 
 
@@ -37,6 +38,7 @@ class Finished:
     ending: Ending
     summary: Summary
     attestation: Attestation
+    model_use: ModelUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agenthost.core.said import Usage
+
 MAX_KEPT_BYTES = 4 * 1024 * 1024  # of a JSON answer, or of one event
 MAX_COUNT = 2**53
 MAX_STATUSES = 64
@@ -64,6 +66,13 @@ class ModelUse:
             return self
         total = Tokens(self.tokens.taken + tokens.taken, self.tokens.given + tokens.given)
         return replace(self, tokens=total, metered=self.metered + 1)
+
+
+def metered(told: Usage, use: ModelUse | None) -> Usage:
+    """What an attempt used: what was seen on the way to its model outweighs what the agent tells of itself."""
+    if use is None or not use.metered:
+        return told
+    return replace(told, input_tokens=use.tokens.taken, output_tokens=use.tokens.given)
 
 
 def describe(use: ModelUse) -> dict[str, Any]:

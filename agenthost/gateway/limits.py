@@ -1,0 +1,19 @@
+"""How much and how long, for the gateway. Seconds and bytes; what a request may have stands in `core.gateway_rules`."""
+
+CHUNK_BYTES = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024  # of a request, and of an answer
+MAX_BODY_TO_DISCARD_BYTES = 1024 * 1024  # of a request that is refused
+MAX_CONNECTIONS = 64  # of one agent; more wait in the kernel's queue
+MAX_ATTEMPTS = 1000
+MAX_LINE_BYTES = 4 * 1024 * 1024  # of what the daemon says
+
+BODY_SECONDS = 60.0  # for the next piece of a request
+QUEUE_SECONDS = 60.0  # for a place among an endpoint's `max_concurrent`
+CONNECT_SECONDS = 15.0  # name, connection and TLS together
+SEND_SECONDS = 60.0  # for the endpoint, or the agent, to take the next piece
+FIRST_ANSWER_SECONDS = 600.0  # models think
+SILENCE_SECONDS = 300.0  # between two pieces of an answer
+DOOR_SECONDS = 60.0  # for a shim to set its sandbox up and hand the door out
+RETRY_SECONDS = 0.2
+UNATTENDED_SECONDS = 60.0  # without a daemon and without an attempt
+LINGER_SECONDS = 1.0  # for an agent to read an answer to what it should not have sent

@@ -1,0 +1,373 @@
+"""The gateway between real sandboxes and a model on loopback. Keeps E8 where nothing else is said."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agenthost.attempt_process import AttemptProcess
+from agenthost.core.gateway_rules import PLACEHOLDER, variables_for
+from agenthost.core.model_endpoint import Api
+from agenthost.model_book import read_book
+from agenthost.model_gateway import ModelGateway
+from agenthost.model_settings import read_models
+from tests.attempts import Done, Workbench, finish, output, processes_with, records
+from tests.fakes.model_server import ANSWER, BREAK_OFF, Answer, ModelServer
+
+PYTHON = str(Path(sys.executable).resolve())
+KEY = "sk-real-key-of-the-test"
+# Asks as it is told on stdin, one JSON array a line, and tells every piece of an answer as it comes.
+AGENT = """
+import http.client, json, sys
+for line in sys.stdin:
+    method, path, headers, body = json.loads(line)
+    link = http.client.HTTPConnection("127.0.0.1", 8787, timeout=60)
+    try:
+        link.request(method, path, body=body.encode() or None, headers=headers)
+        answer = link.getresponse()
+        print("status", answer.status, answer.getheader("x-gateway-error"), flush=True)
+        while piece := answer.read1(65536):
+            print(piece.decode(), flush=True)
+        print("end", flush=True)
+    except (OSError, http.client.HTTPException) as error:
+        print("failed", type(error).__name__, flush=True)
+"""
+
+
+class Stage:
+    """A workbench, a model, and a gateway between them."""
+
+    def __init__(self, bench: Workbench, model: ModelServer, gateway: ModelGateway) -> None:
+        self.bench, self.model, self.gateway = bench, model, gateway
+        self.asked = 0
+
+    @contextlib.asynccontextmanager
+    async def agent(self, model: str = "main") -> AsyncIterator["Asker"]:
+        environment = variables_for(Api.OPENAI)
+        launch: dict[str, Any] = {"model": model, "keeps_stdin": True, "environment": environment}
+        async with await self.bench.spawn(PYTHON, "-I", "-S", "-c", AGENT, **launch) as attempt:
+            asker = Asker(attempt, attempt._folder)
+            self.gateway.attend(asker.name, asker.folder, model)
+            try:
+                yield asker
+            finally:
+                await attempt.cancel("enough")
+                await finish(attempt)
+                await self.gateway.leave(asker.name)
+
+
+class Asker:
+    """An agent that asks what it is told to ask."""
+
+    def __init__(self, attempt: AttemptProcess, folder: Path) -> None:
+        self.attempt, self.folder, self.name = attempt, folder, folder.name
+        self.asked = 0
+
+    async def ask(
+        self, path: str = "/v1/chat/completions", method: str = "POST", body: str = "{}", **headers: str
+    ) -> str:
+        """Asks, and gives what is said to the end."""
+        before = len(self.said())
+        await self.begin(path, method, body, **headers)
+        while not (said := self.said()[before:]).endswith("end\n") and "failed" not in said:
+            await self.attempt.changed(self.attempt.spool_size())
+        return said
+
+    async def begin(
+        self, path: str = "/v1/chat/completions", method: str = "POST", body: str = "{}", **headers: str
+    ) -> None:
+        self.asked += 1
+        assert await self.attempt.give_input(self.asked, json.dumps([method, path, headers, body]) + "\n")
+
+    def said(self) -> str:
+        return Done(None, records(self.attempt)).stdout  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    async with ModelServer.serving() as model, opened(tmp_path, model, monkeypatch) as stage:
+        yield stage
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    folder: Path, model: ModelServer, monkeypatch: pytest.MonkeyPatch, **settings: object
+) -> AsyncIterator[Stage]:
+    monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
+    table = {"url": model.url, "key_env": "KEY_OF_THE_TEST"} | settings
+    models = read_models({"main": table, "dead": {"url": "http://127.0.0.1:9"}})
+    async with ModelGateway(folder, models) as gateway:
+        await gateway.ready()
+        yield Stage(await Workbench.make(folder), model, gateway)
+        await gateway.end()
+    await gone(folder)
+
+
+def gateways(folder: Path) -> list[int]:
+    """The gateways of a folder: those that hold its lock."""
+    found = []
+    for pid in processes_with("agenthost.gateway"):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/fd/3").readlink() == folder / "gateway.lock":
+                found.append(pid)
+    return found
+
+
+async def gone(folder: Path) -> None:
+    while gateways(folder):
+        await asyncio.sleep(0.01)
+
+
+async def test_an_agent_reaches_its_model_with_the_real_key_that_it_never_sees(stage: Stage) -> None:
+    stage.model.answers.append(Answer(pieces=(ANSWER, KEY[:7].encode(), KEY[7:].encode())))
+    async with stage.agent() as agent:
+        said = await agent.ask(authorization=f"Bearer {PLACEHOLDER}", accept="x/y")
+        environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in processes_with("http.client")]
+        lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in gateways(stage.bench.folder)]
+        lines += [Path(f"/proc/{pid}/environ").read_bytes() for pid in gateways(stage.bench.folder)]
+    (asked,) = stage.model.asked
+
+    assert said.startswith("status 200 None")
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert asked.headers["host"] == f"127.0.0.1:{stage.model.port}"
+    assert asked.body == b"{}"
+    assert KEY not in said
+    assert "*" * len(KEY) in said.replace("\n", "")
+    assert environments
+    assert lines
+    assert not any(KEY.encode() in text for text in environments + lines)
+    # Not on the disk either: neither in what the shim was told, nor in the gateway's log.
+    files = [path for path in stage.bench.folder.rglob("*") if path.is_file()]
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/files"), ("GET", "/"), ("DELETE", "/v1/models/x")])
+async def test_another_path_is_refused_and_never_gets_there(stage: Stage, method: str, path: str) -> None:
+    async with stage.agent() as agent:
+        said = await agent.ask(path, method, body="x" * 300_000)
+    book = read_book(agent.folder)
+
+    assert said.startswith("status 403 path_not_allowed")
+    assert stage.model.asked == []
+    assert book is not None
+    assert (book.requests, book.refused) == (0, 1)
+
+
+async def test_a_stream_arrives_before_it_ends(stage: Stage) -> None:
+    more = asyncio.Event()
+    usage = b'data: {"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
+    pieces = (b"data: first\n\n", more, b"data: second\n\n", usage)
+    stage.model.answers.append(Answer(headers={"content-type": "text/event-stream"}, pieces=pieces))
+    async with stage.agent() as agent:
+        await agent.begin()
+        await output(agent.attempt, "data: first")
+        assert "second" not in agent.said()
+        more.set()
+        await output(agent.attempt, "end")
+    book = read_book(agent.folder)
+
+    assert book is not None
+    assert (book.tokens.taken, book.tokens.given, book.statuses) == (3, 5, {200: 1})
+
+
+async def test_a_dead_endpoint_is_told_as_such(stage: Stage) -> None:
+    async with stage.agent("dead") as agent:
+        said = await agent.ask()
+    book = read_book(agent.folder)
+
+    assert said.startswith("status 502 upstream_unreachable")
+    assert '"type": "upstream_unreachable"' in said
+    assert book is not None
+    assert (book.requests, book.broken) == (1, 1)
+
+
+async def test_a_killed_gateway_costs_what_is_in_flight_and_nothing_else(stage: Stage) -> None:
+    """Keeps rule 12: the door stays with the shim, and the count with the attempt."""
+    never = asyncio.Event()
+    async with stage.agent() as agent:
+        assert "status 200" in await agent.ask()
+        stage.model.answers.append(Answer(pieces=(b"{", never)))
+        await agent.begin()
+        await output(agent.attempt, "{\n")
+        (pid,) = gateways(stage.bench.folder)
+        os.kill(pid, signal.SIGKILL)
+        await output(agent.attempt, "failed")
+        assert "status 200" in await agent.ask()
+        assert gateways(stage.bench.folder) != [pid]
+    book = read_book(agent.folder)
+
+    assert book is not None
+    assert book.statuses[200] >= 2
+    assert book.metered == 2
+
+
+async def test_a_daemon_that_is_gone_cuts_nobody_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps rule 12: the next daemon finds the same gateway, and the same connection."""
+    monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
+    more = asyncio.Event()
+    async with ModelServer.serving() as model:
+        models = read_models({"main": {"url": model.url, "key_env": "KEY_OF_THE_TEST"}})
+        model.answers.append(Answer(pieces=(b'{"a":', more, b"1}")))
+        bench = await Workbench.make(tmp_path)
+        async with ModelGateway(tmp_path, models) as first:
+            await first.ready()
+            attempt = await bench.spawn(PYTHON, "-I", "-S", "-c", AGENT, model="main", keeps_stdin=True)
+            agent = Asker(attempt, tmp_path / "attempt0")
+            first.attend("x", agent.folder, "main")
+            await agent.begin()
+            await output(attempt, '{"a":')
+        before = gateways(tmp_path)
+        async with ModelGateway(tmp_path, models) as second, attempt:
+            second.attend("x", agent.folder, "main")
+            await second.ready()
+            more.set()
+            await output(attempt, "1}\nend")
+            assert "status 200" in await agent.ask()
+            assert gateways(tmp_path) == before
+            await attempt.cancel("enough")
+            await finish(attempt)
+            await second.leave("x")
+            await second.end()
+        await gone(tmp_path)
+    book = read_book(agent.folder)
+
+    assert book is not None
+    assert book.statuses == {200: 2}
+
+
+async def test_two_agents_with_two_endpoints_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_ONE", "key-one")
+    monkeypatch.setenv("KEY_TWO", "key-two")
+    async with ModelServer.serving() as one, ModelServer.serving() as two:
+        tables = {
+            "one": {"url": one.url, "key_env": "KEY_ONE"},
+            "two": {"url": two.url, "key_env": "KEY_TWO", "api": "anthropic"},
+        }
+        async with ModelGateway(tmp_path, read_models(tables)) as gateway:
+            await gateway.ready()
+            stage = Stage(await Workbench.make(tmp_path), one, gateway)
+            async with stage.agent("one") as first, stage.agent("two") as second:
+                told = await first.ask(), await second.ask("/v1/messages"), await second.ask("/v1/chat/completions")
+            await gateway.end()
+        await gone(tmp_path)
+
+    assert [text[:10] for text in told] == ["status 200", "status 200", "status 403"]
+    assert [asked.headers.get("authorization") for asked in one.asked] == ["Bearer key-one"]
+    assert [asked.headers.get("x-api-key") for asked in two.asked] == ["key-two"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "begins", "broken"),
+    [
+        (Answer(302, {"location": "http://evil.example/"}, ()), "status 502 upstream_redirected", 0),
+        (Answer(200, {"content-encoding": "gzip"}, (b"x",)), "status 502 upstream_encoded", 0),
+        (Answer(pieces=(b"{", BREAK_OFF)), "status 200", 1),
+        (Answer(429, {"retry-after": "7"}, (b"{}",)), "status 429 None", 0),
+        (Answer(401, {"content-type": "application/json"}, (b'{"error": {}}',)), "status 401 None", 0),
+    ],
+)
+async def test_what_an_endpoint_does_wrong_is_seen(stage: Stage, answer: Answer, begins: str, broken: int) -> None:
+    stage.model.answers.append(answer)
+    async with stage.agent() as agent:
+        said = await agent.ask()
+    book = read_book(agent.folder)
+
+    assert said.startswith(begins)
+    assert said.endswith("failed IncompleteRead\n") is (answer.pieces[-1:] == (BREAK_OFF,))
+    assert book is not None
+    assert (book.broken, book.statuses) == (broken, {answer.status: 1})
+    assert book.retry_after_seconds == (7 if answer.status == 429 else None)
+
+
+RAW = """
+import socket, sys
+for text in sys.stdin:
+    with socket.create_connection(("127.0.0.1", 8787)) as link:
+        link.settimeout(20)
+        link.sendall(eval(text))
+        print(repr(link.recv(1000).decode()), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("b'nonsense\\r\\n\\r\\n'", "400"),
+        ("b'GET /v1/models HTTP/1.1\\r\\n\\r\\n'", "400"),
+        ("b'POST /v1/messages HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 1\\r\\nContent-Length: 2\\r\\n\\r\\n'", "400"),
+        ("b'GET /v1/models HTTP/1.1\\r\\nHost: x\\r\\nX: ' + b'x' * 100000", "431"),
+        ("b'CONNECT evil.example:443 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'", "403"),
+        ("b'GET http://evil.example/v1/models HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'", "403"),
+        ("b'POST /v1/chat/completions HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 99999999999\\r\\n\\r\\n'", "413"),
+        ("b'GET /v1/models HTTP/1.1\\r\\nHost: x\\r\\nX: a\\r\\n b\\r\\n\\r\\n'", "200"),
+    ],
+)
+async def test_what_is_no_decent_request_ends_here(stage: Stage, sent: str, status: str) -> None:
+    launch: dict[str, Any] = {"model": "main", "keeps_stdin": True}
+    async with await stage.bench.spawn(PYTHON, "-I", "-S", "-c", RAW, **launch) as attempt:
+        stage.gateway.attend("raw", attempt._folder, "main")
+        assert await attempt.give_input(1, f"{sent}\n")
+        await output(attempt, "HTTP/1.1")
+        said = Asker(attempt, attempt._folder).said()
+        await attempt.cancel("enough")
+        await finish(attempt)
+
+    assert said.startswith(f"'HTTP/1.1 {status} ")
+    assert len(stage.model.asked) == (status == "200")
+
+
+async def test_no_more_requests_are_at_the_endpoint_at_once_than_it_has_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = asyncio.Event()
+    async with ModelServer.serving() as model, opened(tmp_path, model, monkeypatch, max_concurrent=2) as stage:
+        model.answers += [Answer(pieces=(b"{", hold, b"}")) for _ in range(4)]
+        async with contextlib.AsyncExitStack() as stack:
+            agents = [await stack.enter_async_context(stage.agent()) for _ in range(4)]
+            for agent in agents:
+                await agent.begin()
+            while len(model.asked) < 2:
+                await asyncio.sleep(0.01)
+            hold.set()
+            for agent in agents:
+                await output(agent.attempt, "end")
+
+    assert model.most_at_once == 2
+    assert len(model.asked) == 4
+
+
+async def test_an_endpoint_whose_certificate_is_not_trusted_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trusted by its configuration, the same endpoint is served."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    async with ModelServer.serving(tls) as model:
+        url = f"https://localhost:{model.port}"
+        tables = {"stranger": {"url": url}, "friend": {"url": url, "ca_file": str(cert)}}
+        async with ModelGateway(tmp_path, read_models(tables)) as gateway:
+            await gateway.ready()
+            stage = Stage(await Workbench.make(tmp_path), model, gateway)
+            async with stage.agent("stranger") as first, stage.agent("friend") as second:
+                told = await first.ask(), await second.ask()
+            await gateway.end()
+        await gone(tmp_path)
+
+    assert told[0].startswith("status 502 upstream_unreachable")
+    assert told[1].startswith("status 200")
+    assert len(model.asked) == 1
