@@ -154,7 +154,8 @@ def _judge_agent_limits(agent: flow_service_pb2.AgentWork, where: str, problems:
     for name in ("timeout", "idle_timeout"):
         if agent.HasField(name):
             given = getattr(agent, name)
-            seconds = given.seconds + given.nanos / 1e9  # ToTimedelta raises beyond its range
+            # To the microsecond, as plans take it; ToTimedelta raises beyond its range.
+            seconds = round(given.seconds + given.nanos / 1e9, 6)
             if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
                 problems.add(
                     f"{where}.{name}", f"must be more than 0 and at most {MAX_TIMEOUT_SECONDS} s, not {seconds:g} s"

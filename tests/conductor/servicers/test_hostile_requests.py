@@ -52,7 +52,7 @@ def agent(**fields: Any) -> flow_pb.Flow.Step:
     ("flow", "field"),
     [
         (flow_pb.Flow(steps=[agent(timeout=Duration(seconds=2**62))]), "steps[0].agent.timeout"),
-        (flow_pb.Flow(steps=[agent(idle_timeout=Duration(nanos=-1))]), "steps[0].agent.idle_timeout"),
+        (flow_pb.Flow(steps=[agent(idle_timeout=Duration(nanos=1))]), "steps[0].agent.idle_timeout"),
         (flow_pb.Flow(steps=[FOLD], bands=[99]), "bands[0]"),  # type: ignore[list-item]
         (flow_pb.Flow(steps=[flow_pb.Flow.Step(id="end", fold=FOLD.fold, on_failure=99)]), "steps[0].on_failure"),  # type: ignore[arg-type]
         (flow_pb.Flow(steps=[FOLD], input_schema=struct(minProperties=float("nan"))), "input_schema"),
