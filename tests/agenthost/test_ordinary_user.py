@@ -15,7 +15,13 @@ from agenthost.sandbox import python_runtime
 USER = 60950
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-SUITES = (HERE / "test_shim.py", HERE / "test_sandbox_probe.py", ROOT / "tests" / "escapes")
+SUITES = (
+    HERE / "test_shim.py",
+    HERE / "test_sandbox_probe.py",
+    HERE / "test_door.py",
+    HERE / "gateway",
+    ROOT / "tests" / "escapes",
+)
 
 # In a mount namespace of its own, Python's folder is laid open although its parents are closed to others.
 LAY_OPEN = """

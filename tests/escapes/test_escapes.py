@@ -44,6 +44,14 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return asyncio.run(storm(tmp_path_factory.mktemp("escapes")))
 
 
+def test_with_a_door_to_a_model_nothing_more_gets_out(tmp_path: Path, outcome: Outcome) -> None:
+    """Keeps E8: the same list in a network with its one listening socket."""
+    with_door = asyncio.run(storm(tmp_path, model="main"))
+
+    assert with_door.verdicts.keys() == outcome.verdicts.keys()
+    assert (with_door.escapes, with_door.changes) == ([], [])
+
+
 @pytest.mark.parametrize("name", ATTEMPTS)
 def test_an_attempt_is_blocked(outcome: Outcome, name: str) -> None:
     assert not outcome.verdicts[name]["escaped"], outcome.verdicts[name]["detail"]
@@ -57,7 +65,7 @@ def test_the_list_is_long_enough() -> None:
     assert len(ATTEMPTS) >= 120
 
 
-async def storm(folder: Path, **weaker: Any) -> Outcome:
+async def storm(folder: Path, model: str = "", **weaker: Any) -> Outcome:
     """Runs every attempt in one sandbox, with bait laid around it."""
     bench = await Workbench.make(folder)
     bench.sandbox = replace(bench.sandbox, **weaker)
@@ -76,7 +84,7 @@ async def storm(folder: Path, **weaker: Any) -> Outcome:
     ):
         done = await bench.run(
             str(Path(sys.executable).resolve()), "-I", "-S", "-c", START, marker,
-            prompt=json.dumps(described).encode(), history=history, install=Path(__file__).parent, limits=LIMITS,
+            prompt=json.dumps(described).encode(), history=history, install=Path(__file__).parent, limits=LIMITS, model=model,
         )  # fmt: skip
         visited = [listener for listener in listeners if was_visited(listener)]
         alive = neighbour.poll() is None
