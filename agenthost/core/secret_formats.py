@@ -8,8 +8,9 @@ It knows no issuer's checksums and does not guess at `password = …`: what is m
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 
 MAX_GAP = 8
 _ALNUM = "A-Za-z0-9"
@@ -103,8 +104,18 @@ FORMATS = (
     SecretFormat("private-key", ("-----BEGIN PGP PRIVATE KEY BLOCK-----",), _KEY_LINES, 24, is_block=True),
 )
 FORMAT_BY_HEAD: Mapping[str, SecretFormat] = {head: one for one in FORMATS for head in one.heads}
-# Without what must stand before it: a pattern that begins with letters is searched for some times faster.
-HEAD_PATTERN = re.compile("|".join(re.escape(head) for head in sorted(FORMAT_BY_HEAD)))
+
+
+def _any_of(heads: Iterable[str]) -> str:
+    """A pattern for any head, those with the same first letter together: three times as fast as one after the other."""
+    groups = groupby(sorted(heads), key=lambda head: head[0])
+    return "|".join(
+        f"{re.escape(first)}(?:{'|'.join(re.escape(head[1:]) for head in group)})" for first, group in groups
+    )
+
+
+# What must stand before a head is asked afterwards: a pattern that begins with letters is searched for some times faster.
+HEAD_PATTERN = re.compile(_any_of(FORMAT_BY_HEAD))
 # A head begins a word; what is spelt as `\n` in a string of a program or of JSON ends one.
 _WORD_GOES_ON = re.compile(rf"(?<=[{_ALNUM}])(?<!\\[nrt])")
 _CONVINCING = re.compile(r"(?:[^0-9A-Z]*+[0-9A-Z]){2}")
