@@ -43,7 +43,10 @@ class LockedFolder:
     def prepare_database(self) -> Path:
         """Gives the database's path; a new file is readable by its owner only, and so are those that SQLite puts beside it."""
         path = self.path / DATABASE_NAME
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StorageError(f"the database {path} cannot be written: {error.strerror}") from error
         return path
 
     def release(self) -> None:

@@ -194,3 +194,15 @@ async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     async with await Store.open(folder) as store:
         assert len(await store.events(RUN)) == 1
         assert store.epoch == 2
+
+
+async def test_a_database_that_cannot_be_written_is_told_by_name_and_the_folder_is_free_again(tmp_path: Path) -> None:
+    """Keeps K5."""
+    database = tmp_path / "conductor.db"
+    database.mkdir()  # root writes everything else
+    with pytest.raises(StorageError, match=str(database)):
+        await Store.open(tmp_path)
+    database.rmdir()
+
+    async with await Store.open(tmp_path) as store:
+        assert store.epoch == 1
