@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from agenthost.agent_specs import Agent
 from agenthost.core.ending import Outcome
 from agenthost.core.frame import Attestation, Finished, Frame, Started
+from agenthost.core.metering import ModelUse
 from agenthost.core.order import Limits, Order
 from agenthost.core.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
 from agenthost.execution import Execution
@@ -121,11 +122,27 @@ def _finished(finished: Finished) -> pb.Finished:
         result_json=finished.summary.result_json,
         attestation=write_attestation(finished.attestation),
     )
+    if finished.model_use:
+        message.model_use.CopyFrom(_model_use(finished.model_use))
     if finished.ending.exit_code is not None:
         message.exit_code = finished.ending.exit_code
     if finished.ending.signal is not None:
         message.signal = finished.ending.signal
     message.elapsed.FromNanoseconds(int(finished.ending.elapsed_seconds * 1e9))
+    return message
+
+
+def _model_use(use: ModelUse) -> pb.ModelUse:
+    message = pb.ModelUse(
+        requests=use.requests,
+        refused=use.refused,
+        broken=use.broken,
+        statuses=use.statuses,
+        metered=use.metered,
+        rate_limited=use.rate_limited,
+    )
+    if use.retry_after_seconds is not None:
+        message.retry_after.FromSeconds(use.retry_after_seconds)
     return message
 
 

@@ -66,6 +66,8 @@ async def test_an_agent_reaches_its_model_and_nothing_else(
     assert KEY not in said
     assert "OPENAI_BASE_URL=http://127.0.0.1:8787/v1" in said
     assert (finished.usage.input_tokens, finished.usage.output_tokens) == (11, 7)
+    assert (finished.model_use.requests, finished.model_use.refused) == (1, 1)
+    assert finished.model_use.statuses == {200: 1}
     assert "network: model thinker, through 127.0.0.1:8787 alone" in finished.attestation.checks
 
 
@@ -100,6 +102,19 @@ async def test_an_agent_that_would_be_given_a_models_key_is_unavailable(
         told = {agent.name: agent for agent in (await client.hosts.GetHost(host_pb.GetHostRequest())).agents}
 
     assert "KEY_OF_THE_TEST" in told["thinker"].unavailable_reason
+
+
+async def test_a_rate_limit_is_told_with_the_end(
+    short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ModelServer.serving() as model, host_of(short_path, repository, monkeypatch, model) as client:
+        model.answers.append(Answer(429, {"retry-after": "3"}, (b"{}",)))
+        _, finished = await client.run("usage 5 6", "fetch POST /v1/chat/completions {}", agent="thinker")
+
+    assert finished.model_use.statuses == {429: 1}
+    assert (finished.model_use.rate_limited, finished.model_use.retry_after.seconds) == (1, 3)
+    # Nothing was metered, so what the agent tells of itself is all there is.
+    assert finished.usage.input_tokens == 5
 
 
 async def test_a_stream_of_a_model_reaches_the_conductor_while_it_is_spoken(
