@@ -34,7 +34,7 @@ SECRETIVE = [
     {"type": "tool_call", "id": "1", "name": "read", "arguments": {"path": TOKEN, "line": f"\n{KNOWN}"}},
     {"type": "answer", "text": f"{TOKEN[15:]}, no more"},
     {"type": "log", "text": f"{KNOWN[4:]}!"},
-    {"type": "tool_result", "id": "1", "failed": False, "text": "x" * 65_529 + " " + TOKEN},
+    {"type": "tool_result", "id": "1", "failed": False, "text": f"x {TOKEN}"},
     {"type": "denial", "text": f"no {KNOWN}"},
     {"type": "reasoning", "text": f"{TOKEN[:9]}"},
     {"type": "final", "result": {"findings": [{"quote": f"a\n{TOKEN}\nb", "n": 1}]}},
@@ -119,11 +119,20 @@ def test_secrets_are_masked_in_everything_that_is_said() -> None:
         ToolCall("1", "read", f'{{"path":"{masked}","line":"\\n[redacted:secret]"}}'),
         Text(Channel.ANSWER, "[redacted:github-token], no more"),
         Text(Channel.LOG, "[redacted:secret]!"),
-        ToolResult("1", failed=False, text="x" * 65_529 + " ghp_[r"),
+        ToolResult("1", failed=False, text=f"x {masked}"),
         Notice(NoticeKind.DENIAL, "no [redacted:secret]"),
         Text(Channel.REASONING, TOKEN[:9]),
     ]
     assert json.loads(summary.result_json) == {"findings": [{"quote": f"a\n{masked}\nb", "n": 1}]}
+
+
+def test_a_limit_cuts_what_is_masked_already() -> None:
+    """Keeps E10: cut first, the beginning of a token would be no token any more."""
+    result = {"type": "tool_result", "id": "1", "failed": False, "text": "x" * 65_529 + " " + TOKEN}
+
+    assert parse(Dialect.JSON_LINES, [stdout(line(result))])[0] == [
+        ToolResult("1", failed=False, text="x" * 65_529 + " ghp_[r")
+    ]
 
 
 def test_text_keeps_stdout_as_answer_and_stderr_as_log() -> None:
