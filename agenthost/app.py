@@ -19,6 +19,8 @@ import structlog
 from agenthost.adoption import adopt_leftovers
 from agenthost.agent_specs import find_agents
 from agenthost.attempt_folder import AttemptFolders
+from agenthost.attempt_process import is_alive
+from agenthost.cgroups import find_cgroups, sweep
 from agenthost.config import STOP_GRACE_SECONDS, Settings
 from agenthost.custody import Custody
 from agenthost.data_folder import DataFolder
@@ -90,6 +92,7 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
         Supervisor(host, Custody(snapshots), folders, tombstones, gateway, now=time.time) as supervisor,
     ):
         await adopt_leftovers(supervisor, folders, settings.limits)
+        await asyncio.to_thread(_sweep, data)
         server = await _listen(
             address,
             [
@@ -111,6 +114,14 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
             await server.stop(STOP_GRACE_SECONDS)
             supervisor.close()
             await gateway.end()
+
+
+def _sweep(data: DataFolder) -> None:
+    """Removes the control groups of attempts that ended while no daemon was there."""
+    if place := find_cgroups(data.path):
+        swept = sweep(place, [folder for folder in data.attempts.iterdir() if is_alive(folder)])
+        if swept:
+            _log.info("cgroups_swept", count=swept)
 
 
 async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:

@@ -24,9 +24,7 @@ class Confinement:
 class Status:
     """How an attempt ended."""
 
-    cause: (
-        str  # exited, cancelled, timeout, idle_timeout, orphaned, output_too_large, sandbox_refused, snapshot_changed
-    )
+    cause: str  # one of `core.ending.Cause`, but for shim_lost
     message: str
     spool_length: int
     confinement: Confinement

@@ -17,6 +17,7 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say) -> int:
     with tempfile.TemporaryDirectory(prefix="agenthost-doctor-") as folder:
         sandbox, report = await prove_host(Path(folder))
         _tell_sandbox(report, say)
+        _tell_memory(sandbox, say)
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs))
         proven = sandbox if report.available else None
         usable = [await _tell_agent(agent, proven, Path(folder), say) for agent in agents.values()]
@@ -25,6 +26,17 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say) -> int:
     else:
         say(f"\nno agent can run here: mend what the lines with {BAD} say, then try again:  agenthost doctor")
     return 0 if any(usable) else 1
+
+
+def _tell_memory(sandbox: Sandbox | None, say: Say) -> None:
+    """What bounds an attempt's memory: the kernel, or its keeper's look at it."""
+    if sandbox and sandbox.cgroups:
+        say(f"{GOOD} memory: bounded by a control group for each attempt ({sandbox.cgroups.version})")
+    elif sandbox:
+        say(f"{GOOD} memory: looked at every 250 ms by each attempt's keeper; no control group is to be had here")
+        say(
+            "  for a bound by the kernel, give it a group of its own:  systemd-run --user --scope -p Delegate=yes agenthost serve …"
+        )
 
 
 async def _tell_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: Say) -> bool:

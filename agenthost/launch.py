@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agenthost.core import sandbox_policy
+from agenthost.cgroups import CgroupPlace
+from agenthost.core import cgroup_policy, sandbox_policy
 from agenthost.core.gateway_rules import PORT
 from agenthost.core.sandbox_policy import Limits, Policy
 from agenthost.errors import ExecutionExistsError
@@ -44,7 +45,7 @@ class Launch:
 def prepare(folder: Path, launch: Launch, sandbox: Sandbox) -> None:
     """Writes down what the shim needs, before there is a shim. That the folder has served must outlast a power failure."""
     try:
-        _write(folder / "config.json", json.dumps(_config(launch, sandbox), indent=1).encode())
+        _write(folder / "config.json", json.dumps(_config(folder, launch, sandbox), indent=1).encode())
     except FileExistsError as error:
         raise ExecutionExistsError(f"{folder} has served an attempt already") from error
     _write(folder / "prompt", launch.prompt)
@@ -59,7 +60,7 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _config(launch: Launch, sandbox: Sandbox) -> dict[str, object]:
+def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]:
     policy = _policy(launch, sandbox)
     sources = {"bwrap": sandbox.folder, "tree": launch.tree, "history": launch.history, "install": launch.install}
     sources |= {f"path{at}": path for at, path in enumerate(launch.own_paths)}
@@ -72,6 +73,8 @@ def _config(launch: Launch, sandbox: Sandbox) -> dict[str, object]:
         "uid": sandbox.uid,
         "arguments": sandbox_policy.bwrap_arguments(policy),
         "command": sandbox_policy.command(policy, launch.argv),
+        "memory_bytes": launch.limits.memory_bytes,
+        "cgroup": _cgroup(folder, launch.limits, sandbox.cgroups),
         "rlimits": sandbox_policy.rlimits(policy),
         "filter": base64.b64encode(policy.syscall_filter).decode(),
         "texts": sandbox_policy.texts(),
@@ -88,6 +91,17 @@ def _config(launch: Launch, sandbox: Sandbox) -> dict[str, object]:
         "orphan_timeout_seconds": launch.orphan_timeout_seconds,
         "grace_seconds": launch.grace_seconds,
         "max_output_bytes": launch.max_output_bytes,
+    }
+
+
+def _cgroup(folder: Path, limits: Limits, place: CgroupPlace | None) -> dict[str, object]:
+    if place is None:
+        return {}
+    told = cgroup_policy.settings(place.version, limits)
+    return {
+        "version": place.version,
+        "folders": {name: str(above / place.name(folder)) for name, above in place.above.items()},
+        "settings": [(one.controller, one.file, one.value, one.needed) for one in told],
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agenthost import process
+from agenthost.cgroups import CgroupPlace, find_cgroups
 from agenthost.core import seccomp
 from agenthost.core.sandbox_policy import MASKABLE, HostLayout
 from agenthost.errors import ProgramError, ReadOnlyUnavailableError
@@ -31,6 +32,7 @@ class Sandbox:
     layout: HostLayout
     syscall_filter: bytes
     spawn_log: Path
+    cgroups: CgroupPlace | None = None  # where attempts get groups of their own; else their shims watch memory
 
     @property
     def mechanism(self) -> str:
@@ -59,7 +61,9 @@ async def find_sandbox(data: Path, *, uid: int = DEFAULT_UID) -> Sandbox:
             continue
         if tuple(int(part) for part in version.split(".")[:2]) >= MIN_VERSION:
             filter_ = seccomp.program(machine)
-            return Sandbox(folder, program, version, uid, host_layout(), filter_, data / "spawns.jsonl")
+            return Sandbox(
+                folder, program, version, uid, host_layout(), filter_, data / "spawns.jsonl", find_cgroups(data)
+            )
         tried.append(f"{path} is version {version}, older than {MIN_VERSION[0]}.{MIN_VERSION[1]}")
     found = "; ".join(tried) or "none was found"
     raise ReadOnlyUnavailableError(

@@ -19,6 +19,7 @@ class Cause(StrEnum):
     IDLE_TIMEOUT = "idle_timeout"
     ORPHANED = "orphaned"
     OUTPUT_TOO_LARGE = "output_too_large"
+    MEMORY_EXCEEDED = "memory_exceeded"
     SANDBOX_REFUSED = "sandbox_refused"
     SNAPSHOT_CHANGED = "snapshot_changed"
     SHIM_LOST = "shim_lost"
@@ -70,6 +71,9 @@ _STOPPED = {
     ),
     Cause.OUTPUT_TOO_LARGE: Verdict(
         Outcome.FAILED, "OUTPUT_TOO_LARGE", "The agent wrote more than an attempt may, and was ended."
+    ),
+    Cause.MEMORY_EXCEEDED: Verdict(
+        Outcome.FAILED, "MEMORY_EXCEEDED", "The agent took more memory than an attempt may, and was ended."
     ),
     Cause.SANDBOX_REFUSED: Verdict(
         Outcome.REFUSED,

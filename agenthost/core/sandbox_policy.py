@@ -149,7 +149,15 @@ def digest(policy: Policy) -> str:
     arguments = bwrap_arguments(policy)
     public = ["" if at > 1 and arguments[at - 2] == "--setenv" else text for at, text in enumerate(arguments)]
     whole = json.dumps(
-        [public, command(policy, ()), rlimits(policy), texts(), policy.syscall_filter.hex(), policy.model, policy.limits.memory_bytes],
+        [
+            public,
+            command(policy, ()),
+            rlimits(policy),
+            texts(),
+            policy.syscall_filter.hex(),
+            policy.model,
+            policy.limits.memory_bytes,
+        ],
         sort_keys=True,
     )
     return hashlib.sha256(whole.encode()).hexdigest()

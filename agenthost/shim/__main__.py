@@ -82,6 +82,7 @@ def main(folder: str) -> None:
         ending["elapsed_seconds"] = now() - keeper.released
     write_status({**ending, **describe(config, sandbox), "denials": keeper.denials}, spool)
     reap()
+    sandbox.bound.remove()
 
 
 def describe(config: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from agenthost.shim.kernel import (
     call,
     own_pipe,
 )
+from agenthost.shim.memory import Bound
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def start_guard() -> tuple[int, int]:
 
 def become_bwrap(
     config: dict[str, Any],
+    bound: Bound,
     argv: list[str],
     placed: dict[int, int],
     handed: list[int],
@@ -63,6 +65,7 @@ def become_bwrap(
         for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.setpgid(0, group)
+        bound.join()
         if os.getuid() == 0:
             put_within_reach(config["sources"])
             os.setgroups([])

@@ -12,6 +12,7 @@ import signal
 from agenthost.shim.birth import become_bwrap, stage, start_guard
 from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of
 from agenthost.shim.kernel import Refused, now, own_pipe, text_file
+from agenthost.shim.memory import Bound
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Sandbox:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
+        self.bound = Bound(config)
         self.guard = self.bwrap = self.first = self.agent = 0
         self.bwrap_fd = self.first_fd = self.agent_fd = -1
         self.stdin = self.stdout = self.stderr = self.ready = self.go = self.info = self.fault = -1
@@ -61,11 +63,12 @@ class Sandbox:
         handed = [info, arguments_fd, *texts.values()]
         program = f"{places['bwrap']}/{self.config['bwrap']}"
         argv = [program, "--args", str(arguments_fd), "--", *self.config["command"]]
+        self.bound.make()
         keeper = os.getpid()
         self.bwrap = os.fork()
         if self.bwrap == 0:
             placed = {0: stdin, 1: stdout, 2: stderr, READY_FD: ready, GO_FD: go}
-            become_bwrap(self.config, argv, placed, handed, keeper=keeper, group=self.guard, fault=fault)
+            become_bwrap(self.config, self.bound, argv, placed, handed, keeper=keeper, group=self.guard, fault=fault)
         self.bwrap_fd = os.pidfd_open(self.bwrap)
         for fd in (stdin, stdout, stderr, ready, go, fault, *handed):
             os.close(fd)
@@ -99,7 +102,8 @@ class Sandbox:
     def verify(self) -> None:
         """Looks from outside whether the confinement is in force; refuses where any of it is not."""
         model, port = self.config["model"], self.config["model_port"]
-        for check, holds in inspect(self.agent, self.config["writable"], model, port):
+        seen = inspect(self.agent, self.config["writable"], model, port)
+        for check, holds in (*seen, self.bound.described(self.agent)):
             self.checks.append(check)
             if not holds:
                 raise Refused(f"the sandbox was set up, but does not hold: {check}")
@@ -132,6 +136,7 @@ class Sandbox:
 
     def kill(self) -> None:
         """Ends everything, the namespace's first process before bubblewrap: otherwise it would become an orphan."""
+        self.bound.kill()
         for fd in (self.first_fd, self.bwrap_fd if self.first_fd < 0 else -1):
             if fd >= 0:
                 with contextlib.suppress(ProcessLookupError):

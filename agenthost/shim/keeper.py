@@ -82,7 +82,10 @@ class Keeper:
         while vital & self.handlers.keys() and "drained" not in self.overdue():
             self.wait()
             self.obey_clocks()
+            self.watch_memory()
             self.announce()
+        if sandbox.bound.folders and self.cause == "exited" and sandbox.bound.is_exceeded(0):
+            self.cause, self.message = "memory_exceeded", "It was killed for it."
 
     def watch(self, fd: int, handler: Callable[[int], None], events: int = select.POLLIN) -> None:
         """Calls a handler when something happens to a descriptor."""
@@ -101,7 +104,8 @@ class Keeper:
     def wait(self) -> None:
         """Handles what happens until the next deadline."""
         begun = now()
-        pause = max(0.0, min([LONGEST_WAIT_SECONDS, *(at - begun for at in self.deadlines.values())]))
+        next_look = self.sandbox.bound.next_look
+        pause = max(0.0, min([LONGEST_WAIT_SECONDS, *(at - begun for at in (next_look, *self.deadlines.values()))]))
         events = self.poll.poll(pause * 1000 + 1)
         if now() - begun > pause + LATE_SECONDS:
             for cause in {"orphaned", "idle_timeout"} & self.deadlines.keys():
@@ -118,6 +122,12 @@ class Keeper:
                 self.deadlines["kill"] = now() + 1
             elif cause != "drained":
                 self.stop(cause, "", self.config["grace_seconds"])
+
+    def watch_memory(self) -> None:
+        """Ends an attempt that took more memory than it may."""
+        bound = self.sandbox.bound
+        if bound.next_look <= now() and bound.is_exceeded(self.sandbox.first):
+            self.stop("memory_exceeded", "", 0)
 
     def stop(self, cause: str, message: str, grace: float) -> None:
         """Ends the attempt for a reason. The first reason stays."""

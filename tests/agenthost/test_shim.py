@@ -9,20 +9,25 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agenthost.attempt_process import AttemptProcess, Launch, is_alive
+from agenthost.cgroups import sweep
 from agenthost.core.spool import RecordKind
 from agenthost.errors import ExecutionExistsError
 from tests.attempts import PATIENCE_SECONDS, Workbench, finish, gone, output, processes_with, records
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> Workbench:
-    return await Workbench.make(tmp_path)
+async def bench(tmp_path: Path) -> AsyncIterator[Workbench]:
+    bench = await Workbench.make(tmp_path)
+    yield bench
+    if bench.sandbox.cgroups:  # shims are killed here, and what they cannot remove, a daemon sweeps
+        sweep(bench.sandbox.cgroups, [])
 
 
 async def test_an_agents_words_and_exit_code_are_kept(bench: Workbench) -> None:
