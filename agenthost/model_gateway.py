@@ -18,7 +18,7 @@ from typing import Any, Self
 import structlog
 
 from agenthost import process
-from agenthost.errors import ProgramError
+from agenthost.errors import AgentUnavailableError, ProgramError
 from agenthost.model_settings import ModelSettings
 from agenthost.socket_path import short_path
 
@@ -58,12 +58,14 @@ class ModelGateway:
         self._hang_up()
 
     async def ready(self) -> None:
-        """Waits until there is a gateway; raises ProgramError when none comes."""
+        """Waits until there is a gateway; raises AgentUnavailableError when none comes."""
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self._connected.wait()
         except TimeoutError as error:
-            raise ProgramError("the gateway to the models does not run; DATA/gateway.log may say why") from error
+            raise AgentUnavailableError(
+                "the gateway to the models does not run", hint=f"see {self._data / 'gateway.log'}"
+            ) from error
 
     def attend(self, execution: str, folder: Path, model: str) -> None:
         """Has an attempt's agent attended to from now on, by this gateway and those after it."""

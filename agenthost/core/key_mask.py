@@ -1,14 +1,17 @@
 """Blots a secret out of bytes that pass, also where it lies across a cut. As many bytes go out as came in, so lengths stay true.
 
-Nothing is held back but an end that may be the secret's beginning: tokens pass at once.
+Nothing is held back but an end that may be the secret's beginning: tokens pass at once. What is too short for a secret, as the
+"EMPTY" that some servers want for a key, is left in: it would blot out words.
 """
+
+LEAST_BYTES = 12
 
 
 class KeyMask:
     """Blots one secret out of one stream."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._secret = secret if len(secret) >= LEAST_BYTES else b""
         self._stars = b"*" * len(secret)
         self._held = b""
 

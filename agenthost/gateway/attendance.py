@@ -40,7 +40,7 @@ class Attendance:
         self.attempt = attempt
         self._models = models  # as configured now: the same mapping is filled anew
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
-        self.use = read_book(attempt.folder) or ModelUse()
+        self.use = self._written = read_book(attempt.folder) or ModelUse()
         self._log = _log.bind(execution=attempt.execution, model=attempt.model)
 
     def model(self) -> Model | None:
@@ -48,10 +48,13 @@ class Attendance:
         return self._models.get(self.attempt.model)
 
     def write(self) -> None:
-        """Keeps the use. A folder that is gone has no use for it."""
+        """Keeps the use where it is another than before: who asked nothing has no book, whoever looked after it."""
+        if self.use == self._written:
+            return
+        self._written = self.use
         path = self.attempt.folder / BOOK
         new = path.with_suffix(".new")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a folder that is gone needs none
             new.write_text(json.dumps(describe(self.use)))
             new.rename(path)
 

@@ -16,4 +16,5 @@ SILENCE_SECONDS = 300.0  # between two pieces of an answer
 DOOR_SECONDS = 60.0  # for a shim to set its sandbox up and hand the door out
 RETRY_SECONDS = 0.2
 UNATTENDED_SECONDS = 60.0  # without a daemon and without an attempt
+REFUSED_SECONDS = 0.05  # before an agent that was refused is heard again
 LINGER_SECONDS = 1.0  # for an agent to read an answer to what it should not have sent

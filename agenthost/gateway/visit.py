@@ -22,6 +22,7 @@ from agenthost.gateway.limits import (
     MAX_BODY_TO_DISCARD_BYTES,
     MAX_HEAD_BYTES,
     QUEUE_SECONDS,
+    REFUSED_SECONDS,
     SEND_SECONDS,
     SILENCE_SECONDS,
 )
@@ -48,14 +49,17 @@ class Visit:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, book: Book) -> None:
         self._reader, self._writer, self._book = reader, writer, book
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._is_to_pause = False
 
     async def run(self) -> None:
         """Serves until the agent is gone, or sends what is no HTTP."""
         try:
             while await self._serve_next():
                 self._http.start_next_cycle()
+                await self._pause()
         except h11.RemoteProtocolError as error:
             self._book.use = self._book.use.with_refusal()
+            self._is_to_pause = True
             with contextlib.suppress(h11.LocalProtocolError, OSError, TimeoutError):
                 await self._refuse(Refusal(error.error_status_hint, "malformed_request", str(error)))
                 await self._linger()
@@ -63,7 +67,14 @@ class Visit:
             pass  # the agent is gone, or so slow that it may as well be
         finally:
             self._book.write()
+            await self._pause()
             self._writer.transport.abort() if self._http.our_state is h11.ERROR else self._writer.close()
+
+    async def _pause(self) -> None:
+        """Lets an agent wait that was refused: none keeps the gateway busy with nonsense."""
+        if self._is_to_pause:
+            self._is_to_pause = False
+            await asyncio.sleep(REFUSED_SECONDS)
 
     async def _serve_next(self) -> bool:
         """Serves one request; tells whether another may follow."""
@@ -188,9 +199,9 @@ class Visit:
         """Refuses a request whose body may still be on its way."""
         if count:
             self._book.use = self._book.use.with_refusal()
+            self._is_to_pause = True
         is_heard = await self._hear_out(refusal)
         await self._refuse(refusal)
-        self._book.write()
         if not is_heard:
             await self._linger()
         return is_heard and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE

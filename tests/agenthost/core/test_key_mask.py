@@ -28,5 +28,9 @@ def test_what_cannot_be_a_key_passes_at_once(text: bytes) -> None:
     assert KeyMask(SECRET).feed(text) == text
 
 
+def test_a_word_that_is_no_secret_is_left_in() -> None:
+    assert through([b"the list is EMPTY"], b"EMPTY") == b"the list is EMPTY"
+
+
 def test_without_a_key_everything_passes() -> None:
     assert through([b"sk-", b"anything"], b"") == b"sk-anything"

@@ -179,6 +179,32 @@ async def test_a_stream_arrives_before_it_ends(stage: Stage) -> None:
     assert (book.tokens.taken, book.tokens.given, book.statuses) == (3, 5, {200: 1})
 
 
+async def test_who_asks_nothing_has_no_book(stage: Stage) -> None:
+    """Otherwise an end would be told in other words after a restart."""
+    async with stage.agent() as agent:
+        pass
+
+    assert read_book(agent.folder) is None
+
+
+async def test_a_second_request_finds_the_same_connection_open(stage: Stage) -> None:
+    script = """
+import http.client
+link = http.client.HTTPConnection("127.0.0.1", 8787)
+for path in ("/v1/files", "/v1/models", "/v1/chat/completions"):
+    link.request("POST" if path != "/v1/models" else "GET", path, body=b"{}" if path != "/v1/models" else None)
+    answer = link.getresponse()
+    answer.read()
+    print(answer.status, link.sock.getsockname()[1] if link.sock else "closed", flush=True)
+"""
+    async with await stage.bench.spawn(PYTHON, "-I", "-S", "-c", script, model="main") as attempt:
+        stage.gateway.attend("kept", attempt._folder, "main")
+        lines = [line.split() for line in (await finish(attempt)).stdout.splitlines()]
+
+    assert [status for status, _ in lines] == ["403", "200", "200"]
+    assert len({port for _, port in lines}) == 1
+
+
 async def test_a_dead_endpoint_is_told_as_such(stage: Stage) -> None:
     async with stage.agent("dead") as agent:
         said = await agent.ask()
