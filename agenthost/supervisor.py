@@ -79,8 +79,13 @@ class Supervisor:
         return execution
 
     async def find(self, execution: str, conductor: str) -> Execution:
-        """A known execution; burns the id of an unknown one, so that a Start that comes late cannot run it."""
+        """A known execution of this conductor; burns the id of an unknown one, so that a Start that comes late cannot run it.
+
+        One of another conductor is not found and not burnt: whose it is was fenced, and nobody else's epoch speaks for it.
+        """
         if known := self._executions.get(execution):
+            if known.ticket.conductor != conductor:
+                raise NotFoundError("execution", execution, hint="it belongs to another conductor")
             await known.accepted()
             return known
         if self._tombstones.find(execution) is None:

@@ -17,7 +17,8 @@ from conductor.flows.bundle import Bundle, canonical_json
 from conductor.flows.templates import TemplateError, render
 
 FORMAT = 1
-MAX_REPORT_BYTES = 8 * 1024 * 1024
+# Markdown and JSON together stay below what gRPC clients take unless they are told to take more (4 MiB).
+MAX_REPORT_BYTES = 3 * 1024 * 1024
 MAX_SHOWN_TEXT_CHARACTERS = 50_000
 
 

@@ -165,6 +165,21 @@ async def test_a_start_with_other_content_is_refused(client: Client) -> None:
     assert (refusal.code, refusal.reason) == ("ALREADY_EXISTS", "EXECUTION_EXISTS")
 
 
+async def test_another_conductor_can_neither_resume_nor_burn_an_execution(client: Client) -> None:
+    """Keeps I2: an epoch fences the stream of its own conductor only, so nobody else's may take it over."""
+    start = client.start_of("say one", "hang")
+    async with client.open(start=start) as own:
+        await own.until(lambda frame: frame.HasField("output"))
+        async with client.open(conductor="conductor-2", resume=pb.Resume(execution=start.execution)) as foreign:
+            refusal = await foreign.refusal()
+        async with client.open(resume=pb.Resume(execution=start.execution)) as again:
+            first = await again.receive()
+
+    assert (refusal.code, refusal.reason) == ("NOT_FOUND", "EXECUTION_NOT_FOUND")
+    assert first is not None
+    assert first.sequence == 1
+
+
 async def test_an_id_that_was_resumed_in_vain_can_not_be_started_later(client: Client) -> None:
     async with client.open(resume=pb.Resume(execution=execution_id())) as conversation:
         unknown = await conversation.refusal()
