@@ -67,13 +67,14 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
 @click.option(
     "--agents-dir", "agents_dirs", multiple=True, type=_DIRECTORY, help="Directory with agents' spec files; repeatable."
 )
-def doctor(agents_dirs: tuple[Path, ...]) -> int:
+@click.option("--config", type=_DIRECTORY, metavar="FILE", help="The host's TOML file, for the models in it.")
+def doctor(agents_dirs: tuple[Path, ...], config: Path | None) -> int:
     """Look whether agents can run here, and say what to do where they cannot."""
     import asyncio
 
     from agenthost.doctor import examine
 
-    return asyncio.run(examine(agents_dirs, click.echo))
+    return asyncio.run(examine(agents_dirs, click.echo, config))
 
 
 def main(arguments: list[str] | None = None) -> int:

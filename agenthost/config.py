@@ -64,6 +64,11 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def models_of(file: Path) -> Mapping[str, ModelSettings]:
+    """The models of a file, whatever else is in it; raises ConfigurationError."""
+    return read_models(_read(file).get("models", {}))
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text())

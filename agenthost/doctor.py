@@ -1,10 +1,12 @@
 """`agenthost doctor`: tries what serving needs, and says for each thing how it is and what to do next."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agenthost.agent_specs import Agent, find_agents
+from agenthost.config import models_of
+from agenthost.model_settings import ModelSettings
 from agenthost.sandbox import Sandbox
 from agenthost.sandbox_probe import Probe, SandboxReport, occupant, prove, prove_host
 
@@ -12,13 +14,15 @@ Say = Callable[[str], object]
 GOOD, BAD = "✔", "✘"
 
 
-async def examine(agents_dirs: tuple[Path, ...], say: Say) -> int:
+async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None = None) -> int:
     """Tells how this machine is as a host: 0 when agents can run, 1 when not."""
     with tempfile.TemporaryDirectory(prefix="agenthost-doctor-") as folder:
         sandbox, report = await prove_host(Path(folder))
         _tell_sandbox(report, say)
         _tell_memory(sandbox, say)
-        agents = await find_agents(tuple(path.absolute() for path in agents_dirs))
+        models = models_of(config) if config else {}
+        _tell_models(models, say)
+        agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
         proven = sandbox if report.available else None
         usable = [await _tell_agent(agent, proven, Path(folder), say) for agent in agents.values()]
     if any(usable):
@@ -55,6 +59,15 @@ async def _tell_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: 
         return False
     say(f"{GOOD} {title}, in a sandbox that held against all {len(report.probes)} attempts to get out")
     return True
+
+
+def _tell_models(models: Mapping[str, ModelSettings], say: Say) -> None:
+    """Where each model is asked, and what of it is open; never its key, and without asking it."""
+    for name, model in models.items():
+        at = model.endpoint
+        url = f"http{'s' * at.tls}://{at.host}:{at.port}{at.base}"
+        key = f"the key from {at.key_env or at.key_file}" if model.key else "no key"
+        say(f"{GOOD} model {name}: {at.api} at {url}, with {key}, open for {len(at.rules)} paths")
 
 
 def _tell_probes(probes: Sequence[Probe], say: Say) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from agenthost.agent_specs import BUILT_IN
 from agenthost.config import load_settings
+from agenthost.doctor import examine
 from agenthost.errors import ConfigurationError
 from agenthost.model_settings import read_models
 from agenthost.v1 import execution_service_pb2 as pb
@@ -225,3 +226,19 @@ def test_settings_that_are_shown_show_no_key(tmp_path: Path) -> None:
 
     assert model.key == KEY
     assert KEY not in repr(model)
+
+
+async def test_the_doctor_tells_of_models_without_their_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps K5."""
+    monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
+    agents = write_agents(tmp_path / "agents", "thinker", "stranger")
+    config = tmp_path / "host.toml"
+    config.write_text('[models.thinker]\nurl = "https://models.example/x"\nkey_env = "KEY_OF_THE_TEST"\n')
+    told: list[str] = []
+    await examine((agents,), told.append, config)
+    text = "\n".join(told)
+
+    assert "model thinker: openai at https://models.example:443/x, with the key from KEY_OF_THE_TEST" in text
+    assert "agent thinker 1, in a sandbox that held" in text
+    assert "needs the model 'stranger'" in text
+    assert KEY not in text
