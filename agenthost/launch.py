@@ -34,6 +34,7 @@ class Launch:
     prompt_is_file: bool = False  # /run/prompt instead of stdin
     model: str = ""  # the endpoint behind its network's one door; no network where empty
     keeps_stdin: bool = False  # open after the prompt, for inputs
+    setup_seconds: float = 20.0  # until the sandbox is complete, or refused
     timeout_seconds: float = 1800.0
     idle_timeout_seconds: float = 600.0
     orphan_timeout_seconds: float = 600.0
@@ -86,6 +87,7 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
         "model_port": PORT,
         "prompt_is_file": launch.prompt_is_file,
         "keeps_stdin": launch.keeps_stdin,
+        "setup_seconds": launch.setup_seconds,
         "timeout_seconds": launch.timeout_seconds,
         "idle_timeout_seconds": launch.idle_timeout_seconds,
         "orphan_timeout_seconds": launch.orphan_timeout_seconds,

@@ -28,7 +28,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from agenthost.shim.confinement import SETUP_SECONDS, Sandbox
+from agenthost.shim.confinement import Sandbox
 from agenthost.shim.door import open_door
 from agenthost.shim.inspection import refuse_changes
 from agenthost.shim.keeper import LISTENER_FD, Keeper
@@ -61,7 +61,7 @@ def main(folder: str) -> None:
     try:
         sandbox.start(prompt)
         refuse_changes(config["sources"]["tree"], config["fingerprint"])
-        sandbox.wait_at_gate(now() + SETUP_SECONDS)
+        sandbox.wait_at_gate(now() + config["setup_seconds"])
         if config["model"]:
             keeper.door = open_door(sandbox.agent, config["model_port"])
         sandbox.verify()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 READY_FD, GO_FD = 8, 9  # inside the sandbox, known to the gate
-SETUP_SECONDS = 20.0
 GIVE_UP_SECONDS = 5.0
 READ_BYTES = 64 * 1024
 DEADLY_SIGNALS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31})
@@ -170,7 +169,7 @@ class Sandbox:
         waiting = select.poll()
         waiting.register(fd, select.POLLIN)
         if not waiting.poll(max(0.0, deadline - now()) * 1000):
-            raise Refused(f"the sandbox was not ready within {SETUP_SECONDS:g} s")
+            raise Refused(f"the sandbox was not ready within {self.config['setup_seconds']:g} s")
         return os.read(fd, READ_BYTES)
 
     def _complaint(self) -> str:
