@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,8 +25,11 @@ from agenthost.socket_path import short_path
 
 _log = structlog.get_logger()
 
+VERSION = version("conductor-agenthost")
 BACKLOG = 8
 LEAVE_SECONDS = 2.0
+HELLO_SECONDS = 5.0
+END_SECONDS = 2.0
 READY_SECONDS = 10.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
 STEADY_SECONDS = 10.0  # a gateway that lived so long was a good one
@@ -40,6 +44,7 @@ class ModelGateway:
         self._models = models
         self._attended: dict[str, dict[str, str]] = {}
         self._left: dict[str, asyncio.Event] = {}
+        self._is_ending = False
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -85,26 +90,27 @@ class ModelGateway:
     async def end(self) -> None:
         """Ends the gateway: for a host that stops for good, with nothing left to attend to."""
         if self._keeper and self._writer:
-            self._keeper.cancel()
-            with contextlib.suppress(OSError):
-                self._say({"do": "end"})
-                await self._writer.drain()
+            self._is_ending = True
+            self._say({"do": "end"})
+            # Until it hangs up: hanging up first, with something of it unread, could take the word back.
+            await asyncio.wait({self._keeper}, timeout=END_SECONDS)
 
     async def _keep(self) -> None:
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE_SECONDS
-        while True:
+        while not self._is_ending:
             begun = loop.time()
             try:
                 reader = await self._connect()
                 await self._listen(reader)
-            except (OSError, ProgramError) as error:
+            except (OSError, TimeoutError, ProgramError) as error:
                 _log.warning("gateway_not_reached", error=str(error))
             finally:
                 self._hang_up()
             pause = (
                 FIRST_PAUSE_SECONDS if loop.time() - begun > STEADY_SECONDS else min(2 * pause, LONGEST_PAUSE_SECONDS)
             )
-            await asyncio.sleep(pause)
+            if not self._is_ending:
+                await asyncio.sleep(pause)
 
     async def _connect(self) -> asyncio.StreamReader:
         """Finds the gateway that runs, or starts one; then tells it everything."""
@@ -112,18 +118,33 @@ class ModelGateway:
             if (pid := self._start()) is not None:
                 _log.info("gateway_started", pid=pid)
             reader, self._writer = await asyncio.open_unix_connection(path)
+        await self._check_version(reader)
         self._say({"do": "configure", "models": {name: model.told() for name, model in self._models.items()}})
         for attended in self._attended.values():
             self._say({"do": "attend", **attended})
         self._connected.set()
         return reader
 
+    async def _check_version(self, reader: asyncio.StreamReader) -> None:
+        """Ends a gateway of another version: it would not understand. Raises ProgramError; the next try starts one of ours."""
+        async with asyncio.timeout(HELLO_SECONDS):
+            hello = await reader.readline()
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            if json.loads(hello)["version"] == VERSION:
+                return
+        self._say({"do": "end"})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await reader.read()
+        raise ProgramError("the gateway is of another version and is replaced")
+
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
             with contextlib.suppress(ValueError, KeyError):
                 if left := self._left.get(json.loads(line)["left"]):
                     left.set()
-        _log.warning("gateway_lost")
+        if not self._is_ending:
+            _log.warning("gateway_lost")
 
     def _hang_up(self) -> None:
         self._connected.clear()
@@ -157,7 +178,7 @@ class ModelGateway:
             stack.callback(os.close, nothing)
             descriptors = {0: nothing, 1: log, 2: log, 3: lock, 4: listener.fileno()}
             # The environment's own Python: unlike a shim, the gateway needs what is installed.
-            pid = process.spawn_apart(sys.executable, "-I", "-m", "agenthost.gateway", descriptors=descriptors)
+            pid = process.spawn_apart(sys.executable, "-I", "-m", "agenthost.gateway", VERSION, descriptors=descriptors)
         _reap_later(asyncio.get_running_loop(), pid)
         return pid
 

@@ -1,13 +1,14 @@
 """The gateway of a host: relays agents to their models, adds the keys, counts.
 
 A process of its own, so that a daemon's restart cuts nobody off; its own death costs the requests in flight, and the daemon
-starts another. Run as `python -I -m agenthost.gateway`, in a session of its own, with two descriptors: 3 is DATA/gateway.lock,
-locked, and 4 listens on DATA/gateway.sock. A daemon that connects there says, in lines of JSON, what to do; no key ever
-stands in an argument, a variable or a file:
+starts another. Run as `python -I -m agenthost.gateway VERSION`, in a session of its own, with two descriptors: 3 is
+DATA/gateway.lock, locked, and 4 listens on DATA/gateway.sock. A daemon that connects there says, in lines of JSON, what to
+do; no key ever stands in an argument, a variable or a file:
 
 In: {"do": "configure", "models": {NAME: {"table", "key"}}}, {"do": "attend", "execution", "folder", "model"},
     {"do": "leave", "execution"}, {"do": "end"}.
-Out: {"left": execution} when that attempt's book is closed.
+Out: {"version": VERSION} at once, so that a daemon of another version can replace it; {"left": execution} when that attempt's
+    book is closed.
 
 It ends when it is told to, or when for a minute nobody was there: no daemon, and no attempt that it attends to.
 """
@@ -37,7 +38,8 @@ _log = structlog.get_logger()
 class Gateway:
     """Does what the daemon says; goes on when it is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str) -> None:
+        self._version = version
         self._models: dict[str, Model] = {}
         self._configured: dict[str, Any] = {}
         self._attended: dict[str, asyncio.Task[None]] = {}
@@ -76,6 +78,7 @@ class Gateway:
             if self._daemon:  # the newest is the one that lives
                 self._daemon.transport.abort()
             self._daemon = writer
+            writer.write(json.dumps({"version": self._version}).encode() + b"\n")
             self._change.set()
             tasks.create_task(self._listen(reader, writer, tasks))
 
@@ -134,7 +137,7 @@ class Gateway:
         self._change.set()
 
 
-def main() -> int:
+def main(version: str) -> int:
     """Serves the daemon that started it, and those after it."""
     fcntl.fcntl(
         LOCK_FD, fcntl.F_SETFD, fcntl.FD_CLOEXEC
@@ -143,10 +146,10 @@ def main() -> int:
     listener.settimeout(0)
     configure_logs("json", "info")
     _log.info("gateway_started", pid=os.getpid())
-    asyncio.run(Gateway().run(listener))
+    asyncio.run(Gateway(version).run(listener))
     _log.info("gateway_ended", pid=os.getpid())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from agenthost import model_gateway
 from agenthost.attempt_process import AttemptProcess
 from agenthost.core.gateway_rules import PLACEHOLDER, variables_for
 from agenthost.core.model_endpoint import Api
@@ -268,6 +269,20 @@ async def test_a_daemon_that_is_gone_cuts_nobody_off(tmp_path: Path, monkeypatch
 
     assert book is not None
     assert book.statuses == {200: 2}
+
+
+async def test_a_gateway_of_another_version_is_replaced(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    (old,) = gateways(stage.bench.folder)
+    monkeypatch.setattr(model_gateway, "VERSION", "another")
+    models = read_models({"main": {"url": stage.model.url}})
+    async with ModelGateway(stage.bench.folder, models) as newer:
+        await newer.ready()
+        (new,) = gateways(stage.bench.folder)
+        assert new != old
+        stage.gateway = newer
+        async with stage.agent() as agent:
+            assert "status 200" in await agent.ask()
+        await newer.end()
 
 
 async def test_two_agents_with_two_endpoints_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
