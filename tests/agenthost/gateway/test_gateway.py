@@ -79,9 +79,12 @@ class Asker:
         """Asks, and gives what is said to the end."""
         before = len(self.said())
         await self.begin(path, method, body, **headers)
-        while not (said := self.said()[before:]).endswith("end\n") and "failed" not in said:
-            await self.attempt.changed(self.attempt.spool_size())
-        return said
+        while True:
+            seen = self.attempt.spool_size()  # before it is read: what is said in between must not be waited for
+            said = self.said()[before:]
+            if said.endswith("end\n") or "failed" in said:
+                return said
+            await self.attempt.changed(seen)
 
     async def begin(
         self, path: str = "/v1/chat/completions", method: str = "POST", body: str = "{}", **headers: str
