@@ -90,9 +90,11 @@ def validate(context: Context, files: tuple[Path, ...]) -> int:
 
 
 def _project(path: Path) -> Path | None:
-    """The project whose personas and contracts a file may name: the one whose `.conductor/flows/` holds it."""
+    """The project whose personas and contracts a file may name: whose `.conductor/` holds it, stands beside it, or here."""
     folder = path.absolute().parent
-    return folder.parent.parent if folder.name == "flows" and folder.parent.name == ".conductor" else None
+    if folder.name == "flows" and folder.parent.name == ".conductor":
+        return folder.parent.parent
+    return next((place for place in (folder, Path.cwd()) if (place / ".conductor").is_dir()), None)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -34,7 +34,7 @@ def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: 
     """Start FLOW over PATH (this directory by default), follow it, and show its report."""
     from conductor.cli.requests import create_request
 
-    request = create_request(flow, path.absolute(), options)
+    request = create_request(flow, path.resolve(), options)
     with connected(context.address) as connection:
         created = connection.runs.CreateRun(request, timeout=CREATE_SECONDS)
         if detach:

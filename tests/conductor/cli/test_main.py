@@ -55,3 +55,16 @@ def test_wrong_usage_is_exit_code_2_and_says_what_is_wrong(arguments: tuple[str,
     assert done.returncode == 2
     assert done.stderr.strip()
     assert "Traceback" not in done.stderr
+
+
+def test_a_flow_file_may_name_a_persona_of_the_project_beside_it(tmp_path: Path) -> None:
+    """Keeps A8, for files that are run or checked by their path."""
+    personas = tmp_path / ".conductor" / "personas"
+    personas.mkdir(parents=True)
+    (personas / "sceptic.md").write_text("---\nname: sceptic\ndescription: Doubts.\n---\nYou doubt.\n")
+    flow = tmp_path / "debt.yaml"
+    flow.write_text("title: t\nsteps:\n  - id: a\n    agent: {agents: [x], persona: sceptic, prompt: look}\n")
+
+    assert _conductor("validate", str(flow)).returncode == 0
+    (personas / "sceptic.md").unlink()
+    assert "sceptic" in _conductor("validate", str(flow)).stdout
