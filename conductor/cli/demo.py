@@ -16,11 +16,11 @@ from typing import Any
 import click
 import grpc
 
-from conductor.cli.connection import CREATE_SECONDS, connected
+from conductor.cli.connection import connected
 from conductor.cli.failure import RUN_FAILED, CommandError
 from conductor.cli.main import Context
 from conductor.cli.names import short
-from conductor.cli.run import follow_to_end
+from conductor.cli.run import create, follow_to_end
 from conductor.v1 import pool_service_pb2, run_service_pb2
 
 HOSTS = ("alpha", "beta")
@@ -55,7 +55,7 @@ def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
                 flow=f"flows/{flow.removeprefix('flows/')}",
                 workspace=run_service_pb2.Workspace(path=str(path.resolve())),
             )
-            created = connection.runs.CreateRun(request, timeout=CREATE_SECONDS)
+            created = create(connection, request)
             shown = Context(address=address, output=context.output)
             return follow_to_end(shown, connection, created.name, is_passing=True)
 

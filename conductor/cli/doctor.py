@@ -40,7 +40,7 @@ def doctor(context: Context) -> int:
     for look in _looks(context):
         say(f"{'✔' if look.good else '✘'} {look.text}")
         for line in look.details:
-            say(f"    {line}", AGENT_INDENT if line.startswith(("✔", "✘")) else 6)
+            say(f"    {line}", AGENT_INDENT if line.startswith(("✔", "✘", "?")) else 6)
         for line in () if look.good else look.advice:
             say(f"    {line}", 6)
         looks.append(look)

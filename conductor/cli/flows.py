@@ -79,14 +79,23 @@ def _shown(flow: flow_service_pb2.Flow) -> str:
 @click.pass_obj
 def validate(context: Context, files: tuple[Path, ...]) -> int:
     """Check flow FILES and print each problem as FILE:LINE: problem. Needs no server."""
-    from conductor.flows.validation import problems_of
-
-    found = [problem for path in files for problem in problems_of(read_bytes(path), str(path), _project(path))]
-    for problem in found:
-        click.echo(printable(str(problem)))
+    found = [told for path in files for told in _problems(path)]
+    for told in found:
+        click.echo(printable(told))
     if not found and not context.is_json:
         click.echo(f"{'this flow is' if len(files) == 1 else 'these flows are'} good", err=True)
     return RUN_FAILED if found else 0
+
+
+def _problems(path: Path) -> list[str]:
+    """What is wrong with a file; one that cannot be read is wrong too, and keeps nobody from the next."""
+    from conductor.flows.validation import problems_of
+
+    try:
+        data = read_bytes(path)
+    except CommandError as error:
+        return [str(error)]
+    return [str(problem) for problem in problems_of(data, str(path), _project(path))]
 
 
 def _project(path: Path) -> Path | None:

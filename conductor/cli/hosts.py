@@ -59,10 +59,11 @@ def host_line(host: Host) -> str:
 
 
 def agent_lines(host: Host) -> list[str]:
-    """A line an agent: usable or not, and why not."""
+    """A line an agent: usable or not, and why not. Of a host that does not answer nobody knows."""
     lines = []
+    answers = host.state in (Host.STATE_READY, Host.STATE_DRAINING)
     for agent in host.agents:
-        glyph = "✔" if agent.available else "✘"
+        glyph = ("✔" if agent.available else "✘") if answers else "?"
         text = agent.description if agent.available else agent.unavailable_reason
         lines.append(f"    {glyph} {printable(agent.name):<12}  {printable(agent.version):<8}  {one_line(text, 200)}")
     return lines

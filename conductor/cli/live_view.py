@@ -93,7 +93,7 @@ class LiveView:
         glyph, style = step_look(row.step.state)
         if not is_final and row.step.state == run_service_pb2.Step.STATE_RUNNING:
             glyph = SPINNER[int(time.monotonic() * REFRESHES_PER_SECOND) % len(SPINNER)]
-        facts = "  ".join(step_facts(row, time.time()))
+        facts = "  ".join(step_facts(row, self._view.now))
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(width=self._label_width(), no_wrap=True, overflow="ellipsis")
@@ -117,7 +117,7 @@ class LiveView:
         run = self._view.run
         if not run.name:
             return Text("  waiting for the run …", style="dim")
-        seconds = time.time() - run.create_time.ToNanoseconds() / 1e9
+        seconds = self._view.now - run.create_time.ToNanoseconds() / 1e9
         parts = [run_state(run.state), elapsed(seconds)]
         if undrawn > 0:
             parts.append(f"{counted(undrawn, 'more step')} at work")

@@ -33,7 +33,11 @@ DEFAULT_ADDRESS = "127.0.0.1:7410"
 OUTPUTS = ("auto", "plain", "json")
 
 
-@dataclass(frozen=True, slots=True)
+# Commands that ask no conductor: they know no --address.
+_ASKING_NOBODY = frozenset({"validate", "serve", "demo"})
+
+
+@dataclass(slots=True)
 class Context:
     """What every command is given: where the conductor is, and how to print."""
 
@@ -51,6 +55,23 @@ class Context:
         return self.output == "auto" and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
 
 
+def _set_shared(ctx: click.Context, parameter: click.Parameter, given: str | None) -> None:
+    """What is said behind a command outdoes what is said before it."""
+    if given is not None and isinstance(ctx.obj, Context) and parameter.name is not None:
+        setattr(ctx.obj, parameter.name, given)
+
+
+def _shared_options(command: str) -> list[click.Option]:
+    """--address and --output are taken before a command and behind it: nobody remembers which it was."""
+    address = click.Option(["--address"], expose_value=False, callback=_set_shared, help="The conductor.")
+    output = click.Option(
+        ["--output"], type=click.Choice(OUTPUTS), expose_value=False, callback=_set_shared, help="How to print."
+    )
+    if command == "serve":
+        return []
+    return [output] if command in _ASKING_NOBODY else [address, output]
+
+
 class LazyGroup(click.Group):
     """A group that imports a command only when it is called."""
 
@@ -62,6 +83,8 @@ class LazyGroup(click.Group):
             return None
         module, attribute, _ = COMMANDS[name]
         command: click.Command = getattr(importlib.import_module(f"conductor.cli.{module}"), attribute)
+        known = {option for parameter in command.params for option in parameter.opts}
+        command.params += [option for option in _shared_options(name) if not known.intersection(option.opts)]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002, D102
@@ -83,6 +106,8 @@ def group(ctx: click.Context, address: str, output: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and gives its exit code."""
+    # What gRPC's core has to say of connections is said better by `failure`; it would be mixed into our lines.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         code = group.main(args=arguments, prog_name="conductor", standalone_mode=False)
     except CommandError as error:

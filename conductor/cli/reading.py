@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from conductor.cli.main import Context
 from conductor.cli.names import run_name, step_name
 from conductor.cli.terminal_text import printable
 from conductor.v1 import run_service_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.struct_pb2 import Struct
 
 CHANNELS = ("answer", "reasoning", "log", "activity")
 # Between two looks at an attempt that still speaks.
@@ -26,9 +30,7 @@ def report(context: Context, name: str, form: str) -> None:
     with connected(context.address) as connection:
         full = run_name(connection, name)
         if form == "json" or context.is_json:
-            from google.protobuf import json_format
-
-            click.echo(json_format.MessageToJson(_report(connection, full).json, indent=None if context.is_json else 2))
+            click.echo(_as_json(_report(connection, full).json, indent=None if context.is_json else 2))
         else:
             print_report(connection, full)
 
@@ -45,6 +47,26 @@ def print_report(connection: Connection, run: str) -> None:
     console = Console()
     # An address is shown as it is: a link in a terminal hides where it leads.
     console.print(Markdown(printable(markdown), hyperlinks=False), width=min(console.width, 110))
+
+
+def _as_json(document: "Struct", indent: int | None) -> str:
+    """A Struct as people write JSON: whole numbers without a point, and in the same order every time."""
+    import json
+
+    from google.protobuf import json_format
+
+    def whole(value: object) -> object:
+        match value:
+            case float() if value.is_integer():
+                return int(value)
+            case dict():
+                return {key: whole(part) for key, part in value.items()}
+            case list():
+                return [whole(part) for part in value]
+            case _:
+                return value
+
+    return json.dumps(whole(json_format.MessageToDict(document)), indent=indent, sort_keys=True, ensure_ascii=False)
 
 
 def _report(connection: Connection, run: str) -> run_service_pb2.Report:

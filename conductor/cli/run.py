@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import click
+import grpc
 
 from conductor.cli.connection import CREATE_SECONDS, Connection, connected
 from conductor.cli.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError
@@ -11,18 +12,25 @@ from conductor.cli.follow import followed
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, short
 from conductor.cli.reading import print_report
+from conductor.cli.terminal_text import printable
 from conductor.cli.views import as_json, summary, view_for
 from conductor.cli.wording import SETTLED_RUN
 from conductor.v1 import run_service_pb2
 
 Run = run_service_pb2.Run
+# Longer than this nobody waits without a word.
+QUIET_SECONDS = 1.0
 
 
 @click.command()
 @click.argument("flow")
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
-@click.option("--question", help="What you want to know; `-` reads it from stdin.")
-@click.option("--band", type=click.Choice(["small", "medium", "large"]), help="How much effort.")
+@click.option("--question", help="What you want to know: the flow's prompts hold it. `-` reads it from stdin.")
+@click.option(
+    "--band",
+    type=click.Choice(["small", "medium", "large"]),
+    help="How much effort: how many agents look, and how deep, as the flow says.  [default: small]",
+)
 @click.option("--input", "extras", multiple=True, metavar="NAME=VALUE", help="A further input; JSON where it parses.")
 @click.option("--commit", metavar="REVISION", help="Read this commit instead of the working tree.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="For finding the run again.")
@@ -36,7 +44,7 @@ def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: 
 
     request = create_request(flow, path.resolve(), options)
     with connected(context.address) as connection:
-        created = connection.runs.CreateRun(request, timeout=CREATE_SECONDS)
+        created = create(connection, request)
         if detach:
             click.echo(as_json(created) if context.is_json else created.name)
             click.echo(f"follow it:  conductor watch {short(created.name)}", err=True)
@@ -52,6 +60,20 @@ def watch(context: Context, name: str, token: str) -> int:
     """Follow RUN from its beginning, or from a token, to its end."""
     with connected(context.address) as connection:
         return follow_to_end(context, connection, run_name(connection, name), token=token)
+
+
+def create(connection: Connection, request: run_service_pb2.CreateRunRequest) -> Run:
+    """Asks for the run; says so while the conductor reads a large workspace, so that nobody thinks that it hangs."""
+    call = connection.runs.CreateRun.future(request, timeout=CREATE_SECONDS)
+    try:
+        try:
+            created: Run = call.result(timeout=QUIET_SECONDS)
+        except grpc.FutureTimeoutError:
+            click.echo(f"reading {printable(request.workspace.path)} …", err=True)
+            created = call.result()
+        return created
+    finally:
+        call.cancel()
 
 
 def follow_to_end(
@@ -85,8 +107,14 @@ def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
     click.echo(f"\n{summary(ended)}", err=True)
     sys.stderr.flush()
     print_report(connection, ended.name)
+    if sys.stdout.isatty():
+        # A report is longer than a screen: how it came out is what shall be left on it.
+        click.echo(f"\n{summary(ended)}", err=True)
     run_id = short(ended.name)
-    if not is_passing:
+    if is_passing:
+        click.echo("\nanother directory:  ./dev demo PATH", err=True)
+        click.echo("to stay with it:    conductor serve, conductor run; see “By hand” in README.md", err=True)
+    else:
         click.echo(f"\nthe report again:  conductor report {run_id}", err=True)
         click.echo(f"its steps:         conductor show {run_id}", err=True)
 

@@ -1,5 +1,6 @@
 """A run as its watcher knows it: what WatchRun told so far, folded. It decides what is worth a line; it prints nothing."""
 
+import time
 from dataclasses import dataclass, field
 
 from conductor.cli.names import short
@@ -56,9 +57,14 @@ class RunView:
 
     run: run_service_pb2.Run = field(default_factory=run_service_pb2.Run)
     rows: dict[str, StepRow] = field(default_factory=dict)
+    # The conductor's time, as it was told last, and when that was heard.
+    _told: float = 0.0
+    _heard: float = 0.0
 
     def apply(self, told: run_service_pb2.WatchRunResponse) -> StepRow | None:
         """Takes in one message; gives the step whose *state* changed by it, if any did."""
+        if told.HasField("time"):
+            self._told, self._heard = told.time.ToNanoseconds() / 1e9, time.monotonic()
         match told.WhichOneof("message"):
             case "run":
                 self.run = told.run
@@ -71,6 +77,11 @@ class RunView:
             case _:
                 pass
         return None
+
+    @property
+    def now(self) -> float:
+        """The time of the run as it is told: right in a replay of yesterday's run, and where clocks differ."""
+        return self._told + time.monotonic() - self._heard if self._told else time.time()
 
     def _update(self, step: run_service_pb2.Step) -> StepRow | None:
         row = self.rows.get(step.name)

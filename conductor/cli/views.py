@@ -4,7 +4,6 @@ Progress goes to stderr, so that stdout holds data only: the JSON events, or the
 """
 
 import sys
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -92,7 +91,7 @@ class PlainView:
         if row is not None:
             self._finish(row.step.name)
             if _is_worth_a_line(row):
-                click.echo(step_line(row, time.time()), err=True)
+                click.echo(step_line(row, self._view.now), err=True)
         if told.HasField("log"):
             click.echo(f"  {printable(told.log.text)}", err=True)
 

@@ -31,7 +31,7 @@ def unseal(token: str, context: str, field: str) -> list[Place]:
     """Gives the place of a token; raises InvalidRequestError for one that was not made in this context."""
     place = _opened(token, context) if len(token) <= _MAX_TOKEN_CHARACTERS else None
     if place is None:
-        text = "is not a token of this list; give one that an answer held, with the same request otherwise"
+        text = "is no token that was given out for this request; give one that an answer held, with the same request otherwise"
         raise InvalidRequestError(Violation(field, text))
     return place
 

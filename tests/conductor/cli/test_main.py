@@ -68,3 +68,28 @@ def test_a_flow_file_may_name_a_persona_of_the_project_beside_it(tmp_path: Path)
     assert _conductor("validate", str(flow)).returncode == 0
     (personas / "sceptic.md").unlink()
     assert "sceptic" in _conductor("validate", str(flow)).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--output", "json", "--address", "unix:{0}/none.sock", "runs"),
+        ("runs", "--output", "json", "--address", "unix:{0}/none.sock"),
+        ("--address", "unix:/elsewhere.sock", "runs", "--address", "unix:{0}/none.sock"),
+    ],
+)
+def test_shared_options_are_taken_before_a_command_and_behind_it(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = _conductor(*(argument.format(tmp_path) for argument in arguments))
+
+    assert done.returncode == 69
+    assert f"no conductor answers at unix:{tmp_path}/none.sock" in done.stderr
+
+
+def test_a_file_that_cannot_be_read_keeps_nobody_from_hearing_of_the_next(tmp_path: Path) -> None:
+    (tmp_path / "second.yaml").write_text("title: Broken\nstep: []\n")
+
+    done = _conductor("validate", str(tmp_path / "first.yaml"), str(tmp_path / "second.yaml"))
+
+    assert done.returncode == 1
+    assert "first.yaml: No such file" in done.stdout
+    assert "second.yaml:2: step: " in done.stdout

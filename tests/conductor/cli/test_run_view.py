@@ -104,3 +104,13 @@ def test_times_read_as_people_say_them(seconds: float, shown: str) -> None:
 )
 def test_findings_are_counted_by_how_they_were_judged(counts: FindingCounts, shown: str) -> None:
     assert findings(counts) == shown
+
+
+def test_time_goes_on_from_the_moment_that_was_told_last_so_that_a_replay_shows_the_ages_of_then() -> None:
+    view = _view()
+    told = WatchRunResponse(step=_step(Step.STATE_RUNNING))
+    told.time.FromSeconds(1_000_000)
+
+    view.apply(told)
+
+    assert 1_000_000 <= view.now < 1_000_600
