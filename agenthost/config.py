@@ -17,9 +17,6 @@ from agenthost.model_settings import ModelSettings, read_models
 
 MAX_SLOTS = 1000
 MAX_PROMPT_BYTES = 1024 * 1024
-# Finished executions that nobody acknowledges are kept, so that a conductor may come back for them; up to here.
-MAX_EXECUTIONS = 10_000
-UNHEARD_SECONDS = 7 * 24 * 3600.0
 HEARTBEAT_SECONDS = 2.0
 # From `finished` to the client's half-close: gRPC loses the status otherwise (grpc.md 4).
 LINGER_SECONDS = 2.0

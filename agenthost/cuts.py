@@ -5,21 +5,13 @@ Records of `[offset u64][time u64, ns][final u8]`, little endian. It needs no sy
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
+from agenthost.core.numbering import Cut
+
 RECORD = Struct("<QQ?")
 _READ_RECORDS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Everything up to this offset of the spool was framed then. `final`: what the end completes, too."""
-
-    offset: int
-    time_ns: int
-    final: bool
 
 
 class Cuts:

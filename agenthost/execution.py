@@ -23,11 +23,13 @@ from agenthost.bell import Bell
 from agenthost.config import LEASE_SECONDS
 from agenthost.core.agent_output import AgentOutput, Summary
 from agenthost.core.agent_spec import secrets_of
+from agenthost.core.delivery import Delivery
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Started
 from agenthost.core.input_queue import Acceptance, InputQueue
 from agenthost.core.metering import metered
 from agenthost.core.order import Order
+from agenthost.core.reception import Claim
 from agenthost.cuts import Cuts
 from agenthost.errors import AgenthostError, InputQueueFullError, InvalidRequestError, ProgramError, Violation
 from agenthost.model_book import read_book
@@ -52,6 +54,11 @@ class Ticket:
     folder: Path
     adopted: bool = False
 
+    @property
+    def claim(self) -> Claim:
+        """What decides who may attach to it."""
+        return Claim(self.conductor, self.digest)
+
 
 class Execution:
     """An attempt as the host knows it. Its task is owned by the supervisor."""
@@ -60,9 +67,7 @@ class Execution:
         self.ticket = ticket
         self.bell = Bell()
         self.attachments = Attachments()
-        self.last_sequence = 0
-        self.acknowledged_sequence = 0
-        self.finished_sequence: int | None = None
+        self.delivery = Delivery(recalled=ticket.adopted)
         self._inputs = InputQueue()
         self._process: AttemptProcess | None = None
         self._cancel_reason: str | None = None
@@ -99,16 +104,11 @@ class Execution:
 
     def open_outbox(self, after: int) -> Outbox:
         """A stream's way through the output. One at a time: hold the attachment first."""
-        if not 0 <= after <= self.last_sequence and not self.ticket.adopted:
-            raise InvalidRequestError(
-                Violation("resume.after_sequence", f"must be 0 to {self.last_sequence}, the last")
-            )
-        # After a restart of this daemon the client may know more numbers than were made anew.
-        self.last_sequence = max(self.last_sequence, after)
+        self.delivery.resume(after)
         spec = self.ticket.agent.usable()
         secrets = remembered_secrets(self.ticket.folder, secrets_of(spec, os.environ))
         output = AgentOutput(spec.dialect, self.ticket.order.limits.max_answer_bytes, secrets)
-        return Outbox(self, Cuts(self.ticket.folder / "cuts"), output, self._note_sequence)
+        return Outbox(self, Cuts(self.ticket.folder / "cuts"), output, self.delivery.note)
 
     def read_spool(self, offset: int, limit: int) -> bytes:
         """Bytes of the spool; empty when there are none yet."""
@@ -125,7 +125,7 @@ class Execution:
         """The last frame: how it ended, judged with all that was said."""
         if self._ending is None:
             raise RuntimeError("an attempt that runs has no last frame")
-        self.finished_sequence = sequence
+        self.delivery.note(sequence, is_end=True)
         use = read_book(self.ticket.folder)
         summary = replace(summary, usage=metered(summary.usage, use))
         return Finished(judge(self._ending, summary), self._ending, summary, self._attestation, use), self.ended_ns
@@ -156,17 +156,6 @@ class Execution:
             self.violation = text
             self._log.error("snapshot_violated", why=text)
             self.cancel("the snapshot changed")
-
-    def acknowledge(self, sequence: int) -> None:
-        """Notes what the conductor has stored."""
-        if sequence > self.last_sequence:
-            raise InvalidRequestError(Violation("ack.sequence", f"is above the last number, {self.last_sequence}"))
-        self.acknowledged_sequence = max(self.acknowledged_sequence, sequence)
-
-    @property
-    def is_acknowledged(self) -> bool:
-        """Whether the conductor has stored the end."""
-        return self.finished_sequence is not None and self.acknowledged_sequence >= self.finished_sequence
 
     async def accepted(self) -> None:
         """Waits until it is certain that this attempt runs here; raises what refused it."""
@@ -281,9 +270,6 @@ class Execution:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(interval):
                     await self.attachments.changed()
-
-    def _note_sequence(self, sequence: int) -> None:
-        self.last_sequence = max(self.last_sequence, sequence)
 
 
 def _moment_of(file: Path) -> int:

@@ -13,11 +13,11 @@ from agenthost.core.ending import Outcome
 from agenthost.core.frame import Attestation, Finished, Frame, Started
 from agenthost.core.metering import ModelUse
 from agenthost.core.order import Limits, Order
+from agenthost.core.reception import Tombstone
 from agenthost.core.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
 from agenthost.execution import Execution
 from agenthost.host import Host
 from agenthost.sandbox_probe import SandboxReport
-from agenthost.tombstones import Tombstone
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 
@@ -157,8 +157,8 @@ def write_execution(execution: Execution) -> pb.Execution:
         execution=execution.id,
         state=pb.Execution.STATE_FINISHED if execution.ended else state,
         agent=execution.ticket.agent.name,
-        last_sequence=execution.last_sequence,
-        acknowledged_sequence=execution.acknowledged_sequence,
+        last_sequence=execution.delivery.last,
+        acknowledged_sequence=execution.delivery.acknowledged,
         attached=execution.attachments.current is not None,
         shim_alive=execution.shim_alive,
     )

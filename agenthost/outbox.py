@@ -4,20 +4,20 @@ The spool is the outbox: nothing is buffered here. A stream that comes reads the
 number that its client has, along the same cuts as the stream before it; from there on it makes cuts of its own. Whatever is
 there when the writer is free becomes the next frame, so the first token leaves at once and a slow reader gets large frames.
 
-One outbox of an attempt is in use at a time: two would cut differently. The execution sees to that.
+What becomes of bytes and cuts is `core.numbering`'s; here is the waiting and the reading. One outbox of an attempt is in use at a
+time: two would cut differently. The execution sees to that.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from agenthost.bell import Bell
 from agenthost.core.agent_output import AgentOutput, Summary
 from agenthost.core.frame import Finished, Frame, Started
-from agenthost.core.frames import merge
-from agenthost.core.said import Said
-from agenthost.cuts import Cut, Cuts
+from agenthost.core.numbering import Cut, Numbering
+from agenthost.cuts import Cuts
 
 # Parsing so much takes the event loop some ten milliseconds at worst; other streams wait that long.
 READ_BYTES = 64 * 1024
@@ -57,12 +57,8 @@ class Outbox:
     ) -> None:
         self._source = source
         self._cuts = cuts
-        self._output = output
+        self._numbering = Numbering(output)
         self._note_sequence = note_sequence
-        self._offset = 0
-        self._sequence = 0
-        self._complete = False
-        self._waiting: list[Said] = []
 
     async def frames(self, after: int) -> AsyncIterator[Frame]:
         """Every frame above the number `after`, as it comes; ends behind `Finished`."""
@@ -72,21 +68,20 @@ class Outbox:
                 yield frame
 
     async def _all(self) -> AsyncIterator[Frame]:
+        numbering = self._numbering
         await self._wait_until_started()
         if self._source.started:
-            first, moment = self._source.started
-            yield self._next_frame(first, moment)
+            yield numbering.frame(*self._source.started)
         for cut in self._cuts.read():
             await self._read_up_to(cut)
-            for frame in self._frames_at(cut):
+            for frame in numbering.frames_at(cut):
                 yield frame
-        while not self._complete:
+        while not numbering.is_complete:
             cut = await self._next_cut()
             self._cuts.append(cut)
-            for frame in self._frames_at(cut):
+            for frame in numbering.frames_at(cut):
                 yield frame
-        last, moment = self._source.finish(self._output.summary, self._sequence + 1)
-        yield self._next_frame(last, moment)
+        yield numbering.frame(*self._source.finish(numbering.summary, numbering.sequence + 1))
 
     async def _wait_until_started(self) -> None:
         while True:
@@ -97,41 +92,24 @@ class Outbox:
 
     async def _read_up_to(self, cut: Cut) -> None:
         """The replay: reads as far as a cut that was made before."""
-        while self._offset < cut.offset:
-            self._take(self._source.read_spool(self._offset, min(READ_BYTES, cut.offset - self._offset)))
+        while (left := cut.offset - self._numbering.offset) > 0:
+            self._numbering.take(self._source.read_spool(self._numbering.offset, min(READ_BYTES, left)))
             await asyncio.sleep(0)
         if cut.final:
-            self._take_end()
+            self._numbering.take_end()
 
     async def _next_cut(self) -> Cut:
         """Waits until something was said, or until nothing more can be."""
         while True:
             heard = self._source.bell.listen()
             ended = self._source.ended
-            if data := self._source.read_spool(self._offset, READ_BYTES):
-                self._take(data)
+            if data := self._source.read_spool(self._numbering.offset, READ_BYTES):
+                self._numbering.take(data)
             elif ended:
-                self._take_end()
+                self._numbering.take_end()
             else:
                 await heard.wait()
                 continue
-            if self._waiting or self._complete:
-                return Cut(self._offset, time.time_ns(), final=self._complete)
+            if self._numbering.has_frames:
+                return self._numbering.cut(time.time_ns())
             await asyncio.sleep(0)
-
-    def _take(self, data: bytes) -> None:
-        self._offset += len(data)
-        self._waiting += self._output.feed(data)
-
-    def _take_end(self) -> None:
-        self._waiting += self._output.finish()
-        self._complete = True
-
-    def _frames_at(self, cut: Cut) -> Iterator[Frame]:
-        sayings, self._waiting = self._waiting, []
-        for said in merge(sayings):
-            yield self._next_frame(said, cut.time_ns)
-
-    def _next_frame(self, content: Started | Said | Finished, time_ns: int) -> Frame:
-        self._sequence += 1
-        return Frame(self._sequence, time_ns, content)

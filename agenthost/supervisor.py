@@ -1,9 +1,9 @@
 """Every execution of this host: who may begin, who is known, who is released. It owns their tasks; streams only attach.
 
-A Start is accepted in this order: what is known attaches; what is spent is refused; the order must be right, the agent usable,
-a place free; then it waits until the sandbox is proven; the snapshot must be here; then the folder is made durable, and only
-then is anything spawned. Between the place and the spawn the execution is in the map already: a second Start of the same id
-meets it there.
+A Start is accepted in this order: what is known attaches and what is spent is refused (`core.reception`); the order must be
+right, the agent usable, a place free; then it waits until the sandbox is proven; the snapshot must be here; then the folder is
+made durable, and only then is anything spawned. Between the place and the spawn the execution is in the map already: a second
+Start of the same id meets it there.
 """
 
 import asyncio
@@ -18,16 +18,17 @@ import structlog
 from agenthost.agent_specs import Agent
 from agenthost.attempt_folder import Asked, AttemptFolders
 from agenthost.attempt_process import AttemptProcess, Launch
-from agenthost.config import MAX_EXECUTIONS, MAX_PROMPT_BYTES, UNHEARD_SECONDS
+from agenthost.config import MAX_PROMPT_BYTES
 from agenthost.core.agent_spec import PromptDelivery
 from agenthost.core.order import Order, check_order, check_parameters
+from agenthost.core.reception import Burial, Room, Tombstone, attaches, is_found, is_unheard
 from agenthost.custody import Custody
-from agenthost.errors import AgenthostError, ExecutionExistsError, InvalidRequestError, NoCapacityError, NotFoundError
+from agenthost.errors import AgenthostError, InvalidRequestError, NotFoundError
 from agenthost.execution import Begin, Execution, Ticket
 from agenthost.host import Host
 from agenthost.model_gateway import ModelGateway
 from agenthost.snapshot_store import SnapshotPaths
-from agenthost.tombstones import Burial, Tombstone, Tombstones
+from agenthost.tombstones import Tombstones
 
 _log = structlog.get_logger()
 
@@ -74,18 +75,18 @@ class Supervisor:
 
     async def start(self, request: Request) -> Execution:
         """Begins an execution, or gives the one that is known with the same content."""
-        execution = self._known(request.order.execution, request.digest) or self._begin(request)
+        name = request.order.execution
+        known, stone = self._executions.get(name), self._tombstones.find(name)
+        claim = known.ticket.claim if known else None
+        is_known = attaches(name, request.digest, claim, stone)
+        execution = self._executions[name] if is_known else self._begin(request)
         await execution.accepted()
         return execution
 
     async def find(self, execution: str, conductor: str) -> Execution:
-        """A known execution of this conductor; burns the id of an unknown one, so that a Start that comes late cannot run it.
-
-        One of another conductor is not found and not burnt: whose it is was fenced, and nobody else's epoch speaks for it.
-        """
-        if known := self._executions.get(execution):
-            if known.ticket.conductor != conductor:
-                raise NotFoundError("execution", execution, hint="it belongs to another conductor")
+        """A known execution of this conductor; spends the id of an unknown one, and raises NotFoundError."""
+        known = self._executions.get(execution)
+        if known and is_found(execution, conductor, known.ticket.claim):
             await known.accepted()
             return known
         if self._tombstones.find(execution) is None:
@@ -99,7 +100,7 @@ class Supervisor:
             return
         ticket = execution.ticket
         stone = Tombstone(
-            execution.id, ticket.conductor, Burial.RELEASED, self._now(), ticket.agent.name, execution.last_sequence
+            execution.id, ticket.conductor, Burial.RELEASED, self._now(), ticket.agent.name, execution.delivery.last
         )
         await self._tombstones.add(stone)
         if self._executions.pop(execution.id, None):
@@ -154,17 +155,6 @@ class Supervisor:
         for execution in self._executions.values():
             execution.close()
 
-    def _known(self, execution: str, digest: str) -> Execution | None:
-        known = self._executions.get(execution)
-        if known and known.ticket.digest != digest:
-            raise ExecutionExistsError(f"execution '{execution}' is known with other content")
-        if known is None and (stone := self._tombstones.find(execution)):
-            past = (
-                "ran here and was released" if stone.why is Burial.RELEASED else "was asked for before it was started"
-            )
-            raise ExecutionExistsError(f"execution '{execution}' {past}; it will not be started (again)")
-        return known
-
     def _begin(self, request: Request) -> Execution:
         self._host.refuse_new_work()
         order = request.order
@@ -189,25 +179,24 @@ class Supervisor:
 
     def _expire(self) -> None:
         """Lets go of ends that nobody came to hear, so that they do not fill the host."""
-        oldest_ns = (self._now() - UNHEARD_SECONDS) * 1e9
         for execution in self._executions.values():
-            if execution.ended and execution.ended_ns < oldest_ns and not execution.attachments.current:
+            attended = execution.attachments.current is not None
+            if execution.ended and is_unheard(execution.ended_ns / 1e9, self._now(), attended=attended):
                 _log.warning("execution_expired", execution=execution.id)
                 self._tasks.create_task(self.release(execution))
 
     def _require_room(self, order: Order) -> None:
         self._expire()
-        if self._host.running >= self._host.settings.slots:
-            raise NoCapacityError(
-                f"all {self._host.settings.slots} slots of host '{self._host.settings.name}' are taken"
-            )
-        if len(self._executions) >= MAX_EXECUTIONS:
-            raise NoCapacityError(f"{MAX_EXECUTIONS} executions are kept here, most of them ended and not acknowledged")
-        promised = sum(
-            known.ticket.order.limits.max_output_bytes for known in self._executions.values() if not known.ended
+        settings = self._host.settings
+        running = [known.ticket.order for known in self._executions.values() if not known.ended]
+        room = Room(
+            slots=settings.slots,
+            running=self._host.running,
+            kept=len(self._executions),
+            promised_bytes=sum(promised.limits.max_output_bytes for promised in running),
+            free_bytes=shutil.disk_usage(settings.data).free,
         )
-        if shutil.disk_usage(self._host.settings.data).free < promised + order.limits.max_output_bytes:
-            raise NoCapacityError("the disk has no room for the output that this attempt may make")
+        room.require(order.limits.max_output_bytes, settings.name)
 
     async def _run(self, execution: Execution, begin: Begin) -> None:
         order = execution.ticket.order

@@ -1,4 +1,4 @@
-"""Ids that must not run any more: those asked for in vain, and those whose end was acknowledged. Kept for 24 hours.
+"""Ids that must not run any more: those asked for in vain, and those whose end was acknowledged. Kept for a day.
 
 Without them a Start that was delayed on its way would run an attempt that its conductor gave up, or run one twice.
 """
@@ -6,33 +6,13 @@ Without them a Start that was delayed on its way would run an attempt that its c
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
 
+from agenthost.core.reception import Burial, Tombstone
 from agenthost.durable import append_lines, read_json_lines, write_file
 
-KEPT_SECONDS = 24 * 3600.0
 MAX_TOMBSTONES = 200_000
-
-
-class Burial(StrEnum):
-    """Why an id may not run."""
-
-    UNKNOWN = "unknown"
-    RELEASED = "released"
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """An id, whose it was, and since when. `agent` and `sequence` are kept of what ran here."""
-
-    execution: str
-    conductor: str
-    why: Burial
-    time: float
-    agent: str = ""
-    sequence: int = 0
 
 
 class Tombstones:
@@ -52,11 +32,11 @@ class Tombstones:
     def find(self, execution: str) -> Tombstone | None:
         """The stone of an id, if it has one that still counts."""
         stone = self._stones.get(execution)
-        return stone if stone and self._counts(stone) else None
+        return stone if stone and stone.counts(self._now()) else None
 
     def all(self) -> list[Tombstone]:
         """Every stone that counts, oldest first."""
-        return [stone for stone in self._stones.values() if self._counts(stone)]
+        return [stone for stone in self._stones.values() if stone.counts(self._now())]
 
     async def add(self, stone: Tombstone) -> None:
         """Remembers an id from now on; returns when that is on the disk."""
@@ -66,13 +46,10 @@ class Tombstones:
             self._drop_expired()
             await asyncio.to_thread(append_lines, self._path, _line(stone))
 
-    def _counts(self, stone: Tombstone) -> bool:
-        return self._now() - stone.time < KEPT_SECONDS
-
     def _drop_expired(self) -> None:
         while self._stones:
             oldest = next(iter(self._stones.values()))
-            if self._counts(oldest) and len(self._stones) <= MAX_TOMBSTONES:
+            if oldest.counts(self._now()) and len(self._stones) <= MAX_TOMBSTONES:
                 return
             del self._stones[oldest.execution]
 

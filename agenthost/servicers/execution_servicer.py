@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from agenthost.config import MAX_EXECUTIONS
 from agenthost.core.order import check_execution_id, defaults_within
+from agenthost.core.reception import MAX_EXECUTIONS
 from agenthost.errors import InvalidRequestError, Violation
 from agenthost.execution import Execution
 from agenthost.fences import Fences

@@ -53,7 +53,7 @@ class ExecutionStream:
         attachment.is_heard = False
 
     async def _release_if_acknowledged(self) -> None:
-        if self._execution.is_acknowledged:
+        if self._execution.delivery.is_settled:
             await self._supervisor.release(self._execution)
 
     def _take(self, request: pb.ExecuteRequest) -> None:
@@ -68,7 +68,7 @@ class ExecutionStream:
             case "cancel":
                 self._execution.cancel(request.cancel.reason)
             case "ack":
-                self._execution.acknowledge(request.ack.sequence)
+                self._execution.delivery.acknowledge(request.ack.sequence)
             case "start" | "resume":
                 raise InvalidRequestError(Violation("frame", "only the first frame may be start or resume"))
             case None:

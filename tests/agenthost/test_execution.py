@@ -385,7 +385,7 @@ async def test_an_end_that_nobody_came_for_is_let_go(client: Client, monkeypatch
         await asyncio.sleep(0)
     await client.run("say young", step="young")
     assert folder.exists()
-    monkeypatch.setattr("agenthost.supervisor.UNHEARD_SECONDS", 0.0)
+    monkeypatch.setattr("agenthost.core.reception.UNHEARD_SECONDS", 0.0)
     await client.run("say new", step="new")
     await eventually(lambda: not folder.exists())
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from agenthost.attempt_folder import Asked, AttemptFolders
+from agenthost.core.reception import KEPT_SECONDS, Burial, Tombstone
 from agenthost.errors import EpochSupersededError, InvalidRequestError
 from agenthost.fences import Fences
-from agenthost.tombstones import KEPT_SECONDS, Burial, Tombstone, Tombstones
+from agenthost.tombstones import Tombstones
 
 
 async def test_a_lower_epoch_is_refused_also_after_a_restart(tmp_path: Path) -> None:

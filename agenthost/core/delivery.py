@@ -1,0 +1,40 @@
+"""How far an attempt's frames were made, and how far its conductor has stored them. Pure bookkeeping.
+
+Numbers are the only thing that both sides agree on: a stream goes on after any number that was made, an acknowledgement may name
+no higher one, and an attempt may be forgotten when its last frame was acknowledged.
+"""
+
+from agenthost.errors import InvalidRequestError, Violation
+
+
+class Delivery:
+    """The numbers of one attempt. `recalled`: an earlier daemon made some, and nobody here counted them."""
+
+    def __init__(self, *, recalled: bool = False) -> None:
+        self._recalled = recalled
+        self.last = 0
+        self.acknowledged = 0
+        self.end: int | None = None
+
+    def resume(self, after: int) -> None:
+        """Lets a stream go on after a number; raises InvalidRequestError where that was never made."""
+        if not 0 <= after <= self.last and not self._recalled:
+            raise InvalidRequestError(Violation("resume.after_sequence", f"must be 0 to {self.last}, the last"))
+        self.last = max(self.last, after)
+
+    def note(self, sequence: int, *, is_end: bool = False) -> None:
+        """Notes that a frame was made."""
+        self.last = max(self.last, sequence)
+        if is_end:
+            self.end = sequence
+
+    def acknowledge(self, sequence: int) -> None:
+        """Notes what the conductor has stored; raises InvalidRequestError where that was never made."""
+        if sequence > self.last:
+            raise InvalidRequestError(Violation("ack.sequence", f"is above the last number, {self.last}"))
+        self.acknowledged = max(self.acknowledged, sequence)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the conductor has stored the end."""
+        return self.end is not None and self.acknowledged >= self.end
