@@ -11,9 +11,9 @@ from typing import Protocol
 import structlog
 
 from conductor.core.commands import AckExecution, CancelExecution, Command, Evaluate, StartExecution
+from conductor.core.conversation import ExecutionCommand
 from conductor.core.inputs import ExecutionLost
 from conductor.core.work import Work
-from conductor.mailbox import ExecutionCommand
 
 log = structlog.get_logger(__name__)
 

@@ -14,9 +14,9 @@ import structlog
 
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub
-from conductor.attendance import EPOCH_SUPERSEDED, Attendance, EpochSupersededError, Identity, Inbox, Sources
+from conductor.attendance import Attendance, EpochSupersededError, Identity, Inbox, Sources
 from conductor.core.commands import StartExecution
-from conductor.mailbox import ExecutionCommand
+from conductor.core.conversation import EPOCH_SUPERSEDED, ExecutionCommand
 from conductor.v1.furniture.statuses import read_refusal
 
 if TYPE_CHECKING:  # a name of the stubs only

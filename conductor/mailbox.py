@@ -11,8 +11,7 @@ was written then may never have arrived. Everything in it may be told twice with
 import asyncio
 
 from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
-
-ExecutionCommand = StartExecution | ResumeExecution | CancelExecution | AckExecution
+from conductor.core.conversation import ExecutionCommand
 
 
 class Mailbox:

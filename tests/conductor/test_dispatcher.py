@@ -1,11 +1,11 @@
 """Commands reach the part that carries them out, at once."""
 
 from conductor.core.commands import AckExecution, CancelExecution, Evaluate, ResumeExecution, StartExecution
+from conductor.core.conversation import ExecutionCommand
 from conductor.core.events import StartSpec
 from conductor.core.inputs import ExecutionLost
 from conductor.core.work import Work, WorkKind
 from conductor.dispatcher import Dispatcher
-from conductor.mailbox import ExecutionCommand
 
 
 class Link:

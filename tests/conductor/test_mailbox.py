@@ -3,8 +3,9 @@
 import asyncio
 
 from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
+from conductor.core.conversation import ExecutionCommand
 from conductor.core.events import StartSpec
-from conductor.mailbox import ExecutionCommand, Mailbox
+from conductor.mailbox import Mailbox
 
 START = StartExecution("north", StartSpec("a", "survey", "p", "c", (), 1.0, 1.0))
 RESUME = ResumeExecution("north", "a", 4)
