@@ -94,6 +94,8 @@ class PlainView:
                 click.echo(step_line(row, self._view.now), err=True)
         if told.HasField("log"):
             click.echo(f"  {printable(told.log.text)}", err=True)
+        if told.HasField("finding"):
+            click.echo(f"  {self._view.rows[told.finding.step].label} ▸ {finding_line(told.finding)}", err=True)
 
     def away(self) -> None:
         """Says so."""
@@ -154,6 +156,14 @@ def step_facts(row: StepRow, now: float) -> list[str]:
     elif step.reason:
         facts.append(one_line(step.reason, 200))
     return [fact for fact in facts if fact]
+
+
+def finding_line(finding: run_service_pb2.Finding) -> str:
+    """`high  Shell command from outside  src/run.py:12  verified`."""
+    severity = run_service_pb2.Finding.Severity.Name(finding.severity).removeprefix("SEVERITY_").lower()
+    status = run_service_pb2.Evidence.Status.Name(finding.status).removeprefix("STATUS_").lower()
+    places = [f"{one_line(one.path, 80)}:{one.start_line}" for one in finding.evidence[:1]]
+    return "  ".join([severity, one_line(finding.title, 120), *places, status])
 
 
 def summary(run: run_service_pb2.Run) -> str:

@@ -4,6 +4,8 @@ An answer that nobody waits for any more has no effect: work is pure, so it was 
 """
 
 from conductor.core.events import (
+    FindingChecked,
+    FindingCounts,
     RunReported,
     StepFailed,
     StepQueued,
@@ -84,8 +86,15 @@ def _take_step_answer(draft: RunDraft, step: Step, work: Work, answer: Answer) -
             draft.emit(StepQueued(name, prompt))
             draft.enqueue(name, draft.now)
         case (WorkKind.FOLD, Folded(text=text, findings=findings, counts=counts)):
+            _tell_findings(draft, name, findings, counts)
             settle_step(draft, StepSucceeded(name, text, findings, counts))
         case (WorkKind.CHECK, Checked(findings=findings, counts=counts)):
+            _tell_findings(draft, name, findings, counts)
             settle_step(draft, StepSucceeded(name, findings=findings, counts=counts))
         case _:
             raise TypeError(f"{work.kind} was asked of step {name}, {type(answer).__name__} came")
+
+
+def _tell_findings(draft: RunDraft, step: str, findings: str, counts: FindingCounts) -> None:
+    for number in range(counts.verified + counts.moved + counts.missing):
+        draft.emit(FindingChecked(step, findings, number))

@@ -234,6 +234,18 @@ class ReportRefused:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class FindingChecked:
+    """A finding was judged; `findings` is the digest of the document that holds it, `number` its place there, from 0.
+
+    One event a finding, so that each has a position, and a watcher who comes back gets each once.
+    """
+
+    step: str
+    findings: str
+    number: int
+
+
 Event = (
     RunCreated
     | RunStarted
@@ -255,4 +267,5 @@ Event = (
     | StepFailed
     | StepCancelled
     | ReportRefused
+    | FindingChecked
 )

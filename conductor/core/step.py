@@ -11,6 +11,7 @@ from conductor.core.events import (
     AttemptEnded,
     AttemptStarted,
     Failure,
+    FindingChecked,
     FindingCounts,
     ReportRefused,
     StepBecameReady,
@@ -42,6 +43,7 @@ StepEvent = (
     | StepFailed
     | StepCancelled
     | ReportRefused
+    | FindingChecked
 )
 
 
@@ -108,11 +110,15 @@ def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
             return _queue(step, event)
         case StepBecameReady():
             return replace(step, state=move_step(step.state, StepState.READY), ready_time=time)
-        case StepStarted() | StepValidating():
+        case StepStarted() | StepValidating() | FindingChecked():
             return _advance(step, event, time)
 
 
-def _advance(step: Step, event: StepStarted | StepValidating, time: float) -> Step:
+def _advance(step: Step, event: StepStarted | StepValidating | FindingChecked, time: float) -> Step:
+    if isinstance(event, FindingChecked):
+        if step.is_settled:
+            raise IllegalTransitionError(f"step {step.plan.id} has ended: it finds nothing more")
+        return step
     if isinstance(event, StepStarted):
         return replace(step, state=move_step(step.state, StepState.RUNNING), start_time=time)
     return replace(step, state=move_step(step.state, StepState.VALIDATING))

@@ -31,6 +31,8 @@ PLAIN_ENVIRONMENT: Mapping[str, str] = {
 }
 CHUNK_BYTES = 256 * 1024
 MAX_STDERR_BYTES = 64 * 1024
+# For a git to remove its lock files.
+ASK_WAIT_SECONDS = 1.0
 KILL_WAIT_SECONDS = 5.0
 
 
@@ -179,15 +181,21 @@ def memory_file(name: str, content: bytes = b"", *, max_bytes: int | None = None
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends what is left of a program. Its group is only ours to kill while its leader is not reaped."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    """Ends what is left of a program: asks first, since a git that is killed leaves its lock files, and nobody gets past those."""
     if process.stdin is not None:
         process.stdin.close()
+    await _signal(process, signal.SIGTERM, ASK_WAIT_SECONDS)
+    await _signal(process, signal.SIGKILL, KILL_WAIT_SECONDS)
+
+
+async def _signal(process: asyncio.subprocess.Process, number: signal.Signals, wait_seconds: float) -> None:
+    """Its group is only ours to signal while its leader is not reaped."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
     # Unread output would keep the pipe, and with it the transport, open.
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(KILL_WAIT_SECONDS):
+        async with asyncio.timeout(wait_seconds):
             while process.stdout is not None and await process.stdout.read(CHUNK_BYTES):
                 pass
             await process.wait()

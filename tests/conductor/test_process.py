@@ -91,3 +91,16 @@ async def test_cancelling_the_caller_ends_the_program() -> None:
         await task
 
     assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_program_may_clear_up_before_it_is_ended(tmp_path: Path) -> None:
+    """A git that was killed outright would leave its lock files, and every later one would stop before them."""
+    lock = tmp_path / "lock"
+    program = "import pathlib, signal, sys; lock = pathlib.Path(sys.argv[1]); lock.touch()\n"
+    program += "signal.signal(signal.SIGTERM, lambda *_: (lock.unlink(), sys.exit(1)))\nprint('locked', flush=True); signal.pause()"
+
+    async with process.start(sys.executable, "-c", program, str(lock), timeout_seconds=30) as running:
+        assert await running.read_line() == b"locked\n"
+        assert lock.exists()
+
+    assert not lock.exists()

@@ -10,7 +10,7 @@ from conductor.config import Limits
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, plain, refusal, running_conductor, until
-from tests.fakes.execution_host import ExecutionHost, FakeExecution, finished, said, started
+from tests.fakes.execution_host import ExecutionHost, FakeExecution, finding, finished, said, started, with_findings
 
 STEPS = tuple(f"s{number}" for number in range(4))
 
@@ -90,6 +90,24 @@ async def test_a_watcher_who_comes_back_with_any_token_sees_the_rest_once(tmp_pa
             assert again[0].HasField("run")
             assert again[0].sequence == message.sequence
             assert plain(again[1:]) == plain(whole[place + 1 :])
+
+
+async def test_each_finding_is_told_once_with_a_position_of_its_own(tmp_path: Path) -> None:
+    """Keeps F4 and G1: whoever comes back after any of them gets the others."""
+    found = with_findings(finding("one", "high", 1, "one"), finding("two", "low", 7, "invented"))
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost((started(), found))}) as it:
+        run = await it.create(agent_step("look"))
+        whole = await it.watch(run.name)
+        for place, message in enumerate(whole):
+            assert plain((await it.watch(run.name, message.resume_token))[1:]) == plain(whole[place + 1 :])
+
+    check_sequences(whole)
+    told = [message.finding for message in whole if message.HasField("finding")]
+    assert {(each.title, pb.Evidence.Status.Name(each.status)) for each in told} == {
+        ("one", "STATUS_VERIFIED"),
+        ("two", "STATUS_MISSING"),
+    }
+    assert {each.step for each in told} == {f"{run.name}/steps/look"}
 
 
 async def test_histories_are_the_same_after_a_restart(tmp_path: Path) -> None:

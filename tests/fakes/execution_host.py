@@ -1,6 +1,7 @@
 """A small agent host that keeps the rules of Execute honestly, and breaks streams where it is told to."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,19 @@ def started() -> pb.ExecuteResponse:
 
 def finished(outcome: pb.Finished.Outcome.ValueType = pb.Finished.OUTCOME_SUCCEEDED) -> pb.ExecuteResponse:
     return pb.ExecuteResponse(finished=pb.Finished(outcome=outcome, exit_code=0, result_json='{"findings":[]}'))
+
+
+def finding(title: str, severity: str, line: int, quote: str) -> dict[str, Any]:
+    """A finding with one citation, in the file `a.txt`."""
+    evidence = [{"path": "a.txt", "start_line": line, "end_line": line, "quote": quote}]
+    return {"title": title, "severity": severity, "claim": "c", "category": "risks", "evidence": evidence}
+
+
+def with_findings(*findings: dict[str, Any]) -> pb.ExecuteResponse:
+    """An end with findings, as agents hand them in."""
+    result = json.dumps({"findings": findings})
+    end = pb.Finished(outcome=pb.Finished.OUTCOME_SUCCEEDED, exit_code=0, result_json=result)
+    return pb.ExecuteResponse(finished=end)
 
 
 @dataclass

@@ -61,6 +61,7 @@ def run(pair: Pair, conductor: Command) -> str:
     assert done.returncode == 0, done.stderr
     assert "# Two steps" in done.stdout
     assert "✔ reads  succeeded  scripted on alpha" in done.stderr
+    assert "reads ▸ low  A line  readme.txt:2  verified" in done.stderr
     return str(json.loads(conductor("--output", "json", "runs").stdout.splitlines()[0])["name"]).removeprefix("runs/")
 
 

@@ -3,14 +3,17 @@
 from conductor.core.commands import CancelExecution, StartExecution
 from conductor.core.events import (
     Failure,
+    FindingChecked,
+    FindingCounts,
     RunStarted,
     StepBecameReady,
     StepSkipped,
     StepStarted,
+    StepSucceeded,
 )
 from conductor.core.inputs import WorkFinished
 from conductor.core.states import AttemptState, RunState
-from conductor.core.work import GuardDecided, PromptRendered, Work, WorkFailed, WorkKind, WorkResult
+from conductor.core.work import Checked, GuardDecided, PromptRendered, Work, WorkFailed, WorkKind, WorkResult
 from tests.conductor.core.bench import CONTINUE, RUN, Bench, asks, folds
 
 
@@ -242,3 +245,18 @@ def test_a_step_that_ends_within_the_decision_is_not_asked_about() -> None:
 
     assert bench.asked(WorkKind.PROMPT) == []
     assert bench.asked(WorkKind.REPORT) == [""]
+
+
+def test_every_finding_is_told_at_a_place_of_its_own_before_its_step_ends() -> None:
+    """Keeps F4 and G1."""
+    bench = Bench()
+    bench.host()
+    bench.launch(asks("look"))
+
+    bench.queue("look")
+    bench.finish("look")
+    bench.answer(WorkKind.CHECK, "look", Checked("document", FindingCounts(1, 0, 2)))
+
+    told = [event for _, event in bench.events if isinstance(event, FindingChecked)]
+    assert told == [FindingChecked("look", "document", number) for number in range(3)]
+    assert isinstance(bench.events[-1][1], StepSucceeded)

@@ -1,7 +1,6 @@
 """Reading and stopping runs over the real server. Keeps B4 B5 B6 B7 G2 F4 F6 and the error table."""
 
 import asyncio
-import json
 import random
 import uuid
 from pathlib import Path
@@ -14,20 +13,9 @@ from agenthost.v1 import execution_service_pb2 as host_pb
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
-from tests.fakes.execution_host import ExecutionHost, finished, said, started
+from tests.fakes.execution_host import ExecutionHost, finding, finished, said, started, with_findings
 
 NOBODY = f"runs/{'0' * 26}"
-
-
-def finding(title: str, severity: str, line: int, quote: str) -> dict[str, Any]:
-    evidence = [{"path": "a.txt", "start_line": line, "end_line": line, "quote": quote}]
-    return {"title": title, "severity": severity, "claim": "c", "category": "risks", "evidence": evidence}
-
-
-def with_findings(*findings: dict[str, Any]) -> host_pb.ExecuteResponse:
-    result = json.dumps({"findings": findings})
-    end = host_pb.Finished(outcome=host_pb.Finished.OUTCOME_SUCCEEDED, exit_code=0, result_json=result)
-    return host_pb.ExecuteResponse(finished=end)
 
 
 async def read_all(it: Running, **fields: Any) -> tuple[bytes, list[pb.ReadOutputResponse]]:
