@@ -128,7 +128,7 @@ class Execution:
         self.delivery.note(sequence, is_end=True)
         use = read_book(self.ticket.folder)
         summary = replace(summary, usage=metered(summary.usage, use))
-        return Finished(judge(self._ending, summary), self._ending, summary, self._attestation, use), self.ended_ns
+        return Finished(judge(self._ending, summary, use), self._ending, summary, self._attestation, use), self.ended_ns
 
     def offer_input(self, number: int, text: str) -> None:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""

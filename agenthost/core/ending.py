@@ -1,13 +1,16 @@
 """How an attempt ended, judged from what the shim saw and what the agent said. One table, no IO.
 
 A snapshot that changed outweighs everything; then what the host did to the agent; then how the agent left; and an agent
-that left in order but said nothing has failed all the same.
+that left in order but said nothing has failed all the same. Where the agent failed by itself and the last word of its model's
+endpoint was a refusal, that is the reason: a retry of the step must wait, or a person must mend a key. An agent that went on
+to another answer, or to an end in order, is not judged by a refusal on its way.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from agenthost.core.agent_output import Summary
+from agenthost.core.metering import RATE_LIMITS, UNAUTHORIZED, ModelUse
 
 
 class Cause(StrEnum):
@@ -92,8 +95,8 @@ _STOPPED = {
 }
 
 
-def judge(ending: Ending, summary: Summary) -> Verdict:
-    """Says how the attempt ended, and what to do about it."""
+def judge(ending: Ending, summary: Summary, use: ModelUse | None = None) -> Verdict:
+    """Says how the attempt ended, and what to do about it. `use` is what was seen on the way to its model."""
     detail = f" ({ending.detail.rstrip('.')})" if ending.detail else ""
     if ending.snapshot_changed:
         return Verdict(
@@ -104,6 +107,14 @@ def judge(ending: Ending, summary: Summary) -> Verdict:
         )
     if stopped := _STOPPED.get(ending.cause):
         return Verdict(stopped.outcome, stopped.reason, f"{stopped.message}{detail}")
+    failure = _failure_of_agent(ending, summary)
+    if failure is None:
+        return Verdict(Outcome.SUCCEEDED)
+    return _refused_by_model(failure, use) or failure
+
+
+def _failure_of_agent(ending: Ending, summary: Summary) -> Verdict | None:
+    """What is wrong with an agent that nobody ended, if anything."""
     if ending.signal is not None:
         return Verdict(Outcome.FAILED, "AGENT_KILLED", f"The agent was killed by signal {ending.signal}.")
     if ending.exit_code != 0:
@@ -111,4 +122,16 @@ def judge(ending: Ending, summary: Summary) -> Verdict:
         return Verdict(Outcome.FAILED, "AGENT_EXIT_NONZERO", text)
     if not summary.has_answer and not summary.result_json:
         return Verdict(Outcome.FAILED, "EMPTY_OUTPUT", "The agent ended in order but said nothing.")
-    return Verdict(Outcome.SUCCEEDED)
+    return None
+
+
+def _refused_by_model(failure: Verdict, use: ModelUse | None) -> Verdict | None:
+    """The same failure with its cause, where the endpoint's last answer was a refusal."""
+    if use is None or use.last_status not in UNAUTHORIZED | RATE_LIMITS:
+        return None
+    told = f"The model's endpoint answered with HTTP {use.last_status}, and the agent gave up: {failure.message}"
+    if use.last_status in UNAUTHORIZED:
+        text = f"{told} Look at the key of this model (key_env or key_file), and at what it is allowed to do."
+        return Verdict(Outcome.FAILED, "AUTH_FAILED", text)
+    wait = "" if use.retry_after_seconds is None else f" The endpoint asks to wait for {use.retry_after_seconds} s."
+    return Verdict(Outcome.FAILED, "RATE_LIMITED", f"{told}{wait}")

@@ -14,6 +14,8 @@ from agenthost.core.said import Usage
 MAX_KEPT_BYTES = 4 * 1024 * 1024  # of a JSON answer, or of one event
 MAX_COUNT = 2**53
 MAX_STATUSES = 64
+RATE_LIMITS = frozenset({429, 529})  # too many requests; overloaded, as Anthropic says it
+UNAUTHORIZED = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class ModelUse:
     metered: int = 0  # answers that told their tokens
     rate_limited: int = 0
     retry_after_seconds: int | None = None  # what the last rate limit asked for
+    last_status: int = 0  # of the endpoint's newest answer: an agent that went on after a refusal has a later one
 
     def with_refusal(self) -> "ModelUse":
         """One more was refused here."""
@@ -53,8 +56,8 @@ class ModelUse:
         """One more was answered."""
         count = self.statuses.get(status, 0) + 1
         known = {**self.statuses, status: count} if status in self.statuses or len(self.statuses) < MAX_STATUSES else {}
-        use = replace(self, statuses=known or self.statuses)
-        if status not in {429, 529}:
+        use = replace(self, statuses=known or self.statuses, last_status=status)
+        if status not in RATE_LIMITS:
             return use
         wait = dict(headers).get(b"retry-after", b"").strip()
         seconds = int(wait) if wait.isdigit() and len(wait) < 8 else None
@@ -84,6 +87,7 @@ def describe(use: ModelUse) -> dict[str, Any]:
 
 def restore(described: Mapping[str, Any]) -> ModelUse:
     """From JSON; fails with KeyError, TypeError or ValueError when it is not what `describe` gave."""
+    described = {"last_status": 0} | dict(described)  # books of an earlier version lack it
     plain = {name: described[name] for name in ModelUse.__slots__ if name not in {"statuses", "tokens"}}
     statuses = {int(status): int(count) for status, count in described["statuses"].items()}
     return ModelUse(**plain, statuses=statuses, tokens=Tokens(int(described["taken"]), int(described["given"])))

@@ -2,6 +2,7 @@ import pytest
 
 from agenthost.core.agent_output import Summary
 from agenthost.core.ending import Cause, Ending, Outcome, judge
+from agenthost.core.metering import ModelUse
 
 ANSWERED = Summary(has_answer=True)
 GOOD = Ending(Cause.EXITED, exit_code=0)
@@ -34,6 +35,46 @@ def test_every_end_has_one_outcome_and_one_reason(
 
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
     assert bool(verdict.message) == (outcome is not Outcome.SUCCEEDED)
+
+
+EXITED = Ending(Cause.EXITED, exit_code=1)
+
+
+def use_of(*statuses: int) -> ModelUse:
+    use = ModelUse()
+    for status in statuses:
+        use = use.with_request().with_status(status, ((b"retry-after", b"9"),))
+    return use
+
+
+@pytest.mark.parametrize(
+    ("ending", "summary", "statuses", "reason"),
+    [
+        (EXITED, Summary(), (401,), "AUTH_FAILED"),
+        (EXITED, ANSWERED, (200, 403), "AUTH_FAILED"),
+        (EXITED, ANSWERED, (401, 429), "RATE_LIMITED"),
+        (EXITED, ANSWERED, (529,), "RATE_LIMITED"),
+        (GOOD, Summary(), (429,), "RATE_LIMITED"),
+        (Ending(Cause.EXITED, signal=6), ANSWERED, (401,), "AUTH_FAILED"),
+        # It went on, or ended in order, or was ended by somebody: the refusal is not what it died of.
+        (EXITED, ANSWERED, (401, 429, 200), "AGENT_EXIT_NONZERO"),
+        (EXITED, ANSWERED, (500,), "AGENT_EXIT_NONZERO"),
+        (EXITED, ANSWERED, (), "AGENT_EXIT_NONZERO"),
+        (GOOD, ANSWERED, (401,), ""),
+        (Ending(Cause.CANCELLED, signal=15), ANSWERED, (401,), "CANCELLED"),
+        (Ending(Cause.TIMEOUT), ANSWERED, (429,), "STEP_TIMEOUT"),
+        (Ending(Cause.EXITED, exit_code=1, snapshot_changed=True), ANSWERED, (401,), "READ_ONLY_VIOLATION"),
+    ],
+)
+def test_an_agent_that_its_model_refused_failed_for_that(
+    ending: Ending, summary: Summary, statuses: tuple[int, ...], reason: str
+) -> None:
+    """Keeps D4: a retry must wait where the endpoint says so, and is no use where the key is wrong."""
+    verdict = judge(ending, summary, use_of(*statuses))
+
+    assert verdict.reason == reason
+    assert ("wait for 9 s" in verdict.message) == (reason == "RATE_LIMITED")
+    assert ("the key of this model" in verdict.message) == (reason == "AUTH_FAILED")
 
 
 def test_every_cause_is_judged() -> None:

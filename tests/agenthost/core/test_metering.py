@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -83,6 +84,15 @@ def test_use_adds_up_and_survives_being_written_down() -> None:
     assert use.statuses == {200: 1, 429: 1}
     assert (use.rate_limited, use.retry_after_seconds) == (1, 7)
     assert restore(json.loads(json.dumps(describe(use)))) == use
+    assert (use.last_status, use.with_status(200, ()).last_status) == (429, 200)
+
+
+def test_a_book_of_an_earlier_version_is_read() -> None:
+    use = ModelUse().with_request().with_status(401, ())
+    written = describe(use)
+    del written["last_status"]
+
+    assert restore(written) == replace(use, last_status=0)
 
 
 def test_the_number_of_statuses_is_bounded() -> None:
