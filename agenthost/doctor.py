@@ -68,6 +68,8 @@ def _tell_models(models: Mapping[str, ModelSettings], say: Say) -> None:
         url = f"http{'s' * at.tls}://{at.host}:{at.port}{at.base}"
         key = f"the key from {at.key_env or at.key_file}" if model.key else "no key"
         say(f"{GOOD} model {name}: {at.api} at {url}, with {key}, open for {len(at.rules)} paths")
+        if at.provider_tools:
+            say(f"  the provider may run on its side: {', '.join(sorted(at.provider_tools))}")
 
 
 def _tell_probes(probes: Sequence[Probe], say: Say) -> None:

@@ -4,7 +4,9 @@ The agent is hostile: whatever it sends is a request to this one endpoint under 
 
 - a path is plain (no dots, no doubled slashes, no escapes that could mean one) and stands under a rule of the endpoint;
 - every header that could carry a credential, speak for a connection, or choose another host is dropped, and the key is put in;
-- of a query, only plain parameters stay; a key in it is dropped like one in a header.
+- of a query, only plain parameters stay; a key in it is dropped like one in a header;
+- its body is read as a whole before anything of it is sent, and asks the provider for nothing but thinking, and what the operator
+  allowed by name (`provider_tools` says what that is). So a body is JSON as it is, not compressed, and within a bound.
 
 An answer that would lead elsewhere (3xx), or that could not be read on its way (encoded), is not passed on.
 """
@@ -15,14 +17,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
-from agenthost.core.model_endpoint import Api, Endpoint
+from agenthost.core.model_endpoint import DEFAULT_RULES, Api, Endpoint
+from agenthost.core.provider_tools import UNKNOWN, UnreadableBodyError, provider_tools
 
 PORT = 8787  # where an agent finds its endpoint, on 127.0.0.1 of a network of its own
 PLACEHOLDER = "placeholder-the-gateway-has-the-key"  # some clients refuse to start without a key
 
 MAX_TARGET_BYTES = 4096
 MAX_HEADERS = 100
-MAX_REQUEST_BYTES = 32 * 1024 * 1024
+MAX_REQUEST_BYTES = 16 * 1024 * 1024  # held in memory until it is judged, by at most `max_concurrent` at once
+MAX_NAMED = 5  # tools in a refusal
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -60,6 +64,7 @@ class Forward:
     method: bytes
     target: bytes
     headers: Headers
+    may_be_repeated: bool = False  # on another connection, should the one that it was sent on turn out to be dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
     length = known.get(b"content-length", b"0")
     if not length.isdigit() or int(length) > MAX_REQUEST_BYTES:
         return too_large()
+    if known.get(b"content-encoding", b"identity").strip().lower() not in {b"identity", b""}:
+        return Refusal(415, "encoded_request", "a request's body must not be compressed: nobody could judge it")
     target = f"{endpoint.base}{path}"
     if mark and (kept := _plain_parameters(query)):
         target += f"?{kept}"
@@ -106,7 +113,28 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
         ),
         *_credentials(endpoint.api, key),
     )
-    return Forward(request.method, target.encode(), headers)
+    # Thinking twice changes nothing but the bill; what else an operator opened may do more than that.
+    may_be_repeated = method == "GET" or any(rule.admits(method, path) for rule in DEFAULT_RULES[endpoint.api])
+    return Forward(request.method, target.encode(), headers, may_be_repeated)
+
+
+def judge_body(body: bytes, endpoint: Endpoint) -> Refusal | None:
+    """Says why a body is not sent, if it is not. Takes its time for a large one."""
+    if not body:
+        return None
+    try:
+        asked = provider_tools(body)
+    except UnreadableBodyError as error:
+        return Refusal(400, "unreadable_request", f"the body cannot be judged: {error}")
+    if refused := sorted(asked - endpoint.provider_tools):
+        text = (
+            f"the request asks the provider to run {', '.join(refused[:MAX_NAMED])} on its side, which is not open here"
+        )
+        if allowable := sorted(asked - {UNKNOWN})[:MAX_NAMED]:
+            names = ", ".join(f'"{name}"' for name in allowable)
+            text += f"; an operator may allow it under [models.{endpoint.name}]: provider_tools = [{names}]"
+        return Refusal(403, "provider_tool_not_allowed", text)
+    return None
 
 
 def judge_answer(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Headers | Refusal:

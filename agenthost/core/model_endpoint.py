@@ -10,14 +10,18 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from agenthost.core.provider_tools import plain_name
+
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 MAX_AT_ONCE = 1000
 MAX_RULES = 100
+MAX_PROVIDER_TOOLS = 50
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RULE = re.compile(r"(?:(GET|POST) )?(/[A-Za-z0-9._~:/-]*)")
+_TOOL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-fA-F:.]+")
-_KEYS = frozenset({"url", "api", "key_env", "key_file", "paths", "max_concurrent", "ca_file"})
+_KEYS = frozenset({"url", "api", "key_env", "key_file", "paths", "max_concurrent", "ca_file", "provider_tools"})
 
 
 class EndpointError(ValueError):
@@ -60,10 +64,11 @@ class Endpoint:
     key_file: str = ""
     ca_file: str = ""
     max_concurrent: int = 8
+    provider_tools: frozenset[str] = frozenset()  # what the provider may do on its side beyond thinking
 
 
 # What an agent needs in order to think, and nothing that stores, fetches or administers.
-_DEFAULT_RULES: Mapping[Api, tuple[str, ...]] = {
+_DEFAULT_PATHS: Mapping[Api, tuple[str, ...]] = {
     Api.OPENAI: (
         "POST /v1/chat/completions",
         "POST /v1/responses",
@@ -74,6 +79,11 @@ _DEFAULT_RULES: Mapping[Api, tuple[str, ...]] = {
     ),
     Api.ANTHROPIC: ("POST /v1/messages", "POST /v1/messages/count_tokens", "GET /v1/models", "GET /v1/models/"),
     Api.GEMINI: ("POST /v1beta/models/", "GET /v1beta/models", "GET /v1beta/models/", "POST /v1/models/"),
+}
+
+
+DEFAULT_RULES: Mapping[Api, tuple[PathRule, ...]] = {
+    api: tuple(PathRule(*text.split(" ")) for text in texts) for api, texts in _DEFAULT_PATHS.items()
 }
 
 
@@ -99,11 +109,12 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
         host=url.hostname or "",
         port=url.port or (443 if url.scheme == "https" else 80),
         base=url.path.rstrip("/"),
-        rules=_rules(name, table.get("paths", list(_DEFAULT_RULES[api]))),
+        rules=_rules(name, table.get("paths", list(_DEFAULT_PATHS[api]))),
         key_env=_string(name, table, "key_env"),
         key_file=_string(name, table, "key_file"),
         ca_file=_string(name, table, "ca_file"),
         max_concurrent=_at_once(name, table.get("max_concurrent", 8)),
+        provider_tools=_provider_tools(name, table.get("provider_tools", [])),
     )
     _check(endpoint)
     return endpoint
@@ -152,6 +163,18 @@ def _rules(name: str, texts: Any) -> tuple[PathRule, ...]:
             raise EndpointError(f"{where}: {text!r} is not '/PATH', 'POST /PATH' or 'GET /PATH'; '/PATH/' is all below")
         rules.append(PathRule(match[1] or "POST", match[2]))
     return tuple(rules)
+
+
+def _provider_tools(name: str, tools: Any) -> frozenset[str]:
+    where = f"models.{name}.provider_tools"
+    if not isinstance(tools, list) or len(tools) > MAX_PROVIDER_TOOLS:
+        raise EndpointError(f"{where} must be a list of at most {MAX_PROVIDER_TOOLS} names, as ['web_search']")
+    for tool in tools:
+        if not isinstance(tool, str) or not _TOOL.fullmatch(tool):
+            raise EndpointError(f"{where}: {tool!r} is not a name as 'web_search'")
+        if plain_name(tool) != tool:
+            raise EndpointError(f"{where}: leave the edition out of '{tool}': '{plain_name(tool)}' means all of them")
+    return frozenset(tools)
 
 
 def _is_devious(path: str) -> bool:

@@ -56,6 +56,8 @@ class Gateway:
             reception.cancel()
             for task in self._attended.values():
                 task.cancel()
+            for model in self._models.values():
+                model.idle.close()
             if self._daemon:
                 self._daemon.transport.abort()
 
@@ -118,9 +120,11 @@ class Gateway:
     def _configure(self, models: dict[str, Any]) -> None:
         """Takes new settings; what did not change keeps its places, and requests at work keep what they began with."""
         for name in self._models.keys() - models.keys():
-            del self._models[name]
+            self._models.pop(name).idle.close()
         for name, told in models.items():
             if self._configured.get(name) != told:
+                if before := self._models.get(name):
+                    before.idle.close()
                 self._models[name] = Model.of(parse_endpoint(name, told["table"]), told["key"])
         self._configured = models
         _log.info("gateway_configured", models=sorted(models))

@@ -5,11 +5,16 @@ MAX_HEAD_BYTES = 64 * 1024  # of a request, and of an answer
 MAX_BODY_TO_DISCARD_BYTES = 1024 * 1024  # of a request that is refused
 MAX_CONNECTIONS = 64  # of one agent; more wait in the kernel's queue
 MAX_ATTEMPTS = 1000
+MAX_IDLE_CONNECTIONS = 8  # kept open to one endpoint; more are closed when their answer is complete
+JUDGED_AT_ONCE_BYTES = (
+    64 * 1024
+)  # a body up to here is judged on the spot, a larger one in a thread: others do not wait for it
 MAX_LINE_BYTES = 4 * 1024 * 1024  # of what the daemon says
 
 BODY_SECONDS = 60.0  # for the next piece of a request
 QUEUE_SECONDS = 60.0  # for a place among an endpoint's `max_concurrent`
 CONNECT_SECONDS = 15.0  # name, connection and TLS together
+IDLE_SECONDS = 30.0  # that a connection to an endpoint is kept for the next request; endpoints keep theirs for longer
 SEND_SECONDS = 60.0  # for the endpoint, or the agent, to take the next piece
 FIRST_ANSWER_SECONDS = 600.0  # models think
 SILENCE_SECONDS = 300.0  # between two pieces of an answer

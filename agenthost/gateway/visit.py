@@ -1,7 +1,8 @@
 """One connection of an agent: request after request, each judged, relayed or refused, and counted.
 
-The agent is hostile and the endpoint may be broken, so both sides are read strictly, nothing is kept but one piece on its way, and
-every wait has an end. An answer that has begun and breaks is cut off: no agent takes half of one for whole.
+The agent is hostile and the endpoint may be broken, so both sides are read strictly, and every wait has an end. A request is held
+as a whole, because its body is judged before anything of it leaves; of an answer nothing is kept but one piece on its way. An
+answer that has begun and breaks is cut off: no agent takes half of one for whole.
 """
 
 import asyncio
@@ -11,13 +12,23 @@ from typing import Protocol
 
 import h11
 
-from agenthost.core.gateway_rules import MAX_REQUEST_BYTES, Forward, Refusal, Request, judge, judge_answer, too_large
+from agenthost.core.gateway_rules import (
+    MAX_REQUEST_BYTES,
+    Forward,
+    Refusal,
+    Request,
+    judge,
+    judge_answer,
+    judge_body,
+    too_large,
+)
 from agenthost.core.key_mask import KeyMask
 from agenthost.core.metering import Meter, ModelUse
 from agenthost.gateway.limits import (
     BODY_SECONDS,
     CHUNK_BYTES,
     FIRST_ANSWER_SECONDS,
+    JUDGED_AT_ONCE_BYTES,
     LINGER_SECONDS,
     MAX_BODY_TO_DISCARD_BYTES,
     MAX_HEAD_BYTES,
@@ -26,7 +37,7 @@ from agenthost.gateway.limits import (
     SEND_SECONDS,
     SILENCE_SECONDS,
 )
-from agenthost.gateway.upstream import Model, Upstream
+from agenthost.gateway.upstream import Model, StaleError, UnreachableError, Upstream
 
 _JSON = (b"content-type", b"application/json")
 
@@ -104,35 +115,40 @@ class Visit:
             self._book.write()
 
     async def _relay(self, model: Model, forward: Forward) -> bool:
-        book = self._book
-        book.use = book.use.with_request()
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                upstream = await stack.enter_async_context(Upstream.open(model))
-            except (OSError, TimeoutError) as error:
-                book.use = book.use.with_failure()
-                why = f"model '{model.endpoint.name}' cannot be reached ({type(error).__name__})"
-                return await self._turn_away(Refusal(502, "upstream_unreachable", why), count=False)
-            if not await self._send_request(upstream, forward):
-                return False
-            return await self._while_there(self._send_answer(upstream, model))
+        body = await self._take_body()
+        refusal = too_large() if body is None else await _judge_body(body, model)
+        if body is None or refusal:
+            return await self._turn_away(refusal or too_large())
+        self._book.use = self._book.use.with_request()
+        return await self._while_there(self._exchange(model, forward, body))
 
-    async def _send_request(self, upstream: Upstream, forward: Forward) -> bool:
-        """Passes the request on, piece by piece; False when it was too large, and the agent was told."""
-        head = h11.Request(method=forward.method, target=forward.target, headers=list(forward.headers))
-        listens = await _try_to_send(upstream, head)
-        size = 0
+    async def _take_body(self) -> bytes | None:
+        """The whole body; None when it is too large. The head's own word for its length was judged with the head."""
+        pieces, size = [], 0
         async for data in self._body():
             size += len(data)
             if size > MAX_REQUEST_BYTES:
-                self._book.use = self._book.use.with_failure()
-                await self._refuse(too_large())
-                await self._linger()
-                return False
-            listens = listens and await _try_to_send(upstream, h11.Data(data=data))
-        if listens:
-            await _try_to_send(upstream, h11.EndOfMessage())
-        return True
+                return None
+            pieces.append(data)
+        return b"".join(pieces)
+
+    async def _exchange(self, model: Model, forward: Forward, body: bytes) -> bool:
+        """Sends the request and passes the answer; once more where a kept connection was dead, and that does no harm."""
+        try:
+            try:
+                async with model.connected(fresh=False) as upstream:
+                    await _send_request(upstream, forward, body)
+                    return await self._send_answer(upstream, model)
+            except StaleError:
+                if not forward.may_be_repeated:
+                    return await self._tell_broken(model, is_late=False)
+                async with model.connected(fresh=True) as upstream:
+                    await _send_request(upstream, forward, body)
+                    return await self._send_answer(upstream, model)
+        except UnreachableError as error:
+            self._book.use = self._book.use.with_failure()
+            why = f"model '{model.endpoint.name}' cannot be reached ({error})"
+            return await self._turn_away(Refusal(502, "upstream_unreachable", why), count=False)
 
     async def _send_answer(self, upstream: Upstream, model: Model) -> bool:
         book = self._book
@@ -147,16 +163,19 @@ class Visit:
             meter = Meter(dict(headers).get(b"content-type", b""))
             await self._pass_answer(upstream, head.status_code, headers, model.key.encode(), meter)
         except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
-            book.use = book.use.with_failure()
-            if self._http.our_state is not h11.SEND_RESPONSE:
-                self._http.send_failed()
-                return False
-            late = isinstance(error, TimeoutError)
-            code, text = ("upstream_timeout", "took too long") if late else ("upstream_broke", "broke its answer off")
-            refusal = Refusal(504 if late else 502, code, f"model '{model.endpoint.name}' {text}")
-            return await self._turn_away(refusal, count=False)
+            return await self._tell_broken(model, is_late=isinstance(error, TimeoutError))
         book.use = book.use.with_tokens(meter.finish())
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    async def _tell_broken(self, model: Model, *, is_late: bool) -> bool:
+        """What an agent is told of an answer that never came; one that had begun is cut off."""
+        self._book.use = self._book.use.with_failure()
+        if self._http.our_state is not h11.SEND_RESPONSE:
+            self._http.send_failed()
+            return False
+        code, text = ("upstream_timeout", "took too long") if is_late else ("upstream_broke", "broke its answer off")
+        refusal = Refusal(504 if is_late else 502, code, f"model '{model.endpoint.name}' {text}")
+        return await self._turn_away(refusal, count=False)
 
     async def _pass_answer(
         self, upstream: Upstream, status: int, headers: tuple[tuple[bytes, bytes], ...], key: bytes, meter: Meter
@@ -264,10 +283,16 @@ async def _result_of(work: Awaitable[bool]) -> bool:
         return False
 
 
-async def _try_to_send(upstream: Upstream, event: h11.Event) -> bool:
-    """Sends a piece; False to an endpoint that listens no more: it may have answered already, and that will show."""
-    try:
-        await upstream.send(event)
-    except (OSError, TimeoutError):
-        return False
-    return True
+async def _judge_body(body: bytes, model: Model) -> Refusal | None:
+    if len(body) <= JUDGED_AT_ONCE_BYTES:
+        return judge_body(body, model.endpoint)
+    return await asyncio.to_thread(judge_body, body, model.endpoint)
+
+
+async def _send_request(upstream: Upstream, forward: Forward, body: bytes) -> None:
+    """Sends all of it, or as much as an endpoint takes that has answered already: that will show."""
+    with contextlib.suppress(OSError, TimeoutError):
+        await upstream.send(h11.Request(method=forward.method, target=forward.target, headers=list(forward.headers)))
+        if body:
+            await upstream.send(h11.Data(data=body))
+        await upstream.send(h11.EndOfMessage())

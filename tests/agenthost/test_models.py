@@ -235,12 +235,15 @@ async def test_the_doctor_tells_of_models_without_their_keys(tmp_path: Path, mon
     monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
     agents = write_agents(tmp_path / "agents", "thinker", "stranger")
     config = tmp_path / "host.toml"
-    config.write_text('[models.thinker]\nurl = "https://models.example/x"\nkey_env = "KEY_OF_THE_TEST"\n')
+    config.write_text(
+        '[models.thinker]\nurl = "https://models.example/x"\nkey_env = "KEY_OF_THE_TEST"\nprovider_tools = ["web_search"]\n'
+    )
     told: list[str] = []
     await examine((agents,), told.append, config)
     text = "\n".join(told)
 
     assert "model thinker: openai at https://models.example:443/x, with the key from KEY_OF_THE_TEST" in text
+    assert "  the provider may run on its side: web_search" in told
     assert "agent thinker 1, in a sandbox that held" in text
     assert "needs the model 'stranger'" in text
     assert KEY not in text

@@ -34,13 +34,16 @@ class Answer:
     pieces: Sequence[bytes | asyncio.Event] = (ANSWER,)
 
 
+HANG_UP = Answer(status=0)  # no answer: the connection is closed without a byte
+
+
 class ModelServer:
     """Speaks HTTP/1.1. Requests without an answer laid out get `ANSWER`."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.answers: deque[Answer] = deque()
-        self.at_once = self.most_at_once = 0
+        self.at_once = self.most_at_once = self.connections = 0
         self.port = 0
 
     @classmethod
@@ -61,6 +64,7 @@ class ModelServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         http = h11.Connection(h11.SERVER)
         self.at_once += 1
+        self.connections += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             while await self._serve_one(http, reader, writer):
@@ -88,6 +92,8 @@ class ModelServer:
         headers = {name.decode(): value.decode() for name, value in head.headers}
         self.asked.append(Asked(head.method.decode(), head.target.decode(), headers, body))
         answer = self.answers.popleft() if self.answers else Answer()
+        if answer is HANG_UP:
+            return False
         writer.write(http.send(h11.Response(status_code=answer.status, headers=list(answer.headers.items()))))
         for piece in answer.pieces:
             if isinstance(piece, asyncio.Event):

@@ -49,6 +49,9 @@ def test_a_model_of_this_machine_may_have_a_key_without_tls(url: str, port: int)
         ({"url": URL, "max_concurrent": 0}, "max_concurrent"),
         ({"url": URL, "max_concurrent": True}, "max_concurrent"),
         ({"url": "http://localhost", "ca_file": "/ca"}, "ca_file"),
+        ({"url": URL, "provider_tools": "web_search"}, "list of at most 50 names"),
+        ({"url": URL, "provider_tools": ["Web Search"]}, "'Web Search'"),
+        ({"url": URL, "provider_tools": ["web_search_20250305"]}, "'web_search' means all of them"),
         ({"url": URL, "proxy": "x"}, "models.main.proxy is not a setting"),
     ],
 )

@@ -22,7 +22,7 @@ from agenthost.model_book import read_book
 from agenthost.model_gateway import ModelGateway
 from agenthost.model_settings import read_models
 from tests.attempts import Done, Workbench, finish, output, processes_with, records
-from tests.fakes.model_server import ANSWER, BREAK_OFF, Answer, ModelServer
+from tests.fakes.model_server import ANSWER, BREAK_OFF, HANG_UP, Answer, ModelServer
 
 PYTHON = str(Path(sys.executable).resolve())
 KEY = "sk-real-key-of-the-test"
@@ -164,6 +164,63 @@ async def test_another_path_is_refused_and_never_gets_there(stage: Stage, method
     assert stage.model.asked == []
     assert book is not None
     assert (book.requests, book.refused) == (0, 1)
+
+
+WITH_SEARCH = json.dumps({"tools": [{"type": "web_search_20250305"}]})
+
+
+async def test_a_tool_of_the_provider_is_refused_before_anything_leaves_unless_the_operator_allowed_it(
+    tmp_path: Path,
+) -> None:
+    async with ModelServer.serving() as model:
+        tables = {"main": {"url": model.url}, "wide": {"url": model.url, "provider_tools": ["web_search"]}}
+        async with ModelGateway(tmp_path, read_models(tables)) as gateway:
+            await gateway.ready()
+            stage = Stage(await Workbench.make(tmp_path), model, gateway)
+            async with stage.agent("main") as narrow, stage.agent("wide") as wide:
+                refused = await narrow.ask(body=WITH_SEARCH)
+                again = await narrow.ask(body="{}")
+                large = await narrow.ask(body=json.dumps({"x": "x" * 300_000, "tools": [{"googleSearch": {}}]}))
+                compressed = await narrow.ask(body="{}", **{"content-encoding": "gzip"})
+                allowed = await wide.ask(body=WITH_SEARCH)
+            await gateway.end()
+        await gone(tmp_path)
+    book = read_book(narrow.folder)
+
+    assert refused.startswith("status 403 provider_tool_not_allowed")
+    assert 'provider_tools = [\\"web_search\\"]' in refused
+    assert large.startswith("status 403 provider_tool_not_allowed")
+    assert compressed.startswith("status 415 encoded_request")
+    assert [again[:10], allowed[:10]] == ["status 200"] * 2
+    assert [asked.body for asked in model.asked] == [b"{}", WITH_SEARCH.encode()]
+    assert book is not None
+    assert (book.requests, book.refused) == (1, 3)
+
+
+async def test_requests_of_all_agents_share_the_connections_to_their_endpoint(stage: Stage) -> None:
+    async with stage.agent() as first, stage.agent() as second:
+        said = [await agent.ask() for agent in (first, second, first, second)]
+
+    assert [text[:10] for text in said] == ["status 200"] * 4
+    assert stage.model.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "begins", "times"), [("/v1/chat/completions", "status 200", 3), ("/v1/files", "status 502", 2)]
+)
+async def test_a_request_is_sent_again_only_where_that_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, begins: str, times: int
+) -> None:
+    """The kept connection takes the request and dies without a word. What stores something is not sent twice."""
+    paths = ["/v1/chat/completions", "/v1/files"]
+    async with ModelServer.serving() as model, opened(tmp_path, model, monkeypatch, paths=paths) as stage:
+        model.answers += [Answer(), HANG_UP, Answer()]
+        async with stage.agent() as agent:
+            assert "status 200" in await agent.ask()
+            said = await agent.ask(path)
+
+    assert said.startswith(begins)
+    assert len(model.asked) == times
 
 
 async def test_a_stream_arrives_before_it_ends(stage: Stage) -> None:
