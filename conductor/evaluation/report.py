@@ -20,6 +20,8 @@ FORMAT = 1
 # Markdown and JSON together stay below what gRPC clients take unless they are told to take more (4 MiB).
 MAX_REPORT_BYTES = 3 * 1024 * 1024
 MAX_SHOWN_TEXT_CHARACTERS = 50_000
+# Of all of them together: each stands in the Markdown and in the JSON, in up to three bytes a character.
+MAX_SHOWN_TEXTS_CHARACTERS = 400_000
 
 
 class ReportError(Exception):
@@ -115,15 +117,17 @@ def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[st
     """What the last steps said, where it is no list of findings: that is the flow's answer."""
     needed = {need for step in steps for need in step["needs"]}
     last = [step for step in steps if step["id"] not in needed and step["id"] not in sources.documents]
+    # A hundred agents that say much are cut short; that they said it all the same is no reason for a run to fail.
+    most = min(MAX_SHOWN_TEXT_CHARACTERS, MAX_SHOWN_TEXTS_CHARACTERS // max(1, len(last)))
     return [
         {"step": step["id"], "label": step["label"], "kind": step["kind"], "text": text}
         for step in last
-        if (text := _text(sources.results.get(step["id"]))).strip()
+        if (text := _text(sources.results.get(step["id"]), most)).strip()
     ]
 
 
-def _text(result: Result | None) -> str:
-    return shortened(result.text, result.text_bytes, MAX_SHOWN_TEXT_CHARACTERS) if result else ""
+def _text(result: Result | None, most: int) -> str:
+    return shortened(result.text, result.text_bytes, most) if result else ""
 
 
 def _counted(number: int, what: str) -> str:

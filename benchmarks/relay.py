@@ -1,0 +1,147 @@
+"""Agents → host → conductor → database → watcher: how many tokens a second, and how late one is. Goals 2 and 3.
+
+A token is five bytes. Each agent is a real process in its sandbox under its shim; all wait until the last of them is there
+and begin at one instant, so that starting them is not measured. For the rate they write 64 tokens at a time, as fast as
+they are taken (an agent that makes a system call for each cannot fill a relay); each says enough for seconds. For the
+latency 50 agents write 50 tokens a second, each with the time of its write in it: what counts is the watcher's receipt.
+
+Beside ours: bare sockets through as many processes, which store nothing and confine nobody, and the naive relay that gives
+each token a message and a commit. The bytes that a watcher received must be those that were said, to the last one.
+"""
+
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from benchmarks import relays
+from benchmarks.measuring import Report, Sample, alternate, must, percentile, ratio
+from benchmarks.relays import Heard, Load
+from benchmarks.services import pair, why_no_sandbox
+from tests import flows
+
+ROUNDS = 3
+TRIES = 3
+STREAMS = (1, 20, 100)
+NAIVE_TOKENS = 4000
+READY = b"here "
+BLOCK = b"".join(b"%04d " % number for number in range(64))
+
+Relay = Callable[[Load, float], Awaitable[Heard]]
+
+
+async def begun_together(relay: Relay, load: Load) -> Heard:
+    """Runs a relay until it happened that all agents were there at the start."""
+    lead = 1.0 + load.agents * 0.06
+    for _ in range(TRIES):
+        heard = await relay(load, time.time() + lead)
+        if heard.were_all_there(load.agents):
+            return heard
+        lead *= 2
+    must(False, f"{load.agents} agents are there within {lead:.0f} s")  # noqa: FBT003
+    raise AssertionError
+
+
+def check(heard: Heard, load: Load) -> None:
+    """Every byte of every agent, once and in order."""
+    texts = heard.texts()
+    must(len(texts) == load.agents, "every agent was heard")
+    for text in texts.values():
+        must(len(text) == (load.tokens + 1) * load.token_bytes, f"nothing is lost or doubled: {len(text)} bytes of {load}")
+        if load.interval:
+            must(text.split() == sorted(text.split()), "tokens stay in order")
+        else:
+            said = READY + BLOCK * (load.tokens // 64 + 1)
+            must(said[: len(text)] == text, "tokens are what was said")
+
+
+async def rate(relay: Relay, load: Load) -> Sample:
+    heard = await begun_together(relay, load)
+    check(heard, load)
+    tokens = load.agents * load.tokens
+    return {"rate": tokens / (heard.pieces[-1][0] - heard.start), "spent": 1e6 * heard.processor_seconds / tokens}
+
+
+async def lateness(relay: Relay, load: Load) -> Sample:
+    heard = await begun_together(relay, load)
+    check(heard, load)
+    late, first = milliseconds_late(heard)
+    return {
+        "p50": percentile(late, 0.5),
+        "p99": percentile(late, 0.99),
+        "first": percentile(first, 0.5),
+        "spent": 1e6 * heard.processor_seconds / len(late),
+    }
+
+
+def milliseconds_late(heard: Heard) -> tuple[list[float], list[float]]:
+    """From each token's write to its receipt, of those after the start; and of each agent's very first."""
+    rest: dict[str, bytes] = {}
+    late: list[float] = []
+    first: list[float] = []
+    for when, agent, data in heard.pieces:
+        is_first = agent not in rest
+        *whole, rest[agent] = (rest.get(agent, b"") + data).split(b" ")
+        told = [1000 * when - int(token) / 1e6 for token in whole]
+        if is_first:
+            first.append(told.pop(0))
+        late += told
+    return late, first
+
+
+async def measure(report: Report) -> None:
+    if why := await why_no_sandbox():
+        report.remark(f"Not measured: this machine allows no sandbox, so no agent runs. {why}")
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, pair(slots=max(STREAMS)) as running:
+        workspace = flows.plain_workspace(Path(name))
+
+        async def ours(load: Load, start: float) -> Heard:
+            return await relays.ours(running, workspace, load, start)
+
+        if report.is_short:
+            await _measure_rates(report, ours, {2: 2000}, 1)
+            await _measure_lateness(report, ours, Load(4, 10, 0.02), 1)
+        else:
+            await _measure_rates(report, ours, {1: 400_000, 20: 40_000, 100: 8_000}, ROUNDS)
+            await _measure_lateness(report, ours, Load(50, 200, 0.02), ROUNDS)
+
+
+async def _measure_rates(report: Report, ours: Relay, sizes: dict[int, int], rounds: int) -> None:
+    for agents, tokens in sizes.items():
+        load, small = Load(agents, tokens), Load(agents, max(64, min(tokens, NAIVE_TOKENS) // agents))
+        found = await alternate(
+            rounds,
+            {
+                "ours, stored": lambda load=load: rate(ours, load),
+                "bare sockets, not stored": lambda load=load: rate(relays.raw, load),
+                "a message and a commit per token": lambda small=small: rate(relays.naive, small),
+            },
+        )
+        streams = f"{agents} agent{'s' * (agents > 1)}"
+        for who, samples in found.items():
+            report.add(f"{streams}: {who}", "tokens/s", samples["rate"])
+        for who, samples in found.items():
+            report.add(f"{streams}: processor time of the two services, {who}", "µs/token", samples["spent"])
+        mine, bare, naive = (samples["rate"] for samples in found.values())
+        report.at_least(f"{streams}: ours / bare sockets", ratio(mine, bare), 0.6)
+        report.at_least(f"{streams}: ours / naive", ratio(mine, naive), 100)
+        if agents == 20:
+            report.at_least(f"{streams}: ours", percentile(mine, 0.5), 250_000, " tokens/s")
+
+
+async def _measure_lateness(report: Report, ours: Relay, load: Load, rounds: int) -> None:
+    contenders = {"ours, stored": ours, "bare sockets, not stored": relays.raw}
+    found = await alternate(
+        rounds, {who: lambda relay=relay: lateness(relay, load) for who, relay in contenders.items()}
+    )
+    pace = f"{load.agents} agents x {1 / load.interval:.0f} tokens/s"
+    for who, samples in found.items():
+        for figure in ("p50", "p99"):
+            report.add(f"{pace}: a token's way, {figure}, {who}", "ms", samples[figure])
+        report.add(f"{pace}: an agent's first token, p50, {who}", "ms", samples["first"])
+        report.add(f"{pace}: processor time of the two services, {who}", "µs/token", samples["spent"])
+    mine, bare = found["ours, stored"], found["bare sockets, not stored"]
+    report.at_most(f"{pace}: p50", percentile(mine["p50"], 0.5), 5, " ms")
+    over = [one - other for one, other in zip(mine["p99"], bare["p99"], strict=True)]
+    report.at_most(f"{pace}: p99 above that of bare sockets", percentile(over, 0.5), 40, " ms")

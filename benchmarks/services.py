@@ -1,0 +1,96 @@
+"""A conductor and a host as processes, for measuring from outside: their processor time, their memory, their agents' processes.
+
+How they are started stands in `tests/services.py`; here is what only a benchmark asks of them.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from agenthost.errors import AgenthostError
+from agenthost.sandbox import find_sandbox
+from tests.services import Pair, Service, running_pair
+
+AGENTS = Path(__file__).parent / "agents"
+HOST = "alpha"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def pair(*, hosts: int = 1, slots: int = 8, **limits: int) -> Iterator[Pair]:
+    """Services in a folder of their own, with the benchmarks' agents; `limits` are the conductor's."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        settings = folder / "conductor.toml"
+        settings.write_text("[limits]\n" + "".join(f"{key} = {value}\n" for key, value in limits.items()))
+        names = (HOST,)[:hosts]
+        extra = ("--config", str(settings))
+        host_extra = ("--agents-dir", str(AGENTS), "--slots", str(slots))
+        with running_pair(folder, hosts=names, extra=extra, host_extra=host_extra) as running:
+            yield running
+
+
+async def why_no_sandbox() -> str:
+    """Why no agent can run on this machine; empty where one can."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            await find_sandbox(Path(folder))
+        except AgenthostError as error:
+            return str(error)
+    return ""
+
+
+def pid_of(service: Service) -> int:
+    assert service.process is not None
+    return service.process.pid
+
+
+def processor_seconds(service: Service) -> float:
+    """Of the process itself, without those that it started."""
+    return seconds_of(pid_of(service))
+
+
+def seconds_of(pid: int) -> float:
+    """The processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def proportional_kib(pid: int) -> int:
+    """The memory of a process; what it shares with others is divided among them. 0 when it has just ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def resident_kib(pid: int) -> int:
+    """The memory of a process with all that it shares."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+def parents() -> dict[int, int]:
+    """Every process with its parent."""
+    found: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def descendants(pid: int) -> set[int]:
+    """Everything below a process now."""
+    children: dict[int, list[int]] = {}
+    for child, parent in parents().items():
+        children.setdefault(parent, []).append(child)
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found.update(below)
+        waiting += below
+    return found

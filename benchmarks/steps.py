@@ -1,0 +1,143 @@
+"""Durable no-op steps: a chain of 200, a fan-out of 200, 20 chains of 50 at once. Ours over gRPC, the others in process.
+
+A step of ours is a fold with the template `x`: nobody is asked, but as every text of an author it is rendered in a worker
+process with limits (architecture.md, rule 5), so each step pays the way there and back. Each of its three events is in a
+FULL commit before anything follows from it; the end of a step and the start of the next share one.
+
+The rate counts from the first step's start to the last step's end, as stored: pinning a workspace, judging a flow and
+rendering a report are no steps, and nobody else's rate has them. What a caller waits for in all is a row of its own.
+"""
+
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.environments import Peer
+from benchmarks.measuring import Report, Sample, alternate, must, ratio
+from benchmarks.services import pair, processor_seconds
+from conductor.v1 import run_service_pb2_grpc
+from conductor.v1.flow_service_pb2 import Flow
+from conductor.v1.run_service_pb2 import CreateRunRequest, GetRunRequest, ListRunsRequest, Run
+from tests import flows
+from tests.services import Pair
+
+ROUNDS = 5
+POLL_SECONDS = 0.02
+PEER_SECONDS = 120
+PROGRAMS = Path(__file__).parent / "peers"
+LANGGRAPH = Peer(
+    "LangGraph",
+    PROGRAMS / "langgraph_steps.py",
+    ("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2", "langchain-core==1.7.2"),
+)
+DBOS = Peer("DBOS", PROGRAMS / "dbos_steps.py", ("dbos==3.4.0", "SQLAlchemy==2.1.9"))
+SHAPES = {"chain": "chain of {0}", "fan": "fan-out of {0}", "chains": "{1} chains of {2}"}
+# What ours is to be beside theirs: goal 1.
+WANTED = {LANGGRAPH.name: {"chain": 1.0, "fan": 1.5, "chains": 4.0}, DBOS.name: dict.fromkeys(SHAPES, 3.0)}
+
+Sizes = tuple[int, int, int]  # steps of the chain and of the fan-out; how many chains; how long each
+
+
+def chain(length: int) -> list[Flow.Step]:
+    return [flows.fold(f"s{number}", "x", *([f"s{number - 1}"] if number else [])) for number in range(length)]
+
+
+def fan(width: int) -> list[Flow.Step]:
+    return [flows.fold(f"s{number}", "x") for number in range(width)]
+
+
+def settled(stub: run_service_pb2_grpc.RunServiceStub, names: list[str]) -> list[Run]:
+    """The runs once all have ended. Lists are asked for, which cost the conductor little; nobody watches."""
+    ended = (Run.STATE_SUCCEEDED, Run.STATE_FAILED)
+    deadline = time.monotonic() + 60
+    while True:
+        listed = {run.name: run.state for run in stub.ListRuns(ListRunsRequest(page_size=len(names)), timeout=10).runs}
+        if all(listed.get(name) in ended for name in names):
+            break
+        must(time.monotonic() < deadline, "every run ends within a minute")
+        time.sleep(POLL_SECONDS)
+    runs = [stub.GetRun(GetRunRequest(name=name), timeout=10) for name in names]
+    for run in runs:
+        must(run.state == Run.STATE_SUCCEEDED, f"{run.name} succeeds: {run.failure.message}")
+    return runs
+
+
+def rate(runs: list[Run]) -> float:
+    steps = [step for run in runs for step in run.steps]
+    first = min(step.start_time.ToNanoseconds() for step in steps)
+    last = max(step.end_time.ToNanoseconds() for step in steps)
+    return len(steps) / (last - first) * 1e9
+
+
+def run_shape(running: Pair, request: CreateRunRequest, count: int) -> tuple[float, float, float]:
+    """Rate, seconds that a caller waits for, and processor seconds of the conductor per step."""
+    with running.channel() as channel:
+        stub = run_service_pb2_grpc.RunServiceStub(channel)
+        spent, begun = processor_seconds(running.conductor), time.perf_counter()
+        asked = [stub.CreateRun.future(request, timeout=60) for _ in range(count)]
+        runs = settled(stub, [call.result().name for call in asked])
+        whole = time.perf_counter() - begun
+    spent = processor_seconds(running.conductor) - spent
+    return rate(runs), whole, spent / sum(len(run.steps) for run in runs)
+
+
+def measure_ours(running: Pair, workspace: Path, sizes: Sizes) -> Sample:
+    steps, chains, length = sizes
+    shapes = {"chain": (chain(steps), 1), "fan": (fan(steps), 1), "chains": (chain(length), chains)}
+    found: dict[str, float] = {}
+    for name, (made, count) in shapes.items():
+        found[name], found[f"{name} whole"], found[f"{name} spent"] = run_shape(
+            running, flows.request(workspace, *made), count
+        )
+    return found
+
+
+async def measure_peer(peer: Peer, sizes: Sizes) -> Sample:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        arguments = [str(peer.python), str(peer.program), folder, *map(str, sizes)]
+        process = await asyncio.create_subprocess_exec(
+            *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        said, complaint = await asyncio.wait_for(process.communicate(), PEER_SECONDS)
+    must(process.returncode == 0, f"{peer.name} runs: {complaint.decode()[-500:]}")
+    found: dict[str, float] = json.loads(said)
+    return found
+
+
+async def measure(report: Report) -> None:
+    sizes, rounds = ((20, 2, 10), 1) if report.is_short else ((200, 20, 50), ROUNDS)
+    # DBOS takes half a minute for what the others do in two seconds; its rate does not depend on how much there is.
+    their_sizes = {LANGGRAPH.name: sizes, DBOS.name: (sizes[0] // 2, sizes[1] // 2, sizes[2] // 2)}
+    peers = []
+    for peer in (LANGGRAPH, DBOS):
+        if why := peer.is_there(is_short=report.is_short):
+            report.remark(f"{peer.name} is not compared: {why}")
+        else:
+            peers.append(peer)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, pair(hosts=0) as running:
+        workspace = flows.plain_workspace(Path(name))
+
+        async def ours() -> Sample:
+            return await asyncio.to_thread(measure_ours, running, workspace, sizes)
+
+        await ours()  # workers started, caches warm, as everybody else's
+        contenders = {"ours": ours}
+        for peer in peers:
+            contenders[peer.name] = lambda peer=peer: measure_peer(peer, their_sizes[peer.name])
+        found = await alternate(rounds, contenders)
+    _tell(report, found, sizes)
+
+
+def _tell(report: Report, found: dict[str, dict[str, list[float]]], sizes: Sizes) -> None:
+    for shape, title in SHAPES.items():
+        told = title.format(*sizes)
+        for who, samples in found.items():
+            version = {LANGGRAPH.name: " 1.2, SqliteSaver", DBOS.name: " 3.4, SQLite"}.get(who, ", over gRPC")
+            report.add(f"{told}: {who}{version}, FULL", "steps/s", samples[shape])
+        for who in found.keys() - {"ours"}:
+            report.at_least(f"{told}: ours / {who}", ratio(found["ours"][shape], found[who][shape]), WANTED[who][shape])
+        report.add(f"{told}: ours, from the call to the report", "s", found["ours"][f"{shape} whole"])
+        spent = [1000 * one for one in found["ours"][f"{shape} spent"]]
+        report.add(f"{told}: processor time of the conductor, workers aside", "ms/step", spent)
