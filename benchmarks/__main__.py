@@ -1,5 +1,6 @@
-"""The benchmarks: `./dev bench [NAME …] [--short] [--json FILE]`. Prints a table in Markdown for each; exit code 1 where a promise broke.
+"""The benchmarks: `./dev bench [NAME …] [--short] [--json FILE]`. Prints a table in Markdown for each.
 
+Exit code 1 means that a promise broke (something was lost, say), whatever the speed; a missed goal is told, and no failure.
 `--short` does everything once and small, to see that it works: its figures mean nothing, and it installs nothing.
 """
 

@@ -139,9 +139,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def digits(value: float) -> str:
     """Three significant digits, whole thousands: nobody reads more, and no more is known."""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def machine() -> dict[str, Any]:

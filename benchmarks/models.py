@@ -1,12 +1,11 @@
 """What a model's door and the gateway cost: per attempt, and per request.
 
-Run as `./dev bench models [ROUNDS]`. Prints a table; only what stands side by side in one run compares.
+Attempts with and without a door take turns; requests from inside stand beside the same requests straight to the model.
 """
 
 import asyncio
 import http.client
 import json
-import statistics
 import sys
 import tempfile
 import threading
@@ -19,6 +18,8 @@ from agenthost.core.spool import RecordKind, SpoolReader
 from agenthost.model_gateway import ModelGateway
 from agenthost.model_settings import read_models
 from agenthost.sandbox import Sandbox, find_sandbox, python_runtime
+from benchmarks.measuring import Report, Sample, alternate
+from benchmarks.services import proportional_kib, why_no_sandbox
 
 PYTHON = str(Path(sys.executable).resolve())
 ANSWER = json.dumps({"usage": {"prompt_tokens": 1, "completion_tokens": 1}}).encode()
@@ -94,12 +95,6 @@ def ask_straight(port: int, rounds: int, *, fresh: bool) -> list[float]:
     return taken
 
 
-def show(name: str, seconds: list[float]) -> None:
-    milliseconds = sorted(1000 * one for one in seconds)
-    worst = milliseconds[int(len(milliseconds) * 0.95)]
-    print(f"{name:52} {statistics.median(milliseconds):7.2f} {worst:7.2f} {milliseconds[0]:7.2f}")
-
-
 def holds_lock(entry: Path, lock: Path) -> bool:
     try:
         return (entry / "fd/3").readlink() == lock
@@ -107,14 +102,16 @@ def holds_lock(entry: Path, lock: Path) -> bool:
         return False
 
 
-def memory_of(folder: Path) -> str:
+def memory_of(folder: Path) -> float:
     gateway = next(entry for entry in Path("/proc").glob("[0-9]*") if holds_lock(entry, folder / "gateway.lock"))
-    lines = (gateway / "smaps_rollup").read_text().splitlines()[1:]
-    facts = {line.split(":")[0]: line.split()[1] for line in lines}
-    return f"the gateway's memory, KiB: resident {facts['Rss']}, proportional {facts['Pss']}"
+    return proportional_kib(int(gateway.name)) / 1000
 
 
-async def main(rounds: int) -> None:
+async def measure(report: Report) -> None:
+    if why := await why_no_sandbox():
+        report.remark(f"Not measured: this machine allows no sandbox. {why}")
+        return
+    rounds = 2 if report.is_short else 50
     server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port = server.server_address[1]
@@ -122,29 +119,26 @@ async def main(rounds: int) -> None:
         folder = Path(name)
         (folder / "tree").mkdir(mode=0o755)
         sandbox = await find_sandbox(folder)
-        spawns: dict[str, list[float]] = {"": [], "main": []}
-        for number in range(rounds):
-            for model, taken in spawns.items():
-                taken.append(await spawn(folder, sandbox, f"spawn{number}{model}", model))
+        await _measure_spawns(report, folder, sandbox, rounds)
         async with ModelGateway(folder, read_models({"main": {"url": f"http://127.0.0.1:{port}"}})) as gateway:
             await gateway.ready()
-            inside = {
-                how: await ask_from_inside(folder, sandbox, gateway, rounds * 4, how) for how in ("fresh", "kept")
-            }
-            memory = memory_of(folder)
+            for how, told in (("fresh", "new connection"), ("kept", "same connection")):
+                inside = await ask_from_inside(folder, sandbox, gateway, rounds * 4, how)
+                straight = await asyncio.to_thread(ask_straight, port, rounds * 4, fresh=how == "fresh")
+                report.add(f"a request straight to the model, {told}", "ms", [1000 * one for one in straight])
+                report.add(f"a request from inside, {told}", "ms", [1000 * one for one in inside])
+            report.add("the gateway's memory, proportional", "MB", [memory_of(folder)])
             await gateway.end()
-        straight = {
-            fresh: await asyncio.to_thread(ask_straight, port, rounds * 4, fresh=fresh) for fresh in (True, False)
-        }
-        print(f"{'ms':52} {'median':>7} {'p95':>7} {'least':>7}   ({rounds} spawns, {rounds * 4} requests)")
-        show("an attempt without network, to its first output", spawns[""])
-        show("an attempt with a model, to its first output", spawns["main"])
-        show("a request straight to the model, new connection", straight[True])
-        show("a request from inside, new connection", inside["fresh"])
-        show("a request straight to the model, same connection", straight[False])
-        show("a request from inside, same connection", inside["kept"])
-        print(memory)
+    server.shutdown()
+    server.server_close()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50))
+async def _measure_spawns(report: Report, folder: Path, sandbox: Sandbox, rounds: int) -> None:
+    numbers = iter(range(2 * rounds))
+
+    async def one(model: str) -> Sample:
+        return {"ms": 1000 * await spawn(folder, sandbox, f"spawn{next(numbers)}", model)}
+
+    found = await alternate(rounds, {"without network": lambda: one(""), "with a model": lambda: one("main")})
+    for who, samples in found.items():
+        report.add(f"an attempt {who}, to its first output", "ms", samples["ms"])

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import grpc
 
@@ -36,6 +37,7 @@ class Load:
     agents: int
     tokens: int  # of each agent
     interval: float = 0.0
+    at_once: int = 1  # so many in a write; divides `tokens` and 64
 
     @property
     def token_bytes(self) -> int:
@@ -44,7 +46,7 @@ class Load:
     def prompt(self, start: float) -> str:
         if self.interval:
             return f"#chatter pace {start:.3f} {self.tokens} {self.interval}"
-        return f"#chatter burst {start:.3f} {self.tokens}"
+        return f"#chatter burst {start:.3f} {self.tokens} {self.at_once}"
 
 
 @dataclass(slots=True)
@@ -164,7 +166,7 @@ class _Rival:
     def __init__(self, module: str, *arguments: str) -> None:
         self._command = [sys.executable, "-m", module, *arguments]
 
-    async def __aenter__(self) -> "_Rival":
+    async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(*self._command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
         return self
 

@@ -94,3 +94,11 @@ def descendants(pid: int) -> set[int]:
         found.update(below)
         waiting += below
     return found
+
+
+def words_of(pid: int) -> set[str]:
+    """The last parts of the words of a command line."""
+    try:
+        return {word.rpartition("/")[2] for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")}
+    except OSError:
+        return set()

@@ -1,10 +1,13 @@
-"""What confinement costs: from asking for an agent to its first output, bare, in a plain bubblewrap, and as an attempt.
+"""What confinement costs: from asking for an agent to its first output, bare, in a plain bubblewrap, and as an attempt; goal 4.
 
-Run as `./dev bench spawn [ROUNDS]`. Prints a table; only what stands side by side in one run compares.
+Three ways to an agent that says one word: a bare process, bubblewrap alone, and an attempt with its shim, its sandbox, its
+durable spool and end. Then whole steps of runs, over gRPC: from ready (it has what it needs) to spawned (the agent was let
+go), one at a time, and 200 of them with 20 slots. What a step takes beyond the attempt is ours: the prompt's evaluation,
+two commits, the way to the host and back, and the look at the snapshot.
 """
 
 import asyncio
-import statistics
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,7 +16,18 @@ from pathlib import Path
 
 from agenthost.attempt_process import AttemptProcess, Launch
 from agenthost.sandbox import Sandbox, find_sandbox
+from benchmarks.measuring import Report, Sample, alternate, must, percentile
+from benchmarks.services import descendants, pair, proportional_kib, why_no_sandbox, words_of
+from conductor.v1 import run_service_pb2_grpc
+from conductor.v1.flow_service_pb2 import AgentWork, Flow
+from conductor.v1.run_service_pb2 import GetRunRequest, ListRunsRequest, Run
+from tests import flows
+from tests.services import Pair
 
+ROUNDS = 40
+ABREAST = 20
+STEPS = 200
+POLL_SECONDS = 0.02
 PYTHON = str(Path(sys.executable).resolve())
 
 
@@ -25,78 +39,107 @@ def bare(command: list[str]) -> float:
         return time.perf_counter() - begun
 
 
-async def attempt(folder: Path, sandbox: Sandbox, number: int) -> tuple[float, float]:
+async def attempt(folder: Path, sandbox: Sandbox, number: int) -> Sample:
     place = folder / f"attempt{number}"
     place.mkdir()
     launch = Launch(execution=place.name, argv=("echo", "hello"), tree=folder / "tree")
     begun = time.perf_counter()
     async with await AttemptProcess.spawn(place, launch, sandbox) as process:
+        await process.wait_started()
+        spawned = time.perf_counter() - begun
         await process.changed(0)
         first = time.perf_counter() - begun
         await process.ended()
         status = process.status()
-        assert status is not None and status.exit_code == 0, status  # noqa: PT018
-        return first, time.perf_counter() - begun
+        must(status is not None and status.exit_code == 0, f"an attempt ends well: {status}")
+        return {"spawned": spawned, "first": first, "end": time.perf_counter() - begun}
 
 
-def resident(place: Path) -> list[str]:
-    """What the kernel says of the memory of the shim of a folder."""
-    found = subprocess.run(["pgrep", "-f", str(place)], check=True, capture_output=True, text=True).stdout.split()
-    return Path(f"/proc/{found[0]}/smaps_rollup").read_text().splitlines()
+def agents(count: int) -> list[Flow.Step]:
+    return [
+        Flow.Step(id=f"s{number}", agent=AgentWork(agents=["brief"], prompt="Say something."))
+        for number in range(count)
+    ]
 
 
-async def memory(folder: Path, sandbox: Sandbox) -> dict[str, int]:
+def run_steps(running: Pair, workspace: Path, count: int) -> Run:
+    with running.channel() as channel:
+        stub = run_service_pb2_grpc.RunServiceStub(channel)
+        name = stub.CreateRun(flows.request(workspace, *agents(count)), timeout=60).name
+        while stub.ListRuns(ListRunsRequest(page_size=1), timeout=10).runs[0].state < Run.STATE_SUCCEEDED:
+            time.sleep(POLL_SECONDS)
+        run: Run = stub.GetRun(GetRunRequest(name=name), timeout=10)
+    must(run.state == Run.STATE_SUCCEEDED, f"the run succeeds: {run.failure.message}")
+    return run
+
+
+def one_step(running: Pair, workspace: Path) -> float:
+    step = run_steps(running, workspace, 1).steps[0]
+    return (step.attempts[0].start_time.ToNanoseconds() - step.ready_time.ToNanoseconds()) / 1e9
+
+
+def many_steps(running: Pair, workspace: Path, count: int) -> float:
+    steps = run_steps(running, workspace, count).steps
+    first = min(step.ready_time.ToNanoseconds() for step in steps)
+    return count / (max(step.end_time.ToNanoseconds() for step in steps) - first) * 1e9
+
+
+async def memory(folder: Path, sandbox: Sandbox) -> float:
     place = folder / "resident"
     place.mkdir()
     launch = Launch(execution=place.name, argv=("sleep", "100"), tree=folder / "tree")
     async with await AttemptProcess.spawn(place, launch, sandbox) as process:
         await process.wait_started()
-        lines = resident(place)
+        shim = next(pid for pid in descendants(os.getpid()) if place.name in words_of(pid))
+        kib = proportional_kib(shim)
         await process.cancel("measured")
         await process.ended()
-    return {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+    return kib / 1024
 
 
-def show(name: str, seconds: list[float]) -> None:
-    milliseconds = sorted(1000 * one for one in seconds)
-    worst = milliseconds[int(len(milliseconds) * 0.95)]
-    print(f"{name:44} {statistics.median(milliseconds):7.1f} {worst:7.1f} {milliseconds[0]:7.1f}")
-
-
-async def main(rounds: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
+async def measure(report: Report) -> None:
+    if why := await why_no_sandbox():
+        report.remark(f"Not measured: this machine allows no sandbox. {why}")
+        return
+    rounds, many = (2, 4) if report.is_short else (ROUNDS, STEPS)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, pair(slots=ABREAST) as running:
         folder = Path(name)
         (folder / "tree").mkdir(mode=0o755)
+        workspace = flows.plain_workspace(folder / "workspace")
         sandbox = await find_sandbox(folder)
-        bwrap = str(sandbox.folder / sandbox.program)
-        plain = [bwrap, "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "echo", "hello"]
-        results: dict[str, list[float]] = {
-            "bare": [],
-            "python -I -S, bare": [],
-            "bubblewrap alone": [],
-            "first": [],
-            "end": [],
-        }
-        for number in range(rounds):
-            results["bare"].append(bare(["echo", "hello"]))
-            results["python -I -S, bare"].append(bare([PYTHON, "-I", "-S", "-c", "print('hello')"]))
-            results["bubblewrap alone"].append(bare(plain))
-            first, end = await attempt(folder, sandbox, number)
-            results["first"].append(first)
-            results["end"].append(end)
-        print(f"{'ms':44} {'median':>7} {'p95':>7} {'least':>7}   ({rounds} rounds)")
-        for title, key in (
-            ("echo, bare", "bare"),
-            ("python -I -S, bare", "python -I -S, bare"),
-            ("echo, bubblewrap alone", "bubblewrap alone"),
-            ("echo, as an attempt: to its first output", "first"),
-            ("echo, as an attempt: to its durable end", "end"),
-        ):
-            show(title, results[key])
-        facts = await memory(folder, sandbox)
-        private = facts["Private_Clean"] + facts["Private_Dirty"]
-        print(f"a shim's memory, KiB: resident {facts['Rss']}, proportional {facts['Pss']}, private {private}")
+        plain = [str(sandbox.folder / sandbox.program), "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent"]
+        turns = iter(range(rounds))
+
+        async def alone() -> Sample:
+            commands = {"bare": ["echo", "hello"], "python": [PYTHON, "-I", "-S", "-c", "print('hello')"]}
+            commands["bubblewrap"] = [*plain, "echo", "hello"]
+            return {name: bare(command) for name, command in commands.items()}
+
+        async def step() -> Sample:
+            return {"step": await asyncio.to_thread(one_step, running, workspace)}
+
+        await step()  # the snapshot is sent to the host once
+        contenders = {"alone": alone, "attempt": lambda: attempt(folder, sandbox, next(turns)), "step": step}
+        found = await alternate(rounds, contenders)
+        abreast = [await asyncio.to_thread(many_steps, running, workspace, many) for _ in range(1 + (rounds > 2) * 2)]
+        _tell(report, {name: values for samples in found.values() for name, values in samples.items()})
+        report.add(f"{many} agent steps, {ABREAST} at a time", "steps/s", abreast)
+        report.add("a shim's memory, proportional", "MiB", [await memory(folder, sandbox)])
+    report.at_least(f"{many} agent steps, {ABREAST} at a time", percentile(abreast, 0.5), 25, " steps/s")
 
 
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50))
+def _tell(report: Report, seconds: dict[str, list[float]]) -> None:
+    found = {name: [1000 * one for one in values] for name, values in seconds.items()}
+    for name, what in (
+        ("bare", "`echo`, bare, to its first output"),
+        ("python", "`python -I -S`, bare, to its first output"),
+        ("bubblewrap", "`echo` in a plain bubblewrap, to its first output"),
+        ("spawned", "`echo` as an attempt, until the agent is let go"),
+        ("first", "`echo` as an attempt, to its first output"),
+        ("end", "`echo` as an attempt, to its durable end"),
+        ("step", "`echo` as a step of a run, from ready to spawned"),
+    ):
+        report.add(what, "ms", found[name])
+    report.at_most("a step, from ready to spawned, p50", percentile(found["step"], 0.5), 60, " ms")
+    beyond = [step - spawned for step, spawned in zip(found["step"], found["spawned"], strict=True)]
+    report.at_most("of that beyond bubblewrap and shim", percentile(beyond, 0.5), 15, " ms")

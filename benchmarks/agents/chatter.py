@@ -1,6 +1,6 @@
 """Says tokens. Its order stands in its prompt, or in the file named as its argument when it runs without a sandbox:
 
-`#chatter burst START TOKENS`: five bytes each, 64 in a write, as fast as they are taken, from the instant START on.
+`#chatter burst START TOKENS AT_ONCE`: five bytes each, AT_ONCE in a write, as fast as they are taken, from the instant START on.
 `#chatter pace START TOKENS INTERVAL`: each with the time of its own write in it, every INTERVAL seconds.
 
 Before START it says one token, so that all can be seen to be there (`here `, or one with its time). Standard library only;
@@ -9,18 +9,21 @@ every time is the wall clock's.
 
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 READY = b"here "
-AT_ONCE = 64
+BLOCK = 64
 
 
-def burst(start: float, tokens: int) -> None:
-    block = b"".join(b"%04d " % number for number in range(AT_ONCE))
+def burst(start: float, tokens: int, at_once: int) -> None:
+    block = b"".join(b"%04d " % number for number in range(BLOCK))
+    pieces = [block[place : place + 5 * at_once] for place in range(0, len(block), 5 * at_once)]
     write = sys.stdout.buffer.raw.write
     write_all(write, READY)
     time.sleep(max(0.0, start - time.time()))
-    for left in range(tokens, 0, -AT_ONCE):
-        write_all(write, block[: 5 * min(left, AT_ONCE)])
+    for number in range(tokens // at_once):
+        write_all(write, pieces[number % len(pieces)])
 
 
 def pace(start: float, tokens: int, interval: float) -> None:
@@ -31,16 +34,16 @@ def pace(start: float, tokens: int, interval: float) -> None:
         write_all(write, b"%019d " % time.time_ns())
 
 
-def write_all(write, data: bytes) -> None:
+def write_all(write: Callable[[bytes], int], data: bytes) -> None:
     while data:
         data = data[write(data) :]
 
 
 def main(file: str) -> None:
-    with open(file) as prompt:
-        order = next(line.split()[1:] for line in prompt if line.startswith("#chatter "))
+    lines = Path(file).read_text().splitlines()
+    order = next(line.split()[1:] for line in lines if line.startswith("#chatter "))
     if order[0] == "burst":
-        burst(float(order[1]), int(order[2]))
+        burst(float(order[1]), int(order[2]), int(order[3]))
     else:
         pace(float(order[1]), int(order[2]), float(order[3]))
 

@@ -1,0 +1,88 @@
+"""What idles, and what it costs in memory: services, watches, silent agents. Goal 5, told in the table of `recovery`.
+
+Proportional memory: what a process shares with others is divided among them, so that sums are true. Resident is what a look at
+the process shows, and what the goal is held against.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+import grpc
+
+from benchmarks.measuring import Report, must
+from benchmarks.services import HOST, descendants, pid_of, proportional_kib, resident_kib
+from conductor.v1 import run_service_pb2_grpc
+from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, GetRunRequest, Run, WatchRunRequest
+from tests.services import Pair
+
+SETTLING_SECONDS = 1.0
+KIB, MB = 1024, 1_000_000
+
+
+def measure(report: Report, running: Pair, silent: CreateRunRequest) -> None:
+    """Leaves the services as it found them, but for runs that have ended."""
+    agents, watches = (2, 10) if report.is_short else (20, 500)
+    conductor, host = pid_of(running.conductor), pid_of(running.hosts[HOST])
+    workers = descendants(conductor)
+    for who, pid in (("conductor", conductor), ("host", host)):
+        report.add(f"an idle {who}: resident", "MB", [resident_kib(pid) * KIB / MB])
+        report.add(f"an idle {who}: proportional", "MB", [proportional_kib(pid) * KIB / MB])
+        report.at_most(f"an idle {who}, resident", resident_kib(pid) * KIB / MB, 60, " MB")
+    report.add(f"its {len(workers)} workers for authors' texts, together", "MB", [_total(workers) * KIB / MB])
+    with running.channel() as channel:
+        stub = run_service_pb2_grpc.RunServiceStub(channel)
+        bare = proportional_kib(conductor) + proportional_kib(host)
+        runs = [stub.CreateRun(silent, timeout=60).name for _ in range(agents)]
+        _until(stub, runs, Run.STATE_RUNNING)
+        time.sleep(SETTLING_SECONDS)
+        below = {pid: _is_silent(pid) for pid in descendants(host)}
+        must(sum(below.values()) == agents, f"{agents} agents are at nothing")
+        beside = _total({pid for pid, is_agent in below.items() if not is_agent})
+        grown = proportional_kib(conductor) + proportional_kib(host) - bare
+        report.add("a silent agent: its shim and its sandbox", "MB", [beside / agents * KIB / MB])
+        report.add("a silent agent: both services, together", "MB", [grown / agents * KIB / MB])
+        report.at_most("a silent agent, beside its own process", (beside + grown) / agents * KIB / MB, 12, " MB")
+        before = proportional_kib(conductor)
+        grown = asyncio.run(_watched(running.address, runs[0], watches, conductor)) - before
+        report.add(f"an idle watch, of {watches}", "KiB", [grown / watches])
+        report.at_most("an idle watch", grown / watches, 40, " KiB")
+        for run in runs:
+            stub.CancelRun(CancelRunRequest(name=run), timeout=10)
+        _until(stub, runs, Run.STATE_CANCELLED)
+
+
+async def _watched(address: str, run: str, count: int, conductor: int) -> int:
+    """The conductor's memory while so many watch a run of which nothing is told."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = run_service_pb2_grpc.RunServiceStub(channel)
+        calls = [stub.WatchRun(WatchRunRequest(name=run)) for _ in range(count)]
+        for call in calls:
+            await call.read()
+        await asyncio.sleep(SETTLING_SECONDS)
+        kib = proportional_kib(conductor)
+        for call in calls:
+            call.cancel()
+    return kib
+
+
+def _until(stub: run_service_pb2_grpc.RunServiceStub, runs: list[str], state: Run.State) -> None:
+    deadline = time.monotonic() + 60
+    for run in runs:
+        while stub.GetRun(GetRunRequest(name=run), timeout=10).steps[0].attempts[-1:] == [] or (
+            stub.GetRun(GetRunRequest(name=run), timeout=10).state != state
+        ):
+            must(time.monotonic() < deadline, "runs come to their state within a minute")
+            time.sleep(0.02)
+
+
+def _total(pids: set[int]) -> int:
+    return sum(map(proportional_kib, pids))
+
+
+def _is_silent(pid: int) -> bool:
+    """Whether this is the agent itself; all else below a host is ours or bubblewrap's."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\0003600\0"
+    except OSError:
+        return False
