@@ -29,7 +29,7 @@ from agenthost.snapshots.index_file import write_index
 from agenthost.snapshots.packs import History, Offer, take_in
 from agenthost.snapshots.readiness import Ready, held, read_ready, write_ready
 from agenthost.snapshots.threads import in_thread
-from agenthost.snapshots.tree import Entry, parse
+from agenthost.snapshots.tree import MAX_FILES, Entry, parse
 
 MAX_RECEIVING = 4
 MAX_BASES = 5000
@@ -93,7 +93,7 @@ class SnapshotStore:
     async def find_damage(self, commit: str) -> str:
         """Reads the whole tree and says what is not as its commit says; empty when all is. Slow."""
         paths = self.locate(commit)
-        listing = await Git(paths.history).run("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+        listing = await Git(paths.history).list_tree(commit, MAX_FILES)
         return await in_thread(find_damage, parse(listing), paths.tree)
 
     async def set_aside(self, commit: str) -> Path:
@@ -122,7 +122,7 @@ class SnapshotStore:
     async def _make(self, offer: Offer, chunks: AsyncIterator[bytes], folder: Path) -> None:
         donors = await in_thread(self._donors, offer.bases)
         history = await take_in(offer, chunks, folder, donors)
-        entries = parse(await history.git.run("ls-tree", "-r", "-l", "-z", "--full-tree", offer.snapshot))
+        entries = parse(await history.git.list_tree(offer.snapshot, MAX_FILES))
         await check_out(history.git, entries, folder / "tree")
         await in_thread(_finish, folder, offer.snapshot, history, entries)
 

@@ -5,6 +5,7 @@ There is no configuration but ours, no hook, no network and no work tree: git re
 
 import contextlib
 import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,22 @@ class Git:
 
     folder: Path
 
+    async def list_tree(self, commit: str, max_files: int) -> bytes:
+        """Lists every file of a commit, with modes and sizes, or refuses it: a few small trees can make billions of files."""
+        listing = bytearray()
+        count = 0
+        async with self.start("ls-tree", "-r", "-l", "-z", "--full-tree", commit) as running:
+            while chunk := await running.read():
+                listing += chunk
+                count += chunk.count(b"\0")
+                if count > max_files:
+                    raise SnapshotInvalidError(f"the snapshot has more than {max_files} files")
+                if len(listing) > MAX_OUTPUT_BYTES:
+                    limit = f"{MAX_OUTPUT_BYTES // 1024**2} MiB"
+                    raise SnapshotInvalidError(f"the list of the snapshot's files is longer than {limit}")
+            check("ls-tree", await running.finish())
+        return bytes(listing)
+
     async def run(self, *args: str, stdin: bytes = b"") -> bytes:
         """Gives the output of a git command; whatever it complains of is the snapshot's fault."""
         completed = await process.run(
@@ -94,6 +111,9 @@ def check(command: str, completed: process.Completed) -> None:
     """Raises what a failed git command means."""
     if completed.returncode == 0:
         return
+    if completed.returncode == -signal.SIGSEGV:
+        # Git follows trees by recursion, and its stack ends somewhere near a hundred thousand folders.
+        raise SnapshotInvalidError(f"git {command} broke down over it, as over folders that are nested without end")
     if completed.returncode < 0:
         raise ProgramError(f"git {command} was ended by signal {-completed.returncode}")
     if "No space left on device" in completed.complaint:

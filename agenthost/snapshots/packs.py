@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agenthost.errors import NoCapacityError, SnapshotInvalidError
+from agenthost.errors import SnapshotInvalidError
 from agenthost.snapshots.git import Git, check, make_folder
 
 MAX_PACK_BYTES = 4 * 1024 * 1024 * 1024
@@ -77,7 +77,7 @@ async def _index(git: Git, chunks: AsyncIterator[bytes]) -> int:
         async for chunk in chunks:
             received += len(chunk)
             if received > MAX_PACK_BYTES:
-                raise NoCapacityError(f"the pack is larger than {MAX_PACK_BYTES // 1024**3} GiB")
+                raise SnapshotInvalidError(f"the pack is larger than {MAX_PACK_BYTES // 1024**3} GiB")
             await running.write(chunk)
         check("index-pack", await running.finish())
     return received

@@ -3,12 +3,14 @@
 A conductor is trusted to choose what is read, not to write where it likes: paths are checked here as if they came from
 an attacker. Only files, symbolic links and (empty) places of submodules are known. A link is never a folder of another
 path, since no name may be both.
+
+What is too large is refused for good, not for now: it will be as large tomorrow.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agenthost.errors import NoCapacityError, SnapshotInvalidError
+from agenthost.errors import SnapshotInvalidError
 
 MAX_FILES = 500_000
 MAX_FILE_BYTES = 4 * 1024 * 1024 * 1024
@@ -64,17 +66,18 @@ def _entry(record: bytes) -> Entry:
 
 def _check(entries: Sequence[Entry]) -> None:
     if len(entries) > MAX_FILES:
-        raise NoCapacityError(f"the snapshot has {len(entries)} files; at most {MAX_FILES} are taken")
+        raise SnapshotInvalidError(f"the snapshot has more than {MAX_FILES} files")
     if sum(entry.size for entry in entries) > MAX_TOTAL_BYTES:
-        raise NoCapacityError(f"the snapshot is larger than {MAX_TOTAL_BYTES // 1024**3} GiB")
+        raise SnapshotInvalidError(f"the snapshot is larger than {MAX_TOTAL_BYTES // 1024**3} GiB")
     for entry in entries:
         _check_path(entry.path)
-        if entry.size > (MAX_LINK_BYTES if entry.mode == LINK else MAX_FILE_BYTES):
-            raise NoCapacityError(f"{entry.path!r} is too large")
+        limit = MAX_LINK_BYTES if entry.mode == LINK else MAX_FILE_BYTES
+        if entry.size > limit:
+            raise SnapshotInvalidError(f"{entry.path!r} is larger than {limit} bytes")
     leaves = {entry.path for entry in entries if entry.mode != SUBMODULE}
     places = folders(entries)
     if len(places) > MAX_FILES:
-        raise NoCapacityError(f"the snapshot has more than {MAX_FILES} folders")
+        raise SnapshotInvalidError(f"the snapshot has more than {MAX_FILES} folders")
     if len(leaves) + sum(entry.mode == SUBMODULE for entry in entries) != len(entries):
         raise SnapshotInvalidError("a name occurs twice in its tree")
     if not leaves.isdisjoint(places):
