@@ -27,6 +27,16 @@ def git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     return done.stdout
 
 
+def snapshot_content(store: Path, commit: str) -> dict[bytes, tuple[str, bytes]]:
+    """Mode and bytes of everything in a snapshot of a conductor's store, as git itself shows it."""
+    found = {}
+    for record in git(store, "ls-tree", "-r", "-z", commit).split(b"\0")[:-1]:
+        head, _, path = record.partition(b"\t")
+        mode, kind, oid = head.decode().split()
+        found[path] = (mode, git(store, "cat-file", "blob", oid) if kind == "blob" else oid.encode())
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class UserRepository:
     """A repository with a working tree."""

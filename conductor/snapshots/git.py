@@ -71,6 +71,7 @@ class Git:
     objects: Path | None = None
     shallow: Path | None = None
     work_tree: Path | None = None
+    takes_literally: bool = True
 
     async def run(
         self,
@@ -134,6 +135,8 @@ class Git:
             environment["GIT_OBJECT_DIRECTORY"] = str(self.objects)
         if self.shallow is not None:
             environment["GIT_SHALLOW_FILE"] = str(self.shallow)
+        if not self.takes_literally:
+            environment["GIT_LITERAL_PATHSPECS"] = "0"
         if self.work_tree is not None:
             environment["GIT_WORK_TREE"] = str(self.work_tree)
         return environment

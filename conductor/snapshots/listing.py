@@ -1,5 +1,6 @@
 """Lists what git knows of a working tree and of a commit. It reads no file of the working tree."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -23,12 +24,8 @@ class TreeEntry:
 async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
     """Every file, link and submodule of a tree, by its path."""
     listing = await git.run("ls-tree", "-r", "-l", "-z", "--full-tree", tree)
-    entries = {}
-    for record in _records(listing):
-        head, _, path = record.partition(b"\t")
-        mode, _, oid, size = head.decode("ascii").split()
-        entries[path] = TreeEntry(mode, oid, 0 if size == "-" else int(size))
-    return entries
+    # Beside the event loop: half a million lines take long enough to be felt by every stream.
+    return await asyncio.to_thread(lambda: dict(map(_entry, _records(listing))))
 
 
 async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Listed, ...]:
@@ -38,7 +35,9 @@ async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Lis
         tracked = await git.run("ls-files", "-z", "-t", "--stage", "--cached", cwd=folder)
         others = await git.run("ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
     except GitError as error:  # a damaged index, HEAD or configuration: its owner can mend it, and must be told
-        raise InvalidRequestError(Violation("workspace.path", f"git cannot read this repository: {error}")) from error
+        raise InvalidRequestError(
+            Violation("workspace.path", f"is a repository that git cannot read: {error}")
+        ) from error
     listed: Mapping[bytes, Listed] = {entry.path: entry for entry in map(_tracked, _records(tracked))}
     return (*listed.values(), *_untracked(others, listed, left_out))
 
@@ -46,6 +45,21 @@ async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Lis
 async def trusts_modes(git: Git) -> bool:
     """Tells whether the executable bit of files means something in this working tree."""
     return (await git.attempt("config", "--type=bool", "--get", "core.fileMode")).stdout.strip() != b"false"
+
+
+def differences(
+    base: Mapping[bytes, TreeEntry], found: Mapping[bytes, TreeEntry | None]
+) -> dict[bytes, TreeEntry | None]:
+    """What makes one tree of the other: the new entry of each path, None where it is gone."""
+    gone: dict[bytes, TreeEntry | None] = {path: None for path in base if path not in found}
+    return gone | {path: entry for path, entry in found.items() if base.get(path) != entry}
+
+
+def _entry(record: bytes) -> tuple[bytes, TreeEntry]:
+    head, _, path = record.partition(b"\t")
+    mode, _, oid, size = head.decode("ascii").split()
+    # A submodule has no size, and neither has what a partial clone lacks.
+    return path, TreeEntry(mode, oid, int(size) if size.isdigit() else 0)
 
 
 def _tracked(record: bytes) -> Listed:

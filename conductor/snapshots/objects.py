@@ -5,7 +5,8 @@ repository stays behind (no alternates, no configuration), and nothing in ours e
 
 The store holds commits whose parents were left out. Git must know of every one of them, or it fails at the gap: they
 stand in the file `shallow`, which grows before a copy and is cleaned after it, so that a crash between leaves too many
-there and never too few. It knows nothing of workspaces and hosts.
+there and never too few. What git was writing when it was killed is an unfinished pack (`tmp_*`): no index, hence no object of it
+exists. It is removed as soon as nothing else is being written, or at the next start. It knows nothing of workspaces and hosts.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from pathlib import Path
 
 from conductor.process import Running
+from conductor.snapshots.commit_writer import CommitWriter
 from conductor.snapshots.git import Git, check
 from conductor.snapshots.history import History, bounded, parse_rows, revisions
 
@@ -33,6 +35,8 @@ class ObjectStore:
         self.history_commits = history_commits
         self._folder = folder
         self._copying = asyncio.Lock()
+        self._writing = 0
+        self._has_leftovers = False
 
     async def open(self) -> None:
         """Makes the folder where it is not, and tidies it where it is."""
@@ -41,8 +45,7 @@ class ObjectStore:
         (self._folder / "config").write_text(CONFIGURATION)
         (self._folder / "HEAD").write_text("ref: refs/heads/none\n")
         packs = self._folder / "objects" / "pack"
-        for leftover in packs.glob("tmp_*"):
-            leftover.unlink()
+        self._remove_leftovers()
         if len(list(packs.glob("*.pack"))) > MAX_PACKS:
             # Keeps what no ref needs: it may be the base of the next snapshot.
             await self.git.run("repack", "-d", "-q", "--geometric=2", "--no-write-bitmap-index")
@@ -72,9 +75,20 @@ class ObjectStore:
         """Copies one tree with all that it holds."""
         await self._transfer(source, f"{tree}\n".encode("ascii"))
 
+    @contextlib.asynccontextmanager
+    async def importing(self) -> AsyncIterator[CommitWriter]:
+        """Takes in new contents."""
+        async with self._written(), CommitWriter(self.git) as writer:
+            yield writer
+
     async def point(self, ref: str, commit: str) -> None:
         """Keeps a commit under a name."""
         await self.git.run("update-ref", ref, commit)
+
+    async def forget(self, refs: Iterable[str]) -> None:
+        """Ends that, for all of some names or for none. Idempotent."""
+        lines = "".join(f"delete {ref}\n" for ref in refs)
+        await self.git.run("update-ref", "--stdin", stdin=lines.encode())
 
     async def named(self, pattern: str) -> dict[str, str]:
         """The kept commits, by their names, whose names begin with a pattern of whole parts."""
@@ -89,6 +103,7 @@ class ObjectStore:
 
     async def _transfer(self, source: Git, lines: bytes) -> None:
         async with (
+            self._written(),
             source.start(*COPY_ARGUMENTS, stdin=lines) as reader,
             self.git.start("index-pack", "--stdin") as writer,
         ):
@@ -96,6 +111,25 @@ class ObjectStore:
                 await writer.write(chunk)
             check("pack-objects", await reader.finish())
             check("index-pack", await writer.finish())
+
+    @contextlib.asynccontextmanager
+    async def _written(self) -> AsyncIterator[None]:
+        """Something is written; when it does not end well, what it left goes as soon as nobody else writes."""
+        self._writing += 1
+        try:
+            yield
+        except BaseException:
+            self._has_leftovers = True
+            raise
+        finally:
+            self._writing -= 1
+            if self._has_leftovers and not self._writing:
+                self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
+        for leftover in (self._folder / "objects" / "pack").glob("tmp_*"):
+            leftover.unlink(missing_ok=True)
+        self._has_leftovers = False
 
     def _shallow(self) -> frozenset[str]:
         try:

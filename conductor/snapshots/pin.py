@@ -9,8 +9,13 @@ What is pinned is exactly the folder that the caller named:
 * A bare repository: a commit; there is no working tree.
 
 The same content gives the same id: see `commit_writer`. The user's repository is only read: see `git`.
+
+What is too large is refused by what git and the file system say of sizes, before anything is read or copied: a refused pinning
+writes nothing. A tree that grows beyond the limit while it is read is refused in the middle; so is, in its way, a pinning that is
+cancelled. What such a one wrote is an unfinished pack that no ref and no index knows: the store removes it.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,13 +23,13 @@ from pathlib import Path
 
 from conductor.core.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, Violation
-from conductor.snapshots.commit_writer import CommitWriter
 from conductor.snapshots.entries import SUBMODULE, LeftOut, Listed, shown
-from conductor.snapshots.listing import TreeEntry, list_tree, list_workspace, trusts_modes
+from conductor.snapshots.listing import TreeEntry, differences, list_tree, list_workspace, trusts_modes
 from conductor.snapshots.objects import ObjectStore
-from conductor.snapshots.reading import read_in_batches
+from conductor.snapshots.reading import in_thread, read_in_batches
 from conductor.snapshots.repository import Repository
 from conductor.snapshots.source import Source, Trunk
+from conductor.snapshots.special_files import find_special_files
 from conductor.snapshots.working_tree import MAX_FILES, MAX_TOTAL_BYTES, WorkingTree
 
 MAX_DIRTY_PATHS = 100
@@ -46,6 +51,8 @@ class Pin:
     ref: str
     left_out: LeftOut = field(default_factory=LeftOut)
     notes: list[str] = field(default_factory=list)
+    # The machine's clock and not the service's: it is compared with what the file system says of files (see `changes`).
+    time: float = field(default_factory=time.time)
 
     async def commit(self, source: Source, revision: str) -> SnapshotPlan:
         """Pins a commit of a repository."""
@@ -60,17 +67,20 @@ class Pin:
             raise InvalidRequestError(Violation("workspace.revision", text))
         if not source.repository.is_at_top:
             return await self._commit_of_folder(source, head)
+        self._check_size(await source.tree(head))
         trunk = await source.copy_into(self.store, head)
         if not trunk.has_head:
             raise InvalidRequestError(Violation("workspace.path", "is a partial clone that lacks files of this commit"))
-        self._check_size(await list_tree(self.store.git, head))
         await self.store.point(self.ref, head)
         return self._plan(head, head, (), (*trunk.notes,))
 
     async def working_tree(self, source: Source | None) -> SnapshotPlan:
         """Pins the files as they are."""
-        trunk = await self._trunk(source)
-        changes, commit = await self._read_and_write(source, trunk)
+        trusts = source is None or await trusts_modes(source.repository.refs())
+        with WorkingTree(self.folder, self.left_out, trusts_modes=trusts) as tree:
+            listed = await self._listed(source, tree)
+            trunk = await self._trunk(source)
+            changes, commit = await self._read_and_write(tree, listed, trunk)
         head = trunk.head if source is not None else ""
         dirty = tuple(sorted(path for path in changes)) if head else ()
         return self._plan(commit, head, dirty, trunk.notes)
@@ -90,21 +100,19 @@ class Pin:
         note = f"history left out: the folder is a part of the repository {source.repository.top}"
         return Trunk(head, tree=await source.folder_tree(head), notes=(note,))
 
-    async def _read_and_write(self, source: Source | None, trunk: Trunk) -> tuple[dict[bytes, TreeEntry | None], str]:
+    async def _read_and_write(
+        self, tree: WorkingTree, listed: tuple[Listed, ...], trunk: Trunk
+    ) -> tuple[dict[bytes, TreeEntry | None], str]:
         """Reads the files, writes what is new, and gives the changes against the trunk with the snapshot's id."""
         found: dict[bytes, TreeEntry | None] = {}
         known = frozenset(entry.oid for entry in trunk.tree.values()) if trunk.has_head else frozenset[str]()
-        listed = None if source is None else await self._listed(source.repository)
-        with_modes = source is None or await trusts_modes(source.repository.refs())
-        async with CommitWriter(self.store.git) as writer:
-            with WorkingTree(self.folder, self.left_out, trusts_modes=with_modes) as tree:
-                items = tree.read(tree.walk() if listed is None else iter(listed), known)
-                async for batch in read_in_batches(items):
-                    for item in batch:
-                        found[item.path] = TreeEntry(item.mode, item.oid)
-                        if item.data is not None:
-                            await writer.blob(item.data)
-            changes = _changes(trunk.tree, found)
+        async with self.store.importing() as writer:
+            async for batch in read_in_batches(tree.read(listed, known)):
+                for item in batch:
+                    found[item.path] = TreeEntry(item.mode, item.oid)
+                    if item.data is not None:
+                        await writer.blob(item.data)
+            changes = differences(trunk.tree, found)
             if not trunk.has_head:
                 return changes, await writer.commit(self.ref, found)
             if changes:
@@ -112,21 +120,27 @@ class Pin:
         await self.store.point(self.ref, trunk.head)
         return changes, trunk.head
 
-    async def _listed(self, repository: Repository) -> tuple[Listed, ...] | None:
+    async def _listed(self, source: Source | None, tree: WorkingTree) -> tuple[Listed, ...]:
+        """What may belong to the snapshot: what git knows of, or every file; refused where that is too much."""
+        known = None if source is None else await self._known(source.repository)
+        return await in_thread(lambda: tree.check_size(tree.walk() if known is None else known))
+
+    async def _known(self, repository: Repository) -> tuple[Listed, ...] | None:
         """What git knows of. None where it ignores the whole folder, which the caller did name."""
         listed = await list_workspace(repository, self.left_out)
-        if listed or repository.is_at_top:
-            return listed
-        self.notes.append("git ignores this folder, so all of its files were taken")
-        return None
+        if not listed and not repository.is_at_top:
+            self.notes.append("git ignores this folder, so all of its files were taken")
+            return None
+        await find_special_files(repository, listed, self.left_out)
+        return listed
 
     async def _commit_of_folder(self, source: Source, head: str) -> SnapshotPlan:
         tree = await source.folder_tree_id(head)
         if not tree:
             raise InvalidRequestError(Violation("workspace.path", "is not a folder in that commit"))
+        self._check_size(await list_tree(source.contents, tree))
         await self.store.copy_tree(source.contents, tree)
-        self._check_size(await list_tree(self.store.git, tree))
-        async with CommitWriter(self.store.git) as writer:
+        async with self.store.importing() as writer:
             commit = await writer.commit(self.ref, {b"": TreeEntry("040000", tree)})
         note = f"history left out: the folder is a part of the repository {source.repository.top}"
         return self._plan(commit, head, (), (note,))
@@ -146,10 +160,5 @@ class Pin:
             dirty_paths=tuple(shown(path) for path in dirty[:MAX_DIRTY_PATHS]),
             dirty_count=len(dirty),
             notes=(*notes, *self.notes, *self.left_out.notes()),
+            pin_time=self.time,
         )
-
-
-def _changes(base: Mapping[bytes, TreeEntry], found: Mapping[bytes, TreeEntry | None]) -> dict[bytes, TreeEntry | None]:
-    """What makes one tree of the other: the new entry of each path, None where it is gone."""
-    changes: dict[bytes, TreeEntry | None] = {path: None for path in base if path not in found}
-    return changes | {path: entry for path, entry in found.items() if base.get(path) != entry}

@@ -1,22 +1,25 @@
-"""Carries the slow reading of files into a thread, a batch at a time. It opens nothing itself."""
+"""Carries the slow reading of files into a thread, the files themselves a batch at a time. It opens nothing itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TypeVar
 
 from conductor.snapshots.entries import Item
 
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_ITEMS = 2000
+Done = TypeVar("Done")
 
 
 async def read_in_batches(items: Iterator[Item]) -> AsyncIterator[list[Item]]:
     """Gives the items, at most one batch of content in memory."""
-    while batch := await _in_thread(items):
+    while batch := await in_thread(lambda: _batch(items)):
         yield batch
 
 
-async def _in_thread(items: Iterator[Item]) -> list[Item]:
-    future = asyncio.get_running_loop().run_in_executor(None, _batch, items)
+async def in_thread(work: Callable[[], Done]) -> Done:
+    """Does the work beside the event loop, and outlasts it also when cancelled."""
+    future = asyncio.get_running_loop().run_in_executor(None, work)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

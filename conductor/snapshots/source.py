@@ -74,6 +74,13 @@ class Source:
         tree = await self.folder_tree_id(commit)
         return await list_tree(self.contents, tree) if tree else {}
 
+    async def tree(self, commit: str) -> Mapping[bytes, TreeEntry]:
+        """What a commit holds; nothing where the repository itself lacks some of it, which copying it will tell."""
+        try:
+            return await list_tree(self.contents, commit)
+        except GitError:
+            return {}
+
     async def copy_into(self, store: ObjectStore, head: str) -> Trunk:
         """Copies a commit with the newest part of its history; less of it where the repository itself lacks objects."""
         try:

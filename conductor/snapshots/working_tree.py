@@ -5,19 +5,21 @@ leads outside. Only regular files and symbolic links are opened: a FIFO would ha
 verbatim: what git's filters or line-end conversions would make of them is code or opinion, and never asked.
 
 A file that changes while it is read is read once more; if it still changes, the last reading counts and a note says so.
+What is too much is found out from sizes, before anything is read (`check_size`), and while reading: trees grow.
 It does not decide which files belong to a snapshot, and it writes nothing.
 """
 
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Self
 
 from conductor.errors import InvalidRequestError, Violation
+from conductor.snapshots.descent import Descent
 from conductor.snapshots.entries import FILE, LINK, PROGRAM, SUBMODULE, Item, LeftOut, Listed, blob_id
 
 MAX_FILES = 500_000
@@ -26,24 +28,39 @@ MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
 MAX_PATH_BYTES = 2000
 MAX_DEPTH = 100
 READ_BYTES = 1024 * 1024
+SPECIAL = "special files left out"
 TOO_LONG = f"paths of more than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders"
+
+
+# Gives a file's id where that needs no reading, by its status and by when the way to it changed last; None where it does.
+Told = Callable[[Listed, os.stat_result, int], str | None]
 
 
 class WorkingTree:
     """A folder, held open, whose files are read."""
 
-    def __init__(self, folder: Path, left_out: LeftOut, *, trusts_modes: bool = True) -> None:
+    def __init__(self, folder: Path, left_out: LeftOut, *, trusts_modes: bool = True, told: Told | None = None) -> None:
         self._left_out = left_out
         self._trusts_modes = trusts_modes
-        self._open = [(b"", os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))]
+        self._told = told
+        self._descent = Descent(folder)
         self._total = 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        while self._open:
-            os.close(self._open.pop()[1])
+    def __exit__(self, *error: object) -> None:
+        self._descent.__exit__(*error)
+
+    def check_size(self, listed: Iterable[Listed]) -> tuple[Listed, ...]:
+        """Gives the listed paths, or raises InvalidRequestError where they are more than a snapshot may hold. Reads no file."""
+        checked: list[Listed] = []
+        total = 0
+        for entry in listed:
+            checked.append(entry)
+            total += self._size(entry)
+            _check_amount(len(checked), total)
+        return tuple(checked)
 
     def walk(self) -> Iterator[Listed]:
         """Every path below, for folders without git. Nothing is skipped but what is named `.git`."""
@@ -51,7 +68,7 @@ class WorkingTree:
         while waiting:
             parts = waiting.pop()
             try:
-                folder = self._enter(parts)
+                folder = self._descent.enter(parts)
             except OSError as error:
                 self._left_out.add(f"folders that could not be read ({error.strerror})", b"/".join(parts))
                 continue
@@ -66,11 +83,9 @@ class WorkingTree:
                 else:
                     self._left_out.add(TOO_LONG, b"/".join((*parts, name)))
 
-    def read(self, listed: Iterator[Listed], known: Collection[str]) -> Iterator[Item]:
+    def read(self, listed: Iterable[Listed], known: Collection[str]) -> Iterator[Item]:
         """Reads the listed paths. What has an id in `known` comes without its content."""
-        for count, entry in enumerate(listed):
-            if count >= MAX_FILES:
-                raise _too_much(f"holds more than {MAX_FILES} files")
+        for entry in listed:
             item = self._read(entry, known)
             if item is not None:
                 yield item
@@ -84,7 +99,7 @@ class WorkingTree:
             self._left_out.add(reason, listed.path)
             return None
         try:
-            return self._read_entry(listed, parts[-1], self._enter(parts[:-1]), known)
+            return self._read_entry(listed, parts[-1], self._descent.enter(parts[:-1]), known)
         except (FileNotFoundError, NotADirectoryError):
             return _gone(listed, known)
         except OSError as error:
@@ -99,7 +114,7 @@ class WorkingTree:
         if stat.S_ISDIR(status.st_mode):
             return None
         if not stat.S_ISREG(status.st_mode):
-            self._left_out.add("special files left out", listed.path)
+            self._left_out.add(SPECIAL, listed.path)
             return None
         return self._read_file(listed, name, folder, known)
 
@@ -110,13 +125,16 @@ class WorkingTree:
         with FileIO(descriptor) as file:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
-                self._left_out.add("special files left out", listed.path)
+                self._left_out.add(SPECIAL, listed.path)
                 return None
             mode = self._mode(listed, before)
             if before.st_size > MAX_FILE_BYTES and not listed.oid:
                 self._too_large(listed)
                 return None
-            self._count(before.st_size)
+            if self._told is not None and (oid := self._told(listed, before, self._descent.changed_ns)) is not None:
+                return Item(listed.path, mode, oid)
+            self._total += before.st_size
+            _check_amount(0, self._total)
             if before.st_size > MAX_FILE_BYTES:
                 return self._large_file(listed, mode, _stream_id(file, before.st_size), known)
             data = _read_up_to(file, MAX_FILE_BYTES)
@@ -142,22 +160,16 @@ class WorkingTree:
             return listed.mode
         return PROGRAM if status.st_mode & stat.S_IXUSR and self._trusts_modes else FILE
 
-    def _count(self, size: int) -> None:
-        self._total += size
-        if self._total > MAX_TOTAL_BYTES:
-            raise _too_much(f"holds more than {MAX_TOTAL_BYTES // 1024**3} GiB")
-
-    def _enter(self, parts: tuple[bytes, ...]) -> int:
-        """Opens a folder below the root, keeping those above it open for its neighbours. A link on the way is no folder."""
-        kept = 1
-        while kept <= len(parts) and kept < len(self._open) and self._open[kept][0] == parts[kept - 1]:
-            kept += 1
-        while len(self._open) > kept:
-            os.close(self._open.pop()[1])
-        for part in parts[kept - 1 :]:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._open.append((part, os.open(part, flags, dir_fd=self._open[-1][1])))
-        return self._open[-1][1]
+    def _size(self, listed: Listed) -> int:
+        """How much reading this path would take; nothing where it will be left out."""
+        parts = tuple(listed.path.split(b"/"))
+        if listed.mode == SUBMODULE or _unfit(parts):
+            return 0
+        with suppress(OSError):
+            status = os.stat(parts[-1], dir_fd=self._descent.enter(parts[:-1]), follow_symlinks=False)
+            is_read = stat.S_ISREG(status.st_mode) and (status.st_size <= MAX_FILE_BYTES or listed.oid)
+            return status.st_size if is_read else 0
+        return 0
 
 
 def _unfit(parts: tuple[bytes, ...]) -> str:
@@ -202,7 +214,13 @@ def _has_changed(before: os.stat_result, after: os.stat_result) -> bool:
     return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
 
 
-def _too_much(text: str) -> InvalidRequestError:
-    return InvalidRequestError(
+def _check_amount(files: int, size: int) -> None:
+    if files > MAX_FILES:
+        text = f"holds more than {MAX_FILES} files"
+    elif size > MAX_TOTAL_BYTES:
+        text = f"holds more than {MAX_TOTAL_BYTES // 1024**3} GiB"
+    else:
+        return
+    raise InvalidRequestError(
         Violation("workspace.path", text), hint="name a smaller folder, or ignore what is generated"
     )

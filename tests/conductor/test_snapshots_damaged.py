@@ -29,7 +29,7 @@ async def test_a_repository_that_git_cannot_read_is_a_wrong_workspace_and_says_w
     with pytest.raises(InvalidRequestError) as caught:
         await store.pin(str(user.folder))
     assert caught.value.violations[0].field == "workspace.path"
-    assert "git cannot read this repository" in caught.value.violations[0].text
+    assert "is a repository that git cannot read" in caught.value.violations[0].text
 
 
 async def test_a_head_that_is_damaged_is_not_taken_for_a_repository_without_commits(
