@@ -87,6 +87,7 @@ async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
         store = await stack.enter_async_context(await Store.open(settings.data))
         roots = WorkspaceRoots(settings.roots)
         snapshots = await SnapshotStore.open(settings.data / SNAPSHOTS_FOLDER, roots)
+        await snapshots.sweep(store.known_runs)
         clock = SystemClock()
         limits = Limits(unfinished_runs=settings.limits.unfinished_runs)
         state = await read_state(store, clock.now(), limits)

@@ -70,7 +70,7 @@ def _take_report(draft: RunDraft, answer: Answer) -> None:
         return
     if not isinstance(answer, Reported):
         raise TypeError(f"a report was asked for, {type(answer).__name__} came")
-    draft.emit(RunReported(answer.markdown, answer.json))
+    draft.emit(RunReported(answer.markdown, answer.json, answer.workspace_changes))
     settle_run(draft)
 
 

@@ -79,11 +79,27 @@ class RunCancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkspaceChanges:
+    """What of the user's own tree was no longer as it was pinned, at the end of a run.
+
+    `count` paths differ, some of which are named; `note` says why that is not known, or not of every path.
+    """
+
+    count: int = 0
+    paths: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunReported:
-    """The report was rendered. Digests of blobs: Markdown and JSON."""
+    """The report was rendered. Digests of blobs: Markdown and JSON.
+
+    `workspace_changes` is what the report tells of the user's tree; None where the run read a commit and no tree.
+    """
 
     markdown: str
     json: str
+    workspace_changes: WorkspaceChanges | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,15 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPlan:
-    """What the run reads, pinned. See `conductor.v1.Snapshot`."""
+    """What the run reads, pinned. See `conductor.v1.Snapshot`.
+
+    `pin_time` is when the pinning began, in seconds of the machine's clock. It is no part of what was pinned: the same tree is
+    the same snapshot whenever it was read.
+    """
 
     commit: str
     head_commit: str = ""
     dirty_paths: tuple[str, ...] = ()
     dirty_count: int = 0
     notes: tuple[str, ...] = field(default=())
+    pin_time: float = field(default=0.0, compare=False)

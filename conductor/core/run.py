@@ -23,6 +23,7 @@ from conductor.core.events import (
     StepBecameReady,
     StepFailed,
     StepsAdded,
+    WorkspaceChanges,
 )
 from conductor.core.findings import list_counted_steps
 from conductor.core.plan import OnFailure, RunPlan, StepPlan
@@ -58,6 +59,7 @@ class Run:
     failure: Failure | None = None
     markdown: str = ""
     json: str = ""
+    workspace_changes: WorkspaceChanges | None = None
     start_time: float | None = None
     cancel_time: float | None = None
     end_time: float | None = None
@@ -131,7 +133,7 @@ def _change(run: Run, event: Event, time: float) -> Run:
         case RunCancelRequested():
             return _request_cancel(run, event, time)
         case RunReported():
-            return replace(run, markdown=event.markdown, json=event.json)
+            return replace(run, markdown=event.markdown, json=event.json, workspace_changes=event.workspace_changes)
         case RunSettled():
             return replace(run, state=move_run(run.state, event.state), failure=event.failure, end_time=time)
         case StepsAdded():

@@ -6,7 +6,7 @@ A work is named by (run, kind, step): it is pure, so asking twice is harmless, a
 from dataclasses import dataclass
 from enum import StrEnum
 
-from conductor.core.events import Failure, FindingCounts
+from conductor.core.events import Failure, FindingCounts, WorkspaceChanges
 
 
 class WorkKind(StrEnum):
@@ -63,10 +63,11 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """REPORT: digests of blobs."""
+    """REPORT: digests of blobs, and what the report tells of the user's tree."""
 
     markdown: str
     json: str
+    workspace_changes: WorkspaceChanges | None = None
 
 
 @dataclass(frozen=True, slots=True)

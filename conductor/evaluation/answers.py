@@ -2,7 +2,7 @@
 
 import hashlib
 
-from conductor.core.events import Failure, FindingCounts
+from conductor.core.events import Failure, FindingCounts, WorkspaceChanges
 from conductor.core.inputs import Blob, WorkFinished
 from conductor.core.work import (
     Answer,
@@ -77,7 +77,12 @@ def _answer(work: Work, frame: Frame, digests: list[str]) -> Answer:
         case WorkKind.CHECK:
             return Checked(digests[0], counts)
         case WorkKind.REPORT:
-            return Reported(digests[0], digests[1])
+            return Reported(digests[0], digests[1], _workspace_changes(frame))
+
+
+def _workspace_changes(frame: Frame) -> WorkspaceChanges | None:
+    told = frame.header["workspace_changes"]
+    return WorkspaceChanges(told["count"], tuple(told["paths"]), told["note"]) if told else None
 
 
 def _failed(work: Work, reason: str, what: str, kind: str) -> WorkFinished:

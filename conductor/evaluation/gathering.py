@@ -9,8 +9,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from conductor.core.events import Event
+from conductor.core.events import Event, WorkspaceChanges
 from conductor.core.findings import list_counted_steps
+from conductor.core.plan import SnapshotPlan
 from conductor.core.run import Run, apply
 from conductor.core.states import AttemptState, StepState
 from conductor.core.step import Step
@@ -55,6 +56,9 @@ class Snapshots(Protocol):
     async def read_files(self, commit: str, paths: Sequence[str], max_bytes_each: int) -> dict[str, bytes | None]:
         """Gives the content of files; None for what is no regular file there, or a larger one."""
 
+    async def changes(self, path: str, mode: str, snapshot: SnapshotPlan) -> WorkspaceChanges | None:
+        """Gives what of a workspace is no longer as it was pinned; None where no working tree was read."""
+
 
 class TooMuchError(Exception):
     """What an evaluation needs is larger than a request may be."""
@@ -89,13 +93,15 @@ class Gathering:
         return Frame({"task": task, "step": step, "results": results}, await self._pinned(run))
 
     async def for_report(self, run: Run) -> Frame:
-        """A frame for the report: with everything."""
+        """A frame for the report: with everything. It looks at the user's tree once more; the answer is stored with the report."""
         finders = [name for name, step in run.steps.items() if step.state is StepState.SUCCEEDED and step.findings]
         counted = list_counted_steps([step.plan for step in run.steps.values()], finders)
         found = {name: await self._findings(run, run.steps[name]) for name in finders}
+        plan = run.plan
+        changes = await self._snapshots.changes(plan.workspace_path, plan.workspace_mode, plan.snapshot)
         header = {
             "task": "report",
-            "facts": run_facts(run),
+            "facts": run_facts(run, changes),
             "results": await self._results(run, run.steps),
             "documents": {name: found[name] for name in counted},
             "notes": {name: document["notes"] for name, document in found.items() if document.get("notes")},

@@ -9,14 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from conductor.core.attempt import Attempt
-from conductor.core.events import Confinement, Failure
+from conductor.core.events import Confinement, Failure, WorkspaceChanges
 from conductor.core.progress import judge
 from conductor.core.run import Run
 from conductor.core.step import Step
 
 
-def run_facts(run: Run) -> dict[str, Any]:
-    """The facts of a run whose steps have all ended."""
+def run_facts(run: Run, changes: WorkspaceChanges | None) -> dict[str, Any]:
+    """The facts of a run whose steps have all ended, and of what its workspace has become since."""
     state, failure = judge(run)
     plan = run.plan
     return {
@@ -30,6 +30,7 @@ def run_facts(run: Run) -> dict[str, Any]:
             "path": plan.workspace_path,
             "mode": plan.workspace_mode,
             "revision": plan.workspace_revision,
+            "changes": asdict(changes) if changes is not None else None,
         },
         "snapshot": {
             "commit": plan.snapshot.commit,

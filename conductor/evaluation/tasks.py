@@ -133,7 +133,9 @@ def report(frame: Frame) -> Frame:
         made = build_report(bundle, inputs, sources)
     except ReportError as error:
         return _failed("REPORT_FAILED", str(error))
-    return Frame({}, (made.markdown.encode(errors="replace"), made.json))
+    # Told with the report that says it, so that the run and its report are of one mind.
+    changes = header["facts"]["workspace"]["changes"]
+    return Frame({"workspace_changes": changes}, (made.markdown.encode(errors="replace"), made.json))
 
 
 TASKS: Mapping[str, Task] = {

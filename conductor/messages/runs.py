@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
 from conductor.core.attempt import Attempt
-from conductor.core.events import Confinement, Failure, FindingCounts
+from conductor.core.events import Confinement, Failure, FindingCounts, WorkspaceChanges
 from conductor.core.plan import RunPlan, SnapshotPlan, StepKind
 from conductor.core.run import Run
 from conductor.core.states import RunState, StepState
@@ -63,6 +63,8 @@ def run_message(run: Run, sequence: int, inputs: Struct) -> pb.Run:
     _put_times(message, run.create_time, run.start_time, run.end_time)
     _put_failure(message, run.id, run.failure if run.is_settled else None)
     _put_counts(message, run.counts)
+    if run.workspace_changes is not None:
+        message.workspace_changes.CopyFrom(_workspace_changes(run.workspace_changes))
     return message
 
 
@@ -158,6 +160,10 @@ def _snapshot(plan: SnapshotPlan) -> pb.Snapshot:
         dirty_count=plan.dirty_count,
         notes=plan.notes,
     )
+
+
+def _workspace_changes(changes: WorkspaceChanges) -> pb.WorkspaceChanges:
+    return pb.WorkspaceChanges(count=changes.count, paths=changes.paths, note=changes.note)
 
 
 def _wait(step: Step) -> pb.Wait | None:

@@ -2,16 +2,22 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import structlog
+
+from conductor.core.events import WorkspaceChanges
 from conductor.core.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, Violation
 from conductor.process import Running
+from conductor.snapshots.changes import Comparison, compared
 from conductor.snapshots.contents import read_files
+from conductor.snapshots.git import GitError
 from conductor.snapshots.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.keyed_locks import KeyedLocks
+from conductor.snapshots.listing import list_tree
 from conductor.snapshots.objects import ObjectStore
 from conductor.snapshots.pin import Pin, WorkspaceMode
 from conductor.snapshots.repository import find_repository
@@ -21,6 +27,9 @@ from conductor.workspace_roots import WorkspaceRoots
 MAX_READ_BYTES = 8 * 1024 * 1024
 MAX_RELATIVES = 8
 WORKSPACES = "refs/workspaces"
+RUNS = "refs/runs"
+
+_log = structlog.get_logger(__name__)
 
 
 class SnapshotStore:
@@ -66,11 +75,37 @@ class SnapshotStore:
 
     async def keep(self, run: str, commit: str) -> None:
         """Keeps a snapshot for a run. Idempotent."""
-        await self._objects.point(f"refs/runs/{run}", commit)
+        await self._objects.point(f"{RUNS}/{run}", commit)
 
     async def release(self, run: str) -> None:
         """Ends that. Idempotent."""
-        await self._objects.git.run("update-ref", "-d", f"refs/runs/{run}")
+        await self._objects.forget([f"{RUNS}/{run}"])
+
+    async def sweep(self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> None:
+        """Lets go of what is kept for runs that do not exist: their creation was killed or cancelled on its way.
+
+        Only before runs are created: one that is on its way exists for nobody yet. `known` gives those of some names that are runs.
+        """
+        kept = {name.rpartition("/")[2]: name for name in await self._objects.named(RUNS)}
+        try:
+            if orphans := kept.keys() - frozenset(await known(kept.keys())):
+                await self._objects.forget(kept[run] for run in sorted(orphans))
+                _log.info("snapshots_released", runs=len(orphans))
+        except GitError as error:  # what is kept too long takes room, and harms nobody
+            _log.warning("snapshots_not_released", error=str(error))
+
+    async def changes(self, path: str, mode: str, snapshot: SnapshotPlan) -> WorkspaceChanges | None:
+        """Tells what of a workspace is no longer as it was pinned; None where no working tree was read.
+
+        The user's tree is only read, and whatever keeps it from being read is told in the answer.
+        """
+        if mode == WorkspaceMode.COMMIT:
+            return None
+        try:
+            pinned = await list_tree(self._objects.git, snapshot.commit)
+        except GitError as error:
+            return WorkspaceChanges(note=f"the snapshot could not be compared with: {error}")
+        return await compared(Comparison(path, self._roots, pinned, snapshot.pin_time))
 
     async def read_files(
         self, commit: str, paths: Sequence[str], max_bytes_each: int = MAX_READ_BYTES

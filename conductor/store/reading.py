@@ -4,8 +4,9 @@ Nothing here waits or holds a cursor after it returned: an open cursor keeps the
 slow reader would fill the disk with it.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from conductor.errors import DatabaseDamagedError, NotFoundError
@@ -119,6 +120,12 @@ def read_requests(connection: sqlite3.Connection, request_ids: Sequence[str]) ->
     query = "SELECT q.digest, r.run FROM requests q JOIN runs r ON r.key = q.run WHERE q.request_id = ?"
     found = {name: connection.execute(query, (name,)).fetchone() for name in request_ids}
     return {name: StoredRequest(*row) for name, row in found.items() if row is not None}
+
+
+def read_known_runs(connection: sqlite3.Connection, runs: Collection[str]) -> frozenset[str]:
+    """Gives those of some names that are runs."""
+    query = "SELECT run FROM runs WHERE run IN (SELECT value FROM json_each(?))"
+    return frozenset(row[0] for row in connection.execute(query, (json.dumps(sorted(runs)),)).fetchall())
 
 
 def find_run(connection: sqlite3.Connection, run: str) -> int:

@@ -121,6 +121,10 @@ class Store:
         """Gives a page of runs, newest first."""
         return await self._readers.run(partial(listing.list_runs, wanted=wanted, page_size=page_size, before=before))
 
+    async def known_runs(self, runs: Collection[str]) -> frozenset[str]:
+        """Gives those of some names that are runs."""
+        return await self._readers.run(partial(reading.read_known_runs, runs=runs))
+
     async def events(self, run: str, after: int = 0) -> list[StoredEvent]:
         """Gives a run's events after a position."""
         return await self._readers.run(partial(reading.read_events, run=run, after=after))

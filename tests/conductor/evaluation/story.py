@@ -126,7 +126,7 @@ class Story:
             flow_revision=flow.revision,
             bundle=self._blob(bundle),
             inputs=self._blob(values),
-            workspace_path="/src/project",
+            workspace_path="/src/project" if isinstance(workspace, SnapshotPlan) else str(workspace),
             workspace_mode="working_tree",
             workspace_revision="",
             snapshot=snapshot,

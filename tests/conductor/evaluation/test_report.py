@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from conductor.core.events import RunCancelRequested, StepCancelled
 from conductor.core.states import AttemptState
-from conductor.core.work import WorkFailed, WorkKind
+from conductor.core.work import Reported, WorkFailed, WorkKind
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import Story, agent, claim, flow_of, fold, merge, telling
 
@@ -35,8 +35,8 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-def same_as_golden(name: str, text: str) -> None:
-    path = GOLDEN / name
+def same_as_golden(name: str, text: str, workspace: Path) -> None:
+    path, text = GOLDEN / name, text.replace(str(workspace), "/src/project")
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -98,8 +98,8 @@ async def test_a_whole_report_reads_as_it_should(story: Story, workspace: Path) 
     await tell_everything(story, workspace)
     markdown, values = await story.report()
 
-    same_as_golden("everything.md", markdown)
-    same_as_golden("everything.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    same_as_golden("everything.md", markdown, workspace)
+    same_as_golden("everything.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n", workspace)
 
 
 async def test_nothing_of_a_repository_s_text_is_live_in_a_report(story: Story, workspace: Path) -> None:
@@ -156,6 +156,29 @@ async def test_the_same_question_gives_the_same_report(story: Story, workspace: 
     assert await story.report() == await story.report()
 
 
+async def test_what_changed_in_the_users_tree_is_warned_of_and_is_as_inert_as_all_else(
+    story: Story, workspace: Path
+) -> None:
+    """Keeps B14 and F6."""
+    await story.begin(flow_of(agent("risks")), workspace)
+    await story.agent("risks", says="x")
+    for name in ("b`<i>.py", *(f"new-{number:02}" for number in range(30))):
+        (workspace / name).write_text("x")
+    answer = await story.ask(WorkKind.REPORT)
+    assert isinstance(answer, Reported)
+    markdown, changes = story.blobs[answer.markdown].decode(), answer.workspace_changes
+    assert changes is not None
+    kinds = {token.type for token in MarkdownIt("commonmark").parse(markdown)}
+
+    assert (changes.count, len(changes.paths), changes.paths[0]) == (31, 20, "b`<i>.py")
+    assert "**Warning: 31 paths of the workspace changed while the run was at work.** This report is" in markdown
+    assert "``b`<i>.py``, `new-00`, " in markdown
+    assert "`new-18` and 11 more" in markdown
+    assert "still as it was" not in markdown
+    assert not kinds & {"html_block", "html_inline"}
+    assert json.loads(story.blobs[answer.json])["workspace"]["changes"]["paths"] == list(changes.paths)
+
+
 async def test_a_failed_run_says_so_first_and_shows_what_there_is(story: Story, workspace: Path) -> None:
     """Keeps F6."""
     await story.begin(flow_of(agent("risks"), agent("docs"), agent("later", needs=("docs",))), workspace)
@@ -164,7 +187,7 @@ async def test_a_failed_run_says_so_first_and_shows_what_there_is(story: Story, 
     await story.tell(StepCancelled("later", "step docs failed"))
     markdown, values = await story.report()
 
-    same_as_golden("failed.md", markdown)
+    same_as_golden("failed.md", markdown, workspace)
     assert (values["outcome"], values["failure"]["step"]) == ("failed", "docs")
 
 
@@ -193,7 +216,7 @@ async def test_what_the_last_steps_said_is_the_answer(story: Story, workspace: P
     await story.agent("b", says="By the way.")
     markdown, _ = await story.report()
 
-    same_as_golden("answer.md", markdown)
+    same_as_golden("answer.md", markdown, workspace)
 
 
 async def test_a_flow_may_bring_its_own_template(story: Story, workspace: Path) -> None:

@@ -236,6 +236,14 @@ async def test_unfinished_runs_come_back_with_events_and_cursors(store: Store) -
     assert stored.cursors == {attempt_name(RUN): 7}
 
 
+async def test_of_some_names_it_is_told_which_are_runs(store: Store) -> None:
+    for number in (1, 2):
+        await store.append(creation(run_name(number)), 1.0)
+
+    assert await store.known_runs({run_name(1), run_name(3), "", "'"}) == {run_name(1)}
+    assert await store.known_runs(()) == frozenset()
+
+
 async def test_what_is_unknown_is_not_found(store: Store) -> None:
     for reading in (store.events(RUN), store.history(RUN, 0), store.run(RUN), store.findings(RUN, 10)):
         with pytest.raises(NotFoundError, match=f"no run '{RUN}'"):
