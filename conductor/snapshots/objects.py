@@ -127,9 +127,13 @@ class ObjectStore:
                 self._remove_leftovers()
 
     def _remove_leftovers(self) -> None:
-        for leftover in (self._folder / "objects" / "pack").glob("tmp_*"):
+        # A lock of a git that was killed would stop every later one; nobody but us writes here.
+        for leftover in (*(self._folder / "objects" / "pack").glob("tmp_*"), *self._locks()):
             leftover.unlink(missing_ok=True)
         self._has_leftovers = False
+
+    def _locks(self) -> Iterable[Path]:
+        return (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock"))
 
     def _shallow(self) -> frozenset[str]:
         try:

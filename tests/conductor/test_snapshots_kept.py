@@ -56,6 +56,22 @@ async def test_hundreds_of_files_are_read_at_once(store: SnapshotStore, user: Us
     }
 
 
+async def test_locks_of_a_git_that_was_killed_stop_nobody_after_a_restart(user: UserRepository, tmp_path: Path) -> None:
+    """I6: a power cut in the middle of a pin must not make every later one fail."""
+    store = await SnapshotStore.open(tmp_path / "data" / "objects.git")
+    await store.pin(str(user.folder))
+    user.write("src/new.py", "changed = True\n")
+    folder = tmp_path / "data" / "objects.git"
+    refs = [path for path in (folder / "refs").rglob("*") if path.is_file()]
+    for path in (*refs, folder / "packed-refs", folder / "shallow"):
+        path.with_name(f"{path.name}.lock").touch()
+
+    store = await SnapshotStore.open(folder)
+    plan = await store.pin(str(user.folder))
+
+    assert content(tmp_path, plan.commit)[b"src/new.py"] == ("100644", b"changed = True\n")
+
+
 async def test_a_run_keeps_its_snapshot_until_it_lets_go(
     store: SnapshotStore, user: UserRepository, tmp_path: Path
 ) -> None:
