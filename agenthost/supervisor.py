@@ -105,8 +105,16 @@ class Supervisor:
         await self._tombstones.add(stone)
         if self._executions.pop(execution.id, None):
             execution.close()
+            # Its stream may be cut at this very moment, and whoever waits here be cancelled: the folder goes all the same.
+            await asyncio.shield(self._tasks.create_task(self._clear(ticket)))
+
+    async def _clear(self, ticket: Ticket) -> None:
+        """Deletes what was released. What cannot be deleted now is at the next start: its id is spent."""
+        try:
             await asyncio.to_thread(self._folders.remove, ticket.folder)
-            _log.info("execution_released", execution=execution.id)
+        except OSError as error:
+            _log.warning("folder_kept", folder=str(ticket.folder), why=str(error))
+        _log.info("execution_released", execution=ticket.order.execution)
 
     def is_spent(self, execution: str) -> bool:
         """Whether this id must not run any more."""

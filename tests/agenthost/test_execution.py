@@ -1,13 +1,17 @@
 """Execute by its rules, over a real stream, with a real agent in a real sandbox."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import grpc
 import pytest
 
+from agenthost.tombstones import Tombstone, Tombstones
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.running_host import CONDUCTOR, Client, eventually, execution_id
+
+MORE_THAN_THREADS = 64  # of the event loop's own
 
 
 async def test_a_scripted_agent_runs_from_start_to_acknowledged_end(client: Client) -> None:
@@ -201,6 +205,30 @@ async def test_an_acknowledged_end_releases_the_folder_and_spends_the_id(client:
     assert again.reason == "EXECUTION_EXISTS"
     assert [(one.execution, one.state) for one in listed.executions] == [(start.execution, pb.Execution.STATE_RELEASED)]
     assert len(client.spawns()) == 1
+
+
+async def test_a_stream_that_is_cut_in_the_middle_of_a_release_leaves_no_folder(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by `./dev chaos`: the stream's end must not end the deletion that it waits for."""
+    bury, buried, room = Tombstones.add, asyncio.Event(), threading.Event()
+
+    async def bury_and_fill_the_threads(self: Tombstones, stone: Tombstone) -> None:
+        await bury(self, stone)
+        for _ in range(MORE_THAN_THREADS):
+            asyncio.get_running_loop().run_in_executor(None, room.wait)
+        buried.set()
+
+    monkeypatch.setattr(Tombstones, "add", bury_and_fill_the_threads)
+    async with client.open(start=client.start_of("say one")) as conversation:
+        finished = await conversation.until(lambda frame: frame.HasField("finished"))
+        await conversation.send(ack=pb.Ack(sequence=finished.sequence))
+        await buried.wait()
+    # An answer on the same connection: the host knows by now that the stream before it is gone.
+    await client.executions.ListExecutions(pb.ListExecutionsRequest(conductor_id=CONDUCTOR, epoch=1))
+    room.set()
+
+    await eventually(lambda: not list((client.data / "attempts").iterdir()))
 
 
 async def test_a_lost_connection_does_not_end_the_agent(client: Client) -> None:
