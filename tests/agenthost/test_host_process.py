@@ -9,10 +9,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from agenthost.attempt_folder import Asked, AttemptFolders
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.host_process import client_of, serving, start_host
-from tests.agenthost.running_host import eventually, execution_id
+from tests.agenthost.running_host import CONDUCTOR, eventually, execution_id
 from tests.agenthost.test_agents_in_the_sandbox import gone, sandbox_tree
 
 
@@ -122,6 +123,27 @@ async def test_a_killed_host_takes_its_attempts_up_again(short_path: Path, repos
     assert second.said("answer") == "one\ninput: before\ninput: after\n"
     assert spent.reason == "EXECUTION_EXISTS"
     assert len(spawned) == 1
+
+
+async def test_what_was_accepted_and_never_ran_is_run_by_the_next_host(short_path: Path, repository: Path) -> None:
+    """Found by `./dev chaos`: killed between the folder and the shim's birth; no attempt is spent on it."""
+    data, listen = short_path / "data", f"unix:{short_path}/s"
+    async with serving(data, listen) as host, client_of(host, data, repository) as client:
+        start = client.start_of("say one")
+        await host.end(signal.SIGKILL)
+    folders = AttemptFolders(data / "attempts")
+    folders.create(start.execution, Asked(CONDUCTOR, start.SerializeToString(deterministic=True), ""))
+    for name in ("config.json", "spool"):
+        (folders.path_of(start.execution) / name).touch()
+    async with (
+        serving(data, listen) as again,
+        client_of(again, data, repository) as client,
+        client.open(start=start) as conversation,
+    ):
+        finished = await conversation.finish()
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert len(client.spawns()) == 1
 
 
 async def test_an_end_that_nobody_heard_is_told_by_the_next_host(short_path: Path, repository: Path) -> None:
