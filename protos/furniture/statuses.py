@@ -72,13 +72,17 @@ def describe_defect(error_id: str) -> status_pb2.Status:
     return status
 
 
+# What grpc.aio says, with INTERNAL, when a write meets a connection that has just broken: nobody's defect.
+_BROKEN_WRITE = "Internal error from Core"
+
+
 def read_refusal(error: grpc.RpcError) -> Refusal:
     """Reads what a failed call says; a status without details gives a refusal without a reason."""
     code: grpc.StatusCode = error.code()
     message = error.details() or ""
     details = _details(error)
     if details is None:
-        return Refusal(code.name, message)
+        return Refusal("UNAVAILABLE" if message == _BROKEN_WRITE else code.name, message)
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     delay = None
     for detail in details.details:

@@ -362,3 +362,12 @@ def test_any_other_address_is_refused(text: str) -> None:
     """Keeps K3."""
     with pytest.raises(AddressError):
         Address.parse(text)
+
+
+def test_a_write_that_meets_a_broken_connection_is_no_defect_of_the_other_side() -> None:
+    """Found by `./dev chaos`: grpc.aio calls it INTERNAL, and so it counted against an attempt that lived."""
+    broken = grpc.aio.AioRpcError(
+        grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), details="Internal error from Core"
+    )
+
+    assert read_refusal(broken).code == "UNAVAILABLE"
