@@ -37,6 +37,7 @@ class Launch:
     setup_seconds: float = 20.0  # until the sandbox is complete, or refused
     timeout_seconds: float = 1800.0
     idle_timeout_seconds: float = 600.0
+    first_output_timeout_seconds: float = 600.0
     orphan_timeout_seconds: float = 600.0
     grace_seconds: float = 2.0
     max_output_bytes: int = 32 * 1024 * 1024
@@ -90,6 +91,7 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
         "setup_seconds": launch.setup_seconds,
         "timeout_seconds": launch.timeout_seconds,
         "idle_timeout_seconds": launch.idle_timeout_seconds,
+        "first_output_timeout_seconds": launch.first_output_timeout_seconds,
         "orphan_timeout_seconds": launch.orphan_timeout_seconds,
         "grace_seconds": launch.grace_seconds,
         "max_output_bytes": launch.max_output_bytes,

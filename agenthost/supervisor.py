@@ -261,6 +261,7 @@ def _launch(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:
         keeps_stdin=spec.takes_input,
         timeout_seconds=limits.timeout_seconds,
         idle_timeout_seconds=limits.idle_timeout_seconds,
+        first_output_timeout_seconds=limits.first_output_timeout_seconds,
         orphan_timeout_seconds=limits.orphan_timeout_seconds,
         grace_seconds=limits.cancel_grace_seconds,
         max_output_bytes=limits.max_output_bytes,

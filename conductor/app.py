@@ -89,7 +89,7 @@ async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
         snapshots = await SnapshotStore.open(settings.data / SNAPSHOTS_FOLDER, roots)
         await snapshots.sweep(store.known_runs)
         clock = SystemClock()
-        limits = Limits(unfinished_runs=settings.limits.unfinished_runs)
+        limits = Limits(unfinished_runs=settings.limits.unfinished_runs, lost_after=settings.clocks.lost_after_seconds)
         state = await read_state(store, clock.now(), limits)
         channels = {host.name: open_channel(host.target, many_streams=True) for host in settings.hosts}
         for channel in channels.values():
@@ -162,9 +162,10 @@ class Conductor:
         opened, settings = self._opened, self._settings
         catalogue = Catalogue(folders(settings.project, os.environ), self._evaluator)
         pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots)
-        creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings.limits.creations_at_once)
+        creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings)
         runs = RunServicer(opened.store, self._engine, creation, progress_seconds=settings.limits.progress_seconds)
-        pool = PoolServicer(self._hosts, self._count_running)
+        lost_after = settings.clocks.lost_after_seconds
+        pool = PoolServicer(self._hosts, self._count_running, lambda: opened.clock.now() - lost_after)
         server = ServerServicer(self._facts(), lambda: self.target, lambda: len(self._engine.state.ongoing))
         return [
             (run_service_pb2_grpc.add_RunServiceServicer_to_server, runs),

@@ -216,8 +216,7 @@ class Attendance:
             _log.info("stream_ended", code=refusal.code, reason=refusal.reason, message=refusal.message)
             if refusal.reason == EPOCH_SUPERSEDED:
                 raise EpochSupersededError
-        end = StreamEnd(refusal.code, refusal.reason, refusal.message) if refusal is not None else None
-        verdict = self._conversation.judge(end)
+        verdict = self._conversation.judge(None if refusal is None else _stream_end(refusal))
         if verdict.is_defect:
             _log.error("execution_given_up", why=str(refusal))
         if verdict.news is not None:
@@ -240,6 +239,10 @@ class Attendance:
             cancel=cancel,
             ack=ack,
         )
+
+
+def _stream_end(refusal: Refusal) -> StreamEnd:
+    return StreamEnd(refusal.code, refusal.reason, refusal.message, refusal.retry_after_seconds or 0.0)
 
 
 def _is_cancelled() -> bool:

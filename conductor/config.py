@@ -6,6 +6,7 @@ Every limit that an operator may change has its name here. Reads files and envir
     [hosts]      alpha = "unix:/run/alpha.sock"
     [logs]       format = "json"             level = "info"
     [limits]     unfinished_runs = 200
+    [clocks]     run_timeout_seconds = 86400
 """
 
 import os
@@ -22,7 +23,10 @@ from conductor.v1.furniture.addresses import Address, AddressError
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_KEYS = frozenset({"listen", "data", "roots", "project", "hosts", "logs", "limits"})
+_KEYS = frozenset({"listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks"})
+DAY_SECONDS = 24 * 3600.0
+# From the end of an agent's lease to its certain death: its shim's polite signal (2 s), and 10 s for a machine that slept.
+LEASE_MARGIN_SECONDS = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,43 @@ class Limits:
     silence_seconds: int = 6
     progress_seconds: int = 5
     stop_seconds: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """How long things may take where a flow does not say it, in seconds. Each may be set in `[clocks]`; see `AgentWork`."""
+
+    queue_timeout_seconds: float = 12 * 3600.0
+    first_output_timeout_seconds: float = 600.0
+    idle_timeout_seconds: float = 600.0
+    step_timeout_seconds: float = 1800.0
+    run_timeout_seconds: float = DAY_SECONDS
+    orphan_timeout_seconds: float = 600.0
+    lost_after_seconds: float = 720.0
+
+    def problems(self) -> Iterable[str]:
+        """What cannot be."""
+        for name, most in _MOST_SECONDS.items():
+            if not 0 < getattr(self, name) <= most:
+                yield f"clocks.{name} is more than 0 and at most {most:.10g}, not {getattr(self, name):.10g}"
+        least = self.orphan_timeout_seconds + LEASE_MARGIN_SECONDS
+        if self.lost_after_seconds < least:
+            yield (
+                f"clocks.lost_after_seconds is {self.lost_after_seconds:g}, but agents live {self.orphan_timeout_seconds:g} s "
+                f"without their conductor (clocks.orphan_timeout_seconds) and take up to {LEASE_MARGIN_SECONDS:g} s to end: "
+                f"give it at least {least:g}, or two attempts of one step would run at once"
+            )
+
+
+_MOST_SECONDS = {
+    "queue_timeout_seconds": 30 * DAY_SECONDS,
+    "first_output_timeout_seconds": DAY_SECONDS,
+    "idle_timeout_seconds": DAY_SECONDS,
+    "step_timeout_seconds": DAY_SECONDS,
+    "run_timeout_seconds": 30 * DAY_SECONDS,
+    "orphan_timeout_seconds": 3600.0,
+    "lost_after_seconds": DAY_SECONDS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +97,7 @@ class Settings:
     log_format: str = "plain"
     log_level: str = "info"
     limits: Limits = field(default_factory=Limits)
+    clocks: Clocks = field(default_factory=Clocks)
 
     def shown(self) -> dict[str, str]:
         """The settings in force by name, for people. None of them is a secret; one that were must not be added here."""
@@ -68,7 +110,8 @@ class Settings:
             "logs.level": self.log_level,
         }
         shown |= {f"hosts.{host.name}": host.target for host in self.hosts}
-        return shown | {f"limits.{each.name}": str(getattr(self.limits, each.name)) for each in fields(Limits)}
+        shown |= {f"limits.{each.name}": str(getattr(self.limits, each.name)) for each in fields(Limits)}
+        return shown | {f"clocks.{each.name}": f"{getattr(self.clocks, each.name):g}" for each in fields(Clocks)}
 
 
 def load(
@@ -100,6 +143,7 @@ def load(
         log_format=_choice("logs.format", logs.get("format", "plain"), LOG_FORMATS, problems),
         log_level=_choice("logs.level", logs.get("level", "info"), LOG_LEVELS, problems),
         limits=_limits(_table(document, "limits", problems), problems),
+        clocks=_clocks(_table(document, "clocks", problems), problems),
     )
     problems += [f"there is no setting 'logs.{key}'" for key in sorted(logs.keys() - {"format", "level"})]
     if problems:
@@ -195,3 +239,17 @@ def _limits(table: Mapping[str, Any], problems: list[str]) -> Limits:
         else:
             taken[name] = value
     return Limits(**taken)
+
+
+def _clocks(table: Mapping[str, Any], problems: list[str]) -> Clocks:
+    taken: dict[str, float] = {}
+    for name, value in table.items():
+        if name not in _MOST_SECONDS:
+            problems.append(f"there is no clock '{name}'; there are {', '.join(_MOST_SECONDS)}")
+        elif type(value) not in (int, float):
+            problems.append(f"clocks.{name} is a number of seconds, not {value!r}")
+        else:
+            taken[name] = float(value)
+    clocks = Clocks(**taken)
+    problems += clocks.problems()
+    return clocks

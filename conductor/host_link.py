@@ -118,7 +118,7 @@ class HostLink:
 
     def _hear(self, response: pb.WatchHostResponse) -> None:
         self._heard_at = monotonic()
-        view = replace(self._view, last_seen=self._now())
+        view = replace(self._view, last_seen=self._now(), disconnected_since=None)
         if response.HasField("host"):
             told = response.host
             state = HostState.DRAINING if told.state == pb.Host.STATE_DRAINING else HostState.READY
@@ -133,7 +133,8 @@ class HostLink:
     def _lose(self, problem: str) -> None:
         was = self._view.state
         lost = HostState.CONNECTING if was is HostState.CONNECTING else HostState.DISCONNECTED
-        self._view = replace(self._view, state=lost, problem=problem)
+        since = self._view.disconnected_since or self._now() if lost is HostState.DISCONNECTED else None
+        self._view = replace(self._view, state=lost, problem=problem, disconnected_since=since)
         if was in {HostState.READY, HostState.DRAINING}:
             _log.warning("host_disconnected", host=self._view.name, problem=problem)
             self._note(HostReported(self._view.name, connected=False))

@@ -6,6 +6,7 @@ the store only for what an item names (a finding's document); decides nothing.
 
 import asyncio
 import json
+from collections.abc import Sequence
 from time import time as wall_clock
 from typing import Any, Self
 
@@ -20,13 +21,15 @@ from conductor.core.events import (
     RunReported,
     RunSettled,
     RunStarted,
+    RunTimedOut,
     StepsAdded,
 )
+from conductor.core.loss import Absence
 from conductor.core.run import Run, apply, fold
 from conductor.core.states import SETTLED_STEP, StepState
 from conductor.messages.findings import finding_message
 from conductor.messages.names import step_name
-from conductor.messages.runs import run_message, step_message, struct
+from conductor.messages.runs import disconnections, run_message, step_message, struct
 from conductor.messages.times import timestamp
 from conductor.messages.tokens import seal
 from conductor.store.records import StoredEvent, StoredUtterance
@@ -34,7 +37,7 @@ from conductor.store.store import Store
 from conductor.v1 import run_service_pb2 as pb
 
 _BUSY = frozenset({StepState.RUNNING, StepState.VALIDATING})
-_OF_THE_RUN = (RunCreated, RunStarted, RunCancelRequested, RunReported, RunSettled, StepsAdded)
+_OF_THE_RUN = (RunCreated, RunStarted, RunCancelRequested, RunTimedOut, RunReported, RunSettled, StepsAdded)
 _CHANNELS = {
     "answer": pb.Output.CHANNEL_ANSWER,
     "reasoning": pb.Output.CHANNEL_REASONING,
@@ -71,13 +74,14 @@ class Narrator:
         """Tells how the run stands, at the position that it has."""
         return self._response(self._time, run=run_message(self._run, self.position, self._inputs))
 
-    def tell_progress(self) -> pb.WatchRunResponse:
-        """Tells that nothing happened, at the position that it has."""
+    def tell_progress(self, absences: Sequence[Absence]) -> pb.WatchRunResponse:
+        """Tells how things stand, at the position that it has."""
         states = [step.state for step in self._run.steps.values()]
         progress = pb.Progress(
             settled_steps=sum(state in SETTLED_STEP for state in states),
             running_steps=sum(state in _BUSY for state in states),
             total_steps=len(states),
+            disconnections=disconnections(self._run.id, absences),
         )
         return self._response(wall_clock(), progress=progress)
 

@@ -8,10 +8,11 @@ that comes back is first told how the run stood *there*, at that same position.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from conductor.core.events import RunCreated
+from conductor.core.loss import Absence
 from conductor.errors import InvalidRequestError, Violation
 from conductor.messages.names import run_name
 from conductor.messages.tokens import seal, unseal
@@ -28,8 +29,16 @@ _FEED = "runs"
 _ALL = "0"
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What is told of a run beside its history: after how long a silence, and which of its attempts' hosts are away."""
+
+    progress_seconds: float
+    absences: Callable[[str], Sequence[Absence]]
+
+
 async def watch_run(
-    store: Store, run: str, resume_token: str, progress_seconds: float
+    store: Store, run: str, resume_token: str, presence: Presence
 ) -> AsyncIterator[pb.WatchRunResponse]:
     """Tells a run from a token to its end."""
     row = await store.run(run)
@@ -38,12 +47,16 @@ async def watch_run(
         narrator = await Narrator.at(store, run, max(position, 1))
         # At position 1 a run is created, and nothing else; so the first message is the same for new and returning watchers.
         yield narrator.tell_run()
+        told_absences: Sequence[Absence] = ()
         while not narrator.is_settled:
             page = await store.history(run, narrator.position)
             for stored in page:
                 yield await narrator.tell(stored)
-            if not page and not await _is_changed(watcher, progress_seconds):
-                yield narrator.tell_progress()
+            is_quiet = not page and not await _is_changed(watcher, presence.progress_seconds)
+            absences = presence.absences(run)
+            if is_quiet or (absences != told_absences and not narrator.is_settled):
+                told_absences = absences
+                yield narrator.tell_progress(absences)
 
 
 @dataclass(frozen=True, slots=True)

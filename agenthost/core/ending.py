@@ -20,6 +20,7 @@ class Cause(StrEnum):
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"
     IDLE_TIMEOUT = "idle_timeout"
+    FIRST_OUTPUT_TIMEOUT = "first_output_timeout"
     ORPHANED = "orphaned"
     OUTPUT_TOO_LARGE = "output_too_large"
     MEMORY_EXCEEDED = "memory_exceeded"
@@ -68,6 +69,11 @@ _STOPPED = {
     ),
     Cause.IDLE_TIMEOUT: Verdict(
         Outcome.TIMED_OUT, "IDLE_TIMEOUT", "The agent said nothing for too long. Its log may show what it waited for."
+    ),
+    Cause.FIRST_OUTPUT_TIMEOUT: Verdict(
+        Outcome.TIMED_OUT,
+        "FIRST_OUTPUT_TIMEOUT",
+        "The agent did not say a single byte in the time that it had for it. Does its model answer, and does it start at all?",
     ),
     Cause.ORPHANED: Verdict(
         Outcome.FAILED, "ORPHANED", "No conductor was attached for too long, so the agent was ended."

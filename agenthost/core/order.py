@@ -12,7 +12,6 @@ from agenthost.errors import Violation
 # Folders are named by this id's hash, so it may hold what file names may not; it may not hold what logs cannot show.
 EXECUTION_ID = re.compile(r"[a-z0-9]{26}-[a-z][a-z0-9_]{0,39}-[1-9][0-9]{0,5}")
 SNAPSHOT_ID = re.compile(r"[0-9a-f]{40}")
-MAX_EXECUTION_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,7 @@ class Limits:
     orphan_timeout_seconds: float = 600.0
     timeout_seconds: float = 1800.0
     idle_timeout_seconds: float = 600.0
+    first_output_timeout_seconds: float = 600.0
     cancel_grace_seconds: float = 2.0
     max_output_bytes: int = 32 * 1024 * 1024
     max_answer_bytes: int = 2 * 1024 * 1024
@@ -32,6 +32,7 @@ WIDEST = Limits(
     orphan_timeout_seconds=3600.0,
     timeout_seconds=24 * 3600.0,
     idle_timeout_seconds=24 * 3600.0,
+    first_output_timeout_seconds=24 * 3600.0,
     cancel_grace_seconds=60.0,
     max_output_bytes=1024 * 1024 * 1024,
     max_answer_bytes=16 * 1024 * 1024,

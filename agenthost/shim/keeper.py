@@ -19,7 +19,6 @@ from agenthost.shim.spool import INPUT, STDERR, STDOUT, Spool
 
 LISTENER_FD = 4
 DRAIN_SECONDS = 5.0  # from the death of the last process to the end of its pipes
-KILL_AGAIN_SECONDS = 1.0
 UNNOTICED_SECONDS = 1.0
 LATE_SECONDS = 1.0
 LATE_GRACE_SECONDS = 10.0  # the daemon gets this to come back after the machine slept
@@ -63,6 +62,7 @@ class Keeper:
         """Runs until the last process of the sandbox is dead and its pipes are empty."""
         config, sandbox = self.config, self.sandbox
         self.deadlines = {
+            "first_output_timeout": self.released + config["first_output_timeout_seconds"],
             "timeout": self.released + config["timeout_seconds"],
             "idle_timeout": self.released + config["idle_timeout_seconds"],
             "orphaned": self.released + config["orphan_timeout_seconds"],
@@ -108,7 +108,7 @@ class Keeper:
         pause = max(0.0, min([LONGEST_WAIT_SECONDS, *(at - begun for at in (next_look, *self.deadlines.values()))]))
         events = self.poll.poll(pause * 1000 + 1)
         if now() - begun > pause + LATE_SECONDS:
-            for cause in {"orphaned", "idle_timeout"} & self.deadlines.keys():
+            for cause in {"orphaned", "idle_timeout", "first_output_timeout"} & self.deadlines.keys():
                 self.deadlines[cause] = max(self.deadlines[cause], now() + LATE_GRACE_SECONDS)
         for fd, _ in events:
             if handler := self.handlers.get(fd):
@@ -145,6 +145,7 @@ class Keeper:
         if not data:
             self.forget(fd)
             return
+        self.deadlines.pop("first_output_timeout", None)
         if "idle_timeout" in self.deadlines:
             self.deadlines["idle_timeout"] = now() + self.config["idle_timeout_seconds"]
         kept = data[: self.config["max_output_bytes"] - self.said_bytes]

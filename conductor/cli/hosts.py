@@ -1,5 +1,7 @@
 """`conductor hosts`: the machines that agents run on, and what each of them offers."""
 
+import time
+
 import click
 
 from conductor.cli.connection import CALL_SECONDS, connected
@@ -8,6 +10,7 @@ from conductor.cli.names import short
 from conductor.cli.page import say
 from conductor.cli.terminal_text import one_line, printable
 from conductor.cli.views import as_json
+from conductor.cli.wording import elapsed
 from conductor.v1 import pool_service_pb2
 
 Host = pool_service_pb2.Host
@@ -55,6 +58,8 @@ def host_line(host: Host) -> str:
     line = f"{glyph} {short(host.name):<12}  {state:<12}"
     if host.slots:
         line += f"  {host.running} of {host.slots} slots  {printable(host.sandbox_mechanism)}"
+    if host.HasField("disconnected_time"):
+        line += f"  for {elapsed(time.time() - host.disconnected_time.ToNanoseconds() / 1e9)}"
     return f"{line}  {printable(host.address)}"
 
 

@@ -20,6 +20,7 @@ from conductor.v1 import run_service_pb2
 Run = run_service_pb2.Run
 # Longer than this nobody waits without a word.
 QUIET_SECONDS = 1.0
+_CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEOUT", "FIRST_OUTPUT_TIMEOUT"})
 
 
 @click.command()
@@ -125,4 +126,4 @@ def exit_code(ended: Run) -> int:
         return 0
     if ended.state == Run.STATE_CANCELLED:
         return CANCELLED
-    return TIMED_OUT if ended.failure.reason in ("RUN_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEOUT") else RUN_FAILED
+    return TIMED_OUT if ended.failure.reason in _CLOCKS else RUN_FAILED

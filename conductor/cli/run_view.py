@@ -18,6 +18,7 @@ class StepRow:
 
     step: run_service_pb2.Step
     said: str = ""
+    disconnection: run_service_pb2.Disconnection | None = None
 
     @property
     def id(self) -> str:
@@ -74,6 +75,8 @@ class RunView:
                 return self._update(told.step)
             case "output":
                 self._hear(told.output)
+            case "progress":
+                self._note_disconnections(told.progress)
             case _:
                 pass
         return None
@@ -91,6 +94,11 @@ class RunView:
         changed = row.step.state != step.state
         row.step = step
         return row if changed else None
+
+    def _note_disconnections(self, progress: run_service_pb2.Progress) -> None:
+        away = {step: one for one in progress.disconnections for step in one.steps}
+        for name, row in self.rows.items():
+            row.disconnection = away.get(name)
 
     def _hear(self, output: run_service_pb2.Output) -> None:
         row = self.rows.get(output.step)

@@ -4,15 +4,27 @@ Progress goes to stderr, so that stdout holds data only: the JSON events, or the
 """
 
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 import click
 
 from conductor.cli.main import Context
+from conductor.cli.names import short
 from conductor.cli.run_view import RunView, StepRow
 from conductor.cli.terminal_text import one_line, printable
-from conductor.cli.wording import elapsed, failure, findings, run_look, run_state, step_look, step_state, tokens
+from conductor.cli.wording import (
+    disconnected,
+    elapsed,
+    failure,
+    findings,
+    run_look,
+    run_state,
+    step_look,
+    step_state,
+    tokens,
+)
 from conductor.v1 import run_service_pb2
 
 if TYPE_CHECKING:
@@ -73,6 +85,7 @@ class PlainView:
         self._view = RunView()
         # What each step said since its last line end, by step and channel.
         self._unfinished: dict[tuple[str, int], str] = {}
+        self._away: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +96,8 @@ class PlainView:
     def show(self, told: run_service_pb2.WatchRunResponse) -> None:
         """Prints what is worth a line."""
         before = self._view.run.state
+        if told.HasField("progress"):
+            self._tell_disconnections(told.progress)
         row = self._view.apply(told)
         if told.HasField("run") and before != told.run.state:
             click.echo(f"run {told.run.name} {run_state(told.run.state)}", err=True)
@@ -104,6 +119,15 @@ class PlainView:
     def back(self) -> None:
         """Says so."""
         _say_back()
+
+    def _tell_disconnections(self, progress: run_service_pb2.Progress) -> None:
+        away = {one.host for one in progress.disconnections}
+        for one in progress.disconnections:
+            if one.host not in self._away:
+                click.echo(f"… {disconnected(one, time.time())}; what runs there goes on", err=True)
+        for host in sorted(self._away - away):
+            click.echo(f"… {short(host)} is back, or nothing runs there any more", err=True)
+        self._away = away
 
     def _say(self, output: run_service_pb2.Output) -> None:
         """Prints whole lines; the rest waits for its end, up to a width that nobody reads as one line."""
@@ -151,6 +175,8 @@ def step_facts(row: StepRow, now: float) -> list[str]:
         facts.append(findings(step.finding_counts))
     if step.HasField("wait") and step.state == run_service_pb2.Step.STATE_QUEUED:
         facts.append(f"waits: {one_line(step.wait.text, 100)}")
+    if row.disconnection is not None and step.state == run_service_pb2.Step.STATE_RUNNING:
+        facts.append(disconnected(row.disconnection, now))
     if step.HasField("failure"):
         facts.append(one_line(failure(step.failure), 200))
     elif step.reason:

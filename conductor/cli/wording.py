@@ -89,6 +89,14 @@ def findings(counts: run_service_pb2.FindingCounts) -> str:
     return f"{counted(total, 'finding')}: " + ", ".join(f"{number} {word}" for number, word in parts if number)
 
 
+def disconnected(told: run_service_pb2.Disconnection, now: float) -> str:
+    """`host alpha disconnected for 12 s, given up in 3 min 05 s`."""
+    since = told.disconnected_time.ToNanoseconds() / 1e9
+    left = told.lost_time.ToNanoseconds() / 1e9 - now
+    end = f"given up in {elapsed(left)}" if left > 0 else "about to be given up"
+    return f"host {printable(told.host.removeprefix('hosts/'))} disconnected for {elapsed(now - since)}, {end}"
+
+
 def failure(told: run_service_pb2.Failure) -> str:
     """`REASON: message`."""
     return printable(f"{told.reason}: {told.message}" if told.message else told.reason)

@@ -8,18 +8,20 @@ It is pure: the same arguments give the same result, and `state` stays as it was
 
 1. runs that wanted to be called by now, and runs that could not be folded at the start;
 2. inputs, as far as the decision has room for their events; the rest waits for the next call, which `wake_at` asks for at once;
-3. hosts that were silent too long: what ran there is lost;
+3. attempts whose hosts were silent too long are lost (`loss`);
 4. every step that something happened to is looked at (`progress`), runs one by one;
 5. queued steps get places, over all runs (`schedule`);
-6. what is stored by now is acknowledged, and streams with a gap begin anew, where that is due.
+6. runs and queued steps whose time is up are ended (`clocks`): last, so that whatever came or was placed in time counts;
+7. what is stored by now is acknowledged, and streams with a gap begin anew, where that is due.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from conductor.core.answers import take_answer
 from conductor.core.attempt import attempt_owner
+from conductor.core.brevity import cut_text
+from conductor.core.clocks import ring_clocks
 from conductor.core.commands import Decision, Record
 from conductor.core.conductor_state import ConductorState, Host
 from conductor.core.decision_draft import INTERNAL, DecisionDraft
@@ -34,8 +36,9 @@ from conductor.core.inputs import (
     RequestRun,
     WorkFinished,
 )
+from conductor.core.loss import lose_silent_hosts
 from conductor.core.progress import make_progress
-from conductor.core.reports import give_up_attempt, refuse_unknown, take_loss, take_refusal, take_report
+from conductor.core.reports import refuse_unknown, take_loss, take_refusal, take_report
 from conductor.core.requests import take_cancel_request, take_run_request
 from conductor.core.retry import FATAL
 from conductor.core.run_draft import RunDraft
@@ -47,6 +50,9 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
     """Decides what follows from inputs and from the time. `state` is not changed."""
     making = DecisionDraft(state, now)
     making.touched_hosts = state.unscheduled
+    is_late = state.wake_at is not None and now - state.wake_at > state.limits.late_tick
+    if is_late:
+        making.spared_until = max(making.spared_until, now + state.limits.late_grace)
     _settle_damaged(making)
     _open_due_runs(making)
     waiting = (*state.backlog, *inputs)
@@ -55,11 +61,13 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
             making.backlog.extend(waiting[place:])
             break
         _take(making, one)
-    _lose_silent_hosts(making)
+    lose_silent_hosts(making, is_late=is_late)
     _look_at_runs(making)
     if _needs_places(making):
         place_queued_steps(making)
         _look_at_runs(making)  # a step that began may have let its children begin
+    if now >= making.spared_until:
+        _ring_clocks(making)
     for run in list(making.drafts):
         making.change(run, RunDraft.tell_hosts)
     return making.decide()
@@ -68,6 +76,14 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
 def _look_at_runs(making: DecisionDraft) -> None:
     for run in list(making.drafts):
         making.change(run, lambda draft: make_progress(draft, draft.events + making.room))
+
+
+def _ring_clocks(making: DecisionDraft) -> None:
+    rung = [run for run, draft in making.drafts.items() if any(when <= making.now for when in draft.deadlines())]
+    for run in rung:
+        making.change(run, lambda draft: ring_clocks(draft, draft.events + making.room))
+    if rung:
+        _look_at_runs(making)
 
 
 def _take(making: DecisionDraft, one: Input) -> None:
@@ -112,7 +128,7 @@ def _take_host(making: DecisionDraft, report: HostReported) -> None:
 
 def _settle_damaged(making: DecisionDraft) -> None:
     for run, damage in making.state.damaged.items():
-        failure = Failure(INTERNAL, f"What is stored of it cannot be read: {damage}", FATAL)
+        failure = Failure(INTERNAL, cut_text(f"What is stored of it cannot be read: {damage}"), FATAL)
         making.stored.append(Record(run, RunSettled(RunState.FAILED, failure), "RunSettled"))
 
 
@@ -122,31 +138,6 @@ def _open_due_runs(making: DecisionDraft) -> None:
             draft = making.draft(run)
             if draft is not None:
                 draft.wants_place = bool(draft.queue)
-
-
-def _lose_silent_hosts(making: DecisionDraft) -> None:
-    """Gives up what ran on hosts that were silent too long. A call that is late itself only begins to wait anew (rule 7)."""
-    due = {
-        name: host
-        for name, host in making.hosts.items()
-        if host.silent_since is not None and host.silent_since + making.limits.lost_after <= making.now
-    }
-    if not due:
-        return
-    wanted = making.state.wake_at
-    is_late = wanted is not None and making.now - wanted > making.limits.late_tick
-    for name, host in due.items():
-        if is_late:
-            making.hosts[name] = replace(host, silent_since=making.now)
-        else:
-            _lose_host(making, name)
-
-
-def _lose_host(making: DecisionDraft, host: str) -> None:
-    lost = [(run, attempt) for run, one in making.runs() for attempt, track in one.tracks.items() if track.host == host]
-    message = f"Host {host} was silent for {making.limits.lost_after:.0f} s."
-    for run, attempt in lost:
-        making.change(run, partial(give_up_attempt, attempt=attempt, message=message))
 
 
 def _needs_places(making: DecisionDraft) -> bool:

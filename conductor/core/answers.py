@@ -3,7 +3,11 @@
 An answer that nobody waits for any more has no effect: work is pure, so it was answered before, or is of no use now.
 """
 
+from dataclasses import replace
+
+from conductor.core.brevity import cut_text
 from conductor.core.events import (
+    Failure,
     FindingChecked,
     FindingCounts,
     RunReported,
@@ -14,7 +18,8 @@ from conductor.core.events import (
 )
 from conductor.core.inputs import WorkFinished
 from conductor.core.plan import StepKind
-from conductor.core.progress import are_children_settled, begin_step, settle_run, settle_step
+from conductor.core.progress import are_children_settled, begin_step, settle_run, settle_step, try_again_or_fail
+from conductor.core.retry import OUTPUT_INVALID
 from conductor.core.run_draft import RunDraft
 from conductor.core.states import StepState
 from conductor.core.step import Step
@@ -40,7 +45,7 @@ def take_answer(draft: RunDraft, finished: WorkFinished) -> None:
     if work.kind is WorkKind.REPORT:
         _take_report(draft, answer)
     elif isinstance(answer, WorkFailed):
-        settle_step(draft, StepFailed(work.step, answer.failure))
+        _take_failure(draft, work, replace(answer.failure, message=cut_text(answer.failure.message)))
     else:
         _take_step_answer(draft, draft.step(work.step), work, answer)
 
@@ -64,9 +69,16 @@ def _is_awaited(draft: RunDraft, work: Work) -> bool:
             return step.state is StepState.VALIDATING and last is not None and last.id == work.attempt
 
 
+def _take_failure(draft: RunDraft, work: Work, failure: Failure) -> None:
+    if work.kind is WorkKind.CHECK and failure.reason == OUTPUT_INVALID:
+        try_again_or_fail(draft, draft.step(work.step), failure)
+    else:
+        settle_step(draft, StepFailed(work.step, failure))
+
+
 def _take_report(draft: RunDraft, answer: Answer) -> None:
     if isinstance(answer, WorkFailed):
-        settle_run(draft, answer.failure)
+        settle_run(draft, replace(answer.failure, message=cut_text(answer.failure.message)))
         return
     if not isinstance(answer, Reported):
         raise TypeError(f"a report was asked for, {type(answer).__name__} came")
@@ -78,7 +90,7 @@ def _take_step_answer(draft: RunDraft, step: Step, work: Work, answer: Answer) -
     name = step.plan.id
     match (work.kind, answer):
         case (WorkKind.SKIP_GUARD, GuardDecided(skip=True, reason=reason)):
-            settle_step(draft, StepSkipped(name, reason))
+            settle_step(draft, StepSkipped(name, cut_text(reason)))
         case (WorkKind.SKIP_GUARD, GuardDecided()):
             begin_step(draft, step)
         case (WorkKind.PROMPT, PromptRendered(prompt=prompt)):

@@ -43,6 +43,7 @@ class Attempt:
     confinement: Confinement | None = None
     last_sequence: int = 0
     refused: str = ""
+    retry_after_seconds: float = 0.0
 
     @property
     def agent(self) -> str:
@@ -101,4 +102,5 @@ def _end(attempt: Attempt, event: AttemptEnded, time: float) -> Attempt:
         result=event.result,
         confinement=event.confinement or attempt.confinement,
         last_sequence=event.last_sequence,
+        retry_after_seconds=event.retry_after_seconds,
     )

@@ -26,6 +26,8 @@ class Limits:
     lost_after: float = 720.0
     # A call that comes later than this was not late by chance: the machine slept, and silence proves nothing.
     late_tick: float = 1.0
+    # After such a call, and after a start, the clocks of queue and run end nothing for so long: what happened is heard first.
+    late_grace: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,11 @@ class Track:
     """A live attempt's place in its stream.
 
     `cursor` is the last number stored, `ack_at` when its host is told so, `resume_at` when its stream begins anew.
+    `lost_after` is how long its host may be silent.
     """
 
     host: str
+    lost_after: float
     cursor: int = 0
     ack_at: float | None = None
     resume_at: float | None = None
@@ -80,7 +84,10 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class ConductorState:
-    """Everything. `backlog` holds inputs that had no room in the last decision, `damaged` runs that could not be folded."""
+    """Everything. `backlog` holds inputs that had no room in the last decision, `damaged` runs that could not be folded.
+
+    Before `spared_until` no clock of a queue or run ends anything (see `clocks`).
+    """
 
     ongoing: Mapping[str, Ongoing] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
@@ -89,6 +96,7 @@ class ConductorState:
     damaged: Mapping[str, str] = field(default_factory=dict)
     backlog: tuple[Input, ...] = ()
     unscheduled: bool = False
+    spared_until: float = 0.0
     wake_at: float | None = None
     limits: Limits = Limits()
 

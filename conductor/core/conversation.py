@@ -46,6 +46,7 @@ class StreamEnd:
     code: str
     reason: str = ""
     message: str = ""
+    retry_after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,6 @@ class Conversation:
         return Verdict(is_over=True, news=ExecutionLost(self.attempt, message))
 
     def _refuse(self, end: StreamEnd, *, retryable: bool) -> Verdict:
-        return Verdict(
-            is_over=True, news=ExecutionRefused(self.attempt, end.reason or end.code, end.message, retryable)
-        )
+        reason = end.reason or end.code
+        news = ExecutionRefused(self.attempt, reason, end.message, retryable, end.retry_after_seconds)
+        return Verdict(is_over=True, news=news)

@@ -7,6 +7,7 @@ away, ends that run as FATAL, and reaches nobody else.
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from conductor.core.brevity import cut_text
 from conductor.core.commands import AckExecution, CancelExecution, Command, Decision, Record, Rejected, Reply, Utterance
 from conductor.core.conductor_state import ConductorState, Host, Limits, Ongoing, Remembered
 from conductor.core.events import AttemptEnded, Failure, RunSettled, StepCancelled
@@ -36,6 +37,7 @@ class DecisionDraft:
         self.replies: list[Reply] = []
         self.touched_hosts = False
         self.unscheduled = state.unscheduled
+        self.spared_until = state.spared_until
 
     @property
     def room(self) -> int:
@@ -60,7 +62,7 @@ class DecisionDraft:
         try:
             how(draft)
         except Exception as error:  # noqa: BLE001 — whatever it is, it is this run's trouble alone (rule 6)
-            self._quarantine(draft, f"{type(error).__name__}: {error}")
+            self._quarantine(draft, cut_text(f"{type(error).__name__}: {error}"))
         return True
 
     def view(self, run: str) -> Ongoing | RunDraft | None:
@@ -115,7 +117,7 @@ class DecisionDraft:
                 ongoing.pop(run, None)
                 settled[run] = None
             else:
-                ongoing[run] = draft.finished()
+                ongoing[run] = draft.finished(self.spared_until)
         while len(settled) > self.limits.remembered_runs:
             del settled[next(iter(settled))]
         return ConductorState(
@@ -125,6 +127,7 @@ class DecisionDraft:
             settled=settled,
             backlog=tuple(self.backlog),
             unscheduled=self.unscheduled,
+            spared_until=self.spared_until,
             wake_at=self._wake_at(ongoing),
             limits=self.limits,
         )
@@ -135,8 +138,8 @@ class DecisionDraft:
             due.append(self.now)
         silent = {host.name: host.silent_since for host in self.hosts.values() if host.silent_since is not None}
         if silent:
-            used = {track.host for run in ongoing.values() for track in run.tracks.values()}
-            due += [since + self.limits.lost_after for name, since in silent.items() if name in used]
+            tracks = [track for run in ongoing.values() for track in run.tracks.values()]
+            due += [silent[track.host] + track.lost_after for track in tracks if track.host in silent]
         return min(due, default=None)
 
     def _quarantine(self, broken: RunDraft, message: str) -> None:

@@ -1,7 +1,8 @@
 """What happened: facts, stored before anything is done about them. State is nothing but these, folded.
 
 Every event belongs to a run; the store gives it the run's next position and the time of its decision. Bodies above 4 KiB
-are blobs, named by digest. `RunCreated` may be larger (steps are capped at 200): folding must not need a second read.
+are blobs, named by digest, and texts from outside are cut (see `brevity`). `RunCreated` may be larger (steps are capped at
+200): folding must not need a second read.
 """
 
 from dataclasses import dataclass
@@ -53,6 +54,9 @@ class StartSpec:
     parameters: tuple[tuple[str, str], ...]
     timeout_seconds: float
     idle_timeout_seconds: float
+    # 0 leaves it to the host, as Starts of an earlier version did: they are sent again byte for byte.
+    first_output_timeout_seconds: float = 0.0
+    orphan_timeout_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,13 @@ class WorkspaceChanges:
     count: int = 0
     paths: tuple[str, ...] = ()
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimedOut:
+    """The run took longer than it may, and stops."""
+
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +169,10 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptCreated:
-    """An attempt was decided; its step runs. This is what a Start is made from, now and after every crash."""
+    """An attempt was decided; its step runs. This is what a Start is made from, now and after every crash.
+
+    `start.parameters` are the plan's, and left out.
+    """
 
     step: str
     attempt: str
@@ -181,7 +195,7 @@ class AttemptStarted:
 class AttemptEnded:
     """An attempt ended. `result` is the digest of its structured result, empty where it gave none.
 
-    `failure.kind` RECOVERABLE is what lets another attempt be made. `last_sequence` is the last frame that counts.
+    Whether another attempt is made is `retry`'s to say. `last_sequence` is the last frame that counts.
     """
 
     step: str
@@ -197,6 +211,7 @@ class AttemptEnded:
     result: str = ""
     confinement: Confinement | None = None
     last_sequence: int = 0
+    retry_after_seconds: float = 0.0  # how long whoever refused asked to wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +221,10 @@ class StepRequeued:
     step: str
     failure: Failure
     not_before: float
+    # Which retry of how many this is, among those for trouble of this cause.
+    cause: str = ""
+    retry: int = 0
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +285,7 @@ Event = (
     RunCreated
     | RunStarted
     | RunCancelRequested
+    | RunTimedOut
     | RunReported
     | RunSettled
     | StepsAdded

@@ -89,6 +89,8 @@ class AgentFinished:
     answer_truncated: bool = False
     result: Blob | None = None
     confinement: Confinement | None = None
+    # What its model's endpoint asked to wait, where its last word was a refusal for going too fast.
+    retry_after_seconds: float = 0.0
 
 
 Report = Said | AgentStarted | AgentFinished
@@ -116,6 +118,7 @@ class ExecutionRefused:
     reason: str
     message: str
     retryable: bool
+    retry_after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,45 @@ class OnFailure(StrEnum):
     CONTINUE = "continue"
 
 
+class OnLost(StrEnum):
+    """What a lost attempt means for its step."""
+
+    RETRY = "retry"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """How often a step is tried again, by what ended an attempt; `infrastructure` None is as often as attempts allow."""
+
+    infrastructure: int | None = None
+    rate_limit: int = 5
+    hang: int = 0
+    schema: int = 0
+    agent: int = 0
+    first_pause_seconds: float = 1.0
+    longest_pause_seconds: float = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class AgentPlan:
-    """What asking an agent needs to know before there is a prompt. Durations are seconds, sizes bytes."""
+    """What asking an agent needs to know before there is a prompt. Durations are seconds, sizes bytes.
+
+    0 where a plan of an earlier version says nothing: no queue clock, the host's own first-output and orphan clocks, the
+    conductor's `lost_after`. `max_attempts` bounds all attempts, whatever ended them.
+    """
 
     agents: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...] = ()
     timeout_seconds: float = 1800.0
     idle_timeout_seconds: float = 600.0
     max_attempts: int = 3
+    first_output_timeout_seconds: float = 0.0
+    queue_timeout_seconds: float = 0.0
+    orphan_timeout_seconds: float = 0.0
+    lost_after_seconds: float = 0.0
+    on_lost: OnLost = OnLost.RETRY
+    retries: RetryPlan = RetryPlan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +96,7 @@ class RunPlan:
     question: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     priority: int = 0
+    timeout_seconds: float = 0.0  # 0 in plans of an earlier version: no run clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ The rules, before the code:
 - What can never begin (a cycle, a need that was cancelled) is cancelled as soon as nothing else is at work, so no run hangs (C3).
 """
 
+from typing import assert_never
+
 from conductor.core.attempt import Attempt
 from conductor.core.commands import CancelExecution
 from conductor.core.events import (
@@ -28,7 +30,7 @@ from conductor.core.events import (
     StepValidating,
 )
 from conductor.core.plan import OnFailure, StepKind
-from conductor.core.retry import FATAL, HUMAN_REQUIRED, RECOVERABLE, pause_before_retry
+from conductor.core.retry import FATAL, HUMAN_REQUIRED, RECOVERABLE, decide_retry
 from conductor.core.run import Run, Stop
 from conductor.core.run_draft import RunDraft
 from conductor.core.states import SATISFYING_STEP, AttemptState, RunState, StepState
@@ -89,12 +91,15 @@ def start_run(draft: RunDraft) -> None:
 def begin_step(draft: RunDraft, step: Step) -> None:
     """Begins a ready step whose guard, if it has one, let it pass."""
     name = step.plan.id
-    if step.plan.kind is StepKind.AGENT:
-        draft.ask(WorkKind.PROMPT, name)
-        return
-    start_run(draft)
-    draft.emit(StepStarted(name))
-    draft.mark(name, *draft.run.children.get(name, ()))
+    match step.plan.kind:
+        case StepKind.AGENT:
+            draft.ask(WorkKind.PROMPT, name)
+        case StepKind.FOLD:
+            start_run(draft)
+            draft.emit(StepStarted(name))
+            draft.mark(name, *draft.run.children.get(name, ()))
+        case other:
+            assert_never(other)
 
 
 def settle_run(draft: RunDraft, report_failure: Failure | None = None) -> None:
@@ -128,7 +133,7 @@ def why_stopped(run: Run, step: Step) -> str:
     if run.stop is Stop.CANCEL:
         return run.cancel_reason or "the run was cancelled"
     if run.stop is Stop.FAILURE:
-        return f"step {run.failure.step} failed" if run.failure is not None else "the run failed"
+        return f"step {run.failure.step} failed" if run.failure and run.failure.step else "the run's time was up"
     parent = run.steps.get(step.plan.parent)
     if parent is None:
         return ""
@@ -187,7 +192,17 @@ def _look_at_running(draft: RunDraft, step: Step) -> None:
     elif why := why_stopped(draft.run, step):
         settle_step(draft, StepCancelled(name, why))
     else:
-        draft.ask(WorkKind.FOLD, name)
+        _ask_for_result(draft, step)
+
+
+def _ask_for_result(draft: RunDraft, step: Step) -> None:
+    match step.plan.kind:
+        case StepKind.FOLD:
+            draft.ask(WorkKind.FOLD, step.plan.id)
+        case StepKind.AGENT:
+            raise ValueError(f"step {step.plan.id} runs, and no attempt was ever made of it")
+        case other:
+            assert_never(other)
 
 
 def _stop_attempt(draft: RunDraft, step: Step, attempt: Attempt) -> None:
@@ -206,12 +221,19 @@ def _conclude_failure(draft: RunDraft, step: Step, attempt: Attempt) -> None:
     if why and failure.kind == RECOVERABLE:
         settle_step(draft, StepCancelled(step.plan.id, why))
         return
-    pause = pause_before_retry(failure, step.plan.agent, len(step.attempts), attempt.id)
-    if pause is None:
-        settle_step(draft, StepFailed(step.plan.id, failure))
+    try_again_or_fail(draft, step, failure)
+
+
+def try_again_or_fail(draft: RunDraft, step: Step, failure: Failure) -> None:
+    """Ends a step badly, unless its plan has another attempt for this failure."""
+    name = step.plan.id
+    retry = decide_retry(step.plan.agent, step.attempts, failure) if step.plan.agent and step.attempts else None
+    if retry is None or why_stopped(draft.run, step):
+        settle_step(draft, StepFailed(name, failure))
         return
-    draft.emit(StepRequeued(step.plan.id, failure, draft.now + pause))
-    draft.enqueue(step.plan.id, draft.now + pause)
+    not_before = draft.now + retry.pause
+    draft.emit(StepRequeued(name, failure, not_before, retry.cause, retry.number, retry.most))
+    draft.enqueue(name, not_before)
 
 
 def _find_stuck(draft: RunDraft) -> str:

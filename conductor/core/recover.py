@@ -39,6 +39,7 @@ def restore(
         requests=_recall_requests(runs),
         damaged=dict(damaged or {}),
         unscheduled=True,
+        spared_until=now + limits.late_grace if ongoing else 0.0,
         wake_at=now,
         limits=limits,
     )
@@ -66,7 +67,9 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
         if attempt is not None:
             cursor = cursors.get(attempt.id, 0)
             ack_at = now + limits.ack_interval if cursor else None
-            tracks[attempt.id] = Track(attempt.host, cursor, ack_at=ack_at, cancelled=bool(why_stopped(run, step)))
+            lost_after = (step.plan.agent.lost_after_seconds if step.plan.agent else 0.0) or limits.lost_after
+            is_stopped = bool(why_stopped(run, step))
+            tracks[attempt.id] = Track(attempt.host, lost_after, cursor, ack_at=ack_at, cancelled=is_stopped)
         if step.state is StepState.QUEUED:
             queue[name] = step.not_before
     # A decision may have left steps for the next one: looking at all of them once finds out.

@@ -12,6 +12,7 @@ The rules, before the code:
 from dataclasses import replace
 
 from conductor.core.attempt import attempt_owner
+from conductor.core.brevity import MOST_WORD, cut_confinement, cut_text
 from conductor.core.commands import AckExecution, CancelExecution, Command, Utterance
 from conductor.core.conductor_state import Limits
 from conductor.core.events import AttemptEnded, AttemptStarted, Failure, ReportRefused
@@ -58,8 +59,8 @@ def take_report(draft: RunDraft, report: ExecutionReported, limits: Limits) -> N
 def take_refusal(draft: RunDraft, refusal: ExecutionRefused) -> None:
     """Ends an attempt that its host would not take."""
     kind = RECOVERABLE if refusal.retryable else classify(refusal.reason)
-    failure = Failure(refusal.reason, refusal.message, kind)
-    end_attempt(draft, refusal.attempt, AttemptState.REFUSED, failure)
+    failure = Failure(cut_text(refusal.reason, MOST_WORD), cut_text(refusal.message), kind)
+    end_attempt(draft, refusal.attempt, AttemptState.REFUSED, failure, refusal.retry_after_seconds)
 
 
 def give_up_attempt(draft: RunDraft, attempt: str, message: str) -> None:
@@ -70,16 +71,20 @@ def give_up_attempt(draft: RunDraft, attempt: str, message: str) -> None:
 
 def take_loss(draft: RunDraft, loss: ExecutionLost) -> None:
     """Ends an attempt that its host does not know, so that nothing of it runs."""
-    end_attempt(draft, loss.attempt, AttemptState.LOST, Failure(HOST_LOST, loss.message, RECOVERABLE))
+    end_attempt(draft, loss.attempt, AttemptState.LOST, Failure(HOST_LOST, cut_text(loss.message), RECOVERABLE))
 
 
-def end_attempt(draft: RunDraft, attempt: str, state: AttemptState, failure: Failure) -> None:
+def end_attempt(
+    draft: RunDraft, attempt: str, state: AttemptState, failure: Failure, retry_after_seconds: float = 0.0
+) -> None:
     """Ends an attempt without its agent's word. One that ended already stays as it ended."""
     track = draft.tracks.pop(attempt, None)
     if track is None:
         return
     _, step = attempt_owner(attempt)
-    draft.emit(AttemptEnded(step, attempt, state, failure, last_sequence=track.cursor))
+    draft.emit(
+        AttemptEnded(step, attempt, state, failure, last_sequence=track.cursor, retry_after_seconds=retry_after_seconds)
+    )
     _look_after_end(draft, step)
 
 
@@ -96,7 +101,7 @@ def _take_part(draft: RunDraft, report: ExecutionReported, part: Report) -> None
             draft.stored.append(Utterance(run, step, attempt, part.channel, part.text))
         case AgentStarted():
             if draft.step(step).attempts[-1].state is AttemptState.STARTING:
-                draft.emit(AttemptStarted(step, attempt, part.confinement))
+                draft.emit(AttemptStarted(step, attempt, cut_confinement(part.confinement)))
         case AgentFinished():
             _finish(draft, report, part)
 
@@ -116,8 +121,9 @@ def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> 
         denial_count=part.denial_count,
         answer_truncated=part.answer_truncated,
         result="" if part.result is None else part.result.digest,
-        confinement=part.confinement,
+        confinement=None if part.confinement is None else cut_confinement(part.confinement),
         last_sequence=report.last_sequence,
+        retry_after_seconds=part.retry_after_seconds,
     )
     if part.result is not None:
         draft.blobs.append(part.result)
@@ -128,8 +134,9 @@ def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> 
 
 
 def _explain(part: AgentFinished) -> Failure:
-    reason = part.reason or ("CANCELLED" if part.outcome == "cancelled" else "AGENT_FAILED")
-    return Failure(reason, part.message or f"The agent's end was: {part.outcome}.", classify(reason))
+    reason = cut_text(part.reason, MOST_WORD) or ("CANCELLED" if part.outcome == "cancelled" else "AGENT_FAILED")
+    message = part.message or f"The agent's end was: {part.outcome}."
+    return Failure(reason, cut_text(message), classify(reason))
 
 
 def _look_after_end(draft: RunDraft, step: str) -> None:

@@ -1,5 +1,6 @@
 """What callers ask: a run, or the end of one. Every request gets exactly one reply; the same request gets the same reply."""
 
+from conductor.core.brevity import cut_text
 from conductor.core.commands import Accepted, Record, Rejected
 from conductor.core.conductor_state import Ongoing
 from conductor.core.decision_draft import DecisionDraft
@@ -10,6 +11,8 @@ from conductor.core.progress import ask_report_when_done, look_at_all
 from conductor.core.run import apply, key_of
 from conductor.core.run_draft import RunDraft
 from conductor.core.states import IllegalTransitionError, RunState
+
+MOST_REASON = 2000
 
 
 def take_run_request(making: DecisionDraft, request: RequestRun) -> None:
@@ -96,5 +99,7 @@ def _cancel(draft: RunDraft, request: RequestCancel) -> None:
     repeated = draft.run.state is RunState.CANCELLING
     draft.replies.append(Accepted(request.reply, request.run, repeated=repeated))
     if not repeated:
-        draft.emit(RunCancelRequested(request.reason, request.request_id, request.request_digest))
+        draft.emit(
+            RunCancelRequested(cut_text(request.reason, MOST_REASON), request.request_id, request.request_digest)
+        )
         look_at_all(draft)

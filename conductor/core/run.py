@@ -20,6 +20,7 @@ from conductor.core.events import (
     RunReported,
     RunSettled,
     RunStarted,
+    RunTimedOut,
     StepBecameReady,
     StepFailed,
     StepsAdded,
@@ -73,6 +74,12 @@ class Run:
         return self.plan.run
 
     @property
+    def deadline(self) -> float | None:
+        """Gives when the run clock runs out; None where there is none, and once nothing is left that it could stop."""
+        seconds = self.plan.timeout_seconds
+        return self.create_time + seconds if seconds and self.stop is None and self.unsettled else None
+
+    @property
     def is_settled(self) -> bool:
         """Tells whether it ended."""
         return self.state in SETTLED_RUN
@@ -114,7 +121,7 @@ def fold(events: Iterable[tuple[Event, float]]) -> Run:
 def key_of(event: Event) -> str:
     """Gives what makes an event unique in its run; empty for those that may come again."""
     match event:
-        case RunStarted() | RunCreated() | RunCancelRequested() | RunReported() | RunSettled():
+        case RunStarted() | RunCreated() | RunCancelRequested() | RunTimedOut() | RunReported() | RunSettled():
             return type(event).__name__
         case AttemptCreated() | AttemptStarted() | AttemptEnded():
             return f"{type(event).__name__}/{event.attempt}"
@@ -130,8 +137,8 @@ def _change(run: Run, event: Event, time: float) -> Run:
             raise IllegalTransitionError(f"run {run.id} was created before")
         case RunStarted():
             return replace(run, state=move_run(run.state, RunState.RUNNING), start_time=time)
-        case RunCancelRequested():
-            return _request_cancel(run, event, time)
+        case RunCancelRequested() | RunTimedOut():
+            return _stop(run, event, time)
         case RunReported():
             return replace(run, markdown=event.markdown, json=event.json, workspace_changes=event.workspace_changes)
         case RunSettled():
@@ -178,7 +185,9 @@ def _turned(edges: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     return {source: tuple(targets) for source, targets in lists.items()}
 
 
-def _request_cancel(run: Run, event: RunCancelRequested, time: float) -> Run:
+def _stop(run: Run, event: RunCancelRequested | RunTimedOut, time: float) -> Run:
+    if isinstance(event, RunTimedOut):
+        return replace(run, stop=run.stop or Stop.FAILURE, failure=run.failure or event.failure)
     return replace(
         run,
         state=move_run(run.state, RunState.CANCELLING),

@@ -120,14 +120,23 @@ class RunDraft:
                 self.send(ResumeExecution(track.host, attempt, track.cursor))
                 self.tracks[attempt] = replace(self.tracks[attempt], resume_at=None, resumed_at=self.now)
 
-    def finished(self) -> Ongoing:
+    def finished(self, spared_until: float) -> Ongoing:
         """Gives the run's new place in the conductor's state."""
         due = [track.ack_at for track in self.tracks.values() if track.ack_at is not None]
         due += [track.resume_at for track in self.tracks.values() if track.resume_at is not None]
         due += [when for when in self.queue.values() if when > self.now]
+        due += [max(when, spared_until) for when in self.deadlines()]
         if self.dirty:
             due.append(self.now)
         return Ongoing(self.run, self.tracks, self.queue, tuple(self.dirty), min(due, default=None))
+
+    def deadlines(self) -> Iterator[float]:
+        """Gives when the clocks of the run and of its queued steps run out."""
+        if (deadline := self.run.deadline) is not None:
+            yield deadline
+        for name in self.queue:
+            if (deadline := self.step(name).queue_deadline) is not None:
+                yield deadline
 
     def _next_beat(self, interval: float) -> float:
         # One beat for all attempts: acknowledgements need a FULL commit, and so they share it.

@@ -10,12 +10,13 @@ The rules, before the code:
 - A host that failed a step before is taken for it last.
 """
 
+from dataclasses import replace
 from functools import partial
 from heapq import heapify, heappop, heappush
 
 from conductor.core.attempt import attempt_id
 from conductor.core.commands import StartExecution
-from conductor.core.conductor_state import Ongoing, Track
+from conductor.core.conductor_state import Limits, Ongoing, Track
 from conductor.core.decision_draft import DecisionDraft
 from conductor.core.events import AttemptCreated, StartSpec, StepWaits
 from conductor.core.placement import Placement, choose_host, explain_wait
@@ -78,7 +79,7 @@ class Scheduling:
         self.free[placement.host] -= 1
         if not self.free[placement.host]:
             del self.free[placement.host]
-        self.making.change(run, partial(create_attempt, name=name, placement=placement))
+        self.making.change(run, partial(create_attempt, name=name, placement=placement, limits=self.making.limits))
         draft = self.making.draft(run)
         return draft if draft is not None and not draft.run.is_settled else None
 
@@ -98,11 +99,11 @@ class Scheduling:
             if agents not in self.waits:
                 self.waits[agents] = explain_wait(self.making.hosts, agents)
             wait = self.waits[agents]
-            if step.wait != wait:
+            if step.wait is None or (step.wait.kind, step.wait.text) != (wait.kind, wait.text):
                 draft.emit(StepWaits(name, wait.kind, wait.text))
 
 
-def create_attempt(draft: RunDraft, name: str, placement: Placement) -> None:
+def create_attempt(draft: RunDraft, name: str, placement: Placement, limits: Limits) -> None:
     """Decides an attempt, and has its host asked."""
     step = draft.step(name)
     plan = _plan(step)
@@ -115,11 +116,15 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement) -> None:
         parameters=plan.parameters,
         timeout_seconds=plan.timeout_seconds,
         idle_timeout_seconds=plan.idle_timeout_seconds,
+        first_output_timeout_seconds=plan.first_output_timeout_seconds,
+        orphan_timeout_seconds=plan.orphan_timeout_seconds,
     )
     start_run(draft)
-    draft.emit(AttemptCreated(name, start.execution, number, placement.host, placement.reason, start))
+    # What the plan says is not stored again with each attempt: folding puts it back (see `step`).
+    stored = replace(start, parameters=())
+    draft.emit(AttemptCreated(name, start.execution, number, placement.host, placement.reason, stored))
     del draft.queue[name]
-    draft.tracks[start.execution] = Track(placement.host)
+    draft.tracks[start.execution] = Track(placement.host, plan.lost_after_seconds or limits.lost_after)
     draft.send(StartExecution(placement.host, start))
     draft.mark(*draft.run.children.get(name, ()))
 

@@ -87,7 +87,14 @@ STEP_TRANSITIONS: Mapping[StepState, frozenset[StepState]] = {
             StepState.CANCELLED,
         }
     ),
-    StepState.VALIDATING: frozenset({StepState.SUCCEEDED, StepState.FAILED, StepState.CANCELLED}),
+    StepState.VALIDATING: frozenset(
+        {
+            StepState.QUEUED,  # another attempt: its result was no good
+            StepState.SUCCEEDED,
+            StepState.FAILED,
+            StepState.CANCELLED,
+        }
+    ),
     StepState.SUCCEEDED: frozenset(),
     StepState.FAILED: frozenset(),
     StepState.CANCELLED: frozenset(),

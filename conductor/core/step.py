@@ -49,10 +49,14 @@ StepEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a queued step waits for: `kind` is slot, host, agent or retry; `text` a sentence."""
+    """What a queued step waits for: `kind` is slot, host, agent or retry; `text` a sentence.
+
+    `until` is when a pause ends; for anything else when the queue clock ends the step, None where it has none.
+    """
 
     kind: str
     text: str
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Step:
     prompt: str = ""
     attempts: tuple[Attempt, ...] = ()
     not_before: float = 0.0
+    queue_time: float = 0.0  # since when it waits for a place, pauses left out
     text: str = ""
     findings: str = ""
     counts: FindingCounts = FindingCounts()
@@ -78,6 +83,12 @@ class Step:
     def is_settled(self) -> bool:
         """Tells whether it ended, one way or another."""
         return self.state in SETTLED_STEP
+
+    @property
+    def queue_deadline(self) -> float | None:
+        """Gives when the queue clock of a queued step runs out; None where there is none."""
+        seconds = self.plan.agent.queue_timeout_seconds if self.plan.agent is not None else 0.0
+        return self.queue_time + seconds if seconds and self.state is StepState.QUEUED else None
 
     @property
     def last_attempt(self) -> Attempt | None:
@@ -107,7 +118,7 @@ def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
         case StepSkipped() | StepSucceeded() | StepFailed() | StepCancelled():
             return _settle(step, event, time)
         case StepQueued() | StepRequeued() | StepWaits():
-            return _queue(step, event)
+            return _queue(step, event, time)
         case StepBecameReady():
             return replace(step, state=move_step(step.state, StepState.READY), ready_time=time)
         case StepStarted() | StepValidating() | FindingChecked():
@@ -127,6 +138,8 @@ def _advance(step: Step, event: StepStarted | StepValidating | FindingChecked, t
 def _add_attempt(step: Step, event: AttemptCreated, time: float) -> Step:
     if event.number != len(step.attempts) + 1 or step.state is not StepState.QUEUED:
         raise IllegalTransitionError(f"attempt {event.attempt} cannot follow {len(step.attempts)}, while {step.state}")
+    if step.plan.agent is not None and not event.start.parameters:
+        event = replace(event, start=replace(event.start, parameters=step.plan.agent.parameters))
     return replace(
         step,
         state=move_step(step.state, StepState.RUNNING),
@@ -144,20 +157,28 @@ def _change_attempt(step: Step, event: AttemptEvent, time: float) -> Step:
     raise IllegalTransitionError(f"step {step.plan.id} has no attempt {event.attempt}")
 
 
-def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits) -> Step:
+def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits, time: float) -> Step:
     if step.live_attempt is not None:
         raise IllegalTransitionError(f"step {step.plan.id} has a live attempt: another would run beside it")
     match event:
         case StepQueued():
-            return replace(step, state=move_step(step.state, StepState.QUEUED), prompt=event.prompt)
+            return replace(step, state=move_step(step.state, StepState.QUEUED), prompt=event.prompt, queue_time=time)
         case StepRequeued():
             state = move_step(step.state, StepState.QUEUED)
-            wait = Wait("retry", f"A pause before the next attempt: {event.failure.message}")
-            return replace(step, state=state, wait=wait, not_before=event.not_before)
+            wait = Wait("retry", _explain_retry(event), event.not_before)
+            return replace(step, state=state, wait=wait, not_before=event.not_before, queue_time=event.not_before)
         case StepWaits():
             if step.state is not StepState.QUEUED:
                 raise IllegalTransitionError(f"step {step.plan.id} is {step.state}: only a queued step waits")
-            return replace(step, wait=Wait(event.kind, event.text))
+            return replace(step, wait=Wait(event.kind, event.text, step.queue_deadline))
+
+
+def _explain_retry(event: StepRequeued) -> str:
+    failure = event.failure
+    if not event.retries:
+        return f"A pause before the next attempt: {failure.message}"
+    which = f"Retry {event.retry} of {event.retries} ({event.cause})"
+    return f"{which} follows after a pause: {failure.reason}: {failure.message}"
 
 
 def _settle(step: Step, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled, time: float) -> Step:

@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from conductor.flows.clock_rules import judge_clocks, judge_run_clock
 from conductor.flows.expressions import ExpressionTypes, input_types
 from conductor.flows.graph import ancestors, find_cycle
 from conductor.flows.problems import Problems
@@ -26,8 +27,6 @@ MAX_DESCRIPTION_CHARACTERS = 4000
 MAX_PARAMETERS = 32
 MAX_PARAMETER_CHARACTERS = 4000
 MAX_AGENTS = 16
-MAX_ATTEMPTS = 10
-MAX_TIMEOUT_SECONDS = 24 * 3600
 MAX_RESULT_CHARACTERS = 200_000
 MAX_MERGED_FINDINGS = 500
 STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
@@ -82,6 +81,7 @@ def _judge_head(flow: Flow, problems: Problems) -> None:
     if "\n" in flow.title.strip():
         problems.add("title", "must be one line")
     _judge_length(flow.description, "description", MAX_DESCRIPTION_CHARACTERS, problems)
+    judge_run_clock(flow, problems)
     for index, band in enumerate(flow.bands):
         if band not in _BANDS or band in flow.bands[:index]:
             problems.add(f"bands[{index}]", "must be BAND_SMALL, BAND_MEDIUM or BAND_LARGE, each once")
@@ -151,17 +151,7 @@ def _judge_agent(agent: flow_service_pb2.AgentWork, where: str, shelf: Shelf, pr
 
 
 def _judge_agent_limits(agent: flow_service_pb2.AgentWork, where: str, problems: Problems) -> None:
-    for name in ("timeout", "idle_timeout"):
-        if agent.HasField(name):
-            given = getattr(agent, name)
-            # To the microsecond, as plans take it; ToTimedelta raises beyond its range.
-            seconds = round(given.seconds + given.nanos / 1e9, 6)
-            if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
-                problems.add(
-                    f"{where}.{name}", f"must be more than 0 and at most {MAX_TIMEOUT_SECONDS} s, not {seconds:g} s"
-                )
-    if not 0 <= agent.max_attempts <= MAX_ATTEMPTS:
-        problems.add(f"{where}.max_attempts", f"must be 1 to {MAX_ATTEMPTS}, not {agent.max_attempts}")
+    judge_clocks(agent, where, problems)
     if not 0 <= agent.max_result_characters <= MAX_RESULT_CHARACTERS:
         problems.add(
             f"{where}.max_result_characters", f"must be 1 to {MAX_RESULT_CHARACTERS}, not {agent.max_result_characters}"

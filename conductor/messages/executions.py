@@ -8,6 +8,8 @@ import hashlib
 import json
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
+
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.events import Confinement, StartSpec
 from conductor.core.inputs import AgentFinished, AgentStarted, Blob, Report, Said
@@ -40,7 +42,13 @@ def start_frame(spec: StartSpec, prompt: str) -> pb.Start:
         parameters=dict(spec.parameters),
         timeout=duration(spec.timeout_seconds),
         idle_timeout=duration(spec.idle_timeout_seconds),
+        first_output_timeout=_duration_or_none(spec.first_output_timeout_seconds),
+        orphan_timeout=_duration_or_none(spec.orphan_timeout_seconds),
     )
+
+
+def _duration_or_none(seconds: float) -> Duration | None:
+    return duration(seconds) if seconds else None
 
 
 def reports(response: pb.ExecuteResponse) -> tuple[Report, ...]:
@@ -84,6 +92,8 @@ def _finished(frame: pb.Finished) -> AgentFinished:
         answer_truncated=frame.answer_truncated,
         result=_blob(frame.result_json),
         confinement=confinement(frame.attestation) if frame.HasField("attestation") else None,
+        # Not ToTimedelta: it raises beyond its range, and a host may send anything.
+        retry_after_seconds=max(frame.model_use.retry_after.seconds, 0),
     )
 
 

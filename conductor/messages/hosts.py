@@ -17,6 +17,7 @@ class HostState(StrEnum):
     READY = "ready"
     DRAINING = "draining"
     DISCONNECTED = "disconnected"
+    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class HostView:
     state: HostState = HostState.CONNECTING
     problem: str = ""
     last_seen: float | None = None
+    disconnected_since: float | None = None
     told: host_pb.Host | None = None
 
 
@@ -42,13 +44,18 @@ def reported(name: str, told: host_pb.Host) -> HostReported:
     )
 
 
-def host_message(view: HostView, running: int) -> pb.Host:
-    """Makes the pool's answer; `running` counts this conductor's attempts there."""
+def host_message(view: HostView, running: int, lost_before: float) -> pb.Host:
+    """Makes the pool's answer; `running` counts this conductor's attempts there.
+
+    A host that is disconnected since before `lost_before` is lost: derived here, and known nowhere else.
+    """
     told = view.told or host_pb.Host()
+    is_lost = view.disconnected_since is not None and view.disconnected_since <= lost_before
+    state = HostState.LOST if is_lost else view.state
     return pb.Host(
         name=host_name(view.name),
         address=view.address,
-        state=pb.Host.State.Value(f"STATE_{view.state.name}"),
+        state=pb.Host.State.Value(f"STATE_{state.name}"),
         problem=view.problem or _own_problem(told),
         version=told.version,
         slots=told.slots,
@@ -56,6 +63,7 @@ def host_message(view: HostView, running: int) -> pb.Host:
         agents=[_agent(agent) for agent in told.agents],
         sandbox_mechanism=told.sandbox.mechanism,
         last_seen_time=timestamp(view.last_seen),
+        disconnected_time=timestamp(view.disconnected_since),
     )
 
 

@@ -1,6 +1,7 @@
 """Runs, steps and attempts as the API shows them: a pure function of what was folded, so that every reader sees the same."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -8,11 +9,12 @@ from google.protobuf.struct_pb2 import Struct
 
 from conductor.core.attempt import Attempt
 from conductor.core.events import Confinement, Failure, FindingCounts, WorkspaceChanges
+from conductor.core.loss import Absence
 from conductor.core.plan import RunPlan, SnapshotPlan, StepKind
 from conductor.core.run import Run
 from conductor.core.states import RunState, StepState
 from conductor.core.step import Step, Wait
-from conductor.messages.names import run_name, step_name
+from conductor.messages.names import host_name, run_name, step_name
 from conductor.messages.times import timestamp
 from conductor.store.records import RunRow
 from conductor.v1 import flow_service_pb2 as flow_pb
@@ -54,12 +56,15 @@ def _shallow(value: Any, levels: int) -> Any:
             return value
 
 
-def run_message(run: Run, sequence: int, inputs: Struct) -> pb.Run:
-    """Shows a run with its roster. `sequence` is the position of its last event, or of where it was folded to."""
+def run_message(run: Run, sequence: int, inputs: Struct, absences: Sequence[Absence] = ()) -> pb.Run:
+    """Shows a run with its roster. `sequence` is the position of its last event, or of where it was folded to.
+
+    `absences` are what is known beside that: which of its attempts are on hosts that are away.
+    """
     message = _plan_message(run.plan, inputs)
     message.state = run_state(run.state)
     message.sequence = sequence
-    message.steps.extend(step_message(run.id, step) for step in run.steps.values())
+    message.steps.extend(step_message(run.id, step, absences) for step in run.steps.values())
     _put_times(message, run.create_time, run.start_time, run.end_time)
     _put_failure(message, run.id, run.failure if run.is_settled else None)
     _put_counts(message, run.counts)
@@ -79,7 +84,7 @@ def row_message(row: RunRow) -> pb.Run:
     return message
 
 
-def step_message(run: str, step: Step) -> pb.Step:
+def step_message(run: str, step: Step, absences: Sequence[Absence] = ()) -> pb.Step:
     """Shows a step without its bodies."""
     message = pb.Step(
         name=step_name(run, step.plan.id),
@@ -89,7 +94,7 @@ def step_message(run: str, step: Step) -> pb.Step:
         needs=step.plan.needs,
         reason=step.reason,
         wait=_wait(step) if step.state is StepState.QUEUED and step.wait else None,
-        attempts=[attempt_message(run, attempt) for attempt in step.attempts],
+        attempts=[attempt_message(run, attempt, absences) for attempt in step.attempts],
         ready_time=timestamp(step.ready_time),
         start_time=timestamp(step.start_time),
         end_time=timestamp(step.end_time),
@@ -99,8 +104,9 @@ def step_message(run: str, step: Step) -> pb.Step:
     return message
 
 
-def attempt_message(run: str, attempt: Attempt) -> pb.Attempt:
+def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()) -> pb.Attempt:
     """Shows an attempt."""
+    absence = next((one for one in absences if one.attempt == attempt.id), None) if attempt.is_live else None
     message = pb.Attempt(
         id=attempt.id,
         number=attempt.number,
@@ -118,9 +124,27 @@ def attempt_message(run: str, attempt: Attempt) -> pb.Attempt:
         denial_count=attempt.denial_count,
         answer_truncated=attempt.answer_truncated,
         confinement=_confinement(attempt.confinement) if attempt.confinement else None,
+        disconnected_time=timestamp(absence.since if absence else None),
+        lost_time=timestamp(absence.lost_at if absence else None),
     )
     _put_failure(message, run, attempt.failure)
     return message
+
+
+def disconnections(run: str, absences: Sequence[Absence]) -> list[pb.Disconnection]:
+    """Shows which hosts went away from a run, by name."""
+    told = []
+    for host in sorted({one.host for one in absences}):
+        there = [one for one in absences if one.host == host]
+        told.append(
+            pb.Disconnection(
+                host=host_name(host),
+                disconnected_time=timestamp(there[0].since),
+                lost_time=timestamp(min(one.lost_at for one in there)),
+                steps=[step_name(run, one.step) for one in there],
+            )
+        )
+    return told
 
 
 def run_state(state: RunState) -> pb.Run.State.ValueType:
@@ -170,7 +194,8 @@ def _wait(step: Step) -> pb.Wait | None:
     wait: Wait | None = step.wait
     if wait is None:
         return None
-    return pb.Wait(kind=pb.Wait.Kind.Value(f"KIND_{wait.kind.upper()}"), text=wait.text)
+    kind = pb.Wait.Kind.Value(f"KIND_{wait.kind.upper()}")
+    return pb.Wait(kind=kind, text=wait.text, until_time=timestamp(wait.until))
 
 
 def _confinement(confinement: Confinement) -> pb.Confinement:

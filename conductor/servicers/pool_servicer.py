@@ -15,11 +15,18 @@ _LIST = "hosts"
 
 
 class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
-    """Tells which hosts there are. `count_running` gives how many of this conductor's attempts a host has."""
+    """Tells which hosts there are.
 
-    def __init__(self, links: Mapping[str, HostLink], count_running: Callable[[str], int]) -> None:
+    `count_running` gives how many of this conductor's attempts a host has; `lost_before` since when one must be disconnected to
+    count as lost.
+    """
+
+    def __init__(
+        self, links: Mapping[str, HostLink], count_running: Callable[[str], int], lost_before: Callable[[], float]
+    ) -> None:
         self._links = links
         self._count_running = count_running
+        self._lost_before = lost_before
 
     async def ListHosts(self, request: pb.ListHostsRequest, context: Any) -> pb.ListHostsResponse:
         size = read_page_size(request.page_size)
@@ -37,4 +44,4 @@ class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
         return self._host(name)
 
     def _host(self, name: str) -> pb.Host:
-        return host_message(self._links[name].view, self._count_running(name))
+        return host_message(self._links[name].view, self._count_running(name), self._lost_before())

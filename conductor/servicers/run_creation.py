@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import json_format
 
 from conductor.clock import Clock
+from conductor.config import Settings
 from conductor.core.inputs import Blob, RequestRun
 from conductor.core.plan import RunPlan, SnapshotPlan
 from conductor.engine import Engine
@@ -22,7 +23,7 @@ from conductor.errors import InvalidRequestError, QuestionRequiredError, Request
 from conductor.evaluator import Evaluator
 from conductor.flows.catalogue import Catalogue, LoadedFlow
 from conductor.flows.inputs import Inputs
-from conductor.flows.plans import plan_steps
+from conductor.flows.plans import plan_steps, run_timeout
 from conductor.messages.runs import MODES
 from conductor.servicers.request_ids import check_request_id
 from conductor.servicers.run_ids import new_run_id
@@ -59,12 +60,13 @@ class Pinning:
 class RunCreation:
     """Creates runs; a few at once, because pinning a large workspace takes the disk."""
 
-    def __init__(self, store: Store, engine: Engine[Any], pinning: Pinning, clock: Clock, at_once: int) -> None:
+    def __init__(self, store: Store, engine: Engine[Any], pinning: Pinning, clock: Clock, settings: Settings) -> None:
         self._store = store
         self._engine = engine
         self._pinning = pinning
         self._clock = clock
-        self._places = asyncio.Semaphore(at_once)
+        self._clocks = settings.clocks
+        self._places = asyncio.Semaphore(settings.limits.creations_at_once)
 
     async def create(self, request: pb.CreateRunRequest) -> str:
         """Gives the id of the run that this request made, now or before."""
@@ -111,7 +113,8 @@ class RunCreation:
             workspace_revision=request.workspace.revision,
             snapshot=snapshot,
             band=inputs.band,
-            steps=plan_steps(loaded.flow, excluded),
+            steps=plan_steps(loaded.flow, excluded, self._clocks),
+            timeout_seconds=run_timeout(loaded.flow, self._clocks),
             question=inputs.question,
             labels=tuple(sorted(request.labels.items())),
             priority=request.priority,

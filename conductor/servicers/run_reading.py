@@ -5,10 +5,12 @@ Large JSON is made into messages beside the event loop: a report of a megabyte t
 
 import asyncio
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from google.protobuf.struct_pb2 import Struct
 
+from conductor.core.loss import Absence
 from conductor.core.run import Run, fold
 from conductor.core.step import Step
 from conductor.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
@@ -31,19 +33,20 @@ MAX_PAGE_CHARACTERS = 1024 * 1024
 class RunReading:
     """Everything that is shown of runs, except what streams."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, absences: Callable[[str], Sequence[Absence]]) -> None:
         self._store = store
+        self._absences = absences
 
     async def run(self, run: str) -> pb.Run:
         """Shows a run with its steps."""
         folded, position = await self._folded(run)
         inputs = struct(await self._store.blob(run, folded.plan.inputs))
-        return run_message(folded, position, inputs)
+        return run_message(folded, position, inputs, self._absences(run))
 
     async def step(self, name: str) -> pb.Step:
         """Shows a step with its bodies."""
         run, folded, step = await self.find_step(name)
-        message = step_message(run, step)
+        message = step_message(run, step, self._absences(run))
         if step.prompt:
             message.prompt = (await self._store.blob(run, step.prompt)).decode("utf-8", "replace")
         message.text = await self._text(folded, step)

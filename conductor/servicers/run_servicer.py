@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from conductor.core.conductor_state import ConductorState
 from conductor.core.inputs import RequestCancel
+from conductor.core.loss import Absence, list_absences
 from conductor.engine import Engine
 from conductor.errors import InvalidRequestError, Violation
 from conductor.messages.names import read_run
@@ -15,7 +17,7 @@ from conductor.servicers.run_reading import RunReading
 from conductor.store.store import Store
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import run_service_pb2_grpc
-from conductor.watch import FeedFilter, watch_run, watch_runs
+from conductor.watch import FeedFilter, Presence, watch_run, watch_runs
 
 MAX_REASON_CHARACTERS = 1_000
 
@@ -23,13 +25,18 @@ MAX_REASON_CHARACTERS = 1_000
 class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     """Starts, follows, stops and reads runs."""
 
-    def __init__(self, store: Store, engine: Engine[Any], creation: RunCreation, *, progress_seconds: float) -> None:
+    def __init__(
+        self, store: Store, engine: Engine[ConductorState], creation: RunCreation, *, progress_seconds: float
+    ) -> None:
         self._store = store
         self._engine = engine
         self._creation = creation
-        self._reading = RunReading(store)
+        self._reading = RunReading(store, self._absences)
         self._output = OutputReading(store, self._reading)
         self._progress_seconds = progress_seconds
+
+    def _absences(self, run: str) -> tuple[Absence, ...]:
+        return list_absences(self._engine.state, run)
 
     async def CreateRun(self, request: pb.CreateRunRequest, context: Any) -> pb.Run:
         return await self._reading.run(await self._creation.create(request))
@@ -42,7 +49,8 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
     async def WatchRun(self, request: pb.WatchRunRequest, context: Any) -> AsyncIterator[pb.WatchRunResponse]:
         run = read_run(request.name)
-        async for told in watch_run(self._store, run, request.resume_token, self._progress_seconds):
+        presence = Presence(self._progress_seconds, self._absences)
+        async for told in watch_run(self._store, run, request.resume_token, presence):
             yield told
 
     async def WatchRuns(self, request: pb.WatchRunsRequest, context: Any) -> AsyncIterator[pb.WatchRunsResponse]:

@@ -99,9 +99,11 @@ async def test_output_that_is_not_utf_8_arrives_as_replacement_characters(client
 
 async def test_clocks_end_an_attempt_with_their_own_reason(client: Client) -> None:
     _, idle = await client.run("say x", "hang", step="idle", idle_timeout="0.3s")
+    _, mute = await client.run("hang", step="mute", first_output_timeout="0.3s")
     _, wall = await client.run("repeat 100000 sleep 0.01", step="wall", timeout="0.3s")
 
     assert (idle.outcome, idle.reason) == (pb.Finished.OUTCOME_TIMED_OUT, "IDLE_TIMEOUT")
+    assert (mute.outcome, mute.reason) == (pb.Finished.OUTCOME_TIMED_OUT, "FIRST_OUTPUT_TIMEOUT")
     assert (wall.outcome, wall.reason) == (pb.Finished.OUTCOME_TIMED_OUT, "STEP_TIMEOUT")
 
 

@@ -267,6 +267,15 @@ async def test_silence_ends_an_attempt(bench: Workbench) -> None:
     assert (done.status.cause, done.stdout) == ("idle_timeout", "once\n")
 
 
+async def test_an_agent_that_never_says_a_byte_is_ended_by_a_clock_of_its_own(bench: Workbench) -> None:
+    """Keeps C6: one byte, also on stderr, stops that clock for good."""
+    mute = await bench.run("sleep", "100", first_output_timeout_seconds=0.4)
+    late = await bench.run("sh", "-c", "echo once >&2; sleep 0.8; echo twice", first_output_timeout_seconds=0.6)
+
+    assert mute.status.cause == "first_output_timeout"
+    assert (late.status.cause, late.stdout) == ("exited", "twice\n")
+
+
 async def test_nobody_attached_ends_an_attempt(bench: Workbench) -> None:
     """Keeps D6: a connection is not a lease."""
     done = await bench.run("sleep", "100", orphan_timeout_seconds=0.4)

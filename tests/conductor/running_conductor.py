@@ -12,7 +12,7 @@ import pytest
 from google.protobuf import json_format
 
 from conductor.app import serving
-from conductor.config import HostSetting, Limits, Settings
+from conductor.config import Clocks, HostSetting, Limits, Settings
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
 from conductor.v1 import run_service_pb2 as pb
@@ -86,6 +86,7 @@ async def running_conductor(
     *,
     hosts: dict[str, ExecutionHost] | None = None,
     limits: Limits | None = None,
+    clocks: Clocks | None = None,
     roots: tuple[Path, ...] = (),
     project: Path | None = None,
 ) -> AsyncIterator[Running]:
@@ -110,6 +111,7 @@ async def running_conductor(
             roots=roots,
             project=project,
             limits=limits or Limits(stop_seconds=1),
+            clocks=clocks or Clocks(),
         )
         conductor = await stack.enter_async_context(serving(settings))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

@@ -82,10 +82,27 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ('[logs]\ncolour = "red"', "logs.colour"),
         ("[limits]\nstop_seconds = true", "stop_seconds"),
         ("[limits]\nstop_seconds = 2.5", "stop_seconds"),
+        ("clocks = 3", "'clocks' must be a table"),
+        ("[clocks]\nstep = 3", "there is no clock 'step'"),
+        ("[clocks]\nrun_timeout_seconds = '1h'", "clocks.run_timeout_seconds is a number of seconds, not '1h'"),
+        ("[clocks]\nrun_timeout_seconds = inf", "at most 2592000, not inf"),
+        ("[clocks]\nrun_timeout_seconds = nan", "not nan"),
+        ("[clocks]\nidle_timeout_seconds = 0", "clocks.idle_timeout_seconds is more than 0"),
     ],
 )
 def test_a_bad_file_is_refused_by_its_key(text: str, part: str, tmp_path: Path) -> None:
     assert part in problem(config=written(tmp_path, text))
+
+
+def test_agents_must_have_ended_before_they_count_as_lost(tmp_path: Path) -> None:
+    """Keeps I4 and rule 8: both figures are named, and what would be right."""
+    told = problem(config=written(tmp_path, "[clocks]\norphan_timeout_seconds = 100\nlost_after_seconds = 111.9"))
+
+    for part in ("lost_after_seconds is 111.9", "live 100 s", "clocks.orphan_timeout_seconds", "at least 112"):
+        assert part in told
+    assert load(
+        **DEFAULTS, config=written(tmp_path, "[clocks]\norphan_timeout_seconds = 100\nlost_after_seconds = 112")
+    )
 
 
 def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:

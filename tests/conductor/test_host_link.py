@@ -67,7 +67,7 @@ async def test_a_host_that_answers_is_ready_and_what_it_offers_is_told(tmp_path:
         await it.until(lambda: it.attached == 1)
 
         assert it.notes == [HostReported("alpha", connected=True, slots=8, agents=(HostAgent("survey", "1"),))]
-        shown = host_message(it.link.view, running=3)
+        shown = host_message(it.link.view, running=3, lost_before=0.0)
         assert shown.state == pool_service_pb2.Host.STATE_READY
         assert (shown.slots, shown.running, shown.last_seen_time.seconds) == (8, 3, 1000)
         assert [agent.unavailable_reason for agent in shown.agents] == ["", "not installed"]

@@ -48,6 +48,9 @@ class HostTeller(host_service_pb2_grpc.HostServiceServicer):
         self.error = ShuttingDownError()
         self.changed.set()
 
+    def come_back(self) -> None:
+        self.error = None
+
 
 class SnapshotTaker(snapshot_service_pb2_grpc.SnapshotServiceServicer):
     """Has every snapshot already."""

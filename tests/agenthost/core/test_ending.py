@@ -19,6 +19,7 @@ GOOD = Ending(Cause.EXITED, exit_code=0)
         (Ending(Cause.CANCELLED, signal=15), ANSWERED, Outcome.CANCELLED, "CANCELLED"),
         (Ending(Cause.TIMEOUT, signal=9), ANSWERED, Outcome.TIMED_OUT, "STEP_TIMEOUT"),
         (Ending(Cause.IDLE_TIMEOUT), ANSWERED, Outcome.TIMED_OUT, "IDLE_TIMEOUT"),
+        (Ending(Cause.FIRST_OUTPUT_TIMEOUT), ANSWERED, Outcome.TIMED_OUT, "FIRST_OUTPUT_TIMEOUT"),
         (Ending(Cause.ORPHANED), ANSWERED, Outcome.FAILED, "ORPHANED"),
         (Ending(Cause.OUTPUT_TOO_LARGE), ANSWERED, Outcome.FAILED, "OUTPUT_TOO_LARGE"),
         (Ending(Cause.SANDBOX_REFUSED), Summary(), Outcome.REFUSED, "SANDBOX_REFUSED"),

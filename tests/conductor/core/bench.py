@@ -1,6 +1,7 @@
 """The core on a bench: a conductor without anything around it, driven input by input. Tests read what it stored and sent."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from conductor.core.advance import advance
 from conductor.core.attempt import Attempt, attempt_owner
@@ -56,10 +57,17 @@ ANSWERS: dict[WorkKind, Answer] = {
 }
 
 
-def asks(step: str, *needs: str, agents: tuple[str, ...] = ("survey",), attempts: int = 3, **more: object) -> StepPlan:
-    """A step that asks an agent."""
-    agent = AgentPlan(agents, max_attempts=attempts)
-    return StepPlan(step, StepKind.AGENT, needs=needs, agent=agent, **more)  # type: ignore[arg-type]
+def asks(
+    step: str,
+    *needs: str,
+    agents: tuple[str, ...] = ("survey",),
+    attempts: int = 3,
+    agent: dict[str, object] | None = None,
+    **more: object,
+) -> StepPlan:
+    """A step that asks an agent; `agent` holds more of its plan."""
+    asked = replace(AgentPlan(agents, max_attempts=attempts), **(agent or {}))  # type: ignore[arg-type]
+    return StepPlan(step, StepKind.AGENT, needs=needs, agent=asked, **more)  # type: ignore[arg-type]
 
 
 def folds(step: str, *needs: str, **more: object) -> StepPlan:
@@ -67,7 +75,7 @@ def folds(step: str, *needs: str, **more: object) -> StepPlan:
     return StepPlan(step, StepKind.FOLD, needs=needs, **more)  # type: ignore[arg-type]
 
 
-def plan(*steps: StepPlan, run: str = RUN, priority: int = 0) -> RunPlan:
+def plan(*steps: StepPlan, run: str = RUN, priority: int = 0, timeout: float = 0.0) -> RunPlan:
     return RunPlan(
         run=run,
         flow="flows/test",
@@ -81,6 +89,7 @@ def plan(*steps: StepPlan, run: str = RUN, priority: int = 0) -> RunPlan:
         band="small",
         steps=steps,
         priority=priority,
+        timeout_seconds=timeout,
     )
 
 
@@ -129,9 +138,16 @@ class Bench:
         return self.take(HostReported(name, connected, draining, slots, offered if connected else ()))
 
     def launch(
-        self, *steps: StepPlan, run: str = RUN, priority: int = 0, request: str = "", reply: int = 1
+        self,
+        *steps: StepPlan,
+        run: str = RUN,
+        priority: int = 0,
+        timeout: float = 0.0,
+        request: str = "",
+        reply: int = 1,
     ) -> Decision:
-        return self.take(RequestRun(plan(*steps, run=run, priority=priority), (), request, "digest", reply))
+        asked = plan(*steps, run=run, priority=priority, timeout=timeout)
+        return self.take(RequestRun(asked, (), request, "digest", reply))
 
     def cancel(self, run: str = RUN, request: str = "", digest: str = "", reply: int = 2) -> Decision:
         return self.take(RequestCancel(run, "enough", request, digest, reply))

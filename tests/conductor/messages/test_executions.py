@@ -1,6 +1,7 @@
 """The Execute protocol in values: every frame, and a Start that is always the same bytes. Keeps D4 D7 and rule 3."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +21,26 @@ def test_a_start_is_a_pure_function_of_its_spec_and_prompt() -> None:
     assert (frame.execution, frame.agent, frame.prompt, frame.snapshot) == ("run-step-1", "survey", "What?", "c" * 40)
     assert dict(frame.parameters) == {"lens": "risks", "band": "small"}
     assert (frame.timeout.ToMilliseconds(), frame.idle_timeout.ToMilliseconds()) == (1_800_500, 600_000)
+
+
+def test_a_start_that_an_earlier_version_stored_is_sent_again_byte_for_byte() -> None:
+    """Keeps rule 3: what it did not say then, it does not say now."""
+    frame = start_frame(SPEC, "What?")
+    now = replace(SPEC, first_output_timeout_seconds=30.0, orphan_timeout_seconds=60.5)
+
+    assert not frame.HasField("first_output_timeout")
+    assert not frame.HasField("orphan_timeout")
+    assert start_frame(now, "What?").first_output_timeout.ToSeconds() == 30
+    assert start_frame(now, "What?").orphan_timeout.ToMilliseconds() == 60_500
+
+
+def test_the_end_says_how_long_its_model_asked_to_wait() -> None:
+    use = pb.ModelUse()
+    use.retry_after.FromSeconds(40)
+    (report,) = reports(pb.ExecuteResponse(finished=pb.Finished(model_use=use)))
+
+    assert isinstance(report, AgentFinished)
+    assert report.retry_after_seconds == 40
 
 
 def test_the_beginning_says_how_it_is_confined() -> None:
