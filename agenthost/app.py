@@ -19,14 +19,13 @@ import structlog
 from agenthost.adoption import adopt_leftovers
 from agenthost.agent_specs import find_agents
 from agenthost.attempt_folder import AttemptFolders
-from agenthost.attempt_process import is_alive
-from agenthost.cgroups import find_cgroups, sweep
 from agenthost.config import STOP_GRACE_SECONDS, Settings
 from agenthost.custody import Custody
 from agenthost.data_folder import DataFolder
 from agenthost.errors import ConfigurationError
 from agenthost.fences import Fences
 from agenthost.host import Host
+from agenthost.housekeeping import Housekeeping
 from agenthost.model_gateway import ModelGateway
 from agenthost.proving import Prover
 from agenthost.servicers.execution_servicer import ExecutionServicer
@@ -84,15 +83,15 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
     """A host that serves at once, and where; what it is asked to run waits for the proof. Leaving stops it in phases."""
     host = Host(settings, await find_agents(settings.agents_dirs, settings.models))
     prover = Prover(host, data.path)
-    snapshots = await SnapshotStore.open(data.snapshots)
+    snapshots = await SnapshotStore.open(data.snapshots, settings.keeping)
+    custody = Custody(snapshots)
     tombstones = Tombstones(data.tombstones, time.time)
     folders = AttemptFolders(data.attempts)
     async with (
         ModelGateway(data.path, settings.models) as gateway,
-        Supervisor(host, Custody(snapshots), folders, tombstones, gateway, now=time.time) as supervisor,
+        Supervisor(host, custody, folders, tombstones, gateway, now=time.time) as supervisor,
     ):
         await adopt_leftovers(supervisor, folders, settings.limits)
-        await asyncio.to_thread(_sweep, data)
         server = await _listen(
             address,
             [
@@ -100,12 +99,15 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
                     execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server,
                     ExecutionServicer(supervisor, Fences(data.fences), host),
                 ),
-                (host_service_pb2_grpc.add_HostServiceServicer_to_server, HostServicer(host, prover)),
+                (
+                    host_service_pb2_grpc.add_HostServiceServicer_to_server,
+                    HostServicer(host, prover, snapshots.eviction),
+                ),
                 (snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(snapshots)),
             ],
         )
         try:
-            async with prover:
+            async with Housekeeping(data, snapshots, custody, host.bell), prover:
                 yield host, server.target
         finally:
             await server.tell_stopping()
@@ -114,14 +116,6 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
             await server.stop(STOP_GRACE_SECONDS)
             supervisor.close()
             await gateway.end()
-
-
-def _sweep(data: DataFolder) -> None:
-    """Removes the control groups of attempts that ended while no daemon was there."""
-    if place := find_cgroups(data.path):
-        swept = sweep(place, [folder for folder in data.attempts.iterdir() if is_alive(folder)])
-        if swept:
-            _log.info("cgroups_swept", count=swept)
 
 
 async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:

@@ -17,6 +17,8 @@ from typing import Self
 
 from agenthost import process
 from agenthost.attempt_status import Confinement, Status, read_release, read_status
+from agenthost.errors import PreconditionError
+from agenthost.eviction import hold
 from agenthost.launch import Launch, prepare
 from agenthost.sandbox import Sandbox
 from agenthost.socket_path import short_path
@@ -53,7 +55,7 @@ class AttemptProcess:
         Returns as soon as the shim runs; whether the sandbox could be set up is told by the status.
         """
         await asyncio.to_thread(prepare, folder, launch, sandbox)
-        with _descriptors(folder) as descriptors:
+        with _descriptors(folder, launch) as descriptors:
             # From the loop's thread, as all programs: parent-death signals follow threads.
             pid = process.spawn_apart(PYTHON, "-I", "-S", SHIM, folder, descriptors=descriptors)
         _reap_later(asyncio.get_running_loop(), pid)
@@ -244,13 +246,14 @@ def is_alive(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _descriptors(folder: Path) -> Iterator[dict[int, int]]:
+def _descriptors(folder: Path, launch: Launch) -> Iterator[dict[int, int]]:
     """What a shim inherits. Locked and listening before it is born: so there is no moment in which it cannot be seen."""
     with contextlib.ExitStack() as stack:
         opened = {
             0: os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC),
             2: os.open(folder / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600),
             3: os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600),
+            5: _hold(launch.held) if launch.held else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC),
         }
         for fd in opened.values():
             stack.callback(os.close, fd)
@@ -260,6 +263,15 @@ def _descriptors(folder: Path) -> Iterator[dict[int, int]]:
             listener.bind(path)
         listener.listen(BACKLOG)
         yield opened | {1: opened[2], 4: listener.fileno()}
+
+
+def _hold(snapshot: Path) -> int:
+    try:
+        return hold(snapshot)
+    except OSError as error:
+        raise PreconditionError(
+            "SNAPSHOT_MISSING", "the snapshot was on its way out; nothing ran", hint="push it again"
+        ) from error
 
 
 def _reap_later(loop: asyncio.AbstractEventLoop, pid: int) -> None:

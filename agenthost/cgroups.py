@@ -5,10 +5,9 @@ needs a delegated group (systemd: `Delegate=yes`) in which nobody else is, becau
 the kernel asks for. Where there is none, `None`: the shim then watches memory itself. Blocking, a few files.
 """
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,18 +49,28 @@ def find_cgroups(data: Path, root: Path = ROOT, own: Path = OWN) -> CgroupPlace 
     return place if _can_make(place) else None
 
 
-def sweep(place: CgroupPlace, alive: Collection[Path]) -> int:
-    """Removes the groups of attempts that live no more, and kills what is left in them; gives how many there were."""
-    kept = {place.name(folder) for folder in alive}
-    found = 0
-    for above in place.above.values():
-        for group in above.glob(f"{place.prefix}*"):
-            if group.name not in kept:
-                found += 1
-                with contextlib.suppress(OSError):
-                    _kill(group)
-                    group.rmdir()
-    return found
+def sweep(place: CgroupPlace, alive: Callable[[], Iterable[Path]]) -> tuple[int, int]:
+    """Removes the groups of attempts that live no more, and kills what is left in them; gives how many went, and how many did not.
+
+    The groups are looked up before those who live: so what is born in between is neither killed nor robbed of its group.
+    """
+    groups = [group for above in place.above.values() for group in above.glob(f"{place.prefix}*")]
+    if not groups:
+        return 0, 0
+    kept = {place.name(folder) for folder in alive()} | {_trial(place)}
+    gone = [_remove(group) for group in groups if group.name not in kept]
+    return sum(gone), len(gone) - sum(gone)
+
+
+def _remove(group: Path) -> bool:
+    try:
+        _kill(group)
+        group.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:  # somebody in it is still dying
+        return False
+    return True
 
 
 def _lines(own: Path) -> list[list[str]]:
@@ -86,9 +95,13 @@ def _delegated(group: Path) -> Path | None:
     return group
 
 
+def _trial(place: CgroupPlace) -> str:
+    return f"{place.prefix}trial-{os.getpid()}"
+
+
 def _can_make(place: CgroupPlace) -> bool:
     for above in place.above.values():
-        trial = above / f"{place.prefix}trial-{os.getpid()}"
+        trial = above / _trial(place)
         try:
             trial.mkdir()
             is_good = any((trial / name).exists() for name in ("memory.max", "memory.limit_in_bytes", "pids.max"))

@@ -1,6 +1,7 @@
 """The settings of a host: defaults, then a file, then flags. Every limit of the service that an operator may care about.
 
-The file is TOML with the names of `Settings`; `[limits]` narrows what a Start may ask for (units as in `core.order.Limits`),
+The file is TOML with the names of `Settings`; `[limits]` narrows what a Start may ask for (units as in `core.order.Limits`), and
+says how many snapshots are kept for how long (`core.eviction.Keeping`),
 and `[models.NAME]` names an endpoint that agents' specs may ask for (settings as in `core.model_endpoint`).
 """
 
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from agenthost.core.order import WIDEST, Limits
+from agenthost.core.eviction import DEFAULT_KEEPING, MOST_KEEPING, Keeping
+from agenthost.core.order import HIGHEST, LEAST_MEMORY_BYTES, WIDEST, Limits
 from agenthost.errors import ConfigurationError
 from agenthost.model_settings import ModelSettings, read_models
 
@@ -35,6 +37,7 @@ class Settings:
     slots: int = field(default_factory=lambda: 2 * (os.cpu_count() or 1))
     agents_dirs: tuple[Path, ...] = ()
     limits: Limits = WIDEST
+    keeping: Keeping = DEFAULT_KEEPING
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
     log_format: str = "plain"
     log_level: str = "info"
@@ -43,7 +46,7 @@ class Settings:
 def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     """Puts the settings together; raises ConfigurationError that names the setting. Flags that are None are not given."""
     table = _read(file) if file else {}
-    known = {one.name for one in fields(Settings)}
+    known = {one.name for one in fields(Settings)} - {"keeping"}
     if unknown := sorted(set(table) - known):
         raise ConfigurationError(f"{file}: '{unknown[0]}' is not a setting; there are {', '.join(sorted(known))}")
     values: dict[str, Any] = {**table, **{name: value for name, value in flags.items() if value is not None}}
@@ -54,7 +57,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
             )
     values["data"] = Path(values["data"]).expanduser().absolute()
     values["agents_dirs"] = tuple(Path(folder).expanduser().absolute() for folder in values.get("agents_dirs", ()))
-    values["limits"] = _limits(values.get("limits", {}))
+    values["limits"], values["keeping"] = _limits(values.get("limits", {}))
     values["models"] = read_models(values.get("models", {}))
     settings = Settings(**values)
     _check(settings)
@@ -66,6 +69,11 @@ def models_of(file: Path) -> Mapping[str, ModelSettings]:
     return read_models(_read(file).get("models", {}))
 
 
+def limits_of(file: Path) -> Limits:
+    """The limits of a file, whatever else is in it; raises ConfigurationError."""
+    return _limits(_read(file).get("limits", {}))[0]
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text())
@@ -75,15 +83,24 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{file}: {error}") from error
 
 
-def _limits(table: Any) -> Limits:
+def _limits(table: Any) -> tuple[Limits, Keeping]:
+    """What a Start may ask for, and what is kept of snapshots: to an operator, both are limits of the host."""
     if not isinstance(table, Mapping):
         raise ConfigurationError("limits must be a table, as [limits]")
+    highest = {name: getattr(one, name) for one in (HIGHEST, MOST_KEEPING) for name in one.__slots__}
     for name, value in table.items():
-        if name not in Limits.__slots__:
-            raise ConfigurationError(f"limits.{name} is not a limit; there are {', '.join(Limits.__slots__)}")
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= getattr(WIDEST, name):
-            raise ConfigurationError(f"limits.{name} must be above 0 and at most {getattr(WIDEST, name):g}")
-    return replace(WIDEST, **table)
+        if name not in highest:
+            raise ConfigurationError(f"limits.{name} is not a limit; there are {', '.join(highest)}")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= highest[name]:
+            raise ConfigurationError(f"limits.{name} must be above 0 and at most {highest[name]:g}")
+        if name.endswith("_bytes") and not isinstance(value, int):
+            raise ConfigurationError(f"limits.{name} must be a whole number of bytes")
+    if table.get("memory_bytes", LEAST_MEMORY_BYTES) < LEAST_MEMORY_BYTES:
+        raise ConfigurationError(
+            f"limits.memory_bytes must be at least {LEAST_MEMORY_BYTES}: less, and no sandbox comes up"
+        )
+    keeping = {name: value for name, value in table.items() if name in Keeping.__slots__}
+    return replace(WIDEST, **{name: table[name] for name in table.keys() - keeping}), Keeping(**keeping)
 
 
 def _check(settings: Settings) -> None:

@@ -1,10 +1,13 @@
 """Who reads which snapshot on this host, and what becomes of them when it changes. What a change means, `core.custody` says.
 
-A snapshot is looked at when somebody comes to read it and when somebody leaves. One that is given up is set aside at once, so that
-conductors push it anew; those who read it are told, and end.
+A snapshot is looked at when somebody comes to read it, when somebody leaves, and every minute in between. The last costs one
+`stat` a file, so it is bounded to a hundredth of a processor, and looks rarely at what is huge. It keeps no promise that the look
+at the end does not keep; it spares an agent, and its model, an hour of reading what nobody will believe. One that is given up is
+set aside at once, so that conductors push it anew; those who read it are told, and end.
 """
 
 import asyncio
+import time
 from typing import Protocol
 
 import structlog
@@ -12,6 +15,9 @@ import structlog
 from agenthost.core.custody import Judgement, Look, judge, needs_contents
 from agenthost.errors import PreconditionError, ProgramError, SnapshotInvalidError
 from agenthost.snapshot_store import SnapshotPaths, SnapshotStore
+
+LOOK_SECONDS = 60.0
+LOOK_SHARE = 0.01  # of the time, at the most, for looking at snapshots that are being read
 
 _log = structlog.get_logger()
 
@@ -31,13 +37,22 @@ class Custody:
     def __init__(self, snapshots: SnapshotStore) -> None:
         self._snapshots = snapshots
         self._readers: dict[str, list[Reader]] = {}
+        self._expected: set[Reader] = set()
         self._witnesses: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()  # of judging: two who leave at once must not both give it up
 
+    def expect(self, commit: str, reader: Reader) -> None:
+        """Keeps a snapshot from going for somebody who is to read it, until they leave."""
+        if reader not in self._expected:
+            self._expected.add(reader)
+            self._snapshots.eviction.keep(commit)
+
     async def admit(self, commit: str, reader: Reader) -> tuple[SnapshotPaths, str]:
         """Lets somebody read a snapshot that is as it was checked out; gives it, and its witness."""
-        paths = self._snapshots.locate(commit)
-        judgement = await self._look(commit)
+        self.expect(commit, reader)
+        async with self._one_at_a_time:
+            paths = self._snapshots.locate(commit)
+            judgement = await self._look(commit)
         if judgement.is_given_up:
             raise PreconditionError(
                 "SNAPSHOT_MISSING",
@@ -49,6 +64,7 @@ class Custody:
 
     def readmit(self, commit: str, reader: Reader) -> None:
         """Counts somebody as a reader, whatever the snapshot is like by now: it read before."""
+        self.expect(commit, reader)
         self._readers.setdefault(commit, []).append(reader)
 
     async def dismiss(self, commit: str, reader: Reader, before: str) -> str:
@@ -56,7 +72,8 @@ class Custody:
         try:
             if reader.violation:
                 return ""
-            return (await self._look(commit, before)).witness
+            async with self._one_at_a_time:
+                return (await self._look(commit, before)).witness
         finally:
             self.leave(commit, reader)
 
@@ -67,20 +84,33 @@ class Custody:
             self._readers[commit] = readers
         else:
             self._readers.pop(commit, None)
+        if reader in self._expected:
+            self._expected.remove(reader)
+            self._snapshots.eviction.let_go(commit)
+
+    async def watch(self) -> None:
+        """Looks at what is being read, again and again: whoever reads what is not right any more need not run to their end."""
+        while True:
+            begun = time.monotonic()
+            for commit in tuple(self._readers):
+                async with self._one_at_a_time:
+                    if commit in self._readers:
+                        await self._look(commit)
+            taken = time.monotonic() - begun
+            await asyncio.sleep(max(LOOK_SECONDS, taken / LOOK_SHARE))
 
     async def _look(self, commit: str, before: str = "") -> Judgement:
-        async with self._one_at_a_time:
-            try:
-                expected = before or self._witnesses.get(commit) or self._snapshots.witness(commit)
-                look = Look(expected, await self._snapshots.fingerprint(commit))
-            except (OSError, PreconditionError):
-                look = Look(before or "a snapshot", "")
-            if needs_contents(look):
-                look = Look(look.expected, look.seen, await self._damage(commit))
-            readers = tuple(self._readers.get(commit, ()))
-            judgement = judge(look, in_use=bool(readers))
-            if look.seen != look.expected:
-                await self._act(commit, judgement, look, readers)
+        try:
+            expected = before or self._witnesses.get(commit) or self._snapshots.witness(commit)
+            look = Look(expected, await self._snapshots.fingerprint(commit))
+        except (OSError, PreconditionError):
+            look = Look(before or "a snapshot", "")
+        if needs_contents(look):
+            look = Look(look.expected, look.seen, await self._damage(commit))
+        readers = tuple(self._readers.get(commit, ()))
+        judgement = judge(look, in_use=bool(readers))
+        if look.seen != look.expected:
+            await self._act(commit, judgement, look, readers)
         return judgement
 
     async def _damage(self, commit: str) -> str:

@@ -33,6 +33,11 @@ class DataFolder:
         return self.path / "attempts"
 
     @property
+    def probes(self) -> Path:
+        """What proofs of the sandbox are tried in."""
+        return self.path / "probes"
+
+    @property
     def snapshots(self) -> Path:
         """The snapshots."""
         return self.path / "snapshots"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agenthost.agent_specs import Agent, find_agents
-from agenthost.config import models_of
+from agenthost.config import limits_of, models_of
+from agenthost.core.order import WIDEST, Limits
 from agenthost.model_settings import ModelSettings
 from agenthost.sandbox import Sandbox
 from agenthost.sandbox_probe import Probe, SandboxReport, occupant, prove, prove_host
@@ -19,7 +20,7 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
     with tempfile.TemporaryDirectory(prefix="agenthost-doctor-") as folder:
         sandbox, report = await prove_host(Path(folder))
         _tell_sandbox(report, say)
-        _tell_memory(sandbox, say)
+        _tell_memory(sandbox, limits_of(config) if config else WIDEST, say)
         models = models_of(config) if config else {}
         _tell_models(models, say)
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
@@ -32,15 +33,20 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
     return 0 if any(usable) else 1
 
 
-def _tell_memory(sandbox: Sandbox | None, say: Say) -> None:
-    """What bounds an attempt's memory: the kernel, or its keeper's look at it."""
-    if sandbox and sandbox.cgroups:
-        say(f"{GOOD} memory: bounded by a control group for each attempt ({sandbox.cgroups.version})")
-    elif sandbox:
-        say(f"{GOOD} memory: looked at every 250 ms by each attempt's keeper; no control group is to be had here")
-        say(
-            "  for a bound by the kernel, give it a group of its own:  systemd-run --user --scope -p Delegate=yes agenthost serve …"
-        )
+def _tell_memory(sandbox: Sandbox | None, limits: Limits, say: Say) -> None:
+    """What bounds an attempt's memory: the kernel, or its keeper's look at it; and at what."""
+    if sandbox is None:
+        return
+    most = f"memory: at most {limits.memory_bytes // 1024**2} MiB for an attempt (limits.memory_bytes)"
+    if sandbox.cgroups:
+        say(f"{GOOD} {most}, bounded by a control group of its own ({sandbox.memory_mode})")
+        return
+    say(
+        f"{GOOD} {most}, looked at every 250 ms by its keeper ({sandbox.memory_mode}); no control group is to be had here"
+    )
+    say(
+        "  for a bound by the kernel, start it in a group of its own:  systemd-run --user --scope -p Delegate=yes agenthost serve …"
+    )
 
 
 async def _tell_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: Say) -> bool:

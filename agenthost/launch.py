@@ -26,6 +26,7 @@ class Launch:
     argv: tuple[str, ...]  # inside the sandbox
     tree: Path  # seen at /workspace
     fingerprint: str = ""  # that the tree must have when the agent is let go; not looked at where empty
+    held: Path | None = None  # the snapshot's folder, which the shim holds for as long as it lives
     history: Path | None = None  # a git directory, seen at /history.git
     install: Path | None = None  # seen at /opt/agent
     own_paths: tuple[Path, ...] = ()  # seen, read-only, where they are: runtimes

@@ -15,6 +15,7 @@ from agenthost.core.metering import ModelUse
 from agenthost.core.order import Limits, Order
 from agenthost.core.reception import Tombstone
 from agenthost.core.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.eviction import Figures
 from agenthost.execution import Execution
 from agenthost.host import Host
 from agenthost.sandbox_probe import SandboxReport
@@ -175,7 +176,7 @@ def write_released(stone: Tombstone) -> pb.Execution:
     )
 
 
-def write_host(host: Host) -> host_pb.Host:
+def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
     """The host as it stands."""
     return host_pb.Host(
         name=host.settings.name,
@@ -185,8 +186,9 @@ def write_host(host: Host) -> host_pb.Host:
         slots=host.settings.slots,
         running=host.running,
         agents=[write_agent(agent) for agent in host.agents.values()],
-        sandbox=_sandbox(host.report),
+        sandbox=_sandbox(host),
         start_time=timestamp(host.start_time_ns),
+        snapshots=snapshots,
     )
 
 
@@ -210,12 +212,20 @@ def write_agent(agent: Agent, report: SandboxReport | None = None) -> host_pb.Ag
     return message
 
 
-def _sandbox(report: SandboxReport) -> host_pb.Sandbox:
+def write_figures(figures: Figures, most_bytes: int) -> host_pb.Snapshots:
+    """What a host keeps of snapshots."""
+    return host_pb.Snapshots(count=figures.count, bytes=figures.byte_count, most_bytes=most_bytes)
+
+
+def _sandbox(host: Host) -> host_pb.Sandbox:
+    report = host.report
     return host_pb.Sandbox(
         available=report.available,
         unavailable_reason=report.reason,
         mechanism=report.mechanism,
         probes=_probes(report),
+        memory_mode=host.sandbox.memory_mode if host.sandbox else "",
+        memory_bytes=host.settings.limits.memory_bytes,
     )
 
 

@@ -39,6 +39,11 @@ class Sandbox:
         """What confines, for reports."""
         return f"bubblewrap {self.version}"
 
+    @property
+    def memory_mode(self) -> str:
+        """What bounds an attempt's memory, in a word."""
+        return f"cgroup {self.cgroups.version}" if self.cgroups else "watchdog"
+
 
 async def find_sandbox(data: Path, *, uid: int = DEFAULT_UID) -> Sandbox:
     """Finds a bubblewrap that is new enough: the system's first, else the one from PyPI."""

@@ -3,23 +3,26 @@
     DATA/snapshots/<commit>/   tree/         what an agent sees at /workspace
                                history.git/  the newest part of its history, on its own
                                commits, ready
-    DATA/snapshots/.incoming/  what is being made; emptied at start
+    DATA/snapshots/.incoming/  what is being made, and what was given up or evicted; emptied at start
 
 A snapshot is built aside and renamed into place when it is complete and on the disk. So a folder with a commit's name
 is always whole, a crash leaves nothing but leftovers, and of two pushes at once one wins and both are answered.
 
 How much history a snapshot has is the choice of whoever brings it first: its id says what the tree is, and only that.
-Eviction is not here yet: it needs the locks of running attempts.
+Which of them go again, and when, is `eviction`'s.
 """
 
 import contextlib
 import re
 import secrets
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agenthost.core.eviction import DEFAULT_KEEPING, Keeping
 from agenthost.errors import InvalidRequestError, NoCapacityError, PreconditionError, Violation
+from agenthost.eviction import Eviction
 from agenthost.shim.fingerprint import fingerprint
 from agenthost.snapshots.checkout import check_out
 from agenthost.snapshots.contents import find_damage
@@ -34,6 +37,7 @@ from agenthost.snapshots.tree import MAX_FILES, Entry, parse
 MAX_RECEIVING = 4
 MAX_BASES = 5000
 MAX_DONORS = 64
+SHORTAGE_BYTES = 2 * 1024**3  # made free, as far as possible, after a push that the disk had no room for
 COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 
 
@@ -43,6 +47,11 @@ class SnapshotPaths:
 
     tree: Path
     history: Path
+
+    @property
+    def folder(self) -> Path:
+        """What whoever reads the snapshot holds a lock on."""
+        return self.tree.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +65,25 @@ class Missing:
 class SnapshotStore:
     """All snapshots of one host. Make it with `open`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keeping: Keeping, now: Callable[[], float]) -> None:
         self._folder = folder.absolute()
         self._incoming = self._folder / ".incoming"
         self._receiving = 0
+        self.eviction = Eviction(self._folder, self._incoming, keeping, self._known, now)
 
     @classmethod
-    async def open(cls, folder: Path) -> "SnapshotStore":
+    async def open(
+        cls, folder: Path, keeping: Keeping = DEFAULT_KEEPING, now: Callable[[], float] = time.time
+    ) -> "SnapshotStore":
         """Opens the store in a folder of the host's data directory, and removes what a crash left half made."""
-        store = cls(folder)
+        store = cls(folder, keeping, now)
         await in_thread(store._prepare)
         return store
 
     async def find_missing(self, commits: Sequence[str]) -> Missing:
-        """Tells which of some commits are here. Changes nothing."""
-        return await in_thread(self._find_missing, commits)
+        """Tells which of some commits are here, and keeps those that are checked out from going soon."""
+        async with self.eviction.still:
+            return await in_thread(self._find_missing, commits)
 
     def locate(self, commit: str) -> SnapshotPaths:
         """Where a snapshot is; raises PreconditionError (SNAPSHOT_MISSING) when it is not here."""
@@ -106,9 +119,9 @@ class SnapshotStore:
     async def receive(self, offer: Offer, chunks: AsyncIterator[bytes]) -> Ready:
         """Makes a snapshot out of a pack. Idempotent: one that is here already is answered without reading the pack."""
         _check_offer(offer)
-        if ready := read_ready(self._place(offer.snapshot)):
+        if ready := await self._find(offer.snapshot):
             return ready
-        async with self._slot():
+        async with self._slot(), self._room():
             folder = self._incoming / f"{offer.snapshot}-{secrets.token_hex(8)}"
             folder.mkdir(mode=0o755)
             try:
@@ -119,12 +132,46 @@ class SnapshotStore:
             finally:
                 await in_thread(remove_tree, folder)
 
+    async def _find(self, commit: str) -> Ready | None:
+        place = self._place(commit)
+        async with self.eviction.still:
+            return read_ready(place) if self.eviction.touch(commit) else None
+
+    @contextlib.asynccontextmanager
+    async def _room(self) -> AsyncIterator[None]:
+        """Sees that there is room for another snapshot; where there turns out to be too little, for the next try."""
+        await self.eviction.evict()
+        if self.eviction.is_full():
+            raise NoCapacityError(
+                "snapshots take all that they may here, and every one of them is in use or came just now",
+                hint="try again later, or raise limits.snapshots_bytes in the host's configuration",
+            )
+        try:
+            yield
+        except NoCapacityError:
+            await self.eviction.evict(SHORTAGE_BYTES)
+            raise
+        await self.eviction.evict()
+
     async def _make(self, offer: Offer, chunks: AsyncIterator[bytes], folder: Path) -> None:
-        donors = await in_thread(self._donors, offer.bases)
-        history = await take_in(offer, chunks, folder, donors)
+        async with self._kept_donors(offer.bases) as donors:
+            history = await take_in(offer, chunks, folder, donors)
         entries = parse(await history.git.list_tree(offer.snapshot, MAX_FILES))
         await check_out(history.git, entries, folder / "tree")
         await in_thread(_finish, folder, offer.snapshot, history, entries)
+
+    @contextlib.asynccontextmanager
+    async def _kept_donors(self, bases: Sequence[str]) -> AsyncIterator[list[Path]]:
+        """The snapshots that have some bases; none of them goes meanwhile."""
+        async with self.eviction.still:
+            donors = await in_thread(self._donors, bases)
+            for donor in donors:
+                self.eviction.keep(donor.name)
+        try:
+            yield [donor / "history.git" for donor in donors]
+        finally:
+            for donor in donors:
+                self.eviction.let_go(donor.name)
 
     @contextlib.asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -143,8 +190,10 @@ class SnapshotStore:
 
     def _prepare(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        remove_tree(self._incoming)
-        self._incoming.mkdir(mode=0o700)
+        if self._incoming.is_symlink():  # whatever it leads to is not ours to empty
+            self._incoming.unlink()
+        self._incoming.mkdir(mode=0o700, exist_ok=True)
+        self.eviction.clear_aside()
 
     def _known(self) -> list[Path]:
         """The folders of all snapshots, newest first."""
@@ -152,7 +201,9 @@ class SnapshotStore:
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def _find_missing(self, commits: Sequence[str]) -> Missing:
-        checked_out = tuple(commit for commit in commits if (self._place(commit) / "ready").is_file())
+        for commit in commits:
+            self._place(commit)  # refuses what is no id
+        checked_out = tuple(commit for commit in commits if self.eviction.touch(commit))
         absent = set(commits) - set(checked_out)
         for folder in self._known():
             if not absent:
@@ -168,7 +219,7 @@ class SnapshotStore:
             found = set(held(folder, wanted))
             if found:
                 wanted -= found
-                donors.append(folder / "history.git")
+                donors.append(folder)
             if not wanted or len(donors) == MAX_DONORS:
                 break
         if wanted:
@@ -186,6 +237,7 @@ class SnapshotStore:
             if not (place / "ready").is_file():
                 raise
         write_to_disk(self._folder)
+        self.eviction.touch(place.name)
         ready = read_ready(place)
         if ready is None:
             raise FileNotFoundError(f"{place} vanished")

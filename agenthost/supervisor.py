@@ -19,6 +19,7 @@ from agenthost.agent_specs import Agent
 from agenthost.attempt_folder import Asked, AttemptFolders
 from agenthost.attempt_process import AttemptProcess, Launch
 from agenthost.config import MAX_PROMPT_BYTES
+from agenthost.core import sandbox_policy
 from agenthost.core.agent_spec import PromptDelivery
 from agenthost.core.order import Order, check_order, check_parameters
 from agenthost.core.reception import Burial, Room, Tombstone, attaches, is_found, is_unheard
@@ -175,6 +176,7 @@ class Supervisor:
         self._require_room(order)
         ticket = Ticket(request.conductor, order, request.digest, agent, self._folders.path_of(order.execution))
         execution = Execution(ticket)
+        self._custody.expect(order.snapshot, execution)
         self._take_on(execution, lambda: self._prepare(execution, request))
         return execution
 
@@ -250,6 +252,7 @@ def _launch(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:
         execution=order.execution,
         argv=ticket.agent.argv(order.parameters),
         tree=paths.tree,
+        held=paths.folder,
         fingerprint=fingerprint,
         history=paths.history,
         install=ticket.agent.install,
@@ -265,4 +268,5 @@ def _launch(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:
         orphan_timeout_seconds=limits.orphan_timeout_seconds,
         grace_seconds=limits.cancel_grace_seconds,
         max_output_bytes=limits.max_output_bytes,
+        limits=sandbox_policy.Limits(memory_bytes=limits.memory_bytes),
     )

@@ -5,7 +5,7 @@ Pure: whether the agent exists, the snapshot is here and a place is free is aske
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agenthost.errors import Violation
 
@@ -25,6 +25,7 @@ class Limits:
     cancel_grace_seconds: float = 2.0
     max_output_bytes: int = 32 * 1024 * 1024
     max_answer_bytes: int = 2 * 1024 * 1024
+    memory_bytes: int = 2 * 1024 * 1024 * 1024  # of all its processes together
 
 
 # What a host allows where its configuration says nothing else.
@@ -37,6 +38,9 @@ WIDEST = Limits(
     max_output_bytes=1024 * 1024 * 1024,
     max_answer_bytes=16 * 1024 * 1024,
 )
+# What an operator may allow at the most: memory is the machine's own affair.
+HIGHEST = replace(WIDEST, memory_bytes=1024**4)
+LEAST_MEMORY_BYTES = 64 * 1024 * 1024  # less, and no sandbox comes up
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,8 @@ class Order:
 
 
 def defaults_within(widest: Limits) -> Limits:
-    """What an order gets that asks for nothing: the defaults, or the policy where that is narrower."""
-    default = Limits()
+    """What an order gets that asks for nothing: the defaults, or the policy where that is narrower. Memory is the policy's."""
+    default = replace(Limits(), memory_bytes=widest.memory_bytes)
     return Limits(*(min(getattr(default, name), getattr(widest, name)) for name in Limits.__slots__))
 
 
@@ -88,9 +92,11 @@ def check_order(order: Order, widest: Limits, max_prompt_bytes: int) -> Iterator
 def _check_limits(limits: Limits, widest: Limits) -> Iterator[Violation]:
     for name in Limits.__slots__:
         asked, allowed = getattr(limits, name), getattr(widest, name)
+        field = f"start.{name.removesuffix('_seconds')}"
         if not 0 < asked <= allowed:
-            field = f"start.{name.removesuffix('_seconds')}"
             yield Violation(field, f"must be above 0 and at most {allowed:g}, which is this host's policy")
+        elif name == "memory_bytes" and asked < LEAST_MEMORY_BYTES:
+            yield Violation(field, f"must be at least {LEAST_MEMORY_BYTES}: less, and no sandbox comes up")
 
 
 def check_parameters(given: Mapping[str, str], declared: tuple[Parameter, ...]) -> Iterator[Violation]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from agenthost.config import HEARTBEAT_SECONDS
 from agenthost.errors import ShuttingDownError
+from agenthost.eviction import Eviction
 from agenthost.host import Host
-from agenthost.messages import write_agent, write_host
+from agenthost.messages import write_agent, write_figures, write_host
 from agenthost.proving import Prover
 from agenthost.v1 import host_service_pb2 as pb
 from agenthost.v1 import host_service_pb2_grpc as pb_grpc
@@ -17,13 +18,14 @@ from agenthost.v1 import host_service_pb2_grpc as pb_grpc
 class HostServicer(pb_grpc.HostServiceServicer):
     """Serves the host."""
 
-    def __init__(self, host: Host, prover: Prover) -> None:
+    def __init__(self, host: Host, prover: Prover, eviction: Eviction) -> None:
         self._host = host
         self._prover = prover
+        self._eviction = eviction
 
     async def GetHost(self, request: pb.GetHostRequest, context: Any) -> pb.Host:
         """Gives the host as it is now."""
-        return write_host(self._host)
+        return self._describe()
 
     async def CheckAgent(self, request: pb.CheckAgentRequest, context: Any) -> pb.Agent:
         """Proves an agent's sandbox anew, and gives the agent with all that was tried."""
@@ -35,7 +37,7 @@ class HostServicer(pb_grpc.HostServiceServicer):
         told: pb.Host | None = None
         while True:
             heard = self._host.bell.listen()
-            host = write_host(self._host)
+            host = self._describe()
             yield pb.WatchHostResponse() if host == told else pb.WatchHostResponse(host=host)
             if self._host.stopping:
                 raise ShuttingDownError
@@ -43,3 +45,7 @@ class HostServicer(pb_grpc.HostServiceServicer):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await heard.wait()
+
+    def _describe(self) -> pb.Host:
+        most = self._host.settings.keeping.snapshots_bytes
+        return write_host(self._host, write_figures(self._eviction.figures, most))

@@ -3,9 +3,9 @@
 Run as `python -I -S agenthost/shim/__main__.py FOLDER`, in a session of its own, from the standard library only: it outlives the
 daemon that started it, so all that it will ever need is loaded at its start. It takes no part in understanding what an agent says.
 
-It inherits two descriptors: 3 is FOLDER/lock, locked (that lock, never a process id, says that the attempt lives), and 4
-listens on FOLDER/control.sock. It reads config.json and prompt, writes spool as things happen,
-released.json before the agent runs, and status.json at the very end.
+It inherits three descriptors: 3 is FOLDER/lock, locked (that lock, never a process id, says that the attempt lives), 4 listens
+on FOLDER/control.sock, and 5 holds the snapshot's lock, shared: nobody deletes it while this process lives. It reads config.json
+and prompt, writes spool as things happen, released.json before the agent runs, and status.json at the very end.
 
 Rules that the order of things keeps:
 - The agent waits at a gate inside the finished sandbox until it was verified from outside. The gate opens on the word GO; when
@@ -39,7 +39,7 @@ TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:
     from typing import Any
 
-LOCK_FD = 3
+LOCK_FD, SNAPSHOT_FD = 3, 5
 FIRST_UNLIKELY_FD = 4096
 STATUS_RESERVED_BYTES = 64 * 1024
 
@@ -47,8 +47,8 @@ STATUS_RESERVED_BYTES = 64 * 1024
 def main(folder: str) -> None:
     """Keeps the attempt of a folder, from set-up to status."""
     os.chdir(folder)
-    os.closerange(LISTENER_FD + 1, FIRST_UNLIKELY_FD)  # whatever else the daemon was started with
-    for fd in (LOCK_FD, LISTENER_FD):
+    os.closerange(SNAPSHOT_FD + 1, FIRST_UNLIKELY_FD)  # whatever else the daemon was started with
+    for fd in (LOCK_FD, LISTENER_FD, SNAPSHOT_FD):
         os.set_inheritable(fd, False)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     call("prctl", PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)

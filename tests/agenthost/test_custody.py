@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from agenthost import supervisor
+from agenthost import custody, supervisor
 from agenthost.attempt_process import AttemptProcess
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2, snapshot_service_pb2_grpc
 from tests.agenthost.host_process import client_of, serving
-from tests.agenthost.running_host import Client, push_snapshot
+from tests.agenthost.running_host import Client, open_host, push_snapshot
 
 
 def tree(client: Client) -> Path:
@@ -94,6 +94,23 @@ async def test_a_planted_change_ends_all_who_read_the_snapshot(
     assert await is_missing(client)
     assert (await client.refused(client.start_of("say x", step="late"))).reason == "SNAPSHOT_MISSING"
     assert len(client.spawns()) == 3
+
+
+async def test_a_change_is_seen_while_everybody_goes_on_reading(
+    short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keeps E7: nobody comes, and nobody leaves."""
+    monkeypatch.setattr(custody, "LOOK_SECONDS", 0.05)
+    async with (
+        open_host(short_path, repository) as client,
+        client.open(start=client.start_of("say ready", "hang")) as conversation,
+    ):
+        await conversation.until_said("ready")
+        edit(tree(client))
+        finished = await conversation.finish()
+
+    assert finished.reason == "READ_ONLY_VIOLATION"
+    assert "'README.md' is not what it was" in finished.message
 
 
 async def test_a_snapshot_that_was_given_up_is_pushed_anew_and_read_again(client: Client, repository: Path) -> None:

@@ -27,7 +27,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Workbench]:
     bench = await Workbench.make(tmp_path)
     yield bench
     if bench.sandbox.cgroups:  # shims are killed here, and what they cannot remove, a daemon sweeps
-        sweep(bench.sandbox.cgroups, [])
+        sweep(bench.sandbox.cgroups, lambda: ())
 
 
 async def test_an_agents_words_and_exit_code_are_kept(bench: Workbench) -> None:
