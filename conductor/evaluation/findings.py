@@ -3,6 +3,8 @@
 An agent is no program of ours. What cannot be read as a finding is left out, counted and told; what can be read but not checked
 (a line 0, a quote that is too long) stays, and its citation will be MISSING with that reason. Only a result whose findings are
 no list, or in which nothing can be read, fails its step. No pattern runs over an agent's text.
+
+An agent may also hand in `notes`: sentences that say what its findings do not speak of, as a language that it has no rule for.
 """
 
 import hashlib
@@ -20,6 +22,7 @@ MAX_CLAIM_CHARACTERS = 4000
 MAX_PATH_CHARACTERS = 1000
 MAX_LINE = 10_000_000
 MAX_NOTES = 20
+MAX_NOTE_CHARACTERS = 500
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 STATUSES = ("verified", "moved", "missing")
 DEFAULT_CATEGORY = "general"
@@ -134,7 +137,7 @@ def read_result(data: bytes, step: str) -> Found | None:
         return None
     if not isinstance(result["findings"], list):
         raise ResultError("the result's findings are not a list")
-    return _read_list(result["findings"], step)
+    return _read_list(result["findings"], _read_notes(result.get("notes")), step)
 
 
 def read_document(document: dict[str, Any]) -> tuple[Finding, ...]:
@@ -142,7 +145,14 @@ def read_document(document: dict[str, Any]) -> tuple[Finding, ...]:
     return tuple(_from_document(value) for value in document["findings"])
 
 
-def _read_list(values: list[Any], step: str) -> Found:
+def _read_notes(values: Any) -> list[str]:
+    """An agent's own notes. They are no findings: what cannot be read is passed over."""
+    told = [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+    cleaned = (" ".join(_clean(text).split()) for text in told[:MAX_NOTES])
+    return [text[:MAX_NOTE_CHARACTERS] for text in cleaned if text]
+
+
+def _read_list(values: list[Any], told: list[str], step: str) -> Found:
     kept: dict[str, Finding] = {}
     notes: list[str] = []
     for index, value in enumerate(values[:MAX_FINDINGS]):
@@ -158,7 +168,7 @@ def _read_list(values: list[Any], step: str) -> Found:
         raise ResultError(f"none of the {len(values)} findings can be read; {notes[0]}")
     if len(values) > MAX_FINDINGS:
         notes.insert(0, f"only the first {MAX_FINDINGS} of {len(values)} findings were read")
-    return Found(tuple(kept.values()), len(values) - len(kept), tuple(notes[:MAX_NOTES]))
+    return Found(tuple(kept.values()), len(values) - len(kept), tuple((*notes, *told)[:MAX_NOTES]))
 
 
 def _read(value: Any, step: str) -> Finding:

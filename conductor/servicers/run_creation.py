@@ -146,7 +146,10 @@ class RunCreation:
 
     @asynccontextmanager
     async def _kept(self, plan: RunPlan) -> "AsyncIterator[None]":
-        """Keeps the snapshot for the run from before it exists; lets it go again when there will be no such run."""
+        """Keeps the snapshot for the run from before it exists; lets it go again when there will be no such run.
+
+        When this is cancelled or killed, nobody here knows whether there will be: that is looked at when the conductor starts.
+        """
         await self._pinning.snapshots.keep(plan.run, plan.snapshot.commit)
         try:
             yield

@@ -58,7 +58,7 @@ async def compared(comparison: Comparison) -> WorkspaceChanges | None:
         # What hangs in the file system cannot be ended; it is waited for no longer.
         async with asyncio.timeout(MAX_SECONDS + 1.0):
             present = await _present(comparison)
-            return None if present is None else await asyncio.to_thread(_Reading(comparison, present, end).changes)
+            return None if present is None else await _read(_Reading(comparison, present, end))
     except TimeoutError:
         return WorkspaceChanges(note=f"looking at the workspace took more than {MAX_SECONDS:g} s")
     except (ConductorError, OSError) as error:
@@ -73,6 +73,13 @@ class _Present:
     folder: Path
     listed: tuple[Listed, ...] | None = None
     trusts_modes: bool = True
+
+
+async def _read(reading: "_Reading") -> WorkspaceChanges:
+    try:
+        return await asyncio.to_thread(reading.changes)
+    finally:
+        reading.end = 0.0  # whoever waits no more (the service may stop) wants the thread to end, too
 
 
 async def _present(comparison: Comparison) -> _Present | None:

@@ -63,6 +63,7 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Rule, re.Pattern[str], bool], ...] = (
     (("C", "C++"), UNBOUNDED, re.compile(r"(?<![\w.>:])gets\s*\(\s*\w+\s*\)\s*[;)]"), False),
     (("C", "C++"), UNBOUNDED, re.compile(r"(?<![\w.>])scanf\s*\(\s*\"[^\"\n]*%s"), True),
 )
+JUDGED = tuple(sorted({name for names, *_ in _PATTERNS for name in names}))
 _CHOSEN = re.compile(r"insecure|skip|verify|unsafe|self[-_ ]?signed|nolint|nosec", re.IGNORECASE)
 
 
@@ -72,8 +73,7 @@ def find_brace_risks(survey: Survey) -> list[Finding]:
 
 
 def _sightings(survey: Survey) -> Iterator[Sighting]:
-    known = {name for names, *_ in _PATTERNS for name in names}
-    for source in survey.sources(survey.product, *sorted(known)):
+    for source in survey.sources(survey.product, *JUDGED):
         if not is_tooling(source.path):
             yield from _scan(source)
 

@@ -58,7 +58,7 @@ def find_hotspots(survey: Survey) -> Iterator[Finding]:
     """Gives files that stand out in both the number of changes and in size."""
     commits = recent(survey.history.commits)
     if survey.history.absence or len(commits) < MIN_COMMITS:
-        survey.say(f"{survey.history.absence or 'The history is too short to tell'}: no hotspots can be told.")
+        survey.miss(f"{survey.history.absence or 'The history is too short to tell'}: no hotspots can be told.")
         return
     since = datetime.fromtimestamp(min(commit.time for commit in commits), UTC).date()
     survey.say(f"Read {named(len(commits), 'commit')} since {since}, without merges and mass changes.")

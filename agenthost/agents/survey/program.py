@@ -16,7 +16,7 @@ from .finding import Finding, named
 from .history import History, read_history
 from .lens import Detector
 from .ranking import choose, rank, summary
-from .snapshot import Snapshot
+from .snapshot import UNJUDGED, Snapshot
 from .survey import Survey
 from .voice import Voice
 
@@ -64,13 +64,15 @@ def _investigate(lens: str, root: Path, question: str, voice: Voice) -> None:
     seconds = ALL_SECONDS if lens == ALL else LENS_SECONDS
     survey = Survey(snapshot, history, voice, question=question, seconds=seconds)
     _introduce(survey)
+    _tell_emptiness(survey, lens)
     found: list[Finding] = []
     for name in LENSES if lens == ALL else [lens]:
+        _tell_unruled(survey, name)
         chosen, left_out = choose(_look(name, survey), survey.question_words)
         voice.answer(summary(name, chosen, left_out))
         found += chosen
     _tell_omissions(survey)
-    voice.finish(rank(found, survey.question_words))
+    voice.finish(rank(found, survey.question_words), survey.gaps)
 
 
 def _introduce(survey: Survey) -> None:
@@ -94,7 +96,7 @@ def _look(lens: str, survey: Survey) -> list[Finding]:
         try:
             found.extend(detector.look(survey))
         except Exception as error:  # noqa: BLE001 a detector's top: said aloud, and the other detectors go on
-            survey.say(f"This look failed ({type(error).__name__}: {error}); going on without it.")
+            survey.miss(f"Looking at {detector.subject} failed ({type(error).__name__}: {error}).")
         for finding in found[before : before + 5]:
             survey.say(f"  seen: {finding.title}")
         if len(found) == before:
@@ -102,7 +104,28 @@ def _look(lens: str, survey: Survey) -> list[Finding]:
     return found
 
 
+def _tell_emptiness(survey: Survey, lens: str) -> None:
+    if not survey.snapshot.paths:
+        survey.miss("The snapshot is empty: there is nothing to judge.")
+    elif not survey.product and lens != "docs":
+        survey.miss(f"Of {named(len(survey.snapshot.paths), 'file')}, none is product code in a language known here.")
+
+
+def _tell_unruled(survey: Survey, lens: str) -> None:
+    """Names the languages of the product that no detector of a lens answers for."""
+    ruled = {name for detector in LENSES[lens] for name in detector.languages}
+    written = Counter(language(path) for path in survey.product)
+    lacking = [(count, name) for name, count in written.items() if ruled and name not in ruled]
+    if lacking:
+        ordered = sorted(lacking, key=lambda item: (-item[0], item[1]))
+        told = ", ".join(f"{name} ({named(count, 'file')})" for count, name in ordered)
+        survey.miss(f"The lens {lens} has no rule for {told}.")
+
+
 def _tell_omissions(survey: Survey) -> None:
     reasons = Counter(survey.snapshot.left_out.values())
-    if reasons:
-        survey.say("Not read: " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) + ".")
+    # That pictures and links are not read is no gap; that a file of text might have been judged is one.
+    for tell, are_gaps in ((survey.miss, True), (survey.say, False)):
+        told = [f"{count:,} {reason}" for reason, count in sorted(reasons.items()) if (reason in UNJUDGED) == are_gaps]
+        if told:
+            tell(f"Not read: {', '.join(told)}.")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from . import dangerous_calls, mutable_defaults, swallowed
-from .brace_risks import find_brace_risks
+from .brace_risks import JUDGED, find_brace_risks
 from .classification import is_tooling
 from .credentials import find_credentials
 from .debt import find_debt
@@ -33,8 +33,8 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
 DETECTORS = (
     Detector("the workflows of the repository, for code that strangers could run", find_workflow_risks),
     Detector("every text file, for credentials in known formats", find_credentials),
-    Detector("Python code, for swallowed errors and dangerous calls", find_python_risks),
-    Detector("JavaScript, Go, Java and C code, for dangerous forms", find_brace_risks),
+    Detector("Python code, for swallowed errors and dangerous calls", find_python_risks, ("Python",)),
+    Detector("JavaScript, Go, Java and C code, for dangerous forms", find_brace_risks, JUDGED),
     Detector("container files and requirements", find_deployment_risks),
     Detector("notes of debt in comments", find_debt),
 )

@@ -13,6 +13,8 @@ MAX_FILES = 60_000
 MAX_DEPTH = 40
 MAX_FILE_BYTES = 1_000_000
 MAX_CACHED_CHARACTERS = 48_000_000
+# Of the reasons for leaving something out, those that may have kept something from being judged.
+UNJUDGED = frozenset({"too large", "unreadable", "nested too deep", "beyond the limit of files"})
 SKIPPED_FOLDERS = frozenset(
     {
         *(".git", ".hg", ".svn", ".venv", "venv", "node_modules", "bower_components", "__pycache__", "site-packages"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .file_imports import file_imports
+from .file_imports import SCANNED, file_imports
 from .finding import Finding, Severity, named
 from .import_graph import Import, ImportGraph
 from .layering import cite_import, find_foundation, find_knots, find_reversals
@@ -107,6 +107,6 @@ def _claim(group: list[str], ring: list[Import], *, is_python: bool) -> str:
 
 
 DETECTORS = (
-    Detector("which Python modules import which, for rings and layers", find_python_structure),
-    Detector("includes and imports in other languages", find_other_structure),
+    Detector("which Python modules import which, for rings and layers", find_python_structure, ("Python",)),
+    Detector("includes and imports in other languages", find_other_structure, SCANNED),
 )

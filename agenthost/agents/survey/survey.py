@@ -26,10 +26,17 @@ class Survey:
         self._voice = voice
         self._deadline = time.process_time() + seconds
         self._said_late = False
+        self.gaps: list[str] = []
 
     def say(self, sentence: str) -> None:
         """Tells whoever watches."""
         self._voice.log(sentence)
+
+    def miss(self, sentence: str) -> None:
+        """Tells what cannot be judged: now to whoever watches, and at the end with the result, so that silence means something."""
+        self.say(sentence)
+        if sentence not in self.gaps:
+            self.gaps.append(sentence)
 
     def is_late(self) -> bool:
         """Tells whether the time is used up: processor time, so that a busy machine does not change what is found.
@@ -39,7 +46,7 @@ class Survey:
         late = time.process_time() > self._deadline
         if late and not self._said_late:
             self._said_late = True
-            self.say("The time for this survey is used up: what is not looked at yet is left out.")
+            self.miss("The time for this survey is used up: what is not looked at yet is left out.")
         return late
 
     @cached_property

@@ -14,7 +14,7 @@ from .sighting import Sighting, merge
 from .snapshot import SourceText
 from .survey import Survey
 from .test_manners import find_skips, find_sleeps
-from .untested import find_untested
+from .untested import JUDGED, find_untested
 
 MIN_SILENT = 20
 MIN_SILENT_SHARE = 0.15
@@ -84,8 +84,8 @@ def _asserts(item: Body, asserting: set[str]) -> bool:
 
 
 DETECTORS = (
-    Detector("which larger modules no test names", find_untested),
-    Detector("tests that cannot fail, or assert nothing", find_powerless_tests),
+    Detector("which larger modules no test names", find_untested, JUDGED),
+    Detector("tests that cannot fail, or assert nothing", find_powerless_tests, ("Python",)),
     Detector("tests that are skipped or focused", find_skips),
     Detector("tests that wait by the clock", find_sleeps),
 )

@@ -43,7 +43,7 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
     """Gives one finding with the most tangled modules that the tests never name."""
     _tell_ratio(survey)
     if len(survey.tests) < MIN_TEST_FILES:
-        survey.say("There are too few tests to tell what they leave out.")
+        survey.miss("There are too few tests to tell what they leave out.")
         return
     words = _words_of_tests(survey)
     judged = [source for source in survey.sources(survey.product, *JUDGED) if _is_judged(survey, source)]

@@ -26,9 +26,12 @@ class Voice:
         """Adds to the readable answer."""
         self._write({"type": "answer", "text": text})
 
-    def finish(self, findings: Sequence[Finding]) -> None:
-        """Ends with the result."""
-        self._write({"type": "final", "result": {"findings": [finding.to_json() for finding in findings]}})
+    def finish(self, findings: Sequence[Finding], notes: Sequence[str] = ()) -> None:
+        """Ends with the result; `notes` say what it does not speak of."""
+        result: dict[str, Any] = {"findings": [finding.to_json() for finding in findings]}
+        if notes:
+            result["notes"] = list(notes)
+        self._write({"type": "final", "result": result})
 
     def _write(self, message: dict[str, Any]) -> None:
         # ASCII only: names of files may hold lone surrogates, which no encoding but JSON's escapes can carry.

@@ -9,6 +9,7 @@ import pytest
 from conductor.evaluation.findings import (
     MAX_EVIDENCE,
     MAX_FINDINGS,
+    MAX_NOTES,
     MAX_QUOTE_CHARACTERS,
     Evidence,
     Finding,
@@ -176,3 +177,15 @@ def test_a_document_reads_back_as_what_it_was_made_of() -> None:
 
     assert read_document(document) == (finding,)
     assert count([finding]) == {"verified": 0, "moved": 0, "missing": 1}
+
+
+def test_an_agent_says_itself_what_its_findings_do_not_speak_of() -> None:
+    told = ["no rule for\nRust", "", 7, "x" * 600, *map(str, range(30))]
+    found = read_result(json.dumps({"findings": [], "notes": told}).encode(), "risks")
+    other = read_result(b'{"findings": [], "notes": "no list"}', "risks")
+
+    assert found is not None
+    assert found.notes[:3] == ("no rule for Rust", "x" * 500, "0")
+    assert len(found.notes) <= MAX_NOTES
+    assert other is not None
+    assert other.notes == ()

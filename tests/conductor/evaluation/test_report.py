@@ -124,7 +124,7 @@ async def test_nothing_of_a_repository_s_text_is_live_in_a_report(story: Story, 
         "Medium (3)",
         "What ran",
         "What did not run",
-        "What was left out",
+        "What was left out or not judged",
         "What was read",
         "Execution",
         "Confinement on alpha, beta",
@@ -154,6 +154,20 @@ async def test_the_same_question_gives_the_same_report(story: Story, workspace: 
     await tell_everything(story, workspace)
 
     assert await story.report() == await story.report()
+
+
+async def test_what_agents_could_not_judge_is_told_once_for_all_who_say_it(story: Story, workspace: Path) -> None:
+    """Keeps F6: silence is not praise."""
+    await story.begin(flow_of(agent("risks"), agent("tests"), merge("merged", "risks", "tests")), workspace)
+    await story.agent("risks", result={"findings": [], "notes": ["Not read: 1 too large."]})
+    await story.agent(
+        "tests", result={"findings": [claim()], "notes": ["No rule for <Rust>.", "Not read: 1 too large."]}
+    )
+    await story.fold("merged")
+    markdown, values = await story.report()
+
+    assert "\n- tests: No rule for \\<Rust>.\n- risks, tests: Not read: 1 too large.\n" in markdown
+    assert {"step": "tests", "text": "No rule for <Rust>."} in values["notes"]
 
 
 async def test_what_changed_in_the_users_tree_is_warned_of_and_is_as_inert_as_all_else(

@@ -74,8 +74,45 @@ def test_each_lens_says_the_same_about_the_same_snapshot(repository: Path, lens:
 
 def test_an_empty_folder_has_no_findings_and_no_history(tmp_path: Path) -> None:
     said = messages(survey(tmp_path, "all"))
-    assert said[-1] == {"type": "final", "result": {"findings": []}}
-    assert any("GIT_DIR is not set" in message.get("text", "") for message in said)
+    assert said[-1]["result"]["findings"] == []
+    assert said[-1]["result"]["notes"] == [
+        "The snapshot is empty: there is nothing to judge.",
+        "No history was given (GIT_DIR is not set): no hotspots can be told.",
+        "There are too few tests to tell what they leave out.",
+    ]
+
+
+def test_what_cannot_be_judged_is_told_with_the_result(repository: Path) -> None:
+    """Silence about a language without rules would read as praise."""
+    for name in ("a.rs", "b.rs", "c.kt"):
+        (repository / name).write_text("fn main() {}\n")
+    (repository / "large.py").write_text("0\n" * 600_000)
+    unread = "Not read: 1 too large."
+    notes = {
+        lens: messages(survey(repository, lens))[-1]["result"].get("notes", [])
+        for lens in ("hotspots", "structure", "risks", "tests", "docs")
+    }
+
+    assert notes == {
+        "hotspots": ["No history was given (GIT_DIR is not set): no hotspots can be told.", unread],
+        "structure": ["The lens structure has no rule for Rust (2 files), Kotlin (1 file).", unread],
+        "risks": ["The lens risks has no rule for Rust (2 files).", unread],
+        "tests": [
+            "The lens tests has no rule for Rust (2 files), Kotlin (1 file).",
+            "There are too few tests to tell what they leave out.",
+            unread,
+        ],
+        "docs": [unread],
+    }
+
+
+def test_a_snapshot_without_code_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Nothing\n")
+
+    assert messages(survey(tmp_path, "risks"))[-1]["result"]["notes"] == [
+        "Of 1 file, none is product code in a language known here."
+    ]
+    assert "notes" not in messages(survey(tmp_path, "docs"))[-1]["result"]
 
 
 def test_an_unknown_lens_is_refused(tmp_path: Path) -> None:
@@ -113,5 +150,5 @@ def test_a_hostile_repository_is_survived_and_nothing_of_it_is_run(tmp_path: Pat
     (tmp_path / os.fsdecode(b"\xff\xfe\n")).mkdir()
     said = messages(survey(tmp_path, "all", prompt="\x00 what?"))
     assert said[-1]["type"] == "final"
-    assert [message["text"] for message in said if "look failed" in message.get("text", "")] == []
+    assert [message["text"] for message in said if "failed (" in message.get("text", "")] == []
     assert not list(tmp_path.rglob("__pycache__"))
