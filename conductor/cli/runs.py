@@ -11,7 +11,7 @@ from conductor.cli.page import cut, say, width
 from conductor.cli.run_view import StepRow
 from conductor.cli.terminal_text import one_line, printable
 from conductor.cli.views import as_json, step_line, summary
-from conductor.cli.wording import SETTLED_RUN, counted, elapsed, findings, run_look, run_state
+from conductor.cli.wording import SETTLED_RUN, counted, elapsed, findings, run_look, run_state, workspace_changes
 from conductor.v1 import run_service_pb2
 
 Run = run_service_pb2.Run
@@ -90,7 +90,7 @@ def _show_run(run: Run) -> None:
     if snapshot.dirty_count:
         dirty = f", {counted(snapshot.dirty_count, 'path')} differing from {snapshot.head_commit[:12]}"
     click.echo(f"  snapshot   {snapshot.commit[:12]}{dirty}")
-    if changed := _changed(run.workspace_changes):
+    if changed := workspace_changes(run.workspace_changes):
         say(f"  changed    {changed}", 13)
     if question := one_line(str(dict(run.inputs).get("question", "")), 300):
         say(f"  question   {question}", 13)
@@ -100,16 +100,6 @@ def _show_run(run: Run) -> None:
     run_id = short(run.name)
     following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
     click.echo(f"\n{following}\na step:      conductor show {run_id} STEP", err=True)
-
-
-def _changed(changes: run_service_pb2.WorkspaceChanges) -> str:
-    """What of the workspace is no longer as this run read it."""
-    told = [one_line(changes.note, 300)] if changes.note else []
-    if changes.count:
-        others = changes.count - len(changes.paths)
-        named = [one_line(path, 100) for path in changes.paths] + ([f"{others} more"] if others else [])
-        told.insert(0, f"{counted(changes.count, 'path')} of the workspace since it was pinned: {', '.join(named)}")
-    return "; ".join(told)
 
 
 def _show_step(context: Context, step: run_service_pb2.Step) -> None:

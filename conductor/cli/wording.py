@@ -1,6 +1,6 @@
 """How states, times and counts read to a person. Pure text; nothing here prints."""
 
-from conductor.cli.terminal_text import printable
+from conductor.cli.terminal_text import one_line, printable
 from conductor.v1 import run_service_pb2
 
 Run, Step = run_service_pb2.Run, run_service_pb2.Step
@@ -68,6 +68,16 @@ def elapsed(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 step`, `2 steps`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def workspace_changes(changes: run_service_pb2.WorkspaceChanges) -> str:
+    """What of the workspace is no longer as a run read it; nothing where nothing is, or nobody looked."""
+    told = [one_line(changes.note, 300)] if changes.note else []
+    if changes.count:
+        others = changes.count - len(changes.paths)
+        named = [one_line(path, 100) for path in changes.paths] + ([f"{others} more"] if others else [])
+        told.insert(0, f"{counted(changes.count, 'path')} of the workspace since it was pinned: {', '.join(named)}")
+    return "; ".join(told)
 
 
 def tokens(attempt: run_service_pb2.Attempt) -> str:

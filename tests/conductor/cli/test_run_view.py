@@ -4,9 +4,18 @@ import pytest
 
 from conductor.cli.run_view import KEPT_CHARACTERS, RunView, StepRow
 from conductor.cli.views import step_line, summary
-from conductor.cli.wording import elapsed, findings
+from conductor.cli.wording import elapsed, findings, workspace_changes
 from conductor.v1 import run_service_pb2
-from conductor.v1.run_service_pb2 import Attempt, Failure, FindingCounts, Output, Run, Step, WatchRunResponse
+from conductor.v1.run_service_pb2 import (
+    Attempt,
+    Failure,
+    FindingCounts,
+    Output,
+    Run,
+    Step,
+    WatchRunResponse,
+    WorkspaceChanges,
+)
 
 
 def _step(state: "Step.State.ValueType", name: str = "risks", **fields: object) -> Step:
@@ -114,3 +123,16 @@ def test_time_goes_on_from_the_moment_that_was_told_last_so_that_a_replay_shows_
     view.apply(told)
 
     assert 1_000_000 <= view.now < 1_000_600
+
+
+def test_changes_of_the_workspace_are_named_and_nothing_is_said_of_none() -> None:
+    """Keeps B14."""
+    some = WorkspaceChanges(
+        count=12, paths=["a.py", "\x1b[2Jb"], note="not every path was compared: it took more than 10 s"
+    )
+
+    assert workspace_changes(some) == (
+        "12 paths of the workspace since it was pinned: a.py, b, 10 more; "
+        "not every path was compared: it took more than 10 s"
+    )
+    assert workspace_changes(WorkspaceChanges()) == ""

@@ -185,7 +185,10 @@ async def test_what_changed_in_the_users_tree_is_warned_of_and_is_as_inert_as_al
     kinds = {token.type for token in MarkdownIt("commonmark").parse(markdown)}
 
     assert (changes.count, len(changes.paths), changes.paths[0]) == (31, 20, "b`<i>.py")
-    assert "**Warning: 31 paths of the workspace changed while the run was at work.** This report is" in markdown
+    assert (
+        "**Warning: 31 paths of the workspace changed while the run was at work.** This report is about the state"
+        in markdown
+    )
     assert "``b`<i>.py``, `new-00`, " in markdown
     assert "`new-18` and 11 more" in markdown
     assert "still as it was" not in markdown
