@@ -5,8 +5,9 @@ repository stays behind (no alternates, no configuration), and nothing in ours e
 
 The store holds commits whose parents were left out. Git must know of every one of them, or it fails at the gap: they
 stand in the file `shallow`, which grows before a copy and is cleaned after it, so that a crash between leaves too many
-there and never too few. What git was writing when it was killed is an unfinished pack (`tmp_*`): no index, hence no object of it
-exists. It is removed as soon as nothing else is being written, or at the next start. It knows nothing of workspaces and hosts.
+there and never too few. What git was writing when it was killed is an unfinished pack (`tmp_*`: no index, hence no object of it
+exists) or a lock. Both are removed as soon as nothing else is being written, or at the next start, so every git that writes
+is counted (`_written`): the lock of one at work is not ours to take. It knows nothing of workspaces and hosts.
 """
 
 import asyncio
@@ -83,12 +84,14 @@ class ObjectStore:
 
     async def point(self, ref: str, commit: str) -> None:
         """Keeps a commit under a name."""
-        await self.git.run("update-ref", ref, commit)
+        async with self._written():
+            await self.git.run("update-ref", ref, commit)
 
     async def forget(self, refs: Iterable[str]) -> None:
         """Ends that, for all of some names or for none. Idempotent."""
         lines = "".join(f"delete {ref}\n" for ref in refs)
-        await self.git.run("update-ref", "--stdin", stdin=lines.encode())
+        async with self._written():
+            await self.git.run("update-ref", "--stdin", stdin=lines.encode())
 
     async def named(self, pattern: str) -> dict[str, str]:
         """The kept commits, by their names, whose names begin with a pattern of whole parts."""

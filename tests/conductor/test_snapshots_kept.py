@@ -10,6 +10,7 @@ import pytest
 
 from conductor.snapshots import SnapshotStore, objects
 from conductor.snapshots.commit_writer import CommitWriter
+from conductor.snapshots.git import Git
 from tests.conductor.running_conductor import until
 from tests.repositories import UserRepository, git, snapshot_content
 
@@ -132,6 +133,35 @@ async def test_what_a_cancelled_pinning_wrote_is_gone_when_nobody_writes_any_mor
     go.set()
     assert (await store.pin(str(other))).commit
     assert (await store.read_files((await store.pin(str(user.folder))).commit, ["README.md"]))["README.md"]
+
+
+async def test_the_lock_of_a_git_at_work_is_left_alone_when_another_is_stopped(
+    store: SnapshotStore, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = await store.pin(str(user.folder))
+    lock = tmp_path / "data" / "objects.git" / "refs" / "runs.lock"
+    at_work, go = asyncio.Event(), asyncio.Event()
+    real = Git.run
+
+    async def held(repository: Git, *args: str, **keywords: Any) -> bytes:
+        lock.touch()
+        at_work.set()
+        await go.wait()
+        return await real(repository, *args, **keywords)
+
+    monkeypatch.setattr(Git, "run", held)
+    keeping = asyncio.ensure_future(store.keep("run1", plan.commit))
+    await at_work.wait()
+    with pytest.raises(asyncio.CancelledError):
+        async with store._objects.importing():
+            raise asyncio.CancelledError
+    before = lock.exists()
+    go.set()
+    await keeping
+
+    assert before
+    assert not lock.exists()
+    assert (tmp_path / "data" / "objects.git" / "refs" / "runs" / "run1").read_text().strip() == plan.commit
 
 
 async def test_a_store_that_is_opened_again_is_tidied_and_forgets_nothing(
