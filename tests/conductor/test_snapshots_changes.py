@@ -154,18 +154,25 @@ CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
 }
 
 
-@pytest.mark.parametrize("git_or_not", ["git", "plain"])
 @pytest.mark.parametrize("what", CHANGES)
-async def test_every_change_is_seen_and_named(
-    what: str, git_or_not: str, store: SnapshotStore, user: UserRepository
-) -> None:
+async def test_every_change_is_seen_and_named(what: str, store: SnapshotStore, user: UserRepository) -> None:
     (user.folder / "link").symlink_to("README.md")
-    folder = user.folder if git_or_not == "git" else plain(user)
-    plan = await store.pin(str(folder))
+    plan = await store.pin(str(user.folder))
     name, change = CHANGES[what]
-    change(folder / name)
+    change(user.folder / name)
 
-    assert await since(store, folder, plan) == WorkspaceChanges(1, (name,))
+    assert await since(store, user.folder, plan) == WorkspaceChanges(1, (name,))
+
+
+async def test_changes_in_a_folder_without_git_are_seen_as_well(store: SnapshotStore, user: UserRepository) -> None:
+    folder = plain(user)
+    (folder / "link").symlink_to("README.md")
+    plan = await store.pin(str(folder))
+    for what in ("removed", "become special", "a link elsewhere", "new"):
+        name, change = CHANGES[what]
+        change(folder / name)
+
+    assert await since(store, folder, plan) == WorkspaceChanges(4, ("README.md", "deep/new.txt", "link", "src/app.py"))
 
 
 async def test_a_folder_that_became_a_link_leads_nowhere(store: SnapshotStore, user: UserRepository) -> None:
