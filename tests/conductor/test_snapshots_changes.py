@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,11 @@ def become_special(path: Path) -> None:
     os.mkfifo(path)
 
 
+def appear(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("x")
+
+
 CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "another size": ("src/app.py", lambda path: path.write_text("longer than it was before")),
     "the same size and times": ("src/app.py", lambda path: put_back(path, "print('jello')\n")),
@@ -150,7 +156,7 @@ CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "become special": ("README.md", become_special),
     "become a link": ("README.md", point_elsewhere),
     "a link elsewhere": ("link", point_elsewhere),
-    "new": ("deep/new.txt", lambda path: (path.parent.mkdir(), path.write_text("x"))),
+    "new": ("deep/new.txt", appear),
 }
 
 
@@ -213,9 +219,14 @@ async def test_files_older_than_the_pinning_are_not_read_again(
     store: SnapshotStore, user: UserRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = await store.pin(str(user.folder))
-    read = []
+    read: list[FileIO] = []
     real = working_tree._read_up_to
-    monkeypatch.setattr(working_tree, "_read_up_to", lambda file, limit: read.append(file) or real(file, limit))
+
+    def count_and_read(file: FileIO, limit: int) -> bytes:
+        read.append(file)
+        return real(file, limit)
+
+    monkeypatch.setattr(working_tree, "_read_up_to", count_and_read)
     pinned_later = replace(plan, pin_time=time.time() + 60)
 
     assert await since(store, user.folder, pinned_later) == UNCHANGED
