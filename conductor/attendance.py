@@ -18,7 +18,7 @@ import structlog
 
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
-from conductor.core.conversation import EPOCH_SUPERSEDED, Conversation, Place, StreamEnd
+from conductor.core.conversation import EPOCH_SUPERSEDED, STATUS_LOST, Conversation, Place, StreamEnd
 from conductor.core.inputs import ExecutionLost, ExecutionRefused, ExecutionReported
 from conductor.mailbox import Mailbox
 from conductor.messages.executions import reports, start_frame
@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # a name of the stubs only
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+LISTENING_SECONDS = 1.0
+# What grpc.aio says in the place of a status that it lost: a write failed because the call had ended, and that came first.
+LOST_BY_GRPC = "Internal error from Core"
 
 _AWAY = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "SHUTTING_DOWN", "ABORTED"})
 
@@ -84,6 +87,7 @@ class Attendance:
         self._inbox = inbox
         self._sources = sources
         self._conversation = Conversation(attempt)
+        self._answered = asyncio.Event()
 
     def dismiss(self, host: str, last_sequence: int, *, has_ended: bool) -> None:
         """Makes this the attendance of an attempt that nobody counts on: its words are dropped, its end is acknowledged."""
@@ -146,6 +150,7 @@ class Attendance:
         """Speaks one stream to its end; gives the status that it ended with, None for OK."""
         opening = await self._opening()
         self._conversation.begin_stream()
+        self._answered.clear()
         # What was written to an earlier stream, or heard before this one, may never have arrived.
         self.mailbox.rewind()
         # Waiting here for a host that is away costs nothing; a pause of our own would only come later.
@@ -162,6 +167,7 @@ class Attendance:
     async def _read(self, call: "grpc.aio.StreamStreamCall[pb.ExecuteRequest, pb.ExecuteResponse]") -> Refusal | None:
         try:
             while isinstance(response := await call.read(), pb.ExecuteResponse):
+                self._answered.set()
                 match self._conversation.take(response.sequence, is_end=response.HasField("finished")):
                     case Place.NEXT:
                         await self._take(response)
@@ -171,7 +177,7 @@ class Attendance:
                     case Place.KNOWN:
                         pass
         except grpc.aio.AioRpcError as error:
-            return read_refusal(error)
+            return _read_status(error)
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise
@@ -191,6 +197,8 @@ class Attendance:
         # A call that ended refuses writes; why it ended is the reader's to find out.
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             await call.write(opening)
+            if self._conversation.is_cautious:
+                await self._listen()
             while True:
                 match await self.mailbox.take():
                     case CancelExecution() as cancel:
@@ -209,6 +217,12 @@ class Attendance:
                         return
                     case StartExecution():
                         pass  # already told: this stream serves the attempt
+
+    async def _listen(self) -> None:
+        """Gives a host that refuses the time to say so; one that has nothing to say waits for our acknowledgement."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LISTENING_SECONDS):
+                await self._answered.wait()
 
     def _is_over(self, refusal: Refusal | None) -> bool:
         """Judges the end of a stream; tells the engine where it is news."""
@@ -243,6 +257,13 @@ class Attendance:
 
 def _stream_end(refusal: Refusal) -> StreamEnd:
     return StreamEnd(refusal.code, refusal.reason, refusal.message, refusal.retry_after_seconds or 0.0)
+
+
+def _read_status(error: grpc.aio.AioRpcError) -> Refusal:
+    refusal = read_refusal(error)
+    if refusal.message != LOST_BY_GRPC:
+        return refusal
+    return Refusal(STATUS_LOST, "the host ended the call while it was written to; it is asked again")
 
 
 def _is_cancelled() -> bool:

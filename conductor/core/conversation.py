@@ -8,6 +8,8 @@ The rules, before the code:
 - Frames are taken in order, each once; a number that leaves one out is a defect of the host.
 - The end of a stream is no goodbye. An attempt is over when its end was stored and acknowledged and the host closed the call after
   our half-close; or when the host said that it does not know it, or would not take it.
+- A host that ends a call while it is written to may not be heard: why it ended is lost. It is asked again, and then nothing but the
+  opening is written until it has answered.
 - What a host says in refusal counts against the attempt only where it is about the attempt: a host that is away is asked again,
   and so is one that answers nonsense, a few times.
 
@@ -25,8 +27,10 @@ ExecutionCommand = StartExecution | ResumeExecution | CancelExecution | AckExecu
 # Failures in a row that are neither a lost connection nor an answer about the attempt: a defect on one of the two sides.
 MAX_DEFECTS = 8
 EPOCH_SUPERSEDED = "EPOCH_SUPERSEDED"
+# In the place of a gRPC code: the call ended, and its status was lost on our side.
+STATUS_LOST = "STATUS_LOST"
 
-_UNREACHABLE = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED"})
+_UNREACHABLE = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", STATUS_LOST})
 _ANOTHER_MAY = frozenset({"FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNAVAILABLE"})
 _NOBODY_MAY = frozenset({"INVALID_ARGUMENT", "ALREADY_EXISTS", "PERMISSION_DENIED", "UNIMPLEMENTED", "OUT_OF_RANGE"})
 
@@ -69,6 +73,7 @@ class Conversation:
         self.attempt = attempt
         self.received = 0
         self.is_cancelled = False
+        self.is_cautious = False  # the last stream's status was lost: listen before more is written
         self.is_dismissed = False  # nobody counts on it: its words are dropped, its end is acknowledged
         self._start: StartExecution | None = None
         self._is_known = False  # the host has shown that it has the attempt
@@ -117,6 +122,7 @@ class Conversation:
 
     def judge(self, end: StreamEnd | None) -> Verdict:
         """Says what follows from the end of a stream; None is a stream that ended in order."""
+        self.is_cautious = end is not None and end.code == STATUS_LOST
         if end is None:
             return Verdict(is_over=self._is_released)
         if end.code == "NOT_FOUND":

@@ -5,6 +5,7 @@ out follows the one that they give; where both are given, `rules` has judged the
 """
 
 from collections.abc import Mapping
+from typing import assert_never
 
 from conductor.config import LEASE_MARGIN_SECONDS, Clocks
 from conductor.core.plan import AgentPlan, OnFailure, OnLost, RetryPlan, StepKind, StepPlan
@@ -46,8 +47,10 @@ def _work(step: Flow.Step, clocks: Clocks) -> tuple[StepKind, AgentPlan | None]:
             return StepKind.AGENT, _agent(step.agent, clocks)
         case "fold":
             return StepKind.FOLD, None
+        case None:
+            raise ValueError(f"step {step.id} does nothing: no good flow has it")
         case other:
-            raise ValueError(f"step {step.id} does '{other}', which no plan is made of")
+            assert_never(other)
 
 
 def _agent(work: AgentWork, clocks: Clocks) -> AgentPlan:

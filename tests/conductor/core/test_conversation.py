@@ -84,6 +84,16 @@ def test_a_start_that_is_refused_is_told_to_the_engine_and_one_that_ran_is_asked
     assert known().judge(end) == GO_ON
 
 
+def test_a_host_whose_word_was_lost_is_asked_again_and_listened_to_first() -> None:
+    conversation = known()
+    for _ in range(3 * MAX_DEFECTS):
+        assert conversation.judge(StreamEnd("STATUS_LOST")) == GO_ON
+        assert conversation.is_cautious
+
+    assert conversation.judge(StreamEnd("NOT_FOUND", message="gone")).news == ExecutionLost(ATTEMPT, "gone")
+    assert not conversation.is_cautious
+
+
 def test_an_attempt_that_its_host_does_not_know_is_lost_unless_its_end_was_received() -> None:
     unknown = StreamEnd("NOT_FOUND", "EXECUTION_NOT_FOUND", "there is none")
     assert known().judge(unknown) == Verdict(is_over=True, news=ExecutionLost(ATTEMPT, "there is none"))
