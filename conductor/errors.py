@@ -6,7 +6,7 @@
     │   ├── NotFoundError       (RUN_, STEP_, FLOW_, HOST_NOT_FOUND …)
     │   ├── RequestIdReusedError
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
-    │   ├── RootNotAllowedError └── ResumeTokenExpiredError
+    │   └── RootNotAllowedError
     └── ServiceError            the service must
         ├── NoCapacityError     ├── ShuttingDownError   ├── ProgramError
         └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
@@ -125,13 +125,6 @@ class RootNotAllowedError(RequestError):
 
     code = "PERMISSION_DENIED"
     reason = "ROOT_NOT_ALLOWED"
-
-
-class ResumeTokenExpiredError(RequestError):
-    """The position is older than what is kept."""
-
-    code = "OUT_OF_RANGE"
-    reason = "RESUME_TOKEN_EXPIRED"
 
 
 class ServiceError(ConductorError):

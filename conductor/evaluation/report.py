@@ -12,6 +12,7 @@ from typing import Any
 
 from conductor.evaluation.findings import SEVERITIES, STATUSES
 from conductor.evaluation.results import Result, shortened, whole
+from conductor.evaluation.shortening import leave_out, shorter
 from conductor.flows import markdown
 from conductor.flows.bundle import Bundle, canonical_json
 from conductor.flows.templates import TemplateError, render
@@ -35,6 +36,11 @@ class Report:
     markdown: str
     json: bytes
 
+    @property
+    def size(self) -> int:
+        """Both together, in bytes."""
+        return len(self.markdown.encode(errors="replace")) + len(self.json)
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -47,19 +53,29 @@ class Sources:
 
 
 def build_report(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> Report:
-    """The report. Raises ReportError where the author's template does not fit, or the text is too long."""
+    """The report, shortened where it would be too long. Raises ReportError where the author's template does not fit."""
     values = _values(bundle, inputs, sources)
     template = bundle.flow.report_template or _built_in()
-    names = {"report": values, "inputs": inputs, "band": values["band"], "steps": whole(sources.results)}
+    names = {"inputs": inputs, "band": values["band"], "steps": whole(sources.results)}
+    # One whose values alone are too large is not rendered for that.
+    if len(canonical_json(values)) <= MAX_REPORT_BYTES:
+        report = _rendered(template, values, names)
+        if report.size <= MAX_REPORT_BYTES:
+            return report
+    bare = _rendered(template, leave_out(values, 0), names)
+    for fewer in shorter(values, bare.size, MAX_REPORT_BYTES):
+        report = _rendered(template, fewer, names)
+        if report.size <= MAX_REPORT_BYTES:
+            return report
+    raise ReportError(f"the report has {report.size} bytes even when it is shortened; the limit is {MAX_REPORT_BYTES}")
+
+
+def _rendered(template: str, values: Mapping[str, Any], names: Mapping[str, Any]) -> Report:
     try:
-        text = render(template, names)
+        text = render(template, {**names, "report": values})
     except TemplateError as error:
         raise ReportError(f"the report cannot be rendered: {error}") from error
-    report = Report(_tidy(text), canonical_json(values))
-    size = len(report.markdown.encode(errors="replace")) + len(report.json)
-    if size > MAX_REPORT_BYTES:
-        raise ReportError(f"the report has {size} bytes; the limit is {MAX_REPORT_BYTES}")
-    return report
+    return Report(_tidy(text), canonical_json(dict(values)))
 
 
 def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict[str, Any]:

@@ -15,12 +15,10 @@ _FENCE = "---"
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """A persona. `tools` and `model` are its author's wish, kept for people to see: hosts decide (they only narrow)."""
+    """A persona. What a file says of tools and models is passed over: a host decides those, and a flow's author names the agent."""
 
     name: str
     description: str
-    tools: tuple[str, ...]
-    model: str
     text: str
 
 
@@ -31,8 +29,6 @@ def parse_persona(text: str, file_name: str) -> Persona:
     return Persona(
         name=_text(values.get("name")) or file_name,
         description=_text(values.get("description")),
-        tools=_tools(values.get("tools")),
-        model=_text(values.get("model")),
         text=body.strip()[:MAX_PERSONA_CHARACTERS],
     )
 
@@ -61,9 +57,3 @@ def _values(head: str) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return str(value).strip() if isinstance(value, (str, int, float)) else ""
-
-
-def _tools(value: Any) -> tuple[str, ...]:
-    """A list, or one line with commas: both are in use."""
-    members = value if isinstance(value, list) else _text(value).split(",")
-    return tuple(text for member in members if (text := _text(member)))

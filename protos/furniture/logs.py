@@ -5,9 +5,6 @@ import sys
 
 import structlog
 
-FORMATS = ("plain", "json")
-LEVELS = ("debug", "info", "warning", "error")
-
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 

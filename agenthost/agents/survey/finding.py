@@ -21,7 +21,6 @@ class Severity(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
-    CRITICAL = "critical"
 
     @property
     def rank(self) -> int:

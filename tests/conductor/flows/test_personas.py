@@ -31,8 +31,6 @@ def test_a_foreign_agent_file_is_a_persona() -> None:
     persona = parse_persona(FOREIGN, "file")
 
     assert persona.name == "code-reviewer"
-    assert persona.tools == ("Read", "Grep", "Glob")
-    assert persona.model == "opus"
     assert persona.text == "You are a careful reviewer.\n\n---\n\nLook twice."
 
 
