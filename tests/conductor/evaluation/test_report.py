@@ -257,15 +257,10 @@ async def test_a_template_that_does_not_fit_is_a_failure_with_its_line(story: St
     assert "line 2" in answer.failure.message
 
 
-@pytest.mark.parametrize(
-    "template", ["", "{{ report.verdict }}{% for f in report.findings %}{{ f.claim }}{% endfor %}"]
-)
-async def test_a_report_that_would_be_too_large_is_shortened_and_says_so(
-    story: Story, workspace: Path, template: str
-) -> None:
+async def test_a_report_that_would_be_too_large_is_shortened_and_says_so(story: Story, workspace: Path) -> None:
     """Keeps F6: the most severe stay."""
     steps = [f"s{number}" for number in range(5)]
-    await story.begin(flow_of(*(agent(name) for name in steps), report_template=template), workspace)
+    await story.begin(flow_of(*(agent(name) for name in steps)), workspace)
     for name in steps:
         many = [
             {**claim(f"{name} {number}"), "claim": "word→ " * 650, "severity": "high" if number < 10 else "low"}
