@@ -15,11 +15,18 @@ from agenthost.sandbox import python_runtime
 USER = 60950
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-# What depends on who one is: the proof, the escapes, the door. Clocks, caps and the gateway's rules do not, and cost minutes;
-# CONDUCTOR_ALL_AS_USER=1 runs them as well.
-SUITES: tuple[Path, ...] = (HERE / "test_sandbox_probe.py", HERE / "test_door.py", ROOT / "tests" / "escapes")
+# What depends on who one is: the proof, the escapes, the door, and what bounds memory, processes and files: an ordinary user has no
+# control group, and the kernel counts processes otherwise. Clocks, other caps and the gateway's rules do not depend on it, and
+# cost minutes; CONDUCTOR_ALL_AS_USER=1 runs them as well.
+BOMBS = ("memory_bomb_ends_as_one", "fork_bomb_is_bounded_and_ends_whole", "tmpfs_that_is_filled_is_full")
+SUITES: tuple[str, ...] = (
+    str(HERE / "test_sandbox_probe.py"),
+    str(HERE / "test_door.py"),
+    str(ROOT / "tests" / "escapes"),
+    *(f"{HERE / 'test_bombs.py'}::test_a_{bomb}" for bomb in BOMBS),
+)
 if os.environ.get("CONDUCTOR_ALL_AS_USER"):
-    SUITES += (HERE / "test_shim.py", HERE / "gateway")
+    SUITES = (*SUITES[:3], *(str(HERE / name) for name in ("test_bombs.py", "test_shim.py", "gateway")))
 
 # In a mount namespace of its own, Python's folder is laid open although its parents are closed to others.
 LAY_OPEN = """
@@ -59,7 +66,7 @@ def test_confinement_holds_for_an_ordinary_user(home: Path) -> None:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     options = ["-q", "-p", "no:cacheprovider", f"--basetemp={home / 'tmp'}", "--timeout=120"]
-    pytest_ = [sys.executable, "-m", "pytest", *options, *map(str, SUITES)]
+    pytest_ = [sys.executable, "-m", "pytest", *options, *SUITES]
     done = subprocess.run(
         ["unshare", "--mount", "--propagation=private", "sh", "-c", LAY_OPEN, "sh", *pytest_],
         env=variables, cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
