@@ -27,6 +27,7 @@ from conductor.core.advance import advance
 from conductor.core.commands import Command
 from conductor.core.conductor_state import ConductorState, Limits
 from conductor.core.recover import recover
+from conductor.core.run import Run
 from conductor.dispatcher import Dispatcher
 from conductor.engine import Engine
 from conductor.errors import ConfigurationError
@@ -124,7 +125,7 @@ class Conductor:
         self._engine: Engine[ConductorState] = Engine(
             advance, state, opened.store, self._dispatch, opened.clock, recovered=recover(state)
         )
-        self._evaluator = Evaluator(opened.store, opened.snapshots, self._engine.note)
+        self._evaluator = Evaluator(opened.store, opened.snapshots, self._engine.note, self._ongoing)
         self._hosts = {host.name: self._host_link(host) for host in settings.hosts}
         self._executions = {host.name: self._execution_link(host) for host in settings.hosts}
         self._dispatcher = Dispatcher(self._executions, self._evaluator, self._engine.note)
@@ -211,6 +212,10 @@ class Conductor:
 
     def _compare(self, host: str) -> None:
         self._executions[host].compare()
+
+    def _ongoing(self, run: str) -> Run | None:
+        ongoing = self._engine.state.ongoing.get(run)
+        return ongoing.run if ongoing is not None else None
 
     def _is_live(self, attempt: str) -> bool:
         return any(attempt in one.tracks for one in self._engine.state.ongoing.values())

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import structlog
 
 from conductor.core.inputs import WorkFinished
+from conductor.core.run import Run
 from conductor.core.work import Checked, Work, WorkKind, WorkResult
 from conductor.errors import ConductorError, FlowProblem, InvalidRequestError, NoCapacityError, ServiceError, Violation
 from conductor.evaluation import limits
@@ -49,11 +50,17 @@ class Launch:
 class Evaluator:
     """Everything that authors wrote is evaluated through this."""
 
-    def __init__(self, store: Store, snapshots: Snapshots, deliver: Callable[[WorkFinished], None]) -> None:
-        self._gathering = Gathering(store, snapshots)
+    def __init__(
+        self,
+        store: Store,
+        snapshots: Snapshots,
+        deliver: Callable[[WorkFinished], None],
+        current: Callable[[str], Run | None] = lambda _: None,
+    ) -> None:
+        self._gathering = Gathering(store, snapshots, current)
         self._deliver = deliver
         self._quick = Lane("quick", limits.QUICK_WORKERS)
-        self._slow = Lane("slow", limits.SLOW_WORKERS)
+        self._slow = Lane("slow", limits.SLOW_WORKERS, limits.SLOW_JOBS_AT_ONCE)
         self._asked: set[Work] = set()
         self._slow_runs: OrderedDict[str, None] = OrderedDict()
 
@@ -133,6 +140,8 @@ class Evaluator:
             log.exception("evaluation_failed", run=work.run, step=work.step, kind=work.kind)
             answered = broken(work, type(error).__name__)
         self._asked.discard(work)
+        for blob in answered.blobs:
+            self._gathering.remember(blob.digest, blob.data)
         self._deliver(answered)
 
     async def _answered(self, work: Work, worker: Worker) -> WorkFinished:

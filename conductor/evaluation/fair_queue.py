@@ -1,11 +1,11 @@
-"""Whose turn it is: jobs by owner, one owner after the other, and never two of one owner at once.
+"""Whose turn it is: jobs by owner, one owner after the other, and never more than so many of one owner at once.
 
 So a run with two hundred prompts waits behind itself, and one whose expression hangs holds one worker of several. It bounds
 nothing itself: who puts jobs in does (see `limits`).
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
@@ -14,9 +14,10 @@ Job = TypeVar("Job")
 class FairQueue(Generic[Job]):
     """Jobs that wait, by owner."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = 1) -> None:
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
-        self._busy: set[str] = set()
+        self._busy: Counter[str] = Counter()
+        self._at_once = at_once
         self._changed = asyncio.Event()
 
     def waiting(self, owner: str) -> int:
@@ -37,11 +38,13 @@ class FairQueue(Generic[Job]):
 
     def done(self, owner: str) -> None:
         """Tells that the owner's job has ended."""
-        self._busy.discard(owner)
+        self._busy[owner] -= 1
+        if not self._busy[owner]:
+            del self._busy[owner]
         self._changed.set()
 
     def _take(self) -> tuple[str, Job] | None:
-        owner = next((owner for owner in self._waiting if owner not in self._busy), None)
+        owner = next((owner for owner in self._waiting if self._busy.get(owner, 0) < self._at_once), None)
         if owner is None:
             return None
         jobs = self._waiting[owner]
@@ -50,5 +53,5 @@ class FairQueue(Generic[Job]):
             self._waiting.move_to_end(owner)
         else:
             del self._waiting[owner]
-        self._busy.add(owner)
+        self._busy[owner] += 1
         return owner, job

@@ -1,12 +1,13 @@
 """Gathers what an evaluation needs, from the store and from the snapshots: the pinned bundle and inputs, results, cited files.
 
 It reads and cuts; it judges nothing. What steps see is what they need, directly or through others: so a result is the same
-whenever it is asked for.
+whenever it is asked for. A run that goes on is taken as the engine holds it, which is as it was stored last; each read that is
+not made saves a step of a chain a way to another thread.
 """
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from conductor.core.events import Event, WorkspaceChanges
@@ -16,6 +17,7 @@ from conductor.core.run import Run, apply
 from conductor.core.states import AttemptState, StepState
 from conductor.core.step import Step
 from conductor.evaluation.frames import Frame
+from conductor.evaluation.kept_blobs import KeptBlobs
 from conductor.evaluation.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from conductor.evaluation.run_facts import run_facts
 
@@ -67,14 +69,20 @@ class TooMuchError(Exception):
 class Gathering:
     """Makes frames for workers."""
 
-    def __init__(self, store: Store, snapshots: Snapshots) -> None:
+    def __init__(
+        self, store: Store, snapshots: Snapshots, current: Callable[[str], Run | None] = lambda _: None
+    ) -> None:
         self._store = store
         self._snapshots = snapshots
+        self._current = current
+        self._blobs = KeptBlobs()
         # Folded once and carried on: a run of 200 steps is asked about hundreds of times.
         self._known: OrderedDict[str, tuple[Run, int]] = OrderedDict()
 
     async def run(self, name: str) -> Run:
         """The run as it is stored now."""
+        if (current := self._current(name)) is not None:
+            return current
         known = self._known.get(name)
         run, position = known or (None, 0)
         for stored in await self._store.events(name, position):
@@ -113,7 +121,11 @@ class Gathering:
         digest = next(
             (tried.result for step in run.steps.values() for tried in step.attempts if tried.id == attempt), ""
         )
-        return await self._store.blob(run.id, digest) if digest else b""
+        return await self._blob(run, digest) if digest else b""
+
+    def remember(self, digest: str, data: bytes) -> None:
+        """Keeps a blob that is on its way to the store: whoever asks for it does so by what was stored."""
+        self._blobs.put(digest, data)
 
     async def for_check(self, run: Run, step: str, result: bytes, paths: Sequence[str]) -> Frame:
         """A frame for checking a result's citations: with the files that it cites, as many as fit."""
@@ -137,8 +149,14 @@ class Gathering:
         return Frame({"task": "check", "step": step, "files": files, "unread": unread}, tuple(contents))
 
     async def _pinned(self, run: Run) -> tuple[bytes, bytes]:
-        bundle = await self._store.blob(run.id, run.plan.bundle)
-        return bundle, await self._store.blob(run.id, run.plan.inputs)
+        return await self._blob(run, run.plan.bundle), await self._blob(run, run.plan.inputs)
+
+    async def _blob(self, run: Run, digest: str) -> bytes:
+        data = self._blobs.get(digest)
+        if data is None:
+            data = await self._store.blob(run.id, digest)
+            self._blobs.put(digest, data)
+        return data
 
     async def _results(self, run: Run, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         results: dict[str, dict[str, Any]] = {}
@@ -162,13 +180,13 @@ class Gathering:
             result["findings"] = (await self._findings(run, step))["findings"]
         attempt = step.last_attempt
         if attempt is not None and attempt.result:
-            result["output"] = json.loads(await self._store.blob(run.id, attempt.result))
+            result["output"] = json.loads(await self._blob(run, attempt.result))
         return result
 
     async def _text(self, run: Run, step: Step) -> tuple[bytes, int]:
         """What a step said, at most `MAX_TEXT_BYTES` of it, and how much it is in all."""
         if step.text:
-            data = await self._store.blob(run.id, step.text)
+            data = await self._blob(run, step.text)
             return data[:MAX_TEXT_BYTES], len(data)
         attempt = step.last_attempt
         if attempt is None or attempt.state is not AttemptState.SUCCEEDED:
@@ -182,7 +200,7 @@ class Gathering:
         return pieces, total
 
     async def _findings(self, run: Run, step: Step) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(await self._store.blob(run.id, step.findings))
+        document: dict[str, Any] = json.loads(await self._blob(run, step.findings))
         return document
 
 

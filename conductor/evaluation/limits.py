@@ -12,6 +12,8 @@ SLOW_SECONDS = 30.0
 
 QUICK_WORKERS = 2
 SLOW_WORKERS = 1
+# So many folds and reports are gathered for, wait in the pipe, and are dealt with, while one is evaluated.
+SLOW_JOBS_AT_ONCE = 4
 # Unfinished runs and their steps are capped, so the first is never met; requests come from anybody.
 MAX_WAITING = 100_000
 MAX_WAITING_REQUESTS = 256

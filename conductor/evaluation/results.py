@@ -93,6 +93,8 @@ def left_out(results: Mapping[str, Result], seen: Mapping[str, Watched]) -> Iter
 
 def shortened(text: str, total_bytes: int, characters: int) -> str:
     """The text's beginning, with a sentence in place of the rest."""
+    if len(text) <= characters and total_bytes <= len(text):
+        return text  # as almost always: nothing needs to be counted
     kept = text[:characters]
     total = max(total_bytes, len(text.encode(errors="replace")))
     missing = total - len(kept.encode(errors="replace"))

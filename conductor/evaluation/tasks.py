@@ -5,6 +5,7 @@ Each task gets a frame and gives the answer's. `failed` in its header holds a re
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from conductor.evaluation.citations import CitationCheck, Unread, cited_paths
@@ -24,6 +25,10 @@ from conductor.flows.verdict import Shelf, Verdict
 from conductor.v1 import flow_service_pb2
 
 MAX_FOLD_BYTES = 4 * 1024 * 1024
+# A flow is asked about once for each of its steps, and reading one of 200 steps takes 2 ms. What is kept is bounded, so
+# that it is no part of what an evaluation may fail by: some ten megabytes of 512.
+KEPT_BUNDLES = 8
+MAX_KEPT_BUNDLE_BYTES = 256 * 1024
 
 Task = Callable[[Frame], Frame]
 
@@ -41,7 +46,7 @@ def judge_flow_message(frame: Frame) -> Frame:
 
 def launch(frame: Frame) -> Frame:
     """Judges the inputs of a run, and decides which steps are excluded."""
-    bundle = read_bundle(frame.attachments[0])
+    bundle = _bundle(frame.attachments[0])
     inputs = judge_inputs(bundle.flow, frame.header["inputs"])
     excluded: dict[str, str] = {}
     violations = list(inputs.violations)
@@ -152,7 +157,17 @@ TASKS: Mapping[str, Task] = {
 
 
 def _pinned(frame: Frame) -> tuple[Bundle, dict[str, Any]]:
-    return read_bundle(frame.attachments[0]), json.loads(frame.attachments[1])
+    return _bundle(frame.attachments[0]), json.loads(frame.attachments[1])
+
+
+def _bundle(data: bytes) -> Bundle:
+    """The bundle in these bytes. Not to be changed: the next task may get the same."""
+    return _kept_bundle(data) if len(data) <= MAX_KEPT_BUNDLE_BYTES else read_bundle(data)
+
+
+@lru_cache(KEPT_BUNDLES)
+def _kept_bundle(data: bytes) -> Bundle:
+    return read_bundle(data)
 
 
 def _shelf(header: Mapping[str, Any]) -> Shelf:

@@ -1,7 +1,8 @@
-"""The service's side of worker processes: started ahead, asked one frame at a time, killed at their limits, started again.
+"""The service's side of worker processes: started ahead, asked frame by frame, killed at their limits, started again.
 
-A worker that broke or was killed is never asked again. What it was asked fails with the limit that it hit; it is not tried again,
-because a result is a pure function of what was asked, and so is running out of memory.
+A worker that broke or was killed is never asked again. What it was at fails with the limit that it hit; it is not tried again,
+because a result is a pure function of what was asked, and so is running out of memory. What only waited in its pipe is asked
+of the next one. Small questions may wait there, so that a worker need not idle while its last answer is dealt with.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ PROGRAM = ("-I", "-m", "conductor.evaluation.worker")
 START_SECONDS = 30.0
 START_ATTEMPTS = 5
 RESTART_PAUSE_SECONDS = 0.2
+# A larger question is only written when its turn has come: it would fill the service's memory meanwhile.
+MAX_WAITING_BYTES = 1024 * 1024
 
 
 class LimitHitError(Exception):
@@ -36,11 +39,15 @@ class WorkerBrokenError(Exception):
 
 
 class Worker:
-    """One worker process at a time."""
+    """One worker process at a time. It may be asked while it is at something else: the next question then waits in its pipe."""
 
     def __init__(self) -> None:
         self._stack = contextlib.AsyncExitStack()
         self._running: process.Running | None = None
+        self._writing = asyncio.Lock()
+        # Answers come in the order of the questions: each waits until the one before it was answered.
+        self._last = asyncio.Event()
+        self._last.set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,27 +73,51 @@ class Worker:
     async def stop(self) -> None:
         """Ends the process, whatever it is doing."""
         self._running = None
-        await self._stack.aclose()
+        # Another may be started while this one ends.
+        stack, self._stack = self._stack, contextlib.AsyncExitStack()
+        await stack.aclose()
 
     async def ask(self, frame: Frame, seconds: float) -> Frame:
-        """The answer to a frame. Raises LimitHitError and WorkerBrokenError; the process is then gone."""
+        """The answer to a frame; `seconds` count from when the one before it was answered.
+
+        Raises LimitHitError and WorkerBrokenError; the process is then gone. Those who waited behind ask another one.
+        """
         data = encode(frame)
         if len(data) > MAX_REQUEST_BYTES:
             raise LimitHitError(f"what it needs has {len(data)} bytes; the limit is {MAX_REQUEST_BYTES}")
-        running = await self.start()
+        while True:
+            answered = asyncio.Event()
+            try:
+                running, before = await self._put(data, answered)
+                await before.wait()
+                if running is self._running:
+                    return await self._answer(running, seconds)
+            except asyncio.CancelledError:
+                # The answer would come when something else is asked.
+                await self.stop()
+                raise
+            finally:
+                answered.set()
+
+    async def _put(self, data: bytes, answered: asyncio.Event) -> tuple[process.Running, asyncio.Event]:
+        """Writes a question behind those that wait. Gives whom it was put to, and who is answered before."""
+        async with self._writing:
+            running = await self.start()
+            before, self._last = self._last, answered
+            if len(data) > MAX_WAITING_BYTES:
+                await before.wait()
+            await running.write(data)
+        return running, before
+
+    async def _answer(self, running: process.Running, seconds: float) -> Frame:
         try:
             async with asyncio.timeout(seconds):
-                await running.write(data)
                 answer = await _read(running)
         except TimeoutError as error:
             await self.stop()
             raise LimitHitError(f"it takes more than {seconds:g} s") from error
         except ProgramError as error:
             raise await self._explained(running) from error
-        except asyncio.CancelledError:
-            # The answer would come when something else is asked.
-            await self.stop()
-            raise
         if "limit" in answer.header:
             await self.stop()
             raise LimitHitError(str(answer.header["limit"]))
@@ -122,12 +153,16 @@ Job = Callable[[Worker], Awaitable[None]]
 
 
 class Lane:
-    """Some workers and the jobs that wait for them. Jobs of one owner are done one after the other."""
+    """Some workers and the jobs that wait for them. Owners take turns, and each has at most `jobs_at_once` at a time.
 
-    def __init__(self, name: str, workers: int) -> None:
+    So many jobs share a worker. More than one only where there is one worker: an owner whose jobs hang would hold them all.
+    """
+
+    def __init__(self, name: str, workers: int, jobs_at_once: int = 1) -> None:
         self._name = name
         self._workers = workers
-        self._queue: FairQueue[Job] = FairQueue()
+        self._jobs_at_once = jobs_at_once
+        self._queue: FairQueue[Job] = FairQueue(jobs_at_once)
 
     def waiting(self, owner: str) -> int:
         """How many jobs of an owner wait."""
@@ -163,14 +198,18 @@ class Lane:
                 group.create_task(self._serve())
 
     async def _serve(self) -> None:
-        async with Worker() as worker:
+        async with Worker() as worker, asyncio.TaskGroup() as group:
             await self._warm(worker)
-            while True:
-                owner, job = await self._queue.take()
-                try:
-                    await job(worker)
-                finally:
-                    self._queue.done(owner)
+            for _ in range(self._jobs_at_once):
+                group.create_task(self._work(worker))
+
+    async def _work(self, worker: Worker) -> None:
+        while True:
+            owner, job = await self._queue.take()
+            try:
+                await job(worker)
+            finally:
+                self._queue.done(owner)
 
     async def _warm(self, worker: Worker) -> None:
         try:

@@ -8,6 +8,7 @@ Only worker processes and the CLI's own `validate` call this: a template may be 
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import jinja2
@@ -18,6 +19,10 @@ from conductor.flows.expressions import RESULT_FIELDS
 from conductor.flows.markdown import FILTERS
 
 MAX_TEMPLATE_CHARACTERS = 256 * 1024
+# Compiling takes fifty times what rendering does, and a flow is run again and again. Few and small ones are kept, so that
+# memory is no matter of what was rendered before.
+KEPT_TEMPLATES = 32
+MAX_KEPT_CHARACTERS = 16 * 1024
 _IMPURE_FILTERS = ("random",)
 _GLOBALS = ("range", "dict", "namespace", "joiner", "cycler")
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
@@ -66,7 +71,7 @@ def _final(value: Any) -> Any:
 def render(template: str, values: Mapping[str, Any]) -> str:
     """The text. Raises TemplateError with the template's line."""
     try:
-        return environment().from_string(template).render(values)
+        return _compiled(template).render(values)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(error.lineno, error.message or "it is not a template") from error
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -74,6 +79,16 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         raise TemplateError(_line_of(error), str(error) or type(error).__name__) from error
     except RecursionError as error:
         raise TemplateError(0, "it calls itself without end") from error
+
+
+def _compiled(template: str) -> jinja2.Template:
+    return _kept(template) if len(template) <= MAX_KEPT_CHARACTERS else environment().from_string(template)
+
+
+@lru_cache(KEPT_TEMPLATES)
+def _kept(template: str) -> jinja2.Template:
+    # In an environment of its own: nothing that one template does can reach another.
+    return environment().from_string(template)
 
 
 def _line_of(error: BaseException) -> int:

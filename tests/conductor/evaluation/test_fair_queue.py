@@ -45,3 +45,21 @@ async def test_several_takers_share_what_comes() -> None:
         queue.put(f"owner {number}", number)
 
     assert sorted(job for _, job in await asyncio.gather(*takers)) == [0, 1, 2]
+
+
+async def test_an_owner_may_have_several_at_once_but_takes_turns_all_the_same() -> None:
+    queue: FairQueue[int] = FairQueue(at_once=2)
+    for owner, jobs in (("a", range(4)), ("b", range(10, 12))):
+        for job in jobs:
+            queue.put(owner, job)
+
+    assert [(await queue.take())[1] for _ in range(4)] == [0, 10, 1, 11]
+    waiting = asyncio.ensure_future(queue.take())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    queue.done("b")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.done("a")
+    assert await waiting == ("a", 2)

@@ -237,6 +237,19 @@ async def test_what_the_last_steps_said_is_the_answer(story: Story, workspace: P
     same_as_golden("answer.md", markdown, workspace)
 
 
+async def test_agents_that_say_very_much_are_cut_in_the_report_and_fail_no_run(story: Story, workspace: Path) -> None:
+    """Found by the benchmark of the relay: a hundred agents of 40 KB each ended in a run without a report."""
+    names = [f"s{number}" for number in range(40)]
+    await story.begin(flow_of(*(fold(name, "{{ 'word→ ' * 20000 }}") for name in names)), workspace)
+    for name in names:
+        await story.fold(name)
+    markdown, values = await story.report()
+
+    assert [text["step"] for text in values["texts"]] == names
+    assert all("of this result are left out" in text["text"] for text in values["texts"])
+    assert markdown.count("word→ ") > 40 * 1000
+
+
 async def test_a_flow_may_bring_its_own_template(story: Story, workspace: Path) -> None:
     """Keeps F6."""
     template = "{{ report.verdict }} {{ steps.risks.state }} {{ band }} {{ report.findings[0].title | cell }}"

@@ -87,6 +87,39 @@ async def test_a_killed_worker_is_a_defect_and_is_replaced() -> None:
         assert (await worker.ask(prompt("y"), 20.0)).attachments[0] == b"y\n"
 
 
+async def test_a_worker_answers_in_order_what_was_asked_of_it_at_once() -> None:
+    async with Worker() as worker:
+        asked = [worker.ask(prompt(f"{number} {'x' * (number * 12_000)}"), 20.0) for number in range(60)]
+        answers = await asyncio.gather(*asked)
+
+    assert [answer.attachments[0].split()[0] for answer in answers] == [b"%d" % number for number in range(60)]
+
+
+@pytest.mark.parametrize("seconds", [1.0, 20.0])
+async def test_what_waits_behind_a_question_that_hits_a_limit_is_answered_all_the_same(seconds: float) -> None:
+    """Keeps C2. One hits the wall clock, and one the memory: neither is tried again, and nobody else notices."""
+    bad = ENDLESS if seconds < 2 else "{{ 'x' * 900000000 }}"
+    async with Worker() as worker:
+        asked = [worker.ask(prompt(bad if number in {3, 7} else f"{number}"), seconds) for number in range(12)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [number for number, answer in enumerate(answers) if isinstance(answer, LimitHitError)] == [3, 7]
+    assert [answer.attachments[0] for answer in answers if isinstance(answer, Frame)] == [
+        b"%d\n" % number for number in range(12) if number not in {3, 7}
+    ]
+
+
+async def test_whoever_goes_away_while_others_wait_behind_takes_no_answer_along() -> None:
+    async with Worker() as worker:
+        hanging = asyncio.ensure_future(worker.ask(prompt(ENDLESS), 20.0))
+        behind = [asyncio.ensure_future(worker.ask(prompt(f"{number}"), 20.0)) for number in range(5)]
+        await worker.start()
+        hanging.cancel()
+        answers = await asyncio.gather(*behind)
+
+    assert [answer.attachments[0] for answer in answers] == [b"%d\n" % number for number in range(5)]
+
+
 async def test_a_request_that_is_too_large_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "MAX_REQUEST_BYTES", 1000)
     async with Worker() as worker:
