@@ -145,11 +145,13 @@ class Engine(Generic[State]):
             await self._insist(lambda: self._store.append(decision, now))
         self._state = state
         self._wake_at = decision.wake_at
-        log_changes(decision.to_store)
         for reply in decision.replies:
             self._answer(reply)
         for command in decision.to_send:
             self._dispatch(command)
+        # Whoever was told begins first: a line of log costs as much as deciding what it tells.
+        await asyncio.sleep(0)
+        log_changes(decision.to_store)
 
     async def _answer_known(self, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
         """Answers the requests that were met before, and gives the inputs without them."""

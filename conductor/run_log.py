@@ -6,6 +6,7 @@ What people wrote, prompts and output never stand here; reasons and ids do.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from functools import cache
 
 import structlog
 
@@ -27,12 +28,13 @@ def log_changes(stored: Iterable[Record | Utterance]) -> None:
         if isinstance(record, Record):
             told = dict(_values(record.event))
             tell = log.warning if "reason" in told else log.info
-            tell(_name(record.event), run=record.run, **told)
+            tell(_name(type(record.event).__name__), run=record.run, **told)
 
 
-def _name(event: Event) -> str:
+@cache
+def _name(event: str) -> str:
     """`attempt_created` for AttemptCreated."""
-    return _WORDS.sub("_", type(event).__name__).lower()
+    return _WORDS.sub("_", event).lower()
 
 
 def _values(event: Event) -> Iterator[tuple[str, object]]:
