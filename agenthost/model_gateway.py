@@ -7,11 +7,13 @@ attempt used is in its folder (`model_book`), so nothing is lost with either.
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import socket
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +27,6 @@ from agenthost.socket_path import short_path
 
 _log = structlog.get_logger()
 
-VERSION = version("conductor-agenthost")
 BACKLOG = 8
 LEAVE_SECONDS = 2.0
 HELLO_SECONDS = 5.0
@@ -34,6 +35,15 @@ READY_SECONDS = 10.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
 STEADY_SECONDS = 10.0  # a gateway that lived so long was a good one
 MAX_LOG_BYTES = 4 * 1024 * 1024
+
+
+@cache
+def program_version() -> str:
+    """The number of the release, and a digest of what a gateway is made of: a gateway outlives updates of its host's code."""
+    package = Path(__file__).parent
+    files = sorted((*(package / "gateway").glob("*.py"), *(package / "core").glob("*.py")))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return f"{version('conductor-agenthost')}+{digest[:12]}"
 
 
 class ModelGateway:
@@ -130,7 +140,7 @@ class ModelGateway:
         async with asyncio.timeout(HELLO_SECONDS):
             hello = await reader.readline()
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            if json.loads(hello)["version"] == VERSION:
+            if json.loads(hello)["version"] == program_version():
                 return
         self._say({"do": "end"})
         with contextlib.suppress(TimeoutError):
@@ -178,7 +188,9 @@ class ModelGateway:
             stack.callback(os.close, nothing)
             descriptors = {0: nothing, 1: log, 2: log, 3: lock, 4: listener.fileno()}
             # The environment's own Python: unlike a shim, the gateway needs what is installed.
-            pid = process.spawn_apart(sys.executable, "-I", "-m", "agenthost.gateway", VERSION, descriptors=descriptors)
+            pid = process.spawn_apart(
+                sys.executable, "-I", "-m", "agenthost.gateway", program_version(), descriptors=descriptors
+            )
         _reap_later(asyncio.get_running_loop(), pid)
         return pid
 

@@ -333,7 +333,7 @@ async def test_a_daemon_that_is_gone_cuts_nobody_off(tmp_path: Path, monkeypatch
 
 async def test_a_gateway_of_another_version_is_replaced(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     (old,) = gateways(stage.bench.folder)
-    monkeypatch.setattr(model_gateway, "VERSION", "another")
+    monkeypatch.setattr(model_gateway, "program_version", lambda: "another")
     models = read_models({"main": {"url": stage.model.url}})
     async with ModelGateway(stage.bench.folder, models) as newer:
         await newer.ready()
