@@ -3,9 +3,14 @@
 Stopping has phases:
 
 1. new work is refused, health says so, and everybody who watches is told;
-2. what runs is ended, and attached conductors hear how;
-3. the server takes no more calls and waits for those at work;
-4. shims and files are let go.
+2. what is being begun has begun or is refused; what runs is left to its shims, or ended where that was asked for (below),
+   and attached conductors hear how;
+3. the server takes no more calls: streams end with SHUTTING_DOWN, which conductors take as "away, come back";
+4. shims and files are let go. The gateway to the models lives on with the agents, and goes with the last of them.
+
+SIGTERM is a restart: agents go on, and the next daemon of the same directory takes them up. Should none come, their shims end
+them when their orphan timeout has passed. SIGINT (Ctrl-C) ends them, and so does any stop of a host that was started with
+`--end-agents-on-stop`, or that lives as long as whoever started it (`--until-eof`).
 """
 
 import asyncio
@@ -19,7 +24,7 @@ import structlog
 from agenthost.adoption import adopt_leftovers
 from agenthost.agent_specs import find_agents
 from agenthost.attempt_folder import AttemptFolders
-from agenthost.config import STOP_GRACE_SECONDS, Settings
+from agenthost.config import GOODBYE_SECONDS, STOP_GRACE_SECONDS, Settings
 from agenthost.custody import Custody
 from agenthost.data_folder import DataFolder
 from agenthost.errors import ConfigurationError
@@ -46,17 +51,17 @@ async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> No
     address = parse_address(settings.listen)
     data = DataFolder(settings.data)
     data.acquire()
-    stop = asyncio.Event()
+    asked: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, asked.put_nowait, number)
     try:
         async with running_host(settings, address, data) as (host, target):
             agents = [name for name, agent in host.agents.items() if agent.available]
             _log.info("host_started", host=settings.name, address=target, slots=settings.slots, agents=agents)
             announce(target, host)
-            await stop.wait()
-            _log.info("stop_requested", host=settings.name)
+            host.ends_agents |= await asked.get() is signal.SIGINT
+            _log.info("stop_requested", host=settings.name, ends_agents=host.ends_agents)
     except BaseExceptionGroup as group:
         raise _cause(group) from group
     _log.info("host_stopped", host=settings.name)
@@ -81,7 +86,8 @@ def parse_address(text: str) -> Address:
 @asynccontextmanager
 async def running_host(settings: Settings, address: Address, data: DataFolder) -> AsyncIterator[tuple[Host, str]]:
     """A host that serves at once, and where; what it is asked to run waits for the proof. Leaving stops it in phases."""
-    host = Host(settings, await find_agents(settings.agents_dirs, settings.models))
+    agents = await find_agents(settings.agents_dirs, settings.models)
+    host = Host(settings, agents, ends_agents=settings.end_agents_on_stop)
     prover = Prover(host, data.path)
     snapshots = await SnapshotStore.open(data.snapshots, settings.keeping)
     custody = Custody(snapshots)
@@ -92,6 +98,7 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
         Supervisor(host, custody, folders, tombstones, gateway, now=time.time) as supervisor,
     ):
         await adopt_leftovers(supervisor, folders, settings.limits)
+        watched = HostServicer(host, prover, snapshots.eviction)
         server = await _listen(
             address,
             [
@@ -99,10 +106,7 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
                     execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server,
                     ExecutionServicer(supervisor, Fences(data.fences), host),
                 ),
-                (
-                    host_service_pb2_grpc.add_HostServiceServicer_to_server,
-                    HostServicer(host, prover, snapshots.eviction),
-                ),
+                (host_service_pb2_grpc.add_HostServiceServicer_to_server, watched),
                 (snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(snapshots)),
             ],
         )
@@ -112,10 +116,18 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
         finally:
             await server.tell_stopping()
             host.stop()
-            await supervisor.end_all(STOP_GRACE_SECONDS)
+            if host.ends_agents:
+                await supervisor.end_all(STOP_GRACE_SECONDS)
+            left = await supervisor.let_go(STOP_GRACE_SECONDS)
+            await watched.say_goodbye(GOODBYE_SECONDS)
             await server.stop(STOP_GRACE_SECONDS)
             supervisor.close()
-            await gateway.end()
+            if left:
+                _log.info(
+                    "agents_left_running", count=left, hint=f"the next daemon with --data {data.path} takes them up"
+                )
+            else:
+                await gateway.end()
 
 
 async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:

@@ -36,9 +36,15 @@ def group() -> None:
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much.  [default: info]"
 )
-@click.option("--until-eof", is_flag=True, hidden=True, help="Stop also when stdin ends.")
+@click.option(
+    "--end-agents-on-stop", is_flag=True, default=None, help="End the agents at SIGTERM, too; Ctrl-C always does."
+)
+@click.option("--until-eof", is_flag=True, hidden=True, help="Stop also when stdin ends, and end the agents.")
 def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
-    """Serve this host until SIGTERM."""
+    """Serve this host until SIGTERM or Ctrl-C.
+
+    SIGTERM is for restarts: agents go on, and the next host on the same --data takes them up. Ctrl-C (SIGINT) ends them.
+    """
     import asyncio
 
     from agenthost.app import serve as serve_host
@@ -48,6 +54,8 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
     from agenthost.v1.furniture.logs import configure_logs
 
     given = {name: value for name, value in flags.items() if value not in {None, ()}}
+    if until_eof:
+        given["end_agents_on_stop"] = True  # whoever started this host is to find nothing left of it
     settings = load_settings(config, given)
     configure_logs(settings.log_format, settings.log_level)
     if until_eof:

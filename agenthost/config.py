@@ -25,6 +25,8 @@ LINGER_SECONDS = 2.0
 # How often a shim's lease is renewed while a conductor is attached.
 LEASE_SECONDS = 5.0
 STOP_GRACE_SECONDS = 5.0
+# What watchers get at a stop to take the last word; one that does not read misses it.
+GOODBYE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Settings:
     limits: Limits = WIDEST
     keeping: Keeping = DEFAULT_KEEPING
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    end_agents_on_stop: bool = False  # SIGTERM otherwise leaves them to the next daemon
     log_format: str = "plain"
     log_level: str = "info"
 
@@ -104,6 +107,8 @@ def _limits(table: Any) -> tuple[Limits, Keeping]:
 
 
 def _check(settings: Settings) -> None:
+    if not isinstance(settings.end_agents_on_stop, bool):
+        raise ConfigurationError("end_agents_on_stop must be true or false")
     slots: object = settings.slots
     if not isinstance(slots, int) or not 1 <= slots <= MAX_SLOTS:
         raise ConfigurationError(f"slots must be a number from 1 to {MAX_SLOTS}")

@@ -157,6 +157,10 @@ class Execution:
             self._log.error("snapshot_violated", why=text)
             self.cancel("the snapshot changed")
 
+    async def decided(self) -> None:
+        """Waits until this attempt has begun or was refused."""
+        await self._decided.wait()
+
     async def accepted(self) -> None:
         """Waits until it is certain that this attempt runs here; raises what refused it."""
         await self._decided.wait()

@@ -29,6 +29,7 @@ class Host:
     start_time_ns: int = field(default_factory=time.time_ns)
     draining: bool = False
     stopping: bool = False
+    ends_agents: bool = False  # with this daemon; otherwise they go on, for the next one
     running: int = 0
 
     def count(self, change: int) -> None:

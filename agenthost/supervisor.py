@@ -45,7 +45,7 @@ class Request:
 
 
 class Supervisor:
-    """Begins, knows and releases executions. Use it as a context: leaving it ends what runs."""
+    """Begins, knows and releases executions. Use it as a context, and end or let go of what runs before leaving it."""
 
     def __init__(
         self,
@@ -156,8 +156,19 @@ class Supervisor:
             async with asyncio.timeout(grace_seconds):
                 for execution in running:
                     await execution.wait_told()
+
+    async def let_go(self, grace_seconds: float) -> int:
+        """Leaves what still runs to its shim, for the next daemon; gives how many go on.
+
+        What is being begun is waited for first: between the folder and the shim it would be neither begun nor refused.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                for execution in list(self._executions.values()):
+                    await execution.decided()
         for task in list(self._running):
             task.cancel()
+        return sum(known.shim_alive for known in self._executions.values())
 
     def close(self) -> None:
         """Lets go of every shim and spool. No stream may be attached any more."""

@@ -21,7 +21,7 @@ STOP_SECONDS = 15.0
 
 @dataclass
 class Service:
-    """One service process. `stop` asks, `kill` does not."""
+    """One service process. `stop` asks as Ctrl-C does, so that a host's agents end with it; `kill` does not ask."""
 
     arguments: list[str]
     log: Path
@@ -42,7 +42,7 @@ class Service:
     def stop(self) -> int:
         assert self.process is not None
         if self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGINT)
         try:
             return self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

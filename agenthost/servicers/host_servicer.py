@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from agenthost.config import HEARTBEAT_SECONDS
@@ -22,6 +22,8 @@ class HostServicer(pb_grpc.HostServiceServicer):
         self._host = host
         self._prover = prover
         self._eviction = eviction
+        self._watching: set[object] = set()
+        self._left = asyncio.Event()
 
     async def GetHost(self, request: pb.GetHostRequest, context: Any) -> pb.Host:
         """Gives the host as it is now."""
@@ -34,6 +36,25 @@ class HostServicer(pb_grpc.HostServiceServicer):
 
     async def WatchHost(self, request: pb.WatchHostRequest, context: Any) -> AsyncIterator[pb.WatchHostResponse]:
         """Gives the host at once, then on every change; in between says that it lives."""
+        watcher = object()
+        self._watching.add(watcher)
+        try:
+            async with contextlib.aclosing(self._changes()) as changes:
+                async for response in changes:
+                    yield response
+        finally:
+            self._watching.discard(watcher)
+            self._left.set()
+
+    async def say_goodbye(self, seconds: float) -> None:
+        """Waits until everybody who watches was told that the host stops, and for no longer than that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._watching:
+                    self._left.clear()
+                    await self._left.wait()
+
+    async def _changes(self) -> AsyncGenerator[pb.WatchHostResponse, None]:
         told: pb.Host | None = None
         while True:
             heard = self._host.bell.listen()

@@ -59,14 +59,14 @@ async def start_host(data: Path, listen: str, *more: str) -> HostProcess:
 
 @asynccontextmanager
 async def serving(data: Path, listen: str, *more: str) -> AsyncIterator[HostProcess]:
-    """A host that serves; ended with the block if it has not before."""
+    """A host that serves; ended with the block if it has not before, and its agents with it."""
     host = await start_host(data, listen, *more)
     try:
         await host.wait_serving()
         yield host
     finally:
         if host.process.returncode is None:
-            await host.end(signal.SIGTERM)
+            await host.end(signal.SIGINT)
 
 
 @asynccontextmanager

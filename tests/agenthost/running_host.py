@@ -139,7 +139,7 @@ async def open_host(
     data = DataFolder(folder / "data")
     data.acquire()
     address = f"unix:{folder}/s"
-    plain = Settings(listen=address, data=data.path, name="test")
+    plain = Settings(listen=address, data=data.path, name="test", end_agents_on_stop=True)
     async with (
         running_host(replace(plain, **settings), Address.parse(address), data) as (host, target),  # type: ignore[arg-type]
         grpc.aio.insecure_channel(target, options=EXECUTION_OPTIONS) as channel,

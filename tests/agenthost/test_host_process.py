@@ -72,10 +72,16 @@ async def test_a_second_host_on_the_same_port_says_so_and_ends(short_path: Path)
     assert "cannot listen" in "".join(second.lines)
 
 
-async def test_a_stop_ends_what_runs_tells_it_and_leaves_no_process(short_path: Path, repository: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "options"), [(signal.SIGINT, ()), (signal.SIGTERM, ("--end-agents-on-stop",))], ids=["Ctrl-C", "option"]
+)
+async def test_a_stop_that_is_to_end_the_agents_tells_it_and_leaves_no_process(
+    short_path: Path, repository: Path, number: int, options: tuple[str, ...]
+) -> None:
+    """Keeps I6 for who wants everything to end."""
     data = short_path / "data"
     async with (
-        serving(data, f"unix:{short_path}/s") as host,
+        serving(data, f"unix:{short_path}/s", *options) as host,
         client_of(host, data, repository) as client,
         client.open(
             start=client.start_of("ignore TERM", "fork 2", "say ready", "hang", cancel_grace="0.2s")
@@ -83,7 +89,7 @@ async def test_a_stop_ends_what_runs_tells_it_and_leaves_no_process(short_path: 
     ):
         await conversation.until_said("ready")
         tree = await sandbox_tree(client)
-        host.process.send_signal(signal.SIGTERM)
+        host.process.send_signal(number)
         finished = await conversation.finish()
         code = await host.end(0)
     await eventually(lambda: gone(tree))
@@ -93,9 +99,11 @@ async def test_a_stop_ends_what_runs_tells_it_and_leaves_no_process(short_path: 
     assert code == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL])
-async def test_a_killed_host_takes_its_attempts_up_again(short_path: Path, repository: Path, number: int) -> None:
-    """Keeps I3 on the host's side: same process, same frames, nothing twice."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_host_that_was_killed_or_stopped_takes_its_attempts_up_again(
+    short_path: Path, repository: Path, number: int
+) -> None:
+    """Keeps I3 on the host's side, and I6: same process, same frames, nothing twice."""
     data, listen = short_path / "data", f"unix:{short_path}/s"
     async with serving(data, listen) as host, client_of(host, data, repository) as client:
         start = client.start_of("say one", "reason two", "echo-input 2")
@@ -144,6 +152,39 @@ async def test_what_was_accepted_and_never_ran_is_run_by_the_next_host(short_pat
 
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
     assert len(client.spawns()) == 1
+
+
+async def test_a_stopped_host_sends_its_conductors_away_and_leaves_its_agents_running(
+    short_path: Path, repository: Path
+) -> None:
+    """Keeps I6: the status of each stream says "away", what is new is refused, and what ends meanwhile is told later."""
+    data, listen = short_path / "data", f"unix:{short_path}/s"
+    async with serving(data, listen) as host, client_of(host, data, repository) as client:
+        start = client.start_of("say one", "sleep 0.5", "say two")
+        async with client.open(start=start) as first:
+            await first.until_said("one")
+            host.process.send_signal(signal.SIGTERM)
+            away = await first.refusal()
+        code = await host.end(0)
+    said = "".join(host.lines)
+    await eventually((data / "attempts" / _only(data / "attempts") / "status.json").exists)
+    resume = pb.Resume(execution=start.execution, after_sequence=len(first.frames))
+    async with (
+        serving(data, listen) as again,
+        client_of(again, data, repository) as client,
+        client.open(resume=resume) as second,
+    ):
+        finished = await second.finish()
+
+    assert (away.code, away.reason, code) == ("UNAVAILABLE", "SHUTTING_DOWN", 0)
+    assert "agents_left_running" in said
+    assert first.said("answer") + second.said("answer") == "one\ntwo\n"
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+
+
+def _only(folder: Path) -> str:
+    (entry,) = folder.iterdir()
+    return entry.name
 
 
 async def test_an_end_that_nobody_heard_is_told_by_the_next_host(short_path: Path, repository: Path) -> None:

@@ -138,8 +138,9 @@ async def test_a_stream_of_a_model_reaches_the_conductor_while_it_is_spoken(
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
 
 
-async def test_a_killed_host_cuts_no_agent_off_its_model(
-    short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_host_that_goes_cuts_no_agent_off_its_model(
+    short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Keeps rule 12."""
     monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
@@ -157,7 +158,7 @@ async def test_a_killed_host_cuts_no_agent_off_its_model(
             )
             async with client.open(start=start) as first:
                 await first.until_said("{first")
-            await host.end(signal.SIGKILL)
+            await host.end(number)
             assert KEY not in "".join(host.lines)
         async with serving(data, listen, *options) as again, client_of(again, data, repository) as client:
             more.set()
