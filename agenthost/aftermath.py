@@ -21,8 +21,8 @@ def write_aftermath(folder: Path, aftermath: Aftermath) -> None:
 
 
 def read_aftermath(folder: Path) -> Aftermath | None:
-    """What was kept; None where nothing was. Blocking."""
+    """What was kept; None where nothing was, or where it is damaged: it is looked at again then. Blocking."""
     try:
         return Aftermath(**json.loads((folder / "aftermath.json").read_bytes()))
-    except FileNotFoundError:
+    except (OSError, ValueError, TypeError):
         return None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agenthost.core.damage import DamagedError
 from agenthost.durable import sync_folder, write_file
 
 
@@ -65,20 +66,36 @@ class AttemptFolders:
 def remembered_secrets(folder: Path, values: Sequence[str]) -> tuple[str, ...]:
     """The values to mask in an attempt's output: always those that were known when its output was first read.
 
-    With others, a replay after a restart (a key may have been changed meanwhile) would make other frames. Blocking.
+    With others, a replay after a restart (a key may have been changed meanwhile) would make other frames. Raises DamagedError where
+    they cannot be read any more: nothing of the output may be told then. Blocking.
     """
     file = folder / "secrets.json"
     if file.exists():
-        return tuple(json.loads(file.read_bytes()))
+        return _read_secrets(file)
     if not values or (folder / "cuts").exists():
         return ()
     write_file(file, json.dumps(list(values)).encode())
     return tuple(values)
 
 
+def _read_secrets(file: Path) -> tuple[str, ...]:
+    try:
+        values = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DamagedError("secrets.json: it cannot be read") from error
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise DamagedError("secrets.json: it does not hold a list of texts")
+    return tuple(values)
+
+
 def _read(folder: Path) -> Asked | None:
     try:
         about = json.loads((folder / "owner.json").read_bytes())
-        return Asked(about["conductor"], (folder / "start").read_bytes(), about["snapshot_fingerprint"])
-    except (FileNotFoundError, ValueError, KeyError):
+        start = (folder / "start").read_bytes()
+    except (OSError, ValueError):
         return None
+    match about:
+        case {"conductor": str(conductor), "snapshot_fingerprint": str(fingerprint)}:
+            return Asked(conductor, start, fingerprint)
+        case _:
+            return None

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Self
 
 from agenthost import process
 from agenthost.attempt_status import Confinement, Status, read_release, read_status
+from agenthost.core.damage import DamagedError
 from agenthost.errors import PreconditionError
 from agenthost.eviction import hold
 from agenthost.launch import Launch, prepare
@@ -30,6 +32,7 @@ SHIM = Path(__file__).parent / "shim" / "__main__.py"
 BACKLOG = 8
 RETRY_SECONDS = 0.05
 MAX_LINE_BYTES = 64 * 1024
+STRAY_SECONDS = 2.0
 
 
 class AttemptProcess:
@@ -38,7 +41,10 @@ class AttemptProcess:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._loop = asyncio.get_running_loop()
-        self._spool = os.open(folder / "spool", os.O_RDONLY | os.O_CLOEXEC)
+        self.fault = ""  # why nothing of its output can be told, where that is so
+        self.lost_because = ""  # of a status that is there but cannot be read
+        self._told_size = 0
+        self._spool = self._open_spool()
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._applied: dict[int, asyncio.Future[bool]] = {}
@@ -77,7 +83,7 @@ class AttemptProcess:
     def close(self) -> None:
         """Lets go of the shim. The attempt goes on."""
         self._hang_up()
-        if not self._is_closed:
+        if not self._is_closed and self._spool >= 0:
             os.close(self._spool)
         self._is_closed = True
         self._wake()
@@ -102,21 +108,41 @@ class AttemptProcess:
         return self._status
 
     def spool_size(self) -> int:
-        """How long the spool is now. The last record may be incomplete until the attempt ended."""
-        return self._status.spool_length if self._status else os.fstat(self._spool).st_size
+        """How long the spool is now, or must be: as its shim told. The last record may be incomplete until the attempt ended."""
+        if self._status or self._spool < 0:
+            return self._status.spool_length if self._status else 0
+        return max(os.fstat(self._spool).st_size, self._told_size)
 
     def read_spool(self, offset: int, limit: int) -> bytes:
         """Bytes of the spool, records and all."""
+        if self._spool < 0:
+            return b""
         return os.pread(self._spool, min(limit, max(0, self.spool_size() - offset)), offset)
 
+    def _open_spool(self) -> int:
+        try:
+            descriptor = os.open(self._folder / "spool", os.O_RDONLY | os.O_CLOEXEC)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return descriptor
+            os.close(descriptor)
+        except OSError as error:
+            self.fault = f"spool: {error.strerror}"
+        self.fault = self.fault or "spool: it is no file"
+        return -1
+
     async def wait_started(self) -> Confinement | None:
-        """Waits until the agent was let go, and tells how it is confined; None when it ended without."""
+        """Waits until the agent was let go, and tells how it is confined; None when it ended without, or where that is damaged."""
         while True:
             # In this order: what ended after it was released was released.
-            is_over = self.has_ended or self._is_closed
-            if confinement := read_release(self._folder):
-                return confinement
-            if is_over:
+            is_over, has_said = self.has_ended or self._is_closed, self.spool_size() > 0
+            try:
+                if confinement := read_release(self._folder):
+                    return confinement
+            except DamagedError as error:
+                self.fault = str(error)
+            else:
+                self.fault = self.fault or ("released.json: it is not there" if has_said else "")
+            if is_over or self.fault:
                 return None
             await self._news.wait()
 
@@ -169,16 +195,23 @@ class AttemptProcess:
         """Finds out how things are when nobody tells: ended, lost, or to be (re)connected."""
         if self._is_closed or self.has_ended or self._link is not None:
             return
-        self._status = read_status(self._folder)
+        self._status = self._read_status()
         if self._status is None and not is_alive(self._folder):
             # It may have ended between the two looks.
-            self._status = read_status(self._folder)
+            self._status = self._read_status()
             self._is_lost = self._status is None
         if self.has_ended:
             self._settle_inputs()
         else:
             self._connect()
         self._wake()
+
+    def _read_status(self) -> Status | None:
+        try:
+            return read_status(self._folder)
+        except DamagedError as error:
+            self.lost_because = str(error)
+            return None
 
     def _connect(self) -> None:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -210,6 +243,7 @@ class AttemptProcess:
         *lines, self._heard = (self._heard + data).split(b"\n")
         for line in lines:
             message = json.loads(line)
+            self._told_size = max(self._told_size, message.get("size", 0))
             if "input" in message and (applied := self._applied.pop(message["input"], None)):
                 applied.set_result(message["applied"])
         self._wake()
@@ -243,6 +277,19 @@ def is_alive(folder: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def end_stray(folder: Path) -> None:
+    """Tells the shim of a folder to end its agent, whoever it belonged to. Blocking, within bounds."""
+    line = json.dumps({"do": "cancel", "reason": "nobody can ask for it any more"}).encode() + b"\n"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link, short_path(folder, "control.sock") as path:
+        link.settimeout(STRAY_SECONDS)
+        link.connect(path)
+        link.sendall(line)
+        # Until it has heard: a shim hangs up, with our words unread, on whoever cannot be told anything any more.
+        link.shutdown(socket.SHUT_WR)
+        while link.recv(MAX_LINE_BYTES):
+            pass
 
 
 @contextlib.contextmanager

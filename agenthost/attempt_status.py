@@ -1,9 +1,15 @@
-"""What an attempt's shim writes down: how it is confined, when it lets the agent go, and how it ended."""
+"""What an attempt's shim writes down: how it is confined, when it lets the agent go, and how it ended.
+
+A file that does not hold what a shim writes raises DamagedError.
+"""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from agenthost.core.damage import DamagedError
+from agenthost.core.ending import Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,13 @@ def read_status(folder: Path) -> Status | None:
     written = _read(folder / "status.json")
     if written is None:
         return None
+    if not isinstance(written.get("spool_length"), int) or written.get("cause") not in set(Cause):
+        raise DamagedError("status.json: it does not hold a status")
     known = {name: written[name] for name in Status.__dataclass_fields__ if name in written}
-    return Status(**known | {"confinement": _confinement(written)})
+    try:
+        return Status(**known | {"confinement": _confinement(written)})
+    except TypeError as error:
+        raise DamagedError("status.json: it does not hold a status") from error
 
 
 def read_release(folder: Path) -> Confinement | None:
@@ -50,13 +61,20 @@ def read_release(folder: Path) -> Confinement | None:
 
 
 def _confinement(written: dict[str, Any]) -> Confinement:
-    known = {name: written[name] for name in Confinement.__dataclass_fields__}
-    return Confinement(**known | {"argv": tuple(known["argv"]), "checks": tuple(known["checks"])})
+    try:
+        known = {name: written[name] for name in Confinement.__dataclass_fields__}
+        return Confinement(**known | {"argv": tuple(known["argv"]), "checks": tuple(known["checks"])})
+    except (KeyError, TypeError) as error:
+        raise DamagedError("a confinement is not described in full") from error
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        written: dict[str, Any] = json.loads(path.read_bytes())
+        written = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"{path.name}: it cannot be read ({type(error).__name__})") from error
+    if not isinstance(written, dict):
+        raise DamagedError(f"{path.name}: it does not hold an object")
     return written

@@ -1,33 +1,67 @@
-"""Small files that must survive a power cut, written whole. Blocking: call it through `asyncio.to_thread` from the loop."""
+"""Small files that must survive a power cut, written whole. Blocking: call it through `asyncio.to_thread` from the loop.
 
+What cannot be written raises StorageError, and leaves what was there before.
+"""
+
+import ctypes
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import structlog
+
+from agenthost.errors import StorageError
+
+FALLOC_FL_KEEP_SIZE = 1
+
+_log = structlog.get_logger()
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Replaces a file so that a reader, or a power cut, sees the old one or the new one."""
     temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.write(data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-    sync_folder(path.parent)
+    with _told(path):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        sync_folder(path.parent)
 
 
 def append_lines(path: Path, lines: bytes) -> None:
     """Adds lines to a file and waits until they are on the disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, lines)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with _told(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            append_whole(descriptor, path, lines)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def append_whole(descriptor: int, path: Path, data: bytes) -> None:
+    """Adds all of it or nothing: half a record would spoil the next one."""
+    before = os.fstat(descriptor).st_size
+    with _told(path):
+        written = os.write(descriptor, data)
+    if written != len(data):
+        os.ftruncate(descriptor, before)
+        raise StorageError(f"{path} cannot be written: no space left on the device")
+
+
+def allocate(descriptor: int, size: int) -> None:
+    """Takes room on the disk up to this size, without making the file longer. Raises OSError."""
+    if _libc.fallocate(descriptor, FALLOC_FL_KEEP_SIZE, ctypes.c_long(0), ctypes.c_long(size)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def sync_folder(folder: Path) -> None:
@@ -40,7 +74,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """The objects of a file of JSON lines; a line that was torn by a power cut is passed over."""
+    """The objects of a file of JSON lines; a line that a power cut tore, or somebody damaged, is passed over."""
     if not path.exists():
         return []
     found = []
@@ -48,5 +82,13 @@ def read_json_lines(path: Path) -> list[Any]:
         try:
             found.append(json.loads(line))
         except ValueError:
-            continue
+            _log.warning("line_damaged", file=str(path))
     return found
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error

@@ -4,7 +4,7 @@
     ├── RequestError   InvalidRequestError, NotFoundError, ExecutionExistsError, EpochSupersededError,
     │                  StreamSupersededError, SnapshotInvalidError, PreconditionError (SNAPSHOT_MISSING …)
     └── ServiceError   ReadOnlyUnavailableError, AgentUnavailableError, NoCapacityError, InputQueueFullError,
-                       HostDrainingError, ShuttingDownError, ProgramError
+                       StorageError, HostDrainingError, ShuttingDownError, ProgramError
 
 An agent's own failure is never one of these: it is a value in `Finished`.
 A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
@@ -135,6 +135,12 @@ class InputQueueFullError(ServiceError):
 
     code = "RESOURCE_EXHAUSTED"
     reason = "INPUT_QUEUE_FULL"
+
+
+class StorageError(ServiceError):
+    """The host cannot write to its disk."""
+
+    reason = "STORAGE_UNAVAILABLE"
 
 
 class HostDrainingError(ServiceError):

@@ -18,11 +18,12 @@ from agenthost.aftermath import Aftermath, read_aftermath, write_aftermath
 from agenthost.agent_specs import Agent
 from agenthost.attachment import Attachments
 from agenthost.attempt_folder import remembered_secrets
-from agenthost.attempt_process import AttemptProcess, Confinement, Status
+from agenthost.attempt_process import AttemptProcess, Confinement
 from agenthost.bell import Bell
 from agenthost.config import LEASE_SECONDS
 from agenthost.core.agent_output import AgentOutput, Summary
 from agenthost.core.agent_spec import secrets_of
+from agenthost.core.damage import Damage, DamagedError
 from agenthost.core.delivery import Delivery
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Started
@@ -31,6 +32,7 @@ from agenthost.core.metering import metered
 from agenthost.core.order import Order
 from agenthost.core.reception import Claim
 from agenthost.cuts import Cuts
+from agenthost.damage import read_damage, settle_damage
 from agenthost.errors import AgenthostError, InputQueueFullError, InvalidRequestError, ProgramError, Violation
 from agenthost.model_book import read_book
 from agenthost.outbox import Outbox
@@ -79,6 +81,8 @@ class Execution:
         self._decided = asyncio.Event()
         self._refusal: AgenthostError | None = None
         self.violation = ""  # what became of the snapshot under the agent
+        self.damage = read_damage(ticket.folder) if ticket.adopted else None
+        self._fault = ""
         run, step, attempt = ticket.order.execution.split("-")
         self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=ticket.agent.name)
 
@@ -105,10 +109,39 @@ class Execution:
     def open_outbox(self, after: int) -> Outbox:
         """A stream's way through the output. One at a time: hold the attachment first."""
         self.delivery.resume(after)
-        spec = self.ticket.agent.usable()
-        secrets = remembered_secrets(self.ticket.folder, secrets_of(spec, os.environ))
-        output = AgentOutput(spec.dialect, self.ticket.order.limits.max_answer_bytes, secrets)
-        return Outbox(self, Cuts(self.ticket.folder / "cuts"), output, self.delivery.note)
+        spec, limits = self.ticket.agent.usable(), self.ticket.order.limits
+        secrets: tuple[str, ...] = ()
+        try:
+            secrets = remembered_secrets(self.ticket.folder, secrets_of(spec, os.environ))
+        except DamagedError as error:
+            self._fault = str(error)
+        output = AgentOutput(spec.dialect, limits.max_answer_bytes, secrets)
+        return Outbox(self, Cuts(self.ticket.folder / "cuts", limits.max_output_bytes), output, self.delivery.note)
+
+    @property
+    def spool_size(self) -> int:
+        """How long the spool must be by now."""
+        return self._spool_size if self.ended or self._process is None else self._process.spool_size()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the spool was completed in order: by a shim that wrote an end."""
+        return self._process is not None and self._process.status() is not None
+
+    @property
+    def fault(self) -> str:
+        """Why nothing of the output can be told; empty where that is not so."""
+        return self._fault or (self._process.fault if self._process else "")
+
+    async def condemn(self, text: str, sequence: int) -> Damage:
+        """Ends the attempt because its files are not what was written; `sequence` is the number of its last frame."""
+        self._log.error("execution_damaged", why=text)
+        self.cancel("its files on the host's disk were damaged")
+        while not self.ended:
+            await self.bell.listen().wait()
+        found = Damage(text, sequence, time.time_ns())
+        self.damage = await asyncio.to_thread(settle_damage, self.ticket.folder, found)
+        return self.damage
 
     def read_spool(self, offset: int, limit: int) -> bytes:
         """Bytes of the spool; empty when there are none yet."""
@@ -128,7 +161,10 @@ class Execution:
         self.delivery.note(sequence, is_end=True)
         use = read_book(self.ticket.folder)
         summary = replace(summary, usage=metered(summary.usage, use))
-        return Finished(judge(self._ending, summary, use), self._ending, summary, self._attestation, use), self.ended_ns
+        ending = self._ending
+        if self.damage:
+            ending = replace(ending, cause=Cause.FILES_DAMAGED, detail=self.damage.text)
+        return Finished(judge(ending, summary, use), ending, summary, self._attestation, use), self.ended_ns
 
     def offer_input(self, number: int, text: str) -> None:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
@@ -223,7 +259,7 @@ class Execution:
         seen = f"snapshot: changed: {after.violation}" if after.violation else "snapshot: the same before and after"
         checks = (*self._attestation.checks, seen) if self._started else ()
         self._attestation = replace(self._attestation, snapshot_fingerprint_after=after.fingerprint, checks=checks)
-        return _ending(process.status(), after.violation if self._started else "")
+        return _ending(process, after.violation if self._started else "")
 
     async def _look_back(self, before: str, look_back: LookBack) -> Aftermath:
         """Once for an attempt: after a restart of this daemon its end is told in the same words."""
@@ -231,7 +267,10 @@ class Execution:
             return known
         fingerprint = await look_back(before)
         aftermath = Aftermath(fingerprint, self.violation)
-        await asyncio.to_thread(write_aftermath, self.ticket.folder, aftermath)
+        try:
+            await asyncio.to_thread(write_aftermath, self.ticket.folder, aftermath)
+        except OSError as error:  # a full disk: the next daemon looks for itself
+            self._log.warning("aftermath_not_kept", why=error.strerror)
         return aftermath
 
     async def _tell_started(self, process: AttemptProcess) -> None:
@@ -240,7 +279,7 @@ class Execution:
             self._attestation = _attestation(confinement, self._attestation.snapshot_fingerprint_before)
             self._started = Started(self._attestation), _moment_of(self.ticket.folder / "released.json")
             self._log.info("agent_started", pid=confinement.pid)
-            self.bell.ring()
+        self.bell.ring()
 
     async def _watch_spool(self, process: AttemptProcess) -> None:
         while not process.has_ended:
@@ -297,8 +336,10 @@ def _attestation(confinement: Confinement, fingerprint: str) -> Attestation:
     )
 
 
-def _ending(status: Status | None, violation: str) -> Ending:
+def _ending(process: AttemptProcess, violation: str) -> Ending:
+    status = process.status()
     if status is None:
-        return Ending(Cause.SHIM_LOST, detail=violation, snapshot_changed=bool(violation))
+        cause = Cause.FILES_DAMAGED if process.lost_because else Cause.SHIM_LOST
+        return Ending(cause, detail=violation or process.lost_because, snapshot_changed=bool(violation))
     detail = violation or status.message
     return Ending(Cause(status.cause), status.exit_code, status.signal, detail, status.elapsed_seconds, bool(violation))

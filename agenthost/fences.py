@@ -7,12 +7,16 @@ import asyncio
 import json
 from pathlib import Path
 
+import structlog
+
 from agenthost.core.fence import CONDUCTOR_ID, MAX_EPOCH, Admission, admit
 from agenthost.durable import append_lines, read_json_lines, write_file
 from agenthost.errors import EpochSupersededError, InvalidRequestError, NoCapacityError, Violation
 
 # A forgotten fence would let an old conductor act again, so they are refused when full, never dropped.
 MAX_CONDUCTORS = 10_000
+
+_log = structlog.get_logger()
 
 
 class Fences:
@@ -23,7 +27,11 @@ class Fences:
         self._lock = asyncio.Lock()
         self._epochs: dict[str, int] = {}
         for line in read_json_lines(path):
-            self._epochs[line["conductor"]] = max(line["epoch"], self._epochs.get(line["conductor"], 0))
+            match line:
+                case {"conductor": str(conductor), "epoch": int(epoch)}:
+                    self._epochs[conductor] = max(epoch, self._epochs.get(conductor, 0))
+                case _:
+                    _log.warning("fence_damaged")
         write_file(path, b"".join(_line(conductor, epoch) for conductor, epoch in self._epochs.items()))
 
     async def admit(self, conductor: str, epoch: int) -> None:

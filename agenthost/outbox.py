@@ -6,21 +6,31 @@ there when the writer is free becomes the next frame, so the first token leaves 
 
 What becomes of bytes and cuts is `core.numbering`'s; here is the waiting and the reading. One outbox of an attempt is in use at a
 time: two would cut differently. The execution sees to that.
+
+Where a replay does not give what was sent (checksums, the numbers in the cuts, the number that the client has), the attempt
+ends as damaged: see `core.damage`.
 """
 
 import asyncio
+import errno
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from agenthost.bell import Bell
 from agenthost.core.agent_output import AgentOutput, Summary
+from agenthost.core.damage import FILLER, Damage, DamagedError
 from agenthost.core.frame import Finished, Frame, Started
 from agenthost.core.numbering import Cut, Numbering
-from agenthost.cuts import Cuts
+from agenthost.cuts import LARGE_CUT_BYTES, Cuts
 
 # Parsing so much takes the event loop some ten milliseconds at worst; other streams wait that long.
-READ_BYTES = 64 * 1024
+READ_BYTES = LARGE_CUT_BYTES
+
+# What a file that was removed, replaced, locked or lost by its disk is told by; anything else is trouble of this process.
+_UNREADABLE = frozenset(
+    {errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENXIO, errno.ESTALE, errno.EUCLEAN}
+)
 
 
 class Source(Protocol):
@@ -38,8 +48,27 @@ class Source(Protocol):
     def ended(self) -> bool:
         """Whether the spool is complete."""
 
+    @property
+    def spool_size(self) -> int:
+        """How long the spool must be by now; its whole length when it is complete."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the spool was completed in order, and not left as it was when its writer died."""
+
+    @property
+    def fault(self) -> str:
+        """Why nothing of the output can be told; empty where that is not so."""
+
+    @property
+    def damage(self) -> Damage | None:
+        """What an earlier stream found."""
+
     def read_spool(self, offset: int, limit: int) -> bytes:
         """Bytes of the spool; empty when there are none yet."""
+
+    async def condemn(self, text: str, sequence: int) -> Damage:
+        """Ends the attempt as damaged, if it still runs. Gives what was found first, by whomever."""
 
     def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
         """The last frame, which has this number, and its time."""
@@ -62,12 +91,38 @@ class Outbox:
 
     async def frames(self, after: int) -> AsyncIterator[Frame]:
         """Every frame above the number `after`, as it comes; ends behind `Finished`."""
-        async for frame in self._all():
+        async for frame in self._all(after):
             self._note_sequence(frame.sequence)
             if frame.sequence > after:
                 yield frame
 
-    async def _all(self) -> AsyncIterator[Frame]:
+    async def _all(self, after: int) -> AsyncIterator[Frame]:
+        try:
+            async for frame in self._intact(after):
+                self._check_unused(frame)
+                yield frame
+        except (DamagedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _UNREADABLE:
+                raise
+            async for frame in self._damaged(str(error), after):
+                yield frame
+
+    def _check_unused(self, frame: Frame) -> None:
+        """The number of an end that was told is not given to anything else, not even where the damage was mended since."""
+        if (damage := self._source.damage) and frame.sequence >= damage.sequence:
+            raise DamagedError(damage.text)
+
+    async def _damaged(self, text: str, after: int) -> AsyncIterator[Frame]:
+        """The end of an attempt that cannot be told as it was, behind everything that its client has."""
+        numbering = self._numbering
+        damage = await self._source.condemn(text, max(numbering.sequence, after) + 1)
+        numbering.sequence = max(min(numbering.sequence, damage.sequence - 1), after)
+        while numbering.sequence < damage.sequence - 1:
+            yield numbering.frame(FILLER, damage.time_ns)
+        if numbering.sequence < damage.sequence:
+            yield numbering.frame(*self._source.finish(numbering.summary, damage.sequence))
+
+    async def _intact(self, after: int) -> AsyncIterator[Frame]:
         numbering = self._numbering
         await self._wait_until_started()
         if self._source.started:
@@ -76,6 +131,8 @@ class Outbox:
             await self._read_up_to(cut)
             for frame in numbering.frames_at(cut):
                 yield frame
+        if after > numbering.sequence + numbering.is_complete:
+            raise DamagedError(f"cuts: it ends before frame {after}, which was sent")
         while not numbering.is_complete:
             cut = await self._next_cut()
             self._cuts.append(cut)
@@ -86,30 +143,40 @@ class Outbox:
     async def _wait_until_started(self) -> None:
         while True:
             heard = self._source.bell.listen()
+            if self._source.fault:
+                raise DamagedError(self._source.fault)
             if self._source.started or self._source.ended:
                 return
             await heard.wait()
 
     async def _read_up_to(self, cut: Cut) -> None:
         """The replay: reads as far as a cut that was made before."""
-        while (left := cut.offset - self._numbering.offset) > 0:
-            self._numbering.take(self._source.read_spool(self._numbering.offset, min(READ_BYTES, left)))
+        numbering = self._numbering
+        while (left := cut.offset - numbering.offset) > 0:
+            data = self._source.read_spool(numbering.offset, min(READ_BYTES, left))
+            if not data:
+                raise DamagedError(f"spool: it ends at byte {numbering.offset}, and was {cut.offset} bytes long")
+            numbering.take(data)
             await asyncio.sleep(0)
         if cut.final:
-            self._numbering.take_end()
+            numbering.take_end(is_whole=self._source.is_whole)
 
     async def _next_cut(self) -> Cut:
         """Waits until something was said, or until nothing more can be."""
+        numbering, begun = self._numbering, self._numbering.offset
         while True:
             heard = self._source.bell.listen()
-            ended = self._source.ended
-            if data := self._source.read_spool(self._numbering.offset, READ_BYTES):
-                self._numbering.take(data)
+            ended, size = self._source.ended, self._source.spool_size
+            if data := self._source.read_spool(numbering.offset, READ_BYTES):
+                numbering.take(data)
+            elif numbering.offset < size:
+                raise DamagedError(f"spool: it ends at byte {numbering.offset}, and was {size} bytes long")
             elif ended:
-                self._numbering.take_end()
+                numbering.take_end(is_whole=self._source.is_whole)
             else:
                 await heard.wait()
                 continue
-            if self._numbering.has_frames:
-                return self._numbering.cut(time.time_ns())
+            is_due = numbering.is_complete or numbering.offset - begun >= LARGE_CUT_BYTES
+            if numbering.has_frames and (is_due or self._cuts.has_room()):
+                return numbering.cut(time.time_ns())
             await asyncio.sleep(0)

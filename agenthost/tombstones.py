@@ -8,11 +8,16 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from agenthost.core.reception import Burial, Tombstone
 from agenthost.durable import append_lines, read_json_lines, write_file
 
 MAX_TOMBSTONES = 200_000
+
+_log = structlog.get_logger()
 
 
 class Tombstones:
@@ -24,8 +29,8 @@ class Tombstones:
         self._lock = asyncio.Lock()
         self._stones: dict[str, Tombstone] = {}
         for line in read_json_lines(path):
-            stone = Tombstone(**{**line, "why": Burial(line["why"])})
-            self._stones[stone.execution] = stone
+            if stone := _read(line):
+                self._stones[stone.execution] = stone
         self._drop_expired()
         write_file(path, b"".join(_line(stone) for stone in self._stones.values()))
 
@@ -52,6 +57,14 @@ class Tombstones:
             if oldest.counts(self._now()) and len(self._stones) <= MAX_TOMBSTONES:
                 return
             del self._stones[oldest.execution]
+
+
+def _read(line: Any) -> Tombstone | None:
+    try:
+        return Tombstone(**{**line, "why": Burial(line["why"]), "time": float(line["time"])})
+    except (TypeError, KeyError, ValueError):
+        _log.warning("tombstone_damaged")
+        return None
 
 
 def _line(stone: Tombstone) -> bytes:

@@ -58,8 +58,10 @@ class AgentOutput:
                 case _:
                     continue
 
-    def finish(self) -> Iterator[Said]:
-        """Gives what the end of the spool completes."""
+    def finish(self, *, is_whole: bool = False) -> Iterator[Said]:
+        """Gives what the end of the spool completes; raises DamagedError where a whole one ends within a record."""
+        if is_whole:
+            self._records.finish()
         for reader, masking in ((self._stdout, self._of_stdout), (self._stderr, self._of_stderr)):
             yield from self._pass_on(masking.feed(reader.finish()))
             yield from self._pass_on(masking.finish())

@@ -24,6 +24,8 @@ class Cause(StrEnum):
     ORPHANED = "orphaned"
     OUTPUT_TOO_LARGE = "output_too_large"
     MEMORY_EXCEEDED = "memory_exceeded"
+    DISK_FULL = "disk_full"
+    FILES_DAMAGED = "files_damaged"
     SANDBOX_REFUSED = "sandbox_refused"
     SNAPSHOT_CHANGED = "snapshot_changed"
     SHIM_LOST = "shim_lost"
@@ -83,6 +85,17 @@ _STOPPED = {
     ),
     Cause.MEMORY_EXCEEDED: Verdict(
         Outcome.FAILED, "MEMORY_EXCEEDED", "The agent took more memory than an attempt may, and was ended."
+    ),
+    Cause.DISK_FULL: Verdict(
+        Outcome.FAILED,
+        "HOST_DISK_FULL",
+        "The host's disk was full, so the agent was ended; what it had said is kept. Make room on that host.",
+    ),
+    Cause.FILES_DAMAGED: Verdict(
+        Outcome.FAILED,
+        "HOST_FILES_DAMAGED",
+        "Files of this attempt were changed on the host's disk, so what the agent said cannot be told to its end. Try again, and "
+        "find out who writes into the host's data directory.",
     ),
     Cause.SANDBOX_REFUSED: Verdict(
         Outcome.REFUSED,

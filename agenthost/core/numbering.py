@@ -2,13 +2,15 @@
 
 Two readers of a spool find different amounts of it at a time, so what a frame holds is decided once: everything between two
 *cuts* of the spool becomes frames together. A cut is recorded before its frames are sent; a later reader cuts at the same
-places, and so gives the same frames the same numbers. It knows no file and waits for nothing: the outbox brings bytes and cuts.
+places, and so gives the same frames the same numbers. Where it would not (a damaged file, a parser that has changed), it raises
+DamagedError instead. It knows no file and waits for nothing: the outbox brings bytes and cuts.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agenthost.core.agent_output import AgentOutput, Summary
+from agenthost.core.damage import DamagedError
 from agenthost.core.frame import Finished, Frame, Started
 from agenthost.core.frames import merge
 from agenthost.core.said import Said
@@ -16,10 +18,14 @@ from agenthost.core.said import Said
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Everything up to this offset of the spool was framed then. `final`: what the end completes, too."""
+    """Everything up to this offset of the spool was framed then, and the last frame had that number.
+
+    `final`: what the end completes, too.
+    """
 
     offset: int
     time_ns: int
+    sequence: int
     final: bool
 
 
@@ -29,6 +35,7 @@ class Numbering:
     def __init__(self, output: AgentOutput) -> None:
         self._output = output
         self._waiting: list[Said] = []
+        self._merged: list[Said] | None = None
         self.offset = 0
         self.sequence = 0
         self.is_complete = False
@@ -53,17 +60,21 @@ class Numbering:
         self.offset += len(data)
         self._waiting += self._output.feed(data)
 
-    def take_end(self) -> None:
-        """Takes that nothing follows."""
-        self._waiting += self._output.finish()
+    def take_end(self, *, is_whole: bool = False) -> None:
+        """Takes that nothing follows. `is_whole`: its writer said so, and did not die over it."""
+        self._waiting += self._output.finish(is_whole=is_whole)
         self.is_complete = True
 
     def cut(self, time_ns: int) -> Cut:
         """Where a cut falls now. To be recorded before its frames are sent."""
-        return Cut(self.offset, time_ns, final=self.is_complete)
+        self._merged, self._waiting = list(merge(self._waiting)), []
+        return Cut(self.offset, time_ns, self.sequence + len(self._merged), final=self.is_complete)
 
     def frames_at(self, cut: Cut) -> Iterator[Frame]:
-        """The frames of everything that was taken since the cut before."""
-        sayings, self._waiting = self._waiting, []
-        for said in merge(sayings):
+        """The frames of everything that was taken since the cut before; raises DamagedError where they are not as many as then."""
+        sayings = list(merge(self._waiting)) if self._merged is None else self._merged
+        self._merged, self._waiting = None, []
+        if self.sequence + len(sayings) != cut.sequence:
+            raise DamagedError(f"spool: frame {cut.sequence} was sent, and cannot be made again")
+        for said in sayings:
             yield self.frame(said, cut.time_ns)

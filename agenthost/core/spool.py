@@ -1,15 +1,21 @@
-"""The spool's records: `[kind u8][length u32, little endian][payload]`, appended by the shim as things happen.
+"""The spool's records: `[kind u8][length u32][checksum u32, CRC-32 of kind, length and payload][payload]`, little endian.
 
-Reads pieces: a record of output may be cut anywhere and comes out in as many parts. It does not decode what is in them.
+The shim appends them as things happen. This reads pieces: a record of output may be cut anywhere and comes out in as many parts;
+its checksum is compared behind the last. It does not decode what is in them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
+from zlib import crc32
 
-HEADER = Struct("<BI")
+from agenthost.core.damage import DamagedError
+
+HEADER = Struct("<BII")
+CHECKED = Struct("<BI")  # what of the header the checksum covers
 INPUT_NUMBER = Struct("<Q")
+MAX_RECORD_BYTES = 4 * 1024 * 1024  # above an input in its widest spelling; a length beyond it was never written
 
 
 class RecordKind(IntEnum):
@@ -29,13 +35,15 @@ class Piece:
 
 
 class SpoolReader:
-    """Takes the spool in chunks of any size and gives the records' bytes as they come."""
+    """Takes the spool in chunks of any size and gives the records' bytes as they come. Raises DamagedError."""
 
     def __init__(self) -> None:
         self._header = bytearray()
         self._input = bytearray()
         self._kind = 0
         self._left = 0
+        self._expected = self._sum = 0
+        self._read = 0
 
     def feed(self, data: bytes) -> Iterator[Piece]:
         """Gives the pieces that `data` holds or completes."""
@@ -46,7 +54,10 @@ class SpoolReader:
                 continue
             piece = data[position : position + self._left]
             position += len(piece)
+            self._read += len(piece)
             self._left -= len(piece)
+            self._sum = crc32(piece, self._sum)
+            self._compare()
             if self._kind == RecordKind.INPUT:
                 self._input += piece
                 if self._left:
@@ -55,10 +66,24 @@ class SpoolReader:
                 self._input.clear()
             yield Piece(self._kind, piece)
 
+    def finish(self) -> None:
+        """Raises DamagedError when the spool ends within a record. For one that is complete."""
+        if self._left or self._header:
+            raise DamagedError(f"spool: it ends within a record, at byte {self._read}")
+
     def _take_header(self, data: bytes) -> int:
         taken = data[: HEADER.size - len(self._header)]
         self._header += taken
+        self._read += len(taken)
         if len(self._header) == HEADER.size:
-            self._kind, self._left = HEADER.unpack(self._header)
+            self._kind, self._left, self._expected = HEADER.unpack(self._header)
             self._header.clear()
+            if self._left > MAX_RECORD_BYTES:
+                raise DamagedError(f"spool: no record begins at byte {self._read - HEADER.size}")
+            self._sum = crc32(CHECKED.pack(self._kind, self._left))
+            self._compare()
         return len(taken)
+
+    def _compare(self) -> None:
+        if self._left == 0 and self._sum != self._expected:
+            raise DamagedError(f"spool: the record that ends at byte {self._read} has another checksum")

@@ -152,8 +152,8 @@ class Keeper:
         self.said_bytes += len(kept)
         if kind == STDERR:
             self.denials += sum(kept.count(denial) for denial in DENIALS)
-        if kept and not self.spool.append(kind, kept):
-            self.stop("output_too_large", "The disk of the host is full.", 0)
+        if kept and (fault := self.spool.append(kind, kept)):
+            self.stop(fault, "", 0)
         elif len(kept) < len(data):
             self.stop("output_too_large", f"It wrote more than {self.config['max_output_bytes']} bytes.", 0)
 
@@ -174,8 +174,8 @@ class Keeper:
         """Starts the next input when the agent has read the last; closes its stdin when none will come."""
         if not self.feeding and self.inputs and self.inputs[0][0] > self.last_input:
             self.last_input, text, _ = self.inputs[0]
-            if not self.spool.append(INPUT, self.last_input.to_bytes(8, "little") + text):
-                self.stop("output_too_large", "The disk of the host is full.", 0)
+            if fault := self.spool.append(INPUT, self.last_input.to_bytes(8, "little") + text):
+                self.stop(fault, "", 0)
             self.feeding = text
         if self.feeding:
             if self.sandbox.stdin not in self.handlers:

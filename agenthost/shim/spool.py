@@ -1,11 +1,23 @@
-"""Where everything that an agent says is kept, in order: records of [kind u8][length u32 LE][payload]. It does not read them."""
+"""Where everything that an agent says is kept, in order: records of [kind u8][length u32][CRC-32 u32][payload], little endian.
 
+It does not read them. One file, not segments: whoever comes back replays it from its beginning, so an acknowledged segment could
+only go if the parser's state behind it were kept too (half a line, half a character, half a secret); and what it would free stays
+reserved for this attempt anyway, up to the output cap, until the end is acknowledged. Then the folder goes, all at once.
+"""
+
+import binascii
 import contextlib
 import os
 import struct
 
 STDOUT, STDERR = 1, 2
 INPUT = 3  # written just before it is applied; its payload is [number u64 LE][text]
+
+
+def pack(kind: int, data: bytes) -> bytes:
+    """A record."""
+    head = struct.pack("<BI", kind, len(data))
+    return head + struct.pack("<I", binascii.crc32(data, binascii.crc32(head))) + data
 
 
 class Spool:
@@ -15,14 +27,16 @@ class Spool:
         self.fd = os.open("spool", os.O_WRONLY | os.O_APPEND)
         self.size = 0
 
-    def append(self, kind: int, data: bytes) -> bool:
-        """Adds a record, or, where the disk is full, nothing at all."""
-        record = struct.pack("<BI", kind, len(data)) + data
+    def append(self, kind: int, data: bytes) -> str:
+        """Adds a record. Where that cannot be, adds nothing at all and gives the cause for which the attempt must end."""
+        if os.fstat(self.fd).st_size != self.size:  # somebody else wrote, or cut it
+            return "files_damaged"
+        record = pack(kind, data)
         written = -1
         with contextlib.suppress(OSError):
             written = os.write(self.fd, record)
         if written != len(record):
             os.ftruncate(self.fd, self.size)
-            return False
+            return "disk_full"
         self.size += written
-        return True
+        return ""

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.json_format import ParseDict
 
 from agenthost.app import running_host
+from agenthost.attempt_folder import AttemptFolders
 from agenthost.config import Settings
 from agenthost.data_folder import DataFolder
 from agenthost.host import Host
@@ -204,3 +205,8 @@ def descendants_named(words: Sequence[str]) -> list[int]:
             if all(word in line for word in words):
                 found.append(int(entry.name))
     return found
+
+
+def folder_of(data: Path, execution: str) -> Path:
+    """Where a host keeps an attempt."""
+    return AttemptFolders(data / "attempts").path_of(execution)

@@ -7,13 +7,15 @@ from hypothesis import strategies as st
 
 from agenthost.bell import Bell
 from agenthost.core.agent_output import AgentOutput, Summary
+from agenthost.core.damage import Damage
 from agenthost.core.dialects import Dialect
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Frame, Started
-from agenthost.core.spool import HEADER, RecordKind
+from agenthost.core.spool import RecordKind
 from agenthost.cuts import Cuts
 from agenthost.messages import write_frame
 from agenthost.outbox import Outbox
+from agenthost.shim.spool import pack
 
 
 class GrowingSpool:
@@ -24,6 +26,18 @@ class GrowingSpool:
         self.started: tuple[Started, int] | None = None
         self.ended = False
         self.spool = b""
+        self.is_whole = True
+        self.fault = ""
+        self.damage: Damage | None = None
+
+    @property
+    def spool_size(self) -> int:
+        return len(self.spool)
+
+    async def condemn(self, text: str, sequence: int) -> Damage:
+        self.end()
+        self.damage = self.damage or Damage(text, sequence, 3)
+        return self.damage
 
     def start(self) -> None:
         self.started = (Started(Attestation(mechanism="test", pid=7)), 1)
@@ -41,16 +55,16 @@ class GrowingSpool:
         return self.spool[offset : offset + limit]
 
     def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
-        ending = Ending(Cause.EXITED, exit_code=0)
+        ending = Ending(Cause.FILES_DAMAGED if self.damage else Cause.EXITED, exit_code=0)
         return Finished(judge(ending, summary), ending, summary, Attestation()), 2
 
 
 def open_outbox(source: GrowingSpool, folder: Path) -> Outbox:
-    return Outbox(source, Cuts(folder / "cuts"), AgentOutput(Dialect.JSON_LINES, 40), lambda _: None)
+    return Outbox(source, Cuts(folder / "cuts", 10**6), AgentOutput(Dialect.JSON_LINES, 40), lambda _: None)
 
 
 def record(payload: bytes) -> bytes:
-    return HEADER.pack(RecordKind.STDOUT, len(payload)) + payload
+    return pack(RecordKind.STDOUT, payload)
 
 
 async def read(outbox: Outbox, after: int = 0, at_most: int = 10**6) -> list[Frame]:

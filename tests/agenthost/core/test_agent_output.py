@@ -10,7 +10,8 @@ from agenthost.core.agent_output import AgentOutput, Summary
 from agenthost.core.dialects import MAX_LINE_BYTES, Dialect
 from agenthost.core.frames import MAX_TEXT_BYTES, merge
 from agenthost.core.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
-from agenthost.core.spool import HEADER, INPUT_NUMBER, RecordKind
+from agenthost.core.spool import INPUT_NUMBER, RecordKind
+from agenthost.shim.spool import pack
 
 PLENTY = 10**9
 KNOWN = "known-v4lue"
@@ -42,7 +43,7 @@ SECRETIVE = [
 
 
 def record(kind: RecordKind, payload: bytes) -> bytes:
-    return HEADER.pack(kind, len(payload)) + payload
+    return pack(kind, payload)
 
 
 def stdout(payload: bytes) -> bytes:

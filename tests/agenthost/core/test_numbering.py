@@ -9,7 +9,8 @@ from agenthost.core.agent_output import AgentOutput
 from agenthost.core.dialects import Dialect
 from agenthost.core.frame import Attestation, Frame, Started
 from agenthost.core.numbering import Cut, Numbering
-from agenthost.core.spool import HEADER, RecordKind
+from agenthost.core.spool import RecordKind
+from agenthost.shim.spool import pack
 
 STARTED = Started(Attestation(mechanism="test"))
 
@@ -22,7 +23,7 @@ def opened() -> Numbering:
 
 def spooled(*texts: str) -> bytes:
     lines = [json.dumps({"type": "answer", "text": text}).encode() + b"\n" for text in texts]
-    return b"".join(HEADER.pack(RecordKind.STDOUT, len(line)) + line for line in lines)
+    return b"".join(pack(RecordKind.STDOUT, line) for line in lines)
 
 
 @given(

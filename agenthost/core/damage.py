@@ -1,0 +1,26 @@
+"""What is known when an attempt's files on the disk are not what was written there. Values only.
+
+Damage ends an attempt and nothing else. Its last frame has a number that no stream has used, and keeps it, whoever comes back; the
+numbers before it that cannot be made again are filled with a notice.
+"""
+
+from dataclasses import dataclass
+
+from agenthost.core.said import Notice, NoticeKind
+
+FILLER = Notice(
+    NoticeKind.MALFORMED_OUTPUT, "this part cannot be read again: the attempt's files were damaged on the host"
+)
+
+
+class DamagedError(Exception):
+    """A file of an attempt is not what was written. Its words name the file, and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What was found, the number of the last frame, which tells it, and when."""
+
+    text: str
+    sequence: int
+    time_ns: int

@@ -1,0 +1,24 @@
+"""What was found damaged of an attempt, kept in its folder: whoever comes back is told the same end under the same number."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from agenthost.core.damage import Damage
+from agenthost.durable import write_file
+
+
+def settle_damage(folder: Path, found: Damage) -> Damage:
+    """Keeps what was found, unless something was found before; gives what counts. Blocking."""
+    if known := read_damage(folder):
+        return known
+    write_file(folder / "damage.json", json.dumps(asdict(found)).encode())
+    return found
+
+
+def read_damage(folder: Path) -> Damage | None:
+    """What was found; None where nothing was. Blocking."""
+    try:
+        return Damage(**json.loads((folder / "damage.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -1,0 +1,159 @@
+"""Files of attempts that somebody cut, changed or removed while the daemon was away: named, contained, told as typed ends.
+
+The daemon is ended with SIGKILL, files of all attempts but one are damaged by hand, each in its own way, and the next daemon is
+asked. The one that is left alone must not notice.
+"""
+
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agenthost.v1 import execution_service_pb2 as pb
+from tests.agenthost.host_process import HostProcess, client_of, serving
+from tests.agenthost.running_host import Client, Conversation, eventually, execution_id, folder_of
+
+Harm = Callable[[Path], object]
+
+
+def cut_short(folder: Path) -> None:
+    spool = folder / "spool"
+    with spool.open("r+b") as file:
+        file.truncate(spool.stat().st_size // 2)
+
+
+def flip(name: str) -> Harm:
+    def harm(folder: Path) -> None:
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 0x41
+        (folder / name).write_bytes(content)
+
+    return harm
+
+
+def remove(name: str) -> Harm:
+    return lambda folder: (folder / name).unlink()
+
+
+def garble(name: str) -> Harm:
+    return lambda folder: (folder / name).write_bytes(b"[1, 2")
+
+
+LIVE = ("say one", "reason two", "say last", "hang")
+# By step: what is done to the attempt, and what its end must name.
+HARMS: dict[str, tuple[Harm, str]] = {
+    "spool_cut": (cut_short, "spool: "),
+    "spool_changed": (flip("spool"), "spool: "),
+    "spool_removed": (remove("spool"), "spool: "),
+    "cuts_changed": (flip("cuts"), "cuts: "),
+    "cuts_removed": (remove("cuts"), "cuts: it ends before frame"),
+    "release_changed": (garble("released.json"), "released.json: "),
+    "release_removed": (remove("released.json"), "released.json: "),
+    "status_changed": (garble("status.json"), "status.json: "),
+}
+UNASKABLE: dict[str, Harm] = {"start_changed": garble("start"), "owner_changed": garble("owner.json")}
+
+
+@asynccontextmanager
+async def host_at(folder: Path, repository: Path) -> AsyncIterator[tuple[HostProcess, Client]]:
+    data = folder / "data"
+    async with (
+        serving(data, f"unix:{folder}/s", "--slots", "16") as host,
+        client_of(host, data, repository) as client,
+    ):
+        yield host, client
+
+
+async def speak(client: Client, step: str, *script: str) -> Conversation:
+    async with client.open(start=client.start_of(*script, step=step)) as conversation:
+        if "hang" in script or "echo-input 1" in script:
+            await conversation.until_said("last")
+        else:
+            await conversation.until(lambda frame: frame.HasField("finished"))
+    return conversation
+
+
+async def test_each_damaged_file_ends_its_own_attempt_with_a_reason_and_no_other(
+    short_path: Path, repository: Path
+) -> None:
+    """Keeps I4: "spool file truncated by hand: named, contained, reported; nothing else suffers"."""
+    data = short_path / "data"
+    async with host_at(short_path, repository) as (host, client):
+        scripts = {step: LIVE[:3] if step == "status_changed" else LIVE for step in (*HARMS, *UNASKABLE)}
+        before = {step: await speak(client, step, *script) for step, script in scripts.items()}
+        untouched = await speak(client, "untouched", "say last", "echo-input 1")
+        await client.run("say spent", step="spent")
+        await host.end(signal.SIGKILL)
+    damage(data)
+    async with host_at(short_path, repository) as (host, client):
+        after = {step: await resumed(client, step, before[step]) for step in HARMS}
+        for step in UNASKABLE:
+            await eventually((folder_of(data, execution_id(step)) / "status.json").exists)
+            async with client.open(resume=pb.Resume(execution=execution_id(step))) as unknown:
+                assert (await unknown.refusal()).reason == "EXECUTION_NOT_FOUND"
+        going_on = await resumed(client, "untouched", untouched)
+        spent = await client.refused(client.start_of("say spent", step="spent"))
+        await host.end()
+
+    for step, (_, words) in HARMS.items():
+        finished = after[step].frames[-1]
+        assert (step, finished.finished.reason) == (step, "HOST_FILES_DAMAGED")
+        assert words in finished.finished.message
+        # Nothing else stands under a number that was sent before, and no number is left out.
+        numbers = [frame.sequence for frame in told_before(before[step]) + after[step].frames]
+        assert numbers == list(range(1, finished.sequence + 1)), step
+    assert untouched.said("answer") + going_on.said("answer") == "last\ninput: go on\n"
+    assert going_on.frames[-1].finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert spent.reason == "EXECUTION_EXISTS"
+    told = "".join(host.lines)
+    assert all(word in told for word in ("execution_damaged", "shim_ended", "tombstone_damaged", "fence_damaged"))
+
+
+def damage(data: Path) -> None:
+    for step, harm in [*((step, harm) for step, (harm, _) in HARMS.items()), *UNASKABLE.items()]:
+        harm(folder_of(data, execution_id(step)))
+    for name in ("tombstones.jsonl", "fences.jsonl"):
+        with (data / name).open("ab") as file:
+            file.write(b'[1]\n{"conductor": 7}\n\xff\n{"execution": "x", "why": "no reason"}\n')
+
+
+def told_before(conversation: Conversation) -> list[pb.ExecuteResponse]:
+    return [frame for frame in conversation.frames if not frame.HasField("finished")]
+
+
+async def resumed(client: Client, step: str, before: Conversation) -> Conversation:
+    resume = pb.Resume(execution=execution_id(step), after_sequence=len(told_before(before)))
+    async with client.open(resume=resume) as conversation:
+        if step == "untouched":
+            await conversation.send(input=pb.Input(input_sequence=1, text="go on"))
+        await conversation.finish()
+    return conversation
+
+
+async def test_a_client_that_has_less_than_was_sent_is_told_what_it_missed_and_the_same_end(
+    short_path: Path, repository: Path
+) -> None:
+    """Keeps I3 as far as damage allows: no gap, no second end, the same frames whoever comes back."""
+    async with host_at(short_path, repository) as (host, client):
+        first = await speak(client, "look", *LIVE)
+        await host.end(signal.SIGKILL)
+    flip("spool")(folder_of(short_path / "data", execution_id()))
+    told = {}
+    for known in afters(len(first.frames)):
+        async with host_at(short_path, repository) as (host, client):
+            for after in known:
+                async with client.open(resume=pb.Resume(execution=execution_id(), after_sequence=after)) as stream:
+                    await stream.until(lambda frame: frame.HasField("finished"))
+                told[after] = [frame.SerializeToString() for frame in stream.frames]
+            await host.end(signal.SIGKILL)
+    whole = told[0]
+
+    assert len(whole) == len(first.frames) + 1
+    for after, frames in told.items():
+        assert frames == whole[after:]
+
+
+def afters(count: int) -> Iterator[tuple[int, ...]]:
+    """What the clients of two daemons have: the first one everything, the next ones less."""
+    yield (count, 1)
+    yield (0, count, 2)
