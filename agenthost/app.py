@@ -15,7 +15,6 @@ them when their orphan timeout has passed. SIGINT (Ctrl-C) ends them, and so doe
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -24,6 +23,7 @@ import structlog
 from agenthost.adoption import adopt_leftovers
 from agenthost.agent_specs import find_agents
 from agenthost.attempt_folder import AttemptFolders
+from agenthost.clock import steady_clock
 from agenthost.config import GOODBYE_SECONDS, STOP_GRACE_SECONDS, Settings
 from agenthost.custody import Custody
 from agenthost.data_folder import DataFolder
@@ -89,13 +89,14 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
     agents = await find_agents(settings.agents_dirs, settings.models)
     host = Host(settings, agents, ends_agents=settings.end_agents_on_stop)
     prover = Prover(host, data.path)
-    snapshots = await SnapshotStore.open(data.snapshots, settings.keeping)
+    now = steady_clock()
+    snapshots = await SnapshotStore.open(data.snapshots, settings.keeping, now)
     custody = Custody(snapshots)
-    tombstones = Tombstones(data.tombstones, time.time)
+    tombstones = Tombstones(data.tombstones, now)
     folders = AttemptFolders(data.attempts)
     async with (
         ModelGateway(data.path, settings.models) as gateway,
-        Supervisor(host, custody, folders, tombstones, gateway, now=time.time) as supervisor,
+        Supervisor(host, custody, folders, tombstones, gateway, now=now) as supervisor,
     ):
         await adopt_leftovers(supervisor, folders, settings.limits)
         watched = HostServicer(host, prover, snapshots.eviction)

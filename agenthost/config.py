@@ -14,6 +14,7 @@ from typing import Any
 
 from agenthost.core.eviction import DEFAULT_KEEPING, MOST_KEEPING, Keeping
 from agenthost.core.order import HIGHEST, LEAST_MEMORY_BYTES, WIDEST, Limits
+from agenthost.core.reception import UNHEARD_BYTES, UNHEARD_SECONDS
 from agenthost.errors import ConfigurationError
 from agenthost.model_settings import ModelSettings, read_models
 
@@ -41,6 +42,9 @@ class Settings:
     limits: Limits = WIDEST
     keeping: Keeping = DEFAULT_KEEPING
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    # Ends that nobody acknowledges are kept for so long, and for so much output in all.
+    unheard_seconds: float = UNHEARD_SECONDS
+    unheard_bytes: int = UNHEARD_BYTES
     end_agents_on_stop: bool = False  # SIGTERM otherwise leaves them to the next daemon
     log_format: str = "plain"
     log_level: str = "info"
@@ -109,6 +113,10 @@ def _limits(table: Any) -> tuple[Limits, Keeping]:
 def _check(settings: Settings) -> None:
     if not isinstance(settings.end_agents_on_stop, bool):
         raise ConfigurationError("end_agents_on_stop must be true or false")
+    for name in ("unheard_seconds", "unheard_bytes"):
+        value: object = getattr(settings, name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+            raise ConfigurationError(f"{name} must be a number above 0")
     slots: object = settings.slots
     if not isinstance(slots, int) or not 1 <= slots <= MAX_SLOTS:
         raise ConfigurationError(f"slots must be a number from 1 to {MAX_SLOTS}")

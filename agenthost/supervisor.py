@@ -22,7 +22,7 @@ from agenthost.config import MAX_PROMPT_BYTES
 from agenthost.core import sandbox_policy
 from agenthost.core.agent_spec import PromptDelivery
 from agenthost.core.order import Order, check_order, check_parameters
-from agenthost.core.reception import Burial, Room, Tombstone, attaches, is_found, is_unheard
+from agenthost.core.reception import Burial, Room, Tombstone, UnheardEnd, attaches, expired, is_found
 from agenthost.custody import Custody
 from agenthost.errors import AgenthostError, InvalidRequestError, NotFoundError
 from agenthost.execution import Begin, Execution, Ticket
@@ -30,6 +30,9 @@ from agenthost.host import Host
 from agenthost.model_gateway import ModelGateway
 from agenthost.snapshot_store import SnapshotPaths
 from agenthost.tombstones import Tombstones
+
+# Ends are looked through when an attempt begins, and when one ends, but not more often than this for the latter.
+EXPIRY_SECONDS = 1.0
 
 _log = structlog.get_logger()
 
@@ -64,6 +67,7 @@ class Supervisor:
         self._gateway = gateway
         self._now = now
         self._executions: dict[str, Execution] = {}
+        self._expired_at = 0.0
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -200,21 +204,34 @@ class Supervisor:
 
     def _expire(self) -> None:
         """Lets go of ends that nobody came to hear, so that they do not fill the host."""
-        for execution in self._executions.values():
-            attended = execution.attachments.current is not None
-            if execution.ended and is_unheard(execution.ended_ns / 1e9, self._now(), attended=attended):
-                _log.warning("execution_expired", execution=execution.id)
-                self._tasks.create_task(self.release(execution))
+        self._expired_at = self._now()
+        settings = self._host.settings
+        ends = [
+            UnheardEnd(known.id, known.ended_ns / 1e9, known.spool_size)
+            for known in self._executions.values()
+            if known.ended and known.attachments.current is None
+        ]
+        for name, why in expired(ends, self._now(), settings.unheard_seconds, settings.unheard_bytes).items():
+            _log.warning("execution_expired", execution=name, why=why)
+            self._tasks.create_task(self._let_expire(self._executions[name]))
+
+    async def _let_expire(self, execution: Execution) -> None:
+        try:
+            await self.release(execution)
+        except AgenthostError as error:  # a full disk: it is tried again with the next attempt that begins or ends
+            _log.warning("execution_not_released", execution=execution.id, why=str(error))
 
     def _require_room(self, order: Order) -> None:
         self._expire()
         settings = self._host.settings
-        running = [known.ticket.order for known in self._executions.values() if not known.ended]
+        running = [known for known in self._executions.values() if not known.ended]
         room = Room(
             slots=settings.slots,
             running=self._host.running,
             kept=len(self._executions),
-            promised_bytes=sum(promised.limits.max_output_bytes for promised in running),
+            promised_bytes=sum(
+                max(0, known.ticket.order.limits.max_output_bytes - known.spool_size) for known in running
+            ),
             free_bytes=shutil.disk_usage(settings.data).free,
         )
         room.require(order.limits.max_output_bytes, settings.name)
@@ -231,6 +248,8 @@ class Supervisor:
         finally:
             self._custody.leave(order.snapshot, execution)
             self._host.count(-1)
+            if not self._host.stopping and self._now() - self._expired_at > EXPIRY_SECONDS:
+                self._expire()
 
     async def _prepare(self, execution: Execution, request: Request) -> tuple[AttemptProcess, str]:
         """Makes everything durable, then spawns. What is raised here refuses the Start."""

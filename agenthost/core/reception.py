@@ -12,15 +12,19 @@ The rules, before the code:
 Remembering and acting are the supervisor's.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from agenthost.errors import ExecutionExistsError, NoCapacityError, NotFoundError
 
 KEPT_SECONDS = 24 * 3600.0
-# Ends that nobody acknowledges are kept, so that a conductor may come back for them; so many, and so long.
+# Ends that nobody acknowledges are kept, so that a conductor may come back for them; so many, so long, and so much of them.
 MAX_EXECUTIONS = 10_000
 UNHEARD_SECONDS = 7 * 24 * 3600.0
+UNHEARD_BYTES = 4 * 1024**3
+# Not promised to anybody's output: what the host itself writes about its attempts.
+OWN_BYTES = 8 * 1024 * 1024
 
 
 class Burial(StrEnum):
@@ -89,10 +93,43 @@ class Room:
             raise NoCapacityError(f"all {self.slots} slots of host '{host}' are taken")
         if self.kept >= MAX_EXECUTIONS:
             raise NoCapacityError(f"{MAX_EXECUTIONS} executions are kept here, most of them ended and not acknowledged")
-        if self.free_bytes < self.promised_bytes + output_bytes:
-            raise NoCapacityError("the disk has no room for the output that this attempt may make")
+        if self.free_bytes < OWN_BYTES + self.promised_bytes + output_bytes:
+            raise NoCapacityError(
+                f"the disk of host '{host}' has {_mib(self.free_bytes)} free; {_mib(self.promised_bytes)} are promised to the "
+                f"output of attempts that run, {_mib(OWN_BYTES)} are the host's own, and this attempt may write "
+                f"{_mib(output_bytes)}",
+                hint="make room on that disk, or give the step a smaller max_output_bytes",
+                metadata={
+                    "free_bytes": str(self.free_bytes),
+                    "promised_bytes": str(self.promised_bytes),
+                    "asked_bytes": str(output_bytes),
+                },
+            )
 
 
-def is_unheard(ended: float, now: float, *, attended: bool) -> bool:
-    """Whether an end waited long enough for somebody to come and hear it."""
-    return not attended and now - ended > UNHEARD_SECONDS
+@dataclass(frozen=True, slots=True)
+class UnheardEnd:
+    """An attempt that ended, and whose end nobody has acknowledged nor hears now. `size` is that of its spool."""
+
+    execution: str
+    ended: float
+    size: int
+
+
+def expired(ends: Iterable[UnheardEnd], now: float, kept_seconds: float, kept_bytes: int) -> dict[str, str]:
+    """Which ends are let go, and why: those that are too old, then the oldest of the rest until what is left is small enough."""
+    let_go: dict[str, str] = {}
+    room = kept_bytes
+    for end in sorted(ends, key=lambda end: end.ended, reverse=True):
+        room -= end.size
+        if now - end.ended > kept_seconds:
+            let_go[end.execution] = f"nobody acknowledged its end for {kept_seconds / 3600:g} h"
+        elif room < 0:
+            let_go[end.execution] = (
+                f"nobody acknowledged its end, and newer ones fill the {_mib(kept_bytes)} that are kept"
+            )
+    return let_go
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"

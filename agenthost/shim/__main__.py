@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import signal
@@ -72,6 +73,8 @@ def main(folder: str) -> None:
     except (Refused, OSError, ValueError, KeyError) as error:
         sandbox.give_up()
         cause = "snapshot_changed" if isinstance(error, SnapshotChanged) else "sandbox_refused"
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            cause = "disk_full"
         ending: dict[str, Any] = {"cause": cause, "message": str(error)}
     else:
         signal.signal(

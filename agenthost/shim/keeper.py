@@ -54,6 +54,7 @@ class Keeper:
         self.last_input = 0
         self.feeding = b""  # what of the prompt, or of the first input, the agent has not read yet
         self.released = now()
+        self.looked = self.due = self.released  # when the clocks were last looked at, and until when that held
         self.deadlines: dict[str, float] = {}
         self.poll = select.poll()
         self.handlers: dict[int, Callable[[int], None]] = {}
@@ -61,6 +62,7 @@ class Keeper:
     def keep(self, prompt: bytes) -> None:
         """Runs until the last process of the sandbox is dead and its pipes are empty."""
         config, sandbox = self.config, self.sandbox
+        self.looked = self.due = now()
         self.deadlines = {
             "first_output_timeout": self.released + config["first_output_timeout_seconds"],
             "timeout": self.released + config["timeout_seconds"],
@@ -98,24 +100,27 @@ class Keeper:
             self.poll.unregister(fd)
 
     def overdue(self) -> list[str]:
-        """The clocks that ran out."""
-        return [cause for cause, deadline in self.deadlines.items() if deadline <= now()]
+        """The clocks that ran out when they were last looked at."""
+        return [cause for cause, deadline in self.deadlines.items() if deadline <= self.looked]
 
     def wait(self) -> None:
         """Handles what happens until the next deadline."""
-        begun = now()
         next_look = self.sandbox.bound.next_look
-        pause = max(0.0, min([LONGEST_WAIT_SECONDS, *(at - begun for at in (next_look, *self.deadlines.values()))]))
-        events = self.poll.poll(pause * 1000 + 1)
-        if now() - begun > pause + LATE_SECONDS:
-            for cause in {"orphaned", "idle_timeout", "first_output_timeout"} & self.deadlines.keys():
-                self.deadlines[cause] = max(self.deadlines[cause], now() + LATE_GRACE_SECONDS)
+        self.due = max(self.looked, min(self.looked + LONGEST_WAIT_SECONDS, next_look, *self.deadlines.values()))
+        events = self.poll.poll(max(0.0, self.due - now()) * 1000 + 1)
         for fd, _ in events:
             if handler := self.handlers.get(fd):
                 handler(fd)
 
     def obey_clocks(self) -> None:
-        """Ends what ran out of time; kills what did not end when asked."""
+        """Ends what ran out of time; kills what did not end when asked.
+
+        Who looks late was asleep, wherever that was, and so was whoever is to renew the lease: both get some time to wake up.
+        """
+        self.looked = now()
+        if self.looked > self.due + LATE_SECONDS:
+            for cause in {"orphaned", "idle_timeout", "first_output_timeout"} & self.deadlines.keys():
+                self.deadlines[cause] = max(self.deadlines[cause], self.looked + LATE_GRACE_SECONDS)
         for cause in self.overdue():
             if cause == "kill":
                 self.sandbox.kill()

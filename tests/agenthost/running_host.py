@@ -67,7 +67,10 @@ class Conversation:
 
     async def finish(self) -> pb.Finished:
         """Reads to the end, says goodbye, and checks that the host agrees."""
-        finished = await self.until(lambda frame: frame.HasField("finished"))
+        return await self.finish_with(await self.until(lambda frame: frame.HasField("finished")))
+
+    async def finish_with(self, finished: pb.ExecuteResponse) -> pb.Finished:
+        """Says goodbye for a last frame that was read already."""
         await self.send(ack=pb.Ack(sequence=finished.sequence))
         await self.call.done_writing()
         assert await self.call.read() is grpc.aio.EOF

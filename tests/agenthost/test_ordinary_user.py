@@ -26,7 +26,7 @@ SUITES: tuple[str, ...] = (
     *(f"{HERE / 'test_bombs.py'}::test_a_{bomb}" for bomb in BOMBS),
 )
 if os.environ.get("CONDUCTOR_ALL_AS_USER"):
-    SUITES = (*SUITES[:3], *(str(HERE / name) for name in ("test_bombs.py", "test_shim.py", "gateway")))
+    SUITES = (*SUITES[:3], *(str(HERE / name) for name in ("test_bombs.py", "shim", "gateway")))
 
 # In a mount namespace of its own, Python's folder is laid open although its parents are closed to others.
 LAY_OPEN = """
