@@ -13,7 +13,6 @@ from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.furniture.channels import EXECUTION_OPTIONS
 from tests.agenthost.host_process import HostProcess, client_of, serving
 from tests.agenthost.running_host import CONDUCTOR, Client, Conversation, eventually, execution_id, folder_of
-from tests.attempts import processes_with
 
 AGENTS = 8
 
@@ -136,12 +135,12 @@ async def test_eight_agents_that_are_cancelled_end_and_say_so_also_those_that_wi
     async def cancelled(step: str, *script: str) -> tuple[Conversation, pb.Finished]:
         async with client.open(start=client.start_of(*script, step=step, cancel_grace="0.5s")) as conversation:
             await conversation.until_said("partial")
-            started.append(step)
+            started[step] = namespace_of(conversation.frames[0].started.attestation.pid)
             await eventually(lambda: len(started) == AGENTS)
             await conversation.send(cancel=pb.Cancel(reason="enough"))
             return conversation, await conversation.finish()
 
-    started: list[str] = []
+    started: dict[str, str] = {}
     ends = await asyncio.gather(
         *(cancelled(step, *(stubborn if step in steps[:2] else ("say partial", "hang"))) for step in steps)
     )
@@ -150,4 +149,13 @@ async def test_eight_agents_that_are_cancelled_end_and_say_so_also_those_that_wi
         assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_CANCELLED, "CANCELLED")
         assert conversation.said("answer") == "partial\n"
     assert [finished.signal for _, finished in ends[:2]] == [9, 9]
-    assert processes_with(str(client.data / "attempts")) == []
+    assert len(set(started.values())) == AGENTS
+    assert not set(started.values()) & {namespace_of(int(entry.name)) for entry in Path("/proc").glob("[0-9]*")}
+
+
+def namespace_of(pid: int) -> str:
+    """The process namespace: whatever an agent forks, and however, is in its own."""
+    try:
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    except OSError:
+        return ""
