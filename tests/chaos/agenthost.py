@@ -1,0 +1,79 @@
+"""`python -m tests.chaos.agenthost serve …`: the real host, with a fuse at its seams and, for the twins, a mistake."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from agenthost import execution, supervisor
+from agenthost.attempt_folder import AttemptFolders
+from agenthost.attempt_process import AttemptProcess, is_alive
+from agenthost.cli import main
+from agenthost.core.reception import Burial
+from agenthost.cuts import Cuts
+from agenthost.servicers.execution_stream import ExecutionStream
+from agenthost.tombstones import Tombstones
+from tests.chaos.crash_points import Fuse, wrap
+from tests.chaos.twins import break_host
+
+
+def lay_fuse(fuse: Fuse) -> None:
+    """Puts the fuse at every seam of the host."""
+    wrap(ExecutionStream, "serve", lambda method: _counted(method, fuse))
+    wrap(AttemptFolders, "create", lambda method: _after(method, fuse, "H-accepted"))
+    wrap(AttemptProcess, "spawn", lambda method: _spawning(method, fuse))
+    wrap(Cuts, "append", lambda method: _after(method, fuse, "H-cut"))
+    wrap(execution.Execution, "finish", lambda method: _after(method, fuse, "H-ended"))
+    wrap(Tombstones, "add", lambda method: _burying(method, fuse))
+    wrap(supervisor.Supervisor, "adopt", lambda method: _adopting(method, fuse))
+
+
+def _counted(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    async def serve(self: ExecutionStream, requests: AsyncIterator[Any], context: object, after: int) -> None:
+        with fuse.stream():
+            await method(self, requests, context, after)
+
+    return serve
+
+
+def _after(method: Callable[..., Any], fuse: Fuse, point: str) -> Callable[..., Any]:
+    def act(*arguments: object) -> object:
+        done = method(*arguments)
+        fuse.meet(point)
+        return done
+
+    return act
+
+
+def _spawning(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    async def spawn(*arguments: object) -> object:
+        spawned = await method(*arguments)
+        fuse.meet("H-spawned")
+        return spawned
+
+    return spawn
+
+
+def _burying(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    async def add(self: Tombstones, stone: Any) -> None:
+        if stone.why is Burial.RELEASED:
+            fuse.meet("H-acknowledged")
+        await method(self, stone)
+        if stone.why is Burial.RELEASED:
+            fuse.meet("H-buried")
+
+    return add
+
+
+def _adopting(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    def adopt(self: Any, request: Any, fingerprint: str) -> None:
+        method(self, request, fingerprint)
+        folder = self._folders.path_of(request.order.execution)
+        fuse.meet("H-adopting", sum(is_alive(other) for other in folder.parent.iterdir()))
+
+    return adopt
+
+
+if __name__ == "__main__":
+    break_host()
+    lay_fuse(Fuse.from_environment())
+    sys.exit(main())

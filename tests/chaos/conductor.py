@@ -1,0 +1,108 @@
+"""`python -m tests.chaos.conductor serve …`: the real conductor, with a fuse at its seams and, for the twins, a mistake.
+
+Each seam is where one part hands over to the next: the store's transaction, the dispatcher, a stream's frame, a worker's answer.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from conductor import evaluator
+from conductor.attendance import Attendance
+from conductor.cli.main import main
+from conductor.core.commands import AckExecution, Record, Utterance
+from conductor.core.events import AttemptCreated, AttemptEnded, RunCancelRequested, RunCreated, StepSucceeded
+from conductor.core.work import WorkKind
+from conductor.dispatcher import Dispatcher
+from conductor.store import transaction
+from conductor.store.store import Store
+from tests.chaos.crash_points import Fuse, wrap
+from tests.chaos.twins import break_conductor
+
+_COMMITTED = {
+    RunCreated: "K1",
+    AttemptCreated: "K2",
+    StepSucceeded: "K7",
+    RunCancelRequested: "K12",
+    AttemptEnded: "K5-committed",
+}
+_UNCOMMITTED = {RunCreated: "K1-uncommitted", AttemptEnded: "K5-uncommitted"}
+_ANSWERED = {WorkKind.CHECK: "K6", WorkKind.REPORT: "K11", WorkKind.FOLD: "K13"}
+
+
+def lay_fuse(fuse: Fuse) -> None:
+    """Puts the fuse at every seam of the conductor."""
+    wrap(Attendance, "_stream", lambda method: _counted(method, fuse))
+    wrap(Attendance, "_take", lambda method: _reading(method, fuse))
+    wrap(Store, "append", lambda method: _after_commit(method, fuse))
+    wrap(transaction, "_write_all", lambda method: _before_commit(method, fuse))
+    wrap(Dispatcher, "send", lambda method: _sending(method, fuse))
+    wrap(evaluator.Evaluator, "_answered", lambda method: _answering(method, fuse))
+
+
+def _counted(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    async def stream(self: Attendance) -> object:
+        with fuse.stream():
+            return await method(self)
+
+    return stream
+
+
+def _reading(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    async def take(self: Attendance, response: Any) -> None:
+        if response.HasField("started"):
+            fuse.meet("K3")
+        if response.HasField("finished"):
+            fuse.meet("K5")
+        await method(self, response)
+
+    return take
+
+
+def _after_commit(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    async def append(self: Store, decision: Any, time: float) -> object:
+        stored = await method(self, decision, time)
+        for item in decision.to_store:
+            if isinstance(item, Record) and (point := _COMMITTED.get(type(item.event))):
+                fuse.meet(point)
+        return stored
+
+    return append
+
+
+def _before_commit(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    def write_all(connection: object, decision: Any, time: float) -> object:
+        written = method(connection, decision, time)
+        for item in decision.to_store:
+            if isinstance(item, Utterance):
+                fuse.meet("K4")
+            elif point := _UNCOMMITTED.get(type(item.event)):
+                fuse.meet(point)
+        return written
+
+    return write_all
+
+
+def _sending(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    def send(self: Dispatcher, command: object) -> None:
+        if isinstance(command, AckExecution) and not command.finished:
+            fuse.meet("K4-committed")
+        method(self, command)
+
+    return send
+
+
+def _answering(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
+    async def answered(self: evaluator.Evaluator, work: Any, worker: object) -> object:
+        answer = await method(self, work, worker)
+        if point := _ANSWERED.get(work.kind):
+            fuse.meet(point)
+        return answer
+
+    return answered
+
+
+if __name__ == "__main__":
+    break_conductor()
+    lay_fuse(Fuse.from_environment())
+    sys.exit(main())

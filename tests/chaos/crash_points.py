@@ -1,0 +1,102 @@
+"""The named moments at which a process of ours is killed, and the fuse that kills it there.
+
+No product code knows of this. The wrappers (`tests.chaos.conductor`, `tests.chaos.agenthost`) put a fuse at the seams of the
+parts that they start, and the fuse ends its own process with SIGKILL when its point is met for the n-th time. It burns only
+while enough streams are open, because a crash that nobody feels proves nothing.
+
+Which fuse a process gets comes in one variable: `POINT:COUNT`. What it did is one line in a file, written before the kill.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+FUSE = "CHAOS_FUSE"
+DEEDS = "CHAOS_DEEDS"
+LEAST_STREAMS = 4
+
+# The points of design/features.md, in the words of the code. A point in a transaction is met on its thread.
+CONDUCTOR_POINTS: Mapping[str, str] = {
+    "K1": "a run is committed, nothing of it is dispatched",
+    "K1-uncommitted": "a run is written, its transaction is not committed",
+    "K2": "an attempt is committed, its Start is not sent",
+    "K3": "the host's word that the agent runs is read, not taken",
+    "K4": "text is written, its transaction is not committed",
+    "K4-committed": "text is committed, its acknowledgement is not sent",
+    "K5": "the end of an attempt is read, not committed",
+    "K5-uncommitted": "the end of an attempt is written, its transaction is not committed",
+    "K5-committed": "the end of an attempt is committed, its acknowledgement is not sent",
+    "K6": "a result is stored, its check is answered and the answer is not taken",
+    "K7": "a step has succeeded and that is committed, what follows is not dispatched",
+    "K11": "the report is rendered, the answer is not taken",
+    "K12": "a cancel is committed, no host is told",
+    "K13": "a fold is rendered, the answer is not taken",
+}
+HOST_POINTS: Mapping[str, str] = {
+    "H-accepted": "a Start is accepted and its folder durable, nothing is spawned",
+    "H-spawned": "the shim is spawned, the conductor is not told",
+    "H-cut": "text is cut into a frame and that is written, the frame is not sent",
+    "H-ended": "the agent has ended, `finished` is not sent",
+    "H-acknowledged": "the end is acknowledged, the tombstone is not written",
+    "H-buried": "the tombstone is written, the folder is not deleted",
+    "H-adopting": "a restarted daemon has adopted some of what it found, not all",
+}
+# Their rows are not built yet: K8 repair sent, K9 gate opened, K10 gate resolved, K14 script's stream broken.
+MISSING_POINTS = ("K8", "K9", "K10", "K14")
+
+
+@dataclass(slots=True)
+class Fuse:
+    """Ends this process when its point has been met often enough while enough streams were open."""
+
+    point: str = ""
+    count: int = 0
+    deeds: Path | None = None
+    streams: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        point, _, count = os.environ.get(FUSE, "").partition(":")
+        deeds = os.environ.get(DEEDS)
+        return cls(point, int(count or 0), Path(deeds) if deeds else None)
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Counts a stream for as long as it is open."""
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
+
+    def meet(self, point: str, streams: int | None = None) -> None:
+        """Burns, or not. `streams`: how many attempts are at stake, where no stream can be open yet."""
+        at_stake = self.streams if streams is None else streams
+        if point != self.point or at_stake < LEAST_STREAMS:
+            return
+        self.count -= 1
+        if self.count <= 0:
+            self._burn(at_stake)
+
+    def _burn(self, streams: int) -> None:
+        if self.deeds is not None:
+            lived = time.monotonic() - self.begun
+            deed = {"point": self.point, "streams": streams, "seconds": round(lived, 3), "pid": os.getpid()}
+            descriptor = os.open(self.deeds, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.write(descriptor, json.dumps(deed).encode() + b"\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wrap(owner: object, name: str, make: Callable[[Callable[..., object]], Callable[..., object]]) -> None:
+    """Puts something around a method; says so where there is none, so that a renamed seam cannot go unnoticed."""
+    method = getattr(owner, name, None)
+    if method is None:
+        raise AttributeError(f"the seam {owner}.{name} is gone: find its new place in the wrapper")
+    setattr(owner, name, make(method))

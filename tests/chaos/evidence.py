@@ -1,0 +1,106 @@
+"""What is left of a world when it is calm again, as the API tells it and as the database holds it. It judges nothing."""
+
+import hashlib
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+import grpc
+
+from conductor.store import reading
+from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.v1 import pool_service_pb2_grpc, run_service_pb2_grpc
+from conductor.v1.pool_service_pb2 import ListHostsRequest
+from conductor.v1.run_service_pb2 import (
+    GetReportRequest,
+    GetRunRequest,
+    GetStepRequest,
+    ListRunsRequest,
+    Run,
+    Step,
+    WatchRunRequest,
+)
+from tests import histories
+from tests.chaos.rig import Rig
+from tests.chaos.scenarios import Scenario
+from tests.chaos.schedule import CONDUCTOR
+from tests.chaos.watchers import entry_of
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A run that somebody asked for, and what it was to be."""
+
+    run: str
+    scenario: Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the API tells of a run in the end."""
+
+    outcome: histories.Outcome
+    bodies: Mapping[int, str]
+
+
+Reference = Mapping[str, tuple[histories.Outcome, Mapping[str, Mapping[str, bytes]]]]
+
+
+async def ask(channel: grpc.aio.Channel, story: Story) -> Told:
+    """Reads a settled run over the API."""
+    stub = run_service_pb2_grpc.RunServiceStub(channel)
+    name = f"runs/{story.run}"
+    run = await stub.GetRun(GetRunRequest(name=name), timeout=30)
+    steps = {}
+    for step in run.steps:
+        whole = await stub.GetStep(GetStepRequest(name=step.name), timeout=30)
+        digest = hashlib.sha256(whole.text.encode()).hexdigest()[:16]
+        steps[step.name.rpartition("/")[2]] = (Step.State.Name(step.state), digest)
+    report = await stub.GetReport(GetReportRequest(name=name), timeout=30)
+    bodies = {}
+    async for message in stub.WatchRun(WatchRunRequest(name=name), timeout=60):
+        entry = entry_of(message, 0)
+        if isinstance(entry, histories.Fact):
+            bodies[entry.position] = entry.body
+    told = report.markdown.partition("\n## Execution\n")[0]
+    return Told(histories.Outcome(Run.State.Name(run.state), steps, told), bodies)
+
+
+async def all_runs(channel: grpc.aio.Channel) -> set[str]:
+    """Every run that there is."""
+    stub = run_service_pb2_grpc.RunServiceStub(channel)
+    found: set[str] = set()
+    token = ""
+    while True:
+        page = await stub.ListRuns(ListRunsRequest(page_size=500, page_token=token), timeout=30)
+        found |= {run.name.removeprefix("runs/") for run in page.runs}
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+async def slots_taken(channel: grpc.aio.Channel) -> int:
+    """How many attempts the conductor believes to be running."""
+    hosts = await pool_service_pb2_grpc.PoolServiceStub(channel).ListHosts(ListHostsRequest(), timeout=30)
+    return sum(host.running for host in hosts.hosts)
+
+
+def stored_history(rig: Rig, run: str) -> list[StoredEvent | StoredUtterance]:
+    """A run's journal and transcript, out of the database itself."""
+    path = next(rig.data(CONDUCTOR).glob("*.db")).absolute()
+    history: list[StoredEvent | StoredUtterance] = []
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        while page := reading.read_history(connection, run, history[-1].position if history else 0, 1 << 18):
+            history += page
+    return history
+
+
+def spoken(history: list[StoredEvent | StoredUtterance]) -> dict[str, dict[str, bytes]]:
+    """What each attempt said, by channel."""
+    said: dict[str, dict[str, bytes]] = {}
+    for item in history:
+        if isinstance(item, StoredUtterance):
+            channels = said.setdefault(item.attempt, {})
+            channels[item.channel] = channels.get(item.channel, b"") + item.text.encode()
+    return said

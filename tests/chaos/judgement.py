@@ -1,0 +1,142 @@
+"""Whether a world kept every promise. Gives a sentence for everything that is wrong.
+
+What was stored and told is brought into the shape of `tests.histories`, which judges it. Beside it stand the rules that only real
+processes can break: a run comes out as it does undisturbed; no attempt is made again though nobody had killed the one before.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from conductor.core.events import AttemptEnded, Event, RunSettled, StepCancelled, StepFailed, StepSkipped, StepSucceeded
+from conductor.store.records import StoredEvent, StoredUtterance
+from tests import histories
+from tests.chaos.evidence import Reference, Story, Told, spoken, stored_history
+from tests.chaos.rig import SLOTS, Rig
+from tests.chaos.schedule import CONDUCTOR, HOSTS
+from tests.chaos.watchers import Watcher
+
+_ENDS = {StepSucceeded: "succeeded", StepFailed: "failed", StepCancelled: "cancelled", StepSkipped: "skipped"}
+_STARTED = re.compile(r"service_started.*\bepoch=(\d+)")
+_History = list[StoredEvent | StoredUtterance]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A world that has come to rest: its runs, what the API tells of them, who watched, and whose keepers were killed."""
+
+    rig: Rig
+    stories: Mapping[str, Story]
+    told: Mapping[str, Told]
+    watchers: tuple[Watcher, ...]
+    reference: Reference
+    killed: frozenset[str]
+
+
+def collect(case: Case) -> histories.Evidence:
+    """Everything that is judged by history."""
+    stored = {run: stored_history(case.rig, run) for run in case.stories}
+    ends = dict(_ends(stored.values()))
+    return histories.Evidence(
+        runs=tuple(
+            histories.RunHistory(run, tuple(_entry(item, case.told[run].bodies) for item in history))
+            for run, history in stored.items()
+        ),
+        watches=tuple(watcher.watch() for watcher in case.watchers if watcher.run in case.stories),
+        words=tuple(_words(case, stored, ends)),
+        hosts=tuple(_host(case.rig, host, ends) for host in HOSTS),
+        epochs={"conductor": tuple(int(found) for found in _STARTED.findall(_log(case.rig)))},
+    )
+
+
+def find_faults(case: Case, evidence: histories.Evidence) -> Iterator[str]:
+    """Gives a sentence for everything that is wrong."""
+    yield from histories.find_faults(evidence)
+    yield from _find_lost_work(case, evidence)
+    for story in case.stories.values():
+        yield from _compare(case, story)
+
+
+def _find_lost_work(case: Case, evidence: histories.Evidence) -> Iterator[str]:
+    """Attempts that ran and were given up though nobody had killed what kept them. One that never ran lost nothing."""
+    ran = {life.attempt for host in evidence.hosts for life in host.lifetimes} - case.killed
+    for history in evidence.runs:
+        attempts: dict[str, list[tuple[str, str]]] = {}
+        for entry in history.entries:
+            if isinstance(entry, histories.Fact) and entry.end and entry.subject.startswith("attempt "):
+                attempt = entry.subject.removeprefix("attempt ")
+                attempts.setdefault(attempt.split("-")[1], []).append((attempt, entry.end))
+        for made in attempts.values():
+            for attempt, end in made[:-1]:
+                if attempt in ran:
+                    yield f"{attempt} ended as {end} and was made again, though nobody had killed it: its work is lost"
+            attempt, end = made[-1]
+            if end == histories.LOST and attempt in ran:
+                yield f"{attempt} was lost, though nobody had killed it"
+
+
+def _compare(case: Case, story: Story) -> Iterator[str]:
+    seen, expected = case.told[story.run].outcome, case.reference[story.scenario.name][0]
+    if story.scenario.to_be_cancelled:
+        # How far they came is chance; that they were stopped is not.
+        seen, expected = _states(seen), _states(expected)
+    for fault in histories.compare_outcomes(seen, expected):
+        yield f"run {story.run} ({story.scenario.name}): {fault}"
+
+
+def _states(outcome: histories.Outcome) -> histories.Outcome:
+    return histories.Outcome(outcome.state, {step: (state, "") for step, (state, _) in outcome.steps.items()})
+
+
+def _ends(stored: Iterable[_History]) -> Iterator[tuple[str, tuple[float, str]]]:
+    """When and how each attempt ended."""
+    for history in stored:
+        for item in history:
+            if isinstance(item, StoredEvent) and isinstance(item.event, AttemptEnded):
+                yield item.event.attempt, (item.time, str(item.event.state))
+
+
+def _words(
+    case: Case, stored: Mapping[str, _History], ends: Mapping[str, tuple[float, str]]
+) -> Iterator[histories.Words]:
+    """What each attempt said: its answer as reckoned from its lines, the rest as it was said undisturbed."""
+    kept = {attempt: channels for history in stored.values() for attempt, channels in spoken(history).items()}
+    for attempt, (_, end) in ends.items():
+        run, step, _ = attempt.split("-")
+        scenario = case.stories[run].scenario
+        said = {**case.reference[scenario.name][1].get(step, {}), "answer": scenario.says[step].encode()}
+        if attempt in case.killed:
+            # A line that was torn by the death of its keeper is told as log: only the answer can be foretold.
+            said |= {channel: text for channel, text in kept.get(attempt, {}).items() if channel != "answer"}
+        is_whole = attempt not in case.killed and end in {"succeeded", "failed"}
+        yield histories.Words(attempt, {channel: text for channel, text in said.items() if text}, is_whole)
+
+
+def _entry(item: StoredEvent | StoredUtterance, bodies: Mapping[int, str]) -> histories.Entry:
+    if isinstance(item, StoredUtterance):
+        return histories.Speech(item.position, item.attempt, item.channel, item.offset, item.text.encode())
+    return replace(_fact(item.position, item.event), body=bodies.get(item.position, "not told"))
+
+
+def _fact(position: int, event: Event) -> histories.Fact:
+    name = type(event).__name__
+    if isinstance(event, RunSettled):
+        return histories.Fact(position, name, histories.RUN, str(event.state))
+    if isinstance(event, AttemptEnded):
+        return histories.Fact(position, name, f"attempt {event.attempt}", str(event.state))
+    step = getattr(event, "step", "")
+    return histories.Fact(position, name, f"step {step}" if step else histories.RUN, _ENDS.get(type(event), ""))
+
+
+def _host(rig: Rig, host: str, ends: Mapping[str, tuple[float, str]]) -> histories.HostHistory:
+    """A host's agents. That one has ended is known when its end is stored: only then may another take its slot."""
+    lives = []
+    for spawn in rig.spawns(host):
+        attempt, began = str(spawn["execution"]), float(str(spawn["time_ns"])) / 1e9
+        ended = max(ends[attempt][0], began) if attempt in ends else None
+        lives.append(histories.Lifetime(attempt, began, ended))
+    return histories.HostHistory(host, SLOTS, tuple(lives))
+
+
+def _log(rig: Rig) -> str:
+    return rig.services[CONDUCTOR].log.read_text(errors="replace")

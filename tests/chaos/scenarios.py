@@ -1,0 +1,183 @@
+"""What the agents are asked to do, and, byte for byte, what they will have said when they are done.
+
+A scenario is a flow of scripted agents. Undisturbed it takes a few seconds and always ends with the same report. `says` is
+what each agent will have answered; it is reckoned here, from the same lines that the agent gets, and not read from any service.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork
+from conductor.v1.run_service_pb2 import CreateRunRequest, Run, Workspace
+
+WORKSPACE_TEXT = "one\ntwo\nthree\nfour\nfive\n"
+ACCENTS = "grüße → 日本語 🦀 "
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Lines for an agent, and what it answers when it has done them."""
+
+    lines: tuple[str, ...] = ()
+    says: str = ""
+
+    def __add__(self, other: "Speech") -> "Speech":
+        return Speech(self.lines + other.lines, self.says + other.says)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scenario:
+    """A flow, what its agents will have answered, and how it ends. `to_be_cancelled`: somebody will stop it."""
+
+    name: str
+    steps: tuple[Flow.Step, ...]
+    says: Mapping[str, str]
+    ends: "Run.State.ValueType" = Run.STATE_SUCCEEDED
+    to_be_cancelled: bool = False
+
+    def request(self, workspace: Path, request_id: str) -> CreateRunRequest:
+        flow = Flow(name=f"flows/{self.name}", title=self.name, steps=self.steps)
+        return CreateRunRequest(inline=flow, workspace=Workspace(path=str(workspace)), request_id=request_id)
+
+
+def make_workspace(folder: Path) -> Path:
+    """What the agents read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "readme.txt").write_text(WORKSPACE_TEXT)
+    return folder
+
+
+def say(text: str) -> Speech:
+    return Speech((f"say {text}",), f"{text}\n")
+
+
+def sleep(seconds: float) -> Speech:
+    return Speech((f"sleep {seconds}",))
+
+
+def drip(words: int, pause: float) -> Speech:
+    """A token now and then, as a model speaks."""
+    return _joined(
+        Speech((f"token {number}{ACCENTS.strip()}", f"sleep {pause}"), f"{number}{ACCENTS.strip()}")
+        for number in range(words)
+    )
+
+
+def burst(lines: int) -> Speech:
+    """Many lines at once."""
+    return Speech(
+        (f"repeat {lines} say {{n}} {ACCENTS.strip()}",), "".join(f"{n} {ACCENTS.strip()}\n" for n in range(lines))
+    )
+
+
+def flood(size: int) -> Speech:
+    """One very long line."""
+    return Speech((f"fill {size}",), "x" * size)
+
+
+def torn(text: str, pause: float) -> Speech:
+    """A line of output that arrives byte by byte, torn inside of characters."""
+    line = json.dumps({"type": "answer", "text": text}, ensure_ascii=False).encode() + b"\n"
+    pieces = [line[at : at + 5] for at in range(0, len(line), 5)]
+    return Speech(tuple(part for piece in pieces for part in (f"bytes {piece.hex()}", f"sleep {pause}")), text)
+
+
+def _joined(speeches: object) -> Speech:
+    whole = Speech()
+    for speech in speeches:  # type: ignore[attr-defined]
+        whole += speech
+    return whole
+
+
+def _step(name: str, speech: Speech, *more: str, needs: tuple[str, ...] = (), may_fail: bool = False) -> Flow.Step:
+    prompt = "\n".join(["#scripted", *speech.lines, *more])
+    on_failure = Flow.ON_FAILURE_CONTINUE if may_fail else Flow.ON_FAILURE_FAIL
+    work = AgentWork(agents=["scripted"], prompt=prompt, max_attempts=10)
+    return Flow.Step(id=name, needs=needs, agent=work, on_failure=on_failure)
+
+
+def _fold(name: str, *needs: str) -> Flow.Step:
+    told = "\n".join(f"{need}: {{{{ steps.{need}.text }}}}" for need in needs)
+    return Flow.Step(id=name, needs=needs, fold=FoldWork(template=told))
+
+
+def _talk() -> Scenario:
+    speeches = {
+        "drip": drip(60, 0.06),
+        "bursts": burst(300) + sleep(1.0) + burst(300) + sleep(1.0) + burst(300) + sleep(1.0) + say("done"),
+        "long": flood(200_000) + sleep(1.5) + flood(100_000) + sleep(1.0) + say(""),
+        "torn": torn(ACCENTS * 6, 0.04),
+    }
+    steps = [_step(name, speech, "reason why", "log what", "usage 3 5") for name, speech in speeches.items()]
+    return Scenario("talk", (*steps, _fold("all", "drip", "torn")), _says(speeches))
+
+
+def _failing() -> Scenario:
+    """Steps that end badly in their own ways, which the run survives, beside some that do not."""
+    speeches = {
+        "good": drip(25, 0.08),
+        "exits": drip(15, 0.08),
+        "dies": drip(12, 0.08),
+        "late": say("late") + sleep(0.5) + say("later"),
+    }
+    steps = (
+        _step("good", speeches["good"]),
+        _step("exits", speeches["exits"], "exit 3", may_fail=True),
+        _step("dies", speeches["dies"], "signal KILL", may_fail=True),
+        _step("late", speeches["late"], needs=("exits", "dies")),
+        _fold("all", "good", "exits", "dies", "late"),
+    )
+    return Scenario("failing", steps, _says(speeches))
+
+
+def _chain() -> Scenario:
+    """Each step needs the one before; findings are checked on the way."""
+    speeches = {"first": drip(10, 0.08), "second": drip(10, 0.08), "third": drip(8, 0.08), "beside": drip(30, 0.1)}
+    finding, invention = "finding high readme.txt 2 3 It says two", "invent low readme.txt 1 1 It says nothing"
+    steps = (
+        _step("first", speeches["first"], finding),
+        _step("second", speeches["second"], invention, needs=("first",)),
+        _step("third", speeches["third"], finding, needs=("second",)),
+        _step("beside", speeches["beside"], "deny something"),
+        _fold("all", "third", "beside"),
+    )
+    return Scenario("chain", steps, _says(speeches))
+
+
+def _doomed() -> Scenario:
+    """One step fails the run; the others would go on for ever."""
+    speeches = {"fails": drip(25, 0.08), "one": Speech(), "two": Speech()}
+    steps = (
+        _step("fails", speeches["fails"], "exit 4"),
+        _step("one", speeches["one"], "hang"),
+        _step("two", speeches["two"], "ignore TERM", "fork 2", "hang"),
+    )
+    return Scenario("doomed", steps, _says(speeches), ends=Run.STATE_FAILED)
+
+
+def _cancelled() -> Scenario:
+    """Nobody but a caller ends it; one agent ignores signals and has children of its own."""
+    speeches = {"one": drip(600, 0.05), "two": drip(600, 0.05), "deaf": say("deaf") + drip(600, 0.05)}
+    steps = (
+        _step("one", speeches["one"], "hang"),
+        _step("two", speeches["two"], "hang"),
+        Flow.Step(
+            id="deaf",
+            agent=AgentWork(
+                agents=["scripted"],
+                prompt="\n".join(["#scripted", "ignore TERM", "fork 2", *speeches["deaf"].lines, "hang"]),
+                max_attempts=10,
+            ),
+        ),
+    )
+    return Scenario("cancelled", steps, _says(speeches), ends=Run.STATE_CANCELLED, to_be_cancelled=True)
+
+
+def _says(speeches: Mapping[str, Speech]) -> Mapping[str, str]:
+    return {name: speech.says for name, speech in speeches.items()}
+
+
+SCENARIOS = (_talk(), _chain(), _cancelled(), _failing(), _doomed())
+FEW_SCENARIOS = SCENARIOS[:3]

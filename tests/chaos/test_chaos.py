@@ -1,0 +1,15 @@
+"""A small world in trouble, from outside: the short form of `./dev chaos`. Keeps B1, B7, G1, I1, I2, I3."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.timeout(240)
+def test_killed_services_lose_nothing_and_run_nothing_twice_and_a_mistake_would_be_found() -> None:
+    done = subprocess.run([sys.executable, "-m", "tests.chaos", "--short"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all hold: " in done.stdout
+    assert "twin replay_one_too_few: found: " in done.stdout

@@ -1,0 +1,114 @@
+"""Services with one mistake each, in the real processes. A checker that does not notice them is worth nothing.
+
+Which one comes in a variable; without it nothing is changed. Each breaks one rule of architecture.md, in the way in which a
+careful person might break it: every one of them passes every run that nobody disturbs. `TWINS` says at which point a service
+has to die for it to show; the network does the rest.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TWIN = "CHAOS_TWIN"
+SLOW_DISK_SECONDS = 0.03
+
+
+def break_conductor() -> None:
+    """Makes the conductor's mistake, if one is asked for."""
+    _break(is_host=False)
+
+
+def break_host() -> None:
+    """Makes the host's mistake, if one is asked for."""
+    _break(is_host=True)
+
+
+def _break(*, is_host: bool) -> None:
+    twin = TWINS.get(os.environ.get(TWIN, ""))
+    if twin is not None and twin.is_of_the_host is is_host:
+        twin.mistake()
+
+
+def acknowledge_before_the_commit() -> None:
+    """Rule 16: the last acknowledgement leaves with the frame that it is for. The commit comes when the disk has time."""
+    from conductor.attendance import Attendance
+    from conductor.core.commands import AckExecution
+    from conductor.store.store import Store
+
+    take, append = Attendance._take, Store.append
+
+    async def take_and_acknowledge(self: Attendance, response: Any) -> None:
+        if response.HasField("finished"):
+            self.mailbox.put(AckExecution("", self.attempt, response.sequence, finished=True))
+        await take(self, response)
+
+    async def append_to_a_slow_disk(self: Store, decision: Any, time: float) -> Any:
+        await asyncio.sleep(SLOW_DISK_SECONDS)
+        return await append(self, decision, time)
+
+    Attendance._take = take_and_acknowledge  # type: ignore[method-assign]
+    Store.append = append_to_a_slow_disk  # type: ignore[method-assign]
+
+
+def resume_the_watchers_one_too_far() -> None:
+    """G1: the token names what comes next, not what was told last; but the reader takes it for what was told last."""
+    from conductor.narrator import Narrator
+
+    at = Narrator.at.__func__  # type: ignore[attr-defined]
+
+    async def one_too_far(cls: type, store: Any, run: str, position: int) -> Any:
+        last = (await store.run(run)).last_position
+        return await at(cls, store, run, min(position + 1, last) if position > 1 else position)
+
+    Narrator.at = classmethod(one_too_far)  # type: ignore[assignment, method-assign]
+
+
+def forget_the_cuts() -> None:
+    """Rule 1: frames are cut anew after a restart, wherever the output stands then."""
+    from agenthost.core.numbering import Cut
+    from agenthost.cuts import Cuts
+
+    def read(self: Cuts) -> Any:
+        return iter(())
+
+    def append(self: Cuts, cut: Cut) -> None:
+        pass
+
+    Cuts.read, Cuts.append = read, append  # type: ignore[method-assign]
+
+
+def replay_one_too_few() -> None:
+    """Rule 1: a stream that resumes after n begins behind n + 1, with the numbers moved so that no gap shows."""
+    from dataclasses import replace
+
+    from agenthost.core.frame import Frame
+    from agenthost.core.said import Text
+    from agenthost.outbox import Outbox
+
+    frames = Outbox.frames
+
+    async def skipping(self: Outbox, after: int) -> AsyncIterator[Frame]:
+        async for frame in frames(self, after):
+            skipped = after and frame.sequence == after + 1 and isinstance(frame.content, Text)
+            yield replace(frame, content=replace(frame.content, text="")) if skipped else frame
+
+    Outbox.frames = skipping  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A mistake, in which service, and the point at which that service must die for it to show."""
+
+    mistake: Callable[[], None]
+    is_of_the_host: bool
+    point: str
+
+
+TWINS: Mapping[str, Twin] = {
+    "acknowledge_before_the_commit": Twin(acknowledge_before_the_commit, is_of_the_host=False, point="K5-uncommitted"),
+    "resume_the_watchers_one_too_far": Twin(resume_the_watchers_one_too_far, is_of_the_host=False, point="K4"),
+    "forget_the_cuts": Twin(forget_the_cuts, is_of_the_host=True, point="H-cut"),
+    "replay_one_too_few": Twin(replay_one_too_few, is_of_the_host=True, point="H-cut"),
+}

@@ -1,0 +1,224 @@
+"""One world from its seed: load, trouble, calm, judgement.
+
+Runs are asked for, watched and cancelled without pause, while services die at their points and are started again at once, networks
+break, and shims and daemons stand still or die. When every planned death has come, everything is let be; every run must end, and
+then it is judged what was stored, told and left.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from tests import histories
+from tests.chaos import evidence
+from tests.chaos.evidence import Reference, Story
+from tests.chaos.figures import Figures
+from tests.chaos.judgement import Case, collect, find_faults
+from tests.chaos.readiness import wait_until_ready
+from tests.chaos.rig import Rig, describe, left_over
+from tests.chaos.scenarios import SCENARIOS, Scenario, make_workspace
+from tests.chaos.schedule import Act
+from tests.chaos.trouble import Trouble
+from tests.chaos.watchers import Watcher, cancel, create, open_channel
+
+WATCHERS_OF_A_RUN = 2
+CALM_SECONDS = 120.0
+READY_SECONDS = 60.0
+REST_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong, which should be nothing, and the figures."""
+
+    seed: int
+    faults: tuple[str, ...]
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is to happen in a world. It goes on until there were enough of both."""
+
+    seed: int
+    acts: tuple[Act, ...]
+    disconnects: int
+    twin: str = ""
+    callers: int = 5
+    scenarios: tuple[Scenario, ...] = SCENARIOS
+
+
+async def live(plan: Plan, *, keep: bool = False) -> Verdict:
+    """Lives one world, and judges it."""
+    began = time.monotonic()
+    with _folder(keep=keep) as folder:
+        async with _settled(Rig(folder, plan.twin)) as rig:
+            world = World(plan, rig, make_workspace(folder / "workspace"))
+            faults = await world.live()
+            world.figures.seconds = time.monotonic() - began
+            if faults and keep:
+                faults.append(f"everything of it is kept in {folder}")
+    return Verdict(plan.seed, tuple(faults), world.figures)
+
+
+class World:
+    """One world at work."""
+
+    def __init__(self, plan: Plan, rig: Rig, workspace: Path) -> None:
+        self.plan = plan
+        self.rig = rig
+        self.workspace = workspace
+        self.figures = Figures()
+        self.stories: dict[str, Story] = {}
+        self.watchers: list[Watcher] = []
+        self.trouble = Trouble(rig, plan.seed, self.figures)
+        self.calm = asyncio.Event()
+        self._faults: list[str] = []
+
+    async def live(self) -> list[str]:
+        """Everything, in order; gives what is wrong."""
+        reference = await self._undisturbed()
+        async with asyncio.TaskGroup() as callers:
+            calling = [callers.create_task(self._call(number)) for number in range(self.plan.callers)]
+            await self.trouble.make(self.plan.acts, self.plan.disconnects)
+            self.calm.set()
+            _, pending = await asyncio.wait(calling, timeout=CALM_SECONDS)
+            where = [_place(task) for task in pending]
+            for task in pending:
+                task.cancel()
+        if pending:
+            unfinished = [watcher.run for watcher in self.watchers if not watcher.heard_end]
+            self._faults.append(
+                f"{sorted(set(unfinished))} did not end within {CALM_SECONDS:.0f} s of calm; callers wait at {where}"
+            )
+        await self._judge(reference)
+        return self._faults
+
+    async def _undisturbed(self) -> Reference:
+        """How every scenario comes out when nothing goes wrong."""
+        random = Random(f"undisturbed {self.plan.seed}")
+        address = self.rig.address
+        runs = {scenario: await self._ask_for(address, scenario, random) for scenario in self.plan.scenarios}
+        found: dict[str, tuple[histories.Outcome, dict[str, dict[str, bytes]]]] = {}
+        async with open_channel(address) as channel:
+            for scenario, run in runs.items():
+                if scenario.to_be_cancelled:
+                    await cancel(address, run, _identity(random))
+                await Watcher("undisturbed", run).follow(address)
+                told = await evidence.ask(channel, self.stories[run])
+                said = evidence.spoken(evidence.stored_history(self.rig, run))
+                found[scenario.name] = told.outcome, {attempt.split("-")[1]: text for attempt, text in said.items()}
+        return found
+
+    async def _ask_for(self, address: str, scenario: Scenario, random: Random) -> str:
+        run = await create(address, scenario.request(self.workspace, _identity(random)))
+        self.stories[run] = Story(run, scenario)
+        return run
+
+    async def _call(self, number: int) -> None:
+        """A caller: asks for one run after the other, and sees each of them to its end."""
+        random = Random(f"calls {self.plan.seed} {number}")
+        to_cancel = [scenario for scenario in self.plan.scenarios if scenario.to_be_cancelled]
+        others = [scenario for scenario in self.plan.scenarios if not scenario.to_be_cancelled]
+        while not self.calm.is_set():
+            # One caller only ever changes its mind, so that there is always something to be cancelled.
+            scenario = random.choice(to_cancel if number == 0 else others)
+            run = await self._ask_for(self.rig.front.address, scenario, random)
+            await self._see_to_its_end(run, scenario, random)
+
+    async def _see_to_its_end(self, run: str, scenario: Scenario, random: Random) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(WATCHERS_OF_A_RUN):
+                pauses = {random.randint(1, 60): random.uniform(0.5, 3.0)} if number else {}
+                watcher = Watcher(f"{number}", run, pauses)
+                self.watchers.append(watcher)
+                tasks.create_task(watcher.follow(self.rig.front.address))
+            if scenario.to_be_cancelled:
+                await asyncio.sleep(random.uniform(0.5, 3.0))
+                await cancel(self.rig.front.address, run, _identity(random))
+
+    async def _judge(self, reference: Reference) -> None:
+        """Looks at the services while they serve, stops them, and judges what they leave."""
+        rig, faults = self.rig, self._faults
+        settled = {run: story for run, story in self.stories.items() if self._is_settled(run)}
+        async with open_channel(rig.address) as channel:
+            told = {run: await evidence.ask(channel, story) for run, story in settled.items()}
+            if strangers := await evidence.all_runs(channel) - self.stories.keys():
+                faults.append(f"{strangers} are there, and nobody asked for them, or asked for another")
+            if taken := await evidence.slots_taken(channel):
+                faults.append(f"{taken} slots are taken, and nothing runs")
+        await _wait_until(lambda: not rig.kept_folders())
+        faults += [f"{folder} is kept, and everything was acknowledged" for folder in rig.kept_folders()]
+        await rig.stop()
+        faults += [f"{name} ended by itself with {code}" for name, code in rig.own_ends()]
+        await _wait_until(lambda: not left_over())
+        faults += [f"process {describe(pid)} is left" for pid in left_over()]
+        watchers = tuple(self.watchers)
+        case = Case(rig, settled, told, watchers, reference, frozenset(self.trouble.killed))
+        found = collect(case)
+        faults += find_faults(case, found)
+        self._count(found)
+
+    def _is_settled(self, run: str) -> bool:
+        return all(watcher.heard_end for watcher in self.watchers if watcher.run == run)
+
+    def _count(self, found: histories.Evidence) -> None:
+        figures = self.figures
+        figures.points.update(str(deed["point"]) for deed in self.rig.burnt())
+        figures.runs = len(self.stories)
+        figures.attempts = sum(len(host.lifetimes) for host in found.hosts)
+        figures.visits = sum(len(watcher.visits) for watcher in self.watchers)
+        figures.refused = sum(
+            isinstance(entry, histories.Fact) and entry.end == "refused" for run in found.runs for entry in run.entries
+        )
+
+
+def _identity(random: Random) -> str:
+    return str(uuid.UUID(int=random.getrandbits(128), version=4))
+
+
+async def _wait_until(condition: Callable[[], bool]) -> None:
+    """Until it is so, or it has had its time: what is judged then is the same condition."""
+    deadline = time.monotonic() + REST_SECONDS
+    while not condition() and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+
+
+def _place(task: "asyncio.Task[None]") -> str:
+    """Where a task waits, down through what it awaits."""
+    place: list[str] = []
+    awaited: object = task.get_coro()
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None)
+        if frame is not None:
+            place.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+        awaited = getattr(awaited, "cr_await", None)
+    return " > ".join(place)
+
+
+@contextlib.contextmanager
+def _folder(*, keep: bool = False) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _settled(rig: Rig) -> AsyncIterator[Rig]:
+    """A rig whose services serve."""
+    async with rig:
+        rig.start()
+        async with open_channel(rig.address) as channel:
+            await wait_until_ready(channel, READY_SECONDS)
+        yield rig
