@@ -116,11 +116,10 @@ class Outbox:
         """The end of an attempt that cannot be told as it was, behind everything that its client has."""
         numbering = self._numbering
         damage = await self._source.condemn(text, max(numbering.sequence, after) + 1)
-        numbering.sequence = max(min(numbering.sequence, damage.sequence - 1), after)
+        numbering.sequence = min(max(numbering.sequence, after), damage.sequence - 1)
         while numbering.sequence < damage.sequence - 1:
             yield numbering.frame(FILLER, damage.time_ns)
-        if numbering.sequence < damage.sequence:
-            yield numbering.frame(*self._source.finish(numbering.summary, damage.sequence))
+        yield numbering.frame(*self._source.finish(numbering.summary, damage.sequence))
 
     async def _intact(self, after: int) -> AsyncIterator[Frame]:
         numbering = self._numbering

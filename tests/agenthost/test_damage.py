@@ -146,6 +146,14 @@ async def test_a_client_that_has_less_than_was_sent_is_told_what_it_missed_and_t
                     await stream.until(lambda frame: frame.HasField("finished"))
                 told[after] = [frame.SerializeToString() for frame in stream.frames]
             await host.end(signal.SIGKILL)
+    async with host_at(short_path, repository) as (host, client):
+        # Who has the end already, and comes back to acknowledge it.
+        end = len(first.frames) + 1
+        async with client.open(resume=pb.Resume(execution=execution_id(), after_sequence=end)) as last:
+            await last.send(ack=pb.Ack(sequence=end))
+            await last.call.done_writing()
+            assert await last.receive() is None
+        assert list((short_path / "data" / "attempts").iterdir()) == []
     whole = told[0]
 
     assert len(whole) == len(first.frames) + 1

@@ -24,6 +24,8 @@ GOOD = Ending(Cause.EXITED, exit_code=0)
         (Ending(Cause.OUTPUT_TOO_LARGE), ANSWERED, Outcome.FAILED, "OUTPUT_TOO_LARGE"),
         (Ending(Cause.SANDBOX_REFUSED), Summary(), Outcome.REFUSED, "SANDBOX_REFUSED"),
         (Ending(Cause.SHIM_LOST), ANSWERED, Outcome.FAILED, "SHIM_LOST"),
+        (Ending(Cause.DISK_FULL, signal=9), ANSWERED, Outcome.FAILED, "HOST_DISK_FULL"),
+        (Ending(Cause.FILES_DAMAGED, exit_code=0), ANSWERED, Outcome.FAILED, "HOST_FILES_DAMAGED"),
         (Ending(Cause.EXITED, exit_code=0, snapshot_changed=True), ANSWERED, Outcome.FAILED, "READ_ONLY_VIOLATION"),
         (Ending(Cause.CANCELLED, snapshot_changed=True), ANSWERED, Outcome.FAILED, "READ_ONLY_VIOLATION"),
     ],
