@@ -79,11 +79,15 @@ def _look_at_runs(making: DecisionDraft) -> None:
 
 
 def _ring_clocks(making: DecisionDraft) -> None:
-    rung = [run for run, draft in making.drafts.items() if any(when <= making.now for when in draft.deadlines())]
+    rung = [run for run, draft in list(making.drafts.items()) if making.ask(run, partial(_is_due, draft, making.now))]
     for run in rung:
         making.change(run, lambda draft: ring_clocks(draft, draft.events + making.room))
     if rung:
         _look_at_runs(making)
+
+
+def _is_due(draft: RunDraft, now: float) -> bool:
+    return any(when <= now for when in draft.deadlines())
 
 
 def _take(making: DecisionDraft, one: Input) -> None:

@@ -1,11 +1,12 @@
 """A whole decision while it is made: drafts of the runs that it touches, and what concerns no run.
 
-Runs are isolated here: what is done to a run is done through `change`, and an exception there throws that run's draft
-away, ends that run as FATAL, and reaches nobody else.
+Runs are isolated here: what is done to a run is done through `change`, what is asked of one through `ask`, and an exception there
+throws that run's draft away, ends that run as FATAL, and reaches nobody else.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from conductor.core.brevity import cut_text
 from conductor.core.commands import AckExecution, CancelExecution, Command, Decision, Record, Rejected, Reply, Utterance
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from conductor.core.inputs import Input
 
 INTERNAL = "INTERNAL"
+Answer = TypeVar("Answer")
 
 
 class DecisionDraft:
@@ -64,6 +66,16 @@ class DecisionDraft:
         except Exception as error:  # noqa: BLE001 — whatever it is, it is this run's trouble alone (rule 6)
             self._quarantine(draft, cut_text(f"{type(error).__name__}: {error}"))
         return True
+
+    def ask(self, run: str, what: Callable[[], Answer]) -> Answer | None:
+        """Gives something about a run without touching it; None where that fails, which is that run's end."""
+        try:
+            return what()
+        except Exception as error:  # noqa: BLE001 — as in `change`
+            draft = self.draft(run)
+            if draft is not None:
+                self._quarantine(draft, cut_text(f"{type(error).__name__}: {error}"))
+            return None
 
     def view(self, run: str) -> Ongoing | RunDraft | None:
         """Gives a run that goes on, as it is now, without touching it."""
@@ -112,12 +124,13 @@ class DecisionDraft:
     def _state_after(self) -> ConductorState:
         ongoing = dict(self.state.ongoing)
         settled = dict(self.state.settled)
-        for run, draft in self.drafts.items():
-            if draft.run.is_settled:
+        for run, draft in list(self.drafts.items()):
+            after = None if draft.run.is_settled else self.ask(run, partial(draft.finished, self.spared_until))
+            if after is not None:
+                ongoing[run] = after
+            elif run in self.drafts:  # one that broke while it was created leaves nothing
                 ongoing.pop(run, None)
                 settled[run] = None
-            else:
-                ongoing[run] = draft.finished(self.spared_until)
         while len(settled) > self.limits.remembered_runs:
             del settled[next(iter(settled))]
         return ConductorState(

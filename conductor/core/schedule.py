@@ -55,14 +55,15 @@ class Scheduling:
 
     def _place_next(self, run: str) -> RunDraft | None:
         """Places one step of a run; None where none can be placed."""
+        found = self.making.ask(run, lambda: self._find_next(run))
+        return None if found is None else self._create(run, *found)
+
+    def _find_next(self, run: str) -> tuple[str, Placement] | None:
         one = self.making.view(run)
-        if one is None:
-            return None
-        for name, not_before in one.queue.items():
-            step = one.run.steps[name]
-            placement = self._choose(step) if not_before <= self.making.now else None
+        for name, not_before in one.queue.items() if one is not None else ():
+            placement = self._choose(one.run.steps[name]) if one and not_before <= self.making.now else None
             if placement is not None:
-                return self._create(run, name, placement)
+                return name, placement
         return None
 
     def _choose(self, step: Step) -> Placement | None:

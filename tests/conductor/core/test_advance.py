@@ -2,19 +2,29 @@
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from conductor.core import decision_draft, progress
+from conductor.core import advance as advance_module
+from conductor.core import clocks, decision_draft, progress, reports, schedule
 from conductor.core.advance import advance
 from conductor.core.commands import Accepted, CancelExecution, Rejected
 from conductor.core.conductor_state import Limits
 from conductor.core.events import Confinement, RunSettled
-from conductor.core.inputs import AgentStarted, ExecutionReported, RequestCancel, RequestRun, Said, WorkFinished
+from conductor.core.inputs import (
+    AgentFinished,
+    AgentStarted,
+    ExecutionReported,
+    RequestCancel,
+    RequestRun,
+    Said,
+    WorkFinished,
+)
 from conductor.core.run_draft import RunDraft
-from conductor.core.states import RunState
+from conductor.core.states import AttemptState, RunState
 from conductor.core.step import Step
-from conductor.core.work import Checked, Work, WorkKind, WorkResult
+from conductor.core.work import Checked, PromptRendered, Work, WorkKind, WorkResult
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds, plan
 
 FORBIDDEN = {
@@ -141,6 +151,59 @@ def break_on(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         real(draft, step)
 
     monkeypatch.setattr(progress, "_look_at", look_at)
+
+
+PLACES = (
+    (progress, "_look_at"),
+    (schedule, "_plan"),
+    (schedule, "create_attempt"),
+    (reports, "_take_part"),
+    (reports, "_finish"),
+    (clocks, "ring_clocks"),
+    (RunDraft, "tell_hosts"),
+    (RunDraft, "finished"),
+    (RunDraft, "deadlines"),
+    (RunDraft, "move_cursor"),
+    (RunDraft, "emit"),
+)
+
+
+@pytest.mark.parametrize(("place", "name"), PLACES, ids=[name for _, name in PLACES])
+def test_a_defect_anywhere_in_one_run_ends_that_run_and_harms_no_other(
+    monkeypatch: pytest.MonkeyPatch, place: object, name: str
+) -> None:
+    """Keeps rule 6: planted in one function after the other, it strikes only where the poisoned step is concerned."""
+    bench = Bench()
+    bench.host("h1", 8)
+    bench.launch(asks("poison"), asks("more"), timeout=1e6)
+    bench.launch(asks("fine"), asks("well"), run=OTHER, timeout=1e6)
+    bench.queue("more")
+    bench.queue("fine", run=OTHER)
+    real = getattr(place, name)
+
+    def planted(*given: Any, **named: Any) -> Any:
+        if name != "emit" and any(isinstance(one, RunDraft) and one.run.id == RUN for one in given):
+            raise RuntimeError("planted")
+        if "poison" in repr(given):
+            raise RuntimeError("planted")
+        return real(*given, **named)
+
+    monkeypatch.setattr(place, name, planted)
+    if place is clocks:
+        monkeypatch.setattr(advance_module, name, planted)
+        assert bench.state.wake_at is not None
+        bench.now = bench.state.wake_at - 0.005  # when the first run's time is up, and the other's is not
+    begin = (AgentStarted(Confinement()), Said("log", "x"), AgentFinished("succeeded"))
+    late = ExecutionReported(bench.attempt("more").id, 1, 3, begin)
+    prompt = WorkFinished(WorkResult(Work(RUN, WorkKind.PROMPT, "poison"), PromptRendered("p")))
+    bench.take(late, prompt, ExecutionReported(bench.attempt("fine", OTHER).id, 1, 3, begin))
+    monkeypatch.undo()
+
+    assert bench.run.state is RunState.FAILED
+    assert bench.run.failure is not None
+    assert (bench.run.failure.reason, bench.run.failure.kind) == ("INTERNAL", "FATAL")
+    assert bench.runs[OTHER].steps["fine"].attempts[0].state is AttemptState.SUCCEEDED
+    assert list(bench.state.ongoing) == [OTHER]
 
 
 def test_a_decision_holds_so_many_events_and_the_next_one_is_due_at_once() -> None:
