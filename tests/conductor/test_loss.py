@@ -160,3 +160,25 @@ async def test_a_run_and_a_step_that_take_too_long_end_with_their_own_reasons(tm
     assert ended.failure.reason == "RUN_TIMEOUT"
     assert {step.state for step in ended.steps} == {pb.Step.STATE_CANCELLED}
     assert [one.cancels for one in alpha.executions.values()] == [["the run's time was up"]]
+
+
+async def test_a_cancel_waits_for_no_host_and_is_true_in_the_end(tmp_path: Path) -> None:
+    """Keeps B7 and rule 2: `cancelling` at once, though nobody can tell the agent; `cancelled` when it is certain."""
+    alpha = ExecutionHost([started(), said("words")])
+    async with running_conductor(tmp_path, hosts={"alpha": alpha}) as running:
+        run = (
+            await running.create(impatient("one", lost_after=Duration(nanos=800_000_000)), impatient("two", "one"))
+        ).name
+        await until(lambda: len(alpha.spawned) == 1)
+        alpha.deaf = True
+        running.tellers["alpha"].end()
+        answers = [await running.runs.CancelRun(pb.CancelRunRequest(name=run, reason="enough")) for _ in range(3)]
+        told = await running.watch(run)
+
+    assert answers[0].state == pb.Run.STATE_CANCELLING
+    ended = told[-1].run
+    assert ended.state == pb.Run.STATE_CANCELLED
+    assert [step.state for step in ended.steps] == [pb.Step.STATE_CANCELLED] * 2
+    assert [one.state for one in ended.steps[0].attempts] == [pb.Attempt.STATE_LOST]
+    end = next(m.sequence for m in told if m.step.state == pb.Step.STATE_CANCELLED and m.step.name.endswith("/one"))
+    assert not [message for message in told if message.HasField("output") and message.sequence > end]
