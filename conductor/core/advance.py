@@ -10,8 +10,8 @@ It is pure: the same arguments give the same result, and `state` stays as it was
 2. inputs, as far as the decision has room for their events; the rest waits for the next call, which `wake_at` asks for at once;
 3. attempts whose hosts were silent too long are lost (`loss`);
 4. every step that something happened to is looked at (`progress`), runs one by one;
-5. queued steps get places, over all runs (`schedule`);
-6. runs and queued steps whose time is up are ended (`clocks`): last, so that whatever came or was placed in time counts;
+5. runs and queued steps whose time is up are ended (`clocks`): after what came in time, and before anything more is begun;
+6. queued steps get places, over all runs (`schedule`);
 7. what is stored by now is acknowledged, and streams with a gap begin anew, where that is due.
 """
 
@@ -63,11 +63,11 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
         _take(making, one)
     lose_silent_hosts(making, is_late=is_late)
     _look_at_runs(making)
+    if now >= making.spared_until:
+        _ring_clocks(making)
     if _needs_places(making):
         place_queued_steps(making)
         _look_at_runs(making)  # a step that began may have let its children begin
-    if now >= making.spared_until:
-        _ring_clocks(making)
     for run in list(making.drafts):
         making.change(run, RunDraft.tell_hosts)
     return making.decide()

@@ -2,17 +2,18 @@
 
 from random import Random
 
-from conductor.core.plan import AgentPlan, OnFailure, RunPlan, SnapshotPlan, StepKind, StepPlan
+from conductor.core.plan import AgentPlan, OnFailure, OnLost, RetryPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
 
 AGENTS = ("survey", "scripted", "reader")
 
 
 def make_plan(rng: Random, number: int) -> RunPlan:
     steps = tuple(make_steps(rng, rng.randint(1, 13)))
-    return plan_of(f"{number:026d}", steps, priority=rng.choice((0, 0, 0, 1)))
+    timeout = rng.choice((0.0, 0.0, 0.0, 30.0))
+    return plan_of(f"{number:026d}", steps, priority=rng.choice((0, 0, 0, 1)), timeout=timeout)
 
 
-def plan_of(run: str, steps: tuple[StepPlan, ...], priority: int = 0) -> RunPlan:
+def plan_of(run: str, steps: tuple[StepPlan, ...], priority: int = 0, timeout: float = 0.0) -> RunPlan:
     return RunPlan(
         run=run,
         flow="flows/simulated",
@@ -26,6 +27,7 @@ def plan_of(run: str, steps: tuple[StepPlan, ...], priority: int = 0) -> RunPlan
         band="small",
         steps=steps,
         priority=priority,
+        timeout_seconds=timeout,
     )
 
 
@@ -48,8 +50,17 @@ def make_step(rng: Random, place: int) -> StepPlan:
         has_skip_guard=rng.random() < 0.2,
         excluded_because="not for this band" if rng.random() < 0.06 else "",
         on_failure=OnFailure.CONTINUE if rng.random() < 0.7 else OnFailure.FAIL,
-        agent=None
-        if is_fold
-        else AgentPlan(tuple(rng.sample(AGENTS, rng.randint(1, 3))), max_attempts=rng.randint(1, 4)),
+        agent=None if is_fold else make_agent(rng),
         parent=parent,
+    )
+
+
+def make_agent(rng: Random) -> AgentPlan:
+    return AgentPlan(
+        tuple(rng.sample(AGENTS, rng.randint(1, 3))),
+        max_attempts=rng.randint(1, 4),
+        queue_timeout_seconds=rng.choice((0.0, 0.0, 20.0)),
+        lost_after_seconds=rng.choice((0.0, 0.0, 25.0, 40.0)),
+        on_lost=rng.choice((OnLost.RETRY, OnLost.RETRY, OnLost.FAIL)),
+        retries=RetryPlan(hang=rng.randint(0, 2), agent=rng.randint(0, 1), first_pause_seconds=rng.choice((0.2, 1.0))),
     )

@@ -55,11 +55,24 @@ def test_a_place_that_comes_with_the_last_moment_is_taken() -> None:
     bench = Bench()
     bench.launch(patient("one"))
     bench.queue("one")
-    bench.now += 60 - 0.01
+    bench.now += 60 - 0.02
 
     bench.host()
 
     assert bench.states() == {"one": "running"}
+
+
+def test_nothing_is_begun_in_a_run_whose_time_is_up() -> None:
+    """Found by simulation: a place and the end of the run's time may come together."""
+    bench = Bench()
+    bench.launch(asks("one"), asks("two", agent={"queue_timeout_seconds": 60.0}), timeout=100.0)
+    bench.queue("one")
+    bench.now = bench.state.wake_at or 0.0
+
+    bench.host(name="h1")
+
+    assert bench.sent(StartExecution) == []
+    assert bench.states() == {"one": "cancelled", "two": "cancelled"}
 
 
 def test_the_queue_clock_begins_anew_after_a_pause() -> None:
