@@ -47,7 +47,10 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
     """
     import asyncio
 
-    from agenthost.app import serve as serve_host
+    from agenthost.v1.furniture.lean_imports import lean_imports
+
+    with lean_imports():
+        from agenthost.app import serve as serve_host
     from agenthost.config import load_settings
     from agenthost.host import Host
     from agenthost.v1.furniture.lifeline import stop_at_end_of

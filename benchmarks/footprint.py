@@ -24,12 +24,10 @@ def measure(report: Report, running: Pair, silent: CreateRunRequest) -> None:
     """Leaves the services as it found them, but for runs that have ended."""
     agents, watches = (2, 10) if report.is_short else (20, 500)
     conductor, host = pid_of(running.conductor), pid_of(running.hosts[HOST])
-    workers = descendants(conductor)
     for who, pid in (("conductor", conductor), ("host", host)):
         report.add(f"an idle {who}: resident", "MB", [resident_kib(pid) * KIB / MB])
         report.add(f"an idle {who}: proportional", "MB", [proportional_kib(pid) * KIB / MB])
         report.at_most(f"an idle {who}, resident", resident_kib(pid) * KIB / MB, 60, " MB")
-    report.add(f"its {len(workers)} workers for authors' texts, together", "MB", [_total(workers) * KIB / MB])
     with running.channel() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         bare = proportional_kib(conductor) + proportional_kib(host)
@@ -43,6 +41,8 @@ def measure(report: Report, running: Pair, silent: CreateRunRequest) -> None:
         report.add("a silent agent: its shim and its sandbox", "MB", [beside / agents * KIB / MB])
         report.add("a silent agent: both services, together", "MB", [grown / agents * KIB / MB])
         report.at_most("a silent agent, beside its own process", (beside + grown) / agents * KIB / MB, 12, " MB")
+        workers = descendants(conductor)
+        report.add(f"an idle conductor's {len(workers)} workers, together", "MB", [_total(workers) * KIB / MB])
         before = proportional_kib(conductor)
         grown = asyncio.run(_watched(running.address, runs[0], watches, conductor)) - before
         report.add(f"an idle watch, of {watches}", "KiB", [grown / watches])

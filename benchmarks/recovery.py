@@ -43,7 +43,7 @@ def ticking(workspace: Path) -> CreateRunRequest:
     return flows.request(workspace, Flow.Step(id="ticking", agent=AgentWork(agents=["chatter"], prompt=prompt)))
 
 
-def until_serving(target: str) -> None:
+def until_serving(service: Service, target: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while True:
         # A new channel each time: one that was refused once waits a second before it tries again.
@@ -54,14 +54,15 @@ def until_serving(target: str) -> None:
                 answer = None
         if answer is not None and answer.status == health_pb2.HealthCheckResponse.SERVING:
             return
-        must(time.monotonic() < deadline, f"{target} serves within a minute")
+        must(service.process is not None and service.process.poll() is None, f"a service lives: {service.tail()}")
+        must(time.monotonic() < deadline, f"{target} serves within a minute: {service.tail()}")
         time.sleep(POLL_SECONDS)
 
 
 def start_time(service: Service, target: str) -> float:
     begun = time.perf_counter()
     service.start()
-    until_serving(target)
+    until_serving(service, target)
     taken = time.perf_counter() - begun
     service.stop()
     return taken
@@ -170,7 +171,7 @@ def kill_and_time(service: Service, target: str, ear: Ear) -> Sample:
     killed = time.time()
     begun = time.perf_counter()
     service.start()
-    until_serving(target)
+    until_serving(service, target)
     serving = time.perf_counter() - begun
     ear.until_told()
     told = time.perf_counter() - begun

@@ -32,7 +32,10 @@ def serve(context: Context, /, **options: Any) -> int:
     """Run the conductor."""
     import sys
 
-    from conductor.app import run
+    from conductor.v1.furniture.lean_imports import lean_imports
+
+    with lean_imports():
+        from conductor.app import run
     from conductor.config import load
     from conductor.errors import ConductorError
     from conductor.v1.furniture.lifeline import stop_at_end_of
