@@ -22,7 +22,7 @@ from agenthost.config import MAX_PROMPT_BYTES
 from agenthost.core import sandbox_policy
 from agenthost.core.agent_spec import PromptDelivery
 from agenthost.core.order import Order, check_order, check_parameters
-from agenthost.core.reception import Burial, Room, Tombstone, UnheardEnd, attaches, expired, is_found
+from agenthost.core.reception import Burial, Claim, Room, Tombstone, UnheardEnd, attaches, expired, is_found
 from agenthost.custody import Custody
 from agenthost.errors import AgenthostError, InvalidRequestError, NotFoundError
 from agenthost.execution import Begin, Execution, Ticket
@@ -83,7 +83,7 @@ class Supervisor:
         name = request.order.execution
         known, stone = self._executions.get(name), self._tombstones.find(name)
         claim = known.ticket.claim if known else None
-        is_known = attaches(name, request.digest, claim, stone)
+        is_known = attaches(name, Claim(request.conductor, request.digest), claim, stone)
         execution = self._executions[name] if is_known else self._begin(request)
         await execution.accepted()
         return execution

@@ -22,7 +22,7 @@ import structlog
 
 from conductor.attendance import Identity, Sources
 from conductor.clock import SystemClock
-from conductor.config import HostSetting, Settings
+from conductor.config import SNAPSHOTS_FOLDER, HostSetting, Settings
 from conductor.core.advance import advance
 from conductor.core.commands import Command
 from conductor.core.conductor_state import ConductorState, Limits
@@ -38,8 +38,10 @@ from conductor.flows.layers import folders
 from conductor.host_link import HostLink
 from conductor.messages.hosts import HostView
 from conductor.recovery import read_state
+from conductor.retention import Retention
 from conductor.servicers.flow_servicer import FlowServicer
 from conductor.servicers.pool_servicer import PoolServicer
+from conductor.servicers.run_changing import RunChanging
 from conductor.servicers.run_creation import Pinning, RunCreation
 from conductor.servicers.run_servicer import RunServicer
 from conductor.servicers.server_servicer import ServerFacts, ServerServicer
@@ -53,8 +55,6 @@ from conductor.v1.furniture.logs import configure_logs
 from conductor.v1.furniture.server import Registration, Server
 from conductor.v1.furniture.statuses import find_rich
 from conductor.workspace_roots import WorkspaceRoots
-
-SNAPSHOTS_FOLDER = "snapshots"
 
 _log = structlog.get_logger(__name__)
 
@@ -126,6 +126,13 @@ class Conductor:
             advance, state, opened.store, self._dispatch, opened.clock, recovered=recover(state)
         )
         self._evaluator = Evaluator(opened.store, opened.snapshots, self._engine.note, self._ongoing)
+        self._retention = Retention(
+            opened.store,
+            opened.snapshots,
+            settings.retention,
+            opened.clock,
+            lambda run: run in self._engine.state.ongoing,
+        )
         self._hosts = {host.name: self._host_link(host) for host in settings.hosts}
         self._executions = {host.name: self._execution_link(host) for host in settings.hosts}
         self._dispatcher = Dispatcher(self._executions, self._evaluator, self._engine.note)
@@ -135,7 +142,12 @@ class Conductor:
         """Serves until `stop` is set, then stops in order."""
         async with asyncio.TaskGroup() as tasks:
             engine = tasks.create_task(self._engine.run())
-            parts: tuple[Part, ...] = (self._evaluator, *self._hosts.values(), *self._executions.values())
+            parts: tuple[Part, ...] = (
+                self._evaluator,
+                self._retention,
+                *self._hosts.values(),
+                *self._executions.values(),
+            )
             running = [tasks.create_task(part.run()) for part in parts]
             server = await self._start_server()
             try:
@@ -164,9 +176,10 @@ class Conductor:
         catalogue = Catalogue(folders(settings.project, os.environ), self._evaluator)
         pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots)
         creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings)
-        runs = RunServicer(opened.store, self._engine, creation, progress_seconds=settings.limits.progress_seconds)
         lost_after = settings.clocks.lost_after_seconds
         pool = PoolServicer(self._hosts, self._count_running, lambda: opened.clock.now() - lost_after)
+        changing = RunChanging(creation, self._engine, self._retention)
+        runs = RunServicer(opened.store, self._engine, changing, progress_seconds=settings.limits.progress_seconds)
         server = ServerServicer(self._facts(), lambda: self.target, lambda: len(self._engine.state.ongoing))
         return [
             (run_service_pb2_grpc.add_RunServiceServicer_to_server, runs),

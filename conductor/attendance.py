@@ -20,6 +20,7 @@ from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
 from conductor.core.conversation import EPOCH_SUPERSEDED, STATUS_LOST, Conversation, Place, StreamEnd
 from conductor.core.inputs import ExecutionLost, ExecutionRefused, ExecutionReported
+from conductor.errors import ConductorError, DatabaseDamagedError, StorageError
 from conductor.mailbox import Mailbox
 from conductor.messages.executions import reports, start_frame
 from conductor.snapshot_link import SnapshotPushError
@@ -148,7 +149,10 @@ class Attendance:
 
     async def _stream(self) -> Refusal | None:
         """Speaks one stream to its end; gives the status that it ended with, None for OK."""
-        opening = await self._opening()
+        try:
+            opening = await self._opening()
+        except ConductorError as error:
+            return _unreadable(error)
         self._conversation.begin_stream()
         self._answered.clear()
         # What was written to an earlier stream, or heard before this one, may never have arrived.
@@ -264,6 +268,12 @@ def _read_status(error: grpc.aio.AioRpcError) -> Refusal:
     if refusal.message != LOST_BY_GRPC:
         return refusal
     return Refusal(STATUS_LOST, "the host ended the call while it was written to; it is asked again")
+
+
+def _unreadable(error: ConductorError) -> Refusal:
+    """What it means that the prompt cannot be read: a row that is damaged is this attempt's end, and nobody else's."""
+    may_pass = isinstance(error, StorageError) and not isinstance(error, DatabaseDamagedError)
+    return Refusal("UNAVAILABLE" if may_pass else "INVALID_ARGUMENT", str(error), reason=error.reason)
 
 
 def _is_cancelled() -> bool:

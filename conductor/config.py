@@ -7,6 +7,7 @@ Every limit that an operator may change has its name here. Reads files and envir
     [logs]       format = "json"             level = "info"
     [limits]     unfinished_runs = 200
     [clocks]     run_timeout_seconds = 86400
+    [retention]  max_age = "90d"             max_bytes = "20GiB"     # nothing is deleted where neither is given
 """
 
 import os
@@ -20,13 +21,17 @@ from typing import Any
 from conductor.errors import ConfigurationError
 from conductor.v1.furniture.addresses import Address, AddressError
 
+SNAPSHOTS_FOLDER = "snapshots"  # in the data folder
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_KEYS = frozenset({"listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks"})
+_KEYS = frozenset({"listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"})
 DAY_SECONDS = 24 * 3600.0
 # From the end of an agent's lease to its certain death: its shim's polite signal (2 s), and 10 s for a machine that slept.
 LEASE_MARGIN_SECONDS = 12.0
+_QUANTITY = re.compile(r"(?P<number>[0-9]{1,15}) ?(?P<unit>[A-Za-z]*)")
+AGES = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,14 @@ _MOST_SECONDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """Which settled runs go by themselves: older ones, and the oldest of a database that holds more. 0 is no bound."""
+
+    max_age_seconds: int = 0
+    max_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class HostSetting:
     """A host to drive. `target` is what gRPC is given."""
 
@@ -98,6 +111,7 @@ class Settings:
     log_level: str = "info"
     limits: Limits = field(default_factory=Limits)
     clocks: Clocks = field(default_factory=Clocks)
+    retention: Retention = field(default_factory=Retention)
 
     def shown(self) -> dict[str, str]:
         """The settings in force by name, for people. None of them is a secret; one that were must not be added here."""
@@ -108,6 +122,10 @@ class Settings:
             "project": str(self.project or ""),
             "logs.format": self.log_format,
             "logs.level": self.log_level,
+            "retention.max_age": f"{self.retention.max_age_seconds / 86_400:g}d"
+            if self.retention.max_age_seconds
+            else "",
+            "retention.max_bytes": str(self.retention.max_bytes or ""),
         }
         shown |= {f"hosts.{host.name}": host.target for host in self.hosts}
         shown |= {f"limits.{each.name}": str(getattr(self.limits, each.name)) for each in fields(Limits)}
@@ -144,6 +162,7 @@ def load(
         log_level=_choice("logs.level", logs.get("level", "info"), LOG_LEVELS, problems),
         limits=_limits(_table(document, "limits", problems), problems),
         clocks=_clocks(_table(document, "clocks", problems), problems),
+        retention=_retention(_table(document, "retention", problems), problems),
     )
     problems += [f"there is no setting 'logs.{key}'" for key in sorted(logs.keys() - {"format", "level"})]
     if problems:
@@ -253,3 +272,30 @@ def _clocks(table: Mapping[str, Any], problems: list[str]) -> Clocks:
     clocks = Clocks(**taken)
     problems += clocks.problems()
     return clocks
+
+
+def _retention(table: Mapping[str, Any], problems: list[str]) -> Retention:
+    problems += [f"there is no setting 'retention.{key}'" for key in sorted(table.keys() - {"max_age", "max_bytes"})]
+    return Retention(
+        max_age_seconds=_quantity("retention.max_age", table, AGES, problems),
+        max_bytes=_quantity("retention.max_bytes", table, SIZES, problems),
+    )
+
+
+def _quantity(name: str, table: Mapping[str, Any], units: Mapping[str, int], problems: list[str]) -> int:
+    given = table.get(name.partition(".")[2])
+    if given is None:
+        return 0
+    try:
+        return read_quantity(str(given), units)
+    except ValueError as error:
+        problems.append(f"{name} {error}")
+        return 0
+
+
+def read_quantity(given: str, units: Mapping[str, int]) -> int:
+    """Gives `90d` in seconds or `20GiB` in bytes. ValueError says what it should have been."""
+    read = _QUANTITY.fullmatch(given)
+    if read is None or read["unit"] not in units or not int(read["number"]):
+        raise ValueError(f"is a whole number with one of {', '.join(units)} behind it, not '{given}'")
+    return int(read["number"]) * units[read["unit"]]

@@ -29,6 +29,7 @@ from conductor.errors import (
     DatabaseDamagedError,
     InvalidRequestError,
     NoCapacityError,
+    OutcomeUnknownError,
     PreconditionError,
     RequestIdReusedError,
     ShuttingDownError,
@@ -44,8 +45,11 @@ Advance = Callable[[State, Sequence[Input], float], tuple[Decision, State]]
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
+# After so long, those who wait for an answer are told that there is trouble, rather than nothing until their deadline.
+PATIENCE_SECONDS = 2.0
 TURNS_TO_STOP = 100
 RUN_NOT_FOUND = "RUN_NOT_FOUND"
+RUN_NOT_RUNNING = "RUN_NOT_RUNNING"
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +89,8 @@ class Engine(Generic[State]):
     async def submit(self, request: Request) -> Accepted:
         """Asks for a run, or for a run to stop, and gives the answer once it is stored.
 
-        NoCapacityError, ShuttingDownError, StorageError, and whatever the core says against it.
+        NoCapacityError, ShuttingDownError, StorageError, and whatever the core says against it. OutcomeUnknownError where nobody
+        can say yet.
         """
         if self._trouble:
             raise StorageError(self._trouble)
@@ -171,6 +176,7 @@ class Engine(Generic[State]):
     async def _insist(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Does it until it succeeds, as long as what fails may pass. A conductor that is told to stop tries only once more."""
         pause = FIRST_PAUSE_SECONDS
+        patient_until = self._clock.now() + PATIENCE_SECONDS
         while True:
             is_last = self._stopping.is_set()
             try:
@@ -179,6 +185,8 @@ class Engine(Generic[State]):
                 if is_last or isinstance(error, DatabaseDamagedError):
                     raise
                 self._fall_ill(error)
+                if self._clock.now() >= patient_until:
+                    self._give_up_callers()
             else:
                 self._recover()
                 return result
@@ -189,6 +197,13 @@ class Engine(Generic[State]):
         if not self._trouble:
             log.warning("store_failed", error=str(error))
         self._trouble = str(error)
+
+    def _give_up_callers(self) -> None:
+        """Answers those who wait; what they asked for is still done when the trouble passes, since it was decided or waits."""
+        for caller in self._callers.values():
+            if not caller.done():
+                message = f"{self._trouble}; what was asked for may still come to pass"
+                caller.set_exception(OutcomeUnknownError(message, hint="ask again with the same request id"))
 
     def _recover(self) -> None:
         if self._trouble:
@@ -201,10 +216,12 @@ class Engine(Generic[State]):
             caller.set_result(reply)
 
     async def _explain(self, request: Request, rejected: Rejected) -> ConductorError:
-        """Gives the error for a reason of the core, which no longer knows the runs that ended before this process began."""
-        if rejected.reason == RUN_NOT_FOUND and isinstance(request, RequestCancel):
-            await self._store.run(request.run)
-            return PreconditionError("RUN_NOT_RUNNING", f"run {request.run} has ended", subject=f"runs/{request.run}")
+        """Gives the error for a reason of the core, which forgets what ended; the store tells how, and knows the deleted."""
+        if rejected.reason in {RUN_NOT_FOUND, RUN_NOT_RUNNING} and isinstance(request, RequestCancel):
+            row = await self._store.run(request.run)
+            how = f": {row.failure.message}" if row.failure else f": it {row.state}"
+            message = f"run {request.run} has ended{how}"
+            return PreconditionError(RUN_NOT_RUNNING, message, subject=f"runs/{request.run}")
         return _error(request, rejected)
 
 

@@ -7,6 +7,7 @@
     │   ├── RequestIdReusedError
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
     │   └── RootNotAllowedError
+    ├── ConfigurationError, BackupError   whoever runs the program must
     └── ServiceError            the service must
         ├── NoCapacityError     ├── ShuttingDownError   ├── ProgramError
         └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
@@ -161,6 +162,10 @@ class StorageError(ServiceError):
     reason = "STORAGE_UNAVAILABLE"
 
 
+class OutcomeUnknownError(StorageError):
+    """It was decided and is not stored yet, and may still come to pass. Ask again with the same request id."""
+
+
 class DatabaseInUseError(StorageError):
     """Another conductor uses this data directory."""
 
@@ -169,12 +174,24 @@ class DatabaseTooNewError(StorageError):
     """The database was written by a newer version of the software."""
 
 
+class DatabaseNotUpgradedError(StorageError):
+    """The database could not be brought to this software's version, and is as it was."""
+
+
 class DatabaseDamagedError(StorageError):
     """The database is damaged. Asking again does not mend it."""
 
     code = "DATA_LOSS"
     reason = "STORAGE_DAMAGED"
     kind = "FATAL"
+
+
+class BackupError(ConductorError):
+    """A backup could not be made, or cannot be restored."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "BACKUP_UNUSABLE"
+    kind = "HUMAN_REQUIRED"
 
 
 class ConfigurationError(ConductorError):

@@ -136,6 +136,9 @@ class Evaluator:
             answered = over_limit(work, str(error))
         except WorkerBrokenError as error:
             answered = broken(work, str(error))
+        except ConductorError as error:
+            log.error("evaluation_failed", run=work.run, step=work.step, kind=work.kind, error=str(error))  # noqa: TRY400
+            answered = broken(work, str(error))
         except Exception as error:  # a job's top: without an answer its run would wait for ever
             log.exception("evaluation_failed", run=work.run, step=work.step, kind=work.kind)
             answered = broken(work, type(error).__name__)

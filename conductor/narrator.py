@@ -60,7 +60,7 @@ class Narrator:
     @classmethod
     async def at(cls, store: Store, run: str, position: int) -> Self:
         """Folds a run's events up to a position, which is at least 1."""
-        events = [stored for stored in await store.events(run) if stored.position <= position]
+        events = await store.events(run, upto=position)
         folded = fold((stored.event, stored.time) for stored in events)
         inputs = struct(await store.blob(run, folded.plan.inputs))
         return cls(store, folded, inputs, position, events[-1].time)

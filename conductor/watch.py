@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from conductor.core.events import RunCreated
 from conductor.core.loss import Absence
-from conductor.errors import InvalidRequestError, Violation
+from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, Violation
 from conductor.messages.names import run_name
 from conductor.messages.tokens import seal, unseal
 from conductor.narrator import Narrator
@@ -84,6 +84,8 @@ async def watch_runs(
             for entry in page.entries:
                 if wanted.lets(entry.flow, entry.labels):
                     event = await narrators.tell(entry.run, entry.stored)
+                    if event is None:
+                        continue
                     told = entry.id
                     yield pb.WatchRunsResponse(resume_token=seal(_FEED, told), run=run_name(entry.run), event=event)
             moved = page.last_id > place
@@ -100,14 +102,18 @@ class _Narrators:
         self._store = store
         self._kept: OrderedDict[str, Narrator] = OrderedDict()
 
-    async def tell(self, run: str, stored: StoredEvent) -> pb.WatchRunResponse:
+    async def tell(self, run: str, stored: StoredEvent) -> pb.WatchRunResponse | None:
+        """Tells an event; None where its run was deleted meanwhile, or is damaged: no reason to stop telling of the others."""
         narrator = self._kept.pop(run, None)
-        if isinstance(stored.event, RunCreated):
-            narrator = await Narrator.at(self._store, run, stored.position)
-            told = narrator.tell_run()
-        else:
-            narrator = narrator or await Narrator.at(self._store, run, stored.position - 1)
-            told = await narrator.tell(stored)
+        try:
+            if isinstance(stored.event, RunCreated):
+                narrator = await Narrator.at(self._store, run, stored.position)
+                told = narrator.tell_run()
+            else:
+                narrator = narrator or await Narrator.at(self._store, run, stored.position - 1)
+                told = await narrator.tell(stored)
+        except (NotFoundError, DatabaseDamagedError):
+            return None
         if not narrator.is_settled:
             self._kept[run] = narrator
             while len(self._kept) > FOLDED_RUNS:

@@ -58,10 +58,13 @@ class Claim:
     digest: str
 
 
-def attaches(execution: str, digest: str, known: Claim | None, stone: Tombstone | None) -> bool:
+def attaches(execution: str, claim: Claim, known: Claim | None, stone: Tombstone | None) -> bool:
     """Whether a Start attaches to what is known; False where it begins. Raises ExecutionExistsError where it does neither."""
     if known is not None:
-        if known.digest != digest:
+        # A conductor that was restored from a backup sends what the original had sent, word for word.
+        if known.conductor != claim.conductor:
+            raise ExecutionExistsError(f"execution '{execution}' belongs to another conductor")
+        if known.digest != claim.digest:
             raise ExecutionExistsError(f"execution '{execution}' is known with other content")
         return True
     if stone is not None:

@@ -29,12 +29,19 @@ def runs(context: Context, /, **options: object) -> None:
     """List runs, newest first."""
     request = _list_request(options)
     with connected(context.address) as connection:
-        answer = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
-        for run in answer.runs:
-            click.echo(as_json(run) if context.is_json else cut(_run_line(run), width()))
-        if not answer.runs and not context.is_json:
+        shown, limit = 0, request.page_size
+        while True:
+            answer = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
+            for run in answer.runs:
+                click.echo(as_json(run) if context.is_json else cut(_run_line(run), width()))
+            shown += len(answer.runs)
+            request.page_token, request.page_size = answer.next_page_token, limit - shown
+            # A page may be short, or empty, and still have a next.
+            if not request.page_token or shown >= limit:
+                break
+        if not shown and not context.is_json:
             click.echo("no runs; start one:  conductor run survey PATH", err=True)
-        if answer.next_page_token and not context.is_json:
+        if request.page_token and not context.is_json:
             click.echo("there are more:  --limit 500", err=True)
 
 

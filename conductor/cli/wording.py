@@ -65,6 +65,14 @@ def elapsed(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def size(number: int) -> str:
+    """`812 bytes`, `1.4 MiB`."""
+    for unit, one in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if number >= one:
+            return f"{number / one:.1f} {unit}"
+    return counted(number, "byte")
+
+
 def counted(number: int, noun: str) -> str:
     """`1 step`, `2 steps`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

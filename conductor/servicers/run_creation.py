@@ -19,7 +19,13 @@ from conductor.config import Settings
 from conductor.core.inputs import Blob, RequestRun
 from conductor.core.plan import RunPlan, SnapshotPlan
 from conductor.engine import Engine
-from conductor.errors import InvalidRequestError, QuestionRequiredError, RequestIdReusedError, Violation
+from conductor.errors import (
+    InvalidRequestError,
+    OutcomeUnknownError,
+    QuestionRequiredError,
+    RequestIdReusedError,
+    Violation,
+)
 from conductor.evaluator import Evaluator
 from conductor.flows.catalogue import Catalogue, LoadedFlow
 from conductor.flows.inputs import Inputs
@@ -153,6 +159,8 @@ class RunCreation:
         await self._pinning.snapshots.keep(plan.run, plan.snapshot.commit)
         try:
             yield
+        except OutcomeUnknownError:
+            raise  # the run may yet be; where it never is, the next start of the conductor lets go
         except Exception:
             await self._pinning.snapshots.release(plan.run)
             raise

@@ -13,7 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from conductor.core.loss import Absence
 from conductor.core.run import Run, fold
 from conductor.core.step import Step
-from conductor.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
+from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, PreconditionError, Violation
 from conductor.messages.findings import finding_message, max_rank, status_word
 from conductor.messages.names import read_run, read_step, run_name, step_name
 from conductor.messages.runs import read_run_states, row_message, run_message, step_message, struct
@@ -38,8 +38,11 @@ class RunReading:
         self._absences = absences
 
     async def run(self, run: str) -> pb.Run:
-        """Shows a run with its steps."""
-        folded, position = await self._folded(run)
+        """Shows a run with its steps; of one whose events are damaged, what lists know of it."""
+        try:
+            folded, position = await self._folded(run)
+        except DatabaseDamagedError:
+            return row_message(await self._store.run(run))
         inputs = struct(await self._store.blob(run, folded.plan.inputs))
         return run_message(folded, position, inputs, self._absences(run))
 

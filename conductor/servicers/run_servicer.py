@@ -1,36 +1,32 @@
 """RunService: each method asks the part that knows, and gives its answer. See `run_service.proto` for what they promise."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from google.protobuf.empty_pb2 import Empty
+
 from conductor.core.conductor_state import ConductorState
-from conductor.core.inputs import RequestCancel
 from conductor.core.loss import Absence, list_absences
 from conductor.engine import Engine
-from conductor.errors import InvalidRequestError, Violation
 from conductor.messages.names import read_run
 from conductor.servicers.output_reading import OutputReading
-from conductor.servicers.request_ids import check_request_id
-from conductor.servicers.run_creation import RunCreation
+from conductor.servicers.run_changing import RunChanging
 from conductor.servicers.run_reading import RunReading
 from conductor.store.store import Store
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import run_service_pb2_grpc
 from conductor.watch import FeedFilter, Presence, watch_run, watch_runs
 
-MAX_REASON_CHARACTERS = 1_000
-
 
 class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     """Starts, follows, stops and reads runs."""
 
     def __init__(
-        self, store: Store, engine: Engine[ConductorState], creation: RunCreation, *, progress_seconds: float
+        self, store: Store, engine: Engine[ConductorState], changing: RunChanging, *, progress_seconds: float
     ) -> None:
         self._store = store
         self._engine = engine
-        self._creation = creation
+        self._changing = changing
         self._reading = RunReading(store, self._absences)
         self._output = OutputReading(store, self._reading)
         self._progress_seconds = progress_seconds
@@ -39,7 +35,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return list_absences(self._engine.state, run)
 
     async def CreateRun(self, request: pb.CreateRunRequest, context: Any) -> pb.Run:
-        return await self._reading.run(await self._creation.create(request))
+        return await self._reading.run(await self._changing.create(request))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.Run:
         return await self._reading.run(read_run(request.name))
@@ -59,14 +55,11 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             yield told
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.Run:
-        run = read_run(request.name)
-        if len(request.reason) > MAX_REASON_CHARACTERS:
-            raise InvalidRequestError(Violation("reason", f"has more than {MAX_REASON_CHARACTERS} characters"))
-        check_request_id(request.request_id)
-        digest = hashlib.sha256(f"CancelRun\0{run}\0{request.reason}".encode()).hexdigest()
-        reason = request.reason or "cancelled by request"
-        await self._engine.submit(RequestCancel(run, reason, request.request_id, digest))
-        return await self._reading.run(run)
+        return await self._reading.run(await self._changing.cancel(request))
+
+    async def DeleteRun(self, request: pb.DeleteRunRequest, context: Any) -> Empty:
+        await self._changing.delete(request)
+        return Empty()
 
     async def GetStep(self, request: pb.GetStepRequest, context: Any) -> pb.Step:
         return await self._reading.step(request.name)

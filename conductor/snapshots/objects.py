@@ -13,12 +13,12 @@ is counted (`_written`): the lock of one at work is not ours to take. It knows n
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from conductor.process import Running
 from conductor.snapshots.commit_writer import CommitWriter
-from conductor.snapshots.git import Git, check
+from conductor.snapshots.git import PACK_TIMEOUT_SECONDS, Git, check
 from conductor.snapshots.history import History, bounded, parse_rows, revisions
 
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n"
@@ -60,7 +60,7 @@ class ObjectStore:
     async def history(self, commit: str) -> History:
         """The newest commits that are here from one commit down."""
         listing = await self.git.run("rev-list", "--parents", f"--max-count={self.history_commits}", commit, "--")
-        return bounded(parse_rows(listing), self._shallow())
+        return bounded(parse_rows(listing), self.shallow())
 
     async def copy(self, source: Git, history: History) -> None:
         """Copies what is lacking of a history out of another repository."""
@@ -68,7 +68,7 @@ class ObjectStore:
             have = await self.present(history.commits)
             if not history.lacking(have):
                 return
-            self._write_shallow(self._shallow() | (history.shallow - have))
+            self.write_shallow(self.shallow() | (history.shallow - have))
             await self._transfer(source, revisions(history, have))
             await self._clean_shallow()
 
@@ -81,6 +81,15 @@ class ObjectStore:
         """Takes in new contents."""
         async with self._written(), CommitWriter(self.git) as writer:
             yield writer
+
+    async def sweep(self, keep: Mapping[str, str], drop: Collection[str]) -> None:
+        """Changes refs, then deletes every object that no ref needs. Nothing may be copied or committed meanwhile."""
+        changes = [f"update {ref} {commit}\n" for ref, commit in keep.items()] + [f"delete {ref}\n" for ref in drop]
+        await self.git.run("update-ref", "--stdin", stdin="".join(changes).encode("ascii"))
+        async with self._written():  # a repack that does not end well leaves the old packs, and a file to remove
+            repack = ("repack", "-a", "-d", "-q", "--no-write-bitmap-index")
+            await self.git.run(*repack, timeout_seconds=PACK_TIMEOUT_SECONDS)
+            await self.git.run("prune", "--expire=now", timeout_seconds=PACK_TIMEOUT_SECONDS)
 
     async def point(self, ref: str, commit: str) -> None:
         """Keeps a commit under a name."""
@@ -138,13 +147,15 @@ class ObjectStore:
     def _locks(self) -> Iterable[Path]:
         return (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock"))
 
-    def _shallow(self) -> frozenset[str]:
+    def shallow(self) -> frozenset[str]:
+        """The commits whose parents were left out."""
         try:
             return frozenset((self._folder / "shallow").read_text("ascii").split())
         except FileNotFoundError:
             return frozenset()
 
-    def _write_shallow(self, commits: Collection[str]) -> None:
+    def write_shallow(self, commits: Collection[str]) -> None:
+        """Says which they are; durable before it counts."""
         temporary = self._folder / "shallow.new"
         with temporary.open("w", encoding="ascii") as file:
             file.writelines(f"{commit}\n" for commit in sorted(commits))
@@ -154,7 +165,7 @@ class ObjectStore:
 
     async def _clean_shallow(self) -> None:
         """Forgets the commits whose parents have all come in since."""
-        shallow = sorted(self._shallow())
+        shallow = sorted(self.shallow())
         if not shallow:
             return
         # The raw commits: what git shows of a shallow commit has no parents.
@@ -162,7 +173,7 @@ class ObjectStore:
         raw = await self.git.run("cat-file", "--batch", stdin=asked)
         parents = _raw_parents(raw)
         here = await self.present(sorted({parent for group in parents.values() for parent in group}))
-        self._write_shallow([commit for commit in shallow if not here.issuperset(parents.get(commit, ("",)))])
+        self.write_shallow([commit for commit in shallow if not here.issuperset(parents.get(commit, ("",)))])
 
 
 def _raw_parents(batch: bytes) -> dict[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from time import monotonic
 
 import structlog
 
@@ -22,12 +23,16 @@ from conductor.snapshots.objects import ObjectStore
 from conductor.snapshots.pin import Pin, WorkspaceMode
 from conductor.snapshots.repository import find_repository
 from conductor.snapshots.source import Source
+from conductor.snapshots.turns import Turns
 from conductor.workspace_roots import WorkspaceRoots
 
 MAX_READ_BYTES = 8 * 1024 * 1024
 MAX_RELATIVES = 8
 WORKSPACES = "refs/workspaces"
 RUNS = "refs/runs"
+
+RECENT = "refs/recent"
+RECENT_SECONDS = 3600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +45,8 @@ class SnapshotStore:
         self._roots = roots
         self._objects = ObjectStore(self._folder, history_commits)
         self._pinning = KeyedLocks()
+        self._turns = Turns()
+        self._pinned_at: dict[str, float] = {}
 
     @classmethod
     async def open(
@@ -57,11 +64,12 @@ class SnapshotStore:
         repository = find_repository(folder, self._roots)
         pin = Pin(self._objects, folder, f"{WORKSPACES}/{key}/latest")
         source = None if repository is None else Source(repository, self._folder)
-        async with self._pinning.hold(key):
+        async with self._turns.together(), self._pinning.hold(key):
             before = await self._objects.named(pin.ref)
             plan = await self._pinned(pin, source, mode, revision)
             if before.get(pin.ref, plan.commit) != plan.commit:
                 await self._objects.point(f"{WORKSPACES}/{key}/previous", before[pin.ref])
+            self._pinned_at[plan.commit] = monotonic()
             return plan
 
     async def _pinned(self, pin: Pin, source: Source | None, mode: str, revision: str) -> SnapshotPlan:
@@ -106,6 +114,25 @@ class SnapshotStore:
         except GitError as error:
             return WorkspaceChanges(note=f"the snapshot could not be compared with: {error}")
         return await compared(Comparison(path, self._roots, pinned, snapshot.pin_time))
+
+    async def prune(self) -> None:
+        """Deletes the objects that no run needs. Pins wait meanwhile: they rely on objects that no ref names yet.
+
+        A workspace's snapshots, kept as bases for its next one, go with its last run. What was pinned a short while ago stays,
+        since the run that it is for may be about to begin.
+        """
+        async with self._turns.alone():
+            oldest = monotonic() - RECENT_SECONDS
+            self._pinned_at = {commit: time for commit, time in self._pinned_at.items() if time > oldest}
+            recent = {f"{RECENT}/{commit}": commit for commit in self._pinned_at}
+            needed = {*(await self._objects.named(RUNS)).values(), *recent.values()}
+            folders: dict[str, set[str]] = {}
+            for name, commit in (await self._objects.named(WORKSPACES)).items():
+                folders.setdefault(name.rpartition("/")[0], set()).add(commit)
+            unused = {folder for folder, commits in folders.items() if not commits & needed}
+            drop = [name for name in await self._objects.named(WORKSPACES) if name.rpartition("/")[0] in unused]
+            drop += [name for name in await self._objects.named(RECENT) if name not in recent]
+            await self._objects.sweep(recent, drop)
 
     async def read_files(
         self, commit: str, paths: Sequence[str], max_bytes_each: int = MAX_READ_BYTES

@@ -29,7 +29,7 @@ def encode(value: object) -> str:
     return json.dumps(value, default=_list_fields, separators=(",", ":"))
 
 
-def decode_event(type_name: str, text: str) -> Event:
+def decode_event(type_name: str, text: str | bytes) -> Event:
     """Gives the event that `encode` made this of."""
     kind = EVENT_TYPES.get(type_name)
     if kind is None:
@@ -38,7 +38,7 @@ def decode_event(type_name: str, text: str) -> Event:
     return event
 
 
-def decode(kind: type, text: str) -> Any:
+def decode(kind: type, text: str | bytes) -> Any:
     """Gives the dataclass `kind` that `encode` made this of."""
     try:
         return _build(kind, json.loads(text))

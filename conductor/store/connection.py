@@ -31,6 +31,8 @@ WAL_KEPT_BYTES = 64 * 1024 * 1024
 _PASSING = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL}
 )
+# A full disk in other words: no room for the index of the log, or a quota.
+_PASSING_IN_DETAIL = frozenset({sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -47,7 +49,7 @@ class Connection(aiosqlite.Connection):
     @classmethod
     async def open_reader(cls, path: Path) -> Self:
         """Opens the database to read."""
-        return await cls._open(path, partial(_connect_reader, path))
+        return await cls._open(path, partial(connect_reader, path))
 
     async def run(self, work: Work[Result]) -> Result:
         """Runs `work` on the connection's thread and gives what it gives."""
@@ -107,8 +109,9 @@ def damaged(path: Path, found: str) -> DatabaseDamagedError:
 
 def translate(error: sqlite3.Error, path: Path) -> Exception:
     """Gives the error to raise: StorageError where trying again may help, the same error otherwise."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; higher bits only detail it
-    if code in _PASSING:
+    detail = getattr(error, "sqlite_errorcode", 0)
+    code = detail & 0xFF  # the primary code; higher bits only detail it
+    if code in _PASSING or detail in _PASSING_IN_DETAIL:
         return StorageError(f"the database {path} cannot be used now: {error}")
     if code in _DAMAGED:
         return damaged(path, str(error))
@@ -122,7 +125,8 @@ def _connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect_reader(path: Path) -> sqlite3.Connection:
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Gives a plain connection that only reads, for whoever needs no event loop."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(
         uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=STATEMENTS

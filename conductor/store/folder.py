@@ -15,6 +15,16 @@ DATABASE_NAME = "conductor.db"
 LOCK_NAME = "conductor.lock"
 
 
+def find_database(folder: Path) -> Path:
+    """Gives the database of a data folder to whoever only reads it. StorageError where there is none for them."""
+    path = folder / DATABASE_NAME
+    if not path.is_file():
+        raise StorageError(f"there is no database in {folder}", hint="name its folder with --data")
+    if not os.access(path, os.R_OK):
+        raise StorageError(f"the database {path} is not yours to read", hint="call this as the conductor's user")
+    return path
+
+
 class LockedFolder:
     """A data folder held by this process."""
 

@@ -1,7 +1,11 @@
 """Brings a database to the version that this software knows, before anything else looks at it.
 
-A new database is made from schema.sql. An older one is copied first, then goes up one version per transaction. A newer one
-is refused: this software cannot know what it would break. A file that is some other program's is refused as well.
+A new database is made from schema.sql. An older one is copied first, then goes up all its versions in one transaction: it is
+afterwards either what it was, or what it should be. A newer one is refused: this software cannot know what it would break. A
+file that is some other program's is refused as well.
+
+How sound the file is costs a second per gigabyte to find out. So a small database is looked through at each opening, and a
+large one only where it is read; `conductor doctor` looks through it whenever somebody wants to know (see `examination`).
 """
 
 import secrets
@@ -9,11 +13,15 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from conductor.errors import DatabaseDamagedError, DatabaseTooNewError
-from conductor.store.connection import damaged
+from conductor.errors import DatabaseDamagedError, DatabaseNotUpgradedError, DatabaseTooNewError
+from conductor.store.connection import damaged, translate
+from conductor.store.copying import copy_database, make_durable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x434E4443  # "CNDC": tells our file from another program's
+COPIES_KEPT = 2  # of those made before an upgrade, the newest
+CHECKED_BYTES = 128 * 1024 * 1024  # 0.1 s
+_INCREMENTAL = 2
 _HERE = Path(__file__).parent
 
 
@@ -36,14 +44,17 @@ class Identity:
 
 def bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> Identity:
     """Makes, upgrades or refuses the database, checks it, and counts this opening."""
-    version = _read_version(connection, path, schema)
+    version = read_version(connection, path, schema)
+    if version == 0:
+        connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}").fetchall()  # only while there is no page yet
     connection.execute("PRAGMA journal_mode = WAL").fetchall()  # not before it is known to be ours to change
     if version == 0:
         _make(connection, schema)
     else:
-        check(connection, path)
-        for step in range(version + 1, schema.version + 1):
-            _upgrade(connection, path, schema, step)
+        if count_bytes(connection) <= CHECKED_BYTES:
+            check(connection, path)
+        if version < schema.version:
+            _upgrade(connection, path, schema, version)
     return _open_epoch(connection)
 
 
@@ -54,7 +65,14 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         raise damaged(path, "; ".join(found))
 
 
-def _read_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
+def count_bytes(connection: sqlite3.Connection) -> int:
+    """Gives the size of the database."""
+    pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
+    return pages * int(connection.execute("PRAGMA page_size").fetchone()[0])
+
+
+def read_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
+    """Gives the database's version, 0 for an empty one. Refuses what is foreign or newer."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
     is_empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
@@ -71,20 +89,49 @@ def _read_version(connection: sqlite3.Connection, path: Path, schema: Schema) ->
     return version
 
 
+def mint_identity(connection: sqlite3.Connection) -> str:
+    """Makes the database another conductor's, whose first opening is still to come, and gives the id."""
+    conductor_id = secrets.token_hex(13)
+    connection.execute("UPDATE meta SET conductor_id = ?, epoch = 0", (conductor_id,))
+    return conductor_id
+
+
 def _make(connection: sqlite3.Connection, schema: Schema) -> None:
     _run_script(connection, schema.script.read_text(), schema.version)
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path, schema: Schema, version: int) -> None:
-    # One migration at a time, each with its copy: whichever fails, the state before it can be put back.
-    connection.execute("VACUUM INTO ?", (str(_free_name(path, version - 1)),))
-    _run_script(connection, (schema.migrations / f"{version:04}.sql").read_text(), version)
+    copy = _free_name(path, version)
+    copy_database(connection, copy)
+    _forget_copies(path, copy)
+    steps = range(version + 1, schema.version + 1)
+    script = "\n".join((schema.migrations / f"{step:04}.sql").read_text() for step in steps)
+    try:
+        _run_script(connection, script, schema.version)
+    except sqlite3.Error as error:
+        known = translate(error, path)
+        raise DatabaseNotUpgradedError(
+            f"the database {path} could not be brought from version {version} to {schema.version}, and is as it was: {error}",
+            hint=f"go on with the conductor that wrote it; a copy is at {copy}",
+        ) from known
+    if int(connection.execute("PRAGMA auto_vacuum").fetchone()[0]) != _INCREMENTAL:
+        # Version 1 could not give room back to the disk. This is the one chance: it rewrites the file, as the copy did.
+        connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}").fetchall()
+        connection.execute("VACUUM").fetchall()
 
 
 def _free_name(path: Path, version: int) -> Path:
     """Gives the name of a copy that is not there yet; an attempt that failed may have left one."""
     name = path.with_name(f"{path.name}.version-{version}.backup")
     return name if not name.exists() else name.with_name(f"{name.name}-{secrets.token_hex(4)}")
+
+
+def _forget_copies(path: Path, newest: Path) -> None:
+    """Removes all but the newest copies: each is as large as the database was."""
+    copies = [copy for copy in path.parent.glob(f"{path.name}.version-*.backup*") if copy != newest]
+    for copy in sorted(copies, key=lambda found: found.stat().st_mtime_ns)[: -(COPIES_KEPT - 1)]:
+        copy.unlink()
+    make_durable(path.parent)
 
 
 def _run_script(connection: sqlite3.Connection, script: str, version: int) -> None:

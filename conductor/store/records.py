@@ -140,3 +140,31 @@ class FindingPage:
 
     rows: tuple[FindingRow, ...]
     next: FindingKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How large the database is. What is used lies within the file; the rest of it is free for what comes."""
+
+    file_bytes: int
+    used_bytes: int
+    runs: int
+    settled_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a database holds, seen from outside of its conductor. `settled`: those first that ended first."""
+
+    conductor_id: str
+    usage: Usage
+    settled: "tuple[SettledRun, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class SettledRun:
+    """A run that has ended, and the bytes that only it holds."""
+
+    run: str
+    end_time: float
+    bytes: int

@@ -29,11 +29,14 @@ CREATE TABLE runs (
   verified INTEGER NOT NULL DEFAULT 0,
   moved INTEGER NOT NULL DEFAULT 0,
   missing INTEGER NOT NULL DEFAULT 0,
-  last_position INTEGER NOT NULL DEFAULT 0
+  last_position INTEGER NOT NULL DEFAULT 0,
+  delete_time REAL           -- since when it is deleted: it is seen by nobody any more, and its rows go bit by bit
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (create_time, run);
 CREATE INDEX runs_by_flow ON runs (flow, create_time, run);
 CREATE INDEX runs_unfinished ON runs (run) WHERE end_time IS NULL;
+CREATE INDEX runs_by_end ON runs (end_time) WHERE end_time IS NOT NULL;
+CREATE INDEX runs_deleted ON runs (key) WHERE delete_time IS NOT NULL;
 
 CREATE TABLE journal (
   id INTEGER PRIMARY KEY,
@@ -74,12 +77,13 @@ CREATE TABLE blobs (
   data BLOB NOT NULL
 ) STRICT;
 
--- Which runs need a blob: what tells, one day, that it can go.
+-- Which runs need a blob: what tells that it can go.
 CREATE TABLE run_blobs (
   run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
   digest TEXT NOT NULL REFERENCES blobs,
   PRIMARY KEY (run, digest)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX run_blobs_by_digest ON run_blobs (digest);
 
 CREATE TABLE requests (
   request_id TEXT PRIMARY KEY,
@@ -87,6 +91,15 @@ CREATE TABLE requests (
   run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_by_run ON requests (run);
+
+-- The runs that were deleted last, so that asking again is answered as before, and a person is told.
+CREATE TABLE deletions (
+  run TEXT PRIMARY KEY,
+  time REAL NOT NULL,
+  request_id TEXT NOT NULL,  -- empty where nobody gave one, or nobody asked
+  why TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deletions_by_time ON deletions (time);
 
 -- Steps that gave findings. Which of them count: conductor/core/findings.py.
 CREATE TABLE finders (

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from conductor.core.commands import Decision
-from conductor.errors import NotFoundError
-from conductor.store import listing, reading
+from conductor.store import deletion, listing, reading, usage
 from conductor.store.connection import Connection, ReaderPool
 from conductor.store.folder import LockedFolder
 from conductor.store.migration import Identity, Schema, bring_up
@@ -30,10 +29,12 @@ from conductor.store.records import (
     RunKey,
     RunPage,
     RunRow,
+    SettledRun,
     StoredEvent,
     StoredRequest,
     StoredRun,
     StoredUtterance,
+    Usage,
 )
 from conductor.store.transaction import write
 from conductor.store.wakeups import ALL_RUNS, Wakeups, Watcher
@@ -112,10 +113,14 @@ class Store:
 
     async def run(self, run: str) -> RunRow:
         """Gives a run as lists show it."""
-        row = await self._readers.run(partial(listing.read_run, run=run))
-        if row is None:
-            raise NotFoundError("run", run)
-        return row
+
+        def read(connection: sqlite3.Connection) -> RunRow:
+            row = listing.read_run(connection, run)
+            if row is None:
+                raise reading.not_found(connection, run)
+            return row
+
+        return await self._readers.run(read)
 
     async def runs(self, wanted: RunFilter, page_size: int, before: RunKey | None = None) -> RunPage:
         """Gives a page of runs, newest first."""
@@ -125,9 +130,9 @@ class Store:
         """Gives those of some names that are runs."""
         return await self._readers.run(partial(reading.read_known_runs, runs=runs))
 
-    async def events(self, run: str, after: int = 0) -> list[StoredEvent]:
+    async def events(self, run: str, after: int = 0, upto: int = reading.END) -> list[StoredEvent]:
         """Gives a run's events after a position."""
-        return await self._readers.run(partial(reading.read_events, run=run, after=after))
+        return await self._readers.run(partial(reading.read_events, run=run, after=after, upto=upto))
 
     async def history(
         self, run: str, after: int, max_bytes: int = reading.HISTORY_BYTES
@@ -183,3 +188,27 @@ class Store:
     async def requests(self, request_ids: Sequence[str]) -> dict[str, StoredRequest]:
         """Gives what became of those of the request ids that are known."""
         return await self._readers.run(partial(reading.read_requests, request_ids=request_ids))
+
+    async def usage(self) -> Usage:
+        """Gives how large the database is."""
+        return await self._readers.run(usage.read_usage)
+
+    async def settled_runs(self, after: tuple[float, str]) -> list[SettledRun]:
+        """Gives a page of settled runs after an end time and an id, those first that ended first."""
+        return await self._readers.run(partial(usage.list_settled, after=after))
+
+    async def delete(self, wanted: deletion.Deletion) -> None:
+        """Takes a settled run from everybody's sight; `purge` takes it from the disk. The same request id may ask again."""
+        await self._writer.run(partial(deletion.mark_deleted, deletion=wanted))
+
+    async def deleted_runs(self) -> list[str]:
+        """Gives some of the runs that are to be purged."""
+        return await self._readers.run(deletion.list_deleted)
+
+    async def purge(self, run: str) -> bool:
+        """Takes a slice of a deleted run from the disk, and tells whether there is more."""
+        return await self._writer.run(partial(deletion.purge, run=run))
+
+    async def shrink(self) -> bool:
+        """Gives a slice of free room back to the disk, and tells whether there is more."""
+        return await self._writer.run(deletion.shrink)

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from conductor.errors import (
     InvalidRequestError,
     NoCapacityError,
     NotFoundError,
+    OutcomeUnknownError,
     PreconditionError,
     RequestIdReusedError,
     ShuttingDownError,
@@ -320,6 +321,34 @@ async def test_what_trying_again_does_not_mend_ends_it_and_lets_callers_go(world
     assert world.sent == []
 
 
+async def test_who_waits_is_told_of_lasting_trouble_and_what_they_asked_for_still_comes_to_pass(world: World) -> None:
+    """Keeps B1, rule 6: a deadline's length of silence is no answer."""
+    async with world.engine() as engine, asyncio.TaskGroup() as group:
+        with world.locked():
+            asked = group.create_task(_outcome(engine.submit(request(request_id="id"))))
+            await world.until_it_pauses()
+            while not asked.done():
+                await world.clock.advance(1)
+                await asyncio.sleep(0)
+        while engine.state == Seen():
+            await world.clock.advance(1)
+            await asyncio.sleep(0)
+        again = await engine.submit(request(run_name(2), request_id="id"))
+
+    told = asked.result()
+    assert isinstance(told, OutcomeUnknownError)
+    assert (told.code, told.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
+    assert "locked" in str(told)
+    assert (again.run, again.repeated) == (RUN, True)
+
+
+async def _outcome(work: Awaitable[object]) -> object:
+    try:
+        return await work
+    except ConductorError as error:
+        return error
+
+
 async def test_a_stop_does_not_wait_for_a_database_that_stays_locked(world: World) -> None:
     """Keeps I6."""
     engine = world.make()
@@ -352,7 +381,7 @@ async def test_the_same_request_gets_the_same_run_also_after_a_restart(world: Wo
 @pytest.mark.parametrize(
     ("reason", "error"),
     [
-        ("RUN_NOT_RUNNING", PreconditionError),
+        ("NOT_ACTIVE", PreconditionError),
         ("REQUEST_ID_REUSED", RequestIdReusedError),
         ("NO_CAPACITY", NoCapacityError),
         ("INVALID_REQUEST", InvalidRequestError),
@@ -379,7 +408,7 @@ async def test_a_run_that_ended_before_the_process_began_is_told_from_one_that_n
         with pytest.raises(NotFoundError) as unknown:
             await engine.submit(RequestCancel(run_name(9), "RUN_NOT_FOUND"))
 
-    assert ended.value.reason == "RUN_NOT_RUNNING"
+    assert (ended.value.reason, str(ended.value)) == ("RUN_NOT_RUNNING", f"run {RUN} has ended: it succeeded")
     assert unknown.value.reason == "RUN_NOT_FOUND"
 
 

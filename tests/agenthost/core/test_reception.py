@@ -26,22 +26,23 @@ SPENT = Tombstone("x", "one", Burial.UNKNOWN, 0.0)
 def test_a_start_attaches_to_what_is_known_and_begins_what_is_not(
     known: Claim | None, stone: Tombstone | None, *, answer: bool
 ) -> None:
-    assert attaches("x", "digest", known, stone) is answer
+    assert attaches("x", CLAIM, known, stone) is answer
 
 
 @pytest.mark.parametrize(
-    ("digest", "known", "stone", "why"),
+    ("claim", "known", "stone", "why"),
     [
-        ("other", CLAIM, None, "known with other content"),
-        ("digest", None, GONE, "ran here and was released"),
-        ("digest", None, SPENT, "asked for before it was started"),
+        (Claim("one", "other"), CLAIM, None, "known with other content"),
+        (Claim("two", "digest"), CLAIM, None, "belongs to another conductor"),
+        (CLAIM, None, GONE, "ran here and was released"),
+        (CLAIM, None, SPENT, "asked for before it was started"),
     ],
 )
-def test_a_start_of_other_content_or_of_a_spent_id_is_refused(
-    digest: str, known: Claim | None, stone: Tombstone | None, why: str
+def test_a_start_of_another_conductor_of_other_content_or_of_a_spent_id_is_refused(
+    claim: Claim, known: Claim | None, stone: Tombstone | None, why: str
 ) -> None:
     with pytest.raises(ExecutionExistsError, match=why):
-        attaches("x", digest, known, stone)
+        attaches("x", claim, known, stone)
 
 
 def test_a_resume_finds_its_own_conductors_execution_and_no_other() -> None:

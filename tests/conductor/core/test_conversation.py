@@ -71,7 +71,7 @@ def test_a_lost_connection_says_nothing_about_the_attempt(code: str) -> None:
     [
         (StreamEnd("UNAVAILABLE", "HOST_DRAINING", "no"), True),
         (StreamEnd("RESOURCE_EXHAUSTED", "NO_CAPACITY", "no"), True),
-        (StreamEnd("ALREADY_EXISTS", "EXECUTION_EXISTS", "no"), False),
+        (StreamEnd("ALREADY_EXISTS", "EXECUTION_EXISTS", "no"), True),
         (StreamEnd("INVALID_ARGUMENT", "INVALID_REQUEST", "no"), False),
     ],
 )

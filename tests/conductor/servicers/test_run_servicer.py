@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sqlite3
 import uuid
 from pathlib import Path
 from typing import Any
@@ -327,3 +328,77 @@ async def test_a_failure_is_told_with_its_reason_and_its_step(outcome: int, tmp_
     assert ended.state == pb.Run.STATE_FAILED
     assert (ended.failure.reason, ended.failure.step) == ("AGENT_EXIT_NONZERO", f"{run.name}/steps/s")
     assert ended.steps[0].attempts[0].exit_code == 3
+
+
+async def test_a_run_that_has_ended_can_be_deleted_and_one_at_work_cannot(tmp_path: Path) -> None:
+    """Keeps B12."""
+    identity = "0b5ab2f4-1111-4222-8333-444455556688"
+    working = ExecutionHost([started(), said("so far")])
+    async with running_conductor(tmp_path, hosts={"alpha": working}) as it:
+        run = await it.create(agent_step("talk"))
+        await until(lambda: bool(working.executions))
+        active = await refusal(it.runs.DeleteRun(pb.DeleteRunRequest(name=run.name, request_id=identity)))
+        next(iter(working.executions.values())).tell(finished())
+        await it.settled(run.name)
+        await it.runs.DeleteRun(pb.DeleteRunRequest(name=run.name, request_id=identity))
+        await it.runs.DeleteRun(pb.DeleteRunRequest(name=run.name, request_id=identity))
+
+        for call in (
+            it.runs.GetRun(pb.GetRunRequest(name=run.name)),
+            it.runs.WatchRun(pb.WatchRunRequest(name=run.name)),
+            it.runs.CancelRun(pb.CancelRunRequest(name=run.name)),
+            it.runs.GetReport(pb.GetReportRequest(name=run.name)),
+            it.runs.DeleteRun(pb.DeleteRunRequest(name=run.name)),
+        ):
+            told = await refusal(call)
+            assert (told.code, told.reason) == ("NOT_FOUND", "RUN_NOT_FOUND")
+        assert not (await it.runs.ListRuns(pb.ListRunsRequest())).runs
+        bad = await refusal(it.runs.DeleteRun(pb.DeleteRunRequest(name=run.name, request_id="no uuid")))
+        all_runs = it.runs.WatchRuns(pb.WatchRunsRequest(resume_token="0"))
+        first = await all_runs.read()
+        all_runs.cancel()
+
+    assert (active.code, active.reason) == ("FAILED_PRECONDITION", "RUN_ACTIVE")
+    assert (bad.code, bad.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+    assert not first.run
+
+
+async def _keep(told: list[pb.WatchRunResponse], stream: Any) -> None:
+    async for message in stream:
+        told.append(message)  # noqa: PERF401 (what came before the error counts)
+
+
+async def test_a_damaged_run_is_read_as_far_as_it_goes_and_everything_else_as_ever(tmp_path: Path) -> None:
+    """Keeps I5: damaged by hand between two starts, the run ends, and whoever asks is told which row it was."""
+    working = ExecutionHost([started(), said("so far")])
+    async with running_conductor(tmp_path, hosts={"alpha": working}) as it:
+        broken, sound = await it.create(agent_step("talk")), await it.create(agent_step("talk"))
+        await until(lambda: len(working.executions) == 2)
+    connection = sqlite3.connect(tmp_path / "data" / "conductor.db")
+    script = "UPDATE journal SET data = '{oops' WHERE position = 3 AND run = (SELECT key FROM runs WHERE run = ?)"
+    connection.execute(script, (broken.name.removeprefix("runs/"),))
+    connection.commit()
+    connection.close()
+
+    async with running_conductor(tmp_path, hosts={"alpha": working}) as it:
+        await until(lambda: len(working.executions) == 2)
+        shown = await it.runs.GetRun(pb.GetRunRequest(name=broken.name))
+        listed = (await it.runs.ListRuns(pb.ListRunsRequest())).runs
+        cancelled = await refusal(it.runs.CancelRun(pb.CancelRunRequest(name=broken.name)))
+        told: list[pb.WatchRunResponse] = []
+        ended = await refusal(_keep(told, it.runs.WatchRun(pb.WatchRunRequest(name=broken.name))))
+        for execution in working.executions.values():
+            execution.tell(finished())
+        other = await it.settled(sound.name)
+        await it.runs.DeleteRun(pb.DeleteRunRequest(name=broken.name))
+        left = (await it.runs.ListRuns(pb.ListRunsRequest())).runs
+
+    assert (shown.state, shown.failure.reason) == (pb.Run.STATE_FAILED, "INTERNAL")
+    assert "journal, position 3" in shown.failure.message
+    assert {run.name: run.state for run in listed}[broken.name] == pb.Run.STATE_FAILED
+    assert (cancelled.code, cancelled.reason) == ("FAILED_PRECONDITION", "RUN_NOT_RUNNING")
+    assert "cannot be read: journal, position 3" in cancelled.message
+    assert [message.sequence for message in told] == [1, 2]
+    assert (ended.code, ended.reason) == ("DATA_LOSS", "STORAGE_DAMAGED")
+    assert other.state == pb.Run.STATE_SUCCEEDED
+    assert [run.name for run in left] == [sound.name]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 from conductor.core.commands import Decision, Record, Utterance
 from conductor.core.events import (
@@ -17,6 +18,7 @@ from conductor.core.events import (
 from conductor.core.inputs import Blob
 from conductor.core.plan import AgentPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
 from conductor.core.states import RunState
+from conductor.store.examination import Damage, examine
 
 LENSES = ("risks", "docs")
 
@@ -102,3 +104,8 @@ def findings(run: str, step: str, found: Iterable[dict[str, object]], counts: Fi
     document = blob(json.dumps({"findings": list(found)}).encode())
     done = StepSucceeded(step, findings=document.digest, counts=counts or FindingCounts())
     return Decision(to_store=(Record(run, done, f"StepSucceeded {step}"),), blobs=(document,), durable=True)
+
+
+def damages(folder: Path) -> list[Damage]:
+    """What an examination finds; the runs of these tests are no stories that fold, which is no damage here."""
+    return [found for found in examine(folder).damages if "do not follow" not in found.text]

@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 
 from conductor.core.events import RunStarted
-from conductor.errors import DatabaseDamagedError, DatabaseInUseError, DatabaseTooNewError, StorageError
-from conductor.store.migration import Schema
+from conductor.errors import (
+    DatabaseDamagedError,
+    DatabaseInUseError,
+    DatabaseNotUpgradedError,
+    DatabaseTooNewError,
+    StorageError,
+)
+from conductor.store.migration import COPIES_KEPT, SCHEMA_VERSION, Schema
 from conductor.store.store import Store
 from tests.conductor.store.material import creation, events, run_name
 
@@ -84,7 +90,7 @@ async def test_a_newer_version_is_refused_with_both_numbers_and_left_alone(tmp_p
     change(tmp_path / "data", "PRAGMA user_version = 7")
     before = (tmp_path / "data" / "conductor.db").read_bytes()
 
-    with pytest.raises(DatabaseTooNewError, match="has version 7; this conductor knows versions up to 1") as refused:
+    with pytest.raises(DatabaseTooNewError, match="has version 7; this conductor knows versions up to 2") as refused:
         await Store.open(tmp_path / "data")
 
     assert "newer conductor" in refused.value.hint
@@ -157,40 +163,54 @@ async def test_damaged_pages_are_found_at_opening(tmp_path: Path) -> None:
         await Store.open(tmp_path / "data")
 
 
+def newer(folder: Path, *scripts: str) -> Schema:
+    """A schema that is some versions further."""
+    folder.mkdir(exist_ok=True)
+    for number, script in enumerate(scripts, SCHEMA_VERSION + 1):
+        (folder / f"{number:04}.sql").write_text(script)
+    return Schema(version=SCHEMA_VERSION + len(scripts), migrations=folder)
+
+
+def copies(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if ".backup" in path.name)
+
+
 async def test_an_older_database_is_copied_then_brought_up(tmp_path: Path) -> None:
     """Keeps I6, K7."""
     folder = tmp_path / "data"
     first = await make(folder)
-    (tmp_path / "0002.sql").write_text("ALTER TABLE runs ADD COLUMN color TEXT NOT NULL DEFAULT 'red';")
-    (tmp_path / "0003.sql").write_text("ALTER TABLE runs ADD COLUMN weight REAL;")
-    newest = Schema(version=3, migrations=tmp_path)
+    newest = newer(
+        tmp_path / "new",
+        "ALTER TABLE runs ADD COLUMN color TEXT NOT NULL DEFAULT 'red';",
+        "UPDATE runs SET color = 'blue';",
+    )
 
     async with await Store.open(folder, newest) as store:
         assert store.conductor_id == first
         assert len(await store.events(RUN)) == 1
         await store.append(events(RUN, RunStarted()), 2.0)
 
-    assert {path.name for path in folder.glob("*.backup")} == {
-        "conductor.db.version-1.backup",
-        "conductor.db.version-2.backup",
-    }
-    copy = sqlite3.connect(folder / "conductor.db.version-1.backup")
-    assert copy.execute("PRAGMA user_version").fetchone() == (1,)
+    assert copies(folder) == [f"conductor.db.version-{SCHEMA_VERSION}.backup"]
+    copy = sqlite3.connect(folder / copies(folder)[0])
+    assert copy.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert copy.execute("SELECT count(*) FROM journal").fetchone() == (1,)
     copy.close()
+    assert stat.S_IMODE((folder / copies(folder)[0]).stat().st_mode) == 0o600
 
 
-async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
-    """Keeps I6."""
+async def test_a_migration_that_fails_changes_nothing_and_keeps_few_copies(tmp_path: Path) -> None:
+    """Keeps I6: all steps are one transaction, so the first one's success is undone as well."""
     folder = tmp_path / "data"
     await make(folder)
-    script = "ALTER TABLE runs ADD COLUMN color TEXT; INSERT INTO nowhere VALUES (1);"
-    (tmp_path / "0002.sql").write_text(script)
+    broken = newer(tmp_path / "new", "ALTER TABLE runs ADD COLUMN color TEXT;", "INSERT INTO nowhere VALUES (1);")
 
-    for _ in range(2):
-        with pytest.raises(sqlite3.OperationalError, match="nowhere"):
-            await Store.open(folder, Schema(version=2, migrations=tmp_path))
+    for _ in range(COPIES_KEPT + 2):
+        with pytest.raises(DatabaseNotUpgradedError, match="is as it was: no such table: nowhere") as refused:
+            await Store.open(folder, broken)
 
+    assert "a copy is at" in refused.value.hint
+    assert len(copies(folder)) == COPIES_KEPT
+    assert refused.value.hint.rpartition("/")[2] in copies(folder)
     async with await Store.open(folder) as store:
         assert len(await store.events(RUN)) == 1
         assert store.epoch == 2

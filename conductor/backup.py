@@ -1,0 +1,162 @@
+"""Backups: one file with everything that a conductor would need to go on elsewhere.
+
+In it are the database as it was at one moment, and the snapshots that its runs keep: what evidence is checked against, and what
+an attempt that begins anew is given. Not in it are settings, hosts, flows of projects, and the keys of models, which the
+conductor never had.
+
+A backup is made beside a conductor at work: it reads, and holds up nobody. The database comes first; so whatever runs it
+knows, their snapshots were kept before that, and go only after it. A restored conductor has a new id. What was running in
+the database is then lost to it, since hosts answer for their own conductor's executions only, and is tried again as new
+attempts. So a copy that is started beside the original disturbs nothing but the hosts' time.
+"""
+
+import asyncio
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from conductor.config import SNAPSHOTS_FOLDER
+from conductor.errors import BackupError
+from conductor.snapshots import travelling
+from conductor.snapshots.history import MAX_HISTORY_COMMITS
+from conductor.snapshots.objects import ObjectStore
+from conductor.store.backup import CopiedDatabase, copy_out, take_in
+from conductor.store.copying import make_durable
+from conductor.store.folder import DATABASE_NAME, LockedFolder
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 64 * 1024
+MEMBERS = (MANIFEST, DATABASE_NAME, *travelling.FILES)
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was made."""
+
+    path: Path
+    bytes: int
+    database: CopiedDatabase
+    snapshots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A backup that was restored. `made` is when it was made."""
+
+    conductor_id: str
+    made: str
+    runs: int
+    unfinished_runs: int
+
+
+def make_backup(data: Path, target: Path) -> Backup:
+    """Backs a data folder up into a file that must not be there yet."""
+    target = target.absolute()
+    if target.exists():
+        raise BackupError(f"{target} is there already", hint="give another name, as conductor-$(date +%F).tar")
+    with _workshop(target.parent) as folder:
+        database = copy_out(data, folder / DATABASE_NAME)
+        snapshots = asyncio.run(_pack_out(data, folder))
+        _write_manifest(folder, database)
+        archive = folder / "archive"
+        _write_archive(folder, archive)
+        make_durable(archive)
+        os.link(archive, target)  # unlike a rename, it does not replace what came there meanwhile
+    make_durable(target.parent)
+    return Backup(target, target.stat().st_size, database, snapshots)
+
+
+def restore_backup(source: Path, data: Path) -> Restored:
+    """Restores a backup into a data folder that holds no database yet."""
+    held = LockedFolder.acquire(data)
+    try:
+        if (data / DATABASE_NAME).exists():
+            hint = "give another folder with --data, or move that one away"
+            raise BackupError(f"{data} holds a database already", hint=hint)
+        with _workshop(data) as folder:
+            manifest = _extract(source, folder)
+            conductor_id = take_in(folder / DATABASE_NAME)
+            asyncio.run(_pack_in(data, folder))
+            make_durable(folder / DATABASE_NAME)
+            # Last, so that a restoration that was cut short left no database, and is begun anew.
+            (folder / DATABASE_NAME).rename(data / DATABASE_NAME)
+        make_durable(data)
+    finally:
+        held.release()
+    return Restored(conductor_id, str(manifest["made"]), int(manifest["runs"]), int(manifest["unfinished_runs"]))
+
+
+async def _pack_out(data: Path, folder: Path) -> int:
+    objects = _objects(data)
+    if not objects.git.folder.is_dir():
+        await objects.open()
+    return await travelling.pack_out(objects, folder)
+
+
+async def _pack_in(data: Path, folder: Path) -> None:
+    objects = _objects(data)
+    await objects.open()
+    await travelling.pack_in(objects, folder)
+
+
+def _objects(data: Path) -> ObjectStore:
+    return ObjectStore((data / SNAPSHOTS_FOLDER).absolute(), MAX_HISTORY_COMMITS)
+
+
+@contextmanager
+def _workshop(parent: Path) -> Iterator[Path]:
+    """A private folder on the disk of what is to come, gone afterwards."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".conductor-", dir=parent) as name:
+            yield Path(name)
+    except OSError as error:
+        raise BackupError(f"{parent} cannot be written: {error.strerror or error}") from error
+
+
+def _write_manifest(folder: Path, database: CopiedDatabase) -> None:
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = {"format": FORMAT, "made": made, **asdict(database)}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _write_archive(folder: Path, archive: Path) -> None:
+    # Not compressed: packs are already, and whoever wants to may.
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in MEMBERS:
+            tar.add(folder / name, name, filter=_anonymous)
+            (folder / name).unlink()
+    archive.chmod(0o600)
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o600
+    return member
+
+
+def _extract(source: Path, folder: Path) -> dict[str, Any]:
+    """Takes the known members out, and nothing else; gives the manifest."""
+    try:
+        with tarfile.open(source, "r:") as tar:
+            for name in MEMBERS:
+                member = tar.getmember(name)
+                if not member.isreg():
+                    raise BackupError(f"{source} is no backup of a conductor: {name} is no file in it")
+                tar.extract(member, folder, filter="data")
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes()[:MAX_MANIFEST_BYTES])
+        if manifest["format"] > FORMAT:
+            raise BackupError(f"{source} was made by a newer conductor", hint="restore it with that one")
+    except (tarfile.TarError, KeyError, ValueError, TypeError, EOFError) as error:
+        raise BackupError(f"{source} is no backup of a conductor, or not a whole one: {error}") from error
+    except OSError as error:
+        raise BackupError(f"{source} cannot be read: {error.strerror or error}") from error
+    return manifest

@@ -1,0 +1,45 @@
+"""`conductor backup` and `conductor restore`: they work on the data folder, whether its conductor runs or not."""
+
+from pathlib import Path
+
+import click
+
+from conductor.cli.failure import RUN_FAILED
+from conductor.cli.local_data import data_option, local_data, of_the_service
+from conductor.cli.page import say
+from conductor.cli.wording import counted, size
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@data_option
+def backup(file: Path, data: Path | None) -> int:
+    """Write a backup of the database and the runs' snapshots to FILE; a running conductor goes on meanwhile."""
+    from conductor.backup import make_backup
+
+    with of_the_service(RUN_FAILED):
+        made = make_backup(local_data(data), file)
+    runs = f"{counted(made.database.runs, 'run')}, {made.database.unfinished_runs} of them unfinished"
+    say(f"{made.path}: {size(made.bytes)}; {runs}; {counted(made.snapshots, 'snapshot')}")
+    say(f"to restore it:  conductor restore {file} --data DIR", err=True)
+    return 0
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder that holds no database yet.")
+def restore(file: Path, data: Path) -> int:
+    """Restore a backup into a new data folder. The restored conductor has a new id; what was running is tried again."""
+    from conductor.backup import restore_backup
+
+    with of_the_service(RUN_FAILED):
+        restored = restore_backup(file, data)
+    say(
+        f"restored {counted(restored.runs, 'run')} of {restored.made} into {data}, as conductor {restored.conductor_id}"
+    )
+    if restored.unfinished_runs:
+        say(
+            f"{counted(restored.unfinished_runs, 'run')} had not ended: what ran then is lost, and begins as new attempts"
+        )
+    say(f"to go on:  conductor serve --data {data}", err=True)
+    return 0

@@ -1,0 +1,79 @@
+"""The database's half of a backup: out of a folder whose conductor may be at work, and into a new one, with a new identity.
+
+The new identity is what makes a restored copy harmless: hosts let it touch nothing that the original began.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from conductor.errors import BackupError, DatabaseDamagedError
+from conductor.store.connection import connect_reader, damaged, translate
+from conductor.store.copying import copy_database
+from conductor.store.folder import find_database
+from conductor.store.migration import Schema, check, mint_identity, read_version
+
+PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedDatabase:
+    """What a copy holds."""
+
+    conductor_id: str
+    version: int
+    runs: int
+    unfinished_runs: int
+
+
+def copy_out(folder: Path, target: Path) -> CopiedDatabase:
+    """Copies the database of a data folder, as it is at this moment, and makes sure of the copy."""
+    path = find_database(folder)
+    try:
+        connection = connect_reader(path)
+        try:
+            read_version(connection, path, Schema())
+            connection.execute(
+                "PRAGMA query_only = OFF"
+            ).fetchall()  # it forbids the copy too; `mode=ro` protects the original
+            copy_database(connection, target)
+        finally:
+            connection.close()
+        return _read_copy(target)
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
+def take_in(path: Path) -> str:
+    """Makes a copied database this machine's: sound, of a version that is known, with a new id, which it gives."""
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            if read_version(connection, path, Schema()) == 0:
+                raise BackupError("the backup's database is empty")
+            found = [row[0] for row in connection.execute(f"PRAGMA integrity_check({PROBLEMS})").fetchall()]
+            if found != ["ok"]:
+                raise damaged(path, "; ".join(found))
+            connection.execute("PRAGMA synchronous = FULL").fetchall()
+            return mint_identity(connection)
+        finally:
+            connection.close()
+    except (sqlite3.Error, DatabaseDamagedError) as error:
+        known = translate(error, path) if isinstance(error, sqlite3.Error) else error
+        if not isinstance(known, DatabaseDamagedError):
+            raise known from error
+        raise BackupError(
+            "the database in the backup is damaged, or not a whole one", hint="use another backup"
+        ) from error
+
+
+def _read_copy(path: Path) -> CopiedDatabase:
+    connection = connect_reader(path)
+    try:
+        check(connection, path)
+        version = read_version(connection, path, Schema())
+        conductor_id = connection.execute("SELECT conductor_id FROM meta").fetchone()
+        query = "SELECT count(*), count(*) - count(end_time) FROM runs"
+        return CopiedDatabase(str(conductor_id[0]), version, *connection.execute(query).fetchone())
+    finally:
+        connection.close()

@@ -1,0 +1,66 @@
+"""Makes the database that a later version must open: real runs of real services, small, and compressed.
+
+    python -m tests.conductor.store.yesterday.make       writes version-N.db.gz beside this file
+
+Run it once per schema version, before the version after it is begun; the file stays as it is from then on. In it are a run that
+succeeded with findings and a report, one that failed, one that was cancelled, and one whose agent was talking when its
+conductor was killed.
+"""
+
+import gzip
+import sqlite3
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from conductor.store.migration import SCHEMA_VERSION
+from conductor.v1 import run_service_pb2_grpc
+from conductor.v1.flow_service_pb2 import AgentWork, Flow
+from conductor.v1.run_service_pb2 import CancelRunRequest, WatchRunRequest
+from tests import flows
+from tests.services import running_pair
+
+HERE = Path(__file__).parent
+REQUEST_ID = "0b5ab2f4-1111-4222-8333-444455556677"
+
+
+def make(folder: Path) -> Path:
+    workspace = flows.plain_workspace(folder / "w")
+    (workspace / "work.py").write_text("import os\n\n\ndef work() -> None:\n    os.system('ls ' + input())  # TODO\n")
+    with running_pair(folder, hosts=("alpha",)) as pair, pair.channel() as channel:
+        stub = run_service_pb2_grpc.RunServiceStub(channel)
+        risks = AgentWork(agents=["survey"], parameters={"lens": "risks"}, prompt="What can hurt?")
+        steps = (Flow.Step(id="risks", agent=risks), flows.scripted("talk", "say grüße→ to all"))
+        survey = flows.request(workspace, *steps, labels={"team": "blue"}, request_id=REQUEST_ID)
+        failing = flows.request(workspace, flows.scripted("fails", "say so far\n", "exit 3"))
+        talking = flows.request(workspace, flows.scripted("talks", "say word ", "sleep 600"))
+        for request in (survey, failing):
+            run = stub.CreateRun(request, timeout=30).name
+            [None for _ in stub.WatchRun(WatchRunRequest(name=run), timeout=60)]
+        for is_cancelled in (True, False):
+            run = stub.CreateRun(talking, timeout=30).name
+            watching = stub.WatchRun(WatchRunRequest(name=run), timeout=60)
+            next(told for told in watching if told.HasField("output"))
+            if is_cancelled:
+                stub.CancelRun(CancelRunRequest(name=run), timeout=30)
+                [None for _ in watching]
+        time.sleep(1.5)  # acknowledged, so that cursors and journal agree
+        pair.conductor.kill()
+    return folder / "conductor" / "conductor.db"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = make(Path(name))
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, with what the log held
+        connection.execute("VACUUM")
+        connection.close()
+        target = HERE / f"version-{SCHEMA_VERSION}.db.gz"
+        target.write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+        sys.stdout.write(f"{target}: {target.stat().st_size} bytes\n")
+
+
+if __name__ == "__main__":
+    main()
