@@ -18,6 +18,7 @@ TITLES = {
     "relay": "from an agent's write to a watcher's receipt, stored on the way",
     "spawn": "an agent in its sandbox, beside bare bubblewrap",
     "recovery": "start, recovery, cancel and idle memory",
+    "store": "how the database grows: appending, listing, replaying, bytes per payload",
     "models": "what an agent's door to its model costs",
 }
 

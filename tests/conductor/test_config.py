@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from conductor.config import HostSetting, Limits, Settings, load
+from conductor.config import HostSetting, Limits, Retention, Settings, load
 from conductor.errors import ConfigurationError
 
 DEFAULTS: dict[str, Any] = {"default_listen": "127.0.0.1:7070", "default_data": Path("/var/lib/conductor")}
@@ -124,3 +124,27 @@ def test_what_is_in_force_is_shown_by_name() -> None:
 def test_settings_are_values() -> None:
     assert load(**DEFAULTS) == load(**DEFAULTS)
     assert isinstance(load(**DEFAULTS), Settings)
+
+
+def test_nothing_is_deleted_until_somebody_says_so_and_bounds_have_units(tmp_path: Path) -> None:
+    """Keeps K6."""
+    config = written(tmp_path, '[retention]\nmax_age = "90d"\nmax_bytes = "20 GiB"\n')
+    settings = load(**DEFAULTS, config=config)
+
+    assert load(**DEFAULTS).retention == Retention()
+    assert settings.retention == Retention(max_age_seconds=90 * 86_400, max_bytes=20 * 1024**3)
+    assert settings.shown()["retention.max_age"] == "90d"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('max_age = "90"', "retention.max_age is a whole number with one of h, d, w behind it, not '90'"),
+        ('max_age = "0d"', "retention.max_age is a whole number"),
+        ("max_age = 90", "retention.max_age is a whole number"),
+        ('max_bytes = "20GB"', "with one of B, KiB, MiB, GiB, TiB behind it, not '20GB'"),
+        ('max_runs = "5"', "there is no setting 'retention.max_runs'"),
+    ],
+)
+def test_a_bound_that_is_none_is_named(text: str, what: str, tmp_path: Path) -> None:
+    assert what in problem(config=written(tmp_path, f"[retention]\n{text}\n"))

@@ -4,6 +4,7 @@ import pytest
 
 from conductor.core.events import Failure, FindingCounts, RunCancelRequested, RunSettled, RunStarted
 from conductor.core.states import RunState
+from conductor.store import listing
 from conductor.store.records import FindingKey, RunFilter, RunKey
 from conductor.store.store import Store
 from tests.conductor.store.material import creation, events, finding, findings, plan, run_name, settlement
@@ -151,3 +152,33 @@ async def test_a_document_of_another_shape_stops_nothing(store: Store) -> None:
 
     (row,) = (await store.findings(RUN, 10)).rows
     assert (row.rank, row.finding, row.status) == (4, "", "")
+
+
+async def test_a_filter_that_lets_little_through_gives_short_pages_and_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page looks through a bounded number of runs, whatever it finds."""
+    monkeypatch.setattr(listing, "SCANNED_RUNS", 10)
+    for number in range(1, 36):
+        labels = (("rare", "yes"),) if number in {3, 4, 30} else ()
+        await store.append(creation(run_name(number), labels=labels), float(number))
+    wanted = RunFilter(labels={"rare": "yes"})
+    pages, before = [], None
+    while True:
+        page = await store.runs(wanted, 1, before)
+        pages.append([int(row.run) for row in page.rows])
+        if page.next is None:
+            break
+        before = page.next
+
+    assert [number for page in pages for number in page] == [30, 4, 3]
+    assert [] in pages
+    assert len(pages) <= 8
+    everything, before = [], None
+    while True:
+        page = await store.runs(RunFilter(), 7, before)
+        everything += [int(row.run) for row in page.rows]
+        if page.next is None:
+            break
+        before = page.next
+    assert everything == list(range(35, 0, -1))

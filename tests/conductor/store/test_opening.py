@@ -216,6 +216,19 @@ async def test_a_migration_that_fails_changes_nothing_and_keeps_few_copies(tmp_p
         assert store.epoch == 2
 
 
+async def test_a_database_that_another_program_holds_is_told_as_such(tmp_path: Path) -> None:
+    """Keeps K5: somebody's SQLite shell, say."""
+    await make(tmp_path)
+    shell = sqlite3.connect(tmp_path / "conductor.db", isolation_level=None)
+    shell.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StorageError, match="cannot be used now: database is locked"):
+        await Store.open(tmp_path)
+    shell.close()
+
+    async with await Store.open(tmp_path) as store:
+        assert len(await store.events(RUN)) == 1
+
+
 async def test_a_database_that_cannot_be_written_is_told_by_name_and_the_folder_is_free_again(tmp_path: Path) -> None:
     """Keeps K5."""
     database = tmp_path / "conductor.db"

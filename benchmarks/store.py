@@ -1,0 +1,150 @@
+"""How the conductor's database behaves as it grows. Goal 7: what is stored of a transcript stays below 1.5 times what was said.
+
+Appending is timed in an almost empty database and in one of a million events, in turns; a page of a list among a hundred
+thousand runs, with a filter that lets nothing through as well; a run of a million tokens is said in rows of three sizes,
+weighed on the disk, read back in pages, and compared. The sizes: a token each, as an agent begins; 64, as it goes on; 1 KiB and
+more, as from a slow start of its reader. It is the store alone: no engine, no streams.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.measuring import Report, Sample, alternate, must
+from conductor.core.commands import Decision, Record
+from conductor.core.events import RunCreated, StepBecameReady
+from conductor.core.states import RunState
+from conductor.store.records import RunFilter, StoredUtterance
+from conductor.store.store import Store
+from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, said
+
+BATCH = 500
+WORD = "word "
+ROWS = {"of 1 token": 1, "of 64 tokens": 64, "of 500 tokens": 500}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of everything."""
+
+    events: int
+    runs: int
+    tokens: int
+    rounds: int
+
+
+FULL = Scale(events=1_000_000, runs=100_000, tokens=1_000_000, rounds=200)
+SHORT = Scale(events=2_000, runs=1_000, tokens=5_000, rounds=3)
+
+
+async def measure(report: Report) -> None:
+    scale = SHORT if report.is_short else FULL
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        await measure_growth(report, scale, folder)
+        await measure_lists(report, scale, folder)
+        for title, tokens in ROWS.items():
+            await measure_text(report, scale, folder / title, title, tokens)
+
+
+def ready(number: int, count: int) -> Decision:
+    return Decision(
+        to_store=tuple(Record(run_name(1), StepBecameReady("docs"), f"{number + at}") for at in range(count)),
+        durable=True,
+    )
+
+
+async def measure_growth(report: Report, scale: Scale, folder: Path) -> None:
+    async with AsyncExitStack() as stack:
+        stores = {}
+        for title, events in (("1 k events", 1_000), (f"{scale.events:,} events", scale.events)):
+            store = stores[title] = await stack.enter_async_context(await Store.open(folder / title))
+            await store.append(creation(run_name(1)), 1.0)
+            begun = time.perf_counter()
+            for number in range(0, events, BATCH):
+                await store.append(ready(number, BATCH), 1.0)
+            taken = time.perf_counter() - begun
+        report.add(f"append, {BATCH} events in one durable commit", "events/s", [scale.events / taken])
+        numbers = iter(range(10**9, 2 * 10**9))
+
+        async def append(store: Store) -> Sample:
+            begun = time.perf_counter()
+            await store.append(ready(next(numbers), 1), 1.0)
+            return {"append": 1e6 * (time.perf_counter() - begun)}
+
+        found = await alternate(
+            scale.rounds,
+            {title: lambda store=store: append(store) for title, store in stores.items()},  # type: ignore[misc]
+        )
+        for title, values in found.items():
+            report.add(f"append, one event in a durable commit, at {title}", "µs", values["append"])
+        begun = time.perf_counter()
+        read = await stores[title].events(run_name(1))
+        report.add("replay of a run's events, decoded", "events/s", [len(read) / (time.perf_counter() - begun)])
+        must(len(read) >= scale.events, "every event that was appended is read")
+
+
+def creations(first: int) -> Decision:
+    numbers = range(first, first + BATCH)
+    bodies = [
+        RunCreated(plan(run_name(number), flow=f"flows/f{number % 7}", labels=(("team", f"t{number % 50}"),)))
+        for number in numbers
+    ]
+    records = tuple(Record(created.plan.run, created, "RunCreated") for created in bodies)
+    return replace(creation(run_name(first)), to_store=records)
+
+
+async def measure_lists(report: Report, scale: Scale, folder: Path) -> None:
+    async with await Store.open(folder / "lists") as store:
+        for first in range(1, scale.runs, BATCH):
+            await store.append(creations(first), float(first))
+        filters = {
+            "all": RunFilter(),
+            "a flow": RunFilter(flow="flows/f3"),
+            "a label": RunFilter(labels={"team": "t3"}),
+            "a state that none has": RunFilter(states=(RunState.FAILED,)),
+            "a text that none has": RunFilter(text="nowhere"),
+        }
+        for title, wanted in filters.items():
+            times = []
+            for _ in range(min(scale.rounds, 50)):
+                begun = time.perf_counter()
+                await store.runs(wanted, 50)
+                times.append(1000 * (time.perf_counter() - begun))
+            report.add(f"page of 50 of {scale.runs:,} runs: {title}", "ms", times)
+
+
+def speech(tokens: int, per_row: int) -> Iterator[Decision]:
+    for first in range(0, tokens, per_row):
+        words = WORD * min(per_row, tokens - first)
+        # One row a commit, as when it is shown at once; durable now and then, as acknowledgements are.
+        yield Decision(to_store=(said(run_name(1), words),), durable=first % (per_row * 200) == 0)
+
+
+async def measure_text(report: Report, scale: Scale, folder: Path, title: str, per_row: int) -> None:
+    async with await Store.open(folder) as store:
+        await store.append(creation(run_name(1)), 1.0)
+        await store.append(attempt(run_name(1)), 1.0)
+        before = (await store.usage()).used_bytes
+        begun = time.perf_counter()
+        for decision in speech(scale.tokens, per_row):
+            await store.append(decision, 1.0)
+        report.add(f"text in rows {title}, stored", "tokens/s", [scale.tokens / (time.perf_counter() - begun)])
+        payload = len(WORD) * scale.tokens
+        stored = ((await store.usage()).used_bytes - before) / payload
+        report.add(f"text in rows {title}, on the disk", "times its payload", [stored])
+        if per_row == 64:
+            report.at_most("storage of 1 M tokens in rows of 64, times their payload (7)", stored, 1.5)
+        begun, heard, after = time.perf_counter(), 0, 0
+        while page := await store.history(run_name(1), after):
+            heard += sum(len(item.text) for item in page if isinstance(item, StoredUtterance))
+            after = page[-1].position
+        report.add(f"text in rows {title}, replayed", "tokens/s", [scale.tokens / (time.perf_counter() - begun)])
+        must(heard == payload, "every byte that was said is read back")
+        must(
+            (await store.channel(attempt_name(run_name(1)), "answer", payload - 5, 0))[0] == WORD.encode(),
+            "its end is",
+        )

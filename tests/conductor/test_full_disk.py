@@ -1,0 +1,96 @@
+"""The conductor's disk fills up under a service at work, and gets room again: nothing is lost, and nobody restarts anything.
+
+Keeps rules 6 and 16. It needs a small file system of its own, which only root may mount.
+"""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conductor.v1 import run_service_pb2 as pb
+from conductor.v1.furniture.statuses import Refusal
+from conductor.v1.run_service_pb2 import Run
+from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
+from tests.conductor.store.material import damages
+from tests.fakes.execution_host import ExecutionHost, finished, said, started
+
+ROOM = 6 * 1024 * 1024
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={ROOM},mode=700", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Takes every byte that is left."""
+    with ballast.open("ab", buffering=0) as file:
+        for size in (65_536, 4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+
+
+async def test_a_full_disk_stops_what_must_be_stored_and_nothing_else_until_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    (tmp_path / "data").symlink_to(small_disk)
+    ballast = small_disk / "ballast"
+    host = ExecutionHost([started(), said("before")])
+    async with running_conductor(tmp_path, hosts={"alpha": host}) as it:
+        run = await it.create(agent_step("talk"))
+        await until(lambda: bool(host.executions))
+        execution = next(iter(host.executions.values()))
+        await until(lambda: execution.acknowledged >= 2)
+        fill(ballast)
+        # More than the room that SQLite's log has inside of itself: sooner or later a commit fails.
+        text = "x" * 100_000
+        execution.tell(*(said(text) for _ in range(100)))
+        refused = await until_refused(it)
+        heard, spawned = execution.acknowledged, len(host.spawned)
+        shown = await it.runs.GetRun(pb.GetRunRequest(name=run.name))
+        listed = (await it.runs.ListRuns(pb.ListRunsRequest())).runs
+        watching = it.runs.WatchRun(pb.WatchRunRequest(name=run.name))
+        first = await watching.read()
+        watching.cancel()
+        ballast.unlink()
+        subprocess.run(["mount", "-o", f"remount,size={16 * ROOM}", str(small_disk)], check=True)
+        execution.tell(finished())
+        ended = await it.settled(run.name)
+        after = await it.create(agent_step("more"))
+        told = [message.output.text async for message in it.runs.WatchRun(pb.WatchRunRequest(name=run.name))]
+
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
+    assert "full" in refused.message
+    assert heard < 102  # nothing is acknowledged that is not stored
+    assert spawned == 1
+    assert shown.state == listed[0].state == Run.STATE_RUNNING
+    assert first.run.name == run.name
+    assert ended.state == Run.STATE_SUCCEEDED
+    assert "".join(told) == "before" + 100 * text
+    assert after.name != run.name
+    assert damages(small_disk) == []
+
+
+async def until_refused(it: Running) -> Refusal:
+    """Asks for runs to be cancelled that there are not, a mutation that changes nothing, until storing is what fails."""
+    async with asyncio.timeout(20):
+        while True:
+            told = await refusal(it.runs.CancelRun(pb.CancelRunRequest(name=f"runs/{'0' * 26}")))
+            if told.reason != "RUN_NOT_FOUND":
+                return told
