@@ -12,12 +12,12 @@ from conductor.store.records import SettledRun, Survey, Usage
 
 PAGE_RUNS = 200
 
+# The length of a channel is looked up in an index; no text is touched.
 _OLDEST = """
 SELECT r.run, r.end_time,
   (SELECT coalesce(sum(length(j.data)), 0) FROM journal j WHERE j.run = r.key)
-  + (SELECT coalesce(sum(c.bytes), 0) FROM attempts a
-     JOIN (SELECT attempt, max(end_byte) AS bytes FROM chunks GROUP BY attempt, channel) c ON c.attempt = a.key
-     WHERE a.run = r.key)
+  + (SELECT coalesce(sum((SELECT max(c.end_byte) FROM chunks c WHERE c.attempt = a.key AND c.channel = n.value)), 0)
+     FROM attempts a, json_each('["answer", "reasoning", "log", "activity"]') n WHERE a.run = r.key)
   + (SELECT coalesce(sum(length(b.data)), 0) FROM run_blobs l JOIN blobs b ON b.digest = l.digest WHERE l.run = r.key
      AND NOT EXISTS (SELECT 1 FROM run_blobs o WHERE o.digest = l.digest AND o.run <> l.run))
 FROM runs r WHERE r.end_time IS NOT NULL AND r.delete_time IS NULL AND (r.end_time, r.run) > (?, ?)
