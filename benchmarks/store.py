@@ -22,6 +22,7 @@ from conductor.store.store import Store
 from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, said
 
 BATCH = 500
+MAX_ROWS = 100_000
 WORD = "word "
 ROWS = {"of 1 token": 1, "of 64 tokens": 64, "of 500 tokens": 500}
 
@@ -47,7 +48,9 @@ async def measure(report: Report) -> None:
         await measure_growth(report, scale, folder)
         await measure_lists(report, scale, folder)
         for title, tokens in ROWS.items():
-            await measure_text(report, scale, folder / title, title, tokens)
+            # A commit each: the bytes per payload are told as well by a tenth of the smallest rows, in a tenth of the time.
+            least = replace(scale, tokens=min(scale.tokens, tokens * MAX_ROWS))
+            await measure_text(report, least, folder / title, title, tokens)
 
 
 def ready(number: int, count: int) -> Decision:
