@@ -9,7 +9,7 @@ AGENTS = ("survey", "scripted", "reader")
 
 def make_plan(rng: Random, number: int) -> RunPlan:
     steps = tuple(make_steps(rng, rng.randint(1, 13)))
-    timeout = rng.choice((0.0, 0.0, 0.0, 30.0))
+    timeout = rng.choice((0.0,) * 9 + (40.0,))
     return plan_of(f"{number:026d}", steps, priority=rng.choice((0, 0, 0, 1)), timeout=timeout)
 
 
@@ -59,7 +59,7 @@ def make_agent(rng: Random) -> AgentPlan:
     return AgentPlan(
         tuple(rng.sample(AGENTS, rng.randint(1, 3))),
         max_attempts=rng.randint(1, 4),
-        queue_timeout_seconds=rng.choice((0.0, 0.0, 20.0)),
+        queue_timeout_seconds=rng.choice((0.0,) * 9 + (30.0,)),
         lost_after_seconds=rng.choice((0.0, 0.0, 25.0, 40.0)),
         on_lost=rng.choice((OnLost.RETRY, OnLost.RETRY, OnLost.FAIL)),
         retries=RetryPlan(hang=rng.randint(0, 2), agent=rng.randint(0, 1), first_pause_seconds=rng.choice((0.2, 1.0))),
