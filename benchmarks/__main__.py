@@ -1,4 +1,4 @@
-"""The benchmarks: `./dev bench [NAME …] [--short] [--json FILE]`. Prints a table in Markdown for each.
+"""The benchmarks: `./dev bench [NAME …] [--short] [--markdown FILE] [--json FILE]`. Prints a table in Markdown for each.
 
 Exit code 1 means that a promise broke (something was lost, say), whatever the speed; a missed goal is told, and no failure.
 `--short` does everything once and small, to see that it works: its figures mean nothing, and it installs nothing.
@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.measuring import BrokenPromiseError, Report, machine, write_json
+from agenthost.v1.furniture.logs import configure_logs
+from benchmarks.measuring import BrokenPromiseError, Report, machine, write_json, write_markdown
 
 TITLES = {
     "steps": "durable steps, beside LangGraph and DBOS",
@@ -35,10 +36,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench", description="Measures ours beside others, in one run.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TITLES)}; all where none is given")
     parser.add_argument("--short", action="store_true", help="once and small: whether it works, not how fast")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the tables there too, and where they come from"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there")
     chosen = parser.parse_args()
     if unknown := sorted(set(chosen.names) - TITLES.keys()):
         parser.error(f"there is no benchmark '{unknown[0]}'; there are {', '.join(TITLES)}")
+    configure_logs("plain", "error")  # what is ours in this process would tell of itself between the tables
     about, reports, code = machine(), [], 0
     for name in chosen.names or TITLES:
         try:
@@ -50,6 +55,8 @@ def main() -> int:
         reports.append(report)
         print(report.markdown(), flush=True)
         print(f"bench {name}: {report.seconds:.0f} s", file=sys.stderr)
+    if chosen.markdown:
+        write_markdown(chosen.markdown, about, reports)
     if chosen.json:
         write_json(chosen.json, about, reports)
     return code

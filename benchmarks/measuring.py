@@ -166,3 +166,17 @@ def machine() -> dict[str, Any]:
 def write_json(file: Path, about: Mapping[str, Any], reports: Sequence[Report]) -> None:
     document = {"machine": about, "benchmarks": [report.as_json() for report in reports]}
     file.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def write_markdown(file: Path, about: Mapping[str, Any], reports: Sequence[Report]) -> None:
+    where = (
+        f"`./dev bench {' '.join(about['argv'])}` at {about['commit']}, {about['time']}: {about['processors']} processors "
+        f"({about['processor']}), Linux {about['kernel']}, Python {about['python']}, SQLite {about['sqlite']}. "
+        f"The machine's load before was {about['load_before']:.1f}"
+    )
+    quiet = (
+        "."
+        if about["load_before"] < 1
+        else ", so that others took part of it: only ratios within a table mean something."
+    )
+    file.write_text("\n".join(["# Measured", "", where + quiet, "", *(one.markdown() for one in reports)]))

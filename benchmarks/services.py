@@ -58,6 +58,12 @@ def seconds_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def reaped_seconds(pid: int) -> float:
+    """The processor time of those that a process started and that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / TICKS
+
+
 def proportional_kib(pid: int) -> int:
     """The memory of a process; what it shares with others is divided among them. 0 when it has just ended."""
     try:
