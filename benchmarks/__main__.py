@@ -7,6 +7,7 @@ Exit code 1 means that a promise broke (something was lost, say), whatever the s
 import argparse
 import asyncio
 import importlib
+import signal
 import sys
 import time
 from pathlib import Path
@@ -43,6 +44,7 @@ def main() -> int:
     chosen = parser.parse_args()
     if unknown := sorted(set(chosen.names) - TITLES.keys()):
         parser.error(f"there is no benchmark '{unknown[0]}'; there are {', '.join(TITLES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # services and agents end with it, as with Ctrl-C
     configure_logs("plain", "error")  # what is ours in this process would tell of itself between the tables
     about, reports, code = machine(), [], 0
     for name in chosen.names or TITLES:
