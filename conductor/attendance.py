@@ -198,8 +198,9 @@ class Attendance:
     async def _write(
         self, call: "grpc.aio.StreamStreamCall[pb.ExecuteRequest, pb.ExecuteResponse]", opening: pb.ExecuteRequest
     ) -> None:
-        # A call that ended refuses writes; why it ended is the reader's to find out.
-        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        # A call that ended refuses writes; why it ended is the reader's to find out. InternalError: what a half-close raises when
+        # the connection broke a moment ago, and gRPC has not noticed the end of the call yet.
+        with suppress(grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
             await call.write(opening)
             if self._conversation.is_cautious:
                 await self._listen()

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from agenthost.v1 import snapshot_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2_grpc as rpc
@@ -24,6 +22,7 @@ from conductor.snapshots import SnapshotStore
 from conductor.snapshots.git import check
 from conductor.snapshots.history import History
 from conductor.snapshots.keyed_locks import KeyedLocks
+from conductor.v1.furniture.statuses import read_refusal
 
 COMMITS_PER_QUESTION = 1000
 MAX_PUSHES = 2
@@ -31,13 +30,7 @@ QUESTION_SECONDS = 30.0
 PUSH_SECONDS = 1800.0
 CHUNK_BYTES = 256 * 1024
 BASE_MISSING = "BASE_MISSING"
-_RETRYABLE = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.CANCELLED,
-}
+_RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED"})
 
 
 class SnapshotPushError(Exception):
@@ -91,7 +84,7 @@ class SnapshotLink:
             try:
                 return await self._push(history, have, bases)
             except grpc.aio.AioRpcError as error:
-                if _reason(error) != BASE_MISSING:
+                if read_refusal(error).reason != BASE_MISSING:
                     raise
                 return await self._push(history, frozenset(), ())
 
@@ -111,8 +104,9 @@ class SnapshotLink:
         async with self._snapshots.pack(history, have, bases) as running:
             call = self._stub.PushSnapshot(timeout=PUSH_SECONDS)
             try:
-                # A host that has the snapshot by now answers before the end, and reads no more.
-                with contextlib.suppress(asyncio.InvalidStateError):
+                # A host that has the snapshot by now answers before the end, and reads no more. InternalError: a half-close
+                # that meets a connection which has just broken; what became of the call is asked below.
+                with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.InternalError):
                     await call.write(pb.PushSnapshotRequest(header=header))
                     while chunk := await running.read(CHUNK_BYTES):
                         await call.write(pb.PushSnapshotRequest(chunk=chunk))
@@ -125,19 +119,9 @@ class SnapshotLink:
 
 
 def _push_error(error: grpc.aio.AioRpcError) -> SnapshotPushError:
-    code = error.code()
+    refusal = read_refusal(error)
     return SnapshotPushError(
-        _reason(error) or code.name,
-        f"the host did not take the snapshot: {error.details() or code.name}",
-        is_retryable=code in _RETRYABLE,
+        refusal.reason or refusal.code,
+        f"the host did not take the snapshot: {refusal.message or refusal.code}",
+        is_retryable=refusal.code in _RETRYABLE,
     )
-
-
-def _reason(error: grpc.aio.AioRpcError) -> str:
-    """The reason of the error's details; empty where it has none."""
-    status = rpc_status.from_call(error)
-    for detail in status.details if status else ():
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            return str(info.reason)
-    return ""
