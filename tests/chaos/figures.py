@@ -9,6 +9,7 @@ class Figures:
     """What was done, and to how many."""
 
     kills: int = 0
+    stops: int = 0
     points: Counter[str] = field(default_factory=Counter)
     shim_kills: int = 0
     freezes: int = 0
@@ -30,7 +31,8 @@ class Figures:
 
     def __str__(self) -> str:
         return (
-            f"{self.kills} kills ({sum(self.points.values())} at named points), {self.shim_kills} shims killed, "
+            f"{self.kills} kills ({sum(self.points.values())} at named points), {self.stops} stops, "
+            f"{self.shim_kills} shims killed, "
             f"{self.freezes} freezes, {self.disconnects} disconnects ({self.link_disconnects} of hosts, "
             f"{self.watcher_disconnects} of watchers); {self.runs} runs, {self.attempts} attempts, "
             f"{self.refused} refused, {self.visits} visits of watchers; {self.seconds:.0f} s"

@@ -40,12 +40,14 @@ class Service:
     log: Path
     environment: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
-    own_ends: list[int] = field(default_factory=list)
+    is_asked: bool = False
+    wrong_ends: list[str] = field(default_factory=list)
 
     def start(self, fuse: str = "") -> None:
-        """Begins the next life; notes how the one before ended, where nobody had killed it."""
-        if self.process is not None and self.process.wait() != -signal.SIGKILL:
-            self.own_ends.append(self.process.returncode)
+        """Begins the next life; notes what was wrong with the end of the one before."""
+        if self.process is not None:
+            self._note_end(self.process.wait())
+        self.is_asked = False
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *self.arguments],
@@ -60,6 +62,23 @@ class Service:
     @property
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def ask(self) -> None:
+        """Asks it to end, which it then must."""
+        self.is_asked = True
+        self.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kills it, also where it was asked to end."""
+        self.is_asked = False
+        self.signal(signal.SIGKILL)
+
+    def _note_end(self, code: int) -> None:
+        # One that is asked before it listens for that ends by the signal itself.
+        good = {0, -signal.SIGTERM} if self.is_asked else {-signal.SIGKILL}
+        if code not in good:
+            asked = "was asked to end, and " if self.is_asked else ""
+            self.wrong_ends.append(f"{self.name} {asked}ended with {code}")
 
     def signal(self, number: int) -> None:
         if self.is_alive:
@@ -150,10 +169,9 @@ class Rig:
                 if any(SHIM in one for one in arguments) and arguments[-2].startswith(str(self.folder)):
                     yield pid, json.loads(Path(arguments[-2], "config.json").read_bytes())["execution"]
 
-    def own_ends(self) -> Iterator[tuple[str, int]]:
-        """Services that ended though nobody had killed them or asked them to, and their exit codes."""
-        for name, service in self.services.items():
-            yield from ((name, code) for code in service.own_ends)
+    def wrong_ends(self) -> list[str]:
+        """Services that ended though nobody had killed them or asked them to, or did not when they were asked."""
+        return [wrong for service in self.services.values() for wrong in service.wrong_ends]
 
     def kept_folders(self) -> list[Path]:
         """Folders of attempts that are still there."""

@@ -22,12 +22,16 @@ _TIMES_OF_AN_ATTEMPT = 4
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How one life of a process ends: at a point, or after so many seconds wherever it is; with whom together."""
+    """How one life of a process ends: at a point, or after so many seconds wherever it is; with whom together.
+
+    `politely`: it is asked to end (SIGTERM), and must.
+    """
 
     point: str = ""
     count: int = 1
     seconds: float = 1.0
     together: tuple[str, ...] = ()
+    politely: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ def _death(random: Random, name: str, point: str) -> Death:
         most = 1 if point in _RARE else _OFTEN.get(point, _TIMES_OF_AN_ATTEMPT)
         return Death(point, random.randint(1, most))
     others = [other for other in (CONDUCTOR, *HOSTS) if other != name]
-    return Death(seconds=random.uniform(0.1, 3.0), together=tuple(random.sample(others, random.choice((0, 0, 1, 2)))))
+    together = tuple(random.sample(others, random.choice((0, 0, 1, 2))))
+    return Death(seconds=random.uniform(0.1, 3.0), together=together, politely=not together and random.random() < 0.5)
 
 
 def weather(seed: int, network: str) -> Iterator[Spell]:

@@ -13,7 +13,7 @@ from random import Random
 
 from tests.chaos.figures import Figures
 from tests.chaos.proxy import Mood, Proxy
-from tests.chaos.rig import Rig, Service
+from tests.chaos.rig import STOP_SECONDS, Rig, Service
 from tests.chaos.schedule import Act, Death, freezes, weather
 
 PATIENCE_SECONDS = 12.0  # for a point that is not met: the process then dies where it is
@@ -56,16 +56,21 @@ class Trouble:
             service.start(f"{death.point}:{death.count}" if death.point else "")
             if await service.died(PATIENCE_SECONDS if death.point else death.seconds):
                 continue
+            if death.politely:
+                service.ask()
+                await service.died(STOP_SECONDS)
+                continue
             service.signal(signal.SIGKILL)
             for other in death.together:
-                self._rig.services[other].signal(signal.SIGKILL)
+                self._rig.services[other].kill()
         if planned:
             await self._end(service)
             service.start()
 
     async def _end(self, service: Service) -> None:
-        """Makes sure that it is dead; another's death may have taken it along."""
-        self._figures.kills += 1
+        """Makes sure that it is dead; another's death may have taken it along, or it was asked to end."""
+        self._figures.stops += service.is_asked
+        self._figures.kills += not service.is_asked
         service.signal(signal.SIGKILL)
         await service.died(5)
 

@@ -158,7 +158,7 @@ class World:
         await _wait_until(lambda: not rig.kept_folders())
         faults += [f"{folder} is kept, and everything was acknowledged" for folder in rig.kept_folders()]
         await rig.stop()
-        faults += [f"{name} ended by itself with {code}" for name, code in rig.own_ends()]
+        faults += rig.wrong_ends()
         await _wait_until(lambda: not left_over())
         faults += [f"process {describe(pid)} is left" for pid in left_over()]
         watchers = tuple(self.watchers)
