@@ -16,7 +16,7 @@ from tests.chaos.proxy import Mood, Proxy
 from tests.chaos.rig import STOP_SECONDS, Rig, Service
 from tests.chaos.schedule import Act, Death, freezes, weather
 
-PATIENCE_SECONDS = 12.0  # for a point that is not met: the process then dies where it is
+PATIENCE_SECONDS = 20.0  # for a point that is not met: the process then dies where it is
 SHIM_DEATH_SECONDS = 5.0
 
 
