@@ -59,12 +59,13 @@ class Plan:
 async def live(plan: Plan, *, keep: bool = False) -> Verdict:
     """Lives one world, and judges it."""
     began = time.monotonic()
-    with _folder(keep=keep) as folder:
+    with _folder() as (folder, kept):
         async with _settled(Rig(folder, plan.twin)) as rig:
             world = World(plan, rig, make_workspace(folder / "workspace"))
             faults = await world.live()
             world.figures.seconds = time.monotonic() - began
             if faults and keep:
+                kept.set()
                 faults.append(f"everything of it is kept in {folder}")
     return Verdict(plan.seed, tuple(faults), world.figures)
 
@@ -205,12 +206,13 @@ def _place(task: "asyncio.Task[None]") -> str:
 
 
 @contextlib.contextmanager
-def _folder(*, keep: bool = False) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+def _folder() -> Iterator[tuple[Path, asyncio.Event]]:
+    """A folder that goes in the end, unless the event is set."""
+    folder, kept = Path(tempfile.mkdtemp(prefix="chaos-")), asyncio.Event()
     try:
-        yield folder
+        yield folder, kept
     finally:
-        if not keep:
+        if not kept.is_set():
             shutil.rmtree(folder, ignore_errors=True)
 
 
