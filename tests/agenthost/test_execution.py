@@ -134,15 +134,27 @@ async def test_a_resume_beyond_the_last_number_is_refused(client: Client) -> Non
 
 
 async def test_a_start_that_is_sent_twice_runs_once(client: Client) -> None:
-    """Keeps I2, from one conductor and from two."""
+    """Keeps I2, from one conductor; the newest of its streams is the one that is served."""
     start = client.start_of("say once", "echo-input 1")
     async with client.open(start=start) as first:
         await first.until_said("once")
-        async with client.open(start=start, conductor="conductor-2") as second:
+        async with client.open(start=start) as second:
             await second.until_said("once")
             assert (await first.refusal()).reason == "STREAM_SUPERSEDED"
             await second.send(input=pb.Input(input_sequence=1, text="go"))
             await second.finish()
+
+    assert [spawn["execution"] for spawn in client.spawns()] == [start.execution]
+
+
+async def test_a_start_from_two_conductors_runs_once_and_takes_nothing_from_the_first(client: Client) -> None:
+    """Keeps I2 and rule 10: the other may be a copy that was restored from a backup, and knows every id of the first."""
+    start = client.start_of("say once", "echo-input 1")
+    async with client.open(start=start) as first:
+        await first.until_said("once")
+        assert (await client.refused(start, conductor="conductor-2")).reason == "EXECUTION_EXISTS"
+        await first.send(input=pb.Input(input_sequence=1, text="go"))
+        await first.finish()
 
     assert [spawn["execution"] for spawn in client.spawns()] == [start.execution]
 
@@ -407,7 +419,7 @@ async def test_the_host_counts_what_runs(client: Client) -> None:
     await eventually(lambda: client.host.running == 0)
 
 
-async def test_an_end_that_nobody_came_for_is_let_go(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_end_that_nobody_came_for_is_let_go(client: Client) -> None:
     async with client.open(start=client.start_of("say old", step="old")) as conversation:
         await conversation.until(lambda frame: frame.HasField("finished"))
     (folder,) = (client.data / "attempts").iterdir()
@@ -415,7 +427,7 @@ async def test_an_end_that_nobody_came_for_is_let_go(client: Client, monkeypatch
         await asyncio.sleep(0)
     await client.run("say young", step="young")
     assert folder.exists()
-    monkeypatch.setattr("agenthost.core.reception.UNHEARD_SECONDS", 0.0)
+    client.host.settings = replace(client.host.settings, unheard_seconds=0.0)
     await client.run("say new", step="new")
     await eventually(lambda: not folder.exists())
 
