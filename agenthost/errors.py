@@ -3,7 +3,7 @@
     AgenthostError
     ├── RequestError   InvalidRequestError, NotFoundError, ExecutionExistsError, EpochSupersededError,
     │                  StreamSupersededError, SnapshotInvalidError, PreconditionError (SNAPSHOT_MISSING …)
-    └── ServiceError   ReadOnlyUnavailableError, AgentUnavailableError, NoCapacityError, InputQueueFullError,
+    └── ServiceError   ReadOnlyUnavailableError, AgentUnavailableError, NoCapacityError, InputQueueFullError, EndUnheardError,
                        StorageError, HostDrainingError, ShuttingDownError, ProgramError
 
 An agent's own failure is never one of these: it is a value in `Finished`.
@@ -141,6 +141,12 @@ class StorageError(ServiceError):
     """The host cannot write to its disk."""
 
     reason = "STORAGE_UNAVAILABLE"
+
+
+class EndUnheardError(ServiceError):
+    """The end of this execution was told, and not acknowledged in time; resume it to acknowledge it."""
+
+    reason = "END_UNHEARD"
 
 
 class HostDrainingError(ServiceError):

@@ -93,10 +93,10 @@ class Attendance:
     def dismiss(self, host: str, last_sequence: int, *, has_ended: bool) -> None:
         """Makes this the attendance of an attempt that nobody counts on: its words are dropped, its end is acknowledged."""
         self._conversation.is_dismissed = True
-        if has_ended:
-            self.mailbox.put(AckExecution(host, self.attempt, last_sequence, finished=True))
-        else:
-            self.mailbox.put(ResumeExecution(host, self.attempt, last_sequence))
+        # The last frame is heard again: so the end is heard, whether or not its host had made it already (one that was restarted
+        # may not), and only then acknowledged. An acknowledgement of less would let nothing go.
+        self.mailbox.put(ResumeExecution(host, self.attempt, max(last_sequence - 1, 0)))
+        if not has_ended:
             self.mailbox.put(CancelExecution(host, self.attempt, "nobody counts on it any more"))
 
     async def run(self) -> None:
@@ -157,8 +157,9 @@ class Attendance:
         self._answered.clear()
         # What was written to an earlier stream, or heard before this one, may never have arrived.
         self.mailbox.rewind()
-        # Waiting here for a host that is away costs nothing; a pause of our own would only come later.
-        call = self._stub.Execute(wait_for_ready=True)
+        # Waiting here for a host that is away costs nothing; a pause of our own would only come later. But a Start does not wait:
+        # it would leave when the host comes back, whatever was decided meanwhile.
+        call = self._stub.Execute(wait_for_ready=not opening.HasField("start"))
         try:
             async with asyncio.TaskGroup() as tasks:
                 writing = tasks.create_task(self._write(call, opening))

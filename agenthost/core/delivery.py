@@ -35,6 +35,11 @@ class Delivery:
         self.acknowledged = max(self.acknowledged, sequence)
 
     @property
+    def is_unheard(self) -> bool:
+        """Whether the end was told, and the conductor has not stored it."""
+        return self.end is not None and self.acknowledged < self.end
+
+    @property
     def is_settled(self) -> bool:
         """Whether the conductor has stored the end."""
         return self.end is not None and self.acknowledged >= self.end

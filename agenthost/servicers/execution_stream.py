@@ -1,7 +1,8 @@
 """One Execute stream, once it is known what for: a reader that never waits for the agent, and the only writer.
 
-Its ends: `finished` was written and the client says goodbye (acknowledges and half-closes) or has had its time; the client
-said something wrong; a newer stream took over; or the connection is lost, which looks like a half-close at first (grpc.md 2).
+Its ends: `finished` was written and the client says goodbye (half-closes, and has acknowledged the end if anything: OK) or has
+had its time (END_UNHEARD); the client said something wrong; a newer stream took over; or the connection is lost, which looks
+like a half-close at first (grpc.md 2).
 A half-close alone therefore ends nothing: the writer goes on until writing fails, but the lease is not renewed for it.
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 from agenthost.attachment import Attachment
 from agenthost.config import LINGER_SECONDS
 from agenthost.core.input_queue import MAX_INPUT_BYTES
-from agenthost.errors import InvalidRequestError, StreamSupersededError, Violation
+from agenthost.errors import EndUnheardError, InvalidRequestError, StreamSupersededError, Violation
 from agenthost.execution import Execution
 from agenthost.fences import Fences
 from agenthost.messages import write_frame
@@ -36,10 +37,14 @@ class ExecutionStream:
             await self._write(context, after)
             # gRPC loses the status of a server that returns first. Never a timeout around a read itself (grpc.md 3, 4).
             await asyncio.wait({reader}, timeout=LINGER_SECONDS)
+            left_in_order = reader.done() and not self._execution.delivery.acknowledged
             reader.cancel()
             watcher.cancel()
             # An acknowledgement may have come before the replay knew which number the end has.
             await self._release_if_acknowledged()
+        if self._execution.delivery.is_unheard and not left_in_order:
+            # OK means that nothing is left to say: who acknowledges, and whose last word has not come, must come back for it.
+            raise EndUnheardError
 
     async def _write(self, context: Any, after: int) -> None:
         async for frame in self._execution.open_outbox(after).frames(after):

@@ -434,6 +434,13 @@ async def test_an_end_that_nobody_came_for_is_let_go(client: Client) -> None:
     assert (await client.refused(client.start_of("say old", step="old"))).reason == "EXECUTION_EXISTS"
 
 
+async def test_a_stream_whose_end_was_not_acknowledged_does_not_end_well(client: Client) -> None:
+    """Keeps I3: OK would tell a conductor whose acknowledgement comes late that the host has let go, and it would keep the end."""
+    async with client.open(start=client.start_of("say late")) as conversation:
+        await conversation.until(lambda frame: frame.HasField("finished"))
+        assert (await conversation.refusal()).reason == "END_UNHEARD"
+
+
 async def _listed(client: Client) -> list[pb.Execution]:
     request = pb.ListExecutionsRequest(conductor_id=CONDUCTOR, epoch=1)
     return list((await client.executions.ListExecutions(request)).executions)

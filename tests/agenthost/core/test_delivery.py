@@ -12,10 +12,12 @@ def test_an_attempt_is_settled_when_its_last_frame_is_acknowledged() -> None:
     delivery.note(2, is_end=True)
     delivery.acknowledge(1)
     assert not delivery.is_settled
+    assert delivery.is_unheard
     delivery.acknowledge(2)
     delivery.acknowledge(1)
 
     assert delivery.is_settled
+    assert not delivery.is_unheard
     assert delivery.acknowledged == 2
 
 
