@@ -23,6 +23,7 @@ from itertools import pairwise, zip_longest
 
 RUN = "run"
 LOST = "lost"
+HOSTS_OWN = "activity"  # a channel that hosts write into, too; it is judged where the words name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,7 @@ def _judge_transcripts(evidence: Evidence) -> Iterator[str]:
     for words in evidence.words:
         end = ends.get(words.attempt, "")
         is_whole = end == "succeeded" or (words.kept and end not in {"", LOST})
-        for channel in sorted(words.channels.keys() | stored[words.attempt].keys()):
+        for channel in sorted(words.channels.keys() | (stored[words.attempt].keys() - {HOSTS_OWN})):
             said, kept = words.channels.get(channel, b""), bytes(texts[words.attempt, channel])
             if kept != said if is_whole else not said.startswith(kept):
                 yield f"{words.attempt} ({end or 'without end'}): {channel} {_difference(kept, said)}"

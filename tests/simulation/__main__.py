@@ -1,37 +1,109 @@
-"""Runs simulations: `python -m tests.simulation --seeds 1000 --first 1`. Says which seed broke what."""
+"""Lives simulated worlds: `./dev simulate --seeds 1000 --first 1`. Says which seed broke what, and what happened last in it.
+
+The same seed lives the same world always. With `--twin NAME` it is a broken twin's (see `mutants` and `twins`): see it caught.
+"""
 
 import argparse
 import sys
 import time
 import traceback
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
-from tests.simulation.world import simulate
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.subject import Subject
+from tests.simulation.twins import TWINS
+from tests.simulation.world import World, live_and_compare
+
+BATCH = 25
+
+
+@dataclass
+class Tally:
+    """What came of some seeds."""
+
+    seeds: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+    steps: int = 0
+    failed: list[int] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        self.seeds += other.seeds
+        self.seen += other.seen
+        self.steps += other.steps
+        self.failed += other.failed
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    arguments = _parse()
+    began = time.perf_counter()
+    batches = [
+        (first, min(BATCH, arguments.first + arguments.seeds - first), arguments.twin)
+        for first in range(arguments.first, arguments.first + arguments.seeds, BATCH)
+    ]
+    tally = Tally()
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        for part in pool.map(live_batch, batches):
+            tally.add(part)
+            if part.failed:
+                pool.shutdown(cancel_futures=True)
+                break
+    if tally.failed:
+        _tell_failure(tally.failed[0], arguments.twin)
+        return 1
+    seconds = time.perf_counter() - began
+    print(f"{tally.seeds} seeds from {arguments.first} on hold; {seconds:.1f} s")
+    print(f"on average {tally.steps / tally.seeds:.1f} steps, and:")
+    for what, count in sorted(tally.seen.items()):
+        print(f"  {count / tally.seeds:8.2f}  {what}")
+    return 0
+
+
+def live_batch(batch: tuple[int, int, str]) -> Tally:
+    first, count, twin = batch
+    tally = Tally()
+    with _planted(twin) as subject:
+        for seed in range(first, first + count):
+            tally.seeds += 1
+            try:
+                world = live_and_compare(seed, subject)
+            except Exception:  # noqa: BLE001 — whatever it is, the seed is what one wants to know
+                tally.failed.append(seed)
+                return tally
+            tally.seen += world.seen
+            tally.steps += sum(len(run.steps) for run in world.store.runs.values())
+    return tally
+
+
+def _planted(twin: str) -> AbstractContextManager[Subject]:
+    if not twin:
+        return nullcontext(Subject())
+    return next(one for one in (*TWINS, *MUTANTS) if one.name == twin).planted()
+
+
+def _tell_failure(seed: int, twin: str) -> None:
+    """Lives the world again, and tells of its end."""
+    with _planted(twin) as subject:
+        world = World(seed, subject, traced=True)
+        try:
+            live_and_compare(seed, subject, world)
+        except Exception as error:  # noqa: BLE001 — it is what was asked for
+            print("\n".join(world.trace or ()))
+            traceback.print_exception(error, limit=-4)
+    again = f" --twin '{twin}'" if twin else ""
+    print(f"seed {seed} failed; again with: ./dev simulate --first {seed} --seeds 1{again}")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./dev simulate", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first seed")
-    arguments = parser.parse_args()
-    began = time.perf_counter()
-    steps = inputs = restarts = 0
-    for seed in range(arguments.first, arguments.first + arguments.seeds):
-        try:
-            world = simulate(seed)
-        except Exception:  # noqa: BLE001 — whatever it is, the seed is what one wants to know
-            traceback.print_exc()
-            print(f"seed {seed} failed; again with: python -m tests.simulation --first {seed} --seeds 1")  # noqa: T201
-            return 1
-        steps += sum(len(run.steps) for run in world.store.runs.values())
-        inputs += world.inputs_taken
-        restarts += world.restarts
-    each = arguments.seeds
-    seconds = time.perf_counter() - began
-    print(  # noqa: T201
-        f"{each} seeds hold: on average {steps / each:.1f} steps, {inputs / each:.0f} inputs, "
-        f"{restarts / each:.1f} restarts; {seconds:.1f} s"
-    )
-    return 0
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    names = [one.name for one in (*TWINS, *MUTANTS)]
+    parser.add_argument("--twin", default="", choices=["", *names], metavar="NAME", help="; ".join(names))
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

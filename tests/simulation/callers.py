@@ -7,7 +7,7 @@ from conductor.core.commands import Accepted, Rejected, Reply
 from conductor.core.inputs import Input, RequestCancel, RequestRun
 from tests.simulation.memory_store import MemoryStore
 from tests.simulation.plans import make_plan
-from tests.simulation.subject import Violation
+from tests.simulation.violation import Violation
 
 OTHER_BODY = 900  # who uses an id again with another body
 CANCELS = 901  # who wants a run to end

@@ -18,7 +18,7 @@ from conductor.core.run import Run
 from conductor.core.states import AttemptState, StepState
 from conductor.core.work import Work, WorkKind
 from tests.simulation.memory_store import MemoryStore, could_begin
-from tests.simulation.subject import Violation
+from tests.simulation.violation import Violation
 
 _MOST_EVENTS_OF_AN_INPUT = 4
 

@@ -1,6 +1,7 @@
 """A store in memory: it folds what was stored, gives positions, and refuses what a real one would refuse.
 
-It also judges, as only a store can: no key twice, no text of an attempt that has not begun or has ended, one end for each thing.
+What was appended survives its process; what no FULL commit followed does not survive a power cut. It also judges, as only a store
+can: no key twice, no text of an attempt that has not begun or has ended, one end for each thing.
 """
 
 from collections import Counter, defaultdict
@@ -23,7 +24,8 @@ from conductor.core.plan import OnFailure
 from conductor.core.run import Run, apply, fold
 from conductor.core.states import StepState
 from conductor.core.step import Step
-from tests.simulation.subject import Violation
+from tests.histories import RUN, Entry, Fact, RunHistory, Speech
+from tests.simulation.violation import Violation
 
 _MET = {StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED}
 _NOTHING = {StepState.FAILED, StepState.CANCELLED}
@@ -33,7 +35,13 @@ class MemoryStore:
     def __init__(self) -> None:
         self.log: list[tuple[Decision, float]] = []
         self.durable = 0
+        self.epoch = 0
         self._forget()
+
+    def begin_epoch(self) -> int:
+        """Counts the conductor's starts; durable at once."""
+        self.epoch += 1
+        return self.epoch
 
     def _forget(self) -> None:
         self.journal: dict[str, list[tuple[Event, float]]] = {}
@@ -42,9 +50,23 @@ class MemoryStore:
         self.texts: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.cursors: dict[str, int] = {}
         self.durable_cursors: dict[str, int] = {}
+        self.durable_positions: Counter[str] = Counter()
         self.keys: set[tuple[str, str]] = set()
         self.ends: Counter[str] = Counter()
         self.requests: dict[str, tuple[str, str]] = {}
+        self.entries: dict[str, list[Entry]] = defaultdict(list)
+        self.times: dict[str, list[float]] = defaultdict(list)
+        self._said_bytes: Counter[tuple[str, str]] = Counter()
+
+    def page(self, run: str, after: int, limit: int) -> list[Entry]:
+        """What lies above a position."""
+        return self.entries[run][after : after + limit]
+
+    def is_end(self, run: str, position: int) -> bool:
+        return run in self.runs and self.runs[run].is_settled and position == self.positions[run]
+
+    def histories(self) -> tuple[RunHistory, ...]:
+        return tuple(RunHistory(run, tuple(entries)) for run, entries in self.entries.items())
 
     def append(self, decision: Decision, now: float) -> None:
         self.log.append((decision, now))
@@ -52,6 +74,7 @@ class MemoryStore:
         if decision.durable and (decision.to_store or decision.cursors):
             self.durable = len(self.log)
             self.durable_cursors = dict(self.cursors)
+            self.durable_positions = Counter(self.positions)
 
     def lose_power(self) -> None:
         """Forgets what no FULL commit followed."""
@@ -86,12 +109,21 @@ class MemoryStore:
                 if not self.is_live(item.attempt):
                     raise Violation(f"text of attempt {item.attempt}, which does not live")
                 self.texts[item.attempt, item.channel].append(item.text)
+                self._write_speech(item)
             else:
                 self._write_record(item, now)
+                name, end = type(item.event).__name__, _end(item.event)
+                self.entries[item.run].append(Fact(self.positions[item.run], name, _subject(item.event), end))
+            self.times[item.run].append(now)
         for attempt, cursor in decision.cursors:
             if cursor < self.cursors.get(attempt, 0):
                 raise Violation(f"the cursor of {attempt} went back to {cursor}")
             self.cursors[attempt] = cursor
+
+    def _write_speech(self, item: Utterance) -> None:
+        channel, data = (item.attempt, item.channel), item.text.encode()
+        self.entries[item.run].append(Speech(self.positions[item.run], *channel, self._said_bytes[channel], data))
+        self._said_bytes[channel] += len(data)
 
     def _write_record(self, record: Record, now: float) -> None:
         event = record.event
@@ -113,6 +145,26 @@ class MemoryStore:
                 raise Violation(f"step {record.run}/{event.step} begins too early, or too late")
         self.runs[record.run] = apply(self.runs.get(record.run), event, now)
         self.journal.setdefault(record.run, []).append((event, now))
+
+
+def _subject(event: Event) -> str:
+    match event:
+        case AttemptEnded():
+            return f"attempt {event.attempt}"
+        case StepSucceeded() | StepSkipped() | StepFailed() | StepCancelled():
+            return f"step {event.step}"
+        case _:
+            return RUN
+
+
+def _end(event: Event) -> str:
+    match event:
+        case RunSettled() | AttemptEnded():
+            return str(event.state)
+        case StepSucceeded() | StepSkipped() | StepFailed() | StepCancelled():
+            return type(event).__name__.removeprefix("Step").lower()
+        case _:
+            return ""
 
 
 def _ends(run: str, event: Event) -> Iterable[str]:

@@ -27,8 +27,8 @@ _real = Subject()
 @dataclass(frozen=True, slots=True)
 class Mutant:
     name: str
-    caught_by: str  # what the violation says
     subject: Subject = field(default_factory=Subject)
+    hint: int = 1  # the seed that caught it last time
     stand_ins: Mapping[tuple[object, str], Callable[..., object]] = field(default_factory=dict)
 
     @contextmanager
@@ -129,16 +129,12 @@ def _track(state: ConductorState, attempt: str) -> Track | None:
 
 
 MUTANTS = (
-    Mutant("forgets the cursor", "is not what its agent said|was acknowledged to", Subject(advance=_forget_cursor)),
-    Mutant("acknowledges before the commit", "acknowledged", Subject(advance=_acknowledge_what_came)),
-    Mutant("starts twice after a restart", "is not stored as starting", Subject(recover=_start_again)),
-    Mutant("lets a failed run's workers go on", "was not told to end", Subject(advance=_let_workers_go_on)),
-    Mutant("stores output after the terminal event", "which does not live", Subject(advance=_listen_after_the_end)),
-    Mutant("forgets cancels in a restart", "was not told to end", Subject(recover=_forget_cancels)),
-    Mutant(
-        "waits for the wave",
-        "has what it needs, and is pending",
-        stand_ins={(progress, "is_ready"): _wait_for_the_wave},
-    ),
-    Mutant("overbooks hosts", "slots", stand_ins={(schedule, "_count_free"): _overbook}),
+    Mutant("forgets the cursor", Subject(advance=_forget_cursor), hint=6),
+    Mutant("acknowledges before the commit", Subject(advance=_acknowledge_what_came), hint=12),
+    Mutant("starts twice after a restart", Subject(recover=_start_again)),
+    Mutant("lets a failed run's workers go on", Subject(advance=_let_workers_go_on)),
+    Mutant("stores output after the terminal event", Subject(advance=_listen_after_the_end), hint=2),
+    Mutant("forgets cancels in a restart", Subject(recover=_forget_cancels), hint=14),
+    Mutant("waits for the wave", stand_ins={(progress, "is_ready"): _wait_for_the_wave}),
+    Mutant("overbooks hosts", stand_ins={(schedule, "_count_free"): _overbook}, hint=3),
 )

@@ -1,14 +1,23 @@
-"""What is simulated: the core, as three functions. Mutants are other triples (see `mutants`)."""
+"""What is simulated: the parts of both cores that decide. Mutants and twins are other sets of parts (see `mutants`, `twins`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from agenthost.core.delivery import Delivery
+from agenthost.core.fence import Admission, admit
+from agenthost.core.numbering import Numbering
+from agenthost.core.reception import Claim, Tombstone, attaches
 from conductor.core.advance import advance
 from conductor.core.commands import Command, Decision
 from conductor.core.conductor_state import ConductorState, Limits
+from conductor.core.conversation import Conversation
 from conductor.core.inputs import Input
 from conductor.core.recover import recover, restore
 from conductor.core.run import Run
+from conductor.mailbox import Mailbox
+from tests.simulation.conductor import Conductor
+from tests.simulation.daemon import Daemon
+from tests.simulation.watchers import Watcher
 
 
 def restore_with(runs: Mapping[str, Run], cursors: Mapping[str, int], now: float, limits: Limits) -> ConductorState:
@@ -17,10 +26,17 @@ def restore_with(runs: Mapping[str, Run], cursors: Mapping[str, int], now: float
 
 @dataclass(frozen=True, slots=True)
 class Subject:
+    """The first group is the product's own code; the last three play its shells."""
+
     advance: Callable[[ConductorState, Sequence[Input], float], tuple[Decision, ConductorState]] = advance
     restore: Callable[[Mapping[str, Run], Mapping[str, int], float, Limits], ConductorState] = restore_with
     recover: Callable[[ConductorState], tuple[Command, ...]] = recover
-
-
-class Violation(AssertionError):  # noqa: N818 — it is no error of the program: it is what a simulation finds
-    """A promise was broken."""
+    conversation: type[Conversation] = Conversation
+    mailbox: type[Mailbox] = Mailbox
+    admit: Callable[[int, int], Admission] = admit
+    attaches: Callable[[str, Claim, Claim | None, Tombstone | None], bool] = attaches
+    delivery: type[Delivery] = Delivery
+    numbering: type[Numbering] = Numbering
+    conductor: type[Conductor] = Conductor
+    daemon: type[Daemon] = Daemon
+    watcher: type[Watcher] = Watcher

@@ -1,352 +1,256 @@
-"""A world in one thread: hosts, links, workers, callers and a store around the real core, and every fault that a seed picks.
+"""A world: one conductor at a time, a few hosts, a network, callers and watchers, and trouble, all from one seed.
 
-Nothing here waits or sleeps: time is a number, and one turn of one part follows another in an order that the seed gives.
-After a while the faults end, and everything must come to its end.
+Nothing here waits or sleeps: time is a number, and what is due next happens next (`agenda`). After a while the trouble ends, and
+everything must come to its end. What is judged on the way is in `invariants`, what is judged in the end in `tests.histories`.
 """
 
+from collections import Counter, deque
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
 
-from conductor.core.commands import (
-    AckExecution,
-    CancelExecution,
-    Command,
-    Evaluate,
-    ResumeExecution,
-    StartExecution,
-)
-from conductor.core.conductor_state import ConductorState, Limits
-from conductor.core.inputs import HostAgent, HostReported, Input
+from conductor.core.attempt import Attempt
+from conductor.core.conductor_state import Limits
+from conductor.core.run import Run
+from conductor.core.states import AttemptState, StepState
+from conductor.core.step import Step
+from tests.histories import Evidence, Outcome, compare_outcomes, find_faults
+from tests.simulation.agenda import Agenda, Bell
 from tests.simulation.callers import Callers
-from tests.simulation.hosts import ORPHAN_SECONDS, SimulatedHost
-from tests.simulation.invariants import check_command, check_decision, check_run_end, check_state
-from tests.simulation.links import Link
+from tests.simulation.conductor import CONDUCTOR, Conductor
+from tests.simulation.invariants import check_run_end
+from tests.simulation.machine import Machine
 from tests.simulation.memory_store import MemoryStore
+from tests.simulation.network import Call, Network
 from tests.simulation.plans import AGENTS
-from tests.simulation.subject import Subject, Violation
-from tests.simulation.workers import answer
+from tests.simulation.subject import Subject
+from tests.simulation.trouble import LOST_AFTER_SECONDS, Trouble
+from tests.simulation.violation import Violation
 
-LIMITS = Limits(lost_after=30.0, remembered_requests=8, remembered_runs=2)
+LIMITS = Limits(lost_after=LOST_AFTER_SECONDS, remembered_requests=8, remembered_runs=2)
 EVENTS_PER_DECISION = (500, 500, 500, 20, 5)
-MOST_TURNS = 4000
-IDLE_TURNS = 50
-
-
-if TYPE_CHECKING:
-    from conductor.core.work import Work
-
-
-class Crash(Exception):  # noqa: N818 — the conductor's process ends here; the world goes on
-    """The conductor dies."""
+MOST_STEPS = 200_000
+MOST_SECONDS = 20_000.0
+MOST_TRACED = 80
+# From the end of all trouble: keepalive finds the last broken call, the host is asked again, the agent has its grace.
+NEEDLESS_SECONDS = 25.0
 
 
 class World:
-    def __init__(self, seed: int, subject: Subject) -> None:
+    """Everything there is."""
+
+    def __init__(self, seed: int, subject: Subject, *, calm: bool = False, traced: bool = False) -> None:
         self.seed = seed
-        self.rng = Random(seed)
         self.subject = subject
-        self.now = 1000.0
+        self.agenda = Agenda()
+        self.seen: Counter[str] = Counter()
+        self.trace: deque[str] | None = deque(maxlen=MOST_TRACED) if traced else None
+        rng = Random(f"world {seed}")
+        self.network = Network(self.agenda, Random(f"network {seed}"), self.seen)
+        self.limits = replace(LIMITS, events_per_decision=rng.choice(EVENTS_PER_DECISION))
+        self.callers = Callers(rng, seed)
+        self.machines = self._make_machines(rng)
         self.store = MemoryStore()
-        self.limits = replace(LIMITS, events_per_decision=self.rng.choice(EVENTS_PER_DECISION))
-        self.inputs_taken = 0
-        self.restarts = 0
-        self.troubled = True
-        self.hosts = self._make_hosts()
-        self.callers = Callers(self.rng, seed)
-        self.late: list[Input] = []
-        self.idle = 0
-        self._boot()
+        self.stored = Bell()
+        self.store_is_full = False
+        self.clock_offset = 0.0
+        self.is_troubled = not calm
+        # Between the streams and the engine nothing is lost or doubled, but its core would bear it.
+        self.repeats = 0.0 if calm else rng.choice((0.0, 0.02, 0.1))
+        self.drops = 0.0 if calm else rng.choice((0.0, 0.0, 0.02))
+        self.commit_seconds = rng.choice((0.02, 0.02, 0.3))
+        self.network.slowness = 0.0 if calm else rng.choice((0.0, 0.0, 3.0))
+        self.trouble = Trouble(self, Random(f"trouble {seed}"))
+        self.rng = rng
+        self.epochs: list[int] = []
+        self.watchers: dict[str, object] = {}
+        self.conductor: Conductor | None = None
+        self.needless: dict[str, float] = {}
+        self.is_over = False
 
     # The life of the world.
 
     def live(self) -> None:
-        """Lives until every run has ended and every host is quiet."""
-        trouble_ends = self.rng.randint(60, 500)
-        for turn in range(MOST_TURNS):
-            if turn == trouble_ends:
-                self._end_trouble()
-            if not self.troubled and self._is_done():
+        """Lives until every run has ended, everybody knows, and every host is quiet."""
+        for machine in self.machines.values():
+            self._boot_daemon(machine)
+        self._boot_conductor()
+        self.agenda.after(0.1, self._ask)
+        self.agenda.after(0.5, self._look)
+        if self.is_troubled:
+            self.agenda.after(self.rng.random() * 2, self.trouble.happen)
+        for _ in range(MOST_STEPS):
+            self.agenda.step()
+            if self.is_over:
+                self._check_end()
+                return
+            if self.agenda.now > MOST_SECONDS:
                 break
-            self.now += self.rng.random() * 0.1
-            self._act()
-        else:
-            raise Violation(f"the world does not come to an end: {self._describe()}")
-        self._check_end()
+        raise Violation(f"the world does not come to an end: {self.describe()}")
 
-    def _act(self) -> None:
-        chance = self.rng.random()
-        if self.troubled and chance < 0.1:
-            self._make_trouble()
-        elif chance < 0.30:
-            self._let_agents_speak()
-        elif chance < 0.55:
-            self._let_links_read()
-        elif chance < 0.70:
-            self._let_workers_answer()
-        elif chance < 0.76:
-            self.inbox += self.callers.ask(troubled=self.troubled)
-        else:
-            self._turn()
+    def note(self, text: str) -> None:
+        if self.trace is not None:
+            self.trace.append(f"{self.agenda.now:10.3f}  {text}")
+
+    def pass_point(self, point: str, machine: Machine | None = None, call: Call | None = None) -> None:
+        if self.is_troubled:
+            self.trouble.pass_point(point, machine, call)
+
+    def tell_stored(self) -> None:
+        self.stored.ring()
+
+    def _look(self) -> None:
+        """Every second: is the trouble over, and is everything?"""
+        if self.is_troubled and self.network.is_whole and (self.trouble.left == 0 or self._is_done()):
+            self._end_trouble()
+        elif not self.is_troubled and self._is_done():
+            self.is_over = True
+        if not self.is_troubled:
+            self._check_purpose()
+        self._send_watchers()
+        self.agenda.after(1.0, self._look)
+
+    def _ask(self) -> None:
+        if self.conductor is not None and not self.conductor.is_frozen and not self.store_is_full:
+            self.conductor.ask(self.callers.ask(troubled=self.is_troubled))
+        self.agenda.after(self.rng.random() * 2, self._ask)
 
     def _is_done(self) -> bool:
-        if self.inbox or self.late or self.callers.are_waiting:
+        conductor = self.conductor
+        if conductor is None or conductor.attendances or self.callers.are_waiting:
             return False
         if any(not run.is_settled for run in self.store.runs.values()):
             return False
-        for host in self.hosts.values():
-            self._reconcile(host)
-        return not any(link.unread for link in self.links.values())
+        if any(machine.living or machine.shims or machine.disk.folders for machine in self.machines.values()):
+            return False
+        return all(watcher.has_heard_end for watcher in self.watchers.values())  # type: ignore[attr-defined]
 
-    def _describe(self) -> str:
+    def describe(self) -> str:
         runs = {
-            name: {step: str(one.state) for step, one in run.steps.items()}
+            name: {step: str(one.state) for step, one in run.steps.items() if not one.is_settled}
             for name, run in self.store.runs.items()
             if not run.is_settled
         }
-        return f"{runs}, wake at {self.state.wake_at}, now {self.now}, works {self.works}, inbox {self.inbox}"
-
-    # The conductor's process.
-
-    def _boot(self) -> None:
-        self.inbox: list[Input] = []
-        self.works: list[Work] = []
-        self.links: dict[str, Link] = {}
-        self.told: set[str] = set()
-        for host in self.hosts.values():
-            host.connected = False
-            host.silent_since = self.now
-        self.state: ConductorState = self.subject.restore(
-            self.store.unfinished(), self.store.cursors, self.now, self.limits
+        conductor = self.conductor
+        attended = (
+            {} if conductor is None else {name: vars(one.conversation) for name, one in conductor.attendances.items()}
         )
-        try:
-            for command in self.subject.recover(self.state):
-                self._send(command)
-            self._check_told()
-            self._decide([])
-        except Crash:
-            self._restart()
+        living = {name: sorted(machine.living) for name, machine in self.machines.items()}
+        return f"at {self.agenda.now:.1f}: runs {runs}, attended {attended}, living {living}"
 
-    def _restart(self) -> None:
-        self.restarts += 1
-        if self.rng.random() < 0.4:
-            self.store.lose_power()
-        self.now += self.rng.random() * 3
-        self._boot()
+    # Programs and machines.
 
-    def _turn(self) -> None:
-        count = self.rng.randint(1, 5)
-        batch, self.inbox = self.inbox[:count], self.inbox[count:]
-        due = self.state.wake_at is not None and self.state.wake_at <= self.now
-        if not batch and not due:
-            if self.inbox or self._is_busy():
-                return
-            if self.state.wake_at is None:
-                return
-            self.now = max(self.now, self.state.wake_at)
-        try:
-            self._decide(batch)
-        except Crash:
-            self._restart()
+    def begin_clock(self) -> float:
+        """What a conductor's clock is ahead of the true time: as its machine's, but never behind what is stored already."""
+        last = max((times[-1] for times in self.store.times.values()), default=0.0)
+        return max(1000.0 + self.clock_offset, last - self.agenda.now)
 
-    def _decide(self, inputs: list[Input]) -> None:
-        inputs = self.callers.ask_store(inputs, self.store)
-        self.inputs_taken += len(inputs)
-        decision, after = self.subject.advance(self.state, inputs, self.now)
-        if self.rng.random() < 0.02 and self.subject.advance(self.state, inputs, self.now) != (decision, after):
-            raise Violation("the same inputs in the same state gave two decisions")
-        check_decision(decision, self.limits)
-        self._perhaps_crash()
-        self.store.append(decision, self.now)
-        self.state = after
-        check_state(after, self.store, self.now)
-        self.idle = 0 if inputs or decision.to_store or decision.to_send else self.idle + 1
-        if self.idle > IDLE_TURNS:
-            raise Violation(f"called again and again for nothing: {self._describe()}")
-        self._perhaps_crash()
-        for reply in decision.replies:
-            self.callers.hear(reply)
-        for command in decision.to_send:
-            self._perhaps_crash(0.002)
-            self._send(command)
-        self._check_told()
+    def _boot_daemon(self, machine: Machine) -> None:
+        machine.daemon = self.subject.daemon(machine, self.subject)
 
-    def _check_told(self) -> None:
-        """Every agent of a run that stops was told to end, by this process (B7, B8)."""
-        for name, one in self.state.ongoing.items():
-            if one.run.stop is not None and not one.dirty:
-                for attempt in one.tracks:
-                    if attempt not in self.told:
-                        raise Violation(f"run {name} stops, and {attempt} was not told to end")
+    def restart_daemon(self, machine: Machine, pause: float) -> None:
+        machine.kill_daemon()
+        self.agenda.after(pause, lambda: machine.daemon or self._boot_daemon(machine))
 
-    def _perhaps_crash(self, chance: float = 0.006) -> None:
-        if self.troubled and self.rng.random() < chance:
-            raise Crash
+    def _boot_conductor(self) -> None:
+        if self.conductor is None:
+            self.conductor = self.subject.conductor(self)
+            self.epochs.append(self.conductor.epoch)
 
-    def _send(self, command: Command) -> None:
-        check_command(command, self.store)
-        if isinstance(command, Evaluate):
-            self.works.append(command.work)
+    def restart_conductor(self, pause: float) -> None:
+        """Kills it; what it wrote last may still be on its way."""
+        if self.conductor is not None:
+            self.conductor.kill()
+            self.network.lose(self.conductor, at_once=self.rng.random() < 0.5)
+            self.conductor = None
+        self.agenda.after(pause, self._boot_conductor)
+
+    def cut_power_of_conductor(self) -> None:
+        """What was shown and not yet durable is gone: whoever was told of it begins anew."""
+        if self.conductor is not None:
+            self.conductor.kill()
+            self.network.lose(self.conductor, at_once=False)
+            self.conductor = None
+        self.store.lose_power()
+        for name, watcher in list(self.watchers.items()):
+            if watcher.place > self.store.positions[watcher.run]:  # type: ignore[attr-defined]
+                self.seen["watcher was told what a power cut took"] += 1
+                watcher.kill()  # type: ignore[attr-defined]
+                del self.watchers[name]
+        self.agenda.after(1.0 + self.rng.random() * 3, self._boot_conductor)
+
+    def depose_conductor(self, seconds: float) -> None:
+        """Another one owns the store from now on; the old one goes on for a while, and speaks to hosts."""
+        if self.conductor is None:
             return
-        attempt = command.start.execution if isinstance(command, StartExecution) else command.attempt
-        link = self.links.get(attempt)
-        if link is None:
-            if not command.host:
-                return
-            link = self.links[attempt] = Link(attempt, self.hosts[command.host])
-        match command:
-            case StartExecution():
-                link.start = command.start
-            case ResumeExecution():
-                link.start, link.known, link.received = None, True, command.after_sequence
-                link.attached = False
-            case CancelExecution():
-                link.cancelled = True
-                self.told.add(attempt)
-            case AckExecution():
-                link.received = max(link.received, command.sequence)
-                link.acknowledgement = max(link.acknowledgement, (command.sequence, command.finished))
-        if link.attached:
-            link.tell(self.rng)
-        else:
-            self.inbox.extend(link.attach(self.rng))
-        self._drop_if_over(link)
+        old, self.conductor = self.conductor, None
+        old.is_deposed = True
 
-    def _drop_if_over(self, link: Link) -> None:
-        if link.is_over:
-            self.links.pop(link.attempt, None)
+        def end() -> None:
+            old.kill()
+            self.network.lose(old, at_once=True)
 
-    # Workers, hosts and links.
-
-    def _is_busy(self) -> bool:
-        return bool(
-            self.works
-            or any(link.unread for link in self.links.values())
-            or any(not one.is_over for host in self.hosts.values() for one in host.executions.values())
-            or self.callers.are_waiting
-        )
-
-    def _let_workers_answer(self) -> None:
-        if self.works:
-            work = self.works.pop(self.rng.randrange(len(self.works)))
-            self.inbox.append(answer(self.seed, work))
-            if self.troubled and self.rng.random() < 0.1:
-                self.works.append(work)  # asked, or answered, twice
-
-    def _let_agents_speak(self) -> None:
-        speaking = [one for host in self.hosts.values() for one in host.executions.values() if not one.is_over]
-        if speaking:
-            execution = self.rng.choice(speaking)
-            execution.made = min(execution.made + self.rng.randint(1, 2), len(execution.script))
-        for host in self.hosts.values():
-            if not host.connected and self.now - host.silent_since > ORPHAN_SECONDS:
-                host.orphan()
-            if not host.connected and self.rng.random() < 0.3:
-                self._connect(host)
-
-    def _let_links_read(self) -> None:
-        if self.late and self.rng.random() < 0.2:
-            self.inbox.append(self.late.pop(self.rng.randrange(len(self.late))))
-        waiting = [link for link in self.links.values() if link.unread > 0]
-        if not waiting:
-            return
-        link = self.rng.choice(waiting)
-        skip = 1 if self.troubled and link.unread > 1 and self.rng.random() < 0.08 else 0
-        report = link.read(self.rng.randint(1, 2), skip)
-        self.inbox.append(report)
-        if self.troubled and self.rng.random() < 0.06:
-            self.late.append(report)
-
-    def _connect(self, host: SimulatedHost) -> None:
-        host.connected = True
-        self._report(host)
-        self._reconcile(host)
-        for link in [link for link in self.links.values() if link.host is host]:
-            self.inbox.extend(link.attach(self.rng))
-            self._drop_if_over(link)
-
-    def _report(self, host: SimulatedHost) -> None:
-        agents = tuple(HostAgent(agent) for agent in host.agents)
-        self.inbox.append(HostReported(host.name, host.connected, host.draining, host.slots, agents))
-
-    def _reconcile(self, host: SimulatedHost) -> None:
-        """What runs there and is of no live attempt is ended and let go (rule 9)."""
-        for attempt, execution in host.executions.items():
-            if attempt not in self.links and not self.store.is_live(attempt):
-                host.cancel(attempt, self.rng)
-                execution.cut(execution.script[-1])  # type: ignore[arg-type]
-                execution.released = True
-
-    # Trouble.
-
-    def _make_trouble(self) -> None:
-        kind = self.rng.random()
-        host = self.rng.choice(list(self.hosts.values()))
-        if kind < 0.25:
-            self._disconnect(host)
-        elif kind < 0.40:
-            host.draining = not host.draining
-            if host.connected:
-                self._report(host)
-        elif kind < 0.50:
-            self._disconnect(host)
-            host.reboot()
-        elif kind < 0.65 and self.inbox:
-            self.rng.shuffle(self.inbox)
-        elif kind < 0.80 and self.inbox:
-            self.inbox.append(self.rng.choice(self.inbox))
-        elif kind < 0.86:
-            self.now += self.rng.choice((2.0, 5.0, 25.0, 40.0))
-        elif kind < 0.93:
-            self._break_stream()
-        else:
-            self._restart()
-
-    def _disconnect(self, host: SimulatedHost) -> None:
-        if host.connected:
-            host.connected = False
-            host.silent_since = self.now
-            for link in self.links.values():
-                link.attached = link.attached and link.host is not host
-            self._report(host)
-
-    def _break_stream(self) -> None:
-        attached = [link for link in self.links.values() if link.attached]
-        if attached:
-            link = self.rng.choice(attached)
-            link.attached = False
-            self.inbox.extend(link.attach(self.rng))
-            self._drop_if_over(link)
+        self.agenda.after(seconds, end)
+        self._boot_conductor()
 
     def _end_trouble(self) -> None:
-        self.troubled = False
-        for host in self.hosts.values():
-            host.draining = False
-            if host.connected:
-                self._report(host)
-            else:
-                self._connect(host)
+        self.note("the trouble ends")
+        self.is_troubled = False
+        self.trouble.left = 0
+        self.repeats = self.drops = self.network.slowness = 0.0
+        self.store_is_full = False
+        if self.conductor is not None:
+            self.conductor.thaw()
+        for machine in self.machines.values():
+            machine.is_draining = machine.disk.is_full = False
+            for process in (machine.daemon, *machine.shims.values()):
+                if process is not None:
+                    process.thaw()
 
-    # Hosts, and the end.
-
-    def _make_hosts(self) -> dict[str, SimulatedHost]:
-        hosts = {}
-        for number in range(self.rng.randint(1, 3)):
+    def _make_machines(self, rng: Random) -> dict[str, Machine]:
+        machines = {}
+        for number in range(rng.randint(1, 3)):
             name = f"host{number}"
-            agents = AGENTS if number == 0 else tuple(self.rng.sample(AGENTS, self.rng.randint(1, 3)))
-            hosts[name] = SimulatedHost(name, self.rng.randint(1, 4), agents, self._check_spawn, self.seed)
-        return hosts
+            agents = AGENTS if number == 0 else tuple(rng.sample(AGENTS, rng.randint(1, 3)))
+            machines[name] = Machine(
+                name,
+                self.seed,
+                self.agenda,
+                self.network,
+                self.seen,
+                slots=rng.randint(1, 4),
+                agents=agents,
+                check_spawn=self._check_spawn,
+                note=self.note,
+                pass_point=self.pass_point,
+            )
+        return machines
+
+    def _send_watchers(self) -> None:
+        """Each run gets one who watches from its beginning, and now and then one who has a token of somebody's."""
+        for run in self.store.runs:
+            name = f"{run} 0"
+            if name not in self.watchers:
+                self.watchers[name] = self.subject.watcher(self, name, run, 0)
+            elif len(self.watchers) < 8 and not self.is_over and self.rng.random() < 0.05:
+                number = len(self.watchers)
+                after = self.rng.randint(0, self.store.durable_positions[run])
+                self.watchers[f"{run} {number}"] = self.subject.watcher(self, f"{run} {number}", run, after)
+
+    # What is judged.
 
     def _check_spawn(self, attempt: str) -> None:
-        run, step, _ = attempt.split("-")
-        if any(attempt in host.spawned for host in self.hosts.values()):
-            raise Violation(f"{attempt} runs twice")
-        if not self.store.is_live(attempt) or self.store.runs[run].stop is not None:
-            raise Violation(f"{attempt} begins though its run stops or has ended")
-        for host in self.hosts.values():
-            for other in host.executions.values():
-                if other.id.startswith(f"{run}-{step}-") and not other.is_over:
-                    raise Violation(f"{attempt} begins while {other.id} runs")
+        if not self.store.is_live(attempt):
+            raise Violation(f"{attempt} begins though it has ended")
+
+    def _check_purpose(self) -> None:
+        """When all is well again, no agent goes on for long that nobody counts on, or whose run stops."""
+        for machine in self.machines.values():
+            for attempt in machine.living:
+                run = self.store.runs[attempt.partition("-")[0]]
+                if self.store.is_live(attempt) and run.stop is None:
+                    self.needless.pop(attempt, None)
+                elif self.agenda.now - self.needless.setdefault(attempt, self.agenda.now) > NEEDLESS_SECONDS:
+                    raise Violation(f"the agent of {attempt} goes on, and nobody counts on it")
 
     def _check_end(self) -> None:
         for run in self.store.runs.values():
@@ -355,22 +259,93 @@ class World:
                 raise Violation(f"run {run.id} ended {self.store.ends[f'run {run.id}']} times")
             for step in run.steps.values():
                 for attempt in step.attempts:
-                    self._check_transcript(attempt.id, attempt.host, attempt.last_sequence)
-        for host in self.hosts.values():
-            if any(not execution.is_over for execution in host.executions.values()):
-                raise Violation(f"an agent runs on {host.name} after every run has ended")
+                    self._check_loss(attempt)
+        if faults := find_faults(self.evidence()):
+            raise Violation("; ".join(faults[:5]))
 
-    def _check_transcript(self, attempt: str, host: str, last: int) -> None:
-        execution = self.hosts[host].executions.get(attempt)
-        if execution is None:
-            return
-        for channel in ("answer", "reasoning", "log", "activity"):
-            if self.store.said(attempt, channel) != execution.text(channel, last):
-                raise Violation(f"the {channel} of {attempt} is not what its agent said")
+    def _check_loss(self, attempt: Attempt) -> None:
+        """An attempt that ran is lost with its machine, or by too long a silence; not otherwise."""
+        machine = self.machines[attempt.host]
+        is_silence = attempt.failure is not None and "silent" in attempt.failure.message
+        has_run = machine.spawned[attempt.id] and attempt.id not in machine.unpowered
+        if attempt.state is AttemptState.LOST and has_run and not is_silence:
+            raise Violation(f"{attempt.id} ran, and its host did not know it any more")
+
+    def evidence(self) -> Evidence:
+        machines = self.machines.values()
+        return Evidence(
+            runs=self.store.histories(),
+            watches=tuple(watcher.watch() for watcher in self.watchers.values()),  # type: ignore[attr-defined]
+            words=tuple(words for machine in machines for words in machine.words()),
+            hosts=tuple(machine.history() for machine in machines),
+            epochs={CONDUCTOR: tuple(self.epochs)},
+        )
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """What came of each run, with the text of each step's last attempt."""
+        return {
+            name: Outcome(
+                str(run.state),
+                {
+                    step: (str(one.state), self.store.said(one.attempts[-1].id, "answer") if one.attempts else "")
+                    for step, one in run.steps.items()
+                },
+                run.markdown,
+            )
+            for name, run in self.store.runs.items()
+        }
+
+    def comparable_runs(self) -> frozenset[str]:
+        """The runs that nobody stopped, and whose every attempt ended by its agent's own doing: trouble must not show in them."""
+        return frozenset(
+            name
+            for name, run in self.store.runs.items()
+            if run.cancel_time is None
+            and not _ran_out_of_time(run)
+            and all(map(_ended_by_itself, run.steps.values()))
+            # How far children are when their parent fails is a matter of time.
+            and not any(run.children.get(step.plan.id) for step in run.steps.values() if step.state is StepState.FAILED)
+        )
 
 
-def simulate(seed: int, subject: Subject | None = None) -> World:
+def _ran_out_of_time(run: Run) -> bool:
+    """Trouble takes time, and flows may set limits to that."""
+    failures = [run.failure, *(step.failure for step in run.steps.values())]
+    return any(failure is not None and failure.reason in {"RUN_TIMEOUT", "QUEUE_TIMEOUT"} for failure in failures)
+
+
+def _ended_by_itself(step: Step, *also: str) -> bool:
+    own = {"", "AGENT_EXIT_NONZERO", "EMPTY_OUTPUT", "SANDBOX_REFUSED", *also}
+    return all((attempt.failure.reason if attempt.failure else "") in own for attempt in step.attempts)
+
+
+def simulate(seed: int, subject: Subject | None = None, *, traced: bool = False) -> World:
     """Lives one world to its end; raises Violation where a promise is broken."""
-    world = World(seed, subject or Subject())
+    subject = subject or Subject()
+    world = World(seed, subject, traced=traced)
     world.live()
     return world
+
+
+def live_and_compare(seed: int, subject: Subject, world: World | None = None) -> World:
+    """Lives a world, and compares every fourth with a calm one: they cost time, and differ by little from seed to seed."""
+    world = world or World(seed, subject)
+    world.live()
+    if seed % 4 == 0:
+        compare_with_calm(world)
+    return world
+
+
+def compare_with_calm(world: World) -> None:
+    """Lives the same world without trouble: what was not legitimately lost must have come out the same."""
+    calm = World(world.seed, world.subject, calm=True)
+    calm.live()
+    expected = calm.outcomes()
+    for run, seen in world.outcomes().items():
+        steps, is_stopped = calm.store.runs[run].steps.values(), calm.store.runs[run].stop is not None
+        if not is_stopped and not all(_ended_by_itself(step, "CANCELLED") for step in steps):
+            raise Violation(f"run {run} was disturbed by nobody, and an attempt of it did not end by itself")
+        if run in world.comparable_runs() and calm.store.runs[run].stop is None:
+            world.seen["outcome compared"] += 1
+            if faults := compare_outcomes(seen, expected[run]):
+                raise Violation(f"run {run}: {'; '.join(faults)}")

@@ -1,0 +1,87 @@
+"""What travels between simulated conductors and hosts: the frames of the two APIs, as values."""
+
+from dataclasses import dataclass
+
+from agenthost.core.frame import Finished, Frame, Started
+from agenthost.core.said import Notice, Text
+from conductor.core.events import Confinement, StartSpec
+from conductor.core.inputs import AgentFinished, AgentStarted, Report, Said
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    spec: StartSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    execution: str
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchHost:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ListExecutions:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A message of a conductor: who it is, and what it wants."""
+
+    conductor: str
+    epoch: int
+    frame: Start | Resume | Cancel | Ack | WatchHost | ListExecutions
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """A heartbeat."""
+
+    slots: int
+    agents: tuple[str, ...]
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An execution in a list."""
+
+    execution: str
+    has_ended: bool
+    last_sequence: int
+
+
+def report_of(frame: Frame) -> Report:
+    """A frame as the conductor's core is told of it (as in `agenthost.messages` and `conductor.messages.executions`)."""
+    match frame.content:
+        case Started():
+            return AgentStarted(Confinement("simulated", uid=65534))
+        case Notice(text=text):
+            return Said("activity", text)
+        case Text(channel=channel, text=text):
+            return Said(str(channel), text)
+        case Finished(verdict=verdict, ending=ending):
+            return AgentFinished(
+                str(verdict.outcome),
+                verdict.reason,
+                verdict.message,
+                exit_code=ending.exit_code,
+                signal=ending.signal,
+            )
+        case other:
+            raise TypeError(other)
