@@ -89,7 +89,7 @@ async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
         roots = WorkspaceRoots(settings.roots)
         snapshots = await SnapshotStore.open(settings.data / SNAPSHOTS_FOLDER, roots)
         await snapshots.sweep(store.known_runs)
-        clock = SystemClock()
+        clock = SystemClock(earliest=await store.last_time())
         limits = Limits(unfinished_runs=settings.limits.unfinished_runs, lost_after=settings.clocks.lost_after_seconds)
         state = await read_state(store, clock.now(), limits)
         channels = {host.name: open_channel(host.target, many_streams=True) for host in settings.hosts}

@@ -1,7 +1,8 @@
 """The engine's time: wall time when the process began, and from there on the monotonic clock.
 
 So time never jumps while the process lives, whatever is done to the machine's clock, and what is stored still reads as wall
-time. A machine that slept did not let this clock run; durations, never instants, go to hosts.
+time. Nor does it run backwards from one process to the next, when the machine's clock was set back in between: it begins no earlier
+than what is stored, or a step that waits a second for its next attempt would wait an hour. A machine that slept did not let this clock run; durations, never instants, go to hosts.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of the machine."""
 
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+    def __init__(self, earliest: float = 0.0) -> None:
+        self._offset = max(time.time(), earliest) - time.monotonic()
 
     def now(self) -> float:
         """Gives the time in seconds since 1970."""

@@ -144,6 +144,10 @@ class Store:
         """Gives events of all runs after an id."""
         return await self._readers.run(partial(reading.read_feed, after_id=after_id, limit=limit))
 
+    async def last_time(self) -> float:
+        """Gives the time of the newest event; 0 where there is none."""
+        return await self._readers.run(reading.read_last_time)
+
     async def last_id(self) -> int:
         """Gives the id of what was stored last."""
         return await self._readers.run(reading.read_last_id)

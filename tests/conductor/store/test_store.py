@@ -244,6 +244,14 @@ async def test_of_some_names_it_is_told_which_are_runs(store: Store) -> None:
     assert await store.known_runs(()) == frozenset()
 
 
+async def test_the_time_of_the_newest_event_is_known(store: Store) -> None:
+    assert await store.last_time() == 0.0
+    await store.append(creation(RUN), 1.0)
+    await store.append(attempt(RUN), 2.5)
+
+    assert await store.last_time() == 2.5
+
+
 async def test_what_is_unknown_is_not_found(store: Store) -> None:
     for reading in (store.events(RUN), store.history(RUN, 0), store.run(RUN), store.findings(RUN, 10)):
         with pytest.raises(NotFoundError, match=f"no run '{RUN}'"):
