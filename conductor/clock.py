@@ -1,8 +1,9 @@
 """The engine's time: wall time when the process began, and from there on the monotonic clock.
 
 So time never jumps while the process lives, whatever is done to the machine's clock, and what is stored still reads as wall
-time. Nor does it run backwards from one process to the next, when the machine's clock was set back in between: it begins no earlier
-than what is stored, or a step that waits a second for its next attempt would wait an hour. A machine that slept did not let this clock run; durations, never instants, go to hosts.
+time. Nor does it run backwards from one process to the next, when the machine's clock was set back in between: it begins no
+earlier than what is stored, or a step that waits a second for its next attempt would wait an hour. A machine that slept did not
+let this clock run; durations, never instants, go to hosts.
 """
 
 import asyncio
