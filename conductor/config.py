@@ -149,7 +149,8 @@ def load(
     """
     problems: list[str] = []
     document = _read(config, problems)
-    problems += [f"there is no setting '{key}'" for key in sorted(document.keys() - _KEYS)]
+    known = ", ".join(sorted(_KEYS))
+    problems += [f"there is no setting '{key}'; there are {known}" for key in sorted(document.keys() - _KEYS)]
     logs = _table(document, "logs", problems)
     named = [_split_host(text, problems) for text in hosts] or list(_table(document, "hosts", problems).items())
     settings = Settings(

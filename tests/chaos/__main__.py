@@ -31,6 +31,7 @@ class Soak:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
         self.total = Figures()
+        self.worlds = 0
 
     async def run(self) -> bool:
         """Lives worlds until there were enough kills and disconnects; whether all of them kept every promise."""
@@ -43,6 +44,7 @@ class Soak:
             plan = Plan(seed, acts(seed, kills), min(share, asked.disconnects))
             verdict = await live(replace(plan, acts=few(), **FEW) if asked.short else plan, keep=asked.keep)
             self.total.add(verdict.figures)
+            self.worlds += 1
             say(f"  {verdict.figures}")
             if verdict.faults:
                 show(verdict.faults)
@@ -58,7 +60,12 @@ class Soak:
         times = 1 if self._arguments.short else DEATHS_OF_A_TWIN
         act = act_of(HOST if known.is_of_the_host else CONDUCTOR, known.point, times)
         verdict = await live(Plan(self._arguments.seed, (act,), SHORT_DISCONNECTS, twin, **FEW))
-        say(f"twin {twin}: {f'found: {verdict.faults[0]}' if verdict.faults else 'NOT FOUND'}")
+        found = (
+            f"is found, as it must be: {verdict.faults[0]}"
+            if verdict.faults
+            else "IS NOT FOUND: nothing above is proven"
+        )
+        say(f"the mistake '{twin}', made on purpose, {found}")
         return bool(verdict.faults)
 
 
@@ -68,10 +75,14 @@ async def run(arguments: argparse.Namespace) -> int:
     if not await soak.run():
         return 1
     missed = [twin for twin in arguments.twins if not await soak.find(twin)]
-    say(f"all hold: {soak.total}")
+    say(
+        f"every promise was kept: {soak.total}"
+        if soak.worlds > 1
+        else "every promise was kept; points of death that were met:"
+    )
     for point, text in {**CONDUCTOR_POINTS, **HOST_POINTS}.items():
         say(f"  {soak.total.points[point]:4}  {point:16} {text}")
-    say(f"  not built yet: {', '.join(MISSING_POINTS)}")
+    say(f"  without a place yet, as what they interrupt is not built: {', '.join(MISSING_POINTS)}")
     return 1 if missed else 0
 
 
@@ -87,7 +98,7 @@ def say(line: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__, allow_abbrev=False)
     parser.add_argument("--kills", type=int, default=500, help="at least so many, over all worlds")
     parser.add_argument("--disconnects", type=int, default=10_000, help="at least so many")
     parser.add_argument("--seed", type=int, default=1, help="of the first world; the next has the next")

@@ -97,13 +97,19 @@ def _tell_failure(seed: int, twin: str) -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./dev simulate", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1000, help="how many")
-    parser.add_argument("--first", type=int, default=1, help="the first seed")
-    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser = argparse.ArgumentParser(prog="./dev simulate", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--seeds", type=_at_least_one, default=1000, help="how many")
+    parser.add_argument("--first", type=_at_least_one, default=1, help="the first seed")
+    parser.add_argument("--jobs", type=_at_least_one, default=2, help="processes at a time")
     names = [one.name for one in (*TWINS, *MUTANTS)]
     parser.add_argument("--twin", default="", choices=["", *names], metavar="NAME", help="; ".join(names))
     return parser.parse_args()
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"is a whole number from 1 on, not '{text}'")
+    return int(text)
 
 
 if __name__ == "__main__":
