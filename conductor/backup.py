@@ -29,7 +29,7 @@ from conductor.snapshots.history import MAX_HISTORY_COMMITS
 from conductor.snapshots.objects import ObjectStore
 from conductor.store.backup import CopiedDatabase, copy_out, take_in
 from conductor.store.copying import make_durable
-from conductor.store.folder import DATABASE_NAME, LockedFolder
+from conductor.store.folder import COMPANION_NAMES, DATABASE_NAME, LockedFolder
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -60,7 +60,7 @@ class Restored:
 def make_backup(data: Path, target: Path) -> Backup:
     """Backs a data folder up into a file that must not be there yet."""
     target = target.absolute()
-    if target.exists():
+    if os.path.lexists(target):
         raise BackupError(f"{target} is there already", hint="give another name, as conductor-$(date +%F).tar")
     with _workshop(target.parent) as folder:
         database = copy_out(data, folder / DATABASE_NAME)
@@ -78,12 +78,10 @@ def restore_backup(source: Path, data: Path) -> Restored:
     """Restores a backup into a data folder that holds no database yet."""
     held = LockedFolder.acquire(data)
     try:
-        if (data / DATABASE_NAME).exists():
-            hint = "give another folder with --data, or move that one away"
-            raise BackupError(f"{data} holds a database already", hint=hint)
+        _refuse_occupied(data)
         with _workshop(data) as folder:
-            manifest = _extract(source, folder)
-            conductor_id = take_in(folder / DATABASE_NAME)
+            made = _extract(source, folder)
+            database = take_in(folder / DATABASE_NAME)
             asyncio.run(_pack_in(data, folder))
             make_durable(folder / DATABASE_NAME)
             # Last, so that a restoration that was cut short left no database, and is begun anew.
@@ -91,7 +89,17 @@ def restore_backup(source: Path, data: Path) -> Restored:
         make_durable(data)
     finally:
         held.release()
-    return Restored(conductor_id, str(manifest["made"]), int(manifest["runs"]), int(manifest["unfinished_runs"]))
+    return Restored(database.conductor_id, made, database.runs, database.unfinished_runs)
+
+
+def _refuse_occupied(data: Path) -> None:
+    """A log that stayed behind when its database was moved away would turn what is restored back into that database."""
+    if os.path.lexists(data / DATABASE_NAME):
+        hint = "give another folder with --data, or move that one away"
+        raise BackupError(f"{data} holds a database already", hint=hint)
+    if left := [name for name in COMPANION_NAMES if os.path.lexists(data / name)]:
+        hint = "give another folder with --data, or move these to where their database is"
+        raise BackupError(f"{data} holds {', '.join(left)} of a database that was there", hint=hint)
 
 
 async def _pack_out(data: Path, folder: Path) -> int:
@@ -143,20 +151,20 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _extract(source: Path, folder: Path) -> dict[str, Any]:
-    """Takes the known members out, and nothing else; gives the manifest."""
+def _extract(source: Path, folder: Path) -> str:
+    """Takes the known members out, and nothing else; gives when the backup was made."""
     try:
         with tarfile.open(source, "r:") as tar:
             for name in MEMBERS:
                 member = tar.getmember(name)
-                if not member.isreg():
-                    raise BackupError(f"{source} is no backup of a conductor: {name} is no file in it")
+                if not member.isreg() or (name == MANIFEST and member.size > MAX_MANIFEST_BYTES):
+                    raise BackupError(f"{source} is no backup of a conductor: {name} is no file in it, or too large")
                 tar.extract(member, folder, filter="data")
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes()[:MAX_MANIFEST_BYTES])
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
         if manifest["format"] > FORMAT:
             raise BackupError(f"{source} was made by a newer conductor", hint="restore it with that one")
-    except (tarfile.TarError, KeyError, ValueError, TypeError, EOFError) as error:
+        return datetime.fromisoformat(manifest["made"]).isoformat(timespec="seconds")
+    except (tarfile.TarError, KeyError, ValueError, TypeError, EOFError, RecursionError) as error:
         raise BackupError(f"{source} is no backup of a conductor, or not a whole one: {error}") from error
     except OSError as error:
         raise BackupError(f"{source} cannot be read: {error.strerror or error}") from error
-    return manifest

@@ -14,6 +14,8 @@ from conductor.store.folder import find_database
 from conductor.store.migration import Schema, check, mint_identity, read_version
 
 PROBLEMS = 5
+# Ours has neither; in one that somebody gives us they would be acts of theirs, done whenever we write.
+_FOREIGN = f"SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT {PROBLEMS}"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ def copy_out(folder: Path, target: Path) -> CopiedDatabase:
         raise translate(error, path) from error
 
 
-def take_in(path: Path) -> str:
-    """Makes a copied database this machine's: sound, of a version that is known, with a new id, which it gives."""
+def take_in(path: Path) -> CopiedDatabase:
+    """Makes a copied database this machine's: sound, of a version that is known, with a new id. Gives what it holds itself."""
     try:
         connection = sqlite3.connect(path, isolation_level=None)
         try:
@@ -54,13 +56,17 @@ def take_in(path: Path) -> str:
             found = [row[0] for row in connection.execute(f"PRAGMA integrity_check({PROBLEMS})").fetchall()]
             if found != ["ok"]:
                 raise damaged(path, "; ".join(found))
+            if found := [row[0] for row in connection.execute(_FOREIGN).fetchall()]:
+                raise damaged(path, f"it holds what no conductor makes: {', '.join(found)}")
             connection.execute("PRAGMA synchronous = FULL").fetchall()
-            return mint_identity(connection)
+            mint_identity(connection)
         finally:
             connection.close()
+        return _read_copy(path)
     except (sqlite3.Error, DatabaseDamagedError) as error:
         known = translate(error, path) if isinstance(error, sqlite3.Error) else error
-        if not isinstance(known, DatabaseDamagedError):
+        # What is no error of the disk either is a table that is not there.
+        if not isinstance(known, DatabaseDamagedError | sqlite3.Error):
             raise known from error
         raise BackupError(
             "the database in the backup is damaged, or not a whole one", hint="use another backup"
@@ -73,6 +79,8 @@ def _read_copy(path: Path) -> CopiedDatabase:
         check(connection, path)
         version = read_version(connection, path, Schema())
         conductor_id = connection.execute("SELECT conductor_id FROM meta").fetchone()
+        if conductor_id is None:
+            raise damaged(path, "it does not say whose it is")
         query = "SELECT count(*), count(*) - count(end_time) FROM runs"
         return CopiedDatabase(str(conductor_id[0]), version, *connection.execute(query).fetchone())
     finally:

@@ -13,6 +13,8 @@ from conductor.errors import DatabaseInUseError, StorageError
 
 DATABASE_NAME = "conductor.db"
 LOCK_NAME = "conductor.lock"
+# What SQLite keeps beside a database. Without theirs, it takes them for those of whatever database it finds there next.
+COMPANION_NAMES = tuple(f"{DATABASE_NAME}-{suffix}" for suffix in ("wal", "shm", "journal"))
 
 
 def find_database(folder: Path) -> Path:

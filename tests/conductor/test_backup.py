@@ -164,6 +164,80 @@ async def test_what_is_no_whole_backup_is_refused_and_leaves_nothing(backup: Pat
         await asyncio.to_thread(restore_backup, backup, target)  # what failed is no obstacle
 
 
+async def test_what_a_database_left_behind_is_not_taken_for_what_is_restored(backup: Path, tmp_path: Path) -> None:
+    """I6: SQLite would play the log of the one that was moved away into the one that comes, and give it back its old id."""
+    async with await Store.open(tmp_path / "data") as store:
+        await store.append(creation(run_name(3)), 3.0)
+        log = (tmp_path / "data" / "conductor.db-wal").read_bytes()
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "conductor.db-wal").write_bytes(log)
+
+    with pytest.raises(BackupError, match=r"holds conductor\.db-wal of a database that was there"):
+        await asyncio.to_thread(restore_backup, backup, target)
+    assert (target / "conductor.db-wal").read_bytes() == log
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param(b'{"format": 1}', id="says not when it was made"),
+        pytest.param(b'{"format": 1, "made": "\\u001b]0;title\\u0007"}', id="speaks to the terminal"),
+        pytest.param(b"[" * 60_000, id="nested deeply"),
+        pytest.param(b" " * 70_000, id="large"),
+    ],
+)
+async def test_a_manifest_that_is_none_is_refused_before_anything_is_restored(
+    backup: Path, tmp_path: Path, manifest: bytes
+) -> None:
+    """I6."""
+    odd = rewritten(backup, tmp_path / "odd.tar", {"manifest.json": manifest})
+    with pytest.raises(BackupError, match="is no backup of a conductor"):
+        await asyncio.to_thread(restore_backup, odd, tmp_path / "target")
+    assert [path.name for path in (tmp_path / "target").iterdir()] == ["conductor.lock"]
+
+
+@pytest.mark.parametrize(
+    "act",
+    ["CREATE TRIGGER evil AFTER UPDATE ON meta BEGIN DELETE FROM runs; END", "DROP TABLE runs", "DELETE FROM meta"],
+)
+async def test_a_database_that_no_conductor_made_is_refused(backup: Path, tmp_path: Path, act: str) -> None:
+    """I6: its version and its pages are in order, and it is none of ours all the same."""
+    path = tmp_path / "odd.db"
+    path.write_bytes(database_of(backup))
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+    connection.execute(act)
+    connection.close()
+    odd = rewritten(backup, tmp_path / "odd.tar", {"conductor.db": path.read_bytes()})
+
+    with pytest.raises(BackupError, match="database in the backup is damaged"):
+        await asyncio.to_thread(restore_backup, odd, tmp_path / "target")
+
+
+async def test_what_was_restored_is_counted_in_the_database_itself(backup: Path, tmp_path: Path) -> None:
+    """I6: the manifest is for people."""
+    boast = {"format": 1, "made": "2026-01-02T03:04:05+00:00", "runs": 1_000_000, "unfinished_runs": "all"}
+    odd = rewritten(backup, tmp_path / "odd.tar", {"manifest.json": json.dumps(boast).encode()})
+
+    restored = await asyncio.to_thread(restore_backup, odd, tmp_path / "target")
+
+    assert (restored.made, restored.runs, restored.unfinished_runs) == ("2026-01-02T03:04:05+00:00", 2, 1)
+
+
+async def test_a_link_that_leads_nowhere_is_not_written_through(backup: Path, tmp_path: Path) -> None:
+    """I6."""
+    target, link = tmp_path / "target", tmp_path / "link.tar"
+    target.mkdir()
+    link.symlink_to(tmp_path / "nowhere")
+    (target / "conductor.db").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(BackupError, match="is there already"):
+        await asyncio.to_thread(make_backup, tmp_path / "data", link)
+    with pytest.raises(BackupError, match="holds a database already"):
+        await asyncio.to_thread(restore_backup, backup, target)
+
+
 async def test_a_backup_of_a_newer_database_is_refused_by_its_version(backup: Path, tmp_path: Path) -> None:
     path = tmp_path / "newer.db"
     path.write_bytes(database_of(backup))
