@@ -38,7 +38,7 @@ class AttemptFolders:
     def create(self, execution: str, asked: Asked) -> None:
         """Makes the folder and waits until it is on the disk. Blocking."""
         folder = self.path_of(execution)
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, parents=True)  # somebody may have removed them all: that ends those, and nobody else
         write_file(folder / "start", asked.start)
         about = {"conductor": asked.conductor, "snapshot_fingerprint": asked.snapshot_fingerprint}
         write_file(folder / "owner.json", json.dumps(about).encode())

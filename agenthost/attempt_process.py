@@ -268,7 +268,7 @@ def is_alive(folder: Path) -> bool:
     """Whether a shim keeps this attempt: whether its lock is held."""
     try:
         fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # or somebody's file: no shim made it
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

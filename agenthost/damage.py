@@ -9,10 +9,14 @@ from agenthost.durable import write_file
 
 
 def settle_damage(folder: Path, found: Damage) -> Damage:
-    """Keeps what was found, unless something was found before; gives what counts. Blocking."""
+    """Keeps what was found, unless something was found before; gives what counts. Blocking.
+
+    Where the whole folder is gone there is nothing to keep it in, and after a restart nobody who would ask for it.
+    """
     if known := read_damage(folder):
         return known
-    write_file(folder / "damage.json", json.dumps(asdict(found)).encode())
+    if folder.is_dir():
+        write_file(folder / "damage.json", json.dumps(asdict(found)).encode())
     return found
 
 

@@ -140,7 +140,8 @@ class Execution:
         while not self.ended:
             await self.bell.listen().wait()
         found = Damage(text, sequence, time.time_ns())
-        self.damage = await asyncio.to_thread(settle_damage, self.ticket.folder, found)
+        if self.damage is None:
+            self.damage = await asyncio.to_thread(settle_damage, self.ticket.folder, found)
         return self.damage
 
     def read_spool(self, offset: int, limit: int) -> bytes:
@@ -319,7 +320,7 @@ def _moment_of(file: Path) -> int:
     """When a file of the shim was written; so a frame has the same time after a restart of this daemon."""
     try:
         return file.stat().st_mtime_ns
-    except FileNotFoundError:
+    except OSError:  # it was never written, or somebody removed it
         return time.time_ns()
 
 

@@ -4,6 +4,7 @@ The daemon is ended with SIGKILL, files of all attempts but one are damaged by h
 asked. The one that is left alone must not notice.
 """
 
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -165,3 +166,36 @@ def afters(count: int) -> Iterator[tuple[int, ...]]:
     """What the clients of two daemons have: the first one everything, the next ones less."""
     yield (count, 1)
     yield (0, count, 2)
+
+
+async def test_attempts_that_somebody_removes_under_the_daemon_end_and_new_ones_begin(
+    short_path: Path, repository: Path
+) -> None:
+    """Keeps I4: what nothing can be kept of any more ends all the same, instead of being asked for again and again."""
+    async with host_at(short_path, repository) as (host, client):
+        async with client.open(start=client.start_of("say last", "echo-input 1")) as stream:
+            await stream.until_said("last")
+            shutil.rmtree(short_path / "data" / "attempts")
+            await stream.send(input=pb.Input(input_sequence=1, text="go on"))
+            finished = await stream.finish()
+        _, again = await client.run("say new", step="again")
+        await host.end()
+
+    assert finished.reason == "HOST_FILES_DAMAGED"
+    assert again.outcome == pb.Finished.OUTCOME_SUCCEEDED
+
+
+async def test_what_is_no_attempt_in_the_folder_of_attempts_stops_no_daemon(short_path: Path, repository: Path) -> None:
+    """Keeps I4: neither one that serves and clears away after an attempt, nor the next one that starts."""
+    attempts = short_path / "data" / "attempts"
+    async with host_at(short_path, repository) as (host, client):
+        (attempts / "notes.txt").write_text("somebody was here\n")
+        (attempts / "odd" / "lock").mkdir(parents=True)
+        _, first = await client.run("say one", step="one")
+        _, second = await client.run("say two", step="two")
+        await host.end(signal.SIGKILL)
+    async with host_at(short_path, repository) as (host, client):
+        _, third = await client.run("say three", step="three")
+        await host.end()
+
+    assert [end.outcome for end in (first, second, third)] == [pb.Finished.OUTCOME_SUCCEEDED] * 3
