@@ -33,16 +33,29 @@ _GEMINI_FIELDS = frozenset(
 _SWITCHES: Mapping[str, str] = {
     "mcp_servers": "mcp", "web_search_options": "web_search", "search_parameters": "web_search", "enable_search": "web_search",
     "search_options": "web_search", "plugins": "plugins", "container": "code_execution", "data_sources": "data_sources",
-    "cached_content": "cached_content",
+    "cached_content": "cached_content", "preset": "stored_prompt", "connectors": "connectors", "compound_custom": "compound",
+    "enable_code_interpreter": "code_interpreter",
 }  # fmt: skip
 _ENVELOPES = frozenset(
-    {"batch", "input_config", "requests", "request", "generate_content_request", "params", "body", "response"}
+    {
+        "batch",
+        "input_config",
+        "requests",
+        "request",
+        "generate_content_request",
+        "params",
+        "parameters",
+        "body",
+        "response",
+    }
 )
 _CONTENTS = frozenset({"messages", "input", "contents", "system", "system_instruction"})
 _URL_FIELDS = frozenset({"image_url", "file_url", "video_url", "audio_url", "document_url", "file_uri"})
 # What the agent's own tools were called with, and answered: data, whatever it looks like.
 _OPAQUE = frozenset({"args", "arguments", "response"})
-_SEARCHING_MODEL = re.compile(r"search-preview|search-api|:online")
+# Models that search by themselves, and names behind which the provider keeps a request of somebody's making.
+_SEARCHING_MODEL = re.compile(r"search-preview|search-api|:online|\b(sonar|compound)\b", re.IGNORECASE)
+_STORED_MODEL = "@preset/"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _EDITION = re.compile(r"(_preview)?([_-]\d{8}|[_-]\d{4}[_-]\d{2}[_-]\d{2})?")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -101,14 +114,23 @@ def _asked(request: Mapping[str, Any]) -> Iterator[str]:
             yield _SWITCHES[name]
         elif name == "prompt" and isinstance(value, Mapping):
             yield "stored_prompt"
-        elif name == "model" and isinstance(value, str) and _SEARCHING_MODEL.search(value):
-            yield "web_search"
+        elif name in {"model", "models"}:
+            yield from _model(value)
         elif name in _CONTENTS and _fetches(value):
             yield URL_SOURCES
         elif name in _ENVELOPES:
             for inner in value if isinstance(value, list) else [value]:
                 if isinstance(inner, Mapping):
                     yield from _asked(inner)
+
+
+def _model(value: Any) -> Iterator[str]:
+    """Some endpoints take several, and go to the next one where the first has no time."""
+    for model in value if isinstance(value, list) else [value]:
+        if isinstance(model, str) and _SEARCHING_MODEL.search(model):
+            yield "web_search"
+        if isinstance(model, str) and _STORED_MODEL in model.lower():
+            yield "stored_prompt"
 
 
 def _tools(value: Any) -> Iterator[str]:
