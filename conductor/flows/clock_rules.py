@@ -18,6 +18,7 @@ MAX_TIMEOUT_SECONDS = 24 * 3600
 MAX_ORPHAN_SECONDS = 3600
 MAX_PAUSE_SECONDS = 3600
 MAX_RUN_SECONDS = 30 * 24 * 3600
+NANOS = 1_000_000_000
 
 _STEP_CLOCKS = ("timeout", "idle_timeout", "first_output_timeout", "queue_timeout", "lost_after")
 _COUNTS = ("infrastructure", "rate_limit", "hang", "schema", "agent")
@@ -66,7 +67,14 @@ def _judge_lease(agent: AgentWork, where: str, problems: Problems) -> None:
 def _judge_duration(message: Message, name: str, where: str, most: int, problems: Problems) -> None:
     if not message.HasField(name):
         return
-    seconds = _seconds(getattr(message, name))
+    duration = getattr(message, name)
+    # What has no form in JSON could not be kept with the run.
+    if not -NANOS < duration.nanos < NANOS or duration.seconds * duration.nanos < 0:
+        problems.add(
+            where, f"is no duration: its nanos are {duration.nanos}, of the sign of its seconds at most {NANOS - 1}"
+        )
+        return
+    seconds = _seconds(duration)
     if not 0 < seconds <= most:
         problems.add(where, f"must be more than 0 and at most {most} s, not {seconds:.10g} s")
 

@@ -4,7 +4,9 @@ import pytest
 
 from conductor.config import Clocks
 from conductor.core.plan import AgentPlan, OnLost, RetryPlan
+from conductor.flows.clock_rules import judge_clocks
 from conductor.flows.plans import plan_steps, run_timeout
+from conductor.flows.problems import Problems
 from conductor.flows.validation import judge_text
 from conductor.flows.verdict import Shelf
 from conductor.v1.flow_service_pb2 import Flow
@@ -52,6 +54,20 @@ def test_a_clock_that_cannot_be_is_a_problem_with_its_line(agent: str, line: int
 
     assert (problem.line, problem.field) == (line, f"steps[0].agent.{field}")
     assert said in problem.text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos"), [(5, -1), (5, 1_000_000_000), (5, -2_000_000_000), (-5, 1), (0, 1_500_000_000)]
+)
+def test_a_duration_that_has_no_form_in_a_file_is_a_problem(seconds: int, nanos: int) -> None:
+    """C6: only a flow that comes inline can hold one, and it could not be kept with its run."""
+    flow = flow_of()
+    flow.steps[0].agent.timeout.seconds, flow.steps[0].agent.timeout.nanos = seconds, nanos
+    problems = Problems("inline")
+
+    judge_clocks(flow.steps[0].agent, "agent", problems)
+
+    assert ["is no duration" in problem.text for problem in problems.found] == [True]
 
 
 def test_the_clock_of_a_run_is_judged_and_has_a_default() -> None:
