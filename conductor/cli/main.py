@@ -3,6 +3,7 @@
 Ends of a command are exceptions of `conductor.cli.failure`; here alone they become text on stderr and an exit code.
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import click
 
-from conductor.cli.failure import INTERRUPTED, USAGE, CommandError
+from conductor.cli.failure import INTERRUPTED, RUN_FAILED, USAGE, CommandError
 from conductor.cli.page import say
 
 # Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
@@ -36,6 +37,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 DEFAULT_ADDRESS = "127.0.0.1:7410"
 OUTPUTS = ("auto", "plain", "json")
 
+
+# What a pipe without a reader, a full disk, or a broken one says to whoever writes there.
+_OUTPUT_LOST = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 # Commands that ask no conductor: they know no --address.
 _ASKING_NOBODY = frozenset({"validate", "serve", "demo"})
@@ -112,20 +116,36 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command and gives its exit code."""
     # What gRPC's core has to say of connections is said better by `failure`; it would be mixed into our lines.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    _open_what_is_closed()
     try:
         code = group.main(args=arguments, prog_name="conductor", standalone_mode=False)
     except CommandError as error:
         say(error.shown(), err=True)
         return error.code
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.ClickException as error:
         error.show()
         return USAGE
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has left; that is its right, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        return _after_lost_output(error)
     return code if isinstance(code, int) else 0
+
+
+def _after_lost_output(error: OSError) -> int:
+    """The reader of our output (`| head`) has left, which is its right; or the output is a file on a full disk."""
+    if error.errno not in _OUTPUT_LOST:
+        raise error
+    # Python must not complain at exit of what it still holds.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 0
+    say(f"conductor: the output cannot be written: {error.strerror}", err=True)
+    return RUN_FAILED
+
+
+def _open_what_is_closed() -> None:
+    """A shell's `>&-` leaves no stream at all, not even one to ask whether it is a terminal."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - for as long as the process lives

@@ -93,3 +93,22 @@ def test_a_file_that_cannot_be_read_keeps_nobody_from_hearing_of_the_next(tmp_pa
     assert done.returncode == 1
     assert "first.yaml: No such file" in done.stdout
     assert "second.yaml:2: step: " in done.stdout
+
+
+@pytest.mark.parametrize("redirected", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_shell_closed_is_no_trouble(redirected: str) -> None:
+    """K2: some supervisors start programs so."""
+    command = f"{sys.executable} -m conductor.cli validate flows/survey.yaml {redirected}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_an_output_that_cannot_be_written_is_one_line() -> None:
+    """K2: a disk that is full is no defect of ours, and no traceback."""
+    command = f"{sys.executable} -m conductor.cli --version >/dev/full"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == "conductor: the output cannot be written: No space left on device\n"
