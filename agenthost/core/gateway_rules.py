@@ -41,7 +41,7 @@ _NOT_TO_THE_MODEL = frozenset(
     {
         b"host", b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie", b"expect", b"accept-encoding",
         b"forwarded", b"via", b"x-real-ip", b"openai-organization", b"openai-project", b"x-goog-user-project",
-        b"x-http-method-override", b"x-method-override", b"x-original-url", b"x-rewrite-url",
+        b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url",
     }
 )  # fmt: skip
 _NOT_TO_THE_AGENT = frozenset({b"set-cookie", b"set-cookie2", b"alt-svc", b"location", b"www-authenticate"})
@@ -96,7 +96,9 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
     length = known.get(b"content-length", b"0")
     if not length.isdigit() or int(length) > MAX_REQUEST_BYTES:
         return too_large()
-    if known.get(b"content-encoding", b"identity").strip().lower() not in {b"identity", b""}:
+    if b"content-length" in known and b"transfer-encoding" in known:
+        return Refusal(400, "malformed_request", "a request says its length once: either content-length or chunked")
+    if _is_encoded(request.headers):
         return Refusal(415, "encoded_request", "a request's body must not be compressed: nobody could judge it")
     target = f"{endpoint.base}{path}"
     if mark and (kept := _plain_parameters(query)):
@@ -144,9 +146,15 @@ def judge_answer(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Headers
             502, "upstream_redirected", f"the endpoint wants to lead elsewhere (HTTP {status}); nobody follows"
         )
     known = tuple(headers)
-    if dict(known).get(b"content-encoding", b"identity").strip().lower() not in {b"identity", b""}:
+    if _is_encoded(known):
         return Refusal(502, "upstream_encoded", "the endpoint encodes its answers although it was asked not to")
     return _kept(known, _NOT_TO_THE_AGENT)
+
+
+def _is_encoded(headers: Headers) -> bool:
+    """Of several such headers each counts, not the last."""
+    named = [value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"]
+    return any(value not in {b"identity", b""} for value in named)
 
 
 def too_large() -> Refusal:
@@ -193,7 +201,9 @@ def _plain_parameters(query: str) -> str:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=50)
     except ValueError:
         return ""
-    return urlencode([(name, value) for name, value in pairs if name.lower() not in _KEY_PARAMETERS])
+    # Google's `$httpHeaders` and `$httpMethod` say in the query what no header may say here.
+    kept = [(name, value) for name, value in pairs if not name.lower().startswith("$http")]
+    return urlencode([(name, value) for name, value in kept if name.lower() not in _KEY_PARAMETERS])
 
 
 def _authority(endpoint: Endpoint) -> bytes:

@@ -123,6 +123,31 @@ def test_a_connection_header_cannot_take_the_frame_of_a_body_away() -> None:
     assert (b"content-length", b"7") in forward.headers
 
 
+def test_of_several_encodings_none_hides_behind_another() -> None:
+    """E8: which of two counts is the endpoint's guess."""
+    twice = ((b"content-encoding", b"gzip"), (b"content-encoding", b"identity"))
+    verdict = judge(replace(asked(), headers=twice), ENDPOINT, KEY)
+
+    assert isinstance(verdict, Refusal)
+    assert verdict.status == 415
+    assert isinstance(judge_answer(200, twice), Refusal)
+
+
+def test_a_body_has_one_length() -> None:
+    """E8: two readers could cut it differently."""
+    verdict = judge(asked(content_length=b"2", transfer_encoding=b"chunked"), ENDPOINT, KEY)
+
+    assert isinstance(verdict, Refusal)
+    assert verdict.status == 400
+
+
+def test_a_query_cannot_say_what_no_header_may() -> None:
+    """E8: Google's endpoints take headers and a method from there."""
+    forward = passed(asked(CHAT + b"?alt=sse&$httpHeaders=x-goog-api-key:mine&%24HTTPMethod=DELETE"))
+
+    assert forward.target.endswith(b"/chat/completions?alt=sse")
+
+
 def test_of_a_query_plain_parameters_stay_and_keys_go() -> None:
     forward = passed(asked(CHAT + b"?alt=sse&key=mine&KEY=mine&access_token=x&b=%26c"))
 

@@ -399,6 +399,11 @@ for text in sys.stdin:
 """
 
 
+FRAMED_TWICE = (
+    "POST /v1/chat/completions HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 2\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
+)
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -406,6 +411,7 @@ for text in sys.stdin:
         ("b'GET /v1/models HTTP/1.1\\r\\n\\r\\n'", "400"),
         ("b'POST /v1/messages HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 1\\r\\nContent-Length: 2\\r\\n\\r\\n'", "400"),
         ("b'GET /v1/models HTTP/1.1\\r\\nHost: x\\r\\nX: ' + b'x' * 100000", "431"),
+        (f"b'{FRAMED_TWICE}0\\r\\n\\r\\n'", "400"),
         ("b'CONNECT evil.example:443 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'", "403"),
         ("b'GET http://evil.example/v1/models HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'", "403"),
         ("b'POST /v1/chat/completions HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 99999999999\\r\\n\\r\\n'", "413"),
