@@ -8,6 +8,8 @@ The rules, before the code:
 - Frames are taken in order, each once; a number that leaves one out is a defect of the host.
 - The end of a stream is no goodbye. An attempt is over when its end was stored and acknowledged and the host closed the call after
   our half-close; or when the host said that it does not know it, or would not take it.
+- A refusal of a Start is final only where no other Start of the attempt may still be on its way: where one was sent on a stream
+  that broke, the id is spent first, by a Resume, so that nothing begins that was refused.
 - A host that ends a call while it is written to may not be heard: why it ended is lost. It is asked again, and then nothing but the
   opening is written until it has answered.
 - What a host says in refusal counts against the attempt only where it is about the attempt: a host that is away is asked again,
@@ -77,6 +79,8 @@ class Conversation:
         self.is_cautious = False  # the last stream's status was lost: listen before more is written
         self.is_dismissed = False  # nobody counts on it: its words are dropped, its end is acknowledged
         self._start: StartExecution | None = None
+        self._starts = 0  # streams that began with it
+        self._refusal: ExecutionRefused | None = None  # heard, and told when the id is spent
         self._is_known = False  # the host has shown that it has the attempt
         self._is_finished = False  # the last frame was received
         self._is_released = False  # its acknowledgement was written, and the stream half-closed
@@ -85,7 +89,7 @@ class Conversation:
     @property
     def to_start(self) -> StartExecution | None:
         """The Start that a stream must begin with; None where it begins with a Resume after `received`."""
-        return None if self._is_known or self.is_cancelled else self._start
+        return None if self._is_known or self.is_cancelled or self._refusal else self._start
 
     def hear(self, command: ExecutionCommand) -> None:
         """Takes in what the core wants, when it is about to be told to the host."""
@@ -103,6 +107,7 @@ class Conversation:
 
     def begin_stream(self) -> None:
         """Begins a stream: nothing was said on it yet."""
+        self._starts += self.to_start is not None
         self._is_released = False
 
     def release(self) -> None:
@@ -145,15 +150,22 @@ class Conversation:
         if self._is_known:
             given_up = self._lose(f"its host answers only with {end.code}: {end.message}")
         else:
-            given_up = self._refuse(end, retryable=True)
+            given_up = Verdict(is_over=True, news=self._refusal or self._explain(end, retryable=True))
         return Verdict(is_over=True, news=given_up.news, is_defect=True)
 
     def _lose(self, message: str) -> Verdict:
+        if self._refusal is not None and not self._is_known:
+            return Verdict(is_over=True, news=self._refusal)
         if self._is_finished or self.is_dismissed:
             return OVER
         return Verdict(is_over=True, news=ExecutionLost(self.attempt, message))
 
     def _refuse(self, end: StreamEnd, *, retryable: bool) -> Verdict:
-        reason = end.reason or end.code
-        news = ExecutionRefused(self.attempt, reason, end.message, retryable, end.retry_after_seconds)
+        news = self._refusal or self._explain(end, retryable=retryable)
+        if self._starts > 1 and self._refusal is None and not self.is_cancelled:
+            self._refusal = news
+            return GO_ON
         return Verdict(is_over=True, news=news)
+
+    def _explain(self, end: StreamEnd, *, retryable: bool) -> ExecutionRefused:
+        return ExecutionRefused(self.attempt, end.reason or end.code, end.message, retryable, end.retry_after_seconds)

@@ -94,6 +94,34 @@ def test_a_host_whose_word_was_lost_is_asked_again_and_listened_to_first() -> No
     assert not conversation.is_cautious
 
 
+def test_a_refusal_is_told_only_when_no_earlier_start_can_begin_any_more() -> None:
+    """Keeps I2: the first Start may still be on its way to the host when the second is refused."""
+    conversation = asked(START)
+    conversation.begin_stream()
+    assert conversation.judge(StreamEnd("UNAVAILABLE")) == GO_ON
+    conversation.begin_stream()
+    assert conversation.judge(StreamEnd("RESOURCE_EXHAUSTED", "NO_CAPACITY", "no")) == GO_ON
+    assert conversation.to_start is None, "a Resume spends the id"
+    conversation.begin_stream()
+    refused = ExecutionRefused(ATTEMPT, "NO_CAPACITY", "no", retryable=True)
+
+    assert conversation.judge(StreamEnd("NOT_FOUND", "EXECUTION_NOT_FOUND", "spent")) == Verdict(
+        is_over=True, news=refused
+    )
+
+
+def test_a_refused_start_whose_earlier_one_arrived_goes_on() -> None:
+    conversation = asked(START)
+    conversation.begin_stream()
+    conversation.judge(StreamEnd("UNAVAILABLE"))
+    conversation.begin_stream()
+    conversation.judge(StreamEnd("RESOURCE_EXHAUSTED", "NO_CAPACITY", "no"))
+    conversation.begin_stream()
+
+    assert conversation.take(1, is_end=False) is Place.NEXT
+    assert conversation.judge(StreamEnd("NOT_FOUND", "", "gone")).news == ExecutionLost(ATTEMPT, "gone")
+
+
 def test_an_attempt_that_its_host_does_not_know_is_lost_unless_its_end_was_received() -> None:
     unknown = StreamEnd("NOT_FOUND", "EXECUTION_NOT_FOUND", "there is none")
     assert known().judge(unknown) == Verdict(is_over=True, news=ExecutionLost(ATTEMPT, "there is none"))
