@@ -137,6 +137,7 @@ class Outbox:
             self._cuts.append(cut)
             for frame in numbering.frames_at(cut):
                 yield frame
+        await self._wait_until_ended()
         yield numbering.frame(*self._source.finish(numbering.summary, numbering.sequence + 1))
 
     async def _wait_until_started(self) -> None:
@@ -145,6 +146,14 @@ class Outbox:
             if self._source.fault:
                 raise DamagedError(self._source.fault)
             if self._source.started or self._source.ended:
+                return
+            await heard.wait()
+
+    async def _wait_until_ended(self) -> None:
+        """The last cut may be an earlier daemon's, and the end not be known again yet to this one."""
+        while True:
+            heard = self._source.bell.listen()
+            if self._source.ended:
                 return
             await heard.wait()
 

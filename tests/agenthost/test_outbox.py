@@ -176,3 +176,17 @@ async def test_a_torn_cut_is_dropped(tmp_path: Path) -> None:
     after = await read(open_outbox(source, tmp_path))
     assert after[:2] == before
     assert [frame.sequence for frame in after] == [1, 2, 3, 4]
+
+
+async def test_a_restarted_daemon_tells_an_end_only_when_it_knows_it_again(tmp_path: Path) -> None:
+    """Its predecessor had made the last cut; this one still looks back at the snapshot."""
+    source = GrowingSpool()
+    source.start()
+    source.write(record(b'{"type":"answer","text":"a"}\n'))
+    source.end()
+    before = await read(open_outbox(source, tmp_path))
+    source.ended = False
+
+    assert await read_what_is_there(open_outbox(source, tmp_path), 0, len(before)) == before[:-1]
+    source.end()
+    assert await read(open_outbox(source, tmp_path)) == before

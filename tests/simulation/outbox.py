@@ -67,6 +67,8 @@ class Outbox:
             raise DamagedError
         while not numbering.is_complete:
             yield from self._tell_new(spool)
+        while self.execution.ending is None:  # the last cut may be an earlier daemon's
+            yield from self._wait()
         self.mine.check()
         self._tell(numbering.frame(self._finished(), 1))
         self.daemon.machine.pass_point("end told")
