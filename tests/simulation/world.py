@@ -345,7 +345,8 @@ def compare_with_calm(world: World) -> None:
         steps, is_stopped = calm.store.runs[run].steps.values(), calm.store.runs[run].stop is not None
         if not is_stopped and not all(_ended_by_itself(step, "CANCELLED") for step in steps):
             raise Violation(f"run {run} was disturbed by nobody, and an attempt of it did not end by itself")
-        if run in world.comparable_runs() and calm.store.runs[run].stop is None:
+        is_free = not is_stopped and not _ran_out_of_time(calm.store.runs[run])
+        if is_free and run in world.comparable_runs():
             world.seen["outcome compared"] += 1
             if faults := compare_outcomes(seen, expected[run]):
                 raise Violation(f"run {run}: {'; '.join(faults)}")
