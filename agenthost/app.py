@@ -87,7 +87,7 @@ def parse_address(text: str) -> Address:
 async def running_host(settings: Settings, address: Address, data: DataFolder) -> AsyncIterator[tuple[Host, str]]:
     """A host that serves at once, and where; what it is asked to run waits for the proof. Leaving stops it in phases."""
     agents = await find_agents(settings.agents_dirs, settings.models)
-    host = Host(settings, agents, ends_agents=settings.end_agents_on_stop)
+    host = Host(settings, agents, ends_agents=settings.end_agents_on_stop, instance=data.instance())
     prover = Prover(host, data.path)
     now = steady_clock()
     snapshots = await SnapshotStore.open(data.snapshots, settings.keeping, now)

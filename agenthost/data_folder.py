@@ -2,8 +2,10 @@
 
 import fcntl
 import os
+import uuid
 from pathlib import Path
 
+from agenthost.durable import write_file
 from agenthost.errors import ConfigurationError
 
 
@@ -26,6 +28,13 @@ class DataFolder:
             ) from error
         except OSError as error:
             raise ConfigurationError(f"cannot use {self.path}: {error.strerror}") from error
+
+    def instance(self) -> str:
+        """The id of this directory, made with it. It tells hosts apart that took each other's name or address."""
+        path = self.path / "instance"
+        if not path.exists() or not path.read_bytes().strip():
+            write_file(path, uuid.uuid4().hex.encode())
+        return path.read_text("ascii", "replace").strip()[:64]
 
     @property
     def attempts(self) -> Path:

@@ -149,6 +149,13 @@ class EndUnheardError(ServiceError):
     reason = "END_UNHEARD"
 
 
+class OtherInstanceError(ServiceError):
+    """The stream means another host: this one has another data folder, and knows nothing of what runs there."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "OTHER_INSTANCE"
+
+
 class HostDrainingError(ServiceError):
     """The host takes no new work."""
 

@@ -31,6 +31,7 @@ class Host:
     stopping: bool = False
     ends_agents: bool = False  # with this daemon; otherwise they go on, for the next one
     running: int = 0
+    instance: str = ""  # of its data folder
 
     def count(self, change: int) -> None:
         """Notes that agents began or ended."""

@@ -189,6 +189,7 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
         sandbox=_sandbox(host),
         start_time=timestamp(host.start_time_ns),
         snapshots=snapshots,
+        instance=host.instance,
     )
 
 

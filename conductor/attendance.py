@@ -254,6 +254,7 @@ class Attendance:
         return pb.ExecuteRequest(
             conductor_id=self._identity.conductor_id,
             epoch=self._identity.epoch,
+            instance=self._conversation.instance,
             start=start,
             resume=resume,
             cancel=cancel,

@@ -5,7 +5,7 @@ from typing import Any
 
 from agenthost.core.order import check_execution_id, defaults_within
 from agenthost.core.reception import MAX_EXECUTIONS
-from agenthost.errors import InvalidRequestError, Violation
+from agenthost.errors import InvalidRequestError, OtherInstanceError, Violation
 from agenthost.execution import Execution
 from agenthost.fences import Fences
 from agenthost.host import Host
@@ -30,6 +30,7 @@ class ExecutionServicer(pb_grpc.ExecutionServiceServicer):
         """Attaches the stream to the execution that its first frame names."""
         async for first in requests:
             await self._fences.admit(first.conductor_id, first.epoch)
+            self._require_instance(first.instance)
             execution, after = await self._open(first)
             stream = ExecutionStream(execution, self._supervisor, self._fences)
             await stream.serve(requests, context, after)
@@ -44,6 +45,13 @@ class ExecutionServicer(pb_grpc.ExecutionServiceServicer):
         # The newest of what was released, should it be too many: what is not released is never left out.
         left_out = max(0, len(known) + len(released) - MAX_EXECUTIONS)
         return pb.ListExecutionsResponse(executions=[*known, *released[left_out:]])
+
+    def _require_instance(self, meant: str) -> None:
+        if meant not in {"", self._host.instance}:
+            name = self._host.settings.name
+            raise OtherInstanceError(
+                f"host '{name}' has another data folder than the one that this execution was given to"
+            )
 
     async def _open(self, first: pb.ExecuteRequest) -> tuple[Execution, int]:
         match first.WhichOneof("frame"):

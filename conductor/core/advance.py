@@ -16,6 +16,7 @@ It is pure: the same arguments give the same result, and `state` stays as it was
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from conductor.core.answers import take_answer
@@ -124,7 +125,11 @@ def _take_host(making: DecisionDraft, report: HostReported) -> None:
         slots=report.slots,
         agents=frozenset(agent.name for agent in report.agents),
         silent_since=silent_since,
+        instance=report.instance or (before.instance if before is not None else ""),
+        instance_since=before.instance_since if before is not None else making.now,
     )
+    if before is not None and after.instance != before.instance:
+        after = replace(after, instance_since=making.now)
     if after != before:
         making.hosts[report.host] = after
         making.touched_hosts = True

@@ -43,6 +43,7 @@ class Attempt:
     confinement: Confinement | None = None
     last_sequence: int = 0
     refused: str = ""
+    instance: str = ""  # of the host, where it told one
     retry_after_seconds: float = 0.0
 
     @property
@@ -70,7 +71,9 @@ def attempt_owner(attempt: str) -> tuple[str, str]:
 
 def create_attempt(event: AttemptCreated, time: float) -> Attempt:
     """Begins an attempt."""
-    return Attempt(event.attempt, event.number, event.host, event.placement_reason, event.start, time)
+    return Attempt(
+        event.attempt, event.number, event.host, event.placement_reason, event.start, time, instance=event.instance
+    )
 
 
 def apply_to_attempt(attempt: Attempt, event: AttemptEvent, time: float) -> Attempt:

@@ -13,6 +13,7 @@ class StartExecution:
 
     host: str
     start: StartSpec
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class ResumeExecution:
     host: str
     attempt: str
     after_sequence: int
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,11 +35,12 @@ class Track:
     """A live attempt's place in its stream.
 
     `cursor` is the last number stored, `ack_at` when its host is told so, `resume_at` when its stream begins anew.
-    `lost_after` is how long its host may be silent.
+    `lost_after` is how long its host may be silent. `instance` is the host's that it was given to.
     """
 
     host: str
     lost_after: float
+    instance: str = ""
     cursor: int = 0
     ack_at: float | None = None
     resume_at: float | None = None
@@ -64,7 +65,10 @@ class Ongoing:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host as it was told last. `silent_since` is when it stopped telling; None while it is connected."""
+    """A host as it was told last. `silent_since` is when it stopped telling; None while it is connected.
+
+    `instance_since` is when its instance was told first, as of what this process knows.
+    """
 
     name: str
     connected: bool
@@ -72,6 +76,13 @@ class Host:
     slots: int = 0
     agents: frozenset[str] = frozenset()
     silent_since: float | None = None
+    instance: str = ""
+    instance_since: float = 0.0
+
+    def silence(self, instance: str) -> float | None:
+        """Since when what was given to an instance hears nothing: the host is away, or another stands in its place."""
+        is_another = instance and self.instance and instance != self.instance
+        return self.instance_since if self.silent_since is None and is_another else self.silent_since
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ EPOCH_SUPERSEDED = "EPOCH_SUPERSEDED"
 STATUS_LOST = "STATUS_LOST"
 
 _UNREACHABLE = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", STATUS_LOST})
+# The stream of another one of us serves it; or the host at that address is another than the one that has it, and may be again.
+_ELSEWHERE = frozenset({"STREAM_SUPERSEDED", "OTHER_INSTANCE"})
 # ALREADY_EXISTS: the id is taken, as where this conductor was restored from a backup; the next attempt has another.
 _ANOTHER_MAY = frozenset({"FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "ALREADY_EXISTS"})
 _NOBODY_MAY = frozenset({"INVALID_ARGUMENT", "PERMISSION_DENIED", "UNIMPLEMENTED", "OUT_OF_RANGE"})
@@ -78,6 +80,7 @@ class Conversation:
         self.is_cancelled = False
         self.is_cautious = False  # the last stream's status was lost: listen before more is written
         self.is_dismissed = False  # nobody counts on it: its words are dropped, its end is acknowledged
+        self.instance = ""  # of the host that is meant
         self._start: StartExecution | None = None
         self._starts = 0  # streams that began with it
         self._refusal: ExecutionRefused | None = None  # heard, and told when the id is spent
@@ -95,8 +98,9 @@ class Conversation:
         """Takes in what the core wants, when it is about to be told to the host."""
         match command:
             case StartExecution():
-                self._start = command
+                self._start, self.instance = command, command.instance
             case ResumeExecution():
+                self.instance = command.instance
                 self._start, self._is_known, self.received = None, True, command.after_sequence
             case CancelExecution():
                 self.is_cancelled = True
@@ -134,7 +138,7 @@ class Conversation:
         if end.code == "NOT_FOUND":
             return self._lose(end.message)
         is_turned_away = end.reason == "HOST_DRAINING" and not self._is_known
-        if end.reason == "STREAM_SUPERSEDED" or (end.code in _UNREACHABLE and not is_turned_away):
+        if end.reason in _ELSEWHERE or (end.code in _UNREACHABLE and not is_turned_away):
             return GO_ON
         if not self._is_known and end.reason != "SNAPSHOT_MISSING":
             if end.code in _ANOTHER_MAY:

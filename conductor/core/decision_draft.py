@@ -149,10 +149,12 @@ class DecisionDraft:
         due = [run.wake_at for run in ongoing.values() if run.wake_at is not None]
         if self.backlog or self.unscheduled:
             due.append(self.now)
-        silent = {host.name: host.silent_since for host in self.hosts.values() if host.silent_since is not None}
-        if silent:
-            tracks = [track for run in ongoing.values() for track in run.tracks.values()]
-            due += [silent[track.host] + track.lost_after for track in tracks if track.host in silent]
+        for run in ongoing.values():
+            for track in run.tracks.values():
+                host = self.hosts.get(track.host)
+                since = None if host is None else host.silence(track.instance)
+                if since is not None:
+                    due.append(since + track.lost_after)
         return min(due, default=None)
 
     def _quarantine(self, broken: RunDraft, message: str) -> None:

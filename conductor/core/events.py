@@ -180,6 +180,7 @@ class AttemptCreated:
     host: str
     placement_reason: str
     start: StartSpec
+    instance: str = ""  # of the host, where it told one
 
 
 @dataclass(frozen=True, slots=True)

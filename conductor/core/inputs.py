@@ -50,13 +50,17 @@ class HostAgent:
 
 @dataclass(frozen=True, slots=True)
 class HostReported:
-    """A host told how it is, or stopped telling (`connected` False). `agents` holds the usable ones."""
+    """A host told how it is, or stopped telling (`connected` False). `agents` holds the usable ones.
+
+    `instance` is the id of its data folder: under another one it knows nothing of what was begun before.
+    """
 
     host: str
     connected: bool
     draining: bool = False
     slots: int = 0
     agents: tuple[HostAgent, ...] = ()
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)

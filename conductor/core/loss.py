@@ -3,6 +3,8 @@
 The rules, before the code (architecture.md, rules 7 and 8):
 
 - An attempt is lost when its host has been silent for the attempt's own `lost_after`: another of the same host may wait longer.
+- A host of the same name with another data folder is another instance: it cannot know of what was given to the first, and is
+  silent about that. (Two hosts whose addresses were exchanged would otherwise have every attempt begun twice at once.)
 - By then the host has ended the agent by itself, unless its step allows two at once (see `flows.plans`).
 - A call that comes late proves only that this process slept: then every silence begins to be counted anew.
 """
@@ -31,41 +33,37 @@ class Absence:
 def list_absences(state: ConductorState, run: str) -> tuple[Absence, ...]:
     """Gives the attempts of a run that are on hosts that are silent now."""
     ongoing = state.ongoing.get(run)
-    silent = silence_of(state.hosts)
-    if ongoing is None or not silent:
+    if ongoing is None:
         return ()
     return tuple(
-        Absence(
-            attempt, attempt_owner(attempt)[1], track.host, silent[track.host], silent[track.host] + track.lost_after
-        )
+        Absence(attempt, attempt_owner(attempt)[1], track.host, since, since + track.lost_after)
         for attempt, track in ongoing.tracks.items()
-        if track.host in silent
+        if (since := silence_of(state.hosts, track)) is not None
     )
 
 
-def silence_of(hosts: Mapping[str, Host]) -> dict[str, float]:
-    """Gives since when each silent host is so."""
-    return {name: host.silent_since for name, host in hosts.items() if host.silent_since is not None}
+def silence_of(hosts: Mapping[str, Host], track: Track) -> float | None:
+    """Gives since when an attempt's host is silent to it, None where it is not."""
+    host = hosts.get(track.host)
+    return None if host is None else host.silence(track.instance)
 
 
 def lose_silent_hosts(making: DecisionDraft, *, is_late: bool) -> None:
     """Gives up what ran on hosts that were silent too long."""
-    silent = silence_of(making.hosts)
-    if not silent:
-        return
     if is_late:
-        for name in silent:
-            making.hosts[name] = replace(making.hosts[name], silent_since=making.now)
+        for name, host in list(making.hosts.items()):
+            silent_since = None if host.silent_since is None else making.now
+            making.hosts[name] = replace(host, silent_since=silent_since, instance_since=making.now)
         return
-    for run, attempt, track in _list_lost(making, silent):
+    for run, attempt, track in _list_lost(making):
         message = f"Host {track.host} was silent for {track.lost_after:.0f} s."
         making.change(run, partial(give_up_attempt, attempt=attempt, message=message))
 
 
-def _list_lost(making: DecisionDraft, silent: Mapping[str, float]) -> list[tuple[str, str, Track]]:
+def _list_lost(making: DecisionDraft) -> list[tuple[str, str, Track]]:
     return [
         (run, attempt, track)
         for run, one in making.runs()
         for attempt, track in one.tracks.items()
-        if track.host in silent and silent[track.host] + track.lost_after <= making.now
+        if (since := silence_of(making.hosts, track)) is not None and since + track.lost_after <= making.now
     ]

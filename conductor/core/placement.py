@@ -14,6 +14,7 @@ class Placement:
     host: str
     agent: str
     reason: str
+    instance: str = ""
 
 
 def choose_host(
@@ -29,7 +30,8 @@ def choose_host(
         open_hosts = [host for host in offering if free.get(host.name, 0) > 0]
         if open_hosts:
             best = min(open_hosts, key=lambda host: (host.name in avoid, -free[host.name] / host.slots, host.name))
-            return Placement(best.name, agent, _give_reason(best, free[best.name], agent, len(offering)))
+            reason = _give_reason(best, free[best.name], agent, len(offering))
+            return Placement(best.name, agent, reason, best.instance)
     return None
 
 

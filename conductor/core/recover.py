@@ -69,7 +69,9 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
             ack_at = now + limits.ack_interval if cursor else None
             lost_after = (step.plan.agent.lost_after_seconds if step.plan.agent else 0.0) or limits.lost_after
             is_stopped = bool(why_stopped(run, step))
-            tracks[attempt.id] = Track(attempt.host, lost_after, cursor, ack_at=ack_at, cancelled=is_stopped)
+            tracks[attempt.id] = Track(
+                attempt.host, lost_after, attempt.instance, cursor, ack_at=ack_at, cancelled=is_stopped
+            )
         if step.state is StepState.QUEUED:
             queue[name] = step.not_before
     # A decision may have left steps for the next one: looking at all of them once finds out.
@@ -97,12 +99,12 @@ def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:
                 commands.append(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
         elif track.cancelled:
             # No Start: where the host was never asked, it must not be; Resume attaches, or burns the id.
-            commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor))
+            commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor, attempt.instance))
             commands.append(CancelExecution(attempt.host, attempt.id, why_stopped(one.run, step)))
         elif attempt.state is AttemptState.STARTING and track.cursor == 0:
-            commands.append(StartExecution(attempt.host, attempt.start))
+            commands.append(StartExecution(attempt.host, attempt.start, attempt.instance))
         else:
-            commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor))
+            commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor, attempt.instance))
     return commands
 
 

@@ -117,7 +117,7 @@ class RunDraft:
                 self.cursors[attempt] = track.cursor
                 self.tracks[attempt] = replace(self.tracks[attempt], ack_at=None)
             if track.resume_at is not None and track.resume_at <= self.now:
-                self.send(ResumeExecution(track.host, attempt, track.cursor))
+                self.send(ResumeExecution(track.host, attempt, track.cursor, track.instance))
                 self.tracks[attempt] = replace(self.tracks[attempt], resume_at=None, resumed_at=self.now)
 
     def finished(self, spared_until: float) -> Ongoing:

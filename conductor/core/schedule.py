@@ -123,10 +123,14 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, limits: Lim
     start_run(draft)
     # What the plan says is not stored again with each attempt: folding puts it back (see `step`).
     stored = replace(start, parameters=())
-    draft.emit(AttemptCreated(name, start.execution, number, placement.host, placement.reason, stored))
+    draft.emit(
+        AttemptCreated(name, start.execution, number, placement.host, placement.reason, stored, placement.instance)
+    )
     del draft.queue[name]
-    draft.tracks[start.execution] = Track(placement.host, plan.lost_after_seconds or limits.lost_after)
-    draft.send(StartExecution(placement.host, start))
+    draft.tracks[start.execution] = Track(
+        placement.host, plan.lost_after_seconds or limits.lost_after, placement.instance
+    )
+    draft.send(StartExecution(placement.host, start, placement.instance))
     draft.mark(*draft.run.children.get(name, ()))
 
 

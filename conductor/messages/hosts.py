@@ -41,6 +41,7 @@ def reported(name: str, told: host_pb.Host) -> HostReported:
         draining=told.state == host_pb.Host.STATE_DRAINING,
         slots=told.slots,
         agents=tuple(HostAgent(agent.name, agent.version) for agent in told.agents if agent.available),
+        instance=told.instance,
     )
 
 

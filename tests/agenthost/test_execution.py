@@ -9,6 +9,8 @@ import pytest
 
 from agenthost.tombstones import Tombstone, Tombstones
 from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1 import host_service_pb2
+from agenthost.v1.furniture.statuses import read_refusal
 from tests.agenthost.running_host import CONDUCTOR, Client, eventually, execution_id
 
 MORE_THAN_THREADS = 64  # of the event loop's own
@@ -157,6 +159,22 @@ async def test_a_start_from_two_conductors_runs_once_and_takes_nothing_from_the_
         await first.finish()
 
     assert [spawn["execution"] for spawn in client.spawns()] == [start.execution]
+
+
+async def test_a_stream_that_means_another_host_begins_nothing_and_spends_no_id(client: Client) -> None:
+    """Keeps I2: hosts may have exchanged their addresses, and this one cannot know what runs on the other."""
+    start = client.start_of("say once")
+    for first in ({"start": start}, {"resume": pb.Resume(execution=start.execution)}):
+        conversation = client.executions.Execute()
+        await conversation.write(pb.ExecuteRequest(conductor_id=CONDUCTOR, epoch=1, instance="another", **first))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await conversation.read()
+        assert read_refusal(refused.value).reason == "OTHER_INSTANCE"
+    told = await client.hosts.GetHost(host_service_pb2.GetHostRequest())
+    assert told.instance == (client.data / "instance").read_text()
+    _, finished = await client.run("say once")
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
 
 
 async def test_starts_of_one_id_that_race_run_once(client: Client) -> None:

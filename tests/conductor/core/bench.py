@@ -132,10 +132,16 @@ class Bench:
         return self.take(later=max(self.state.wake_at - self.now, 0))
 
     def host(
-        self, name: str = "h1", slots: int = 8, *agents: str, connected: bool = True, draining: bool = False
+        self,
+        name: str = "h1",
+        slots: int = 8,
+        *agents: str,
+        connected: bool = True,
+        draining: bool = False,
+        instance: str = "",
     ) -> Decision:
         offered = tuple(HostAgent(agent) for agent in agents or ("survey",))
-        return self.take(HostReported(name, connected, draining, slots, offered if connected else ()))
+        return self.take(HostReported(name, connected, draining, slots, offered if connected else (), instance))
 
     def launch(
         self,

@@ -194,6 +194,26 @@ def test_each_attempt_is_lost_by_its_own_patience() -> None:
     assert {track.lost_after for track in bench.state.ongoing[bench.run.id].tracks.values()} == {100.0}
 
 
+def test_another_host_in_the_place_of_one_is_silent_about_what_that_one_runs() -> None:
+    """Keeps I4: addresses that were exchanged must not make two of an attempt, nor end one that goes on."""
+    bench = Bench(Limits(lost_after=100.0))
+    bench.host("h1", instance="first")
+    bench.launch(asks("one"), asks("two"))
+    bench.queue("one", "two")
+    assert [command.instance for command in bench.crash() if isinstance(command, StartExecution)] == ["first", "first"]
+
+    bench.host("h1", instance="second")
+    assert bench.attempt("one").state is AttemptState.STARTING
+    assert bench.state.wake_at == bench.now + 100.0
+    bench.finish("two")
+    bench.host("h1", instance="first")
+    assert bench.state.wake_at is None or bench.state.wake_at > bench.now + 100.0
+    bench.host("h1", instance="second")
+    bench.wake()
+
+    assert (bench.attempt("one").state, bench.attempt("two").state) == (AttemptState.LOST, AttemptState.SUCCEEDED)
+
+
 def test_a_step_that_must_not_run_twice_fails_when_its_host_is_lost() -> None:
     bench = Bench(Limits(lost_after=100.0))
     bench.host("h1")

@@ -146,3 +146,11 @@ def test_a_host_that_answers_nonsense_is_asked_a_few_times_and_every_frame_begin
     assert given_up.is_over
     assert given_up.is_defect
     assert isinstance(given_up.news, ExecutionLost)
+
+
+@pytest.mark.parametrize("command", [START, RESUME])
+def test_a_host_that_is_another_one_says_nothing_about_the_attempt(command: StartExecution | ResumeExecution) -> None:
+    conversation = asked(command)
+    for _ in range(2 * MAX_DEFECTS):
+        conversation.begin_stream()
+        assert conversation.judge(StreamEnd("FAILED_PRECONDITION", "OTHER_INSTANCE", "another data folder")) == GO_ON
