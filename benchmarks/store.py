@@ -3,27 +3,31 @@
 Appending is timed in an almost empty database and in one of a million events, in turns; a page of a list among a hundred
 thousand runs, with a filter that lets nothing through as well; a run of a million tokens is said in rows of three sizes,
 weighed on the disk, read back in pages, and compared. The sizes: a token each, as an agent begins; 64, as it goes on; 1 KiB and
-more, as from a slow start of its reader. It is the store alone: no engine, no streams.
+more, as from a slow start of its reader. Agents that say a word every 20 ms, real words at jittered times, are weighed before and
+after their run was compacted. It is the store alone: no engine, no streams.
 """
 
+import random
+import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measuring import Report, Sample, alternate, must
-from conductor.core.commands import Decision, Record
+from conductor.core.commands import Decision, Record, Utterance
 from conductor.core.events import RunCreated, StepBecameReady
 from conductor.core.states import RunState
-from conductor.store.records import RunFilter, StoredUtterance
+from conductor.store.records import RunFilter, StoredEvent, StoredUtterance
 from conductor.store.store import Store
-from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, said
+from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, said, settlement
 
 BATCH = 500
 MAX_ROWS = 100_000
 WORD = "word "
+PROSE = Path(__file__).parents[1] / "README.md"
 ROWS = {"of 1 token": 1, "of 64 tokens": 64, "of 500 tokens": 500}
 
 
@@ -51,6 +55,8 @@ async def measure(report: Report) -> None:
             # A commit each: the bytes per payload are told as well by a tenth of the smallest rows, in a tenth of the time.
             least = replace(scale, tokens=min(scale.tokens, tokens * MAX_ROWS))
             await measure_text(report, least, folder / title, title, tokens)
+        for agents in (1, 4):
+            await measure_words(report, min(scale.tokens, MAX_ROWS), folder / f"words of {agents}", agents)
 
 
 def ready(number: int, count: int) -> Decision:
@@ -151,3 +157,51 @@ async def measure_text(report: Report, scale: Scale, folder: Path, title: str, p
             (await store.channel(attempt_name(run_name(1)), "answer", payload - 5, 0))[0] == WORD.encode(),
             "its end is",
         )
+
+
+def talk(words: int, agents: int) -> Iterator[tuple[Decision, float]]:
+    """Agents that say a word every 20 ms, a commit each, at times as a clock tells them."""
+    chance = random.Random(agents)  # noqa: S311 — a benchmark that is the same each time
+    prose = re.findall(r"\s*\S+", PROSE.read_text())
+    now = 1_790_000_000.0
+    for number in range(words):
+        now = round(now + max(chance.gauss(0.02, 0.001) / agents, 0), 6)
+        step = f"agent{number % agents}"
+        word = prose[(number // agents + number % agents * 999) % len(prose)]
+        yield Decision(to_store=(said(run_name(1), word, step=step),)), now
+
+
+async def measure_words(report: Report, words: int, folder: Path, agents: int) -> None:
+    title = f"a word every 20 ms from each of {agents}"
+    async with await Store.open(folder) as store:
+        await store.append(creation(run_name(1)), 1.0)
+        for agent in range(agents):
+            await store.append(attempt(run_name(1), f"agent{agent}"), 1.0)
+        before, payload = (await store.usage()).used_bytes, 0
+        for decision, now in talk(words, agents):
+            payload += sum(len(item.text.encode()) for item in decision.to_store if isinstance(item, Utterance))
+            await store.append(decision, now)
+        await store.append(settlement(run_name(1)), now)
+        stored = ((await store.usage()).used_bytes - before) / payload
+        report.add(f"{title}, on the disk while at work", "times its payload", [stored])
+        told, slices = [item async for item in replay(store)], []
+        begun = time.perf_counter()
+        while await store.compact(run_name(1)):
+            slices.append(1000 * (time.perf_counter() - begun))
+            begun = time.perf_counter()
+        packed = ((await store.usage()).used_bytes - before) / payload
+        report.add(f"{title}, compacted: a slice", "ms", slices)
+        report.add(f"{title}, compacted, on the disk", "times its payload", [packed])
+        report.at_most(f"storage of {title}, compacted, times their payload (7)", packed, 1.5)
+        begun = time.perf_counter()
+        must(told == [item async for item in replay(store)], "everything is read as it was before")
+        report.add(f"{title}, compacted, replayed", "words/s", [words / (time.perf_counter() - begun)])
+
+
+async def replay(store: Store) -> AsyncIterator[StoredEvent | StoredUtterance]:
+    """All of the run, page by page."""
+    after = 0
+    while page := await store.history(run_name(1), after):
+        for item in page:
+            yield item
+        after = page[-1].position

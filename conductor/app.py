@@ -22,6 +22,7 @@ import structlog
 
 from conductor.attendance import Identity, Sources
 from conductor.clock import SystemClock
+from conductor.compaction import Compaction
 from conductor.config import SNAPSHOTS_FOLDER, HostSetting, Settings
 from conductor.core.advance import advance
 from conductor.core.commands import Command
@@ -145,6 +146,7 @@ class Conductor:
             parts: tuple[Part, ...] = (
                 self._evaluator,
                 self._retention,
+                Compaction(self._opened.store, self._opened.clock),
                 *self._hosts.values(),
                 *self._executions.values(),
             )

@@ -16,6 +16,7 @@ from conductor.store.reading import not_found
 SLICE_ROWS = 500
 SLICE_BYTES = 2 * 1024 * 1024
 SLICE_BLOBS = 8  # each may hold megabytes
+SLICE_BLOCKS = 4  # each stands for thousands of rows, and may have as many strips
 SLICE_PAGES = 256  # given back to the disk at once: 1 MiB
 FREE_PAGES_KEPT = 1024  # the next runs take them
 DELETIONS_REMEMBERED = 100_000
@@ -82,7 +83,7 @@ def purge(connection: sqlite3.Connection, run: str) -> bool:
         row = connection.execute(query, (run,)).fetchone()
         if row is None:
             return False
-        slices: tuple[_Slice, ...] = (_purge_chunks, _purge_events, _purge_findings, _purge_blobs)
+        slices: tuple[_Slice, ...] = (_purge_chunks, _purge_blocks, _purge_events, _purge_findings, _purge_blobs)
         if not any(purge_slice(connection, row[0]) for purge_slice in slices):
             connection.execute("DELETE FROM runs WHERE key = ?", (row[0],))  # attempts and finders go with it
             return False
@@ -117,6 +118,11 @@ def _is_repeated(connection: sqlite3.Connection, deletion: Deletion) -> bool:
 
 def _purge_chunks(connection: sqlite3.Connection, run: int) -> bool:
     return _purge_by_position(connection, run, "chunks", "text")
+
+
+def _purge_blocks(connection: sqlite3.Connection, run: int) -> bool:
+    query = "DELETE FROM blocks WHERE key IN (SELECT key FROM blocks WHERE run = ? LIMIT ?)"  # strips go with them
+    return connection.execute(query, (run, SLICE_BLOCKS)).rowcount > 0
 
 
 def _purge_events(connection: sqlite3.Connection, run: int) -> bool:

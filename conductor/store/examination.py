@@ -14,6 +14,7 @@ from pathlib import Path
 
 from conductor.core.run import fold
 from conductor.errors import DatabaseDamagedError
+from conductor.store.blocks import find_unreadable
 from conductor.store.connection import connect_reader, translate
 from conductor.store.folder import find_database
 from conductor.store.listing import read_run
@@ -24,6 +25,15 @@ from conductor.store.usage import read_usage
 
 MAX_DAMAGES = 100
 PAGE_PROBLEMS = 20
+
+# What an attempt said, channel by channel, in the order of indexes; what a block holds is looked at with the block.
+_TEXTS = """
+SELECT channel, end_byte, 'chunks', position, length(text), text FROM chunks WHERE attempt = ?1
+UNION ALL
+SELECT s.channel, s.end_byte, 'blocks', b.position, s.end_byte - s.start_byte, x'' FROM strips s
+JOIN blocks b ON b.key = s.block WHERE s.attempt = ?1
+ORDER BY 1, 2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +133,19 @@ def _run_damages(connection: sqlite3.Connection, key: int, run: str) -> Iterator
 
 
 def _text_damages(connection: sqlite3.Connection, key: int, run: str) -> Iterator[Damage]:
-    query = (
-        "SELECT a.attempt, c.channel, c.end_byte, c.position, c.text FROM attempts a JOIN chunks c ON c.attempt = a.key"
-        " WHERE a.run = ? ORDER BY a.key, c.channel, c.end_byte"
-    )
-    place, end = None, 0
-    for attempt, channel, end_byte, position, text in connection.execute(query, (key,)):
-        end = (end if place == (attempt, channel) else 0) + len(text)
-        place = (attempt, channel)
-        if end_byte != end:
-            yield Damage(run, f"chunks, position {position}: ends at byte {end_byte}, where {end} follows")
-            end = end_byte
-        try:
-            text.decode()
-        except UnicodeDecodeError as error:
-            yield Damage(run, f"chunks, position {position}: {error}")
+    yield from (Damage(run, text) for text in find_unreadable(connection, key))
+    for (attempt,) in connection.execute("SELECT key FROM attempts WHERE run = ? ORDER BY key", (key,)).fetchall():
+        place, end = None, 0
+        for channel, end_byte, table, position, size, text in connection.execute(_TEXTS, (attempt,)):
+            end = (end if place == channel else 0) + size
+            place = channel
+            if end_byte != end:
+                yield Damage(run, f"{table}, position {position}: ends at byte {end_byte}, where {end} follows")
+                end = end_byte
+            try:
+                text.decode()
+            except UnicodeDecodeError as error:
+                yield Damage(run, f"{table}, position {position}: {error}")
 
 
 def _finding_damages(connection: sqlite3.Connection, key: int, run: str) -> Iterator[Damage]:

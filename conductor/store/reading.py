@@ -12,12 +12,17 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
+from heapq import merge
+from operator import itemgetter
 from typing import Any
 
 from conductor.errors import DatabaseDamagedError, NotFoundError
+from conductor.store.blocks import find_channel_end, one_moment, read_packed, read_pieces
 from conductor.store.codec import UndecodableEventError, decode_event
 from conductor.store.listing import read_labels
+from conductor.store.packing import UnreadableBlockError
 from conductor.store.records import (
     FeedEntry,
     FeedPage,
@@ -73,15 +78,18 @@ def read_history(
     """Gives what follows a position, events and text in their one order: about `max_bytes` of it, at least one item."""
     budget = min(max_bytes, HISTORY_BYTES)
     taken: list[StoredEvent | StoredUtterance] = []
-    cursor = connection.execute(_HISTORY, (find_run(connection, run), after))
-    try:
-        for item in _take(cursor, budget):
-            taken.append(item)  # noqa: PERF402 (one by one, to keep those before the one that cannot be read)
-    except UndecodableEventError as error:
-        if not taken:
-            raise _damaged(run, error) from error
-    finally:
-        cursor.close()
+    with one_moment(connection):
+        key = find_run(connection, run)
+        with (
+            closing(connection.execute(_HISTORY, (key, after))) as cursor,
+            closing(read_packed(connection, key, after)) as packed,
+        ):
+            try:
+                for item in _take(merge(cursor, packed, key=itemgetter(0)), budget):
+                    taken.append(item)  # noqa: PERF402 (one by one, to keep those before the one that cannot be read)
+            except (UndecodableEventError, UnreadableBlockError) as error:
+                if not taken:
+                    raise _damaged(run, str(error)) from error
     return taken
 
 
@@ -107,22 +115,19 @@ def read_channel(
     connection: sqlite3.Connection, attempt: str, channel: str, offset: int, limit: int
 ) -> tuple[bytes, int]:
     """Gives at most `limit` bytes of a channel from `offset`, cut where they are cut, and the channel's length."""
-    found = "SELECT a.key FROM attempts a JOIN runs r ON r.key = a.run WHERE a.attempt = ? AND r.delete_time IS NULL"
-    row = connection.execute(found, (attempt,)).fetchone()
-    if row is None:
-        raise NotFoundError("attempt", attempt)
-    place = (row[0], channel)
-    total = connection.execute("SELECT max(end_byte) FROM chunks WHERE attempt = ? AND channel = ?", place).fetchone()[
-        0
-    ]
+    query = (
+        "SELECT a.key, r.run FROM attempts a JOIN runs r ON r.key = a.run WHERE a.attempt = ? AND r.delete_time IS NULL"
+    )
     offset = max(offset, 0)
     wanted = min(limit, CHANNEL_BYTES) if limit > 0 else CHANNEL_BYTES
-    query = "SELECT end_byte, text FROM chunks WHERE attempt = ? AND channel = ? AND end_byte > ? ORDER BY end_byte"
-    cursor = connection.execute(query, (*place, offset))
-    try:
-        return _collect(cursor, offset, wanted), total or 0
-    finally:
-        cursor.close()
+    with one_moment(connection):
+        row = connection.execute(query, (attempt,)).fetchone()
+        if row is None:
+            raise NotFoundError("attempt", attempt)
+        key, run = row
+        total = find_channel_end(connection, key, channel)
+        with closing(read_pieces(connection, key, channel, offset)) as pieces:
+            return _collect(run, pieces, offset, wanted), total
 
 
 def read_blob(connection: sqlite3.Connection, run: str, digest: str) -> bytes:
@@ -190,7 +195,7 @@ def find_gap(connection: sqlite3.Connection, run: int) -> str:
     """Tells which positions of a run nothing is stored at; empty where it is whole. Looks at indexes only."""
     query = (
         "SELECT last_position, (SELECT count(*) FROM journal WHERE run = ?1), (SELECT count(*) FROM chunks WHERE run = ?1)"
-        " FROM runs WHERE key = ?1"
+        " + (SELECT coalesce(sum(entries), 0) FROM blocks WHERE run = ?1) FROM runs WHERE key = ?1"
     )
     last, events, chunks = connection.execute(query, (run,)).fetchone()
     if events + chunks == last:
@@ -227,7 +232,10 @@ def _text(position: int, data: bytes, end: int) -> str:
 
 def _take(rows: Iterable[Any], budget: int) -> Iterator[StoredEvent | StoredUtterance]:
     used = 0
-    for position, time, kind, data, step, attempt, end in rows:
+    for row in rows:
+        if isinstance(row[1], UnreadableBlockError):
+            raise row[1]
+        position, time, kind, data, step, attempt, end = row
         used += len(data)
         if used > budget and used > len(data):  # the first is given however large it is
             return
@@ -237,13 +245,17 @@ def _take(rows: Iterable[Any], budget: int) -> Iterator[StoredEvent | StoredUtte
             yield StoredUtterance(position, time, step, attempt, kind, end - len(data), _text(position, data, end))
 
 
-def _collect(rows: Iterable[Any], offset: int, wanted: int) -> bytes:
-    pieces = bytearray()
-    for end, text in rows:
-        pieces += text[max(offset - (end - len(text)), 0) :]
-        if len(pieces) >= wanted:
-            break
-    return bytes(pieces[:wanted])
+def _collect(run: str, pieces: Iterable[tuple[int, bytes]], offset: int, wanted: int) -> bytes:
+    collected = bytearray()
+    try:
+        for end, text in pieces:
+            collected += text[max(offset - (end - len(text)), 0) :]
+            if len(collected) >= wanted:
+                break
+    except UnreadableBlockError as error:
+        if not collected:
+            raise _damaged(run, str(error)) from error
+    return bytes(collected[:wanted])
 
 
 def _feed_entry(row: Any) -> FeedEntry | None:

@@ -2,7 +2,8 @@
 -- migrations/NNNN.sql. The version is SCHEMA_VERSION in migration.py; whoever changes this file adds a migration and raises it.
 --
 -- Two planes, one order: journal (what happened) and chunks (what agents said) draw their ids from one counter, and their
--- positions from one gapless sequence per run. Everything else can be computed from these two, and is kept for reading.
+-- positions from one gapless sequence per run. Everything else can be computed from these two, and is kept for reading. Small
+-- chunks of settled runs become blocks, which are read as the chunks were.
 
 CREATE TABLE meta (
   only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -30,13 +31,15 @@ CREATE TABLE runs (
   moved INTEGER NOT NULL DEFAULT 0,
   missing INTEGER NOT NULL DEFAULT 0,
   last_position INTEGER NOT NULL DEFAULT 0,
-  delete_time REAL           -- since when it is deleted: it is seen by nobody any more, and its rows go bit by bit
+  delete_time REAL,          -- since when it is deleted: it is seen by nobody any more, and its rows go bit by bit
+  compacted_to INTEGER NOT NULL DEFAULT 0  -- the position up to which its small chunks were packed into blocks
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (create_time, run);
 CREATE INDEX runs_by_flow ON runs (flow, create_time, run);
 CREATE INDEX runs_unfinished ON runs (run) WHERE end_time IS NULL;
 CREATE INDEX runs_by_end ON runs (end_time) WHERE end_time IS NOT NULL;
 CREATE INDEX runs_deleted ON runs (key) WHERE delete_time IS NOT NULL;
+CREATE INDEX runs_uncompacted ON runs (end_time, run) WHERE end_time IS NOT NULL AND compacted_to < last_position;
 
 CREATE TABLE journal (
   id INTEGER PRIMARY KEY,
@@ -71,6 +74,30 @@ CREATE TABLE chunks (
   UNIQUE (run, position),
   UNIQUE (attempt, channel, end_byte)
 ) STRICT;
+
+-- Chunks of one run, packed (conductor/store/packing.py). A run's blocks do not overlap; between a block's entries may lie
+-- positions of events, and of chunks that stayed.
+CREATE TABLE blocks (
+  key INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  position INTEGER NOT NULL, -- of its last entry
+  first_position INTEGER NOT NULL,
+  entries INTEGER NOT NULL,  -- how many chunks it stands for
+  data BLOB NOT NULL,
+  UNIQUE (run, position)
+) STRICT;
+
+-- Pieces of channels without a gap: where a block's texts lie in them.
+CREATE TABLE strips (
+  attempt INTEGER NOT NULL REFERENCES attempts ON DELETE CASCADE,
+  channel TEXT NOT NULL,
+  end_byte INTEGER NOT NULL, -- of the channel, as in chunks
+  start_byte INTEGER NOT NULL,
+  block INTEGER NOT NULL REFERENCES blocks ON DELETE CASCADE,
+  number INTEGER NOT NULL,   -- by which the block's entries name it
+  PRIMARY KEY (attempt, channel, end_byte)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX strips_by_block ON strips (block, number);
 
 CREATE TABLE blobs (
   digest TEXT PRIMARY KEY,

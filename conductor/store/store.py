@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from conductor.core.commands import Decision
-from conductor.store import deletion, listing, reading, usage
+from conductor.store import compaction, deletion, listing, reading, usage
 from conductor.store.connection import Connection, ReaderPool
 from conductor.store.folder import LockedFolder
 from conductor.store.migration import Identity, Schema, bring_up
@@ -212,6 +212,18 @@ class Store:
     async def purge(self, run: str) -> bool:
         """Takes a slice of a deleted run from the disk, and tells whether there is more."""
         return await self._writer.run(partial(deletion.purge, run=run))
+
+    async def uncompacted_runs(self, ended_before: float, after: tuple[float, str]) -> list[tuple[float, str]]:
+        """Gives a page of settled runs that may have rows to pack, as (end time, run), those first that ended first."""
+        return await self._readers.run(partial(compaction.list_uncompacted, ended_before=ended_before, after=after))
+
+    async def compact(self, run: str) -> bool:
+        """Packs a slice of a settled run's small rows, and tells whether there was one."""
+        window = await self._readers.run(partial(compaction.make_window, run=run))
+        if window is None:
+            return False
+        await self._writer.run(partial(compaction.store_window, window=window))
+        return True
 
     async def shrink(self) -> bool:
         """Gives a slice of free room back to the disk, and tells whether there is more."""

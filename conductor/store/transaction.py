@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from conductor.core.commands import Decision, Record, Utterance
 from conductor.core.events import AttemptCreated, RunCreated
+from conductor.store.blocks import find_channel_end
 from conductor.store.codec import encode
 from conductor.store.projection import create_run, project
 
@@ -111,8 +112,7 @@ def _write_utterance(at: _Transaction, utterance: Utterance) -> None:
     channel = (attempt, utterance.channel)
     end = at.ends.get(channel)
     if end is None:
-        query = "SELECT max(end_byte) FROM chunks WHERE attempt = ? AND channel = ?"
-        end = at.connection.execute(query, channel).fetchone()[0] or 0
+        end = find_channel_end(at.connection, *channel)
     for piece in _split(utterance.text.encode("utf-8", "replace")):
         run.position += 1
         at.last_id += 1

@@ -16,7 +16,9 @@ PAGE_RUNS = 200
 _OLDEST = """
 SELECT r.run, r.end_time,
   (SELECT coalesce(sum(length(j.data)), 0) FROM journal j WHERE j.run = r.key)
-  + (SELECT coalesce(sum((SELECT max(c.end_byte) FROM chunks c WHERE c.attempt = a.key AND c.channel = n.value)), 0)
+  + (SELECT coalesce(sum(max(
+       coalesce((SELECT max(c.end_byte) FROM chunks c WHERE c.attempt = a.key AND c.channel = n.value), 0),
+       coalesce((SELECT max(s.end_byte) FROM strips s WHERE s.attempt = a.key AND s.channel = n.value), 0))), 0)
      FROM attempts a, json_each('["answer", "reasoning", "log", "activity"]') n WHERE a.run = r.key)
   + (SELECT coalesce(sum(length(b.data)), 0) FROM run_blobs l JOIN blobs b ON b.digest = l.digest WHERE l.run = r.key
      AND NOT EXISTS (SELECT 1 FROM run_blobs o WHERE o.digest = l.digest AND o.run <> l.run))
