@@ -87,8 +87,10 @@ def read_pieces(
         if key is None:
             yield end, text
         else:
-            block = _Block(*connection.execute(_BLOCK, (key,)).fetchone())
-            yield end, b"".join(entry.text for entry in _open(connection, block) if entry.strip == number)
+            row = connection.execute(_BLOCK, (key,)).fetchone()
+            if row is None:
+                raise UnreadableBlockError(f"strips, up to byte {end}: their block {key} is not there")
+            yield end, b"".join(entry.text for entry in _open(connection, _Block(*row)) if entry.strip == number)
 
 
 def find_channel_end(connection: sqlite3.Connection, attempt: int, channel: str) -> int:

@@ -322,6 +322,22 @@ async def test_a_damaged_block_is_named_and_all_else_is_read(
             assert await store.channel(*place, max(len(text) - 5, 0), 0) == (text[-5:], len(text))
 
 
+async def test_a_block_that_is_gone_is_missed_and_all_else_is_read(tmp_path: Path) -> None:
+    """Keeps I5."""
+    async with await Store.open(tmp_path) as store:
+        await live(store, RUN, 1, texts=60, large=0)
+        await compact(store, RUN)
+        whole = await store.history(RUN, 0)
+    change(tmp_path, "DELETE FROM blocks")
+
+    found = damages(tmp_path)
+    assert any(damage.run == RUN and "where runs.last_position says" in damage.text for damage in found), found
+    async with await Store.open(tmp_path) as store:
+        assert await store.history(RUN, 0) == [item for item in whole if isinstance(item, StoredEvent)]
+        with pytest.raises(DatabaseDamagedError, match=f"run {RUN} cannot be read: strips, .* block 1 is not there"):
+            await store.channel(attempt_name(RUN), "answer", 0, 0)
+
+
 @pytest.mark.parametrize(
     ("damage", "named", "blocks"),
     [
