@@ -4,7 +4,8 @@ What is noted here is what a spawn log and a process table would tell: nothing o
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ from tests.simulation.shim import Shim
 
 if TYPE_CHECKING:
     from tests.simulation.daemon import Daemon
+
+# What a frozen program had before it froze it does when it is thawed: that much later nobody can have told it otherwise.
+THAWING_SECONDS = 15.0
 
 
 class Machine:
@@ -53,9 +57,11 @@ class Machine:
         self.spawned: Counter[str] = Counter()
         self._check_spawn = check_spawn
         self._pass_point = pass_point
+        self.thawed_at = -THAWING_SECONDS
         self.unpowered: set[str] = set()  # whose files were there when the power was cut
         self._lives: dict[str, float] = {}
         self._lifetimes: list[Lifetime] = []
+        self._frozen: dict[str, float] = {}
         self._torn: set[str] = set()
         self._words: defaultdict[str, defaultdict[str, bytearray]] = defaultdict(lambda: defaultdict(bytearray))
 
@@ -69,7 +75,8 @@ class Machine:
         self.shims[attempt] = Shim(self, folder)
 
     def begin_life(self, attempt: str) -> None:
-        self._check_spawn(attempt)
+        if self.agenda.now > self.thawed_at + THAWING_SECONDS:
+            self._check_spawn(attempt)
         self._lives[attempt] = self.agenda.now
         self.note(f"{self.name}: agent of {attempt} begins")
 
@@ -93,6 +100,10 @@ class Machine:
         self.forget(shim)
         self.end_life(attempt)
         shim.bell.ring()
+
+    def freeze_shim(self, attempt: str) -> Shim:
+        self._frozen.setdefault(attempt, self.agenda.now)
+        return self.shims[attempt]
 
     def kill_daemon(self) -> None:
         if self.daemon is not None:
@@ -127,6 +138,13 @@ class Machine:
             for attempt, said in self._words.items()
         ]
 
-    def history(self) -> HostHistory:
+    def history(self, lost: Container[str]) -> HostHistory:
+        """What a frozen keeper does to an agent whose attempt was given up meanwhile, it does late: that much no lease can hold."""
         alive = tuple(Lifetime(attempt, began, None) for attempt, began in self._lives.items())
-        return HostHistory(self.name, self.slots, (*self._lifetimes, *alive), tuple(self.admitted))
+        ended = tuple(
+            replace(life, ended=self._frozen[life.attempt])
+            if life.attempt in self._frozen and life.attempt in lost
+            else life
+            for life in self._lifetimes
+        )
+        return HostHistory(self.name, self.slots, (*ended, *alive), tuple(self.admitted))

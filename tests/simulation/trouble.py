@@ -96,7 +96,9 @@ class Trouble:
     def machine(self) -> "Machine":
         return self.rng.choice(list(self.world.machines.values()))
 
-    def freeze(self, processes: list[Process], seconds: float) -> None:
+    def freeze(self, processes: list[Process], seconds: float, machine: "Machine | None" = None) -> None:
+        if machine is not None:
+            machine.thawed_at = max(machine.thawed_at, self.world.agenda.now + seconds)
         for process in processes:
             process.freeze()
             self.world.agenda.after(seconds, process.thaw)
@@ -130,13 +132,14 @@ def _kill_daemon(trouble: Trouble) -> None:
 def _freeze_daemon(trouble: Trouble) -> None:
     machine = trouble.machine()
     if machine.daemon is not None:
-        trouble.freeze([machine.daemon], trouble.rng.choice(_FREEZES))
+        trouble.freeze([machine.daemon], trouble.rng.choice(_FREEZES), machine)
 
 
 def _freeze_machine(trouble: Trouble) -> None:
     machine = trouble.machine()
     daemon = [] if machine.daemon is None else [machine.daemon]
-    trouble.freeze([*daemon, *machine.shims.values()], trouble.rng.choice((*_FREEZES, ORPHAN_SECONDS + 10)))
+    seconds = trouble.rng.choice((*_FREEZES, ORPHAN_SECONDS + 10))
+    trouble.freeze([*daemon, *map(machine.freeze_shim, machine.shims)], seconds, machine)
 
 
 def _kill_shim(trouble: Trouble) -> None:
@@ -148,7 +151,8 @@ def _kill_shim(trouble: Trouble) -> None:
 def _freeze_shim(trouble: Trouble) -> None:
     machine = trouble.machine()
     if machine.shims:
-        trouble.freeze([machine.shims[trouble.rng.choice(sorted(machine.shims))]], trouble.rng.choice(_FREEZES))
+        shim = machine.freeze_shim(trouble.rng.choice(sorted(machine.shims)))
+        trouble.freeze([shim], trouble.rng.choice(_FREEZES), machine)
 
 
 def _cut_power_of_host(trouble: Trouble) -> None:

@@ -273,11 +273,13 @@ class World:
 
     def evidence(self) -> Evidence:
         machines = self.machines.values()
+        attempts = [one for run in self.store.runs.values() for step in run.steps.values() for one in step.attempts]
+        lost = {attempt.id for attempt in attempts if attempt.state is AttemptState.LOST}
         return Evidence(
             runs=self.store.histories(),
             watches=tuple(watcher.watch() for watcher in self.watchers.values()),  # type: ignore[attr-defined]
             words=tuple(words for machine in machines for words in machine.words()),
-            hosts=tuple(machine.history() for machine in machines),
+            hosts=tuple(machine.history(lost) for machine in machines),
             epochs={CONDUCTOR: tuple(self.epochs)},
         )
 
