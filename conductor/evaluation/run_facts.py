@@ -6,6 +6,7 @@ attempts, the run's id) is under `execution`, and nothing else is: a run that wa
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from conductor.core.attempt import Attempt
@@ -51,6 +52,7 @@ def _step(step: Step) -> dict[str, Any]:
         "kind": str(step.plan.kind),
         "needs": list(step.plan.needs),
         "state": str(step.state),
+        "began": _began(step),
         "reason": step.reason,
         "failure": _failure(step.failure),
         "may_fail": str(step.plan.on_failure) == "continue",
@@ -59,14 +61,22 @@ def _step(step: Step) -> dict[str, Any]:
     }
 
 
+def _began(step: Step) -> bool:
+    """Whether its work began: an agent's does with an attempt that started, and not with its wait for a place."""
+    if step.plan.agent is None:
+        return step.start_time is not None
+    return any(attempt.start_time is not None for attempt in step.attempts)
+
+
 def _execution(run: Run) -> dict[str, Any]:
     attempts = [(step, attempt) for step in run.steps.values() for attempt in step.attempts]
     ends = [step.end_time for step in run.steps.values() if step.end_time is not None]
     return {
         "run": run.id,
+        "create_time": _date(run.create_time),
         "seconds": _seconds(run.create_time, max(ends, default=None)),
         "attempts": [_attempt(step, attempt) for step, attempt in attempts],
-        "confinement": _confinement(attempt for _, attempt in attempts),
+        "confinement": _confinement(attempts),
     }
 
 
@@ -85,15 +95,17 @@ def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _confinement(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
+def _confinement(attempts: Iterable[tuple[Step, Attempt]]) -> list[dict[str, Any]]:
     """How attempts were confined, those that were confined alike together."""
     groups: dict[tuple[object, ...], dict[str, Any]] = {}
-    for attempt in attempts:
+    for step, attempt in attempts:
         if (found := attempt.confinement) is not None:
             alike = (found.mechanism, found.policy_digest, found.uid, found.checks, _is_unchanged(found))
             group = groups.setdefault(alike, _confined(found))
             group["attempts"].append(attempt.id)
             group["hosts"] = sorted({*group["hosts"], attempt.host})
+            group["agents"] = sorted({*group["agents"], attempt.agent})
+            group["steps"] += [step.plan.id] if step.plan.id not in group["steps"] else []
     return list(groups.values())
 
 
@@ -101,6 +113,8 @@ def _confined(found: Confinement) -> dict[str, Any]:
     return {
         "attempts": [],
         "hosts": [],
+        "agents": [],
+        "steps": [],
         "mechanism": found.mechanism,
         "policy_digest": found.policy_digest,
         "uid": found.uid,
@@ -120,6 +134,11 @@ def _is_unchanged(found: Confinement) -> bool | None:
 
 def _failure(failure: Failure | None) -> dict[str, Any] | None:
     return asdict(failure) if failure is not None else None
+
+
+def _date(time: float) -> str:
+    """`2026-11-21T10:33:51Z`: a report is read elsewhere, too."""
+    return datetime.fromtimestamp(int(time), UTC).isoformat().replace("+00:00", "Z")
 
 
 def _seconds(start: float | None, end: float | None) -> float | None:

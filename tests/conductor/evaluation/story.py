@@ -156,11 +156,7 @@ class Story:
         host: str = "alpha",
     ) -> Answer:
         """Runs an agent's step to its end, and gives what the check of its result came to."""
-        prompt = await self.prompt(step)
-        attempt = f"{self.run}-{step}-{number}"
-        spec = StartSpec(attempt, "survey", prompt, "c" * 40, (), 60.0, 60.0)
-        created = AttemptCreated(step, attempt, number, host, "the only one", spec)
-        await self.tell(created, AttemptStarted(step, attempt, CONFINEMENT))
+        attempt = await self.start(step, number=number, host=host)
         data = result if isinstance(result, bytes) else json.dumps(result).encode() if result is not None else b""
         ended = AttemptEnded(
             step,
@@ -183,6 +179,15 @@ class Story:
             return WorkFailed(failure)
         await self.tell(StepValidating(step))
         return await self._settle(step, await self.ask(WorkKind.CHECK, step, attempt))
+
+    async def start(self, step: str, *, number: int = 1, host: str = "alpha") -> str:
+        """Starts an attempt of an agent's step; gives its id."""
+        prompt = await self.prompt(step)
+        attempt = f"{self.run}-{step}-{number}"
+        spec = StartSpec(attempt, "survey", prompt, "c" * 40, (), 60.0, 60.0)
+        created = AttemptCreated(step, attempt, number, host, "the only one", spec)
+        await self.tell(created, AttemptStarted(step, attempt, CONFINEMENT))
+        return attempt
 
     async def prompt(self, step: str) -> str:
         """Makes a step ready and builds its prompt; gives the prompt's digest."""

@@ -4,13 +4,14 @@
 """
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
-from conductor.core.events import RunCancelRequested, StepCancelled
+from conductor.core.events import AttemptEnded, Failure, RunCancelRequested, StepCancelled, StepFailed
 from conductor.core.states import AttemptState
 from conductor.core.work import Reported, WorkFailed, WorkKind
 from conductor.evaluation.report import MAX_REPORT_BYTES
@@ -128,7 +129,7 @@ async def test_nothing_of_a_repository_s_text_is_live_in_a_report(story: Story, 
         "What was left out or not judged",
         "What was read",
         "Execution",
-        "Confinement on alpha, beta",
+        "Confinement of survey on alpha, beta",
     ]
 
 
@@ -221,6 +222,47 @@ async def test_a_cancelled_run_says_so(story: Story, workspace: Path) -> None:
     assert "No attempt was made" in markdown
     assert "## What ran" not in markdown
     assert "## Findings" not in markdown
+
+
+async def test_each_step_stands_where_it_belongs_by_whether_its_work_began(story: Story, workspace: Path) -> None:
+    """Keeps F6: what was stopped at work did run, and what never left its queue did not."""
+    await story.begin(flow_of(*(agent(name) for name in ("done", "stopped", "unplaced", "later"))), workspace)
+    await story.agent("done", says="x")
+    attempt = await story.start("stopped")
+    await story.tell(AttemptEnded("stopped", attempt, AttemptState.CANCELLED), StepCancelled("stopped", "out of time"))
+    await story.prompt("unplaced")
+    await story.tell(
+        StepFailed("unplaced", Failure("QUEUE_TIMEOUT", "It waited 3 s.")), StepCancelled("later", "out of time")
+    )
+    markdown, values = await story.report()
+    _, ran, halted, absent = (part.partition("\n## ")[0] for part in _split(markdown))
+
+    assert [step["began"] for step in values["steps"]] == [True, True, False, False]
+    assert ("| done |" in ran, "stopped" in ran, "unplaced" in ran) == (True, False, False)
+    assert halted.strip() == "- **stopped** was cancelled at work: out of time"
+    assert absent.strip().splitlines() == [
+        "- **unplaced** failed before it began: `QUEUE_TIMEOUT`, It waited 3 s.",
+        "- **later** was cancelled: out of time",
+    ]
+
+
+def _split(markdown: str) -> list[str]:
+    return re.split(r"\n## (?:What ran|What was ended before it was done|What did not run)\n", markdown)
+
+
+async def test_the_report_says_when_it_was_and_which_steps_each_confinement_held(story: Story, workspace: Path) -> None:
+    """Keeps F6: where that may differ between equal runs, under Execution."""
+    await story.begin(flow_of(*(agent(f"s{number}") for number in range(22))), workspace)
+    for number in range(22):
+        await story.agent(f"s{number}", says="x", host="beta" if number else "alpha")
+    markdown, values = await story.report()
+    before, _, execution = markdown.partition("\n## Execution\n")
+
+    assert values["execution"]["create_time"] == "1970-01-12T13:46:42Z"
+    assert f"- Run `{story.run}`, begun 1970-01-12 13:46:42 UTC, " in execution
+    assert "1970" not in before
+    assert "### Confinement of survey on alpha, beta\n\n- Steps s0, s1, s2, " in execution
+    assert ", s19 and 2 more\n" in execution
 
 
 async def test_what_the_last_steps_said_is_the_answer(story: Story, workspace: Path) -> None:
