@@ -185,6 +185,10 @@ class DatabaseDamagedError(StorageError):
     reason = "STORAGE_DAMAGED"
     kind = "FATAL"
 
+    def __init__(self, message: str = "", *, hint: str = "", metadata: dict[str, str] | None = None) -> None:
+        hint = hint or "see what is damaged, and what to do:  conductor doctor"
+        super().__init__(message, hint=hint, metadata=metadata)
+
 
 class BackupError(ConductorError):
     """A backup could not be made, or cannot be restored."""

@@ -1,14 +1,17 @@
-"""How people name runs and steps: `runs/ID`, `ID`, or the beginning of an id when only one run has it."""
+"""How people name runs and steps: `runs/ID`, `ID`, or the beginning of an id when only one run has it; a step's id or label."""
 
 import re
+from collections.abc import Iterable
 
 from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.failure import CommandError
+from conductor.cli.terminal_text import one_line, printable
 from conductor.v1 import run_service_pb2
 
 _RUN_ID = re.compile(r"[a-z0-9]{26}")
 # How many of the newest runs are looked through for the beginning of an id.
 SEARCHED_RUNS = 500
+_SHOWN_STEPS = 30
 
 
 def run_name(connection: Connection, given: str) -> str:
@@ -29,8 +32,37 @@ def run_name(connection: Connection, given: str) -> str:
 
 
 def step_name(connection: Connection, run: str, step: str) -> str:
-    """The full name of a step."""
-    return f"{run_name(connection, run)}/steps/{step}"
+    """The full name of the step that is meant by its id or its label; a CommandError that names the run's steps."""
+    full = run_name(connection, run)
+    found = connection.runs.GetRun(run_service_pb2.GetRunRequest(name=full), timeout=CALL_SECONDS)
+    # Of a damaged run no steps are known: what is asked of one is then answered with the damage.
+    return find_step(found.steps, step) if found.steps else f"{full}/steps/unknown"
+
+
+def find_step(steps: Iterable[run_service_pb2.Step], given: str) -> str:
+    """The name of the step with this id, this label, or this label but for its capitals."""
+    labels = {step.name: step.label for step in steps}
+    wanted = given.rsplit("/steps/", maxsplit=1)[-1].strip()
+    for matching in (
+        [name for name in labels if short(name) == wanted],
+        [name for name, label in labels.items() if label == wanted],
+        [name for name, label in labels.items() if label and label.casefold() == wanted.casefold()],
+    ):
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            ids = tuple(short(name) for name in matching[:_SHOWN_STEPS])
+            raise CommandError(
+                f"'{printable(given)}' is the label of {len(matching)} steps", lines=(*ids, "give an id")
+            )
+    known = [
+        f"{short(name)} ({one_line(text, 40)})" if text not in ("", short(name)) else short(name)
+        for name, text in labels.items()
+    ]
+    more = f" and {len(known) - _SHOWN_STEPS} more" if len(known) > _SHOWN_STEPS else ""
+    raise CommandError(
+        f"there is no step '{printable(given)}'", lines=(f"the run has {', '.join(known[:_SHOWN_STEPS])}{more}",)
+    )
 
 
 def short(name: str) -> str:

@@ -36,6 +36,11 @@ def cut(line: str, columns: int | None) -> str:
     return line if columns is None or len(line) <= columns else line[: columns - 1] + "…"
 
 
+def cut_before(line: str, columns: int) -> str:
+    """The line, or as much of its end as fits, with an ellipsis before it."""
+    return line if len(line) <= columns else "…" + line[len(line) - max(columns - 1, 0) :]
+
+
 def say(line: str, indent: int = 4, *, err: bool = False) -> None:
     """Prints text, each of its lines wrapped for the terminal."""
     columns = width(err=err)

@@ -10,6 +10,7 @@ from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.failure import CommandError
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, step_name
+from conductor.cli.page import say
 from conductor.cli.terminal_text import printable
 from conductor.v1 import run_service_pb2
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 CHANNELS = ("answer", "reasoning", "log", "activity")
 # Between two looks at an attempt that still speaks.
 FOLLOW_SECONDS = 0.5
+# Enough to see whether a channel holds anything.
+LOOK_BYTES = 16
 
 
 @click.command()
@@ -94,11 +97,35 @@ def output(context: Context, /, name: str, step: str, *, follow: bool, **options
             offset=int(str(options["offset"])),
         )
         begin = request.offset
-        while not _print_output(context, connection, request) and follow:
+        while not (complete := _print_output(context, connection, request)) and follow:
             time.sleep(FOLLOW_SECONDS)
         if request.offset == begin and not context.is_json:
-            others = ", ".join(channel for channel in CHANNELS if channel != options["channel"])
-            click.echo(f"nothing was said there{' so far' if not follow else ''}; other channels: {others}", err=True)
+            _say_where_else(connection, request, is_complete=complete)
+
+
+def _say_where_else(connection: Connection, request: run_service_pb2.ReadOutputRequest, *, is_complete: bool) -> None:
+    """Says that there is nothing, and where there is something."""
+    channels = run_service_pb2.Output.Channel
+    name = channels.Name(request.channel).removeprefix("CHANNEL_").lower()
+    behind = f" behind byte {request.offset}" if request.offset else ""
+    click.echo(f"{'nothing was said' if is_complete else 'nothing was said so far'}: channel {name}{behind}", err=True)
+    _, run, _, step = request.name.split("/")
+    which = f" --attempt {request.attempt}" if request.attempt else ""
+    if request.offset and _has_text(connection, request, name):
+        say(f"what stands before:  conductor output {run} {step} --channel {name}{which}", err=True)
+    for other in CHANNELS:
+        if other != name and _has_text(connection, request, other):
+            say(f"on channel {other}:  conductor output {run} {step} --channel {other}{which}", err=True)
+    asked = run_service_pb2.GetStepRequest(name=request.name)
+    shown = connection.runs.GetStep(asked, timeout=CALL_SECONDS)
+    if not shown.attempts and shown.text:
+        say(f"no agent worked on it; its answer:  conductor show {run} {step}", err=True)
+
+
+def _has_text(connection: Connection, request: run_service_pb2.ReadOutputRequest, channel: str) -> bool:
+    look = run_service_pb2.ReadOutputRequest(name=request.name, attempt=request.attempt, limit=LOOK_BYTES)
+    look.channel = run_service_pb2.Output.Channel.Value(f"CHANNEL_{channel.upper()}")
+    return any(piece.total_bytes for piece in connection.runs.ReadOutput(look, timeout=CALL_SECONDS))
 
 
 def _print_output(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:

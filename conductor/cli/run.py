@@ -11,10 +11,11 @@ from conductor.cli.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT,
 from conductor.cli.follow import followed
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, short
+from conductor.cli.page import say
 from conductor.cli.reading import print_report
 from conductor.cli.terminal_text import printable
 from conductor.cli.views import as_json, summary, view_for
-from conductor.cli.wording import SETTLED_RUN
+from conductor.cli.wording import SETTLED_RUN, workspace_changes
 from conductor.v1 import run_service_pb2
 
 Run = run_service_pb2.Run
@@ -105,12 +106,12 @@ def follow_to_end(
 
 
 def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
-    click.echo(f"\n{summary(ended)}", err=True)
+    say(f"\n{closing(ended)}", 4, err=True)
     sys.stderr.flush()
     print_report(connection, ended.name)
     if sys.stdout.isatty():
         # A report is longer than a screen: how it came out is what shall be left on it.
-        click.echo(f"\n{summary(ended)}", err=True)
+        say(f"\n{closing(ended)}", 4, err=True)
     run_id = short(ended.name)
     if is_passing:
         click.echo("\nanother directory:  ./dev demo PATH", err=True)
@@ -118,6 +119,12 @@ def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
     else:
         click.echo(f"\nthe report again:  conductor report {run_id}", err=True)
         click.echo(f"its steps:         conductor show {run_id}", err=True)
+
+
+def closing(ended: Run) -> str:
+    """How a run came out, and what of its workspace is no longer as it was read."""
+    changed = workspace_changes(ended.workspace_changes)
+    return f"{summary(ended)}\n  changed: {changed}" if changed else summary(ended)
 
 
 def exit_code(ended: Run) -> int:

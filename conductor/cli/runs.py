@@ -1,21 +1,35 @@
 """`conductor runs`, `show` and `cancel`: what there is, how it stands, and stopping it."""
 
 import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import click
 
 from conductor.cli.connection import CALL_SECONDS, connected
+from conductor.cli.failure import RUN_FAILED
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, short, step_name
-from conductor.cli.page import cut, say, width
+from conductor.cli.page import cut, cut_before, say, width
 from conductor.cli.run_view import StepRow
 from conductor.cli.terminal_text import one_line, printable
-from conductor.cli.views import as_json, step_line, summary
-from conductor.cli.wording import SETTLED_RUN, counted, elapsed, findings, run_look, run_state, workspace_changes
-from conductor.v1 import run_service_pb2
+from conductor.cli.views import as_json, step_facts, summary
+from conductor.cli.wording import (
+    SETTLED_RUN,
+    counted,
+    elapsed,
+    findings,
+    run_look,
+    run_state,
+    step_look,
+    step_state,
+    workspace_changes,
+)
+from conductor.v1 import flow_service_pb2, run_service_pb2
 
 Run = run_service_pb2.Run
 STATES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
+LONGEST_PATH = 4096
 
 
 @click.command()
@@ -32,8 +46,8 @@ def runs(context: Context, /, **options: object) -> None:
         shown, limit = 0, request.page_size
         while True:
             answer = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
-            for run in answer.runs:
-                click.echo(as_json(run) if context.is_json else cut(_run_line(run), width()))
+            for line in map(as_json, answer.runs) if context.is_json else run_lines(answer.runs, width()):
+                click.echo(line)
             shown += len(answer.runs)
             request.page_token, request.page_size = answer.next_page_token, limit - shown
             # A page may be short, or empty, and still have a next.
@@ -60,38 +74,67 @@ def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest
     return request
 
 
-def _run_line(run: Run) -> str:
+def run_lines(listed: Sequence[Run], columns: int | None) -> Iterator[str]:
+    """A line a run; two where a page's longest would not fit the terminal: a row without its workspace tells little."""
+    rows = [_run_columns(run) for run in listed]
+    if columns is None or all(len(f"{first}  {second}") <= columns for first, second in rows):
+        yield from (f"{first}  {second}" for first, second in rows)
+        return
+    for run, (first, _) in zip(listed, rows, strict=True):
+        yield cut(first.rstrip(), columns)
+        found = f"{findings(run.finding_counts)}  " if run.state in SETTLED_RUN else ""
+        # A path's end tells more than its beginning.
+        yield f"    {found}{cut_before(one_line(run.workspace.path, LONGEST_PATH), columns - 4 - len(found))}"
+
+
+def _run_columns(run: Run) -> tuple[str, str]:
     glyph, _ = run_look(run.state)
-    began = time.strftime("%m-%d %H:%M", time.localtime(run.create_time.seconds))
-    line = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {began}  {run.flow.removeprefix('flows/'):<10}"
-    line += f"  {findings(run.finding_counts)}" if run.state in SETTLED_RUN else ""
-    return f"{line}  {one_line(run.workspace.path, 60)}"
+    flow = one_line(run.flow.removeprefix("flows/"), 40)
+    first = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {_date(run, '%Y-%m-%d %H:%M %Z')}  {flow:<10}"
+    found = f"{findings(run.finding_counts)}  " if run.state in SETTLED_RUN else ""
+    return first, f"{found}{one_line(run.workspace.path, LONGEST_PATH)}"
+
+
+def _date(run: Run, form: str) -> str:
+    """When it was asked for, in the reader's zone."""
+    return datetime.fromtimestamp(run.create_time.seconds).astimezone().strftime(form)
 
 
 @click.command()
 @click.argument("name", metavar="RUN")
 @click.argument("step", metavar="[STEP]", required=False)
 @click.pass_obj
-def show(context: Context, name: str, step: str | None) -> None:
-    """Show RUN with its steps, or one STEP with its prompt and its answer."""
+def show(context: Context, name: str, step: str | None) -> int:
+    """Show RUN with its steps, or one STEP (its id or its label) with its prompt and its answer."""
     with connected(context.address) as connection:
         if step is not None:
             asked = run_service_pb2.GetStepRequest(name=step_name(connection, name, step))
             _show_step(context, connection.runs.GetStep(asked, timeout=CALL_SECONDS))
-            return
+            return 0
         asked_run = run_service_pb2.GetRunRequest(name=run_name(connection, name))
         run = connection.runs.GetRun(asked_run, timeout=CALL_SECONDS)
         if context.is_json:
             click.echo(as_json(run))
-        else:
-            _show_run(run)
+            return 0
+    _show_run(run)
+    # Every run has steps. Of one whose events cannot be read the conductor knows no more than its row in the list.
+    return 0 if run.steps else _show_damage()
+
+
+def _show_damage() -> int:
+    say("✘ this run is damaged: what was stored of its steps cannot be read")
+    say("  see what is damaged, and what to do:  conductor doctor", err=True)
+    return RUN_FAILED
 
 
 def _show_run(run: Run) -> None:
     glyph, _ = run_look(run.state)
     settled = run.state in SETTLED_RUN
-    click.echo(summary(run) if settled else f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)}")
+    say(summary(run) if settled else f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)}", 2)
     click.echo(f"  run        {run.name}")
+    click.echo(
+        f"  asked for  {_date(run, '%Y-%m-%d %H:%M:%S %Z')}, band {flow_service_pb2.Band.Name(run.band)[5:].lower()}"
+    )
     click.echo(f"  workspace  {printable(run.workspace.path)}")
     snapshot, dirty = run.snapshot, ""
     if snapshot.dirty_count:
@@ -102,18 +145,29 @@ def _show_run(run: Run) -> None:
     if question := one_line(str(dict(run.inputs).get("question", "")), 300):
         say(f"  question   {question}", 13)
     click.echo()
+    if not run.steps:
+        return
     for step in run.steps:
-        say(f"  {step_line(StepRow(step), time.time())}", 6)
+        say(f"  {_step_line(step)}", 6)
     run_id = short(run.name)
     following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
     click.echo(f"\n{following}\na step:      conductor show {run_id} STEP", err=True)
+
+
+def _step_line(step: run_service_pb2.Step) -> str:
+    """`✔ docs  Documentation  succeeded  survey on alpha  1.2 s`: with the id, which is what other commands take."""
+    row = StepRow(step)
+    glyph, _ = step_look(step.state)
+    label = row.label if row.label != row.id else ""
+    parts = (f"{glyph} {row.id}", label, step_state(step.state), *step_facts(row, time.time()))
+    return "  ".join(part for part in parts if part)
 
 
 def _show_step(context: Context, step: run_service_pb2.Step) -> None:
     if context.is_json:
         click.echo(as_json(step))
         return
-    say(step_line(StepRow(step), time.time()))
+    say(_step_line(step))
     for attempt in step.attempts:
         state = run_service_pb2.Attempt.State.Name(attempt.state).removeprefix("STATE_").lower()
         say(f"  {attempt.id}  {state}{_attempt_facts(attempt)}", 6)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ steps:
     on_failure: ON_FAILURE_CONTINUE
     agent: {agents: [scripted], prompt: "#scripted\\nsay oh\\nexit 3"}
   - id: merged
+    label: All of it
     needs: [reads, fails]
     fold: {merge: {}}
 """
@@ -100,7 +102,35 @@ def test_output_is_read_by_channel_and_by_offset(run: str, conductor: Command) -
     assert conductor("output", run, "reads").stdout == "I read\n"
     assert conductor("output", run, "reads", "--offset", "2", "--follow").stdout == "read\n"
     assert conductor("output", run, "reads", "--channel", "log").stdout == "grumble\n"
-    assert "nothing was said there" in conductor("output", run, "merged").stderr
+
+
+def test_where_nothing_was_said_only_what_holds_something_is_named(run: str, conductor: Command) -> None:
+    silent, folded = conductor("output", run, "reads", "--channel", "reasoning"), conductor("output", run, "merged")
+    behind = conductor("output", run, "reads", "--offset", "7")
+
+    assert silent.stderr.splitlines()[0] == "nothing was said: channel reasoning"
+    assert f"on channel log:  conductor output {run} reads --channel log" in silent.stderr
+    assert "so far" not in silent.stderr + folded.stderr
+    assert "on channel" not in folded.stderr
+    assert f"its answer:  conductor show {run} merged" in folded.stderr
+    assert f"what stands before:  conductor output {run} reads --channel answer" in behind.stderr
+
+
+def test_a_step_goes_by_its_id_and_its_label_and_both_are_shown(run: str, conductor: Command) -> None:
+    shown, by_label = conductor("show", run), conductor("show", run, "all of it")
+    unknown = [conductor("show", run, "Documentation"), conductor("output", run, "a b")]
+
+    assert "  ✔ merged  All of it  succeeded" in shown.stdout
+    assert "✔ merged  All of it  succeeded" in by_label.stdout
+    assert {done.returncode for done in unknown} == {2}
+    assert all("the run has reads, fails, merged (All of it)" in done.stderr for done in unknown)
+
+
+def test_a_run_is_shown_with_its_date_and_its_effort(run: str, conductor: Command) -> None:
+    date = r"20\d\d-\d\d-\d\d \d\d:\d\d"
+
+    assert re.search(rf"asked for  {date}:\d\d \S+, band small\n", conductor("show", run).stdout)
+    assert re.search(rf"succeeded   {date} \S+  two ", conductor("runs").stdout)
 
 
 def test_watch_tells_an_ended_run_from_its_beginning_and_json_is_one_message_a_line(

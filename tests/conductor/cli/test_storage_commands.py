@@ -101,8 +101,13 @@ def test_the_doctor_names_damage_without_a_conductor_and_says_what_to_do(tmp_pat
 
     looked = conductor("--address", "127.0.0.1:1", "doctor", "--data", str(tmp_path / "conductor"))
     nothing = conductor("--address", "127.0.0.1:1", "doctor", "--data", str(tmp_path / "w"))
+    shown = conductor("show", run)
+    refused = [conductor("report", run), conductor("show", run, "said"), conductor("output", run, "said")]
 
     assert looked.returncode == 1
     assert f"run {run}: journal, position 2" in looked.stdout
     assert f"let go of what is damaged:  conductor delete {run}" in looked.stdout
     assert f"✘ there is no database in {tmp_path}/w" in nothing.stdout
+    assert (shown.returncode, "✘ this run is damaged" in shown.stdout) == (1, True)
+    assert "conductor doctor" in shown.stderr
+    assert ["(STORAGE_DAMAGED)" in done.stderr and "conductor doctor" in done.stderr for done in refused] == [True] * 3

@@ -1,0 +1,66 @@
+"""Lists of runs on terminals of any width, and steps found by what people call them. Keeps K2."""
+
+import pytest
+
+from conductor.cli.failure import CommandError
+from conductor.cli.names import find_step
+from conductor.cli.run import closing
+from conductor.cli.runs import run_lines
+from conductor.v1 import run_service_pb2
+
+PATH = "/home/somebody/a/rather/long/way/down/to/the/project"
+
+
+def listed(path: str = PATH) -> run_service_pb2.Run:
+    made = run_service_pb2.Run(name=f"runs/{'0' * 26}", state=run_service_pb2.Run.STATE_SUCCEEDED, flow="flows/survey")
+    made.workspace.path = path
+    made.finding_counts.verified = 14
+    return made
+
+
+def steps(*labels: tuple[str, str]) -> list[run_service_pb2.Step]:
+    return [run_service_pb2.Step(name=f"runs/r/steps/{step}", label=label) for step, label in labels]
+
+
+def test_on_a_narrow_terminal_a_run_takes_two_lines_and_its_workspace_is_read_to_its_end() -> None:
+    lines = list(run_lines([listed(), listed("/short")], 80))
+
+    assert [line.strip() for line in lines[1::2]] == [
+        "14 findings, all verified  …e/somebody/a/rather/long/way/down/to/the/project",
+        "14 findings, all verified  /short",
+    ]
+    assert max(map(len, lines)) <= 80
+
+
+def test_on_a_wide_terminal_and_in_a_pipe_a_run_takes_one() -> None:
+    assert [len(list(run_lines([listed()], columns))) for columns in (200, None)] == [1, 1]
+    assert next(run_lines([listed()], None)).endswith(f"14 findings, all verified  {PATH}")
+
+
+def test_the_last_lines_of_a_run_say_what_changed_of_the_workspace_meanwhile() -> None:
+    ended = listed()
+    before = closing(ended)
+    ended.workspace_changes.count = 1
+    ended.workspace_changes.paths.append("notes.md")
+
+    assert before.startswith("✔ survey succeeded in ")
+    assert "changed" not in before
+    assert closing(ended) == f"{before}\n  changed: 1 path of the workspace since it was pinned: notes.md"
+
+
+def test_a_step_s_id_goes_before_a_label_and_a_label_with_its_capitals_before_one_without() -> None:
+    known = steps(("docs", "Tests"), ("tests", "docs"), ("risks", "DOCS"))
+
+    assert [find_step(known, given) for given in ("docs", "Tests", "DOCS", "runs/r/steps/risks")] == [
+        "runs/r/steps/docs",
+        "runs/r/steps/docs",
+        "runs/r/steps/risks",
+        "runs/r/steps/risks",
+    ]
+
+
+def test_a_label_of_several_steps_means_none_of_them() -> None:
+    with pytest.raises(CommandError, match="is the label of 2 steps") as told:
+        find_step(steps(("a", "Look"), ("b", "Look")), "look")
+
+    assert told.value.lines == ("a", "b", "give an id")
