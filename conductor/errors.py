@@ -87,10 +87,17 @@ class FlowInvalidError(RequestError):
     reason = "FLOW_INVALID"
 
     def __init__(self, problems: tuple[FlowProblem, ...]) -> None:
-        super().__init__(
-            "; ".join(str(problem) for problem in problems[:5]), hint="conductor validate FILE shows every problem"
-        )
+        super().__init__("; ".join(str(problem) for problem in problems[:5]), hint=_flow_hint(problems))
         self.problems = problems
+
+
+def _flow_hint(problems: tuple[FlowProblem, ...]) -> str:
+    """A flow that came as a message is in no file; what such a one names is mostly good elsewhere, in its own project."""
+    if any(problem.line for problem in problems):
+        return "conductor validate FILE shows every problem"
+    if any(problem.field.endswith(".persona") or ".contracts[" in problem.field for problem in problems):
+        return "personas and contracts are those of the conductor's project:  conductor serve --project DIR"
+    return "ValidateFlow shows every problem"
 
 
 class NotFoundError(RequestError):

@@ -18,9 +18,11 @@ import grpc
 
 from conductor.cli.connection import connected
 from conductor.cli.failure import RUN_FAILED, CommandError
+from conductor.cli.flows import project_of
 from conductor.cli.main import Context
 from conductor.cli.names import short
-from conductor.cli.run import create, follow_to_end
+from conductor.cli.requests import is_file, set_flow
+from conductor.cli.run import create_from, follow_to_end
 from conductor.v1 import pool_service_pb2, run_service_pb2
 
 HOSTS = ("alpha", "beta")
@@ -35,7 +37,7 @@ LONGEST_PLACE = 24
 
 @click.command()
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
-@click.option("--flow", default="survey", show_default=True)
+@click.option("--flow", default="survey", show_default=True, help="A flow's name, or a file.")
 @click.option("--keep", is_flag=True, help="Keep the database and the logs, and say where.")
 @click.pass_obj
 def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
@@ -43,20 +45,20 @@ def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
 
     Should this command be killed outright, its services end by themselves; their temporary folder then stays.
     """
+    request = run_service_pb2.CreateRunRequest(workspace=run_service_pb2.Workspace(path=str(path.resolve())))
+    # Before anything is started: a file that is no flow is told at once.
+    set_flow(request, flow)
+    project = project_of(Path(flow)) if is_file(flow) else None
     _stop_on_terminate()
     with ExitStack() as stack:
         folder = stack.enter_context(_folder(keep=keep))
         services = stack.enter_context(_services(folder))
         click.echo("starting a conductor and two agent hosts …", err=True)
-        address = _start_all(services, folder)
+        address = _start_all(services, folder, project)
         with connected(address) as connection:
             _wait_for_hosts(connection.pool, services, folder)
-            request = run_service_pb2.CreateRunRequest(
-                flow=f"flows/{flow.removeprefix('flows/')}",
-                workspace=run_service_pb2.Workspace(path=str(path.resolve())),
-            )
-            created = create(connection, request)
             shown = Context(address=address, output=context.output)
+            created = create_from(shown, connection, request, flow=flow, is_passing=True)
             return follow_to_end(shown, connection, created.name, is_passing=True)
 
 
@@ -152,12 +154,13 @@ class Services:
         return next((name for name, child in self.running.items() if child.poll() is not None), "")
 
 
-def _start_all(services: Services, folder: Path) -> str:
+def _start_all(services: Services, folder: Path, project: Path | None) -> str:
     sockets = {name: f"unix:{folder}/{name}.sock" for name in HOSTS}
     for name, address in sockets.items():
         services.start("agenthost.cli", name, "--listen", address, "--data", str(folder / name), "--name", name)
     address = f"unix:{folder}/conductor.sock"
     pairs = [argument for name, socket in sockets.items() for argument in ("--host", f"{name}={socket}")]
+    pairs += ["--project", str(project)] if project else []
     services.start("conductor.cli", "conductor", "--listen", address, "--data", str(folder / "conductor"), *pairs)
     return address
 

@@ -24,7 +24,7 @@ _CODES = {
 
 # What to type next where the server names no other way: it does not know that this command line asks.
 _NEXT = {
-    "FLOW_NOT_FOUND": "see them:  conductor flows",
+    "FLOW_NOT_FOUND": "see them:  conductor flows (a project's are among them after:  conductor serve --project DIR)",
     "HOST_NOT_FOUND": "see them:  conductor hosts",
     "RUN_NOT_FOUND": "see them:  conductor runs",
     "STEP_NOT_FOUND": "see them:  conductor show RUN",
@@ -47,8 +47,11 @@ class CommandError(Exception):
         return "\n".join([f"conductor: {self}", *(f"  {line}" for line in self.lines)])
 
 
-def from_rpc(error: "grpc.RpcError", address: str) -> CommandError:
-    """Translates a failed call, with every detail that the server gave."""
+def from_rpc(error: "grpc.RpcError", address: str, *, is_passing: bool = False) -> CommandError:
+    """Translates a failed call, with every detail that the server gave.
+
+    `is_passing`: the conductor ends with the command, so that there is nothing to ask it afterwards.
+    """
     from conductor.cli.terminal_text import printable
 
     name = error.code().name
@@ -56,7 +59,7 @@ def from_rpc(error: "grpc.RpcError", address: str) -> CommandError:
     details = error.details() or name
     # What the message or another line says already is not said again.
     lines = [line for line in told if line not in details]
-    lines += [_NEXT[reason]] if reason in _NEXT else []
+    lines += [_NEXT[reason]] if reason in _NEXT and not is_passing else []
     if name == "UNAVAILABLE" and not reason:
         return CommandError(
             f"no conductor answers at {address}",

@@ -1,5 +1,6 @@
 """`conductor flows` and `conductor validate`: what can be run, and what is wrong with a flow file."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from conductor.cli.wording import counted
 from conductor.v1 import flow_service_pb2
 
 FLOW_BYTES = 1024 * 1024
+# A problem of a flow that came as a message: the conductor knows no file, and no line of it.
+_IN_MESSAGE = re.compile(r"\bflow:0: (?P<field>[\w.\[\]]*)")
 
 
 @click.command()
@@ -76,18 +79,30 @@ def _shown(flow: flow_service_pb2.Flow) -> str:
 
 @click.command()
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Whose personas and contracts they may name.  [default: of the .conductor/ beside each file]",
+)
 @click.pass_obj
-def validate(context: Context, files: tuple[Path, ...]) -> int:
+def validate(context: Context, files: tuple[Path, ...], project: Path | None) -> int:
     """Check flow FILES and print each problem as FILE:LINE: problem. Needs no server."""
-    found = [told for path in files for told in _problems(path)]
+    found = [told for path in files for told in _problems(path, project or project_of(path))]
     for told in found:
         click.echo(printable(told))
-    if not found and not context.is_json:
+    if context.is_json:
+        return RUN_FAILED if found else 0
+    if not found:
         click.echo(f"{'this flow is' if len(files) == 1 else 'these flows are'} good", err=True)
+    used = sorted({str(place.absolute()) for path in files if (place := project or project_of(path))})
+    # Elsewhere the same file may name less: the conductor has a project of its own, or none.
+    said = f"personas and contracts are looked up in {', '.join(used)}" if used else ""
+    if said or any(": there is no persona " in told or ": there is no contract " in told for told in found):
+        say(said or "a project with more personas and contracts:  conductor validate --project DIR FILE", err=True)
     return RUN_FAILED if found else 0
 
 
-def _problems(path: Path) -> list[str]:
+def _problems(path: Path, project: Path | None) -> list[str]:
     """What is wrong with a file; one that cannot be read is wrong too, and keeps nobody from the next."""
     from conductor.flows.validation import problems_of
 
@@ -95,15 +110,15 @@ def _problems(path: Path) -> list[str]:
         data = read_bytes(path)
     except CommandError as error:
         return [str(error)]
-    return [str(problem) for problem in problems_of(data, str(path), _project(path))]
+    return [str(problem) for problem in problems_of(data, str(path), project)]
 
 
-def _project(path: Path) -> Path | None:
-    """The project whose personas and contracts a file may name: whose `.conductor/` holds it, stands beside it, or here."""
+def project_of(path: Path) -> Path | None:
+    """The project whose personas and contracts a file may name: whose `.conductor/` holds it, or stands beside it."""
     folder = path.absolute().parent
     if folder.name == "flows" and folder.parent.name == ".conductor":
         return folder.parent.parent
-    return next((place for place in (folder, Path.cwd()) if (place / ".conductor").is_dir()), None)
+    return folder if (folder / ".conductor").is_dir() else None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -119,12 +134,25 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_flow(path: Path) -> flow_service_pb2.Flow:
-    """The flow in a file, for sending inline; its problems as a CommandError."""
+    """The flow in a file, for sending inline; its problems as a CommandError. What it names is the conductor's to judge."""
     data = read_bytes(path)
     from conductor.flows.validation import parsed
 
-    flow, problems = parsed(data, str(path), _project(path))
+    flow, problems = parsed(data, str(path))
     if flow is None or problems:
         shown = tuple(printable(str(problem)) for problem in problems)
         raise CommandError(f"{path} is no flow that can be run", lines=shown)
     return flow
+
+
+def refused(error: CommandError, path: Path) -> CommandError:
+    """The refusal of a file's flow that was sent inline, with the file, its lines, and its project for the conductor."""
+    from conductor.flows.validation import line_of
+
+    data, project = read_bytes(path), project_of(path)
+
+    def located(told: str) -> str:
+        placed = _IN_MESSAGE.sub(lambda found: f"{path}:{line_of(data, found['field'])}: {found['field']}", told)
+        return placed.replace("--project DIR", f"--project {project}") if project else placed
+
+    return CommandError(located(str(error)), lines=tuple(map(located, error.lines)), code=error.code)

@@ -34,7 +34,7 @@ def create_request(flow: str, path: Path, options: Mapping[str, object]) -> run_
         request_id=str(options["request_id"] or uuid.uuid4()),
     )
     json_format.ParseDict(inputs, request.inputs)
-    _set_flow(request, flow)
+    set_flow(request, flow)
     return request
 
 
@@ -49,9 +49,14 @@ def named_values(option: str, given: object) -> list[tuple[str, str]]:
     return pairs
 
 
-def _set_flow(request: run_service_pb2.CreateRunRequest, flow: str) -> None:
+def is_file(flow: str) -> bool:
+    """Whether a flow is given as a file."""
+    return Path(flow).suffix in (".yaml", ".yml", ".json")
+
+
+def set_flow(request: run_service_pb2.CreateRunRequest, flow: str) -> None:
     """A file is sent inline; anything else is the name of a flow that the server knows."""
-    if Path(flow).suffix not in (".yaml", ".yml", ".json"):
+    if not is_file(flow):
         request.flow = flow if flow.startswith("flows/") else f"flows/{flow}"
         return
     from conductor.cli.flows import read_flow

@@ -7,7 +7,7 @@ import click
 import grpc
 
 from conductor.cli.connection import CREATE_SECONDS, Connection, connected
-from conductor.cli.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError
+from conductor.cli.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError, from_rpc
 from conductor.cli.follow import followed
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, short
@@ -46,7 +46,7 @@ def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: 
 
     request = create_request(flow, path.resolve(), options)
     with connected(context.address) as connection:
-        created = create(connection, request)
+        created = create_from(context, connection, request, flow=flow, is_passing=False)
         if detach:
             click.echo(as_json(created) if context.is_json else created.name)
             click.echo(f"follow it:  conductor watch {short(created.name)}", err=True)
@@ -62,6 +62,21 @@ def watch(context: Context, name: str, token: str) -> int:
     """Follow RUN from its beginning, or from a token, to its end."""
     with connected(context.address) as connection:
         return follow_to_end(context, connection, run_name(connection, name), token=token)
+
+
+def create_from(
+    context: Context, connection: Connection, request: run_service_pb2.CreateRunRequest, *, flow: str, is_passing: bool
+) -> Run:
+    """Asks for the run of a flow that a person named; a refusal of a file's flow names the file."""
+    try:
+        return create(connection, request)
+    except grpc.RpcError as error:
+        shown = from_rpc(error, context.address, is_passing=is_passing)
+        if not request.HasField("inline"):
+            raise shown from error
+        from conductor.cli.flows import refused
+
+        raise refused(shown, Path(flow)) from error
 
 
 def create(connection: Connection, request: run_service_pb2.CreateRunRequest) -> Run:

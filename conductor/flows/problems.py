@@ -23,7 +23,7 @@ class Problems:
         """Adds a problem of a field. `line_in_text`, from 1, is the line inside the field's own text."""
         if name in self.spoiled:
             return
-        self.add_at(self._line(name, line_in_text), name, text)
+        self.add_at(self.line_of(name, line_in_text), name, text)
 
     def add_at(self, line: int, name: str, text: str) -> None:
         """Adds a problem of a line."""
@@ -40,7 +40,7 @@ class Problems:
         """All of them, in the file's order."""
         return tuple(sorted(self.found, key=lambda problem: problem.line))
 
-    def _line(self, name: str, line_in_text: int) -> int:
+    def line_of(self, name: str, line_in_text: int = 0) -> int:
         """The line of a field; of what holds it, where the field itself is not there."""
         if not self.nodes:
             return 0

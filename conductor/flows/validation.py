@@ -20,8 +20,8 @@ Flow = flow_service_pb2.Flow
 INLINE_NAME = "flows/inline"
 
 
-def judge_text(data: bytes, path: str, shelf: Shelf) -> Verdict:
-    """Judges the text of a flow file. Its name, where it gives none, is the file's."""
+def judge_text(data: bytes, path: str, shelf: Shelf | None) -> Verdict:
+    """Judges the text of a flow file. Its name, where it gives none, is the file's. Without a shelf it may name anything."""
     nodes: dict[str, Node] = {}
     problems = Problems(path, nodes)
     try:
@@ -33,7 +33,7 @@ def judge_text(data: bytes, path: str, shelf: Shelf) -> Verdict:
     for line, key in duplicates:
         problems.add_at(line, key, "stands here twice; the first one counts")
     assert isinstance(flow, Flow)  # noqa: S101 - the descriptor says so; this is for the type checker
-    return _verdict(flow, f"flows/{PurePath(path).stem}", shelf, problems)
+    return _verdict(flow, f"flows/{PurePath(path).stem}", _named(flow) if shelf is None else shelf, problems)
 
 
 def judge_message(flow: Flow, path: str, shelf: Shelf) -> Verdict:
@@ -51,10 +51,32 @@ def _verdict(flow: Flow, default_name: str, shelf: Shelf, problems: Problems) ->
     return Verdict(good, ())
 
 
-def parsed(data: bytes, path: str, project: Path | None) -> tuple[Flow | None, tuple[FlowProblem, ...]]:
-    """The flow in a file's text, without its revision, for sending it inline; and its problems."""
-    verdict = judge_text(data, path, shelf_of(project))
+def _named(flow: Flow) -> Shelf:
+    """The shelf that has what the flow names."""
+    agents = [step.agent for step in flow.steps]
+    personas = frozenset(agent.persona for agent in agents)
+    return Shelf(personas, frozenset(name for agent in agents for name in agent.contracts))
+
+
+def parsed(data: bytes, path: str) -> tuple[Flow | None, tuple[FlowProblem, ...]]:
+    """The flow in a file's text, without its revision, for sending it inline; and its problems.
+
+    What it names is looked up by the conductor that gets it: that one's project counts, and may be another than is known here.
+    """
+    verdict = judge_text(data, path, None)
     return (authored(verdict.flow) if verdict.flow else None), verdict.problems
+
+
+def line_of(data: bytes, field: str) -> int:
+    """The line of a field in a flow file's text; of what holds it, where it is not there; 1 where nothing of it is."""
+    nodes: dict[str, Node] = {}
+    problems = Problems("", nodes)
+    try:
+        root, _ = read_document(data)
+    except DocumentError as error:
+        return error.line
+    Shape(problems, nodes).read(root, Flow.DESCRIPTOR)
+    return problems.line_of(field)
 
 
 def problems_of(data: bytes, path: str, project: Path | None) -> tuple[FlowProblem, ...]:

@@ -157,6 +157,55 @@ def test_a_cancelled_run_is_exit_code_3_and_cannot_be_cancelled_again(pair: Pair
     assert "conductor show RUN" in again.stderr
 
 
+def test_a_file_that_names_what_the_conductor_has_not_is_told_its_line_and_the_project_to_serve(
+    pair: Pair, conductor: Command
+) -> None:
+    project = pair.folder / "its-project"
+    (project / ".conductor" / "personas").mkdir(parents=True)
+    (project / ".conductor" / "personas" / "sceptic.md").write_text("Doubt it.")
+    flow = project / "debt.yaml"
+    flow.write_text(
+        "steps:\n  - id: a\n    agent:\n      agents: [scripted]\n      prompt: x\n      persona: sceptic\n"
+    )
+    refused = conductor("run", str(flow), str(pair.folder))
+    checked = conductor("validate", str(flow))
+
+    assert refused.returncode == 2
+    assert f"{flow}:6: steps[0].agent.persona: there is no persona 'sceptic'" in refused.stderr
+    assert f"conductor serve --project {project}" in refused.stderr
+    assert "conductor validate" not in refused.stderr
+    assert checked.returncode == 0
+    assert f"personas and contracts are looked up in {project}" in checked.stderr
+
+
+def test_validate_does_not_depend_on_the_folder_where_it_is_called(
+    pair: Pair, conductor: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, flow = pair.folder / "here", pair.folder / "elsewhere.yaml"
+    (project / ".conductor" / "personas").mkdir(parents=True)
+    (project / ".conductor" / "personas" / "sceptic.md").write_text("Doubt it.")
+    flow.write_text("steps: [{id: a, agent: {agents: [scripted], prompt: x, persona: sceptic}}]\n")
+    monkeypatch.chdir(project)
+    alone, with_project = conductor("validate", str(flow)), conductor("validate", str(flow), "--project", ".")
+
+    assert (alone.returncode, with_project.returncode) == (1, 0)
+    assert "there is no persona 'sceptic'" in alone.stdout
+    assert "conductor validate --project DIR FILE" in alone.stderr
+    assert f"looked up in {project}" in with_project.stderr
+
+
+def test_the_demo_takes_a_file_and_refuses_one_that_is_no_flow_before_it_starts_anything(
+    pair: Pair, conductor: Command
+) -> None:
+    flow = pair.folder / "bad.yaml"
+    flow.write_text("steps: []\n")
+    done = conductor("demo", str(pair.folder), "--flow", str(flow))
+
+    assert done.returncode == 2
+    assert f"{flow}:1: steps" in done.stderr
+    assert "starting a conductor" not in done.stderr
+
+
 def test_hosts_and_flows_are_listed_and_shown(conductor: Command) -> None:
     assert "✔ alpha" in conductor("hosts").stdout
     assert "✔ survey" in conductor("hosts", "alpha").stdout
@@ -185,6 +234,7 @@ def test_doctor_shows_what_is_good_and_what_to_mend(conductor: Command) -> None:
     ("arguments", "code", "text"),
     [
         (("run", "nothing", "."), 2, "conductor flows"),
+        (("run", "nothing", "."), 2, "conductor serve --project DIR"),
         (("flows", "nothing"), 2, "conductor flows"),
         (("hosts", "nothing"), 2, "conductor hosts"),
         (("show", "nothing"), 2, "conductor runs"),

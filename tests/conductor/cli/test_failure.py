@@ -56,6 +56,13 @@ def test_a_known_reason_names_the_next_command(reason: str, following: str) -> N
     assert following in shown
 
 
+def test_a_conductor_that_ends_with_its_command_is_named_no_command_that_would_ask_it() -> None:
+    detail = info("FLOW_NOT_FOUND", hint="there are flows/a")
+    shown = from_rpc(Failed(grpc.StatusCode.NOT_FOUND, "there is no flow 'x'", detail), "x", is_passing=True).shown()
+
+    assert shown == "conductor: there is no flow 'x' (FLOW_NOT_FOUND)\n  there are flows/a"
+
+
 def test_what_a_hint_says_is_not_said_again() -> None:
     detail = info("FLOW_NOT_FOUND", hint="there are flows/a, flows/b", known="flows/a, flows/b")
     shown = from_rpc(Failed(grpc.StatusCode.NOT_FOUND, "there is no flow 'x'", detail), "x").shown()

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import json_format
 
 from conductor.flows.revision import revision_of
-from conductor.flows.validation import judge_message, judge_text, parsed, problems_of
+from conductor.flows.validation import judge_message, judge_text, line_of, parsed, problems_of
 from conductor.flows.verdict import Shelf
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork
 
@@ -280,10 +280,17 @@ def test_the_command_line_reads_personas_of_the_file_s_project(tmp_path: Path) -
     (personas / "mine.md").write_text("You are mine.")
 
     assert [problem.field for problem in problems_of(text, "x.yaml", None)] == ["steps[0].agent.persona"]
-    flow, problems = parsed(text, "x.yaml", tmp_path)
+    assert problems_of(text, "x.yaml", tmp_path) == ()
+
+
+def test_what_a_flow_names_that_is_sent_is_left_to_the_conductor_that_gets_it() -> None:
+    text = step("    agent: {agents: [a], prompt: x, persona: elsewhere, contracts: [there]}\n").encode()
+    flow, problems = parsed(text, "x.yaml")
+
     assert problems == ()
     assert flow is not None
-    assert flow.revision == ""
+    assert (flow.revision, flow.steps[0].agent.persona) == ("", "elsewhere")
+    assert line_of(text, "steps[0].agent.persona") == text.decode()[: text.index(b"persona")].count("\n") + 1
 
 
 def test_problems_are_bounded_in_number_and_in_length() -> None:
