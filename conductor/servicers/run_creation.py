@@ -21,6 +21,7 @@ from conductor.core.plan import RunPlan, SnapshotPlan
 from conductor.engine import Engine
 from conductor.errors import (
     InvalidRequestError,
+    NoCapacityError,
     OutcomeUnknownError,
     QuestionRequiredError,
     RequestIdReusedError,
@@ -33,6 +34,7 @@ from conductor.flows.plans import plan_steps, run_timeout
 from conductor.messages.runs import MODES
 from conductor.servicers.request_ids import check_request_id
 from conductor.servicers.run_ids import new_run_id
+from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.pin import WorkspaceMode
 from conductor.snapshots.store import SnapshotStore
 from conductor.store.store import Store
@@ -46,6 +48,7 @@ MAX_LABELS = 32
 MAX_LABEL_CHARACTERS = 128
 MAX_PRIORITY = 100
 MAX_REVISION_CHARACTERS = 200
+MAX_PLACE_WAIT_SECONDS = 10.0
 
 _MODE_NAMES = {
     pb.Workspace.MODE_UNSPECIFIED: WorkspaceMode.WORKING_TREE,
@@ -72,7 +75,9 @@ class RunCreation:
         self._pinning = pinning
         self._clock = clock
         self._clocks = settings.clocks
-        self._places = asyncio.Semaphore(settings.limits.creations_at_once)
+        self._most = settings.limits.creations_at_once
+        self._places = asyncio.Semaphore(self._most)
+        self._workspaces = KeyedLocks()
 
     async def create(self, request: pb.CreateRunRequest) -> str:
         """Gives the id of the run that this request made, now or before."""
@@ -80,7 +85,7 @@ class RunCreation:
         digest = _digest(request)
         if known := await self._known(request.request_id, digest):
             return known
-        async with self._places:
+        async with self._place(request.workspace.path):
             # Those who raced for these places with the same request id.
             if known := await self._known(request.request_id, digest):
                 return known
@@ -91,6 +96,25 @@ class RunCreation:
             if run != plan.run:
                 await self._pinning.snapshots.release(plan.run)
             return run
+
+    @asynccontextmanager
+    async def _place(self, path: str) -> "AsyncIterator[None]":
+        """A place among those who pin: one for each workspace, so that whoever waits for the same one takes no other's.
+
+        Whoever finds none in time is told so while they still listen, and not when their deadline has passed.
+        """
+        folder = await asyncio.to_thread(self._pinning.roots.resolve, path)
+        async with self._workspaces.hold(str(folder)):
+            try:
+                async with asyncio.timeout(MAX_PLACE_WAIT_SECONDS):
+                    await self._places.acquire()
+            except TimeoutError as error:
+                text = f"{self._most} runs are being created, and none of them was done in {MAX_PLACE_WAIT_SECONDS:g} s"
+                raise NoCapacityError(text, hint="ask again, with the same request id") from error
+            try:
+                yield
+            finally:
+                self._places.release()
 
     async def _known(self, request_id: str, digest: str) -> str:
         met = await self._store.request(request_id) if request_id else None

@@ -5,6 +5,8 @@ git folder may point to (the folder of a linked worktree, alternates) must lie b
 crafted `.git` file would let a caller read somebody else's repository.
 """
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from conductor.snapshots.git import Git
 from conductor.workspace_roots import WorkspaceRoots
 
 MAX_POINTER_BYTES = 8192
+MAX_SHALLOW_BYTES = 64 * 1024 * 1024
 MAX_ALTERNATES = 32
 
 
@@ -47,7 +50,7 @@ class Repository:
     def shallow_commits(self) -> frozenset[str]:
         """The commits whose parents it lacks."""
         try:
-            return frozenset((self.common_folder / "shallow").read_text("ascii").split())
+            return frozenset(_read_file(self.common_folder / "shallow").decode("ascii").split())
         except (OSError, UnicodeDecodeError):
             return frozenset()
 
@@ -58,7 +61,7 @@ def find_repository(folder: Path, roots: WorkspaceRoots) -> Repository | None:
         return _allowed(Repository(folder, folder, folder, folder, is_bare=True), roots)
     ceiling = roots.ceiling(folder)
     for candidate in (folder, *folder.parents):
-        git_folder = _git_folder(candidate / ".git")
+        git_folder = follow_git_entry(candidate / ".git")
         if git_folder is not None:
             common = _common_folder(git_folder)
             if _is_git_folder(git_folder, common):
@@ -68,7 +71,7 @@ def find_repository(folder: Path, roots: WorkspaceRoots) -> Repository | None:
     return None
 
 
-def _git_folder(entry: Path) -> Path | None:
+def follow_git_entry(entry: Path) -> Path | None:
     """Follows a `.git` entry, which is a folder, or a file with the path of one."""
     if entry.is_dir():
         return entry.resolve()
@@ -91,7 +94,7 @@ def _is_git_folder(git_folder: Path, common: Path) -> bool:
 
 
 def _allowed(repository: Repository, roots: WorkspaceRoots) -> Repository:
-    for place in (repository.git_folder, repository.common_folder, *_object_folders(repository.objects)):
+    for place in (repository.git_folder, repository.common_folder, *object_folders(repository.objects)):
         if not roots.contains(place.resolve()):
             raise RootNotAllowedError(
                 f"the repository of this workspace keeps data at {place}, outside the allowed roots",
@@ -100,7 +103,7 @@ def _allowed(repository: Repository, roots: WorkspaceRoots) -> Repository:
     return repository
 
 
-def _object_folders(objects: Path) -> list[Path]:
+def object_folders(objects: Path) -> list[Path]:
     """The object folder and every alternate that git would read with it."""
     found = [objects]
     for folder in found:
@@ -114,5 +117,10 @@ def _object_folders(objects: Path) -> list[Path]:
 
 
 def _read_pointer(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(MAX_POINTER_BYTES).decode("utf-8", "surrogateescape")
+    return _read_file(path, MAX_POINTER_BYTES).decode("utf-8", "surrogateescape")
+
+
+def _read_file(path: Path, max_bytes: int = MAX_SHALLOW_BYTES) -> bytes:
+    """Reads what is a file at this very moment: a FIFO that took its place would never be opened, or never end."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        return file.read(max_bytes) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""

@@ -13,6 +13,7 @@ from conductor.core.events import WorkspaceChanges
 from conductor.core.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, Violation
 from conductor.process import Running
+from conductor.snapshots.blocking_files import refuse_blocking_files
 from conductor.snapshots.changes import Comparison, compared
 from conductor.snapshots.contents import read_files
 from conductor.snapshots.git import GitError
@@ -65,6 +66,8 @@ class SnapshotStore:
         pin = Pin(self._objects, folder, f"{WORKSPACES}/{key}/latest")
         source = None if repository is None else Source(repository, self._folder)
         async with self._turns.together(), self._pinning.hold(key):
+            if repository is not None:
+                await refuse_blocking_files(repository)
             before = await self._objects.named(pin.ref)
             plan = await self._pinned(pin, source, mode, revision)
             if before.get(pin.ref, plan.commit) != plan.commit:

@@ -3,14 +3,16 @@
 Each bait would create a marker. Two of them are first shown to work, so that a quiet test means something.
 """
 
+import asyncio
 import os
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from conductor.errors import InvalidRequestError, RootNotAllowedError
-from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots import SnapshotStore, WorkspaceMode, blocking_files
 from conductor.workspace_roots import WorkspaceRoots
 from tests.repositories import ENVIRONMENT, UserRepository, git
 
@@ -222,3 +224,82 @@ async def test_an_older_commit_of_a_partial_clone_cannot_be_pinned(
         await store.pin(str(partial), WorkspaceMode.COMMIT, "HEAD~1")
 
     assert not marker.exists()
+
+
+BLOCKING = (
+    ".gitignore",
+    ".gitattributes",
+    "src/.gitignore",
+    ".git/index",
+    ".git/config",
+    ".git/shallow",
+    ".git/packed-refs",
+    ".git/info/exclude",
+    ".git/refs/heads/main",
+    ".git/objects/info/alternates",
+    "src/inner/.git/HEAD",
+)
+
+
+BEHIND_A_LINK = (".git/HEAD", ".git/config")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_linked"), [*((name, False) for name in BLOCKING), *((name, True) for name in BEHIND_A_LINK)]
+)
+async def test_a_fifo_that_git_would_open_is_refused_before_git_is_asked(
+    name: str, store: SnapshotStore, tmp_path: Path, *, is_linked: bool
+) -> None:
+    """E9: git would wait for a writer until its time is up, and its creation would keep a place from others."""
+    user = UserRepository.make(tmp_path / "project")
+    (user.folder / "src" / "inner").mkdir()
+    git(user.folder / "src" / "inner", "init", "--quiet")
+    bait = user.folder / name
+    bait.unlink(missing_ok=True)
+    if is_linked:
+        os.mkfifo(tmp_path / "fifo")
+        bait.symlink_to(tmp_path / "fifo")
+    else:
+        os.mkfifo(bait)
+
+    async with asyncio.timeout(20):
+        with pytest.raises(InvalidRequestError) as refused:
+            await store.pin(str(user.folder))
+
+    assert f"where git has a file of its own: {bait}" in str(refused.value)
+
+
+async def test_a_configuration_that_never_ends_is_given_up_soon(
+    store: SnapshotStore, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E9: what it includes may lie anywhere."""
+    monkeypatch.setattr(blocking_files, "CONFIGURATION_SECONDS", 0.3)
+    os.mkfifo(tmp_path / "fifo")
+    with (user.folder / ".git" / "config").open("a") as file:
+        file.write(f"[include]\n\tpath = {tmp_path}/fifo\n")
+
+    async with asyncio.timeout(20):
+        with pytest.raises(InvalidRequestError, match="whose configuration git cannot read: git did not end"):
+            await store.pin(str(user.folder))
+
+
+async def test_ignore_rules_that_the_configuration_keeps_in_a_fifo_are_refused(
+    store: SnapshotStore, user: UserRepository
+) -> None:
+    os.mkfifo(user.folder / "rules")
+    git(user.folder, "config", "core.excludesFile", "rules")
+
+    async with asyncio.timeout(20):
+        with pytest.raises(InvalidRequestError, match=r"own: .*/rules; remove it"):
+            await store.pin(str(user.folder))
+
+
+async def test_the_socket_of_gits_own_file_watcher_is_no_reason_to_refuse(
+    store: SnapshotStore, user: UserRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(user.folder / ".git")
+    with socket.socket(socket.AF_UNIX) as watcher:
+        watcher.bind("fsmonitor--daemon.ipc")
+        plan = await store.pin(str(user.folder))
+
+    assert plan.dirty_paths == ("src/app.py",)

@@ -11,10 +11,12 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from conductor.config import Limits
+from conductor.servicers import run_creation
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finished, started
+from tests.repositories import git
 
 FOLD = flow_pb.Flow.Step(id="end", fold=flow_pb.FoldWork(template="done"))
 
@@ -217,3 +219,45 @@ async def test_bytes_that_are_no_request_are_refused(it: Running) -> None:
         await it.channel.unary_unary("/conductor.v1.RunService/CreateRun")(b"\xff\x01garbage")
 
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_who_waits_for_one_workspace_takes_no_place_from_others_and_nobody_waits_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E9: a repository whose configuration includes what never ends holds up its own runs, one at a time, and no others."""
+    monkeypatch.setattr(run_creation, "MAX_PLACE_WAIT_SECONDS", 0.2)
+    hostile = [tmp_path / f"hostile {number}" for number in range(2)]
+    for folder in hostile:
+        git(tmp_path, "init", "--quiet", str(folder))
+        os.mkfifo(folder / "never")
+        git(folder, "config", "include.path", str(folder / "never"))
+    async with running_conductor(tmp_path, limits=Limits(creations_at_once=2)) as it:
+        asked = [request(it) for _ in range(4)]
+        for one in asked:
+            one.workspace.path = str(hostile[0])
+        waiting = [asyncio.ensure_future(it.runs.CreateRun(one)) for one in asked]
+        await asyncio.sleep(0)
+        good = await it.runs.CreateRun(request(it))
+        last = request(it)
+        last.workspace.path = str(hostile[1])
+        waiting.append(asyncio.ensure_future(it.runs.CreateRun(last)))
+        told = await _refused_for_want_of_a_place(it)
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        later = await it.runs.CreateRun(request(it))
+
+    assert good.name != later.name
+    assert (told.code, told.reason, told.kind) == ("RESOURCE_EXHAUSTED", "NO_CAPACITY", "RECOVERABLE")
+    assert "2 runs are being created" in told.message
+
+
+async def _refused_for_want_of_a_place(it: Running) -> Any:
+    """Creates runs until one is refused: the two that wait for ever hold all places by then."""
+    async with asyncio.timeout(8):
+        while True:
+            call = it.runs.CreateRun(request(it))
+            try:
+                await call
+            except grpc.aio.AioRpcError:
+                return await refusal(call)
