@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from conductor.errors import PreconditionError
+from conductor.errors import PreconditionError, RequestIdReusedError
 from conductor.store.reading import not_found
 
 SLICE_ROWS = 500
@@ -37,7 +37,11 @@ class Deletion:
 
 
 def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
-    """Takes a run from sight. PreconditionError while it is active; NotFoundError where it is not, or was deleted by another."""
+    """Takes a run from sight; the same request again finds that done.
+
+    PreconditionError while the run is active; NotFoundError where there is none, or another request deleted it;
+    RequestIdReusedError where the request's id asked for something else.
+    """
     connection.execute("PRAGMA synchronous = FULL").fetchall()
     with _transaction(connection):
         found = "SELECT key, end_time FROM runs WHERE run = ? AND delete_time IS NULL"
@@ -45,7 +49,9 @@ def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
         if row is None:
             if _is_repeated(connection, deletion):
                 return
+            _refuse_used_id(connection, deletion)
             raise not_found(connection, deletion.run)
+        _refuse_used_id(connection, deletion)
         key, end_time = row
         if end_time is None:
             raise active(deletion.run)
@@ -114,6 +120,17 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _is_repeated(connection: sqlite3.Connection, deletion: Deletion) -> bool:
     row = connection.execute("SELECT request_id FROM deletions WHERE run = ?", (deletion.run,)).fetchone()
     return bool(deletion.request_id) and row is not None and row[0] == deletion.request_id
+
+
+def _refuse_used_id(connection: sqlite3.Connection, deletion: Deletion) -> None:
+    """Raises RequestIdReusedError for an id that asked for something else: another deletion, a run, or the end of one."""
+    if not deletion.request_id:
+        return
+    used = (
+        "SELECT 1 FROM requests WHERE request_id = ?1 UNION ALL SELECT 1 FROM deletions WHERE request_id = ?1 LIMIT 1"
+    )
+    if connection.execute(used, (deletion.request_id,)).fetchone():
+        raise RequestIdReusedError
 
 
 def _purge_chunks(connection: sqlite3.Connection, run: int) -> bool:

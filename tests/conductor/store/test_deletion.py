@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conductor.core.events import FindingCounts, RunStarted
-from conductor.errors import NotFoundError, PreconditionError
+from conductor.errors import NotFoundError, PreconditionError, RequestIdReusedError
 from conductor.store import deletion
 from conductor.store.deletion import Deletion
 from conductor.store.records import RunFilter
@@ -125,6 +125,22 @@ async def test_what_two_runs_share_stays_until_the_second_goes(tmp_path: Path) -
             assert left["blobs"] == (3 if run == DOOMED else 0)  # bundle, inputs and its own findings
 
     assert set(left.values()) == {0}
+
+
+@pytest.mark.parametrize("used", ["request 1", "request 2", "the first deletion"])
+async def test_a_request_id_that_asked_for_something_else_deletes_nothing(store: Store, used: str) -> None:
+    """J6: the same id twice means the same request twice; whoever mixes ids up is told before anything is gone."""
+    await live(store, DOOMED, 1)
+    await live(store, OTHER, 2)
+    await live(store, run_name(3), 3)
+    await store.delete(Deletion(run_name(3), 8.0, "it was a test", "the first deletion"))
+
+    for run in (DOOMED, run_name(4)):
+        with pytest.raises(RequestIdReusedError):
+            await store.delete(Deletion(run, 9.0, "it was a test", used))
+    assert (await store.run(DOOMED)).run == DOOMED
+
+    await store.delete(Deletion(run_name(3), 9.0, "it was a test", "the first deletion"))
 
 
 async def test_a_run_at_work_is_not_deleted(store: Store) -> None:
