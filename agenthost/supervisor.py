@@ -9,8 +9,9 @@ Start of the same id meets it there.
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import structlog
@@ -24,7 +25,7 @@ from agenthost.core.agent_spec import PromptDelivery
 from agenthost.core.order import Order, check_order, check_parameters
 from agenthost.core.reception import Burial, Claim, Room, Tombstone, UnheardEnd, attaches, expired, is_found
 from agenthost.custody import Custody
-from agenthost.errors import AgenthostError, InvalidRequestError, NotFoundError
+from agenthost.errors import AgenthostError, InvalidRequestError, NotFoundError, StorageError
 from agenthost.execution import Begin, Execution, Ticket
 from agenthost.host import Host
 from agenthost.model_gateway import ModelGateway
@@ -115,11 +116,14 @@ class Supervisor:
 
     async def _clear(self, ticket: Ticket) -> None:
         """Deletes what was released. What cannot be deleted now is at the next start: its id is spent."""
+        await self._forget_folder(ticket)
+        _log.info("execution_released", execution=ticket.order.execution)
+
+    async def _forget_folder(self, ticket: Ticket) -> None:
         try:
             await asyncio.to_thread(self._folders.remove, ticket.folder)
         except OSError as error:
             _log.warning("folder_kept", folder=str(ticket.folder), why=str(error))
-        _log.info("execution_released", execution=ticket.order.execution)
 
     def is_spent(self, execution: str) -> bool:
         """Whether this id must not run any more."""
@@ -241,7 +245,7 @@ class Supervisor:
         try:
             await execution.run(begin, lambda before: self._look_back(execution, before))
         except AgenthostError as refusal:
-            await asyncio.to_thread(self._folders.remove, execution.ticket.folder)
+            await self._forget_folder(execution.ticket)
             del self._executions[execution.id]
             execution.refuse(refusal)
             _log.info("execution_refused", execution=execution.id, reason=refusal.reason, text=str(refusal))
@@ -259,9 +263,10 @@ class Supervisor:
             await self._gateway.ready()
         paths, fingerprint = await self._custody.admit(order.snapshot, execution)
         asked = Asked(request.conductor, request.serialized, fingerprint)
-        await asyncio.to_thread(self._folders.create, order.execution, asked)
         launch = _launch(execution.ticket, paths, fingerprint)
-        process = await AttemptProcess.spawn(execution.ticket.folder, launch, sandbox)
+        with _told(execution.ticket.folder):
+            await asyncio.to_thread(self._folders.create, order.execution, asked)
+            process = await AttemptProcess.spawn(execution.ticket.folder, launch, sandbox)
         self._open_model(execution.ticket)
         return process, fingerprint
 
@@ -274,6 +279,18 @@ class Supervisor:
         """When the agent is gone: the book of its model is closed, and its snapshot looked at."""
         await self._gateway.leave(execution.id)
         return await self._custody.dismiss(execution.ticket.order.snapshot, execution, before)
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Refuses a Start whose folder cannot be made: its parent may be gone, a file, or not ours to write to. Nothing ran."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"the attempt cannot begin: {error.strerror or error}: {error.filename or folder}",
+            hint=f"on the host, {folder.parent} must be a folder that the daemon can write to",
+        ) from error
 
 
 def _launch(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:

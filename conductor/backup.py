@@ -61,7 +61,7 @@ def make_backup(data: Path, target: Path) -> Backup:
     """Backs a data folder up into a file that must not be there yet."""
     target = target.absolute()
     if os.path.lexists(target):
-        raise BackupError(f"{target} is there already", hint="give another name, as conductor-$(date +%F).tar")
+        raise _there_already(target)
     with _workshop(target.parent) as folder:
         database = copy_out(data, folder / DATABASE_NAME)
         snapshots = asyncio.run(_pack_out(data, folder))
@@ -69,7 +69,10 @@ def make_backup(data: Path, target: Path) -> Backup:
         archive = folder / "archive"
         _write_archive(folder, archive)
         make_durable(archive)
-        os.link(archive, target)  # unlike a rename, it does not replace what came there meanwhile
+        try:
+            os.link(archive, target)  # unlike a rename, it does not replace what came there meanwhile
+        except FileExistsError as error:
+            raise _there_already(target, " by now: another backup was made under this name at the same time") from error
     make_durable(target.parent)
     return Backup(target, target.stat().st_size, database, snapshots)
 
@@ -90,6 +93,10 @@ def restore_backup(source: Path, data: Path) -> Restored:
     finally:
         held.release()
     return Restored(database.conductor_id, made, database.runs, database.unfinished_runs)
+
+
+def _there_already(target: Path, how: str = " already") -> BackupError:
+    return BackupError(f"{target} is there{how}", hint="give another name, as conductor-$(date +%F).tar")
 
 
 def _refuse_occupied(data: Path) -> None:

@@ -7,7 +7,10 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -80,8 +83,32 @@ def _shared_options(command: str) -> list[click.Option]:
     return [output] if command in _ASKING_NOBODY else [address, output]
 
 
+class _ReaderLeftError(Exception):
+    """Carries a BrokenPipeError past click, which would make exit code 1 of it, whatever mode it is in."""
+
+    def __init__(self, error: BrokenPipeError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextmanager
+def _past_click() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ReaderLeftError(error) from error
+
+
 class LazyGroup(click.Group):
     """A group that imports a command only when it is called."""
+
+    @_past_click()
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: D102
+        return super().make_context(*args, **extra)
+
+    @_past_click()
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: D102
+        return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, D102
         return list(COMMANDS)
@@ -129,6 +156,8 @@ def main(arguments: list[str] | None = None) -> int:
         return USAGE
     except OSError as error:
         return _after_lost_output(error)
+    except _ReaderLeftError as left:
+        return _after_lost_output(left.error)
     return code if isinstance(code, int) else 0
 
 

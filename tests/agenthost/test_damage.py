@@ -185,6 +185,24 @@ async def test_attempts_that_somebody_removes_under_the_daemon_end_and_new_ones_
     assert again.outcome == pb.Finished.OUTCOME_SUCCEEDED
 
 
+async def test_a_start_whose_folder_cannot_be_made_is_refused_and_says_where(
+    short_path: Path, repository: Path
+) -> None:
+    """Keeps I4: it is the disk that is in the way, not a defect of the daemon; and once it is out of the way, attempts begin."""
+    attempts = short_path / "data" / "attempts"
+    async with host_at(short_path, repository) as (host, client):
+        attempts.rmdir()
+        attempts.write_text("a file where the folder was\n")
+        refused = await client.refused(client.start_of("say one", step="one"))
+        attempts.unlink()
+        _, again = await client.run("say two", step="two")
+        await host.end()
+
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
+    assert str(attempts) in refused.message
+    assert again.outcome == pb.Finished.OUTCOME_SUCCEEDED
+
+
 async def test_what_is_no_attempt_in_the_folder_of_attempts_stops_no_daemon(short_path: Path, repository: Path) -> None:
     """Keeps I4: neither one that serves and clears away after an attempt, nor the next one that starts."""
     attempts = short_path / "data" / "attempts"

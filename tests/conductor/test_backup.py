@@ -263,3 +263,17 @@ async def test_nothing_is_overwritten_and_no_conductor_at_work_is_restored_over(
         await asyncio.to_thread(make_backup, tmp_path / "empty", tmp_path / "b.tar")
 
     assert backup.read_bytes() == before
+
+
+async def test_of_two_backups_to_one_name_one_is_made_and_the_other_is_told(tmp_path: Path) -> None:
+    await fill(tmp_path / "data")
+    target = tmp_path / "backup.tar"
+
+    both = (asyncio.to_thread(make_backup, tmp_path / "data", target) for _ in range(2))
+    made = await asyncio.gather(*both, return_exceptions=True)
+
+    (refused,) = [one for one in made if isinstance(one, BackupError)]
+    assert str(refused).startswith(f"{target} is there")
+    assert "give another name" in refused.hint
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    await asyncio.to_thread(restore_backup, target, tmp_path / "restored")

@@ -1,5 +1,6 @@
 """The command line as a person meets it: instant, never a traceback, always the next thing to type. Keeps K2."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,14 @@ def test_an_output_that_cannot_be_written_is_one_line() -> None:
 
     assert done.returncode == 1
     assert done.stderr == "conductor: the output cannot be written: No space left on device\n"
+
+
+def test_a_reader_that_leaves_is_no_failure() -> None:
+    """K2: `conductor … | true` has nobody to tell anything."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "conductor.cli", "flows", "--help"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (0, "")
