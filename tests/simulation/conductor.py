@@ -91,7 +91,7 @@ class Conductor(Process):
             self.start(self._follow(machine))
 
     def now(self) -> float:
-        return self.agenda.now + self.clock_offset
+        return round(self.agenda.now + self.clock_offset, 6)
 
     def note(self, told: Note) -> None:
         self.inbox.note(told)
@@ -124,7 +124,7 @@ class Conductor(Process):
             wake_at = self.state.wake_at
             while self.inbox.is_empty and (wake_at is None or wake_at > self.now()):
                 if wake_at is not None:
-                    self.after(wake_at - self.now(), self.filled.ring)
+                    self.after(max(wake_at - self.now(), 1e-6), self.filled.ring)
                 yield self.filled
             yield from self._turn()
 
