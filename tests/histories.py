@@ -23,6 +23,7 @@ from itertools import pairwise, zip_longest
 
 RUN = "run"
 LOST = "lost"
+CUT_CHARACTER = "\ufffd".encode()  # what a beginning ends with that was torn within a character
 HOSTS_OWN = "activity"  # a channel that hosts write into, too; it is judged where the words name it
 
 
@@ -215,7 +216,7 @@ def _judge_transcripts(evidence: Evidence) -> Iterator[str]:
         is_whole = end == "succeeded" or (words.kept and end not in {"", LOST})
         for channel in sorted(words.channels.keys() | (stored[words.attempt].keys() - {HOSTS_OWN})):
             said, kept = words.channels.get(channel, b""), bytes(texts[words.attempt, channel])
-            if kept != said if is_whole else not said.startswith(kept):
+            if kept != said if is_whole else not said.startswith(kept.removesuffix(CUT_CHARACTER)):
                 yield f"{words.attempt} ({end or 'without end'}): {channel} {_difference(kept, said)}"
 
 

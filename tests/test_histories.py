@@ -65,6 +65,9 @@ def evidence(
         replace(watch(Visit(0, ENTRIES[:4]), Visit(4, ENTRIES[4:])), runs=(RunHistory("run", MERGED),)),
         evidence(lifetimes=(LIFE, Lifetime("run-ask-2", 2.0, 3.0))),
         evidence(entries=(*ENTRIES[:4], replace(ENDED, position=5, end="lost"))),
+        evidence(
+            entries=(*ENTRIES[:4], replace(TWO, data="tw\ufffd".encode()), replace(ENDED, position=6, end="failed"))
+        ),
     ],
 )
 def test_a_history_in_order_has_no_fault(good: Evidence) -> None:
