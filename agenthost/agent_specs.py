@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+import structlog
+
 from agenthost import process
 from agenthost.core.agent_spec import NAME, AgentSpec, SpecError, command_line, environment_of, parse_spec
 from agenthost.core.gateway_rules import variables_for
@@ -26,6 +28,8 @@ MAX_SPEC_BYTES = 64 * 1024
 MAX_SPECS = 200
 MAX_VERSION_LENGTH = 100
 VERSION_SECONDS = 5.0
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,11 @@ class Agent:
     def available(self) -> bool:
         """Whether it can be started."""
         return self.spec is not None and not self.unavailable_reason
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether somebody has to mend its file: it cannot be read."""
+        return self.spec is None
 
     @property
     def install(self) -> Path | None:
@@ -86,6 +95,13 @@ async def find_agents(
             agent = _with_model(_read(path), models)
             found[agent.name] = await _with_version(agent)
     return MappingProxyType(dict(sorted(found.items())))
+
+
+def warn_of_unusable(agents: Mapping[str, Agent]) -> None:
+    """Logs every spec that was refused, and every agent of the operator's own folders that cannot be started."""
+    for agent in agents.values():
+        if agent.is_refused or (not agent.available and agent.source.parent != BUILT_IN):
+            _log.warning("agent_unavailable", agent=agent.name, reason=agent.unavailable_reason)
 
 
 def _read(path: Path) -> Agent:

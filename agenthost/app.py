@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from agenthost.adoption import adopt_leftovers
-from agenthost.agent_specs import find_agents
+from agenthost.agent_specs import find_agents, warn_of_unusable
 from agenthost.attempt_folder import AttemptFolders
 from agenthost.clock import steady_clock
 from agenthost.config import GOODBYE_SECONDS, STOP_GRACE_SECONDS, Settings
@@ -87,6 +87,7 @@ def parse_address(text: str) -> Address:
 async def running_host(settings: Settings, address: Address, data: DataFolder) -> AsyncIterator[tuple[Host, str]]:
     """A host that serves at once, and where; what it is asked to run waits for the proof. Leaving stops it in phases."""
     agents = await find_agents(settings.agents_dirs, settings.models)
+    warn_of_unusable(agents)
     host = Host(settings, agents, ends_agents=settings.end_agents_on_stop, instance=data.instance())
     prover = Prover(host, data.path)
     now = steady_clock()

@@ -1,5 +1,6 @@
 """`agenthost doctor`: tries what serving needs, and says for each thing how it is and what to do next."""
 
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ GOOD, BAD = "✔", "✘"
 
 
 async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None = None) -> int:
-    """Tells how this machine is as a host: 0 when agents can run, 1 when not."""
+    """Tells how this machine is as a host: 0 when agents can run and every spec can be read, 1 when not."""
     with tempfile.TemporaryDirectory(prefix="agenthost-doctor-") as folder:
         sandbox, report = await prove_host(Path(folder))
         _tell_sandbox(report, say)
@@ -26,6 +27,12 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
         proven = sandbox if report.available else None
         usable = [await _tell_agent(agent, proven, Path(folder), say) for agent in agents.values()]
+    refused = [agent for agent in agents.values() if agent.is_refused]
+    if any(usable) and refused:
+        folders = "".join(f" --agents-dir {shlex.quote(str(path))}" for path in agents_dirs)
+        files = "1 spec file" if len(refused) == 1 else f"{len(refused)} spec files"
+        say(f"\nagents can run here, with {files} to mend; then try again:  agenthost doctor{folders}")
+        return 1
     if any(usable):
         say("\nagents can run here; start the host:  agenthost serve --listen 127.0.0.1:7420 --data DIR --name NAME")
     else:

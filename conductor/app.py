@@ -171,6 +171,8 @@ class Conductor:
             raise ConfigurationError(str(error), hint="conductor serve --listen ADDRESS takes another") from error
         self.target = server.target
         _log.info("service_started", address=server.target, epoch=self._opened.store.epoch, hosts=sorted(self._hosts))
+        if not self._hosts:
+            _log.warning("no_hosts", hint="no agent can run; name a host:  conductor serve --host NAME=ADDRESS")
         return server
 
     def _registrations(self) -> list[Registration]:

@@ -13,9 +13,10 @@ attempts. So a copy that is started beside the original disturbs nothing but the
 import asyncio
 import json
 import os
+import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -57,13 +58,14 @@ class Restored:
     unfinished_runs: int
 
 
-def make_backup(data: Path, target: Path) -> Backup:
-    """Backs a data folder up into a file that must not be there yet."""
+def make_backup(data: Path, target: Path, check_id: Callable[[str], object] = str) -> Backup:
+    """Backs a data folder up into a file that must not be there yet; `check_id` raises where it is the wrong conductor's."""
     target = target.absolute()
     if os.path.lexists(target):
         raise _there_already(target)
     with _workshop(target.parent) as folder:
         database = copy_out(data, folder / DATABASE_NAME)
+        check_id(database.conductor_id)
         snapshots = asyncio.run(_pack_out(data, folder))
         _write_manifest(folder, database)
         archive = folder / "archive"
@@ -79,8 +81,7 @@ def make_backup(data: Path, target: Path) -> Backup:
 
 def restore_backup(source: Path, data: Path) -> Restored:
     """Restores a backup into a data folder that holds no database yet."""
-    held = LockedFolder.acquire(data)
-    try:
+    with _held(data):
         _refuse_occupied(data)
         with _workshop(data) as folder:
             made = _extract(source, folder)
@@ -90,8 +91,6 @@ def restore_backup(source: Path, data: Path) -> Restored:
             # Last, so that a restoration that was cut short left no database, and is begun anew.
             (folder / DATABASE_NAME).rename(data / DATABASE_NAME)
         make_durable(data)
-    finally:
-        held.release()
     return Restored(database.conductor_id, made, database.runs, database.unfinished_runs)
 
 
@@ -124,6 +123,21 @@ async def _pack_in(data: Path, folder: Path) -> None:
 
 def _objects(data: Path) -> ObjectStore:
     return ObjectStore((data / SNAPSHOTS_FOLDER).absolute(), MAX_HISTORY_COMMITS)
+
+
+@contextmanager
+def _held(data: Path) -> Iterator[None]:
+    """The data folder, locked. One that was made for it goes when that fails, unless it holds a database by then."""
+    is_new = not data.exists()
+    held = LockedFolder.acquire(data)
+    try:
+        yield
+    except BaseException:
+        if is_new and not (data / DATABASE_NAME).exists():
+            shutil.rmtree(data, ignore_errors=True)
+        raise
+    finally:
+        held.release()
 
 
 @contextmanager

@@ -297,6 +297,8 @@ def _quantity(name: str, table: Mapping[str, Any], units: Mapping[str, int], pro
 def read_quantity(given: str, units: Mapping[str, int]) -> int:
     """Gives `90d` in seconds or `20GiB` in bytes. ValueError says what it should have been."""
     read = _QUANTITY.fullmatch(given)
-    if read is None or read["unit"] not in units or not int(read["number"]):
+    if read is None or read["unit"] not in units:
         raise ValueError(f"is a whole number with one of {', '.join(units)} behind it, not '{given}'")
+    if not int(read["number"]):
+        raise ValueError(f"is a whole number of at least 1, not '{given}'")
     return int(read["number"]) * units[read["unit"]]

@@ -104,15 +104,19 @@ class Retention:
                 await self._delete(expired.run.run, expired.why)
 
     async def _purge(self) -> None:
-        has_purged = False
+        purged = 0
         while runs := await self._store.deleted_runs():
             for run in runs:
                 await self._snapshots.release(run)
                 while await self._store.purge(run):
                     pass
-            has_purged = True
-        if has_purged:
-            await self._snapshots.prune()
-            while await self._store.shrink():
-                pass
+            purged += len(runs)
+        if not purged:
+            return
+        await self._snapshots.prune()
+        _log.info("deleted_runs_purged", runs=purged)
+        has_shrunk = False
+        while await self._store.shrink():
+            has_shrunk = True
+        if has_shrunk:  # else the free pages, few as they are, stay in the file for the next runs
             _log.info("room_given_back")

@@ -1,11 +1,13 @@
 """`conductor backup` and `conductor restore`: they work on the data folder, whether its conductor runs or not."""
 
+import shlex
 from pathlib import Path
 
 import click
 
 from conductor.cli.failure import RUN_FAILED
 from conductor.cli.local_data import data_option, local_data, of_the_service
+from conductor.cli.main import Context
 from conductor.cli.page import say
 from conductor.cli.wording import counted, size
 
@@ -13,15 +15,17 @@ from conductor.cli.wording import counted, size
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @data_option
-def backup(file: Path, data: Path | None) -> int:
+@click.pass_obj
+def backup(context: Context, file: Path, data: Path | None) -> int:
     """Write a backup of the database and the runs' snapshots to FILE; a running conductor goes on meanwhile."""
     from conductor.backup import make_backup
 
+    source = local_data(context.address, data, folder_is_enough=True)
     with of_the_service(RUN_FAILED):
-        made = make_backup(local_data(data), file)
+        made = make_backup(source.folder, file, lambda conductor_id: source.check(context.address, conductor_id))
     runs = f"{counted(made.database.runs, 'run')}, {made.database.unfinished_runs} of them unfinished"
     say(f"{made.path}: {size(made.bytes)}; {runs}; {counted(made.snapshots, 'snapshot')}")
-    say(f"to restore it:  conductor restore {file} --data DIR", err=True)
+    say(f"to restore it:  conductor restore {shlex.quote(str(file))} --data DIR", err=True)
     return 0
 
 
@@ -41,5 +45,5 @@ def restore(file: Path, data: Path) -> int:
         say(
             f"{counted(restored.unfinished_runs, 'run')} had not ended: what ran then is lost, and begins as new attempts"
         )
-    say(f"to go on:  conductor serve --data {data}", err=True)
+    say(f"to go on:  conductor serve --data {shlex.quote(str(data))} --host NAME=ADDRESS", err=True)
     return 0

@@ -1,26 +1,38 @@
 """`conductor delete` and `conductor prune`: runs that have ended, and are not wanted any more."""
 
+import sys
 import time
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
-from conductor.cli.failure import RUN_FAILED, CommandError
-from conductor.cli.local_data import data_option, local_data, of_the_service
+from conductor.cli.failure import CANCELLED, RUN_FAILED, CommandError
+from conductor.cli.local_data import LocalData, again, data_option, local_data, of_the_service
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, short
 from conductor.cli.page import say
 from conductor.cli.wording import counted, size
-from conductor.v1 import run_service_pb2, server_service_pb2
+from conductor.v1 import run_service_pb2
 
 if TYPE_CHECKING:
     from conductor.config import Retention
     from conductor.retention import Expired
 
 SHOWN_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The runs that are to go. `left_bytes` is about what the database holds without them."""
+
+    expired: list["Expired"]
+    left_bytes: int
+    is_every_settled_run: bool
 
 
 @click.command()
@@ -39,28 +51,34 @@ def delete(context: Context, names: tuple[str, ...]) -> int:
 @click.option("--older-than", metavar="AGE", help="Runs that ended longer ago than this: 12h, 90d, 8w.")
 @click.option("--max-bytes", metavar="SIZE", help="The oldest runs, until the database holds no more: 500MiB, 20GiB.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask first; without a terminal nobody is asked.")
 @data_option
 @click.pass_obj
-def prune(context: Context, *, older_than: str | None, max_bytes: str | None, dry_run: bool, data: Path | None) -> int:
-    """Delete runs by age or size, once. What `[retention]` in a conductor's --config says is done without this command."""
+def prune(context: Context, /, older_than: str | None, max_bytes: str | None, data: Path | None, **how: bool) -> int:
+    """Delete ended runs by age or size, once: with both, what either says.
+
+    What `[retention]` in a conductor's --config says is done without this command.
+    """
     policy = _policy(older_than, max_bytes)
-    folder = local_data(data)
-    conductor_id, expired = _choose(folder, policy)
-    if dry_run or not expired:
-        _tell(expired, "would go" if dry_run else "to delete")
-        if expired:
-            say(f"to delete them:  conductor prune{_again(older_than, max_bytes, data)}", err=True)
+    source = local_data(context.address, data)
+    chosen = _choose(source, context.address, policy)
+    if not chosen.expired:
+        say("nothing to delete")
         return 0
+    if how["dry_run"]:
+        _tell(chosen, policy, "would go")
+        options = again(context.address, ("--older-than", older_than), ("--max-bytes", max_bytes), ("--data", data))
+        say(f"to delete them:  conductor prune{options}", err=True)
+        return 0
+    if not how["yes"] and sys.stdin.isatty():
+        _tell(chosen, policy, "to delete")
+        if not click.confirm("Delete them for good?", err=True):
+            say("nothing was deleted", err=True)
+            return CANCELLED
     with connected(context.address) as connection:
-        info = connection.server.GetServerInfo(server_service_pb2.GetServerInfoRequest(), timeout=CALL_SECONDS)
-        if info.conductor_id != conductor_id:
-            raise CommandError(
-                f"the conductor at {context.address} has another database than {folder}",
-                lines=("name its folder with --data, or its address with --address",),
-            )
-        for one in expired:
+        for one in chosen.expired:
             _delete(connection, f"runs/{one.run.run}")
-    _tell(expired, "deleted")
+    _tell(chosen, policy, "deleted")
     return 0
 
 
@@ -70,29 +88,39 @@ def _delete(connection: Connection, run: str) -> None:
 
 
 def _policy(older_than: str | None, max_bytes: str | None) -> "Retention":
-    from conductor.config import AGES, SIZES, Retention, read_quantity
+    from conductor.config import AGES, SIZES, Retention
 
     if older_than is None and max_bytes is None:
         raise CommandError("say what is to go", lines=("conductor prune --older-than 90d --dry-run",))
+    return Retention(
+        max_age_seconds=_quantity("--older-than", older_than, AGES),
+        max_bytes=_quantity("--max-bytes", max_bytes, SIZES),
+    )
+
+
+def _quantity(option: str, given: str | None, units: Mapping[str, int]) -> int:
+    from conductor.config import read_quantity
+
     try:
-        return Retention(
-            max_age_seconds=read_quantity(older_than, AGES) if older_than else 0,
-            max_bytes=read_quantity(max_bytes, SIZES) if max_bytes else 0,
-        )
+        return 0 if given is None else read_quantity(given, units)
     except ValueError as error:
-        raise CommandError(f"{'--older-than' if older_than else '--max-bytes'} {error}") from error
+        raise CommandError(f"{option} {error}") from error
 
 
-def _choose(folder: Path, policy: "Retention") -> tuple[str, list["Expired"]]:
+def _choose(source: LocalData, address: str, policy: "Retention") -> Chosen:
     from conductor.retention import choose
     from conductor.store.usage import survey
 
     with of_the_service(RUN_FAILED):
-        found = survey(folder)
-        return found.conductor_id, list(choose(found.settled, found.usage.used_bytes, policy, time.time()))
+        found = survey(source.folder)
+    source.check(address, found.conductor_id)
+    expired = list(choose(found.settled, found.usage.used_bytes, policy, time.time()))
+    left = found.usage.used_bytes - sum(one.run.bytes for one in expired)
+    return Chosen(expired, left, is_every_settled_run=len(expired) == len(found.settled))
 
 
-def _tell(expired: list["Expired"], what: str) -> None:
+def _tell(chosen: Chosen, policy: "Retention", what: str) -> None:
+    expired = chosen.expired
     for one in expired[:SHOWN_RUNS]:
         ended = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.run.end_time))
         say(f"{one.run.run}  ended {ended}  {size(one.run.bytes)}")
@@ -100,8 +128,9 @@ def _tell(expired: list["Expired"], what: str) -> None:
         say(f"… and {len(expired) - SHOWN_RUNS} more")
     freed = size(sum(one.run.bytes for one in expired))
     say(f"{counted(len(expired), 'run')} {what}, {freed} that only they hold, and snapshots that no other run needs")
-
-
-def _again(older_than: str | None, max_bytes: str | None, data: Path | None) -> str:
-    given = (("--older-than", older_than), ("--max-bytes", max_bytes), ("--data", data))
-    return "".join(f" {name} {value}" for name, value in given if value)
+    if policy.max_bytes and chosen.is_every_settled_run:
+        # A limit below what an empty database takes is met by no deletion: whoever gave it should know.
+        say(
+            f"--max-bytes {size(policy.max_bytes)} takes every run that has ended; the rest of the database,"
+            f" about {size(chosen.left_bytes)}, is its own tables and the runs at work"
+        )

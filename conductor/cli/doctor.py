@@ -8,15 +8,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import grpc
 
 from conductor.cli.connection import Connection, connected
-from conductor.cli.failure import RUN_FAILED, from_rpc
+from conductor.cli.failure import RUN_FAILED, CommandError, from_rpc
 from conductor.cli.flows import bad_files
 from conductor.cli.hosts import AGENT_INDENT, agent_lines, host_line
-from conductor.cli.local_data import data_option, local_data
+from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of
 from conductor.cli.main import Context
 from conductor.cli.names import short
 from conductor.cli.page import say
@@ -24,7 +25,9 @@ from conductor.cli.terminal_text import one_line, printable
 from conductor.cli.wording import counted, size
 from conductor.v1 import flow_service_pb2, pool_service_pb2, server_service_pb2
 
-LOOK_SECONDS = 5.0
+if TYPE_CHECKING:
+    from conductor.store.examination import Examination
+
 SHOWN_DAMAGES = 10
 
 
@@ -53,7 +56,9 @@ def doctor(context: Context, data: Path | None) -> int:
         looks.append(look)
     bad = sum(not look.good for look in looks)
     if bad:
-        say(f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor")
+        say(
+            f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{again(context.address, ('--data', data))}"
+        )
         return RUN_FAILED
     say("\nall good; try:  conductor run survey PATH")
     return 0
@@ -64,51 +69,67 @@ def _looks(context: Context, data: Path | None) -> Iterator[Look]:
     yield Look(sys.version_info >= (3, 11), f"Python {version}", ("Python 3.11 or newer is needed",))
     git = shutil.which("git")
     yield Look(git is not None, f"git at {git}" if git else "git is missing", ("install it:  apt install git",))
-    yield from _storage_looks(data)
     with connected(context.address) as connection:
-        try:
-            asked = server_service_pb2.GetServerInfoRequest()
-            info = connection.server.GetServerInfo(asked, timeout=LOOK_SECONDS)
-        except grpc.RpcError as error:
-            failure = from_rpc(error, context.address)
+        info, failure = _greet(connection, context.address)
+        yield from _storage_looks(folder_of(data, info), info, is_named=data is not None)
+        if failure is not None:
             yield Look(good=False, text=str(failure), advice=failure.lines)
             return
         yield Look(good=True, text=f"conductor {info.version} at {context.address}, start {info.epoch} of its database")
         yield from _server_looks(connection)
 
 
-def _storage_looks(data: Path | None) -> Iterator[Look]:
-    """Looks through the database of the folder that is named, or of the usual one, should there be any."""
+def _greet(connection: Connection, address: str) -> tuple[server_service_pb2.ServerInfo, CommandError | None]:
+    """What the conductor says of itself; nothing, and why, where it does not answer."""
+    try:
+        asked = server_service_pb2.GetServerInfoRequest()
+        return connection.server.GetServerInfo(asked, timeout=LOOK_SECONDS), None
+    except grpc.RpcError as error:
+        return server_service_pb2.ServerInfo(), from_rpc(error, address)
+
+
+def _storage_looks(folder: Path, info: server_service_pb2.ServerInfo, *, is_named: bool) -> Iterator[Look]:
+    """Looks through the database of a folder: the one that is named, or else that of the conductor, if it is to be had here."""
     from conductor.errors import StorageError
     from conductor.store.examination import examine
     from conductor.store.folder import DATABASE_NAME
 
-    folder = local_data(data)
-    if data is None and not (folder / DATABASE_NAME).exists():
-        return
     try:
+        if not is_named and not (folder / DATABASE_NAME).exists():
+            return
         found = examine(folder)
     except StorageError as error:
         yield Look(good=False, text=str(error), advice=(error.hint,) if error.hint else ())
         return
+    except OSError as error:
+        text = f"the data folder {folder} cannot be looked into: {error.strerror}"
+        yield Look(good=False, text=text, advice=("call this as the conductor's user",))
+        return
+    yield _database_look(found, folder)
+    if info.conductor_id and found.conductor_id not in ("", info.conductor_id):
+        advice = "name its folder with --data, or its address with --address"
+        told = f"the conductor that answers uses {info.settings['data']}"
+        yield Look(good=False, text="this is not that conductor's database", advice=(advice,), details=(told,))
+
+
+def _database_look(found: "Examination", folder: Path) -> Look:
     if found.usage is None:
-        yield Look(good=not found.damages, text=f"the database {found.path} is of version {found.version}, sound")
-        return
-    size_now = f"{size(found.usage.file_bytes)}, {counted(found.usage.runs, 'run')}"
+        named = tuple(printable(str(damage)) for damage in found.damages[:SHOWN_DAMAGES])
+        state = "damaged" if named else "sound"
+        old = ("restore a backup:  conductor restore FILE --data DIR",)
+        text = f"the database {found.path} is of version {found.version}, {state}"
+        return Look(good=not named, text=text, advice=old, details=named)
+    room = f"{size(found.usage.file_bytes)}, {size(found.usage.used_bytes)} used, {counted(found.usage.runs, 'run')}"
     if not found.damages:
-        yield Look(good=True, text=f"database {found.path}: {size_now}, every row can be read")
-        return
+        return Look(good=True, text=f"database {found.path}: {room}, every row can be read")
     named = tuple(printable(str(damage)) for damage in found.damages[:SHOWN_DAMAGES])
     more = ("and more",) if len(found.damages) > SHOWN_DAMAGES or found.is_cut else ()
     runs = sorted({damage.run for damage in found.damages if damage.run})
-    advice = [f"let go of what is damaged:  conductor delete {run}" for run in runs[:SHOWN_DAMAGES]]
-    if len(runs) < len({damage.run for damage in found.damages}):
-        advice.append(
-            f"stop the conductor, move {folder} away, and restore a backup:  conductor restore FILE --data {folder}"
-        )
-    yield Look(
-        good=False, text=f"database {found.path}: {size_now}, damaged", advice=tuple(advice), details=named + more
-    )
+    advice = tuple(f"let go of what is damaged:  conductor delete {run}" for run in runs[:SHOWN_DAMAGES])
+    if any(not damage.run for damage in found.damages):
+        restore = f"conductor restore FILE --data {folder}"
+        advice += (f"stop the conductor, move {folder} away, and restore a backup:  {restore}",)
+    return Look(good=False, text=f"database {found.path}: {room}, damaged", advice=advice, details=named + more)
 
 
 def _server_looks(connection: Connection) -> Iterator[Look]:
@@ -123,15 +144,32 @@ def _server_looks(connection: Connection) -> Iterator[Look]:
         bool(hosts), f"{counted(len(hosts), 'host')} configured", ("name one:  conductor serve --host NAME=ADDRESS",)
     )
     for host in hosts:
-        yield _host_look(host)
+        yield from host_looks(host)
+
+
+def host_looks(host: pool_service_pb2.Host) -> Iterator[Look]:
+    """A host, and every spec on it that cannot be read."""
+    yield _host_look(host)
+    for agent in host.agents:
+        # Every spec that can be read has a description. An agent that only lacks its program is shown, not counted.
+        if not agent.available and not agent.description:
+            title = f"the spec of agent {printable(agent.name)} on {short(host.name)} cannot be read"
+            advice = "mend the file there, then start that host again; there:  agenthost doctor --agents-dir DIR"
+            yield Look(good=False, text=title, advice=(advice,), details=(one_line(agent.unavailable_reason, 300),))
 
 
 def _host_look(host: pool_service_pb2.Host) -> Look:
     name, address = short(host.name), printable(host.address)
-    advice = (
+    problem = (one_line(host.problem, 300),) if host.problem else ()
+    details = (*problem, *(line.strip() for line in agent_lines(host)))
+    answers = host.state == pool_service_pb2.Host.STATE_READY
+    advice: tuple[str, ...] = (
         f"start it:  agenthost serve --listen {address} --data DIR --name {name}",
         "if it runs, ask there:  agenthost doctor",
     )
-    problem = (one_line(host.problem, 300),) if host.problem else ()
-    ready = host.state == pool_service_pb2.Host.STATE_READY
-    return Look(ready, host_line(host)[2:], advice, details=(*problem, *(line.strip() for line in agent_lines(host))))
+    if answers and problem:
+        advice = (
+            "ask there:  agenthost doctor",
+            f"if another host is to be {name}, give its own address to the conductor",
+        )
+    return Look(answers and not problem, host_line(host)[2:], advice, details=details)

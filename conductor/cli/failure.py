@@ -14,6 +14,8 @@ UNREACHABLE = 69
 NOT_AUTHORISED = 77
 INTERRUPTED = 130
 
+_RUN_ID = re.compile(r"\b[0-9a-z]{26}\b")
+
 _CODES = {
     "UNAVAILABLE": UNREACHABLE,
     "UNAUTHENTICATED": NOT_AUTHORISED,
@@ -59,16 +61,25 @@ def from_rpc(error: "grpc.RpcError", address: str, *, is_passing: bool = False) 
     details = error.details() or name
     # What the message or another line says already is not said again.
     lines = [line for line in told if line not in details]
-    lines += [_NEXT[reason]] if reason in _NEXT and not is_passing else []
+    lines += [_with_run(_NEXT[reason], details)] if reason in _NEXT and not is_passing else []
     if name == "UNAVAILABLE" and not reason:
         return CommandError(
             f"no conductor answers at {address}",
-            lines=("start one:  conductor serve", "or name it:  conductor --address ADDRESS …, or CONDUCTOR_ADDRESS"),
+            lines=(
+                "start one:  conductor serve --host NAME=ADDRESS",
+                "or name it:  conductor --address ADDRESS …, or CONDUCTOR_ADDRESS",
+            ),
             code=UNREACHABLE,
         )
     text = printable(details)
     suffix = f" ({reason})" if reason else f" ({name})"
     return CommandError(text + suffix, lines=tuple(printable(line) for line in lines), code=_CODES.get(name, USAGE))
+
+
+def _with_run(following: str, details: str) -> str:
+    """The next command with the id of the run that the message is about, should it name one."""
+    run = _RUN_ID.search(details)
+    return following.replace(" RUN", f" {run[0]}") if run else following
 
 
 def _violation(field: str, text: str) -> str:

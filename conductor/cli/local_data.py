@@ -1,23 +1,105 @@
-"""What the commands share that look into a data folder themselves, instead of asking its conductor."""
+"""What the commands share that look into a data folder themselves, instead of asking its conductor.
 
+Two things can be named: a folder with --data, a conductor with --address or CONDUCTOR_ADDRESS. They must not be of two conductors.
+So without --data the folder is the one that the named conductor says it uses, and where both are named their ids are compared.
+"""
+
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from conductor.cli.failure import UNREACHABLE, CommandError
 
+if TYPE_CHECKING:
+    from conductor.v1 import server_service_pb2
+
+LOOK_SECONDS = 5.0
+
 data_option = click.option(
-    "--data", type=click.Path(path_type=Path), help="The conductor's data folder.  [default: as of `conductor serve`]"
+    "--data",
+    type=click.Path(path_type=Path),
+    help="The conductor's data folder.  [default: what the conductor at --address says, else as of `conductor serve`]",
 )
 
 
-def local_data(given: Path | None) -> Path:
-    """The folder that is meant."""
+@dataclass(frozen=True, slots=True)
+class LocalData:
+    """A data folder, and the id of the conductor that was asked: empty where nobody had to be, or nobody answered."""
+
+    folder: Path
+    conductor_id: str = ""
+
+    def check(self, address: str, database_id: str) -> None:
+        """Raises a CommandError where the conductor that was asked has another database than this folder."""
+        if self.conductor_id not in ("", database_id):
+            raise CommandError(
+                f"the conductor at {address} has another database than {self.folder}",
+                lines=("name its folder with --data, or its address with --address",),
+            )
+
+
+def folder_of(given: Path | None, info: "server_service_pb2.ServerInfo | None") -> Path:
+    """The folder that is meant: the one that is named, the one of the conductor that answered, or the usual one."""
     from conductor.cli.serve import default_data
 
-    return given or default_data()
+    told = info.settings.get("data", "") if info is not None else ""
+    return given or (Path(told) if told else default_data())
+
+
+def local_data(address: str, given: Path | None, *, folder_is_enough: bool = False) -> LocalData:
+    """Finds the folder that is meant, and asks the conductor at the address for its id, should one answer.
+
+    A conductor that was named and is not there cannot say which folder is its own: then --data must. With `folder_is_enough`
+    whoever names a folder and no --address means that folder, whoever answers elsewhere.
+    """
+    named = address_source()
+    if given and folder_is_enough and named is not ParameterSource.COMMANDLINE:
+        return LocalData(given)
+    info = ask(address)
+    if info is None and given is None and named is not ParameterSource.DEFAULT:
+        raise CommandError(
+            f"no conductor answers at {address}, so nobody says which data folder is its own",
+            lines=("name the folder:  --data DIR", "or leave the address off (--address, CONDUCTOR_ADDRESS)"),
+            code=UNREACHABLE,
+        )
+    return LocalData(folder_of(given, info), info.conductor_id if info is not None else "")
+
+
+def address_source() -> ParameterSource:
+    """Who named the conductor's address: a flag before or behind the command, the environment, or nobody."""
+    here = click.get_current_context()
+    if here.get_parameter_source("address") is ParameterSource.COMMANDLINE:
+        return ParameterSource.COMMANDLINE
+    return here.find_root().get_parameter_source("address") or ParameterSource.DEFAULT
+
+
+def ask(address: str) -> "server_service_pb2.ServerInfo | None":
+    """What the conductor at the address says of itself; None where none answers."""
+    import grpc
+
+    from conductor.cli.connection import connected
+    from conductor.v1 import server_service_pb2
+
+    with connected(address) as connection:
+        try:
+            asked = server_service_pb2.GetServerInfoRequest()
+            return connection.server.GetServerInfo(asked, timeout=LOOK_SECONDS)
+        except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                return None
+            raise
+
+
+def again(context_address: str, *given: tuple[str, object]) -> str:
+    """The options of a call, to be typed again. An address of the environment is there again by itself."""
+    address = context_address if address_source() is ParameterSource.COMMANDLINE else None
+    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in (*given, ("--address", address)) if value)
 
 
 @contextmanager

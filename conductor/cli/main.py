@@ -45,7 +45,7 @@ OUTPUTS = ("auto", "plain", "json")
 _OUTPUT_LOST = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 # Commands that ask no conductor: they know no --address.
-_ASKING_NOBODY = frozenset({"validate", "serve", "demo"})
+_ASKING_NOBODY = frozenset({"validate", "serve", "demo", "restore"})
 
 
 @dataclass(slots=True)

@@ -54,7 +54,13 @@ def runs(context: Context, /, **options: object) -> None:
             if not request.page_token or shown >= limit:
                 break
         if not shown and not context.is_json:
-            click.echo("no runs; start one:  conductor run survey PATH", err=True)
+            is_filtered = any(options[name] for name in ("flow", "states", "labels", "text"))
+            click.echo(
+                "no such runs; see all:  conductor runs"
+                if is_filtered
+                else "no runs; start one:  conductor run survey PATH",
+                err=True,
+            )
         if request.page_token and not context.is_json:
             click.echo("there are more:  --limit 500", err=True)
 

@@ -20,7 +20,13 @@ def default_data() -> Path:
 @click.command()
 @click.option("--listen", help=f"Address to serve: HOST:PORT on loopback, or unix:PATH.  [default: {DEFAULT_ADDRESS}]")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder for the database and the snapshots.")
-@click.option("--host", "hosts", multiple=True, metavar="NAME=ADDRESS", help="An agent host; repeatable.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME=ADDRESS",
+    help="An agent host; repeatable. Without one no agent can run.",
+)
 @click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path), help="Allow workspaces below it only.")
 @click.option(
     "--project", type=click.Path(path_type=Path), help="Directory whose .conductor/ holds flows and personas."

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import grpc
 import pytest
+import structlog
 
 from agenthost import proving
+from agenthost.agent_specs import find_agents, warn_of_unusable
 from agenthost.doctor import examine
 from agenthost.sandbox import Sandbox
 from agenthost.sandbox_probe import Occupant, SandboxReport, prove
@@ -160,6 +162,20 @@ async def test_a_proof_that_breaks_proves_nothing(client: Client, tmp_path: Path
 
     assert not report.available
     assert "The proof broke" in report.reason
+
+
+async def test_a_spec_that_cannot_be_read_is_to_be_mended_though_other_agents_can_run(tmp_path: Path) -> None:
+    """Whoever wrote it is told by the doctor's last line, and by the log of a host that starts."""
+    (tmp_path / "broken.toml").write_text('name = "broken"\n')
+    said: list[str] = []
+
+    assert await examine((tmp_path,), said.append) == 1
+    with structlog.testing.capture_logs() as logged:
+        warn_of_unusable(await find_agents((tmp_path,)))
+
+    assert "1 spec file to mend" in said[-1]
+    assert f"agenthost doctor --agents-dir {tmp_path}" in said[-1]
+    assert [(line["log_level"], line["agent"]) for line in logged] == [("warning", "broken")]
 
 
 async def test_the_doctor_tells_of_every_agents_sandbox(capsys: pytest.CaptureFixture[str]) -> None:

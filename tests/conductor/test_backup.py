@@ -159,8 +159,7 @@ async def test_what_is_no_whole_backup_is_refused_and_leaves_nothing(backup: Pat
         target = tmp_path / f"target {number}"
         with pytest.raises(BackupError, match=what):
             await asyncio.to_thread(restore_backup, source, target)
-        assert not (target / "conductor.db").exists()
-        assert not list(target.glob(".conductor-*"))
+        assert not target.exists()
         await asyncio.to_thread(restore_backup, backup, target)  # what failed is no obstacle
 
 
@@ -194,7 +193,7 @@ async def test_a_manifest_that_is_none_is_refused_before_anything_is_restored(
     odd = rewritten(backup, tmp_path / "odd.tar", {"manifest.json": manifest})
     with pytest.raises(BackupError, match="is no backup of a conductor"):
         await asyncio.to_thread(restore_backup, odd, tmp_path / "target")
-    assert [path.name for path in (tmp_path / "target").iterdir()] == ["conductor.lock"]
+    assert not (tmp_path / "target").exists()
 
 
 @pytest.mark.parametrize(
@@ -236,6 +235,16 @@ async def test_a_link_that_leads_nowhere_is_not_written_through(backup: Path, tm
         await asyncio.to_thread(make_backup, tmp_path / "data", link)
     with pytest.raises(BackupError, match="holds a database already"):
         await asyncio.to_thread(restore_backup, backup, target)
+
+
+async def test_a_folder_that_was_there_stays_when_a_restoration_fails(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note").write_text("keep me")
+
+    with pytest.raises(BackupError, match="No such file"):
+        await asyncio.to_thread(restore_backup, tmp_path / "nothing.tar", tmp_path / "mine")
+
+    assert (tmp_path / "mine" / "note").read_text() == "keep me"
 
 
 async def test_a_backup_of_a_newer_database_is_refused_by_its_version(backup: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_cancelled_run_is_exit_code_3_and_cannot_be_cancelled_again(pair: Pair
     assert conductor("watch", name).returncode == 3
     again = conductor("cancel", name)
     assert again.returncode == 2
-    assert "conductor show RUN" in again.stderr
+    assert f"conductor show {name.removeprefix('runs/')}" in again.stderr
 
 
 def test_a_file_that_names_what_the_conductor_has_not_is_told_its_line_and_the_project_to_serve(

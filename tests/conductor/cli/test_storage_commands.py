@@ -1,6 +1,10 @@
 """What an operator does about a conductor's storage, from outside and while it works. Keeps B12 I6 K2 K6."""
 
+import asyncio
+import io
+import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conductor.cli.main import main
+from conductor.store.store import Store
 from tests.services import Service, free_port, wait_for
 
 FLOW = "title: Folds\nsteps:\n  - {id: said, fold: {template: hello}}\n"
@@ -42,7 +47,7 @@ def conductor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
     service.start()
     try:
-        wait_for(lambda: "service_started" in service.tail())
+        wait_for(lambda: "no_hosts" in service.tail())  # the line behind service_started: this one can run no agent
         yield call
     finally:
         service.stop()
@@ -74,8 +79,10 @@ def test_runs_are_backed_up_pruned_and_deleted_while_the_conductor_works(conduct
     assert f"conductor restore {tmp_path}/b.tar --data DIR" in backup.stderr
     assert "is there already" in again.stderr
     assert f"✔ database {tmp_path}/conductor/conductor.db" in looked.stdout
-    assert "2 runs, every row can be read" in looked.stdout
-    assert kept.stdout.startswith("0 runs would go")
+    assert " used, 2 runs, every row can be read" in looked.stdout
+    assert f"conductor serve --data {tmp_path}/new --host NAME=ADDRESS" in restored.stderr
+    assert kept.stdout == "nothing to delete\n"
+    assert "--max-bytes 1.0 KiB takes every run that has ended; the rest of the database, about " in would.stdout
     assert "2 runs would go" in would.stdout
     assert "conductor prune --max-bytes 1KiB" in would.stderr
     assert (wrong.returncode, "with one of B, KiB" in wrong.stderr) == (2, True)
@@ -86,6 +93,72 @@ def test_runs_are_backed_up_pruned_and_deleted_while_the_conductor_works(conduct
     assert "restored 2 runs of 20" in restored.stdout
     assert "holds a database already" in over.stderr
     assert (elsewhere.returncode, "has another database than" in elsewhere.stderr) == (2, True)
+
+
+def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
+    conductor: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keeps K2: what is backed up, listed or looked at is never silently another conductor's than the one that is named."""
+    address = os.environ["CONDUCTOR_ADDRESS"]
+    usual = tmp_path / "elsewhere" / "conductor"
+    monkeypatch.setenv("XDG_STATE_HOME", str(usual.parent))
+    asyncio.run(_make_database(usual))
+
+    told = conductor("doctor")
+    mixed = conductor("doctor", "--data", str(usual))
+    refused = conductor("backup", str(tmp_path / "a.tar"), "--address", address, "--data", str(usual))
+    listed = conductor("prune", "--max-bytes", "1KiB", "--dry-run", "--data", str(usual))
+    own = conductor("backup", str(tmp_path / "own.tar"), "--address", address)
+    named = conductor("backup", str(tmp_path / "named.tar"), "--data", str(usual))
+    nobody = conductor("backup", str(tmp_path / "b.tar"), "--address", "127.0.0.1:1")
+
+    assert f"✔ database {tmp_path}/conductor/conductor.db" in told.stdout
+    assert "✘ this is not that conductor's database" in mixed.stdout
+    assert f"the conductor that answers uses {tmp_path}/conductor" in mixed.stdout
+    assert f"then try again:  conductor doctor --data {usual}\n" in mixed.stdout
+    for each in (refused, listed):
+        assert (each.returncode, "has another database than" in each.stderr) == (2, True)
+    assert (own.returncode, named.returncode) == (0, 0)
+    assert (nobody.returncode, "nobody says which data folder is its own" in nobody.stderr) == (69, True)
+    assert sorted(path.name for path in tmp_path.glob("*.tar")) == ["named.tar", "own.tar"]
+
+
+def test_prune_asks_on_a_terminal_and_says_what_to_type(
+    conductor: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow, workspace = tmp_path / "folds.yaml", tmp_path / "w"
+    flow.write_text(FLOW)
+    workspace.mkdir()
+    conductor("run", str(flow), str(workspace))
+    run = conductor("runs").stdout.split()[1]
+    address = os.environ["CONDUCTOR_ADDRESS"]
+
+    would = conductor("prune", "--max-bytes", "1KiB", "--dry-run", "--address", address)
+    wrong = conductor("prune", "--older-than", "1d", "--max-bytes", "0KiB")
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    kept = conductor("prune", "--max-bytes", "1KiB")
+    filtered = conductor("runs", "--label", "a=b")
+    ended = conductor("cancel", run)
+    gone = conductor("prune", "--max-bytes", "1KiB", "--yes")
+
+    assert f"conductor prune --max-bytes 1KiB --address {address}\n" in would.stderr
+    assert "--max-bytes is a whole number of at least 1, not '0KiB'" in wrong.stderr
+    assert (kept.returncode, "1 run to delete" in kept.stdout, "nothing was deleted" in kept.stderr) == (3, True, True)
+    assert filtered.stderr == "no such runs; see all:  conductor runs\n"
+    assert f"conductor show {run}" in ended.stderr
+    assert (gone.returncode, "1 run deleted" in gone.stdout) == (0, True)
+
+
+async def _make_database(folder: Path) -> None:
+    async with await Store.open(folder):
+        pass
+
+
+class Terminal(io.StringIO):
+    """A person's answers."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_the_doctor_names_damage_without_a_conductor_and_says_what_to_do(tmp_path: Path, conductor: Command) -> None:

@@ -1,0 +1,35 @@
+"""What the doctor says of a host that answers, and yet is not as it should be. Keeps K2."""
+
+from conductor.cli.doctor import host_looks
+from conductor.v1 import pool_service_pb2 as pb
+
+READY = pb.Host.STATE_READY
+
+
+def agent(name: str, description: str, reason: str = "") -> pb.HostAgent:
+    return pb.HostAgent(name=name, description=description, available=not reason, unavailable_reason=reason)
+
+
+def test_a_spec_that_cannot_be_read_is_to_be_mended() -> None:
+    broken = agent("broken", "", "bad/broken.toml: description is required")
+    looks = list(host_looks(pb.Host(name="hosts/b", state=READY, agents=[agent("fine", "Does things."), broken])))
+
+    assert [look.good for look in looks] == [True, False]
+    assert looks[1].text == "the spec of agent broken on b cannot be read"
+    assert looks[1].details == ("bad/broken.toml: description is required",)
+
+
+def test_an_agent_whose_program_is_not_installed_is_shown_and_nothing_to_mend() -> None:
+    missing = agent("claude", "Asks a model.", "the program 'claude' was not found on PATH")
+    [look] = host_looks(pb.Host(name="hosts/b", state=READY, agents=[missing]))
+
+    assert look.good
+    assert any("was not found on PATH" in line for line in look.details)
+
+
+def test_a_host_that_answers_at_the_address_of_another_is_to_be_mended() -> None:
+    [look] = host_looks(pb.Host(name="hosts/a", state=READY, address="unix:/b", problem="calls itself 'b'"))
+
+    assert not look.good
+    assert "calls itself 'b'" in look.details
+    assert not any("start it" in line for line in look.advice)
