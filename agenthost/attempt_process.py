@@ -19,6 +19,7 @@ from typing import Self
 from agenthost import process
 from agenthost.attempt_status import Confinement, Status, read_release, read_status
 from agenthost.core.damage import DamagedError
+from agenthost.core.ending import Cause
 from agenthost.errors import PreconditionError
 from agenthost.eviction import hold
 from agenthost.launch import Launch, prepare
@@ -160,9 +161,9 @@ class AttemptProcess:
         """Puts off the end for want of a conductor by the whole orphan timeout."""
         await self._tell({"do": "renew"})
 
-    async def cancel(self, reason: str) -> None:
+    async def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
         """Ends the agent: polite signal, grace, kill. Returns when the shim was told; the end is told by the status."""
-        await self._tell({"do": "cancel", "reason": reason})
+        await self._tell({"do": "cancel", "reason": reason, "cause": cause})
 
     async def give_input(self, number: int, text: str) -> bool:
         """Gives the agent a message, as it is, and waits until its stdin has taken all of it.

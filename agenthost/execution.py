@@ -73,6 +73,7 @@ class Execution:
         self._inputs = InputQueue()
         self._process: AttemptProcess | None = None
         self._cancel_reason: str | None = None
+        self._cancel_cause = Cause.CANCELLED
         self._started: tuple[Started, int] | None = None
         self._ending: Ending | None = None
         self.ended_ns = 0
@@ -165,7 +166,8 @@ class Execution:
         ending = self._ending
         if self.damage:
             ending = replace(ending, cause=Cause.FILES_DAMAGED, detail=self.damage.text)
-        return Finished(judge(ending, summary, use), ending, summary, self._attestation, use), self.ended_ns
+        verdict = judge(ending, summary, self.ticket.order.limits, use)
+        return Finished(verdict, ending, summary, self._attestation, use), self.ended_ns
 
     def offer_input(self, number: int, text: str) -> None:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
@@ -180,11 +182,11 @@ class Execution:
             case Acceptance.TAKEN | Acceptance.KNOWN:
                 self.bell.ring()
 
-    def cancel(self, reason: str) -> None:
-        """Asks for the agent's end; `finished` tells of it. Repeating it is harmless."""
+    def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
+        """Asks for the agent's end; `finished` tells of it, with the first cause. Repeating it is harmless."""
         if self._cancel_reason is None and not self.ended:
-            self._cancel_reason = reason
-            self._log.info("cancel_requested", reason=reason[:200])
+            self._cancel_reason, self._cancel_cause = reason, cause
+            self._log.info("cancel_requested", reason=reason[:200], cause=cause)
             self.bell.ring()
 
     def violate(self, text: str) -> None:
@@ -303,7 +305,7 @@ class Execution:
     async def _pass_cancel(self, process: AttemptProcess) -> None:
         while self._cancel_reason is None:
             await self.bell.listen().wait()
-        await process.cancel(self._cancel_reason)
+        await process.cancel(self._cancel_reason, self._cancel_cause)
 
     async def _keep_lease(self, process: AttemptProcess) -> None:
         interval = min(LEASE_SECONDS, self.ticket.order.limits.orphan_timeout_seconds / 4)

@@ -22,6 +22,7 @@ from agenthost.attempt_process import AttemptProcess, Launch
 from agenthost.config import MAX_PROMPT_BYTES
 from agenthost.core import sandbox_policy
 from agenthost.core.agent_spec import PromptDelivery
+from agenthost.core.ending import Cause
 from agenthost.core.order import Order, check_order, check_parameters
 from agenthost.core.reception import Burial, Claim, Room, Tombstone, UnheardEnd, attaches, expired, is_found
 from agenthost.custody import Custody
@@ -159,7 +160,7 @@ class Supervisor:
         """Ends what runs, so that attached conductors hear of it; after the grace without waiting for what does not end."""
         running = [known for known in self._executions.values() if not known.ended]
         for execution in running:
-            execution.cancel("the host is stopping")
+            execution.cancel(f"host {self._host.settings.name} is stopping", Cause.HOST_STOPPED)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 for execution in running:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from agenthost.core.agent_output import Summary
 from agenthost.core.metering import RATE_LIMITS, UNAUTHORIZED, ModelUse
+from agenthost.core.order import Limits
 
 
 class Cause(StrEnum):
@@ -18,6 +19,7 @@ class Cause(StrEnum):
 
     EXITED = "exited"
     CANCELLED = "cancelled"
+    HOST_STOPPED = "host_stopped"
     TIMEOUT = "timeout"
     IDLE_TIMEOUT = "idle_timeout"
     FIRST_OUTPUT_TIMEOUT = "first_output_timeout"
@@ -62,23 +64,35 @@ class Verdict:
     message: str = ""
 
 
+# Texts name the limit that was reached: they are formatted with the attempt's limits.
 _STOPPED = {
     Cause.CANCELLED: Verdict(Outcome.CANCELLED, "CANCELLED", "The attempt was told to stop, and stopped."),
+    Cause.HOST_STOPPED: Verdict(
+        Outcome.FAILED,
+        "HOST_STOPPED",
+        "The host was stopped in a way that ends its agents, too: by Ctrl-C, or by its options. SIGTERM alone lets them go on.",
+    ),
     Cause.TIMEOUT: Verdict(
         Outcome.TIMED_OUT,
         "STEP_TIMEOUT",
-        "The attempt reached its wall time. Give the step a longer timeout or less to do.",
+        "The attempt reached its wall time of {limits.timeout_seconds:g} s. Give the step a longer timeout or less to do.",
     ),
     Cause.IDLE_TIMEOUT: Verdict(
-        Outcome.TIMED_OUT, "IDLE_TIMEOUT", "The agent said nothing for too long. Its log may show what it waited for."
+        Outcome.TIMED_OUT,
+        "IDLE_TIMEOUT",
+        "The agent said nothing for {limits.idle_timeout_seconds:g} s, its idle_timeout. Its log may show what it waited for; if "
+        "it works in silence, give the step a longer one.",
     ),
     Cause.FIRST_OUTPUT_TIMEOUT: Verdict(
         Outcome.TIMED_OUT,
         "FIRST_OUTPUT_TIMEOUT",
-        "The agent did not say a single byte in the time that it had for it. Does its model answer, and does it start at all?",
+        "The agent did not say a single byte in {limits.first_output_timeout_seconds:g} s, its first_output_timeout. Does its "
+        "model answer, and does it start at all?",
     ),
     Cause.ORPHANED: Verdict(
-        Outcome.FAILED, "ORPHANED", "No conductor was attached for too long, so the agent was ended."
+        Outcome.FAILED,
+        "ORPHANED",
+        "No conductor was attached for {limits.orphan_timeout_seconds:g} s, its orphan_timeout, so the agent was ended.",
     ),
     Cause.OUTPUT_TOO_LARGE: Verdict(
         Outcome.FAILED, "OUTPUT_TOO_LARGE", "The agent wrote more than an attempt may, and was ended."
@@ -114,7 +128,7 @@ _STOPPED = {
 }
 
 
-def judge(ending: Ending, summary: Summary, use: ModelUse | None = None) -> Verdict:
+def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None = None) -> Verdict:
     """Says how the attempt ended, and what to do about it. `use` is what was seen on the way to its model."""
     detail = f" ({ending.detail.rstrip('.')})" if ending.detail else ""
     if ending.snapshot_changed:
@@ -125,7 +139,7 @@ def judge(ending: Ending, summary: Summary, use: ModelUse | None = None) -> Verd
             "next attempt; find out who writes into the host's data directory.",
         )
     if stopped := _STOPPED.get(ending.cause):
-        return Verdict(stopped.outcome, stopped.reason, f"{stopped.message}{detail}")
+        return Verdict(stopped.outcome, stopped.reason, stopped.message.format(limits=limits) + detail)
     failure = _failure_of_agent(ending, summary)
     if failure is None:
         return Verdict(Outcome.SUCCEEDED)

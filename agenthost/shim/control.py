@@ -1,6 +1,6 @@
 """The shim's side of control.sock: lines of JSON both ways, never waiting for the other side.
 
-In: {"do": "renew"}, {"do": "cancel", "reason"}, {"do": "input", "number", "text"}, {"do": "door"}.
+In: {"do": "renew"}, {"do": "cancel", "reason", "cause"}, {"do": "input", "number", "text"}, {"do": "door"}.
 Out: {"size": spool length} as it grows, {"input": number, "applied": true} when the agent's stdin has it; to "door", which a
 gateway asks, {"door": true} with the descriptor, and from then on nothing but the end.
 """

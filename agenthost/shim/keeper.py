@@ -245,7 +245,8 @@ class Keeper:
                 if "orphaned" in self.deadlines:
                     self.deadlines["orphaned"] = now() + self.config["orphan_timeout_seconds"]
             case "cancel":
-                self.stop("cancelled", str(message["reason"])[:1000], self.config["grace_seconds"])
+                cause = "host_stopped" if message.get("cause") == "host_stopped" else "cancelled"
+                self.stop(cause, str(message["reason"])[:1000], self.config["grace_seconds"])
             case "input":
                 self.take_input(fd, int(message["number"]), str(message["text"]).encode())
             case "door" if self.door:

@@ -11,6 +11,7 @@ from agenthost.core.damage import Damage
 from agenthost.core.dialects import Dialect
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Frame, Started
+from agenthost.core.order import Limits
 from agenthost.core.spool import RecordKind
 from agenthost.cuts import Cuts
 from agenthost.messages import write_frame
@@ -56,7 +57,7 @@ class GrowingSpool:
 
     def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
         ending = Ending(Cause.FILES_DAMAGED if self.damage else Cause.EXITED, exit_code=0)
-        return Finished(judge(ending, summary), ending, summary, Attestation()), 2
+        return Finished(judge(ending, summary, Limits()), ending, summary, Attestation()), 2
 
 
 def open_outbox(source: GrowingSpool, folder: Path) -> Outbox:

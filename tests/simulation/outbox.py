@@ -13,6 +13,7 @@ from agenthost.core.dialects import Dialect
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Frame, Started
 from agenthost.core.numbering import Cut
+from agenthost.core.order import Limits
 from tests.simulation.agenda import Task
 from tests.simulation.disk import Spool
 from tests.simulation.execution import Attachment, Execution
@@ -129,7 +130,7 @@ class Outbox:
         if ending is None:
             raise RuntimeError("an attempt that runs has no last frame")
         summary = self.numbering.summary
-        return Finished(judge(ending, summary), ending, summary, Attestation())
+        return Finished(judge(ending, summary, Limits()), ending, summary, Attestation())
 
 
 def _read(spool: Spool, offset: int, limit: int) -> bytes:

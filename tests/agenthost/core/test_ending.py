@@ -3,6 +3,7 @@ import pytest
 from agenthost.core.agent_output import Summary
 from agenthost.core.ending import Cause, Ending, Outcome, judge
 from agenthost.core.metering import ModelUse
+from agenthost.core.order import Limits
 
 ANSWERED = Summary(has_answer=True)
 GOOD = Ending(Cause.EXITED, exit_code=0)
@@ -17,6 +18,7 @@ GOOD = Ending(Cause.EXITED, exit_code=0)
         (Ending(Cause.EXITED, exit_code=3), ANSWERED, Outcome.FAILED, "AGENT_EXIT_NONZERO"),
         (Ending(Cause.EXITED, signal=9), ANSWERED, Outcome.FAILED, "AGENT_KILLED"),
         (Ending(Cause.CANCELLED, signal=15), ANSWERED, Outcome.CANCELLED, "CANCELLED"),
+        (Ending(Cause.HOST_STOPPED, signal=15), ANSWERED, Outcome.FAILED, "HOST_STOPPED"),
         (Ending(Cause.TIMEOUT, signal=9), ANSWERED, Outcome.TIMED_OUT, "STEP_TIMEOUT"),
         (Ending(Cause.IDLE_TIMEOUT), ANSWERED, Outcome.TIMED_OUT, "IDLE_TIMEOUT"),
         (Ending(Cause.FIRST_OUTPUT_TIMEOUT), ANSWERED, Outcome.TIMED_OUT, "FIRST_OUTPUT_TIMEOUT"),
@@ -34,10 +36,29 @@ def test_every_end_has_one_outcome_and_one_reason(
     ending: Ending, summary: Summary, outcome: Outcome, reason: str
 ) -> None:
     """Keeps D4, D5 and the rule that a changed snapshot outweighs everything."""
-    verdict = judge(ending, summary)
+    verdict = judge(ending, summary, Limits())
 
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
     assert bool(verdict.message) == (outcome is not Outcome.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("cause", "limit"),
+    [
+        (Cause.TIMEOUT, "90 s. Give the step a longer timeout"),
+        (Cause.IDLE_TIMEOUT, "1.5 s, its idle_timeout"),
+        (Cause.FIRST_OUTPUT_TIMEOUT, "30 s, its first_output_timeout"),
+        (Cause.ORPHANED, "600 s, its orphan_timeout"),
+    ],
+)
+def test_a_clock_that_ended_an_attempt_is_named_with_its_limit(cause: Cause, limit: str) -> None:
+    """C6: whoever reads it knows which field of the flow to change, and from what."""
+    limits = Limits(timeout_seconds=90.0, idle_timeout_seconds=1.5, first_output_timeout_seconds=30.0)
+
+    verdict = judge(Ending(cause, detail="in {braces}"), ANSWERED, limits)
+
+    assert limit in verdict.message
+    assert verdict.message.endswith(" (in {braces})")
 
 
 EXITED = Ending(Cause.EXITED, exit_code=1)
@@ -73,7 +94,7 @@ def test_an_agent_that_its_model_refused_failed_for_that(
     ending: Ending, summary: Summary, statuses: tuple[int, ...], reason: str
 ) -> None:
     """Keeps D4: a retry must wait where the endpoint says so, and is no use where the key is wrong."""
-    verdict = judge(ending, summary, use_of(*statuses))
+    verdict = judge(ending, summary, Limits(), use_of(*statuses))
 
     assert verdict.reason == reason
     assert ("wait for 9 s" in verdict.message) == (reason == "RATE_LIMITED")
@@ -81,7 +102,7 @@ def test_an_agent_that_its_model_refused_failed_for_that(
 
 
 def test_every_cause_is_judged() -> None:
-    assert {judge(Ending(cause), Summary()).reason for cause in Cause} >= {
+    assert {judge(Ending(cause), Summary(), Limits()).reason for cause in Cause} >= {
         "CANCELLED",
         "SHIM_LOST",
         "AGENT_EXIT_NONZERO",
