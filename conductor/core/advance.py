@@ -21,7 +21,7 @@ from functools import partial
 
 from conductor.core.answers import take_answer
 from conductor.core.attempt import attempt_owner
-from conductor.core.brevity import cut_text
+from conductor.core.brevity import MOST_REASON, cut_text
 from conductor.core.clocks import ring_clocks
 from conductor.core.commands import Decision, Record
 from conductor.core.conductor_state import ConductorState, Host
@@ -124,6 +124,7 @@ def _take_host(making: DecisionDraft, report: HostReported) -> None:
         draining=report.draining,
         slots=report.slots,
         agents=frozenset(agent.name for agent in report.agents),
+        unusable={agent.name: cut_text(agent.reason, MOST_REASON) for agent in report.unusable},
         silent_since=silent_since,
         instance=report.instance or (before.instance if before is not None else ""),
         instance_since=before.instance_since if before is not None else making.now,

@@ -11,6 +11,7 @@ from conductor.core.events import Confinement
 
 MOST_TEXT = 800
 MOST_WORD = 100
+MOST_REASON = 300
 MOST_ARGV = 1200
 MOST_CHECKS = 900
 _CUT = " [… cut]"

@@ -67,6 +67,7 @@ class Ongoing:
 class Host:
     """A host as it was told last. `silent_since` is when it stopped telling; None while it is connected.
 
+    `unusable` says why the agents that it has beside `agents` cannot run there.
     `instance_since` is when its instance was told first, as of what this process knows.
     """
 
@@ -75,6 +76,7 @@ class Host:
     draining: bool = False
     slots: int = 0
     agents: frozenset[str] = frozenset()
+    unusable: Mapping[str, str] = field(default_factory=dict)
     silent_since: float | None = None
     instance: str = ""
     instance_since: float = 0.0

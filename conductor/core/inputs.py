@@ -49,8 +49,16 @@ class HostAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class UnusableAgent:
+    """An agent that a host knows and cannot run now, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostReported:
-    """A host told how it is, or stopped telling (`connected` False). `agents` holds the usable ones.
+    """A host told how it is, or stopped telling (`connected` False). `agents` holds the usable ones, `unusable` the others.
 
     `instance` is the id of its data folder: under another one it knows nothing of what was begun before.
     """
@@ -60,6 +68,7 @@ class HostReported:
     draining: bool = False
     slots: int = 0
     agents: tuple[HostAgent, ...] = ()
+    unusable: tuple[UnusableAgent, ...] = ()
     instance: str = ""
 
 

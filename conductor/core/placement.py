@@ -1,10 +1,20 @@
-"""Where an attempt runs, and what a step waits for that has no place. Pure functions of hosts and their free slots."""
+"""Where an attempt runs, and what a step waits for that has no place. Pure functions of hosts and their free slots.
+
+What a step waits for is worded for whoever must mend it: which host is away, why an agent cannot run on the host that has it, and
+that a name is perhaps mistyped, where every host is connected and none knows it. Times are not in it: it changes with hosts only.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from conductor.core.brevity import MOST_REASON, cut_text
 from conductor.core.conductor_state import Host
 from conductor.core.step import Wait
+
+# Hosts and agents that a sentence names; the others are counted.
+MOST_NAMED = 12
+# Reasons that it gives in full.
+MOST_REASONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +47,45 @@ def choose_host(
 
 def explain_wait(hosts: Mapping[str, Host], agents: Sequence[str]) -> Wait:
     """Says what a step waits for that has no place now. The text changes only when hosts do."""
-    names = " or ".join(agents)
+    names = cut_text(" or ".join(agents), MOST_REASON)
     usable = _usable(hosts)
     if not usable:
         draining = any(host.connected and host.draining for host in hosts.values())
-        return Wait("host", "Every connected host is draining." if draining else "No host is connected.")
+        text = "Every connected host is draining." if draining else "No host is connected."
+        return Wait("host", cut_text(text + _name_absent(hosts)))
     offering = [host.name for host in usable if not host.agents.isdisjoint(agents)]
     if not offering:
-        return Wait("agent", f"No connected host offers {names}.")
+        return Wait("agent", cut_text(f"No connected host offers {names}.{_explain_lack(hosts, usable, agents)}"))
     where = f"host {offering[0]}" if len(offering) == 1 else f"the {len(offering)} hosts"
     return Wait("slot", f"Every slot of {where} that can run {names} is taken.")
+
+
+def _explain_lack(hosts: Mapping[str, Host], usable: Sequence[Host], agents: Sequence[str]) -> str:
+    """Why no usable host offers an agent, as far as hosts have told."""
+    known = [
+        f" {host.name} has {agent}, but: {host.unusable[agent].rstrip('.') or 'it gives no reason'}."
+        for host in sorted(usable, key=lambda host: host.name)
+        for agent in agents
+        if agent in host.unusable
+    ]
+    if known:
+        others = f" And {len(known) - MOST_REASONS} more such reasons." if len(known) > MOST_REASONS else ""
+        return "".join(known[:MOST_REASONS]) + others
+    if len(usable) < len(hosts):
+        return _name_absent(hosts)
+    offered = sorted({agent for host in usable for agent in host.agents})
+    return f" Every host is connected, and none knows it; there are: {_list(offered)}." if offered else ""
+
+
+def _name_absent(hosts: Mapping[str, Host]) -> str:
+    """Which hosts were here and are away, as a sentence."""
+    absent = sorted(host.name for host in hosts.values() if not host.connected)
+    return f" Disconnected: {_list(absent)}." if absent else ""
+
+
+def _list(names: Sequence[str]) -> str:
+    others = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+    return ", ".join([*names[:MOST_NAMED], *others])
 
 
 def _usable(hosts: Mapping[str, Host]) -> list[Host]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agenthost.v1 import host_service_pb2 as host_pb
-from conductor.core.inputs import HostAgent, HostReported
+from conductor.core.inputs import HostAgent, HostReported, UnusableAgent
 from conductor.messages.names import host_name
 from conductor.messages.times import timestamp
 from conductor.v1 import pool_service_pb2 as pb
@@ -34,13 +34,16 @@ class HostView:
 
 
 def reported(name: str, told: host_pb.Host) -> HostReported:
-    """Makes the core's input of what a host tells; agents that cannot be used are left out."""
+    """Makes the core's input of what a host tells."""
     return HostReported(
         host=name,
         connected=True,
         draining=told.state == host_pb.Host.STATE_DRAINING,
         slots=told.slots,
         agents=tuple(HostAgent(agent.name, agent.version) for agent in told.agents if agent.available),
+        unusable=tuple(
+            UnusableAgent(agent.name, agent.unavailable_reason) for agent in told.agents if not agent.available
+        ),
         instance=told.instance,
     )
 

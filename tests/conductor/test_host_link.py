@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agenthost.v1 import host_service_pb2
-from conductor.core.inputs import HostAgent, HostReported
+from conductor.core.inputs import HostAgent, HostReported, UnusableAgent
 from conductor.host_link import HostLink
 from conductor.messages.hosts import HostState, HostView, host_message
 from conductor.v1 import pool_service_pb2
@@ -66,7 +66,9 @@ async def test_a_host_that_answers_is_ready_and_what_it_offers_is_told(tmp_path:
     async with agent_host(tmp_path, "alpha", ExecutionHost(), teller) as address, watching(address) as it:
         await it.until(lambda: it.attached == 1)
 
-        assert it.notes == [HostReported("alpha", connected=True, slots=8, agents=(HostAgent("survey", "1"),))]
+        broken = (UnusableAgent("broken", "not installed"),)
+        agents = (HostAgent("survey", "1"),)
+        assert it.notes == [HostReported("alpha", connected=True, slots=8, agents=agents, unusable=broken)]
         shown = host_message(it.link.view, running=3, lost_before=0.0)
         assert shown.state == pool_service_pb2.Host.STATE_READY
         assert (shown.slots, shown.running, shown.last_seen_time.seconds) == (8, 3, 1000)

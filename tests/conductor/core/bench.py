@@ -1,7 +1,8 @@
 """The core on a bench: a conductor without anything around it, driven input by input. Tests read what it stored and sent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from conductor.core.advance import advance
 from conductor.core.attempt import Attempt, attempt_owner
@@ -28,6 +29,7 @@ from conductor.core.inputs import (
     RequestCancel,
     RequestRun,
     Said,
+    UnusableAgent,
     WorkFinished,
 )
 from conductor.core.plan import AgentPlan, OnFailure, RunPlan, SnapshotPlan, StepKind, StepPlan
@@ -139,9 +141,13 @@ class Bench:
         connected: bool = True,
         draining: bool = False,
         instance: str = "",
+        unusable: Mapping[str, str] = MappingProxyType({}),
     ) -> Decision:
         offered = tuple(HostAgent(agent) for agent in agents or ("survey",))
-        return self.take(HostReported(name, connected, draining, slots, offered if connected else (), instance))
+        broken = tuple(UnusableAgent(agent, reason) for agent, reason in unusable.items())
+        return self.take(
+            HostReported(name, connected, draining, slots, offered if connected else (), broken, instance)
+        )
 
     def launch(
         self,

@@ -1,5 +1,7 @@
 """Who gets which place: each rule of `schedule` and `placement` as a sentence."""
 
+import json
+
 import pytest
 
 from conductor.core.commands import CancelExecution, StartExecution
@@ -76,9 +78,10 @@ def test_a_step_says_what_it_waits_for_and_again_only_when_that_changes() -> Non
     bench.queue("one", "two")
     assert bench.stored(StepWaits) == [StepWaits("two", "host", "No host is connected.")]
     bench.host("h1", 1, "claude")
+    unknown = "No connected host offers survey. Every host is connected, and none knows it; there are: claude."
     assert bench.stored(StepWaits) == [
-        StepWaits("one", "agent", "No connected host offers survey."),
-        StepWaits("two", "agent", "No connected host offers survey."),
+        StepWaits("one", "agent", unknown),
+        StepWaits("two", "agent", unknown),
     ]
     bench.host("h2", 1)
     assert bench.sent(StartExecution) == ["one"]
@@ -86,6 +89,51 @@ def test_a_step_says_what_it_waits_for_and_again_only_when_that_changes() -> Non
     bench.host("h2", 1)
     assert bench.last.to_store == ()
     assert bench.step("one").wait is None
+
+
+def test_a_step_whose_agent_is_broken_says_why_as_its_host_does() -> None:
+    """C6: a broken spec does not look like missing capacity."""
+    bench = Bench()
+    bench.host("a", 1, "survey")
+    bench.host("b", 1, "survey", unusable={"broken": "description is required."})
+    bench.launch(asks("one", agents=("broken",)))
+
+    bench.queue("one")
+
+    because = "No connected host offers broken. b has broken, but: description is required."
+    assert bench.stored(StepWaits) == [StepWaits("one", "agent", because)]
+    bench.host("b", 1, "survey", "broken")
+    assert bench.sent(StartExecution) == ["one"]
+
+
+def test_a_step_that_waits_while_a_host_is_away_names_the_host_and_blames_no_name() -> None:
+    """C6: the absent host may be the one that has the agent."""
+    bench = Bench()
+    bench.host("a", 1, "survey")
+    bench.host("b", 1, "rare")
+    bench.host("b", connected=False)
+    bench.launch(asks("one", agents=("rare",)))
+
+    bench.queue("one")
+    assert bench.stored(StepWaits) == [StepWaits("one", "agent", "No connected host offers rare. Disconnected: b.")]
+    bench.host("a", connected=False)
+
+    assert bench.stored(StepWaits) == [StepWaits("one", "host", "No host is connected. Disconnected: a, b.")]
+
+
+def test_what_a_step_waits_for_fits_into_its_event_whatever_hosts_tell() -> None:
+    """Rule 15: events stay below 4 KiB."""
+    bench = Bench()
+    for number in range(40):
+        bench.host(f"h{number}", 1, *(f"agent{number}-{other}" for other in range(40)), unusable={"odd": "\0" * 90_000})
+    bench.launch(asks("one", agents=("odd",)), asks("two", agents=("none",)))
+
+    bench.queue("one", "two")
+
+    waits = {name: wait.text for name in ("one", "two") if (wait := bench.step(name).wait)}
+    assert all(len(json.dumps(text)) < 1000 for text in waits.values())
+    assert "h0 has odd, but:" in waits["one"]
+    assert waits["two"].endswith("1588 more.")
 
 
 def test_a_draining_host_gets_nothing_new_and_keeps_what_it_has() -> None:
