@@ -12,7 +12,7 @@ from rich.text import Text
 from conductor.cli.run_view import RunView, StepRow
 from conductor.cli.terminal_text import printable
 from conductor.cli.views import FAILED_STEP_LINES, step_facts
-from conductor.cli.wording import counted, elapsed, run_state, step_look
+from conductor.cli.wording import abridged, counted, elapsed, run_state, step_look
 from conductor.v1 import run_service_pb2
 
 REFRESHES_PER_SECOND = 8
@@ -84,22 +84,32 @@ class LiveView:
         self._live.console.print(heading)
 
     def _draw(self) -> Group:
-        running = self._view.running
-        lines = [self._line(row, is_final=False) for row in running[:DRAWN_STEPS]]
-        return Group(*lines, self._foot(len(running) - DRAWN_STEPS))
+        rows = self._view.running
+        if len(rows) > DRAWN_STEPS:
+            rows.sort(key=lambda row: row.is_waiting)  # what is at work has more to show
+        lines, waits = [], set[str]()
+        for row in rows[:DRAWN_STEPS]:
+            lines.append(self._line(row, is_final=False, is_repeated=row.wait in waits))
+            waits.add(row.wait)
+        return Group(*lines, self._foot(rows[DRAWN_STEPS:]))
 
-    def _line(self, row: StepRow, *, is_final: bool) -> Table:
-        """Name and facts in columns that stand still; the tail takes what is left of the width."""
+    def _line(self, row: StepRow, *, is_final: bool, is_repeated: bool = False) -> Table:
+        """Name and facts in columns that stand still; the tail takes what is left of the width.
+
+        What somebody must mend is told whole, on two lines if need be: a host that went away, and what a step waits for, which
+        only the first of those that wait for it tells.
+        """
         glyph, style = step_look(row.step.state)
         if not is_final and row.step.state == run_service_pb2.Step.STATE_RUNNING:
             glyph = SPINNER[int(time.monotonic() * REFRESHES_PER_SECOND) % len(SPINNER)]
-        facts = "  ".join(step_facts(row, self._view.now))
+        facts = "waits for the same" if row.wait and is_repeated else "  ".join(step_facts(row, self._view.now))
+        width, is_whole = self._label_width(), is_final or bool(row.wait) or row.away is not None
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
-        table.add_column(width=self._label_width(), no_wrap=True, overflow="ellipsis")
-        table.add_column(ratio=1, no_wrap=not is_final, overflow="ellipsis")
-        tail = "" if is_final else "".join(row.last_lines(1))
-        table.add_row(Text(glyph, style=style), Text(row.label), self._told(facts, tail))
+        table.add_column(width=width, no_wrap=True, overflow="ellipsis")
+        table.add_column(ratio=1, no_wrap=not is_whole, overflow="fold" if is_whole else "ellipsis")
+        tail = "" if is_whole else "".join(row.last_lines(1))
+        table.add_row(Text(glyph, style=style), Text(abridged(row.label, width)), self._told(facts, tail))
         return table
 
     @staticmethod
@@ -111,7 +121,7 @@ class LiveView:
         longest = max((len(row.label) for row in self._view.rows.values()), default=8)
         return min(longest, LONGEST_LABEL, self._console.width // 4)
 
-    def _foot(self, undrawn: int) -> Text:
+    def _foot(self, undrawn: list[StepRow]) -> Text:
         if self._is_away:
             return Text("  the conductor is away; waiting for it …", style="yellow")
         run = self._view.run
@@ -119,8 +129,11 @@ class LiveView:
             return Text("  waiting for the run …", style="dim")
         seconds = self._view.now - run.create_time.ToNanoseconds() / 1e9
         parts = [run_state(run.state), elapsed(seconds)]
-        if undrawn > 0:
-            parts.append(f"{counted(undrawn, 'more step')} at work")
+        waiting = sum(row.is_waiting for row in undrawn)
+        if len(undrawn) > waiting:
+            parts.append(f"{len(undrawn) - waiting} more at work")
+        if waiting:
+            parts.append(f"{waiting} more waiting for a place")
         if self._view.pending_count:
             parts.append(f"{counted(self._view.pending_count, 'step')} to come")
         return Text("  " + " · ".join(parts) + f" · Ctrl-C {self._on_interrupt}", style="dim")

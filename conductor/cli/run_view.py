@@ -36,6 +36,28 @@ class StepRow:
         return self.step.attempts[-1] if self.step.attempts else run_service_pb2.Attempt()
 
     @property
+    def away(self) -> run_service_pb2.Disconnection | None:
+        """The absence of the host that it runs on, as progress told it last, or else as its attempt says."""
+        if self.step.state != run_service_pb2.Step.STATE_RUNNING:
+            return None
+        attempt = self.attempt
+        if self.disconnection is not None or not attempt.HasField("disconnected_time"):
+            return self.disconnection
+        return run_service_pb2.Disconnection(
+            host=attempt.host, disconnected_time=attempt.disconnected_time, lost_time=attempt.lost_time
+        )
+
+    @property
+    def wait(self) -> str:
+        """What it waits for; nothing where it does not."""
+        return self.step.wait.text if self.step.state == run_service_pb2.Step.STATE_QUEUED else ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has all but a place."""
+        return self.step.state in {run_service_pb2.Step.STATE_READY, run_service_pb2.Step.STATE_QUEUED}
+
+    @property
     def is_settled(self) -> bool:
         """Whether it has ended."""
         return self.step.state in SETTLED_STEP
@@ -63,7 +85,7 @@ class RunView:
     _heard: float = 0.0
 
     def apply(self, told: run_service_pb2.WatchRunResponse) -> StepRow | None:
-        """Takes in one message; gives the step whose *state* changed by it, if any did."""
+        """Takes in one message; gives the step whose state, or whose reason to wait, changed by it, if any did."""
         if told.HasField("time"):
             self._told, self._heard = told.time.ToNanoseconds() / 1e9, time.monotonic()
         match told.WhichOneof("message"):
@@ -91,9 +113,9 @@ class RunView:
         if row is None:
             self.rows[step.name] = row = StepRow(step)
             return row
-        changed = row.step.state != step.state
+        before, waited_for = row.step.state, row.wait
         row.step = step
-        return row if changed else None
+        return row if step.state != before or row.wait != waited_for else None
 
     def _note_disconnections(self, progress: run_service_pb2.Progress) -> None:
         away = {step: one for one in progress.disconnections for step in one.steps}

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 FAILED_STEP_LINES = 8
 # Characters of one line of an agent's, in the plain view.
 LONGEST_LINE = 500
+# Characters of what a step waits for.
+LONGEST_WAIT = 400
 
 
 class View(Protocol):
@@ -86,6 +88,8 @@ class PlainView:
         # What each step said since its last line end, by step and channel.
         self._unfinished: dict[tuple[str, int], str] = {}
         self._away: set[str] = set()
+        # What some step waits for, and a line said already: two hundred that wait for a slot are one line.
+        self._told_waits: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -105,8 +109,11 @@ class PlainView:
             self._say(told.output)
         if row is not None:
             self._finish(row.step.name)
-            if _is_worth_a_line(row):
-                click.echo(step_line(row, self._view.now), err=True)
+            self._tell_step(row)
+        elif told.HasField("run"):
+            for waiting in self._view.running:
+                if waiting.wait:
+                    self._tell_step(waiting)
         if told.HasField("log"):
             click.echo(f"  {printable(told.log.text)}", err=True)
         if told.HasField("finding"):
@@ -119,6 +126,14 @@ class PlainView:
     def back(self) -> None:
         """Says so."""
         _say_back()
+
+    def _tell_step(self, row: StepRow) -> None:
+        """Prints what lasts, or makes people wait; a reason to wait once, while any step waits for it."""
+        is_news = not row.wait or row.wait not in self._told_waits
+        self._told_waits = {row.wait, *self._told_waits} & {one.wait for one in self._view.running if one.wait}
+        running = row.step.state == run_service_pb2.Step.STATE_RUNNING
+        if is_news and (row.is_settled or running or row.wait):
+            click.echo(step_line(row, self._view.now), err=True)
 
     def _tell_disconnections(self, progress: run_service_pb2.Progress) -> None:
         away = {one.host for one in progress.disconnections}
@@ -151,13 +166,6 @@ class PlainView:
             click.echo(f"  {self._view.rows[step].label} │ {text}", err=True)
 
 
-def _is_worth_a_line(row: StepRow) -> bool:
-    """What lasts, or makes people wait; not what passes in a moment."""
-    running = row.step.state == run_service_pb2.Step.STATE_RUNNING
-    waits = row.step.state == run_service_pb2.Step.STATE_QUEUED and row.step.HasField("wait")
-    return row.is_settled or running or waits
-
-
 def step_line(row: StepRow, now: float) -> str:
     """`✔ risks  succeeded  host-a survey  1.2 s  3 findings, all verified`."""
     glyph, _ = step_look(row.step.state)
@@ -166,17 +174,16 @@ def step_line(row: StepRow, now: float) -> str:
 
 
 def step_facts(row: StepRow, now: float) -> list[str]:
-    """Where a step runs, for how long, and how it went: the parts after its name."""
+    """Where a step runs, for how long, and how it went: the parts after its name. What a narrow line must not lose comes first."""
     step, attempt = row.step, row.attempt
     place = f"{attempt.agent} on {attempt.host}" if attempt.host else ""
     again = f"attempt {attempt.number}" if attempt.number > 1 else ""
-    facts = [place, again, elapsed(row.seconds(now)) if step.HasField("start_time") else "", tokens(attempt)]
+    away = disconnected(row.away, now) if row.away is not None else ""
+    facts = [away, place, again, elapsed(row.seconds(now)) if step.HasField("start_time") else "", tokens(attempt)]
     if step.state == run_service_pb2.Step.STATE_SUCCEEDED and step.HasField("finding_counts"):
         facts.append(findings(step.finding_counts))
-    if step.HasField("wait") and step.state == run_service_pb2.Step.STATE_QUEUED:
-        facts.append(f"waits: {one_line(step.wait.text, 100)}")
-    if row.disconnection is not None and step.state == run_service_pb2.Step.STATE_RUNNING:
-        facts.append(disconnected(row.disconnection, now))
+    if row.wait:
+        facts.append(f"waits: {one_line(row.wait, LONGEST_WAIT)}")
     if step.HasField("failure"):
         facts.append(one_line(failure(step.failure), 200))
     elif step.reason:

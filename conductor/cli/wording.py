@@ -108,11 +108,19 @@ def findings(counts: run_service_pb2.FindingCounts) -> str:
 
 
 def disconnected(told: run_service_pb2.Disconnection, now: float) -> str:
-    """`host alpha disconnected for 12 s, given up in 3 min 05 s`."""
+    """`alpha disconnected for 12 s, given up in 3 min 05 s`: short enough to stand whole on a narrow line."""
     since = told.disconnected_time.ToNanoseconds() / 1e9
     left = told.lost_time.ToNanoseconds() / 1e9 - now
     end = f"given up in {elapsed(left)}" if left > 0 else "about to be given up"
-    return f"host {printable(told.host.removeprefix('hosts/'))} disconnected for {elapsed(now - since)}, {end}"
+    return f"{printable(told.host.removeprefix('hosts/'))} disconnected for {elapsed(now - since)}, {end}"
+
+
+def abridged(label: str, width: int) -> str:
+    """A label on at most `width` characters, cut in the middle: labels that begin alike differ at their ends."""
+    if len(label) <= width:
+        return label
+    tail = max(width - 1, 0) * 2 // 3
+    return f"{label[: max(width - 1 - tail, 0)]}…{label[len(label) - tail :]}"
 
 
 def failure(told: run_service_pb2.Failure) -> str:

@@ -1,0 +1,126 @@
+"""What a person reads while a run waits, on a terminal of 80 columns and outside of one. Keeps K2."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from conductor.cli.live_view import DRAWN_STEPS, LiveView
+from conductor.cli.run_view import StepRow
+from conductor.cli.views import PlainView, step_line
+from conductor.cli.wording import abridged
+from conductor.v1.run_service_pb2 import Attempt, Disconnection, Progress, Run, Step, Wait, WatchRunResponse
+
+BROKEN = "No connected host offers broken. beta has broken, but: description is required."
+
+
+def step(name: str, state: "Step.State.ValueType", wait: str = "", **fields: object) -> Step:
+    told = Step(name=f"runs/x/steps/{name}", state=state, **fields)  # type: ignore[arg-type]
+    if wait:
+        told.wait.CopyFrom(Wait(kind=Wait.KIND_AGENT, text=wait))
+    return told
+
+
+def run_of(*steps: Step) -> WatchRunResponse:
+    return WatchRunResponse(run=Run(name="runs/x", flow="flows/look", state=Run.STATE_RUNNING, steps=steps))
+
+
+def drawn(*messages: WatchRunResponse, width: int = 80) -> str:
+    """The last picture of the live view."""
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, height=24, force_terminal=False)
+    view = LiveView("stops it", console)
+    for message in messages:
+        view.show(message)
+    screen.seek(0)
+    screen.truncate()
+    console.print(view._draw())
+    return screen.getvalue()
+
+
+def away(seconds: int) -> Disconnection:
+    told = Disconnection(host="hosts/alpha", steps=["runs/x/steps/a"])
+    told.disconnected_time.FromSeconds(1_000)
+    told.lost_time.FromSeconds(1_000 + seconds)
+    return told
+
+
+def test_outside_a_terminal_the_reason_to_wait_is_told_when_it_comes_and_when_it_changes(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    view = PlainView()
+    view.show(run_of(step("a", Step.STATE_PENDING)))
+    view.show(WatchRunResponse(step=step("a", Step.STATE_QUEUED)))
+    for wait in (BROKEN, BROKEN, "No host is connected."):
+        view.show(WatchRunResponse(step=step("a", Step.STATE_QUEUED, wait)))
+
+    assert capfd.readouterr().err.splitlines() == [
+        "run runs/x running",
+        f"◌ a  queued  waits: {BROKEN}",
+        "◌ a  queued  waits: No host is connected.",
+    ]
+
+
+def test_outside_a_terminal_a_reason_that_many_share_is_one_line_until_nobody_waits_for_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    view = PlainView()
+    view.show(run_of(*(step(name, Step.STATE_QUEUED, BROKEN) for name in "abc")))
+    for name in "abc":
+        view.show(WatchRunResponse(step=step(name, Step.STATE_RUNNING)))
+    view.show(WatchRunResponse(step=step("b", Step.STATE_QUEUED, BROKEN)))
+
+    told = capfd.readouterr().err.splitlines()
+    assert [line for line in told if "waits" in line] == [
+        f"◌ a  queued  waits: {BROKEN}",
+        f"◌ b  queued  waits: {BROKEN}",
+    ]
+
+
+def test_a_live_line_keeps_what_is_to_be_mended_on_a_narrow_terminal() -> None:
+    """The whole reason once; whoever waits for the same says only that."""
+    picture = drawn(run_of(step("one", Step.STATE_QUEUED, BROKEN), step("two", Step.STATE_QUEUED, BROKEN)))
+
+    shown = " ".join(picture.split())
+    assert f"one waits: {BROKEN} ◌ two waits for the same" in shown
+    assert shown.count(BROKEN) == 1
+
+
+def test_a_live_line_keeps_how_long_a_host_is_away_and_when_it_is_given_up() -> None:
+    attempt = Attempt(agent="scripted", host="alpha", number=1)
+    told = WatchRunResponse(progress=Progress(disconnections=[away(600)]))
+    told.time.FromSeconds(1_004)
+    name = "a-label-that-takes-all-the-room-it-gets"
+
+    shown = drawn(run_of(step("a", Step.STATE_RUNNING, label=name, attempts=[attempt])), told)
+
+    assert "alpha disconnected for 4.0 s, given up in 9 min 56 s" in shown
+
+
+def test_a_step_that_is_shown_once_tells_that_its_host_is_away_too() -> None:
+    attempt = Attempt(agent="scripted", host="alpha", number=1)
+    attempt.disconnected_time.FromSeconds(1_000)
+    attempt.lost_time.FromSeconds(1_600)
+
+    assert step_line(StepRow(step("a", Step.STATE_RUNNING, attempts=[attempt])), 1_004.0) == (
+        "● a  running  alpha disconnected for 4.0 s, given up in 9 min 56 s  scripted on alpha"
+    )
+
+
+def test_steps_that_are_not_drawn_are_counted_as_what_they_are_and_work_is_drawn_first() -> None:
+    waiting = [step(f"w{number}", Step.STATE_QUEUED, "Every slot is taken.") for number in range(DRAWN_STEPS + 3)]
+    shown = drawn(run_of(*waiting, step("works", Step.STATE_RUNNING)), width=120)
+
+    assert "4 more waiting for a place" in shown
+    assert "at work" not in shown
+    assert shown.splitlines()[0].split()[1] == "works"
+
+
+def test_labels_that_begin_alike_stay_apart() -> None:
+    labels = ["conductor-core-placement", "conductor-core-schedule", "conductor-core-inputs"]
+
+    cut = [abridged(label, 16) for label in labels]
+
+    assert cut == ["condu…-placement", "condu…e-schedule", "condu…ore-inputs"]
+    assert {len(one) for one in cut} == {16}
+    assert [abridged("short", 5), abridged("short", 1), abridged("short", 0)] == ["short", "…", "…"]
