@@ -145,9 +145,7 @@ class Bench:
     ) -> Decision:
         offered = tuple(HostAgent(agent) for agent in agents or ("survey",))
         broken = tuple(UnusableAgent(agent, reason) for agent, reason in unusable.items())
-        return self.take(
-            HostReported(name, connected, draining, slots, offered if connected else (), broken, instance)
-        )
+        return self.take(HostReported(name, connected, draining, slots, offered if connected else (), broken, instance))
 
     def launch(
         self,
