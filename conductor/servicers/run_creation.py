@@ -48,7 +48,8 @@ MAX_LABELS = 32
 MAX_LABEL_CHARACTERS = 128
 MAX_PRIORITY = 100
 MAX_REVISION_CHARACTERS = 200
-MAX_PLACE_WAIT_SECONDS = 10.0
+# Longer than a repository whose configuration never ends keeps its place (see `snapshots.blocking_files`).
+MAX_PLACE_WAIT_SECONDS = 25.0
 
 _MODE_NAMES = {
     pb.Workspace.MODE_UNSPECIFIED: WorkspaceMode.WORKING_TREE,

@@ -25,8 +25,8 @@ MAX_ENTRIES = 200_000
 MAX_SECONDS = 3.0
 
 _PER_FOLDER = frozenset({".gitignore", ".gitattributes", ".gitmodules"})
-# Below a git folder, what may be large and is none of git's business when it lists files or reads objects.
-_UNREAD = frozenset({"hooks", "logs", "lfs", "annex", "modules", "worktrees"})
+# Folders at the top of a git folder that may be large, and that git opens nothing in when it lists files or reads objects.
+_UNREAD = frozenset({"hooks", "lfs", "annex", "modules", "worktrees"})
 
 
 async def refuse_blocking_files(repository: Repository) -> None:
@@ -78,9 +78,10 @@ class _Budget:
 def _in_git_folder(top: Path, budget: _Budget) -> Iterator[Path]:
     waiting = deque([top])
     while waiting:
-        for entry in budget.entries(waiting.popleft()):
+        folder = waiting.popleft()
+        for entry in budget.entries(folder):
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in _UNREAD:
+                if folder != top or entry.name not in _UNREAD:
                     waiting.append(Path(entry.path))
             elif not entry.is_file(follow_symlinks=False) and _blocks(Path(entry.path)):
                 yield Path(entry.path)

@@ -236,6 +236,8 @@ BLOCKING = (
     ".git/packed-refs",
     ".git/info/exclude",
     ".git/refs/heads/main",
+    ".git/refs/heads/hooks/one",
+    ".git/logs/HEAD",
     ".git/objects/info/alternates",
     "src/inner/.git/HEAD",
 )
@@ -255,6 +257,7 @@ async def test_a_fifo_that_git_would_open_is_refused_before_git_is_asked(
     (user.folder / "src" / "inner").mkdir()
     git(user.folder / "src" / "inner", "init", "--quiet")
     bait = user.folder / name
+    bait.parent.mkdir(exist_ok=True)
     bait.unlink(missing_ok=True)
     if is_linked:
         os.mkfifo(tmp_path / "fifo")
