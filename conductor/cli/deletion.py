@@ -70,15 +70,19 @@ def prune(context: Context, /, older_than: str | None, max_bytes: str | None, da
         options = again(context.address, ("--older-than", older_than), ("--max-bytes", max_bytes), ("--data", data))
         say(f"to delete them:  conductor prune{options}", err=True)
         return 0
-    if not how["yes"] and sys.stdin.isatty():
+    asks = not how["yes"] and sys.stdin is not None and sys.stdin.isatty()
+    if asks:
         _tell(chosen, policy, "to delete")
-        if not click.confirm("Delete them for good?", err=True):
+        if not click.confirm("Delete for good?", err=True):
             say("nothing was deleted", err=True)
             return CANCELLED
     with connected(context.address) as connection:
         for one in chosen.expired:
             _delete(connection, f"runs/{one.run.run}")
-    _tell(chosen, policy, "deleted")
+    if asks:  # the runs were listed before the question
+        say(f"{counted(len(chosen.expired), 'run')} deleted")
+    else:
+        _tell(chosen, policy, "deleted")
     return 0
 
 

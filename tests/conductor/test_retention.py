@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 
 from conductor.config import Retention as Policy
 from conductor.core.events import RunStarted
 from conductor.errors import NotFoundError, PreconditionError, StorageError
 from conductor.retention import ROUND_SECONDS, Retention, choose
 from conductor.snapshots import SnapshotStore
+from conductor.store import deletion
 from conductor.store.deletion import Deletion
 from conductor.store.records import RunFilter, SettledRun
 from conductor.store.store import Store
@@ -140,9 +142,27 @@ async def test_what_was_marked_before_a_kill_is_taken_from_the_disk_by_the_next_
     await place.store.delete(Deletion(run_name(1), 2.0, "somebody asked for it"))
     assert place.has(commit)
 
-    async with place.retaining(Policy()):
-        assert await place.store.deleted_runs() == []
-        assert not place.has(commit)
+    with structlog.testing.capture_logs() as logged:
+        async with place.retaining(Policy()):
+            assert await place.store.deleted_runs() == []
+            assert not place.has(commit)
+
+    # The few pages that it had are kept for the next runs: nothing is said of room that the disk did not get.
+    assert [line["event"] for line in logged] == ["deleted_runs_purged"]
+
+
+async def test_room_is_said_to_be_given_back_where_it_was(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deletion, "FREE_PAGES_KEPT", 0)
+    monkeypatch.setattr(deletion, "SLICE_PAGES", 1)
+    for number in range(1, 6):
+        await place.add(number, end=1.0)
+        await place.store.delete(Deletion(run_name(number), 2.0, "somebody asked for it"))
+
+    with structlog.testing.capture_logs() as logged:
+        async with place.retaining(Policy()):
+            assert await place.store.deleted_runs() == []
+
+    assert [line["event"] for line in logged] == ["deleted_runs_purged", "room_given_back"]
 
 
 async def test_trouble_of_the_database_only_puts_it_off(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
