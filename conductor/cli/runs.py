@@ -194,6 +194,8 @@ def _attempt_facts(attempt: run_service_pb2.Attempt) -> str:
         facts.append(f"exit code {attempt.exit_code}")
     if attempt.HasField("signal"):
         facts.append(f"signal {attempt.signal}")
+    if attempt.HasField("failure"):
+        facts.append(one_line(f"{attempt.failure.reason}: {attempt.failure.message}", 400))
     if attempt.HasField("confinement"):
         confined = attempt.confinement
         facts.append(f"confined by {confined.mechanism}, uid {confined.uid}, policy {confined.policy_digest[:12]}")

@@ -86,7 +86,7 @@ def test_a_run_is_found_by_its_name_its_id_or_a_part_of_it(
 def test_a_step_is_shown_with_how_it_ended_what_it_was_asked_and_what_it_said(run: str, conductor: Command) -> None:
     failed = conductor("show", run, "fails")
 
-    assert "exit code 3" in failed.stdout
+    assert "exit code 3\n    AGENT_EXIT_NONZERO: The agent exited with code 3." in failed.stdout
     assert "confined by bubblewrap" in failed.stdout
     assert "--- prompt ---\n#scripted" in failed.stdout
     assert "--- answer ---\noh" in failed.stdout
