@@ -1,4 +1,7 @@
-"""A small world in trouble, from outside: the short form of `./dev chaos`. Keeps B1, B7, G1, I1, I2, I3."""
+"""A small world in trouble, from outside: the short form of `./dev chaos`. Keeps B1, B7, G1, I1, I2, I3.
+
+That its judge finds mistakes is shown by `tests/simulation` for each rule, and by the twins of `./dev chaos` for real processes.
+"""
 
 import subprocess
 import sys
@@ -7,9 +10,8 @@ import pytest
 
 
 @pytest.mark.timeout(240)
-def test_killed_services_lose_nothing_and_run_nothing_twice_and_a_mistake_would_be_found() -> None:
+def test_killed_services_lose_nothing_and_run_nothing_twice() -> None:
     done = subprocess.run([sys.executable, "-m", "tests.chaos", "--short"], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "every promise was kept" in done.stdout
-    assert "the mistake 'replay_one_too_few', made on purpose, is found, as it must be: " in done.stdout
