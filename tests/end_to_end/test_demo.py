@@ -117,7 +117,7 @@ def test_a_directory_without_git_is_surveyed_as_well(place: Path, tmp_path: Path
     assert [path.name for path in plain.iterdir()] == ["load.py"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_demo_stops_what_it_started_and_says_so_by_its_code(
     number: signal.Signals, repository: UserRepository, place: Path, tmp_path: Path
 ) -> None:

@@ -117,7 +117,7 @@ def test_a_conductor_killed_in_mid_run_loses_and_repeats_nothing(pair: Pair, tmp
 def test_a_conductor_killed_again_and_again_still_ends_every_run_once(pair: Pair, tmp_path: Path) -> None:
     workspace = flows.plain_workspace(tmp_path / "w")
     runs = []
-    for _ in range(4):
+    for _ in range(2):  # `./dev chaos` is for more
         with pair.channel() as channel:
             stub = run_service_pb2_grpc.RunServiceStub(channel)
             runs.append(stub.CreateRun(talkative_request(workspace), timeout=30).name)
@@ -134,7 +134,7 @@ def test_a_conductor_killed_again_and_again_still_ends_every_run_once(pair: Pair
             texts = said(told)
             for number in range(STEPS):
                 assert [texts[key].split() for key in texts if f"-talk{number}-" in key[0]] == [expected_words(number)]
-    assert len(spawned(pair)) == len(set(spawned(pair))) == 4 * STEPS
+    assert len(spawned(pair)) == len(set(spawned(pair))) == 2 * STEPS
 
 
 def test_twenty_watchers_who_join_at_any_moment_read_one_history(pair: Pair, tmp_path: Path) -> None:
