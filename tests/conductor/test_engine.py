@@ -2,16 +2,14 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
 
-from conductor.core.commands import Accepted, AckExecution, Command, Decision, Evaluate, Record, Rejected, Utterance
+from conductor.core.commands import AckExecution, Command, Evaluate
 from conductor.core.events import RunCreated
-from conductor.core.inputs import ExecutionLost, ExecutionReported, Input, RequestCancel, RequestRun, Said
+from conductor.core.inputs import ExecutionLost, RequestCancel
 from conductor.core.work import Work, WorkKind
 from conductor.engine import Engine
 from conductor.errors import (
@@ -27,131 +25,14 @@ from conductor.errors import (
 )
 from conductor.inbox import InboxLimits
 from conductor.store.store import Store
-from tests.conductor.manual_clock import ManualClock
-from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, settlement
-
-RUN = run_name(1)
-NOW = 1000.0
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The state of the small core: what it was given."""
-
-    inputs: tuple[Input, ...] = ()
-
-
-@dataclass
-class SmallCore:
-    """Creates runs, refuses cancels for the reason they give, stores and acknowledges text; wakes when it is told to."""
-
-    wakes: list[float] = field(default_factory=list)
-    calls: list[tuple[int, float]] = field(default_factory=list)
-    durable: bool = True
-
-    def advance(self, state: Seen, inputs: Sequence[Input], now: float) -> tuple[Decision, Seen]:
-        self.calls.append((len(inputs), now))
-        self.wakes = [wake for wake in self.wakes if wake > now]
-        decision = Decision(durable=self.durable, wake_at=min(self.wakes, default=None))
-        for entry in inputs:
-            decision = self.take(decision, entry)
-        return decision, Seen((*state.inputs, *inputs))
-
-    def take(self, decision: Decision, entry: Input) -> Decision:
-        match entry:
-            case RequestRun(plan=wanted):
-                created = RunCreated(wanted, entry.request_id, entry.request_digest)
-                return replace(
-                    decision,
-                    to_store=(*decision.to_store, Record(wanted.run, created, "RunCreated")),
-                    replies=(*decision.replies, Accepted(entry.reply, wanted.run)),
-                    to_send=(*decision.to_send, Evaluate(Work(wanted.run, WorkKind.REPORT))),
-                )
-            case RequestCancel():
-                rejected = Rejected(entry.reply, entry.reason, "the core said so")
-                return replace(decision, replies=(*decision.replies, rejected))
-            case ExecutionReported(attempt=name, last_sequence=last):
-                run, step, _ = name.rsplit("-", 2)
-                said = [
-                    Utterance(run, step, name, part.channel, part.text)
-                    for part in entry.reports
-                    if isinstance(part, Said)
-                ]
-                return replace(
-                    decision,
-                    to_store=(*decision.to_store, *said),
-                    cursors=(*decision.cursors, (name, last)),
-                    to_send=(*decision.to_send, AckExecution("north", name, last)),
-                )
-            case _:
-                return decision
-
-
-@dataclass
-class World:
-    """An engine at work over a store, with everything that it sent."""
-
-    store: Store
-    folder: Path
-    core: SmallCore = field(default_factory=SmallCore)
-    clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
-    sent: list[Command] = field(default_factory=list)
-    on_send: Callable[[Command], None] | None = None
-    limits: InboxLimits | None = None
-    recovered: tuple[Command, ...] = ()
-
-    def send(self, command: Command) -> None:
-        self.sent.append(command)
-        if self.on_send is not None:
-            self.on_send(command)
-
-    def make(self) -> Engine[Seen]:
-        return Engine(
-            self.core.advance,
-            Seen(),
-            self.store,
-            self.send,
-            self.clock,
-            recovered=self.recovered,
-            limits=self.limits,
-        )
-
-    @asynccontextmanager
-    async def engine(self) -> AsyncIterator[Engine[Seen]]:
-        engine = self.make()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(engine.run())
-            await self.clock.until_waiting(min(self.core.wakes, default=None))
-            yield engine
-            engine.stop()
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the database so that nobody can write."""
-        connection = sqlite3.connect(self.folder / "conductor.db", isolation_level=None)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            connection.rollback()
-            connection.close()
-
-    async def until_it_pauses(self) -> None:
-        await self.clock.until_waiting(NOW + 0.05)
+from tests.conductor.small_core import NOW, RUN, Seen, World, request, text
+from tests.conductor.store.material import attempt, attempt_name, creation, run_name, settlement
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with await Store.open(tmp_path / "data") as store:
         yield World(store, tmp_path / "data")
-
-
-def request(run: str = RUN, request_id: str = "", digest: str = "d") -> RequestRun:
-    return RequestRun(plan(run), (), request_id, digest if request_id else "")
-
-
-def text(sequence: int, words: str) -> ExecutionReported:
-    return ExecutionReported(attempt_name(RUN), sequence, sequence, (Said("answer", words),))
 
 
 async def test_a_caller_is_answered_once_it_is_stored(world: World) -> None:

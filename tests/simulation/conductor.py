@@ -22,6 +22,7 @@ from conductor.core.inputs import (
 )
 from conductor.inbox import Inbox, Note
 from tests.simulation.agenda import Bell, Process, Task, Wait
+from tests.simulation.attendance import Attendance
 from tests.simulation.invariants import check_command, check_decision, check_state
 from tests.simulation.messages import (
     Ack,
@@ -50,21 +51,6 @@ LATE_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 IDLE_TURNS = 50
-
-
-class Attendance:
-    """One attempt's streams."""
-
-    def __init__(self, world: "World", attempt: str, machine: "Machine") -> None:
-        self.attempt = attempt
-        self.machine = machine
-        self.conversation = world.subject.conversation(attempt)
-        self.mailbox = world.subject.mailbox()
-        self.bell = Bell()
-
-    def put(self, command: ExecutionCommand) -> None:
-        self.mailbox.put(command)
-        self.bell.ring()
 
 
 class Conductor(Process):
