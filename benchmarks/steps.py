@@ -26,7 +26,6 @@ from tests.services import Pair
 
 ROUNDS = 3
 POLL_SECONDS = 0.05
-PAGE = 25  # a few more than there are at once
 PEER_SECONDS = 120
 PROGRAMS = Path(__file__).parent / "peers"
 LANGGRAPH = Peer(
@@ -58,7 +57,7 @@ def settled(stub: run_service_pb2_grpc.RunServiceStub, names: list[str]) -> list
     ended = (Run.STATE_SUCCEEDED, Run.STATE_FAILED)
     deadline = time.monotonic() + 60
     while True:
-        page = stub.ListRuns(ListRunsRequest(page_size=PAGE), timeout=10).runs
+        page = stub.ListRuns(ListRunsRequest(page_size=len(names) + 1), timeout=10).runs
         listed = {run.name: run.state for run in page}
         if all(listed.get(name) in ended for name in names):
             break
@@ -94,8 +93,8 @@ def run_at_once(running: Pair, workspace: Path, request: CreateRunRequest, count
         for turns in GATE_TURNS:
             gate = stub.CreateRun(flows.request(workspace, flows.fold("gate", GATE.format(turns))), timeout=60).name
             asked = [stub.CreateRun.future(request, timeout=60) for _ in range(count)]
-            runs = settled(stub, [call.result().name for call in asked])
-            opened = settled(stub, [gate])[0].steps[0].end_time.ToNanoseconds()
+            *runs, first = settled(stub, [*(call.result().name for call in asked), gate])
+            opened = first.steps[0].end_time.ToNanoseconds()
             if all(run.create_time.ToNanoseconds() < opened for run in runs):
                 return rate(runs, opened)
     must(False, f"{count} runs are created while a fold renders")  # noqa: FBT003

@@ -240,10 +240,13 @@ def _find_stuck(draft: RunDraft) -> str:
     """Names a step that can never begin; empty where there is none. While anything is at work, that is not known."""
     if draft.run.unsettled == 0 or draft.tracks or draft.queue:
         return ""
-    unsettled = [step for step in draft.run.steps.values() if not step.is_settled]
-    if any(_is_busy(draft.run, step) for step in unsettled):
-        return ""
-    return next((step.plan.id for step in unsettled if step.state is StepState.PENDING), "")
+    first = ""
+    for name, step in draft.run.steps.items():
+        if _is_busy(draft.run, step):
+            return ""
+        if not first and step.state is StepState.PENDING:
+            first = name
+    return first
 
 
 def _is_busy(run: Run, step: Step) -> bool:

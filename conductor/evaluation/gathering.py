@@ -17,7 +17,7 @@ from conductor.core.run import Run, apply
 from conductor.core.states import AttemptState, StepState
 from conductor.core.step import Step
 from conductor.evaluation.frames import Frame
-from conductor.evaluation.kept_blobs import KeptBlobs
+from conductor.evaluation.kept_bytes import KeptBytes
 from conductor.evaluation.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from conductor.evaluation.run_facts import run_facts
 
@@ -75,7 +75,7 @@ class Gathering:
         self._store = store
         self._snapshots = snapshots
         self._current = current
-        self._blobs = KeptBlobs()
+        self._kept = KeptBytes()
         # Folded once and carried on: a run of 200 steps is asked about hundreds of times.
         self._known: OrderedDict[str, tuple[Run, int]] = OrderedDict()
 
@@ -98,7 +98,7 @@ class Gathering:
     async def for_step(self, run: Run, task: str, step: str) -> Frame:
         """A frame about a step: with the results of all that it needs."""
         results = await self._results(run, _needed(run, step))
-        return Frame({"task": task, "step": step, "results": results}, await self._pinned(run))
+        return Frame({"task": task, "step": step}, (*await self._pinned(run), results))
 
     async def for_report(self, run: Run) -> Frame:
         """A frame for the report: with everything. It looks at the user's tree once more; the answer is stored with the report."""
@@ -110,11 +110,10 @@ class Gathering:
         header = {
             "task": "report",
             "facts": run_facts(run, changes),
-            "results": await self._results(run, run.steps),
             "documents": {name: found[name] for name in counted},
             "notes": {name: document["notes"] for name, document in found.items() if document.get("notes")},
         }
-        return Frame(header, await self._pinned(run))
+        return Frame(header, (*await self._pinned(run), await self._results(run, run.steps)))
 
     async def result_of(self, run: Run, attempt: str) -> bytes:
         """An attempt's structured result; empty where it gave none."""
@@ -125,7 +124,7 @@ class Gathering:
 
     def remember(self, digest: str, data: bytes) -> None:
         """Keeps a blob that is on its way to the store: whoever asks for it does so by what was stored."""
-        self._blobs.put(digest, data)
+        self._kept.put(digest, data)
 
     async def for_check(self, run: Run, step: str, result: bytes, paths: Sequence[str]) -> Frame:
         """A frame for checking a result's citations: with the files that it cites, as many as fit."""
@@ -152,30 +151,35 @@ class Gathering:
         return await self._blob(run, run.plan.bundle), await self._blob(run, run.plan.inputs)
 
     async def _blob(self, run: Run, digest: str) -> bytes:
-        data = self._blobs.get(digest)
+        data = self._kept.get(digest)
         if data is None:
             data = await self._store.blob(run.id, digest)
-            self._blobs.put(digest, data)
+            self._kept.put(digest, data)
         return data
 
-    async def _results(self, run: Run, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-        results: dict[str, dict[str, Any]] = {}
+    async def _results(self, run: Run, names: Iterable[str]) -> bytes:
+        """The results of settled steps as one JSON object, joined from pieces that were made once."""
+        pieces: list[bytes] = []
         room = MAX_REQUEST_BYTES
         for name in names:
-            result = await self._result(run, run.steps[name])
-            room -= len(result.get("text", ""))
+            step = run.steps[name]
+            key = (run.id, name, step.end_time)
+            piece = self._kept.get(key)
+            if piece is None:
+                piece = json.dumps({name: await self._result(run, step)})[1:-1].encode()
+                self._kept.put(key, piece)
+            room -= len(piece)
             if room < 0:
                 raise TooMuchError(f"the results that it needs have more than {MAX_REQUEST_BYTES} bytes")
-            results[name] = result
-        return results
+            pieces.append(piece)
+        return b"{" + b",".join(pieces) + b"}"
 
     async def _result(self, run: Run, step: Step) -> dict[str, Any]:
-        result: dict[str, Any] = {"state": str(step.state)}
         if step.state is not StepState.SUCCEEDED:
-            return result
+            return {"state": step.state.value}
         data, total = await self._text(run, step)
         # What is cut in the middle of a character loses that character.
-        result |= {"text": data.decode(errors="ignore"), "text_bytes": total}
+        result: dict[str, Any] = {"state": step.state.value, "text": data.decode(errors="ignore"), "text_bytes": total}
         if step.findings:
             result["findings"] = (await self._findings(run, step))["findings"]
         attempt = step.last_attempt

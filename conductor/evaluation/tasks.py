@@ -14,7 +14,7 @@ from conductor.evaluation.frames import Frame
 from conductor.evaluation.merging import DEFAULT_MAX_FINDINGS, merge
 from conductor.evaluation.prompts import PromptError, build_prompt
 from conductor.evaluation.report import ReportError, Sources, build_report
-from conductor.evaluation.results import read_results, whole
+from conductor.evaluation.results import Result, read_results, whole
 from conductor.flows.bundle import Bundle, canonical_json, read_bundle
 from conductor.flows.expressions import ExpressionError, decide
 from conductor.flows.input_rules import judge_inputs
@@ -63,9 +63,9 @@ def launch(frame: Frame) -> Frame:
 
 def guard(frame: Frame) -> Frame:
     """Decides `skip_when`."""
-    bundle, inputs = _pinned(frame)
+    bundle, inputs, results = _pinned(frame)
     step = bundle.step(frame.header["step"])
-    values = {"inputs": inputs, "band": inputs["band"], "steps": whole(read_results(frame.header["results"]))}
+    values = {"inputs": inputs, "band": inputs["band"], "steps": whole(results)}
     try:
         skips = decide(step.skip_when, values)
     except ExpressionError as error:
@@ -75,9 +75,9 @@ def guard(frame: Frame) -> Frame:
 
 def prompt(frame: Frame) -> Frame:
     """Builds a prompt."""
-    bundle, inputs = _pinned(frame)
+    bundle, inputs, results = _pinned(frame)
     try:
-        text = build_prompt(bundle, frame.header["step"], inputs, read_results(frame.header["results"]))
+        text = build_prompt(bundle, frame.header["step"], inputs, results)
     except PromptError as error:
         return _failed("PROMPT_BUILD_FAILED", str(error))
     return Frame({}, (text.encode(errors="replace"),))
@@ -85,9 +85,8 @@ def prompt(frame: Frame) -> Frame:
 
 def fold(frame: Frame) -> Frame:
     """Renders a fold's template, or merges the findings of what it needs."""
-    bundle, inputs = _pinned(frame)
+    bundle, inputs, results = _pinned(frame)
     step = bundle.step(frame.header["step"])
-    results = read_results(frame.header["results"])
     if step.fold.HasField("merge"):
         given = [finding for need in step.needs if need in results for finding in results[need].findings]
         limit = step.fold.merge.max_findings or DEFAULT_MAX_FINDINGS[inputs["band"]]
@@ -131,9 +130,9 @@ def check(frame: Frame) -> Frame:
 
 def report(frame: Frame) -> Frame:
     """Renders the report."""
-    bundle, inputs = _pinned(frame)
+    bundle, inputs, results = _pinned(frame)
     header = frame.header
-    sources = Sources(header["facts"], read_results(header["results"]), header["documents"], header["notes"])
+    sources = Sources(header["facts"], results, header["documents"], header["notes"])
     try:
         made = build_report(bundle, inputs, sources)
     except ReportError as error:
@@ -156,8 +155,10 @@ TASKS: Mapping[str, Task] = {
 }
 
 
-def _pinned(frame: Frame) -> tuple[Bundle, dict[str, Any]]:
-    return _bundle(frame.attachments[0]), json.loads(frame.attachments[1])
+def _pinned(frame: Frame) -> tuple[Bundle, dict[str, Any], dict[str, Result]]:
+    """What a run was started with, and the results that came since."""
+    bundle, inputs, results = frame.attachments
+    return _bundle(bundle), json.loads(inputs), read_results(json.loads(results))
 
 
 def _bundle(data: bytes) -> Bundle:

@@ -26,7 +26,7 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
 
 def prompt(template: str) -> Frame:
     bundle = write_bundle(flow_of(agent("a", template)), Texts({}, {}))
-    return Frame({"task": "prompt", "step": "a", "results": {}}, (bundle, INPUTS))
+    return Frame({"task": "prompt", "step": "a"}, (bundle, INPUTS, b"{}"))
 
 
 @asynccontextmanager
