@@ -10,8 +10,8 @@ A cancelled `append` stops waiting, not storing: the transaction runs to its end
 
 import asyncio
 import sqlite3
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -21,6 +21,7 @@ from conductor.store import compaction, deletion, listing, reading, usage
 from conductor.store.connection import Connection, ReaderPool
 from conductor.store.folder import LockedFolder
 from conductor.store.migration import Identity, Schema, bring_up
+from conductor.store.recent import Recent
 from conductor.store.records import (
     FeedPage,
     FindingKey,
@@ -36,7 +37,7 @@ from conductor.store.records import (
     StoredUtterance,
     Usage,
 )
-from conductor.store.transaction import write
+from conductor.store.transaction import Written, write
 from conductor.store.wakeups import ALL_RUNS, Wakeups, Watcher
 
 
@@ -49,6 +50,7 @@ class Store:
         self._readers = readers
         self._stack = stack
         self._wakeups = Wakeups()
+        self._recent = Recent()
 
     @classmethod
     async def open(cls, folder: Path, schema: Schema | None = None) -> Self:
@@ -90,22 +92,29 @@ class Store:
         return self._identity.epoch
 
     async def append(self, decision: Decision, time: float) -> dict[str, int]:
-        """Stores a decision and gives the last position of each run that it touched.
+        """Stores a decision and gives the last position of each run that it adds to.
 
         StorageError: nothing was stored, and the same decision may be tried again. Any other error is a defect or a broken disk.
         """
         loop = asyncio.get_running_loop()
 
-        def commit(connection: sqlite3.Connection) -> dict[str, int]:
-            positions = write(connection, decision, time)
-            loop.call_soon_threadsafe(self._wakeups.wake, positions)
-            return positions
+        def commit(connection: sqlite3.Connection) -> Written:
+            written = write(connection, decision, time)
+            loop.call_soon_threadsafe(self._publish, written)
+            return written
 
-        return await self._writer.run(commit)
+        written = await self._writer.run(commit)
+        return {run: items[-1].position for run, items in written.items() if items}
 
-    def watch(self, run: str = ALL_RUNS) -> AbstractContextManager[Watcher]:
+    def _publish(self, written: Written) -> None:
+        self._recent.add(written)
+        self._wakeups.wake(written)
+
+    @contextmanager
+    def watch(self, run: str = ALL_RUNS) -> Iterator[Watcher]:
         """Gives a watcher of a run, or of all: `with store.watch(run) as watcher: …; await watcher.changed()`."""
-        return self._wakeups.watch(run)
+        with self._wakeups.watch(run) as watcher, self._recent.kept(run):
+            yield watcher
 
     async def unfinished(self) -> list[StoredRun]:
         """Gives every run that has not ended, the oldest first."""
@@ -138,6 +147,8 @@ class Store:
         self, run: str, after: int, max_bytes: int = reading.HISTORY_BYTES
     ) -> list[StoredEvent | StoredUtterance]:
         """Gives what follows a position in a run, events and text; empty at its present end."""
+        if (recent := self._recent.after(run, after, max_bytes)) is not None:
+            return recent
         return await self._readers.run(partial(reading.read_history, run=run, after=after, max_bytes=max_bytes))
 
     async def feed(self, after_id: int, limit: int = reading.FEED_EVENTS) -> FeedPage:

@@ -14,8 +14,11 @@ from conductor.core.events import AttemptCreated, RunCreated
 from conductor.store.blocks import find_channel_end
 from conductor.store.codec import encode
 from conductor.store.projection import create_run, project
+from conductor.store.records import StoredEvent, StoredUtterance
 
 CHUNK_BYTES = 64 * 1024  # of one row; a page of history holds several
+
+Written = dict[str, list[StoredEvent | StoredUtterance]]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -28,6 +31,7 @@ class RepeatedEventError(Exception):
 class _Run:
     key: int
     position: int
+    written: list[StoredEvent | StoredUtterance] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -44,14 +48,14 @@ class _Transaction:
     links: set[tuple[int, str]] = field(default_factory=set)
 
 
-def write(connection: sqlite3.Connection, decision: Decision, time: float) -> dict[str, int]:
-    """Stores the decision and gives the last position of each run that it touched."""
+def write(connection: sqlite3.Connection, decision: Decision, time: float) -> Written:
+    """Stores the decision, and gives what of it has a position, by run, as it would be read."""
     # Outside of the transaction, where SQLite takes it; it costs nothing when it does not change.
     connection.execute(f"PRAGMA synchronous = {'FULL' if decision.durable else 'NORMAL'}").fetchall()
     # IMMEDIATE: a deferred one that comes to write fails at once when somebody wrote meanwhile, whatever the timeout.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        positions = _write_all(connection, decision, time)
+        written = _write_all(connection, decision, time)
         connection.execute("COMMIT")
     except sqlite3.IntegrityError as error:
         connection.rollback()
@@ -59,10 +63,10 @@ def write(connection: sqlite3.Connection, decision: Decision, time: float) -> di
     except BaseException:
         connection.rollback()
         raise
-    return positions
+    return written
 
 
-def _write_all(connection: sqlite3.Connection, decision: Decision, time: float) -> dict[str, int]:
+def _write_all(connection: sqlite3.Connection, decision: Decision, time: float) -> Written:
     last_id = connection.execute("SELECT last_id FROM meta").fetchone()[0]
     at = _Transaction(connection, decision, time, last_id)
     connection.executemany(
@@ -83,7 +87,7 @@ def _write_all(connection: sqlite3.Connection, decision: Decision, time: float) 
         "UPDATE runs SET last_position = ? WHERE key = ?", [(run.position, run.key) for run in at.runs.values()]
     )
     connection.execute("UPDATE meta SET last_id = ?", (at.last_id,))
-    return {name: run.position for name, run in at.runs.items()}
+    return {name: run.written for name, run in at.runs.items()}
 
 
 def _write_record(at: _Transaction, record: Record) -> None:
@@ -93,6 +97,7 @@ def _write_record(at: _Transaction, record: Record) -> None:
     run = _find_run(at, record.run)
     run.position += 1
     at.last_id += 1
+    run.written.append(StoredEvent(run.position, at.time, event))
     data = encode(event)
     at.connection.execute(
         "INSERT INTO journal (id, run, position, time, type, key, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -116,6 +121,10 @@ def _write_utterance(at: _Transaction, utterance: Utterance) -> None:
     for piece in _split(utterance.text.encode("utf-8", "replace")):
         run.position += 1
         at.last_id += 1
+        said = StoredUtterance(
+            run.position, at.time, utterance.step, utterance.attempt, utterance.channel, end, piece.decode()
+        )
+        run.written.append(said)
         end += len(piece)
         at.connection.execute(
             "INSERT INTO chunks (id, run, position, time, attempt, channel, end_byte, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -1,4 +1,4 @@
-"""Tells watchers that something was committed, and nothing else: what it was they read from the database.
+"""Tells watchers that something was committed, and nothing else: what it was they read from the store.
 
 A watcher is one flag. However often it is raised before the watcher looks, it is raised; so a slow watcher costs as much as
 a quick one, and nobody waits for either. No wake-up is lost as long as a watcher reads *after* `changed` came back:
