@@ -7,8 +7,10 @@ the store only for what an item names (a finding's document); decides nothing.
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import time as wall_clock
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 from google.protobuf.struct_pb2 import Struct
 
@@ -46,13 +48,37 @@ _CHANNELS = {
 }
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Standing:
+    """How a run stands at a position, with its inputs."""
+
+    run: Run
+    inputs: Struct
+
+
+class SharedStandings:
+    """How runs stand where watchers wait: one value for all who stand at the same place, for as long as any of them does.
+
+    Each of them has folded the same events to the same run; a run of 200 steps would else be in memory once for each watcher.
+    """
+
+    def __init__(self) -> None:
+        self._standings: WeakValueDictionary[tuple[str, int], Standing] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._standings)
+
+    def share(self, position: int, standing: Standing) -> Standing:
+        """Gives the one that stands there already, or this one."""
+        return self._standings.setdefault((standing.run.id, position), standing)
+
+
 class Narrator:
     """One run, folded up to a position, that tells what follows."""
 
-    def __init__(self, store: Store, run: Run, inputs: Struct, position: int, time: float) -> None:
+    def __init__(self, store: Store, standing: Standing, position: int, time: float) -> None:
         self._store = store
-        self._run = run
-        self._inputs = inputs
+        self._standing = standing
         self.position = position
         self._time = time
         self._findings: tuple[str, list[dict[str, Any]]] = ("", [])  # of the step that is told
@@ -63,16 +89,24 @@ class Narrator:
         events = await store.events(run, upto=position)
         folded = fold((stored.event, stored.time) for stored in events)
         inputs = struct(await store.blob(run, folded.plan.inputs))
-        return cls(store, folded, inputs, position, events[-1].time)
+        return cls(store, Standing(folded, inputs), position, events[-1].time)
+
+    @property
+    def _run(self) -> Run:
+        return self._standing.run
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing follows."""
         return self._run.is_settled
 
+    def rest(self, shared: SharedStandings) -> None:
+        """Lets go of what others who stand at this place hold too."""
+        self._standing = shared.share(self.position, self._standing)
+
     def tell_run(self) -> pb.WatchRunResponse:
         """Tells how the run stands, at the position that it has."""
-        return self._response(self._time, run=run_message(self._run, self.position, self._inputs))
+        return self._response(self._time, run=run_message(self._run, self.position, self._standing.inputs))
 
     def tell_progress(self, absences: Sequence[Absence]) -> pb.WatchRunResponse:
         """Tells how things stand, at the position that it has."""
@@ -91,7 +125,7 @@ class Narrator:
         if isinstance(stored, StoredUtterance):
             return self._response(stored.time, output=self._output(stored))
         self._time = stored.time
-        self._run = apply(self._run, stored.event, stored.time)
+        self._standing = Standing(apply(self._run, stored.event, stored.time), self._standing.inputs)
         if isinstance(stored.event, FindingChecked):
             return self._response(stored.time, finding=await self._finding(stored.event))
         self._findings = ("", [])
@@ -99,7 +133,7 @@ class Narrator:
 
     def _tell_event(self, event: Event, time: float) -> pb.WatchRunResponse:
         if isinstance(event, _OF_THE_RUN):
-            return self._response(time, run=run_message(self._run, self.position, self._inputs))
+            return self._response(time, run=run_message(self._run, self.position, self._standing.inputs))
         if isinstance(event, ReportRefused):
             text = f"{event.attempt} said more after its end, which has no effect: {event.what}"
             return self._response(time, log=pb.Log(text=text, step=step_name(self._run.id, event.step)))

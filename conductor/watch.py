@@ -9,14 +9,14 @@ that comes back is first told how the run stood *there*, at that same position.
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from conductor.core.events import RunCreated
 from conductor.core.loss import Absence
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, Violation
 from conductor.messages.names import run_name
 from conductor.messages.tokens import seal, unseal
-from conductor.narrator import Narrator
+from conductor.narrator import Narrator, SharedStandings
 from conductor.store.records import StoredEvent
 from conductor.store.store import Store
 from conductor.store.wakeups import Watcher
@@ -31,10 +31,14 @@ _ALL = "0"
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What is told of a run beside its history: after how long a silence, and which of its attempts' hosts are away."""
+    """What is told of a run beside its history: after how long a silence, and which of its attempts' hosts are away.
+
+    `standings` are shared by all who watch.
+    """
 
     progress_seconds: float
     absences: Callable[[str], Sequence[Absence]]
+    standings: SharedStandings = field(default_factory=SharedStandings)
 
 
 async def watch_run(
@@ -52,6 +56,8 @@ async def watch_run(
             page = await store.history(run, narrator.position)
             for stored in page:
                 yield await narrator.tell(stored)
+            if not page:
+                narrator.rest(presence.standings)
             is_quiet = not page and not await _is_changed(watcher, presence.progress_seconds)
             absences = presence.absences(run)
             if is_quiet or (absences != told_absences and not narrator.is_settled):

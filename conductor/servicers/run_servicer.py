@@ -30,6 +30,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self._reading = RunReading(store, self._absences)
         self._output = OutputReading(store, self._reading)
         self._progress_seconds = progress_seconds
+        self._presence = Presence(progress_seconds, self._absences)
 
     def _absences(self, run: str) -> tuple[Absence, ...]:
         return list_absences(self._engine.state, run)
@@ -45,8 +46,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
     async def WatchRun(self, request: pb.WatchRunRequest, context: Any) -> AsyncIterator[pb.WatchRunResponse]:
         run = read_run(request.name)
-        presence = Presence(self._progress_seconds, self._absences)
-        async for told in watch_run(self._store, run, request.resume_token, presence):
+        async for told in watch_run(self._store, run, request.resume_token, self._presence):
             yield told
 
     async def WatchRuns(self, request: pb.WatchRunsRequest, context: Any) -> AsyncIterator[pb.WatchRunsResponse]:
