@@ -139,8 +139,11 @@ def read_document(data: bytes) -> tuple[Node, list[tuple[int, str]]]:
         return _composed(events)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else 1
+        if "nesting depth" in (error.problem or ""):  # libyaml's own limit, which its scanner meets before we meet ours
+            raise DocumentError(line, f"this is nested more than {MAX_DEPTH} deep") from error
         problem = " ".join(part for part in (error.context, error.problem) if part)
-        raise DocumentError(mark.line + 1 if mark is not None else 1, f"this is not YAML: {problem}") from error
+        raise DocumentError(line, f"this is not YAML: {problem}") from error
     except yaml.YAMLError as error:
         raise DocumentError(1, f"this is not YAML: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
