@@ -109,7 +109,7 @@ async def _try(sandbox: Sandbox, data: Path, occupant: Occupant) -> SandboxRepor
 
 def _judge(sandbox: Sandbox, status: Status | None, probes: tuple[Probe, ...]) -> SandboxReport:
     failed = [probe for probe in probes if not probe.passed]
-    if status is None or status.cause == "sandbox_refused":
+    if status is None or status.cause in {"sandbox_refused", "set_up_interrupted"}:
         complaint = status.message if status else "the program that sets the sandbox up was killed"
         reason = explain(complaint, _settings(), in_container=_in_container())
     elif status.cause != "exited" or status.exit_code != 0 or len(probes) < LEAST_ATTEMPTS:

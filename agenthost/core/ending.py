@@ -29,6 +29,7 @@ class Cause(StrEnum):
     DISK_FULL = "disk_full"
     FILES_DAMAGED = "files_damaged"
     SANDBOX_REFUSED = "sandbox_refused"
+    SET_UP_INTERRUPTED = "set_up_interrupted"
     SNAPSHOT_CHANGED = "snapshot_changed"
     SHIM_LOST = "shim_lost"
 
@@ -115,6 +116,12 @@ _STOPPED = {
         Outcome.REFUSED,
         "SANDBOX_REFUSED",
         "The sandbox could not be set up, so nothing ran. `agenthost doctor` shows why.",
+    ),
+    Cause.SET_UP_INTERRUPTED: Verdict(
+        Outcome.REFUSED,
+        "HOST_SETUP_INTERRUPTED",
+        "The sandbox was ended, or held up, from outside before it was ready, so nothing ran. Try again; if it comes again, "
+        "find out what kills processes on that host, or what makes it so slow.",
     ),
     Cause.SNAPSHOT_CHANGED: Verdict(
         Outcome.REFUSED,

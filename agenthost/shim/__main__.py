@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import json
 import os
 import signal
@@ -33,7 +32,7 @@ from agenthost.shim.confinement import Sandbox
 from agenthost.shim.door import open_door
 from agenthost.shim.inspection import refuse_changes
 from agenthost.shim.keeper import LISTENER_FD, Keeper
-from agenthost.shim.kernel import PR_SET_CHILD_SUBREAPER, Refused, SnapshotChanged, call, now, read_file
+from agenthost.shim.kernel import PR_SET_CHILD_SUBREAPER, Interrupted, Refused, call, now, read_file
 from agenthost.shim.spool import Spool
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
@@ -62,20 +61,18 @@ def main(folder: str) -> None:
     try:
         sandbox.start(prompt)
         refuse_changes(config["sources"]["tree"], config["fingerprint"])
-        sandbox.wait_at_gate(now() + config["setup_seconds"])
+        deadline = now() + config["setup_seconds"]
+        sandbox.wait_at_gate(deadline)
         if config["model"]:
-            keeper.door = open_door(sandbox.agent, config["model_port"])
+            keeper.door = open_door(sandbox.agent, config["model_port"], deadline)
         sandbox.verify()
         # Before the agent runs: whoever finds this folder can tell whether it ever did.
         sandbox.released_ns = time.time_ns()
         write_file("released", describe(config, sandbox), durable=False)
         sandbox.release()
-    except (Refused, OSError, ValueError, KeyError) as error:
+    except (Refused, Interrupted, OSError, ValueError, KeyError) as error:
+        ending: dict[str, Any] = sandbox.explain(error)  # first: what is dead by now was not ended by us
         sandbox.give_up()
-        cause = "snapshot_changed" if isinstance(error, SnapshotChanged) else "sandbox_refused"
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            cause = "disk_full"
-        ending: dict[str, Any] = {"cause": cause, "message": str(error)}
     else:
         signal.signal(
             signal.SIGTERM, lambda *_: keeper.stop("cancelled", "The shim was told to end.", config["grace_seconds"])

@@ -40,10 +40,13 @@ def start_guard() -> tuple[int, int]:
     alarm, line = own_pipe()
     guard = os.fork()
     if guard == 0:
-        os.setpgid(0, 0)
-        os.close(line)
-        os.read(alarm, 1)
-        os.kill(0, signal.SIGKILL)
+        try:
+            os.setpgid(0, 0)
+            os.close(line)
+            os.read(alarm, 1)
+            os.kill(0, signal.SIGKILL)
+        finally:
+            os._exit(0)  # whatever becomes of it, it must not unwind into the shim's code
     os.setpgid(guard, guard)  # whichever of the two comes first
     os.close(alarm)
     return guard, line

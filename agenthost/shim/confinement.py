@@ -10,8 +10,9 @@ import select
 import signal
 
 from agenthost.shim.birth import become_bwrap, stage, start_guard
+from agenthost.shim.collapse import describe_end, judge_collapse, signal_in
 from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of
-from agenthost.shim.kernel import Refused, now, own_pipe, text_file
+from agenthost.shim.kernel import Interrupted, Refused, now, own_pipe, text_file
 from agenthost.shim.memory import Bound
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 READY_FD, GO_FD = 8, 9  # inside the sandbox, known to the gate
 GIVE_UP_SECONDS = 5.0
 READ_BYTES = 64 * 1024
-DEADLY_SIGNALS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31})
+DYING_SECONDS = (
+    0.1  # from the moment at which its processes cannot be looked at any more to the kernel's word that one ended
+)
+SILENCE = "the sandbox ended before it was ready, without a word"
 
 
 class Sandbox:
@@ -34,6 +38,7 @@ class Sandbox:
         self.bwrap_fd = self.first_fd = self.agent_fd = -1
         self.stdin = self.stdout = self.stderr = self.ready = self.go = self.info = self.fault = -1
         self.wait_status: int | None = None
+        self.words = b""
         self.checks: list[str] = []
         self.released_ns = 0
 
@@ -78,14 +83,15 @@ class Sandbox:
         while not described.rstrip().endswith(b"}"):
             piece = self._read(self.info, deadline)
             if not piece:
-                raise Refused(self._complaint())
+                raise Refused(self.hear() or SILENCE)
             described += piece
         self.first = json.loads(described)["child-pid"]
         self.first_fd = os.pidfd_open(self.first)
+        if (word := self._read(self.ready, deadline)) != b"READY\n":
+            raise Refused(self.hear() or (f"the gate said {word!r}" if word else SILENCE))
+        # Not before: had bubblewrap been killed before its child was bound to it, the child would have got ready all the same.
         if parent_of(self.first) != self.bwrap:
             raise Refused("bubblewrap named a process that is not its own")
-        if self._read(self.ready, deadline) != b"READY\n":
-            raise Refused(self._complaint())
         inside = list(descendants(self.first))
         if len(inside) != 1:
             raise Refused(f"{len(inside)} processes are in the sandbox where only the gate should be")
@@ -141,6 +147,15 @@ class Sandbox:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
 
+    def explain(self, error: Exception) -> dict[str, Any]:
+        """Why the agent was not let go; asked before anything is ended for it."""
+        self._see_end()
+        ended_by, words = signal_in(self.wait_status), self.hear()
+        was_starved = bool(ended_by and self.bound.folders and self.bound.is_exceeded(0))
+        cause = judge_collapse(error, ended_by=ended_by, has_words=bool(words), was_starved=was_starved)
+        end = "" if words else describe_end(self.wait_status, was_starved=was_starved)
+        return {"cause": cause, "message": f"{error}{end}"}
+
     def give_up(self) -> None:
         """Ends a sandbox that was not released, with the gate still closed."""
         self.kill()
@@ -148,11 +163,24 @@ class Sandbox:
             os.killpg(self.guard, signal.SIGKILL)
         if self.bwrap_fd >= 0:
             os.close(self.go)  # the gate reads EOF, should the rest fail
-            ended = select.poll()
-            ended.register(self.bwrap_fd, select.POLLIN)
-            if not ended.poll(GIVE_UP_SECONDS * 1000):
+        if self.bwrap_fd >= 0 and self.wait_status is None:
+            if not self._ends_within(GIVE_UP_SECONDS, self.bwrap_fd):
                 signal.pidfd_send_signal(self.bwrap_fd, signal.SIGKILL)
             os.waitpid(self.bwrap, 0)
+
+    def _see_end(self) -> None:
+        """Learns how the sandbox ended, where it did by itself. Who is on its way to its end is waited for, for a moment."""
+        known = [fd for fd in (self.bwrap_fd, self.first_fd, self.agent_fd) if fd >= 0]
+        if known and self._ends_within(DYING_SECONDS, *known) and self._ends_within(GIVE_UP_SECONDS, self.bwrap_fd):
+            self.wait_status = os.waitpid(self.bwrap, 0)[1]
+
+    @staticmethod
+    def _ends_within(seconds: float, *processes: int) -> bool:
+        """Whether any of these processes ends in time."""
+        ended = select.poll()
+        for fd in processes:
+            ended.register(fd, select.POLLIN)
+        return bool(ended.poll(seconds * 1000))
 
     def ending(self) -> dict[str, int]:
         """The agent's exit code or signal; nothing when it never ran."""
@@ -161,22 +189,24 @@ class Sandbox:
             return {"signal": status & 127} if status & 127 else {"exit_code": status >> 8}
         if self.wait_status is None or os.WIFSIGNALED(self.wait_status):
             return {"signal": int(signal.SIGKILL)}
-        code = os.WEXITSTATUS(self.wait_status)
         # Older kernels: bubblewrap tells a signal as 128 + number, and programs exit with such codes too.
-        return {"signal": code - 128} if code - 128 in DEADLY_SIGNALS else {"exit_code": code}
+        number = signal_in(self.wait_status)
+        return {"signal": number} if number else {"exit_code": os.WEXITSTATUS(self.wait_status)}
 
     def _read(self, fd: int, deadline: float) -> bytes:
+        """What comes, or nothing when nothing will: some other process may still hold the pipe of a bubblewrap that is dead."""
         waiting = select.poll()
-        waiting.register(fd, select.POLLIN)
+        for watched in (fd, self.bwrap_fd):
+            waiting.register(watched, select.POLLIN)
         if not waiting.poll(max(0.0, deadline - now()) * 1000):
-            raise Refused(f"the sandbox was not ready within {self.config['setup_seconds']:g} s")
-        return os.read(fd, READ_BYTES)
+            raise Interrupted(f"the sandbox was not ready within {self.config['setup_seconds']:g} s")
+        waiting.unregister(self.bwrap_fd)
+        return os.read(fd, READ_BYTES) if waiting.poll(0) else b""
 
-    def _complaint(self) -> str:
-        """What the set-up died of, in its own words."""
-        words = b""
+    def hear(self) -> str:
+        """What was said during the set-up: what it died of, in its own words."""
         for fd in (self.fault, self.stderr):
-            os.set_blocking(fd, False)
             with contextlib.suppress(OSError):
-                words += os.read(fd, 4096)
-        return words.decode(errors="replace").strip() or "the sandbox ended before it was ready, without a word"
+                os.set_blocking(fd, False)
+                self.words += os.read(fd, 4096)
+        return self.words.decode(errors="replace").strip()

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 
-from agenthost.shim.kernel import Refused, call
+from agenthost.shim.collapse import FROM_OTHERS, signal_in
+from agenthost.shim.kernel import Interrupted, Refused, call, now
 
 NS_GET_USERNS = 0xB701
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 BACKLOG = 128  # who comes while there is no gateway waits here
 MAX_COMPLAINT_BYTES = 1000
+LEAST_SECONDS = 0.01  # a time limit of 0 would mean not to wait at all
 
 
-def open_door(pid: int, port: int) -> socket.socket:
+def open_door(pid: int, port: int, deadline: float) -> socket.socket:
     """Listens on 127.0.0.1 in the network of a process, which has its loopback up: bubblewrap sees to that.
 
-    A child does it: who entered another user namespace cannot come back, and what owns the network may enter it.
+    A child does it: who entered another user namespace cannot come back, and what owns the network may enter it. It has until
+    the deadline, as all of the set-up: it may be stopped, and then nobody else looks at a clock.
     """
     network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
     here, there = socket.socketpair()
@@ -31,10 +35,20 @@ def open_door(pid: int, port: int) -> socket.socket:
     there.close()
     os.close(network)
     with here:
-        said, descriptors, _, _ = socket.recv_fds(here, MAX_COMPLAINT_BYTES, 1)
-    os.waitpid(child, 0)
+        here.settimeout(max(LEAST_SECONDS, deadline - now()))
+        try:
+            said, descriptors, _, _ = socket.recv_fds(here, MAX_COMPLAINT_BYTES, 1)
+        except TimeoutError as error:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise Interrupted("the door to the model was not made in time") from error
+    ended_by = signal_in(os.waitpid(child, 0)[1])
+    if not descriptors and not said and ended_by in FROM_OTHERS:
+        raise Interrupted(f"what makes the door to the model was ended by signal {ended_by}")
     if not descriptors:
-        raise Refused(f"no door to the model could be made: {said.decode(errors='replace') or 'its maker was killed'}")
+        raise Refused(
+            f"no door to the model could be made: {said.decode(errors='replace') or 'its maker did not say why'}"
+        )
     door = socket.socket(fileno=descriptors[0])
     door.set_inheritable(False)
     return door

@@ -28,6 +28,10 @@ class SnapshotChanged(Refused):
     """What the agent was to read is not what was looked at before."""
 
 
+class Interrupted(Exception):  # noqa: N818 - a verdict, not a defect
+    """The set-up was ended or held up by something that says nothing of the confinement. The agent did not run."""
+
+
 def call(name: str, *arguments: Any) -> None:
     """Calls the C library; fails with the kernel's reason."""
     if getattr(libc, name)(*arguments) != 0:

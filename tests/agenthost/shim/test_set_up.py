@@ -98,12 +98,12 @@ async def test_a_sandbox_that_cannot_be_made_refuses_with_its_own_words(bench: W
     assert bench.spawned() == []
 
 
-async def test_a_sandbox_that_is_slow_is_refused_and_ended(bench: Workbench) -> None:
+async def test_a_sandbox_that_is_slow_is_ended_and_interrupted(bench: Workbench) -> None:
     """Keeps E2: the set-up has a wall limit."""
     marker = f"3600.{os.getpid()}6"
     _replace_bwrap(bench, f"#!/bin/sh\nexec sleep {marker}\n")
     done = await bench.run("true", setup_seconds=0.3)
-    assert (done.status.cause, done.status.message) == ("sandbox_refused", "the sandbox was not ready within 0.3 s")
+    assert (done.status.cause, done.status.message) == ("set_up_interrupted", "the sandbox was not ready within 0.3 s")
     assert bench.spawned() == []
     await gone(marker)
 
@@ -112,8 +112,8 @@ async def test_a_sandbox_program_that_is_killed_in_mid_set_up_lets_nothing_run(b
     """Keeps E2."""
     _replace_bwrap(bench, "#!/bin/sh\nkill -9 $$\n")
     done = await bench.run("sh", "-c", "echo ran")
-    assert (done.status.cause, done.records) == ("sandbox_refused", [])
-    assert "ended before it was ready" in done.status.message
+    assert (done.status.cause, done.records) == ("set_up_interrupted", [])
+    assert done.status.message == "the sandbox ended before it was ready, without a word (signal 9)"
     assert bench.spawned() == []
 
 

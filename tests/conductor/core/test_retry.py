@@ -38,7 +38,17 @@ def step_with(**agent: object) -> StepPlan:
 
 
 @pytest.mark.parametrize(
-    "reason", ["HOST_LOST", "HOST_UNAVAILABLE", "HOST_STOPPED", "SHIM_LOST", "ORPHANED", "NO_CAPACITY", "CANCELLED"]
+    "reason",
+    [
+        "HOST_LOST",
+        "HOST_UNAVAILABLE",
+        "HOST_STOPPED",
+        "HOST_SETUP_INTERRUPTED",
+        "SHIM_LOST",
+        "ORPHANED",
+        "NO_CAPACITY",
+        "CANCELLED",
+    ],
 )
 def test_infrastructure_is_recoverable(reason: str) -> None:
     assert classify(reason) == "RECOVERABLE"
