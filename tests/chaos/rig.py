@@ -162,7 +162,7 @@ class Rig:
             assert await service.died(STOP_SECONDS), f"{name} does not stop: {service.tail()}"
 
     def shims(self) -> Iterator[tuple[int, str]]:
-        """The shims that live: process and attempt."""
+        """The shims that live: process and attempt. Their forks in set-up look alike until they become another program."""
         for pid in _processes():
             with contextlib.suppress(OSError, ValueError, KeyError):
                 arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")

@@ -112,7 +112,9 @@ class Trouble:
             first = [(pid, attempt) for pid, attempt in self._rig.shims() if attempt.endswith("-1")]
             if first:
                 pid, attempt = random.choice(first)
-                self.killed.add(attempt)
-                self._figures.shim_kills += 1
                 with contextlib.suppress(ProcessLookupError):
+                    # A fork of it in its set-up has nothing to lose: that attempt goes on, or it never ran and is made again.
+                    if os.getsid(pid) == pid:
+                        self.killed.add(attempt)
                     os.kill(pid, signal.SIGKILL)
+                    self._figures.shim_kills += 1
