@@ -13,10 +13,12 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from agenthost.attempt_folder import Asked, AttemptFolders
-from agenthost.attempt_process import end_stray, is_alive
+from agenthost.attempt_process import is_alive
 from agenthost.core.order import Limits, check_execution_id, defaults_within
 from agenthost.messages import digest_of, read_order
-from agenthost.supervisor import Request, Supervisor
+from agenthost.shim_link import end_stray
+from agenthost.supervisor import Supervisor
+from agenthost.ticket import Request
 from agenthost.v1 import execution_service_pb2 as pb
 
 _log = structlog.get_logger()

@@ -32,6 +32,7 @@ from agenthost.fences import Fences
 from agenthost.host import Host
 from agenthost.housekeeping import Housekeeping
 from agenthost.model_gateway import ModelGateway
+from agenthost.preparation import Preparation
 from agenthost.proving import Prover
 from agenthost.servicers.execution_servicer import ExecutionServicer
 from agenthost.servicers.host_servicer import HostServicer
@@ -97,7 +98,9 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
     folders = AttemptFolders(data.attempts)
     async with (
         ModelGateway(data.path, settings.models) as gateway,
-        Supervisor(host, custody, folders, tombstones, gateway, now=now) as supervisor,
+        Supervisor(
+            host, custody, folders, tombstones, Preparation(host, custody, folders, gateway), now=now
+        ) as supervisor,
     ):
         await adopt_leftovers(supervisor, folders, settings.limits)
         watched = HostServicer(host, prover, snapshots.eviction)

@@ -1,39 +1,27 @@
 """The daemon's side of a shim: spawns one for an attempt, or attaches to one that lives, and hears and tells it things.
 
 Nothing here owns the agent: an AttemptProcess may be closed at any time, and another attached to the same folder.
-It needs no task of its own: the event loop calls it when the shim says something.
 """
 
 import asyncio
-import contextlib
 import fcntl
-import json
 import os
-import socket
 import stat
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from agenthost import process
 from agenthost.attempt_status import Confinement, Status, read_release, read_status
 from agenthost.core.damage import DamagedError
 from agenthost.core.ending import Cause
-from agenthost.errors import PreconditionError
-from agenthost.eviction import hold
 from agenthost.launch import Launch, prepare
 from agenthost.sandbox import Sandbox
-from agenthost.socket_path import short_path
+from agenthost.shim_birth import start_shim
+from agenthost.shim_link import ShimLink
 
 __all__ = ["AttemptProcess", "Confinement", "Launch", "Status", "is_alive"]
 
-PYTHON = Path(sys.executable).resolve()  # without the detour through a virtual environment
-SHIM = Path(__file__).parent / "shim" / "__main__.py"
-BACKLOG = 8
 RETRY_SECONDS = 0.05
-MAX_LINE_BYTES = 64 * 1024
-STRAY_SECONDS = 2.0
 
 
 class AttemptProcess:
@@ -49,8 +37,7 @@ class AttemptProcess:
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._applied: dict[int, asyncio.Future[bool]] = {}
-        self._heard = b""
-        self._link: socket.socket | None = None
+        self._link = ShimLink(folder, on_messages=self._take, on_end=self._look)
         self._status: Status | None = None
         self._is_lost = False
         self._is_closed = False
@@ -62,10 +49,7 @@ class AttemptProcess:
         Returns as soon as the shim runs; whether the sandbox could be set up is told by the status.
         """
         await asyncio.to_thread(prepare, folder, launch, sandbox)
-        with _descriptors(folder, launch) as descriptors:
-            # From the loop's thread, as all programs: parent-death signals follow threads.
-            pid = process.spawn_apart(PYTHON, "-I", "-S", SHIM, folder, descriptors=descriptors)
-        _reap_later(asyncio.get_running_loop(), pid)
+        start_shim(folder, launch)
         return cls.attach(folder)
 
     @classmethod
@@ -83,7 +67,7 @@ class AttemptProcess:
 
     def close(self) -> None:
         """Lets go of the shim. The attempt goes on."""
-        self._hang_up()
+        self._link.hang_up()
         if not self._is_closed and self._spool >= 0:
             os.close(self._spool)
         self._is_closed = True
@@ -177,16 +161,15 @@ class AttemptProcess:
         return await asyncio.shield(applied)
 
     async def _tell(self, message: Mapping[str, object]) -> bool:
-        line = json.dumps(message).encode() + b"\n"
         async with self._sending:
             while not self.has_ended and not self._is_closed:
-                if self._link is None:
+                if not self._link.is_open:
                     await self._news.wait()
                     continue
                 try:
-                    await self._loop.sock_sendall(self._link, line)
+                    await self._link.send(message)
                 except OSError:
-                    self._hang_up()
+                    self._link.hang_up()
                     self._look()
                 else:
                     return True
@@ -194,7 +177,7 @@ class AttemptProcess:
 
     def _look(self) -> None:
         """Finds out how things are when nobody tells: ended, lost, or to be (re)connected."""
-        if self._is_closed or self.has_ended or self._link is not None:
+        if self._is_closed or self.has_ended or self._link.is_open:
             return
         self._status = self._read_status()
         if self._status is None and not is_alive(self._folder):
@@ -203,8 +186,8 @@ class AttemptProcess:
             self._is_lost = self._status is None
         if self.has_ended:
             self._settle_inputs()
-        else:
-            self._connect()
+        elif not self._link.connect():
+            self._loop.call_later(RETRY_SECONDS, self._look)
         self._wake()
 
     def _read_status(self) -> Status | None:
@@ -214,46 +197,13 @@ class AttemptProcess:
             self.lost_because = str(error)
             return None
 
-    def _connect(self) -> None:
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        link.settimeout(0)
-        try:
-            with short_path(self._folder, "control.sock") as path:
-                link.connect(path)
-        except OSError:
-            # The shim is on its way out, or too busy to let anybody in.
-            link.close()
-            self._loop.call_later(RETRY_SECONDS, self._look)
-            return
-        self._link, self._heard = link, b""
-        self._loop.add_reader(link, self._hear)
-
-    def _hear(self) -> None:
-        if self._link is None:
-            return
-        try:
-            data = self._link.recv(MAX_LINE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._hang_up()
-            self._look()
-            return
-        *lines, self._heard = (self._heard + data).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
+    def _take(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """What the shim said."""
+        for message in messages:
             self._told_size = max(self._told_size, message.get("size", 0))
             if "input" in message and (applied := self._applied.pop(message["input"], None)):
                 applied.set_result(message["applied"])
         self._wake()
-
-    def _hang_up(self) -> None:
-        if self._link is not None:
-            self._loop.remove_reader(self._link)
-            self._link.close()
-            self._link = None
 
     def _settle_inputs(self) -> None:
         for applied in self._applied.values():
@@ -278,58 +228,3 @@ def is_alive(folder: Path) -> bool:
     finally:
         os.close(fd)
     return False
-
-
-def end_stray(folder: Path) -> None:
-    """Tells the shim of a folder to end its agent, whoever it belonged to. Blocking, within bounds."""
-    line = json.dumps({"do": "cancel", "reason": "nobody can ask for it any more"}).encode() + b"\n"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link, short_path(folder, "control.sock") as path:
-        link.settimeout(STRAY_SECONDS)
-        link.connect(path)
-        link.sendall(line)
-        # Until it has heard: a shim hangs up, with our words unread, on whoever cannot be told anything any more.
-        link.shutdown(socket.SHUT_WR)
-        while link.recv(MAX_LINE_BYTES):
-            pass
-
-
-@contextlib.contextmanager
-def _descriptors(folder: Path, launch: Launch) -> Iterator[dict[int, int]]:
-    """What a shim inherits. Locked and listening before it is born: so there is no moment in which it cannot be seen."""
-    with contextlib.ExitStack() as stack:
-        opened = {
-            0: os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC),
-            2: os.open(folder / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600),
-            3: os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600),
-            5: _hold(launch.held) if launch.held else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC),
-        }
-        for fd in opened.values():
-            stack.callback(os.close, fd)
-        fcntl.flock(opened[3], fcntl.LOCK_EX | fcntl.LOCK_NB)
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        with short_path(folder, "control.sock") as path:
-            listener.bind(path)
-        listener.listen(BACKLOG)
-        yield opened | {1: opened[2], 4: listener.fileno()}
-
-
-def _hold(snapshot: Path) -> int:
-    try:
-        return hold(snapshot)
-    except OSError as error:
-        raise PreconditionError(
-            "SNAPSHOT_MISSING", "the snapshot was on its way out; nothing ran", hint="push it again"
-        ) from error
-
-
-def _reap_later(loop: asyncio.AbstractEventLoop, pid: int) -> None:
-    """Takes a shim's exit code when it ends, so that no zombie stays."""
-    pidfd = os.pidfd_open(pid)
-
-    def reap() -> None:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-
-    loop.add_reader(pidfd, reap)

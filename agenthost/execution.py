@@ -1,7 +1,7 @@
 """One attempt on this host, from its Start to its acknowledged end: what is known of it, and what may be asked of it.
 
-Everything that a stream calls returns at once: inputs are queued, a cancellation is noted, and the attempt's own task passes them
-on. So no stream ever waits for an agent. The agent lives whether or not a stream is attached; its shim sees to that.
+Everything that a stream calls returns at once: what it asks for is noted among the wishes, and the attempt's own task passes it on.
+The agent lives whether or not a stream is attached; its shim sees to that.
 """
 
 import asyncio
@@ -9,16 +9,14 @@ import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import structlog
 
 from agenthost.aftermath import Aftermath, read_aftermath, write_aftermath
-from agenthost.agent_specs import Agent
 from agenthost.attachment import Attachments
 from agenthost.attempt_folder import remembered_secrets
-from agenthost.attempt_process import AttemptProcess, Confinement
+from agenthost.attempt_process import AttemptProcess
 from agenthost.bell import Bell
 from agenthost.config import LEASE_SECONDS
 from agenthost.core.agent_output import AgentOutput, Summary
@@ -27,15 +25,15 @@ from agenthost.core.damage import Damage, DamagedError
 from agenthost.core.delivery import Delivery
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Started
-from agenthost.core.input_queue import Acceptance, InputQueue
 from agenthost.core.metering import metered
-from agenthost.core.order import Order
-from agenthost.core.reception import Claim
 from agenthost.cuts import Cuts
 from agenthost.damage import read_damage, settle_damage
-from agenthost.errors import AgenthostError, InputQueueFullError, InvalidRequestError, ProgramError, Violation
+from agenthost.errors import AgenthostError, InvalidRequestError, ProgramError, Violation
 from agenthost.model_book import read_book
 from agenthost.outbox import Outbox
+from agenthost.testimony import attestation_of, ending_of, moment_of
+from agenthost.ticket import Ticket
+from agenthost.wishes import Wishes
 
 _log = structlog.get_logger()
 
@@ -43,23 +41,6 @@ _log = structlog.get_logger()
 Begin = Callable[[], Awaitable[tuple[AttemptProcess, str]]]
 # Looks at the snapshot again, and tells its readers what follows; gives the fingerprint, empty where there is none.
 LookBack = Callable[[str], Awaitable[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """What an attempt was accepted with: whose it is, what was asked, and the digest that a repeated Start must have."""
-
-    conductor: str
-    order: Order
-    digest: str
-    agent: Agent
-    folder: Path
-    adopted: bool = False
-
-    @property
-    def claim(self) -> Claim:
-        """What decides who may attach to it."""
-        return Claim(self.conductor, self.digest)
 
 
 class Execution:
@@ -70,10 +51,7 @@ class Execution:
         self.bell = Bell()
         self.attachments = Attachments()
         self.delivery = Delivery(recalled=ticket.adopted)
-        self._inputs = InputQueue()
         self._process: AttemptProcess | None = None
-        self._cancel_reason: str | None = None
-        self._cancel_cause = Cause.CANCELLED
         self._started: tuple[Started, int] | None = None
         self._ending: Ending | None = None
         self.ended_ns = 0
@@ -86,6 +64,7 @@ class Execution:
         self._fault = ""
         run, step, attempt = ticket.order.execution.split("-")
         self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=ticket.agent.name)
+        self._wishes = Wishes(self.bell, self._log)
 
     @property
     def id(self) -> str:
@@ -173,21 +152,12 @@ class Execution:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
         if not self.ticket.agent.usable().takes_input:
             raise InvalidRequestError(Violation("input", f"agent '{self.ticket.agent.name}' takes no input"))
-        match self._inputs.offer(number, text):
-            case Acceptance.OUT_OF_ORDER:
-                expected = f"must be {self._inputs.next_number}, the next of this execution"
-                raise InvalidRequestError(Violation("input.input_sequence", expected))
-            case Acceptance.FULL:
-                raise InputQueueFullError
-            case Acceptance.TAKEN | Acceptance.KNOWN:
-                self.bell.ring()
+        self._wishes.offer_input(number, text)
 
     def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
         """Asks for the agent's end; `finished` tells of it, with the first cause. Repeating it is harmless."""
-        if self._cancel_reason is None and not self.ended:
-            self._cancel_reason, self._cancel_cause = reason, cause
-            self._log.info("cancel_requested", reason=reason[:200], cause=cause)
-            self.bell.ring()
+        if not self.ended:
+            self._wishes.cancel(reason, cause)
 
     def violate(self, text: str) -> None:
         """Ends the agent because what it reads is not what was checked out."""
@@ -240,7 +210,7 @@ class Execution:
             self._log.exception("execution_broke")
             await self._process.cancel("the host could not keep it")
             self._ending = Ending(Cause.SHIM_LOST, detail=f"The host could not keep it: {type(error).__name__}.")
-        self.ended_ns = _moment_of(self.ticket.folder / "status.json")
+        self.ended_ns = moment_of(self.ticket.folder / "status.json")
         self._spool_size = self._process.spool_size()
         self._process.close()
         self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
@@ -250,8 +220,8 @@ class Execution:
         self._attestation = replace(self._attestation, snapshot_fingerprint_before=before)
         async with asyncio.TaskGroup() as tasks:
             companions = [
-                tasks.create_task(self._pass_inputs(process)),
-                tasks.create_task(self._pass_cancel(process)),
+                tasks.create_task(self._wishes.pass_inputs(process)),
+                tasks.create_task(self._wishes.pass_cancel(process)),
                 tasks.create_task(self._keep_lease(process)),
             ]
             await self._tell_started(process)
@@ -262,7 +232,7 @@ class Execution:
         seen = f"snapshot: changed: {after.violation}" if after.violation else "snapshot: the same before and after"
         checks = (*self._attestation.checks, seen) if self._started else ()
         self._attestation = replace(self._attestation, snapshot_fingerprint_after=after.fingerprint, checks=checks)
-        return _ending(process, after.violation if self._started else "")
+        return ending_of(process, after.violation if self._started else "")
 
     async def _look_back(self, before: str, look_back: LookBack) -> Aftermath:
         """Once for an attempt: after a restart of this daemon its end is told in the same words."""
@@ -279,8 +249,8 @@ class Execution:
     async def _tell_started(self, process: AttemptProcess) -> None:
         confinement = await process.wait_started()
         if confinement:
-            self._attestation = _attestation(confinement, self._attestation.snapshot_fingerprint_before)
-            self._started = Started(self._attestation), _moment_of(self.ticket.folder / "released.json")
+            self._attestation = attestation_of(confinement, self._attestation.snapshot_fingerprint_before)
+            self._started = Started(self._attestation), moment_of(self.ticket.folder / "released.json")
             self._log.info("agent_started", pid=confinement.pid)
         self.bell.ring()
 
@@ -289,23 +259,6 @@ class Execution:
             size = process.spool_size()
             self.bell.ring()
             await process.changed(size)
-
-    async def _pass_inputs(self, process: AttemptProcess) -> None:
-        while True:
-            heard = self.bell.listen()
-            if waiting := self._inputs.first():
-                # Agents read their stdin by lines.
-                text = waiting.text if waiting.text.endswith("\n") else f"{waiting.text}\n"
-                if not await process.give_input(waiting.number, text):
-                    self._log.warning("input_dropped", number=waiting.number)
-                self._inputs.applied()
-            else:
-                await heard.wait()
-
-    async def _pass_cancel(self, process: AttemptProcess) -> None:
-        while self._cancel_reason is None:
-            await self.bell.listen().wait()
-        await process.cancel(self._cancel_reason, self._cancel_cause)
 
     async def _keep_lease(self, process: AttemptProcess) -> None:
         interval = min(LEASE_SECONDS, self.ticket.order.limits.orphan_timeout_seconds / 4)
@@ -316,33 +269,3 @@ class Execution:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(interval):
                     await self.attachments.changed()
-
-
-def _moment_of(file: Path) -> int:
-    """When a file of the shim was written; so a frame has the same time after a restart of this daemon."""
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:  # it was never written, or somebody removed it
-        return time.time_ns()
-
-
-def _attestation(confinement: Confinement, fingerprint: str) -> Attestation:
-    return Attestation(
-        mechanism=confinement.mechanism,
-        policy_digest=confinement.policy_digest,
-        argv=confinement.argv,
-        boot_id=confinement.boot_id,
-        pid=confinement.pid,
-        uid=confinement.uid,
-        snapshot_fingerprint_before=fingerprint,
-        checks=confinement.checks,
-    )
-
-
-def _ending(process: AttemptProcess, violation: str) -> Ending:
-    status = process.status()
-    if status is None:
-        cause = Cause.FILES_DAMAGED if process.lost_because else Cause.SHIM_LOST
-        return Ending(cause, detail=violation or process.lost_because, snapshot_changed=bool(violation))
-    detail = violation or status.message
-    return Ending(Cause(status.cause), status.exit_code, status.signal, detail, status.elapsed_seconds, bool(violation))

@@ -9,44 +9,29 @@ Start of the same id meets it there.
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Self
 
 import structlog
 
 from agenthost.agent_specs import Agent
-from agenthost.attempt_folder import Asked, AttemptFolders
-from agenthost.attempt_process import AttemptProcess, Launch
+from agenthost.attempt_folder import AttemptFolders
 from agenthost.config import MAX_PROMPT_BYTES
-from agenthost.core import sandbox_policy
-from agenthost.core.agent_spec import PromptDelivery
 from agenthost.core.ending import Cause
 from agenthost.core.order import Order, check_order, check_parameters
 from agenthost.core.reception import Burial, Claim, Room, Tombstone, UnheardEnd, attaches, expired, is_found
 from agenthost.custody import Custody
-from agenthost.errors import AgenthostError, InvalidRequestError, NotFoundError, StorageError
-from agenthost.execution import Begin, Execution, Ticket
+from agenthost.errors import AgenthostError, InvalidRequestError, NotFoundError
+from agenthost.execution import Begin, Execution
 from agenthost.host import Host
-from agenthost.model_gateway import ModelGateway
-from agenthost.snapshot_store import SnapshotPaths
+from agenthost.preparation import Preparation
+from agenthost.ticket import Request, Ticket
 from agenthost.tombstones import Tombstones
 
 # Ends are looked through when an attempt begins, and when one ends, but not more often than this for the latter.
 EXPIRY_SECONDS = 1.0
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A Start as it came, and what it says."""
-
-    conductor: str
-    order: Order
-    digest: str
-    serialized: bytes
 
 
 class Supervisor:
@@ -58,7 +43,7 @@ class Supervisor:
         custody: Custody,
         folders: AttemptFolders,
         tombstones: Tombstones,
-        gateway: ModelGateway,
+        preparation: Preparation,
         *,
         now: Callable[[], float],
     ) -> None:
@@ -66,7 +51,7 @@ class Supervisor:
         self._custody = custody
         self._folders = folders
         self._tombstones = tombstones
-        self._gateway = gateway
+        self._preparation = preparation
         self._now = now
         self._executions: dict[str, Execution] = {}
         self._expired_at = 0.0
@@ -135,14 +120,9 @@ class Supervisor:
         agent = self._host.agents.get(request.order.agent) or Agent(request.order.agent, self._host.settings.data)
         folder = self._folders.path_of(request.order.execution)
         ticket = Ticket(request.conductor, request.order, request.digest, agent, folder, adopted=True)
-
-        async def attach() -> tuple[AttemptProcess, str]:
-            self._open_model(ticket)
-            return AttemptProcess.attach(folder), fingerprint
-
         execution = Execution(ticket)
         self._custody.readmit(request.order.snapshot, execution)
-        self._take_on(execution, attach)
+        self._take_on(execution, lambda: self._preparation.resume(ticket, fingerprint))
 
     def executions_of(self, conductor: str) -> list[Execution]:
         """The executions that a conductor began and has not released."""
@@ -197,7 +177,7 @@ class Supervisor:
         ticket = Ticket(request.conductor, order, request.digest, agent, self._folders.path_of(order.execution))
         execution = Execution(ticket)
         self._custody.expect(order.snapshot, execution)
-        self._take_on(execution, lambda: self._prepare(execution, request))
+        self._take_on(execution, lambda: self._preparation.begin(execution, request))
         return execution
 
     def _take_on(self, execution: Execution, begin: Begin) -> None:
@@ -244,7 +224,7 @@ class Supervisor:
     async def _run(self, execution: Execution, begin: Begin) -> None:
         order = execution.ticket.order
         try:
-            await execution.run(begin, lambda before: self._look_back(execution, before))
+            await execution.run(begin, lambda before: self._preparation.look_back(execution, before))
         except AgenthostError as refusal:
             await self._forget_folder(execution.ticket)
             del self._executions[execution.id]
@@ -255,66 +235,3 @@ class Supervisor:
             self._host.count(-1)
             if not self._host.stopping and self._now() - self._expired_at > EXPIRY_SECONDS:
                 self._expire()
-
-    async def _prepare(self, execution: Execution, request: Request) -> tuple[AttemptProcess, str]:
-        """Makes everything durable, then spawns. What is raised here refuses the Start."""
-        order = request.order
-        sandbox = await self._host.confinement_of(order.agent)
-        if execution.ticket.agent.endpoint:
-            await self._gateway.ready()
-        paths, fingerprint = await self._custody.admit(order.snapshot, execution)
-        asked = Asked(request.conductor, request.serialized, fingerprint)
-        launch = _launch(execution.ticket, paths, fingerprint)
-        with _told(execution.ticket.folder):
-            await asyncio.to_thread(self._folders.create, order.execution, asked)
-            process = await AttemptProcess.spawn(execution.ticket.folder, launch, sandbox)
-        self._open_model(execution.ticket)
-        return process, fingerprint
-
-    def _open_model(self, ticket: Ticket) -> None:
-        """Has the agent's one door attended to, if it has any."""
-        if ticket.agent.endpoint:
-            self._gateway.attend(ticket.order.execution, ticket.folder, ticket.agent.endpoint.name)
-
-    async def _look_back(self, execution: Execution, before: str) -> str:
-        """When the agent is gone: the book of its model is closed, and its snapshot looked at."""
-        await self._gateway.leave(execution.id)
-        return await self._custody.dismiss(execution.ticket.order.snapshot, execution, before)
-
-
-@contextlib.contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """Refuses a Start whose folder cannot be made: its parent may be gone, a file, or not ours to write to. Nothing ran."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"the attempt cannot begin: {error.strerror or error}: {error.filename or folder}",
-            hint=f"on the host, {folder.parent} must be a folder that the daemon can write to",
-        ) from error
-
-
-def _launch(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:
-    spec, order, limits = ticket.agent.usable(), ticket.order, ticket.order.limits
-    return Launch(
-        execution=order.execution,
-        argv=ticket.agent.argv(order.parameters),
-        tree=paths.tree,
-        held=paths.folder,
-        fingerprint=fingerprint,
-        history=paths.history,
-        install=ticket.agent.install,
-        own_paths=ticket.agent.own_paths,
-        environment=ticket.agent.environment(),
-        model=spec.model,
-        prompt=order.prompt.encode(),
-        prompt_is_file=spec.prompt is PromptDelivery.FILE,
-        keeps_stdin=spec.takes_input,
-        timeout_seconds=limits.timeout_seconds,
-        idle_timeout_seconds=limits.idle_timeout_seconds,
-        first_output_timeout_seconds=limits.first_output_timeout_seconds,
-        orphan_timeout_seconds=limits.orphan_timeout_seconds,
-        grace_seconds=limits.cancel_grace_seconds,
-        max_output_bytes=limits.max_output_bytes,
-        limits=sandbox_policy.Limits(memory_bytes=limits.memory_bytes),
-    )

@@ -11,7 +11,8 @@ from agenthost.fences import Fences
 from agenthost.host import Host
 from agenthost.messages import digest_of, read_order, write_execution, write_released
 from agenthost.servicers.execution_stream import ExecutionStream
-from agenthost.supervisor import Request, Supervisor
+from agenthost.supervisor import Supervisor
+from agenthost.ticket import Request
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import execution_service_pb2_grpc as pb_grpc
 

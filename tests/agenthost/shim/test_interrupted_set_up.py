@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost import attempt_process
+from agenthost import shim_birth
 from agenthost.core.sandbox_policy import Limits
 from tests.attempts import PATIENCE_SECONDS, Done, Workbench, finish, gone, processes_with, records
 
@@ -30,8 +30,8 @@ class Disturb:
 
     def __init__(self, bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
         self._plan = bench.folder / "disturbance.json"
-        self._shim = str(attempt_process.SHIM)
-        monkeypatch.setattr(attempt_process, "SHIM", Path(__file__).parent / "disturbed.py")
+        self._shim = str(shim_birth.SHIM)
+        monkeypatch.setattr(shim_birth, "SHIM", Path(__file__).parent / "disturbed.py")
 
     def at(self, event: str, victim: str, number: str) -> None:
         self._write({"event": event, "victim": victim, "signal": number})
