@@ -35,7 +35,7 @@ class Launch:
     prompt_is_file: bool = False  # /run/prompt instead of stdin
     model: str = ""  # the endpoint behind its network's one door; no network where empty
     keeps_stdin: bool = False  # open after the prompt, for inputs
-    setup_seconds: float = 20.0  # until the sandbox is complete, or refused
+    setup_seconds: float = 20.0  # until the sandbox is complete, or given up
     timeout_seconds: float = 1800.0
     idle_timeout_seconds: float = 600.0
     first_output_timeout_seconds: float = 600.0

@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,15 @@ class Workbench:
         """What the spawn oracle says."""
         log = self.sandbox.spawn_log
         return log.read_text().splitlines() if log.exists() else []
+
+
+def replace_bwrap(sandbox: Sandbox, folder: Path, script: str) -> Sandbox:
+    """The same with a bubblewrap that is a script, in a new folder: who becomes bubblewrap may look into no other of the host's."""
+    folder.mkdir()
+    (folder / "bwrap").write_text(script)
+    (folder / "bwrap").chmod(0o755)
+    folder.chmod(0o755)
+    return replace(sandbox, folder=folder, program="bwrap")
 
 
 async def finish(attempt: AttemptProcess) -> Done:

@@ -1,10 +1,13 @@
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from agenthost.snapshot_store import SnapshotStore
 from tests.agenthost.running_host import Client, make_repository, open_host
+from tests.repositories import UserRepository
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +26,19 @@ def short_path() -> Iterator[Path]:
 async def client(short_path: Path, repository: Path) -> AsyncIterator[Client]:
     async with open_host(short_path, repository) as client:
         yield client
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> SnapshotStore:
+    return await SnapshotStore.open(tmp_path / "data" / "snapshots")
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> UserRepository:
+    """A project with a program, a link that leads out, a file of some size, and two commits."""
+    repository = UserRepository.make(tmp_path / "project")
+    repository.write("run.sh", "#!/bin/sh\n").chmod(0o755)
+    (repository.folder / "link").symlink_to("/etc/passwd")
+    repository.write("big.bin", os.urandom(200_000))
+    repository.commit("second")
+    return repository

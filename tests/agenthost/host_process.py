@@ -75,3 +75,14 @@ async def client_of(host: HostProcess, data: Path, repository: Path) -> AsyncIte
     nobody: Any = None  # the host's insides are in another process
     async with grpc.aio.insecure_channel(host.target, options=EXECUTION_OPTIONS) as channel:
         yield Client(nobody, data, channel, await push_snapshot(channel, repository))
+
+
+@asynccontextmanager
+async def host_at(folder: Path, repository: Path) -> AsyncIterator[tuple[HostProcess, Client]]:
+    """A host in a folder with a short path, and its client."""
+    data = folder / "data"
+    async with (
+        serving(data, f"unix:{folder}/s", "--slots", "16") as host,
+        client_of(host, data, repository) as client,
+    ):
+        yield host, client

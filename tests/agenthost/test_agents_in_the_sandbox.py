@@ -12,6 +12,7 @@ import pytest
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.running_host import Client, descendants_named, eventually, execution_id, open_host
+from tests.attempts import replace_bwrap
 
 TOY = """\
 name = "toy"
@@ -201,7 +202,7 @@ async def test_without_a_sandbox_every_start_is_refused_and_nothing_is_spawned(c
 
 async def test_a_sandbox_that_does_not_hold_refuses_the_attempt_and_lets_nothing_go(client: Client) -> None:
     """Keeps E2: a bubblewrap that cannot do its work is found out before the agent is let go."""
-    replace_bwrap(client, "echo cannot >&2; exit 1")
+    use_bwrap(client, "echo cannot >&2; exit 1")
     conversation, finished = await client.run("say x")
 
     assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_REFUSED, "SANDBOX_REFUSED")
@@ -212,7 +213,7 @@ async def test_a_sandbox_that_does_not_hold_refuses_the_attempt_and_lets_nothing
 
 async def test_a_sandbox_that_somebody_kills_before_it_is_ready_is_no_verdict_on_the_machine(client: Client) -> None:
     """Keeps I1: the host's trouble, which a conductor tries again; nothing ran."""
-    replace_bwrap(client, "kill -KILL $$")
+    use_bwrap(client, "kill -KILL $$")
     conversation, finished = await client.run("say x")
 
     assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_REFUSED, "HOST_SETUP_INTERRUPTED")
@@ -221,16 +222,10 @@ async def test_a_sandbox_that_somebody_kills_before_it_is_ready_is_no_verdict_on
     assert client.spawns() == []
 
 
-def replace_bwrap(client: Client, script: str) -> None:
-    """In a folder of its own: whoever becomes bubblewrap may not look into the host's."""
+def use_bwrap(client: Client, script: str) -> None:
     sandbox = client.host.sandbox
     assert sandbox is not None
-    folder = client.data / "bin"
-    folder.mkdir()
-    (folder / "bwrap").write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "bwrap").chmod(0o755)
-    folder.chmod(0o755)
-    client.host.sandbox = replace(sandbox, folder=folder, program="bwrap")
+    client.host.sandbox = replace_bwrap(sandbox, client.data / "bin", f"#!/bin/sh\n{script}\n")
 
 
 def test_no_field_of_a_start_could_widen_what_an_agent_may_do() -> None:

@@ -14,20 +14,10 @@ import grpc
 
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.furniture.channels import EXECUTION_OPTIONS
-from tests.agenthost.host_process import HostProcess, client_of, serving
+from tests.agenthost.host_process import HostProcess, host_at
 from tests.agenthost.running_host import CONDUCTOR, Client, Conversation, eventually, execution_id, folder_of
 
 AGENTS = 8
-
-
-@asynccontextmanager
-async def host_at(folder: Path, repository: Path) -> AsyncIterator[tuple[HostProcess, Client]]:
-    data = folder / "data"
-    async with (
-        serving(data, f"unix:{folder}/s", "--slots", "16") as host,
-        client_of(host, data, repository) as client,
-    ):
-        yield host, client
 
 
 async def test_agents_that_stream_survive_the_kill_of_their_daemon_and_lose_no_byte(

@@ -6,12 +6,11 @@ asked. The one that is left alone must not notice.
 
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agenthost.v1 import execution_service_pb2 as pb
-from tests.agenthost.host_process import HostProcess, client_of, serving
+from tests.agenthost.host_process import host_at
 from tests.agenthost.running_host import Client, Conversation, eventually, execution_id, folder_of
 
 Harm = Callable[[Path], object]
@@ -53,16 +52,6 @@ HARMS: dict[str, tuple[Harm, str]] = {
     "status_changed": (garble("status.json"), "status.json: "),
 }
 UNASKABLE: dict[str, Harm] = {"start_changed": garble("start"), "owner_changed": garble("owner.json")}
-
-
-@asynccontextmanager
-async def host_at(folder: Path, repository: Path) -> AsyncIterator[tuple[HostProcess, Client]]:
-    data = folder / "data"
-    async with (
-        serving(data, f"unix:{folder}/s", "--slots", "16") as host,
-        client_of(host, data, repository) as client,
-    ):
-        yield host, client
 
 
 async def speak(client: Client, step: str, *script: str) -> Conversation:

@@ -8,6 +8,7 @@ from agenthost import sandbox_probe
 from agenthost.core import sandbox_policy
 from agenthost.sandbox import find_sandbox
 from agenthost.sandbox_probe import prove, prove_host
+from tests.attempts import replace_bwrap
 
 
 async def test_this_machines_sandbox_is_proven_by_trying(tmp_path: Path) -> None:
@@ -77,16 +78,23 @@ def _replace(args: tuple[str, ...], old: tuple[str, ...], new: tuple[str, ...]) 
 
 async def test_a_forbidden_namespace_is_explained_and_nothing_runs(tmp_path: Path) -> None:
     """Keeps E2."""
-    folder = tmp_path / "bin"
-    folder.mkdir(mode=0o755)
     tmp_path.chmod(0o755)
-    (folder / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2; exit 1\n")
-    (folder / "bwrap").chmod(0o755)
-    sandbox = replace(await find_sandbox(tmp_path), folder=folder, program="bwrap")
+    script = "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2; exit 1\n"
+    sandbox = replace_bwrap(await find_sandbox(tmp_path), tmp_path / "bin", script)
     report = await prove(sandbox, tmp_path)
     assert not report.available
     assert report.reason.startswith("bwrap: No permissions to create new namespace. ")
     assert not sandbox.spawn_log.exists()
+
+
+async def test_a_proof_whose_sandbox_is_killed_proves_nothing(tmp_path: Path) -> None:
+    """Keeps E6: what must be tried again is no proof until it was."""
+    tmp_path.chmod(0o755)
+    report = await prove(
+        replace_bwrap(await find_sandbox(tmp_path), tmp_path / "bin", "#!/bin/sh\nkill -9 $$\n"), tmp_path
+    )
+    assert not report.available
+    assert report.reason.endswith("without a word (signal 9)")
 
 
 async def test_a_proof_that_does_not_end_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,21 +15,6 @@ from tests.agenthost.packs import pack, pieces, push
 from tests.repositories import UserRepository, git
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> SnapshotStore:
-    return await SnapshotStore.open(tmp_path / "data" / "snapshots")
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> UserRepository:
-    repository = UserRepository.make(tmp_path / "project")
-    repository.write("run.sh", "#!/bin/sh\n").chmod(0o755)
-    (repository.folder / "link").symlink_to("/etc/passwd")
-    repository.write("big.bin", os.urandom(200_000))
-    repository.commit("second")
-    return repository
-
-
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 

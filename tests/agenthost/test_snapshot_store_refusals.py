@@ -1,6 +1,5 @@
 """What a host refuses of what is pushed to it: packs that are not sound, trees that are not safe, and too much. Keeps J2 and E3."""
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,22 +14,6 @@ from agenthost.snapshots.git import check
 from agenthost.snapshots.packs import Offer
 from tests.agenthost.packs import pack, pieces, push
 from tests.repositories import UserRepository, git
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> SnapshotStore:
-    return await SnapshotStore.open(tmp_path / "data" / "snapshots")
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> UserRepository:
-    repository = UserRepository.make(tmp_path / "project")
-    repository.write("run.sh", "#!/bin/sh\n").chmod(0o755)
-    (repository.folder / "link").symlink_to("/etc/passwd")
-    repository.write("big.bin", os.urandom(200_000))
-    repository.commit("second")
-    return repository
-
 
 Spoil = Callable[[bytes], bytes]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attempts import PATIENCE_SECONDS, Workbench, finish, gone, processes_with, records
+from tests.attempts import PATIENCE_SECONDS, Workbench, finish, gone, processes_with, records, replace_bwrap
 
 
 async def test_the_confinement_is_told_when_the_agent_is_let_go(bench: Workbench) -> None:
@@ -88,7 +88,11 @@ async def test_a_shim_killed_in_mid_set_up_leaves_nothing_and_lets_nothing_run(b
 
 async def test_a_sandbox_that_cannot_be_made_refuses_with_its_own_words(bench: Workbench) -> None:
     """Keeps E2."""
-    _replace_bwrap(bench, "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    bench.sandbox = replace_bwrap(
+        bench.sandbox,
+        bench.folder / "bin",
+        "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n",
+    )
     done = await bench.run("true")
     assert (done.status.cause, done.status.message) == (
         "sandbox_refused",
@@ -101,7 +105,7 @@ async def test_a_sandbox_that_cannot_be_made_refuses_with_its_own_words(bench: W
 async def test_a_sandbox_that_is_slow_is_ended_and_interrupted(bench: Workbench) -> None:
     """Keeps E2: the set-up has a wall limit."""
     marker = f"3600.{os.getpid()}6"
-    _replace_bwrap(bench, f"#!/bin/sh\nexec sleep {marker}\n")
+    bench.sandbox = replace_bwrap(bench.sandbox, bench.folder / "bin", f"#!/bin/sh\nexec sleep {marker}\n")
     done = await bench.run("true", setup_seconds=0.3)
     assert (done.status.cause, done.status.message) == ("set_up_interrupted", "the sandbox was not ready within 0.3 s")
     assert bench.spawned() == []
@@ -110,7 +114,7 @@ async def test_a_sandbox_that_is_slow_is_ended_and_interrupted(bench: Workbench)
 
 async def test_a_sandbox_program_that_is_killed_in_mid_set_up_lets_nothing_run(bench: Workbench) -> None:
     """Keeps E2."""
-    _replace_bwrap(bench, "#!/bin/sh\nkill -9 $$\n")
+    bench.sandbox = replace_bwrap(bench.sandbox, bench.folder / "bin", "#!/bin/sh\nkill -9 $$\n")
     done = await bench.run("sh", "-c", "echo ran")
     assert (done.status.cause, done.records) == ("set_up_interrupted", [])
     assert done.status.message == "the sandbox ended before it was ready, without a word (signal 9)"
@@ -127,19 +131,21 @@ async def test_a_sandbox_program_that_is_not_there_refuses(bench: Workbench) -> 
 
 async def test_a_sandbox_program_that_lies_is_refused(bench: Workbench) -> None:
     """Keeps E2: the confinement is looked at from outside, whatever the program claims."""
-    _replace_bwrap(bench, LIAR)
+    bench.sandbox = replace_bwrap(bench.sandbox, bench.folder / "bin", LIAR)
     done = await bench.run("sh", "-c", "echo ran")
     assert done.status.cause == "sandbox_refused"
     assert "does not hold" in done.status.message
     assert done.records == []
 
 
-def _replace_bwrap(bench: Workbench, script: str) -> None:
-    folder = bench.folder / "bin"
-    folder.mkdir(mode=0o755)
-    (folder / "bwrap").write_text(script)
-    (folder / "bwrap").chmod(0o755)
-    bench.sandbox = replace(bench.sandbox, folder=folder, program="bwrap")
+async def test_a_sandbox_that_outlives_its_program_is_ended_and_lets_nothing_run(bench: Workbench) -> None:
+    """Keeps E2: before bubblewrap's child is bound to bubblewrap, it would get ready without it, and be bound to nobody."""
+    script = LIAR.replace("wait\n", "kill -KILL $$\n")
+    bench.sandbox = replace_bwrap(bench.sandbox, bench.folder / "bin", script)
+    marker = f"3600.{os.getpid()}8"
+    done = await bench.run("sh", "-c", f"echo ran; sleep {marker}")
+    assert (done.status.cause, done.records, bench.spawned()) == ("set_up_interrupted", [], [])
+    await gone(marker)
 
 
 # Starts the gate without any sandbox, as bubblewrap's first process would be.
