@@ -13,10 +13,11 @@ PACKAGE = Path(agenthost.__file__).parent
 # What is read for people to look at; agents and what is generated are not the host.
 SHOWN = {
     "clock.py": "where the steady clock begins",
-    "execution.py": "when an end or damage was found",
+    "execution.py": "when damage was found",
     "host.py": "since when the daemon runs",
     "outbox.py": "when a frame was made",
     "snapshot_store.py": "where nobody gives the store a clock",
+    "testimony.py": "when an end was found whose file is gone",
     "shim/__main__.py": "when an agent was let go",
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agenthost import custody, supervisor
+from agenthost import custody, preparation
 from agenthost.attempt_process import AttemptProcess
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2, snapshot_service_pb2_grpc
@@ -158,7 +158,7 @@ async def test_a_change_between_check_and_start_refuses_with_nothing_run(
             edit(tree(client))
             return await AttemptProcess.spawn(*arguments)
 
-    monkeypatch.setattr(supervisor, "AttemptProcess", Meddled)
+    monkeypatch.setattr(preparation, "AttemptProcess", Meddled)
     _, finished = await client.run("say x")
 
     assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_REFUSED, "SNAPSHOT_CHANGED")
