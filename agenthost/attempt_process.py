@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agenthost.attempt_status import Confinement, Status, read_release, read_status
+from agenthost.bell import Bell
 from agenthost.core.damage import DamagedError
 from agenthost.core.ending import Cause
 from agenthost.launch import Launch, prepare
@@ -25,22 +26,24 @@ RETRY_SECONDS = 0.05
 
 
 class AttemptProcess:
-    """An attempt's shim, seen from the daemon."""
+    """An attempt's shim, seen from the daemon. `bell` is rung on all news, and when the spool grew; its user may give another."""
 
     def __init__(self, folder: Path) -> None:
+        self.bell = Bell()
         self._folder = folder
         self._loop = asyncio.get_running_loop()
         self.fault = ""  # why nothing of its output can be told, where that is so
         self.lost_because = ""  # of a status that is there but cannot be read
         self._told_size = 0
         self._spool = self._open_spool()
-        self._news = asyncio.Event()
+        self._news = Bell()
         self._sending = asyncio.Lock()
         self._applied: dict[int, asyncio.Future[bool]] = {}
         self._link = ShimLink(folder, on_messages=self._take, on_end=self._look)
         self._status: Status | None = None
         self._is_lost = False
         self._is_closed = False
+        self._is_silent = True
 
     @classmethod
     async def spawn(cls, folder: Path, launch: Launch, sandbox: Sandbox) -> Self:
@@ -102,7 +105,8 @@ class AttemptProcess:
         """Bytes of the spool, records and all."""
         if self._spool < 0:
             return b""
-        return os.pread(self._spool, min(limit, max(0, self.spool_size() - offset)), offset)
+        most = limit if self._status is None else min(limit, max(0, self._status.spool_length - offset))
+        return os.pread(self._spool, most, offset)
 
     def _open_spool(self) -> int:
         try:
@@ -129,17 +133,17 @@ class AttemptProcess:
                 self.fault = self.fault or ("released.json: it is not there" if has_said else "")
             if is_over or self.fault:
                 return None
-            await self._news.wait()
+            await self._news.listen().wait()
 
     async def ended(self) -> None:
         """Waits until nothing more will come, or this object is closed."""
         while not (self.has_ended or self._is_closed):
-            await self._news.wait()
+            await self._news.listen().wait()
 
     async def changed(self, seen_size: int = -1) -> None:
         """Waits until the spool is longer than what was seen, or the attempt ended, or this object is closed."""
         while not (self.has_ended or self._is_closed or self.spool_size() > seen_size):
-            await self._news.wait()
+            await self.bell.listen().wait()
 
     async def renew_lease(self) -> None:
         """Puts off the end for want of a conductor by the whole orphan timeout."""
@@ -164,7 +168,7 @@ class AttemptProcess:
         async with self._sending:
             while not self.has_ended and not self._is_closed:
                 if not self._link.is_open:
-                    await self._news.wait()
+                    await self._news.listen().wait()
                     continue
                 try:
                     await self._link.send(message)
@@ -186,7 +190,9 @@ class AttemptProcess:
             self._is_lost = self._status is None
         if self.has_ended:
             self._settle_inputs()
-        elif not self._link.connect():
+        elif self._link.connect():
+            self._is_silent = True
+        else:
             self._loop.call_later(RETRY_SECONDS, self._look)
         self._wake()
 
@@ -198,12 +204,16 @@ class AttemptProcess:
             return None
 
     def _take(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """What the shim said."""
+        """What the shim said. Its first word is news, since it speaks when the agent was let go; that the spool grew is not."""
         for message in messages:
             self._told_size = max(self._told_size, message.get("size", 0))
             if "input" in message and (applied := self._applied.pop(message["input"], None)):
                 applied.set_result(message["applied"])
-        self._wake()
+        if self._is_silent:
+            self._is_silent = False
+            self._wake()
+        else:
+            self.bell.ring()
 
     def _settle_inputs(self) -> None:
         for applied in self._applied.values():
@@ -211,8 +221,8 @@ class AttemptProcess:
         self._applied.clear()
 
     def _wake(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        self._news.ring()
+        self.bell.ring()
 
 
 def is_alive(folder: Path) -> bool:

@@ -29,18 +29,19 @@ _READ_RECORDS = 4096
 
 
 class Cuts:
-    """The cuts of one attempt. One stream at a time uses it."""
+    """The cuts of one attempt. One stream at a time uses it, keeps the file open meanwhile, and closes it."""
 
     def __init__(self, path: Path, max_output_bytes: int) -> None:
         self._path = path
+        self._descriptor = -1
         self._needed_bytes = (max_output_bytes // LARGE_CUT_BYTES + SPARE_RECORDS) * RECORD_BYTES
         self._allocated_bytes = self._used_bytes = 0
 
     def read(self) -> Iterator[Cut]:
         """Every cut so far, in order; one that was torn by the daemon's death is dropped, its frames were never sent."""
-        with self._path.open("a+b") as file:
+        with os.fdopen(self._opened(), "rb", closefd=False) as file:
             self._used_bytes = os.fstat(file.fileno()).st_size // RECORD_BYTES * RECORD_BYTES
-            file.truncate(self._used_bytes)
+            os.ftruncate(file.fileno(), self._used_bytes)
             file.seek(0)
             while block := file.read(RECORD_BYTES * _READ_RECORDS):
                 for start in range(0, len(block), RECORD_BYTES):
@@ -48,28 +49,32 @@ class Cuts:
 
     def append(self, cut: Cut) -> None:
         """Adds the next cut; raises StorageError where there is no room for it at all."""
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            append_whole(descriptor, self._path, _pack(cut))
-        finally:
-            os.close(descriptor)
+        append_whole(self._opened(), self._path, _pack(cut))
         self._used_bytes += RECORD_BYTES
+
+    def close(self) -> None:
+        """Lets go of the file; whoever reads or appends again opens it anew."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def has_room(self) -> bool:
         """Whether a small cut may be made. The first call takes the room that large ones will need."""
         wanted = self._used_bytes + self._needed_bytes
         if wanted <= self._allocated_bytes:
             return True
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            allocate(descriptor, wanted + AHEAD_BYTES)
+            allocate(self._opened(), wanted + AHEAD_BYTES)
         except OSError as error:
             # A file system that cannot take room ahead holds no promise, and needs no thrift.
             return error.errno not in {errno.ENOSPC, errno.EDQUOT}
-        finally:
-            os.close(descriptor)
         self._allocated_bytes = wanted + AHEAD_BYTES
         return True
+
+    def _opened(self) -> int:
+        if self._descriptor < 0:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._descriptor
 
 
 def _pack(cut: Cut) -> bytes:

@@ -64,7 +64,7 @@ class Execution:
         self._fault = ""
         run, step, attempt = ticket.order.execution.split("-")
         self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=ticket.agent.name)
-        self._wishes = Wishes(self.bell, self._log)
+        self._wishes = Wishes(self._log)
 
     @property
     def id(self) -> str:
@@ -202,6 +202,7 @@ class Execution:
         except Exception as error:  # our defect: told as such, without its text
             self._log.exception("execution_not_begun")
             raise ProgramError("the host could not begin this execution; its log says more") from error
+        self._process.bell = self.bell  # what its shim tells, streams hear at once
         self._decided.set()
         self._log.info("execution_adopted" if self.ticket.adopted else "execution_accepted")
         try:
@@ -225,7 +226,7 @@ class Execution:
                 tasks.create_task(self._keep_lease(process)),
             ]
             await self._tell_started(process)
-            await self._watch_spool(process)
+            await process.ended()
             for companion in companions:
                 companion.cancel()
         after = await self._look_back(before, look_back)
@@ -253,12 +254,6 @@ class Execution:
             self._started = Started(self._attestation), moment_of(self.ticket.folder / "released.json")
             self._log.info("agent_started", pid=confinement.pid)
         self.bell.ring()
-
-    async def _watch_spool(self, process: AttemptProcess) -> None:
-        while not process.has_ended:
-            size = process.spool_size()
-            self.bell.ring()
-            await process.changed(size)
 
     async def _keep_lease(self, process: AttemptProcess) -> None:
         interval = min(LEASE_SECONDS, self.ticket.order.limits.orphan_timeout_seconds / 4)

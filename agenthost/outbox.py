@@ -14,7 +14,8 @@ ends as damaged: see `core.damage`.
 import asyncio
 import errno
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 from agenthost.bell import Bell
@@ -89,23 +90,27 @@ class Outbox:
         self._numbering = Numbering(output)
         self._note_sequence = note_sequence
 
-    async def frames(self, after: int) -> AsyncIterator[Frame]:
+    async def frames(self, after: int) -> AsyncGenerator[Frame, None]:
         """Every frame above the number `after`, as it comes; ends behind `Finished`."""
-        async for frame in self._all(after):
-            self._note_sequence(frame.sequence)
-            if frame.sequence > after:
-                yield frame
+        async with aclosing(self._all(after)) as frames:
+            async for frame in frames:
+                self._note_sequence(frame.sequence)
+                if frame.sequence > after:
+                    yield frame
 
-    async def _all(self, after: int) -> AsyncIterator[Frame]:
+    async def _all(self, after: int) -> AsyncGenerator[Frame, None]:
         try:
-            async for frame in self._intact(after):
-                self._check_unused(frame)
-                yield frame
+            async with aclosing(self._intact(after)) as frames:
+                async for frame in frames:
+                    self._check_unused(frame)
+                    yield frame
         except (DamagedError, OSError) as error:
             if isinstance(error, OSError) and error.errno not in _UNREADABLE:
                 raise
             async for frame in self._damaged(str(error), after):
                 yield frame
+        finally:
+            self._cuts.close()
 
     def _check_unused(self, frame: Frame) -> None:
         """The number of an end that was told is not given to anything else, not even where the damage was mended since."""
@@ -121,7 +126,7 @@ class Outbox:
             yield numbering.frame(FILLER, damage.time_ns)
         yield numbering.frame(*self._source.finish(numbering.summary, damage.sequence))
 
-    async def _intact(self, after: int) -> AsyncIterator[Frame]:
+    async def _intact(self, after: int) -> AsyncGenerator[Frame, None]:
         numbering = self._numbering
         await self._wait_until_started()
         if self._source.started:
@@ -174,17 +179,29 @@ class Outbox:
         numbering, begun = self._numbering, self._numbering.offset
         while True:
             heard = self._source.bell.listen()
-            ended, size = self._source.ended, self._source.spool_size
-            if data := self._source.read_spool(numbering.offset, READ_BYTES):
-                numbering.take(data)
-            elif numbering.offset < size:
-                raise DamagedError(f"spool: it ends at byte {numbering.offset}, and was {size} bytes long")
-            elif ended:
-                numbering.take_end(is_whole=self._source.is_whole)
-            else:
+            if not self._take_more():
                 await heard.wait()
                 continue
             is_due = numbering.is_complete or numbering.offset - begun >= LARGE_CUT_BYTES
             if numbering.has_frames and (is_due or self._cuts.has_room()):
                 return numbering.cut(time.time_ns())
             await asyncio.sleep(0)
+
+    def _take_more(self) -> bool:
+        """Takes what there is by now, the end included; whether there was anything."""
+        numbering, source = self._numbering, self._source
+        data = source.read_spool(numbering.offset, READ_BYTES)
+        if not data:
+            # In this order: what has ended has its whole length, and what is longer now than it was can be read.
+            ended, size = source.ended, source.spool_size
+            if numbering.offset < size:
+                data = source.read_spool(numbering.offset, READ_BYTES)
+            elif ended:
+                numbering.take_end(is_whole=source.is_whole)
+                return True
+            else:
+                return False
+            if not data:
+                raise DamagedError(f"spool: it ends at byte {numbering.offset}, and was {size} bytes long")
+        numbering.take(data)
+        return True

@@ -1,6 +1,6 @@
 """What streams ask of one agent: inputs, and its end. Noted at once; the attempt's own task passes it on.
 
-So no stream ever waits for an agent.
+So no stream ever waits for an agent. It has a bell of its own: the attempt's is rung with every word of the agent.
 """
 
 from structlog.typing import FilteringBoundLogger
@@ -15,8 +15,8 @@ from agenthost.errors import InputQueueFullError, InvalidRequestError, Violation
 class Wishes:
     """The inputs that wait, and whether somebody asked for the end."""
 
-    def __init__(self, bell: Bell, log: FilteringBoundLogger) -> None:
-        self._bell = bell
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._bell = Bell()
         self._log = log
         self._inputs = InputQueue()
         self._cancel_reason: str | None = None

@@ -8,6 +8,7 @@ A half-close alone therefore ends nothing: the writer goes on until writing fail
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from agenthost.attachment import Attachment
@@ -47,8 +48,9 @@ class ExecutionStream:
             raise EndUnheardError
 
     async def _write(self, context: Any, after: int) -> None:
-        async for frame in self._execution.open_outbox(after).frames(after):
-            await context.write(write_frame(frame))
+        async with aclosing(self._execution.open_outbox(after).frames(after)) as frames:
+            async for frame in frames:
+                await context.write(write_frame(frame))
 
     async def _read(self, requests: AsyncIterator[pb.ExecuteRequest], attachment: Attachment) -> None:
         async for request in requests:
