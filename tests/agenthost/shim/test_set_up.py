@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from agenthost.shim.confinement import NICENESS
 from tests.attempts import PATIENCE_SECONDS, Workbench, finish, gone, processes_with, records, replace_bwrap
 
 
@@ -34,6 +35,19 @@ async def test_the_confinement_is_told_when_the_agent_is_let_go(bench: Workbench
         assert any(check.startswith("network: none") for check in confinement.checks)
         await attempt.cancel("enough")
         assert (await finish(attempt)).status.confinement == confinement
+
+
+async def test_an_agent_comes_after_those_who_wait_for_what_it_says(bench: Workbench) -> None:
+    """Keeps D10: agents that take all the processors there are hold up no stream."""
+    async with await bench.spawn("sleep", "100") as attempt:
+        confinement = await attempt.wait_started()
+        assert confinement is not None
+        assert os.getpriority(os.PRIO_PROCESS, confinement.pid) == NICENESS
+        session = Path(f"/proc/{confinement.pid}/autogroup")
+        if session.exists() and (told := session.read_text()).strip():
+            assert told.endswith(f"nice {NICENESS}\n")
+            assert told != Path("/proc/self/autogroup").read_text()
+        await attempt.cancel("enough")
 
 
 async def test_each_release_is_written_down_once(bench: Workbench) -> None:
