@@ -13,7 +13,8 @@ The rules that this file keeps, because everything else leans on them:
   `pace_seconds` apart; whatever else comes is taken at once, and so is a word after a silence.
 
 It decides nothing itself but one thing: whether a request id was met before is asked of the database, right here in front of
-the core, where nobody else can write meanwhile. So ids hold for as long as their run, not for as long as memory does.
+the core, where nobody else can write meanwhile. So ids hold for as long as their run and the memory of its
+deletion, not for as long as this process.
 """
 
 import asyncio
@@ -39,6 +40,8 @@ from conductor.errors import (
 )
 from conductor.inbox import Inbox, InboxLimits, Note, Request
 from conductor.run_log import log_changes
+from conductor.store.deletion import gone
+from conductor.store.records import StoredRequest
 from conductor.store.store import Store
 
 State = TypeVar("State")
@@ -179,8 +182,7 @@ class Engine(Generic[State]):
         rest: list[Input] = []
         for entry in inputs:
             if isinstance(entry, Request) and (met := known.get(entry.request_id)) is not None:
-                is_same = met.digest == entry.request_digest
-                self._answer(Accepted(entry.reply, met.run, repeated=True) if is_same else _reused(entry))
+                self._answer(_repeat(entry, met))
             else:
                 rest.append(entry)
         return tuple(rest)
@@ -234,7 +236,17 @@ class Engine(Generic[State]):
             how = f": {row.failure.message}" if row.failure else f": it {row.state}"
             message = f"run {request.run} has ended{how}"
             return PreconditionError(RUN_NOT_RUNNING, message, subject=f"runs/{request.run}")
-        return _error(request, rejected)
+        met = await self._store.request(request.request_id) if rejected.reason == RUN_NOT_FOUND else None
+        return _error(request, rejected) if met is None else gone(met)
+
+
+def _repeat(request: RequestRun | RequestCancel, met: StoredRequest) -> Reply:
+    """Gives the answer to a request whose id was met: the one before, also where its run is gone since."""
+    if met.digest != request.request_digest:
+        return _reused(request)
+    if met.deleted:
+        return Rejected(request.reply, RUN_NOT_FOUND, met.deleted)
+    return Accepted(request.reply, met.run, repeated=True)
 
 
 def _reused(request: RequestRun | RequestCancel) -> Rejected:

@@ -37,6 +37,7 @@ from conductor.servicers.run_ids import new_run_id
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.pin import WorkspaceMode
 from conductor.snapshots.store import SnapshotStore
+from conductor.store.deletion import gone
 from conductor.store.store import Store
 from conductor.v1 import run_service_pb2 as pb
 from conductor.workspace_roots import WorkspaceRoots
@@ -123,6 +124,8 @@ class RunCreation:
             return ""
         if met.digest != digest:
             raise RequestIdReusedError
+        if met.deleted:
+            raise gone(met)
         return met.run
 
     async def _plan(self, request: pb.CreateRunRequest) -> tuple[RunPlan, tuple[Blob, ...]]:

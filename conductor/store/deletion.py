@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from conductor.errors import PreconditionError, RequestIdReusedError
+from conductor.errors import NotFoundError, PreconditionError, RequestIdReusedError
 from conductor.store.reading import not_found
+from conductor.store.records import StoredRequest
 
 SLICE_ROWS = 500
 SLICE_BYTES = 2 * 1024 * 1024
@@ -19,7 +20,7 @@ SLICE_BLOBS = 8  # each may hold megabytes
 SLICE_BLOCKS = 4  # each stands for thousands of rows, and may have as many strips
 SLICE_PAGES = 256  # given back to the disk at once: 1 MiB
 FREE_PAGES_KEPT = 1024  # the next runs take them
-DELETIONS_REMEMBERED = 100_000
+DELETIONS_REMEMBERED = 100_000  # with the ids that made and stopped their runs: 60 MiB at most
 
 _FORGET = "DELETE FROM deletions WHERE run IN (SELECT run FROM deletions ORDER BY time DESC LIMIT -1 OFFSET ?)"
 
@@ -56,12 +57,7 @@ def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
         if end_time is None:
             raise active(deletion.run)
         connection.execute("UPDATE runs SET delete_time = ? WHERE key = ?", (deletion.time, key))
-        connection.execute("DELETE FROM requests WHERE run = ?", (key,))
-        connection.execute(
-            "INSERT OR REPLACE INTO deletions (run, time, request_id, why) VALUES (?, ?, ?, ?)",
-            (deletion.run, deletion.time, deletion.request_id, deletion.why),
-        )
-        connection.execute(_FORGET, (DELETIONS_REMEMBERED,))
+        _remember(connection, deletion, key)
 
 
 def active(run: str) -> PreconditionError:
@@ -72,6 +68,11 @@ def active(run: str) -> PreconditionError:
         subject=f"runs/{run}",
         hint=f"stop it first: conductor cancel {run}",
     )
+
+
+def gone(met: StoredRequest) -> NotFoundError:
+    """Gives the error for a request that made a run which was deleted since: it makes no second one."""
+    return NotFoundError("run", met.run, hint=f"the same request made it before; {met.deleted}")
 
 
 def list_deleted(connection: sqlite3.Connection) -> list[str]:
@@ -117,6 +118,20 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def _remember(connection: sqlite3.Connection, deletion: Deletion, key: int) -> None:
+    """Keeps what is told of the run from now on, and what it was asked for with (B2: nothing runs twice)."""
+    connection.execute(
+        "INSERT OR REPLACE INTO deletions (run, time, request_id, why) VALUES (?, ?, ?, ?)",
+        (deletion.run, deletion.time, deletion.request_id, deletion.why),
+    )
+    spent = (
+        "INSERT INTO spent_requests (request_id, digest, run) SELECT request_id, digest, ? FROM requests WHERE run = ?"
+    )
+    connection.execute(spent, (deletion.run, key))
+    connection.execute("DELETE FROM requests WHERE run = ?", (key,))
+    connection.execute(_FORGET, (DELETIONS_REMEMBERED,))  # the spent requests of those go with them
+
+
 def _is_repeated(connection: sqlite3.Connection, deletion: Deletion) -> bool:
     row = connection.execute("SELECT request_id FROM deletions WHERE run = ?", (deletion.run,)).fetchone()
     return bool(deletion.request_id) and row is not None and row[0] == deletion.request_id
@@ -127,7 +142,8 @@ def _refuse_used_id(connection: sqlite3.Connection, deletion: Deletion) -> None:
     if not deletion.request_id:
         return
     used = (
-        "SELECT 1 FROM requests WHERE request_id = ?1 UNION ALL SELECT 1 FROM deletions WHERE request_id = ?1 LIMIT 1"
+        "SELECT 1 FROM requests WHERE request_id = ?1 UNION ALL SELECT 1 FROM spent_requests WHERE request_id = ?1"
+        " UNION ALL SELECT 1 FROM deletions WHERE request_id = ?1 LIMIT 1"
     )
     if connection.execute(used, (deletion.request_id,)).fetchone():
         raise RequestIdReusedError

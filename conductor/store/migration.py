@@ -17,7 +17,7 @@ from conductor.errors import DatabaseDamagedError, DatabaseNotUpgradedError, Dat
 from conductor.store.connection import damaged, translate
 from conductor.store.copying import copy_database, make_durable
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x434E4443  # "CNDC": tells our file from another program's
 COPIES_KEPT = 2  # of those made before an upgrade, the newest
 CHECKED_BYTES = 128 * 1024 * 1024  # 0.1 s

@@ -51,6 +51,12 @@ FROM chunks c JOIN attempts a ON a.key = c.attempt WHERE c.run = ?1 AND c.positi
 ORDER BY 1
 """
 
+_REQUEST = """
+SELECT q.digest, r.run, NULL, NULL FROM requests q JOIN runs r ON r.key = q.run WHERE q.request_id = ?1
+UNION ALL
+SELECT s.digest, s.run, d.time, d.why FROM spent_requests s JOIN deletions d ON d.run = s.run WHERE s.request_id = ?1
+"""
+
 _FEED = """
 SELECT j.id, r.run, r.flow, r.labels, j.position, j.time, j.type, CAST(j.data AS BLOB), r.delete_time
 FROM journal j JOIN runs r ON r.key = j.run WHERE j.id > ? ORDER BY j.id LIMIT ?
@@ -146,9 +152,12 @@ def read_blob(connection: sqlite3.Connection, run: str, digest: str) -> bytes:
 
 def read_requests(connection: sqlite3.Connection, request_ids: Sequence[str]) -> dict[str, StoredRequest]:
     """Gives what became of those of the request ids that are known."""
-    query = "SELECT q.digest, r.run FROM requests q JOIN runs r ON r.key = q.run WHERE q.request_id = ?"
-    found = {name: connection.execute(query, (name,)).fetchone() for name in request_ids}
-    return {name: StoredRequest(*row) for name, row in found.items() if row is not None}
+    found = {name: connection.execute(_REQUEST, (name,)).fetchone() for name in request_ids}
+    return {
+        name: StoredRequest(row[0], row[1], "" if row[2] is None else _tell_deletion(*row[2:]))
+        for name, row in found.items()
+        if row is not None
+    }
 
 
 def read_known_runs(connection: sqlite3.Connection, runs: Collection[str]) -> frozenset[str]:
@@ -168,10 +177,11 @@ def find_run(connection: sqlite3.Connection, run: str) -> int:
 def not_found(connection: sqlite3.Connection, run: str) -> NotFoundError:
     """Gives the error for a run that there is not; it tells what is still known of it."""
     row = connection.execute("SELECT time, why FROM deletions WHERE run = ?", (run,)).fetchone()
-    if row is None:
-        return NotFoundError("run", run)
-    when = datetime.fromtimestamp(row[0], UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return NotFoundError("run", run, hint=f"it was deleted on {when}: {row[1]}")
+    return NotFoundError("run", run, hint="" if row is None else _tell_deletion(*row))
+
+
+def _tell_deletion(time: float, why: str) -> str:
+    return f"it was deleted on {datetime.fromtimestamp(time, UTC).strftime('%Y-%m-%d %H:%M UTC')}: {why}"
 
 
 def _read_unfinished_run(connection: sqlite3.Connection, key: int, run: str) -> StoredRun:

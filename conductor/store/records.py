@@ -45,10 +45,11 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """What became of a request id."""
+    """What became of a request id: the run that it made or stopped, and when and why that was deleted, where it was."""
 
     digest: str
     run: str
+    deleted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

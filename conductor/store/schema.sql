@@ -128,6 +128,15 @@ CREATE TABLE deletions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deletions_by_time ON deletions (time);
 
+-- What the deleted runs were asked for with, for as long as their deletion is remembered: a request that made a run makes no
+-- second one because the first is gone.
+CREATE TABLE spent_requests (
+  request_id TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  run TEXT NOT NULL REFERENCES deletions ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spent_requests_by_run ON spent_requests (run);
+
 -- Steps that gave findings. Which of them count: conductor/core/findings.py.
 CREATE TABLE finders (
   run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,

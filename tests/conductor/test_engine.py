@@ -24,6 +24,7 @@ from conductor.errors import (
     StorageError,
 )
 from conductor.inbox import InboxLimits
+from conductor.store.deletion import Deletion
 from conductor.store.records import StoredUtterance
 from conductor.store.store import Store
 from tests.conductor.small_core import NOW, RUN, Seen, World, request, text
@@ -285,6 +286,25 @@ async def test_the_same_request_gets_the_same_run_also_after_a_restart(world: Wo
     assert (again.run, again.repeated) == (RUN, True)
     assert (other.run, other.repeated) == (run_name(4), False)
     assert [entry.run for entry in (await world.store.feed(0)).entries] == [RUN, run_name(4)]
+
+
+async def test_a_request_makes_no_second_run_when_the_first_was_deleted(world: World) -> None:
+    """Keeps B2, also for a client that asks again for hours."""
+    async with world.engine() as engine:
+        await engine.submit(request(RUN, "id"))
+    await world.store.append(settlement(RUN), 2.0)
+    await world.store.delete(Deletion(RUN, 9.0, "it was a test"))
+    async with world.engine() as engine:
+        with pytest.raises(NotFoundError) as refused:
+            await engine.submit(request(run_name(2), "id"))
+        with pytest.raises(RequestIdReusedError):
+            await engine.submit(request(run_name(3), "id", "another body"))
+
+    assert (refused.value.code, refused.value.reason) == ("NOT_FOUND", "RUN_NOT_FOUND")
+    assert RUN in str(refused.value)
+    assert (
+        refused.value.hint == "the same request made it before; it was deleted on 1970-01-01 00:00 UTC: it was a test"
+    )
 
 
 @pytest.mark.parametrize(

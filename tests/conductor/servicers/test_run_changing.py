@@ -1,9 +1,12 @@
 """Deleting runs over the real server. Keeps B12."""
 
+import uuid
 from pathlib import Path
 
+from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
-from tests.conductor.running_conductor import agent_step, refusal, running_conductor, until
+from conductor.v1.furniture.statuses import Refusal
+from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 
 
@@ -38,3 +41,46 @@ async def test_a_run_that_has_ended_can_be_deleted_and_one_at_work_cannot(tmp_pa
     assert (active.code, active.reason) == ("FAILED_PRECONDITION", "RUN_ACTIVE")
     assert (bad.code, bad.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
     assert not first.run
+
+
+async def test_what_made_and_stopped_a_deleted_run_does_neither_again_now_or_after_a_restart(tmp_path: Path) -> None:
+    """B2, B12: a client that asks again for hours, a proxy that replays."""
+    asked = pb.CreateRunRequest(request_id=str(uuid.uuid4()), inline=flow_pb.Flow(name="flows/test"))
+    async with running_conductor(tmp_path) as it:
+        asked.inline.steps.append(agent_step("waits"))
+        asked.workspace.path = str(it.workspace)
+        run = (await it.runs.CreateRun(asked)).name
+        stopping = pb.CancelRunRequest(name=run, request_id=str(uuid.uuid4()))
+        await it.runs.CancelRun(stopping)
+        await it.settled(run)
+        await it.runs.DeleteRun(pb.DeleteRunRequest(name=run))
+        told = [await _ask_again(it, asked, stopping)]
+    async with running_conductor(tmp_path) as it:
+        told.append(await _ask_again(it, asked, stopping))
+
+    for getting, creating, cancelling, other_creation, other_cancel in told:
+        assert getting.hint.endswith("UTC: somebody asked for it")
+        for refused in (creating, cancelling):
+            assert (refused.code, refused.reason, refused.message) == ("NOT_FOUND", "RUN_NOT_FOUND", getting.message)
+        assert creating.hint == f"the same request made it before; {getting.hint}"
+        assert cancelling.hint == getting.hint
+        for refused in (other_creation, other_cancel):
+            assert (refused.code, refused.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+
+
+async def _ask_again(it: Running, asked: pb.CreateRunRequest, stopping: pb.CancelRunRequest) -> list[Refusal]:
+    refused = [
+        await refusal(it.runs.GetRun(pb.GetRunRequest(name=stopping.name))),
+        await refusal(it.runs.CreateRun(asked)),
+        await refusal(it.runs.CancelRun(stopping)),
+        await refusal(
+            it.runs.CreateRun(
+                pb.CreateRunRequest(request_id=asked.request_id, flow="flows/survey", workspace=asked.workspace)
+            )
+        ),
+        await refusal(
+            it.runs.CancelRun(pb.CancelRunRequest(name=stopping.name, request_id=stopping.request_id, reason="?"))
+        ),
+    ]
+    assert not (await it.runs.ListRuns(pb.ListRunsRequest())).runs
+    return refused

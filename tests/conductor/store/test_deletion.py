@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.events import FindingCounts, RunStarted
+from conductor.core.events import FindingCounts, RunCancelRequested, RunStarted
 from conductor.errors import NotFoundError, PreconditionError, RequestIdReusedError
 from conductor.store import deletion
-from conductor.store.deletion import Deletion
-from conductor.store.records import RunFilter
+from conductor.store.deletion import Deletion, gone
+from conductor.store.records import RunFilter, StoredRequest
 from conductor.store.store import Store
 from tests.conductor.store.material import (
     attempt,
@@ -63,7 +63,8 @@ async def is_invisible(store: Store, run: str) -> bool:
             await ask
     listed = [row.run for row in (await store.runs(RunFilter(), 10)).rows]
     told = [entry.run for entry in (await store.feed(0)).entries]
-    return run not in listed and run not in told and not await store.requests([f"request {int(run)}"])
+    known = await store.requests([f"request {int(run)}"])
+    return run not in listed and run not in told and all(request.deleted for request in known.values())
 
 
 def rows(folder: Path) -> dict[str, int]:
@@ -127,7 +128,7 @@ async def test_what_two_runs_share_stays_until_the_second_goes(tmp_path: Path) -
     assert set(left.values()) == {0}
 
 
-@pytest.mark.parametrize("used", ["request 1", "request 2", "the first deletion"])
+@pytest.mark.parametrize("used", ["request 1", "request 2", "request 3", "the first deletion"])
 async def test_a_request_id_that_asked_for_something_else_deletes_nothing(store: Store, used: str) -> None:
     """J6: the same id twice means the same request twice; whoever mixes ids up is told before anything is gone."""
     await live(store, DOOMED, 1)
@@ -166,6 +167,42 @@ async def test_a_deletion_is_remembered_by_its_request_id_and_told_to_who_asks(s
         with pytest.raises(NotFoundError, match="there is no run") as refused:
             await store.delete(Deletion(DOOMED, 10.0, "somebody asked for it", request_id))
         assert refused.value.hint == "it was deleted on 1970-01-01 00:00 UTC: somebody asked for it"
+
+
+async def test_what_a_deleted_run_was_asked_for_with_is_known_beyond_it(tmp_path: Path) -> None:
+    """B2: nothing runs twice. The rows of the run are gone, and the conductor was started anew."""
+    async with await Store.open(tmp_path / "data") as store:
+        await store.append(creation(DOOMED, request_id="made it"), 1.0)
+        await store.append(events(DOOMED, RunCancelRequested("enough", "stopped it", "another digest")), 2.0)
+        await store.append(settlement(DOOMED), 3.0)
+        await store.delete(Deletion(DOOMED, 9.0, "it was a test"))
+        while await store.purge(DOOMED):
+            pass
+    async with await Store.open(tmp_path / "data") as store:
+        known = await store.requests(["made it", "stopped it", "neither"])
+
+    deleted = "it was deleted on 1970-01-01 00:00 UTC: it was a test"
+    assert known == {
+        "made it": StoredRequest("digest of the body", DOOMED, deleted),
+        "stopped it": StoredRequest("another digest", DOOMED, deleted),
+    }
+    assert gone(known["made it"]).reason == "RUN_NOT_FOUND"
+    assert gone(known["made it"]).hint == f"the same request made it before; {deleted}"
+
+
+async def test_deletions_and_their_requests_are_forgotten_together_the_oldest_first(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "DELETIONS_REMEMBERED", 2)
+    for number in range(1, 5):
+        await live(store, run_name(number), number)
+        await store.delete(Deletion(run_name(number), 8.0 + number, "it was a test"))
+
+    ids = [f"request {number}" for number in range(1, 5)]
+    assert list(await store.requests(ids)) == ids[2:]
+    with pytest.raises(NotFoundError) as forgotten:
+        await store.run(run_name(2))
+    assert forgotten.value.hint == ""
 
 
 async def test_room_goes_back_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
