@@ -38,7 +38,7 @@ from conductor.flows.catalogue import Catalogue
 from conductor.flows.layers import folders
 from conductor.host_link import HostLink
 from conductor.messages.hosts import HostView
-from conductor.recovery import read_state
+from conductor.recovery import read_state, read_time
 from conductor.retention import Retention
 from conductor.servicers.flow_servicer import FlowServicer
 from conductor.servicers.pool_servicer import PoolServicer
@@ -90,7 +90,7 @@ async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
         roots = WorkspaceRoots(settings.roots)
         snapshots = await SnapshotStore.open(settings.data / SNAPSHOTS_FOLDER, roots)
         await snapshots.sweep(store.known_runs)
-        clock = SystemClock(earliest=await store.last_time())
+        clock = await read_time(store)
         limits = Limits(unfinished_runs=settings.limits.unfinished_runs, lost_after=settings.clocks.lost_after_seconds)
         state = await read_state(store, clock.now(), limits)
         channels = {host.name: open_channel(host.target, many_streams=True) for host in settings.hosts}

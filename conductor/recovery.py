@@ -1,4 +1,4 @@
-"""Reads what the last conductor left, and folds it into the state that the engine begins with.
+"""Reads what the last conductor left: the time that it had, and its runs, folded into the state that the engine begins with.
 
 What the state means, and which commands follow from it, is the core's (`restore`, `recover`). A run that cannot be read or
 folded is handed over as damaged: the first decision ends it, and no other run is harmed (I5).
@@ -6,13 +6,30 @@ folded is handed over as damaged: the first decision ends it, and no other run i
 
 import structlog
 
+from conductor.clock import SystemClock, continue_time, read_clocks
 from conductor.core.conductor_state import ConductorState, Limits
 from conductor.core.recover import restore
 from conductor.core.run import Run, apply
 from conductor.store.records import StoredRun
 from conductor.store.store import Store
 
+NOTABLE_SECONDS = 5.0  # of difference to the machine's clock
+
 log = structlog.get_logger(__name__)
+
+
+async def read_time(store: Store) -> SystemClock:
+    """Gives the clock, which goes on from the last conductor's; and keeps it for the next one."""
+    reading = read_clocks()
+    past = await store.past()
+    offset = continue_time(reading, past)
+    if (past.boot, past.offset) != (reading.boot, offset):
+        await store.keep_offset(reading.boot, offset)
+    ahead = offset + reading.steady - reading.wall
+    if abs(ahead) >= NOTABLE_SECONDS:
+        hint = "it follows the machine's clock again when the conductor is started while no run is at work"
+        log.warning("time_differs", ahead_seconds=round(ahead, 3), hint=hint)
+    return SystemClock(offset)
 
 
 async def read_state(store: Store, now: float, limits: Limits | None = None) -> ConductorState:

@@ -106,12 +106,6 @@ def read_feed(connection: sqlite3.Connection, after_id: int, limit: int) -> Feed
     return FeedPage(tuple(entries), rows[-1][0] if rows else after_id)
 
 
-def read_last_time(connection: sqlite3.Connection) -> float:
-    """Gives the time of the event that was stored last."""
-    row = connection.execute("SELECT time FROM journal ORDER BY id DESC LIMIT 1").fetchone()
-    return 0.0 if row is None else float(row[0])
-
-
 def read_last_id(connection: sqlite3.Connection) -> int:
     """Gives the id after which the feed has only what is yet to come."""
     return int(connection.execute("SELECT last_id FROM meta").fetchone()[0])

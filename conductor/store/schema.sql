@@ -12,6 +12,13 @@ CREATE TABLE meta (
   last_id INTEGER NOT NULL   -- of journal and chunks together; never goes back, even when rows are deleted
 ) STRICT;
 
+-- What the newest process took for the time: the next one goes on from it (conductor/clock.py).
+CREATE TABLE clock (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  boot TEXT NOT NULL,        -- of the machine: the life of its steady clock
+  offset REAL NOT NULL       -- of the engine's time from that clock, in seconds
+) STRICT;
+
 -- A projection for lists and filters.
 CREATE TABLE runs (
   key INTEGER PRIMARY KEY,

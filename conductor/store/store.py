@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from conductor.clock import Past
 from conductor.core.commands import Decision
-from conductor.store import compaction, deletion, listing, reading, usage
+from conductor.store import compaction, deletion, listing, reading, timekeeping, usage
 from conductor.store.connection import Connection, ReaderPool
 from conductor.store.folder import LockedFolder
 from conductor.store.migration import Identity, Schema, bring_up
@@ -155,9 +156,13 @@ class Store:
         """Gives events of all runs after an id."""
         return await self._readers.run(partial(reading.read_feed, after_id=after_id, limit=limit))
 
-    async def last_time(self) -> float:
-        """Gives the time of the newest event; 0 where there is none."""
-        return await self._readers.run(reading.read_last_time)
+    async def past(self) -> Past:
+        """Gives what the next process needs to know of the time."""
+        return await self._readers.run(timekeeping.read_past)
+
+    async def keep_offset(self, boot: str, offset: float) -> None:
+        """Keeps how far the engine's time lies ahead of the steady clock of a boot."""
+        await self._writer.run(partial(timekeeping.keep_offset, boot=boot, offset=offset))
 
     async def last_id(self) -> int:
         """Gives the id of what was stored last."""

@@ -130,6 +130,7 @@ class Conductor(Process):
             while self.is_deposed or self.world.store_is_full:
                 self.world.seen["commit failed"] += 1
                 yield 0.5
+            self.world.check_times(decision, now, self.clock_offset)
             self.store.append(decision, now)
         self.state = after
         if not self.is_deposed:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from unittest.mock import patch
 
+from conductor.clock import Past, Reading, continue_time
 from conductor.core import progress, schedule
 from conductor.core.attempt import attempt_owner
 from conductor.core.commands import AckExecution, CancelExecution, Command, Decision, StartExecution, Utterance
@@ -106,6 +107,11 @@ def _forget_cancels(state: ConductorState) -> tuple[Command, ...]:
     return tuple(command for command in _real.recover(state) if not isinstance(command, CancelExecution))
 
 
+def _trust_the_wall_clock(reading: Reading, past: Past) -> float:
+    """Takes wall time at every start."""
+    return continue_time(reading, replace(past, boot=""))
+
+
 _real_is_ready = progress.is_ready
 _real_count_free = schedule._count_free
 
@@ -135,6 +141,7 @@ MUTANTS = (
     Mutant("lets a failed run's workers go on", Subject(advance=_let_workers_go_on)),
     Mutant("stores output after the terminal event", Subject(advance=_listen_after_the_end), hint=2),
     Mutant("forgets cancels in a restart", Subject(recover=_forget_cancels), hint=14),
+    Mutant("trusts the wall clock over a restart", Subject(continue_time=_trust_the_wall_clock), hint=15),
     Mutant("waits for the wave", stand_ins={(progress, "is_ready"): _wait_for_the_wave}),
     Mutant("overbooks hosts", stand_ins={(schedule, "_count_free"): _overbook}, hint=3),
 )

@@ -7,6 +7,7 @@ from agenthost.core.delivery import Delivery
 from agenthost.core.fence import Admission, admit
 from agenthost.core.numbering import Numbering
 from agenthost.core.reception import Claim, Tombstone, attaches
+from conductor.clock import Past, Reading, continue_time
 from conductor.core.advance import advance
 from conductor.core.commands import Command, Decision
 from conductor.core.conductor_state import ConductorState, Limits
@@ -31,6 +32,7 @@ class Subject:
     advance: Callable[[ConductorState, Sequence[Input], float], tuple[Decision, ConductorState]] = advance
     restore: Callable[[Mapping[str, Run], Mapping[str, int], float, Limits], ConductorState] = restore_with
     recover: Callable[[ConductorState], tuple[Command, ...]] = recover
+    continue_time: Callable[[Reading, Past], float] = continue_time
     conversation: type[Conversation] = Conversation
     mailbox: type[Mailbox] = Mailbox
     admit: Callable[[int, int], Admission] = admit

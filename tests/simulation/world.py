@@ -8,7 +8,9 @@ from collections import Counter, deque
 from dataclasses import replace
 from random import Random
 
+from conductor.clock import Past, Reading
 from conductor.core.attempt import Attempt
+from conductor.core.commands import Decision
 from conductor.core.conductor_state import Limits
 from conductor.core.run import Run
 from conductor.core.states import AttemptState, StepState
@@ -22,6 +24,7 @@ from tests.simulation.machine import Machine
 from tests.simulation.memory_store import MemoryStore
 from tests.simulation.network import Call, Network
 from tests.simulation.plans import AGENTS
+from tests.simulation.stopwatch import Stopwatch
 from tests.simulation.subject import Subject
 from tests.simulation.trouble import LOST_AFTER_SECONDS, Trouble
 from tests.simulation.violation import Violation
@@ -53,6 +56,9 @@ class World:
         self.stored = Bell()
         self.store_is_full = False
         self.clock_offset = 0.0
+        self.boots = [0.0]  # when the conductor's machine came up
+        self.kept_clock = ("", 0.0)
+        self.stopwatch = Stopwatch()
         self.is_troubled = not calm
         # Between the streams and the engine nothing is lost or doubled, but its core would bear it.
         self.repeats = 0.0 if calm else rng.choice((0.0, 0.02, 0.1))
@@ -140,9 +146,15 @@ class World:
     # Programs and machines.
 
     def begin_clock(self) -> float:
-        """What a conductor's clock is ahead of the true time: as its machine's, but never behind what is stored already."""
+        """What a conductor's clock is ahead of the true time, when it begins now on a machine whose wall clock may be wrong."""
+        reading = Reading(
+            1000.0 + self.agenda.now + self.clock_offset, self.agenda.now - self.boots[-1], str(len(self.boots))
+        )
         last = max((times[-1] for times in self.store.times.values()), default=0.0)
-        return max(1000.0 + self.clock_offset, last - self.agenda.now)
+        is_at_work = any(not run.is_settled for run in self.store.runs.values())
+        offset = self.subject.continue_time(reading, Past(last, is_at_work, *self.kept_clock))
+        self.kept_clock = (reading.boot, offset)
+        return offset - self.boots[-1]
 
     def _boot_daemon(self, machine: Machine) -> None:
         machine.daemon = self.subject.daemon(machine, self.subject)
@@ -171,6 +183,7 @@ class World:
             self.network.lose(self.conductor, at_once=False)
             self.conductor = None
         self.store.lose_power()
+        self.boots.append(self.agenda.now)
         for name, watcher in list(self.watchers.items()):
             if watcher.place > self.store.positions[watcher.run]:  # type: ignore[attr-defined]
                 self.seen["watcher was told what a power cut took"] += 1
@@ -237,6 +250,10 @@ class World:
                 self.watchers[f"{run} {number}"] = self.subject.watcher(self, f"{run} {number}", run, after)
 
     # What is judged.
+
+    def check_times(self, decision: Decision, now: float, ahead: float) -> None:
+        """Judges what is about to be stored by the true time, of which no conductor knows. `now` is so far ahead of it."""
+        self.stopwatch.watch(decision, self.store.runs, now, now - ahead, self.boots[-1])
 
     def _check_spawn(self, attempt: str) -> None:
         if not self.store.is_live(attempt):

@@ -5,3 +5,10 @@ CREATE TABLE spent_requests (
   run TEXT NOT NULL REFERENCES deletions ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX spent_requests_by_run ON spent_requests (run);
+
+-- A restart goes on with the engine's time where the machine's steady clock says that it is, not where its wall clock does.
+CREATE TABLE clock (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  boot TEXT NOT NULL,
+  offset REAL NOT NULL
+) STRICT;

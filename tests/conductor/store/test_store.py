@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from conductor.clock import Past
 from conductor.core.commands import Decision, Record
 from conductor.core.events import RunCancelRequested, RunStarted, StepBecameReady, StepSkipped
 from conductor.errors import NotFoundError
@@ -244,12 +245,17 @@ async def test_of_some_names_it_is_told_which_are_runs(store: Store) -> None:
     assert await store.known_runs(()) == frozenset()
 
 
-async def test_the_time_of_the_newest_event_is_known(store: Store) -> None:
-    assert await store.last_time() == 0.0
+async def test_the_next_process_is_told_of_the_time_and_of_runs_at_work(store: Store) -> None:
+    assert await store.past() == Past()
     await store.append(creation(RUN), 1.0)
     await store.append(attempt(RUN), 2.5)
+    await store.keep_offset("a boot", 1e9 + 0.1)
+    working = await store.past()
+    await store.append(settlement(RUN), 3.0)
+    await store.keep_offset("another boot", 7.0)
 
-    assert await store.last_time() == 2.5
+    assert working == Past(2.5, is_at_work=True, boot="a boot", offset=1e9 + 0.1)
+    assert await store.past() == Past(3.0, is_at_work=False, boot="another boot", offset=7.0)
 
 
 async def test_what_is_unknown_is_not_found(store: Store) -> None:

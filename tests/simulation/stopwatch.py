@@ -1,0 +1,44 @@
+"""Judges the clocks of runs and queues by the true time: none may run out before it has, whatever the wall clock was set to.
+
+In another boot of the conductor's machine only its wall clock tells how long nobody was there, so that is not judged.
+"""
+
+from collections.abc import Mapping
+
+from conductor.core.clocks import QUEUE_TIMEOUT
+from conductor.core.commands import Decision, Record
+from conductor.core.events import RunCreated, RunTimedOut, StepFailed, StepQueued, StepRequeued
+from conductor.core.run import Run
+from tests.simulation.violation import Violation
+
+_ROUNDING = 0.001
+
+
+class Stopwatch:
+    """Knows since when each run and each queued step truly waits."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[str, str], float] = {}
+
+    def watch(self, decision: Decision, runs: Mapping[str, Run], now: float, true_now: float, booted: float) -> None:
+        """Takes a decision that is about to be stored: made when it was `now` for the engine, and truly `true_now`."""
+        for record in decision.to_store:
+            if not isinstance(record, Record):
+                continue
+            match record.event:
+                case RunCreated():
+                    self._since[record.run, ""] = true_now
+                case StepQueued(step=step):
+                    self._since[record.run, step] = true_now
+                case StepRequeued(step=step, not_before=not_before):
+                    self._since[record.run, step] = true_now + not_before - now
+                case RunTimedOut():
+                    self._judge((record.run, ""), runs[record.run].plan.timeout_seconds, true_now, booted)
+                case StepFailed(step=step, failure=failure) if failure.reason == QUEUE_TIMEOUT:
+                    agent = runs[record.run].steps[step].plan.agent
+                    self._judge((record.run, step), agent.queue_timeout_seconds if agent else 0.0, true_now, booted)
+
+    def _judge(self, what: tuple[str, str], seconds: float, true_now: float, booted: float) -> None:
+        since = self._since[what]
+        if since >= booted and true_now - since < seconds - _ROUNDING:
+            raise Violation(f"the clock of {'/'.join(what)} ran out after {true_now - since:.1f} s of {seconds:.1f} s")
