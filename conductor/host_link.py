@@ -134,7 +134,11 @@ class HostLink:
         was = self._view.state
         lost = HostState.CONNECTING if was is HostState.CONNECTING else HostState.DISCONNECTED
         since = self._view.disconnected_since or self._now() if lost is HostState.DISCONNECTED else None
+        is_missed = was is HostState.CONNECTING and not self._view.problem
         self._view = replace(self._view, state=lost, problem=problem, disconnected_since=since)
+        if is_missed:  # told once: what waits for it says so
+            _log.warning("host_not_reached", host=self._view.name, problem=problem)
+            self._note(HostReported(self._view.name, connected=False))
         if was in {HostState.READY, HostState.DRAINING}:
             _log.warning("host_disconnected", host=self._view.name, problem=problem)
             self._note(HostReported(self._view.name, connected=False))

@@ -60,6 +60,8 @@ def host_line(host: Host) -> str:
         line += f"  {host.running} of {host.slots} slots  {printable(host.sandbox_mechanism)}"
     if host.HasField("disconnected_time"):
         line += f"  for {elapsed(time.time() - host.disconnected_time.ToNanoseconds() / 1e9)}"
+    elif not host.HasField("last_seen_time"):
+        line += "  never seen"
     return f"{line}  {printable(host.address)}"
 
 

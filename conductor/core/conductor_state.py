@@ -67,6 +67,7 @@ class Ongoing:
 class Host:
     """A host as it was told last. `silent_since` is when it stopped telling; None while it is connected.
 
+    `was_reached` is False of one that is configured, and has told nothing yet.
     `unusable` says why the agents that it has beside `agents` cannot run there.
     `instance_since` is when its instance was told first, as of what this process knows.
     """
@@ -80,6 +81,7 @@ class Host:
     silent_since: float | None = None
     instance: str = ""
     instance_since: float = 0.0
+    was_reached: bool = True
 
     def silence(self, instance: str) -> float | None:
         """Since when what was given to an instance hears nothing: the host is away, or another stands in its place."""

@@ -58,7 +58,9 @@ class UnusableAgent:
 
 @dataclass(frozen=True, slots=True)
 class HostReported:
-    """A host told how it is, or stopped telling (`connected` False). `agents` holds the usable ones, `unusable` the others.
+    """A host told how it is, or stopped telling, or cannot be reached (both: `connected` False).
+
+    `agents` holds the usable ones, `unusable` the others.
 
     `instance` is the id of its data folder: under another one it knows nothing of what was begun before.
     """

@@ -78,9 +78,11 @@ def _explain_lack(hosts: Mapping[str, Host], usable: Sequence[Host], agents: Seq
 
 
 def _name_absent(hosts: Mapping[str, Host]) -> str:
-    """Which hosts were here and are away, as a sentence."""
-    absent = sorted(host.name for host in hosts.values() if not host.connected)
-    return f" Disconnected: {_list(absent)}." if absent else ""
+    """Which hosts were here and are away, and which are configured and never came: a sentence each."""
+    absent = sorted(host.name for host in hosts.values() if not host.connected and host.was_reached)
+    missed = sorted(host.name for host in hosts.values() if not host.connected and not host.was_reached)
+    away = f" Disconnected: {_list(absent)}." if absent else ""
+    return f"{away} Never reached since the conductor's start: {_list(missed)}." if missed else away
 
 
 def _list(names: Sequence[str]) -> str:

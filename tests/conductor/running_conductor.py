@@ -85,12 +85,13 @@ async def running_conductor(
     folder: Path,
     *,
     hosts: dict[str, ExecutionHost] | None = None,
+    absent: tuple[str, ...] = (),
     limits: Limits | None = None,
     clocks: Clocks | None = None,
     roots: tuple[Path, ...] = (),
     project: Path | None = None,
 ) -> AsyncIterator[Running]:
-    """Starts a conductor in `folder`; the same folder again is a restart."""
+    """Starts a conductor in `folder`; the same folder again is a restart. `absent` hosts are configured and not there."""
     workspace = folder / "workspace"
     workspace.mkdir(exist_ok=True)
     (workspace / "a.txt").write_text("one\ntwo\n")
@@ -104,6 +105,7 @@ async def running_conductor(
             )
             for name in executions
         ]
+        named += [HostSetting(name, f"unix:{folder}/{name}.sock") for name in absent]
         settings = Settings(
             listen=Address.parse(f"unix:{folder}/conductor.sock"),
             data=folder / "data",

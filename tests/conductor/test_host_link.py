@@ -75,6 +75,19 @@ async def test_a_host_that_answers_is_ready_and_what_it_offers_is_told(tmp_path:
         assert [agent.unavailable_reason for agent in shown.agents] == ["", "not installed"]
 
 
+async def test_a_host_that_cannot_be_reached_is_told_once_and_told_again_when_it_comes(tmp_path: Path) -> None:
+    async with watching(f"unix:{tmp_path}/alpha.sock") as it:
+        await it.until(lambda: bool(it.notes))
+        shown = host_message(it.link.view, running=0, lost_before=0.0)
+        async with agent_host(tmp_path, "alpha", ExecutionHost(), HostTeller("alpha")) as address:
+            assert address == it.link.view.address
+            await it.until(lambda: it.attached == 1)
+
+    assert [note.connected for note in it.notes[:2]] == [False, True]
+    assert shown.state == pool_service_pb2.Host.STATE_CONNECTING
+    assert not shown.HasField("last_seen_time")
+
+
 async def test_a_host_that_drains_is_told_as_draining(tmp_path: Path) -> None:
     teller = HostTeller("alpha")
     async with agent_host(tmp_path, "alpha", ExecutionHost(), teller) as address, watching(address) as it:
@@ -96,7 +109,7 @@ async def test_a_host_that_is_not_there_delays_nothing_and_says_what_is_wrong(tm
 
         assert it.link.view.state is HostState.CONNECTING
         assert address in it.link.view.problem
-        assert it.notes == []
+        assert it.notes == [HostReported("alpha", connected=False)]
 
 
 async def test_a_host_that_stops_is_disconnected_and_found_again(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from agenthost.v1 import execution_service_pb2 as host_pb
+from conductor.cli.hosts import host_line
 from conductor.config import Clocks
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import pool_service_pb2 as pool_pb
@@ -182,3 +183,20 @@ async def test_a_cancel_waits_for_no_host_and_is_true_in_the_end(tmp_path: Path)
     assert [one.state for one in ended.steps[0].attempts] == [pb.Attempt.STATE_LOST]
     end = next(m.sequence for m in told if m.step.state == pb.Step.STATE_CANCELLED and m.step.name.endswith("/one"))
     assert not [message for message in told if message.HasField("output") and message.sequence > end]
+
+
+async def test_a_host_that_was_never_reached_is_named_where_a_step_waits_and_among_the_hosts(tmp_path: Path) -> None:
+    """Keeps C6: it may be the one that has the agent."""
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost()}, absent=("gamma",)) as running:
+        nowhere = agent_step("one")
+        nowhere.agent.agents[:] = ["nobody"]
+        run = (await running.create(nowhere)).name
+        async with asyncio.timeout(20):
+            while "gamma" not in (wait := (await running.runs.GetRun(pb.GetRunRequest(name=run))).steps[0].wait).text:
+                await asyncio.sleep(0.01)
+        gamma = await host_state(running, "gamma")
+
+    assert wait.text == "No connected host offers nobody. Never reached since the conductor's start: gamma."
+    assert gamma.state == pool_pb.Host.STATE_CONNECTING
+    assert not gamma.HasField("last_seen_time")
+    assert host_line(gamma).startswith("✘ gamma         connecting    never seen  unix:")

@@ -121,6 +121,25 @@ def test_a_step_that_waits_while_a_host_is_away_names_the_host_and_blames_no_nam
     assert bench.stored(StepWaits) == [StepWaits("one", "host", "No host is connected. Disconnected: a, b.")]
 
 
+def test_a_host_that_never_came_is_named_as_such_until_it_comes() -> None:
+    bench = Bench()
+    bench.host("a", 1, "survey")
+    bench.host("b", connected=False)
+    bench.host("c", connected=False)
+    bench.launch(asks("one", agents=("rare",)))
+
+    bench.queue("one")
+    lack = "No connected host offers rare."
+    never = "Never reached since the conductor's start"
+    assert bench.stored(StepWaits) == [StepWaits("one", "agent", f"{lack} {never}: b, c.")]
+    bench.host("b", 1, "survey")
+    assert bench.stored(StepWaits) == [StepWaits("one", "agent", f"{lack} {never}: c.")]
+    bench.host("b", connected=False)
+    assert bench.stored(StepWaits) == [StepWaits("one", "agent", f"{lack} Disconnected: b. {never}: c.")]
+    bench.host("c", 1, "rare")
+    assert bench.sent(StartExecution) == ["one"]
+
+
 def test_what_a_step_waits_for_fits_into_its_event_whatever_hosts_tell() -> None:
     """Rule 15: events stay below 4 KiB."""
     bench = Bench()
