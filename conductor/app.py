@@ -189,7 +189,10 @@ class Conductor:
         lost_after = settings.clocks.lost_after_seconds
         pool = PoolServicer(self._hosts, self._count_running, lambda: opened.clock.now() - lost_after)
         changing = RunChanging(creation, self._engine, self._retention)
-        runs = RunServicer(opened.store, self._engine, changing, progress_seconds=settings.limits.progress_seconds)
+        progress_seconds = settings.limits.progress_seconds
+        runs = RunServicer(
+            opened.store, self._engine, changing, progress_seconds=progress_seconds, now=opened.clock.now
+        )
         server = ServerServicer(self._facts(), lambda: self.target, lambda: len(self._engine.state.ongoing))
         return [
             (run_service_pb2_grpc.add_RunServiceServicer_to_server, runs),

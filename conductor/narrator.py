@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import time as wall_clock
 from typing import Any, Self
 from weakref import WeakValueDictionary
 
@@ -108,8 +107,8 @@ class Narrator:
         """Tells how the run stands, at the position that it has."""
         return self._response(self._time, run=run_message(self._run, self.position, self._standing.inputs))
 
-    def tell_progress(self, absences: Sequence[Absence]) -> pb.WatchRunResponse:
-        """Tells how things stand, at the position that it has."""
+    def tell_progress(self, absences: Sequence[Absence], now: float) -> pb.WatchRunResponse:
+        """Tells how things stand now, at the position that it has."""
         states = [step.state for step in self._run.steps.values()]
         progress = pb.Progress(
             settled_steps=sum(state in SETTLED_STEP for state in states),
@@ -117,7 +116,7 @@ class Narrator:
             total_steps=len(states),
             disconnections=disconnections(self._run.id, absences),
         )
-        return self._response(wall_clock(), progress=progress)
+        return self._response(now, progress=progress)
 
     async def tell(self, stored: StoredEvent | StoredUtterance) -> pb.WatchRunResponse:
         """Moves on by one item, and tells it."""

@@ -31,13 +31,15 @@ _ALL = "0"
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What is told of a run beside its history: after how long a silence, and which of its attempts' hosts are away.
+    """What is told of a run beside its history: after how long a silence, which of its attempts' hosts are away, and when that is.
 
-    `standings` are shared by all who watch.
+    `now` is the engine's time, as in the history: a wall clock may differ from it (see `conductor.clock`). `standings` are shared
+    by all who watch.
     """
 
     progress_seconds: float
     absences: Callable[[str], Sequence[Absence]]
+    now: Callable[[], float]
     standings: SharedStandings = field(default_factory=SharedStandings)
 
 
@@ -62,7 +64,7 @@ async def watch_run(
             absences = presence.absences(run)
             if is_quiet or (absences != told_absences and not narrator.is_settled):
                 told_absences = absences
-                yield narrator.tell_progress(absences)
+                yield narrator.tell_progress(absences, presence.now())
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ Progress goes to stderr, so that stdout holds data only: the JSON events, or the
 """
 
 import sys
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -101,7 +100,7 @@ class PlainView:
         """Prints what is worth a line."""
         before = self._view.run.state
         if told.HasField("progress"):
-            self._tell_disconnections(told.progress)
+            self._tell_disconnections(told.progress, told.time.ToNanoseconds() / 1e9)
         row = self._view.apply(told)
         if told.HasField("run") and before != told.run.state:
             click.echo(f"run {told.run.name} {run_state(told.run.state)}", err=True)
@@ -135,11 +134,11 @@ class PlainView:
         if is_news and (row.is_settled or running or row.wait):
             click.echo(step_line(row, self._view.now), err=True)
 
-    def _tell_disconnections(self, progress: run_service_pb2.Progress) -> None:
+    def _tell_disconnections(self, progress: run_service_pb2.Progress, now: float) -> None:
         away = {one.host for one in progress.disconnections}
         for one in progress.disconnections:
             if one.host not in self._away:
-                click.echo(f"… {disconnected(one, time.time())}; what runs there goes on", err=True)
+                click.echo(f"… {disconnected(one, now)}; what runs there goes on", err=True)
         for host in sorted(self._away - away):
             click.echo(f"… {short(host)} is back, or nothing runs there any more", err=True)
         self._away = away

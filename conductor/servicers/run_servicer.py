@@ -1,6 +1,6 @@
 """RunService: each method asks the part that knows, and gives its answer. See `run_service.proto` for what they promise."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -22,7 +22,13 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     """Starts, follows, stops and reads runs."""
 
     def __init__(
-        self, store: Store, engine: Engine[ConductorState], changing: RunChanging, *, progress_seconds: float
+        self,
+        store: Store,
+        engine: Engine[ConductorState],
+        changing: RunChanging,
+        *,
+        progress_seconds: float,
+        now: Callable[[], float],
     ) -> None:
         self._store = store
         self._engine = engine
@@ -30,7 +36,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self._reading = RunReading(store, self._absences)
         self._output = OutputReading(store, self._reading)
         self._progress_seconds = progress_seconds
-        self._presence = Presence(progress_seconds, self._absences)
+        self._presence = Presence(progress_seconds, self._absences, now)
 
     def _absences(self, run: str) -> tuple[Absence, ...]:
         return list_absences(self._engine.state, run)

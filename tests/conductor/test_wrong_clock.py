@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from conductor.config import Limits
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import server_service_pb2 as server_pb
@@ -34,8 +35,12 @@ async def test_a_clock_that_jumped_over_a_restart_ends_nothing_early_and_is_beli
 
     monkeypatch.setattr(time, "time", lambda: real() + HOUR)
     with capture_logs() as logs:
-        async with running_conductor(tmp_path) as it:
+        async with running_conductor(tmp_path, limits=Limits(progress_seconds=0, stop_seconds=1)) as it:
             begun = await now_of(it)
+            watching = it.runs.WatchRun(pb.WatchRunRequest(name=run.name))
+            progress = await anext(told async for told in watching if told.HasField("progress"))
+            assert created <= progress.time.ToNanoseconds() / 1e9 < created + TIMEOUT
+            watching.cancel()
             assert created <= begun < created + TIMEOUT
             assert not (await it.runs.GetRun(pb.GetRunRequest(name=run.name))).HasField("end_time")
             await it.runs.CancelRun(pb.CancelRunRequest(name=run.name))
