@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("run", "run", "Start a flow over a directory, follow it, and show its report."),
     "watch": ("run", "watch", "Follow a run, from its beginning or from where you left."),
     "runs": ("runs", "runs", "List runs, newest first."),
-    "show": ("runs", "show", "Show a run, or one of its steps with prompt and answer."),
+    "show": ("show", "show", "Show a run, or one of its steps with prompt and answer."),
     "report": ("reading", "report", "Print a run's report."),
     "output": ("reading", "output", "Print what an agent said."),
     "cancel": ("runs", "cancel", "Stop a run."),

@@ -1,5 +1,7 @@
 """How states, times and counts read to a person. Pure text; nothing here prints."""
 
+from datetime import datetime
+
 from conductor.cli.terminal_text import one_line, printable
 from conductor.v1 import run_service_pb2
 
@@ -121,6 +123,11 @@ def abridged(label: str, width: int) -> str:
         return label
     tail = max(width - 1, 0) * 2 // 3
     return f"{label[: max(width - 1 - tail, 0)]}…{label[len(label) - tail :]}"
+
+
+def asked_for(run: run_service_pb2.Run, form: str) -> str:
+    """When a run was asked for, in the reader's zone."""
+    return datetime.fromtimestamp(run.create_time.seconds).astimezone().strftime(form)
 
 
 def failure(told: run_service_pb2.Failure) -> str:
