@@ -201,6 +201,7 @@ def write_agent(agent: Agent, report: SandboxReport | None = None) -> host_pb.Ag
         available=agent.available,
         unavailable_reason=agent.unavailable_reason,
         probes=_probes(report) if report else (),
+        spec_refused=agent.is_refused,
     )
     if spec := agent.spec:
         message.description = spec.description

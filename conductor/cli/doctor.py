@@ -151,8 +151,8 @@ def host_looks(host: pool_service_pb2.Host) -> Iterator[Look]:
     """A host, and every spec on it that cannot be read."""
     yield _host_look(host)
     for agent in host.agents:
-        # Every spec that can be read has a description. An agent that only lacks its program is shown, not counted.
-        if not agent.available and not agent.description:
+        # An agent that only lacks its program is shown, not counted.
+        if agent.spec_refused:
             title = f"the spec of agent {printable(agent.name)} on {short(host.name)} cannot be read"
             advice = "mend the file there, then start that host again; there:  agenthost doctor --agents-dir DIR"
             yield Look(good=False, text=title, advice=(advice,), details=(one_line(agent.unavailable_reason, 300),))

@@ -36,7 +36,7 @@ def step_name(connection: Connection, run: str, step: str) -> str:
     full = run_name(connection, run)
     found = connection.runs.GetRun(run_service_pb2.GetRunRequest(name=full), timeout=CALL_SECONDS)
     # Of a damaged run no steps are known: what is asked of one is then answered with the damage.
-    return find_step(found.steps, step) if found.steps else f"{full}/steps/unknown"
+    return f"{full}/steps/unknown" if found.damage else find_step(found.steps, step)
 
 
 def find_step(steps: Iterable[run_service_pb2.Step], given: str) -> str:

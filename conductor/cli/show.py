@@ -45,12 +45,11 @@ def show(context: Context, name: str, step: str | None) -> int:
             click.echo(as_json(run))
             return 0
     _show_run(run)
-    # Every run has steps. Of one whose events cannot be read the conductor knows no more than its row in the list.
-    return 0 if run.steps else _show_damage()
+    return _show_damage(run.damage) if run.damage else 0
 
 
-def _show_damage() -> int:
-    say("✘ this run is damaged: what was stored of its steps cannot be read")
+def _show_damage(damage: str) -> int:
+    say(f"✘ this run is damaged, and nothing is known of its steps: {one_line(damage, 300)}", 2)
     say("  see what is damaged, and what to do:  conductor doctor", err=True)
     return RUN_FAILED
 
@@ -73,7 +72,7 @@ def _show_run(run: Run) -> None:
     if question := one_line(str(dict(run.inputs).get("question", "")), 300):
         say(f"  question   {question}", 13)
     click.echo()
-    if not run.steps:
+    if run.damage:
         return
     for step in run.steps:
         say(f"  {_step_line(step)}", 6)

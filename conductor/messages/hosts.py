@@ -79,6 +79,7 @@ def _agent(agent: host_pb.Agent) -> pb.HostAgent:
         unavailable_reason=agent.unavailable_reason,
         description=agent.description,
         features=agent.features,
+        spec_refused=agent.spec_refused,
     )
 
 

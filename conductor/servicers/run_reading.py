@@ -41,8 +41,10 @@ class RunReading:
         """Shows a run with its steps; of one whose events are damaged, what lists know of it."""
         try:
             folded, position = await self._folded(run)
-        except DatabaseDamagedError:
-            return row_message(await self._store.run(run))
+        except DatabaseDamagedError as error:
+            message = row_message(await self._store.run(run))
+            message.damage = str(error)
+            return message
         inputs = struct(await self._store.blob(run, folded.plan.inputs))
         return run_message(folded, position, inputs, self._absences(run))
 

@@ -172,6 +172,7 @@ async def test_an_agent_of_a_spec_file_works_with_stdin_closed_behind_its_prompt
     assert [parameter.name for parameter in told["toy"].parameters] == ["loudness"]
     assert "description" in told["broken"].unavailable_reason
     assert "no-such-program" in told["absent"].unavailable_reason
+    assert [name for name, agent in told.items() if agent.spec_refused] == ["broken"]
     assert refusal.reason == "AGENT_UNAVAILABLE"
 
 

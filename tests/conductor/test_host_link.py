@@ -62,7 +62,7 @@ async def watching(address: str, silence_seconds: float = LONG_SECONDS) -> Async
 
 async def test_a_host_that_answers_is_ready_and_what_it_offers_is_told(tmp_path: Path) -> None:
     teller = HostTeller("alpha", "survey")
-    teller.host.agents.add(name="broken", available=False, unavailable_reason="not installed")
+    teller.host.agents.add(name="broken", available=False, unavailable_reason="not installed", spec_refused=True)
     async with agent_host(tmp_path, "alpha", ExecutionHost(), teller) as address, watching(address) as it:
         await it.until(lambda: it.attached == 1)
 
@@ -73,6 +73,7 @@ async def test_a_host_that_answers_is_ready_and_what_it_offers_is_told(tmp_path:
         assert shown.state == pool_service_pb2.Host.STATE_READY
         assert (shown.slots, shown.running, shown.last_seen_time.seconds) == (8, 3, 1000)
         assert [agent.unavailable_reason for agent in shown.agents] == ["", "not installed"]
+        assert [agent.spec_refused for agent in shown.agents] == [False, True]
 
 
 async def test_a_host_that_cannot_be_reached_is_told_once_and_told_again_when_it_comes(tmp_path: Path) -> None:

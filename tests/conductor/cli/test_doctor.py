@@ -6,12 +6,18 @@ from conductor.v1 import pool_service_pb2 as pb
 READY = pb.Host.STATE_READY
 
 
-def agent(name: str, description: str, reason: str = "") -> pb.HostAgent:
-    return pb.HostAgent(name=name, description=description, available=not reason, unavailable_reason=reason)
+def agent(name: str, description: str, reason: str = "", *, spec_refused: bool = False) -> pb.HostAgent:
+    return pb.HostAgent(
+        name=name,
+        description=description,
+        available=not reason,
+        unavailable_reason=reason,
+        spec_refused=spec_refused,
+    )
 
 
 def test_a_spec_that_cannot_be_read_is_to_be_mended() -> None:
-    broken = agent("broken", "", "bad/broken.toml: description is required")
+    broken = agent("broken", "", "bad/broken.toml: description is required", spec_refused=True)
     looks = list(host_looks(pb.Host(name="hosts/b", state=READY, agents=[agent("fine", "Does things."), broken])))
 
     assert [look.good for look in looks] == [True, False]
@@ -20,11 +26,12 @@ def test_a_spec_that_cannot_be_read_is_to_be_mended() -> None:
 
 
 def test_an_agent_whose_program_is_not_installed_is_shown_and_nothing_to_mend() -> None:
-    missing = agent("claude", "Asks a model.", "the program 'claude' was not found on PATH")
-    [look] = host_looks(pb.Host(name="hosts/b", state=READY, agents=[missing]))
+    why = "the program 'claude' was not found on PATH"
+    for missing in (agent("claude", "Asks a model.", why), agent("claude", "", why)):
+        [look] = host_looks(pb.Host(name="hosts/b", state=READY, agents=[missing]))
 
-    assert look.good
-    assert any("was not found on PATH" in line for line in look.details)
+        assert look.good
+        assert any("was not found on PATH" in line for line in look.details)
 
 
 def test_a_host_that_answers_at_the_address_of_another_is_to_be_mended() -> None:

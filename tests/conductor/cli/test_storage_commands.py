@@ -182,5 +182,6 @@ def test_the_doctor_names_damage_without_a_conductor_and_says_what_to_do(tmp_pat
     assert f"let go of what is damaged:  conductor delete {run}" in looked.stdout
     assert f"✘ there is no database in {tmp_path}/w" in nothing.stdout
     assert (shown.returncode, "✘ this run is damaged" in shown.stdout) == (1, True)
+    assert "journal, position 2" in shown.stdout
     assert "conductor doctor" in shown.stderr
     assert ["(STORAGE_DAMAGED)" in done.stderr and "conductor doctor" in done.stderr for done in refused] == [True] * 3

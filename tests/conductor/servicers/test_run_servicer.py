@@ -362,6 +362,8 @@ async def test_a_damaged_run_is_read_as_far_as_it_goes_and_everything_else_as_ev
 
     assert (shown.state, shown.failure.reason) == (pb.Run.STATE_FAILED, "INTERNAL")
     assert "journal, position 3" in shown.failure.message
+    assert "journal, position 3" in shown.damage
+    assert (len(other.steps), other.damage) == (1, "")
     assert {run.name: run.state for run in listed}[broken.name] == pb.Run.STATE_FAILED
     assert (cancelled.code, cancelled.reason) == ("FAILED_PRECONDITION", "RUN_NOT_RUNNING")
     assert "cannot be read: journal, position 3" in cancelled.message
