@@ -1,0 +1,134 @@
+"""A link to a host of executions that keeps the rules of Execute, over real streams, and an inbox in the place of the engine."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub, add_ExecutionServiceServicer_to_server
+from agenthost.v1.furniture.addresses import Address
+from agenthost.v1.furniture.server import Server
+from conductor.attendance import Identity, Sources
+from conductor.core.commands import AckExecution
+from conductor.core.events import StartSpec
+from conductor.core.inputs import AgentFinished, ExecutionLost, ExecutionRefused, ExecutionReported, Said
+from conductor.execution_link import ExecutionLink
+from conductor.v1.furniture.channels import open_channel
+from tests.fakes.execution_host import ExecutionHost, finished, said, started
+
+RUN = "0" * 26
+ATTEMPT = f"{RUN}-ask-1"
+PROMPT = b"What is here?"
+SPEC = StartSpec(ATTEMPT, "scripted", hashlib.sha256(PROMPT).hexdigest(), "c" * 40, (("lens", "x"),), 60.0, 30.0)
+SCRIPT = (started(), said("a"), said("bc"), said("think", pb.Output.CHANNEL_REASONING), said("d"), finished())
+
+
+@dataclass
+class RecordingInbox:
+    """What the engine would get; it acknowledges as the engine would, through `post`."""
+
+    post: Callable[[object], None] = lambda command: None
+    reports: list[ExecutionReported] = field(default_factory=list)
+    notes: list[ExecutionRefused | ExecutionLost] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000_000))
+
+    async def offer(self, report: ExecutionReported) -> None:
+        await self.room.acquire()
+        self.reports.append(report)
+        is_last = any(isinstance(part, AgentFinished) for part in report.reports)
+        if is_last or report.last_sequence % 2 == 0:
+            self.post(AckExecution("alpha", report.attempt, report.last_sequence, finished=is_last))
+        self.changed.set()
+
+    def note(self, told: ExecutionRefused | ExecutionLost) -> None:
+        self.notes.append(told)
+        self.changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+    @property
+    def sequences(self) -> list[int]:
+        return [report.first_sequence for report in self.reports]
+
+    def text(self, channel: str) -> str:
+        parts = [part for report in self.reports for part in report.reports]
+        return "".join(part.text for part in parts if isinstance(part, Said) and part.channel == channel)
+
+
+@dataclass
+class Linked:
+    """A link to a fake host."""
+
+    host: ExecutionHost
+    inbox: RecordingInbox
+    link: ExecutionLink
+    condemned: list[str]
+    ensured: list[str]
+    live: set[str]
+    arrive: Callable[[], Awaitable[object]]  # has a host come that was absent
+    round_trip: Callable[[], Awaitable[object]]  # what was written before it has arrived after it, both ways
+
+    async def until_attended(self) -> None:
+        """Until the link has no attempt left: every call has ended."""
+        async with asyncio.timeout(20):
+            while self.link.attended:
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def linked(
+    tmp_path: Path,
+    host: ExecutionHost,
+    *,
+    ensure: Callable[[str], object] | None = None,
+    epoch: int = 1,
+    is_absent: bool = False,
+) -> AsyncIterator[Linked]:
+    inbox, condemned, ensured, live = RecordingInbox(), [], [], set()
+
+    async def prompt(run: str, digest: str) -> bytes:
+        assert (run, digest) == (RUN, SPEC.prompt)
+        return PROMPT
+
+    async def ensure_snapshot(commit: str) -> None:
+        ensured.append(commit)
+        if ensure is not None:
+            await ensure(commit)
+
+    address, serving = Address.parse(f"unix:{tmp_path}/h"), AsyncExitStack()
+
+    async def arrive() -> None:
+        server = await Server.start(address, [(add_ExecutionServiceServicer_to_server, host)])
+        serving.push_async_callback(server.stop, 0)
+
+    if not is_absent:
+        await arrive()
+    async with serving, open_channel(address.target, many_streams=True) as channel:
+        link = ExecutionLink(
+            "alpha",
+            channel,
+            identity=Identity("c1", epoch),
+            inbox=inbox,
+            sources=Sources(prompt, ensure_snapshot),
+            is_live=lambda attempt: attempt in live,
+            condemn=condemned.append,
+        )
+        inbox.post = link.post
+        running = asyncio.create_task(link.run())
+        listed = ExecutionServiceStub(channel).ListExecutions
+        asked = pb.ListExecutionsRequest(conductor_id="c1", epoch=epoch)
+        yield Linked(host, inbox, link, condemned, ensured, live, arrive, lambda: listed(asked))
+        running.cancel()
+        await asyncio.wait([running])
+
+
+def is_whole(inbox: RecordingInbox) -> bool:
+    return bool(inbox.reports) and any(isinstance(part, AgentFinished) for part in inbox.reports[-1].reports)
