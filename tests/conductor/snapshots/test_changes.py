@@ -20,16 +20,6 @@ from tests.repositories import UserRepository, git
 UNCHANGED = WorkspaceChanges()
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> SnapshotStore:
-    return await SnapshotStore.open(tmp_path / "data" / "objects.git")
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> UserRepository:
-    return UserRepository.make(tmp_path / "project")
-
-
 async def since(store: SnapshotStore, folder: Path, plan: SnapshotPlan) -> WorkspaceChanges:
     told = await store.changes(str(folder), WorkspaceMode.WORKING_TREE, plan)
     assert told is not None

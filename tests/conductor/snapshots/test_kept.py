@@ -12,21 +12,8 @@ from conductor.snapshots import SnapshotStore, objects
 from conductor.snapshots.commit_writer import CommitWriter
 from conductor.snapshots.git import Git
 from tests.conductor.running_conductor import until
-from tests.repositories import UserRepository, git, snapshot_content
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> SnapshotStore:
-    return await SnapshotStore.open(tmp_path / "data" / "objects.git")
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> UserRepository:
-    return UserRepository.make(tmp_path / "project")
-
-
-def content(tmp_path: Path, commit: str) -> dict[bytes, tuple[str, bytes]]:
-    return snapshot_content(tmp_path / "data" / "objects.git", commit)
+from tests.conductor.snapshots.pinned import content
+from tests.repositories import UserRepository, git
 
 
 async def test_files_are_read_by_path_and_only_files(store: SnapshotStore, user: UserRepository) -> None:

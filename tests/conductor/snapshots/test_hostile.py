@@ -20,11 +20,6 @@ HOOKS = ("post-index-change", "reference-transaction", "post-checkout", "pre-aut
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> SnapshotStore:
-    return await SnapshotStore.open(tmp_path / "data" / "objects.git")
-
-
-@pytest.fixture
 def marker(tmp_path: Path) -> Path:
     return tmp_path / "marker"
 

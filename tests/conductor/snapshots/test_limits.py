@@ -12,21 +12,8 @@ import pytest
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode, pin, working_tree
 from conductor.snapshots.entries import Listed
-from tests.repositories import UserRepository, snapshot_content
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> SnapshotStore:
-    return await SnapshotStore.open(tmp_path / "data" / "objects.git")
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> UserRepository:
-    return UserRepository.make(tmp_path / "project")
-
-
-def content(tmp_path: Path, commit: str) -> dict[bytes, tuple[str, bytes]]:
-    return snapshot_content(tmp_path / "data" / "objects.git", commit)
+from tests.conductor.snapshots.pinned import content
+from tests.repositories import UserRepository
 
 
 async def test_paths_that_no_host_could_check_out_are_left_out_with_a_note(

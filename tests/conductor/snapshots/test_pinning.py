@@ -3,25 +3,10 @@
 import os
 from pathlib import Path
 
-import pytest
-
 from conductor.core.plan import SnapshotPlan
 from conductor.snapshots import SnapshotStore, WorkspaceMode
-from tests.repositories import UserRepository, git, snapshot_content
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> SnapshotStore:
-    return await SnapshotStore.open(tmp_path / "data" / "objects.git")
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> UserRepository:
-    return UserRepository.make(tmp_path / "project")
-
-
-def content(tmp_path: Path, commit: str) -> dict[bytes, tuple[str, bytes]]:
-    return snapshot_content(tmp_path / "data" / "objects.git", commit)
+from tests.conductor.snapshots.pinned import content
+from tests.repositories import UserRepository, git
 
 
 async def test_a_clean_working_tree_is_its_own_commit(store: SnapshotStore, user: UserRepository) -> None:

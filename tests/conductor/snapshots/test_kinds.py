@@ -7,21 +7,8 @@ import pytest
 from conductor.core.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
-from tests.repositories import UserRepository, git, snapshot_content
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> SnapshotStore:
-    return await SnapshotStore.open(tmp_path / "data" / "objects.git")
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> UserRepository:
-    return UserRepository.make(tmp_path / "project")
-
-
-def content(tmp_path: Path, commit: str) -> dict[bytes, tuple[str, bytes]]:
-    return snapshot_content(tmp_path / "data" / "objects.git", commit)
+from tests.conductor.snapshots.pinned import content
+from tests.repositories import UserRepository, git
 
 
 async def test_a_folder_without_git_is_pinned_too(store: SnapshotStore, tmp_path: Path) -> None:

@@ -10,16 +10,6 @@ from conductor.snapshots import SnapshotStore, WorkspaceMode
 from tests.repositories import UserRepository, git
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> SnapshotStore:
-    return await SnapshotStore.open(tmp_path / "data" / "objects.git")
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> UserRepository:
-    return UserRepository.make(tmp_path / "project")
-
-
 @pytest.mark.parametrize(("file", "text"), [("index", "garbage"), ("HEAD", "x"), ("config", "[[[")])
 async def test_a_repository_that_git_cannot_read_is_a_wrong_workspace_and_says_why(
     file: str, text: str, store: SnapshotStore, user: UserRepository

@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+
+from conductor.snapshots import SnapshotStore
+from tests.conductor.snapshots.pinned import OBJECTS
+from tests.repositories import UserRepository
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> SnapshotStore:
+    return await SnapshotStore.open(tmp_path / OBJECTS)
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> UserRepository:
+    return UserRepository.make(tmp_path / "project")

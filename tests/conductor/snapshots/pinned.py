@@ -1,0 +1,11 @@
+"""What the store of a test holds: looked at with git, past the store."""
+
+from pathlib import Path
+
+from tests.repositories import snapshot_content
+
+OBJECTS = Path("data", "objects.git")  # below the test's folder
+
+
+def content(tmp_path: Path, commit: str) -> dict[bytes, tuple[str, bytes]]:
+    return snapshot_content(tmp_path / OBJECTS, commit)
