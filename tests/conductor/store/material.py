@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 
 from conductor.core.commands import Decision, Record, Utterance
@@ -19,6 +19,7 @@ from conductor.core.inputs import Blob
 from conductor.core.plan import AgentPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
 from conductor.core.states import RunState
 from conductor.store.examination import Damage, examine
+from conductor.store.store import Store
 
 LENSES = ("risks", "docs")
 
@@ -104,6 +105,26 @@ def findings(run: str, step: str, found: Iterable[dict[str, object]], counts: Fi
     document = blob(json.dumps({"findings": list(found)}).encode())
     done = StepSucceeded(step, findings=document.digest, counts=counts or FindingCounts())
     return Decision(to_store=(Record(run, done, f"StepSucceeded {step}"),), blobs=(document,), durable=True)
+
+
+async def tell_all(store: Store, run: str, words: str, title: str, cursor: int) -> None:
+    """Stores an attempt that says words, and hands in a finding, of a run that was created before."""
+    await store.append(attempt(run), 3.0)
+    await store.append(speech(run, words, cursor=cursor), 4.0)
+    await store.append(findings(run, "risks", [finding(title)], FindingCounts(verified=1)), 5.0)
+
+
+def every_read(store: Store, run: str, digest: str) -> tuple[Awaitable[object], ...]:
+    """Every way to read something of one run; `digest` is of one of its blobs."""
+    return (
+        store.run(run),
+        store.events(run),
+        store.history(run, 0),
+        store.history(run, 3),
+        store.findings(run, 10),
+        store.channel(attempt_name(run), "answer", 0, 0),
+        store.blob(run, digest),
+    )
 
 
 def damages(folder: Path) -> list[Damage]:

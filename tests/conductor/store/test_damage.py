@@ -6,24 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.events import FindingCounts, RunStarted
+from conductor.core.events import RunStarted
 from conductor.errors import DatabaseDamagedError
 from conductor.store.examination import examine
 from conductor.store.records import RunFilter
 from conductor.store.store import Store
-from tests.conductor.store.material import (
-    attempt,
-    attempt_name,
-    blob,
-    creation,
-    damages,
-    events,
-    finding,
-    findings,
-    run_name,
-    settlement,
-    speech,
-)
+from tests.conductor.store.material import blob, creation, damages, events, every_read, run_name, settlement, tell_all
 
 SOUND = run_name(1)
 BROKEN = run_name(2)
@@ -121,9 +109,7 @@ async def live(folder: Path) -> None:
             created = creation(run, inputs=inputs.digest)
             await store.append(replace(created, blobs=(*created.blobs, inputs)), 1.0)
             await store.append(events(run, RunStarted()), 2.0)
-            await store.append(attempt(run), 3.0)
-            await store.append(speech(run, "word", cursor=2), 4.0)
-            await store.append(findings(run, "risks", [finding("f")], FindingCounts(verified=1)), 5.0)
+            await tell_all(store, run, "word", "f", cursor=2)
             await store.append(events(run, RunStarted()), 6.0)
 
 
@@ -161,15 +147,7 @@ async def test_a_damaged_row_is_named_and_harms_no_other_run(what: str, tmp_path
 async def complaints(store: Store) -> list[str]:
     """What reading the damaged run says, of every kind of read; any other error fails the test."""
     told = []
-    for ask in (
-        store.run(BROKEN),
-        store.events(BROKEN),
-        store.history(BROKEN, 0),
-        store.history(BROKEN, 3),
-        store.findings(BROKEN, 10),
-        store.channel(attempt_name(BROKEN), "answer", 0, 0),
-        store.blob(BROKEN, blob(b"inputs 2").digest),
-    ):
+    for ask in every_read(store, BROKEN, blob(b"inputs 2").digest):
         try:
             await ask
         except DatabaseDamagedError as error:

@@ -6,24 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.events import FindingCounts, RunCancelRequested, RunStarted
+from conductor.core.events import RunCancelRequested, RunStarted
 from conductor.errors import NotFoundError, PreconditionError, RequestIdReusedError
 from conductor.store import deletion
 from conductor.store.deletion import Deletion, gone
 from conductor.store.records import RunFilter, StoredRequest
 from conductor.store.store import Store
 from tests.conductor.store.material import (
-    attempt,
     attempt_name,
     blob,
     creation,
     damages,
     events,
-    finding,
-    findings,
+    every_read,
     run_name,
     settlement,
-    speech,
+    tell_all,
 )
 
 DOOMED, OTHER = run_name(1), run_name(2)
@@ -33,10 +31,7 @@ WORDS = "word " * 30_000  # three rows
 async def live(store: Store, run: str, number: int, *, is_settled: bool = True) -> None:
     """A run with everything that a run can have."""
     await store.append(creation(run, request_id=f"request {number}"), 1.0)
-    await store.append(attempt(run), 2.0)
-    await store.append(speech(run, f"{number} {WORDS}", cursor=3), 3.0)
-    found = findings(run, "risks", [finding(f"{number}")], FindingCounts(verified=1))
-    await store.append(found, 4.0)
+    await tell_all(store, run, f"{number} {WORDS}", f"{number}", cursor=3)
     await store.append(settlement(run) if is_settled else events(run, RunStarted()), 5.0)
 
 
@@ -51,14 +46,7 @@ async def look(store: Store, run: str) -> tuple[int, int, int, int]:
 
 
 async def is_invisible(store: Store, run: str) -> bool:
-    for ask in (
-        store.run(run),
-        store.events(run),
-        store.history(run, 0),
-        store.findings(run, 10),
-        store.channel(attempt_name(run), "answer", 0, 1),
-        store.blob(run, blob(b"bundle").digest),
-    ):
+    for ask in every_read(store, run, blob(b"bundle").digest):
         with pytest.raises(NotFoundError):
             await ask
     listed = [row.run for row in (await store.runs(RunFilter(), 10)).rows]
