@@ -20,7 +20,7 @@ async def test_who_waits_at_one_place_shares_the_run_that_each_has_folded(tmp_pa
     held: list[int] = []
 
     async def follow(store: Store, number: int) -> None:
-        async for message in watch_run(store, RUN, "", Presence(0.001, lambda _: (), standings)):
+        async for message in watch_run(store, RUN, "", Presence(0.001, lambda _: (), lambda: 1.0, standings)):
             told[number].append(message)
 
     async with await Store.open(tmp_path) as store:
