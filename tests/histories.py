@@ -7,7 +7,7 @@ The rules, before the code:
 
 - A run's history has every position once, from 1 on. Compaction may have merged texts of a channel: one text then stands for
   several positions, and is found at the last of them. The run's end is the last entry; every run, step and attempt ends once at
-  most, and an attempt says nothing after its end.
+  most, and an attempt says nothing after its end. When a run has ended, so have all its attempts.
 - What is stored of an attempt is what it said, byte for byte; where it was given up or killed, a beginning of that.
 - A watcher is told each fact once and in order, and of each channel every byte once and in order. It may come and go: each visit
   goes on exactly where its token says. Texts may be cut otherwise than they are stored.
@@ -198,6 +198,15 @@ def _judge_ends(history: RunHistory) -> Iterator[str]:
             if entry.subject in ended:
                 yield f"run {history.run}: {entry.subject} ends at {ended[entry.subject]} and at {entry.position}"
             ended.setdefault(entry.subject, entry.position)
+    if RUN in ended:
+        begun = {_attempt_of(entry) for entry in history.entries} - {""}
+        yield from (f"run {history.run}: {attempt} never ended" for attempt in sorted(begun - ended.keys()))
+
+
+def _attempt_of(entry: Entry) -> str:
+    """The subject of an entry, where that is an attempt."""
+    subject = f"attempt {entry.attempt}" if isinstance(entry, Speech) else entry.subject
+    return subject if subject.startswith("attempt ") else ""
 
 
 def _judge_transcripts(evidence: Evidence) -> Iterator[str]:

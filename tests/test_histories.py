@@ -80,6 +80,8 @@ def test_a_history_in_order_has_no_fault(good: Evidence) -> None:
         (evidence(entries=(*ENTRIES[:6], SETTLED)), "position 8 where 7 is due"),
         (evidence(entries=(*ENTRIES[:6], replace(STEP, position=6))), "position 6 where 7 is due"),
         (evidence(entries=(*ENTRIES[:4], replace(TWO, offset=5))), "offset 5, 4 is due"),
+        (evidence(entries=(*ENTRIES[:5], replace(SETTLED, position=6))), f"attempt {FIRST} never ended"),
+        (evidence(entries=(CREATED, STARTED, replace(SETTLED, position=3)), words=()), f"attempt {FIRST} never ended"),
         (evidence(entries=(*ENTRIES[:7], replace(STEP, position=8))), "step ask ends at 7 and at 8"),
         (evidence(entries=(*ENTRIES, replace(STEP, position=9))), "after the end of the run"),
         (evidence(entries=(*ENTRIES[:4], replace(ENDED, position=5), replace(TWO, position=6))), "speaks at 6, after"),
