@@ -1,5 +1,8 @@
 """`./dev chaos`: real services in trouble, world after world. Says what was done, and which seed broke what.
 
+It goes on until there were enough kills and disconnects and every crash point was met often enough; the last worlds are for the
+points that fell short. What happens in a world follows from its seed and from what is printed with it, and from nothing else.
+
 In the end it lives worlds whose services make a mistake on purpose (`twins`): where nobody finds that, the rest proved nothing.
 """
 
@@ -8,16 +11,19 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tests.chaos.campaign import Asked, World, in_order, next_world, short_points
 from tests.chaos.crash_points import CONDUCTOR_POINTS, HOST_POINTS, MISSING_POINTS
 from tests.chaos.figures import Figures
 from tests.chaos.scenarios import FEW_SCENARIOS
-from tests.chaos.schedule import CONDUCTOR, HOST, act_of, acts, few
+from tests.chaos.schedule import ALL_POINTS, CONDUCTOR, HOST, act_of, few
 from tests.chaos.twins import TWINS
-from tests.chaos.world import Plan, live
+from tests.chaos.world import Plan, Verdict, live
 
-KILLS_OF_A_WORLD = 28
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Reference
+
 SHORT_KILLS, SHORT_DISCONNECTS = 3, 60
 FEW: Mapping[str, Any] = {"callers": 3, "scenarios": FEW_SCENARIOS}
 DEATHS_OF_A_TWIN = 3
@@ -29,36 +35,51 @@ class Soak:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
+        points = in_order(arguments.points)
+        self.asked = Asked(arguments.seed, arguments.kills, arguments.disconnects, arguments.each, points)
         self.total = Figures()
         self.worlds = 0
+        self.without_cables = ""
+        self.reference: Reference | None = None
 
     async def run(self) -> bool:
-        """Lives worlds until there were enough kills and disconnects; whether all of them kept every promise."""
-        asked = self._arguments
-        seed = asked.seed
-        share = -(-asked.disconnects * KILLS_OF_A_WORLD // max(asked.kills, KILLS_OF_A_WORLD))
-        while self.total.kills < asked.kills or self.total.disconnects < asked.disconnects:
-            kills = min(KILLS_OF_A_WORLD, asked.kills)
-            say(f"seed {seed}: at least {kills} kills and {min(share, asked.disconnects)} disconnects …")
-            plan = Plan(seed, acts(seed, kills), min(share, asked.disconnects))
-            verdict = await live(replace(plan, acts=few(), **FEW) if asked.short else plan, keep=asked.keep)
-            self.total.add(verdict.figures)
-            self.worlds += 1
-            say(f"  {verdict.figures}")
-            if verdict.faults:
-                show(verdict.faults)
-                size = f"--kills {asked.kills} --disconnects {asked.disconnects}"
-                say(f"seed {seed} failed; again with: ./dev chaos --seed {seed} {size}")
+        """Lives worlds until there were enough kills, disconnects and deaths at every point; whether all promises were kept."""
+        for_points = 0
+        while world := next_world(self.asked, self.total, self.worlds, for_points):
+            for_points += world.is_for_points
+            if not await self._live(world):
                 return False
-            seed += 1
         return True
+
+    async def _live(self, world: World) -> bool:
+        asked = self._arguments
+        say(f"seed {world.seed}: at least {world.kills} kills and {world.disconnects} disconnects …")
+        plan = Plan(world.seed, world.acts, world.disconnects, with_cables=asked.cables, reference=self.reference)
+        verdict = await live(replace(plan, acts=few(), **FEW) if asked.short else plan, keep=asked.keep)
+        self.worlds += 1
+        self.reference = verdict.reference
+        self._tell(verdict)
+        if verdict.faults:
+            show(verdict.faults)
+            arguments = f"--short --seed {world.seed}" if asked.short else world.arguments
+            how = "" if asked.cables else " --no-cables"
+            say(f"seed {world.seed} failed; again with: ./dev chaos {arguments}{how}")
+        return not verdict.faults
+
+    def _tell(self, verdict: Verdict) -> None:
+        self.total.add(verdict.figures)
+        say(f"  {verdict.figures}")
+        if verdict.without_cables != self.without_cables:
+            self.without_cables = verdict.without_cables
+            say(f"  hosts had no network namespaces of their own, with cables to be pulled: {self.without_cables}")
 
     async def find(self, twin: str) -> bool:
         """Lives a world whose services make a mistake; whether that was found."""
-        known = TWINS[twin]
         times = 1 if self._arguments.short else DEATHS_OF_A_TWIN
-        act = act_of(HOST if known.is_of_the_host else CONDUCTOR, known.point, times)
-        verdict = await live(Plan(self._arguments.seed, (act,), SHORT_DISCONNECTS, twin, **FEW))
+        point = TWINS[twin].point
+        act = act_of(CONDUCTOR if point in CONDUCTOR_POINTS else HOST, point, times)
+        plan = Plan(self._arguments.seed, (act,), SHORT_DISCONNECTS, twin, with_cables=self._arguments.cables, **FEW)
+        verdict = await live(replace(plan, reference=self.reference))
         found = (
             f"is found, as it must be: {verdict.faults[0]}"
             if verdict.faults
@@ -71,18 +92,21 @@ class Soak:
 async def run(arguments: argparse.Namespace) -> int:
     """Gives the exit code."""
     soak = Soak(arguments)
-    if not await soak.run():
-        return 1
-    missed = [twin for twin in arguments.twins if not await soak.find(twin)]
-    say(
-        f"every promise was kept: {soak.total}"
-        if soak.worlds > 1
-        else "every promise was kept; points of death that were met:"
-    )
+    is_good = await soak.run()
+    missed = [twin for twin in arguments.twins if is_good and not await soak.find(twin)]
+    short = short_points(soak.asked, soak.total) if is_good else []
+    if soak.worlds > 1:
+        say(f"{soak.worlds} worlds: {soak.total}")
+    say("points of death: how often they were met, of how often they were planned:")
     for point, text in {**CONDUCTOR_POINTS, **HOST_POINTS}.items():
-        say(f"  {soak.total.points[point]:4}  {point:16} {text}")
+        say(f"  {soak.total.points[point]:4} of {soak.total.planned[point]:<4} {point:16} {text}")
     say(f"  without a place yet, as what they interrupt is not built: {', '.join(MISSING_POINTS)}")
-    return 1 if missed else 0
+    if short:
+        say(f"met fewer than {arguments.each} times: {', '.join(short)}")
+    if missed:
+        say(f"mistakes made on purpose that nobody found, so that nothing is proven: {', '.join(missed)}")
+    say("every promise was kept" if is_good else "a promise was broken: see the fault above")
+    return 1 if missed or short or not is_good else 0
 
 
 def show(faults: Sequence[str]) -> None:
@@ -100,15 +124,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__, allow_abbrev=False)
     parser.add_argument("--kills", type=int, default=500, help="at least so many, over all worlds")
     parser.add_argument("--disconnects", type=int, default=10_000, help="at least so many")
+    parser.add_argument("--each", type=int, default=10, help="every crash point is met at least so often")
+    parser.add_argument("--points", nargs="+", default=ALL_POINTS, choices=ALL_POINTS, help="these crash points only")
     parser.add_argument("--seed", type=int, default=1, help="of the first world; the next has the next")
     parser.add_argument(
         "--short", action="store_true", help="one small world and no mistake made on purpose, as in ./dev test"
     )
     parser.add_argument("--twins", nargs="*", default=list(TWINS), choices=list(TWINS), help="mistakes to be found")
+    parser.add_argument(
+        "--no-cables", dest="cables", action="store_false", help="hosts without network namespaces of their own"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder of a world that failed")
     arguments = parser.parse_args()
     if arguments.short:
         arguments.kills, arguments.disconnects, arguments.twins = SHORT_KILLS, SHORT_DISCONNECTS, ()
+        arguments.each = 0
     return asyncio.run(run(arguments))
 
 

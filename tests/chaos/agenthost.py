@@ -1,18 +1,25 @@
-"""`python -m tests.chaos.agenthost serve …`: the real host, with a fuse at its seams and, for the twins, a mistake."""
+"""`python -m tests.chaos.agenthost serve …`: the real host, with a fuse at its seams and, for the twins, a mistake.
 
+It also keeps a list of whom it admitted, for the judgement.
+"""
+
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 from agenthost import execution, supervisor
 from agenthost.attempt_folder import AttemptFolders
-from agenthost.attempt_process import AttemptProcess, is_alive
+from agenthost.attempt_process import AttemptProcess
 from agenthost.cli import main
 from agenthost.core.reception import Burial
 from agenthost.cuts import Cuts
+from agenthost.fences import Fences
 from agenthost.servicers.execution_stream import ExecutionStream
 from agenthost.tombstones import Tombstones
-from tests.chaos.crash_points import Fuse, wrap
+from tests.chaos.crash_points import ADMISSIONS, Fuse, note, wrap
+from tests.chaos.kin import die_with_parent
 from tests.chaos.twins import break_host
 
 
@@ -67,13 +74,31 @@ def _burying(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
 def _adopting(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
     def adopt(self: Any, request: Any, fingerprint: str) -> None:
         method(self, request, fingerprint)
-        folder = self._folders.path_of(request.order.execution)
-        fuse.meet("H-adopting", sum(is_alive(other) for other in folder.parent.iterdir()))
+        # No stream can be open yet. At stake is all that was found: what goes on, and ends that nobody has heard.
+        fuse.meet("H-adopting", len(list(self._folders.path_of(request.order.execution).parent.iterdir())))
 
     return adopt
 
 
+def list_admissions(path: Path) -> None:
+    """Has every change of epoch written down that this host admits."""
+    last: list[tuple[str, int]] = []
+
+    def listing(method: Callable[..., Any]) -> Callable[..., Any]:
+        async def admit(self: Fences, conductor: str, epoch: int) -> None:
+            await method(self, conductor, epoch)
+            if last != [(conductor, epoch)]:
+                last[:] = [(conductor, epoch)]
+                note(path, {"conductor": conductor, "epoch": epoch})
+
+        return admit
+
+    wrap(Fences, "admit", listing)
+
+
 if __name__ == "__main__":
+    die_with_parent()
     break_host()
+    list_admissions(Path(os.environ[ADMISSIONS]))
     lay_fuse(Fuse.from_environment())
     sys.exit(main())

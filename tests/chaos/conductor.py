@@ -4,6 +4,7 @@ Each seam is where one part hands over to the next: the store's transaction, the
 """
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +18,11 @@ from conductor.dispatcher import Dispatcher
 from conductor.store import transaction
 from conductor.store.store import Store
 from tests.chaos.crash_points import Fuse, wrap
+from tests.chaos.kin import die_with_parent
 from tests.chaos.twins import break_conductor
 
+# A stream lives while its host was heard so long ago: by this conductor, should also a connection have been cut since.
+HEARD_SECONDS = 3.0
 _COMMITTED = {
     RunCreated: "K1",
     AttemptCreated: "K2",
@@ -41,15 +45,17 @@ def lay_fuse(fuse: Fuse) -> None:
 
 
 def _counted(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
-    async def stream(self: Attendance) -> object:
-        with fuse.stream():
+    async def stream(self: Any) -> object:
+        # One that waits for its host is open, but nobody would feel its end.
+        with fuse.stream(lambda: time.monotonic() - getattr(self, "heard_at", -HEARD_SECONDS) < HEARD_SECONDS):
             return await method(self)
 
     return stream
 
 
 def _reading(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
-    async def take(self: Attendance, response: Any) -> None:
+    async def take(self: Any, response: Any) -> None:
+        self.heard_at = time.monotonic()
         if response.HasField("started"):
             fuse.meet("K3")
         if response.HasField("finished"):
@@ -103,6 +109,7 @@ def _answering(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     break_conductor()
     lay_fuse(Fuse.from_environment())
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 No product code knows of this. The wrappers (`tests.chaos.conductor`, `tests.chaos.agenthost`) put a fuse at the seams of the
 parts that they start, and the fuse ends its own process with SIGKILL when its point is met for the n-th time. It burns only
-while enough streams are open, because a crash that nobody feels proves nothing.
+while enough streams are open and alive, because a crash that nobody feels proves nothing.
 
 Which fuse a process gets comes in one variable: `POINT:COUNT`. What it did is one line in a file, written before the kill.
 """
@@ -19,6 +19,7 @@ from typing import Self
 
 FUSE = "CHAOS_FUSE"
 DEEDS = "CHAOS_DEEDS"
+ADMISSIONS = "CHAOS_ADMISSIONS"
 LEAST_STREAMS = 4
 
 # The points of design/features.md, in the words of the code. A point in a transaction is met on its thread.
@@ -58,7 +59,7 @@ class Fuse:
     point: str = ""
     count: int = 0
     deeds: Path | None = None
-    streams: int = 0
+    streams: "dict[object, Callable[[], bool]]" = field(default_factory=dict)
     begun: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -68,18 +69,22 @@ class Fuse:
         return cls(point, int(count or 0), Path(deeds) if deeds else None)
 
     @contextmanager
-    def stream(self) -> Iterator[None]:
-        """Counts a stream for as long as it is open."""
-        self.streams += 1
+    def stream(self, is_live: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Counts a stream for as long as it is open; `is_live` tells whether somebody speaks on it."""
+        key = object()
+        self.streams[key] = is_live
         try:
             yield
         finally:
-            self.streams -= 1
+            del self.streams[key]
 
     def meet(self, point: str, streams: int | None = None) -> None:
         """Burns, or not. `streams`: how many attempts are at stake, where no stream can be open yet."""
-        at_stake = self.streams if streams is None else streams
-        if point != self.point or at_stake < LEAST_STREAMS:
+        if point != self.point:
+            return
+        # A list at once, because the store's thread may ask while streams come and go.
+        at_stake = sum(is_live() for is_live in list(self.streams.values())) if streams is None else streams
+        if at_stake < LEAST_STREAMS:
             return
         self.count -= 1
         if self.count <= 0:
@@ -89,9 +94,15 @@ class Fuse:
         if self.deeds is not None:
             lived = time.monotonic() - self.begun
             deed = {"point": self.point, "streams": streams, "seconds": round(lived, 3), "pid": os.getpid()}
-            descriptor = os.open(self.deeds, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.write(descriptor, json.dumps(deed).encode() + b"\n")
+            note(self.deeds, deed)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note(path: Path, line: Mapping[str, object]) -> None:
+    """Adds a line to a file at once and whole, whatever happens to this process next."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.write(descriptor, json.dumps(line).encode() + b"\n")
+    os.close(descriptor)
 
 
 def wrap(owner: object, name: str, make: Callable[[Callable[..., object]], Callable[..., object]]) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import grpc
 
+from agenthost.v1.host_service_pb2 import GetHostRequest
+from agenthost.v1.host_service_pb2_grpc import HostServiceStub
 from conductor.store import reading
 from conductor.store.records import StoredEvent, StoredUtterance
 from conductor.v1 import pool_service_pb2_grpc, run_service_pb2_grpc
@@ -84,6 +86,11 @@ async def slots_taken(channel: grpc.aio.Channel) -> int:
     """How many attempts the conductor believes to be running."""
     hosts = await pool_service_pb2_grpc.PoolServiceStub(channel).ListHosts(ListHostsRequest(), timeout=30)
     return sum(host.running for host in hosts.hosts)
+
+
+async def slots_of(channel: grpc.aio.Channel) -> int:
+    """How many attempts a host itself believes to be running."""
+    return (await HostServiceStub(channel).GetHost(GetHostRequest(), timeout=30)).running
 
 
 def stored_history(rig: Rig, run: str) -> list[StoredEvent | StoredUtterance]:

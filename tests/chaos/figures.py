@@ -6,15 +6,24 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Figures:
-    """What was done, and to how many."""
+    """What was done, and to how many. `planned`: how often each point was to be met; `points`: how often it was."""
 
     kills: int = 0
     stops: int = 0
     points: Counter[str] = field(default_factory=Counter)
+    planned: Counter[str] = field(default_factory=Counter)
     shim_kills: int = 0
     freezes: int = 0
     link_disconnects: int = 0
     watcher_disconnects: int = 0
+    pulls: int = 0
+    pulled_seconds: float = 0.0
+    bad_seconds: float = 0.0
+    packets: int = 0
+    packets_lost: int = 0
+    packets_repeated: int = 0
+    packets_overtaken: int = 0
+    voices: int = 0
     runs: int = 0
     attempts: int = 0
     visits: int = 0
@@ -31,9 +40,19 @@ class Figures:
 
     def __str__(self) -> str:
         return (
-            f"{self.kills} kills ({sum(self.points.values())} at named points), {self.stops} stops, "
-            f"{self.shim_kills} shims killed, "
-            f"{self.freezes} freezes, {self.disconnects} disconnects ({self.link_disconnects} of hosts, "
-            f"{self.watcher_disconnects} of watchers); {self.runs} runs, {self.attempts} attempts, "
-            f"{self.refused} refused, {self.visits} visits of watchers; {self.seconds:.0f} s"
+            f"{self.kills} kills ({sum(self.points.values())} at named points, of {sum(self.planned.values())} planned), "
+            f"{self.stops} stops, {self.shim_kills} shims killed, {self.freezes} freezes, "
+            f"{self.disconnects} disconnects ({self.link_disconnects} of hosts, {self.watcher_disconnects} of watchers), "
+            f"{self.cables}, {self.voices} orders of superseded conductors; "
+            f"{self.runs} runs, {self.attempts} attempts, {self.refused} refused, {self.visits} visits of watchers; "
+            f"{self.seconds:.0f} s"
+        )
+
+    @property
+    def cables(self) -> str:
+        """What was done to cables."""
+        return (
+            f"{self.pulls} cables pulled for {self.pulled_seconds:.0f} s and bad for {self.bad_seconds:.0f} s "
+            f"({self.packets} packets, {self.packets_lost} lost, {self.packets_repeated} repeated, "
+            f"{self.packets_overtaken} overtaken)"
         )

@@ -8,7 +8,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from conductor.core.events import AttemptEnded, Event, RunSettled, StepCancelled, StepFailed, StepSkipped, StepSucceeded
+from conductor.core.events import (
+    AttemptCreated,
+    AttemptEnded,
+    Event,
+    RunSettled,
+    StepCancelled,
+    StepFailed,
+    StepSkipped,
+    StepSucceeded,
+)
 from conductor.store.records import StoredEvent, StoredUtterance
 from tests import histories
 from tests.chaos.evidence import Reference, Story, Told, spoken, stored_history
@@ -122,8 +131,9 @@ def _fact(position: int, event: Event) -> histories.Fact:
     name = type(event).__name__
     if isinstance(event, RunSettled):
         return histories.Fact(position, name, histories.RUN, str(event.state))
-    if isinstance(event, AttemptEnded):
-        return histories.Fact(position, name, f"attempt {event.attempt}", str(event.state))
+    if isinstance(event, AttemptCreated | AttemptEnded):
+        end = str(event.state) if isinstance(event, AttemptEnded) else ""
+        return histories.Fact(position, name, f"attempt {event.attempt}", end)
     step = getattr(event, "step", "")
     return histories.Fact(position, name, f"step {step}" if step else histories.RUN, _ENDS.get(type(event), ""))
 
@@ -135,7 +145,7 @@ def _host(rig: Rig, host: str, ends: Mapping[str, tuple[float, str]]) -> histori
         attempt, began = str(spawn["execution"]), float(str(spawn["time_ns"])) / 1e9
         ended = max(ends[attempt][0], began) if attempt in ends else None
         lives.append(histories.Lifetime(attempt, began, ended))
-    return histories.HostHistory(host, SLOTS, tuple(lives))
+    return histories.HostHistory(host, SLOTS, tuple(lives), tuple(rig.admissions(host)))
 
 
 def _log(rig: Rig) -> str:

@@ -1,101 +1,35 @@
 """The processes of one world: a conductor, two hosts, and a network of ours before each of them. It starts, kills and counts them.
 
+Where the machine allows it, each host lives in a network namespace of its own at the end of a cable (`cable`), and the network of
+ours carries to that cable; elsewhere it carries to the host's unix socket, and `without_cables` says why.
+
 Whatever is orphaned below this process becomes its child (it is the subreaper), so nothing that was started here can hide: what
 is still there in the end, beside the services, was left over.
 """
 
-import asyncio
 import contextlib
 import ctypes
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tests.chaos.crash_points import DEEDS, FUSE
+from tests.chaos.cable import Cable, CableRefusedError
+from tests.chaos.crash_points import ADMISSIONS, DEEDS
+from tests.chaos.kin import PARENT
 from tests.chaos.proxy import Proxy
 from tests.chaos.schedule import CONDUCTOR, HOSTS
+from tests.chaos.service import Service
 from tests.chaos.twins import TWIN
 
-REPOSITORY = Path(__file__).parent.parent.parent
 SHIM = "shim/__main__.py"
 SLOTS = 20
 STOP_SECONDS = 20.0
 _PR_SET_CHILD_SUBREAPER = 36
-
-
-@dataclass
-class Service:
-    """One service, life after life."""
-
-    name: str
-    arguments: tuple[str, ...]
-    log: Path
-    environment: Mapping[str, str]
-    process: subprocess.Popen[bytes] | None = None
-    is_asked: bool = False
-    wrong_ends: list[str] = field(default_factory=list)
-
-    def start(self, fuse: str = "") -> None:
-        """Begins the next life; notes what was wrong with the end of the one before."""
-        if self.process is not None:
-            self._note_end(self.process.wait())
-        self.is_asked = False
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd=REPOSITORY,
-                env={**os.environ, **self.environment, FUSE: fuse},
-            )
-
-    @property
-    def is_alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    def ask(self) -> None:
-        """Asks it to end, which it then must."""
-        self.is_asked = True
-        self.signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Kills it, also where it was asked to end."""
-        self.is_asked = False
-        self.signal(signal.SIGKILL)
-
-    def _note_end(self, code: int) -> None:
-        # One that is asked before it listens for that ends by the signal itself.
-        good = {0, -signal.SIGTERM} if self.is_asked else {-signal.SIGKILL}
-        if code not in good:
-            asked = "was asked to end, and " if self.is_asked else ""
-            self.wrong_ends.append(f"{self.name} {asked}ended with {code}")
-
-    def signal(self, number: int) -> None:
-        if self.is_alive:
-            assert self.process is not None
-            self.process.send_signal(number)
-
-    async def died(self, seconds: float) -> bool:
-        """Waits for its death; tells whether it came in time."""
-        deadline = time.monotonic() + seconds
-        while self.is_alive:
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(0.01)
-        return True
-
-    def tail(self) -> str:
-        return self.log.read_text(errors="replace")[-6000:]
 
 
 @dataclass
@@ -104,22 +38,36 @@ class Rig:
 
     folder: Path
     twin: str = ""
+    seed: int = 0
+    with_cables: bool = True
+    without_cables: str = ""
+    cables: dict[str, Cable] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     links: dict[str, Proxy] = field(default_factory=dict)
     front: Proxy = field(init=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _laid: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
         _become_subreaper()
         self.front = await self._stack.enter_async_context(Proxy(self.address))
-        environment = {DEEDS: str(self.deeds), TWIN: self.twin, "XDG_CONFIG_HOME": str(self.folder / "config")}
+        environment = {
+            DEEDS: str(self.deeds),
+            TWIN: self.twin,
+            PARENT: str(os.getpid()),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+        }
         conductor = ["tests.chaos.conductor", "serve", "--listen", self.address, "--data", str(self.data(CONDUCTOR))]
+        await self._lay_cables()
         for host in HOSTS:
-            listen = f"unix:{self.folder}/{host}.sock"
-            self.links[host] = await self._stack.enter_async_context(Proxy(listen))
+            cable, socket = self.cables.get(host), f"unix:{self.folder}/{host}.sock"
+            self.links[host] = await self._stack.enter_async_context(Proxy(cable.address if cable else socket))
             conductor += ["--host", f"{host}={self.links[host].address}"]
+            listen = cable.host_address if cable else socket
             serve = ("tests.chaos.agenthost", "serve", "--listen", listen, "--data", str(self.data(host)))
-            self._add(host, (*serve, "--name", host, "--slots", str(SLOTS)), environment)
+            own = {**environment, ADMISSIONS: str(self._admissions(host))}
+            self._add(host, (*serve, "--name", host, "--slots", str(SLOTS)), own)
+            self.services[host].entrance = cable.entrance if cable else ()
         self._add(CONDUCTOR, tuple(conductor), environment)
         return self
 
@@ -129,10 +77,25 @@ class Rig:
             service.signal(signal.SIGKILL)
             if service.process is not None:
                 service.process.wait()
-        for pid in left_over():
+        for pid in self.left_over():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        await self._laid.aclose()
         await self._stack.aclose()
+
+    async def _lay_cables(self) -> None:
+        """To every host, or to none where this machine does not allow it."""
+        if not self.with_cables:
+            self.without_cables = "none were asked for"
+            return
+        try:
+            for host in HOSTS:
+                cable = Cable(self.folder / f"{host}.near", f"cable {self.seed} {host}")
+                self.cables[host] = await self._laid.enter_async_context(cable)
+        except CableRefusedError as refused:
+            self.without_cables = f"this machine does not allow them: {refused}"
+            await self._laid.aclose()
+            self.cables.clear()
 
     def _add(self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self.services[name] = Service(name, arguments, self.folder / f"{name}.log", environment)
@@ -161,6 +124,11 @@ class Rig:
             service.signal(signal.SIGTERM)
             assert await service.died(STOP_SECONDS), f"{name} does not stop: {service.tail()}"
 
+    def left_over(self) -> list[int]:
+        """Every process of this world that is there, beside those that hold cables."""
+        holders = {cable.pid for cable in self.cables.values()}
+        return [pid for pid in left_over() if pid not in holders]
+
     def shims(self) -> Iterator[tuple[int, str]]:
         """The shims that live: process and attempt. Their forks in set-up look alike until they become another program."""
         for pid in _processes():
@@ -180,6 +148,18 @@ class Rig:
     def spawns(self, host: str) -> list[dict[str, object]]:
         """What a host's spawn log says."""
         return _lines(self.data(host) / "spawns.jsonl")
+
+    def living(self, host: str) -> list[str]:
+        """The attempts whose shims live on a host."""
+        begun = {str(spawn["execution"]) for spawn in self.spawns(host)}
+        return sorted(attempt for _, attempt in self.shims() if attempt in begun)
+
+    def admissions(self, host: str) -> list[tuple[str, int]]:
+        """Which conductors a host has admitted, and with which epoch, in that order."""
+        return [(str(line["conductor"]), int(str(line["epoch"]))) for line in _lines(self._admissions(host))]
+
+    def _admissions(self, host: str) -> Path:
+        return self.folder / f"{host}.admissions"
 
     def burnt(self) -> list[dict[str, object]]:
         """What the fuses wrote down before they killed."""

@@ -7,13 +7,24 @@ what each agent will have answered; it is reckoned here, from the same lines tha
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork
 from conductor.v1.run_service_pb2 import CreateRunRequest, Run, Workspace
 
 WORKSPACE_TEXT = "one\ntwo\nthree\nfour\nfive\n"
+STEADY = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 ACCENTS = "grüße → 日本語 🦀 "
+
+
+class Caller(Enum):
+    """Who asks for a scenario. A world has all of them at work all the time, so that every crash point is always near."""
+
+    ANY = auto()
+    FICKLE = auto()  # cancels what it asked for
+    HASTY = auto()  # something begins or ends all the time
+    PATIENT = auto()  # there are always agents who speak
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +40,18 @@ class Speech:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenario:
-    """A flow, what its agents will have answered, and how it ends. `to_be_cancelled`: somebody will stop it."""
+    """A flow, what its agents will have answered, and how it ends, and who asks for it."""
 
     name: str
     steps: tuple[Flow.Step, ...]
     says: Mapping[str, str]
     ends: "Run.State.ValueType" = Run.STATE_SUCCEEDED
-    to_be_cancelled: bool = False
+    caller: Caller = Caller.ANY
+
+    @property
+    def to_be_cancelled(self) -> bool:
+        """Whether somebody will stop it."""
+        return self.caller is Caller.FICKLE
 
     def request(self, workspace: Path, request_id: str) -> CreateRunRequest:
         flow = Flow(name=f"flows/{self.name}", title=self.name, steps=self.steps)
@@ -172,12 +188,42 @@ def _cancelled() -> Scenario:
             ),
         ),
     )
-    return Scenario("cancelled", steps, _says(speeches), ends=Run.STATE_CANCELLED, to_be_cancelled=True)
+    return Scenario("cancelled", steps, _says(speeches), ends=Run.STATE_CANCELLED, caller=Caller.FICKLE)
+
+
+def _stopped() -> Scenario:
+    """Nobody but a caller ends it, and that is soon done."""
+    speeches = {"one": drip(600, 0.05), "two": drip(600, 0.05)}
+    steps = tuple(_step(name, speech, "hang") for name, speech in speeches.items())
+    return Scenario("stopped", steps, _says(speeches), ends=Run.STATE_CANCELLED, caller=Caller.FICKLE)
+
+
+def _brisk() -> Scenario:
+    """Short steps, that are soon over."""
+    speeches = {"first": drip(4, 0.08), "second": say("second"), "beside": drip(6, 0.08)}
+    steps = (
+        _step("first", speeches["first"]),
+        _step("second", speeches["second"], needs=("first",)),
+        _step("beside", speeches["beside"]),
+        _fold("all", *speeches),
+    )
+    return Scenario("brisk", steps, _says(speeches), caller=Caller.HASTY)
+
+
+def _steady() -> Scenario:
+    """Agents who speak for long."""
+    speeches = {name: drip(120, 0.12) for name in STEADY}
+    return Scenario(
+        "steady",
+        (*(_step(name, speech) for name, speech in speeches.items()), _fold("all", *speeches)),
+        _says(speeches),
+        caller=Caller.PATIENT,
+    )
 
 
 def _says(speeches: Mapping[str, Speech]) -> Mapping[str, str]:
     return {name: speech.says for name, speech in speeches.items()}
 
 
-SCENARIOS = (_talk(), _chain(), _cancelled(), _failing(), _doomed())
+SCENARIOS = (_talk(), _chain(), _cancelled(), _failing(), _doomed(), _stopped(), _brisk(), _steady())
 FEW_SCENARIOS = SCENARIOS[:3]

@@ -4,20 +4,31 @@ Not the same instant: the processes are real. Which point kills which process ho
 other, whom a freeze meets and for how long: that is the same. Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from random import Random
 
 from tests.chaos.crash_points import CONDUCTOR_POINTS, HOST_POINTS
 from tests.chaos.proxy import Mood
+from tests.chaos.wire import Condition
 
 HOSTS = ("alpha", "beta")
 CONDUCTOR = "conductor"
 HOST = "host"  # any of them
-# How often a point may be passed before it kills: what happens with every token, with every attempt, or once in a run.
-_OFTEN = {"K4": 60, "K4-committed": 40, "H-cut": 60}
-_RARE = frozenset({"K1", "K1-uncommitted", "K11", "K12", "K13", "H-adopting"})
-_TIMES_OF_AN_ATTEMPT = 4
+ADOPTING = "H-adopting"
+ALL_POINTS = (*CONDUCTOR_POINTS, *HOST_POINTS)
+# How often a point may be passed before it kills: what happens with every token, with every attempt, or once in a run. Few enough
+# to be met within seconds even where connections hardly hold.
+_OFTEN = {"K4": 20, "K4-committed": 6, "H-cut": 20, ADOPTING: 3}
+_RARE = frozenset({"K1", "K1-uncommitted", "K11", "K12", "K13"})
+_TIMES_OF_AN_ATTEMPT = 2
+# How many die anywhere in a round, in which every point comes once.
+_ANYWHERE = 12
+_LONG_PULLS = 0.15
+# For how long connections are cut, how often, and how long there is peace then. There are far more watchers than hosts.
+_HOSTS_WEATHER = (0.5, 1.5), (0.08, 0.3), (2.0, 4.0)
+_WATCHERS_WEATHER = (1.5, 3.0), (0.2, 0.7), (0.5, 1.5)
+_NARROW_WAYS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,17 @@ class Spell:
 
 
 @dataclass(frozen=True, slots=True)
+class CableSpell:
+    """Some time of one host's cable: pulled, or in a bad condition; then as long a time of peace."""
+
+    host: str
+    condition: Condition
+    is_pulled: bool
+    seconds: float
+    peace: float
+
+
+@dataclass(frozen=True, slots=True)
 class Freeze:
     """Somebody stands still: a service by its name, or one of the shims where that is empty."""
 
@@ -55,17 +77,21 @@ class Freeze:
 Act = dict[str, tuple[Death, ...]]
 
 
-def acts(seed: int, kills: int) -> tuple[Act, ...]:
+def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS) -> tuple[Act, ...]:
     """Who dies how, act by act; in an act all services die side by side, each its own deaths one after the other.
 
     First the conductor at its points, then the hosts at theirs, so that the one is there for the other to get to its points;
-    then both, wherever they are. Everything comes once before anything comes twice.
+    then both, wherever they are. Everything comes once before anything comes twice. Where only some points
+    are named, nobody dies anywhere else.
     """
     random = Random(f"deaths {seed}")
+    of_conductor = tuple(point for point in CONDUCTOR_POINTS if point in points)
+    of_hosts = tuple(point for point in HOST_POINTS if point in points)
+    anywhere = ("",) * _ANYWHERE if set(points) == set(ALL_POINTS) else ()
     played: list[Act] = []
     while kills > 0:
-        for points, names in ((CONDUCTOR_POINTS, (CONDUCTOR,)), (HOST_POINTS, HOSTS), (("",) * 6, (CONDUCTOR, *HOSTS))):
-            chosen = random.sample(tuple(points), len(points))[: max(kills, 0)]
+        for some, names in ((of_conductor, (CONDUCTOR,)), (of_hosts, HOSTS), (anywhere, (CONDUCTOR, *HOSTS))):
+            chosen = random.sample(some, len(some))[: max(kills, 0)]
             kills -= len(chosen)
             played.append(
                 {
@@ -97,13 +123,43 @@ def _death(random: Random, name: str, point: str) -> Death:
 
 
 def weather(seed: int, network: str) -> Iterator[Spell]:
-    """What one network is like, without end."""
+    """What one network is like, without end. A host's has more peace: where its streams hardly live, nobody feels a death."""
     random = Random(f"weather {seed} {network}")
+    cut, every, peace = _HOSTS_WEATHER if network in HOSTS else _WATCHERS_WEATHER
     while True:
-        yield Spell(Mood.PASS, random.uniform(1.5, 3.0), cut_every=random.uniform(0.08, 0.3))
+        yield Spell(Mood.PASS, random.uniform(*cut), cut_every=random.uniform(*every))
         mood = random.choice((Mood.DELAY, Mood.BLACKHOLE, Mood.SLOW))
         yield Spell(mood, random.uniform(0.3, 1.2), cut_every=random.choice((0.0, 0.5)))
-        yield Spell(Mood.PASS, random.uniform(0.5, 1.5))
+        yield Spell(Mood.PASS, random.uniform(*peace))
+
+
+def cable_spells(seed: int) -> Iterator[CableSpell]:
+    """What happens to the hosts' cables, without end: one after the other, so that there is always a host to work with.
+
+    Most are pulled for longer than TCP takes to repeat a packet; some for longer than a ping may go unanswered (15 s).
+    """
+    random = Random(f"cables {seed}")
+    while True:
+        for is_pulled in (True, False, False):
+            yield CableSpell(
+                random.choice(HOSTS),
+                Condition() if is_pulled else _bad(random),
+                is_pulled,
+                random.uniform(16.0, 18.0) if is_pulled and random.random() < _LONG_PULLS else random.uniform(1.0, 3.0),
+                random.uniform(2.0, 5.0),
+            )
+
+
+def _bad(random: Random) -> Condition:
+    """Some of everything, or a narrow way."""
+    if random.random() < _NARROW_WAYS:
+        return Condition(delay_seconds=0.02, bytes_per_second=random.randint(50_000, 200_000))
+    return Condition(
+        loss=random.uniform(0.01, 0.1),
+        repeats=random.uniform(0.0, 0.05),
+        delay_seconds=random.uniform(0.0, 0.05),
+        jitter_seconds=random.uniform(0.0, 0.05),
+    )
 
 
 def freezes(seed: int) -> Iterator[Freeze]:

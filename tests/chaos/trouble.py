@@ -1,5 +1,6 @@
-"""What happens to a rig: services die and are started again, networks break, shims and daemons stand still or die.
+"""What happens to a rig: services die and are started again, shims and daemons stand still or die.
 
+What happens to networks is `network_trouble`'s, and what an earlier conductor says is `superseded`'s.
 All of it comes from the schedule of a seed, and ends when every planned death has come and enough connections were cut. It asks
 for nothing and judges nothing.
 """
@@ -11,12 +12,18 @@ import signal
 import time
 from random import Random
 
+from tests.chaos.crash_points import LEAST_STREAMS
 from tests.chaos.figures import Figures
-from tests.chaos.proxy import Mood, Proxy
-from tests.chaos.rig import STOP_SECONDS, Rig, Service
-from tests.chaos.schedule import Act, Death, freezes, weather
+from tests.chaos.network_trouble import NetworkTrouble
+from tests.chaos.rig import STOP_SECONDS, Rig
+from tests.chaos.schedule import ADOPTING, Act, Death, freezes
+from tests.chaos.service import Service
+from tests.chaos.superseded import Superseded
 
 PATIENCE_SECONDS = 20.0  # for a point that is not met: the process then dies where it is
+ADOPTING_SECONDS = 5.0
+ADOPTIONS = 4
+ATTEMPTS_TO_ADOPT = LEAST_STREAMS + 1
 SHIM_DEATH_SECONDS = 5.0
 
 
@@ -28,33 +35,38 @@ class Trouble:
         self._rig = rig
         self._seed = seed
         self._figures = figures
+        self._network = NetworkTrouble(rig, seed, figures)
 
     async def make(self, acts: tuple[Act, ...], disconnects: int) -> None:
         """All at once, until every death has come and enough connections were cut; then everything is let be."""
         rig = self._rig
-        networks = {"front": rig.front, **rig.links}
+        superseded = Superseded(rig, self._seed, self._figures)
         async with asyncio.TaskGroup() as tasks:
-            endless = [tasks.create_task(self._weather(name, proxy)) for name, proxy in networks.items()]
-            endless += [tasks.create_task(self._freeze()), tasks.create_task(self._kill_shims())]
+            parts = (self._network.make(), self._freeze(), self._kill_shims(), superseded.speak())
+            endless = [tasks.create_task(part) for part in parts]
             for act in acts:
                 await asyncio.gather(*(self._die(rig.services[name], deaths) for name, deaths in act.items()))
-            while sum(proxy.disconnects for proxy in networks.values()) < disconnects:
+                self._start_the_dead()
+            while self._network.disconnects < disconnects:
                 await asyncio.sleep(0.1)
             for task in endless:
                 task.cancel()
-        self._figures.link_disconnects = sum(proxy.disconnects for proxy in rig.links.values())
-        self._figures.watcher_disconnects = rig.front.disconnects
+        await self._network.count()
         for service in rig.services.values():
             service.signal(signal.SIGCONT)
+        self._start_the_dead()
+
+    def _start_the_dead(self) -> None:
+        """Starts those whom another's death took along when their own deaths had all come."""
+        for service in self._rig.services.values():
             if not service.is_alive:
+                self._figures.kills += 1
                 service.start()
 
     async def _die(self, service: Service, planned: tuple[Death, ...]) -> None:
         """One service's deaths: it is killed and started with the next fuse, again and again."""
         for death in planned:
-            await self._end(service)
-            service.start(f"{death.point}:{death.count}" if death.point else "")
-            if await service.died(PATIENCE_SECONDS if death.point else death.seconds):
+            if await self._has_died(service, death):
                 continue
             if death.politely:
                 service.ask()
@@ -67,24 +79,37 @@ class Trouble:
             await self._end(service)
             service.start()
 
+    async def _has_died(self, service: Service, death: Death) -> bool:
+        """Starts it with a fuse, and gives it its time to come to that end."""
+        self._figures.planned.update([death.point] if death.point else [])
+        if death.point == ADOPTING:
+            return await self._has_died_adopting(service, death.count)
+        await self._end(service)
+        service.start(f"{death.point}:{death.count}" if death.point else "")
+        return await service.died(PATIENCE_SECONDS if death.point else death.seconds)
+
+    async def _has_died_adopting(self, service: Service, count: int) -> bool:
+        """The one point that is met or missed at the start: so it is waited for before that, and tried again."""
+        for _ in range(ADOPTIONS):
+            await self._wait_for_attempts(service)
+            await self._end(service)
+            service.start(f"{ADOPTING}:{count}")
+            if await service.died(ADOPTING_SECONDS):
+                return True
+        return False
+
+    async def _wait_for_attempts(self, service: Service) -> None:
+        """Until a host has enough to adopt; some of it ends until it is started again."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(self._rig.living(service.name)) < ATTEMPTS_TO_ADOPT and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+
     async def _end(self, service: Service) -> None:
         """Makes sure that it is dead; another's death may have taken it along, or it was asked to end."""
         self._figures.stops += service.is_asked
         self._figures.kills += not service.is_asked
         service.signal(signal.SIGKILL)
         await service.died(5)
-
-    async def _weather(self, name: str, proxy: Proxy) -> None:
-        try:
-            for spell in weather(self._seed, name):
-                proxy.set_mood(spell.mood)
-                ends = time.monotonic() + spell.seconds
-                while time.monotonic() < ends:
-                    await asyncio.sleep(min(spell.cut_every or 0.2, max(0.0, ends - time.monotonic())))
-                    if spell.cut_every:
-                        proxy.reset()
-        finally:
-            proxy.set_mood(Mood.PASS)
 
     async def _freeze(self) -> None:
         for freeze in freezes(self._seed):

@@ -65,6 +65,33 @@ def resume_the_watchers_one_too_far() -> None:
     Narrator.at = classmethod(one_too_far)  # type: ignore[assignment, method-assign]
 
 
+def take_the_watchers_cursor_for_a_time() -> None:
+    """G1: what follows is what was stored in a later second than what was told last. What was stored in the same is skipped."""
+    from conductor.narrator import Narrator
+
+    at = Narrator.at.__func__  # type: ignore[attr-defined]
+
+    async def by_time(cls: type, store: Any, run: str, position: int) -> Any:
+        second = 0
+        for stored in await store.history(run, position - 1) if position > 1 else ():
+            if second and int(stored.time) > second:
+                break
+            second, position = int(stored.time), stored.position
+        return await at(cls, store, run, position)
+
+    Narrator.at = classmethod(by_time)  # type: ignore[assignment, method-assign]
+
+
+def admit_everybody() -> None:
+    """Rule 10: any start of a conductor may act, not the newest alone."""
+    from agenthost.fences import Fences
+
+    async def admit(self: Fences, conductor: str, epoch: int) -> None:
+        pass
+
+    Fences.admit = admit  # type: ignore[method-assign]
+
+
 def forget_the_cuts() -> None:
     """Rule 1: frames are cut anew after a restart, wherever the output stands then."""
     from agenthost.core.numbering import Cut
@@ -99,7 +126,7 @@ def replay_one_too_few() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A mistake, in which service, and the point at which that service must die for it to show."""
+    """A mistake, in which service, and the point at which somebody must die for it to show."""
 
     mistake: Callable[[], None]
     is_of_the_host: bool
@@ -107,8 +134,13 @@ class Twin:
 
 
 TWINS: Mapping[str, Twin] = {
-    "acknowledge_before_the_commit": Twin(acknowledge_before_the_commit, is_of_the_host=False, point="K5-uncommitted"),
-    "resume_the_watchers_one_too_far": Twin(resume_the_watchers_one_too_far, is_of_the_host=False, point="K4"),
-    "forget_the_cuts": Twin(forget_the_cuts, is_of_the_host=True, point="H-cut"),
-    "replay_one_too_few": Twin(replay_one_too_few, is_of_the_host=True, point="H-cut"),
+    mistake.__name__: Twin(mistake, is_of_the_host=is_of_the_host, point=point)
+    for mistake, is_of_the_host, point in (
+        (acknowledge_before_the_commit, False, "K5-uncommitted"),
+        (resume_the_watchers_one_too_far, False, "K4"),
+        (take_the_watchers_cursor_for_a_time, False, "K4"),
+        (admit_everybody, True, "K5"),
+        (forget_the_cuts, True, "H-cut"),
+        (replay_one_too_few, True, "H-cut"),
+    )
 }

@@ -15,7 +15,7 @@ from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, Output, WatchRunRequest, WatchRunResponse
 from tests.histories import Entry, Fact, Speech, Visit, Watch
 
-AGAIN_SECONDS = 0.05
+AGAIN_SECONDS = 0.2
 PATIENCE_SECONDS = 150.0
 CALL_SECONDS = 5.0
 # A connection of its own, that comes back at once.
@@ -98,7 +98,7 @@ class Watcher:
     heard_end: bool = False
 
     async def follow(self, address: str) -> None:
-        """Comes back after every interruption, with the last token that it was given."""
+        """Comes back after every interruption, with the last token that it was given; patient while there is news."""
         token, position = "", 0
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         async with open_channel(address) as channel:
@@ -113,6 +113,7 @@ class Watcher:
                         if entry := entry_of(message, after):
                             told.append(entry)
                             token, position = message.resume_token, message.sequence
+                            deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
                     self.heard_end = True
                 except grpc.aio.AioRpcError as error:
                     if not _is_away(error) or asyncio.get_running_loop().time() > deadline:

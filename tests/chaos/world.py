@@ -23,13 +23,14 @@ from tests.chaos.evidence import Reference, Story
 from tests.chaos.figures import Figures
 from tests.chaos.judgement import Case, collect, find_faults
 from tests.chaos.readiness import wait_until_ready
-from tests.chaos.rig import Rig, describe, left_over
-from tests.chaos.scenarios import SCENARIOS, Scenario, make_workspace
+from tests.chaos.rig import Rig, describe
+from tests.chaos.scenarios import SCENARIOS, Caller, Scenario, make_workspace
 from tests.chaos.schedule import Act
 from tests.chaos.trouble import Trouble
 from tests.chaos.watchers import Watcher, cancel, create, open_channel
 
 WATCHERS_OF_A_RUN = 2
+CALLERS = (Caller.FICKLE, Caller.HASTY, Caller.PATIENT, Caller.HASTY, Caller.FICKLE)  # the others ask for anything
 CALM_SECONDS = 120.0
 READY_SECONDS = 60.0
 REST_SECONDS = 15.0
@@ -37,11 +38,13 @@ REST_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong, which should be nothing, and the figures."""
+    """What is wrong, which should be nothing, and the figures. `without_cables`: why the hosts had none, if so."""
 
     seed: int
     faults: tuple[str, ...]
     figures: Figures
+    without_cables: str
+    reference: Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +55,25 @@ class Plan:
     acts: tuple[Act, ...]
     disconnects: int
     twin: str = ""
-    callers: int = 5
+    callers: int = 7
     scenarios: tuple[Scenario, ...] = SCENARIOS
+    with_cables: bool = True
+    reference: Reference | None = None  # how it all comes out undisturbed, where that is known
 
 
 async def live(plan: Plan, *, keep: bool = False) -> Verdict:
     """Lives one world, and judges it."""
     began = time.monotonic()
     with _folder() as (folder, kept):
-        async with _settled(Rig(folder, plan.twin)) as rig:
+        async with _settled(Rig(folder, plan.twin, plan.seed, plan.with_cables)) as rig:
             world = World(plan, rig, make_workspace(folder / "workspace"))
-            faults = await world.live()
+            reference = plan.reference or await world.undisturbed()
+            faults = await world.live(reference)
             world.figures.seconds = time.monotonic() - began
             if faults and keep:
                 kept.set()
                 faults.append(f"everything of it is kept in {folder}")
-    return Verdict(plan.seed, tuple(faults), world.figures)
+    return Verdict(plan.seed, tuple(faults), world.figures, rig.without_cables, reference)
 
 
 class World:
@@ -84,9 +90,8 @@ class World:
         self.calm = asyncio.Event()
         self._faults: list[str] = []
 
-    async def live(self) -> list[str]:
+    async def live(self, reference: Reference) -> list[str]:
         """Everything, in order; gives what is wrong."""
-        reference = await self._undisturbed()
         async with asyncio.TaskGroup() as callers:
             calling = [callers.create_task(self._call(number)) for number in range(self.plan.callers)]
             await self.trouble.make(self.plan.acts, self.plan.disconnects)
@@ -103,7 +108,7 @@ class World:
         await self._judge(reference)
         return self._faults
 
-    async def _undisturbed(self) -> Reference:
+    async def undisturbed(self) -> Reference:
         """How every scenario comes out when nothing goes wrong."""
         random = Random(f"undisturbed {self.plan.seed}")
         address = self.rig.address
@@ -127,13 +132,17 @@ class World:
     async def _call(self, number: int) -> None:
         """A caller: asks for one run after the other, and sees each of them to its end."""
         random = Random(f"calls {self.plan.seed} {number}")
-        to_cancel = [scenario for scenario in self.plan.scenarios if scenario.to_be_cancelled]
-        others = [scenario for scenario in self.plan.scenarios if not scenario.to_be_cancelled]
+        mine = self._scenarios_of(number)
         while not self.calm.is_set():
-            # One caller only ever changes its mind, so that there is always something to be cancelled.
-            scenario = random.choice(to_cancel if number == 0 else others)
+            scenario = random.choice(mine)
             run = await self._ask_for(self.rig.front.address, scenario, random)
             await self._see_to_its_end(run, scenario, random)
+
+    def _scenarios_of(self, number: int) -> list[Scenario]:
+        """Those that a caller asks for: those meant for it, or any that is meant for nobody."""
+        meant = CALLERS[number] if number < len(CALLERS) else Caller.ANY
+        by_caller = {caller: [one for one in self.plan.scenarios if one.caller is caller] for caller in Caller}
+        return by_caller[meant] or by_caller[Caller.ANY]
 
     async def _see_to_its_end(self, run: str, scenario: Scenario, random: Random) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -155,13 +164,17 @@ class World:
             if strangers := await evidence.all_runs(channel) - self.stories.keys():
                 faults.append(f"{strangers} are there, and nobody asked for them, or asked for another")
             if taken := await evidence.slots_taken(channel):
-                faults.append(f"{taken} slots are taken, and nothing runs")
+                faults.append(f"the conductor says that {taken} slots are taken, and nothing runs")
+        for host, link in rig.links.items():
+            async with open_channel(link.address) as channel:
+                if taken := await evidence.slots_of(channel):
+                    faults.append(f"host {host} says that {taken} of its slots are taken, and nothing runs")
         await _wait_until(lambda: not rig.kept_folders())
         faults += [f"{folder} is kept, and everything was acknowledged" for folder in rig.kept_folders()]
         await rig.stop()
         faults += rig.wrong_ends()
-        await _wait_until(lambda: not left_over())
-        faults += [f"process {describe(pid)} is left" for pid in left_over()]
+        await _wait_until(lambda: not rig.left_over())
+        faults += [f"process {describe(pid)} is left" for pid in rig.left_over()]
         watchers = tuple(self.watchers)
         case = Case(rig, settled, told, watchers, reference, frozenset(self.trouble.killed))
         found = collect(case)
