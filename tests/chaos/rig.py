@@ -141,9 +141,9 @@ class Rig:
         """Services that ended though nobody had killed them or asked them to, or did not when they were asked."""
         return [wrong for service in self.services.values() for wrong in service.wrong_ends]
 
-    def kept_folders(self) -> list[Path]:
-        """Folders of attempts that are still there."""
-        return [path for host in self.links for path in (self.data(host) / "attempts").iterdir()]
+    def kept_folders(self, *hosts: str) -> list[Path]:
+        """Folders of attempts that are still there, on these hosts or on all."""
+        return [path for host in hosts or self.links for path in (self.data(host) / "attempts").iterdir()]
 
     def spawns(self, host: str) -> list[dict[str, object]]:
         """What a host's spawn log says."""
@@ -152,7 +152,7 @@ class Rig:
     def living(self, host: str) -> list[str]:
         """The attempts whose shims live on a host."""
         begun = {str(spawn["execution"]) for spawn in self.spawns(host)}
-        return sorted(attempt for _, attempt in self.shims() if attempt in begun)
+        return sorted({attempt for _, attempt in self.shims()} & begun)
 
     def admissions(self, host: str) -> list[tuple[str, int]]:
         """Which conductors a host has admitted, and with which epoch, in that order."""

@@ -49,6 +49,11 @@ class Scenario:
     caller: Caller = Caller.ANY
 
     @property
+    def fails(self) -> bool:
+        """Whether a step of it fails it, and so ends the others."""
+        return self.ends == Run.STATE_FAILED
+
+    @property
     def to_be_cancelled(self) -> bool:
         """Whether somebody will stop it."""
         return self.caller is Caller.FICKLE

@@ -4,7 +4,7 @@ Not the same instant: the processes are real. Which point kills which process ho
 other, whom a freeze meets and for how long: that is the same. Pure.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -80,9 +80,9 @@ Act = dict[str, tuple[Death, ...]]
 def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS) -> tuple[Act, ...]:
     """Who dies how, act by act; in an act all services die side by side, each its own deaths one after the other.
 
-    First the conductor at its points, then the hosts at theirs, so that the one is there for the other to get to its points;
-    then both, wherever they are. Everything comes once before anything comes twice. Where only some points
-    are named, nobody dies anywhere else.
+    First the conductor at its points, then one host at some of theirs and the other at the rest, so that there is always somebody
+    who keeps the world going; then all of them, wherever they are. Everything comes once before anything comes twice. Where only
+    some points are named, nobody dies anywhere else.
     """
     random = Random(f"deaths {seed}")
     of_conductor = tuple(point for point in CONDUCTOR_POINTS if point in points)
@@ -90,8 +90,17 @@ def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS) -> tuple[A
     anywhere = ("",) * _ANYWHERE if set(points) == set(ALL_POINTS) else ()
     played: list[Act] = []
     while kills > 0:
-        for some, names in ((of_conductor, (CONDUCTOR,)), (of_hosts, HOSTS), (anywhere, (CONDUCTOR, *HOSTS))):
-            chosen = random.sample(some, len(some))[: max(kills, 0)]
+        of_host = random.sample(of_hosts, len(of_hosts))
+        one, other = random.sample(HOSTS, 2)
+        half = len(of_host) // 2
+        rounds: tuple[tuple[Sequence[str], tuple[str, ...]], ...] = (
+            (random.sample(of_conductor, len(of_conductor)), (CONDUCTOR,)),
+            (of_host[:half], (one,)),
+            (of_host[half:], (other,)),
+            (anywhere, (CONDUCTOR, *HOSTS)),
+        )
+        for some, names in rounds:
+            chosen = some[: max(kills, 0)]
             kills -= len(chosen)
             played.append(
                 {

@@ -23,7 +23,8 @@ from tests.chaos.superseded import Superseded
 PATIENCE_SECONDS = 20.0  # for a point that is not met: the process then dies where it is
 ADOPTING_SECONDS = 5.0
 ADOPTIONS = 4
-ATTEMPTS_TO_ADOPT = LEAST_STREAMS + 1
+ATTEMPTS_TO_ADOPT = LEAST_STREAMS + 2
+LIVING_TO_ADOPT = 2
 SHIM_DEATH_SECONDS = 5.0
 
 
@@ -101,7 +102,10 @@ class Trouble:
     async def _wait_for_attempts(self, service: Service) -> None:
         """Until a host has enough to adopt; some of it ends until it is started again."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while len(self._rig.living(service.name)) < ATTEMPTS_TO_ADOPT and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            kept, living = self._rig.kept_folders(service.name), self._rig.living(service.name)
+            if len(kept) >= ATTEMPTS_TO_ADOPT and len(living) >= LIVING_TO_ADOPT:
+                return
             await asyncio.sleep(0.05)
 
     async def _end(self, service: Service) -> None:
