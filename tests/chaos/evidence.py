@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
@@ -49,8 +50,8 @@ class Told:
 Reference = Mapping[str, tuple[histories.Outcome, Mapping[str, Mapping[str, bytes]]]]
 
 
-async def ask(channel: grpc.aio.Channel, story: Story) -> Told:
-    """Reads a settled run over the API."""
+async def ask(channel: grpc.aio.Channel, story: Story, workspace: Path) -> Told:
+    """Reads a settled run over the API. Where its workspace lies is left out of its report: each world has another."""
     stub = run_service_pb2_grpc.RunServiceStub(channel)
     name = f"runs/{story.run}"
     run = await stub.GetRun(GetRunRequest(name=name), timeout=30)
@@ -65,7 +66,7 @@ async def ask(channel: grpc.aio.Channel, story: Story) -> Told:
         entry = entry_of(message, 0)
         if isinstance(entry, histories.Fact):
             bodies[entry.position] = entry.body
-    told = report.markdown.partition("\n## Execution\n")[0]
+    told = report.markdown.partition("\n## Execution\n")[0].replace(str(workspace), "WORKSPACE")
     return Told(histories.Outcome(Run.State.Name(run.state), steps, told), bodies)
 
 

@@ -95,8 +95,8 @@ def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS) -> tuple[A
         half = len(of_host) // 2
         rounds: tuple[tuple[Sequence[str], tuple[str, ...]], ...] = (
             (random.sample(of_conductor, len(of_conductor)), (CONDUCTOR,)),
-            (of_host[:half], (one,)),
-            (of_host[half:], (other,)),
+            (_adopting_first(of_host[:half]), (one,)),
+            (_adopting_first(of_host[half:]), (other,)),
             (anywhere, (CONDUCTOR, *HOSTS)),
         )
         for some, names in rounds:
@@ -109,6 +109,11 @@ def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS) -> tuple[A
                 }
             )
     return tuple(played)
+
+
+def _adopting_first(points: Sequence[str]) -> Sequence[str]:
+    """A host that was left alone for a while has most to adopt."""
+    return sorted(points, key=lambda point: point != ADOPTING)
 
 
 def few() -> tuple[Act, ...]:

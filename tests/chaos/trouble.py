@@ -25,6 +25,7 @@ ADOPTING_SECONDS = 5.0
 ADOPTIONS = 4
 ATTEMPTS_TO_ADOPT = LEAST_STREAMS + 2
 LIVING_TO_ADOPT = 2
+ENOUGH_TO_ADOPT_SECONDS = 10.0
 SHIM_DEATH_SECONDS = 5.0
 
 
@@ -101,7 +102,7 @@ class Trouble:
 
     async def _wait_for_attempts(self, service: Service) -> None:
         """Until a host has enough to adopt; some of it ends until it is started again."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + ENOUGH_TO_ADOPT_SECONDS
         while time.monotonic() < deadline:
             kept, living = self._rig.kept_folders(service.name), self._rig.living(service.name)
             if len(kept) >= ATTEMPTS_TO_ADOPT and len(living) >= LIVING_TO_ADOPT:

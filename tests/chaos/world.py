@@ -119,7 +119,7 @@ class World:
                 if scenario.to_be_cancelled:
                     await cancel(address, run, _identity(random))
                 await Watcher("undisturbed", run).follow(address)
-                told = await evidence.ask(channel, self.stories[run])
+                told = await evidence.ask(channel, self.stories[run], self.workspace)
                 said = evidence.spoken(evidence.stored_history(self.rig, run))
                 found[scenario.name] = told.outcome, {attempt.split("-")[1]: text for attempt, text in said.items()}
         return found
@@ -160,7 +160,7 @@ class World:
         rig, faults = self.rig, self._faults
         settled = {run: story for run, story in self.stories.items() if self._is_settled(run)}
         async with open_channel(rig.address) as channel:
-            told = {run: await evidence.ask(channel, story) for run, story in settled.items()}
+            told = {run: await evidence.ask(channel, story, self.workspace) for run, story in settled.items()}
             if strangers := await evidence.all_runs(channel) - self.stories.keys():
                 faults.append(f"{strangers} are there, and nobody asked for them, or asked for another")
             if taken := await evidence.slots_taken(channel):
