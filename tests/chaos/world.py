@@ -7,6 +7,7 @@ then it is judged what was stored, told and left.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -226,6 +227,8 @@ def _folder() -> Iterator[tuple[Path, asyncio.Event]]:
         yield folder, kept
     finally:
         if not kept.is_set():
+            for path, _, _ in os.walk(folder):
+                Path(path).chmod(0o700)  # snapshots are sealed, also to their owner
             shutil.rmtree(folder, ignore_errors=True)
 
 
