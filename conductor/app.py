@@ -30,7 +30,7 @@ from conductor.core.conductor_state import ConductorState, Limits
 from conductor.core.recover import recover
 from conductor.core.run import Run
 from conductor.dispatcher import Dispatcher
-from conductor.engine import PACE_SECONDS, Engine
+from conductor.engine import Engine
 from conductor.errors import ConfigurationError
 from conductor.evaluator import Evaluator
 from conductor.execution_link import ExecutionLink
@@ -124,13 +124,7 @@ class Conductor:
         self._settings = settings
         self._opened = opened
         self._engine: Engine[ConductorState] = Engine(
-            advance,
-            state,
-            opened.store,
-            self._dispatch,
-            opened.clock,
-            recovered=recover(state),
-            pace_seconds=PACE_SECONDS,
+            advance, state, opened.store, self._dispatch, opened.clock, recovered=recover(state)
         )
         self._evaluator = Evaluator(opened.store, opened.snapshots, self._engine.note, self._ongoing)
         self._retention = Retention(

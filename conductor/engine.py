@@ -9,8 +9,6 @@ The rules that this file keeps, because everything else leans on them:
   refused, and reads go on beside it. Any other failure comes out of `run` and ends the process: recovery is the same path.
 - It never waits for a link, a worker or a caller. It waits for inputs, for the clock and for the database.
 - Inputs that wait are taken before a timer is looked at, so that a late call does not mistake silence for death.
-- Words are company for each other: a turn costs the same for one as for fifty. So where nothing but words waits, turns are
-  `pace_seconds` apart; whatever else comes is taken at once, and so is a word after a silence.
 
 It decides nothing itself but one thing: whether a request id was met before is asked of the database, right here in front of
 the core, where nobody else can write meanwhile. So ids hold for as long as their run and the memory of its
@@ -52,8 +50,6 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 # After so long, those who wait for an answer are told that there is trouble, rather than nothing until their deadline.
 PATIENCE_SECONDS = 2.0
-# With 50 agents at 50 words a second this halves the turns; nobody sees a word later than a screen would show it.
-PACE_SECONDS = 0.002
 TURNS_TO_STOP = 100
 RUN_NOT_FOUND = "RUN_NOT_FOUND"
 RUN_NOT_RUNNING = "RUN_NOT_RUNNING"
@@ -74,7 +70,6 @@ class Engine(Generic[State]):
         *,
         recovered: Sequence[Command] = (),
         limits: InboxLimits | None = None,
-        pace_seconds: float = 0.0,
     ) -> None:
         self._advance = advance
         self._state = state
@@ -83,8 +78,6 @@ class Engine(Generic[State]):
         self._clock = clock
         self._recovered = recovered
         self._inbox = Inbox(limits)
-        self._pace_seconds = pace_seconds
-        self._paced_until = 0.0
         self._wake_at: float | None = None
         self._callers: dict[int, asyncio.Future[Reply]] = {}
         self._last_reply = 0
@@ -138,10 +131,6 @@ class Engine(Generic[State]):
             await self._turn()
             while not self._stopping.is_set():
                 await self._clock.wait(self._inbox.filled, self._wake_at)
-                if self._clock.now() < self._paced_until and not self._inbox.hurries.is_set():
-                    await self._clock.wait(
-                        self._inbox.hurries, min(self._paced_until, self._wake_at or self._paced_until)
-                    )
                 await self._turn()
             await self._finish()
         finally:
@@ -159,7 +148,6 @@ class Engine(Generic[State]):
     async def _turn(self) -> None:
         inputs = await self._answer_known(self._inbox.take())
         now = self._clock.now()
-        self._paced_until = now + self._pace_seconds
         decision, state = self._advance(self._state, inputs, now)
         if decision.to_store or decision.blobs or decision.cursors:
             await self._insist(lambda: self._store.append(decision, now))

@@ -80,14 +80,10 @@ class _Slot:
 
 
 class Inbox:
-    """Inputs that wait. `filled` is set while there are any, and when the inbox is closed.
-
-    `hurries` is set while there are others than words, or more words than a slot takes: what should not wait for company.
-    """
+    """Inputs that wait. `filled` is set while there are any, and when the inbox is closed."""
 
     def __init__(self, limits: InboxLimits | None = None) -> None:
         self.filled = asyncio.Event()
-        self.hurries = asyncio.Event()
         self._limits = limits or InboxLimits()
         self._control: deque[Input] = deque()
         self._requests = 0
@@ -121,10 +117,7 @@ class Inbox:
             if slot.size == 0 or slot.size + size <= self._limits.slot_bytes:
                 slot.add(report, size)
                 self.filled.set()
-                if not all(isinstance(part, Said) for part in report.reports):
-                    self.hurries.set()
                 return
-            self.hurries.set()
             await slot.taken.wait()
 
     def take(self) -> tuple[Input, ...]:
@@ -136,14 +129,12 @@ class Inbox:
         batch.extend(self._take_slots())
         if not (self._control or self._slots or self._closed):
             self.filled.clear()
-            self.hurries.clear()
         return tuple(batch)
 
     def close(self) -> None:
         """Takes nothing any more; what waits can still be taken."""
         self._closed = True
         self.filled.set()
-        self.hurries.set()
         for slot in self._slots.values():
             slot.taken.set()
 
@@ -155,7 +146,6 @@ class Inbox:
     def _put(self, entry: Input) -> None:
         self._control.append(entry)
         self.filled.set()
-        self.hurries.set()
 
     def _take_slots(self) -> list[Input]:
         taken: list[Input] = []

@@ -86,7 +86,6 @@ class World:
     on_send: Callable[[Command], None] | None = None
     limits: InboxLimits | None = None
     recovered: tuple[Command, ...] = ()
-    pace_seconds: float = 0.0
 
     def send(self, command: Command) -> None:
         self.sent.append(command)
@@ -102,7 +101,6 @@ class World:
             self.clock,
             recovered=self.recovered,
             limits=self.limits,
-            pace_seconds=self.pace_seconds,
         )
 
     @asynccontextmanager

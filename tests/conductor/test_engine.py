@@ -25,7 +25,6 @@ from conductor.errors import (
 )
 from conductor.inbox import InboxLimits
 from conductor.store.deletion import Deletion
-from conductor.store.records import StoredUtterance
 from conductor.store.store import Store
 from tests.conductor.small_core import NOW, RUN, Seen, World, request, text
 from tests.conductor.store.material import attempt, attempt_name, creation, run_name, settlement
@@ -117,33 +116,6 @@ async def test_what_comes_during_a_commit_is_one_commit(world: World) -> None:
     whole = "".join(f"{sequence} " for sequence in range(1, 101)).encode()
     assert await world.store.channel(attempt_name(RUN), "answer", 0, 0) == (whole, len(whole))
     assert (await world.store.unfinished())[0].cursors == {attempt_name(RUN): 100}
-
-
-async def test_words_wait_a_moment_for_company_and_for_nothing_else(world: World) -> None:
-    """A turn costs the same for one word as for fifty."""
-    world.pace_seconds = 0.5
-    async with world.engine() as engine:
-        await engine.submit(request())
-        await world.store.append(attempt(RUN), NOW)
-        await world.clock.advance(1)
-        with world.store.watch(RUN) as stored:
-            await engine.offer(text(1, "after a silence "))
-            await stored.changed()
-            await engine.offer(text(2, "one "))
-            await engine.offer(text(3, "two "))
-            await world.clock.until_waiting(NOW + 1.5)
-            before = await said(world)
-            await world.clock.advance(0.5)
-            await stored.changed()
-            await engine.offer(text(4, "with a request"))
-            await engine.submit(request(run_name(2)))
-
-        assert before == ["after a silence "]
-        assert await said(world) == ["after a silence ", "one two ", "with a request"]
-
-
-async def said(world: World) -> list[str]:
-    return [entry.text for entry in await world.store.history(RUN, 0) if isinstance(entry, StoredUtterance)]
 
 
 async def test_a_link_waits_while_its_slot_is_full_and_goes_on_after_it(world: World) -> None:

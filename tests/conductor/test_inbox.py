@@ -152,33 +152,3 @@ async def test_a_closed_inbox_lets_nobody_wait_and_keeps_what_it_has() -> None:
         inbox.request(RequestCancel("r", "enough"))
     assert inbox.take() == (text("a", 1, "x" * 9),)
     assert inbox.is_empty
-
-
-async def test_all_but_words_hurries() -> None:
-    """Keeps B7: neither a request nor an end waits for the company of words."""
-    hurried = {}
-    for name, put in {
-        "words": lambda inbox: inbox.offer(text("a", 1, "one")),
-        "an end": lambda inbox: inbox.offer(report("a", 1, Said("answer", "x"), AgentFinished("succeeded"))),
-        "a beginning": lambda inbox: inbox.offer(report("a", 1, AgentStarted(Confinement()))),
-    }.items():
-        inbox = Inbox()
-        await put(inbox)
-        hurried[name] = inbox.hurries.is_set()
-        inbox.take()
-        assert not inbox.hurries.is_set()
-    inbox = Inbox()
-    inbox.note(ExecutionLost("a", "gone"))
-
-    assert hurried == {"words": False, "an end": True, "a beginning": True}
-    assert inbox.hurries.is_set()
-
-
-async def test_a_slot_that_is_full_hurries() -> None:
-    inbox = Inbox(InboxLimits(slot_bytes=100))
-    await inbox.offer(text("a", 1, "x" * 90))
-    assert not inbox.hurries.is_set()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(inbox.offer(text("a", 2, "y" * 90)))
-        await inbox.hurries.wait()
-        inbox.take()
