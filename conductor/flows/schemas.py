@@ -2,18 +2,18 @@
 
 A schema never leads to the network: references reach only what it holds itself. Patterns are the author's, so this runs in
 worker processes (rule 5) and in the CLI's own `validate`.
+
+What judges schemas is imported by whoever has one to judge: few flows have, and it would be a quarter of a worker's start.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
-import referencing
-import referencing.jsonschema
-from jsonschema.protocols import Validator
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_VIOLATIONS = 50
@@ -33,10 +33,10 @@ def schema_problems(schema: Mapping[str, Any]) -> list[str]:
         return []
     if len(json.dumps(schema)) > MAX_SCHEMA_BYTES:
         return [f"is larger than {MAX_SCHEMA_BYTES} bytes"]
-    found = [
-        f"{_path(error.absolute_path)}: {error.message}".removeprefix(": ")
-        for error in jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA).iter_errors(schema)
-    ]
+    import jsonschema
+
+    meta = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA)
+    found = [f"{_path(error.absolute_path)}: {error.message}".removeprefix(": ") for error in meta.iter_errors(schema)]
     if found:
         return found
     if schema.get("type", "object") != "object":
@@ -48,6 +48,8 @@ def schema_problems(schema: Mapping[str, Any]) -> list[str]:
 
 def _dangling(schema: Mapping[str, Any]) -> Iterator[str]:
     """References that lead nowhere: found by following each."""
+    import referencing.jsonschema
+
     resolver = referencing.Registry().resolver_with_root(
         referencing.Resource.from_contents(dict(schema), default_specification=referencing.jsonschema.DRAFT202012)
     )
@@ -108,6 +110,10 @@ def with_defaults(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[
 
 def input_violations(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with the extras, each with its field as `inputs.depth`. Undeclared ones are, unless the schema admits them."""
+    if not schema and not extras:
+        return []
+    import referencing
+
     closed = dict(schema) if is_open(schema) else {"additionalProperties": False, **(schema or _EMPTY)}
     try:
         errors = list(islice(_validator(closed).iter_errors(dict(extras)), MAX_VIOLATIONS))
@@ -121,7 +127,10 @@ def input_violations(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> li
     ]
 
 
-def _validator(schema: Mapping[str, Any]) -> Validator:
+def _validator(schema: Mapping[str, Any]) -> "Validator":
+    import jsonschema
+    import referencing
+
     # An explicit registry: the default one would fetch what a reference names.
     return jsonschema.Draft202012Validator(dict(schema), registry=referencing.Registry())
 

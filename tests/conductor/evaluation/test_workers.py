@@ -196,3 +196,11 @@ async def test_a_worker_ends_when_its_service_is_killed() -> None:
     os.close(worker)
 
     assert ended == [worker]
+
+
+def test_a_worker_starts_without_what_only_few_flows_need() -> None:
+    """What judges JSON schemas would be a quarter of its start, and three workers start with each conductor."""
+    program = "import sys, conductor.evaluation.worker; print('jsonschema' in sys.modules, 'jinja2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "True"]
