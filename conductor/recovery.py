@@ -4,6 +4,8 @@ What the state means, and which commands follow from it, is the core's (`restore
 folded is handed over as damaged: the first decision ends it, and no other run is harmed (I5).
 """
 
+import gc
+
 import structlog
 
 from conductor.clock import SystemClock, continue_time, read_clocks
@@ -34,6 +36,16 @@ async def read_time(store: Store) -> SystemClock:
 
 async def read_state(store: Store, now: float, limits: Limits | None = None) -> ConductorState:
     """Gives the state of every run that has not ended."""
+    # What is read here stays: to look for garbage in it, again and again while it grows, would be half of the time that it takes.
+    gc.disable()
+    try:
+        return await _read_state(store, now, limits)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+async def _read_state(store: Store, now: float, limits: Limits | None) -> ConductorState:
     runs: dict[str, Run] = {}
     damaged: dict[str, str] = {}
     cursors: dict[str, int] = {}

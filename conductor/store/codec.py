@@ -6,7 +6,7 @@ over. What cannot be read is never guessed: `UndecodableEventError` says where. 
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache, partial
 from types import NoneType, UnionType
@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from conductor.core.events import Event
 
 _Reader = Callable[[Any], Any]
+_SCALARS = (str, bool, int, float)
 
 EVENT_TYPES: Mapping[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 
@@ -48,30 +49,49 @@ def decode(kind: type, text: str | bytes) -> Any:
 
 def _list_fields(value: Any) -> dict[str, Any]:
     kind: type = type(value)
-    return {name: getattr(value, name) for name in _readers(kind)}
+    return {name: getattr(value, name) for name in _form(kind).readers}
 
 
 def _build(kind: type, data: Any) -> Any:
     if not isinstance(data, dict):
         raise TypeError(f"{kind.__name__} is no JSON object")
-    readers = _readers(kind)
-    missing = [name for name in _required(kind) if name not in data]
-    if missing:
-        raise ValueError(f"{kind.__name__} lacks {', '.join(missing)}")
-    return kind(**{name: readers[name](item) for name, item in data.items() if name in readers})
+    form = _form(kind)
+    if not form.required <= data.keys():
+        raise ValueError(f"{kind.__name__} lacks {', '.join(sorted(form.required - data.keys()))}")
+    readers, scalars = form.readers, form.scalars
+    return kind(
+        **{
+            name: item if type(item) is scalars.get(name) else readers[name](item)
+            for name, item in data.items()
+            if name in readers
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a dataclass is read: each field's reader, what needs none where its type is just this, and what must be there.
+
+    Most fields are scalars, and a start reads tens of thousands: nothing is called for them.
+    """
+
+    readers: Mapping[str, _Reader]
+    scalars: Mapping[str, type]
+    required: frozenset[str]
 
 
 @cache
-def _readers(kind: type) -> Mapping[str, _Reader]:
+def _form(kind: type) -> _Form:
     if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} has no form in JSON")
     hints = get_type_hints(kind)
-    return {field.name: _reader(hints[field.name]) for field in fields(kind)}
-
-
-@cache
-def _required(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING)
+    return _Form(
+        {field.name: _reader(hints[field.name]) for field in fields(kind)},
+        {name: hint for name, hint in hints.items() if hint in _SCALARS},
+        frozenset(
+            field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING
+        ),
+    )
 
 
 def _reader(annotation: Any) -> _Reader:
@@ -85,7 +105,7 @@ def _reader(annotation: Any) -> _Reader:
         return partial(_build, annotation)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return annotation
-    if annotation in (str, bool, int, float):
+    if annotation in _SCALARS:
         return partial(_read_scalar, annotation)
     return _reject(annotation)
 

@@ -1,6 +1,7 @@
 """The engine with the real core: what one conductor stored, the next one goes on with."""
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -108,3 +109,10 @@ async def test_what_the_core_refuses_to_fold_is_damage_too(tmp_path: Path) -> No
         row = await store.run(RUN)
 
     assert row.state is RunState.FAILED
+
+
+async def test_garbage_is_collected_again_after_a_start(tmp_path: Path) -> None:
+    async with await Store.open(tmp_path) as store:
+        await read_state(store, 1.0)
+
+    assert gc.isenabled()
