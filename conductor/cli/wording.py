@@ -8,6 +8,7 @@ from conductor.v1 import run_service_pb2
 Run, Step = run_service_pb2.Run, run_service_pb2.Step
 
 # Glyph and rich style of each state; the glyphs stay readable without colour.
+SHOWN_PATHS = 3  # of those that changed: the report's JSON has more
 _STEP_LOOKS = {
     Step.STATE_EXCLUDED: ("·", "dim"),
     Step.STATE_PENDING: ("·", "dim"),
@@ -84,8 +85,9 @@ def workspace_changes(changes: run_service_pb2.WorkspaceChanges) -> str:
     """What of the workspace is no longer as a run read it; nothing where nothing is, or nobody looked."""
     told = [one_line(changes.note, 300)] if changes.note else []
     if changes.count:
-        others = changes.count - len(changes.paths)
-        named = [one_line(path, 100) for path in changes.paths] + ([f"{others} more"] if others else [])
+        shown = changes.paths[:SHOWN_PATHS]
+        others = changes.count - len(shown)
+        named = [one_line(path, 100) for path in shown] + ([f"{others} more"] if others else [])
         told.insert(0, f"{counted(changes.count, 'path')} of the workspace since it was pinned: {', '.join(named)}")
     return "; ".join(told)
 

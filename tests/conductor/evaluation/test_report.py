@@ -192,7 +192,8 @@ async def test_what_changed_in_the_users_tree_is_warned_of_and_is_as_inert_as_al
         in markdown
     )
     assert "``b`<i>.py``, `new-00`, " in markdown
-    assert "`new-18` and 11 more" in markdown
+    assert "`new-01` and 28 more" in markdown
+    assert "`new-02`" not in markdown
     assert "still as it was" not in markdown
     assert not kinds & {"html_block", "html_inline"}
     assert json.loads(story.blobs[answer.json])["workspace"]["changes"]["paths"] == list(changes.paths)
