@@ -39,6 +39,7 @@ class Sandbox:
         self.bwrap_fd = self.first_fd = self.agent_fd = -1
         self.stdin = self.stdout = self.stderr = self.ready = self.go = self.info = self.fault = -1
         self.wait_status: int | None = None
+        self.was_killed = False
         self.words = b""
         self.checks: list[str] = []
         self.released_ns = 0
@@ -153,9 +154,16 @@ class Sandbox:
                 os.close(fd)
 
     def kill(self) -> None:
-        """Ends everything, the namespace's first process before bubblewrap: otherwise it would become an orphan."""
+        """Ends everything, the namespace's first process before bubblewrap: otherwise it would become an orphan.
+
+        Bubblewrap ends behind it by itself, unless somebody stopped it: whoever asks again finds it there, and ends it too.
+        """
         self.bound.kill()
-        for fd in (self.first_fd, self.bwrap_fd if self.first_fd < 0 else -1):
+        processes = [self.first_fd if self.first_fd >= 0 else self.bwrap_fd]
+        if self.was_killed and self._ends_within(0, processes[0]):
+            processes.append(self.bwrap_fd)
+        self.was_killed = True
+        for fd in processes:
             if fd >= 0:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(fd, signal.SIGKILL)

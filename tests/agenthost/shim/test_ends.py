@@ -5,6 +5,7 @@ Run by root and, through test_ordinary_user, by others.
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from agenthost.attempt_process import AttemptProcess, Launch
 from agenthost.errors import ExecutionExistsError
+from agenthost.shim.inspection import parent_of
 from tests.attempts import Workbench, finish, output, processes_with
 
 
@@ -105,6 +107,23 @@ async def test_an_agent_that_stops_the_sandbox_itself_ends_all_the_same(bench: W
     script = "import ctypes; ctypes.CDLL(None).ptrace(16, 1, 0, 0); print('over')"
     done = await bench.run(str(Path(sys.executable).resolve()), "-I", "-S", "-c", script, timeout_seconds=60)
     assert (done.status.cause, done.status.exit_code, done.stdout) == ("exited", 0, "over\n")
+
+
+@pytest.mark.parametrize("agent", ["sleep 100", "exit 3"])
+async def test_an_attempt_whose_bubblewrap_was_stopped_ends_all_the_same(bench: Workbench, agent: str) -> None:
+    """Keeps D6: neither a cancel nor a clock waits for a process that somebody stopped outside of the sandbox."""
+    async with await bench.spawn("sh", "-c", f"read word; {agent}", keeps_stdin=True) as attempt:
+        confinement = await attempt.wait_started()
+        assert confinement is not None
+        bubblewrap = parent_of(parent_of(confinement.pid))
+        os.kill(bubblewrap, signal.SIGSTOP)
+        assert await attempt.give_input(1, "go\n")
+        if agent == "sleep 100":
+            await attempt.cancel("enough")
+        ended = await finish(attempt)
+
+    assert ended.status.cause == ("cancelled" if agent == "sleep 100" else "exited")
+    assert not Path(f"/proc/{bubblewrap}").exists()
 
 
 async def test_a_flood_ends_at_its_cap(bench: Workbench) -> None:
