@@ -32,8 +32,9 @@ from conductor.v1 import flow_service_pb2
 log = structlog.get_logger(__name__)
 
 MAX_SLOW_RUNS = 1000
-READ_ATTEMPTS = 3
-READ_PAUSE_SECONDS = 0.5
+READ_PAUSES_SECONDS = (0.5, 1.0)
+# This process lacks descriptors or memory, say: that passes, and an agent whose result is stored must not run again for it.
+SHORTAGE_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _REQUESTS = "(requests)"
 _SLOW_KINDS = frozenset({WorkKind.FOLD, WorkKind.REPORT})
 Read = TypeVar("Read")
@@ -176,14 +177,18 @@ class Evaluator:
         return finished(work, await worker.ask(frame, limits.CHECK_SECONDS))
 
     async def _reading(self, read: Callable[[], Awaitable[Read]]) -> Read:
-        """Reads, and tries again when store or snapshots have trouble for a moment."""
-        for attempt in range(1, READ_ATTEMPTS):
+        """Reads, and tries again when store, snapshots or this process have trouble for a moment."""
+        attempt = 0
+        while True:
             try:
                 return await read()
-            except ConductorError as error:
-                log.warning("evaluation_read_failed", error=str(error), attempt=attempt)
-                await asyncio.sleep(READ_PAUSE_SECONDS * attempt)
-        return await read()
+            except (ConductorError, OSError) as error:
+                pauses = SHORTAGE_PAUSES_SECONDS if isinstance(error, OSError) else READ_PAUSES_SECONDS
+                if attempt >= len(pauses):
+                    raise
+                log.warning("evaluation_read_failed", error=str(error), attempt=attempt + 1)
+                await asyncio.sleep(pauses[attempt])
+                attempt += 1
 
     def _remember_slow(self, run: str) -> None:
         self._slow_runs[run] = None

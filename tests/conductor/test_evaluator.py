@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from conductor import evaluator
 from conductor.core.events import FindingCounts
 from conductor.core.states import AttemptState
 from conductor.core.work import Checked, Folded, GuardDecided, PromptRendered, Work, WorkFailed, WorkKind
@@ -104,6 +107,24 @@ async def test_evidence_is_checked_in_the_snapshot_and_not_in_what_the_file_beca
     answer = await story.agent("risks", result={"findings": [claim(quote="one"), claim("new", quote="changed")]})
 
     assert [finding["status"] for finding in story.findings(answer)] == ["verified", "missing"]
+
+
+async def test_a_check_that_finds_no_descriptor_is_made_again_and_the_agent_is_not(
+    story: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its result is stored: what this process lacks for a moment must not cost another attempt."""
+    monkeypatch.setattr(evaluator, "SHORTAGE_PAUSES_SECONDS", (0.1,) * 100)
+    await story.begin(flow_of(agent("risks")), workspace)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
+    free = next(number for number in range(soft) if number not in used)
+    asyncio.get_running_loop().call_later(0.5, resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+    with capture_logs() as lines:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        answer = await story.agent("risks", result={"findings": [claim(quote="one")]})
+
+    assert [finding["status"] for finding in story.findings(answer)] == ["verified"]
+    assert any(line["event"] == "evaluation_read_failed" and "Too many open files" in line["error"] for line in lines)
 
 
 @pytest.mark.parametrize("result", [None, {}, {"answer": 42}])
