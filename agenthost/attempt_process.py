@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from agenthost.attempt_status import Confinement, Status, read_release, read_status
 from agenthost.bell import Bell
-from agenthost.core.damage import DamagedError
+from agenthost.core.damage import DamagedError, is_shortage
 from agenthost.core.ending import Cause
 from agenthost.launch import Launch, prepare
 from agenthost.sandbox import Sandbox
@@ -35,7 +35,7 @@ class AttemptProcess:
         self.fault = ""  # why nothing of its output can be told, where that is so
         self.lost_because = ""  # of a status that is there but cannot be read
         self._told_size = 0
-        self._spool = self._open_spool()
+        self._spool = -1
         self._news = Bell()
         self._sending = asyncio.Lock()
         self._applied: dict[int, asyncio.Future[bool]] = {}
@@ -97,27 +97,38 @@ class AttemptProcess:
 
     def spool_size(self) -> int:
         """How long the spool is now, or must be: as its shim told. The last record may be incomplete until the attempt ended."""
-        if self._status or self._spool < 0:
-            return self._status.spool_length if self._status else 0
-        return max(os.fstat(self._spool).st_size, self._told_size)
+        if self._status:
+            return self._status.spool_length
+        try:
+            spool = self._open_spool()
+        except OSError:
+            return self._told_size
+        return 0 if spool < 0 else max(os.fstat(spool).st_size, self._told_size)
 
     def read_spool(self, offset: int, limit: int) -> bytes:
-        """Bytes of the spool, records and all."""
-        if self._spool < 0:
+        """Bytes of the spool, records and all. OSError where this process is short of descriptors, and may ask again."""
+        if (spool := self._open_spool()) < 0:
             return b""
         most = limit if self._status is None else min(limit, max(0, self._status.spool_length - offset))
-        return os.pread(self._spool, most, offset)
+        return os.pread(spool, most, offset)
 
     def _open_spool(self) -> int:
+        """Its descriptor, -1 where it is at fault. Opened with the first use, and kept."""
+        if self._spool >= 0 or self.fault or self._is_closed:
+            return self._spool
         try:
             descriptor = os.open(self._folder / "spool", os.O_RDONLY | os.O_CLOEXEC)
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return descriptor
-            os.close(descriptor)
         except OSError as error:
+            if is_shortage(error):
+                raise
             self.fault = f"spool: {error.strerror}"
-        self.fault = self.fault or "spool: it is no file"
-        return -1
+            return -1
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            self._spool = descriptor
+        else:
+            os.close(descriptor)
+            self.fault = "spool: it is no file"
+        return self._spool
 
     async def wait_started(self) -> Confinement | None:
         """Waits until the agent was let go, and tells how it is confined; None when it ended without, or where that is damaged."""
@@ -129,6 +140,9 @@ class AttemptProcess:
                     return confinement
             except DamagedError as error:
                 self.fault = str(error)
+            except OSError:  # short of descriptors: it is there all the same
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             else:
                 self.fault = self.fault or ("released.json: it is not there" if has_said else "")
             if is_over or self.fault:
@@ -183,6 +197,14 @@ class AttemptProcess:
         """Finds out how things are when nobody tells: ended, lost, or to be (re)connected."""
         if self._is_closed or self.has_ended or self._link.is_open:
             return
+        try:
+            self._find_out()
+        except OSError:  # short of descriptors: nothing was learned, so nobody is told anything
+            self._loop.call_later(RETRY_SECONDS, self._look)
+        else:
+            self._wake()
+
+    def _find_out(self) -> None:
         self._status = self._read_status()
         if self._status is None and not is_alive(self._folder):
             # It may have ended between the two looks.
@@ -194,7 +216,6 @@ class AttemptProcess:
             self._is_silent = True
         else:
             self._loop.call_later(RETRY_SECONDS, self._look)
-        self._wake()
 
     def _read_status(self) -> Status | None:
         try:

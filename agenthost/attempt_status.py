@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agenthost.core.damage import DamagedError
+from agenthost.core.damage import DamagedError, is_shortage
 from agenthost.core.ending import Cause
 
 
@@ -74,6 +74,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
+        if is_shortage(error):
+            raise
         raise DamagedError(f"{path.name}: it cannot be read ({type(error).__name__})") from error
     if not isinstance(written, dict):
         raise DamagedError(f"{path.name}: it does not hold an object")

@@ -53,6 +53,7 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
         from agenthost.app import serve as serve_host
     from agenthost.config import load_settings
     from agenthost.host import Host
+    from agenthost.v1.furniture.descriptors import take_descriptors
     from agenthost.v1.furniture.lifeline import stop_at_end_of
     from agenthost.v1.furniture.logs import configure_logs
 
@@ -61,6 +62,7 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
         given["end_agents_on_stop"] = True  # whoever started this host is to find nothing left of it
     settings = load_settings(config, given)
     configure_logs(settings.log_format, settings.log_level)
+    take_descriptors()
     if until_eof:
         stop_at_end_of(sys.stdin.fileno())
 

@@ -7,16 +7,20 @@ set aside at once, so that conductors push it anew; those who read it are told, 
 """
 
 import asyncio
+import contextlib
 import time
 from typing import Protocol
 
 import structlog
 
 from agenthost.core.custody import Judgement, Look, judge, needs_contents
+from agenthost.core.damage import is_shortage
 from agenthost.errors import PreconditionError, ProgramError, SnapshotInvalidError
 from agenthost.snapshot_store import SnapshotPaths, SnapshotStore
 
 LOOK_SECONDS = 60.0
+# This process may lack descriptors for a moment; one that lacks them for longer serves nobody anyway.
+SHORTAGE_TRIES, SHORTAGE_PAUSE_SECONDS = 60, 1.0
 LOOK_SHARE = 0.01  # of the time, at the most, for looking at snapshots that are being read
 
 _log = structlog.get_logger()
@@ -95,15 +99,28 @@ class Custody:
             for commit in tuple(self._readers):
                 async with self._one_at_a_time:
                     if commit in self._readers:
-                        await self._look(commit)
+                        with contextlib.suppress(OSError):  # it was said, and is tried again at the next round
+                            await self._look(commit)
             taken = time.monotonic() - begun
             await asyncio.sleep(max(LOOK_SECONDS, taken / LOOK_SHARE))
 
     async def _look(self, commit: str, before: str = "") -> Judgement:
+        for _ in range(SHORTAGE_TRIES):
+            try:
+                return await self._look_once(commit, before)
+            except OSError as error:
+                _log.warning("snapshot_not_looked_at", snapshot=commit, why=str(error))
+                await asyncio.sleep(SHORTAGE_PAUSE_SECONDS)
+        return await self._look_once(commit, before)
+
+    async def _look_once(self, commit: str, before: str) -> Judgement:
+        """Raises OSError where this process is short of something, which tells nothing of the snapshot."""
         try:
             expected = before or self._witnesses.get(commit) or self._snapshots.witness(commit)
             look = Look(expected, await self._snapshots.fingerprint(commit))
-        except (OSError, PreconditionError):
+        except (OSError, PreconditionError) as error:
+            if is_shortage(error):
+                raise
             look = Look(before or "a snapshot", "")
         if needs_contents(look):
             look = Look(look.expected, look.seen, await self._damage(commit))
@@ -117,6 +134,8 @@ class Custody:
         try:
             return await self._snapshots.find_damage(commit)
         except (OSError, PreconditionError, SnapshotInvalidError, ProgramError) as error:
+            if is_shortage(error):
+                raise OSError(str(error)) from error
             return f"its contents cannot be read: {error}"
 
     async def _act(self, commit: str, judgement: Judgement, look: Look, readers: tuple[Reader, ...]) -> None:

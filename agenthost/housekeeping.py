@@ -71,7 +71,11 @@ class Housekeeping:
         """Removes the groups of those that live no more; gives how many are still on their way out."""
         if self._groups is None:
             return 0
-        removed, left = await asyncio.to_thread(sweep, self._groups, self._inhabited)
+        try:
+            removed, left = await asyncio.to_thread(sweep, self._groups, self._inhabited)
+        except OSError as error:  # short of descriptors, say: the next round sweeps
+            _log.warning("cgroups_not_swept", why=str(error))
+            return 0
         if removed:
             _log.info("cgroups_swept", count=removed)
         return left

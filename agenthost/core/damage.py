@@ -2,8 +2,12 @@
 
 Damage ends an attempt and nothing else. Its last frame has a number that no stream has used, and keeps it, whoever comes back; the
 numbers before it that cannot be made again are filled with a notice.
+
+Not every error of the operating system tells of a file. A process that lacks descriptors or memory for a moment learns nothing of
+what it wanted to read: whoever takes that for damage ends agents that are well.
 """
 
+import errno
 from dataclasses import dataclass
 
 from agenthost.core.said import Notice, NoticeKind
@@ -11,6 +15,18 @@ from agenthost.core.said import Notice, NoticeKind
 FILLER = Notice(
     NoticeKind.MALFORMED_OUTPUT, "this part cannot be read again: the attempt's files were damaged on the host"
 )
+
+
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+
+
+def is_shortage(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, tells only that this process lacks something for a moment."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _SHORTAGES:
+            return True
+        error = error.__cause__
+    return False
 
 
 class DamagedError(Exception):

@@ -44,6 +44,7 @@ def serve(context: Context, /, **options: Any) -> int:
         from conductor.app import run
     from conductor.config import load
     from conductor.errors import ConductorError
+    from conductor.v1.furniture.descriptors import take_descriptors
     from conductor.v1.furniture.lifeline import stop_at_end_of
 
     try:
@@ -59,6 +60,7 @@ def serve(context: Context, /, **options: Any) -> int:
         )
         if options["until_eof"]:
             stop_at_end_of(sys.stdin.fileno())
+        take_descriptors()
         return run(settings)
     except ConductorError as error:
         raise CommandError(str(error), lines=(error.hint,) if error.hint else (), code=1) from error

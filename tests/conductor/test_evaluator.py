@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -116,11 +117,11 @@ async def test_a_check_that_finds_no_descriptor_is_made_again_and_the_agent_is_n
     monkeypatch.setattr(evaluator, "SHORTAGE_PAUSES_SECONDS", (0.1,) * 100)
     await story.begin(flow_of(agent("risks")), workspace)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
-    free = next(number for number in range(soft) if number not in used)
+    free = os.dup(0)
+    os.close(free)
     asyncio.get_running_loop().call_later(0.5, resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
     with capture_logs() as lines:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))  # the database needs one
         answer = await story.agent("risks", result={"findings": [claim(quote="one")]})
 
     assert [finding["status"] for finding in story.findings(answer)] == ["verified"]
