@@ -1,17 +1,21 @@
-"""Request ids: UUIDs that make a mutation happen once."""
+"""Request ids: UUIDs that make a mutation happen once, however they are spelt."""
 
 import uuid
 
 from conductor.errors import InvalidRequestError, Violation
 
 
-def check_request_id(given: str, *others: Violation) -> None:
-    """Raises InvalidRequestError, together with the other violations, for what is neither empty nor a UUID."""
+def read_request_id(given: str, *others: Violation) -> str:
+    """Gives it in lower case: in capitals it is the same id.
+
+    InvalidRequestError, together with the other violations, for what is neither empty nor a UUID.
+    """
     violations = list(others)
     if given and not _is_uuid(given):
         violations.append(Violation("request_id", "must be a UUID, as 8b2f9c1e-4d33-4b52-9f0e-3f0c6a1d2e77, or empty"))
     if violations:
         raise InvalidRequestError(*violations)
+    return given.lower()
 
 
 def _is_uuid(given: str) -> bool:

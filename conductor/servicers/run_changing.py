@@ -8,7 +8,7 @@ from conductor.engine import Engine
 from conductor.errors import InvalidRequestError, Violation
 from conductor.messages.names import read_run
 from conductor.retention import Retention
-from conductor.servicers.request_ids import check_request_id
+from conductor.servicers.request_ids import read_request_id
 from conductor.servicers.run_creation import RunCreation
 from conductor.v1 import run_service_pb2 as pb
 
@@ -32,15 +32,14 @@ class RunChanging:
         run = read_run(request.name)
         if len(request.reason) > MAX_REASON_CHARACTERS:
             raise InvalidRequestError(Violation("reason", f"has more than {MAX_REASON_CHARACTERS} characters"))
-        check_request_id(request.request_id)
+        request_id = read_request_id(request.request_id)
         digest = hashlib.sha256(f"CancelRun\0{run}\0{request.reason}".encode()).hexdigest()
         reason = request.reason or "cancelled by request"
-        await self._engine.submit(RequestCancel(run, reason, request.request_id, digest))
+        await self._engine.submit(RequestCancel(run, reason, request_id, digest))
         return run
 
     async def delete(self, request: pb.DeleteRunRequest) -> str:
         """Deletes a run that has ended."""
         run = read_run(request.name)
-        check_request_id(request.request_id)
-        await self._retention.delete(run, request.request_id)
+        await self._retention.delete(run, read_request_id(request.request_id))
         return run

@@ -32,7 +32,7 @@ from conductor.flows.catalogue import Catalogue, LoadedFlow
 from conductor.flows.inputs import Inputs
 from conductor.flows.plans import plan_steps, run_timeout
 from conductor.messages.runs import MODES
-from conductor.servicers.request_ids import check_request_id
+from conductor.servicers.request_ids import read_request_id
 from conductor.servicers.run_ids import new_run_id
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.pin import WorkspaceMode
@@ -83,17 +83,17 @@ class RunCreation:
 
     async def create(self, request: pb.CreateRunRequest) -> str:
         """Gives the id of the run that this request made, now or before."""
-        _check_shape(request)
+        request_id = _check_shape(request)
         digest = _digest(request)
-        if known := await self._known(request.request_id, digest):
+        if known := await self._known(request_id, digest):
             return known
         async with self._place(request.workspace.path):
             # Those who raced for these places with the same request id.
-            if known := await self._known(request.request_id, digest):
+            if known := await self._known(request_id, digest):
                 return known
             plan, blobs = await self._plan(request)
             async with self._kept(plan):
-                asked = RequestRun(plan, blobs, request.request_id, digest)
+                asked = RequestRun(plan, blobs, request_id, digest)
                 run = (await self._engine.submit(asked)).run
             if run != plan.run:
                 await self._pinning.snapshots.release(plan.run)
@@ -194,11 +194,12 @@ class RunCreation:
             raise
 
 
-def _check_shape(request: pb.CreateRunRequest) -> None:
+def _check_shape(request: pb.CreateRunRequest) -> str:
+    """Gives the request's id."""
     violations = [*_source_violations(request), *_workspace_violations(request), *_label_violations(request)]
     if not -MAX_PRIORITY <= request.priority <= MAX_PRIORITY:
         violations.append(Violation("priority", f"is {request.priority}; it may be -{MAX_PRIORITY} to {MAX_PRIORITY}"))
-    check_request_id(request.request_id, *violations)
+    return read_request_id(request.request_id, *violations)
 
 
 def _source_violations(request: pb.CreateRunRequest) -> list[Violation]:

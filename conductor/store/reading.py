@@ -55,6 +55,8 @@ _REQUEST = """
 SELECT q.digest, r.run, NULL, NULL FROM requests q JOIN runs r ON r.key = q.run WHERE q.request_id = ?1
 UNION ALL
 SELECT s.digest, s.run, d.time, d.why FROM spent_requests s JOIN deletions d ON d.run = s.run WHERE s.request_id = ?1
+UNION ALL
+SELECT '', run, time, why FROM deletions WHERE request_id = ?1 AND request_id <> ''
 """
 
 _FEED = """

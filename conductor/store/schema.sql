@@ -134,6 +134,7 @@ CREATE TABLE deletions (
   why TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deletions_by_time ON deletions (time);
+CREATE INDEX deletions_by_request ON deletions (request_id) WHERE request_id <> '';
 
 -- What the deleted runs were asked for with, for as long as their deletion is remembered: a request that made a run makes no
 -- second one because the first is gone.

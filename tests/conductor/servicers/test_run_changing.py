@@ -84,3 +84,38 @@ async def _ask_again(it: Running, asked: pb.CreateRunRequest, stopping: pb.Cance
     ]
     assert not (await it.runs.ListRuns(pb.ListRunsRequest())).runs
     return refused
+
+
+async def test_a_request_id_is_the_same_however_it_is_spelt(tmp_path: Path) -> None:
+    """Keeps B2: a UUID in capitals is that UUID."""
+    identity = str(uuid.uuid4())
+    asked = pb.CreateRunRequest(
+        request_id=identity, inline=flow_pb.Flow(name="flows/test", steps=[agent_step("waits")])
+    )
+    async with running_conductor(tmp_path) as it:
+        asked.workspace.path = str(it.workspace)
+        first = await it.runs.CreateRun(asked)
+        asked.request_id = identity.upper()
+        again = await it.runs.CreateRun(asked)
+        asked.priority = 1
+        other = await refusal(it.runs.CreateRun(asked))
+
+    assert again.name == first.name
+    assert (other.code, other.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+
+
+async def test_what_deleted_a_run_is_no_request_for_another(tmp_path: Path) -> None:
+    """Keeps B2."""
+    identity = str(uuid.uuid4())
+    asked = pb.CreateRunRequest(
+        request_id=identity, inline=flow_pb.Flow(name="flows/test", steps=[agent_step("waits")])
+    )
+    async with running_conductor(tmp_path) as it:
+        run = await it.create(agent_step("waits"))
+        await it.runs.CancelRun(pb.CancelRunRequest(name=run.name))
+        await it.settled(run.name)
+        await it.runs.DeleteRun(pb.DeleteRunRequest(name=run.name, request_id=identity))
+        asked.workspace.path = str(it.workspace)
+        told = await refusal(it.runs.CreateRun(asked))
+
+    assert (told.code, told.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
