@@ -1,7 +1,7 @@
-"""How people name runs and steps: `runs/ID`, `ID`, or the beginning of an id when only one run has it; a step's id or label."""
+"""How people name runs and steps: `runs/ID`, `ID`, or the beginning or end of an id that only one run has; a step's id or label."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.failure import CommandError
@@ -12,6 +12,7 @@ _RUN_ID = re.compile(r"[a-z0-9]{26}")
 # How many of the newest runs are looked through for the beginning of an id.
 SEARCHED_RUNS = 500
 _SHOWN_STEPS = 30
+_SHOWN_RUNS = 5
 
 
 def run_name(connection: Connection, given: str) -> str:
@@ -27,8 +28,17 @@ def run_name(connection: Connection, given: str) -> str:
     if len(matching) == 1:
         return matching[0]
     if matching:
-        raise CommandError(f"'{given}' means {len(matching)} runs", lines=(*matching[:5], "give more of the id"))
+        raise CommandError(f"'{given}' means {len(matching)} runs", lines=tuple(_choice(matching)))
     raise CommandError(f"there is no run '{given}'", lines=("see them:  conductor runs",))
+
+
+def _choice(matching: list[str]) -> Iterator[str]:
+    """The newest of the runs that are meant, how many more there are, and what tells them apart."""
+    yield from matching[:_SHOWN_RUNS]
+    if len(matching) > _SHOWN_RUNS:
+        yield f"and {len(matching) - _SHOWN_RUNS} more:  conductor runs"
+    # Ids begin with the time: those of one day begin alike.
+    yield "give more of the id; its end tells more than its beginning"
 
 
 def step_name(connection: Connection, run: str, step: str) -> str:

@@ -21,6 +21,7 @@ from conductor.cli.wording import (
     run_state,
     step_look,
     step_state,
+    tried_again,
     workspace_changes,
 )
 from conductor.v1 import flow_service_pb2, run_service_pb2
@@ -37,7 +38,7 @@ def show(context: Context, name: str, step: str | None) -> int:
     with connected(context.address) as connection:
         if step is not None:
             asked = run_service_pb2.GetStepRequest(name=step_name(connection, name, step))
-            _show_step(context, connection.runs.GetStep(asked, timeout=CALL_SECONDS))
+            show_step(context, connection.runs.GetStep(asked, timeout=CALL_SECONDS))
             return 0
         asked_run = run_service_pb2.GetRunRequest(name=run_name(connection, name))
         run = connection.runs.GetRun(asked_run, timeout=CALL_SECONDS)
@@ -90,14 +91,16 @@ def _step_line(step: run_service_pb2.Step) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _show_step(context: Context, step: run_service_pb2.Step) -> None:
+def show_step(context: Context, step: run_service_pb2.Step) -> None:
+    """Prints one step with its attempts, its prompt and its answer."""
     if context.is_json:
         click.echo(as_json(step))
         return
     say(_step_line(step))
     for attempt in step.attempts:
         state = run_service_pb2.Attempt.State.Name(attempt.state).removeprefix("STATE_").lower()
-        say(f"  {attempt.id}  {state}{_attempt_facts(attempt)}", 6)
+        is_last = attempt.id == step.attempts[-1].id
+        say(f"  {attempt.id}  {state}{_attempt_facts(attempt, is_last=is_last)}", 6)
     for title, text in (("prompt", step.prompt), ("answer", step.text)):
         if text:
             click.echo(f"\n--- {title} ---\n{printable(text).rstrip()}")
@@ -106,7 +109,7 @@ def _show_step(context: Context, step: run_service_pb2.Step) -> None:
         click.echo(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
 
 
-def _attempt_facts(attempt: run_service_pb2.Attempt) -> str:
+def _attempt_facts(attempt: run_service_pb2.Attempt, *, is_last: bool) -> str:
     facts = [printable(attempt.placement_reason)] if attempt.placement_reason else []
     if attempt.HasField("start_time") and attempt.HasField("end_time"):
         took = (attempt.end_time.ToNanoseconds() - attempt.start_time.ToNanoseconds()) / 1e9
@@ -116,7 +119,8 @@ def _attempt_facts(attempt: run_service_pb2.Attempt) -> str:
     if attempt.HasField("signal"):
         facts.append(f"signal {attempt.signal}")
     if attempt.HasField("failure"):
-        facts.append(one_line(f"{attempt.failure.reason}: {attempt.failure.message}", 400))
+        message = attempt.failure.message if is_last else tried_again(attempt.failure.message)
+        facts.append(one_line(f"{attempt.failure.reason}: {message}", 400))
     if attempt.HasField("confinement"):
         confined = attempt.confinement
         facts.append(f"confined by {confined.mechanism}, uid {confined.uid}, policy {confined.policy_digest[:12]}")

@@ -135,3 +135,8 @@ def asked_for(run: run_service_pb2.Run, form: str) -> str:
 def failure(told: run_service_pb2.Failure) -> str:
     """`REASON: message`."""
     return printable(f"{told.reason}: {told.message}" if told.message else told.reason)
+
+
+def tried_again(message: str) -> str:
+    """What a host told of an attempt that a later one followed: nobody needs to do any more what was done by itself."""
+    return message.replace("Try again", "The step was tried again by itself")

@@ -1,11 +1,18 @@
 """Lists of runs on terminals of any width, and steps found by what people call them. Keeps K2."""
 
+from concurrent import futures
+
+import grpc
+import grpc_testing
 import pytest
 
+from conductor.cli.connection import Connection
 from conductor.cli.failure import CommandError
-from conductor.cli.names import find_step
+from conductor.cli.main import Context
+from conductor.cli.names import find_step, run_name
 from conductor.cli.run import closing
 from conductor.cli.runs import run_lines
+from conductor.cli.show import show_step
 from conductor.v1 import run_service_pb2
 
 PATH = "/home/somebody/a/rather/long/way/down/to/the/project"
@@ -59,8 +66,39 @@ def test_a_step_s_id_goes_before_a_label_and_a_label_with_its_capitals_before_on
     ]
 
 
+def test_of_many_runs_that_are_meant_some_are_shown_and_the_rest_is_counted() -> None:
+    service = run_service_pb2.DESCRIPTOR.services_by_name["RunService"]
+    channel = grpc_testing.channel([service], grpc_testing.strict_real_time())
+    runs = [run_service_pb2.Run(name=f"runs/01k{number:023}") for number in range(6)]
+    with futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(run_name, Connection(channel), "01K")
+        _, _, call = channel.take_unary_unary(service.methods_by_name["ListRuns"])
+        call.terminate(run_service_pb2.ListRunsResponse(runs=runs), (), grpc.StatusCode.OK, "")
+        with pytest.raises(CommandError, match="means 6 runs") as told:
+            asked.result(10)
+
+    assert told.value.lines == (
+        *(run.name for run in runs[:5]),
+        "and 1 more:  conductor runs",
+        "give more of the id; its end tells more than its beginning",
+    )
+
+
 def test_a_label_of_several_steps_means_none_of_them() -> None:
     with pytest.raises(CommandError, match="is the label of 2 steps") as told:
         find_step(steps(("a", "Look"), ("b", "Look")), "look")
 
     assert told.value.lines == ("a", "b", "give an id")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_nobody_is_asked_to_try_again_what_was_tried_again_already(
+    count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = run_service_pb2.Failure(reason="SHIM_LOST", message="It is gone. Try again.")
+    attempts = [run_service_pb2.Attempt(id="r-a-1", failure=lost), run_service_pb2.Attempt(id="r-a-2")][:count]
+    show_step(Context("addr", "plain"), run_service_pb2.Step(name="runs/r/steps/a", attempts=attempts))
+
+    shown = capsys.readouterr().out
+    assert ("Try again." in shown) == (count == 1)
+    assert ("It is gone. The step was tried again by itself." in shown) == (count == 2)
