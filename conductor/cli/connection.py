@@ -5,16 +5,17 @@ from contextlib import contextmanager
 
 import grpc
 
-from conductor.cli.failure import from_rpc
+from conductor.cli.failure import ANSWER_SECONDS, CONNECT_SECONDS, from_rpc
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
 
-CALL_SECONDS = 30.0
+CALL_SECONDS = ANSWER_SECONDS
 # CreateRun pins the workspace first, which takes its time on a large one.
 CREATE_SECONDS = 600.0
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.max_send_message_length", 16 * 1024 * 1024),
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_SECONDS * 1000)),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
@@ -32,10 +33,10 @@ class Connection:
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Connection]:
-    """Gives a connection; a failed call inside becomes a CommandError that a person can use."""
+def connected(address: str, seconds: float = CALL_SECONDS) -> Iterator[Connection]:
+    """Gives a connection; a failed call inside becomes a CommandError that a person can use. Calls inside wait for `seconds`."""
     with grpc.insecure_channel(address, options=_OPTIONS) as channel:
         try:
             yield Connection(channel)
         except grpc.RpcError as error:
-            raise from_rpc(error, address) from error
+            raise from_rpc(error, address, seconds) from error

@@ -69,7 +69,7 @@ def _looks(context: Context, data: Path | None) -> Iterator[Look]:
     yield Look(sys.version_info >= (3, 11), f"Python {version}", ("Python 3.11 or newer is needed",))
     git = shutil.which("git")
     yield Look(git is not None, f"git at {git}" if git else "git is missing", ("install it:  apt install git",))
-    with connected(context.address) as connection:
+    with connected(context.address, LOOK_SECONDS) as connection:
         info, failure = _greet(connection, context.address)
         yield from _storage_looks(folder_of(data, info), info, is_named=data is not None)
         if failure is not None:
@@ -85,7 +85,7 @@ def _greet(connection: Connection, address: str) -> tuple[server_service_pb2.Ser
         asked = server_service_pb2.GetServerInfoRequest()
         return connection.server.GetServerInfo(asked, timeout=LOOK_SECONDS), None
     except grpc.RpcError as error:
-        return server_service_pb2.ServerInfo(), from_rpc(error, address)
+        return server_service_pb2.ServerInfo(), from_rpc(error, address, LOOK_SECONDS)
 
 
 def _storage_looks(folder: Path, info: server_service_pb2.ServerInfo, *, is_named: bool) -> Iterator[Look]:

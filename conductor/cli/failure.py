@@ -14,6 +14,13 @@ UNREACHABLE = 69
 NOT_AUTHORISED = 77
 INTERRUPTED = 130
 
+# How long a call waits for its answer, where nothing else is said.
+ANSWER_SECONDS = 30.0
+# Whoever accepts a connection says something as gRPC has it within this, or does not answer.
+CONNECT_SECONDS = 10.0
+
+# gRPC's words for a connection that was accepted, and on which nothing was said.
+_ACCEPTED = "before receiving SETTINGS"
 _RUN_ID = re.compile(r"\b[0-9a-z]{26}\b")
 
 _CODES = {
@@ -49,8 +56,10 @@ class CommandError(Exception):
         return "\n".join([f"conductor: {self}", *(f"  {line}" for line in self.lines)])
 
 
-def from_rpc(error: "grpc.RpcError", address: str, *, is_passing: bool = False) -> CommandError:
-    """Translates a failed call, with every detail that the server gave.
+def from_rpc(
+    error: "grpc.RpcError", address: str, seconds: float = ANSWER_SECONDS, *, is_passing: bool = False
+) -> CommandError:
+    """Translates a failed call, with every detail that the server gave. `seconds` is how long the call waited at most.
 
     `is_passing`: the conductor ends with the command, so that there is nothing to ask it afterwards.
     """
@@ -62,6 +71,10 @@ def from_rpc(error: "grpc.RpcError", address: str, *, is_passing: bool = False) 
     # What the message or another line says already is not said again.
     lines = [line for line in told if line not in details]
     lines += [_with_run(_NEXT[reason], details)] if reason in _NEXT and not is_passing else []
+    if name == "DEADLINE_EXCEEDED" and not reason:
+        return _unanswered(address, seconds)
+    if name == "UNAVAILABLE" and _ACCEPTED in details:
+        return _unanswered(address, CONNECT_SECONDS)
     if name == "UNAVAILABLE" and not reason:
         return CommandError(
             f"no conductor answers at {address}",
@@ -74,6 +87,18 @@ def from_rpc(error: "grpc.RpcError", address: str, *, is_passing: bool = False) 
     text = printable(details)
     suffix = f" ({reason})" if reason else f" ({name})"
     return CommandError(text + suffix, lines=tuple(printable(line) for line in lines), code=_CODES.get(name, USAGE))
+
+
+def _unanswered(address: str, seconds: float) -> CommandError:
+    """Somebody is there: starting another conductor would only add to what is wrong."""
+    path = address.removeprefix("unix:")
+    port = address.rsplit(":", maxsplit=1)[-1]
+    where = f"-ltnp 'sport = :{port}'" if path == address else f"-lxp src {path}"
+    return CommandError(
+        f"something listens at {address} and does not answer within {seconds:.0f} s; it may be stopped or overloaded",
+        lines=(f"see which process it is:        ss {where}", "if it is stopped, let it go on:  kill -CONT PID"),
+        code=UNREACHABLE,
+    )
 
 
 def _with_run(following: str, details: str) -> str:

@@ -71,7 +71,7 @@ def create_from(
     try:
         return create(connection, request)
     except grpc.RpcError as error:
-        shown = from_rpc(error, context.address, is_passing=is_passing)
+        shown = from_rpc(error, context.address, CREATE_SECONDS, is_passing=is_passing)
         if not request.HasField("inline"):
             raise shown from error
         from conductor.cli.flows import refused

@@ -41,6 +41,25 @@ def test_nobody_there_tells_how_to_start_a_conductor() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "message", "seconds"),
+    [
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", 5),
+        (grpc.StatusCode.UNAVAILABLE, "connection attempt timed out before receiving SETTINGS frame", 10),
+    ],
+)
+def test_somebody_who_is_there_and_does_not_answer_is_to_be_looked_at_and_no_other_is_to_be_started(
+    code: grpc.StatusCode, message: str, seconds: int
+) -> None:
+    shown = from_rpc(Failed(code, message), "127.0.0.1:7410", 5.0)
+
+    assert shown.code == 69
+    assert f"something listens at 127.0.0.1:7410 and does not answer within {seconds} s" in shown.shown()
+    assert "ss -ltnp 'sport = :7410'" in shown.shown()
+    assert "conductor serve" not in shown.shown()
+    assert "ss -lxp src /run/c.sock" in from_rpc(Failed(code, message), "unix:/run/c.sock").shown()
+
+
+@pytest.mark.parametrize(
     ("reason", "following"),
     [
         ("RUN_NOT_FOUND", "conductor runs"),

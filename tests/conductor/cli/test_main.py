@@ -1,6 +1,7 @@
 """The command line as a person meets it: instant, never a traceback, always the next thing to type. Keeps K2."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,20 @@ def test_without_a_conductor_it_says_how_to_start_one(tmp_path: Path) -> None:
     assert "no conductor answers" in done.stderr
     assert "conductor serve" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_something_that_accepts_connections_and_says_nothing_is_not_taken_for_nobody(tmp_path: Path) -> None:
+    address = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(address))
+        listening.listen()
+        done = _conductor("--address", f"unix:{address}", "doctor")
+        shown = _conductor("--address", f"unix:{address}", "runs")
+
+    assert "✘ something listens at" in done.stdout
+    assert shown.returncode == 69
+    assert "something listens at" in shown.stderr
+    assert "start one" not in shown.stderr + done.stdout
 
 
 @pytest.mark.parametrize(
