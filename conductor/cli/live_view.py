@@ -12,7 +12,7 @@ from rich.text import Text
 from conductor.cli.run_view import RunView, StepRow
 from conductor.cli.terminal_text import printable
 from conductor.cli.views import FAILED_STEP_LINES, step_facts
-from conductor.cli.wording import abridged, counted, elapsed, run_state, step_look
+from conductor.cli.wording import abridged, counted, elapsed, run_state, said_nothing, step_look
 from conductor.v1 import run_service_pb2
 
 REFRESHES_PER_SECOND = 8
@@ -31,6 +31,8 @@ class LiveView:
         self._view = RunView()
         self._finished: set[str] = set()
         self._is_away = False
+        # When a conductor that is not away was heard last, once that is too long ago.
+        self._silent_since: float | None = None
         self._live = Live(
             get_renderable=self._draw,
             console=self._console,
@@ -70,11 +72,15 @@ class LiveView:
 
     def away(self) -> None:
         """Shows it in the last line until it is back."""
-        self._is_away = True
+        self._is_away, self._silent_since = True, None
+
+    def silent(self, seconds: float) -> None:
+        """Shows it in the last line until it speaks again."""
+        self._silent_since = time.monotonic() - seconds
 
     def back(self) -> None:
         """Shows the run again."""
-        self._is_away = False
+        self._is_away, self._silent_since = False, None
 
     def _print_heading(self) -> None:
         run = self._view.run
@@ -124,6 +130,9 @@ class LiveView:
     def _foot(self, undrawn: list[StepRow]) -> Text:
         if self._is_away:
             return Text("  the conductor is away; waiting for it …", style="yellow")
+        silent_since = self._silent_since
+        if silent_since is not None:
+            return Text(f"  {said_nothing(time.monotonic() - silent_since)} …", style="yellow")
         run = self._view.run
         if not run.name:
             return Text("  waiting for the run …", style="dim")

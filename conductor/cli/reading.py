@@ -5,13 +5,16 @@ import time
 from typing import TYPE_CHECKING
 
 import click
+import grpc
 
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
-from conductor.cli.failure import CommandError
+from conductor.cli.failure import CommandError, from_rpc
+from conductor.cli.follow import Absence, is_away
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, step_name
 from conductor.cli.page import say
 from conductor.cli.terminal_text import printable
+from conductor.cli.views import say_away, say_back
 from conductor.v1 import run_service_pb2
 
 if TYPE_CHECKING:
@@ -97,10 +100,53 @@ def output(context: Context, /, name: str, step: str, *, follow: bool, **options
             offset=int(str(options["offset"])),
         )
         begin = request.offset
-        while not (complete := _print_output(context, connection, request)) and follow:
-            time.sleep(FOLLOW_SECONDS)
+        complete = print_output(context, connection, request, follow=follow)
         if request.offset == begin and not context.is_json:
             _say_where_else(connection, request, is_complete=complete)
+
+
+def print_output(
+    context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest, *, follow: bool
+) -> bool:
+    """Prints what is there, or all until the attempt ends, and moves the request behind it; gives whether it has ended."""
+    try:
+        if follow:
+            return _print_to_end(context, connection, request)
+        return _print_what_is_there(context, connection, request)
+    except grpc.RpcError as error:
+        if not is_away(error):
+            raise
+        raise _with_way_on(error, context, request) from error
+
+
+def _print_to_end(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:
+    """Prints one attempt until it ends, across restarts of the conductor; gives that it has ended."""
+    absence = Absence(say_away, say_back)
+    while True:
+        try:
+            if not request.attempt:
+                # An offset means bytes of this attempt, not of one that may follow it meanwhile.
+                asked = run_service_pb2.GetStepRequest(name=request.name)
+                attempts = connection.runs.GetStep(asked, timeout=CALL_SECONDS).attempts
+                request.attempt = attempts[-1].id if attempts else ""
+            complete = _print_what_is_there(context, connection, request)
+        except grpc.RpcError as error:
+            absence.wait(error)
+            continue
+        absence.end()
+        if complete:
+            return True
+        time.sleep(FOLLOW_SECONDS)
+
+
+def _with_way_on(error: grpc.RpcError, context: Context, request: run_service_pb2.ReadOutputRequest) -> CommandError:
+    """That nobody answers any more, and the command that goes on behind what was printed."""
+    shown = from_rpc(error, context.address)
+    _, run, _, step = request.name.split("/")
+    channel = run_service_pb2.Output.Channel.Name(request.channel).removeprefix("CHANNEL_").lower()
+    which = f" --attempt {request.attempt}" if request.attempt else ""
+    way_on = f"then go on:  conductor output {run} {step} --channel {channel}{which} --offset {request.offset}"
+    return CommandError(str(shown), lines=(*shown.lines, way_on), code=shown.code)
 
 
 def _say_where_else(connection: Connection, request: run_service_pb2.ReadOutputRequest, *, is_complete: bool) -> None:
@@ -128,7 +174,7 @@ def _has_text(connection: Connection, request: run_service_pb2.ReadOutputRequest
     return any(piece.total_bytes for piece in connection.runs.ReadOutput(look, timeout=CALL_SECONDS))
 
 
-def _print_output(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:
+def _print_what_is_there(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:
     """Prints what is there and moves the request behind it; gives whether the attempt has ended."""
     complete = False
     for piece in connection.runs.ReadOutput(request, timeout=CALL_SECONDS):

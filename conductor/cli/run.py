@@ -103,7 +103,7 @@ def follow_to_end(
     ended = Run()
     try:
         with view_for(context, "stops it" if is_passing else "leaves it running") as view:
-            for told in followed(connection, name, token, on_away=view.away, on_back=view.back):
+            for told in followed(connection, name, token, on_away=view.away, on_back=view.back, on_silence=view.silent):
                 view.show(told)
                 if told.HasField("run"):
                     ended = told.run

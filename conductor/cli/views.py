@@ -20,6 +20,7 @@ from conductor.cli.wording import (
     findings,
     run_look,
     run_state,
+    said_nothing,
     step_look,
     step_state,
     tokens,
@@ -53,8 +54,11 @@ class View(Protocol):
     def away(self) -> None:
         """Says that the conductor went away."""
 
+    def silent(self, seconds: float) -> None:
+        """Says that the conductor has said nothing for so long; called from another thread."""
+
     def back(self) -> None:
-        """Says that it is back."""
+        """Says that it is back, or speaks again."""
 
 
 class JsonView:
@@ -72,11 +76,15 @@ class JsonView:
 
     def away(self) -> None:
         """Says so on stderr: a program on stdout only sees the position go on."""
-        _say_away()
+        say_away()
+
+    def silent(self, seconds: float) -> None:
+        """Says so."""
+        click.echo(f"… {said_nothing(seconds)}", err=True)
 
     def back(self) -> None:
         """Says so."""
-        _say_back()
+        say_back()
 
 
 class PlainView:
@@ -120,11 +128,15 @@ class PlainView:
 
     def away(self) -> None:
         """Says so."""
-        _say_away()
+        say_away()
+
+    def silent(self, seconds: float) -> None:
+        """Says so."""
+        click.echo(f"… {said_nothing(seconds)}", err=True)
 
     def back(self) -> None:
         """Says so."""
-        _say_back()
+        say_back()
 
     def _tell_step(self, row: StepRow) -> None:
         """Prints what lasts, or makes people wait; a reason to wait once, while any step waits for it."""
@@ -225,9 +237,11 @@ def view_for(context: Context, on_interrupt: str) -> View:
     return PlainView()
 
 
-def _say_away() -> None:
+def say_away() -> None:
+    """Says on stderr that the conductor went away, outside of a live view."""
     click.echo("… the conductor is away; waiting for it", err=True)
 
 
-def _say_back() -> None:
+def say_back() -> None:
+    """Says that it is back."""
     click.echo("… it is back", err=True)

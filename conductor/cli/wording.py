@@ -119,6 +119,11 @@ def disconnected(told: run_service_pb2.Disconnection, now: float) -> str:
     return f"{printable(told.host.removeprefix('hosts/'))} disconnected for {elapsed(now - since)}, {end}"
 
 
+def said_nothing(seconds: float) -> str:
+    """Of a conductor whose connection stands."""
+    return f"the conductor has said nothing for {elapsed(seconds)}"
+
+
 def abridged(label: str, width: int) -> str:
     """A label on at most `width` characters, cut in the middle: labels that begin alike differ at their ends."""
     if len(label) <= width:

@@ -124,3 +124,24 @@ def test_labels_that_begin_alike_stay_apart() -> None:
     assert cut == ["condu…-placement", "condu…e-schedule", "condu…ore-inputs"]
     assert {len(one) for one in cut} == {16}
     assert [abridged("short", 5), abridged("short", 1), abridged("short", 0)] == ["short", "…", "…"]
+
+
+def test_a_conductor_that_says_nothing_is_told_where_its_absence_is_told_and_until_it_speaks() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, height=24, force_terminal=False)
+    view = LiveView("stops it", console)
+    view.show(run_of(step("a", Step.STATE_RUNNING)))
+
+    def foot() -> str:
+        screen.seek(0)
+        screen.truncate()
+        console.print(view._draw())
+        return screen.getvalue().splitlines()[-1]
+
+    view.silent(17.0)
+    assert foot() == "  the conductor has said nothing for 17 s …"
+    view.back()
+    assert foot().startswith("  running")
+    view.silent(17.0)
+    view.away()
+    assert foot() == "  the conductor is away; waiting for it …"

@@ -1,0 +1,47 @@
+"""A command that follows goes on where a conductor was killed and started again: nothing missed, nothing twice. Keeps G1 and K2."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conductor.v1 import run_service_pb2_grpc
+from tests import flows
+from tests.services import Pair, running_pair
+
+WORDS = [f"word{number}é" for number in range(100)]
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with running_pair(tmp_path, hosts=("alpha",)) as running:
+        yield running
+
+
+def test_output_goes_on_from_its_byte_when_the_conductor_comes_back(pair: Pair) -> None:
+    talk = flows.scripted("talk", *(part for word in WORDS for part in (f"say {word}", "sleep 0.03")))
+    with pair.channel() as channel:
+        stub = run_service_pb2_grpc.RunServiceStub(channel)
+        run = stub.CreateRun(flows.request(flows.plain_workspace(pair.folder / "w"), talk), timeout=30).name
+    command = [sys.executable, "-m", "conductor.cli", "--address", pair.address, "output", run, "talk", "--follow"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as following:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        heard = following.stdout.readline()
+        pair.conductor.kill()
+        told = following.stderr.readline()
+        pair.conductor.start()
+        heard += following.stdout.read()
+        told += following.stderr.read()
+        following.wait(30)
+
+    assert heard.split() == WORDS
+    assert told == "… the conductor is away; waiting for it\n… it is back\n"
+    assert following.returncode == 0
