@@ -27,6 +27,7 @@ from conductor.config import SNAPSHOTS_FOLDER, HostSetting, Settings
 from conductor.core.advance import advance
 from conductor.core.commands import Command
 from conductor.core.conductor_state import ConductorState, Limits
+from conductor.core.loss import count_of_earlier_instances
 from conductor.core.recover import recover
 from conductor.core.run import Run
 from conductor.dispatcher import Dispatcher
@@ -181,7 +182,12 @@ class Conductor:
         pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots)
         creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings)
         lost_after = settings.clocks.lost_after_seconds
-        pool = PoolServicer(self._hosts, self._count_running, lambda: opened.clock.now() - lost_after)
+        pool = PoolServicer(
+            self._hosts,
+            self._count_running,
+            lambda: opened.clock.now() - lost_after,
+            lambda host: count_of_earlier_instances(self._engine.state, host),
+        )
         changing = RunChanging(creation, self._engine, self._retention)
         progress_seconds = settings.limits.progress_seconds
         runs = RunServicer(

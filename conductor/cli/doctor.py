@@ -16,7 +16,7 @@ import grpc
 from conductor.cli.connection import Connection, connected
 from conductor.cli.failure import RUN_FAILED, CommandError, from_rpc
 from conductor.cli.flows import bad_files
-from conductor.cli.hosts import AGENT_INDENT, agent_lines, host_line
+from conductor.cli.hosts import AGENT_INDENT, agent_lines, host_line, other_folder
 from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of
 from conductor.cli.main import Context
 from conductor.cli.names import short
@@ -161,10 +161,13 @@ def host_looks(host: pool_service_pb2.Host) -> Iterator[Look]:
 def _host_look(host: pool_service_pb2.Host) -> Look:
     name, address = short(host.name), printable(host.address)
     problem = (one_line(host.problem, 300),) if host.problem else ()
-    details = (*problem, *(line.strip() for line in agent_lines(host)))
+    has_other_folder = bool(host.attempts_of_earlier_instance)
+    folder = (other_folder(host),) if has_other_folder else ()
+    details = (*problem, *folder, *(line.strip() for line in agent_lines(host)))
     answers = host.state == pool_service_pb2.Host.STATE_READY
     advice: tuple[str, ...] = (
         f"start it:  agenthost serve --listen {address} --data DIR --name {name}",
+        "if it ran before, DIR is the folder that it had then: with another one, what it runs is given up",
         "if it runs, ask there:  agenthost doctor",
     )
     if answers and problem:
@@ -172,4 +175,9 @@ def _host_look(host: pool_service_pb2.Host) -> Look:
             "ask there:  agenthost doctor",
             f"if another host is to be {name}, give its own address to the conductor",
         )
-    return Look(answers and not problem, host_line(host)[2:], advice, details=details)
+    if answers and has_other_folder:
+        mend = (
+            "stop it, and start it with the --data folder that it had before; else these attempts are given up as lost"
+        )
+        advice = (mend, *(advice if problem else ()))
+    return Look(answers and not problem and not has_other_folder, host_line(host)[2:], advice, details=details)

@@ -47,6 +47,8 @@ def say_host(host: Host, *, with_agents: bool = False) -> None:
     say(host_line(host))
     if host.problem:
         say(f"    {one_line(host.problem, 300)}")
+    if host.attempts_of_earlier_instance:
+        say(f"    {other_folder(host)}")
     for line in agent_lines(host) if with_agents else ():
         say(line, AGENT_INDENT)
 
@@ -63,6 +65,13 @@ def host_line(host: Host) -> str:
     elif not host.HasField("last_seen_time"):
         line += "  never seen"
     return f"{line}  {printable(host.address)}"
+
+
+def other_folder(host: Host) -> str:
+    """`it came back with another data folder: 2 attempts wait for the one it had before`."""
+    count = host.attempts_of_earlier_instance
+    waits = "attempt waits" if count == 1 else "attempts wait"
+    return f"it came back with another data folder: {count} {waits} for the one it had before"
 
 
 def agent_lines(host: Host) -> list[str]:

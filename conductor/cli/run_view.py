@@ -44,7 +44,10 @@ class StepRow:
         if self.disconnection is not None or not attempt.HasField("disconnected_time"):
             return self.disconnection
         return run_service_pb2.Disconnection(
-            host=attempt.host, disconnected_time=attempt.disconnected_time, lost_time=attempt.lost_time
+            host=attempt.host,
+            disconnected_time=attempt.disconnected_time,
+            lost_time=attempt.lost_time,
+            other_instance=attempt.other_instance,
         )
 
     @property

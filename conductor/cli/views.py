@@ -94,7 +94,7 @@ class PlainView:
         self._view = RunView()
         # What each step said since its last line end, by step and channel.
         self._unfinished: dict[tuple[str, int], str] = {}
-        self._away: set[str] = set()
+        self._away: set[tuple[str, bool]] = set()
         # What some step waits for, and a line said already: two hundred that wait for a slot are one line.
         self._told_waits: set[str] = set()
 
@@ -147,11 +147,13 @@ class PlainView:
             click.echo(step_line(row, self._view.now), err=True)
 
     def _tell_disconnections(self, progress: run_service_pb2.Progress, now: float) -> None:
-        away = {one.host for one in progress.disconnections}
+        # The reason belongs to it: a host that was away and comes back as another instance is told again.
+        away = {(one.host, one.other_instance) for one in progress.disconnections}
         for one in progress.disconnections:
-            if one.host not in self._away:
-                click.echo(f"… {disconnected(one, now)}; what runs there goes on", err=True)
-        for host in sorted(self._away - away):
+            if (one.host, one.other_instance) not in self._away:
+                rest = "" if one.other_instance else "; what runs there goes on"
+                click.echo(f"… {disconnected(one, now)}{rest}", err=True)
+        for host in sorted({host for host, _ in self._away} - {host for host, _ in away}):
             click.echo(f"… {short(host)} is back, or nothing runs there any more", err=True)
         self._away = away
 

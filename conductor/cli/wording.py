@@ -112,11 +112,17 @@ def findings(counts: run_service_pb2.FindingCounts) -> str:
 
 
 def disconnected(told: run_service_pb2.Disconnection, now: float) -> str:
-    """`alpha disconnected for 12 s, given up in 3 min 05 s`: short enough to stand whole on a narrow line."""
+    """`alpha disconnected for 12 s, given up in 3 min 05 s`: short enough to stand whole on a narrow line.
+
+    Of a host that answers it says why that does not help, and what does.
+    """
     since = told.disconnected_time.ToNanoseconds() / 1e9
     left = told.lost_time.ToNanoseconds() / 1e9 - now
     end = f"given up in {elapsed(left)}" if left > 0 else "about to be given up"
-    return f"{printable(told.host.removeprefix('hosts/'))} disconnected for {elapsed(now - since)}, {end}"
+    host = printable(told.host.removeprefix("hosts/"))
+    if told.other_instance:
+        return f"{host} came back with another data folder; start it with the one it had before ({end})"
+    return f"{host} disconnected for {elapsed(now - since)}, {end}"
 
 
 def said_nothing(seconds: float) -> str:

@@ -85,8 +85,12 @@ class Host:
 
     def silence(self, instance: str) -> float | None:
         """Since when what was given to an instance hears nothing: the host is away, or another stands in its place."""
-        is_another = instance and self.instance and instance != self.instance
-        return self.instance_since if self.silent_since is None and is_another else self.silent_since
+        is_another = self.silent_since is None and self.is_another(instance)
+        return self.instance_since if is_another else self.silent_since
+
+    def is_another(self, instance: str) -> bool:
+        """Whether it is known to have another data folder than the instance: what was given to that one it cannot know of."""
+        return bool(instance and self.instance) and instance != self.instance
 
 
 @dataclass(frozen=True, slots=True)

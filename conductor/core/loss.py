@@ -21,13 +21,17 @@ from conductor.core.reports import give_up_attempt
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """A live attempt whose host is disconnected: since when, and when it is given up."""
+    """A live attempt whose host is silent about it: since when, and when it is given up.
+
+    `other_instance` tells a host that answers with another data folder from one that is away.
+    """
 
     attempt: str
     step: str
     host: str
     since: float
     lost_at: float
+    other_instance: bool = False
 
 
 def list_absences(state: ConductorState, run: str) -> tuple[Absence, ...]:
@@ -36,10 +40,27 @@ def list_absences(state: ConductorState, run: str) -> tuple[Absence, ...]:
     if ongoing is None:
         return ()
     return tuple(
-        Absence(attempt, attempt_owner(attempt)[1], track.host, since, since + track.lost_after)
+        Absence(
+            attempt,
+            attempt_owner(attempt)[1],
+            track.host,
+            since,
+            since + track.lost_after,
+            # A host that is away is away, whatever folder it had last.
+            other_instance=state.hosts[track.host].silent_since is None,
+        )
         for attempt, track in ongoing.tracks.items()
         if (since := silence_of(state.hosts, track)) is not None
     )
+
+
+def count_of_earlier_instances(state: ConductorState, name: str) -> int:
+    """Counts the attempts that were given to a host before it came back with another data folder."""
+    host = state.hosts.get(name)
+    if host is None:
+        return 0
+    tracks = (track for ongoing in state.ongoing.values() for track in ongoing.tracks.values())
+    return sum(track.host == name and host.is_another(track.instance) for track in tracks)
 
 
 def silence_of(hosts: Mapping[str, Host], track: Track) -> float | None:

@@ -48,8 +48,8 @@ def reported(name: str, told: host_pb.Host) -> HostReported:
     )
 
 
-def host_message(view: HostView, running: int, lost_before: float) -> pb.Host:
-    """Makes the pool's answer; `running` counts this conductor's attempts there.
+def host_message(view: HostView, running: int, lost_before: float, of_earlier: int = 0) -> pb.Host:
+    """Makes the pool's answer; `running` counts this conductor's attempts there, `of_earlier` those of an earlier instance.
 
     A host that is disconnected since before `lost_before` is lost: derived here, and known nowhere else.
     """
@@ -68,6 +68,7 @@ def host_message(view: HostView, running: int, lost_before: float) -> pb.Host:
         sandbox_mechanism=told.sandbox.mechanism,
         last_seen_time=timestamp(view.last_seen),
         disconnected_time=timestamp(view.disconnected_since),
+        attempts_of_earlier_instance=of_earlier,
     )
 
 

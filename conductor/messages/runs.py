@@ -126,13 +126,14 @@ def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()
         confinement=_confinement(attempt.confinement) if attempt.confinement else None,
         disconnected_time=timestamp(absence.since if absence else None),
         lost_time=timestamp(absence.lost_at if absence else None),
+        other_instance=absence is not None and absence.other_instance,
     )
     _put_failure(message, run, attempt.failure)
     return message
 
 
 def disconnections(run: str, absences: Sequence[Absence]) -> list[pb.Disconnection]:
-    """Shows which hosts went away from a run, by name."""
+    """Shows which hosts went away from a run, or came back as another instance, by name."""
     told = []
     for host in sorted({one.host for one in absences}):
         there = [one for one in absences if one.host == host]
@@ -142,6 +143,7 @@ def disconnections(run: str, absences: Sequence[Absence]) -> list[pb.Disconnecti
                 disconnected_time=timestamp(there[0].since),
                 lost_time=timestamp(min(one.lost_at for one in there)),
                 steps=[step_name(run, one.step) for one in there],
+                other_instance=there[0].other_instance,
             )
         )
     return told

@@ -18,15 +18,20 @@ class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
     """Tells which hosts there are.
 
     `count_running` gives how many of this conductor's attempts a host has; `lost_before` since when one must be disconnected to
-    count as lost.
+    count as lost; `count_of_earlier` how many attempts wait for an earlier instance of a host.
     """
 
     def __init__(
-        self, links: Mapping[str, HostLink], count_running: Callable[[str], int], lost_before: Callable[[], float]
+        self,
+        links: Mapping[str, HostLink],
+        count_running: Callable[[str], int],
+        lost_before: Callable[[], float],
+        count_of_earlier: Callable[[str], int],
     ) -> None:
         self._links = links
         self._count_running = count_running
         self._lost_before = lost_before
+        self._count_of_earlier = count_of_earlier
 
     async def ListHosts(self, request: pb.ListHostsRequest, context: Any) -> pb.ListHostsResponse:
         size = read_page_size(request.page_size)
@@ -44,4 +49,5 @@ class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
         return self._host(name)
 
     def _host(self, name: str) -> pb.Host:
-        return host_message(self._links[name].view, self._count_running(name), self._lost_before())
+        of_earlier = self._count_of_earlier(name)
+        return host_message(self._links[name].view, self._count_running(name), self._lost_before(), of_earlier)

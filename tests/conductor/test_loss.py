@@ -200,3 +200,29 @@ async def test_a_host_that_was_never_reached_is_named_where_a_step_waits_and_amo
     assert gamma.state == pool_pb.Host.STATE_CONNECTING
     assert not gamma.HasField("last_seen_time")
     assert host_line(gamma).startswith("✘ gamma         connecting    never seen  unix:")
+
+
+async def test_a_host_that_comes_back_with_another_data_folder_is_not_told_as_away(tmp_path: Path) -> None:
+    """Wherever it is told: to a watcher, of the step, and of the host, which is ready."""
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost([started()])}) as running:
+        teller = running.tellers["alpha"]
+        teller.change(instance="first", version="first")
+        async with asyncio.timeout(20):
+            while (await host_state(running, "alpha")).version != "first":
+                await asyncio.sleep(0.01)
+        run = (await running.create(agent_step("one"))).name
+        step = await shown_when(running, run, pb.Step.STATE_RUNNING)
+        assert not step.attempts[0].other_instance
+        assert (await host_state(running, "alpha")).attempts_of_earlier_instance == 0
+
+        teller.change(instance="second")
+        async with asyncio.timeout(20):
+            async for message in running.runs.WatchRun(pb.WatchRunRequest(name=run)):
+                if message.progress.disconnections:
+                    break
+
+        assert [(one.host, one.other_instance) for one in message.progress.disconnections] == [("hosts/alpha", True)]
+        step = await running.runs.GetStep(pb.GetStepRequest(name=f"{run}/steps/one"))
+        assert step.attempts[0].other_instance
+        host = await host_state(running, "alpha")
+        assert (host.state, host.attempts_of_earlier_instance) == (pool_pb.Host.STATE_READY, 1)

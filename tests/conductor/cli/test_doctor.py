@@ -1,6 +1,9 @@
 """What the doctor says of a host that answers, and yet is not as it should be. Keeps K2."""
 
+import pytest
+
 from conductor.cli.doctor import host_looks
+from conductor.cli.hosts import say_host
 from conductor.v1 import pool_service_pb2 as pb
 
 READY = pb.Host.STATE_READY
@@ -40,3 +43,26 @@ def test_a_host_that_answers_at_the_address_of_another_is_to_be_mended() -> None
     assert not look.good
     assert "calls itself 'b'" in look.details
     assert not any("start it" in line for line in look.advice)
+
+
+def test_a_host_that_came_back_with_another_data_folder_is_to_be_mended() -> None:
+    [look] = host_looks(pb.Host(name="hosts/a", state=READY, attempts_of_earlier_instance=2))
+
+    assert not look.good
+    assert look.details == ("it came back with another data folder: 2 attempts wait for the one it had before",)
+    assert look.advice == (
+        "stop it, and start it with the --data folder that it had before; else these attempts are given up as lost",
+    )
+
+
+def test_the_line_that_starts_a_host_which_is_away_invites_no_new_folder() -> None:
+    [look] = host_looks(pb.Host(name="hosts/a", state=pb.Host.STATE_DISCONNECTED, address="unix:/a"))
+
+    assert look.advice[0] == "start it:  agenthost serve --listen unix:/a --data DIR --name a"
+    assert "DIR is the folder that it had then" in look.advice[1]
+
+
+def test_hosts_shows_beside_a_host_that_attempts_wait_for_its_earlier_folder(capfd: pytest.CaptureFixture[str]) -> None:
+    say_host(pb.Host(name="hosts/a", state=READY, attempts_of_earlier_instance=1))
+
+    assert "another data folder: 1 attempt waits for the one it had before" in capfd.readouterr().out

@@ -38,8 +38,8 @@ def drawn(*messages: WatchRunResponse, width: int = 80) -> str:
     return screen.getvalue()
 
 
-def away(seconds: int) -> Disconnection:
-    told = Disconnection(host="hosts/alpha", steps=["runs/x/steps/a"])
+def away(seconds: int, *, other_instance: bool = False) -> Disconnection:
+    told = Disconnection(host="hosts/alpha", steps=["runs/x/steps/a"], other_instance=other_instance)
     told.disconnected_time.FromSeconds(1_000)
     told.lost_time.FromSeconds(1_000 + seconds)
     return told
@@ -105,6 +105,41 @@ def test_a_step_that_is_shown_once_tells_that_its_host_is_away_too() -> None:
     assert step_line(StepRow(step("a", Step.STATE_RUNNING, attempts=[attempt])), 1_004.0) == (
         "● a  running  alpha disconnected for 4.0 s, given up in 9 min 56 s  scripted on alpha"
     )
+
+
+OTHER_FOLDER = "alpha came back with another data folder; start it with the one it had before (given up in 9 min 56 s)"
+
+
+def test_a_host_that_came_back_with_another_data_folder_is_not_called_disconnected() -> None:
+    """On a narrow terminal, too, and of a step that is shown once."""
+    attempt = Attempt(agent="scripted", host="alpha", number=1)
+    told = WatchRunResponse(progress=Progress(disconnections=[away(600, other_instance=True)]))
+    told.time.FromSeconds(1_004)
+    shown = drawn(run_of(step("a", Step.STATE_RUNNING, attempts=[attempt])), told)
+
+    attempt.disconnected_time.FromSeconds(1_000)
+    attempt.lost_time.FromSeconds(1_600)
+    attempt.other_instance = True
+    once = step_line(StepRow(step("a", Step.STATE_RUNNING, attempts=[attempt])), 1_004.0)
+
+    assert OTHER_FOLDER in " ".join(shown.split())
+    assert OTHER_FOLDER in once
+    assert "disconnected" not in shown + once
+
+
+def test_outside_a_terminal_a_host_that_was_away_and_comes_back_with_another_folder_is_told_again(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    view = PlainView()
+    for other_instance in (False, True, True):
+        told = WatchRunResponse(progress=Progress(disconnections=[away(600, other_instance=other_instance)]))
+        told.time.FromSeconds(1_004)
+        view.show(told)
+
+    assert capfd.readouterr().err.splitlines() == [
+        "… alpha disconnected for 4.0 s, given up in 9 min 56 s; what runs there goes on",
+        f"… {OTHER_FOLDER}",
+    ]
 
 
 def test_steps_that_are_not_drawn_are_counted_as_what_they_are_and_work_is_drawn_first() -> None:

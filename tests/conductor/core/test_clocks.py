@@ -7,10 +7,12 @@ from conductor.core.commands import AckExecution, CancelExecution, StartExecutio
 from conductor.core.conductor_state import Limits
 from conductor.core.events import ReportRefused
 from conductor.core.inputs import AgentFinished, Said
+from conductor.core.loss import count_of_earlier_instances, list_absences
 from conductor.core.plan import OnFailure, OnLost, StepPlan
 from conductor.core.states import AttemptState, RunState
 from conductor.core.work import WorkKind
-from tests.conductor.core.bench import Bench, asks, folds
+from conductor.messages.runs import disconnections
+from tests.conductor.core.bench import RUN, Bench, asks, folds
 
 
 def patient(step: str, *needs: str, **agent: object) -> StepPlan:
@@ -212,6 +214,34 @@ def test_another_host_in_the_place_of_one_is_silent_about_what_that_one_runs() -
     bench.wake()
 
     assert (bench.attempt("one").state, bench.attempt("two").state) == (AttemptState.LOST, AttemptState.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("instance", "connected", "told", "of_earlier"),
+    [
+        ("first", True, [], 0),
+        ("first", False, [False], 0),
+        ("second", True, [True], 1),
+        ("second", False, [False], 1),  # who is away is away; with which folder it was here last is known all the same
+    ],
+)
+def test_an_absence_says_whether_another_instance_stands_in_the_place_of_the_host(
+    *, instance: str, connected: bool, told: list[bool], of_earlier: int
+) -> None:
+    bench = Bench(Limits(lost_after=100.0))
+    bench.host("h1", instance="first")
+    bench.host("h2", instance="else")
+    bench.launch(asks("one"))
+    bench.queue("one")
+    bench.host("h1", instance=instance)
+    if not connected:
+        bench.host("h1", connected=False)
+
+    absences = list_absences(bench.state, RUN)
+
+    assert [one.other_instance for one in absences] == told
+    assert [count_of_earlier_instances(bench.state, name) for name in ("h1", "h2", "h3")] == [of_earlier, 0, 0]
+    assert [one.other_instance for one in disconnections(RUN, absences)] == told
 
 
 def test_a_step_that_must_not_run_twice_fails_when_its_host_is_lost() -> None:
