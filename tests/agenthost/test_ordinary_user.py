@@ -65,7 +65,16 @@ def test_confinement_holds_for_an_ordinary_user(home: Path) -> None:
         "NUMBER": str(USER),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    options = ["-q", "-p", "no:cacheprovider", f"--basetemp={home / 'tmp'}", "--timeout=120"]
+    # That the list of escapes finds weakened sandboxes is true of the list, whoever runs it.
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={home / 'tmp'}",
+        "--timeout=120",
+        "-k",
+        "not the_list_finds",
+    ]
     pytest_ = [sys.executable, "-m", "pytest", *options, *SUITES]
     done = subprocess.run(
         ["unshare", "--mount", "--propagation=private", "sh", "-c", LAY_OPEN, "sh", *pytest_],
