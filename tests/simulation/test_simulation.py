@@ -12,7 +12,7 @@ from tests.simulation.twins import TWINS
 from tests.simulation.violation import Violation
 from tests.simulation.world import World, live_and_compare
 
-SEEDS = 160
+SEEDS = 120
 SEEDS_FOR_A_TWIN = 200
 # How often something must at least happen in so many worlds: without this, a simulation can become tame without anybody's notice.
 EXPECTED = {
