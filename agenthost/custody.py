@@ -110,6 +110,8 @@ class Custody:
                 return await self._look_once(commit, before)
             except OSError as error:
                 _log.warning("snapshot_not_looked_at", snapshot=commit, why=str(error))
+                if not is_shortage(error):  # it could not be set aside, say: others wait, and it would be no better
+                    raise
                 await asyncio.sleep(SHORTAGE_PAUSE_SECONDS)
         return await self._look_once(commit, before)
 

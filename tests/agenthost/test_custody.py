@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agenthost import custody, preparation
 from agenthost.attempt_process import AttemptProcess
+from agenthost.custody import Custody
+from agenthost.snapshot_store import SnapshotStore
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2, snapshot_service_pb2_grpc
 from tests.agenthost.host_process import client_of, serving
 from tests.agenthost.running_host import Client, open_host, push_snapshot
+from tests.agenthost.test_snapshot_store import push
+from tests.repositories import UserRepository
 
 
 def tree(client: Client) -> Path:
@@ -194,3 +199,32 @@ async def test_many_who_leave_at_once_agree(client: Client) -> None:
     results = await asyncio.gather(*(client.run("say x", step=step) for step in steps))
 
     assert {finished.outcome for _, finished in results} == {pb.Finished.OUTCOME_SUCCEEDED}
+
+
+async def test_a_snapshot_that_cannot_be_set_aside_is_looked_at_once_and_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(custody, "SHORTAGE_PAUSE_SECONDS", 0.0)
+    user = UserRepository.make(tmp_path / "project")
+    user.write("README.md", b"Hello")
+    user.commit("greets")
+    store = await SnapshotStore.open(tmp_path / "snapshots")
+    await push(store, user, user.head)
+    edit(store.locate(user.head).folder / "tree")
+    incoming = tmp_path / "snapshots" / ".incoming"
+    incoming.rmdir()
+    incoming.write_text("in the way")
+
+    with capture_logs() as logs, pytest.raises(NotADirectoryError):
+        await Custody(store).admit(user.head, Unconcerned())
+
+    assert [line["event"] for line in logs].count("snapshot_not_looked_at") == 1
+
+
+class Unconcerned:
+    """Who would read a snapshot, and never gets to."""
+
+    violation = ""
+
+    def violate(self, text: str) -> None:
+        raise AssertionError(text)
