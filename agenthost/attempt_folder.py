@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agenthost.core.damage import DamagedError
+from agenthost.core.damage import DamagedError, is_shortage
 from agenthost.durable import sync_folder, write_file
 
 
@@ -82,6 +82,8 @@ def _read_secrets(file: Path) -> tuple[str, ...]:
     try:
         values = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
+        if is_shortage(error):
+            raise
         raise DamagedError("secrets.json: it cannot be read") from error
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise DamagedError("secrets.json: it does not hold a list of texts")
@@ -92,7 +94,9 @@ def _read(folder: Path) -> Asked | None:
     try:
         about = json.loads((folder / "owner.json").read_bytes())
         start = (folder / "start").read_bytes()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_shortage(error):  # what is taken for never begun is deleted
+            raise
         return None
     match about:
         case {"conductor": str(conductor), "snapshot_fingerprint": str(fingerprint)}:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from agenthost.core.damage import Damage
+from agenthost.core.damage import Damage, is_shortage
 from agenthost.durable import write_file
 
 
@@ -24,5 +24,7 @@ def read_damage(folder: Path) -> Damage | None:
     """What was found; None where nothing was. Blocking."""
     try:
         return Damage(**json.loads((folder / "damage.json").read_bytes()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError) as error:
+        if is_shortage(error):  # nothing was learned, and another end must not be told
+            raise
         return None

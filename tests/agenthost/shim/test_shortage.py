@@ -6,11 +6,14 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from agenthost.attempt_folder import remembered_secrets
 from agenthost.attempt_process import AttemptProcess
-from agenthost.core.damage import DamagedError, is_shortage
+from agenthost.core.damage import Damage, DamagedError, is_shortage
+from agenthost.damage import read_damage, settle_damage
 from agenthost.errors import ProgramError
 from tests.attempts import Workbench, finish
 
@@ -72,3 +75,17 @@ async def test_a_confinement_is_waited_for_where_it_cannot_be_read_for_a_moment(
         assert await waiting is not None
         assert attempt.fault == ""
         await attempt.cancel("enough")
+
+
+def test_what_a_folder_holds_is_not_taken_for_damaged_or_for_nothing_without_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text('["hidden"]')
+    found = settle_damage(tmp_path, Damage("spool: it ends too soon", 7, 1))
+
+    with without_descriptors():
+        with pytest.raises(OSError, match="open files"):
+            remembered_secrets(tmp_path, ())
+        with pytest.raises(OSError, match="open files"):
+            read_damage(tmp_path)
+
+    assert remembered_secrets(tmp_path, ()) == ("hidden",)
+    assert read_damage(tmp_path) == found
