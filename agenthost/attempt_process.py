@@ -154,11 +154,6 @@ class AttemptProcess:
         while not (self.has_ended or self._is_closed):
             await self._news.listen().wait()
 
-    async def changed(self, seen_size: int = -1) -> None:
-        """Waits until the spool is longer than what was seen, or the attempt ended, or this object is closed."""
-        while not (self.has_ended or self._is_closed or self.spool_size() > seen_size):
-            await self.bell.listen().wait()
-
     async def renew_lease(self) -> None:
         """Puts off the end for want of a conductor by the whole orphan timeout."""
         await self._tell({"do": "renew"})

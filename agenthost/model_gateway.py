@@ -191,18 +191,5 @@ class ModelGateway:
             pid = process.spawn_apart(
                 sys.executable, "-I", "-m", "agenthost.gateway", program_version(), descriptors=descriptors
             )
-        _reap_later(asyncio.get_running_loop(), pid)
+        process.reap_later(pid)
         return pid
-
-
-def _reap_later(loop: asyncio.AbstractEventLoop, pid: int) -> None:
-    """Takes a gateway's exit code when it ends, so that no zombie stays."""
-    pidfd = os.pidfd_open(pid)
-
-    def reap() -> None:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-
-    loop.add_reader(pidfd, reap)

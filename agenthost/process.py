@@ -3,6 +3,8 @@
 How stands in `furniture/programs.py`, written once for both services; what outlives the daemon is started here.
 """
 
+import asyncio
+import contextlib
 import fcntl
 import os
 import signal
@@ -12,7 +14,7 @@ from pathlib import Path
 from agenthost.errors import ProgramError
 from agenthost.v1.furniture.programs import MAX_STDERR_BYTES, PLAIN_ENVIRONMENT, Completed, Running, run, start
 
-__all__ = ["MAX_STDERR_BYTES", "PLAIN_ENVIRONMENT", "Completed", "Running", "run", "spawn_apart", "start"]
+__all__ = ["MAX_STDERR_BYTES", "PLAIN_ENVIRONMENT", "Completed", "Running", "reap_later", "run", "spawn_apart", "start"]
 
 FIRST_FREE_FD = 64
 
@@ -20,7 +22,7 @@ FIRST_FREE_FD = 64
 def spawn_apart(program: str | Path, *args: str | Path, descriptors: Mapping[int, int]) -> int:
     """Starts a program that outlives this process, with exactly these descriptors (its number → ours); gives its pid.
 
-    The caller waits for it (`os.waitpid`), so that no zombie stays. Not asyncio's way, which kills what it started when it ends.
+    Not asyncio's way, which kills what it started when it ends: `reap_later` takes leave of it.
     """
     # Copied high first: one of ours may have the number that another is to get.
     copies = {theirs: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD) for theirs, ours in descriptors.items()}
@@ -39,3 +41,17 @@ def spawn_apart(program: str | Path, *args: str | Path, descriptors: Mapping[int
     finally:
         for fd in copies.values():
             os.close(fd)
+
+
+def reap_later(pid: int) -> None:
+    """Takes the exit code of a child when it ends, from the running event loop, so that no zombie stays."""
+    loop = asyncio.get_running_loop()
+    pidfd = os.pidfd_open(pid)
+
+    def reap() -> None:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+    loop.add_reader(pidfd, reap)

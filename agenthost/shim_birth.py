@@ -3,7 +3,6 @@
 So there is no moment in which it lives and cannot be seen. Whoever started it may go: it is a session of its own.
 """
 
-import asyncio
 import contextlib
 import fcntl
 import os
@@ -28,7 +27,7 @@ def start_shim(folder: Path, launch: Launch) -> None:
     # From the loop's thread, as all programs: parent-death signals follow threads.
     with _descriptors(folder, launch) as descriptors:
         pid = process.spawn_apart(PYTHON, "-I", "-S", SHIM, folder, descriptors=descriptors)
-    _reap_later(asyncio.get_running_loop(), pid)
+    process.reap_later(pid)
 
 
 @contextlib.contextmanager
@@ -58,16 +57,3 @@ def _hold(snapshot: Path) -> int:
         raise PreconditionError(
             "SNAPSHOT_MISSING", "the snapshot was on its way out; nothing ran", hint="push it again"
         ) from error
-
-
-def _reap_later(loop: asyncio.AbstractEventLoop, pid: int) -> None:
-    """Takes a shim's exit code when it ends, so that no zombie stays."""
-    pidfd = os.pidfd_open(pid)
-
-    def reap() -> None:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-
-    loop.add_reader(pidfd, reap)

@@ -20,6 +20,7 @@ from agenthost.model_settings import read_models
 from agenthost.sandbox import Sandbox, find_sandbox, python_runtime
 from benchmarks.measuring import Report, Sample, alternate
 from benchmarks.services import proportional_kib, why_no_sandbox
+from tests.attempts import until_longer
 
 PYTHON = str(Path(sys.executable).resolve())
 ANSWER = json.dumps({"usage": {"prompt_tokens": 1, "completion_tokens": 1}}).encode()
@@ -62,7 +63,7 @@ async def spawn(folder: Path, sandbox: Sandbox, name: str, model: str) -> float:
     begun = time.perf_counter()
     launch = Launch(execution=name, argv=("echo", "hello"), tree=folder / "tree", model=model)
     async with await AttemptProcess.spawn(place, launch, sandbox) as process:
-        await process.changed(0)
+        await until_longer(process, 0)
         taken = time.perf_counter() - begun
         await process.ended()
     return taken

@@ -32,6 +32,7 @@ from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 from conductor.v1.run_service_pb2 import GetRunRequest, ListRunsRequest, Run
 from tests import flows
+from tests.attempts import until_longer
 from tests.services import Pair
 
 ROUNDS = 40
@@ -57,7 +58,7 @@ async def attempt(folder: Path, sandbox: Sandbox, number: int) -> Sample:
     async with await AttemptProcess.spawn(place, launch, sandbox) as process:
         await process.wait_started()
         spawned = time.perf_counter() - begun
-        await process.changed(0)
+        await until_longer(process, 0)
         first = time.perf_counter() - begun
         await process.ended()
         status = process.status()

@@ -68,6 +68,12 @@ class Workbench:
         return log.read_text().splitlines() if log.exists() else []
 
 
+async def until_longer(attempt: AttemptProcess, seen: int) -> None:
+    """Waits until the spool is longer than what was seen, or nothing more will come."""
+    while not (attempt.has_ended or attempt.spool_size() > seen):
+        await attempt.bell.listen().wait()
+
+
 def replace_bwrap(sandbox: Sandbox, folder: Path, script: str) -> Sandbox:
     """The same with a bubblewrap that is a script, in a new folder: who becomes bubblewrap may look into no other of the host's."""
     folder.mkdir()
@@ -98,7 +104,7 @@ async def output(attempt: AttemptProcess, text: str) -> None:
             if text in Done(None, records(attempt)).stdout:  # type: ignore[arg-type]
                 return
             assert not attempt.has_ended, f"it ended without {text!r}: {attempt.status()} {records(attempt)}"
-            await attempt.changed(seen)
+            await until_longer(attempt, seen)
 
 
 def processes_with(word: str) -> list[int]:

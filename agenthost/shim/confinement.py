@@ -23,9 +23,8 @@ READY_FD, GO_FD = 8, 9  # inside the sandbox, known to the gate
 GIVE_UP_SECONDS = 5.0
 NICENESS = 5  # a third of the time of those who have none, where there is not enough for all
 READ_BYTES = 64 * 1024
-DYING_SECONDS = (
-    0.1  # from the moment at which its processes cannot be looked at any more to the kernel's word that one ended
-)
+# From the moment at which its processes cannot be looked at any more to the kernel's word that one ended.
+DYING_SECONDS = 0.1
 SILENCE = "the sandbox ended before it was ready, without a word"
 
 

@@ -167,7 +167,8 @@ class Gathering:
             piece = self._kept.get(key)
             if piece is None:
                 piece = json.dumps({name: await self._result(run, step)})[1:-1].encode()
-                self._kept.put(key, piece)
+                if step.is_settled:  # as it is wherever it was needed: only then does it stay as it is
+                    self._kept.put(key, piece)
             room -= len(piece)
             if room < 0:
                 raise TooMuchError(f"the results that it needs have more than {MAX_REQUEST_BYTES} bytes")

@@ -111,8 +111,15 @@ async def test_what_the_core_refuses_to_fold_is_damage_too(tmp_path: Path) -> No
     assert row.state is RunState.FAILED
 
 
-async def test_garbage_is_collected_again_after_a_start(tmp_path: Path) -> None:
-    async with await Store.open(tmp_path) as store:
-        await read_state(store, 1.0)
+async def test_a_start_looks_for_no_garbage_in_what_it_read_and_for_other_garbage_again(tmp_path: Path) -> None:
+    async with conductor(tmp_path / "data", []) as (engine, _):
+        await engine.submit(RequestRun(plan(RUN), BLOBS))
+    gc.unfreeze()
+    async with await Store.open(tmp_path / "data") as store:
+        state = await read_state(store, 1.0)
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
 
+    assert state.run(RUN) is not None
+    assert frozen > 0
     assert gc.isenabled()

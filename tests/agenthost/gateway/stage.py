@@ -15,7 +15,7 @@ from agenthost.core.gateway_rules import variables_for
 from agenthost.core.model_endpoint import Api
 from agenthost.model_gateway import ModelGateway
 from agenthost.model_settings import read_models
-from tests.attempts import Done, Workbench, finish, processes_with, records
+from tests.attempts import Done, Workbench, finish, processes_with, records, until_longer
 from tests.fakes.model_server import ModelServer
 
 PYTHON = str(Path(sys.executable).resolve())
@@ -78,7 +78,7 @@ class Asker:
             said = self.said()[before:]
             if said.endswith("end\n") or "failed" in said:
                 return said
-            await self.attempt.changed(seen)
+            await until_longer(self.attempt, seen)
 
     async def begin(
         self, path: str = "/v1/chat/completions", method: str = "POST", body: str = "{}", **headers: str

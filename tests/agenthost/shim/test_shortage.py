@@ -15,7 +15,7 @@ from agenthost.attempt_process import AttemptProcess
 from agenthost.core.damage import Damage, DamagedError, is_shortage
 from agenthost.damage import read_damage, settle_damage
 from agenthost.errors import ProgramError
-from tests.attempts import Workbench, finish
+from tests.attempts import Workbench, finish, until_longer
 
 
 @contextmanager
@@ -49,7 +49,7 @@ async def test_an_attempt_that_is_attached_to_without_descriptors_is_known_once_
 ) -> None:
     async with await bench.spawn("sh", "-c", "echo hello; sleep 100") as first:
         assert await first.wait_started()
-        await first.changed(0)
+        await until_longer(first, 0)
         with without_descriptors():
             again = AttemptProcess.attach(bench.folder / "attempt0")
             assert (again.fault, again.has_ended, again.spool_size()) == ("", False, 0)
