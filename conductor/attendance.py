@@ -24,7 +24,7 @@ from conductor.errors import ConductorError, DatabaseDamagedError, StorageError
 from conductor.mailbox import Mailbox
 from conductor.messages.executions import reports, start_frame
 from conductor.snapshot_link import SnapshotPushError
-from conductor.v1.furniture.statuses import Refusal, read_refusal
+from conductor.v1.furniture.statuses import LOST_BY_GRPC, Refusal, read_refusal
 
 if TYPE_CHECKING:  # a name of the stubs only
     from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceAsyncStub
@@ -32,8 +32,6 @@ if TYPE_CHECKING:  # a name of the stubs only
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 LISTENING_SECONDS = 1.0
-# What grpc.aio says in the place of a status that it lost: a write failed because the call had ended, and that came first.
-LOST_BY_GRPC = "Internal error from Core"
 
 _AWAY = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "SHUTTING_DOWN", "ABORTED"})
 

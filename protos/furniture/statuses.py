@@ -72,8 +72,9 @@ def describe_defect(error_id: str) -> status_pb2.Status:
     return status
 
 
-# What grpc.aio says, with INTERNAL, when a write meets a connection that has just broken: nobody's defect.
-_BROKEN_WRITE = "Internal error from Core"
+# What grpc.aio says, with INTERNAL, in the place of a status that it lost: a write met a call, or a connection, that had just
+# ended. Nobody's defect.
+LOST_BY_GRPC = "Internal error from Core"
 
 
 def read_refusal(error: grpc.RpcError) -> Refusal:
@@ -82,7 +83,7 @@ def read_refusal(error: grpc.RpcError) -> Refusal:
     message = error.details() or ""
     details = _details(error)
     if details is None:
-        return Refusal("UNAVAILABLE" if message == _BROKEN_WRITE else code.name, message)
+        return Refusal("UNAVAILABLE" if message == LOST_BY_GRPC else code.name, message)
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     delay = None
     for detail in details.details:

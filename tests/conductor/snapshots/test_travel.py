@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from agenthost.errors import PreconditionError
 from agenthost.servicers.snapshot_servicer import SnapshotServicer
 from agenthost.snapshot_store import SnapshotPaths
 from agenthost.snapshot_store import SnapshotStore as HostStore
@@ -165,6 +166,29 @@ async def test_a_base_that_was_evicted_in_between_costs_a_whole_push(
 
     assert pushed.pack_bytes > 400_000
     assert (way.at(pushed).tree / "README.md").exists()
+
+
+async def test_a_host_that_answers_before_the_end_of_the_pack_is_heard(way: Way, user: UserRepository) -> None:
+    class HastyServicer(SnapshotServicer):
+        async def FindMissing(self, request: pb.FindMissingRequest, context: object) -> pb.FindMissingResponse:  # noqa: N802
+            return pb.FindMissingResponse()
+
+        async def PushSnapshot(  # noqa: N802
+            self, requests: AsyncIterator[pb.PushSnapshotRequest], context: object
+        ) -> pb.PushSnapshotResponse:
+            header = (await anext(requests)).header
+            if header.bases:
+                raise PreconditionError("BASE_MISSING", "the bases are not here")
+            return pb.PushSnapshotResponse(snapshot=header.snapshot)
+
+    registrations = [(rpc.add_SnapshotServiceServicer_to_server, HastyServicer(way.host))]
+    server = await Server.start(Address.parse("127.0.0.1:0"), registrations)
+    plan = await way.conductor.pin(str(user.folder))
+    async with open_channel(server.target) as channel:
+        pushes = [await SnapshotLink(channel, way.conductor).ensure(plan.commit) for _ in range(20)]
+    await server.stop(1)
+
+    assert pushes == [Pushed(plan.commit)] * 20
 
 
 async def test_a_snapshot_that_a_host_refuses_is_a_typed_error(way: Way, user: UserRepository, tmp_path: Path) -> None:
