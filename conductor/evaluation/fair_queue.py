@@ -36,6 +36,16 @@ class FairQueue(Generic[Job]):
             await self._changed.wait()
         return taken
 
+    async def until_one_waits(self, seconds: float) -> None:
+        """Returns when there is a job that might be taken, and so much later still is one."""
+        while True:
+            while self._next_owner() is None:
+                self._changed.clear()
+                await self._changed.wait()
+            await asyncio.sleep(seconds)
+            if self._next_owner() is not None:
+                return
+
     def done(self, owner: str) -> None:
         """Tells that the owner's job has ended."""
         self._busy[owner] -= 1
@@ -44,7 +54,7 @@ class FairQueue(Generic[Job]):
         self._changed.set()
 
     def _take(self) -> tuple[str, Job] | None:
-        owner = next((owner for owner in self._waiting if self._busy.get(owner, 0) < self._at_once), None)
+        owner = self._next_owner()
         if owner is None:
             return None
         jobs = self._waiting[owner]
@@ -55,3 +65,6 @@ class FairQueue(Generic[Job]):
             del self._waiting[owner]
         self._busy[owner] += 1
         return owner, job
+
+    def _next_owner(self) -> str | None:
+        return next((owner for owner in self._waiting if self._busy.get(owner, 0) < self._at_once), None)

@@ -26,6 +26,10 @@ PROGRAM = ("-I", "-m", "conductor.evaluation.worker")
 START_SECONDS = 30.0
 START_ATTEMPTS = 5
 RESTART_PAUSE_SECONDS = 0.2
+# How long after the service the workers start that nothing has needed yet, and how long a job waits before it needs another one:
+# as long as a process takes to start.
+SETTLING_SECONDS = 3.0
+PATIENCE_SECONDS = 0.25
 # A larger question is only written when its turn has come: it would fill the service's memory meanwhile.
 MAX_WAITING_BYTES = 1024 * 1024
 
@@ -69,6 +73,11 @@ class Worker:
         if self._running is None:
             raise WorkerBrokenError("no worker process can be started")
         return self._running
+
+    async def warm(self) -> None:
+        """Starts the process before it is asked anything."""
+        async with self._writing:
+            await self.start()
 
     async def stop(self) -> None:
         """Ends the process, whatever it is doing."""
@@ -156,12 +165,15 @@ class Lane:
     """Some workers and the jobs that wait for them. Owners take turns, and each has at most `jobs_at_once` at a time.
 
     So many jobs share a worker. More than one only where there is one worker: an owner whose jobs hang would hold them all.
+    A lane that `starts_ahead` has its first worker's process ready before anything is asked. All others start when they are needed,
+    or when the service has found its feet: it does so sooner if it need not share the processors with them.
     """
 
-    def __init__(self, name: str, workers: int, jobs_at_once: int = 1) -> None:
+    def __init__(self, name: str, workers: int, jobs_at_once: int = 1, *, starts_ahead: bool = True) -> None:
         self._name = name
         self._workers = workers
         self._jobs_at_once = jobs_at_once
+        self._starts_ahead = starts_ahead
         self._queue: FairQueue[Job] = FairQueue(jobs_at_once)
 
     def waiting(self, owner: str) -> int:
@@ -194,12 +206,19 @@ class Lane:
     async def run(self) -> None:
         """Serves until it is cancelled; its workers end with it."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._workers):
-                group.create_task(self._serve())
+            group.create_task(self._serve(0.0 if self._starts_ahead else SETTLING_SECONDS))
+            for _ in range(self._workers - 1):
+                group.create_task(self._serve_in_reserve())
 
-    async def _serve(self) -> None:
+    async def _serve_in_reserve(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLING_SECONDS):
+                await self._queue.until_one_waits(PATIENCE_SECONDS)
+        await self._serve(0.0)
+
+    async def _serve(self, warm_after_seconds: float) -> None:
         async with Worker() as worker, asyncio.TaskGroup() as group:
-            await self._warm(worker)
+            group.create_task(self._warm(worker, warm_after_seconds))
             for _ in range(self._jobs_at_once):
                 group.create_task(self._work(worker))
 
@@ -211,8 +230,9 @@ class Lane:
             finally:
                 self._queue.done(owner)
 
-    async def _warm(self, worker: Worker) -> None:
+    async def _warm(self, worker: Worker, after_seconds: float) -> None:
+        await asyncio.sleep(after_seconds)
         try:
-            await worker.start()
+            await worker.warm()
         except WorkerBrokenError as error:
             log.error("worker_missing", lane=self._name, error=str(error))  # noqa: TRY400 - no traceback helps here

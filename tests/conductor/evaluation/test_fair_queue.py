@@ -63,3 +63,20 @@ async def test_an_owner_may_have_several_at_once_but_takes_turns_all_the_same() 
     assert not waiting.done()
     queue.done("a")
     assert await waiting == ("a", 2)
+
+
+async def test_who_waits_for_a_job_that_nobody_takes_hears_of_none_that_is_taken() -> None:
+    queue: FairQueue[int] = FairQueue()
+    taking = asyncio.ensure_future(queue.take())
+    hearing = asyncio.ensure_future(queue.until_one_waits(0.0))
+    await asyncio.sleep(0)
+
+    queue.put("a", 1)
+    assert await taking == ("a", 1)
+    queue.put("a", 2)  # has to wait for its owner: nobody might take it
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not hearing.done()
+
+    queue.put("b", 3)
+    await hearing

@@ -19,6 +19,7 @@ from conductor.evaluation.workers import Lane, LimitHitError, Worker, WorkerBrok
 from conductor.flows.bundle import write_bundle
 from conductor.flows.shelf import Texts
 from tests.conductor.evaluation.story import agent, flow_of
+from tests.conductor.running_conductor import until
 
 INPUTS = json.dumps({"question": "", "band": "small"}).encode()
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
@@ -150,6 +151,34 @@ async def test_a_run_that_hangs_holds_one_worker_and_the_others_go_on() -> None:
             task.cancel()
 
 
+def started() -> int:
+    """How many worker processes this process has."""
+    children = "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+    programs = (Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
+    return sum(b"conductor.evaluation.worker" in program for program in programs)
+
+
+async def test_one_worker_is_enough_while_nothing_waits_and_others_start_when_something_does() -> None:
+    async with serving(Lane("test", 3)) as lane:
+        for number in range(5):
+            await lane.call(f"run {number}", prompt(f"{number}"), 20.0)
+        assert started() == 1
+
+        hanging = asyncio.ensure_future(lane.call("hangs", prompt(ENDLESS), 20.0))
+        await asyncio.sleep(0)
+        await lane.call("waits", prompt("x"), 20.0)
+        assert started() >= 2
+        hanging.cancel()
+
+
+async def test_all_workers_start_by_themselves_when_the_service_has_found_its_feet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "SETTLING_SECONDS", 0.0)
+    async with serving(Lane("test", 3, starts_ahead=False)):
+        await until(lambda: started() == 3)
+
+
 async def test_whoever_goes_away_leaves_nothing_to_do() -> None:
     async with serving(Lane("test", 1)) as lane:
         gone = [asyncio.ensure_future(lane.call("a", prompt(ENDLESS), 2.0)) for _ in range(20)]
@@ -199,7 +228,7 @@ async def test_a_worker_ends_when_its_service_is_killed() -> None:
 
 
 def test_a_worker_starts_without_what_only_few_flows_need() -> None:
-    """What judges JSON schemas would be a quarter of its start, and three workers start with each conductor."""
+    """What judges JSON schemas would be a quarter of its start, and each conductor has three workers."""
     program = "import sys, conductor.evaluation.worker; print('jsonschema' in sys.modules, 'jinja2' in sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
 
