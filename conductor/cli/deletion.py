@@ -51,7 +51,7 @@ def delete(context: Context, names: tuple[str, ...]) -> int:
 @click.option("--older-than", metavar="AGE", help="Runs that ended longer ago than this: 12h, 90d, 8w.")
 @click.option("--max-bytes", metavar="SIZE", help="The oldest runs, until the database holds no more: 500MiB, 20GiB.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask first; without a terminal nobody is asked.")
+@click.option("--yes", is_flag=True, help="Do not ask first. Needed where there is no terminal to ask on.")
 @data_option
 @click.pass_obj
 def prune(context: Context, /, older_than: str | None, max_bytes: str | None, data: Path | None, **how: bool) -> int:
@@ -65,13 +65,14 @@ def prune(context: Context, /, older_than: str | None, max_bytes: str | None, da
     if not chosen.expired:
         say("nothing to delete")
         return 0
+    options = again(context.address, ("--older-than", older_than), ("--max-bytes", max_bytes), ("--data", data))
     if how["dry_run"]:
         _tell(chosen, policy, "would go")
-        options = again(context.address, ("--older-than", older_than), ("--max-bytes", max_bytes), ("--data", data))
         say(f"to delete them:  conductor prune{options}", err=True)
         return 0
-    asks = not how["yes"] and sys.stdin is not None and sys.stdin.isatty()
+    asks = not how["yes"]
     if asks:
+        _need_a_terminal(chosen, options)
         _tell(chosen, policy, "to delete")
         if not click.confirm("Delete for good?", err=True):
             say("nothing was deleted", err=True)
@@ -84,6 +85,17 @@ def prune(context: Context, /, older_than: str | None, max_bytes: str | None, da
     else:
         _tell(chosen, policy, "deleted")
     return 0
+
+
+def _need_a_terminal(chosen: Chosen, options: str) -> None:
+    """Raises a CommandError where nobody can be asked: what is deleted for good is never deleted by a pipe's accident."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        return
+    raise CommandError(
+        f"{counted(len(chosen.expired), 'run')} would be deleted for good, and there is no terminal to ask on;"
+        " nothing was deleted",
+        lines=(f"see them:     conductor prune{options} --dry-run", f"delete them:  conductor prune{options} --yes"),
+    )
 
 
 def _delete(connection: Connection, run: str) -> None:

@@ -68,7 +68,9 @@ def test_runs_are_backed_up_pruned_and_deleted_while_the_conductor_works(conduct
     would = conductor("prune", "--max-bytes", "1KiB", "--dry-run")
     wrong = conductor("prune", "--max-bytes", "1 parsec")
     deleted = conductor("delete", runs[0])
-    pruned = conductor("prune", "--max-bytes", "1KiB")
+    unasked = conductor("prune", "--max-bytes", "1KiB")
+    there = conductor("show", runs[1])
+    pruned = conductor("prune", "--max-bytes", "1KiB", "--yes")
     gone = conductor("show", runs[1])
     restored = conductor("restore", str(tmp_path / "b.tar"), "--data", str(tmp_path / "new"))
     over = conductor("restore", str(tmp_path / "b.tar"), "--data", str(tmp_path / "new"))
@@ -87,6 +89,9 @@ def test_runs_are_backed_up_pruned_and_deleted_while_the_conductor_works(conduct
     assert "conductor prune --max-bytes 1KiB" in would.stderr
     assert (wrong.returncode, "with one of B, KiB" in wrong.stderr) == (2, True)
     assert deleted.stdout == f"deleted {runs[0]}\n"
+    assert (unasked.returncode, unasked.stdout, there.returncode) == (2, "", 0)
+    assert "1 run would be deleted for good, and there is no terminal to ask on; nothing was deleted" in unasked.stderr
+    assert "delete them:  conductor prune --max-bytes 1KiB --yes\n" in unasked.stderr
     assert "1 run deleted" in pruned.stdout
     assert "RUN_NOT_FOUND" in gone.stderr
     assert "it was deleted on 20" in gone.stderr
