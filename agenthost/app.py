@@ -15,8 +15,8 @@ them when their orphan timeout has passed. SIGINT (Ctrl-C) ends them, and so doe
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 
@@ -41,7 +41,7 @@ from agenthost.snapshot_store import SnapshotStore
 from agenthost.supervisor import Supervisor
 from agenthost.tombstones import Tombstones
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
-from agenthost.v1.furniture.addresses import Address, AddressError
+from agenthost.v1.furniture.addresses import Address, AddressError, refuse_taken
 from agenthost.v1.furniture.server import Registration, Server
 
 _log = structlog.get_logger()
@@ -51,6 +51,9 @@ async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> No
     """Serves until SIGTERM or SIGINT. Raises ConfigurationError when it cannot begin."""
     address = parse_address(settings.listen)
     data = DataFolder(settings.data)
+    if not settings.data.exists():  # a folder is not made for a host that cannot begin
+        with _telling_of_address():
+            refuse_taken(address)
     data.acquire()
     asked: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -136,7 +139,13 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
 
 
 async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:
-    try:
+    with _telling_of_address():
         return await Server.start(address, registrations)
+
+
+@contextmanager
+def _telling_of_address() -> Iterator[None]:
+    try:
+        yield
     except AddressError as error:
         raise ConfigurationError(str(error)) from error

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -51,7 +51,7 @@ from conductor.snapshot_link import SnapshotLink
 from conductor.snapshots import SnapshotStore
 from conductor.store.store import Store
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
-from conductor.v1.furniture.addresses import AddressInUseError
+from conductor.v1.furniture.addresses import AddressInUseError, refuse_taken
 from conductor.v1.furniture.channels import open_channel
 from conductor.v1.furniture.logs import configure_logs
 from conductor.v1.furniture.server import Registration, Server
@@ -86,6 +86,9 @@ def run(settings: Settings) -> int:
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
     """Opens what outlives the process, and closes it at the end."""
+    if not settings.data.exists():  # a folder is not made for a conductor that cannot begin
+        with _telling_of_taken():
+            refuse_taken(settings.listen)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(await Store.open(settings.data))
         roots = WorkspaceRoots(settings.roots)
@@ -98,6 +101,14 @@ async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         yield Conductor(settings, Opened(store, snapshots, roots, clock, channels), state)
+
+
+@contextlib.contextmanager
+def _telling_of_taken() -> Iterator[None]:
+    try:
+        yield
+    except AddressInUseError as error:
+        raise ConfigurationError(str(error), hint="conductor serve --listen ADDRESS takes another") from error
 
 
 class Part(Protocol):
@@ -166,10 +177,8 @@ class Conductor:
         _log.info("service_stopped")
 
     async def _start_server(self) -> Server:
-        try:
+        with _telling_of_taken():
             server = await Server.start(self._settings.listen, self._registrations())
-        except AddressInUseError as error:
-            raise ConfigurationError(str(error), hint="conductor serve --listen ADDRESS takes another") from error
         self.target = server.target
         _log.info("service_started", address=server.target, epoch=self._opened.store.epoch, hosts=sorted(self._hosts))
         if not self._hosts:

@@ -1,11 +1,14 @@
 """Addresses: `unix:/path/socket` or `HOST:PORT` on loopback. Nothing else is served or dialled before there is TLS.
 
-Knows how an address is written and how its socket is locked; binds nothing.
+Knows how an address is written, how its socket is locked, and whether somebody has it; serves nothing.
 """
 
+import errno
 import fcntl
 import ipaddress
 import os
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -54,6 +57,32 @@ class Address:
         return cls(f"unix:{path}", path)
 
 
+def refuse_taken(address: Address) -> None:
+    """Raises AddressInUseError where somebody listens now: for whoever would make something before listening, and leave it behind.
+
+    It promises nothing: the listening itself decides.
+    """
+    if address.socket:
+        with suppress(FileNotFoundError):
+            _refuse_locked(address.socket)
+        return
+    host, _, port = address.target.rpartition(":")
+    for family, kind, protocol, _, place in socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM):
+        with socket.socket(family, kind, protocol) as probe:
+            # As gRPC does it: what lingers of connections that have ended takes no port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(place)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise taken(address.target) from error
+
+
+def taken(target: str) -> AddressInUseError:
+    """What is said of an address that somebody else has."""
+    return AddressInUseError(f"cannot listen on {target}: something else does")
+
+
 class SocketLock:
     """Holds the lock beside a unix socket: gRPC would take a live socket over without a word."""
 
@@ -69,7 +98,7 @@ class SocketLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._close()
-            raise AddressInUseError(f"another process listens on unix:{self._socket}") from error
+            raise _locked(self._socket) from error
         self._socket.unlink(missing_ok=True)
 
     def release(self) -> None:
@@ -81,6 +110,20 @@ class SocketLock:
     def _close(self) -> None:
         os.close(self._file)
         self._file = -1
+
+
+def _refuse_locked(path: Path) -> None:
+    file = os.open(f"{path}.lock", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _locked(path) from error
+    finally:
+        os.close(file)
+
+
+def _locked(path: Path) -> AddressInUseError:
+    return AddressInUseError(f"another process listens on unix:{path}")
 
 
 def _is_loopback(host: str) -> bool:

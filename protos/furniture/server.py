@@ -9,7 +9,7 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from .addresses import Address, AddressInUseError, SocketLock
+from .addresses import Address, SocketLock, taken
 from .channels import SERVER_OPTIONS
 from .interceptor import StatusInterceptor
 from .reflection import DescriptorLibrary, ReflectionServicer
@@ -83,7 +83,7 @@ class Server:
         except RuntimeError as error:
             if self._lock:
                 self._lock.release()
-            raise AddressInUseError(f"cannot listen on {self._address.target}: something else does") from error
+            raise taken(self._address.target) from error
         if self._address.socket:
             self._address.socket.chmod(0o600)
 

@@ -40,6 +40,7 @@ async def test_a_host_on_the_socket_of_another_is_refused_in_one_sentence(short_
     said = "".join(second.lines)
     assert "another process listens" in said
     assert "Traceback" not in said
+    assert not (short_path / "other").exists()
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.0.2.1:7411", "example.org:80", "nonsense", ""])
@@ -70,6 +71,7 @@ async def test_a_second_host_on_the_same_port_says_so_and_ends(short_path: Path)
         assert await second.end(0) == 1
 
     assert "cannot listen" in "".join(second.lines)
+    assert not (short_path / "two").exists()
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ async def test_a_second_conductor_on_one_address_says_so_and_exits(tmp_path: Pat
         assert code == 1
         assert "listens on" in output
         assert "Traceback" not in output
+        assert not (tmp_path / "other").exists()
         await until_serving(f"unix:{tmp_path}/c.sock")
 
 

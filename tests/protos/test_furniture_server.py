@@ -19,7 +19,7 @@ from conductor.errors import (
     PreconditionError,
     Violation,
 )
-from conductor.v1.furniture.addresses import Address, AddressError, AddressInUseError
+from conductor.v1.furniture.addresses import Address, AddressError, AddressInUseError, refuse_taken
 from conductor.v1.furniture.channels import open_channel
 from conductor.v1.furniture.server import Server
 from conductor.v1.furniture.statuses import Refusal, read_refusal
@@ -336,6 +336,21 @@ async def test_a_port_is_not_shared(tmp_path: Path) -> None:
     with pytest.raises(AddressInUseError):
         await Server.start(Address.parse(first.target), [])
     await first.stop(0)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:0", "unix:{}/s"])
+async def test_whether_an_address_is_taken_is_known_without_listening(listen: str, tmp_path: Path) -> None:
+    address = Address.parse(listen.format(tmp_path))
+    refuse_taken(address)
+    assert list(tmp_path.iterdir()) == []
+
+    first = await Server.start(address, [])
+    with pytest.raises(AddressInUseError):
+        refuse_taken(Address.parse(first.target))
+    assert (await health_of(first.target))[0] == health_pb2.HealthCheckResponse.SERVING
+    await first.stop(0)
+
+    refuse_taken(Address.parse(first.target))
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:0", "localhost:7777", "[::1]:50051", "127.8.8.8:1", "unix:/tmp/x"])
