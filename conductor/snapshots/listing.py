@@ -8,6 +8,7 @@ from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.entries import LeftOut, Listed
 from conductor.snapshots.git import Git, GitError
 from conductor.snapshots.repository import Repository
+from conductor.snapshots.service_folders import without_services
 
 SKIPPED_BY_SPARSE_CHECKOUT = b"S"
 
@@ -29,7 +30,7 @@ async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
 
 
 async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Listed, ...]:
-    """What is tracked, and what is neither tracked nor ignored, below the workspace folder."""
+    """What is tracked, and what is neither tracked nor ignored, below the workspace folder; but for services' own folders."""
     git, folder = repository.refs(), repository.inside
     try:
         tracked = await git.run("ls-files", "-z", "-t", "--stage", "--cached", cwd=folder)
@@ -39,7 +40,8 @@ async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Lis
             Violation("workspace.path", f"is a repository that git cannot read: {error}")
         ) from error
     listed: Mapping[bytes, Listed] = {entry.path: entry for entry in map(_tracked, _records(tracked))}
-    return (*listed.values(), *_untracked(others, listed, left_out))
+    untracked = tuple(_untracked(others, listed, left_out))
+    return (*listed.values(), *without_services(folder, untracked, left_out))
 
 
 async def trusts_modes(git: Git) -> bool:

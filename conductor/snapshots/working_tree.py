@@ -21,6 +21,7 @@ from typing import Self
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.descent import Descent
 from conductor.snapshots.entries import FILE, LINK, PROGRAM, SUBMODULE, Item, LeftOut, Listed, blob_id
+from conductor.snapshots.service_folders import LEFT_OUT, is_service_folder
 
 MAX_FILES = 500_000
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -63,7 +64,7 @@ class WorkingTree:
         return tuple(checked)
 
     def walk(self) -> Iterator[Listed]:
-        """Every path below, for folders without git. Nothing is skipped but what is named `.git`."""
+        """Every path below, for folders without git. Nothing is skipped but what is named `.git`, and services' own folders."""
         waiting: list[tuple[bytes, ...]] = [()]
         while waiting:
             parts = waiting.pop()
@@ -72,8 +73,11 @@ class WorkingTree:
             except OSError as error:
                 self._left_out.add(f"folders that could not be read ({error.strerror})", b"/".join(parts))
                 continue
-            for entry in sorted(os.listdir(folder)):  # noqa: PTH208 - of a descriptor
-                name = os.fsencode(entry)
+            names = sorted(map(os.fsencode, os.listdir(folder)))  # noqa: PTH208 - of a descriptor
+            if is_service_folder(parts, names):
+                self._left_out.add(LEFT_OUT, b"/".join(parts))
+                continue
+            for name in names:
                 if name.lower() == b".git":
                     continue
                 if not _is_folder(name, folder):
