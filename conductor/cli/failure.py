@@ -119,6 +119,8 @@ def _details(error: "grpc.RpcError") -> tuple[str, list[str]]:
     from google.rpc import error_details_pb2
     from grpc_status import rpc_status
 
+    from conductor.cli.problem_lines import excerpt
+
     status = rpc_status.from_call(error)
     reason, lines, hints = "", [], []
     for packed in status.details if status is not None else ():
@@ -131,4 +133,4 @@ def _details(error: "grpc.RpcError") -> tuple[str, list[str]]:
             hints += [f"{key}: {value}" for key, value in sorted(facts.items()) if value not in "".join(hints)]
         elif packed.Unpack(bad):
             lines += [_violation(violation.field, violation.description) for violation in bad.field_violations]
-    return reason, lines + hints
+    return reason, excerpt(lines) + hints

@@ -1,6 +1,7 @@
 """`conductor flows` and `conductor validate`: what can be run, and what is wrong with a flow file."""
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.failure import RUN_FAILED, CommandError
 from conductor.cli.main import Context
 from conductor.cli.page import say
+from conductor.cli.problem_lines import excerpt
 from conductor.cli.terminal_text import one_line, printable
 from conductor.cli.views import as_json
 from conductor.cli.wording import counted
@@ -140,8 +142,8 @@ def read_flow(path: Path) -> flow_service_pb2.Flow:
 
     flow, problems = parsed(data, str(path))
     if flow is None or problems:
-        shown = tuple(printable(str(problem)) for problem in problems)
-        raise CommandError(f"{path} is no flow that can be run", lines=shown)
+        shown = excerpt((printable(str(problem)) for problem in problems), f"conductor validate {shlex.quote(str(path))}")
+        raise CommandError(f"{path} is no flow that can be run", lines=tuple(shown))
     return flow
 
 

@@ -3,6 +3,7 @@
 import grpc
 import pytest
 from google.protobuf import any_pb2
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from conductor.cli.failure import from_rpc
@@ -11,7 +12,7 @@ from conductor.cli.failure import from_rpc
 class Failed(grpc.RpcError):
     """A failed call with the details that a server sends."""
 
-    def __init__(self, code: grpc.StatusCode, message: str, *details: error_details_pb2.ErrorInfo) -> None:
+    def __init__(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
         status = status_pb2.Status(code=code.value[0], message=message)
         for detail in details:
             packed = any_pb2.Any()
@@ -106,3 +107,13 @@ def test_what_a_server_sends_cannot_act_on_the_terminal() -> None:
     shown = from_rpc(Failed(grpc.StatusCode.INTERNAL, "a\x1b[31mb"), "x").shown()
 
     assert "\x1b" not in shown
+
+
+def test_a_mistake_that_is_repeated_does_not_push_away_what_to_do() -> None:
+    bad = error_details_pb2.BadRequest()
+    for number in range(40):
+        bad.field_violations.add(field=f"inline.steps[{number}].agents", description="no host offers it")
+    told = from_rpc(Failed(grpc.StatusCode.INVALID_ARGUMENT, "40 problems", bad, info("X", hint="do this")), "x")
+
+    assert len(told.lines) == 5
+    assert told.lines[-2:] == ("… and 37 more like these", "do this")
