@@ -142,7 +142,9 @@ def read_flow(path: Path) -> flow_service_pb2.Flow:
 
     flow, problems = parsed(data, str(path))
     if flow is None or problems:
-        shown = excerpt((printable(str(problem)) for problem in problems), f"conductor validate {shlex.quote(str(path))}")
+        shown = excerpt(
+            (printable(str(problem)) for problem in problems), f"conductor validate {shlex.quote(str(path))}"
+        )
         raise CommandError(f"{path} is no flow that can be run", lines=tuple(shown))
     return flow
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from conductor.cli.run_view import RunView, StepRow
 from conductor.cli.terminal_text import printable
 from conductor.cli.views import FAILED_STEP_LINES, step_facts
-from conductor.cli.wording import abridged, counted, elapsed, run_state, said_nothing, step_look
+from conductor.cli.wording import abridged, counted, disconnected, elapsed, run_state, said_nothing, step_look
 from conductor.v1 import run_service_pb2
 
 REFRESHES_PER_SECOND = 8
@@ -106,9 +106,9 @@ class LiveView:
         only the first of those that wait for it tells.
         """
         glyph, style = step_look(row.step.state)
-        if not is_final and row.step.state == run_service_pb2.Step.STATE_RUNNING:
+        if not is_final and self._is_seen_at_work(row):
             glyph = SPINNER[int(time.monotonic() * REFRESHES_PER_SECOND) % len(SPINNER)]
-        facts = "waits for the same" if row.wait and is_repeated else "  ".join(step_facts(row, self._view.now))
+        facts = self._facts(row, is_repeated=is_repeated)
         width, is_whole = self._label_width(), is_final or bool(row.wait) or row.away is not None
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
@@ -117,6 +117,18 @@ class LiveView:
         tail = "" if is_whole else "".join(row.last_lines(1))
         table.add_row(Text(glyph, style=style), Text(abridged(row.label, width)), self._told(facts, tail))
         return table
+
+    def _is_seen_at_work(self, row: StepRow) -> bool:
+        """What turns is what is heard of: not a step whose host is away, and nothing while the conductor itself is silent."""
+        is_heard = not self._is_away and self._silent_since is None and row.away is None
+        return is_heard and row.step.state == run_service_pb2.Step.STATE_RUNNING
+
+    def _facts(self, row: StepRow, *, is_repeated: bool) -> str:
+        if row.wait and is_repeated:
+            return "waits for the same"
+        if row.away is not None:  # the host is named in it; with more the line would wrap
+            return disconnected(row.away, self._view.now)
+        return "  ".join(step_facts(row, self._view.now))
 
     @staticmethod
     def _told(facts: str, tail: str) -> Text:

@@ -15,6 +15,7 @@ from conductor.cli.page import say
 from conductor.cli.reading import print_report
 from conductor.cli.terminal_text import printable
 from conductor.cli.views import as_json, summary, view_for
+from conductor.cli.ways_on import ways_on
 from conductor.cli.wording import SETTLED_RUN, workspace_changes
 from conductor.v1 import run_service_pb2
 
@@ -127,13 +128,11 @@ def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
     if sys.stdout.isatty():
         # A report is longer than a screen: how it came out is what shall be left on it.
         say(f"\n{closing(ended)}", 4, err=True)
-    run_id = short(ended.name)
     if is_passing:
         click.echo("\nanother directory:  ./dev demo PATH", err=True)
         click.echo("to stay with it:    conductor serve, conductor run; see “By hand” in README.md", err=True)
     else:
-        click.echo(f"\nthe report again:  conductor report {run_id}", err=True)
-        click.echo(f"its steps:         conductor show {run_id}", err=True)
+        click.echo("\n".join(["", *ways_on(ended)]), err=True)
 
 
 def closing(ended: Run) -> str:

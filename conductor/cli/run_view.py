@@ -60,6 +60,14 @@ class StepRow:
         """Whether it has all but a place."""
         return self.step.state in {run_service_pb2.Step.STATE_READY, run_service_pb2.Step.STATE_QUEUED}
 
+    def prepared_for(self, now: float) -> float:
+        """For how many seconds its attempt has been asked for without running: its host gets what it needs. 0 where it runs."""
+        attempt = self.attempt
+        is_starting = attempt.state == run_service_pb2.Attempt.STATE_STARTING
+        if self.step.state != run_service_pb2.Step.STATE_RUNNING or not is_starting or self.away is not None:
+            return 0.0
+        return now - attempt.create_time.ToNanoseconds() / 1e9
+
     @property
     def is_settled(self) -> bool:
         """Whether it has ended."""

@@ -35,6 +35,11 @@ FAILED_STEP_LINES = 8
 LONGEST_LINE = 500
 # Characters of what a step waits for.
 LONGEST_WAIT = 400
+# Most attempts begin sooner than this; of the others it is said what they wait for.
+QUIET_PREPARATION_SECONDS = 1.0
+PREPARES = "waits for snapshot and sandbox"
+# Steps that one line names; the others are counted.
+SHOWN_STEPS = 3
 
 
 class View(Protocol):
@@ -97,6 +102,9 @@ class PlainView:
         self._away: set[tuple[str, bool]] = set()
         # What some step waits for, and a line said already: two hundred that wait for a slot are one line.
         self._told_waits: set[str] = set()
+        self._told_preparations: set[str] = set()
+        # A fold tells the findings that it merges again.
+        self._told_findings: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -112,8 +120,6 @@ class PlainView:
         row = self._view.apply(told)
         if told.HasField("run") and before != told.run.state:
             click.echo(f"run {told.run.name} {run_state(told.run.state)}", err=True)
-        if told.HasField("output") and told.output.channel != run_service_pb2.Output.CHANNEL_ACTIVITY:
-            self._say(told.output)
         if row is not None:
             self._finish(row.step.name)
             self._tell_step(row)
@@ -121,10 +127,7 @@ class PlainView:
             for waiting in self._view.running:
                 if waiting.wait:
                     self._tell_step(waiting)
-        if told.HasField("log"):
-            click.echo(f"  {printable(told.log.text)}", err=True)
-        if told.HasField("finding"):
-            click.echo(f"  {self._view.rows[told.finding.step].label} ▸ {finding_line(told.finding)}", err=True)
+        self._tell_news(told)
 
     def away(self) -> None:
         """Says so."""
@@ -138,6 +141,20 @@ class PlainView:
         """Says so."""
         say_back()
 
+    def _tell_news(self, told: run_service_pb2.WatchRunResponse) -> None:
+        """Prints what is told beside the states."""
+        match told.WhichOneof("message"):
+            case "output" if told.output.channel != run_service_pb2.Output.CHANNEL_ACTIVITY:
+                self._say(told.output)
+            case "log":
+                click.echo(f"  {printable(told.log.text)}", err=True)
+            case "finding":
+                self._tell_finding(told.finding)
+            case "progress":
+                self._tell_preparations()
+            case _:
+                pass
+
     def _tell_step(self, row: StepRow) -> None:
         """Prints what lasts, or makes people wait; a reason to wait once, while any step waits for it."""
         is_news = not row.wait or row.wait not in self._told_waits
@@ -145,6 +162,24 @@ class PlainView:
         running = row.step.state == run_service_pb2.Step.STATE_RUNNING
         if is_news and (row.is_settled or running or row.wait):
             click.echo(step_line(row, self._view.now), err=True)
+
+    def _tell_finding(self, finding: run_service_pb2.Finding) -> None:
+        line = finding_line(finding)
+        if (finding.id, line) not in self._told_findings:
+            self._told_findings.add((finding.id, line))
+            click.echo(f"  {self._view.rows[finding.step].label} ▸ {line}", err=True)
+
+    def _tell_preparations(self) -> None:
+        """Says once of each attempt that was asked for a while ago, and does not run, what it waits for."""
+        now = self._view.now
+        slow = [row for row in self._view.running if row.prepared_for(now) > QUIET_PREPARATION_SECONDS]
+        news = [row for row in slow if row.attempt.id not in self._told_preparations]
+        for host in sorted({row.attempt.host for row in news}):
+            labels = [row.label for row in news if row.attempt.host == host]
+            others = [f"{len(labels) - SHOWN_STEPS} more"] if len(labels) > SHOWN_STEPS else []
+            named = ", ".join([*labels[:SHOWN_STEPS], *others])
+            click.echo(f"… {host} gets snapshot and sandbox ready for {named}", err=True)
+        self._told_preparations = {row.attempt.id for row in slow}
 
     def _tell_disconnections(self, progress: run_service_pb2.Progress, now: float) -> None:
         # The reason belongs to it: a host that was away and comes back as another instance is told again.
@@ -195,6 +230,8 @@ def step_facts(row: StepRow, now: float) -> list[str]:
     facts = [away, place, again, elapsed(row.seconds(now)) if step.HasField("start_time") else "", tokens(attempt)]
     if step.state == run_service_pb2.Step.STATE_SUCCEEDED and step.HasField("finding_counts"):
         facts.append(findings(step.finding_counts))
+    if row.prepared_for(now) > QUIET_PREPARATION_SECONDS:
+        facts.append(PREPARES)
     if row.wait:
         facts.append(f"waits: {one_line(row.wait, LONGEST_WAIT)}")
     if step.HasField("failure"):

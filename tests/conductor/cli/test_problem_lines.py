@@ -44,6 +44,4 @@ def test_a_flow_file_with_one_mistake_in_every_step_is_refused_on_one_screen(tmp
         read_flow(file)
 
     assert len(refused.value.lines) == 2 * SHOWN_ALIKE + 1
-    assert refused.value.lines[-1] == (
-        f"… and 74 more like these; see all:  conductor validate '{file}'"
-    )
+    assert refused.value.lines[-1] == (f"… and 74 more like these; see all:  conductor validate '{file}'")

@@ -5,11 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
-from conductor.cli.live_view import DRAWN_STEPS, LiveView
+from conductor.cli.live_view import DRAWN_STEPS, SPINNER, LiveView
 from conductor.cli.run_view import StepRow
 from conductor.cli.views import PlainView, step_line
 from conductor.cli.wording import abridged
-from conductor.v1.run_service_pb2 import Attempt, Disconnection, Progress, Run, Step, Wait, WatchRunResponse
+from conductor.v1.run_service_pb2 import Attempt, Disconnection, Finding, Progress, Run, Step, Wait, WatchRunResponse
 
 BROKEN = "No connected host offers broken. beta has broken, but: description is required."
 
@@ -180,3 +180,86 @@ def test_a_conductor_that_says_nothing_is_told_where_its_absence_is_told_and_unt
     view.silent(17.0)
     view.away()
     assert foot() == "  the conductor is away; waiting for it …"
+
+
+def starting(name: str, host: str = "alpha") -> Step:
+    attempt = Attempt(id=f"x-{name}-1", agent="survey", host=host, number=1, state=Attempt.STATE_STARTING)
+    attempt.create_time.FromSeconds(1_000)
+    return step(name, Step.STATE_RUNNING, attempts=[attempt])
+
+
+def at(seconds: int, told: WatchRunResponse) -> WatchRunResponse:
+    told.time.FromSeconds(seconds)
+    return told
+
+
+def test_an_attempt_whose_host_gets_its_snapshot_says_that_it_waits_for_it() -> None:
+    """A moment's preparation is not worth a word."""
+    soon = drawn(at(1_000, run_of(starting("a"))))
+    late = drawn(at(1_030, run_of(starting("a"))))
+
+    assert "waits" not in soon
+    assert "survey on alpha  waits for snapshot and sandbox" in late
+    assert step_line(StepRow(starting("a")), 1_030.0) == "● a  running  survey on alpha  waits for snapshot and sandbox"
+
+
+def test_outside_a_terminal_a_snapshot_that_travels_is_told_once_for_all_steps_of_a_host(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    view = PlainView()
+    view.show(at(1_000, run_of(*map(starting, "abcde"), starting("f", "beta"))))
+    for seconds in (1_001, 1_006, 1_011):
+        view.show(at(seconds, WatchRunResponse(progress=Progress(running_steps=6))))
+
+    assert [line for line in capfd.readouterr().err.splitlines() if line.startswith("…")] == [
+        "… alpha gets snapshot and sandbox ready for a, b, c, 2 more",
+        "… beta gets snapshot and sandbox ready for f",
+    ]
+
+
+def test_only_what_is_heard_of_turns() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, height=24, force_terminal=False)
+    view = LiveView("stops it", console)
+    view.show(run_of(step("a", Step.STATE_RUNNING, attempts=[Attempt(agent="scripted", host="alpha", number=1)])))
+
+    def turns() -> bool:
+        screen.seek(0)
+        screen.truncate()
+        console.print(view._draw())
+        return screen.getvalue()[0] in SPINNER
+
+    assert turns()
+    view.silent(17.0)
+    assert not turns()
+    view.away()
+    assert not turns()
+    view.back()
+    assert turns()
+    view.show(at(1_004, WatchRunResponse(progress=Progress(disconnections=[away(600)]))))
+    assert not turns()
+
+
+def test_a_host_that_is_away_takes_one_line_of_80_columns() -> None:
+    attempt = Attempt(agent="scripted", host="alpha", number=1)
+    name = "a-label-that-takes-all-the-room-it-gets"
+    told = at(1_090, WatchRunResponse(progress=Progress(disconnections=[away(700)])))
+
+    lines = drawn(run_of(step("a", Step.STATE_RUNNING, label=name, attempts=[attempt])), told).splitlines()
+
+    assert lines[0].rstrip().endswith("alpha disconnected for 90 s, given up in 10 min 10 s")
+    assert len(lines) == 2
+
+
+def test_outside_a_terminal_a_finding_that_a_fold_merges_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    view = PlainView()
+    view.show(run_of(step("risks", Step.STATE_RUNNING), step("merged", Step.STATE_PENDING)))
+    found = Finding(id="826c", step="runs/x/steps/risks", title="A handler", severity=Finding.SEVERITY_LOW)
+    other = Finding(id="1234", step="runs/x/steps/risks", title="A handler", severity=Finding.SEVERITY_LOW)
+    for finding in (found, other, found, other):
+        view.show(WatchRunResponse(finding=finding))
+
+    assert [line for line in capfd.readouterr().err.splitlines() if "▸" in line] == [
+        "  risks ▸ low  A handler  unspecified",
+        "  risks ▸ low  A handler  unspecified",
+    ]

@@ -50,9 +50,7 @@ async def test_the_data_of_services_is_left_out_of_a_snapshot_and_of_its_changes
 
     expected = [b".gitignore", b"README.md", b"docs/instance", b"src/app.py"]
     assert sorted(content(tmp_path, plan.commit)) == expected
-    assert plan.notes == (
-        "data folders of a conductor or an agent host, left out: 2 (.state/conductor, .state/host)",
-    )
+    assert plan.notes == ("data folders of a conductor or an agent host, left out: 2 (.state/conductor, .state/host)",)
     assert since == WorkspaceChanges()
 
 
