@@ -35,8 +35,14 @@ class Agent:
         do = getattr(self, f"do_{name.replace('-', '_')}", None)
         if do is None:
             self._tell("log", text=f"not a directive: {line}\n")
-        else:
+            return
+        try:
             do(rest)
+        except (ValueError, LookupError, OSError) as error:
+            # A scenario is written by people, and a line of it that cannot be done deserves one line, not our stack.
+            why = (error.strerror if isinstance(error, OSError) else None) or f"{error}; {do.__doc__}"
+            self._tell("log", text=f"cannot do `{line}`: {why}\n")
+            raise SystemExit(1) from None
 
     def end(self) -> int:
         """Tells the findings, if there are any, and gives the exit code of a good end."""

@@ -74,11 +74,14 @@ class StepRow:
         return self.step.state in SETTLED_STEP
 
     def seconds(self, now: float) -> float:
-        """How long it is, or was, at work."""
-        if not self.step.HasField("start_time"):
+        """How long it is, or was, at work: without what its host took to get the snapshot, where its only attempt has begun."""
+        step = self.step
+        if not step.HasField("start_time"):
             return 0.0
-        end = self.step.end_time.ToNanoseconds() / 1e9 if self.step.HasField("end_time") else now
-        return end - self.step.start_time.ToNanoseconds() / 1e9
+        is_only = len(step.attempts) == 1 and step.attempts[0].HasField("start_time")
+        start = step.attempts[0].start_time if is_only else step.start_time
+        end = step.end_time.ToNanoseconds() / 1e9 if step.HasField("end_time") else now
+        return end - start.ToNanoseconds() / 1e9
 
     def last_lines(self, count: int) -> list[str]:
         """The last lines that were said, without empty ones."""

@@ -101,7 +101,7 @@ class RunReading:
         folded, _ = await self._folded(run)
         if not folded.is_settled:
             message = f"run {run} is {folded.state}: its report is made at its end"
-            hint = f"WatchRun tells when that is: conductor watch {run}"
+            hint = f"follow it to its end (WatchRun):  conductor watch {run}"
             raise PreconditionError("SOURCE_NOT_SETTLED", message, subject=run_name(run), hint=hint)
         if not folded.markdown:
             why = folded.failure.message if folded.failure else "the run ended before one was made"

@@ -293,6 +293,25 @@ async def test_the_spawn_log_tells_which_execution_was_let_go(client: Client) ->
     assert [spawn["execution"] for spawn in client.spawns()] == [execution_id()]
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("finding low no/such.py 1 1 A line", "No such file or directory"),
+        ("finding low README.md:1 A line", "not enough values to unpack"),
+        ("final {no json", "final JSON`: this result."),
+    ],
+)
+async def test_a_scripted_line_that_cannot_be_done_ends_the_agent_with_one_line_in_its_log(
+    client: Client, line: str, why: str
+) -> None:
+    conversation, finished = await client.run("say begin", line, "say never")
+
+    assert (conversation.said("answer"), finished.exit_code) == ("begin\n", 1)
+    said = conversation.said("log")
+    assert said.startswith(f"cannot do `{line}`: ")
+    assert (why in said, said.count("\n")) == (True, 1)
+
+
 async def test_the_scripted_agent_answers_a_prompt_that_holds_no_scenario(client: Client) -> None:
     async with client.open(start=client.start_of(prompt="\nWhat is this?\nTell me.")) as conversation:
         finished = await conversation.finish()

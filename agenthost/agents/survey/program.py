@@ -128,4 +128,6 @@ def _tell_omissions(survey: Survey) -> None:
     for tell, are_gaps in ((survey.miss, True), (survey.say, False)):
         told = [f"{count:,} {reason}" for reason, count in sorted(reasons.items()) if (reason in UNJUDGED) == are_gaps]
         if told:
-            tell(f"Not read: {', '.join(told)}.")
+            tell(
+                f"{'Files not read, so not judged' if are_gaps else 'Files with nothing to judge'}: {', '.join(told)}."
+            )

@@ -13,8 +13,13 @@ MAX_FILES = 60_000
 MAX_DEPTH = 40
 MAX_FILE_BYTES = 1_000_000
 MAX_CACHED_CHARACTERS = 48_000_000
-# Of the reasons for leaving something out, those that may have kept something from being judged.
-UNJUDGED = frozenset({"too large", "unreadable", "nested too deep", "beyond the limit of files"})
+# Why something was not read, as it follows a number.
+TOO_LARGE = f"larger than {MAX_FILE_BYTES:,} bytes"
+UNREADABLE = "that could not be opened"
+TOO_DEEP = f"folders nested more than {MAX_DEPTH} deep"
+TOO_MANY = f"folders with files beyond the first {MAX_FILES:,}"
+# Of these reasons, those that may have kept something from being judged.
+UNJUDGED = frozenset({TOO_LARGE, UNREADABLE, TOO_DEEP, TOO_MANY})
 SKIPPED_FOLDERS = frozenset(
     {
         *(".git", ".hg", ".svn", ".venv", "venv", "node_modules", "bower_components", "__pycache__", "site-packages"),
@@ -70,18 +75,18 @@ class Snapshot:
         size = self.sizes.get(path)
         if size is None or size > MAX_FILE_BYTES:
             if size is not None:
-                self.left_out[path] = "too large"
+                self.left_out[path] = TOO_LARGE
             return None
         content = self._read_bytes(path)
         if content is None:
-            self.left_out[path] = "unreadable"
+            self.left_out[path] = UNREADABLE
             return None
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError:
             text = "\0"
         if "\0" in text:
-            self.left_out[path] = "not UTF-8 text"
+            self.left_out[path] = "not text in UTF-8"
             return None
         return SourceText(path, text, tuple(text.split("\n")))
 
@@ -109,7 +114,7 @@ class Snapshot:
             for entry in self._entries(folder):
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_symlink():
-                    self.left_out[path] = "a symlink"
+                    self.left_out[path] = "symbolic links"
                 elif entry.is_dir(follow_symlinks=False):
                     self._enter(waiting, path, entry.name, depth + 1)
                 elif entry.is_file(follow_symlinks=False):
@@ -120,7 +125,7 @@ class Snapshot:
             with os.scandir(self._root / folder) as entries:
                 return sorted(entries, key=lambda entry: entry.name, reverse=True)
         except OSError:
-            self.left_out[folder] = "unreadable"
+            self.left_out[folder] = UNREADABLE
             return []
 
     def _enter(self, waiting: list[tuple[str, int]], path: str, name: str, depth: int) -> None:
@@ -128,15 +133,15 @@ class Snapshot:
         if name in SKIPPED_FOLDERS:
             return
         if depth > MAX_DEPTH:
-            self.left_out[path] = "nested too deep"
+            self.left_out[path] = TOO_DEEP
             return
         waiting.append((path, depth))
 
     def _note_file(self, path: str, entry: os.DirEntry[str]) -> None:
         if len(self.sizes) >= MAX_FILES:
-            self.left_out[path.rpartition("/")[0]] = "beyond the limit of files"
+            self.left_out[path.rpartition("/")[0]] = TOO_MANY
             return
         try:
             self.sizes[path] = entry.stat(follow_symlinks=False).st_size
         except OSError:
-            self.left_out[path] = "unreadable"
+            self.left_out[path] = UNREADABLE

@@ -102,6 +102,20 @@ def test_times_read_as_people_say_them(seconds: float, shown: str) -> None:
     assert elapsed(seconds) == shown
 
 
+def test_the_seconds_of_a_step_leave_out_what_its_host_took_to_get_the_snapshot() -> None:
+    attempt = Attempt(id="x-risks-1", host="alpha", agent="survey", state=Attempt.STATE_RUNNING)
+    row = StepRow(_step(Step.STATE_RUNNING, attempts=[attempt]))
+    row.step.start_time.FromSeconds(100)
+
+    assert row.seconds(145.0) == 45.0
+    row.step.attempts[0].start_time.FromSeconds(140)
+    assert row.seconds(145.0) == 5.0
+    row.step.end_time.FromSeconds(150)
+    assert row.seconds(1_000.0) == 10.0
+    row.step.attempts.add().start_time.FromSeconds(149)
+    assert row.seconds(1_000.0) == 50.0
+
+
 @pytest.mark.parametrize(
     ("counts", "shown"),
     [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from conductor.core.events import AttemptEnded, Failure, RunCancelRequested, StepCancelled, StepFailed
+from conductor.core.events import AttemptEnded, Failure, RunCancelRequested, StepCancelled, StepFailed, StepRequeued
 from conductor.core.states import AttemptState
 from conductor.core.work import Reported, WorkFailed, WorkKind
 from conductor.evaluation.report import MAX_REPORT_BYTES
@@ -227,10 +227,17 @@ async def test_a_cancelled_run_says_so(story: Story, workspace: Path) -> None:
 
 async def test_each_step_stands_where_it_belongs_by_whether_its_work_began(story: Story, workspace: Path) -> None:
     """Keeps F6: what was stopped at work did run, and what never left its queue did not."""
-    await story.begin(flow_of(*(agent(name) for name in ("done", "stopped", "unplaced", "later"))), workspace)
+    await story.begin(flow_of(*(agent(name) for name in ("done", "stopped", "paused", "unplaced", "later"))), workspace)
     await story.agent("done", says="x")
     attempt = await story.start("stopped")
     await story.tell(AttemptEnded("stopped", attempt, AttemptState.CANCELLED), StepCancelled("stopped", "out of time"))
+    attempt = await story.start("paused")
+    broken = Failure("SHIM_LOST", "It is gone.")
+    await story.tell(
+        AttemptEnded("paused", attempt, AttemptState.FAILED, broken),
+        StepRequeued("paused", broken, 9.0, "infrastructure", 1, 3),
+        StepCancelled("paused", "out of time"),
+    )
     await story.prompt("unplaced")
     await story.tell(
         StepFailed("unplaced", Failure("QUEUE_TIMEOUT", "It waited 3 s.")), StepCancelled("later", "out of time")
@@ -238,9 +245,12 @@ async def test_each_step_stands_where_it_belongs_by_whether_its_work_began(story
     markdown, values = await story.report()
     _, ran, halted, absent = (part.partition("\n## ")[0] for part in _split(markdown))
 
-    assert [step["began"] for step in values["steps"]] == [True, True, False, False]
+    assert [step["began"] for step in values["steps"]] == [True, True, True, False, False]
     assert ("| done |" in ran, "stopped" in ran, "unplaced" in ran) == (True, False, False)
-    assert halted.strip() == "- **stopped** was cancelled at work: out of time"
+    assert halted.strip().splitlines() == [
+        "- **stopped** was cancelled at work: out of time",
+        "- **paused** was cancelled before its next attempt: out of time",
+    ]
     assert absent.strip().splitlines() == [
         "- **unplaced** failed before it began: `QUEUE_TIMEOUT`, It waited 3 s.",
         "- **later** was cancelled: out of time",
@@ -260,7 +270,7 @@ async def test_the_report_says_when_it_was_and_which_steps_each_confinement_held
     before, _, execution = markdown.partition("\n## Execution\n")
 
     assert values["execution"]["create_time"] == "1970-01-12T13:46:42Z"
-    assert f"- Run `{story.run}`, begun 1970-01-12 13:46:42 UTC, " in execution
+    assert f"- Run `{story.run}`, asked for on 1970-01-12 13:46:42 UTC; its last step ended " in execution
     assert "1970" not in before
     assert "### Confinement of survey on alpha, beta\n\n- Steps s0, s1, s2, " in execution
     assert ", s19 and 2 more\n" in execution

@@ -87,7 +87,7 @@ def test_what_cannot_be_judged_is_told_with_the_result(repository: Path) -> None
     for name in ("a.rs", "b.rs", "c.kt"):
         (repository / name).write_text("fn main() {}\n")
     (repository / "large.py").write_text("0\n" * 600_000)
-    unread = "Not read: 1 too large."
+    unread = "Files not read, so not judged: 1 larger than 1,000,000 bytes."
     notes = {
         lens: messages(survey(repository, lens))[-1]["result"].get("notes", [])
         for lens in ("hotspots", "structure", "risks", "tests", "docs")
