@@ -55,6 +55,10 @@ def modules() -> set[str]:
     return found
 
 
+def test_whoever_is_in_trouble_finds_help_before_the_long_tree() -> None:
+    assert README.index("## By hand") < README.index("## Troubleshooting") < README.index("## The tree")
+
+
 def test_the_tree_names_every_module_and_nothing_else() -> None:
     assert tree() == modules()
 

@@ -144,6 +144,25 @@ def test_watch_tells_an_ended_run_from_its_beginning_and_json_is_one_message_a_l
     assert json.loads(again.stdout.splitlines()[-1])["run"]["state"] == "STATE_SUCCEEDED"
 
 
+def test_a_run_that_failed_says_why_and_what_answers_more_and_asks_nobody_to_read_a_stack(
+    pair: Pair, conductor: Command, run: str
+) -> None:
+    flow = pair.folder / "failing.yaml"
+    scenario = "#scripted\\nfinding low no/such.py 1 1 A line"
+    flow.write_text(f'title: F\nsteps:\n  - id: looks\n    agent: {{agents: [scripted], prompt: "{scenario}"}}\n')
+    failed = conductor("run", str(flow), str(pair.folder / "w"))
+    name = conductor("runs", "--state", "failed").stdout.split()[1]
+    logged = conductor("output", name, "looks", "--channel", "log")
+    report = conductor("report", name).stdout
+    conductor("delete", name)  # the other tests know of one run
+
+    assert failed.returncode == 1
+    assert f"why it failed:     conductor show {name} looks\n" in failed.stderr
+    assert f"what it logged:    conductor output {name} looks --channel log\n" in failed.stderr
+    assert logged.stdout == "cannot do `finding low no/such.py 1 1 A line`: No such file or directory\n"
+    assert "UTC; its last step ended " in report
+
+
 def test_a_cancelled_run_is_exit_code_3_and_cannot_be_cancelled_again(pair: Pair, conductor: Command, run: str) -> None:
     flow = pair.folder / "hangs.yaml"
     flow.write_text(HANGING)
