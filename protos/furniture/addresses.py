@@ -63,19 +63,10 @@ def refuse_taken(address: Address) -> None:
     It promises nothing: the listening itself decides.
     """
     if address.socket:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # whatever else there is to say of an address, the listening says
             _refuse_locked(address.socket)
-        return
-    host, _, port = address.target.rpartition(":")
-    for family, kind, protocol, _, place in socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM):
-        with socket.socket(family, kind, protocol) as probe:
-            # As gRPC does it: what lingers of connections that have ended takes no port.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(place)
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    raise taken(address.target) from error
+    elif _is_port_taken(address.target):
+        raise taken(address.target)
 
 
 def taken(target: str) -> AddressInUseError:
@@ -110,6 +101,23 @@ class SocketLock:
     def _close(self) -> None:
         os.close(self._file)
         self._file = -1
+
+
+def _is_port_taken(target: str) -> bool:
+    """As gRPC has it: a name may stand for several addresses, and one of them is enough to listen."""
+    host, _, port = target.rpartition(":")
+    met = set()
+    with suppress(socket.gaierror):
+        for family, kind, protocol, _, place in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
+            try:
+                with socket.socket(family, kind, protocol) as probe:
+                    # What lingers of connections that have ended takes no port.
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(place)
+                    return False
+            except OSError as error:
+                met.add(error.errno)
+    return errno.EADDRINUSE in met
 
 
 def _refuse_locked(path: Path) -> None:
