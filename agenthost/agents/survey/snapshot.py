@@ -18,6 +18,8 @@ TOO_LARGE = f"larger than {MAX_FILE_BYTES:,} bytes"
 UNREADABLE = "that could not be opened"
 TOO_DEEP = f"folders nested more than {MAX_DEPTH} deep"
 TOO_MANY = f"folders with files beyond the first {MAX_FILES:,}"
+NOT_TEXT = "not text in UTF-8"
+LINKS = "symbolic links"
 # Of these reasons, those that may have kept something from being judged.
 UNJUDGED = frozenset({TOO_LARGE, UNREADABLE, TOO_DEEP, TOO_MANY})
 SKIPPED_FOLDERS = frozenset(
@@ -86,7 +88,7 @@ class Snapshot:
         except UnicodeDecodeError:
             text = "\0"
         if "\0" in text:
-            self.left_out[path] = "not text in UTF-8"
+            self.left_out[path] = NOT_TEXT
             return None
         return SourceText(path, text, tuple(text.split("\n")))
 
@@ -114,7 +116,7 @@ class Snapshot:
             for entry in self._entries(folder):
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_symlink():
-                    self.left_out[path] = "symbolic links"
+                    self.left_out[path] = LINKS
                 elif entry.is_dir(follow_symlinks=False):
                     self._enter(waiting, path, entry.name, depth + 1)
                 elif entry.is_file(follow_symlinks=False):

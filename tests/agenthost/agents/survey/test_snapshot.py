@@ -8,7 +8,15 @@ from agenthost.agents.survey.blanking import blank_comments, blank_comments_and_
 from agenthost.agents.survey.finding import MAX_QUOTE_CHARACTERS, Finding, Severity, cite
 from agenthost.agents.survey.python_source import parse
 from agenthost.agents.survey.ranking import MAX_FINDINGS_PER_LENS, choose, rank
-from agenthost.agents.survey.snapshot import MAX_DEPTH, MAX_FILE_BYTES, Snapshot, SourceText
+from agenthost.agents.survey.snapshot import (
+    MAX_DEPTH,
+    MAX_FILE_BYTES,
+    NOT_TEXT,
+    TOO_DEEP,
+    TOO_LARGE,
+    Snapshot,
+    SourceText,
+)
 
 
 def test_symlinks_are_never_followed(tmp_path: Path) -> None:
@@ -36,7 +44,7 @@ def test_what_is_no_text_is_passed_over_and_told(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
     snapshot = Snapshot(tmp_path)
     assert [snapshot.read(path) for path in ("binary.py", "latin.py", "large.py", "pipe.py")] == [None] * 4
-    assert snapshot.left_out == {"binary.py": "not UTF-8 text", "latin.py": "not UTF-8 text", "large.py": "too large"}
+    assert snapshot.left_out == {"binary.py": NOT_TEXT, "latin.py": NOT_TEXT, "large.py": TOO_LARGE}
 
 
 def test_deep_nesting_and_strange_names_do_no_harm(tmp_path: Path) -> None:
@@ -49,7 +57,7 @@ def test_deep_nesting_and_strange_names_do_no_harm(tmp_path: Path) -> None:
     snapshot = Snapshot(tmp_path)
     assert len(snapshot.paths) == 1
     assert snapshot.read(snapshot.paths[0]) is not None
-    assert "nested too deep" in snapshot.left_out.values()
+    assert TOO_DEEP in snapshot.left_out.values()
 
 
 @pytest.mark.parametrize(
