@@ -6,17 +6,20 @@ the process shows, and what the goal is held against.
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 
 from benchmarks.measuring import Report, must
 from benchmarks.services import HOST, descendants, pid_of, proportional_kib, resident_kib
+from conductor.evaluation.limits import QUICK_WORKERS, SLOW_WORKERS
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, GetRunRequest, Run, WatchRunRequest
 from tests.services import Pair
 
 SETTLING_SECONDS = 1.0
+WAIT_SECONDS = 60
 KIB, MB = 1024, 1_000_000
 
 
@@ -33,10 +36,10 @@ def measure(report: Report, running: Pair, silent: CreateRunRequest) -> None:
         bare = proportional_kib(conductor) + proportional_kib(host)
         runs = [stub.CreateRun(silent, timeout=60).name for _ in range(agents)]
         _until(stub, runs, Run.STATE_RUNNING)
+        _wait(lambda: sum(map(_is_silent, descendants(host))) == agents, f"{agents} agents are at nothing")
+        _wait(lambda: len(descendants(conductor)) == QUICK_WORKERS + SLOW_WORKERS, "all workers are there")
         time.sleep(SETTLING_SECONDS)
-        below = {pid: _is_silent(pid) for pid in descendants(host)}
-        must(sum(below.values()) == agents, f"{agents} agents are at nothing")
-        beside = _total({pid for pid, is_agent in below.items() if not is_agent})
+        beside = _total({pid for pid in descendants(host) if not _is_silent(pid)})
         grown = proportional_kib(conductor) + proportional_kib(host) - bare
         report.add("a silent agent: its shim and its sandbox", "MB", [beside / agents * KIB / MB])
         report.add("a silent agent: both services, together", "MB", [grown / agents * KIB / MB])
@@ -67,13 +70,18 @@ async def _watched(address: str, run: str, count: int, conductor: int) -> int:
 
 
 def _until(stub: run_service_pb2_grpc.RunServiceStub, runs: list[str], state: Run.State) -> None:
-    deadline = time.monotonic() + 60
-    for run in runs:
-        while stub.GetRun(GetRunRequest(name=run), timeout=10).steps[0].attempts[-1:] == [] or (
-            stub.GetRun(GetRunRequest(name=run), timeout=10).state != state
-        ):
-            must(time.monotonic() < deadline, "runs come to their state within a minute")
-            time.sleep(0.02)
+    def is_so(run: str) -> bool:
+        found = stub.GetRun(GetRunRequest(name=run), timeout=10)
+        return found.state == state and len(found.steps[0].attempts) > 0
+
+    _wait(lambda: all(map(is_so, runs)), f"runs become {Run.State.Name(state)}")
+
+
+def _wait(holds: Callable[[], bool], promise: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        must(time.monotonic() < deadline, f"{promise} within {WAIT_SECONDS} s")
+        time.sleep(0.02)
 
 
 def _total(pids: set[int]) -> int:
