@@ -8,6 +8,7 @@ How sound the file is costs a second per gigabyte to find out. So a small databa
 large one only where it is read; `conductor doctor` looks through it whenever somebody wants to know (see `examination`).
 """
 
+import contextlib
 import secrets
 import sqlite3
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ def bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> Iden
             check(connection, path)
         if version < schema.version:
             _upgrade(connection, path, schema, version)
+        _enable_giving_room_back(connection)
     return _open_epoch(connection)
 
 
@@ -114,9 +116,18 @@ def _upgrade(connection: sqlite3.Connection, path: Path, schema: Schema, version
             f"the database {path} could not be brought from version {version} to {schema.version}, and is as it was: {error}",
             hint=f"go on with the conductor that wrote it; a copy is at {copy}",
         ) from known
-    if int(connection.execute("PRAGMA auto_vacuum").fetchone()[0]) != _INCREMENTAL:
-        # Version 1 could not give room back to the disk. This is the one chance: it rewrites the file, as the copy did.
-        connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}").fetchall()
+
+
+def _enable_giving_room_back(connection: sqlite3.Connection) -> None:
+    """Version 1 could not give room back to the disk. Only rewriting the whole file mends that, once.
+
+    It is no part of the upgrade's transaction, so each opening looks: the one that upgraded may have been killed before this, or
+    had no room for it. A database that keeps its room is no reason not to open it.
+    """
+    if int(connection.execute("PRAGMA auto_vacuum").fetchone()[0]) == _INCREMENTAL:
+        return
+    connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}").fetchall()
+    with contextlib.suppress(sqlite3.OperationalError):  # no room, say; damage is another error
         connection.execute("VACUUM").fetchall()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -215,6 +216,46 @@ async def test_a_migration_that_fails_changes_nothing_and_keeps_few_copies(tmp_p
     async with await Store.open(folder) as store:
         assert len(await store.events(RUN)) == 1
         assert store.epoch == 2
+
+
+def auto_vacuum(folder: Path) -> int:
+    connection = sqlite3.connect(folder / "conductor.db")
+    (found,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    connection.close()
+    return int(found)
+
+
+async def test_a_database_whose_upgrade_was_cut_off_learns_to_give_room_back_at_the_next_opening(
+    tmp_path: Path,
+) -> None:
+    """Keeps K7: the kill came behind the upgrade's commit, and before the file was rewritten."""
+    await make(tmp_path)
+    change(tmp_path, "PRAGMA auto_vacuum = 0; VACUUM;")
+    assert auto_vacuum(tmp_path) == 0
+
+    async with await Store.open(tmp_path) as store:
+        assert len(await store.events(RUN)) == 1
+
+    assert auto_vacuum(tmp_path) == 2
+
+
+async def test_a_database_that_has_no_room_to_be_rewritten_opens_and_is_rewritten_when_there_is(tmp_path: Path) -> None:
+    await make(tmp_path)
+    ballast = "CREATE TABLE ballast AS SELECT zeroblob(3000000) AS room;"
+    change(tmp_path, f"PRAGMA auto_vacuum = 0; VACUUM; {ballast} PRAGMA wal_checkpoint(TRUNCATE);")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        async with await Store.open(tmp_path) as store:
+            assert len(await store.events(RUN)) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert auto_vacuum(tmp_path) == 0
+
+    async with await Store.open(tmp_path):
+        pass
+
+    assert auto_vacuum(tmp_path) == 2
 
 
 async def test_a_database_that_another_program_holds_is_told_as_such(tmp_path: Path) -> None:
