@@ -47,6 +47,13 @@ class Cuts:
                 for start in range(0, len(block), RECORD_BYTES):
                     yield _unpack(block[start : start + RECORD_BYTES])
 
+    def newest(self) -> Cut | None:
+        """The last cut, without a look at those before; None where there is none. Raises DamagedError."""
+        descriptor = self._opened()
+        if (count := os.fstat(descriptor).st_size // RECORD_BYTES) == 0:
+            return None
+        return _unpack(os.pread(descriptor, RECORD_BYTES, (count - 1) * RECORD_BYTES))
+
     def append(self, cut: Cut) -> None:
         """Adds the next cut; raises StorageError where there is no room for it at all."""
         append_whole(self._opened(), self._path, _pack(cut))

@@ -26,6 +26,7 @@ from agenthost.core.delivery import Delivery
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Started
 from agenthost.core.metering import metered
+from agenthost.core.numbering import highest_number
 from agenthost.cuts import Cuts
 from agenthost.damage import read_damage, settle_damage
 from agenthost.errors import AgenthostError, InvalidRequestError, ProgramError, Violation
@@ -88,15 +89,27 @@ class Execution:
 
     def open_outbox(self, after: int) -> Outbox:
         """A stream's way through the output. One at a time: hold the attachment first."""
-        self.delivery.resume(after)
         spec, limits = self.ticket.agent.usable(), self.ticket.order.limits
+        cuts = Cuts(self.ticket.folder / "cuts", limits.max_output_bytes)
+        self.delivery.resume(after, self._highest_number(cuts))
         secrets: tuple[str, ...] = ()
         try:
             secrets = remembered_secrets(self.ticket.folder, secrets_of(spec, os.environ))
         except DamagedError as error:
             self._fault = str(error)
         output = AgentOutput(spec.dialect, limits.max_answer_bytes, secrets)
-        return Outbox(self, Cuts(self.ticket.folder / "cuts", limits.max_output_bytes), output, self.delivery.note)
+        return Outbox(self, cuts, output, self.delivery.note)
+
+    def _highest_number(self, cuts: Cuts) -> int | None:
+        """The highest number that an earlier daemon can have used, as far as the files can be believed; None where they cannot."""
+        if not self.delivery.is_uncounted or self.damage or not (self.shim_alive or self.is_whole):
+            return None  # a shim that is lost may have gone with the machine, and the files' ends with both
+        try:
+            return highest_number(cuts.newest(), self.spool_size, is_over=not self.shim_alive)
+        except (DamagedError, OSError):  # the replay meets it again, and says what it is
+            return None
+        finally:
+            cuts.close()
 
     @property
     def spool_size(self) -> int:

@@ -16,10 +16,24 @@ class Delivery:
         self.acknowledged = 0
         self.end: int | None = None
 
-    def resume(self, after: int) -> None:
-        """Lets a stream go on after a number; raises InvalidRequestError where that was never made."""
-        if not 0 <= after <= self.last and not self._recalled:
+    @property
+    def is_uncounted(self) -> bool:
+        """Whether more frames may have been made than `last` says."""
+        return self._recalled
+
+    def resume(self, after: int, highest: int | None = None) -> None:
+        """Lets a stream go on after a number; raises InvalidRequestError where that was never made.
+
+        `highest`: the highest number that the earlier daemon can have used; None where nothing tells. A lower one that is still
+        too high shows itself in the replay, as damage: either of the two sides has lost something.
+        """
+        if not self._recalled and not 0 <= after <= self.last:
             raise InvalidRequestError(Violation("resume.after_sequence", f"must be 0 to {self.last}, the last"))
+        if after < 0 or (highest is not None and after > max(highest, self.last)):
+            most = self.last if highest is None else max(highest, self.last)
+            raise InvalidRequestError(
+                Violation("resume.after_sequence", f"must be 0 to {most}: no other was ever sent")
+            )
         self.last = max(self.last, after)
 
     def note(self, sequence: int, *, is_end: bool = False) -> None:

@@ -15,6 +15,10 @@ from agenthost.core.frame import Finished, Frame, Started
 from agenthost.core.frames import merge
 from agenthost.core.said import Said
 
+_STARTED = _FINISHED = 1
+# More than what the parser may hold back for the end: the rest of a line or a secret of either stream, and what is said of it.
+_HELD_BACK = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -27,6 +31,19 @@ class Cut:
     time_ns: int
     sequence: int
     final: bool
+
+
+def highest_number(newest: Cut | None, spool_bytes: int, *, is_over: bool) -> int:
+    """The highest number that a frame can have had, whatever became of cuts behind `newest`. The spool must be whole.
+
+    A cut is made where there was more to read, or at the end. So cuts are missing only where bytes follow the newest, and
+    each frame took one of them at least.
+    """
+    if newest and newest.final:
+        return newest.sequence + _FINISHED
+    sequence = newest.sequence if newest else _STARTED
+    unread = spool_bytes - (newest.offset if newest else 0)
+    return sequence + unread + _HELD_BACK + _FINISHED if unread > 0 or is_over else sequence
 
 
 class Numbering:

@@ -120,6 +120,33 @@ async def resumed(client: Client, step: str, before: Conversation) -> Conversati
     return conversation
 
 
+async def test_a_resume_beyond_all_that_was_sent_is_refused_by_the_next_daemon_and_the_attempt_lives(
+    short_path: Path, repository: Path
+) -> None:
+    """Nothing here is damaged: such a number is the client's mistake."""
+    async with host_at(short_path, repository) as (host, client):
+        first = await speak(client, "live", "say last", "echo-input 1")
+        ended = await speak(client, "ended", "say last")
+        await host.end(signal.SIGKILL)
+    async with host_at(short_path, repository) as (host, client):
+        for step, known in (("live", len(first.frames)), ("ended", len(ended.frames))):
+            for beyond in (known + 1, 1_000_000):
+                async with client.open(resume=pb.Resume(execution=execution_id(step), after_sequence=beyond)) as stream:
+                    refusal = await stream.refusal()
+                assert (step, refusal.code, refusal.reason) == (step, "INVALID_ARGUMENT", "INVALID_REQUEST")
+                assert refusal.violations[0][0] == "resume.after_sequence"
+                assert f"must be 0 to {known}" in refusal.violations[0][1]
+        resume = pb.Resume(execution=execution_id("live"), after_sequence=len(first.frames))
+        async with client.open(resume=resume) as going_on:
+            await going_on.send(input=pb.Input(input_sequence=1, text="go on"))
+            finished = await going_on.finish()
+        await host.end()
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert first.said("answer") + going_on.said("answer") == "last\ninput: go on\n"
+    assert "execution_damaged" not in "".join(host.lines)
+
+
 async def test_a_client_that_has_less_than_was_sent_is_told_what_it_missed_and_the_same_end(
     short_path: Path, repository: Path
 ) -> None:

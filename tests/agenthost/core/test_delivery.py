@@ -39,5 +39,9 @@ def test_after_a_restart_of_the_daemon_the_conductor_knows_how_many_were_made() 
     delivery.resume(7)
     delivery.acknowledge(7)
 
+    with pytest.raises(InvalidRequestError, match="must be 0 to 9: no other was ever sent"):
+        delivery.resume(10, highest=9)
     assert delivery.last == 7
+    with pytest.raises(InvalidRequestError, match="must be 0 to 7"):
+        delivery.resume(-1)
     assert not delivery.is_settled, "an earlier daemon made them: which one is the end is not known yet"

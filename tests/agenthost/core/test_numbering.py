@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from agenthost.core.agent_output import AgentOutput
 from agenthost.core.dialects import Dialect
 from agenthost.core.frame import Attestation, Frame, Started
-from agenthost.core.numbering import Cut, Numbering
+from agenthost.core.numbering import Cut, Numbering, highest_number
 from agenthost.core.spool import RecordKind
 from agenthost.shim.spool import pack
 
@@ -57,3 +57,15 @@ def test_a_reader_that_cuts_where_another_cut_makes_the_same_frames(
     assert [frame.sequence for frame in frames] == list(range(2, 2 + len(frames)))
     assert second.is_complete
     assert second.summary == first.summary
+    for lost in range(len(cuts)):
+        newest = cuts[-lost - 1]
+        for known in (*cuts[: -lost - 1], None):
+            assert highest_number(known, newest.offset, is_over=newest.final) >= newest.sequence + newest.final
+
+
+def test_where_no_cut_is_missing_no_higher_number_was_used() -> None:
+    running, last = Cut(100, 1, 7, final=False), Cut(100, 1, 7, final=True)
+
+    assert highest_number(running, 100, is_over=False) == 7
+    assert highest_number(last, 100, is_over=True) == 8
+    assert highest_number(None, 0, is_over=False) == 1
