@@ -117,11 +117,11 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
             # A task group inside of a generator cancels this task while it writes; closing the generator then raises a
             # group that holds GeneratorExit beside the cause, which is no Exception.
             except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - a task's top: all becomes a status
-                rich = find_rich(error)
-                if rich is None:
-                    await _abort_defect(context, method)
-                else:
+                if (rich := find_rich(error)) is not None:
                     await _abort(context, describe(rich))
+                if _tells_of_a_lost_client(error):
+                    await context.abort(grpc.StatusCode.CANCELLED, "the connection was lost while it was written to")
+                await _abort_defect(context, method)
             finally:
                 del self._calls[task]
                 self._ended.discard(task)
@@ -190,6 +190,13 @@ async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         if isinstance(request, UnreadableRequestError):
             raise request
         yield request
+
+
+def _tells_of_a_lost_client(error: BaseException) -> bool:
+    """Whether a write met a connection that was gone, and nothing else went wrong; gRPC cancels such a call a moment later."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(isinstance(inner, GeneratorExit) or _tells_of_a_lost_client(inner) for inner in error.exceptions)
+    return isinstance(error, grpc.aio.InternalError)
 
 
 async def _abort_defect(context: Any, method: str) -> NoReturn:

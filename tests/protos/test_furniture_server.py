@@ -9,6 +9,7 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
 from conductor.errors import (
     FlowInvalidError,
@@ -185,6 +186,23 @@ async def test_a_task_that_fails_while_the_client_does_not_read_is_told_all_the_
     await server.stop(0)
 
     assert read_refusal(caught.value).reason == "NO_CAPACITY"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("others", [(), (GeneratorExit(),), (ValueError("a defect"),)])
+async def test_a_write_to_a_client_that_is_gone_is_a_cancelled_call_and_no_failed_one(
+    kind: str, others: tuple[BaseException, ...], tmp_path: Path
+) -> None:
+    """Found by killing watchers: some left a traceback in the log. A real one is not to be had at will: mostly, gRPC is faster."""
+    write_failed = grpc.aio.InternalError('Failed "execute_batch"')
+    error = BaseExceptionGroup("a stream and its tasks", [write_failed, *others]) if others else write_failed
+    is_defect = any(isinstance(other, ValueError) for other in others)
+    with capture_logs() as logs:
+        async with Served(raising(error), tmp_path) as (_, channel):
+            refused = await refusal(channel, kind)
+
+    assert refused.code == ("INTERNAL" if is_defect else "CANCELLED")
+    assert ("call_failed" in {line["event"] for line in logs}) == is_defect
 
 
 async def test_an_error_inside_a_group_is_told_as_itself(tmp_path: Path) -> None:
