@@ -5,7 +5,8 @@ MAX_CPU_SECONDS = 10
 MAX_ANSWER_BYTES = 24 * 1024 * 1024
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 
-# Of the wall clock. Others wait for what is quick; checks read files of the repository's size; folds and reports have a lane.
+# Of the wall clock, where a worker has had the processor meanwhile (see `workers`). Others wait for what is quick; checks read
+# files of the repository's size; folds and reports have a lane.
 QUICK_SECONDS = 5.0
 CHECK_SECONDS = 20.0
 SLOW_SECONDS = 30.0

@@ -1,8 +1,10 @@
 """The service's side of worker processes: started ahead, asked frame by frame, killed at their limits, started again.
 
 A worker that broke or was killed is never asked again. What it was at fails with the limit that it hit; it is not tried again,
-because a result is a pure function of what was asked, and so is running out of memory. What only waited in its pipe is asked
-of the next one. Small questions may wait there, so that a worker need not idle while its last answer is dealt with.
+because a result is a pure function of what was asked, and so is running out of memory. How long it takes is not: a worker that
+somebody stopped, or that others left no processor, hits the wall clock without having worked. It is replaced, and what it was
+at is tried again with more time, a few times. What only waited in its pipe is asked of the next one. Small questions may wait
+there, so that a worker need not idle while its last answer is dealt with.
 """
 
 import asyncio
@@ -32,6 +34,9 @@ SETTLING_SECONDS = 3.0
 PATIENCE_SECONDS = 0.25
 # A larger question is only written when its turn has come: it would fill the service's memory meanwhile.
 MAX_WAITING_BYTES = 1024 * 1024
+# Less of the processor than this share of its time, and a worker was kept from its work. Each try has twice the time of the last.
+FAIR_SHARE = 0.8
+STARVED_TRIES = 3
 
 
 class LimitHitError(Exception):
@@ -40,6 +45,10 @@ class LimitHitError(Exception):
 
 class WorkerBrokenError(Exception):
     """A worker ended by itself: a defect of ours, or of the machine."""
+
+
+class _StarvedError(Exception):
+    """A worker had its time, and not the processor; the message says how little."""
 
 
 class Worker:
@@ -91,6 +100,15 @@ class Worker:
 
         Raises LimitHitError and WorkerBrokenError; the process is then gone. Those who waited behind ask another one.
         """
+        for attempt in range(STARVED_TRIES):
+            try:
+                return await self._ask(frame, seconds, seconds * 2**attempt)
+            except _StarvedError as error:
+                log.warning("worker_starved", why=str(error), attempt=attempt + 1)
+                why = str(error)
+        raise WorkerBrokenError(f"this machine left its worker process no time to work: {why}")
+
+    async def _ask(self, frame: Frame, seconds: float, wall_seconds: float) -> Frame:
         data = encode(frame)
         if len(data) > MAX_REQUEST_BYTES:
             raise LimitHitError(f"what it needs has {len(data)} bytes; the limit is {MAX_REQUEST_BYTES}")
@@ -100,7 +118,7 @@ class Worker:
                 running, before = await self._put(data, answered)
                 await before.wait()
                 if running is self._running:
-                    return await self._answer(running, seconds)
+                    return await self._answer(running, seconds, wall_seconds)
             except asyncio.CancelledError:
                 # The answer would come when something else is asked.
                 await self.stop()
@@ -118,12 +136,16 @@ class Worker:
             await running.write(data)
         return running, before
 
-    async def _answer(self, running: process.Running, seconds: float) -> Frame:
+    async def _answer(self, running: process.Running, seconds: float, wall_seconds: float) -> Frame:
+        before = _processor_seconds(running)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(wall_seconds):
                 answer = await _read(running)
         except TimeoutError as error:
+            used = _processor_seconds(running) - before
             await self.stop()
+            if used < seconds * FAIR_SHARE:
+                raise _StarvedError(f"{max(0.0, used):.1f} s of the processor in {wall_seconds:g} s") from error
             raise LimitHitError(f"it takes more than {seconds:g} s") from error
         except ProgramError as error:
             raise await self._explained(running) from error
@@ -149,6 +171,13 @@ class Worker:
             return LimitHitError(f"it needs more than {MAX_MEMORY_BYTES // 1024**2} MiB of memory")
         log.error("worker_broke", returncode=completed.returncode, complaint=completed.complaint)
         return WorkerBrokenError(f"its worker process ended with status {completed.returncode}")
+
+
+def _processor_seconds(running: process.Running) -> float:
+    try:
+        return running.processor_seconds()
+    except OSError:  # it ended just now, or this process has no descriptor left
+        return 0.0
 
 
 async def _read(running: process.Running) -> Frame:

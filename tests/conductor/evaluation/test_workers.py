@@ -18,6 +18,7 @@ from conductor.evaluation.frames import Frame, FrameError, encode, header_size, 
 from conductor.evaluation.workers import Lane, LimitHitError, Worker, WorkerBrokenError
 from conductor.flows.bundle import write_bundle
 from conductor.flows.shelf import Texts
+from conductor.process import Running
 from tests.conductor.evaluation.story import agent, flow_of
 from tests.conductor.running_conductor import until
 
@@ -74,6 +75,35 @@ async def test_processor_time_is_a_limit_of_its_own(monkeypatch: pytest.MonkeyPa
         os.kill(running.pid, signal.SIGXCPU)
         with pytest.raises(LimitHitError, match=f"more than {limits.MAX_CPU_SECONDS} s of processor time"):
             await asked
+
+
+async def test_a_worker_that_was_stopped_is_replaced_and_what_it_was_at_is_answered() -> None:
+    """SIGSTOP, as from a debugger or a freezer: nothing is wrong with what was asked."""
+    async with Worker() as worker:
+        first = await worker.start()
+        os.kill(first.pid, signal.SIGSTOP)
+        answers = await asyncio.gather(*(worker.ask(prompt(f"{number}"), 1.0) for number in range(3)))
+        second = await worker.start()
+
+    assert {answer.attachments[0] for answer in answers} == {b"0\n", b"1\n", b"2\n"}
+    assert second.pid != first.pid
+
+
+async def test_a_question_whose_workers_are_stopped_again_and_again_fails_as_trouble_of_the_machine() -> None:
+    stopped = set[int]()
+
+    class StoppedWorker(Worker):
+        async def start(self) -> Running:
+            running = await super().start()
+            os.kill(running.pid, signal.SIGSTOP)
+            stopped.add(running.pid)
+            return running
+
+    async with StoppedWorker() as worker:
+        with pytest.raises(WorkerBrokenError, match="left its worker process no time to work"):
+            await worker.ask(prompt(ENDLESS), 0.2)
+
+    assert len(stopped) == workers.STARVED_TRIES
 
 
 async def test_a_killed_worker_is_a_defect_and_is_replaced() -> None:
