@@ -51,7 +51,7 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
 
     with lean_imports():
         from agenthost.app import serve as serve_host
-    from agenthost.config import load_settings
+    from agenthost.config import load_settings, require_descriptors
     from agenthost.host import Host
     from agenthost.v1.furniture.descriptors import take_descriptors
     from agenthost.v1.furniture.lifeline import stop_at_end_of
@@ -62,7 +62,7 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
         given["end_agents_on_stop"] = True  # whoever started this host is to find nothing left of it
     settings = load_settings(config, given)
     configure_logs(settings.log_format, settings.log_level)
-    take_descriptors()
+    require_descriptors(take_descriptors())
     if until_eof:
         stop_at_end_of(sys.stdin.fileno())
 

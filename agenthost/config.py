@@ -21,6 +21,8 @@ from agenthost.model_settings import ModelSettings, read_models
 MAX_SLOTS = 1000
 MAX_PROMPT_BYTES = 1024 * 1024
 HEARTBEAT_SECONDS = 2.0
+# What it has open at rest, and the high numbers that a shim's descriptors pass through (`process.FIRST_FREE_FD`); without attempts.
+MIN_DESCRIPTORS = 128
 # From `finished` to the client's half-close: gRPC loses the status otherwise (grpc.md 4).
 LINGER_SECONDS = 2.0
 # How often a shim's lease is renewed while a conductor is attached.
@@ -125,3 +127,12 @@ def _check(settings: Settings) -> None:
     for folder in settings.agents_dirs:
         if not folder.is_dir():
             raise ConfigurationError(f"--agents-dir {folder} is not a directory")
+
+
+def require_descriptors(limit: int) -> None:
+    """Raises ConfigurationError where so many open files cannot be enough, before anything breaks over it in its own words."""
+    if limit < MIN_DESCRIPTORS:
+        raise ConfigurationError(
+            f"this process may have {limit} files open at most; a host needs {MIN_DESCRIPTORS}, and four for each attempt",
+            hint="raise the hard limit before it starts: ulimit -Hn 65536 (or LimitNOFILE= of its unit; --ulimit of docker)",
+        )

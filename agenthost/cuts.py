@@ -48,11 +48,17 @@ class Cuts:
                     yield _unpack(block[start : start + RECORD_BYTES])
 
     def newest(self) -> Cut | None:
-        """The last cut, without a look at those before; None where there is none. Raises DamagedError."""
-        descriptor = self._opened()
-        if (count := os.fstat(descriptor).st_size // RECORD_BYTES) == 0:
+        """The last cut, without a look at those before; None where there is none. Raises DamagedError and OSError.
+
+        It makes no file where there is none: that there is one tells that the output was read before.
+        """
+        try:
+            with self._path.open("rb") as file:
+                count = os.fstat(file.fileno()).st_size // RECORD_BYTES
+                file.seek(max(0, count - 1) * RECORD_BYTES)
+                return _unpack(file.read(RECORD_BYTES)) if count else None
+        except FileNotFoundError:
             return None
-        return _unpack(os.pread(descriptor, RECORD_BYTES, (count - 1) * RECORD_BYTES))
 
     def append(self, cut: Cut) -> None:
         """Adds the next cut; raises StorageError where there is no room for it at all."""

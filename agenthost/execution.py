@@ -108,8 +108,6 @@ class Execution:
             return highest_number(cuts.newest(), self.spool_size, is_over=not self.shim_alive)
         except (DamagedError, OSError):  # the replay meets it again, and says what it is
             return None
-        finally:
-            cuts.close()
 
     @property
     def spool_size(self) -> int:

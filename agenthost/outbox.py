@@ -12,7 +12,6 @@ ends as damaged: see `core.damage`.
 """
 
 import asyncio
-import errno
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
@@ -20,18 +19,13 @@ from typing import Protocol
 
 from agenthost.bell import Bell
 from agenthost.core.agent_output import AgentOutput, Summary
-from agenthost.core.damage import FILLER, Damage, DamagedError
+from agenthost.core.damage import FILLER, Damage, DamagedError, tells_of_a_file
 from agenthost.core.frame import Finished, Frame, Started
 from agenthost.core.numbering import Cut, Numbering
 from agenthost.cuts import LARGE_CUT_BYTES, Cuts
 
 # Parsing so much takes the event loop some ten milliseconds at worst; other streams wait that long.
 READ_BYTES = LARGE_CUT_BYTES
-
-# What a file that was removed, replaced, locked or lost by its disk is told by; anything else is trouble of this process.
-_UNREADABLE = frozenset(
-    {errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENXIO, errno.ESTALE, errno.EUCLEAN}
-)
 
 
 class Source(Protocol):
@@ -105,7 +99,7 @@ class Outbox:
                     self._check_unused(frame)
                     yield frame
         except (DamagedError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _UNREADABLE:
+            if isinstance(error, OSError) and not tells_of_a_file(error):
                 raise
             async for frame in self._damaged(str(error), after):
                 yield frame

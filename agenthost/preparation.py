@@ -10,8 +10,9 @@ from pathlib import Path
 
 from agenthost.attempt_folder import Asked, AttemptFolders
 from agenthost.attempt_process import AttemptProcess
+from agenthost.core.damage import is_shortage
 from agenthost.custody import Custody
-from agenthost.errors import StorageError
+from agenthost.errors import NoCapacityError, ProgramError, StorageError
 from agenthost.execution import Execution
 from agenthost.host import Host
 from agenthost.model_gateway import ModelGateway
@@ -60,10 +61,20 @@ class Preparation:
 
 @contextlib.contextmanager
 def _told(folder: Path) -> Iterator[None]:
-    """Refuses a Start whose folder cannot be made: its parent may be gone, a file, or not ours to write to. Nothing ran."""
+    """Refuses a Start whose folder cannot be made: its parent may be gone, a file, or not ours to write to. Nothing ran.
+
+    Where only something runs short here, another host may have it, or this one in a moment.
+    """
     try:
         yield
-    except OSError as error:
+    except (OSError, ProgramError) as error:
+        if is_shortage(error):
+            raise NoCapacityError(
+                f"the attempt cannot begin now: {error}",
+                hint="the host lacks open files, processes or memory: raise its limits (LimitNOFILE=, say), or give it fewer slots",
+            ) from error
+        if isinstance(error, ProgramError):
+            raise
         raise StorageError(
             f"the attempt cannot begin: {error.strerror or error}: {error.filename or folder}",
             hint=f"on the host, {folder.parent} must be a folder that the daemon can write to",

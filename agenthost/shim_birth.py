@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agenthost import process
+from agenthost.core.damage import is_shortage
 from agenthost.errors import PreconditionError
 from agenthost.eviction import hold
 from agenthost.launch import Launch
@@ -34,26 +35,36 @@ def start_shim(folder: Path, launch: Launch) -> None:
 def _descriptors(folder: Path, launch: Launch) -> Iterator[dict[int, int]]:
     """What a shim inherits."""
     with contextlib.ExitStack() as stack:
-        opened = {
-            0: os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC),
-            2: os.open(folder / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600),
-            3: os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600),
-            5: _hold(launch.held) if launch.held else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC),
-        }
-        for fd in opened.values():
+
+        def opened(path: Path, flags: int = os.O_RDONLY) -> int:
+            return kept(os.open(path, flags | os.O_CLOEXEC, 0o600))
+
+        def kept(fd: int) -> int:  # each at once: the next may find no descriptor left
             stack.callback(os.close, fd)
-        fcntl.flock(opened[3], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+
+        nothing = Path("/dev/null")
+        inherited = {
+            0: opened(nothing),
+            2: opened(folder / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+            3: opened(folder / "lock", os.O_RDWR | os.O_CREAT),
+            5: kept(_hold(launch.held)) if launch.held else opened(nothing),
+        }
+        fcntl.flock(inherited[3], fcntl.LOCK_EX | fcntl.LOCK_NB)
         listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         with short_path(folder, "control.sock") as path:
             listener.bind(path)
         listener.listen(BACKLOG)
-        yield opened | {1: opened[2], 4: listener.fileno()}
+        yield inherited | {1: inherited[2], 4: listener.fileno()}
 
 
 def _hold(snapshot: Path) -> int:
     try:
         return hold(snapshot)
     except OSError as error:
+        # A lock that somebody has "would block" as well: who evicts it. Any other want of something tells nothing of it.
+        if is_shortage(error) and not isinstance(error, BlockingIOError):
+            raise
         raise PreconditionError(
             "SNAPSHOT_MISSING", "the snapshot was on its way out; nothing ran", hint="push it again"
         ) from error

@@ -17,7 +17,18 @@ FILLER = Notice(
 )
 
 
+# Two questions, not one: a file that is read and written (a disk that is full, say) may fail in ways that tell of neither.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+
+# What a file that was removed, replaced, locked or lost by its disk is told by.
+_UNREADABLE = frozenset(
+    {errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENXIO, errno.ESTALE, errno.EUCLEAN}
+)
+
+
+def tells_of_a_file(error: OSError) -> bool:
+    """Whether an error tells that a file is not what was written; of any other it is not known whose trouble it is."""
+    return error.errno in _UNREADABLE
 
 
 def is_shortage(error: BaseException | None) -> bool:

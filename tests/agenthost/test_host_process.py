@@ -1,5 +1,6 @@
 """A host as a process: how it begins, how it ends, and what survives its death."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -51,6 +52,29 @@ async def test_an_address_that_reaches_beyond_the_machine_is_refused(tmp_path: P
     assert await host.end(0) == 1
     assert "--listen" in host.lines[0]
     assert "Traceback" not in "".join(host.lines)
+
+
+async def test_a_host_that_may_open_too_few_files_is_refused_and_told_what_to_raise(short_path: Path) -> None:
+    """With 48 to 64 of them, its proof of the sandbox broke with "Invalid argument"."""
+    command = [
+        sys.executable,
+        "-m",
+        "agenthost.cli",
+        "serve",
+        "--listen",
+        f"unix:{short_path}/s",
+        "--data",
+        short_path,
+        "--name",
+        "x",
+    ]
+    limited = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *map(str, command)]
+    ended = await asyncio.to_thread(subprocess.run, limited, capture_output=True, text=True, timeout=30, check=False)
+
+    assert ended.returncode == 1
+    assert "may have 64 files open at most; a host needs 128" in ended.stderr
+    assert "ulimit -Hn" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 async def test_a_second_host_on_the_same_data_or_socket_says_so_and_ends(short_path: Path) -> None:

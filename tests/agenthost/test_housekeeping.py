@@ -1,10 +1,12 @@
 """What a host clears away while it serves, and what it tells of memory. Real processes and control groups. Keeps D6, J3, E1."""
 
+import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from agenthost.cgroups import find_cgroups
 from agenthost.core.order import WIDEST
@@ -12,6 +14,7 @@ from agenthost.doctor import examine
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.running_host import Client, eventually, open_host
+from tests.agenthost.shim.test_shortage import without_descriptors
 
 MIB = 1024 * 1024
 
@@ -38,6 +41,21 @@ async def test_the_group_of_a_shim_that_was_killed_goes_while_the_host_serves_an
         assert groups() < before
         await other.send(input=pb.Input(input_sequence=1, text="end"))
         assert (await other.finish()).outcome == pb.Finished.OUTCOME_SUCCEEDED
+
+
+async def test_a_sweep_that_finds_no_descriptor_is_made_again(client: Client) -> None:
+    place = find_cgroups(client.data)
+    if place is None:
+        pytest.skip("no control group is to be had here")
+    left = next(iter(place.above.values())) / f"{place.prefix}left"
+    with capture_logs() as logs, without_descriptors():
+        client.host.bell.ring()
+        while "cgroups_not_swept" not in {line["event"] for line in logs}:
+            await asyncio.sleep(0)
+    left.mkdir()
+    client.host.bell.ring()
+
+    await eventually(lambda: not left.exists())
 
 
 async def test_what_a_daemon_left_that_was_killed_while_it_proved_is_pruned_and_nothing_else(

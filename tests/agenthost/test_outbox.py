@@ -11,6 +11,7 @@ from agenthost.core.damage import Damage
 from agenthost.core.dialects import Dialect
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.frame import Attestation, Finished, Frame, Started
+from agenthost.core.numbering import Cut
 from agenthost.core.order import Limits
 from agenthost.core.spool import RecordKind
 from agenthost.cuts import Cuts
@@ -191,3 +192,17 @@ async def test_a_restarted_daemon_tells_an_end_only_when_it_knows_it_again(tmp_p
     assert await read_what_is_there(open_outbox(source, tmp_path), 0, len(before)) == before[:-1]
     source.end()
     assert await read(open_outbox(source, tmp_path)) == before
+
+
+def test_a_look_at_the_newest_cut_makes_no_file_and_finds_the_last_whole_one(tmp_path: Path) -> None:
+    """A file of cuts tells that secrets were remembered: one that was made too early would leave them unmasked."""
+    cuts = Cuts(tmp_path / "cuts", 10**6)
+    assert cuts.newest() is None
+    assert not (tmp_path / "cuts").exists()
+    for number in (1, 2):
+        cuts.append(Cut(number, 7, number, final=False))
+    cuts.close()
+    with (tmp_path / "cuts").open("ab") as file:
+        file.write(b"torn")
+
+    assert cuts.newest() == Cut(2, 7, 2, final=False)

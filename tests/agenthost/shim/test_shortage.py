@@ -2,29 +2,37 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from agenthost.attempt_folder import remembered_secrets
+from agenthost.adoption import adopt_leftovers
+from agenthost.attempt_folder import Asked, AttemptFolders, remembered_secrets
 from agenthost.attempt_process import AttemptProcess
 from agenthost.core.damage import Damage, DamagedError, is_shortage
+from agenthost.core.order import WIDEST
 from agenthost.damage import read_damage, settle_damage
-from agenthost.errors import ProgramError
+from agenthost.errors import PreconditionError, ProgramError
+from agenthost.launch import Launch
+from agenthost.shim_birth import start_shim
 from tests.attempts import Workbench, finish, until_longer
 
 
 @contextmanager
-def without_descriptors() -> Iterator[None]:
-    """Nothing can be opened in this process."""
+def without_descriptors(spare: int = 0) -> Iterator[None]:
+    """Nothing can be opened in this process, or so few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    free = [os.dup(0) for _ in range(spare + 1)]
+    for descriptor in free:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], hard))
     try:
         yield
     finally:
@@ -75,6 +83,62 @@ async def test_a_confinement_is_waited_for_where_it_cannot_be_read_for_a_moment(
         assert await waiting is not None
         assert attempt.fault == ""
         await attempt.cancel("enough")
+
+
+@pytest.mark.parametrize("spare", range(5))
+def test_a_shim_that_cannot_be_given_its_descriptors_says_so_and_leaves_none_open(spare: int, tmp_path: Path) -> None:
+    """The fourth of them holds the snapshot: that was taken for a snapshot on its way out."""
+    attempt, snapshot = tmp_path / "attempt", tmp_path / "snapshot"
+    attempt.mkdir()
+    snapshot.mkdir()
+    launch = Launch(execution="look", argv=("true",), tree=snapshot, held=snapshot)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with without_descriptors(spare), pytest.raises(OSError, match="open files") as short:
+        start_shim(attempt, launch)
+
+    assert is_shortage(short.value)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_snapshot_that_somebody_evicts_is_missing_for_a_shim(tmp_path: Path) -> None:
+    (tmp_path / "attempt").mkdir()
+    launch = Launch(execution="look", argv=("true",), tree=tmp_path, held=tmp_path)
+    evicting = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(evicting, fcntl.LOCK_EX)
+
+    with pytest.raises(PreconditionError) as refused:
+        start_shim(tmp_path / "attempt", launch)
+    os.close(evicting)
+
+    assert refused.value.reason == "SNAPSHOT_MISSING"
+
+
+class ShortAfterwards(AttemptFolders):
+    """Folders that are looked through just before the last descriptor is taken."""
+
+    def __init__(self, root: Path, stack: ExitStack) -> None:
+        super().__init__(root)
+        self._stack = stack
+
+    def leftovers(self) -> list[tuple[Path, Asked | None]]:
+        found = super().leftovers()
+        self._stack.enter_context(without_descriptors())
+        return found
+
+
+async def test_what_cannot_be_looked_at_while_adopting_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    """What is taken for never begun is deleted: a shim may live in it."""
+    (tmp_path / "left").mkdir()
+    nobody: Any = None  # there is nothing to adopt
+    await asyncio.to_thread(AttemptFolders(tmp_path).leftovers)  # a thread is there, with all that it imports
+    with ExitStack() as stack, capture_logs() as logs:
+        await adopt_leftovers(nobody, ShortAfterwards(tmp_path, stack), WIDEST)
+
+    assert [(line["event"], line["folder"]) for line in logs] == [("folder_kept", str(tmp_path / "left"))]
+    assert (tmp_path / "left").is_dir()
+    await adopt_leftovers(nobody, AttemptFolders(tmp_path), WIDEST)
+    assert not (tmp_path / "left").exists()
 
 
 def test_what_a_folder_holds_is_not_taken_for_damaged_or_for_nothing_without_descriptors(tmp_path: Path) -> None:
