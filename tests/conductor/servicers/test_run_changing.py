@@ -104,6 +104,40 @@ async def test_a_request_id_is_the_same_however_it_is_spelt(tmp_path: Path) -> N
     assert (other.code, other.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
 
 
+async def test_a_request_id_in_capitals_cancels_and_deletes_as_the_same_one_does(tmp_path: Path) -> None:
+    """Keeps B2."""
+    cancelling, deleting = str(uuid.uuid4()), str(uuid.uuid4())
+    async with running_conductor(tmp_path) as it:
+        run = (await it.create(agent_step("waits"))).name
+        await it.runs.CancelRun(pb.CancelRunRequest(name=run, request_id=cancelling))
+        await it.settled(run)
+        await it.runs.CancelRun(pb.CancelRunRequest(name=run, request_id=cancelling.upper()))
+        other = await refusal(
+            it.runs.CancelRun(pb.CancelRunRequest(name=run, request_id=cancelling.upper(), reason="another"))
+        )
+        await it.runs.DeleteRun(pb.DeleteRunRequest(name=run, request_id=deleting.upper()))
+        await it.runs.DeleteRun(pb.DeleteRunRequest(name=run, request_id=deleting))
+        nobody = await refusal(it.runs.DeleteRun(pb.DeleteRunRequest(name=run, request_id=str(uuid.uuid4()))))
+
+    assert (other.code, other.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+    assert nobody.reason == "RUN_NOT_FOUND"
+
+
+async def test_what_deleted_a_run_cancels_no_other(tmp_path: Path) -> None:
+    """Keeps B2."""
+    identity = str(uuid.uuid4())
+    async with running_conductor(tmp_path) as it:
+        gone, waiting = [(await it.create(agent_step("waits"))).name for _ in range(2)]
+        await it.runs.CancelRun(pb.CancelRunRequest(name=gone))
+        await it.settled(gone)
+        await it.runs.DeleteRun(pb.DeleteRunRequest(name=gone, request_id=identity))
+        told = await refusal(it.runs.CancelRun(pb.CancelRunRequest(name=waiting, request_id=identity)))
+        left = await it.runs.GetRun(pb.GetRunRequest(name=waiting))
+
+    assert (told.code, told.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+    assert left.state in {pb.Run.STATE_QUEUED, pb.Run.STATE_RUNNING}
+
+
 async def test_what_deleted_a_run_is_no_request_for_another(tmp_path: Path) -> None:
     """Keeps B2."""
     identity = str(uuid.uuid4())
