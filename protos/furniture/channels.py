@@ -3,6 +3,8 @@
 import grpc
 
 MAX_WIRE_BYTES = 16 * 1024 * 1024
+# Of one listener, those included that have said nothing yet. What comes beyond is closed, until another one leaves.
+MAX_CONNECTIONS = 512
 
 _COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
     # Above the limit on requests that the interceptor keeps: gRPC's own refusal has no details.
@@ -17,6 +19,8 @@ _COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
 
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     *_COMMON_OPTIONS,
+    # Nothing else bounds them: without it each takes a descriptor, until agents and the database find none.
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
     # Otherwise a second server binds the same port without a word.
     ("grpc.so_reuseport", 0),
     # The tolerance for pings; `grpc.http2.min_recv_ping_interval_without_data_ms` is ignored without a word.

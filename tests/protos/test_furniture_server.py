@@ -21,7 +21,7 @@ from conductor.errors import (
     Violation,
 )
 from conductor.v1.furniture.addresses import Address, AddressError, AddressInUseError, refuse_taken
-from conductor.v1.furniture.channels import open_channel
+from conductor.v1.furniture.channels import CHANNEL_OPTIONS, MAX_CONNECTIONS, SERVER_OPTIONS, open_channel
 from conductor.v1.furniture.server import Server
 from conductor.v1.furniture.statuses import Refusal, read_refusal
 
@@ -315,6 +315,40 @@ async def test_a_call_that_ends_within_the_grace_is_answered(tmp_path: Path) -> 
         assert (await refusal(channel, "Coroutine")).reason == "SHUTTING_DOWN"
         proceed.set()
         await asyncio.gather(calling, stopping)
+
+
+@pytest.mark.parametrize("listen", ["unix:{}/s", "127.0.0.1:0"])
+async def test_connections_are_bounded_and_who_leaves_makes_room(
+    listen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = dict(SERVER_OPTIONS) | {"grpc.max_allowed_incoming_connections": 5}
+    assert dict(SERVER_OPTIONS)["grpc.max_allowed_incoming_connections"] == MAX_CONNECTIONS
+    monkeypatch.setattr("conductor.v1.furniture.server.SERVER_OPTIONS", tuple(options.items()))
+    server = await Server.start(Address.parse(listen.format(tmp_path)), [])
+    # Each with a connection of its own, which channels share otherwise.
+    apart = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
+    channels = [grpc.aio.insecure_channel(server.target, apart) for _ in range(6)]
+    # No call is kept: it would keep its connection.
+    assert await asyncio.gather(*(refused_check(channel) for channel in channels[:5])) == [""] * 5
+    refused = await refused_check(channels[5])
+    await channels[0].close()
+    async with asyncio.timeout(20):
+        while await refused_check(channels[5]):
+            await asyncio.sleep(0.05)
+    for channel in channels:
+        await channel.close()
+    await server.stop(0)
+
+    assert refused == "UNAVAILABLE"
+
+
+async def refused_check(channel: grpc.aio.Channel) -> str:
+    """The code that a health check is refused with; empty where it is answered."""
+    try:
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
+    return ""
 
 
 async def health_of(target: str) -> Any:
