@@ -37,7 +37,7 @@ class Preparation:
         paths, fingerprint = await self._custody.admit(order.snapshot, execution)
         asked = Asked(request.conductor, request.serialized, fingerprint)
         launch = launch_of(execution.ticket, paths, fingerprint)
-        with _told(execution.ticket.folder):
+        with refusal_told(execution.ticket.folder):
             await asyncio.to_thread(self._folders.create, order.execution, asked)
             process = await AttemptProcess.spawn(execution.ticket.folder, launch, sandbox)
         self._open_model(execution.ticket)
@@ -60,7 +60,7 @@ class Preparation:
 
 
 @contextlib.contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def refusal_told(folder: Path) -> Iterator[None]:
     """Refuses a Start whose folder cannot be made: its parent may be gone, a file, or not ours to write to. Nothing ran.
 
     Where only something runs short here, another host may have it, or this one in a moment.

@@ -19,8 +19,9 @@ from agenthost.attempt_process import AttemptProcess
 from agenthost.core.damage import Damage, DamagedError, is_shortage
 from agenthost.core.order import WIDEST
 from agenthost.damage import read_damage, settle_damage
-from agenthost.errors import PreconditionError, ProgramError
+from agenthost.errors import NoCapacityError, PreconditionError, ProgramError, StorageError
 from agenthost.launch import Launch
+from agenthost.preparation import refusal_told
 from agenthost.shim_birth import start_shim
 from tests.attempts import Workbench, finish, until_longer
 
@@ -99,6 +100,30 @@ def test_a_shim_that_cannot_be_given_its_descriptors_says_so_and_leaves_none_ope
 
     assert is_shortage(short.value)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "is_of_a_program", "expected"),
+    [
+        (errno.EMFILE, False, NoCapacityError),
+        (errno.EAGAIN, True, NoCapacityError),
+        (errno.ENOENT, True, ProgramError),
+        (errno.ENOSPC, False, StorageError),
+    ],
+)
+def test_a_start_for_which_something_runs_short_may_go_elsewhere(
+    number: int,
+    is_of_a_program: bool,  # noqa: FBT001
+    expected: type[Exception],
+    tmp_path: Path,
+) -> None:
+    error: Exception = OSError(number, os.strerror(number))
+    if is_of_a_program:
+        cause, error = error, ProgramError("cannot start the shim")
+        error.__cause__ = cause
+
+    with pytest.raises(expected), refusal_told(tmp_path):
+        raise error
 
 
 def test_a_snapshot_that_somebody_evicts_is_missing_for_a_shim(tmp_path: Path) -> None:
