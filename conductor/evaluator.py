@@ -61,7 +61,7 @@ class Evaluator:
         self._gathering = Gathering(store, snapshots, current)
         self._deliver = deliver
         self._quick = Lane("quick", limits.QUICK_WORKERS)
-        self._slow = Lane("slow", limits.SLOW_WORKERS, limits.SLOW_JOBS_AT_ONCE, starts_ahead=False)
+        self._slow = Lane("slow", limits.SLOW_WORKERS, limits.SLOW_JOBS_AT_ONCE)
         self._asked: set[Work] = set()
         self._slow_runs: OrderedDict[str, None] = OrderedDict()
 

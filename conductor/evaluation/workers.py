@@ -1,4 +1,4 @@
-"""The service's side of worker processes: started ahead, asked frame by frame, killed at their limits, started again.
+"""The service's side of worker processes: started in time, asked frame by frame, killed at their limits, started again.
 
 A worker that broke or was killed is never asked again. What it was at fails with the limit that it hit; it is not tried again,
 because a result is a pure function of what was asked, and so is running out of memory. How long it takes is not: a worker that
@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 
 PROGRAM = ("-I", "-m", "conductor.evaluation.worker")
 START_SECONDS = 30.0
-START_ATTEMPTS = 5
-RESTART_PAUSE_SECONDS = 0.2
+# This process may lack descriptors or memory, say: that passes, and nobody's agent must run again for it.
+START_PAUSES_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 # How long after the service the workers start that nothing has needed yet, and how long a job waits before it needs another one:
 # as long as a process takes to start.
-SETTLING_SECONDS = 3.0
+SETTLING_SECONDS = 1.0
 PATIENCE_SECONDS = 0.25
 # A larger question is only written when its turn has come: it would fill the service's memory meanwhile.
 MAX_WAITING_BYTES = 1024 * 1024
@@ -70,10 +70,10 @@ class Worker:
 
     async def start(self) -> process.Running:
         """Starts the process where there is none, and waits until it is ready. Raises WorkerBrokenError after some attempts."""
-        for attempt in range(START_ATTEMPTS):
+        for pause in (0.0, *START_PAUSES_SECONDS):
             if self._running is not None:
                 return self._running
-            await asyncio.sleep(RESTART_PAUSE_SECONDS * attempt)
+            await asyncio.sleep(pause)
             try:
                 self._running = await self._start()
             except (ProgramError, TimeoutError) as error:
@@ -194,15 +194,14 @@ class Lane:
     """Some workers and the jobs that wait for them. Owners take turns, and each has at most `jobs_at_once` at a time.
 
     So many jobs share a worker. More than one only where there is one worker: an owner whose jobs hang would hold them all.
-    A lane that `starts_ahead` has its first worker's process ready before anything is asked. All others start when they are needed,
-    or when the service has found its feet: it does so sooner if it need not share the processors with them.
+    Its processes start when they are needed, or when the service has found its feet: it does so sooner if it need not share the
+    processors with them. All but the first worker are a reserve, needed when a job waits for somebody to take it.
     """
 
-    def __init__(self, name: str, workers: int, jobs_at_once: int = 1, *, starts_ahead: bool = True) -> None:
+    def __init__(self, name: str, workers: int, jobs_at_once: int = 1) -> None:
         self._name = name
         self._workers = workers
         self._jobs_at_once = jobs_at_once
-        self._starts_ahead = starts_ahead
         self._queue: FairQueue[Job] = FairQueue(jobs_at_once)
 
     def waiting(self, owner: str) -> int:
@@ -235,7 +234,7 @@ class Lane:
     async def run(self) -> None:
         """Serves until it is cancelled; its workers end with it."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._serve(0.0 if self._starts_ahead else SETTLING_SECONDS))
+            group.create_task(self._serve(SETTLING_SECONDS))
             for _ in range(self._workers - 1):
                 group.create_task(self._serve_in_reserve())
 

@@ -128,8 +128,9 @@ async def start(
 
     No timeout is for workers that live as long as the service: their owner bounds each request instead.
     """
-    with memory_file("complaints", max_bytes=MAX_STDERR_BYTES) as complaints:
+    with contextlib.ExitStack() as stack:
         try:
+            complaints = stack.enter_context(memory_file("complaints", max_bytes=MAX_STDERR_BYTES))
             process = await asyncio.create_subprocess_exec(
                 program,
                 *args,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -118,6 +119,18 @@ async def test_a_killed_worker_is_a_defect_and_is_replaced() -> None:
         assert (await worker.ask(prompt("y"), 20.0)).attachments[0] == b"y\n"
 
 
+@pytest.mark.parametrize("left", [0, 1, 3, 5])
+async def test_a_worker_for_which_there_are_too_few_descriptors_starts_when_there_are_more(left: int) -> None:
+    """However many are left: those of its complaints, of its pipes, or of half of them."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    async with Worker() as worker:
+        asyncio.get_running_loop().call_later(0.1, resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + left, before[1]))
+        assert (await worker.ask(prompt("x"), 20.0)).attachments[0] == b"x\n"
+
+
 async def test_a_worker_answers_in_order_what_was_asked_of_it_at_once() -> None:
     async with Worker() as worker:
         asked = [worker.ask(prompt(f"{number} {'x' * (number * 12_000)}"), 20.0) for number in range(60)]
@@ -205,7 +218,7 @@ async def test_all_workers_start_by_themselves_when_the_service_has_found_its_fe
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(workers, "SETTLING_SECONDS", 0.0)
-    async with serving(Lane("test", 3, starts_ahead=False)):
+    async with serving(Lane("test", 3)):
         await until(lambda: started() == 3)
 
 
