@@ -22,7 +22,7 @@ from benchmarks.services import pair, why_no_sandbox
 from tests import flows
 
 ROUNDS = 3
-TRIES = 3
+TRIES = 6
 RATE_LOADS = (Load(1, 400_000), Load(20, 200_000), Load(100, 40_000), Load(20, 384_000, at_once=64))
 NAIVE_TOKENS = 4000
 READY = b"here "
