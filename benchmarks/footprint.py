@@ -13,7 +13,7 @@ import grpc
 
 from benchmarks.measuring import Report, must
 from benchmarks.services import HOST, descendants, pid_of, proportional_kib, resident_kib
-from conductor.evaluation.limits import QUICK_WORKERS, SLOW_WORKERS
+from conductor.evaluation.limits import FOLD_WORKERS, QUICK_WORKERS, REPORT_WORKERS
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, GetRunRequest, Run, WatchRunRequest
 from tests.services import Pair
@@ -37,7 +37,8 @@ def measure(report: Report, running: Pair, silent: CreateRunRequest) -> None:
         runs = [stub.CreateRun(silent, timeout=60).name for _ in range(agents)]
         _until(stub, runs, Run.STATE_RUNNING)
         _wait(lambda: sum(map(_is_silent, descendants(host))) == agents, f"{agents} agents are at nothing")
-        _wait(lambda: len(descendants(conductor)) == QUICK_WORKERS + SLOW_WORKERS, "all workers are there")
+        all_workers = QUICK_WORKERS + FOLD_WORKERS + REPORT_WORKERS
+        _wait(lambda: len(descendants(conductor)) == all_workers, "all workers are there")
         time.sleep(SETTLING_SECONDS)
         beside = _total({pid for pid in descendants(host) if not _is_silent(pid)})
         grown = proportional_kib(conductor) + proportional_kib(host) - bare

@@ -1,8 +1,9 @@
 """Asks worker processes: what steps and reports need of an author's text, and whether requests and flows are good (rule 5).
 
-`ask` never waits: the answer comes back as an input, once, whatever happened. Two lanes keep what may be slow (folds, reports) from
-delaying what an agent waits for (guards, prompts, checks). Inside a lane runs take turns, one job of each at a time, so a run
-whose expression hangs holds one worker for one limit; after that its work goes to the slow lane.
+`ask` never waits: the answer comes back as an input, once, whatever happened. Folds have a lane, which keeps them from delaying
+what an agent waits for (guards, prompts, checks); reports have another, because anybody's fold may hang, and everybody waits for a
+report. Inside a lane runs take turns, one job of each at a time, so a run whose expression hangs holds one worker for one limit;
+after that its work goes to the lane of the folds.
 
 Nothing is decided here about runs, and nothing is evaluated in this process.
 """
@@ -61,7 +62,8 @@ class Evaluator:
         self._gathering = Gathering(store, snapshots, current)
         self._deliver = deliver
         self._quick = Lane("quick", limits.QUICK_WORKERS)
-        self._slow = Lane("slow", limits.SLOW_WORKERS, limits.SLOW_JOBS_AT_ONCE)
+        self._slow = Lane("slow", limits.FOLD_WORKERS, limits.SLOW_JOBS_AT_ONCE)
+        self._reports = Lane("reports", limits.REPORT_WORKERS, limits.SLOW_JOBS_AT_ONCE)
         self._asked: set[Work] = set()
         self._slow_runs: OrderedDict[str, None] = OrderedDict()
 
@@ -70,6 +72,7 @@ class Evaluator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._quick.run())
             group.create_task(self._slow.run())
+            group.create_task(self._reports.run())
 
     def ask(self, work: Work) -> None:
         """Takes a question; its answer is delivered. A question that waits already is not asked twice."""
@@ -84,8 +87,12 @@ class Evaluator:
         async def job(worker: Worker) -> None:
             await self._do(work, worker)
 
-        is_slow = work.kind in _SLOW_KINDS or work.run in self._slow_runs
-        (self._slow if is_slow else self._quick).put(work.run, job)
+        self._lane(work).put(work.run, job)
+
+    def _lane(self, work: Work) -> Lane:
+        if work.run in self._slow_runs or work.kind is WorkKind.FOLD:
+            return self._slow
+        return self._reports if work.kind is WorkKind.REPORT else self._quick
 
     async def launch(self, bundle: bytes, inputs: Mapping[str, Any]) -> Launch:
         """Judges the inputs of a run and decides which steps are excluded. Violations are in the answer, not raised."""

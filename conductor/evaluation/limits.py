@@ -6,14 +6,15 @@ MAX_ANSWER_BYTES = 24 * 1024 * 1024
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 
 # Of the wall clock, where a worker has had the processor meanwhile (see `workers`). Others wait for what is quick; checks read
-# files of the repository's size; folds and reports have a lane.
+# files of the repository's size; folds and reports have lanes.
 QUICK_SECONDS = 5.0
 CHECK_SECONDS = 20.0
 SLOW_SECONDS = 30.0
 
 QUICK_WORKERS = 2
-SLOW_WORKERS = 1
-# So many folds and reports are gathered for, wait in the pipe, and are dealt with, while one is evaluated.
+FOLD_WORKERS = 1
+REPORT_WORKERS = 1
+# So many folds, and reports, are gathered for, wait in the pipe, and are dealt with, while one is evaluated.
 SLOW_JOBS_AT_ONCE = 4
 # Unfinished runs and their steps are capped, so the first is never met; requests come from anybody.
 MAX_WAITING = 100_000

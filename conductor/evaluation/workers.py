@@ -1,10 +1,10 @@
 """The service's side of worker processes: started in time, asked frame by frame, killed at their limits, started again.
 
-A worker that broke or was killed is never asked again. What it was at fails with the limit that it hit; it is not tried again,
-because a result is a pure function of what was asked, and so is running out of memory. How long it takes is not: a worker that
-somebody stopped, or that others left no processor, hits the wall clock without having worked. It is replaced, and what it was
-at is tried again with more time, a few times. What only waited in its pipe is asked of the next one. Small questions may wait
-there, so that a worker need not idle while its last answer is dealt with.
+A worker that broke is never asked again. What it was at fails with the limit that it hit; it is not tried again, because a
+result is a pure function of what was asked, and so is running out of memory. What others do to a worker is not: one that
+somebody killed or stopped, or that was left no processor, is replaced, and what it was at is tried again a few times, with more
+time each. What only waited in its pipe is asked of the next one. Small questions may wait there, so that a worker need not idle
+while its last answer is dealt with.
 """
 
 import asyncio
@@ -36,7 +36,9 @@ PATIENCE_SECONDS = 0.25
 MAX_WAITING_BYTES = 1024 * 1024
 # Less of the processor than this share of its time, and a worker was kept from its work. Each try has twice the time of the last.
 FAIR_SHARE = 0.8
-STARVED_TRIES = 3
+TRIES = 3
+# No question makes a process end itself by one of these. (Running out of memory or stack does, by others.)
+_SENT_BY_OTHERS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 
 class LimitHitError(Exception):
@@ -47,8 +49,8 @@ class WorkerBrokenError(Exception):
     """A worker ended by itself: a defect of ours, or of the machine."""
 
 
-class _StarvedError(Exception):
-    """A worker had its time, and not the processor; the message says how little."""
+class _DisturbedError(Exception):
+    """Others kept a worker from its work; the message says how."""
 
 
 class Worker:
@@ -100,13 +102,13 @@ class Worker:
 
         Raises LimitHitError and WorkerBrokenError; the process is then gone. Those who waited behind ask another one.
         """
-        for attempt in range(STARVED_TRIES):
+        for attempt in range(TRIES):
             try:
                 return await self._ask(frame, seconds, seconds * 2**attempt)
-            except _StarvedError as error:
-                log.warning("worker_starved", why=str(error), attempt=attempt + 1)
+            except _DisturbedError as error:
+                log.warning("worker_disturbed", why=str(error), attempt=attempt + 1)
                 why = str(error)
-        raise WorkerBrokenError(f"this machine left its worker process no time to work: {why}")
+        raise WorkerBrokenError(f"something on this machine keeps its worker process from working: {why}")
 
     async def _ask(self, frame: Frame, seconds: float, wall_seconds: float) -> Frame:
         data = encode(frame)
@@ -133,7 +135,7 @@ class Worker:
             before, self._last = self._last, answered
             if len(data) > MAX_WAITING_BYTES:
                 await before.wait()
-            await running.write(data)
+            running.feed(data)  # a worker that reads nothing is noticed by whoever waits for its answer
         return running, before
 
     async def _answer(self, running: process.Running, seconds: float, wall_seconds: float) -> Frame:
@@ -145,7 +147,7 @@ class Worker:
             used = _processor_seconds(running) - before
             await self.stop()
             if used < seconds * FAIR_SHARE:
-                raise _StarvedError(f"{max(0.0, used):.1f} s of the processor in {wall_seconds:g} s") from error
+                raise _DisturbedError(f"{max(0.0, used):.1f} s of the processor in {wall_seconds:g} s") from error
             raise LimitHitError(f"it takes more than {seconds:g} s") from error
         except ProgramError as error:
             raise await self._explained(running) from error
@@ -169,6 +171,8 @@ class Worker:
             return LimitHitError(f"it takes more than {MAX_CPU_SECONDS} s of processor time")
         if "MemoryError" in completed.complaint or "bad_alloc" in completed.complaint:
             return LimitHitError(f"it needs more than {MAX_MEMORY_BYTES // 1024**2} MiB of memory")
+        if -completed.returncode in _SENT_BY_OTHERS:
+            return _DisturbedError(f"it was ended by {signal.Signals(-completed.returncode).name}")
         log.error("worker_broke", returncode=completed.returncode, complaint=completed.complaint)
         return WorkerBrokenError(f"its worker process ended with status {completed.returncode}")
 

@@ -68,6 +68,11 @@ class Running:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def feed(self, data: bytes) -> None:
+        """Gives it bytes without waiting until it has read them: how many there may be is the caller's to bound."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(data)
+
     async def write(self, data: bytes) -> None:
         """Gives it bytes, waiting while it is slow. Silent when it reads no more: its exit code will tell."""
         if self._process.stdin is not None:

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from conductor import evaluator
 from conductor.core.events import FindingCounts
 from conductor.core.states import AttemptState
-from conductor.core.work import Checked, Folded, GuardDecided, PromptRendered, Work, WorkFailed, WorkKind
+from conductor.core.work import Checked, Folded, GuardDecided, PromptRendered, Reported, Work, WorkFailed, WorkKind
 from conductor.errors import InvalidRequestError
 from conductor.evaluation import limits
 from conductor.flows.bundle import write_bundle
@@ -323,6 +323,16 @@ async def test_a_slow_fold_delays_no_prompt(story: Story, workspace: Path, monke
     assert isinstance(answered[2].answer, WorkFailed)
     assert answered[2].answer.failure.reason == "EVALUATION_LIMIT"
     assert "more than 2 s" in answered[2].answer.failure.message
+
+
+async def test_folds_that_hang_delay_no_report(story: Story, workspace: Path) -> None:
+    """Keeps C2: anybody's fold may hang, and everybody waits for a report."""
+    hanging = [fold(f"slow{number}", ENDLESS) for number in range(8)]
+    await story.begin(flow_of(*hanging), workspace)
+    for step in hanging:
+        story.evaluator.ask(Work(RUN, WorkKind.FOLD, step.id))
+
+    assert isinstance(await story.ask(WorkKind.REPORT, ""), Reported)
 
 
 async def test_a_run_that_hit_a_limit_waits_in_the_slow_lane_and_is_answered_all_the_same(

@@ -78,16 +78,32 @@ async def test_processor_time_is_a_limit_of_its_own(monkeypatch: pytest.MonkeyPa
             await asked
 
 
-async def test_a_worker_that_was_stopped_is_replaced_and_what_it_was_at_is_answered() -> None:
-    """SIGSTOP, as from a debugger or a freezer: nothing is wrong with what was asked."""
+@pytest.mark.parametrize("sent", [signal.SIGSTOP, signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("size", [1, 300_000])
+async def test_a_worker_that_others_stopped_or_ended_is_replaced_and_what_it_was_asked_is_answered(
+    sent: signal.Signals, size: int
+) -> None:
+    """As from a debugger, a freezer, a hand or the kernel without memory; whether or not the question fits its pipe."""
     async with Worker() as worker:
         first = await worker.start()
-        os.kill(first.pid, signal.SIGSTOP)
-        answers = await asyncio.gather(*(worker.ask(prompt(f"{number}"), 1.0) for number in range(3)))
+        os.kill(first.pid, sent)
+        answers = await asyncio.gather(*(worker.ask(prompt(f"{number}" * size), 1.0) for number in range(3)))
         second = await worker.start()
 
-    assert {answer.attachments[0] for answer in answers} == {b"0\n", b"1\n", b"2\n"}
+    assert {answer.attachments[0] for answer in answers} == {b"%d" % number * size + b"\n" for number in range(3)}
     assert second.pid != first.pid
+
+
+async def test_a_worker_that_was_killed_at_work_is_replaced_and_what_it_was_at_is_asked_again() -> None:
+    async with Worker() as worker:
+        first = await worker.start()
+        begun = first.processor_seconds()
+        asked = asyncio.ensure_future(worker.ask(prompt(ENDLESS), 2.0))
+        while first.processor_seconds() < begun + 0.1:
+            await asyncio.sleep(0.01)
+        os.kill(first.pid, signal.SIGKILL)
+        with pytest.raises(LimitHitError, match="more than 2 s"):
+            await asked
 
 
 async def test_a_question_whose_workers_are_stopped_again_and_again_fails_as_trouble_of_the_machine() -> None:
@@ -101,16 +117,16 @@ async def test_a_question_whose_workers_are_stopped_again_and_again_fails_as_tro
             return running
 
     async with StoppedWorker() as worker:
-        with pytest.raises(WorkerBrokenError, match="left its worker process no time to work"):
+        with pytest.raises(WorkerBrokenError, match="keeps its worker process from working"):
             await worker.ask(prompt(ENDLESS), 0.2)
 
-    assert len(stopped) == workers.STARVED_TRIES
+    assert len(stopped) == workers.TRIES
 
 
-async def test_a_killed_worker_is_a_defect_and_is_replaced() -> None:
+async def test_a_worker_that_ended_itself_is_a_defect_and_is_replaced() -> None:
     async with Worker() as worker:
         first = await worker.start()
-        os.kill(first.pid, signal.SIGKILL)
+        os.kill(first.pid, signal.SIGABRT)
         with pytest.raises(WorkerBrokenError):
             await worker.ask(prompt("x"), 20.0)
         second = await worker.start()
@@ -271,7 +287,7 @@ async def test_a_worker_ends_when_its_service_is_killed() -> None:
 
 
 def test_a_worker_starts_without_what_only_few_flows_need() -> None:
-    """What judges JSON schemas would be a quarter of its start, and each conductor has three workers."""
+    """What judges JSON schemas would be a quarter of its start, and each conductor has four workers."""
     program = "import sys, conductor.evaluation.worker; print('jsonschema' in sys.modules, 'jinja2' in sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
 
