@@ -25,6 +25,9 @@ from conductor.v1 import run_service_pb2 as pb
 # How many runs the all-runs feed keeps folded; one more run folds anew, which costs a read and harms nothing.
 FOLDED_RUNS = 64
 
+# How soon a watcher who waits hears of a host that went or came back, which nothing that is stored tells.
+HOSTS_LOOK_SECONDS = 1.0
+
 _FEED = "runs"
 _ALL = "0"
 
@@ -54,13 +57,17 @@ async def watch_run(
         # At position 1 a run is created, and nothing else; so the first message is the same for new and returning watchers.
         yield narrator.tell_run()
         told_absences: Sequence[Absence] = ()
+        has_heard_all = False
         while not narrator.is_settled:
             page = await store.history(run, narrator.position)
             for stored in page:
                 yield await narrator.tell(stored)
+            is_quiet = False
             if not page:
                 narrator.rest(presence.standings)
-            is_quiet = not page and not await _is_changed(watcher, presence.progress_seconds)
+                # The last event may be old: who has heard all that was stored is told at once what time it is.
+                is_quiet = not has_heard_all or await _is_quiet(watcher, run, presence, told_absences)
+                has_heard_all = True
             absences = presence.absences(run)
             if is_quiet or (absences != told_absences and not narrator.is_settled):
                 told_absences = absences
@@ -152,8 +159,19 @@ async def _read_feed_place(store: Store, token: str) -> int:
             raise InvalidRequestError(Violation("resume_token", "names a place that there is not"))
 
 
-async def _is_changed(watcher: Watcher, within_seconds: float) -> bool:
+async def _is_quiet(watcher: Watcher, run: str, presence: Presence, told_absences: Sequence[Absence]) -> bool:
+    """Waits for something stored, or for a host that goes or comes back; gives whether neither was there in all that time."""
+    left = presence.progress_seconds
+    while not await _is_changed(watcher, min(left, HOSTS_LOOK_SECONDS)):
+        left -= HOSTS_LOOK_SECONDS
+        if presence.absences(run) != told_absences:
+            return False
+        if left <= 0:
+            return True
+    return False
 
+
+async def _is_changed(watcher: Watcher, within_seconds: float) -> bool:
     try:
         async with asyncio.timeout(within_seconds):
             await watcher.changed()

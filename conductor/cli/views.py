@@ -37,6 +37,8 @@ LONGEST_LINE = 500
 LONGEST_WAIT = 400
 # Most attempts begin sooner than this; of the others it is said what they wait for.
 QUIET_PREPARATION_SECONDS = 1.0
+# Most hosts are back sooner than this, as after a restart of the conductor; of the others it is said that they are away.
+QUIET_ABSENCE_SECONDS = 1.0
 PREPARES = "waits for snapshot and sandbox"
 # Steps that one line names; the others are counted.
 SHOWN_STEPS = 3
@@ -183,14 +185,19 @@ class PlainView:
 
     def _tell_disconnections(self, progress: run_service_pb2.Progress, now: float) -> None:
         # The reason belongs to it: a host that was away and comes back as another instance is told again.
-        away = {(one.host, one.other_instance) for one in progress.disconnections}
-        for one in progress.disconnections:
+        known = [one for one in progress.disconnections if self._is_worth_a_line(one, now)]
+        away = {(one.host, one.other_instance) for one in known}
+        for one in known:
             if (one.host, one.other_instance) not in self._away:
                 rest = "" if one.other_instance else "; what runs there goes on"
                 click.echo(f"… {disconnected(one, now)}{rest}", err=True)
         for host in sorted({host for host, _ in self._away} - {host for host, _ in away}):
             click.echo(f"… {short(host)} is back, or nothing runs there any more", err=True)
         self._away = away
+
+    def _is_worth_a_line(self, one: run_service_pb2.Disconnection, now: float) -> bool:
+        is_told = (one.host, one.other_instance) in self._away
+        return is_told or now - one.disconnected_time.ToNanoseconds() / 1e9 >= QUIET_ABSENCE_SECONDS
 
     def _say(self, output: run_service_pb2.Output) -> None:
         """Prints whole lines; the rest waits for its end, up to a width that nobody reads as one line."""

@@ -12,6 +12,7 @@ from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, plain, refusal, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, FakeExecution, finding, finished, said, started, with_findings
 
+TIMEOUT_SECONDS = 20
 STEPS = tuple(f"s{number}" for number in range(4))
 
 
@@ -150,6 +151,45 @@ async def test_silence_is_told_as_progress_at_the_same_position(tmp_path: Path) 
     standing = next(message.progress for message in told if message.progress.running_steps)
     assert (standing.settled_steps, standing.total_steps) == (0, 1)
     assert told[-1].run.state == pb.Run.STATE_SUCCEEDED
+
+
+async def test_who_joins_or_comes_back_late_is_told_the_time_as_soon_as_all_is_told(tmp_path: Path) -> None:
+    """The last event may be old, and the ages of what runs are counted from the time that was told last."""
+    limits = Limits(progress_seconds=1_000, stop_seconds=1)
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost((started(),))}, limits=limits) as it:
+        run = await it.create(agent_step("s"))
+        await live(it, "s")
+        token = ""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            for _ in range(2):
+                call = it.runs.WatchRun(pb.WatchRunRequest(name=run.name, resume_token=token))
+                while not (message := await call.read()).HasField("progress"):
+                    token, last = message.resume_token, message
+                call.cancel()
+                assert message.sequence == last.sequence
+                assert message.time.ToNanoseconds() > last.time.ToNanoseconds()
+
+
+async def test_a_host_that_goes_and_comes_back_is_told_before_the_pace_is_over(tmp_path: Path) -> None:
+    """Nothing that is stored tells of it."""
+    limits = Limits(progress_seconds=1_000, stop_seconds=1)
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost((started(),))}, limits=limits) as it:
+        run = await it.create(agent_step("s"))
+        await live(it, "s")
+        call = it.runs.WatchRun(pb.WatchRunRequest(name=run.name))
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while not (await call.read()).HasField("progress"):
+                pass
+            it.tellers["alpha"].end()
+            while not (message := await call.read()).progress.disconnections:
+                pass
+            assert message.progress.disconnections[0].host == "hosts/alpha"
+            it.tellers["alpha"].come_back()
+            while not (message := await call.read()).HasField("progress"):
+                pass
+        call.cancel()
+
+    assert not message.progress.disconnections
 
 
 async def test_fifty_watchers_that_never_read_hold_nobody_up(tmp_path: Path) -> None:

@@ -142,6 +142,22 @@ def test_outside_a_terminal_a_host_that_was_away_and_comes_back_with_another_fol
     ]
 
 
+def test_outside_a_terminal_a_host_that_is_back_in_a_moment_is_worth_no_line(capfd: pytest.CaptureFixture[str]) -> None:
+    """As after every restart of the conductor; and one that is told stays told, though its absence be counted anew."""
+    view = PlainView()
+    view.show(at(1_000, WatchRunResponse(progress=Progress(disconnections=[away(600)]))))
+    view.show(at(1_001, WatchRunResponse(progress=Progress())))
+    assert capfd.readouterr().err == ""
+
+    for seconds in (1_004, 1_000):
+        view.show(at(seconds, WatchRunResponse(progress=Progress(disconnections=[away(600)]))))
+    view.show(at(1_001, WatchRunResponse(progress=Progress())))
+    assert capfd.readouterr().err.splitlines() == [
+        "… alpha disconnected for 4.0 s, given up in 9 min 56 s; what runs there goes on",
+        "… alpha is back, or nothing runs there any more",
+    ]
+
+
 def test_steps_that_are_not_drawn_are_counted_as_what_they_are_and_work_is_drawn_first() -> None:
     waiting = [step(f"w{number}", Step.STATE_QUEUED, "Every slot is taken.") for number in range(DRAWN_STEPS + 3)]
     shown = drawn(run_of(*waiting, step("works", Step.STATE_RUNNING)), width=120)
