@@ -17,7 +17,7 @@ from conductor.v1 import run_service_pb2
 
 REFRESHES_PER_SECOND = 8
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-# More running steps than this are counted, not drawn.
+# More running steps than this are counted, not drawn; on a low terminal even fewer are drawn, so that the foot is always there.
 DRAWN_STEPS = 12
 LONGEST_LABEL = 24
 
@@ -93,11 +93,19 @@ class LiveView:
         rows = self._view.running
         if len(rows) > DRAWN_STEPS:
             rows.sort(key=lambda row: row.is_waiting)  # what is at work has more to show
-        lines, waits = [], set[str]()
+        lines, waits = list[Table](), set[str]()
+        room = self._console.height - self._height(self._foot(rows))  # which is longest where all are only counted
         for row in rows[:DRAWN_STEPS]:
-            lines.append(self._line(row, is_final=False, is_repeated=row.wait in waits))
+            line = self._line(row, is_final=False, is_repeated=row.wait in waits)
+            room -= self._height(line)
+            if room < 0:
+                break
+            lines.append(line)
             waits.add(row.wait)
-        return Group(*lines, self._foot(rows[DRAWN_STEPS:]))
+        return Group(*lines, self._foot(rows[len(lines) :]))
+
+    def _height(self, part: Table | Text) -> int:
+        return len(self._console.render_lines(part))
 
     def _line(self, row: StepRow, *, is_final: bool, is_repeated: bool = False) -> Table:
         """Name and facts in columns that stand still; the tail takes what is left of the width.

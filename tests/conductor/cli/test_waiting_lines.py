@@ -25,10 +25,10 @@ def run_of(*steps: Step) -> WatchRunResponse:
     return WatchRunResponse(run=Run(name="runs/x", flow="flows/look", state=Run.STATE_RUNNING, steps=steps))
 
 
-def drawn(*messages: WatchRunResponse, width: int = 80) -> str:
+def drawn(*messages: WatchRunResponse, width: int = 80, height: int = 24) -> str:
     """The last picture of the live view."""
     screen = io.StringIO()
-    console = Console(file=screen, width=width, height=24, force_terminal=False)
+    console = Console(file=screen, width=width, height=height, force_terminal=False)
     view = LiveView("stops it", console)
     for message in messages:
         view.show(message)
@@ -165,6 +165,18 @@ def test_steps_that_are_not_drawn_are_counted_as_what_they_are_and_work_is_drawn
     assert "4 more waiting for a place" in shown
     assert "at work" not in shown
     assert shown.splitlines()[0].split()[1] == "works"
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 10), (60, 14), (50, 12), (40, 5)])
+def test_a_small_terminal_shows_fewer_steps_and_always_the_last_line(width: int, height: int) -> None:
+    """What is higher than the terminal, rich cuts off at the foot; a reason to wait may take two lines."""
+    steps = [step(f"s{number}", Step.STATE_RUNNING) for number in range(6)]
+    steps += [step(f"w{number}", Step.STATE_QUEUED, f"{number}: {BROKEN}") for number in range(24)]
+    lines = drawn(run_of(*steps), width=width, height=height).splitlines()
+
+    assert lines[0].split()[1] == "s0"
+    assert len(lines) <= height
+    assert " ".join(" ".join(lines).split()).endswith("more waiting for a place · Ctrl-C stops it")
 
 
 def test_labels_that_begin_alike_stay_apart() -> None:
