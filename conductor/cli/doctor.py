@@ -17,7 +17,7 @@ from conductor.cli.connection import Connection, connected
 from conductor.cli.failure import RUN_FAILED, CommandError, from_rpc
 from conductor.cli.flows import bad_files
 from conductor.cli.hosts import AGENT_INDENT, agent_lines, host_line, other_folder
-from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of
+from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of, usual_is_meant
 from conductor.cli.main import Context
 from conductor.cli.names import short
 from conductor.cli.page import say
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from conductor.store.examination import Examination
 
 SHOWN_DAMAGES = 10
+UNASKED = "its database was not looked through, as nobody says which folder it is in; name that:  conductor doctor --data DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,12 @@ def _looks(context: Context, data: Path | None) -> Iterator[Look]:
     yield Look(git is not None, f"git at {git}" if git else "git is missing", ("install it:  apt install git",))
     with connected(context.address, LOOK_SECONDS) as connection:
         info, failure = _greet(connection, context.address)
-        yield from _storage_looks(folder_of(data, info), info, is_named=data is not None)
+        is_known = failure is None or data is not None or usual_is_meant()
+        if is_known:
+            yield from _storage_looks(folder_of(data, info), info, is_named=data is not None)
         if failure is not None:
-            yield Look(good=False, text=str(failure), advice=failure.lines)
+            unasked = () if is_known else (UNASKED,)
+            yield Look(good=False, text=str(failure), advice=(*failure.lines, *unasked))
             return
         yield Look(good=True, text=f"conductor {info.version} at {context.address}, start {info.epoch} of its database")
         yield from _server_looks(connection)

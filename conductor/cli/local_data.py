@@ -58,17 +58,21 @@ def local_data(address: str, given: Path | None, *, folder_is_enough: bool = Fal
     A conductor that was named and is not there cannot say which folder is its own: then --data must. With `folder_is_enough`
     whoever names a folder and no --address means that folder, whoever answers elsewhere.
     """
-    named = address_source()
-    if given and folder_is_enough and named is not ParameterSource.COMMANDLINE:
+    if given and folder_is_enough and address_source() is not ParameterSource.COMMANDLINE:
         return LocalData(given)
     info = ask(address)
-    if info is None and given is None and named is not ParameterSource.DEFAULT:
+    if info is None and given is None and not usual_is_meant():
         raise CommandError(
             f"no conductor answers at {address}, so nobody says which data folder is its own",
-            lines=("name the folder:  --data DIR", "or leave the address off (--address, CONDUCTOR_ADDRESS)"),
+            lines=("name the folder:  --data DIR",),
             code=UNREACHABLE,
         )
     return LocalData(folder_of(given, info), info.conductor_id if info is not None else "")
+
+
+def usual_is_meant() -> bool:
+    """Whether the usual folder is the one that is meant where nobody answers: only while nobody named an address."""
+    return address_source() is ParameterSource.DEFAULT
 
 
 def address_source() -> ParameterSource:

@@ -116,6 +116,8 @@ def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
     own = conductor("backup", str(tmp_path / "own.tar"), "--address", address)
     named = conductor("backup", str(tmp_path / "named.tar"), "--data", str(usual))
     nobody = conductor("backup", str(tmp_path / "b.tar"), "--address", "127.0.0.1:1")
+    unasked = conductor("doctor", "--address", "127.0.0.1:1")
+    asked = conductor("doctor", "--address", "127.0.0.1:1", "--data", str(usual))
 
     assert f"✔ database {tmp_path}/conductor/conductor.db" in told.stdout
     assert "✘ this is not that conductor's database" in mixed.stdout
@@ -125,6 +127,10 @@ def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
         assert (each.returncode, "has another database than" in each.stderr) == (2, True)
     assert (own.returncode, named.returncode) == (0, 0)
     assert (nobody.returncode, "nobody says which data folder is its own" in nobody.stderr) == (69, True)
+    assert "address" not in nobody.stderr.splitlines()[-1]  # without one the usual folder is meant, of whatever conductor
+    assert "✔ database" not in unasked.stdout
+    assert "name that:  conductor doctor --data DIR" in " ".join(unasked.stdout.split("\n    "))
+    assert f"✔ database {usual}/conductor.db" in asked.stdout
     assert sorted(path.name for path in tmp_path.glob("*.tar")) == ["named.tar", "own.tar"]
 
 
