@@ -122,7 +122,7 @@ class HostLink:
         if response.HasField("host"):
             told = response.host
             state = HostState.DRAINING if told.state == pb.Host.STATE_DRAINING else HostState.READY
-            view = replace(view, state=state, problem=_misnamed(view.name, told.name), told=told)
+            view = replace(view, state=state, problem=_misnamed(view, told.name), told=told)
             self._note(reported(view.name, told))
         came = self._view.state in {HostState.CONNECTING, HostState.DISCONNECTED}
         self._view = view
@@ -144,5 +144,8 @@ class HostLink:
             self._note(HostReported(self._view.name, connected=False))
 
 
-def _misnamed(configured: str, told: str) -> str:
-    return f"calls itself '{told}'" if told != configured else ""
+def _misnamed(view: HostView, told: str) -> str:
+    if told == view.name:
+        return ""
+    others = f"conductor serve --host {told}={view.address}"
+    return f"calls itself '{told}'; start it with agenthost serve --name {view.name}, or the conductor with:  {others}"

@@ -16,7 +16,7 @@ import grpc
 from conductor.cli.connection import Connection, connected
 from conductor.cli.failure import RUN_FAILED, CommandError, from_rpc
 from conductor.cli.flows import bad_files
-from conductor.cli.hosts import AGENT_INDENT, agent_lines, host_line, other_folder
+from conductor.cli.hosts import AGENT_INDENT, agent_lines, has_trouble, host_line, other_folder
 from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of, usual_is_meant
 from conductor.cli.main import Context
 from conductor.cli.names import short
@@ -174,14 +174,9 @@ def _host_look(host: pool_service_pb2.Host) -> Look:
         "if it ran before, DIR is the folder that it had then: with another one, what it runs is given up",
         "if it runs, ask there:  agenthost doctor",
     )
-    if answers and problem:
-        advice = (
-            "ask there:  agenthost doctor",
-            f"if another host is to be {name}, give its own address to the conductor",
-        )
-    if answers and has_other_folder:
+    if answers:  # what it says of its problem says what to do
         mend = (
             "stop it, and start it with the --data folder that it had before; else these attempts are given up as lost"
         )
-        advice = (mend, *(advice if problem else ()))
-    return Look(answers and not problem and not has_other_folder, host_line(host)[2:], advice, details=details)
+        advice = (mend,) if has_other_folder else ()
+    return Look(answers and not has_trouble(host), host_line(host)[2:], advice, details=details)

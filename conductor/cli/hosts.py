@@ -55,7 +55,7 @@ def say_host(host: Host, *, with_agents: bool = False) -> None:
 
 def host_line(host: Host) -> str:
     """`✔ alpha  ready  2 of 4 slots  bubblewrap 0.11.0  unix:/run/a.sock`."""
-    glyph = "✔" if host.state in (Host.STATE_READY, Host.STATE_DRAINING) else "✘"
+    glyph = "✔" if _answers(host) and not has_trouble(host) else "✘"
     state = Host.State.Name(host.state).removeprefix("STATE_").lower()
     line = f"{glyph} {short(host.name):<12}  {state:<12}"
     if host.slots:
@@ -65,6 +65,11 @@ def host_line(host: Host) -> str:
     elif not host.HasField("last_seen_time"):
         line += "  never seen"
     return f"{line}  {printable(host.address)}"
+
+
+def has_trouble(host: Host) -> bool:
+    """Whether there is something to mend though it answers: it says of itself what, or waits for its earlier folder."""
+    return bool(host.problem or host.attempts_of_earlier_instance)
 
 
 def other_folder(host: Host) -> str:
@@ -77,9 +82,13 @@ def other_folder(host: Host) -> str:
 def agent_lines(host: Host) -> list[str]:
     """A line an agent: usable or not, and why not. Of a host that does not answer nobody knows."""
     lines = []
-    answers = host.state in (Host.STATE_READY, Host.STATE_DRAINING)
+    answers = _answers(host)
     for agent in host.agents:
         glyph = ("✔" if agent.available else "✘") if answers else "?"
         text = agent.description if agent.available else agent.unavailable_reason
         lines.append(f"    {glyph} {printable(agent.name):<12}  {printable(agent.version):<8}  {one_line(text, 200)}")
     return lines
+
+
+def _answers(host: Host) -> bool:
+    return host.state in (Host.STATE_READY, Host.STATE_DRAINING)

@@ -86,5 +86,5 @@ def _agent(agent: host_pb.Agent) -> pb.HostAgent:
 
 def _own_problem(told: host_pb.Host) -> str:
     if told.HasField("sandbox") and not told.sandbox.available:
-        return f"agents cannot be confined there: {told.sandbox.unavailable_reason}"
+        return f"agents cannot be confined there (ask there:  agenthost doctor): {told.sandbox.unavailable_reason}"
     return ""

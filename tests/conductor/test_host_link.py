@@ -153,4 +153,7 @@ async def test_a_host_with_another_name_is_told_apart(tmp_path: Path) -> None:
     async with agent_host(tmp_path, "alpha", ExecutionHost(), teller) as address, watching(address) as it:
         await it.until(lambda: it.attached == 1)
 
-        assert "'beta'" in it.link.view.problem
+        told = it.link.view.problem
+
+    assert told.startswith("calls itself 'beta'; start it with agenthost serve --name alpha, or the conductor with:")
+    assert told.endswith(f"conductor serve --host beta={address}")

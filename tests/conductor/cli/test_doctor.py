@@ -3,7 +3,7 @@
 import pytest
 
 from conductor.cli.doctor import host_looks
-from conductor.cli.hosts import say_host
+from conductor.cli.hosts import host_line, say_host
 from conductor.v1 import pool_service_pb2 as pb
 
 READY = pb.Host.STATE_READY
@@ -38,9 +38,11 @@ def test_an_agent_whose_program_is_not_installed_is_shown_and_nothing_to_mend() 
 
 
 def test_a_host_that_answers_at_the_address_of_another_is_to_be_mended() -> None:
-    [look] = host_looks(pb.Host(name="hosts/a", state=READY, address="unix:/b", problem="calls itself 'b'"))
+    host = pb.Host(name="hosts/a", state=READY, address="unix:/b", problem="calls itself 'b'")
+    [look] = host_looks(host)
 
     assert not look.good
+    assert host_line(host).startswith("✘")  # the same mark wherever it is shown
     assert "calls itself 'b'" in look.details
     assert not any("start it" in line for line in look.advice)
 
@@ -65,4 +67,6 @@ def test_the_line_that_starts_a_host_which_is_away_invites_no_new_folder() -> No
 def test_hosts_shows_beside_a_host_that_attempts_wait_for_its_earlier_folder(capfd: pytest.CaptureFixture[str]) -> None:
     say_host(pb.Host(name="hosts/a", state=READY, attempts_of_earlier_instance=1))
 
-    assert "another data folder: 1 attempt waits for the one it had before" in capfd.readouterr().out
+    told = capfd.readouterr().out
+    assert told.startswith("✘ a")
+    assert "another data folder: 1 attempt waits for the one it had before" in told
