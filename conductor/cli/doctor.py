@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from conductor.store.examination import Examination
 
 SHOWN_DAMAGES = 10
-UNASKED = "its database was not looked through, as nobody says which folder it is in; name that:  conductor doctor --data DIR"
+UNASKED = (
+    "its database was not looked through, as nobody says which folder it is in; name that:  conductor doctor --data DIR"
+)
 
 
 @dataclass(frozen=True, slots=True)

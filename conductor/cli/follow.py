@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import grpc
 
 from conductor.cli.connection import Connection
 from conductor.cli.silence import Silence
 from conductor.v1 import run_service_pb2
+
+Answer = TypeVar("Answer")
 
 # How long a conductor may be away before following it is given up.
 PATIENCE_SECONDS = 300.0
@@ -39,6 +42,18 @@ class Absence:
             self._on_away()
         time.sleep(self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def patiently(ask: Callable[[], Answer], absence: Absence) -> Answer:
+    """Asks until somebody answers; raises grpc.RpcError as `Absence.wait` does."""
+    while True:
+        try:
+            answer = ask()
+        except grpc.RpcError as error:
+            absence.wait(error)
+        else:
+            absence.end()
+            return answer
 
 
 def followed(

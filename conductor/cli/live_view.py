@@ -9,10 +9,20 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from conductor.cli.follow import PATIENCE_SECONDS
 from conductor.cli.run_view import RunView, StepRow
 from conductor.cli.terminal_text import printable
 from conductor.cli.views import FAILED_STEP_LINES, step_facts
-from conductor.cli.wording import abridged, counted, disconnected, elapsed, run_state, said_nothing, step_look
+from conductor.cli.wording import (
+    abridged,
+    counted,
+    disconnected,
+    elapsed,
+    nobody_answers,
+    run_state,
+    said_nothing,
+    step_look,
+)
 from conductor.v1 import run_service_pb2
 
 REFRESHES_PER_SECOND = 8
@@ -30,7 +40,7 @@ class LiveView:
         self._console = console or Console(stderr=True, highlight=False)
         self._view = RunView()
         self._finished: set[str] = set()
-        self._is_away = False
+        self._away = ""  # that nobody answers, while that is so
         # When a conductor that is not away was heard last, once that is too long ago.
         self._silent_since: float | None = None
         self._live = Live(
@@ -70,9 +80,9 @@ class LiveView:
         if told.HasField("log"):
             self._live.console.print(Text(f"  {printable(told.log.text)}", style="dim"))
 
-    def away(self) -> None:
+    def away(self, address: str) -> None:
         """Shows it in the last line until it is back."""
-        self._is_away, self._silent_since = True, None
+        self._away, self._silent_since = nobody_answers(address, PATIENCE_SECONDS), None
 
     def silent(self, seconds: float) -> None:
         """Shows it in the last line until it speaks again."""
@@ -80,7 +90,7 @@ class LiveView:
 
     def back(self) -> None:
         """Shows the run again."""
-        self._is_away, self._silent_since = False, None
+        self._away, self._silent_since = "", None
 
     def _print_heading(self) -> None:
         run = self._view.run
@@ -128,7 +138,7 @@ class LiveView:
 
     def _is_seen_at_work(self, row: StepRow) -> bool:
         """What turns is what is heard of: not a step whose host is away, and nothing while the conductor itself is silent."""
-        is_heard = not self._is_away and self._silent_since is None and row.away is None
+        is_heard = not self._away and self._silent_since is None and row.away is None
         return is_heard and row.step.state == run_service_pb2.Step.STATE_RUNNING
 
     def _facts(self, row: StepRow, *, is_repeated: bool) -> str:
@@ -148,8 +158,8 @@ class LiveView:
         return min(longest, LONGEST_LABEL, self._console.width // 4)
 
     def _foot(self, undrawn: list[StepRow]) -> Text:
-        if self._is_away:
-            return Text("  the conductor is away; waiting for it …", style="yellow")
+        if self._away:
+            return Text(f"  {self._away} …", style="yellow")
         silent_since = self._silent_since
         if silent_since is not None:
             return Text(f"  {said_nothing(time.monotonic() - silent_since)} …", style="yellow")

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import grpc
 
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.failure import CommandError, from_rpc
-from conductor.cli.follow import Absence, is_away
+from conductor.cli.follow import Absence, is_away, patiently
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, step_name
 from conductor.cli.page import say
@@ -93,8 +94,10 @@ def _report(connection: Connection, run: str) -> run_service_pb2.Report:
 def output(context: Context, /, name: str, step: str, *, follow: bool, **options: object) -> None:
     """Print what the agent of STEP said, by bytes, at any time."""
     with connected(context.address) as connection:
+        find = partial(step_name, connection, name, step)
+        absence = Absence(partial(say_away, context.address), say_back)
         request = run_service_pb2.ReadOutputRequest(
-            name=step_name(connection, name, step),
+            name=patiently(find, absence) if follow else find(),
             attempt=str(options["attempt"]),
             channel=run_service_pb2.Output.Channel.Value(f"CHANNEL_{str(options['channel']).upper()}"),
             offset=int(str(options["offset"])),
@@ -121,22 +124,19 @@ def print_output(
 
 def _print_to_end(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:
     """Prints one attempt until it ends, across restarts of the conductor; gives that it has ended."""
-    absence = Absence(say_away, say_back)
-    while True:
-        try:
-            if not request.attempt:
-                # An offset means bytes of this attempt, not of one that may follow it meanwhile.
-                asked = run_service_pb2.GetStepRequest(name=request.name)
-                attempts = connection.runs.GetStep(asked, timeout=CALL_SECONDS).attempts
-                request.attempt = attempts[-1].id if attempts else ""
-            complete = _print_what_is_there(context, connection, request)
-        except grpc.RpcError as error:
-            absence.wait(error)
-            continue
-        absence.end()
-        if complete:
-            return True
+    absence = Absence(partial(say_away, context.address), say_back)
+
+    def go_on() -> bool:
+        if not request.attempt:
+            # An offset means bytes of this attempt, not of one that may follow it meanwhile.
+            asked = run_service_pb2.GetStepRequest(name=request.name)
+            attempts = connection.runs.GetStep(asked, timeout=CALL_SECONDS).attempts
+            request.attempt = attempts[-1].id if attempts else ""
+        return _print_what_is_there(context, connection, request)
+
+    while not patiently(go_on, absence):
         time.sleep(FOLLOW_SECONDS)
+    return True
 
 
 def _with_way_on(error: grpc.RpcError, context: Context, request: run_service_pb2.ReadOutputRequest) -> CommandError:

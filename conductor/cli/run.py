@@ -1,6 +1,7 @@
 """`conductor run` and `conductor watch`: follow a run to its end, then show its report and the next command."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -8,13 +9,13 @@ import grpc
 
 from conductor.cli.connection import CREATE_SECONDS, Connection, connected
 from conductor.cli.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError, from_rpc
-from conductor.cli.follow import followed
+from conductor.cli.follow import Absence, followed, patiently
 from conductor.cli.main import Context
 from conductor.cli.names import run_name, short
 from conductor.cli.page import say
 from conductor.cli.reading import print_report
 from conductor.cli.terminal_text import printable
-from conductor.cli.views import as_json, summary, view_for
+from conductor.cli.views import as_json, say_away, say_back, summary, view_for
 from conductor.cli.ways_on import ways_on
 from conductor.cli.wording import SETTLED_RUN, workspace_changes
 from conductor.v1 import run_service_pb2
@@ -62,7 +63,9 @@ def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: 
 def watch(context: Context, name: str, token: str) -> int:
     """Follow RUN from its beginning, or from a token, to its end."""
     with connected(context.address) as connection:
-        return follow_to_end(context, connection, run_name(connection, name), token=token)
+        absence = Absence(partial(say_away, context.address), say_back)
+        full = patiently(lambda: run_name(connection, name), absence)
+        return follow_to_end(context, connection, full, token=token)
 
 
 def create_from(
@@ -104,7 +107,8 @@ def follow_to_end(
     ended = Run()
     try:
         with view_for(context, "stops it" if is_passing else "leaves it running") as view:
-            for told in followed(connection, name, token, on_away=view.away, on_back=view.back, on_silence=view.silent):
+            away = partial(view.away, context.address)
+            for told in followed(connection, name, token, on_away=away, on_back=view.back, on_silence=view.silent):
                 view.show(told)
                 if told.HasField("run"):
                     ended = told.run

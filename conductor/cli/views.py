@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import click
 
+from conductor.cli.follow import PATIENCE_SECONDS
 from conductor.cli.main import Context
 from conductor.cli.names import short
 from conductor.cli.run_view import RunView, StepRow
@@ -18,6 +19,7 @@ from conductor.cli.wording import (
     elapsed,
     failure,
     findings,
+    nobody_answers,
     run_look,
     run_state,
     said_nothing,
@@ -58,8 +60,8 @@ class View(Protocol):
     def show(self, told: run_service_pb2.WatchRunResponse) -> None:
         """Shows one message."""
 
-    def away(self) -> None:
-        """Says that the conductor went away."""
+    def away(self, address: str) -> None:
+        """Says that no conductor answers at the address."""
 
     def silent(self, seconds: float) -> None:
         """Says that the conductor has said nothing for so long; called from another thread."""
@@ -81,9 +83,9 @@ class JsonView:
         """Prints the message."""
         click.echo(as_json(told))
 
-    def away(self) -> None:
+    def away(self, address: str) -> None:
         """Says so on stderr: a program on stdout only sees the position go on."""
-        say_away()
+        say_away(address)
 
     def silent(self, seconds: float) -> None:
         """Says so."""
@@ -131,9 +133,9 @@ class PlainView:
                     self._tell_step(waiting)
         self._tell_news(told)
 
-    def away(self) -> None:
+    def away(self, address: str) -> None:
         """Says so."""
-        say_away()
+        say_away(address)
 
     def silent(self, seconds: float) -> None:
         """Says so."""
@@ -283,9 +285,9 @@ def view_for(context: Context, on_interrupt: str) -> View:
     return PlainView()
 
 
-def say_away() -> None:
-    """Says on stderr that the conductor went away, outside of a live view."""
-    click.echo("… the conductor is away; waiting for it", err=True)
+def say_away(address: str) -> None:
+    """Says on stderr that no conductor answers, outside of a live view."""
+    click.echo(f"… {nobody_answers(address, PATIENCE_SECONDS)}", err=True)
 
 
 def say_back() -> None:

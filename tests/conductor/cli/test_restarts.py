@@ -43,5 +43,34 @@ def test_output_goes_on_from_its_byte_when_the_conductor_comes_back(pair: Pair) 
         following.wait(30)
 
     assert heard.split() == WORDS
-    assert told == "… the conductor is away; waiting for it\n… it is back\n"
+    assert told == f"… no conductor answers at {pair.address}; waiting up to 5 min for it\n… it is back\n"
+    assert following.returncode == 0
+
+
+@pytest.mark.parametrize("command", [("watch", "{run}"), ("watch", "{start}"), ("output", "{run}", "talk", "--follow")])
+def test_what_follows_waits_for_a_conductor_that_is_not_there_yet_and_says_where_and_how_long(
+    pair: Pair, command: tuple[str, ...]
+) -> None:
+    talk = flows.scripted("talk", "say words")
+    with pair.channel() as channel:
+        stub = run_service_pb2_grpc.RunServiceStub(channel)
+        run = stub.CreateRun(flows.request(flows.plain_workspace(pair.folder / "w"), talk), timeout=30).name
+    pair.conductor.kill()
+    named = [part.format(run=run, start=run.removeprefix("runs/")[:20]) for part in command]
+    with subprocess.Popen(
+        [sys.executable, "-m", "conductor.cli", "--address", pair.address, *named],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as following:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        told = following.stderr.readline()
+        pair.conductor.start()
+        heard = following.stdout.read()
+        following.stderr.read()
+        following.wait(30)
+
+    assert told == f"… no conductor answers at {pair.address}; waiting up to 5 min for it\n"
+    assert "words" in heard
     assert following.returncode == 0

@@ -127,7 +127,9 @@ def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
         assert (each.returncode, "has another database than" in each.stderr) == (2, True)
     assert (own.returncode, named.returncode) == (0, 0)
     assert (nobody.returncode, "nobody says which data folder is its own" in nobody.stderr) == (69, True)
-    assert "address" not in nobody.stderr.splitlines()[-1]  # without one the usual folder is meant, of whatever conductor
+    assert (
+        "address" not in nobody.stderr.splitlines()[-1]
+    )  # without one the usual folder is meant, of whatever conductor
     assert "✔ database" not in unasked.stdout
     assert "name that:  conductor doctor --data DIR" in " ".join(unasked.stdout.split("\n    "))
     assert f"✔ database {usual}/conductor.db" in asked.stdout

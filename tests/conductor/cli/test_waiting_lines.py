@@ -206,8 +206,8 @@ def test_a_conductor_that_says_nothing_is_told_where_its_absence_is_told_and_unt
     view.back()
     assert foot().startswith("  running")
     view.silent(17.0)
-    view.away()
-    assert foot() == "  the conductor is away; waiting for it …"
+    view.away("127.0.0.1:7410")
+    assert foot() == "  no conductor answers at 127.0.0.1:7410; waiting up to 5 min for it …"
 
 
 def starting(name: str, host: str = "alpha") -> Step:
@@ -260,7 +260,7 @@ def test_only_what_is_heard_of_turns() -> None:
     assert turns()
     view.silent(17.0)
     assert not turns()
-    view.away()
+    view.away("127.0.0.1:7410")
     assert not turns()
     view.back()
     assert turns()
