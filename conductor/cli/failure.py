@@ -84,6 +84,12 @@ def from_rpc(
             ),
             code=UNREACHABLE,
         )
+    if name == "UNIMPLEMENTED" and not reason:
+        return CommandError(
+            f"what listens at {address} is no conductor of this version; an agent host, perhaps",
+            lines=("name the conductor's address:  conductor --address ADDRESS …, or CONDUCTOR_ADDRESS",),
+            code=UNREACHABLE,
+        )
     text = printable(details)
     suffix = f" ({reason})" if reason else f" ({name})"
     return CommandError(text + suffix, lines=tuple(printable(line) for line in lines), code=_CODES.get(name, USAGE))

@@ -6,7 +6,8 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from conductor.cli.failure import from_rpc
+from conductor.cli.connection import connected
+from conductor.cli.failure import CommandError, from_rpc
 
 
 class Failed(grpc.RpcError):
@@ -39,6 +40,29 @@ def test_nobody_there_tells_how_to_start_a_conductor() -> None:
 
     assert shown.code == 69
     assert "conductor serve" in shown.shown()
+
+
+def test_somebody_who_knows_no_method_of_a_conductor_is_another_service() -> None:
+    shown = from_rpc(Failed(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"), "127.0.0.1:7420")
+
+    assert shown.code == 69
+    assert "what listens at 127.0.0.1:7420 is no conductor of this version; an agent host, perhaps" in shown.shown()
+    assert "name the conductor's address:  conductor --address" in shown.shown()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "unix:", ":7410", "127.0.0.1:", "127.0.0.1:80000", "127.0.0.1:x", ""])
+def test_what_is_no_address_is_wrong_usage_and_not_dialled(address: str) -> None:
+    with pytest.raises(CommandError) as told, connected(address):
+        pass
+
+    assert told.value.code == 2
+    assert str(told.value) == f"'{address}' is no address: HOST:PORT, with a port up to 65535, or unix:PATH"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:7410", "[::1]:7410", "localhost:7410", "unix:c.sock", "unix:///c.sock"])
+def test_what_is_an_address_is_taken_as_one(address: str) -> None:
+    with connected(address) as connection:
+        assert connection.channel is not None
 
 
 @pytest.mark.parametrize(
