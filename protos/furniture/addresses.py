@@ -15,6 +15,8 @@ from typing import Self
 
 # The kernel's sun_path holds 108 bytes, the last of them zero.
 MAX_SOCKET_PATH_BYTES = 107
+MAX_PORT = 65_535
+MAX_PORT_DIGITS = 5
 
 
 class AddressError(ValueError):
@@ -38,8 +40,10 @@ class Address:
         if text.startswith("unix:"):
             return cls._parse_socket(text.removeprefix("unix:"))
         host, colon, port = text.rpartition(":")
-        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        if not colon or not host or not port.isascii() or not port.isdigit():
             raise AddressError(f"'{text}' is no address: give HOST:PORT or unix:/path/to/socket")
+        if len(port) > MAX_PORT_DIGITS or int(port) > MAX_PORT:
+            raise AddressError(f"the port of '{text}' is too large: give one up to {MAX_PORT}")
         if not _is_loopback(host):
             raise AddressError(
                 f"'{text}' reaches beyond this machine, which needs TLS and tokens, and there are none yet: "

@@ -431,6 +431,12 @@ def test_any_other_address_is_refused(text: str) -> None:
         Address.parse(text)
 
 
+@pytest.mark.parametrize("port", ["65536", "80000", "9" * 5000])
+def test_a_port_that_is_too_large_is_called_that(port: str) -> None:
+    with pytest.raises(AddressError, match="is too large: give one up to 65535"):
+        Address.parse(f"127.0.0.1:{port}")
+
+
 def test_a_write_that_meets_a_broken_connection_is_no_defect_of_the_other_side() -> None:
     """Found by `./dev chaos`: grpc.aio calls it INTERNAL, and so it counted against an attempt that lived."""
     broken = grpc.aio.AioRpcError(
