@@ -41,7 +41,7 @@ from agenthost.snapshot_store import SnapshotStore
 from agenthost.supervisor import Supervisor
 from agenthost.tombstones import Tombstones
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
-from agenthost.v1.furniture.addresses import Address, AddressError, refuse_taken
+from agenthost.v1.furniture.addresses import Address, AddressError, AddressInUseError, refuse_taken
 from agenthost.v1.furniture.server import Registration, Server
 
 _log = structlog.get_logger()
@@ -147,5 +147,7 @@ async def _listen(address: Address, registrations: Sequence[Registration]) -> Se
 def _telling_of_address() -> Iterator[None]:
     try:
         yield
+    except AddressInUseError as error:
+        raise ConfigurationError(str(error), hint="agenthost serve --listen ADDRESS takes another") from error
     except AddressError as error:
         raise ConfigurationError(str(error)) from error

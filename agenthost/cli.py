@@ -92,6 +92,8 @@ def doctor(agents_dirs: tuple[Path, ...], config: Path | None) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and gives its exit code."""
+    # What gRPC's core has to say of an address that is taken stands better in our own sentence; it would be mixed into the log.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         code = group.main(args=arguments, prog_name="agenthost", standalone_mode=False)
     except AgenthostError as error:
