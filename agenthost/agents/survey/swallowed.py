@@ -93,6 +93,8 @@ def _guards_import(node: ast.Try) -> bool:
 
 
 def _explains(source: SourceText, node: ast.Try, handler: ast.ExceptHandler) -> bool:
-    last = (handler.end_lineno or handler.lineno) + 1
-    region = [*source.lines[max(node.lineno - 2, 0) : node.lineno], *source.lines[handler.lineno - 2 : last]]
+    end = handler.end_lineno or handler.lineno
+    region = [*source.lines[max(node.lineno - 2, 0) : node.lineno], *source.lines[handler.lineno - 2 : end]]
+    # What stands below its last statement is the handler's own only as far as it is indented like it.
+    region += [line for line in source.lines[end : end + 1] if len(line) - len(line.lstrip()) > handler.col_offset]
     return any(_COMMENT.search(line) for line in region)
