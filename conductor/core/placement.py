@@ -15,6 +15,8 @@ from conductor.core.step import Wait
 MOST_NAMED = 12
 # Reasons that it gives in full.
 MOST_REASONS = 2
+# Where no host has told anything, and none was missed: none is configured, or one is just being dialled.
+NOBODY_MET = " None was met since the conductor's start; to give it one:  conductor serve --host NAME=ADDRESS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def explain_wait(hosts: Mapping[str, Host], agents: Sequence[str]) -> Wait:
     if not usable:
         draining = any(host.connected and host.draining for host in hosts.values())
         text = "Every connected host is draining." if draining else "No host is connected."
-        return Wait("host", cut_text(text + _name_absent(hosts)))
+        return Wait("host", cut_text(text + (_name_absent(hosts) if hosts else NOBODY_MET)))
     offering = [host.name for host in usable if not host.agents.isdisjoint(agents)]
     if not offering:
         return Wait("agent", cut_text(f"No connected host offers {names}.{_explain_lack(hosts, usable, agents)}"))

@@ -76,7 +76,8 @@ def test_a_step_says_what_it_waits_for_and_again_only_when_that_changes() -> Non
     bench.launch(asks("one"), asks("two"))
 
     bench.queue("one", "two")
-    assert bench.stored(StepWaits) == [StepWaits("two", "host", "No host is connected.")]
+    nobody = "No host is connected. None was met since the conductor's start; to give it one:  conductor serve --host NAME=ADDRESS"
+    assert bench.stored(StepWaits) == [StepWaits("two", "host", nobody)]
     bench.host("h1", 1, "claude")
     unknown = "No connected host offers survey. Every host is connected, and none knows it; there are: claude."
     assert bench.stored(StepWaits) == [
