@@ -18,7 +18,10 @@ def default_data() -> Path:
 
 
 @click.command()
-@click.option("--listen", help=f"Address to serve: HOST:PORT on loopback, or unix:PATH.  [default: {DEFAULT_ADDRESS}]")
+@click.option(
+    "--listen",
+    help=f"Address to serve: HOST:PORT on loopback, or unix:PATH.  [default: CONDUCTOR_ADDRESS, or {DEFAULT_ADDRESS}]",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder for the database and the snapshots.")
 @click.option(
     "--host",
