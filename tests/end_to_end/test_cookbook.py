@@ -37,8 +37,8 @@ def tools() -> Path:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small repository with something to find."""
-    folder = tmp_path_factory.mktemp("workspace")
+    """A small repository with something to find, in a folder whose name holds a space."""
+    folder = tmp_path_factory.mktemp("work space")
     (folder / "app.py").write_text(
         '"""An app."""\n\n\ndef load(text):\n    try:\n        return eval(text)\n    except:\n        pass\n'
     )
