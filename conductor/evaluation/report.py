@@ -23,6 +23,8 @@ MAX_REPORT_BYTES = 3 * 1024 * 1024
 MAX_SHOWN_TEXT_CHARACTERS = 50_000
 # Of all of them together: each stands in the Markdown and in the JSON, in up to three bytes a character.
 MAX_SHOWN_TEXTS_CHARACTERS = 400_000
+# Nothing found is praise only where everything was judged.
+UNJUDGED = ", but not everything could be judged: see what was left out"
 
 
 class ReportError(Exception):
@@ -87,7 +89,7 @@ def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict
         "format": FORMAT,
         "title": bundle.flow.title or facts["flow"].removeprefix("flows/"),
         "inputs": dict(inputs),
-        "verdict": _verdict(facts, findings),
+        "verdict": _verdict(facts, findings, has_notes=any(sources.notes.values())),
         "findings": findings,
         "counts": {status: sum(finding["status"] == status for finding in findings) for status in STATUSES},
         "severities": _severities(findings),
@@ -100,7 +102,7 @@ def _severities(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {name: number for name in SEVERITIES if (number := sum(finding["severity"] == name for finding in findings))}
 
 
-def _verdict(facts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
+def _verdict(facts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], *, has_notes: bool) -> str:
     """One or two sentences: how the run ended, and what it found."""
     steps = facts["steps"]
     failed = [step["id"] for step in steps if step["state"] == "failed"]
@@ -115,12 +117,12 @@ def _verdict(facts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) ->
             ended = f"{_counted(len(failed), 'step')} failed and the run went on without: {', '.join(failed)}. "
         case _:
             ended = ""
-    return ended + _found(findings)
+    return ended + _found(findings, has_notes=has_notes)
 
 
-def _found(findings: Sequence[Mapping[str, Any]]) -> str:
+def _found(findings: Sequence[Mapping[str, Any]], *, has_notes: bool) -> str:
     if not findings:
-        return "No findings."
+        return f"No findings{UNJUDGED if has_notes else ''}."
     severities = ", ".join(f"{number} {name}" for name, number in _severities(findings).items())
     counts = {status: sum(finding["status"] == status for finding in findings) for status in STATUSES}
     if counts["verified"] == len(findings):

@@ -172,6 +172,19 @@ async def test_what_agents_could_not_judge_is_told_once_for_all_who_say_it(story
     assert {"step": "tests", "text": "No rule for <Rust>."} in values["notes"]
 
 
+async def test_that_nothing_was_found_is_no_praise_where_there_was_nothing_to_judge(
+    story: Story, workspace: Path
+) -> None:
+    """Keeps F6: the verdict is what a reader in a hurry sees."""
+    await story.begin(flow_of(agent("risks")), workspace)
+    await story.agent("risks", result={"findings": [], "notes": ["The snapshot is empty: there is nothing to judge."]})
+    markdown, values = await story.report()
+
+    assert values["verdict"] == "No findings, but not everything could be judged: see what was left out."
+    assert f"**{values['verdict']}**" in markdown
+    assert "## What was left out or not judged\n\n- risks: The snapshot is empty" in markdown
+
+
 async def test_what_changed_in_the_users_tree_is_warned_of_and_is_as_inert_as_all_else(
     story: Story, workspace: Path
 ) -> None:
