@@ -13,7 +13,6 @@ from conductor.core.attempt import Attempt
 from conductor.core.events import Confinement, Failure, WorkspaceChanges
 from conductor.core.progress import judge
 from conductor.core.run import Run
-from conductor.core.states import AttemptState, StepState
 from conductor.core.step import Step
 
 
@@ -54,7 +53,6 @@ def _step(step: Step) -> dict[str, Any]:
         "needs": list(step.plan.needs),
         "state": str(step.state),
         "began": _began(step),
-        "between_attempts": _is_between_attempts(step),
         "reason": step.reason,
         "failure": _failure(step.failure),
         "may_fail": str(step.plan.on_failure) == "continue",
@@ -68,12 +66,6 @@ def _began(step: Step) -> bool:
     if step.plan.agent is None:
         return step.start_time is not None
     return any(attempt.start_time is not None for attempt in step.attempts)
-
-
-def _is_between_attempts(step: Step) -> bool:
-    """Whether it was cancelled when no attempt of it was at work any more: the next one was due, or would have been."""
-    last = step.last_attempt
-    return step.state is StepState.CANCELLED and last is not None and last.state is not AttemptState.CANCELLED
 
 
 def _execution(run: Run) -> dict[str, Any]:

@@ -9,12 +9,12 @@ UNDISTURBED = """\
 
 ## What was ended before it was done
 
-- **one** was cancelled at work: step fails failed
-- **two** was cancelled at work: step fails failed
+- **one** was cancelled after it had begun: step fails failed
+- **two** was cancelled after it had begun: step fails failed
 
 ## What was read
 """
-ONE_HAD_NOT_BEGUN = UNDISTURBED.replace("- **one** was cancelled at work: step fails failed\n", "").replace(
+ONE_HAD_NOT_BEGUN = UNDISTURBED.replace("- **one** was cancelled after it had begun: step fails failed\n", "").replace(
     "## What was read", "## What did not run\n\n- **one** was cancelled: step fails failed\n\n## What was read"
 )
 
@@ -27,8 +27,8 @@ def test_whether_a_step_had_begun_when_another_failed_the_run_is_chance() -> Non
 def test_all_else_is_judged() -> None:
     for wrong in (
         UNDISTURBED.replace("exit code 4", "exit code 5"),
-        UNDISTURBED.replace("- **two** was cancelled at work: step fails failed\n", ""),
-        UNDISTURBED.replace("**two** was cancelled at work", "**two** was skipped"),
+        UNDISTURBED.replace("- **two** was cancelled after it had begun: step fails failed\n", ""),
+        UNDISTURBED.replace("**two** was cancelled after it had begun", "**two** was skipped"),
         UNDISTURBED.replace("## What failed", "## What succeeded"),
     ):
         assert without_chance(wrong) != without_chance(UNDISTURBED)
