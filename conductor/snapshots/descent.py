@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Self
 
+MAX_DEPTH = 100  # of folders: each that is entered is held open
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

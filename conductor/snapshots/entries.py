@@ -36,18 +36,22 @@ class LeftOut:
     """What is not in the snapshot or not as it should be, by reason."""
 
     paths: dict[str, list[bytes]] = field(default_factory=dict)
+    in_full: set[str] = field(default_factory=set)
 
-    def add(self, reason: str, path: bytes) -> None:
-        """Remembers one path."""
+    def add(self, reason: str, path: bytes, *, in_full: bool = False) -> None:
+        """Remembers one path; of a reason whose paths are noted in full, the caller sees to it that they stay few."""
         self.paths.setdefault(reason, []).append(path)
+        if in_full:
+            self.in_full.add(reason)
 
     def notes(self) -> tuple[str, ...]:
         """One sentence a reason, with a few of its paths."""
-        return tuple(
-            f"{reason}: {len(paths)} ({', '.join(map(shown, sorted(paths)[:NOTED_PATHS]))}"
-            f"{', …' if len(paths) > NOTED_PATHS else ''})"
-            for reason, paths in sorted(self.paths.items())
-        )
+        return tuple(self._note(reason, paths) for reason, paths in sorted(self.paths.items()))
+
+    def _note(self, reason: str, paths: list[bytes]) -> str:
+        noted = len(paths) if reason in self.in_full else NOTED_PATHS
+        names = ", ".join(map(shown, sorted(paths)[:noted]))
+        return f"{reason}: {len(paths)} ({names}{', …' if len(paths) > noted else ''})"
 
 
 def shown(path: bytes) -> str:

@@ -30,7 +30,7 @@ async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
 
 
 async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Listed, ...]:
-    """What is tracked, and what is neither tracked nor ignored, below the workspace folder; but for services' own folders."""
+    """What is tracked, and what is neither tracked nor ignored, below the workspace folder; but for what services keep there."""
     git, folder = repository.refs(), repository.inside
     try:
         tracked = await git.run("ls-files", "-z", "-t", "--stage", "--cached", cwd=folder)
@@ -41,7 +41,9 @@ async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Lis
         ) from error
     listed: Mapping[bytes, Listed] = {entry.path: entry for entry in map(_tracked, _records(tracked))}
     untracked = tuple(_untracked(others, listed, left_out))
-    return (*listed.values(), *without_services(folder, untracked, left_out))
+    # Beside the event loop: a tree may have any number of folders that look like a service's.
+    kept = await asyncio.to_thread(lambda: tuple(without_services(folder, untracked, left_out)))
+    return (*listed.values(), *kept)
 
 
 async def trusts_modes(git: Git) -> bool:

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from conductor.snapshots.descent import Descent
+from conductor.snapshots.descent import MAX_DEPTH, Descent
 from conductor.snapshots.entries import LeftOut, Listed
 from conductor.snapshots.git import Git
 from conductor.snapshots.reading import in_thread
 from conductor.snapshots.repository import Repository
-from conductor.snapshots.working_tree import MAX_DEPTH, SPECIAL
+from conductor.snapshots.working_tree import SPECIAL
 
 MAX_ENTRIES = 1_000_000
 NOT_ALL = f"folders that were not searched for special files, beyond {MAX_ENTRIES} entries"

@@ -19,15 +19,14 @@ from pathlib import Path
 from typing import Self
 
 from conductor.errors import InvalidRequestError, Violation
-from conductor.snapshots.descent import Descent
+from conductor.snapshots.descent import MAX_DEPTH, Descent
 from conductor.snapshots.entries import FILE, LINK, PROGRAM, SUBMODULE, Item, LeftOut, Listed, blob_id
-from conductor.snapshots.service_folders import LEFT_OUT, is_service_folder
+from conductor.snapshots.service_folders import own_entries
 
 MAX_FILES = 500_000
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
 MAX_PATH_BYTES = 2000
-MAX_DEPTH = 100
 READ_BYTES = 1024 * 1024
 SPECIAL = "special files left out"
 TOO_LONG = f"paths of more than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders"
@@ -64,7 +63,7 @@ class WorkingTree:
         return tuple(checked)
 
     def walk(self) -> Iterator[Listed]:
-        """Every path below, for folders without git. Nothing is skipped but what is named `.git`, and services' own folders."""
+        """Every path below, for folders without git. Nothing is skipped but what is named `.git`, and what services keep there."""
         waiting: list[tuple[bytes, ...]] = [()]
         while waiting:
             parts = waiting.pop()
@@ -74,11 +73,9 @@ class WorkingTree:
                 self._left_out.add(f"folders that could not be read ({error.strerror})", b"/".join(parts))
                 continue
             names = sorted(map(os.fsencode, os.listdir(folder)))  # noqa: PTH208 - of a descriptor
-            if is_service_folder(parts, names):
-                self._left_out.add(LEFT_OUT, b"/".join(parts))
-                continue
+            own = own_entries(parts, folder, names, self._left_out)
             for name in names:
-                if name.lower() == b".git":
+                if name.lower() == b".git" or name in own:
                     continue
                 if not _is_folder(name, folder):
                     yield Listed(b"/".join((*parts, name)))

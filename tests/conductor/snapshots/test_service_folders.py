@@ -1,5 +1,6 @@
 """Services whose data lies in the workspace that they look at: agents are shown none of it. Keeps J1 J3."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from agenthost.tombstones import Tombstones
 from conductor.core.events import WorkspaceChanges
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots.service_folders import MAX_FOLDERS
 from conductor.store.store import Store
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository
@@ -50,7 +52,7 @@ async def test_the_data_of_services_is_left_out_of_a_snapshot_and_of_its_changes
 
     expected = [b".gitignore", b"README.md", b"docs/instance", b"src/app.py"]
     assert sorted(content(tmp_path, plan.commit)) == expected
-    assert plan.notes == ("data folders of a conductor or an agent host, left out: 2 (.state/conductor, .state/host)",)
+    assert plan.notes == ("data of a conductor or an agent host, left out in: 2 (.state/conductor, .state/host)",)
     assert since == WorkspaceChanges()
 
 
@@ -73,3 +75,90 @@ async def test_what_somebody_tracks_under_such_names_is_theirs(store: SnapshotSt
     user.commit("a fixture")
 
     assert (await store.pin(str(user.folder))).notes == ()
+
+
+@pytest.mark.parametrize("with_git", [True, False])
+async def test_a_folder_with_a_services_names_alone_hides_nothing(
+    store: SnapshotStore, user: UserRepository, tmp_path: Path, *, with_git: bool
+) -> None:
+    for name in ("conductor.db", "conductor.lock", "login.py", "snapshots/login.py"):
+        user.write(f"core/{name}", "")
+    os.mkfifo(user.folder / "core" / "lock")
+    for name in ("instance", "fences.jsonl", "tombstones.jsonl", "attempts/login.py"):
+        user.write(f"core/{name}", "x" * 32)
+    user.write("linked/conductor.lock", "")
+    user.write("linked/login.py", "")
+    (user.folder / "linked" / "conductor.db").symlink_to("/dev/zero")
+    if not with_git:
+        shutil.rmtree(user.folder / ".git")
+
+    plan = await store.pin(str(user.folder))
+
+    pinned = content(tmp_path, plan.commit)
+    assert {
+        b"core/login.py",
+        b"core/snapshots/login.py",
+        b"core/attempts/login.py",
+        b"linked/login.py",
+    } <= pinned.keys()
+    assert plan.notes == ("special files left out: 1 (core/lock)",)
+
+
+@pytest.mark.parametrize("with_git", [True, False])
+async def test_what_no_service_made_stays_and_each_folder_with_something_left_out_is_named(
+    store: SnapshotStore, user: UserRepository, tmp_path: Path, *, with_git: bool
+) -> None:
+    await make_conductors_folder(user.folder / "core")
+    await make_hosts_folder(user.folder / "core")
+    decoys = [f".{number:02}" for number in range(MAX_FOLDERS - 1)]
+    for folder in ("core", *decoys):
+        user.write(f"{folder}/conductor.db", "x" * 512)
+        user.write(f"{folder}/conductor.lock", "")
+        user.write(f"{folder}/login.py", "")
+    user.write("core/conductor.db.py", "")
+    user.write("core/attempts.py", "")
+    if not with_git:
+        shutil.rmtree(user.folder / ".git")
+
+    plan = await store.pin(str(user.folder))
+
+    kept = {f"{folder}/login.py".encode() for folder in ("core", *decoys)}
+    kept |= {b"core/conductor.db.py", b"core/attempts.py"}
+    assert content(tmp_path, plan.commit).keys() == {b"README.md", b"src/app.py"} | kept
+    assert plan.notes == (
+        f"data of a conductor or an agent host, left out in: {MAX_FOLDERS} ({', '.join((*decoys, 'core'))})",
+    )
+
+
+@pytest.mark.parametrize("with_git", [True, False])
+async def test_more_such_folders_than_a_note_can_name_are_refused(
+    store: SnapshotStore, user: UserRepository, *, with_git: bool
+) -> None:
+    for number in range(MAX_FOLDERS + 1):
+        user.write(f"f{number:02}/conductor.db", "x" * 4096)
+        user.write(f"f{number:02}/conductor.lock", "")
+    if not with_git:
+        shutil.rmtree(user.folder / ".git")
+
+    with pytest.raises(InvalidRequestError, match=f"more than {MAX_FOLDERS} data folders of .*, such as f") as refused:
+        await store.pin(str(user.folder))
+    assert "smaller folder" in refused.value.hint
+
+
+async def test_a_conductor_that_pins_the_folder_around_its_own_data_keeps_its_locks(user: UserRepository) -> None:
+    folder = user.folder / "state"
+    async with await Store.open(folder):
+        store = await SnapshotStore.open(folder / "snapshots")
+        before = locks_of(folder / "conductor.db")
+        plan = await store.pin(str(user.folder))
+        after = locks_of(folder / "conductor.db")
+
+    assert plan.notes == ("data of a conductor or an agent host, left out in: 1 (state)",)
+    assert before == after != []
+
+
+def locks_of(path: Path) -> list[str]:
+    """What the kernel knows of POSIX locks on a file, without the numbers of its lines."""
+    inode = f":{path.stat().st_ino} "
+    lines = Path("/proc/locks").read_text().splitlines()
+    return sorted(line.partition(": ")[2] for line in lines if inode in line and "POSIX" in line)
