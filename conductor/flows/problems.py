@@ -18,6 +18,7 @@ class Problems:
     nodes: Mapping[str, Node] = field(default_factory=dict)
     found: list[FlowProblem] = field(default_factory=list)
     spoiled: set[str] = field(default_factory=set)
+    is_excessive: bool = False
 
     def add(self, name: str, text: str, *, line_in_text: int = 0) -> None:
         """Adds a problem of a field. `line_in_text`, from 1, is the line inside the field's own text."""
@@ -31,6 +32,11 @@ class Problems:
         problem = FlowProblem(self.path, line, name, shortened)
         if problem not in self.found and len(self.found) < MAX_PROBLEMS:
             self.found.append(problem)
+
+    def add_excess(self, name: str, text: str) -> None:
+        """Adds that a list is too long for anything else to be asked of the flow."""
+        self.add(name, text)
+        self.is_excessive = True
 
     def spoil(self) -> None:
         """What was found so far left its fields out; that they are now missing is no second problem."""

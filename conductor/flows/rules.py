@@ -21,12 +21,9 @@ from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
 
-MAX_STEPS = 200
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
-MAX_PARAMETERS = 32
 MAX_PARAMETER_CHARACTERS = 4000
-MAX_AGENTS = 16
 MAX_RESULT_CHARACTERS = 200_000
 MAX_MERGED_FINDINGS = 500
 STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
@@ -37,7 +34,7 @@ _BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSP
 
 
 def judge(flow: Flow, shelf: Shelf, problems: Problems) -> None:
-    """Adds every problem of a flow whose shape is right."""
+    """Adds every problem of a flow whose shape is right, and whose lists are no longer than they may be (see `counts`)."""
     _judge_head(flow, problems)
     _judge_graph(flow, problems)
     schema = _read_schema(flow, problems)
@@ -90,8 +87,6 @@ def _judge_head(flow: Flow, problems: Problems) -> None:
 def _judge_graph(flow: Flow, problems: Problems) -> None:
     if not flow.steps:
         problems.add("steps", "a flow has at least one step")
-    if len(flow.steps) > MAX_STEPS:
-        problems.add("steps", f"a flow has at most {MAX_STEPS} steps, this has {len(flow.steps)}")
     first: dict[str, int] = {}
     for index, step in enumerate(flow.steps):
         if not STEP_ID.match(step.id):
@@ -133,8 +128,6 @@ def _judge_work(step: Flow.Step, where: str, shelf: Shelf, problems: Problems) -
 def _judge_agent(agent: flow_service_pb2.AgentWork, where: str, shelf: Shelf, problems: Problems) -> None:
     if not agent.agents:
         problems.add(f"{where}.agents", "name at least one agent")
-    if len(agent.agents) > MAX_AGENTS:
-        problems.add(f"{where}.agents", f"at most {MAX_AGENTS} agents can be named")
     for index, name in enumerate(agent.agents):
         if not AGENT_NAME.match(name) or name in agent.agents[:index]:
             problems.add(f"{where}.agents[{index}]", f"'{name}' must be an agent's name, and stand here once")
@@ -156,8 +149,6 @@ def _judge_agent_limits(agent: flow_service_pb2.AgentWork, where: str, problems:
         problems.add(
             f"{where}.max_result_characters", f"must be 1 to {MAX_RESULT_CHARACTERS}, not {agent.max_result_characters}"
         )
-    if len(agent.parameters) > MAX_PARAMETERS:
-        problems.add(f"{where}.parameters", f"at most {MAX_PARAMETERS} parameters can be given")
     for name, value in agent.parameters.items():
         _judge_length(name, f"{where}.parameters.{name}", 128, problems)
         _judge_length(value, f"{where}.parameters.{name}", MAX_PARAMETER_CHARACTERS, problems)

@@ -12,6 +12,7 @@ from google.protobuf import descriptor as protobuf
 from google.protobuf import json_format, message_factory
 from google.protobuf.message import Message
 
+from conductor.flows.counts import excess
 from conductor.flows.document import Node
 from conductor.flows.problems import Problems
 
@@ -79,6 +80,9 @@ class Shape:
         if not isinstance(node.value, list):
             self._problems.add(path, f"must be a list, not {_named(node)}")
             return None
+        if text := excess(field, len(node.value)):
+            self._problems.add_excess(path, text)
+            return None
         return [value for value in self._items(node.value, field, path) if value is not None]
 
     def _items(self, nodes: list[Node], field: Field, path: str) -> Iterator[Any]:
@@ -90,6 +94,9 @@ class Shape:
     def _map(self, node: Node, field: Field, path: str) -> dict[str, Any] | None:
         if not isinstance(node.value, dict):
             self._problems.add(path, f"must be an object, not {_named(node)}")
+            return None
+        if text := excess(field, len(node.value)):
+            self._problems.add_excess(path, text)
             return None
         value_field = field.message_type.fields_by_name["value"] if field.message_type else field
         result = {}

@@ -7,6 +7,7 @@ asks a worker process to call it (see `conductor.evaluator`), only the CLI calls
 from pathlib import Path, PurePath
 
 from conductor.errors import FlowProblem
+from conductor.flows.counts import excesses
 from conductor.flows.document import DocumentError, Node, read_document
 from conductor.flows.problems import Problems
 from conductor.flows.revision import authored, revision_of
@@ -29,6 +30,8 @@ def judge_text(data: bytes, path: str, shelf: Shelf | None) -> Verdict:
     except DocumentError as error:
         return Verdict(None, (FlowProblem(path, error.line, "", error.text),))
     flow = Shape(problems, nodes).read(root, Flow.DESCRIPTOR)
+    if problems.is_excessive:
+        return Verdict(None, problems.sorted())
     problems.spoil()
     for line, key in duplicates:
         problems.add_at(line, key, "stands here twice; the first one counts")
@@ -38,7 +41,10 @@ def judge_text(data: bytes, path: str, shelf: Shelf | None) -> Verdict:
 
 def judge_message(flow: Flow, path: str, shelf: Shelf) -> Verdict:
     """Judges a flow that came as a message: the same rules, line 0."""
-    return _verdict(authored(flow), INLINE_NAME, shelf, Problems(path))
+    problems = Problems(path)
+    for where, text in excesses(flow):
+        problems.add_excess(where, text)
+    return Verdict(None, problems.sorted()) if problems.is_excessive else _verdict(flow, INLINE_NAME, shelf, problems)
 
 
 def _verdict(flow: Flow, default_name: str, shelf: Shelf, problems: Problems) -> Verdict:

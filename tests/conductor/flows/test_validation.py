@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
+from conductor.flows.counts import MAX_AGENTS, MAX_CONTRACTS, MAX_PARAMETERS, MAX_STEPS
 from conductor.flows.revision import revision_of
 from conductor.flows.validation import judge_message, judge_text, line_of, parsed, problems_of
 from conductor.flows.verdict import Shelf
@@ -293,8 +294,75 @@ def test_what_a_flow_names_that_is_sent_is_left_to_the_conductor_that_gets_it() 
     assert line_of(text, "steps[0].agent.persona") == text.decode()[: text.index(b"persona")].count("\n") + 1
 
 
+STEPS = [{"id": f"s{number}", "fold": {"template": "x"}} for number in range(MAX_STEPS)]
+NAMES = [f"n{number}" for number in range(MAX_STEPS)]
+
+
+def agent_with(name: str, values: object) -> dict[str, object]:
+    return {"steps": [{"id": "a", "agent": {"agents": ["survey"], "prompt": "x", name: values}}]}
+
+
+@pytest.mark.parametrize(
+    ("flow", "field", "most", "count"),
+    [
+        ({"steps": [*STEPS, {"id": "B", "needs": ["x"]}]}, "steps", MAX_STEPS, MAX_STEPS + 1),
+        ({"steps": 25 * [{"id": "B", "needs": NAMES}] + STEPS}, "steps", MAX_STEPS, MAX_STEPS + 25),
+        ({"bands": 4 * ["BAND_SMALL"], "steps": 2 * STEPS[:1]}, "bands", 3, 4),
+        (
+            {"steps": [{"id": "a", "needs": [*NAMES, "x"], "fold": {"template": "x"}}]},
+            "steps[0].needs",
+            MAX_STEPS,
+            MAX_STEPS + 1,
+        ),
+        (agent_with("agents", ["x"] * (MAX_AGENTS + 1)), "steps[0].agent.agents", MAX_AGENTS, MAX_AGENTS + 1),
+        (
+            agent_with("contracts", ["x"] * (MAX_CONTRACTS + 1)),
+            "steps[0].agent.contracts",
+            MAX_CONTRACTS,
+            MAX_CONTRACTS + 1,
+        ),
+        (
+            agent_with("parameters", dict.fromkeys(NAMES, "x" * 5000)),
+            "steps[0].agent.parameters",
+            MAX_PARAMETERS,
+            MAX_STEPS,
+        ),
+    ],
+)
+def test_a_list_that_is_too_long_is_the_one_thing_that_is_wrong_with_a_flow(
+    flow: dict[str, object], field: str, most: int, count: int
+) -> None:
+    """Whatever else is wrong, nobody looked: each of these lists holds more."""
+    expected = [(field, f"has at most {most} entries, this has {count}")]
+
+    of_text = judge_text(json.dumps(flow).encode(), "x.json", SHELF).problems
+    of_message = judge_message(json_format.ParseDict(flow, Flow()), "flow", SHELF).problems
+
+    assert [(problem.field, problem.text) for problem in of_text] == expected
+    assert [(problem.field, problem.text) for problem in of_message] == expected
+
+
+def test_lists_as_long_as_they_may_be_are_no_problem() -> None:
+    last = {"id": "last", "needs": [step["id"] for step in STEPS[1:]], "agent": agent_with_all_it_may()}
+    flow = {"bands": ["BAND_SMALL", "BAND_MEDIUM", "BAND_LARGE"], "steps": [*STEPS[1:], last]}
+    shelf = Shelf(frozenset(), frozenset(NAMES))
+
+    assert judge_text(json.dumps(flow).encode(), "x.json", shelf).problems == ()
+    assert judge_message(json_format.ParseDict(flow, Flow()), "flow", shelf).problems == ()
+
+
+def agent_with_all_it_may() -> dict[str, object]:
+    parameters = dict.fromkeys(NAMES[:MAX_PARAMETERS], "x")
+    return {
+        "agents": NAMES[:MAX_AGENTS],
+        "prompt": "x",
+        "contracts": NAMES[:MAX_CONTRACTS],
+        "parameters": parameters,
+    }
+
+
 def test_problems_are_bounded_in_number_and_in_length() -> None:
-    text = "steps:\n" + "".join(f"  - {{id: s{n}, {'x' * 900}: 1}}\n" for n in range(300))
+    text = "steps:\n" + "".join(f"  - {{id: s{n}, {'x' * 900}: 1, y: 1}}\n" for n in range(150))
     problems = judge_text(text.encode(), "x.yaml", SHELF).problems
 
     assert len(problems) == 200

@@ -1,0 +1,53 @@
+"""How many entries a flow's lists may have, counted before anything else looks at them.
+
+Most rules compare an entry with all others, so a list of thousands would keep a worker busy for as long as it may be, for one
+line of complaint.
+"""
+
+from collections.abc import Iterator
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from conductor.v1 import flow_service_pb2
+
+MAX_STEPS = 200
+MAX_AGENTS = 16
+MAX_CONTRACTS = 64
+MAX_PARAMETERS = 32
+
+_FLOW, _STEP, _AGENT = (
+    message.DESCRIPTOR.fields_by_name
+    for message in (flow_service_pb2.Flow, flow_service_pb2.Flow.Step, flow_service_pb2.AgentWork)
+)
+# Other lists of a flow are those that only answers carry.
+_MOST = {
+    _FLOW["steps"]: MAX_STEPS,
+    _FLOW["bands"]: len(flow_service_pb2.Band.values()) - 1,  # all but the unspecified one
+    _STEP["needs"]: MAX_STEPS,
+    _AGENT["agents"]: MAX_AGENTS,
+    _AGENT["contracts"]: MAX_CONTRACTS,
+    _AGENT["parameters"]: MAX_PARAMETERS,
+}
+
+
+def excess(field: FieldDescriptor, count: int) -> str:
+    """What is wrong with so many entries in a field; empty where nothing is."""
+    most = _MOST.get(field, count)
+    return f"has at most {most} entries, this has {count}" if count > most else ""
+
+
+def excesses(flow: flow_service_pb2.Flow) -> Iterator[tuple[str, str]]:
+    """The lists of a flow that are too long, each with what is wrong."""
+    found = list(_excesses_in(flow, ""))
+    yield from found
+    if not any(where == "steps" for where, _ in found):
+        for index, step in enumerate(flow.steps):
+            yield from _excesses_in(step, f"steps[{index}].")
+            yield from _excesses_in(step.agent, f"steps[{index}].agent.")
+
+
+def _excesses_in(message: Message, where: str) -> Iterator[tuple[str, str]]:
+    for field, value in message.ListFields():
+        if field in _MOST and (text := excess(field, len(value))):
+            yield f"{where}{field.name}", text
