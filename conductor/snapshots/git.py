@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conductor import process
-from conductor.errors import ProgramError
+from conductor.errors import NoCapacityError, ProgramError
 
 TIMEOUT_SECONDS = 120.0
 PACK_TIMEOUT_SECONDS = 900.0
@@ -59,8 +59,19 @@ _ENVIRONMENT = {
 }
 
 
+# In the C library's words and in git's own: everything here runs with LC_ALL=C.
+_FULL = (b"No space left on device", b"Disk quota exceeded", b"Out of diskspace")
+
+
 class GitError(ProgramError):
     """Git could not do its work."""
+
+
+class DiskFullError(NoCapacityError):
+    """The disk below the conductor's data folder is full, so no snapshot can be made there now."""
+
+    def __init__(self) -> None:
+        super().__init__(hint="make room on that disk, or let old runs go:  conductor prune --older-than 30d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +154,10 @@ class Git:
 
 
 def check(command: str, completed: process.Completed) -> None:
-    """Raises GitError for a git command that did not end well."""
+    """Raises GitError for a git command that did not end well; DiskFullError where it had no room."""
     if completed.returncode != 0:
+        # Git writes nowhere but in our own store.
+        if any(words in completed.stderr for words in _FULL):
+            raise DiskFullError
         complaint = completed.complaint or "without a word"
         raise GitError(f"git {command} ended with {completed.returncode}: {complaint}")

@@ -6,19 +6,21 @@ repository stays behind (no alternates, no configuration), and nothing in ours e
 The store holds commits whose parents were left out. Git must know of every one of them, or it fails at the gap: they
 stand in the file `shallow`, which grows before a copy and is cleaned after it, so that a crash between leaves too many
 there and never too few. What git was writing when it was killed is an unfinished pack (`tmp_*`: no index, hence no object of it
-exists) or a lock. Both are removed as soon as nothing else is being written, or at the next start, so every git that writes
-is counted (`_written`): the lock of one at work is not ours to take. It knows nothing of workspaces and hosts.
+exists) or a lock; what fast-import leaves where it fails is a report. All are removed as soon as nothing else is being written,
+or at the next start, so every git that writes is counted (`_written`): the lock of one at work is not ours to take. It knows
+nothing of workspaces and hosts.
 """
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from conductor.process import Running
 from conductor.snapshots.commit_writer import CommitWriter
-from conductor.snapshots.git import PACK_TIMEOUT_SECONDS, Git, check
+from conductor.snapshots.git import PACK_TIMEOUT_SECONDS, DiskFullError, Git, check
 from conductor.snapshots.history import History, bounded, parse_rows, revisions
 
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n"
@@ -140,7 +142,8 @@ class ObjectStore:
 
     def _remove_leftovers(self) -> None:
         # A lock of a git that was killed would stop every later one; nobody but us writes here.
-        for leftover in (*(self._folder / "objects" / "pack").glob("tmp_*"), *self._locks()):
+        reports = self._folder.glob("fast_import_crash_*")  # what git complained of is told to whoever asked
+        for leftover in (*(self._folder / "objects" / "pack").glob("tmp_*"), *reports, *self._locks()):
             leftover.unlink(missing_ok=True)
         self._has_leftovers = False
 
@@ -157,11 +160,16 @@ class ObjectStore:
     def write_shallow(self, commits: Collection[str]) -> None:
         """Says which they are; durable before it counts."""
         temporary = self._folder / "shallow.new"
-        with temporary.open("w", encoding="ascii") as file:
-            file.writelines(f"{commit}\n" for commit in sorted(commits))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._folder / "shallow")
+        try:
+            with temporary.open("w", encoding="ascii") as file:
+                file.writelines(f"{commit}\n" for commit in sorted(commits))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._folder / "shallow")
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFullError from error
+            raise
 
     async def _clean_shallow(self) -> None:
         """Forgets the commits whose parents have all come in since."""

@@ -16,7 +16,7 @@ from conductor.process import Running
 from conductor.snapshots.blocking_files import refuse_blocking_files
 from conductor.snapshots.changes import Comparison, compared
 from conductor.snapshots.contents import read_files
-from conductor.snapshots.git import GitError
+from conductor.snapshots.git import DiskFullError, GitError
 from conductor.snapshots.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.listing import list_tree
@@ -102,7 +102,7 @@ class SnapshotStore:
             if orphans := kept.keys() - frozenset(await known(kept.keys())):
                 await self._objects.forget(kept[run] for run in sorted(orphans))
                 _log.info("snapshots_released", runs=len(orphans))
-        except GitError as error:  # what is kept too long takes room, and harms nobody
+        except (GitError, DiskFullError) as error:  # what is kept too long takes room, and harms nobody
             _log.warning("snapshots_not_released", error=str(error))
 
     async def changes(self, path: str, mode: str, snapshot: SnapshotPlan) -> WorkspaceChanges | None:

@@ -4,6 +4,7 @@ Keeps rules 6 and 16. It needs a small file system of its own, which only root m
 """
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from conductor.v1 import run_service_pb2 as pb
+from conductor.v1.flow_service_pb2 import Flow
 from conductor.v1.furniture.statuses import Refusal
 from conductor.v1.run_service_pb2 import Run
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
 from tests.conductor.store.material import damages
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+from tests.repositories import git
 
 ROOM = 6 * 1024 * 1024
 
@@ -85,6 +88,41 @@ async def test_a_full_disk_stops_what_must_be_stored_and_nothing_else_until_ther
     assert "".join(told) == "before" + 100 * text
     assert after.name != run.name
     assert damages(small_disk) == []
+
+
+@pytest.mark.parametrize("with_git", [True, False])
+async def test_a_snapshot_without_room_is_refused_with_what_helps_and_leaves_nothing_behind(
+    tmp_path: Path, small_disk: Path, *, with_git: bool
+) -> None:
+    (tmp_path / "data").symlink_to(small_disk)
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    large = workspace / "large"
+    large.write_bytes(os.urandom(2 * ROOM))
+    if with_git:  # then git copies it, and where there is none, it is imported
+        for arguments in (("init", "-q"), ("add", "large"), ("commit", "-q", "-m", "large")):
+            git(workspace, *arguments)
+    async with running_conductor(tmp_path) as it:
+        before = files_of_git(small_disk)
+        request = pb.CreateRunRequest(workspace=pb.Workspace(path=str(workspace)))
+        request.inline.CopyFrom(Flow(steps=[agent_step("one")]))
+        refused = [await refusal(it.runs.CreateRun(request)) for _ in range(2)]
+        after = files_of_git(small_disk)
+        subprocess.run(["mount", "-o", f"remount,size={16 * ROOM}", str(small_disk)], check=True)
+        created = await it.runs.CreateRun(request)
+
+    assert {(told.code, told.reason, told.kind) for told in refused} == {
+        ("RESOURCE_EXHAUSTED", "NO_CAPACITY", "RECOVERABLE")
+    }
+    assert "disk below the conductor's data folder is full" in refused[0].message
+    assert "make room" in refused[0].hint
+    assert after == before
+    assert created.snapshot.commit
+
+
+def files_of_git(data: Path) -> set[Path]:
+    """What lies in the store of snapshots, but for the list of commits whose parents are not there."""
+    return {path for path in (data / "snapshots").rglob("*") if path.is_file() and path.name != "shallow"}
 
 
 async def until_refused(it: Running) -> Refusal:

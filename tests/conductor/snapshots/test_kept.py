@@ -162,12 +162,14 @@ async def test_a_store_that_is_opened_again_is_tidied_and_forgets_nothing(
         plans.append(await store.pin(str(user.folder)))
     packs = tmp_path / "data" / "objects.git" / "objects" / "pack"
     (packs / "tmp_pack_x").write_text("a crash")
+    (packs.parent.parent / "fast_import_crash_7").write_text("a report")
     monkeypatch.setattr(objects, "MAX_PACKS", 1)
     before = len(list(packs.glob("*.pack")))
     again = await SnapshotStore.open(tmp_path / "data" / "objects.git")
 
     assert before > len(list(packs.glob("*.pack")))
     assert not list(packs.glob("tmp_*"))
+    assert not list(packs.parent.parent.glob("fast_import_crash_*"))
     assert [(await again.read_files(plan.commit, ["README.md"]))["README.md"] for plan in plans] == [
         b"# A project\n"
     ] * 5
