@@ -9,6 +9,7 @@ large one only where it is read; `conductor doctor` looks through it whenever so
 """
 
 import contextlib
+import os
 import secrets
 import sqlite3
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from conductor.store.copying import copy_database, make_durable
 
 SCHEMA_VERSION = 4
 APPLICATION_ID = 0x434E4443  # "CNDC": tells our file from another program's
+REWRITING_TAKES = 2  # times the database's size: the new file, and the log that brings it into the old one
 COPIES_KEPT = 2  # of those made before an upgrade, the newest
 CHECKED_BYTES = 128 * 1024 * 1024  # 0.1 s
 _INCREMENTAL = 2
@@ -56,7 +58,7 @@ def bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> Iden
             check(connection, path)
         if version < schema.version:
             _upgrade(connection, path, schema, version)
-        _enable_giving_room_back(connection)
+        _enable_giving_room_back(connection, path)
     return _open_epoch(connection)
 
 
@@ -118,13 +120,17 @@ def _upgrade(connection: sqlite3.Connection, path: Path, schema: Schema, version
         ) from known
 
 
-def _enable_giving_room_back(connection: sqlite3.Connection) -> None:
+def _enable_giving_room_back(connection: sqlite3.Connection, path: Path) -> None:
     """Version 1 could not give room back to the disk. Only rewriting the whole file mends that, once.
 
     It is no part of the upgrade's transaction, so each opening looks: the one that upgraded may have been killed before this, or
-    had no room for it. A database that keeps its room is no reason not to open it.
+    had no room for it. A database that keeps its room is no reason not to open it. Nor is it tried without room: what a rewriting
+    takes for its log before it fails, the log keeps, at each opening anew.
     """
     if int(connection.execute("PRAGMA auto_vacuum").fetchone()[0]) == _INCREMENTAL:
+        return
+    disk = os.statvfs(path.parent)
+    if disk.f_bavail * disk.f_frsize < REWRITING_TAKES * count_bytes(connection):
         return
     connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}").fetchall()
     with contextlib.suppress(sqlite3.OperationalError):  # no room, say; damage is another error

@@ -5,12 +5,15 @@ Keeps rules 6 and 16. It needs a small file system of its own, which only root m
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from conductor.store.folder import DATABASE_NAME
+from conductor.store.store import Store
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1.flow_service_pb2 import Flow
 from conductor.v1.furniture.statuses import Refusal
@@ -36,6 +39,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def resize(disk: Path, size: int) -> None:
+    """Gives the disk more room, or less; never less than is taken."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
 def fill(ballast: Path) -> None:
@@ -72,7 +80,7 @@ async def test_a_full_disk_stops_what_must_be_stored_and_nothing_else_until_ther
         first = await watching.read()
         watching.cancel()
         ballast.unlink()
-        subprocess.run(["mount", "-o", f"remount,size={16 * ROOM}", str(small_disk)], check=True)
+        resize(small_disk, 16 * ROOM)
         execution.tell(finished())
         ended = await it.settled(run.name)
         after = await it.create(agent_step("more"))
@@ -108,7 +116,7 @@ async def test_a_snapshot_without_room_is_refused_with_what_helps_and_leaves_not
         request.inline.CopyFrom(Flow(steps=[agent_step("one")]))
         refused = [await refusal(it.runs.CreateRun(request)) for _ in range(2)]
         after = files_of_git(small_disk)
-        subprocess.run(["mount", "-o", f"remount,size={16 * ROOM}", str(small_disk)], check=True)
+        resize(small_disk, 16 * ROOM)
         created = await it.runs.CreateRun(request)
 
     assert {(told.code, told.reason, told.kind) for told in refused} == {
@@ -118,6 +126,29 @@ async def test_a_snapshot_without_room_is_refused_with_what_helps_and_leaves_not
     assert "make room" in refused[0].hint
     assert after == before
     assert created.snapshot.commit
+
+
+async def test_a_database_is_not_rewritten_where_that_would_take_the_last_room(small_disk: Path) -> None:
+    async with await Store.open(small_disk):
+        resize(small_disk, 4 * ROOM)
+    connection = sqlite3.connect(small_disk / DATABASE_NAME)
+    connection.executescript(
+        f"PRAGMA auto_vacuum = 0; VACUUM; CREATE TABLE ballast AS SELECT zeroblob({ROOM * 2 // 3}) AS room;"
+    )
+    connection.close()
+    resize(small_disk, ROOM)
+    log = small_disk / f"{DATABASE_NAME}-wal"
+
+    async with await Store.open(small_disk):
+        taken = log.stat().st_size
+    resize(small_disk, 4 * ROOM)
+    async with await Store.open(small_disk):
+        pass
+
+    assert taken < ROOM // 16
+    connection = sqlite3.connect(small_disk / DATABASE_NAME)
+    assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+    connection.close()
 
 
 def files_of_git(data: Path) -> set[Path]:
