@@ -5,6 +5,10 @@ import grpc
 MAX_WIRE_BYTES = 16 * 1024 * 1024
 # Of one listener, those included that have said nothing yet. What comes beyond is closed, until another one leaves.
 MAX_CONNECTIONS = 512
+# A connection without a call is ended after this, or up to twice of it, also one that answers pings: the quiet could keep everybody
+# else out for as long as they like. Streams are calls, so whoever watches stays. A channel that is used again connects again; a
+# call that meets the very end of its connection (some milliseconds) fails as UNAVAILABLE, as with any other loss of one.
+MAX_IDLE_SECONDS = 60
 
 _COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
     # Above the limit on requests that the interceptor keeps: gRPC's own refusal has no details.
@@ -21,6 +25,7 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     *_COMMON_OPTIONS,
     # Nothing else bounds them: without it each takes a descriptor, until agents and the database find none.
     ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.max_connection_idle_ms", MAX_IDLE_SECONDS * 1000),
     # Otherwise a second server binds the same port without a word.
     ("grpc.so_reuseport", 0),
     # The tolerance for pings; `grpc.http2.min_recv_ping_interval_without_data_ms` is ignored without a word.
