@@ -8,6 +8,7 @@ set aside at once, so that conductors push it anew; those who read it are told, 
 
 import asyncio
 import contextlib
+import errno
 import time
 from typing import Protocol
 
@@ -15,7 +16,7 @@ import structlog
 
 from agenthost.core.custody import Judgement, Look, judge, needs_contents
 from agenthost.core.damage import is_shortage
-from agenthost.errors import PreconditionError, ProgramError, SnapshotInvalidError
+from agenthost.errors import PreconditionError, ProgramError, ProgramUnavailableError, SnapshotInvalidError
 from agenthost.snapshot_store import SnapshotPaths, SnapshotStore
 
 LOOK_SECONDS = 60.0
@@ -138,6 +139,8 @@ class Custody:
         except (OSError, PreconditionError, SnapshotInvalidError, ProgramError) as error:
             if is_shortage(error):
                 raise OSError(str(error)) from error
+            if isinstance(error, ProgramUnavailableError):  # who killed it told nothing of what it read
+                raise InterruptedError(errno.EINTR, str(error)) from error
             return f"its contents cannot be read: {error}"
 
     async def _act(self, commit: str, judgement: Judgement, look: Look, readers: tuple[Reader, ...]) -> None:

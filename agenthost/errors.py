@@ -4,7 +4,7 @@
     ├── RequestError   InvalidRequestError, NotFoundError, ExecutionExistsError, EpochSupersededError,
     │                  StreamSupersededError, SnapshotInvalidError, PreconditionError (SNAPSHOT_MISSING …)
     └── ServiceError   ReadOnlyUnavailableError, AgentUnavailableError, NoCapacityError, InputQueueFullError, EndUnheardError,
-                       StorageError, HostDrainingError, ShuttingDownError, ProgramError
+                       StorageError, HostDrainingError, ShuttingDownError, ProgramError (ProgramUnavailableError)
 
 An agent's own failure is never one of these: it is a value in `Finished`.
 A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
@@ -174,6 +174,14 @@ class ProgramError(ServiceError):
     code = "INTERNAL"
     reason = "INTERNAL"
     kind = "FATAL"
+
+
+class ProgramUnavailableError(ProgramError):
+    """A program that this host relies on was ended from outside, or could not start for want of something; ask again."""
+
+    code = "UNAVAILABLE"
+    reason = "PROGRAM_UNAVAILABLE"
+    kind = "RECOVERABLE"
 
 
 class ConfigurationError(AgenthostError):

@@ -12,9 +12,27 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agenthost.errors import ProgramError
-from agenthost.v1.furniture.programs import MAX_STDERR_BYTES, PLAIN_ENVIRONMENT, Completed, Running, run, start
+from agenthost.v1.furniture.programs import (
+    MAX_STDERR_BYTES,
+    PLAIN_ENVIRONMENT,
+    Completed,
+    Running,
+    memory_file,
+    run,
+    start,
+)
 
-__all__ = ["MAX_STDERR_BYTES", "PLAIN_ENVIRONMENT", "Completed", "Running", "reap_later", "run", "spawn_apart", "start"]
+__all__ = [
+    "MAX_STDERR_BYTES",
+    "PLAIN_ENVIRONMENT",
+    "Completed",
+    "Running",
+    "memory_file",
+    "reap_later",
+    "run",
+    "spawn_apart",
+    "start",
+]
 
 FIRST_FREE_FD = 64
 

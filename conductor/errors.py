@@ -9,7 +9,7 @@
     │   └── RootNotAllowedError
     ├── ConfigurationError, BackupError   whoever runs the program must
     └── ServiceError            the service must
-        ├── NoCapacityError     ├── ShuttingDownError   ├── ProgramError
+        ├── NoCapacityError     ├── ShuttingDownError   ├── ProgramError (ProgramUnavailableError)
         └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
 
 A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
@@ -161,6 +161,13 @@ class ProgramError(ServiceError):
 
     code = "INTERNAL"
     reason = "PROGRAM_FAILED"
+
+
+class ProgramUnavailableError(ProgramError):
+    """A program that the service needs was ended from outside, or could not start for want of something; ask again."""
+
+    code = "UNAVAILABLE"
+    reason = "PROGRAM_UNAVAILABLE"
 
 
 class StorageError(ServiceError):

@@ -67,7 +67,7 @@ class SnapshotLink:
             except grpc.aio.AioRpcError as error:
                 raise _push_error(error) from error
             except ProgramError as error:
-                raise SnapshotPushError(error.reason, str(error), is_retryable=False) from error
+                raise SnapshotPushError(error.reason, str(error), is_retryable=error.code in _RETRYABLE) from error
 
     async def _ensure(self, commit: str) -> Pushed:
         alone = await self._ask((commit,))

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from agenthost.errors import SnapshotInvalidError
 from agenthost.process import Running
-from agenthost.snapshots.git import Git
+from agenthost.snapshots.git import Git, check
 from agenthost.snapshots.threads import in_thread
 from agenthost.snapshots.tree import LINK, PROGRAM, SUBMODULE, Entry, folders
 
@@ -44,7 +44,10 @@ async def _write_all(running: Running, ordered: Sequence[Entry], root: int) -> N
     batch: list[tuple[Entry, bytes]] = []
     waiting = 0
     for entry in ordered:
-        header = (await running.read_line()).split()
+        line = await running.read_line()
+        if not line.endswith(b"\n"):
+            check("cat-file", await running.finish())
+        header = line.split()
         if len(header) != 3 or int(header[2]) != entry.size:
             raise SnapshotInvalidError(f"the content of {entry.path!r} is not there")
         if entry.size > BATCH_BYTES:

@@ -87,11 +87,7 @@ class Git:
     async def start(self, *args: str, stdin: bytes | None = None) -> AsyncIterator[process.Running]:
         """Starts a git command that is read piece by piece, and fed so too unless all its input is given here."""
         with contextlib.ExitStack() as stack:
-            feed = None
-            if stdin is not None:
-                feed = stack.enter_context(open(os.memfd_create("input"), "w+b", buffering=0))  # noqa: ASYNC230, PTH123
-                feed.write(stdin)
-                feed.seek(0)
+            feed = None if stdin is None else stack.enter_context(process.memory_file("input", stdin))
             async with process.start(
                 "git",
                 *_ARGUMENTS,
@@ -114,6 +110,7 @@ def check(command: str, completed: process.Completed) -> None:
     if completed.returncode == -signal.SIGSEGV:
         # Git follows trees by recursion, and its stack ends somewhere near a hundred thousand folders.
         raise SnapshotInvalidError(f"git {command} broke down over it, as over folders that are nested without end")
+    completed.refuse_killed(f"git {command}")
     if completed.returncode < 0:
         raise ProgramError(f"git {command} was ended by signal {-completed.returncode}")
     if "No space left on device" in completed.complaint:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from conductor.errors import InvalidRequestError, ProgramError, Violation
+from conductor.errors import InvalidRequestError, ProgramError, ProgramUnavailableError, Violation
 from conductor.snapshots.entries import shown
 from conductor.snapshots.reading import in_thread
 from conductor.snapshots.repository import Repository, follow_git_entry, object_folders
@@ -120,6 +120,8 @@ async def _excludes(repository: Repository) -> Path | None:
     asked = ("config", "--null", "--type=path", "--get", "core.excludesFile")
     try:
         answer = await repository.refs().attempt(*asked, cwd=repository.top, timeout_seconds=CONFIGURATION_SECONDS)
+    except ProgramUnavailableError:
+        raise
     except ProgramError as error:
         text = f"is a repository whose configuration git cannot read: {error}"
         raise InvalidRequestError(Violation("workspace.path", text)) from error

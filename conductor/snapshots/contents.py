@@ -6,7 +6,7 @@ Paths come from agents: whatever is not the plain path of a regular file is answ
 from collections.abc import Sequence
 
 from conductor.snapshots.entries import FILE, PROGRAM
-from conductor.snapshots.git import Git
+from conductor.snapshots.git import Git, check
 
 PATHS_PER_LISTING = 400
 MAX_PATH_BYTES = 4000
@@ -39,7 +39,10 @@ async def _contents(git: Git, oids: Sequence[str]) -> dict[str, bytes]:
     asked = "".join(f"{oid}\n" for oid in oids).encode("ascii")
     async with git.start("cat-file", "--batch", "--buffer", stdin=asked) as running:
         for oid in oids:
-            size = int((await running.read_line()).split()[2])
+            line = await running.read_line()
+            if not line.endswith(b"\n"):
+                check("cat-file", await running.finish())
+            size = int(line.split()[2])
             contents[oid] = (await running.read_exactly(size + 1))[:-1]
     return contents
 

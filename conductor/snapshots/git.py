@@ -107,8 +107,8 @@ class Git:
         timeout_seconds: float = TIMEOUT_SECONDS,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
     ) -> process.Completed:
-        """Runs a git command whose failure is an answer."""
-        return await process.run(
+        """Runs a git command whose failure is an answer; that somebody killed it is none."""
+        completed = await process.run(
             "git",
             *_ARGUMENTS,
             *args,
@@ -118,6 +118,8 @@ class Git:
             timeout_seconds=timeout_seconds,
             max_output_bytes=max_output_bytes,
         )
+        completed.refuse_killed(f"git {args[0]}")
+        return completed
 
     @contextlib.asynccontextmanager
     async def start(
@@ -154,7 +156,8 @@ class Git:
 
 
 def check(command: str, completed: process.Completed) -> None:
-    """Raises GitError for a git command that did not end well; DiskFullError where it had no room."""
+    """Raises GitError for a git command that did not end well; others where it had no room, or somebody ended it."""
+    completed.refuse_killed(f"git {command}")
     if completed.returncode != 0:
         # Git writes nowhere but in our own store.
         if any(words in completed.stderr for words in _FULL):

@@ -11,12 +11,12 @@ import structlog
 
 from conductor.core.events import WorkspaceChanges
 from conductor.core.plan import SnapshotPlan
-from conductor.errors import InvalidRequestError, Violation
+from conductor.errors import InvalidRequestError, ProgramError, Violation
 from conductor.process import Running
 from conductor.snapshots.blocking_files import refuse_blocking_files
 from conductor.snapshots.changes import Comparison, compared
 from conductor.snapshots.contents import read_files
-from conductor.snapshots.git import DiskFullError, GitError
+from conductor.snapshots.git import DiskFullError
 from conductor.snapshots.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.listing import list_tree
@@ -102,7 +102,7 @@ class SnapshotStore:
             if orphans := kept.keys() - frozenset(await known(kept.keys())):
                 await self._objects.forget(kept[run] for run in sorted(orphans))
                 _log.info("snapshots_released", runs=len(orphans))
-        except (GitError, DiskFullError) as error:  # what is kept too long takes room, and harms nobody
+        except (ProgramError, DiskFullError) as error:  # what is kept too long takes room, and harms nobody
             _log.warning("snapshots_not_released", error=str(error))
 
     async def changes(self, path: str, mode: str, snapshot: SnapshotPlan) -> WorkspaceChanges | None:
@@ -114,7 +114,7 @@ class SnapshotStore:
             return None
         try:
             pinned = await list_tree(self._objects.git, snapshot.commit)
-        except GitError as error:
+        except ProgramError as error:
             return WorkspaceChanges(note=f"the snapshot could not be compared with: {error}")
         return await compared(Comparison(path, self._roots, pinned, snapshot.pin_time))
 

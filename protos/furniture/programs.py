@@ -2,7 +2,8 @@
 
 `run` is for short programs whose output fits in memory, `start` for those that are fed or read piece by piece.
 It does not run agents (the shim does, in a sandbox), it sets no resource limits (workers limit themselves), and it does not
-judge exit codes: the caller knows what they mean.
+judge exit codes: the caller knows what they mean. That somebody killed a program tells nothing of its work, and neither does a
+lack of descriptors or memory: both have an error of their own, so that whoever asked may ask again.
 
 Every program gets a session of its own, so that its end takes its children along; an environment that is written out,
 because this process holds keys which are nobody else's business; a wall limit and an output limit.
@@ -14,6 +15,7 @@ look after, and no order of reading and writing can lock up.
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ...errors import ProgramError  # noqa: TID252 - each copy raises the error of its own service
+from ...errors import ProgramError, ProgramUnavailableError  # noqa: TID252 - each copy raises the errors of its own service
 
 PLAIN_ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -34,6 +36,11 @@ MAX_STDERR_BYTES = 64 * 1024
 # For a git to remove its lock files.
 ASK_WAIT_SECONDS = 1.0
 KILL_WAIT_SECONDS = 5.0
+
+# What one process sends to another, or the kernel for want of memory. A program that goes wrong by itself ends by others.
+FROM_OTHERS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM})
+# What this process, or the machine, lacks for a moment.
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,17 @@ class Completed:
         """The end of what it wrote to stderr, as text for a message."""
         return self.stderr[-2000:].decode(errors="replace").strip()
 
+    def refuse_killed(self, name: str) -> None:
+        """Raises ProgramUnavailableError where somebody ended it: that tells nothing of what it was asked."""
+        if -self.returncode in FROM_OTHERS:
+            raise ProgramUnavailableError(f"{name} was ended from outside by signal {-self.returncode}; ask again")
+
 
 class Running:
     """A program at work: feed it, read it, and `finish` it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, complaints: BinaryIO) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, complaints: BinaryIO) -> None:
+        self._name = name
         self._process = process
         self._complaints = complaints
 
@@ -94,7 +107,10 @@ class Running:
         try:
             return await self._stdout.readexactly(size)
         except asyncio.IncompleteReadError as error:
-            raise ProgramError("a program ended in the middle of its answer") from error
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KILL_WAIT_SECONDS):
+                    Completed(await self._process.wait(), b"", b"").refuse_killed(self._name)
+            raise ProgramError(f"{self._name} ended in the middle of its answer") from error
 
     async def read_line(self) -> bytes:
         """The next line with its end; empty at the end. At most `CHUNK_BYTES`."""
@@ -148,10 +164,10 @@ async def start(
                 limit=CHUNK_BYTES,
             )
         except OSError as error:
-            raise ProgramError(f"cannot start {program}: {error.strerror}") from error
+            raise _not_started(program, error) from error
         try:
             async with asyncio.timeout(timeout_seconds):
-                yield Running(process, complaints)
+                yield Running(Path(program).name, process, complaints)
         except TimeoutError as error:
             raise ProgramError(f"{Path(program).name} did not end within {timeout_seconds:g} s") from error
         finally:
@@ -182,7 +198,10 @@ async def run(
 @contextlib.contextmanager
 def memory_file(name: str, content: bytes = b"", *, max_bytes: int | None = None) -> Iterator[BinaryIO]:
     """Gives a file in memory; with a limit, writing past it fails, which programs ignore for their complaints."""
-    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except OSError as error:
+        raise _not_started("a program", error) from error
     with open(descriptor, "w+b", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
         if max_bytes is not None:
             os.ftruncate(descriptor, max_bytes)
@@ -190,6 +209,11 @@ def memory_file(name: str, content: bytes = b"", *, max_bytes: int | None = None
         file.write(content)
         file.seek(0)
         yield file
+
+
+def _not_started(program: str | Path, error: OSError) -> ProgramError:
+    kind = ProgramUnavailableError if error.errno in SHORTAGES else ProgramError
+    return kind(f"cannot start {program}: {error.strerror}")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

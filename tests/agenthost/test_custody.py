@@ -19,6 +19,7 @@ from agenthost.v1 import snapshot_service_pb2, snapshot_service_pb2_grpc
 from tests.agenthost.host_process import client_of, serving
 from tests.agenthost.running_host import Client, open_host, push_snapshot
 from tests.agenthost.test_snapshot_store import push
+from tests.killed_git import KilledGit
 from tests.repositories import UserRepository
 
 
@@ -219,6 +220,25 @@ async def test_a_snapshot_that_cannot_be_set_aside_is_looked_at_once_and_holds_u
         await Custody(store).admit(user.head, Unconcerned())
 
     assert [line["event"] for line in logs].count("snapshot_not_looked_at") == 1
+
+
+async def test_a_snapshot_is_not_taken_for_damaged_because_somebody_killed_what_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(custody, "SHORTAGE_PAUSE_SECONDS", 0.0)
+    user = UserRepository.make(tmp_path / "project")
+    store = await SnapshotStore.open(tmp_path / "snapshots")
+    await push(store, user, user.head)
+    touch(store.locate(user.head).tree)
+    git = KilledGit(tmp_path / "programs", monkeypatch)
+    git.arm("ls-tree")
+
+    with capture_logs() as logs:
+        paths, _ = await Custody(store).admit(user.head, Unconcerned())
+
+    assert git.has_killed
+    assert paths == store.locate(user.head)
+    assert [line["event"] for line in logs] == ["snapshot_not_looked_at", "snapshot_touched"]
 
 
 class Unconcerned:

@@ -1,12 +1,14 @@
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from agenthost import process
-from agenthost.errors import ProgramError
+from agenthost.errors import ProgramError, ProgramUnavailableError
+from tests.agenthost.shim.test_shortage import without_descriptors
 
 
 async def test_a_program_gets_its_input_and_gives_its_output_and_complaint() -> None:
@@ -64,6 +66,33 @@ async def test_an_answer_cut_short_is_an_error() -> None:
     with pytest.raises(ProgramError, match="middle of its answer"):
         async with process.start("echo", "abc", timeout_seconds=20) as echo:
             await echo.read_exactly(10)
+
+
+async def test_an_answer_cut_short_by_a_kill_is_told_apart() -> None:
+    with pytest.raises(ProgramUnavailableError, match="signal 9"):
+        async with process.start("sh", "-c", "echo abc; kill -9 $$", timeout_seconds=20) as killed:
+            await killed.read_exactly(10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
+def test_a_program_that_goes_wrong_by_itself_was_not_killed(number: signal.Signals) -> None:
+    process.Completed(-number, b"", b"").refuse_killed("a program")
+
+
+async def test_a_program_that_cannot_start_for_want_of_descriptors_may_be_tried_again() -> None:
+    """Also where not even its input finds one."""
+    outcomes = []
+    for spare in range(12):
+        with without_descriptors(spare):
+            try:
+                await process.run("true", timeout_seconds=20, max_output_bytes=1)
+            except ProgramUnavailableError:
+                outcomes.append("short")
+            else:
+                outcomes.append("ran")
+
+    assert outcomes == sorted(outcomes, reverse=True)
+    assert {"short", "ran"} == set(outcomes)
 
 
 async def test_leaving_early_ends_the_program() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from conductor.snapshots import SnapshotStore
 from tests.conductor.snapshots.pinned import OBJECTS
+from tests.killed_git import KilledGit
 from tests.repositories import UserRepository
 
 
@@ -15,3 +16,8 @@ async def store(tmp_path: Path) -> SnapshotStore:
 @pytest.fixture
 def user(tmp_path: Path) -> UserRepository:
     return UserRepository.make(tmp_path / "project")
+
+
+@pytest.fixture
+def killed_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KilledGit:
+    return KilledGit(tmp_path / "programs", monkeypatch)

@@ -21,6 +21,7 @@ from agenthost.v1.furniture.server import Server
 from conductor.snapshot_link import Pushed, SnapshotLink, SnapshotPushError
 from conductor.snapshots import SnapshotStore
 from conductor.v1.furniture.channels import open_channel
+from tests.killed_git import KilledGit
 from tests.repositories import UserRepository, git
 
 
@@ -201,6 +202,21 @@ async def test_a_snapshot_that_a_host_refuses_is_a_typed_error(way: Way, user: U
         await way.link.ensure(plan.commit)
 
     assert (caught.value.reason, caught.value.is_retryable) == ("SNAPSHOT_INVALID", False)
+
+
+# Which of them runs it is a matter of course: the conductor packs, both list commits, the host takes in and checks out.
+@pytest.mark.parametrize("command", ["pack-objects", "rev-list", "index-pack", "ls-tree", "cat-file"])
+async def test_a_push_for_which_a_git_was_killed_on_either_side_may_be_tried_again(
+    command: str, way: Way, user: UserRepository, killed_git: KilledGit
+) -> None:
+    plan = await way.conductor.pin(str(user.folder))
+    killed_git.arm(command)
+    with pytest.raises(SnapshotPushError) as caught:
+        await way.link.ensure(plan.commit)
+
+    assert killed_git.has_killed
+    assert (caught.value.reason, caught.value.is_retryable) == ("PROGRAM_UNAVAILABLE", True)
+    assert (way.at(await way.link.ensure(plan.commit)).tree / "README.md").exists()
 
 
 async def test_a_host_that_is_not_there_may_be_tried_again(way: Way, user: UserRepository, tmp_path: Path) -> None:
