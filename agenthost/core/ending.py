@@ -30,6 +30,7 @@ class Cause(StrEnum):
     FILES_DAMAGED = "files_damaged"
     SANDBOX_REFUSED = "sandbox_refused"
     SET_UP_INTERRUPTED = "set_up_interrupted"
+    SANDBOX_KILLED = "sandbox_killed"
     SNAPSHOT_CHANGED = "snapshot_changed"
     SHIM_LOST = "shim_lost"
 
@@ -122,6 +123,12 @@ _STOPPED = {
         "HOST_SETUP_INTERRUPTED",
         "The sandbox was ended, or held up, from outside before it was ready, so nothing ran. Try again; if it comes again, "
         "find out what kills processes on that host, or what makes it so slow.",
+    ),
+    Cause.SANDBOX_KILLED: Verdict(
+        Outcome.FAILED,
+        "HOST_SANDBOX_KILLED",
+        "Somebody on the host killed the sandbox, and the agent ended with it. Try again; if it comes again, find out what kills "
+        "processes on that host.",
     ),
     Cause.SNAPSHOT_CHANGED: Verdict(
         Outcome.REFUSED,

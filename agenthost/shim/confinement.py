@@ -38,7 +38,7 @@ class Sandbox:
         self.bwrap_fd = self.first_fd = self.agent_fd = -1
         self.stdin = self.stdout = self.stderr = self.ready = self.go = self.info = self.fault = -1
         self.wait_status: int | None = None
-        self.was_killed = False
+        self.was_killed = self.was_felled = False
         self.words = b""
         self.checks: list[str] = []
         self.released_ns = 0
@@ -201,6 +201,17 @@ class Sandbox:
         for fd in processes:
             ended.register(fd, select.POLLIN)
         return bool(ended.poll(seconds * 1000))
+
+    def take_end(self) -> None:
+        """Takes bubblewrap's end. Of what dies inside, its first process included, it tells by an exit code."""
+        self.wait_status = os.waitpid(self.bwrap, 0)[1]
+        self.was_felled = os.WIFSIGNALED(self.wait_status) and not self.was_killed
+
+    def end_from_outside(self) -> str:
+        """By what somebody on the host ended bubblewrap, and with it an agent that was at work; nothing where nobody did."""
+        if not self.was_felled or self.ending() != {"signal": int(signal.SIGKILL)}:
+            return ""
+        return f"signal {signal_in(self.wait_status)}"
 
     def ending(self) -> dict[str, int]:
         """The agent's exit code or signal; nothing when it never ran."""

@@ -88,6 +88,8 @@ class Keeper:
             self.announce()
         if sandbox.bound.folders and self.cause == "exited" and sandbox.bound.is_exceeded(0):
             self.cause, self.message = "memory_exceeded", "It was killed for it."
+        if self.cause == "exited" and (end := sandbox.end_from_outside()):
+            self.cause, self.message = "sandbox_killed", end
 
     def watch(self, fd: int, handler: Callable[[int], None], events: int = select.POLLIN) -> None:
         """Calls a handler when something happens to a descriptor."""
@@ -169,8 +171,8 @@ class Keeper:
             self.deadlines = {"kill": now() + UNNOTICED_SECONDS}
 
     def on_bwrap(self, _: int) -> None:
-        """The agent ended, and with it bubblewrap: whatever else runs inside ends now."""
-        self.sandbox.wait_status = os.waitpid(self.sandbox.bwrap, 0)[1]
+        """The agent ended, and with it bubblewrap, or bubblewrap was ended: whatever else runs inside ends now."""
+        self.sandbox.take_end()
         self.forget(self.sandbox.bwrap_fd)
         self.sandbox.kill()
         self.deadlines = {"drained": now() + DRAIN_SECONDS}

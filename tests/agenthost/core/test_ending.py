@@ -27,6 +27,7 @@ GOOD = Ending(Cause.EXITED, exit_code=0)
         (Ending(Cause.SANDBOX_REFUSED), Summary(), Outcome.REFUSED, "SANDBOX_REFUSED"),
         (Ending(Cause.SET_UP_INTERRUPTED), Summary(), Outcome.REFUSED, "HOST_SETUP_INTERRUPTED"),
         (Ending(Cause.SNAPSHOT_CHANGED), Summary(), Outcome.REFUSED, "SNAPSHOT_CHANGED"),
+        (Ending(Cause.SANDBOX_KILLED, signal=9), ANSWERED, Outcome.FAILED, "HOST_SANDBOX_KILLED"),
         (Ending(Cause.SHIM_LOST), ANSWERED, Outcome.FAILED, "SHIM_LOST"),
         (Ending(Cause.DISK_FULL, signal=9), ANSWERED, Outcome.FAILED, "HOST_DISK_FULL"),
         (Ending(Cause.FILES_DAMAGED, exit_code=0), ANSWERED, Outcome.FAILED, "HOST_FILES_DAMAGED"),

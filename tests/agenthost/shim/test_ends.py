@@ -113,9 +113,7 @@ async def test_an_agent_that_stops_the_sandbox_itself_ends_all_the_same(bench: W
 async def test_an_attempt_whose_bubblewrap_was_stopped_ends_all_the_same(bench: Workbench, agent: str) -> None:
     """Keeps D6: neither a cancel nor a clock waits for a process that somebody stopped outside of the sandbox."""
     async with await bench.spawn("sh", "-c", f"read word; {agent}", keeps_stdin=True) as attempt:
-        confinement = await attempt.wait_started()
-        assert confinement is not None
-        bubblewrap = parent_of(parent_of(confinement.pid))
+        bubblewrap = await bubblewrap_of(attempt)
         os.kill(bubblewrap, signal.SIGSTOP)
         assert await attempt.give_input(1, "go\n")
         if agent == "sleep 100":
@@ -124,6 +122,42 @@ async def test_an_attempt_whose_bubblewrap_was_stopped_ends_all_the_same(bench: 
 
     assert ended.status.cause == ("cancelled" if agent == "sleep 100" else "exited")
     assert not Path(f"/proc/{bubblewrap}").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_an_agent_whose_bubblewrap_was_killed_did_not_die_by_itself(bench: Workbench, number: int) -> None:
+    """Keeps I1: the host's trouble, which a conductor tries again."""
+    async with await bench.spawn("sh", "-c", "echo up; sleep 100") as attempt:
+        await output(attempt, "up")
+        os.kill(await bubblewrap_of(attempt), number)
+        done = await finish(attempt)
+
+    assert (done.status.cause, done.status.message) == ("sandbox_killed", f"signal {number:d}")
+    assert done.stdout == "up\n"
+
+
+async def test_a_bubblewrap_that_is_killed_while_we_end_the_agent_changes_nothing(bench: Workbench) -> None:
+    async with await bench.spawn("sh", "-c", "trap '' TERM; echo up; sleep 100", grace_seconds=100) as attempt:
+        await output(attempt, "up")
+        await attempt.cancel("enough")
+        assert not await attempt.give_input(1, "behind the cancel")
+        os.kill(await bubblewrap_of(attempt), signal.SIGKILL)
+        done = await finish(attempt)
+
+    assert (done.status.cause, done.status.message) == ("cancelled", "enough")
+
+
+# Itself, its group, which is that of the first process inside, and whoever it sees: bubblewrap is out of its reach.
+@pytest.mark.parametrize("whom", ["$$", "0", "-1 1; kill -9 $$"])
+async def test_an_agent_that_kills_all_it_can_is_still_its_own_end(bench: Workbench, whom: str) -> None:
+    done = await bench.run("sh", "-c", f"kill -9 {whom}")
+    assert (done.status.cause, done.status.signal) == ("exited", 9)
+
+
+async def bubblewrap_of(attempt: AttemptProcess) -> int:
+    confinement = await attempt.wait_started()
+    assert confinement is not None
+    return parent_of(parent_of(confinement.pid))
 
 
 async def test_a_flood_ends_at_its_cap(bench: Workbench) -> None:

@@ -44,6 +44,7 @@ def step_with(**agent: object) -> StepPlan:
         "HOST_UNAVAILABLE",
         "HOST_STOPPED",
         "HOST_SETUP_INTERRUPTED",
+        "HOST_SANDBOX_KILLED",
         "SHIM_LOST",
         "ORPHANED",
         "NO_CAPACITY",
