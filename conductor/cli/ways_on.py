@@ -4,7 +4,9 @@ from conductor.cli.names import short
 from conductor.v1 import run_service_pb2
 
 # Ends that say something of machines, beside all HOST_… and those that a person must mend: the doctor looks at these.
-_OF_MACHINES = frozenset({"QUEUE_TIMEOUT", "NO_CAPACITY", "SNAPSHOT_MISSING", "SNAPSHOT_CHANGED", "SHIM_LOST"})
+_OF_MACHINES = frozenset(
+    {"QUEUE_TIMEOUT", "PROGRAM_UNAVAILABLE", "NO_CAPACITY", "SNAPSHOT_MISSING", "SNAPSHOT_CHANGED", "SHIM_LOST"}
+)
 
 
 def ways_on(ended: run_service_pb2.Run) -> list[str]:
