@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import grpc
+
 from tests import histories
 from tests.chaos import evidence
 from tests.chaos.evidence import Reference, Story
@@ -35,6 +37,7 @@ CALLERS = (Caller.FICKLE, Caller.HASTY, Caller.PATIENT, Caller.HASTY, Caller.FIC
 CALM_SECONDS = 120.0
 READY_SECONDS = 60.0
 REST_SECONDS = 15.0
+LAST_LINES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,13 @@ class World:
             self._faults.append(
                 f"{sorted(set(unfinished))} did not end within {CALM_SECONDS:.0f} s of calm; callers wait at {where}"
             )
-        await self._judge(reference)
+        try:
+            await self._judge(reference)
+        except grpc.aio.AioRpcError as error:
+            said = "\n".join((self.rig.folder / "conductor.log").read_text(errors="replace").splitlines()[-LAST_LINES:])
+            self._faults.append(
+                f"a service did not answer when all was calm: {error.details()}; the conductor's last words:\n{said}"
+            )
         return self._faults
 
     async def undisturbed(self) -> Reference:
