@@ -9,13 +9,16 @@ import pytest
 # Its first bytes come through, so that a reader is in the middle of an answer.
 SCRIPT = """\
 #!/bin/sh
-for word in "$@"; do
-  if [ "$word" = "$(cat {armed} 2>/dev/null)" ]; then
-    rm {armed}
-    {git} "$@" | head -c 30
-    kill -KILL $$
-  fi
-done
+if [ -e {armed} ]; then
+  read -r armed < {armed}
+  for word in "$@"; do
+    if [ "$word" = "$armed" ]; then
+      rm {armed}
+      {git} "$@" | head -c 30
+      kill -KILL $$
+    fi
+  done
+fi
 exec {git} "$@"
 """
 
@@ -33,7 +36,7 @@ class KilledGit:
 
     def arm(self, command: str) -> None:
         """Has the next git of this command killed."""
-        self._armed.write_text(command)
+        self._armed.write_text(f"{command}\n")
 
     @property
     def has_killed(self) -> bool:

@@ -311,7 +311,7 @@ async def test_flows_are_judged_in_a_worker_with_the_same_verdict(story: Story) 
 
 async def test_a_slow_fold_delays_no_prompt(story: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps C2: the fold would take its whole limit, and the prompts are there long before."""
-    monkeypatch.setattr(limits, "SLOW_SECONDS", 2.0)
+    monkeypatch.setattr(limits, "SLOW_SECONDS", 1.0)
     await story.begin(flow_of(fold("slow", ENDLESS), agent("a"), agent("b")), workspace)
     works = [Work(RUN, WorkKind.FOLD, "slow"), Work(RUN, WorkKind.PROMPT, "a"), Work(RUN, WorkKind.PROMPT, "b")]
     for work in works:
@@ -322,7 +322,7 @@ async def test_a_slow_fold_delays_no_prompt(story: Story, workspace: Path, monke
     assert all(isinstance(result.answer, PromptRendered) for result in answered[:2])
     assert isinstance(answered[2].answer, WorkFailed)
     assert answered[2].answer.failure.reason == "EVALUATION_LIMIT"
-    assert "more than 2 s" in answered[2].answer.failure.message
+    assert "more than 1 s" in answered[2].answer.failure.message
 
 
 async def test_folds_that_hang_delay_no_report(story: Story, workspace: Path) -> None:
