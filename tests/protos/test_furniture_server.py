@@ -1,15 +1,11 @@
-"""The server's furniture, over real sockets: statuses, limits, health, addresses. Keeps K1, K3 and grpc.md's rules."""
+"""The server's furniture, over real sockets: statuses, limits, cancelling, stopping. Keeps K1 and grpc.md's rules."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from conductor.errors import (
@@ -21,134 +17,22 @@ from conductor.errors import (
     PreconditionError,
     Violation,
 )
-from conductor.v1.furniture.addresses import Address, AddressError, AddressInUseError, refuse_taken
+from conductor.v1.furniture.addresses import Address
 from conductor.v1.furniture.channels import (
-    CHANNEL_OPTIONS,
-    MAX_CONNECTIONS,
-    MAX_IDLE_SECONDS,
-    SERVER_OPTIONS,
     open_channel,
 )
 from conductor.v1.furniture.server import Server
-from conductor.v1.furniture.statuses import Refusal, read_refusal
-
-KINDS = ("Coroutine", "ClientStream", "Generator", "Bidirectional")
-
-
-class Kinds:
-    """A servicer with one method of each kind; each does what `act` does."""
-
-    def __init__(self, act: Callable[[], Any]) -> None:
-        self.act = act
-        self.cleaned_up = asyncio.Event()
-        self.received: list[int] = []
-
-    async def coroutine(self, request: BytesValue, context: Any) -> BytesValue:
-        self.received.append(len(request.value))
-        await self.act()
-        return request
-
-    async def client_stream(self, requests: AsyncIterator[BytesValue], context: Any) -> BytesValue:
-        async for request in requests:
-            self.received.append(len(request.value))
-        await self.act()
-        return BytesValue()
-
-    async def generator(self, request: BytesValue, context: Any) -> AsyncIterator[BytesValue]:
-        try:
-            yield request
-            await self.act()
-        finally:
-            self.cleaned_up.set()
-
-    async def bidirectional(self, requests: AsyncIterator[BytesValue], context: Any) -> AsyncIterator[BytesValue]:
-        async for request in requests:
-            yield request
-        await self.act()
-
-
-def add_kinds(servicer: Kinds, server: grpc.aio.Server) -> None:
-    codec = {"request_deserializer": BytesValue.FromString, "response_serializer": BytesValue.SerializeToString}
-    methods = {
-        "Coroutine": grpc.unary_unary_rpc_method_handler(servicer.coroutine, **codec),
-        "ClientStream": grpc.stream_unary_rpc_method_handler(servicer.client_stream, **codec),
-        "Generator": grpc.unary_stream_rpc_method_handler(servicer.generator, **codec),
-        "Bidirectional": grpc.stream_stream_rpc_method_handler(servicer.bidirectional, **codec),
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Kinds", methods),))
-
-
-def call(channel: grpc.aio.Channel, kind: str) -> Any:
-    make = {
-        "Coroutine": channel.unary_unary,
-        "ClientStream": channel.stream_unary,
-        "Generator": channel.unary_stream,
-        "Bidirectional": channel.stream_stream,
-    }[kind]
-    return make(f"/test.Kinds/{kind}", BytesValue.SerializeToString, BytesValue.FromString)
-
-
-async def spend(channel: grpc.aio.Channel, kind: str, data: bytes = b"x") -> None:
-    """Makes a call and takes all that it gives."""
-    request = BytesValue(value=data)
-    match kind:
-        case "Coroutine":
-            await call(channel, kind)(request)
-        case "ClientStream":
-            await call(channel, kind)(iter([request]))
-        case "Generator":
-            async for _ in call(channel, kind)(request):
-                pass
-        case _:
-            async for _ in call(channel, kind)(iter([request])):
-                pass
-
-
-async def refusal(channel: grpc.aio.Channel, kind: str, data: bytes = b"x") -> Refusal:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await spend(channel, kind, data)
-    return read_refusal(caught.value)
-
-
-def add_torrent(server: grpc.aio.Server, failing: asyncio.Event) -> None:
-    """A method whose generator is written to a client that does not read, and has a task that fails meanwhile."""
-
-    async def fail() -> None:
-        await failing.wait()
-        raise NoCapacityError
-
-    async def torrent(request: BytesValue, context: Any) -> AsyncIterator[BytesValue]:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(fail())
-            while True:
-                yield BytesValue(value=b"x" * 1_000_000)
-
-    method = grpc.unary_stream_rpc_method_handler(torrent, BytesValue.FromString, BytesValue.SerializeToString)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Torrent", {"Flow": method}),))
-
-
-class Served:
-    """A server with `Kinds`, and a channel to it."""
-
-    def __init__(self, act: Callable[[], Any], folder: Path) -> None:
-        self.kinds = Kinds(act)
-        self._address = Address.parse(f"unix:{folder}/s")
-
-    async def __aenter__(self) -> tuple[Kinds, grpc.aio.Channel]:
-        self.server = await Server.start(self._address, [(add_kinds, self.kinds)])
-        self.channel = open_channel(self.server.target)
-        return self.kinds, self.channel
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.channel.close()
-        await self.server.stop(0)
-
-
-def raising(error: BaseException) -> Callable[[], Any]:
-    async def act() -> None:
-        raise error
-
-    return act
+from conductor.v1.furniture.statuses import read_refusal
+from tests.protos.served import (
+    KINDS,
+    Served,
+    add_torrent,
+    call,
+    nothing,
+    raising,
+    refusal,
+    spend,
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -252,10 +136,6 @@ async def test_a_thousand_problems_still_arrive_as_an_error_that_can_be_read(tmp
     assert told.violations[-1][1].startswith("and 9")
 
 
-async def nothing() -> None:
-    pass
-
-
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_request_above_the_limit_is_refused_by_name_and_the_service_lives(kind: str, tmp_path: Path) -> None:
     """Keeps K5: 5 MiB are read, measured and refused with the limit."""
@@ -322,178 +202,6 @@ async def test_a_call_that_ends_within_the_grace_is_answered(tmp_path: Path) -> 
         assert (await refusal(channel, "Coroutine")).reason == "SHUTTING_DOWN"
         proceed.set()
         await asyncio.gather(calling, stopping)
-
-
-@pytest.mark.parametrize("listen", ["unix:{}/s", "127.0.0.1:0"])
-async def test_connections_are_bounded_and_who_leaves_makes_room(
-    listen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = dict(SERVER_OPTIONS) | {"grpc.max_allowed_incoming_connections": 5}
-    assert dict(SERVER_OPTIONS)["grpc.max_allowed_incoming_connections"] == MAX_CONNECTIONS
-    monkeypatch.setattr("conductor.v1.furniture.server.SERVER_OPTIONS", tuple(options.items()))
-    server = await Server.start(Address.parse(listen.format(tmp_path)), [])
-    # Each with a connection of its own, which channels share otherwise.
-    apart = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
-    channels = [grpc.aio.insecure_channel(server.target, apart) for _ in range(6)]
-    # No call is kept: it would keep its connection.
-    assert await asyncio.gather(*(refused_check(channel) for channel in channels[:5])) == [""] * 5
-    refused = await refused_check(channels[5])
-    await channels[0].close()
-    async with asyncio.timeout(20):
-        while await refused_check(channels[5]):
-            await asyncio.sleep(0.05)
-    for channel in channels:
-        await channel.close()
-    await server.stop(0)
-
-    assert refused == "UNAVAILABLE"
-
-
-async def test_a_connection_without_a_call_is_ended_and_one_with_a_call_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both peers of the quiet kind answer pings: one that ignores all else, and gRPC's own channel, which connects again."""
-    options = dict(SERVER_OPTIONS) | {"grpc.max_connection_idle_ms": 200}
-    assert dict(SERVER_OPTIONS)["grpc.max_connection_idle_ms"] == MAX_IDLE_SECONDS * 1000
-    monkeypatch.setattr("conductor.v1.furniture.server.SERVER_OPTIONS", tuple(options.items()))
-    go_on = asyncio.Event()
-    async with Served(go_on.wait, tmp_path) as (kinds, watching), asyncio.timeout(60):
-        watched = call(watching, "Generator")(BytesValue(value=b"x"))
-        first = await watched.read()
-        quiet = grpc.aio.insecure_channel(
-            f"unix:{tmp_path}/s", (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
-        )
-        for _ in range(3):
-            assert await refused_check(quiet) == ""
-            await until_state(quiet, grpc.ChannelConnectivity.IDLE)
-            await quiet_connection_ends(tmp_path / "s")
-        is_cut = watched.done() or kinds.cleaned_up.is_set()
-        go_on.set()
-        last = await watched.read()
-        await quiet.close()
-
-    assert first == BytesValue(value=b"x")
-    assert not is_cut
-    assert last is grpc.aio.EOF
-
-
-async def until_state(channel: grpc.aio.Channel, wanted: grpc.ChannelConnectivity) -> None:
-    while (state := channel.get_state()) is not wanted:
-        await channel.wait_for_state_change(state)
-
-
-async def quiet_connection_ends(socket: Path) -> None:
-    """Connects by hand, says hello in HTTP/2, answers pings, and ignores all else until the server closes."""
-    reader, writer = await asyncio.open_unix_connection(socket)
-    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS)
-    with suppress(asyncio.IncompleteReadError, ConnectionResetError):
-        while True:
-            head = await reader.readexactly(9)
-            body = await reader.readexactly(int.from_bytes(head[:3]))
-            if head[3] == PING and not head[4] & ACKNOWLEDGED:
-                writer.write(head[:4] + bytes([ACKNOWLEDGED]) + head[5:] + body)
-    writer.close()
-
-
-# Of HTTP/2: a frame of settings that are all as they are without it, the type of a ping, and the flag of an answer.
-SETTINGS = b"\0\0\0\4\0\0\0\0\0"
-PING = 6
-ACKNOWLEDGED = 1
-
-
-async def refused_check(channel: grpc.aio.Channel) -> str:
-    """The code that a health check is refused with; empty where it is answered."""
-    try:
-        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-    except grpc.aio.AioRpcError as error:
-        return error.code().name
-    return ""
-
-
-async def health_of(target: str) -> Any:
-    async with open_channel(target) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        return [
-            (await stub.Check(health_pb2.HealthCheckRequest(service=s))).status for s in ("", "conductor.v1.RunService")
-        ]
-
-
-async def test_health_is_serving_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    served = Served(nothing, tmp_path)
-    async with served:
-        assert await health_of(served.server.target) == [health_pb2.HealthCheckResponse.SERVING] * 2
-        await served.server.tell_stopping()
-        assert await health_of(served.server.target) == [health_pb2.HealthCheckResponse.NOT_SERVING] * 2
-
-
-async def test_a_live_socket_is_not_taken_over_and_a_dead_one_is(tmp_path: Path) -> None:
-    """Keeps grpc.md's rule 8."""
-    address = Address.parse(f"unix:{tmp_path}/s")
-    first = await Server.start(address, [])
-    with pytest.raises(AddressInUseError):
-        await Server.start(address, [])
-    assert (await health_of(first.target))[0] == health_pb2.HealthCheckResponse.SERVING
-    await first.stop(0)
-
-    (tmp_path / "s").touch()  # what a killed process leaves
-    second = await Server.start(address, [])
-    assert (await health_of(second.target))[0] == health_pb2.HealthCheckResponse.SERVING
-    assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
-    await second.stop(0)
-
-
-async def test_a_port_is_not_shared(tmp_path: Path) -> None:
-    first = await Server.start(Address.parse("127.0.0.1:0"), [])
-    with pytest.raises(AddressInUseError):
-        await Server.start(Address.parse(first.target), [])
-    await first.stop(0)
-
-
-@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:0", "unix:{}/s"])
-async def test_whether_an_address_is_taken_is_known_without_listening(listen: str, tmp_path: Path) -> None:
-    address = Address.parse(listen.format(tmp_path))
-    refuse_taken(address)
-    assert list(tmp_path.iterdir()) == []
-
-    first = await Server.start(address, [])
-    with pytest.raises(AddressInUseError):
-        refuse_taken(Address.parse(first.target))
-    assert (await health_of(first.target))[0] == health_pb2.HealthCheckResponse.SERVING
-    await first.stop(0)
-
-    refuse_taken(Address.parse(first.target))
-
-
-@pytest.mark.parametrize("text", ["127.0.0.1:0", "localhost:7777", "[::1]:50051", "127.8.8.8:1", "unix:/tmp/x"])
-def test_loopback_and_unix_are_addresses(text: str) -> None:
-    assert Address.parse(text).target == text
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "0.0.0.0:1",
-        "[::]:1",
-        "192.168.1.1:80",
-        "example.org:80",
-        "localhost",
-        ":80",
-        "127.0.0.1:x",
-        "127.0.0.1:65536",
-        "unix:",
-        f"unix:/{'x' * 107}",
-    ],
-)
-def test_any_other_address_is_refused(text: str) -> None:
-    """Keeps K3."""
-    with pytest.raises(AddressError):
-        Address.parse(text)
-
-
-@pytest.mark.parametrize("port", ["65536", "80000", "9" * 5000])
-def test_a_port_that_is_too_large_is_called_that(port: str) -> None:
-    with pytest.raises(AddressError, match="is too large: give one up to 65535"):
-        Address.parse(f"127.0.0.1:{port}")
 
 
 def test_a_write_that_meets_a_broken_connection_is_no_defect_of_the_other_side() -> None:

@@ -22,11 +22,17 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         yield running
 
 
-def test_output_goes_on_from_its_byte_when_the_conductor_comes_back(pair: Pair) -> None:
-    talk = flows.scripted("talk", *(part for word in WORDS for part in (f"say {word}", "sleep 0.03")))
+def talking(pair: Pair, *directives: str) -> str:
+    """The name of a run that has begun, whose one step says so much."""
+    talk = flows.scripted("talk", *directives)
     with pair.channel() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
-        run = stub.CreateRun(flows.request(flows.plain_workspace(pair.folder / "w"), talk), timeout=30).name
+        asked = flows.request(flows.plain_workspace(pair.folder / "w"), talk)
+        return str(stub.CreateRun(asked, timeout=30).name)
+
+
+def test_output_goes_on_from_its_byte_when_the_conductor_comes_back(pair: Pair) -> None:
+    run = talking(pair, *(part for word in WORDS for part in (f"say {word}", "sleep 0.03")))
     command = [sys.executable, "-m", "conductor.cli", "--address", pair.address, "output", run, "talk", "--follow"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
@@ -51,10 +57,7 @@ def test_output_goes_on_from_its_byte_when_the_conductor_comes_back(pair: Pair) 
 def test_what_follows_waits_for_a_conductor_that_is_not_there_yet_and_says_where_and_how_long(
     pair: Pair, command: tuple[str, ...]
 ) -> None:
-    talk = flows.scripted("talk", "say words")
-    with pair.channel() as channel:
-        stub = run_service_pb2_grpc.RunServiceStub(channel)
-        run = stub.CreateRun(flows.request(flows.plain_workspace(pair.folder / "w"), talk), timeout=30).name
+    run = talking(pair, "say words")
     pair.conductor.kill()
     named = [part.format(run=run, start=run.removeprefix("runs/")[:20]) for part in command]
     with subprocess.Popen(
