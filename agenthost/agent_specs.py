@@ -14,14 +14,14 @@ from types import MappingProxyType
 
 import structlog
 
-from agenthost import process
-from agenthost.core.agent_spec import NAME, AgentSpec, SpecError, command_line, environment_of, parse_spec
-from agenthost.core.gateway_rules import variables_for
-from agenthost.core.model_endpoint import Endpoint
-from agenthost.core.order import with_defaults
+from agenthost.core.admission.agent_spec import NAME, AgentSpec, SpecError, command_line, environment_of, parse_spec
+from agenthost.core.admission.order import with_defaults
+from agenthost.core.models.endpoint import Endpoint
+from agenthost.core.models.gateway_rules import variables_for
 from agenthost.errors import AgentUnavailableError, ProgramError
-from agenthost.model_settings import ModelSettings
-from agenthost.sandbox import python_runtime
+from agenthost.models.settings import ModelSettings
+from agenthost.sandbox.find import python_runtime
+from servicekit import programs
 
 BUILT_IN = Path(__file__).parent / "agents"
 MAX_SPEC_BYTES = 64 * 1024
@@ -151,7 +151,7 @@ async def _with_version(agent: Agent) -> Agent:
     if not command:
         return agent
     try:
-        told = await process.run(*command, timeout_seconds=VERSION_SECONDS, max_output_bytes=MAX_SPEC_BYTES)
+        told = await programs.run(*command, timeout_seconds=VERSION_SECONDS, max_output_bytes=MAX_SPEC_BYTES)
     except ProgramError as error:
         return replace(agent, unavailable_reason=f"its version command failed: {error}")
     if told.returncode != 0:

@@ -17,32 +17,34 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import structlog
 
-from agenthost.adoption import adopt_leftovers
 from agenthost.agent_specs import find_agents, warn_of_unusable
-from agenthost.attempt_folder import AttemptFolders
-from agenthost.clock import steady_clock
+from agenthost.api.execution_servicer import ExecutionServicer
+from agenthost.api.host_servicer import HostServicer
+from agenthost.api.messages import read_stored
+from agenthost.api.snapshot_servicer import SnapshotServicer
+from agenthost.attempt.folder import AttemptFolders
 from agenthost.config import GOODBYE_SECONDS, STOP_GRACE_SECONDS, Settings
-from agenthost.custody import Custody
-from agenthost.data_folder import DataFolder
 from agenthost.errors import ConfigurationError
-from agenthost.fences import Fences
-from agenthost.host import Host
-from agenthost.housekeeping import Housekeeping
-from agenthost.model_gateway import ModelGateway
-from agenthost.preparation import Preparation
-from agenthost.proving import Prover
-from agenthost.servicers.execution_servicer import ExecutionServicer
-from agenthost.servicers.host_servicer import HostServicer
-from agenthost.servicers.snapshot_servicer import SnapshotServicer
-from agenthost.snapshot_store import SnapshotStore
-from agenthost.supervisor import Supervisor
-from agenthost.tombstones import Tombstones
+from agenthost.host.adoption import adopt_leftovers
+from agenthost.host.data_folder import DataFolder
+from agenthost.host.fences import Fences
+from agenthost.host.housekeeping import Housekeeping
+from agenthost.host.preparation import Preparation
+from agenthost.host.state import Host
+from agenthost.host.supervisor import Supervisor
+from agenthost.host.tombstones import Tombstones
+from agenthost.models.link import ModelGateway
+from agenthost.proof.prover import Prover
+from agenthost.snapshots.integrity import Custody
+from agenthost.snapshots.store import SnapshotStore
+from agenthost.system.clock import steady_clock
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
-from agenthost.v1.furniture.addresses import Address, AddressError, AddressInUseError, refuse_taken
-from agenthost.v1.furniture.server import Registration, Server
+from servicekit.addresses import Address, AddressError, AddressInUseError, refuse_taken
+from servicekit.server import Registration, Server
 
 _log = structlog.get_logger()
 
@@ -105,7 +107,7 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
             host, custody, folders, tombstones, Preparation(host, custody, folders, gateway), now=now
         ) as supervisor,
     ):
-        await adopt_leftovers(supervisor, folders, settings.limits)
+        await adopt_leftovers(supervisor, folders, partial(read_stored, limits=settings.limits))
         watched = HostServicer(host, prover, snapshots.eviction)
         server = await _listen(
             address,
@@ -140,7 +142,7 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
 
 async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:
     with _telling_of_address():
-        return await Server.start(address, registrations)
+        return await Server.start(address, registrations, service="agenthost")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from agenthost.errors import AgenthostError
+from agenthost.errors import StatusError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -47,15 +47,15 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
     """
     import asyncio
 
-    from agenthost.v1.furniture.lean_imports import lean_imports
+    from servicekit.lean_imports import lean_imports
 
     with lean_imports():
         from agenthost.app import serve as serve_host
     from agenthost.config import load_settings, require_descriptors
-    from agenthost.host import Host
-    from agenthost.v1.furniture.descriptors import take_descriptors
-    from agenthost.v1.furniture.lifeline import stop_at_end_of
-    from agenthost.v1.furniture.logs import configure_logs
+    from agenthost.host.state import Host
+    from servicekit.descriptors import take_descriptors
+    from servicekit.lifeline import stop_at_end_of
+    from servicekit.logs import configure_logs
 
     given = {name: value for name, value in flags.items() if value not in {None, ()}}
     if until_eof:
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         code = group.main(args=arguments, prog_name="agenthost", standalone_mode=False)
-    except AgenthostError as error:
+    except StatusError as error:
         click.echo(f"agenthost: {error}", err=True)
         if error.hint:
             click.echo(f"  {error.hint}", err=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from agenthost.core.eviction import DEFAULT_KEEPING, MOST_KEEPING, Keeping
-from agenthost.core.order import HIGHEST, LEAST_MEMORY_BYTES, WIDEST, Limits
-from agenthost.core.reception import UNHEARD_BYTES, UNHEARD_SECONDS
+from agenthost.core.admission.admission import UNHEARD_BYTES, UNHEARD_SECONDS
+from agenthost.core.admission.order import HIGHEST, LEAST_MEMORY_BYTES, WIDEST, Limits
+from agenthost.core.snapshots.eviction import DEFAULT_KEEPING, MOST_KEEPING, Keeping
 from agenthost.errors import ConfigurationError
-from agenthost.model_settings import ModelSettings, read_models
+from agenthost.models.settings import ModelSettings, read_models
 
 MAX_SLOTS = 1000
 MAX_PROMPT_BYTES = 1024 * 1024

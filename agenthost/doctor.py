@@ -7,10 +7,11 @@ from pathlib import Path
 
 from agenthost.agent_specs import Agent, find_agents
 from agenthost.config import limits_of, models_of
-from agenthost.core.order import WIDEST, Limits
-from agenthost.model_settings import ModelSettings
-from agenthost.sandbox import Sandbox
-from agenthost.sandbox_probe import Probe, SandboxReport, occupant, prove, prove_host
+from agenthost.core.admission.order import WIDEST, Limits
+from agenthost.core.sandbox.report import Probe, SandboxReport
+from agenthost.models.settings import ModelSettings
+from agenthost.proof.probe import occupant, prove, prove_host
+from agenthost.sandbox.find import Sandbox
 
 Say = Callable[[str], object]
 GOOD, BAD = "✔", "✘"

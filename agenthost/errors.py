@@ -1,55 +1,53 @@
 """Every error that a caller of the agent host may see, as one tree. One interceptor turns them into rich statuses.
 
-    AgenthostError
+    StatusError
     ├── RequestError   InvalidRequestError, NotFoundError, ExecutionExistsError, EpochSupersededError,
     │                  StreamSupersededError, SnapshotInvalidError, PreconditionError (SNAPSHOT_MISSING …)
     └── ServiceError   ReadOnlyUnavailableError, AgentUnavailableError, NoCapacityError, InputQueueFullError, EndUnheardError,
                        StorageError, HostDrainingError, ShuttingDownError, ProgramError (ProgramUnavailableError)
 
 An agent's own failure is never one of these: it is a value in `Finished`.
-A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
+The trunk stands in `servicekit.errors`, for both services. A docstring is the default message.
+`code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from servicekit.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    ProgramError,
+    ProgramUnavailableError,
+    RequestError,
+    ServiceError,
+    ShuttingDownError,
+    StatusError,
+    Violation,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A field that is wrong, as `start.prompt`, and what would be right."""
-
-    field: str
-    text: str
-
-
-class AgenthostError(Exception):
-    """Something went wrong."""
-
-    code: ClassVar[str] = "INTERNAL"
-    reason: str = "INTERNAL"
-    kind: ClassVar[str] = "FATAL"
-
-    def __init__(self, message: str = "", *, hint: str = "", metadata: dict[str, str] | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
-        self.hint = hint
-        self.metadata = metadata or {}
-
-
-class RequestError(AgenthostError):
-    """The request cannot be met as it is."""
-
-    kind = "HUMAN_REQUIRED"
-
-
-class InvalidRequestError(RequestError):
-    """A field of the request is wrong."""
-
-    code = "INVALID_ARGUMENT"
-    reason = "INVALID_REQUEST"
-
-    def __init__(self, *violations: Violation, message: str = "", hint: str = "") -> None:
-        super().__init__(message or "; ".join(f"{v.field}: {v.text}" for v in violations), hint=hint)
-        self.violations = violations
+__all__ = [
+    "AgentUnavailableError",
+    "ConfigurationError",
+    "EndUnheardError",
+    "EpochSupersededError",
+    "ExecutionExistsError",
+    "HostDrainingError",
+    "InputQueueFullError",
+    "InvalidRequestError",
+    "NoCapacityError",
+    "NotFoundError",
+    "OtherInstanceError",
+    "PreconditionError",
+    "ProgramError",
+    "ProgramUnavailableError",
+    "ReadOnlyUnavailableError",
+    "RequestError",
+    "ServiceError",
+    "ShuttingDownError",
+    "SnapshotInvalidError",
+    "StatusError",
+    "StorageError",
+    "StreamSupersededError",
+    "Violation",
+]
 
 
 class SnapshotInvalidError(RequestError):
@@ -115,13 +113,6 @@ class StreamSupersededError(RequestError):
     reason = "STREAM_SUPERSEDED"
 
 
-class ServiceError(AgenthostError):
-    """The host cannot do that now."""
-
-    code = "UNAVAILABLE"
-    kind = "RECOVERABLE"
-
-
 class NoCapacityError(ServiceError):
     """There is no room now; try again later."""
 
@@ -160,33 +151,3 @@ class HostDrainingError(ServiceError):
     """The host takes no new work."""
 
     reason = "HOST_DRAINING"
-
-
-class ShuttingDownError(ServiceError):
-    """The service is stopping."""
-
-    reason = "SHUTTING_DOWN"
-
-
-class ProgramError(ServiceError):
-    """A program that this host relies on did not do its work."""
-
-    code = "INTERNAL"
-    reason = "INTERNAL"
-    kind = "FATAL"
-
-
-class ProgramUnavailableError(ProgramError):
-    """A program that this host relies on was ended from outside, or could not start for want of something; ask again."""
-
-    code = "UNAVAILABLE"
-    reason = "PROGRAM_UNAVAILABLE"
-    kind = "RECOVERABLE"
-
-
-class ConfigurationError(AgenthostError):
-    """A setting is wrong."""
-
-    code = "INVALID_ARGUMENT"
-    reason = "CONFIGURATION_INVALID"
-    kind = "HUMAN_REQUIRED"

@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from agenthost.v1.furniture.logs import configure_logs
 from benchmarks.measuring import BrokenPromiseError, Report, machine, write_json, write_markdown
+from servicekit.logs import configure_logs
 
 TITLES = {
     "steps": "durable steps, beside LangGraph and DBOS",

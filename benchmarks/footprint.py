@@ -13,7 +13,7 @@ import grpc
 
 from benchmarks.measuring import Report, must
 from benchmarks.services import HOST, descendants, pid_of, proportional_kib, resident_kib
-from conductor.evaluation.limits import FOLD_WORKERS, QUICK_WORKERS, REPORT_WORKERS
+from conductor.evaluation.workers.limits import FOLD_WORKERS, QUICK_WORKERS, REPORT_WORKERS
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, GetRunRequest, Run, WatchRunRequest
 from tests.services import Pair

@@ -13,11 +13,11 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from agenthost.attempt_process import AttemptProcess, Launch
-from agenthost.core.spool import RecordKind, SpoolReader
-from agenthost.model_gateway import ModelGateway
-from agenthost.model_settings import read_models
-from agenthost.sandbox import Sandbox, find_sandbox, python_runtime
+from agenthost.attempt.process import AttemptProcess, Launch
+from agenthost.core.output.spool import RecordKind, SpoolReader
+from agenthost.models.link import ModelGateway
+from agenthost.models.settings import read_models
+from agenthost.sandbox.find import Sandbox, find_sandbox, python_runtime
 from benchmarks.measuring import Report, Sample, alternate
 from benchmarks.services import proportional_kib, why_no_sandbox
 from tests.attempts import until_longer

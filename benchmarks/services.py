@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from agenthost.errors import AgenthostError
-from agenthost.sandbox import find_sandbox
+from agenthost.errors import StatusError
+from agenthost.sandbox.find import find_sandbox
 from tests.services import Pair, Service, running_pair
 
 AGENTS = Path(__file__).parent / "agents"
@@ -37,7 +37,7 @@ async def why_no_sandbox() -> str:
     with tempfile.TemporaryDirectory() as folder:
         try:
             await find_sandbox(Path(folder))
-        except AgenthostError as error:
+        except StatusError as error:
             return str(error)
     return ""
 

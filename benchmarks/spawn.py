@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from agenthost.attempt_process import AttemptProcess, Launch
-from agenthost.sandbox import Sandbox, find_sandbox
+from agenthost.attempt.process import AttemptProcess, Launch
+from agenthost.sandbox.find import Sandbox, find_sandbox
 from benchmarks.measuring import Report, Sample, alternate, must, percentile
 from benchmarks.services import (
     HOST,

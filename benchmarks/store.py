@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measuring import Report, Sample, alternate, must
-from conductor.core.commands import Decision, Record, Utterance
-from conductor.core.events import RunCreated, StepBecameReady
-from conductor.core.states import RunState
+from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.events import RunCreated, StepBecameReady
+from conductor.core.model.states import RunState
 from conductor.store.records import RunFilter, StoredEvent, StoredUtterance
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
 from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, said, settlement
 
 BATCH = 500

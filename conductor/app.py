@@ -20,43 +20,43 @@ from typing import Protocol
 import grpc
 import structlog
 
-from conductor.attendance import Identity, Sources
+from conductor.api.flow_servicer import FlowServicer
+from conductor.api.pool_servicer import PoolServicer
+from conductor.api.run_changing import RunChanging
+from conductor.api.run_creation import Pinning, RunCreation
+from conductor.api.run_servicer import RunServicer
+from conductor.api.server_servicer import ServerFacts, ServerServicer
 from conductor.clock import SystemClock
-from conductor.compaction import Compaction
 from conductor.config import SNAPSHOTS_FOLDER, HostSetting, Settings
-from conductor.core.advance import advance
-from conductor.core.commands import Command
-from conductor.core.conductor_state import ConductorState, Limits
-from conductor.core.loss import count_of_earlier_instances
-from conductor.core.recover import recover
-from conductor.core.run import Run
-from conductor.dispatcher import Dispatcher
-from conductor.engine import Engine
+from conductor.core.decide.advance import advance
+from conductor.core.decide.loss import count_of_earlier_instances
+from conductor.core.decide.recover import recover
+from conductor.core.model.commands import Command
+from conductor.core.model.conductor_state import ConductorState, Limits
+from conductor.core.model.run import Run
+from conductor.engine.dispatcher import Dispatcher
+from conductor.engine.loop import Engine
+from conductor.engine.recovery import read_state, read_time
 from conductor.errors import ConfigurationError
-from conductor.evaluator import Evaluator
-from conductor.execution_link import ExecutionLink
-from conductor.flows.catalogue import Catalogue
-from conductor.flows.layers import folders
-from conductor.host_link import HostLink
-from conductor.messages.hosts import HostView
-from conductor.recovery import read_state, read_time
-from conductor.retention import Retention
-from conductor.servicers.flow_servicer import FlowServicer
-from conductor.servicers.pool_servicer import PoolServicer
-from conductor.servicers.run_changing import RunChanging
-from conductor.servicers.run_creation import Pinning, RunCreation
-from conductor.servicers.run_servicer import RunServicer
-from conductor.servicers.server_servicer import ServerFacts, ServerServicer
-from conductor.snapshot_link import SnapshotLink
+from conductor.evaluation.evaluator import Evaluator
+from conductor.flows.library.catalogue import Catalogue
+from conductor.flows.library.layers import folders
+from conductor.hosts.attempt_stream import Identity, Sources
+from conductor.hosts.executions import ExecutionLink
+from conductor.hosts.host_view import HostView
+from conductor.hosts.liveness import HostLink
+from conductor.hosts.snapshots import SnapshotLink
+from conductor.maintenance.compaction import Compaction
+from conductor.maintenance.retention import Retention
 from conductor.snapshots import SnapshotStore
-from conductor.store.store import Store
+from conductor.snapshots.roots import WorkspaceRoots
+from conductor.store.sqlite.store import Store
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
-from conductor.v1.furniture.addresses import AddressInUseError, refuse_taken
-from conductor.v1.furniture.channels import open_channel
-from conductor.v1.furniture.logs import configure_logs
-from conductor.v1.furniture.server import Registration, Server
-from conductor.v1.furniture.statuses import find_rich
-from conductor.workspace_roots import WorkspaceRoots
+from servicekit.addresses import AddressInUseError, refuse_taken
+from servicekit.channels import open_channel
+from servicekit.logs import configure_logs
+from servicekit.server import Registration, Server
+from servicekit.statuses import find_rich
 
 _log = structlog.get_logger(__name__)
 
@@ -178,7 +178,7 @@ class Conductor:
 
     async def _start_server(self) -> Server:
         with _telling_of_taken():
-            server = await Server.start(self._settings.listen, self._registrations())
+            server = await Server.start(self._settings.listen, self._registrations(), service="conductor")
         self.target = server.target
         _log.info("service_started", address=server.target, epoch=self._opened.store.epoch, hosts=sorted(self._hosts))
         if not self._hosts:

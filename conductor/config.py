@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from conductor.errors import ConfigurationError
-from conductor.v1.furniture.addresses import Address, AddressError
+from servicekit.addresses import Address, AddressError
 
 SNAPSHOTS_FOLDER = "snapshots"  # in the data folder
 LOG_FORMATS = ("plain", "json")

@@ -1,30 +1,61 @@
 """Every error that a caller of the conductor may see, as one tree. One interceptor turns them into rich statuses.
 
-    ConductorError
+    StatusError
     ├── RequestError            the caller must change something
     │   ├── InvalidRequestError (+ violations)  ├── QuestionRequiredError  ├── FlowInvalidError (+ problems)
     │   ├── NotFoundError       (RUN_, STEP_, FLOW_, HOST_NOT_FOUND …)
     │   ├── RequestIdReusedError
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
     │   └── RootNotAllowedError
-    ├── ConfigurationError, BackupError   whoever runs the program must
+    ├── ConfigurationError, BackupError   the operator must
     └── ServiceError            the service must
         ├── NoCapacityError     ├── ShuttingDownError   ├── ProgramError (ProgramUnavailableError)
         └── StorageError (DatabaseInUseError, DatabaseTooNewError …)
 
-A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
+The trunk stands in `servicekit.errors`, for both services. A docstring is the default message.
+`code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from servicekit.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    ProgramError,
+    ProgramUnavailableError,
+    RequestError,
+    ServiceError,
+    ShuttingDownError,
+    StatusError,
+    Violation,
+)
 
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A field that is wrong, as `workspace.path`, and what would be right."""
-
-    field: str
-    text: str
+__all__ = [
+    "BackupError",
+    "ConfigurationError",
+    "DatabaseDamagedError",
+    "DatabaseInUseError",
+    "DatabaseNotUpgradedError",
+    "DatabaseTooNewError",
+    "FlowInvalidError",
+    "FlowProblem",
+    "InvalidRequestError",
+    "NoCapacityError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PreconditionError",
+    "ProgramError",
+    "ProgramUnavailableError",
+    "QuestionRequiredError",
+    "RequestError",
+    "RequestIdReusedError",
+    "RootNotAllowedError",
+    "ServiceError",
+    "ShuttingDownError",
+    "StatusError",
+    "StorageError",
+    "Violation",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +73,6 @@ class FlowProblem:
             if self.field
             else f"{self.path}:{self.line}: {self.text}"
         )
-
-
-class ConductorError(Exception):
-    """Something went wrong."""
-
-    code: ClassVar[str] = "INTERNAL"
-    reason: str = "INTERNAL"
-    kind: ClassVar[str] = "FATAL"
-
-    def __init__(self, message: str = "", *, hint: str = "", metadata: dict[str, str] | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
-        self.hint = hint
-        self.metadata = metadata or {}
-
-
-class RequestError(ConductorError):
-    """The request cannot be met as it is."""
-
-    kind = "HUMAN_REQUIRED"
-
-
-class InvalidRequestError(RequestError):
-    """A field of the request is wrong."""
-
-    code = "INVALID_ARGUMENT"
-    reason = "INVALID_REQUEST"
-
-    def __init__(self, *violations: Violation, message: str = "", hint: str = "") -> None:
-        super().__init__(message or "; ".join(f"{v.field}: {v.text}" for v in violations), hint=hint)
-        self.violations = violations
 
 
 class QuestionRequiredError(InvalidRequestError):
@@ -135,39 +136,12 @@ class RootNotAllowedError(RequestError):
     reason = "ROOT_NOT_ALLOWED"
 
 
-class ServiceError(ConductorError):
-    """The service cannot do that now."""
-
-    code = "UNAVAILABLE"
-    kind = "RECOVERABLE"
-
-
 class NoCapacityError(ServiceError):
     """There is no room now; try again later."""
 
     code = "RESOURCE_EXHAUSTED"
     reason = "NO_CAPACITY"
     retry_after_seconds = 5.0
-
-
-class ShuttingDownError(ServiceError):
-    """The service is stopping."""
-
-    reason = "SHUTTING_DOWN"
-
-
-class ProgramError(ServiceError):
-    """A program that the service needs could not start or did not do its work."""
-
-    code = "INTERNAL"
-    reason = "PROGRAM_FAILED"
-
-
-class ProgramUnavailableError(ProgramError):
-    """A program that the service needs was ended from outside, or could not start for want of something; ask again."""
-
-    code = "UNAVAILABLE"
-    reason = "PROGRAM_UNAVAILABLE"
 
 
 class StorageError(ServiceError):
@@ -204,17 +178,9 @@ class DatabaseDamagedError(StorageError):
         super().__init__(message, hint=hint, metadata=metadata)
 
 
-class BackupError(ConductorError):
+class BackupError(StatusError):
     """A backup could not be made, or cannot be restored."""
 
     code = "FAILED_PRECONDITION"
     reason = "BACKUP_UNUSABLE"
-    kind = "HUMAN_REQUIRED"
-
-
-class ConfigurationError(ConductorError):
-    """A setting is wrong."""
-
-    code = "INVALID_ARGUMENT"
-    reason = "CONFIGURATION_INVALID"
     kind = "HUMAN_REQUIRED"

@@ -2,8 +2,7 @@
 
 `protos/conductor/v1/x.proto` becomes `conductor/v1/x_pb2.py`: proto package, folder and Python package are one, so
 that nothing in the output has to be rewritten. Nothing generated is committed. `descriptors.binpb` keeps the comments:
-the reflection service serves it, and `grpcurl describe` then *is* the documentation. `furniture/` is copied beside the output
-of each service, because both servers stand on it and neither may import the other.
+the reflection service serves it, and `grpcurl describe` then *is* the documentation.
 """
 
 import sys
@@ -15,7 +14,6 @@ from grpc_tools import protoc
 PROTOS = Path(__file__).resolve().parent
 ROOT = PROTOS.parent
 PACKAGES = ("conductor", "agenthost")
-FURNITURE = PROTOS / "furniture"
 # Served by reflection, so that a client by hand can print the details of errors.
 DESCRIBED_TOO = ("google/rpc/error_details.proto", "google/rpc/status.proto")
 
@@ -32,21 +30,6 @@ def generate(root: Path = ROOT) -> None:
         described = [f"--descriptor_set_out={descriptors}", "--include_imports", "--include_source_info"]
         _run([*includes, *outputs, *sources])
         _run([*includes, *described, *sources, *DESCRIBED_TOO])
-        _copy_furniture(root / package / "v1" / "furniture")
-
-
-def _copy_furniture(target: Path) -> None:
-    target.mkdir(exist_ok=True)
-    sources = {source.name: source for source in FURNITURE.glob("*.py")}
-    for stale in target.glob("*.py"):
-        if stale.name not in sources:
-            stale.unlink()
-    for name, source in sources.items():
-        text = f"# Copied from protos/furniture/{name} by protos/generate.py: change it there.\n{source.read_text()}"
-        # Replaced as a whole: a service that starts meanwhile must not import half a file.
-        written = target / f".{name}.new"
-        written.write_text(text)
-        written.replace(target / name)
 
 
 def _run(arguments: list[str]) -> None:

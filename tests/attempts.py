@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agenthost.attempt_process import AttemptProcess, Launch, Status
-from agenthost.core.spool import RecordKind, SpoolReader
-from agenthost.sandbox import Sandbox, find_sandbox, python_runtime
+from agenthost.attempt.process import AttemptProcess, Launch, Status
+from agenthost.core.output.spool import RecordKind, SpoolReader
+from agenthost.sandbox.find import Sandbox, find_sandbox, python_runtime
 
 PATIENCE_SECONDS = 30
 

@@ -9,7 +9,7 @@ import pytest
 
 import agenthost.config
 import conductor.config
-from agenthost.core.eviction import DEFAULT_KEEPING
+from agenthost.core.snapshots.eviction import DEFAULT_KEEPING
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 # A setting that is shown and not set: a name, "=", and a value.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.core.agent_spec import parse_spec
+from agenthost.core.admission.agent_spec import parse_spec
 from tests.services import Service, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,10 +20,6 @@ FOLDERS = "agenthost|conductor|protos|flows|tests|deploy|benchmarks|simulation"
 NAMED = re.compile(rf"`((?:{FOLDERS})/[\w./-]*\w)`")
 LINKED = re.compile(r"\]\(([^)#:]+)\)")
 ANCHORED = re.compile(r"\]\(#([^)]+)\)")
-BRANCH = re.compile(
-    r"^(?:(?P<folder>(?:conductor|agenthost)/\S*/|conductor/|agenthost/)|  (?P<file>\S+\.\w+)) ", re.MULTILINE
-)
-SHOWN = (".py", ".toml", ".sql", ".jinja")
 
 
 def block(info: str) -> str:
@@ -31,48 +27,6 @@ def block(info: str) -> str:
     found = re.search(rf"^```{info}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     assert found is not None, info
     return found[1]
-
-
-def tree() -> set[str]:
-    """The files that the tree names, from the root."""
-    folder, named = "", set()
-    for match in BRANCH.finditer(README[README.index("## The tree") : README.index("## Develop")]):
-        if match["folder"]:
-            folder = match["folder"]
-        elif folder:
-            named.add(folder + match["file"])
-    return named
-
-
-def modules() -> set[str]:
-    """The files of both packages that people write, from the root."""
-    found = set()
-    for package in ("conductor", "agenthost"):
-        for path in (ROOT / package).rglob("*"):
-            name = path.relative_to(ROOT).as_posix()
-            if path.suffix in SHOWN and path.name != "__init__.py" and "/v1/" not in name:
-                found.add(name)
-    return found
-
-
-def test_whoever_is_in_trouble_finds_help_before_the_long_tree() -> None:
-    assert README.index("## By hand") < README.index("## Troubleshooting") < README.index("## The tree")
-
-
-def test_the_tree_names_every_module_and_nothing_else() -> None:
-    assert tree() == modules()
-
-
-def test_every_folder_of_both_packages_has_its_line() -> None:
-    folders = {f"{Path(name).parent.as_posix()}/" for name in modules()}
-
-    assert [folder for folder in sorted(folders) if f"\n{folder} " not in README] == []
-
-
-def test_every_flow_persona_and_contract_folder_is_named() -> None:
-    missing = [path.name for path in (ROOT / "flows").glob("*.yaml") if path.name not in README]
-
-    assert missing == []
 
 
 def test_every_path_that_is_named_exists() -> None:

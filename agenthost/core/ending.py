@@ -9,9 +9,9 @@ to another answer, or to an end in order, is not judged by a refusal on its way.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agenthost.core.agent_output import Summary
-from agenthost.core.metering import RATE_LIMITS, UNAUTHORIZED, ModelUse
-from agenthost.core.order import Limits
+from agenthost.core.admission.order import Limits
+from agenthost.core.models.metering import RATE_LIMITS, UNAUTHORIZED, ModelUse
+from agenthost.core.output.agent_output import Summary
 
 
 class Cause(StrEnum):

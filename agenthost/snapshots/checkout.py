@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agenthost.errors import SnapshotInvalidError
-from agenthost.process import Running
 from agenthost.snapshots.git import Git, check
 from agenthost.snapshots.threads import in_thread
 from agenthost.snapshots.tree import LINK, PROGRAM, SUBMODULE, Entry, folders
+from servicekit.programs import Running
 
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_FILES = 1000

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agenthost import process
 from agenthost.errors import NoCapacityError, ProgramError, SnapshotInvalidError
+from servicekit import programs
 
 TIMEOUT_SECONDS = 900.0
 MAX_OUTPUT_BYTES = 256 * 1024 * 1024
@@ -70,7 +70,7 @@ class Git:
 
     async def run(self, *args: str, stdin: bytes = b"") -> bytes:
         """Gives the output of a git command; whatever it complains of is the snapshot's fault."""
-        completed = await process.run(
+        completed = await programs.run(
             "git",
             *_ARGUMENTS,
             *args,
@@ -84,11 +84,11 @@ class Git:
         return completed.stdout
 
     @contextlib.asynccontextmanager
-    async def start(self, *args: str, stdin: bytes | None = None) -> AsyncIterator[process.Running]:
+    async def start(self, *args: str, stdin: bytes | None = None) -> AsyncIterator[programs.Running]:
         """Starts a git command that is read piece by piece, and fed so too unless all its input is given here."""
         with contextlib.ExitStack() as stack:
-            feed = None if stdin is None else stack.enter_context(process.memory_file("input", stdin))
-            async with process.start(
+            feed = None if stdin is None else stack.enter_context(programs.memory_file("input", stdin))
+            async with programs.start(
                 "git",
                 *_ARGUMENTS,
                 *args,
@@ -103,7 +103,7 @@ class Git:
         return _ENVIRONMENT | {"PATH": os.environ.get("PATH", os.defpath), "GIT_DIR": str(self.folder)}
 
 
-def check(command: str, completed: process.Completed) -> None:
+def check(command: str, completed: programs.Completed) -> None:
     """Raises what a failed git command means."""
     if completed.returncode == 0:
         return

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import grpc
 
-from conductor.cli.failure import ANSWER_SECONDS, CONNECT_SECONDS, CommandError, from_rpc
+from conductor.cli.text.failure import ANSWER_SECONDS, CONNECT_SECONDS, CommandError, from_rpc
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
 
 CALL_SECONDS = ANSWER_SECONDS

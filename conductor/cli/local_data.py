@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from conductor.cli.failure import UNREACHABLE, CommandError
+from conductor.cli.text.failure import UNREACHABLE, CommandError
 
 if TYPE_CHECKING:
     from conductor.v1 import server_service_pb2
@@ -46,7 +46,7 @@ class LocalData:
 
 def folder_of(given: Path | None, info: "server_service_pb2.ServerInfo | None") -> Path:
     """The folder that is meant: the one that is named, the one of the conductor that answered, or the usual one."""
-    from conductor.cli.serve import default_data
+    from conductor.cli.commands.serve import default_data
 
     told = info.settings.get("data", "") if info is not None else ""
     return given or (Path(told) if told else default_data())
@@ -109,10 +109,10 @@ def again(context_address: str, *given: tuple[str, object]) -> str:
 @contextmanager
 def of_the_service(code: int) -> Iterator[None]:
     """Makes sentences of the service's errors; `code` is for those that are not the storage's."""
-    from conductor.errors import ConductorError, StorageError
+    from conductor.errors import StatusError, StorageError
 
     try:
         yield
-    except ConductorError as error:
+    except StatusError as error:
         ends_with = UNREACHABLE if isinstance(error, StorageError) else code
         raise CommandError(str(error), lines=(error.hint,) if error.hint else (), code=ends_with) from error

@@ -1,6 +1,6 @@
 """The group of all commands. Each is imported when it is called, so that `conductor --help` is instant.
 
-Ends of a command are exceptions of `conductor.cli.failure`; here alone they become text on stderr and an exit code.
+Ends of a command are exceptions of `conductor.cli.text.failure`; here alone they become text on stderr and an exit code.
 """
 
 import errno
@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
-from conductor.cli.failure import INTERRUPTED, RUN_FAILED, USAGE, CommandError
-from conductor.cli.page import say
+from conductor.cli.text.failure import INTERRUPTED, RUN_FAILED, USAGE, CommandError
+from conductor.cli.views.page import say
 
 # Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -117,7 +117,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[name]
-        command: click.Command = getattr(importlib.import_module(f"conductor.cli.{module}"), attribute)
+        command: click.Command = getattr(importlib.import_module(f"conductor.cli.commands.{module}"), attribute)
         known = {option for parameter in command.params for option in parameter.opts}
         command.params += [option for option in _shared_options(name) if not known.intersection(option.opts)]
         return command

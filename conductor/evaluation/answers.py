@@ -2,9 +2,9 @@
 
 import hashlib
 
-from conductor.core.events import Failure, FindingCounts, WorkspaceChanges
-from conductor.core.inputs import Blob, WorkFinished
-from conductor.core.work import (
+from conductor.core.model.events import Failure, FindingCounts, WorkspaceChanges
+from conductor.core.model.inputs import Blob, WorkFinished
+from conductor.core.model.work import (
     Answer,
     Checked,
     Folded,
@@ -17,8 +17,8 @@ from conductor.core.work import (
     WorkResult,
 )
 from conductor.errors import FlowProblem
-from conductor.evaluation.frames import Frame
-from conductor.flows.verdict import Verdict
+from conductor.evaluation.workers.frames import Frame
+from conductor.flows.checks.verdict import Verdict
 from conductor.v1 import flow_service_pb2
 
 EVALUATION_LIMIT = "EVALUATION_LIMIT"

@@ -10,16 +10,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from conductor.core.events import Event, WorkspaceChanges
-from conductor.core.findings import list_counted_steps
-from conductor.core.plan import SnapshotPlan
-from conductor.core.run import Run, apply
-from conductor.core.states import AttemptState, StepState
-from conductor.core.step import Step
-from conductor.evaluation.frames import Frame
-from conductor.evaluation.kept_bytes import KeptBytes
-from conductor.evaluation.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
-from conductor.evaluation.run_facts import run_facts
+from conductor.core.model.events import Event, WorkspaceChanges
+from conductor.core.model.findings import list_counted_steps
+from conductor.core.model.plan import SnapshotPlan
+from conductor.core.model.run import Run, apply
+from conductor.core.model.states import AttemptState, StepState
+from conductor.core.model.step import Step
+from conductor.evaluation.reports.run_facts import run_facts
+from conductor.evaluation.workers.frames import Frame
+from conductor.evaluation.workers.kept_bytes import KeptBytes
+from conductor.evaluation.workers.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 
 MAX_KNOWN_RUNS = 64
 FILES_AT_ONCE = 8

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from conductor.evaluation.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
-from conductor.flows.bundle import Bundle
-from conductor.flows.templates import TemplateError, render
+from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
+from conductor.flows.language.templates import TemplateError, render
+from conductor.flows.library.bundle import Bundle
 
 MAX_PROMPT_BYTES = 1024 * 1024
 

@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from conductor.evaluation.citations import CitationCheck, Unread, cited_paths
-from conductor.evaluation.findings import Found, ResultError, count, read_document, read_result
-from conductor.evaluation.frames import Frame
-from conductor.evaluation.merging import DEFAULT_MAX_FINDINGS, merge
+from conductor.evaluation.evidence.citations import CitationCheck, Unread, cited_paths
+from conductor.evaluation.evidence.findings import Found, ResultError, count, read_document, read_result
+from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge
 from conductor.evaluation.prompts import PromptError, build_prompt
-from conductor.evaluation.report import ReportError, Sources, build_report
-from conductor.evaluation.results import Result, read_results, whole
-from conductor.flows.bundle import Bundle, canonical_json, read_bundle
-from conductor.flows.expressions import ExpressionError, decide
-from conductor.flows.input_rules import judge_inputs
-from conductor.flows.markdown import cell
-from conductor.flows.templates import TemplateError, render
-from conductor.flows.validation import judge_message, judge_text
-from conductor.flows.verdict import Shelf, Verdict
+from conductor.evaluation.reports.report import ReportError, Sources, build_report
+from conductor.evaluation.reports.results import Result, read_results, whole
+from conductor.evaluation.workers.frames import Frame
+from conductor.flows.checks.input_rules import judge_inputs
+from conductor.flows.checks.validation import judge_message, judge_text
+from conductor.flows.checks.verdict import Shelf, Verdict
+from conductor.flows.language.expressions import ExpressionError, decide
+from conductor.flows.language.markdown import cell
+from conductor.flows.language.templates import TemplateError, render
+from conductor.flows.library.bundle import Bundle, canonical_json, read_bundle
 from conductor.v1 import flow_service_pb2
 
 MAX_FOLD_BYTES = 4 * 1024 * 1024

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from conductor.config import LEASE_MARGIN_SECONDS, Clocks
-from conductor.core.plan import AgentPlan, OnFailure, OnLost, RetryPlan, StepKind, StepPlan
+from conductor.core.model.plan import AgentPlan, OnFailure, OnLost, RetryPlan, StepKind, StepPlan
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow

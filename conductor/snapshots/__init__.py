@@ -4,10 +4,10 @@
       └────▶ changes ─▶ working_tree, listing
 
 `repository` finds what a folder belongs to, `descent` goes into it, `reading` keeps files off the event loop.
-Hosts get snapshots through `conductor.snapshot_link`.
+Hosts get snapshots through `conductor.hosts.snapshots`.
 """
 
-from conductor.snapshots.pin import WorkspaceMode
 from conductor.snapshots.store import SnapshotStore
+from conductor.snapshots.storing.pin import WorkspaceMode
 
 __all__ = ["SnapshotStore", "WorkspaceMode"]

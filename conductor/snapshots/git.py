@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from conductor import process
 from conductor.errors import NoCapacityError, ProgramError
+from servicekit import programs
 
 TIMEOUT_SECONDS = 120.0
 PACK_TIMEOUT_SECONDS = 900.0
@@ -106,9 +106,9 @@ class Git:
         cwd: Path | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
-    ) -> process.Completed:
+    ) -> programs.Completed:
         """Runs a git command whose failure is an answer; that somebody killed it is none."""
-        completed = await process.run(
+        completed = await programs.run(
             "git",
             *_ARGUMENTS,
             *args,
@@ -124,14 +124,14 @@ class Git:
     @contextlib.asynccontextmanager
     async def start(
         self, *args: str, stdin: bytes | None = None, timeout_seconds: float = PACK_TIMEOUT_SECONDS
-    ) -> AsyncIterator[process.Running]:
+    ) -> AsyncIterator[programs.Running]:
         """Starts a git command that is read piece by piece, and fed so too unless all its input is given here.
 
         What answers while it still reads must get its input here: both sides could wait for each other otherwise.
         """
         with contextlib.ExitStack() as stack:
-            feed = None if stdin is None else stack.enter_context(process.memory_file("input", stdin))
-            async with process.start(
+            feed = None if stdin is None else stack.enter_context(programs.memory_file("input", stdin))
+            async with programs.start(
                 "git",
                 *_ARGUMENTS,
                 *args,
@@ -155,7 +155,7 @@ class Git:
         return environment
 
 
-def check(command: str, completed: process.Completed) -> None:
+def check(command: str, completed: programs.Completed) -> None:
     """Raises GitError for a git command that did not end well; others where it had no room, or somebody ended it."""
     completed.refuse_killed(f"git {command}")
     if completed.returncode != 0:

@@ -9,23 +9,23 @@ from time import monotonic
 
 import structlog
 
-from conductor.core.events import WorkspaceChanges
-from conductor.core.plan import SnapshotPlan
+from conductor.core.model.events import WorkspaceChanges
+from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, ProgramError, Violation
-from conductor.process import Running
-from conductor.snapshots.blocking_files import refuse_blocking_files
-from conductor.snapshots.changes import Comparison, compared
-from conductor.snapshots.contents import read_files
 from conductor.snapshots.git import DiskFullError
-from conductor.snapshots.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.keyed_locks import KeyedLocks
-from conductor.snapshots.listing import list_tree
-from conductor.snapshots.objects import ObjectStore
-from conductor.snapshots.pin import Pin, WorkspaceMode
-from conductor.snapshots.repository import find_repository
-from conductor.snapshots.source import Source
+from conductor.snapshots.reading.blocking_files import refuse_blocking_files
+from conductor.snapshots.reading.changes import Comparison, compared
+from conductor.snapshots.reading.listing import list_tree
+from conductor.snapshots.reading.repository import find_repository
+from conductor.snapshots.reading.source import Source
+from conductor.snapshots.roots import WorkspaceRoots
+from conductor.snapshots.storing.contents import read_files
+from conductor.snapshots.storing.history import MAX_HISTORY_COMMITS, History
+from conductor.snapshots.storing.objects import ObjectStore
+from conductor.snapshots.storing.pin import Pin, WorkspaceMode
 from conductor.snapshots.turns import Turns
-from conductor.workspace_roots import WorkspaceRoots
+from servicekit.programs import Running
 
 MAX_READ_BYTES = 8 * 1024 * 1024
 MAX_RELATIVES = 8

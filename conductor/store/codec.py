@@ -12,7 +12,7 @@ from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from conductor.core.events import Event
+from conductor.core.model.events import Event
 
 _Reader = Callable[[Any], Any]
 _SCALARS = (str, bool, int, float)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from conductor.core.events import Event, Failure, FindingCounts
-from conductor.core.plan import RunPlan
-from conductor.core.states import RunState
+from conductor.core.model.events import Event, Failure, FindingCounts
+from conductor.core.model.plan import RunPlan
+from conductor.core.model.states import RunState
 
 
 @dataclass(frozen=True, slots=True)

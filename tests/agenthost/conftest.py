@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.snapshot_store import SnapshotStore
+from agenthost.snapshots.store import SnapshotStore
 from tests.agenthost.running_host import Client, make_repository, open_host
 from tests.repositories import UserRepository
 

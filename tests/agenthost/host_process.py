@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from agenthost.v1.furniture.channels import EXECUTION_OPTIONS
+from servicekit.channels import EXECUTION_OPTIONS
 from tests.agenthost.running_host import Client, push_snapshot
 
 

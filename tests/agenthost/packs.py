@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from agenthost.snapshot_store import SnapshotStore
 from agenthost.snapshots.packs import Offer
+from agenthost.snapshots.store import SnapshotStore
 from tests.repositories import UserRepository, git
 
 

@@ -12,10 +12,10 @@ import grpc
 from google.protobuf.json_format import ParseDict
 
 from agenthost.app import running_host
-from agenthost.attempt_folder import AttemptFolders
+from agenthost.attempt.folder import AttemptFolders
 from agenthost.config import Settings
-from agenthost.data_folder import DataFolder
-from agenthost.host import Host
+from agenthost.host.data_folder import DataFolder
+from agenthost.host.state import Host
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import (
     execution_service_pb2_grpc,
@@ -23,9 +23,9 @@ from agenthost.v1 import (
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
 )
-from agenthost.v1.furniture.addresses import Address
-from agenthost.v1.furniture.channels import EXECUTION_OPTIONS
-from agenthost.v1.furniture.statuses import Refusal, read_refusal
+from servicekit.addresses import Address
+from servicekit.channels import EXECUTION_OPTIONS
+from servicekit.statuses import Refusal, read_refusal
 
 CONDUCTOR = "conductor-1"
 RUN = "01k00000000000000000000000"

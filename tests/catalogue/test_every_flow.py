@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
-from conductor.core.findings import list_counted_steps
-from conductor.core.states import StepState
-from conductor.core.work import Folded, GuardDecided, WorkFailed
+from conductor.core.model.findings import list_counted_steps
+from conductor.core.model.states import StepState
+from conductor.core.model.work import Folded, GuardDecided, WorkFailed
 from conductor.evaluation.gathering import Gathering
-from conductor.flows.layers import folders
-from conductor.flows.validation import judge_message, parsed, problems_of
-from conductor.flows.verdict import Shelf
+from conductor.flows.checks.validation import judge_message, parsed, problems_of
+from conductor.flows.checks.verdict import Shelf
+from conductor.flows.library.layers import folders
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import RUN, Story, claim, telling
 

@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from agenthost import execution, supervisor
-from agenthost.attempt_folder import AttemptFolders
-from agenthost.attempt_process import AttemptProcess
+from agenthost.api.execution_stream import ExecutionStream
+from agenthost.attempt import execution
+from agenthost.attempt.cuts import Cuts
+from agenthost.attempt.folder import AttemptFolders
+from agenthost.attempt.process import AttemptProcess
 from agenthost.cli import main
-from agenthost.core.reception import Burial
-from agenthost.cuts import Cuts
-from agenthost.fences import Fences
-from agenthost.servicers.execution_stream import ExecutionStream
-from agenthost.tombstones import Tombstones
+from agenthost.core.admission.admission import Burial
+from agenthost.host import supervisor
+from agenthost.host.fences import Fences
+from agenthost.host.tombstones import Tombstones
 from tests.chaos.crash_points import ADMISSIONS, Fuse, note, wrap
 from tests.chaos.kin import die_with_parent
 from tests.chaos.twins import break_host

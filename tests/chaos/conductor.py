@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from conductor import evaluator
-from conductor.attendance import Attendance
 from conductor.cli.main import main
-from conductor.core.commands import AckExecution, Record, Utterance
-from conductor.core.events import AttemptCreated, AttemptEnded, RunCancelRequested, RunCreated, StepSucceeded
-from conductor.core.work import WorkKind
-from conductor.dispatcher import Dispatcher
-from conductor.store import transaction
-from conductor.store.store import Store
+from conductor.core.model.commands import AckExecution, Record, Utterance
+from conductor.core.model.events import AttemptCreated, AttemptEnded, RunCancelRequested, RunCreated, StepSucceeded
+from conductor.core.model.work import WorkKind
+from conductor.engine.dispatcher import Dispatcher
+from conductor.evaluation import evaluator
+from conductor.hosts.attempt_stream import Attendance
+from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.writing import transaction
 from tests.chaos.crash_points import Fuse, wrap
 from tests.chaos.kin import die_with_parent
 from tests.chaos.twins import break_conductor

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from conductor.core.events import (
+from conductor.core.model.events import (
     AttemptCreated,
     AttemptEnded,
     Event,

@@ -33,9 +33,9 @@ def _break(*, is_host: bool) -> None:
 
 def acknowledge_before_the_commit() -> None:
     """Rule 16: the last acknowledgement leaves with the frame that it is for. The commit comes when the disk has time."""
-    from conductor.attendance import Attendance
-    from conductor.core.commands import AckExecution
-    from conductor.store.store import Store
+    from conductor.core.model.commands import AckExecution
+    from conductor.hosts.attempt_stream import Attendance
+    from conductor.store.sqlite.store import Store
 
     take, append = Attendance._take, Store.append
 
@@ -54,7 +54,7 @@ def acknowledge_before_the_commit() -> None:
 
 def resume_the_watchers_one_too_far() -> None:
     """G1: the token names what comes next, not what was told last; but the reader takes it for what was told last."""
-    from conductor.narrator import Narrator
+    from conductor.api.narrator import Narrator
 
     at = Narrator.at.__func__  # type: ignore[attr-defined]
 
@@ -67,7 +67,7 @@ def resume_the_watchers_one_too_far() -> None:
 
 def take_the_watchers_cursor_for_a_time() -> None:
     """G1: what follows is what was stored in a later second than what was told last. What was stored in the same is skipped."""
-    from conductor.narrator import Narrator
+    from conductor.api.narrator import Narrator
 
     at = Narrator.at.__func__  # type: ignore[attr-defined]
 
@@ -84,7 +84,7 @@ def take_the_watchers_cursor_for_a_time() -> None:
 
 def admit_everybody() -> None:
     """Rule 10: any start of a conductor may act, not the newest alone."""
-    from agenthost.fences import Fences
+    from agenthost.host.fences import Fences
 
     async def admit(self: Fences, conductor: str, epoch: int) -> None:
         pass
@@ -94,8 +94,8 @@ def admit_everybody() -> None:
 
 def forget_the_cuts() -> None:
     """Rule 1: frames are cut anew after a restart, wherever the output stands then."""
-    from agenthost.core.numbering import Cut
-    from agenthost.cuts import Cuts
+    from agenthost.attempt.cuts import Cuts
+    from agenthost.core.output.numbering import Cut
 
     def read(self: Cuts) -> Any:
         return iter(())
@@ -110,9 +110,9 @@ def replay_one_too_few() -> None:
     """Rule 1: a stream that resumes after n begins behind n + 1, with the numbers moved so that no gap shows."""
     from dataclasses import replace
 
-    from agenthost.core.frame import Frame
-    from agenthost.core.said import Text
-    from agenthost.outbox import Outbox
+    from agenthost.attempt.outbox import Outbox
+    from agenthost.core.output.frame import Frame
+    from agenthost.core.output.said import Text
 
     frames = Outbox.frames
 

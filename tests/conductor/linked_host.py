@@ -9,14 +9,14 @@ from pathlib import Path
 
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub, add_ExecutionServiceServicer_to_server
-from agenthost.v1.furniture.addresses import Address
-from agenthost.v1.furniture.server import Server
-from conductor.attendance import Identity, Sources
-from conductor.core.commands import AckExecution
-from conductor.core.events import StartSpec
-from conductor.core.inputs import AgentFinished, ExecutionLost, ExecutionRefused, ExecutionReported, Said
-from conductor.execution_link import ExecutionLink
-from conductor.v1.furniture.channels import open_channel
+from conductor.core.model.commands import AckExecution
+from conductor.core.model.events import StartSpec
+from conductor.core.model.inputs import AgentFinished, ExecutionLost, ExecutionRefused, ExecutionReported, Said
+from conductor.hosts.attempt_stream import Identity, Sources
+from conductor.hosts.executions import ExecutionLink
+from servicekit.addresses import Address
+from servicekit.channels import open_channel
+from servicekit.server import Server
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 
 RUN = "0" * 26
@@ -106,7 +106,7 @@ async def linked(
     address, serving = Address.parse(f"unix:{tmp_path}/h"), AsyncExitStack()
 
     async def arrive() -> None:
-        server = await Server.start(address, [(add_ExecutionServiceServicer_to_server, host)])
+        server = await Server.start(address, [(add_ExecutionServiceServicer_to_server, host)], service="agenthost")
         serving.push_async_callback(server.stop, 0)
 
     if not is_absent:

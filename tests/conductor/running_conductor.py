@@ -16,9 +16,9 @@ from conductor.config import Clocks, HostSetting, Limits, Settings
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
 from conductor.v1 import run_service_pb2 as pb
-from conductor.v1.furniture.addresses import Address
-from conductor.v1.furniture.channels import open_channel
-from conductor.v1.furniture.statuses import Refusal, read_refusal
+from servicekit.addresses import Address
+from servicekit.channels import open_channel
+from servicekit.statuses import Refusal, read_refusal
 from tests.fakes.agent_host import HostTeller, agent_host
 from tests.fakes.execution_host import ExecutionHost
 

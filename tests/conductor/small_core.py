@@ -7,13 +7,22 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from conductor.core.commands import Accepted, AckExecution, Command, Decision, Evaluate, Record, Rejected, Utterance
-from conductor.core.events import RunCreated
-from conductor.core.inputs import ExecutionReported, Input, RequestCancel, RequestRun, Said
-from conductor.core.work import Work, WorkKind
-from conductor.engine import Engine
-from conductor.inbox import InboxLimits
-from conductor.store.store import Store
+from conductor.core.model.commands import (
+    Accepted,
+    AckExecution,
+    Command,
+    Decision,
+    Evaluate,
+    Record,
+    Rejected,
+    Utterance,
+)
+from conductor.core.model.events import RunCreated
+from conductor.core.model.inputs import ExecutionReported, Input, RequestCancel, RequestRun, Said
+from conductor.core.model.work import Work, WorkKind
+from conductor.engine.inbox import InboxLimits
+from conductor.engine.loop import Engine
+from conductor.store.sqlite.store import Store
 from tests.conductor.manual_clock import ManualClock
 from tests.conductor.store.material import attempt_name, plan, run_name
 

@@ -15,7 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from conductor.v1 import run_service_pb2 as pb
-from conductor.v1.furniture.channels import open_channel
+from servicekit.channels import open_channel
 from tests.conductor.running_conductor import agent_step, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 

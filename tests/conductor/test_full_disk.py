@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from conductor.store.folder import DATABASE_NAME
-from conductor.store.store import Store
+from conductor.store.sqlite.folder import DATABASE_NAME
+from conductor.store.sqlite.store import Store
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1.flow_service_pb2 import Flow
-from conductor.v1.furniture.statuses import Refusal
 from conductor.v1.run_service_pb2 import Run
+from servicekit.statuses import Refusal
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
 from tests.conductor.store.material import damages
 from tests.fakes.execution_host import ExecutionHost, finished, said, started

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from agenthost.core import sandbox_policy
-from agenthost.core.sandbox_policy import Limits
+from agenthost.core.sandbox import policy as sandbox_policy
+from agenthost.core.sandbox.policy import Limits
 from tests.attempts import Workbench, processes_with
 from tests.escapes.inside.storm import ATTEMPTS
 

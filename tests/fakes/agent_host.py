@@ -9,10 +9,10 @@ from typing import Any
 from agenthost.errors import ShuttingDownError
 from agenthost.v1 import host_service_pb2, host_service_pb2_grpc, snapshot_service_pb2, snapshot_service_pb2_grpc
 from agenthost.v1.execution_service_pb2_grpc import add_ExecutionServiceServicer_to_server
-from agenthost.v1.furniture.addresses import Address
-from agenthost.v1.furniture.server import Server
 from agenthost.v1.host_service_pb2_grpc import add_HostServiceServicer_to_server
 from agenthost.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
+from servicekit.addresses import Address
+from servicekit.server import Server
 from tests.fakes.execution_host import ExecutionHost
 
 
@@ -71,6 +71,7 @@ async def agent_host(folder: Path, name: str, executions: ExecutionHost, teller:
             (add_HostServiceServicer_to_server, teller),
             (add_SnapshotServiceServicer_to_server, SnapshotTaker()),
         ],
+        service="agenthost",
     )
     try:
         yield server.target

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from random import Random
 
-from conductor.core.commands import Accepted, Rejected, Reply
-from conductor.core.inputs import Input, RequestCancel, RequestRun
+from conductor.core.model.commands import Accepted, Rejected, Reply
+from conductor.core.model.inputs import Input, RequestCancel, RequestRun
 from tests.simulation.memory_store import MemoryStore
 from tests.simulation.plans import make_plan
 from tests.simulation.violation import Violation

@@ -8,10 +8,17 @@ from collections.abc import Generator
 from random import Random
 from typing import TYPE_CHECKING
 
-from conductor.core.attempt import attempt_owner
-from conductor.core.commands import AckExecution, CancelExecution, Command, Evaluate, ResumeExecution, StartExecution
-from conductor.core.conversation import EPOCH_SUPERSEDED, ExecutionCommand, Place, StreamEnd
-from conductor.core.inputs import (
+from conductor.core.decide.conversation import EPOCH_SUPERSEDED, ExecutionCommand, Place, StreamEnd
+from conductor.core.model.attempt import attempt_owner
+from conductor.core.model.commands import (
+    AckExecution,
+    CancelExecution,
+    Command,
+    Evaluate,
+    ResumeExecution,
+    StartExecution,
+)
+from conductor.core.model.inputs import (
     AgentFinished,
     ExecutionReported,
     HostAgent,
@@ -20,7 +27,7 @@ from conductor.core.inputs import (
     RequestCancel,
     RequestRun,
 )
-from conductor.inbox import Inbox, Note
+from conductor.engine.inbox import Inbox, Note
 from tests.simulation.agenda import Bell, Process, Task, Wait
 from tests.simulation.attendance import Attendance
 from tests.simulation.invariants import check_command, check_decision, check_state
@@ -41,7 +48,7 @@ from tests.simulation.violation import Violation
 from tests.simulation.workers import answer
 
 if TYPE_CHECKING:
-    from agenthost.core.frame import Frame
+    from agenthost.core.output.frame import Frame
     from tests.simulation.machine import Machine
     from tests.simulation.world import World
 

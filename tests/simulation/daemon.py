@@ -8,16 +8,16 @@ from collections.abc import Generator
 from random import Random
 from typing import TYPE_CHECKING
 
+from agenthost.core.admission.admission import OWN_BYTES, Burial, Claim, Room, Tombstone, is_found
+from agenthost.core.admission.fence import Admission
 from agenthost.core.ending import Cause, Ending
-from agenthost.core.fence import Admission
-from agenthost.core.reception import OWN_BYTES, Burial, Claim, Room, Tombstone, is_found
 from agenthost.errors import (
-    AgenthostError,
     EndUnheardError,
     EpochSupersededError,
     HostDrainingError,
     InvalidRequestError,
     NotFoundError,
+    StatusError,
     StorageError,
     Violation,
 )
@@ -29,7 +29,7 @@ from tests.simulation.network import Call, End
 from tests.simulation.outbox import Outbox
 
 if TYPE_CHECKING:
-    from conductor.core.events import StartSpec
+    from conductor.core.model.events import StartSpec
     from tests.simulation.machine import Machine
     from tests.simulation.shim import Shim
     from tests.simulation.subject import Subject
@@ -94,7 +94,7 @@ class Daemon(Process):
         end = None
         try:
             yield from self._answer(call)
-        except AgenthostError as error:
+        except StatusError as error:
             end = End(error.code, error.reason, str(error))
         except DiskFull:
             end = End("UNAVAILABLE", "STORAGE_UNAVAILABLE", "no space is left")
@@ -211,7 +211,7 @@ class Daemon(Process):
             yield from self._accompany(execution)
         self.running -= 1
 
-    def _refuse(self, execution: Execution, refusal: AgenthostError) -> None:
+    def _refuse(self, execution: Execution, refusal: StatusError) -> None:
         self.disk.folders.pop(execution.id, None)
         del self.executions[execution.id]
         execution.refusal = refusal
@@ -340,8 +340,8 @@ class Daemon(Process):
                 if call.is_half_closed:
                     break
                 yield call.bell
-        except (AgenthostError, DiskFull) as error:
-            mine.refusal = error if isinstance(error, AgenthostError) else StorageError()
+        except (StatusError, DiskFull) as error:
+            mine.refusal = error if isinstance(error, StatusError) else StorageError()
         mine.is_heard = False
         call.bell.ring()
 

@@ -8,11 +8,11 @@ from random import Random
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from agenthost.core.ending import Cause
-from agenthost.core.numbering import Cut
-from conductor.core.events import StartSpec
+from agenthost.core.output.numbering import Cut
+from conductor.core.model.events import StartSpec
 
 if TYPE_CHECKING:
-    from agenthost.core.reception import Tombstone
+    from agenthost.core.admission.admission import Tombstone
 
 Item = TypeVar("Item")
 

@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agenthost.errors import AgenthostError, StreamSupersededError
+from agenthost.errors import StatusError, StreamSupersededError
 from tests.simulation.agenda import Bell
 from tests.simulation.network import Call
 
 if TYPE_CHECKING:
-    from agenthost.core.delivery import Delivery
+    from agenthost.core.admission.admission import Claim
     from agenthost.core.ending import Ending
-    from agenthost.core.reception import Claim
-    from conductor.core.events import StartSpec
+    from agenthost.core.output.delivery import Delivery
+    from conductor.core.model.events import StartSpec
     from tests.simulation.disk import Folder
     from tests.simulation.shim import Shim
 
@@ -28,7 +28,7 @@ class Attachment:
     is_superseded: bool = False
     is_heard: bool = True
     is_released: bool = False
-    refusal: AgenthostError | None = None
+    refusal: StatusError | None = None
     released: Bell = field(default_factory=Bell)
 
     def check(self) -> None:
@@ -55,4 +55,4 @@ class Execution:
         self.ending: Ending | None = None
         self.is_cancelled = False
         self.is_decided = False
-        self.refusal: AgenthostError | None = None
+        self.refusal: StatusError | None = None

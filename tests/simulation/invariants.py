@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from conductor.core.commands import (
+from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
     Command,
@@ -12,11 +12,11 @@ from conductor.core.commands import (
     ResumeExecution,
     StartExecution,
 )
-from conductor.core.conductor_state import ConductorState, Limits, Ongoing
-from conductor.core.plan import OnFailure
-from conductor.core.run import Run
-from conductor.core.states import AttemptState, StepState
-from conductor.core.work import Work, WorkKind
+from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing
+from conductor.core.model.plan import OnFailure
+from conductor.core.model.run import Run
+from conductor.core.model.states import AttemptState, StepState
+from conductor.core.model.work import Work, WorkKind
 from tests.simulation.memory_store import MemoryStore, could_begin
 from tests.simulation.violation import Violation
 

@@ -7,9 +7,9 @@ can: no key twice, no text of an attempt that has not begun or has ended, one en
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from conductor.core.attempt import attempt_owner
-from conductor.core.commands import Decision, Record, Utterance
-from conductor.core.events import (
+from conductor.core.model.attempt import attempt_owner
+from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.events import (
     AttemptEnded,
     Event,
     RunCreated,
@@ -20,10 +20,10 @@ from conductor.core.events import (
     StepSkipped,
     StepSucceeded,
 )
-from conductor.core.plan import OnFailure
-from conductor.core.run import Run, apply, fold
-from conductor.core.states import StepState
-from conductor.core.step import Step
+from conductor.core.model.plan import OnFailure
+from conductor.core.model.run import Run, apply, fold
+from conductor.core.model.states import StepState
+from conductor.core.model.step import Step
 from tests.histories import RUN, Entry, Fact, RunHistory, Speech
 from tests.simulation.violation import Violation
 

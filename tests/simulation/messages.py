@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from agenthost.core.frame import Finished, Frame, Started
-from agenthost.core.said import Notice, Text
-from conductor.core.events import Confinement, StartSpec
-from conductor.core.inputs import AgentFinished, AgentStarted, Report, Said
+from agenthost.core.output.frame import Finished, Frame, Started
+from agenthost.core.output.said import Notice, Text
+from conductor.core.model.events import Confinement, StartSpec
+from conductor.core.model.inputs import AgentFinished, AgentStarted, Report, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Listed:
 
 
 def report_of(frame: Frame) -> Report:
-    """A frame as the conductor's core is told of it (as in `agenthost.messages` and `conductor.messages.executions`)."""
+    """A frame as the conductor's core is told of it (as in `agenthost.api.messages` and `conductor.hosts.frames`)."""
     match frame.content:
         case Started():
             return AgentStarted(Confinement("simulated", uid=65534))

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from unittest.mock import patch
 
 from conductor.clock import Past, Reading, continue_time
-from conductor.core import progress, schedule
-from conductor.core.attempt import attempt_owner
-from conductor.core.commands import AckExecution, CancelExecution, Command, Decision, StartExecution, Utterance
-from conductor.core.conductor_state import ConductorState, Track
-from conductor.core.decision_draft import DecisionDraft
-from conductor.core.inputs import ExecutionReported, Input, Said
-from conductor.core.run import Run, Stop
-from conductor.core.step import Step
+from conductor.core.decide import progress, schedule
+from conductor.core.decide.decision_draft import DecisionDraft
+from conductor.core.model.attempt import attempt_owner
+from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution, Utterance
+from conductor.core.model.conductor_state import ConductorState, Track
+from conductor.core.model.inputs import ExecutionReported, Input, Said
+from conductor.core.model.run import Run, Stop
+from conductor.core.model.step import Step
 from tests.simulation.subject import Subject
 
 Inputs = Sequence[Input]

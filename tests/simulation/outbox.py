@@ -1,4 +1,4 @@
-"""A stream's way through an attempt's output in a simulated world: the order of acts of `agenthost.outbox`.
+"""A stream's way through an attempt's output in a simulated world: the order of acts of `agenthost.attempt.outbox`.
 
 Numbers and frames are `core.numbering`'s. Where a replay does not arrive at what was sent (a power cut took cuts or spool), the
 attempt ends as damaged, under a number that no stream has used.
@@ -7,13 +7,13 @@ attempt ends as damaged, under a number that no stream has used.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agenthost.core.agent_output import AgentOutput
+from agenthost.core.admission.order import Limits
 from agenthost.core.damage import FILLER, DamagedError
-from agenthost.core.dialects import Dialect
 from agenthost.core.ending import Cause, Ending, judge
-from agenthost.core.frame import Attestation, Finished, Frame, Started
-from agenthost.core.numbering import Cut
-from agenthost.core.order import Limits
+from agenthost.core.output.agent_output import AgentOutput
+from agenthost.core.output.dialects.dialect import Dialect
+from agenthost.core.output.frame import Attestation, Finished, Frame, Started
+from agenthost.core.output.numbering import Cut
 from tests.simulation.agenda import Task
 from tests.simulation.disk import Spool
 from tests.simulation.execution import Attachment, Execution

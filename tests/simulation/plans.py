@@ -2,7 +2,7 @@
 
 from random import Random
 
-from conductor.core.plan import AgentPlan, OnFailure, OnLost, RetryPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
+from conductor.core.model.plan import AgentPlan, OnFailure, OnLost, RetryPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
 
 AGENTS = ("survey", "scripted", "reader")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from agenthost.core.ending import Cause
-from agenthost.core.spool import CHECKED, HEADER, RecordKind
+from agenthost.core.output.spool import CHECKED, HEADER, RecordKind
 from tests.simulation.agenda import Bell, Process, Task, Wait
 from tests.simulation.disk import DiskFull, Folder, Status
 

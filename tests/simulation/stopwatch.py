@@ -5,10 +5,10 @@ In another boot of the conductor's machine only its wall clock tells how long no
 
 from collections.abc import Mapping
 
-from conductor.core.clocks import QUEUE_TIMEOUT
-from conductor.core.commands import Decision, Record
-from conductor.core.events import RunCreated, RunTimedOut, StepFailed, StepQueued, StepRequeued
-from conductor.core.run import Run
+from conductor.core.decide.clocks import QUEUE_TIMEOUT
+from conductor.core.model.commands import Decision, Record
+from conductor.core.model.events import RunCreated, RunTimedOut, StepFailed, StepQueued, StepRequeued
+from conductor.core.model.run import Run
 from tests.simulation.violation import Violation
 
 _ROUNDING = 0.001

@@ -3,19 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agenthost.core.delivery import Delivery
-from agenthost.core.fence import Admission, admit
-from agenthost.core.numbering import Numbering
-from agenthost.core.reception import Claim, Tombstone, attaches
+from agenthost.core.admission.admission import Claim, Tombstone, attaches
+from agenthost.core.admission.fence import Admission, admit
+from agenthost.core.output.delivery import Delivery
+from agenthost.core.output.numbering import Numbering
 from conductor.clock import Past, Reading, continue_time
-from conductor.core.advance import advance
-from conductor.core.commands import Command, Decision
-from conductor.core.conductor_state import ConductorState, Limits
-from conductor.core.conversation import Conversation
-from conductor.core.inputs import Input
-from conductor.core.recover import recover, restore
-from conductor.core.run import Run
-from conductor.mailbox import Mailbox
+from conductor.core.decide.advance import advance
+from conductor.core.decide.conversation import Conversation
+from conductor.core.decide.recover import recover, restore
+from conductor.core.model.commands import Command, Decision
+from conductor.core.model.conductor_state import ConductorState, Limits
+from conductor.core.model.inputs import Input
+from conductor.core.model.run import Run
+from conductor.hosts.mailbox import Mailbox
 from tests.simulation.conductor import Conductor
 from tests.simulation.daemon import Daemon
 from tests.simulation.watchers import Watcher

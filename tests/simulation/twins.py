@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agenthost.core.delivery import Delivery
-from agenthost.core.fence import Admission
-from agenthost.core.numbering import Cut, Numbering
-from agenthost.core.reception import Claim, Tombstone, attaches
-from conductor.core.commands import AckExecution, CancelExecution
-from conductor.core.conversation import Conversation, ExecutionCommand
-from conductor.mailbox import Mailbox
+from agenthost.core.admission.admission import Claim, Tombstone, attaches
+from agenthost.core.admission.fence import Admission
+from agenthost.core.output.delivery import Delivery
+from agenthost.core.output.numbering import Cut, Numbering
+from conductor.core.decide.conversation import Conversation, ExecutionCommand
+from conductor.core.model.commands import AckExecution, CancelExecution
+from conductor.hosts.mailbox import Mailbox
 from tests.histories import Entry
 from tests.simulation.agenda import Task
 from tests.simulation.conductor import Attendance, Conductor
@@ -28,7 +28,7 @@ from tests.simulation.subject import Subject
 from tests.simulation.watchers import PAGE, Watcher
 
 if TYPE_CHECKING:
-    from agenthost.core.frame import Frame
+    from agenthost.core.output.frame import Frame
     from tests.simulation.machine import Machine
 
 

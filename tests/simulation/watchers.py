@@ -1,6 +1,6 @@
 """Simulated watchers: they follow a run's stored history by position, come and go, and begin where another one had been.
 
-They read as `conductor.watch` does: pages of what lies above a position, told in order, each with its position as token.
+They read as `conductor.api.watch` does: pages of what lies above a position, told in order, each with its position as token.
 """
 
 from random import Random

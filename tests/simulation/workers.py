@@ -2,9 +2,9 @@
 
 from random import Random
 
-from conductor.core.events import Failure, FindingCounts
-from conductor.core.inputs import Blob, WorkFinished
-from conductor.core.work import (
+from conductor.core.model.events import Failure, FindingCounts
+from conductor.core.model.inputs import Blob, WorkFinished
+from conductor.core.model.work import (
     Answer,
     Checked,
     Folded,

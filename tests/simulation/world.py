@@ -9,12 +9,12 @@ from dataclasses import replace
 from random import Random
 
 from conductor.clock import Past, Reading
-from conductor.core.attempt import Attempt
-from conductor.core.commands import Decision
-from conductor.core.conductor_state import Limits
-from conductor.core.run import Run
-from conductor.core.states import AttemptState, StepState
-from conductor.core.step import Step
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.commands import Decision
+from conductor.core.model.conductor_state import Limits
+from conductor.core.model.run import Run
+from conductor.core.model.states import AttemptState, StepState
+from conductor.core.model.step import Step
 from tests.histories import Evidence, Outcome, compare_outcomes, find_faults
 from tests.simulation.agenda import Agenda, Bell
 from tests.simulation.callers import Callers

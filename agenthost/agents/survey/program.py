@@ -10,14 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from . import documents, hotspots, risks, structure, testing
-from .classification import language
+from .documents import lens as documents
 from .finding import Finding, named
-from .history import History, read_history
+from .hotspots import lens as hotspots
 from .lens import Detector
 from .ranking import choose, rank, summary
-from .snapshot import UNJUDGED, Snapshot
+from .reading.classification import language
+from .reading.history import History, read_history
+from .reading.snapshot import UNJUDGED, Snapshot
+from .risks import lens as risks
+from .structure import lens as structure
 from .survey import Survey
+from .testing import lens as testing
 from .voice import Voice
 
 LENSES: dict[str, tuple[Detector, ...]] = {

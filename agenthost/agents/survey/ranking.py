@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from .classification import words
 from .finding import Finding, named
+from .reading.classification import words
 
 MAX_FINDINGS_PER_LENS = 12
 # Words that a question holds anyway: they say nothing about which part of the code is meant.

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 from functools import cached_property
 
-from . import classification
-from .classification import is_generated, language
-from .history import History
-from .python_source import parse
-from .snapshot import Snapshot, SourceText
+from .reading import classification
+from .reading.classification import is_generated, language
+from .reading.history import History
+from .reading.python_source import parse
+from .reading.snapshot import Snapshot, SourceText
 from .voice import Voice
 
 

@@ -1,9 +1,9 @@
 import pytest
 
-from agenthost.core.agent_output import Summary
+from agenthost.core.admission.order import Limits
 from agenthost.core.ending import Cause, Ending, Outcome, judge
-from agenthost.core.metering import ModelUse
-from agenthost.core.order import Limits
+from agenthost.core.models.metering import ModelUse
+from agenthost.core.output.agent_output import Summary
 
 ANSWERED = Summary(has_answer=True)
 GOOD = Ending(Cause.EXITED, exit_code=0)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.cgroups import sweep
+from agenthost.sandbox.cgroups import sweep
 from tests.attempts import Workbench
 
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from agenthost import shim_birth
+from agenthost.attempt import shim_start as shim_birth
 from tests.attempts import Workbench, finish
 
 

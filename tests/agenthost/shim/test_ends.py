@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.attempt_process import AttemptProcess, Launch
+from agenthost.attempt.process import AttemptProcess, Launch
 from agenthost.errors import ExecutionExistsError
 from agenthost.shim.inspection import parent_of
 from tests.attempts import Workbench, finish, output, processes_with

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.core.spool import RecordKind
+from agenthost.core.output.spool import RecordKind
 from tests.attempts import Workbench, finish, output, processes_with, records
 
 

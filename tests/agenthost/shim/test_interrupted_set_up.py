@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agenthost import shim_birth
-from agenthost.core.sandbox_policy import Limits
+from agenthost.attempt import shim_start as shim_birth
+from agenthost.core.sandbox.policy import Limits
 from tests.attempts import PATIENCE_SECONDS, Done, Workbench, finish, gone, processes_with, records
 
 RAN = ("sh", "-c", "echo ran")

@@ -7,22 +7,24 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from agenthost.adoption import adopt_leftovers
-from agenthost.attempt_folder import Asked, AttemptFolders, remembered_secrets
-from agenthost.attempt_process import AttemptProcess
+from agenthost.api.messages import read_stored
+from agenthost.attempt.damage import read_damage, settle_damage
+from agenthost.attempt.folder import Asked, AttemptFolders, remembered_secrets
+from agenthost.attempt.launch import Launch
+from agenthost.attempt.process import AttemptProcess
+from agenthost.attempt.shim_start import start_shim
+from agenthost.core.admission.order import WIDEST
 from agenthost.core.damage import Damage, DamagedError, is_shortage
-from agenthost.core.order import WIDEST
-from agenthost.damage import read_damage, settle_damage
 from agenthost.errors import NoCapacityError, PreconditionError, ProgramError, StorageError
-from agenthost.launch import Launch
-from agenthost.preparation import refusal_told
-from agenthost.shim_birth import start_shim
+from agenthost.host.adoption import adopt_leftovers
+from agenthost.host.preparation import refusal_told
 from tests.attempts import Workbench, finish, until_longer
 
 
@@ -158,11 +160,11 @@ async def test_what_cannot_be_looked_at_while_adopting_is_kept_for_the_next_star
     nobody: Any = None  # there is nothing to adopt
     await asyncio.to_thread(AttemptFolders(tmp_path).leftovers)  # a thread is there, with all that it imports
     with ExitStack() as stack, capture_logs() as logs:
-        await adopt_leftovers(nobody, ShortAfterwards(tmp_path, stack), WIDEST)
+        await adopt_leftovers(nobody, ShortAfterwards(tmp_path, stack), partial(read_stored, limits=WIDEST))
 
     assert [(line["event"], line["folder"]) for line in logs] == [("folder_kept", str(tmp_path / "left"))]
     assert (tmp_path / "left").is_dir()
-    await adopt_leftovers(nobody, AttemptFolders(tmp_path), WIDEST)
+    await adopt_leftovers(nobody, AttemptFolders(tmp_path), partial(read_stored, limits=WIDEST))
     assert not (tmp_path / "left").exists()
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from conductor.cli.doctor import host_looks
-from conductor.cli.hosts import host_line, say_host
+from conductor.cli.commands.doctor import host_looks
+from conductor.cli.commands.hosts import host_line, say_host
 from conductor.v1 import pool_service_pb2 as pb
 
 READY = pb.Host.STATE_READY

@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from conductor.cli.connection import connected
-from conductor.cli.failure import CommandError, from_rpc
+from conductor.cli.text.failure import CommandError, from_rpc
 
 
 class Failed(grpc.RpcError):

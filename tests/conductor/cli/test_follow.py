@@ -7,11 +7,11 @@ import grpc
 import grpc_testing
 import pytest
 
-from conductor.cli import follow, silence
+from conductor.cli.commands.reading import print_output
 from conductor.cli.connection import Connection
-from conductor.cli.failure import CommandError
 from conductor.cli.main import Context
-from conductor.cli.reading import print_output
+from conductor.cli.text.failure import CommandError
+from conductor.cli.views import follow, silence
 from conductor.v1 import run_service_pb2
 
 RUN_SERVICE = run_service_pb2.DESCRIPTOR.services_by_name["RunService"]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from conductor.cli.failure import CommandError
-from conductor.cli.flows import read_flow
-from conductor.cli.problem_lines import SHOWN_ALIKE, SHOWN_PROBLEMS, excerpt
+from conductor.cli.commands.flows import read_flow
+from conductor.cli.text.failure import CommandError
+from conductor.cli.text.problem_lines import SHOWN_ALIKE, SHOWN_PROBLEMS, excerpt
 
 
 def test_a_few_problems_are_shown_as_they_are() -> None:

@@ -6,13 +6,13 @@ import grpc
 import grpc_testing
 import pytest
 
+from conductor.cli.commands.run import closing
+from conductor.cli.commands.runs import run_lines
+from conductor.cli.commands.show import show_step
 from conductor.cli.connection import Connection
-from conductor.cli.failure import CommandError
 from conductor.cli.main import Context
-from conductor.cli.names import find_step, run_name
-from conductor.cli.run import closing
-from conductor.cli.runs import run_lines
-from conductor.cli.show import show_step
+from conductor.cli.text.failure import CommandError
+from conductor.cli.text.names import find_step, run_name
 from conductor.v1 import run_service_pb2
 
 PATH = "/home/somebody/a/rather/long/way/down/to/the/project"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conductor.cli.main import main
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
 from tests.services import Service, free_port, wait_for
 
 FLOW = "title: Folds\nsteps:\n  - {id: said, fold: {template: hello}}\n"

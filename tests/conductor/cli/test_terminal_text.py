@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductor.cli.terminal_text import one_line, printable
+from conductor.cli.text.terminal_text import one_line, printable
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from conductor.cli.live_view import DRAWN_STEPS, SPINNER, LiveView
-from conductor.cli.run_view import StepRow
-from conductor.cli.views import PlainView, step_line
-from conductor.cli.wording import abridged
+from conductor.cli.text.wording import abridged
+from conductor.cli.views.live import DRAWN_STEPS, SPINNER, LiveView
+from conductor.cli.views.run_state import StepRow
+from conductor.cli.views.views import PlainView, step_line
 from conductor.v1.run_service_pb2 import Attempt, Disconnection, Finding, Progress, Run, Step, Wait, WatchRunResponse
 
 BROKEN = "No connected host offers broken. beta has broken, but: description is required."

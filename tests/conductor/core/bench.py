@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from conductor.core.advance import advance
-from conductor.core.attempt import Attempt, attempt_owner
-from conductor.core.commands import (
+from conductor.core.decide.advance import advance
+from conductor.core.decide.recover import recover, restore
+from conductor.core.model.attempt import Attempt, attempt_owner
+from conductor.core.model.commands import (
     CancelExecution,
     Command,
     Decision,
@@ -16,9 +17,9 @@ from conductor.core.commands import (
     StartExecution,
     Utterance,
 )
-from conductor.core.conductor_state import ConductorState, Limits
-from conductor.core.events import Confinement, Event
-from conductor.core.inputs import (
+from conductor.core.model.conductor_state import ConductorState, Limits
+from conductor.core.model.events import Confinement, Event
+from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,
     ExecutionReported,
@@ -32,11 +33,10 @@ from conductor.core.inputs import (
     UnusableAgent,
     WorkFinished,
 )
-from conductor.core.plan import AgentPlan, OnFailure, RunPlan, SnapshotPlan, StepKind, StepPlan
-from conductor.core.recover import recover, restore
-from conductor.core.run import Run, apply
-from conductor.core.step import Step
-from conductor.core.work import (
+from conductor.core.model.plan import AgentPlan, OnFailure, RunPlan, SnapshotPlan, StepKind, StepPlan
+from conductor.core.model.run import Run, apply
+from conductor.core.model.step import Step
+from conductor.core.model.work import (
     Answer,
     Checked,
     Folded,

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from conductor.core import advance as advance_module
-from conductor.core import clocks, decision_draft, progress, reports, schedule
-from conductor.core.advance import advance
-from conductor.core.commands import Accepted, CancelExecution, Rejected
-from conductor.core.conductor_state import Limits
-from conductor.core.events import Confinement, RunSettled
-from conductor.core.inputs import (
+from conductor.core.decide import advance as advance_module
+from conductor.core.decide import clocks, decision_draft, progress, reports, schedule
+from conductor.core.decide.advance import advance
+from conductor.core.decide.run_draft import RunDraft
+from conductor.core.model.commands import Accepted, CancelExecution, Rejected
+from conductor.core.model.conductor_state import Limits
+from conductor.core.model.events import Confinement, RunSettled
+from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,
     ExecutionReported,
@@ -21,10 +22,9 @@ from conductor.core.inputs import (
     Said,
     WorkFinished,
 )
-from conductor.core.run_draft import RunDraft
-from conductor.core.states import AttemptState, RunState
-from conductor.core.step import Step
-from conductor.core.work import Checked, PromptRendered, Work, WorkKind, WorkResult
+from conductor.core.model.states import AttemptState, RunState
+from conductor.core.model.step import Step
+from conductor.core.model.work import Checked, PromptRendered, Work, WorkKind, WorkResult
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds, plan
 
 FORBIDDEN = {

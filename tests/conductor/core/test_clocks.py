@@ -2,16 +2,16 @@
 
 import pytest
 
-from conductor.core.attempt import Attempt
-from conductor.core.commands import AckExecution, CancelExecution, StartExecution
-from conductor.core.conductor_state import Limits
-from conductor.core.events import ReportRefused
-from conductor.core.inputs import AgentFinished, Said
-from conductor.core.loss import count_of_earlier_instances, list_absences
-from conductor.core.plan import OnFailure, OnLost, StepPlan
-from conductor.core.states import AttemptState, RunState
-from conductor.core.work import WorkKind
-from conductor.messages.runs import disconnections
+from conductor.api.messages.runs import disconnections
+from conductor.core.decide.loss import count_of_earlier_instances, list_absences
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.commands import AckExecution, CancelExecution, StartExecution
+from conductor.core.model.conductor_state import Limits
+from conductor.core.model.events import ReportRefused
+from conductor.core.model.inputs import AgentFinished, Said
+from conductor.core.model.plan import OnFailure, OnLost, StepPlan
+from conductor.core.model.states import AttemptState, RunState
+from conductor.core.model.work import WorkKind
 from tests.conductor.core.bench import RUN, Bench, asks, folds
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
-from conductor.core.conversation import GO_ON, MAX_DEFECTS, OVER, Conversation, Place, StreamEnd, Verdict
-from conductor.core.events import StartSpec
-from conductor.core.inputs import ExecutionLost, ExecutionRefused
+from conductor.core.decide.conversation import GO_ON, MAX_DEFECTS, OVER, Conversation, Place, StreamEnd, Verdict
+from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
+from conductor.core.model.events import StartSpec
+from conductor.core.model.inputs import ExecutionLost, ExecutionRefused
 
 ATTEMPT = "run-ask-1"
 START = StartExecution("alpha", StartSpec(ATTEMPT, "survey", "prompt", "c" * 40, (), 60.0, 30.0))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from conductor.core.findings import list_counted_steps
-from conductor.core.plan import StepKind, StepPlan
+from conductor.core.model.findings import list_counted_steps
+from conductor.core.model.plan import StepKind, StepPlan
 
 STEPS = (
     StepPlan("a", StepKind.AGENT),

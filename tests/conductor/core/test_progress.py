@@ -1,7 +1,7 @@
 """What a run does next by itself: each rule of `progress` as a sentence."""
 
-from conductor.core.commands import CancelExecution, StartExecution
-from conductor.core.events import (
+from conductor.core.model.commands import CancelExecution, StartExecution
+from conductor.core.model.events import (
     Failure,
     FindingChecked,
     FindingCounts,
@@ -11,9 +11,9 @@ from conductor.core.events import (
     StepStarted,
     StepSucceeded,
 )
-from conductor.core.inputs import WorkFinished
-from conductor.core.states import AttemptState, RunState
-from conductor.core.work import Checked, GuardDecided, PromptRendered, Work, WorkFailed, WorkKind, WorkResult
+from conductor.core.model.inputs import WorkFinished
+from conductor.core.model.states import AttemptState, RunState
+from conductor.core.model.work import Checked, GuardDecided, PromptRendered, Work, WorkFailed, WorkKind, WorkResult
 from tests.conductor.core.bench import CONTINUE, RUN, Bench, asks, folds
 
 

@@ -1,19 +1,13 @@
 """How work goes on after a restart, at each point where the conductor may die."""
 
-from conductor.core.advance import advance
-from conductor.core.commands import (
-    AckExecution,
-    CancelExecution,
-    Evaluate,
-    ResumeExecution,
-    StartExecution,
-)
-from conductor.core.conductor_state import Limits
-from conductor.core.events import Confinement, Failure, RunSettled
-from conductor.core.inputs import AgentFinished, AgentStarted, ExecutionLost, Said
-from conductor.core.recover import recover, restore
-from conductor.core.states import RunState
-from conductor.core.work import GuardDecided, Work, WorkKind
+from conductor.core.decide.advance import advance
+from conductor.core.decide.recover import recover, restore
+from conductor.core.model.commands import AckExecution, CancelExecution, Evaluate, ResumeExecution, StartExecution
+from conductor.core.model.conductor_state import Limits
+from conductor.core.model.events import Confinement, Failure, RunSettled
+from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost, Said
+from conductor.core.model.states import RunState
+from conductor.core.model.work import GuardDecided, Work, WorkKind
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds
 
 

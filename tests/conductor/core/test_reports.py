@@ -2,10 +2,10 @@
 
 import pytest
 
-from conductor.core.commands import AckExecution, CancelExecution, ResumeExecution, Utterance
-from conductor.core.conductor_state import Limits
-from conductor.core.events import AttemptEnded, AttemptStarted, Confinement, ReportRefused
-from conductor.core.inputs import (
+from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, Utterance
+from conductor.core.model.conductor_state import Limits
+from conductor.core.model.events import AttemptEnded, AttemptStarted, Confinement, ReportRefused
+from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,
     Blob,
@@ -14,8 +14,8 @@ from conductor.core.inputs import (
     ExecutionReported,
     Said,
 )
-from conductor.core.states import AttemptState
-from conductor.core.work import WorkKind
+from conductor.core.model.states import AttemptState
+from conductor.core.model.work import WorkKind
 from tests.conductor.core.bench import RUN, Bench, asks, folds
 
 HERE = Confinement("bubblewrap", argv=("survey",), uid=65534)

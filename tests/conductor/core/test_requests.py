@@ -1,11 +1,11 @@
 """What callers get: one reply each, and the same reply for the same request."""
 
-from conductor.core.commands import Accepted, Rejected
-from conductor.core.conductor_state import Limits
-from conductor.core.events import RunCancelRequested, RunCreated
-from conductor.core.inputs import Blob, RequestRun
-from conductor.core.plan import AgentPlan, StepKind, StepPlan
-from conductor.core.work import WorkKind
+from conductor.core.model.commands import Accepted, Rejected
+from conductor.core.model.conductor_state import Limits
+from conductor.core.model.events import RunCancelRequested, RunCreated
+from conductor.core.model.inputs import Blob, RequestRun
+from conductor.core.model.plan import AgentPlan, StepKind, StepPlan
+from conductor.core.model.work import WorkKind
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds, plan
 
 

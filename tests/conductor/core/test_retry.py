@@ -4,14 +4,14 @@ from itertools import pairwise
 
 import pytest
 
-from conductor.core.attempt import Attempt
-from conductor.core.commands import StartExecution
-from conductor.core.events import Failure, StartSpec
-from conductor.core.inputs import AgentFinished, ExecutionRefused
-from conductor.core.plan import AgentPlan, OnLost, RetryPlan, StepPlan
-from conductor.core.retry import Retry, classify, decide_retry
-from conductor.core.states import AttemptState
-from conductor.core.work import WorkFailed, WorkKind
+from conductor.core.decide.retry import Retry, classify, decide_retry
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.commands import StartExecution
+from conductor.core.model.events import Failure, StartSpec
+from conductor.core.model.inputs import AgentFinished, ExecutionRefused
+from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan, StepPlan
+from conductor.core.model.states import AttemptState
+from conductor.core.model.work import WorkFailed, WorkKind
 from tests.conductor.core.bench import Bench, asks
 
 PLAN = AgentPlan(("survey",), max_attempts=20)

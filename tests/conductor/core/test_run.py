@@ -2,8 +2,8 @@
 
 import pytest
 
-from conductor.core.attempt import attempt_id, attempt_owner
-from conductor.core.events import (
+from conductor.core.model.attempt import attempt_id, attempt_owner
+from conductor.core.model.events import (
     AttemptCreated,
     AttemptEnded,
     AttemptStarted,
@@ -26,11 +26,11 @@ from conductor.core.events import (
     StepValidating,
     StepWaits,
 )
-from conductor.core.events import Failure as Why
-from conductor.core.run import Run, apply, fold
-from conductor.core.states import AttemptState, IllegalTransitionError, RunState
-from conductor.core.step import Wait
-from conductor.core.work import Checked, Folded, WorkKind
+from conductor.core.model.events import Failure as Why
+from conductor.core.model.run import Run, apply, fold
+from conductor.core.model.states import AttemptState, IllegalTransitionError, RunState
+from conductor.core.model.step import Wait
+from conductor.core.model.work import Checked, Folded, WorkKind
 from tests.conductor.core.bench import RUN, Bench, asks, folds, plan
 
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from conductor.core.commands import CancelExecution, StartExecution
-from conductor.core.conductor_state import Limits
-from conductor.core.events import StepWaits
-from conductor.core.inputs import ExecutionLost
-from conductor.core.states import AttemptState
+from conductor.core.model.commands import CancelExecution, StartExecution
+from conductor.core.model.conductor_state import Limits
+from conductor.core.model.events import StepWaits
+from conductor.core.model.inputs import ExecutionLost
+from conductor.core.model.states import AttemptState
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks
 
 STEPS = [f"s{number}" for number in range(10)]

@@ -1,15 +1,10 @@
 """How runs end: by themselves, by a failure, by request; once, and with a report."""
 
-from conductor.core.commands import CancelExecution
-from conductor.core.events import (
-    AttemptEnded,
-    Failure,
-    RunReported,
-    RunSettled,
-)
-from conductor.core.inputs import AgentFinished
-from conductor.core.states import RunState
-from conductor.core.work import WorkFailed, WorkKind
+from conductor.core.model.commands import CancelExecution
+from conductor.core.model.events import AttemptEnded, Failure, RunReported, RunSettled
+from conductor.core.model.inputs import AgentFinished
+from conductor.core.model.states import RunState
+from conductor.core.model.work import WorkFailed, WorkKind
 from tests.conductor.core.bench import Bench, asks, folds
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conductor.core.commands import Evaluate, StartExecution
-from conductor.core.events import (
+from conductor.core.model.commands import Evaluate, StartExecution
+from conductor.core.model.events import (
     AttemptEnded,
     Event,
     StepBecameReady,
@@ -16,10 +16,10 @@ from conductor.core.events import (
     StepSkipped,
     StepSucceeded,
 )
-from conductor.core.plan import AgentPlan, OnFailure, StepKind, StepPlan
-from conductor.core.run import apply, fold
-from conductor.core.states import StepState
-from conductor.core.work import GuardDecided, WorkKind
+from conductor.core.model.plan import AgentPlan, OnFailure, StepKind, StepPlan
+from conductor.core.model.run import apply, fold
+from conductor.core.model.states import StepState
+from conductor.core.model.work import GuardDecided, WorkKind
 from tests.conductor.core.bench import ANSWERS, RUN, Bench
 
 Draw = st.DrawFn

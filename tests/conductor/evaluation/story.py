@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conductor.core.commands import Decision, Record, Utterance
-from conductor.core.events import (
+from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.events import (
     AttemptCreated,
     AttemptEnded,
     AttemptStarted,
@@ -28,10 +28,10 @@ from conductor.core.events import (
     StepSucceeded,
     StepValidating,
 )
-from conductor.core.inputs import Blob, WorkFinished
-from conductor.core.plan import RunPlan, SnapshotPlan
-from conductor.core.states import AttemptState
-from conductor.core.work import (
+from conductor.core.model.inputs import Blob, WorkFinished
+from conductor.core.model.plan import RunPlan, SnapshotPlan
+from conductor.core.model.states import AttemptState
+from conductor.core.model.work import (
     Answer,
     Checked,
     Folded,
@@ -42,13 +42,13 @@ from conductor.core.work import (
     WorkFailed,
     WorkKind,
 )
-from conductor.evaluator import Evaluator
-from conductor.flows.bundle import write_bundle
-from conductor.flows.layers import folders
+from conductor.evaluation.evaluator import Evaluator
+from conductor.flows.library.bundle import write_bundle
+from conductor.flows.library.layers import folders
+from conductor.flows.library.library import read_shelf, texts_for
 from conductor.flows.plans import plan_steps
-from conductor.flows.shelf import read_shelf, texts_for
 from conductor.snapshots.store import SnapshotStore
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork, MergeFindings
 
 RUN = "01jd0000000000000000000000"

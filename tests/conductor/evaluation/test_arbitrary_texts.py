@@ -4,12 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from conductor.evaluation.citations import CitationCheck, CitedText
-from conductor.evaluation.findings import Evidence, Finding
-from conductor.flows.markdown import cell, code, fenced, inert, quoted
-from conductor.flows.personas import parse_persona
-from conductor.flows.validation import judge_text
-from conductor.flows.verdict import Shelf
+from conductor.evaluation.evidence.citations import CitationCheck, CitedText
+from conductor.evaluation.evidence.findings import Evidence, Finding
+from conductor.flows.checks.validation import judge_text
+from conductor.flows.checks.verdict import Shelf
+from conductor.flows.language.markdown import cell, code, fenced, inert, quoted
+from conductor.flows.library.personas import parse_persona
 
 PROSE = {"paragraph_open", "paragraph_close", "inline", "text", "softbreak", "code_inline", "text_special"}
 LIVE = {"link_open", "image", "html_inline", "html_block"}

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from conductor.evaluation import citations
-from conductor.evaluation.citations import CitationCheck, Unread, cited_paths, normal_path
-from conductor.evaluation.findings import Evidence, Finding
+from conductor.evaluation.evidence import citations
+from conductor.evaluation.evidence.citations import CitationCheck, Unread, cited_paths, normal_path
+from conductor.evaluation.evidence.findings import Evidence, Finding
 
 FILE = """\
 import os

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from conductor.evaluation.fair_queue import FairQueue
+from conductor.evaluation.workers.fair_queue import FairQueue
 
 
 async def test_owners_take_turns_whoever_came_with_more() -> None:

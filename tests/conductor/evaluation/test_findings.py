@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from conductor.evaluation.findings import (
+from conductor.evaluation.evidence.findings import (
     MAX_EVIDENCE,
     MAX_FINDINGS,
     MAX_NOTES,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from conductor.evaluation import kept_bytes
-from conductor.evaluation.kept_bytes import KeptBytes
+from conductor.evaluation.workers import kept_bytes
+from conductor.evaluation.workers.kept_bytes import KeptBytes
 
 
 def test_the_oldest_goes_where_there_are_too_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from agenthost.core.redaction import redacted
-from conductor.evaluation.citations import CitationCheck
-from conductor.evaluation.findings import Evidence, Finding
-from conductor.evaluation.masked_quotes import MAX_MASKS, stands_masked
+from agenthost.core.output.redaction import redacted
+from conductor.evaluation.evidence.citations import CitationCheck
+from conductor.evaluation.evidence.findings import Evidence, Finding
+from conductor.evaluation.evidence.masked_quotes import MAX_MASKS, stands_masked
 
 TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hJ3lM6"
 KEY = "\n".join(

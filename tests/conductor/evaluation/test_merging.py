@@ -2,8 +2,8 @@
 
 import random
 
-from conductor.evaluation.findings import Evidence, Finding
-from conductor.evaluation.merging import merge
+from conductor.evaluation.evidence.findings import Evidence, Finding
+from conductor.evaluation.evidence.merging import merge
 
 
 def finding(

@@ -3,9 +3,9 @@
 import pytest
 
 from conductor.evaluation.prompts import MAX_PROMPT_BYTES, PromptError, build_prompt
-from conductor.evaluation.results import Result
-from conductor.flows.bundle import Bundle, read_bundle, write_bundle
-from conductor.flows.shelf import Texts
+from conductor.evaluation.reports.results import Result
+from conductor.flows.library.bundle import Bundle, read_bundle, write_bundle
+from conductor.flows.library.library import Texts
 from tests.conductor.evaluation.story import agent, flow_of, fold
 
 INPUTS = {"question": "why?", "band": "small"}

@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from conductor.core.events import AttemptEnded, Failure, RunCancelRequested, StepCancelled, StepFailed, StepRequeued
-from conductor.core.states import AttemptState
-from conductor.core.work import Reported, WorkFailed, WorkKind
-from conductor.evaluation.report import MAX_REPORT_BYTES
+from conductor.core.model.events import (
+    AttemptEnded,
+    Failure,
+    RunCancelRequested,
+    StepCancelled,
+    StepFailed,
+    StepRequeued,
+)
+from conductor.core.model.states import AttemptState
+from conductor.core.model.work import Reported, WorkFailed, WorkKind
+from conductor.evaluation.reports.report import MAX_REPORT_BYTES
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import Story, agent, claim, flow_of, fold, merge, telling
 

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from conductor.evaluation import limits, workers
-from conductor.evaluation.frames import Frame, FrameError, encode, header_size, read_header
-from conductor.evaluation.workers import Lane, LimitHitError, Worker, WorkerBrokenError
-from conductor.flows.bundle import write_bundle
-from conductor.flows.shelf import Texts
-from conductor.process import Running
+from conductor.evaluation.workers import limits
+from conductor.evaluation.workers import pool as workers
+from conductor.evaluation.workers.frames import Frame, FrameError, encode, header_size, read_header
+from conductor.evaluation.workers.pool import Lane, LimitHitError, Worker, WorkerBrokenError
+from conductor.flows.library.bundle import write_bundle
+from conductor.flows.library.library import Texts
+from servicekit.programs import Running
 from tests.conductor.evaluation.story import agent, flow_of
 from tests.conductor.running_conductor import until
 
@@ -214,7 +215,7 @@ def started() -> int:
     """How many worker processes this process has."""
     children = "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
     programs = (Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
-    return sum(b"conductor.evaluation.worker" in program for program in programs)
+    return sum(b"conductor.evaluation.workers.worker" in program for program in programs)
 
 
 async def test_one_worker_is_enough_while_nothing_waits_and_others_start_when_something_does() -> None:
@@ -261,7 +262,7 @@ def test_frames_that_are_too_large_or_cut_are_refused() -> None:
 
 OWNER = """
 import asyncio, sys
-from conductor.evaluation.workers import Worker
+from conductor.evaluation.workers.pool import Worker
 
 async def main():
     async with Worker() as worker:
@@ -288,7 +289,9 @@ async def test_a_worker_ends_when_its_service_is_killed() -> None:
 
 def test_a_worker_starts_without_what_only_few_flows_need() -> None:
     """What judges JSON schemas would be a quarter of its start, and each conductor has four workers."""
-    program = "import sys, conductor.evaluation.worker; print('jsonschema' in sys.modules, 'jinja2' in sys.modules)"
+    program = (
+        "import sys, conductor.evaluation.workers.worker; print('jsonschema' in sys.modules, 'jinja2' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == ["False", "True"]

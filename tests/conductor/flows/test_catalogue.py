@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from conductor.errors import FlowInvalidError, NotFoundError
-from conductor.flows.catalogue import Catalogue
-from conductor.flows.layers import Layer, folders
-from conductor.flows.validation import judge_message, judge_text
-from conductor.flows.verdict import Shelf, Verdict
+from conductor.flows.checks.validation import judge_message, judge_text
+from conductor.flows.checks.verdict import Shelf, Verdict
+from conductor.flows.library.catalogue import Catalogue
+from conductor.flows.library.layers import Layer, folders
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 
 GOOD = "title: {title}\nsteps:\n  - id: a\n    fold: {{template: x}}\n"

@@ -3,12 +3,12 @@
 import pytest
 
 from conductor.config import Clocks
-from conductor.core.plan import AgentPlan, OnLost, RetryPlan
-from conductor.flows.clock_rules import judge_clocks
+from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
+from conductor.flows.checks.clock_rules import judge_clocks
+from conductor.flows.checks.problems import Problems
+from conductor.flows.checks.validation import judge_text
+from conductor.flows.checks.verdict import Shelf
 from conductor.flows.plans import plan_steps, run_timeout
-from conductor.flows.problems import Problems
-from conductor.flows.validation import judge_text
-from conductor.flows.verdict import Shelf
 from conductor.v1.flow_service_pb2 import Flow
 
 SHELF = Shelf()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from conductor.flows.document import MAX_TEXT_BYTES, DocumentError, Node, read_document
+from conductor.flows.language.document import MAX_TEXT_BYTES, DocumentError, Node, read_document
 
 
 def plain(text: str) -> Any:

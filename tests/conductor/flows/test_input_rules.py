@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from conductor.flows.input_rules import MAX_QUESTION_CHARACTERS, judge_inputs
+from conductor.flows.checks.input_rules import MAX_QUESTION_CHARACTERS, judge_inputs
 from conductor.v1.flow_service_pb2 import BAND_LARGE, BAND_MEDIUM, Flow
 
 SCHEMA: dict[str, Any] = {

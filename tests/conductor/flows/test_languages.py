@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from conductor.flows.expressions import ExpressionError, decide
-from conductor.flows.templates import TemplateError, render, template_problems
+from conductor.flows.language.expressions import ExpressionError, decide
+from conductor.flows.language.templates import TemplateError, render, template_problems
 
 STEP = {"state": "succeeded", "text": "hello", "output": {"x": 3.0}, "findings": [{"severity": "high"}]}
 VALUES: dict[str, Any] = {"inputs": {"depth": 3, "band": "small"}, "band": "small", "steps": {"a": STEP, "items": STEP}}

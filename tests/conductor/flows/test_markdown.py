@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from conductor.flows.markdown import cell, code, fenced, inert, quoted, visible
+from conductor.flows.language.markdown import cell, code, fenced, inert, quoted, visible
 
 HOSTILE = (
     "# Heading",

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from conductor.flows.layers import folders
-from conductor.flows.personas import parse_persona
-from conductor.flows.shelf import read_shelf
+from conductor.flows.library.layers import folders
+from conductor.flows.library.library import read_shelf
+from conductor.flows.library.personas import parse_persona
 
 FOREIGN = """\
 ---

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
-from conductor.flows.counts import MAX_AGENTS, MAX_CONTRACTS, MAX_PARAMETERS, MAX_STEPS
-from conductor.flows.revision import revision_of
-from conductor.flows.validation import judge_message, judge_text, line_of, parsed, problems_of
-from conductor.flows.verdict import Shelf
+from conductor.flows.checks.validation import judge_message, judge_text, line_of, parsed, problems_of
+from conductor.flows.checks.verdict import Shelf
+from conductor.flows.language.counts import MAX_AGENTS, MAX_CONTRACTS, MAX_PARAMETERS, MAX_STEPS
+from conductor.flows.library.revision import revision_of
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork
 
 SHELF = Shelf(frozenset({"surveyor"}), frozenset({"evidence", "output"}))

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.events import WorkspaceChanges
-from conductor.core.plan import SnapshotPlan
-from conductor.snapshots import SnapshotStore, WorkspaceMode, changes, working_tree
-from conductor.workspace_roots import WorkspaceRoots
+from conductor.core.model.events import WorkspaceChanges
+from conductor.core.model.plan import SnapshotPlan
+from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots.reading import changes, working_tree
+from conductor.snapshots.roots import WorkspaceRoots
 from tests.repositories import UserRepository, git
 
 UNCHANGED = WorkspaceChanges()

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from conductor.errors import InvalidRequestError, RootNotAllowedError
-from conductor.snapshots import SnapshotStore, WorkspaceMode, blocking_files
-from conductor.workspace_roots import WorkspaceRoots
+from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots.reading import blocking_files
+from conductor.snapshots.roots import WorkspaceRoots
 from tests.repositories import ENVIRONMENT, UserRepository, git
 
 HOOKS = ("post-index-change", "reference-transaction", "post-checkout", "pre-auto-gc", "fsmonitor-watchman", "update")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from conductor.snapshots import SnapshotStore, objects
-from conductor.snapshots.commit_writer import CommitWriter
+from conductor.snapshots import SnapshotStore
 from conductor.snapshots.git import Git
+from conductor.snapshots.storing import objects
+from conductor.snapshots.storing.commit_writer import CommitWriter
 from tests.conductor.running_conductor import until
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository, git

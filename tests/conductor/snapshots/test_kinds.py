@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.plan import SnapshotPlan
+from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from tests.conductor.snapshots.pinned import content

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from conductor.errors import InvalidRequestError
-from conductor.snapshots import SnapshotStore, WorkspaceMode, pin, working_tree
-from conductor.snapshots.entries import Listed
+from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots.reading import working_tree
+from conductor.snapshots.reading.entries import Listed
+from conductor.snapshots.storing import pin
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from conductor.core.plan import SnapshotPlan
+from conductor.core.model.plan import SnapshotPlan
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository, git

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.data_folder import DataFolder
-from agenthost.fences import Fences
-from agenthost.tombstones import Tombstones
-from conductor.core.events import WorkspaceChanges
+from agenthost.host.data_folder import DataFolder
+from agenthost.host.fences import Fences
+from agenthost.host.tombstones import Tombstones
+from conductor.core.model.events import WorkspaceChanges
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
-from conductor.snapshots.service_folders import MAX_FOLDERS
-from conductor.store.store import Store
+from conductor.snapshots.reading.service_folders import MAX_FOLDERS
+from conductor.store.sqlite.store import Store
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import grpc
 import pytest
 
+from agenthost.api.snapshot_servicer import SnapshotServicer
 from agenthost.errors import PreconditionError
-from agenthost.servicers.snapshot_servicer import SnapshotServicer
-from agenthost.snapshot_store import SnapshotPaths
-from agenthost.snapshot_store import SnapshotStore as HostStore
+from agenthost.snapshots.store import SnapshotPaths
+from agenthost.snapshots.store import SnapshotStore as HostStore
 from agenthost.v1 import snapshot_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2_grpc as rpc
-from agenthost.v1.furniture.addresses import Address
-from agenthost.v1.furniture.server import Server
-from conductor.snapshot_link import Pushed, SnapshotLink, SnapshotPushError
+from conductor.hosts.snapshots import Pushed, SnapshotLink, SnapshotPushError
 from conductor.snapshots import SnapshotStore
-from conductor.v1.furniture.channels import open_channel
+from servicekit.addresses import Address
+from servicekit.channels import open_channel
+from servicekit.server import Server
 from tests.killed_git import KilledGit
 from tests.repositories import UserRepository, git
 
@@ -46,7 +46,7 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
     conductor = await SnapshotStore.open(tmp_path / "conductor" / "objects.git")
     host = await HostStore.open(tmp_path / "host" / "snapshots")
     registrations = [(rpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(host))]
-    server = await Server.start(Address.parse("127.0.0.1:0"), registrations)
+    server = await Server.start(Address.parse("127.0.0.1:0"), registrations, service="agenthost")
     async with open_channel(server.target) as channel:
         yield Way(conductor, host, SnapshotLink(channel, conductor), channel)
     await server.stop(1)
@@ -159,7 +159,7 @@ async def test_a_base_that_was_evicted_in_between_costs_a_whole_push(
             return pb.FindMissingResponse()
 
     registrations = [(rpc.add_SnapshotServiceServicer_to_server, ForgetfulServicer(way.host))]
-    server = await Server.start(Address.parse("127.0.0.1:0"), registrations)
+    server = await Server.start(Address.parse("127.0.0.1:0"), registrations, service="agenthost")
     plan = await way.conductor.pin(str(user.folder))
     async with open_channel(server.target) as channel:
         pushed = await SnapshotLink(channel, way.conductor).ensure(plan.commit)
@@ -183,7 +183,7 @@ async def test_a_host_that_answers_before_the_end_of_the_pack_is_heard(way: Way,
             return pb.PushSnapshotResponse(snapshot=header.snapshot)
 
     registrations = [(rpc.add_SnapshotServiceServicer_to_server, HastyServicer(way.host))]
-    server = await Server.start(Address.parse("127.0.0.1:0"), registrations)
+    server = await Server.start(Address.parse("127.0.0.1:0"), registrations, service="agenthost")
     plan = await way.conductor.pin(str(user.folder))
     async with open_channel(server.target) as channel:
         pushes = [await SnapshotLink(channel, way.conductor).ensure(plan.commit) for _ in range(20)]

@@ -7,10 +7,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from conductor.core.commands import Decision, Record
-from conductor.core.events import StepBecameReady
+from conductor.core.model.commands import Decision, Record
+from conductor.core.model.events import StepBecameReady
 from conductor.store.records import RunFilter
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
 from tests.conductor.store.material import attempt, creation, run_name, said
 
 RUNS = 3

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 from collections.abc import Awaitable, Iterable
 from pathlib import Path
 
-from conductor.core.commands import Decision, Record, Utterance
-from conductor.core.events import (
+from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.events import (
     AttemptCreated,
     Event,
     FindingCounts,
@@ -15,11 +15,11 @@ from conductor.core.events import (
     StartSpec,
     StepSucceeded,
 )
-from conductor.core.inputs import Blob
-from conductor.core.plan import AgentPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
-from conductor.core.states import RunState
-from conductor.store.examination import Damage, examine
-from conductor.store.store import Store
+from conductor.core.model.inputs import Blob
+from conductor.core.model.plan import AgentPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
+from conductor.core.model.states import RunState
+from conductor.store.sqlite.reading.examination import Damage, examine
+from conductor.store.sqlite.store import Store
 
 LENSES = ("risks", "docs")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductor.core.events import AttemptStarted, Confinement, Failure, RunStarted, StepSkipped, StepSucceeded
+from conductor.core.model.events import AttemptStarted, Confinement, Failure, RunStarted, StepSkipped, StepSucceeded
 from conductor.store.codec import EVENT_TYPES, UndecodableEventError, decode_event, encode
 
 SCALARS = {

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.commands import Decision, Record, Utterance
-from conductor.core.events import StepBecameReady
+from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.events import StepBecameReady
 from conductor.errors import DatabaseDamagedError
-from conductor.store import compaction, reading
-from conductor.store.deletion import Deletion
 from conductor.store.records import StoredEvent, StoredUtterance
-from conductor.store.store import Store
+from conductor.store.sqlite.reading import runs as reading
+from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.writing import compaction
+from conductor.store.sqlite.writing.deletion import Deletion
 from tests.conductor.store.material import (
     attempt,
     attempt_name,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.events import RunStarted
+from conductor.core.model.events import RunStarted
 from conductor.errors import DatabaseDamagedError
-from conductor.store.examination import examine
 from conductor.store.records import RunFilter
-from conductor.store.store import Store
+from conductor.store.sqlite.reading.examination import examine
+from conductor.store.sqlite.store import Store
 from tests.conductor.store.material import blob, creation, damages, events, every_read, run_name, settlement, tell_all
 
 SOUND = run_name(1)
@@ -167,7 +167,7 @@ async def test_labels_that_cannot_be_read_fail_no_list(tmp_path: Path) -> None:
 async def test_a_database_too_large_to_look_through_opens_without_and_is_examined_when_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conductor.store.migration.CHECKED_BYTES", 4096)
+    monkeypatch.setattr("conductor.store.sqlite.upkeep.migration.CHECKED_BYTES", 4096)
     async with await Store.open(tmp_path) as store:
         for number in range(1, 200):
             await store.append(creation(run_name(number)), 1.0)

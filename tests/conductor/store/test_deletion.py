@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.events import RunCancelRequested, RunStarted
+from conductor.core.model.events import RunCancelRequested, RunStarted
 from conductor.errors import NotFoundError, PreconditionError, RequestIdReusedError
-from conductor.store import deletion
-from conductor.store.deletion import Deletion, gone
 from conductor.store.records import RunFilter, StoredRequest
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.writing import deletion
+from conductor.store.sqlite.writing.deletion import Deletion, gone
 from tests.conductor.store.material import (
     attempt_name,
     blob,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.events import RunCreated
+from conductor.core.model.events import RunCreated
 from conductor.store.records import StoredEvent, StoredUtterance
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
 
 ROOT = Path(__file__).parents[3]
 

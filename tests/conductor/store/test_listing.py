@@ -2,11 +2,11 @@
 
 import pytest
 
-from conductor.core.events import Failure, FindingCounts, RunCancelRequested, RunSettled, RunStarted
-from conductor.core.states import RunState
-from conductor.store import listing
+from conductor.core.model.events import Failure, FindingCounts, RunCancelRequested, RunSettled, RunStarted
+from conductor.core.model.states import RunState
 from conductor.store.records import FindingKey, RunFilter, RunKey
-from conductor.store.store import Store
+from conductor.store.sqlite.reading import listing
+from conductor.store.sqlite.store import Store
 from tests.conductor.store.material import creation, events, finding, findings, plan, run_name, settlement
 
 RUN = run_name(1)

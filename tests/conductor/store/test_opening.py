@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.events import RunStarted
+from conductor.core.model.events import RunStarted
 from conductor.errors import (
     DatabaseDamagedError,
     DatabaseInUseError,
@@ -19,8 +19,8 @@ from conductor.errors import (
     DatabaseTooNewError,
     StorageError,
 )
-from conductor.store.migration import COPIES_KEPT, SCHEMA_VERSION, Schema
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.upkeep.migration import COPIES_KEPT, SCHEMA_VERSION, Schema
 from tests.conductor.store.material import creation, events, run_name
 
 RUN = run_name(1)
@@ -66,7 +66,7 @@ async def test_a_second_conductor_is_refused_and_told_by_whom(tmp_path: Path) ->
 async def test_a_second_process_is_refused_and_can_end(tmp_path: Path) -> None:
     """Keeps I5."""
     program = (
-        "import asyncio, pathlib, sys; from conductor.store.store import Store;"
+        "import asyncio, pathlib, sys; from conductor.store.sqlite.store import Store;"
         "asyncio.run(Store.open(pathlib.Path(sys.argv[1])))"
     )
     async with await Store.open(tmp_path / "data"):

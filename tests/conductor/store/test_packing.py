@@ -6,7 +6,14 @@ import zlib
 
 import pytest
 
-from conductor.store.packing import MAX_ENTRIES, MAX_TEXT_BYTES, Entry, UnreadableBlockError, pack, unpack
+from conductor.store.sqlite.writing.packing import (
+    MAX_ENTRIES,
+    MAX_TEXT_BYTES,
+    Entry,
+    UnreadableBlockError,
+    pack,
+    unpack,
+)
 
 TIMES = (0.0, -0.0, -1.5, 1.0, 1e-300, 1.7e308, math.inf, 1_790_000_000.123456, 1_790_000_000.143457)
 

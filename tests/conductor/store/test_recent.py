@@ -5,12 +5,12 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductor.core.commands import Decision, Record
-from conductor.core.events import StepBecameReady
+from conductor.core.model.commands import Decision, Record
+from conductor.core.model.events import StepBecameReady
 from conductor.store.recent import EVENT_BYTES, RECENT_BYTES, Recent, Stored, size_of
 from conductor.store.records import StoredEvent, StoredUtterance
-from conductor.store.store import Store
-from conductor.store.transaction import CHUNK_BYTES
+from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.writing.transaction import CHUNK_BYTES
 from tests.conductor.store.material import attempt, creation, run_name, said
 
 RUN = run_name(1)

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from conductor.clock import Past
-from conductor.core.commands import Decision, Record
-from conductor.core.events import RunCancelRequested, RunStarted, StepBecameReady, StepSkipped
+from conductor.core.model.commands import Decision, Record
+from conductor.core.model.events import RunCancelRequested, RunStarted, StepBecameReady, StepSkipped
 from conductor.errors import NotFoundError
 from conductor.store.records import StoredEvent, StoredRequest, StoredUtterance
-from conductor.store.store import Store
-from conductor.store.transaction import CHUNK_BYTES, RepeatedEventError
+from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.writing.transaction import CHUNK_BYTES, RepeatedEventError
 from tests.conductor.store.material import (
     attempt,
     attempt_name,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from conductor.core.commands import Decision, Record
-from conductor.core.events import RunStarted, StepBecameReady
+from conductor.core.model.commands import Decision, Record
+from conductor.core.model.events import RunStarted, StepBecameReady
 from conductor.errors import NoCapacityError
 from conductor.store import wakeups
 from conductor.store.records import StoredEvent, StoredUtterance
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
 from conductor.store.wakeups import Wakeups
 from tests.conductor.store.material import attempt, creation, events, run_name, said, settlement
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.states import RunState
-from conductor.recovery import read_state
-from conductor.store.examination import examine
-from conductor.store.migration import SCHEMA_VERSION
+from conductor.core.model.states import RunState
+from conductor.engine.recovery import read_state
 from conductor.store.records import RunFilter, StoredUtterance
-from conductor.store.store import Store
+from conductor.store.sqlite.reading.examination import examine
+from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION
 from tests.conductor.store.yesterday.make import HERE, REQUEST_ID
 
 VERSIONS = range(1, SCHEMA_VERSION)

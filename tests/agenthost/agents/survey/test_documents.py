@@ -2,11 +2,11 @@ from collections.abc import Callable
 
 import pytest
 
+from agenthost.agents.survey.documents.links import find_dead_links
+from agenthost.agents.survey.documents.named_things import find_missing_things
+from agenthost.agents.survey.documents.options import find_unknown_options
+from agenthost.agents.survey.documents.versions import find_contradictions
 from agenthost.agents.survey.finding import Finding
-from agenthost.agents.survey.links import find_dead_links
-from agenthost.agents.survey.named_things import find_missing_things
-from agenthost.agents.survey.options import find_unknown_options
-from agenthost.agents.survey.versions import find_contradictions
 
 Looker = Callable[..., list[Finding]]
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.agents.survey.cochange import find_cochange
 from agenthost.agents.survey.finding import Finding
-from agenthost.agents.survey.functions import find_functions, tangled_function
-from agenthost.agents.survey.history import Change, Commit, History, read_history
-from agenthost.agents.survey.hotspots import find_hotspots
-from agenthost.agents.survey.snapshot import SourceText
+from agenthost.agents.survey.hotspots.cochange import find_cochange
+from agenthost.agents.survey.hotspots.lens import find_hotspots
+from agenthost.agents.survey.reading.functions import find_functions, tangled_function
+from agenthost.agents.survey.reading.history import Change, Commit, History, read_history
+from agenthost.agents.survey.reading.snapshot import SourceText
 
 Looker = Callable[..., list[Finding]]
 TANGLE = "def tangle(a):\n" + "".join(f"    if a == {n}:\n        a += 1\n" for n in range(60)) + "    return a\n"

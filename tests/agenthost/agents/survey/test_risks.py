@@ -2,13 +2,13 @@ from collections.abc import Callable
 
 import pytest
 
-from agenthost.agents.survey.brace_risks import find_brace_risks
-from agenthost.agents.survey.credentials import find_credentials
-from agenthost.agents.survey.debt import find_debt
-from agenthost.agents.survey.deployment import find_deployment_risks
 from agenthost.agents.survey.finding import Finding
-from agenthost.agents.survey.risks import find_python_risks
-from agenthost.agents.survey.workflows import find_workflow_risks
+from agenthost.agents.survey.risks.brace_risks import find_brace_risks
+from agenthost.agents.survey.risks.credentials import find_credentials
+from agenthost.agents.survey.risks.debt import find_debt
+from agenthost.agents.survey.risks.deployment import find_deployment_risks
+from agenthost.agents.survey.risks.lens import find_python_risks
+from agenthost.agents.survey.risks.workflows import find_workflow_risks
 
 Looker = Callable[..., list[Finding]]
 

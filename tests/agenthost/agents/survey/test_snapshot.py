@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.agents.survey import classification
-from agenthost.agents.survey.blanking import blank_comments, blank_comments_and_strings
 from agenthost.agents.survey.finding import MAX_QUOTE_CHARACTERS, Finding, Severity, cite
-from agenthost.agents.survey.python_source import parse
 from agenthost.agents.survey.ranking import MAX_FINDINGS_PER_LENS, choose, rank
-from agenthost.agents.survey.snapshot import (
+from agenthost.agents.survey.reading import classification
+from agenthost.agents.survey.reading.blanking import blank_comments, blank_comments_and_strings
+from agenthost.agents.survey.reading.python_source import parse
+from agenthost.agents.survey.reading.snapshot import (
     MAX_DEPTH,
     MAX_FILE_BYTES,
     NOT_TEXT,

@@ -3,8 +3,8 @@ from collections.abc import Callable
 import pytest
 
 from agenthost.agents.survey.finding import Finding
-from agenthost.agents.survey.import_graph import Import, ImportGraph
-from agenthost.agents.survey.structure import find_other_structure, find_python_structure
+from agenthost.agents.survey.structure.import_graph import Import, ImportGraph
+from agenthost.agents.survey.structure.lens import find_other_structure, find_python_structure
 
 Looker = Callable[..., list[Finding]]
 

@@ -3,9 +3,9 @@ from collections.abc import Callable
 import pytest
 
 from agenthost.agents.survey.finding import Finding
-from agenthost.agents.survey.test_manners import find_skips, find_sleeps
-from agenthost.agents.survey.testing import find_powerless_tests
-from agenthost.agents.survey.untested import find_untested
+from agenthost.agents.survey.testing.lens import find_powerless_tests
+from agenthost.agents.survey.testing.test_manners import find_skips, find_sleeps
+from agenthost.agents.survey.testing.untested import find_untested
 
 Looker = Callable[..., list[Finding]]
 BRANCHES = "".join(f"    if a == {n}:\n        a += {n}\n" for n in range(40))

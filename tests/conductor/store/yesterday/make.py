@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from conductor.store.migration import SCHEMA_VERSION
+from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 from conductor.v1.run_service_pb2 import CancelRunRequest, WatchRunRequest

@@ -1,0 +1,153 @@
+"""Finds dead relative links, images and anchors in the documents that people read on the repository's own pages.
+
+Only READMEs, other documents in the root, and those of .github are judged, since site generators give links another meaning.
+What leaves the repository, or only exists on the hosting site, is not judged.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+from ..finding import Finding, Severity, cite
+from ..reading.classification import is_test, is_vendored
+from ..reading.snapshot import SourceText
+from ..sighting import Rule, Sighting, merge
+from ..survey import Survey
+
+DEAD = Rule(
+    Severity.LOW,
+    "{path} links to a file that does not exist",
+    "{count} links in {files} lead to files that do not exist",
+    "A reader who follows it finds nothing. Point it at where the file is now, or remove it.",
+)
+ANCHOR = Rule(
+    Severity.LOW,
+    "{path} links to a section that it does not have",
+    "{count} links lead to sections that their documents do not have",
+    "The click goes nowhere. Use the heading's present name.",
+)
+MAX_DOCUMENTS = 400
+_DOCUMENT = re.compile(r"^readme\.(md|markdown)$", re.IGNORECASE)
+_LINK = re.compile(r"(?<![\\\w])!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+[\"'(][^)]*)?\)")
+_REFERENCE = re.compile(r"^\s{0,3}\[[^\]^]+\]:\s+<?(\S+?)>?(?:\s+[\"'(].*)?$")
+_HTML = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)\s*=\s*[\"']([^\"'\s]+)[\"']", re.IGNORECASE)
+_SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
+_UNSURE = re.compile(r"[{}$<>*|`\\]|%[^0-9a-fA-F]|\.\.\.")
+_HOSTED = re.compile(
+    r"(^|/)(issues|pulls?|wiki|releases|discussions|tree|blob|raw|compare|commits?|actions|projects|security|stargazers|graphs)(/|$)"
+)
+_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
+_IDENTIFIER = re.compile(r"\b(?:id|name)\s*=\s*[\"']([^\"']+)[\"']")
+
+
+def prose(source: SourceText) -> Iterator[tuple[int, str]]:
+    """Gives the lines of a Markdown document without fenced code, comments and inline code."""
+    fence, comment = "", False
+    for number, line in enumerate(source.lines, 1):
+        mark = re.match(r"^[\s>]*(?:[-*+]\s+)?(`{3,}|~{3,})", line)
+        if fence:
+            fence = "" if mark and mark[1].startswith(fence) else fence
+            continue
+        if mark and not comment:
+            fence = mark[1]
+            continue
+        if comment or "<!--" in line:
+            comment = "-->" not in line.rpartition("<!--")[2] if "<!--" in line else "-->" not in line
+            continue
+        yield number, re.sub(r"(`+).*?\1", lambda match: " " * len(match.group()), line)
+
+
+def find_dead_links(survey: Survey) -> list[Finding]:
+    """Gives the dead links and the dead anchors."""
+    return merge("docs", _sightings(survey))
+
+
+def documents(survey: Survey) -> list[str]:
+    """The documents that are read on the repository's own pages, shallow ones first."""
+    found = [path for path in survey.snapshot.paths if _is_document(path)]
+    return sorted(found, key=lambda path: (path.count("/"), path))[:MAX_DOCUMENTS]
+
+
+def _is_document(path: str) -> bool:
+    pure = PurePosixPath(path)
+    if path.startswith(".github/") and len(pure.parts) > 2:
+        return False
+    if (
+        pure.suffix.lower() not in {".md", ".markdown"}
+        or is_vendored(path)
+        or is_test(path)
+        or "template" in path.lower()
+    ):
+        return False
+    return len(pure.parts) == 1 or bool(_DOCUMENT.match(pure.name)) or path.startswith(".github/")
+
+
+def _sightings(survey: Survey) -> Iterator[Sighting]:
+    for path in documents(survey):
+        source = survey.snapshot.read(path)
+        if source is None or survey.is_late():
+            continue
+        slugs = _slugs(source)
+        for number, line in prose(source):
+            for target in _targets(line):
+                yield from _judge(survey, source, number, target, slugs)
+
+
+def _targets(line: str) -> list[str]:
+    if len(line) > 5000:
+        return []
+    return [match[1] for pattern in (_LINK, _REFERENCE, _HTML) for match in pattern.finditer(line)]
+
+
+def _judge(survey: Survey, source: SourceText, number: int, target: str, slugs: frozenset[str]) -> Iterator[Sighting]:
+    if _SCHEME.match(target) or _UNSURE.search(target):
+        return
+    file, _, anchor = target.partition("#")
+    if not file:
+        if anchor and slugs and _plain(unquote(anchor)) not in slugs:
+            yield Sighting(ANCHOR, cite(source.path, source.lines, number), f"`#{anchor}` names no section")
+        return
+    file = unquote(file.partition("?")[0])
+    folder = "" if file.startswith("/") else str(PurePosixPath(source.path).parent)
+    resolved = posixpath.normpath(posixpath.join(folder, file.lstrip("/")))
+    outside = resolved.startswith("..") or _HOSTED.search(file) or not re.search(r"[A-Za-z]", file)
+    if not outside and not survey.snapshot.has(resolved) and not _beyond_sight(survey, resolved):
+        yield Sighting(DEAD, cite(source.path, source.lines, number), _detail(target))
+
+
+def _detail(target: str) -> str:
+    if re.fullmatch(r"[\w.+-]+@[\w.-]+\.\w+", target):
+        return f"`{target}` is taken for the name of a file, since `mailto:` is missing"
+    return f"`{target}` leads to nothing"
+
+
+def _beyond_sight(survey: Survey, path: str) -> bool:
+    """Below a folder that was not walked into, or a submodule or link (a folder without files), nothing is known."""
+    parents = [str(parent) for parent in PurePosixPath(path).parents][:-1]
+    known = [parent for parent in parents if survey.snapshot.has(parent)]
+    return bool(known) and survey.snapshot.is_opaque(known[0])
+
+
+def _slugs(source: SourceText) -> frozenset[str]:
+    """Everything that an anchor of the document may name; compared without punctuation, for hosts differ in that."""
+    found: set[str] = set()
+    previous = ""
+    for line in source.lines:
+        heading = _HEADING.match(line)
+        text = heading[1] if heading else previous if re.match(r"^\s{0,3}(=+|-+)\s*$", line) else ""
+        if text:
+            found |= {
+                _plain(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)),
+                _plain(re.sub(r"<[^>]*>|:\w+:", "", text)),
+                _plain(text),
+            }
+        found |= {_plain(match) for match in _IDENTIFIER.findall(line)}
+        previous = line.strip()
+    numbered = {f"{slug}{number}" for slug in found for number in range(1, 6)}
+    return frozenset(found | numbered | {"top", "readme"} if found else ())
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]", "", text.lower().removeprefix("user-content-"))

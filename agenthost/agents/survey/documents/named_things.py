@@ -1,0 +1,152 @@
+"""Finds commands and files that a README tells people to use and that the repository does not have.
+
+Only what can be told from the repository alone: a path whose first folder exists, a make target, an npm script, a module of a
+package here. A block that changes the folder, or a Makefile that makes up its targets, is left alone.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from ..finding import Finding, Severity, cite
+from ..reading.classification import is_test, is_vendored
+from ..reading.snapshot import SourceText
+from ..sighting import Rule, Sighting, merge
+from ..survey import Survey
+
+MISSING_FILE = Rule(
+    Severity.LOW,
+    "{path} tells of a file that does not exist",
+    "{count} files that the documents tell of do not exist",
+    "Whoever follows the text is stuck there. Name the file that took its place.",
+)
+MISSING_COMMAND = Rule(
+    Severity.MEDIUM,
+    "{path} tells to run a command that the repository does not have",
+    "{count} commands that the documents tell to run do not exist in the repository",
+    "Whoever follows the text gets an error at that step. Name the command that took its place.",
+)
+_DOCUMENT = re.compile(
+    r"^(readme|contributing|install|development|developing|hacking|building)\b.*\.(md|markdown|rst|txt)$|^readme$",
+    re.IGNORECASE,
+)
+_SOURCE_ENDINGS = frozenset(
+    (
+        ".py",
+        ".sh",
+        ".js",
+        ".ts",
+        ".go",
+        ".rs",
+        ".c",
+        ".h",
+        ".cpp",
+        ".java",
+        ".rb",
+        ".md",
+        ".rst",
+        ".toml",
+        ".yml",
+        ".yaml",
+        ".cfg",
+        ".ini",
+    )
+)
+_CODE_SPAN = re.compile(r"(?<!`)`([\w.-]+(?:/[\w.-]+)+)`(?!`)")
+_COMMAND = re.compile(r"^\s*(?:[$>%]\s+)?(.*?)\s*(?:#.*)?$")
+_DEVELOPERS = re.compile(r"contribut|develop|hacking|building", re.IGNORECASE)
+_VAGUE = re.compile(r"your|my[-_/]|foo|bar\b|example|xxx|path/to|some|new[-_]|<|>|\*", re.IGNORECASE)
+
+
+def find_missing_things(survey: Survey) -> list[Finding]:
+    """Gives the files and the commands that are not there."""
+    return merge("docs", _sightings(survey))
+
+
+def _sightings(survey: Survey) -> Iterator[Sighting]:
+    for path in survey.snapshot.paths:
+        pure = PurePosixPath(path)
+        if len(pure.parts) > 2 or not _DOCUMENT.match(pure.name) or is_test(path) or is_vendored(path):
+            continue
+        source = survey.snapshot.read(path)
+        if source:
+            yield from _missing_files(survey, source)
+            yield from _missing_commands(survey, source)
+
+
+def _missing_files(survey: Survey, source: SourceText) -> Iterator[Sighting]:
+    folder = str(PurePosixPath(source.path).parent)
+    for number, line in enumerate(source.lines, 1):
+        for name in _CODE_SPAN.findall(line):
+            top = name.partition("/")[0]
+            known = survey.snapshot.has(top) and PurePosixPath(name).suffix in _SOURCE_ENDINGS
+            beside = f"{folder}/{name}" if folder != "." else name
+            missing = known and not any(map(survey.snapshot.has, (name, beside)))
+            if missing and not _VAGUE.search(name) and not _is_made(survey, source, number, name):
+                yield Sighting(MISSING_FILE, cite(source.path, source.lines, number), f"there is no `{name}`")
+
+
+def _is_made(survey: Survey, source: SourceText, number: int, name: str) -> bool:
+    """The text may tell of a file that the reader or a tool is about to make, or that is ignored on purpose."""
+    near = " ".join(source.lines[max(number - 2, 0) : number]).lower()
+    if re.search(
+        r"\b(creat|generat|add|writ|new|copy|output|produc|build|optional|rename|remov|delet|ignor|was|were|old|used to)",
+        near,
+    ):
+        return True
+    ignored = survey.snapshot.read(".gitignore")
+    return bool(ignored and PurePosixPath(name).name in ignored.text)
+
+
+def _missing_commands(survey: Survey, source: SourceText) -> Iterator[Sighting]:
+    targets, scripts = _make_targets(survey), _npm_scripts(survey)
+    at_root = "/" not in source.path
+    for number, command in _commands(source) if at_root else ():
+        words = command.split()
+        problem = ""
+        if targets is not None and re.match(r"^make [a-z][\w-]*$", command) and words[1] not in targets:
+            problem = f"the Makefile has no target `{words[1]}`"
+        elif scripts is not None and _DEVELOPERS.search(source.path) and re.match(r"^npm run [\w:.-]+$", command):
+            problem = f"package.json has no script `{words[2]}`" if words[2] not in scripts else ""
+        elif match := re.match(r"^(?:python3?|bash|sh|node)\s+([\w.-]+(?:/[\w.-]+)+\.(?:py|sh|js|mjs))\b", command):
+            exists = survey.snapshot.has(match[1]) or not survey.snapshot.has(match[1].partition("/")[0])
+            problem = "" if exists or _VAGUE.search(match[1]) else f"there is no `{match[1]}`"
+        if problem:
+            yield Sighting(MISSING_COMMAND, cite(source.path, source.lines, number), problem)
+
+
+def _commands(source: SourceText) -> Iterator[tuple[int, str]]:
+    """The lines of shell blocks, up to the first that goes to another folder."""
+    inside = moved = False
+    for number, line in enumerate(source.lines, 1):
+        fence = re.match(r"^\s*(```|~~~)\s*(\w*)", line)
+        if fence:
+            inside = not inside and fence[2].lower() in {"", "sh", "shell", "bash", "console", "text", "zsh"}
+            moved = False
+        elif inside:
+            command = re.sub(r"^\s*(?:[$%>]\s+)?|\s*(?:#.*)?$", "", line)
+            moved = moved or bool(re.search(r"\b(cd|pushd|git clone|npx|npm (init|create)|docker|ssh)\b", command))
+            if command and not moved:
+                yield number, command
+
+
+def _make_targets(survey: Survey) -> frozenset[str] | None:
+    """The targets of the root's Makefile; None where there is none, or where it makes them up."""
+    source = survey.snapshot.read("Makefile") or survey.snapshot.read("GNUmakefile")
+    if source is None or re.search(
+        r"^-?s?include\b|^[^\t#\n=]*%[^\n=]*:|\.DEFAULT:|\$\(eval|^[^\t#\n=]*\$[^\n=]*:(?!=)", source.text, re.MULTILINE
+    ):
+        return None
+    found = re.findall(r"^([A-Za-z][\w .-]*?)\s*::?(?!=)", source.text, re.MULTILINE)
+    return frozenset(name for names in found for name in names.split())
+
+
+def _npm_scripts(survey: Survey) -> frozenset[str] | None:
+    source = survey.snapshot.read("package.json")
+    try:
+        package = json.loads(source.text) if source else None
+    except (ValueError, RecursionError):
+        return None
+    scripts = package.get("scripts", {}) if isinstance(package, dict) else None
+    return frozenset(scripts) if isinstance(scripts, dict) else None

@@ -1,0 +1,1 @@
+"""Reads the snapshot and its history: files, languages, functions, commits."""

@@ -1,0 +1,120 @@
+"""Judges an import graph as a whole: imports against the grain, modules in which everything meets, and what most rests on.
+
+The grain is what the project itself does: where one folder imports another all the time, the rare import back is an exception.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from ..finding import Evidence, Finding, Severity, cite
+from ..reading.functions import code_lines, first_code_line, tangled_function
+from ..survey import Survey
+from .import_graph import Import, ImportGraph
+
+MIN_FORWARD = 12
+MAX_BACKWARD = 2
+MIN_FILES_IN_FOLDER = 3
+MIN_FILES_FOR_KNOTS = 30
+KNOT_SHARE = 0.25
+KNOT_LINES = 500
+MIN_RESTING = 10
+RESTING_SHARE = 0.1
+MIN_RESTED_LINES = 100
+MAX_WEIGHED = 30
+
+
+def find_reversals(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
+    """Gives pairs of folders with many imports one way and one or two the other way."""
+    between: dict[tuple[str, str], list[Import]] = {}
+    files: dict[str, set[str]] = {}
+    for edge in graph.imports():
+        pair = (_folder(edge.importer), _folder(edge.imported))
+        files.setdefault(pair[0], set()).add(edge.importer)
+        files.setdefault(pair[1], set()).add(edge.imported)
+        if not _nested(*pair):
+            between.setdefault(pair, []).append(edge)
+    for (upper, lower), forward in sorted(between.items()):
+        backward = between.get((lower, upper), [])
+        large = min(len(files[upper]), len(files[lower])) >= MIN_FILES_IN_FOLDER
+        if large and len(forward) >= MIN_FORWARD and 0 < len(backward) <= MAX_BACKWARD:
+            evidence = tuple(item for edge in backward if (item := cite_import(survey, edge)))
+            yield Finding(
+                category="structure",
+                severity=Severity.LOW,
+                title=f"{lower} imports {upper} against the grain",
+                claim=f"{upper} imports {lower} in {len(forward)} places; the other way there "
+                f"{'is only this one' if len(backward) == 1 else f'are only {len(backward)}'}. With it the lower layer cannot be "
+                "used or tested without the upper one: pass in what it needs, or move that piece down.",
+                evidence=evidence,
+                weight=len(forward),
+            )
+
+
+def find_knots(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
+    """Gives large modules that a quarter of all modules import and that themselves import a quarter."""
+    imports = graph.imports()
+    incoming = Counter(edge.imported for edge in imports)
+    outgoing = Counter(edge.importer for edge in imports)
+    files = incoming.keys() | outgoing.keys()
+    bar = KNOT_SHARE * len(files)
+    for path in sorted(files) if len(files) >= MIN_FILES_FOR_KNOTS else ():
+        source = survey.snapshot.read(path) if min(incoming[path], outgoing[path]) >= bar else None
+        span = tangled_function(source) if source else None
+        if (
+            source
+            and span
+            and code_lines(source) >= KNOT_LINES
+            and (place := cite(path, source.lines, span.start_line))
+        ):
+            yield Finding(
+                category="structure",
+                severity=Severity.LOW,
+                title=f"Everything meets in {path}",
+                claim=f"{incoming[path]} of {len(files)} modules import it, and it imports {outgoing[path]}, with "
+                f"{code_lines(source):,} lines of code. Nearly every change depends on it and can break it: split it by what its "
+                "importers use.",
+                evidence=(place,),
+                weight=incoming[path] * outgoing[path],
+            )
+
+
+def find_foundation(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
+    """Gives the one file that most others import, where that is a large part: not a fault, but where care pays."""
+    imports = graph.imports()
+    files = {edge.importer for edge in imports} | {edge.imported for edge in imports}
+    incoming = Counter(edge.imported for edge in imports if not edge.imported.endswith("__init__.py"))
+    # Small files of exceptions or constants are rested on by nature; what has code of its own is worth a name.
+    ranked = sorted(incoming, key=lambda path: (-incoming[path], path))[:MAX_WEIGHED]
+    heavy = [
+        path for path in ranked if (source := survey.snapshot.read(path)) and code_lines(source) >= MIN_RESTED_LINES
+    ]
+    source = survey.snapshot.read(heavy[0]) if heavy else None
+    if source is None or incoming[source.path] < max(MIN_RESTING, RESTING_SHARE * len(files)):
+        return
+    place = cite(source.path, source.lines, first_code_line(source))
+    reached = graph.dependents(source.path)
+    following = " and ".join(f"{path} ({incoming[path]})" for path in heavy[1:3])
+    yield Finding(
+        category="structure",
+        severity=Severity.INFO,
+        title=f"{incoming[source.path]} of {len(files)} files rest directly on {source.path}",
+        claim=f"Through chains of imports it reaches {reached} of them, with {code_lines(source):,} lines of code: a change of "
+        f"what it offers needs the most care and the best tests.{f' Next come {following}.' if following else ''}",
+        evidence=(place,) if place else (),
+        weight=incoming[source.path],
+    )
+
+
+def _folder(path: str) -> str:
+    return str(PurePosixPath(path).parent)
+
+
+def _nested(one: str, other: str) -> bool:
+    return one == other or "." in {one, other} or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def cite_import(survey: Survey, edge: Import) -> Evidence | None:
+    """Quotes the line of an import."""
+    source = survey.snapshot.read(edge.importer)
+    return cite(edge.importer, source.lines, edge.line) if source else None

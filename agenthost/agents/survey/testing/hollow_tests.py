@@ -1,0 +1,150 @@
+"""Finds Python tests that look as if they checked something and do not: shadowed, comparing in vain, or asserting a tuple.
+
+Each form is one in which Python itself leaves no doubt. A test that asserts nothing but may raise is not one of them.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from ..finding import Severity, cite, shorten
+from ..reading.python_source import FUNCTIONS, Function, call_name, dotted, functions, walk
+from ..reading.snapshot import SourceText
+from ..sighting import Rule, Sighting
+
+SHADOWED = Rule(
+    Severity.MEDIUM,
+    "A test in {path} never runs, because a later one has its name",
+    "{count} tests in {files} never run, because later ones have their names",
+    "The second definition replaces the first before any runner sees it. Rename one of the two.",
+)
+VAIN = Rule(
+    Severity.MEDIUM,
+    "A comparison in a test of {path} is never checked",
+    "{count} comparisons in tests are never checked",
+    "The statement computes a truth value and drops it; an `assert` seems to be missing in front.",
+)
+TUPLE = Rule(
+    Severity.MEDIUM,
+    "An assertion in {path} can never fail, since it asserts a tuple",
+    "{count} assertions can never fail, since they assert a tuple",
+    "A tuple that is not empty is always true. Remove the parentheses.",
+)
+MOCKED = Rule(
+    Severity.MEDIUM,
+    "A mock assertion in {path} is never made",
+    "{count} mock assertions are never made",
+    "Naming the method without calling it, or calling one that the mock invents, checks nothing.",
+)
+TWO_ARGUMENTS = Rule(
+    Severity.MEDIUM,
+    "assertTrue in {path} is given a second value as if it compared",
+    "assertTrue is given a second value as if it compared in {count} places",
+    "The second argument is only the message; any true first value passes. assertEqual seems to be meant.",
+)
+_TEST_FILE = re.compile(r"^(test_.*|.*_tests?|tests?)\.py$")
+_ASSERTIONS = {
+    f"assert_{end}"
+    for end in ("called", "called_once", "called_with", "called_once_with", "any_call", "not_called", "has_calls")
+}
+_INVENTED = {"called_once_with", "called_with", "called_once", "not_called", "has_calls"}
+_ASSERTING_NAME = re.compile(
+    r"assert|raises|warns|expect|check|verify|fail|should|must|compare|ensure|validate|match|equal|^eq|_eq$|^is_|^ok$|^in_$|^ne_$",
+    re.IGNORECASE,
+)
+# Libraries whose `==` builds an expression.
+_BUILDERS = re.compile(
+    r"^\s*(?:import|from)\s+(?:sqlalchemy|peewee|pony|pandas|polars|numpy|sympy|z3|pyparsing|django)\b", re.MULTILINE
+)
+_PLAIN_DECORATORS = re.compile(r"^(pytest\.mark\.|(unittest\.)?(mock\.)?patch|mock\.patch|unittest\.)")
+
+
+def is_collected(path: str) -> bool:
+    """Tells whether a runner would look for tests in this file."""
+    return bool(_TEST_FILE.match(PurePosixPath(path).name))
+
+
+def tests_of(tree: ast.Module) -> list[Function]:
+    """The test functions and methods of a file."""
+    return [item for item in functions(tree) if item.name.startswith("test")]
+
+
+def sightings(source: SourceText, tree: ast.Module, *, overloaded: bool) -> Iterator[Sighting]:
+    """Gives each hollow place of one test file; where `==` is overloaded, comparisons are not judged."""
+    if not is_collected(source.path):
+        return
+    yield from _shadowed(source, tree)
+    overloaded = overloaded or bool(_BUILDERS.search(source.text))
+    for test in tests_of(tree):
+        for node in _statements(test):
+            if (rule := _judge(node)) and not (rule is VAIN and overloaded):
+                text = shorten(" ".join(ast.unparse(node).split()), 80)
+                yield Sighting(
+                    rule, cite(source.path, source.lines, node.lineno, node.end_lineno), f"`{test.name}` says `{text}`"
+                )
+
+
+def _shadowed(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
+    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef) and "Test" in node.name)]
+    for body in bodies:
+        seen: dict[str, Function] = {}
+        for node in body:
+            if not isinstance(node, FUNCTIONS) or not node.name.startswith("test") or not _is_plain(node):
+                continue
+            if first := seen.get(node.name):
+                quote = cite(source.path, source.lines, first.lineno)
+                yield Sighting(SHADOWED, quote, f"`{node.name}` is defined again in line {node.lineno}")
+            seen[node.name] = node
+
+
+def _is_plain(node: Function) -> bool:
+    names = [dotted(item.func if isinstance(item, ast.Call) else item) for item in node.decorator_list]
+    return all(_PLAIN_DECORATORS.match(name) for name in names)
+
+
+def _statements(test: Function) -> Iterator[ast.stmt]:
+    """The statements that run straight on: inside `with` and `try` an operation may be there to raise."""
+    waiting = list(reversed(test.body))
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If | ast.For | ast.While):
+            waiting.extend(reversed(node.body))
+
+
+def _judge(node: ast.stmt) -> Rule | None:
+    match node:
+        case ast.Expr(value=ast.Compare(ops=[ast.Eq() | ast.NotEq() | ast.Is() | ast.In(), *_])):
+            return VAIN
+        case ast.Assert(test=ast.Tuple(elts=[_, *_])):
+            return TUPLE
+        case ast.Expr(value=ast.Attribute(attr=name)) if name in _ASSERTIONS:
+            return MOCKED
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name))) if name in _INVENTED:
+            return MOCKED
+        case ast.Expr(value=ast.Call(args=[_, ast.Constant(value=second)]) as call) if (
+            call_name(call) == "self.assertTrue"
+        ):
+            return None if isinstance(second, str) else TWO_ARGUMENTS
+        case _:
+            return None
+
+
+def assertions_and_calls(function: Function) -> tuple[bool, frozenset[str]]:
+    """Whether a function asserts or raises in its own text, and the last parts of the names that it calls."""
+    asserts = False
+    called: set[str] = set()
+    for node in walk(function):
+        if isinstance(node, ast.Assert | ast.Raise):
+            asserts = True
+        elif isinstance(node, ast.Call):
+            match node.func:
+                case ast.Attribute(attr=name) | ast.Name(id=name):
+                    called.add(name)
+    return asserts, frozenset(called)
+
+
+def is_asserting_name(name: str) -> bool:
+    """Tells whether a name says that it asserts."""
+    return bool(_ASSERTING_NAME.search(name))

@@ -1,0 +1,86 @@
+"""One Execute stream, once it is known what for: a reader that never waits for the agent, and the only writer.
+
+Its ends: `finished` was written and the client says goodbye (half-closes, and has acknowledged the end if anything: OK) or has
+had its time (END_UNHEARD); the client said something wrong; a newer stream took over; or the connection is lost, which looks
+like a half-close at first (grpc.md 2).
+A half-close alone therefore ends nothing: the writer goes on until writing fails, but the lease is not renewed for it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from agenthost.api.messages import write_frame
+from agenthost.attempt.attachment import Attachment
+from agenthost.attempt.execution import Execution
+from agenthost.config import LINGER_SECONDS
+from agenthost.core.output.input_queue import MAX_INPUT_BYTES
+from agenthost.errors import EndUnheardError, InvalidRequestError, StreamSupersededError, Violation
+from agenthost.host.fences import Fences
+from agenthost.host.supervisor import Supervisor
+from agenthost.v1 import execution_service_pb2 as pb
+
+
+class ExecutionStream:
+    """Carries frames both ways."""
+
+    def __init__(self, execution: Execution, supervisor: Supervisor, fences: Fences) -> None:
+        self._execution = execution
+        self._supervisor = supervisor
+        self._fences = fences
+
+    async def serve(self, requests: AsyncIterator[pb.ExecuteRequest], context: Any, after: int) -> None:
+        """Serves the stream to its end; raises what the client is to be told."""
+        async with self._execution.attachments.attach() as attachment, asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(self._read(requests, attachment))
+            watcher = tasks.create_task(self._watch(attachment))
+            await self._write(context, after)
+            # gRPC loses the status of a server that returns first. Never a timeout around a read itself (grpc.md 3, 4).
+            await asyncio.wait({reader}, timeout=LINGER_SECONDS)
+            left_in_order = reader.done() and not self._execution.delivery.acknowledged
+            reader.cancel()
+            watcher.cancel()
+            # An acknowledgement may have come before the replay knew which number the end has.
+            await self._release_if_acknowledged()
+        if self._execution.delivery.is_unheard and not left_in_order:
+            # OK means that nothing is left to say: who acknowledges, and whose last word has not come, must come back for it.
+            raise EndUnheardError
+
+    async def _write(self, context: Any, after: int) -> None:
+        async with aclosing(self._execution.open_outbox(after).frames(after)) as frames:
+            async for frame in frames:
+                await context.write(write_frame(frame))
+
+    async def _read(self, requests: AsyncIterator[pb.ExecuteRequest], attachment: Attachment) -> None:
+        async for request in requests:
+            await self._fences.admit(request.conductor_id, request.epoch)
+            self._take(request)
+            await self._release_if_acknowledged()
+        attachment.is_heard = False
+
+    async def _release_if_acknowledged(self) -> None:
+        if self._execution.delivery.is_settled:
+            await self._supervisor.release(self._execution)
+
+    def _take(self, request: pb.ExecuteRequest) -> None:
+        match request.WhichOneof("frame"):
+            case "input":
+                size = len(request.input.text.encode())
+                if size > MAX_INPUT_BYTES:
+                    raise InvalidRequestError(
+                        Violation("input.text", f"has {size} bytes; at most {MAX_INPUT_BYTES} are taken")
+                    )
+                self._execution.offer_input(request.input.input_sequence, request.input.text)
+            case "cancel":
+                self._execution.cancel(request.cancel.reason)
+            case "ack":
+                self._execution.delivery.acknowledge(request.ack.sequence)
+            case "start" | "resume":
+                raise InvalidRequestError(Violation("frame", "only the first frame may be start or resume"))
+            case None:
+                raise InvalidRequestError(Violation("frame", "is required"))
+
+    async def _watch(self, attachment: Attachment) -> None:
+        await attachment.superseded.wait()
+        raise StreamSupersededError

@@ -1,0 +1,72 @@
+"""HostService: what this host is, now and on change, a heartbeat whose silence means trouble, and proofs on request."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from agenthost.api.messages import write_agent, write_figures, write_host
+from agenthost.config import HEARTBEAT_SECONDS
+from agenthost.errors import ShuttingDownError
+from agenthost.host.state import Host
+from agenthost.proof.prover import Prover
+from agenthost.snapshots.eviction import Eviction
+from agenthost.v1 import host_service_pb2 as pb
+from agenthost.v1 import host_service_pb2_grpc as pb_grpc
+
+
+class HostServicer(pb_grpc.HostServiceServicer):
+    """Serves the host."""
+
+    def __init__(self, host: Host, prover: Prover, eviction: Eviction) -> None:
+        self._host = host
+        self._prover = prover
+        self._eviction = eviction
+        self._watching: set[object] = set()
+        self._left = asyncio.Event()
+
+    async def GetHost(self, request: pb.GetHostRequest, context: Any) -> pb.Host:
+        """Gives the host as it is now."""
+        return self._describe()
+
+    async def CheckAgent(self, request: pb.CheckAgentRequest, context: Any) -> pb.Agent:
+        """Proves an agent's sandbox anew, and gives the agent with all that was tried."""
+        agent, report = await self._prover.check(request.agent)
+        return write_agent(agent, report)
+
+    async def WatchHost(self, request: pb.WatchHostRequest, context: Any) -> AsyncIterator[pb.WatchHostResponse]:
+        """Gives the host at once, then on every change; in between says that it lives."""
+        watcher = object()
+        self._watching.add(watcher)
+        try:
+            async with contextlib.aclosing(self._changes()) as changes:
+                async for response in changes:
+                    yield response
+        finally:
+            self._watching.discard(watcher)
+            self._left.set()
+
+    async def say_goodbye(self, seconds: float) -> None:
+        """Waits until everybody who watches was told that the host stops, and for no longer than that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._watching:
+                    self._left.clear()
+                    await self._left.wait()
+
+    async def _changes(self) -> AsyncGenerator[pb.WatchHostResponse, None]:
+        told: pb.Host | None = None
+        while True:
+            heard = self._host.bell.listen()
+            host = self._describe()
+            yield pb.WatchHostResponse() if host == told else pb.WatchHostResponse(host=host)
+            if self._host.stopping:
+                raise ShuttingDownError
+            told = host
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await heard.wait()
+
+    def _describe(self) -> pb.Host:
+        most = self._host.settings.keeping.snapshots_bytes
+        return write_host(self._host, write_figures(self._eviction.figures, most))

@@ -1,0 +1,256 @@
+"""Between protocol messages and plain values, both ways. It looks at shapes only: what is allowed is judged in `core`."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from importlib.metadata import version
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from agenthost.agent_specs import Agent
+from agenthost.attempt.execution import Execution
+from agenthost.attempt.folder import Asked
+from agenthost.attempt.request import Request
+from agenthost.core.admission.admission import Tombstone
+from agenthost.core.admission.order import Limits, Order, check_execution_id, defaults_within
+from agenthost.core.ending import Outcome
+from agenthost.core.models.metering import ModelUse
+from agenthost.core.output.frame import Attestation, Finished, Frame, Started
+from agenthost.core.output.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.core.sandbox.report import SandboxReport
+from agenthost.host.state import Host
+from agenthost.snapshots.eviction import Figures
+from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1 import host_service_pb2 as host_pb
+
+VERSION = version("conductor-agenthost")
+
+_CHANNELS = {
+    Channel.ANSWER: pb.Output.CHANNEL_ANSWER,
+    Channel.REASONING: pb.Output.CHANNEL_REASONING,
+    Channel.LOG: pb.Output.CHANNEL_LOG,
+}
+_NOTICES = {
+    NoticeKind.DENIAL: pb.Notice.KIND_DENIAL,
+    NoticeKind.MALFORMED_OUTPUT: pb.Notice.KIND_MALFORMED_OUTPUT,
+    NoticeKind.ANSWER_TRUNCATED: pb.Notice.KIND_ANSWER_TRUNCATED,
+}
+_OUTCOMES = {
+    Outcome.SUCCEEDED: pb.Finished.OUTCOME_SUCCEEDED,
+    Outcome.FAILED: pb.Finished.OUTCOME_FAILED,
+    Outcome.CANCELLED: pb.Finished.OUTCOME_CANCELLED,
+    Outcome.TIMED_OUT: pb.Finished.OUTCOME_TIMED_OUT,
+    Outcome.REFUSED: pb.Finished.OUTCOME_REFUSED,
+}
+
+
+def digest_of(start: pb.Start) -> str:
+    """What two Starts with the same content have in common. Maps are put in order: their order on the wire means nothing."""
+    return hashlib.sha256(start.SerializeToString(deterministic=True)).hexdigest()
+
+
+def read_stored(asked: Asked, limits: Limits) -> Request | None:
+    """Reads a Start again that an earlier daemon stored; None where it is damaged."""
+    try:
+        start = pb.Start.FromString(asked.start)
+    except DecodeError:
+        return None
+    if tuple(check_execution_id(start.execution, "")):
+        return None
+    return Request(asked.conductor, read_order(start, defaults_within(limits)), digest_of(start), asked.start)
+
+
+def read_order(start: pb.Start, defaults: Limits) -> Order:
+    """A Start in plain words, with this host's defaults for what it leaves open."""
+    return Order(
+        execution=start.execution,
+        agent=start.agent,
+        prompt=start.prompt,
+        snapshot=start.snapshot,
+        parameters=dict(start.parameters),
+        limits=replace(defaults, **dict(_given_limits(start))),
+    )
+
+
+def _given_limits(start: pb.Start) -> Iterator[tuple[str, Any]]:
+    for limit in fields(Limits):
+        name = limit.name.removesuffix("_seconds")
+        if name != limit.name and start.HasField(name):  # type: ignore[arg-type]
+            duration = getattr(start, name)
+            yield limit.name, duration.seconds + duration.nanos / 1e9
+        elif name == limit.name and getattr(start, name):
+            yield name, getattr(start, name)
+
+
+def write_frame(frame: Frame) -> pb.ExecuteResponse:
+    """A frame as it is sent."""
+    response = pb.ExecuteResponse(sequence=frame.sequence, time=timestamp(frame.time_ns))
+    match frame.content:
+        case Started(attestation=attestation):
+            response.started.attestation.CopyFrom(write_attestation(attestation))
+        case Finished():
+            response.finished.CopyFrom(_finished(frame.content))
+        case said:
+            _write_said(response, said)
+    return response
+
+
+def _write_said(response: pb.ExecuteResponse, said: Said) -> None:
+    match said:
+        case Text(channel=channel, text=text):
+            response.output.CopyFrom(pb.Output(channel=_CHANNELS[channel], text=text))
+        case ToolCall(id=call, name=name, arguments=arguments):
+            response.tool_call.CopyFrom(pb.ToolCall(id=call, name=name, arguments_json=arguments))
+        case ToolResult(id=call, failed=failed, text=text):
+            response.tool_result.CopyFrom(pb.ToolResult(id=call, failed=failed, text=text))
+        case Usage():
+            response.usage.CopyFrom(_usage(said))
+        case Notice(kind=kind, text=text):
+            response.notice.CopyFrom(pb.Notice(kind=_NOTICES[kind], text=text))
+
+
+def write_attestation(attestation: Attestation) -> pb.Attestation:
+    """How an attempt is confined."""
+    return pb.Attestation(
+        mechanism=attestation.mechanism,
+        policy_digest=attestation.policy_digest,
+        argv=attestation.argv,
+        boot_id=attestation.boot_id,
+        pid=attestation.pid,
+        uid=attestation.uid,
+        snapshot_fingerprint_before=attestation.snapshot_fingerprint_before,
+        snapshot_fingerprint_after=attestation.snapshot_fingerprint_after,
+        checks=attestation.checks,
+    )
+
+
+def _finished(finished: Finished) -> pb.Finished:
+    message = pb.Finished(
+        outcome=_OUTCOMES[finished.verdict.outcome],
+        reason=finished.verdict.reason,
+        message=finished.verdict.message,
+        usage=_usage(finished.summary.usage),
+        denial_count=finished.summary.denial_count,
+        answer_truncated=finished.summary.answer_truncated,
+        result_json=finished.summary.result_json,
+        attestation=write_attestation(finished.attestation),
+    )
+    if finished.model_use:
+        message.model_use.CopyFrom(_model_use(finished.model_use))
+    if finished.ending.exit_code is not None:
+        message.exit_code = finished.ending.exit_code
+    if finished.ending.signal is not None:
+        message.signal = finished.ending.signal
+    message.elapsed.FromNanoseconds(int(finished.ending.elapsed_seconds * 1e9))
+    return message
+
+
+def _model_use(use: ModelUse) -> pb.ModelUse:
+    message = pb.ModelUse(
+        requests=use.requests,
+        refused=use.refused,
+        broken=use.broken,
+        statuses=use.statuses,
+        metered=use.metered,
+        rate_limited=use.rate_limited,
+    )
+    if use.retry_after_seconds is not None:
+        message.retry_after.FromSeconds(use.retry_after_seconds)
+    return message
+
+
+def _usage(usage: Usage) -> pb.Usage:
+    return pb.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, turns=usage.turns)
+
+
+def write_execution(execution: Execution) -> pb.Execution:
+    """An execution as it stands."""
+    state = pb.Execution.STATE_RUNNING if execution.started else pb.Execution.STATE_STARTING
+    return pb.Execution(
+        execution=execution.id,
+        state=pb.Execution.STATE_FINISHED if execution.ended else state,
+        agent=execution.ticket.agent.name,
+        last_sequence=execution.delivery.last,
+        acknowledged_sequence=execution.delivery.acknowledged,
+        attached=execution.attachments.current is not None,
+        shim_alive=execution.shim_alive,
+    )
+
+
+def write_released(stone: Tombstone) -> pb.Execution:
+    """What is left of an execution whose end was acknowledged."""
+    return pb.Execution(
+        execution=stone.execution,
+        state=pb.Execution.STATE_RELEASED,
+        agent=stone.agent,
+        last_sequence=stone.sequence,
+        acknowledged_sequence=stone.sequence,
+    )
+
+
+def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
+    """The host as it stands."""
+    return host_pb.Host(
+        name=host.settings.name,
+        state=host_pb.Host.STATE_DRAINING if host.draining else host_pb.Host.STATE_READY,
+        version=VERSION,
+        boot_id=host.boot_id,
+        slots=host.settings.slots,
+        running=host.running,
+        agents=[write_agent(agent) for agent in host.agents.values()],
+        sandbox=_sandbox(host),
+        start_time=timestamp(host.start_time_ns),
+        snapshots=snapshots,
+        instance=host.instance,
+    )
+
+
+def write_agent(agent: Agent, report: SandboxReport | None = None) -> host_pb.Agent:
+    """An agent, and what was tried in its sandbox where that is asked for."""
+    message = host_pb.Agent(
+        name=agent.name,
+        version=agent.version,
+        available=agent.available,
+        unavailable_reason=agent.unavailable_reason,
+        probes=_probes(report) if report else (),
+        spec_refused=agent.is_refused,
+    )
+    if spec := agent.spec:
+        message.description = spec.description
+        message.enforcement = spec.enforcement
+        message.features.extend(spec.features)
+        for parameter in spec.parameters:
+            message.parameters.add(
+                name=parameter.name, pattern=parameter.pattern.pattern, default_value=parameter.default
+            )
+    return message
+
+
+def write_figures(figures: Figures, most_bytes: int) -> host_pb.Snapshots:
+    """What a host keeps of snapshots."""
+    return host_pb.Snapshots(count=figures.count, bytes=figures.byte_count, most_bytes=most_bytes)
+
+
+def _sandbox(host: Host) -> host_pb.Sandbox:
+    report = host.report
+    return host_pb.Sandbox(
+        available=report.available,
+        unavailable_reason=report.reason,
+        mechanism=report.mechanism,
+        probes=_probes(report),
+        memory_mode=host.sandbox.memory_mode if host.sandbox else "",
+        memory_bytes=host.settings.limits.memory_bytes,
+    )
+
+
+def _probes(report: SandboxReport) -> list[host_pb.Probe]:
+    return [host_pb.Probe(name=probe.name, passed=probe.passed, detail=probe.detail) for probe in report.probes]
+
+
+def timestamp(time_ns: int) -> Timestamp:
+    """A moment of the host's clock."""
+    moment = Timestamp()
+    moment.FromNanoseconds(time_ns)
+    return moment

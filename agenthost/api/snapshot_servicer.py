@@ -1,0 +1,64 @@
+"""`agenthost.v1.SnapshotService`: translates between messages and the snapshot store, and decides nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from agenthost.errors import InvalidRequestError, NoCapacityError, Violation
+from agenthost.snapshots.packs import Offer
+from agenthost.snapshots.store import SnapshotStore
+from agenthost.v1 import snapshot_service_pb2 as pb
+from agenthost.v1 import snapshot_service_pb2_grpc as rpc
+
+MAX_COMMITS = 1000
+MAX_CHUNK_BYTES = 1024 * 1024
+SILENCE_SECONDS = 60.0
+
+
+class SnapshotServicer(rpc.SnapshotServiceServicer):
+    """Serves one store."""
+
+    def __init__(self, snapshots: SnapshotStore) -> None:
+        self._snapshots = snapshots
+
+    async def FindMissing(self, request: pb.FindMissingRequest, context: Any) -> pb.FindMissingResponse:
+        """Tells which commits this host lacks."""
+        if len(request.commits) > MAX_COMMITS:
+            raise InvalidRequestError(Violation("commits", f"must be at most {MAX_COMMITS}"))
+        found = await self._snapshots.find_missing(tuple(request.commits))
+        return pb.FindMissingResponse(missing=found.missing, checked_out=found.checked_out)
+
+    async def PushSnapshot(
+        self, request_iterator: AsyncIterator[pb.PushSnapshotRequest], context: Any
+    ) -> pb.PushSnapshotResponse:
+        """Takes a snapshot in."""
+        requests = aiter(request_iterator)
+        first = await _next(requests)
+        if first is None or first.WhichOneof("part") != "header":
+            raise InvalidRequestError(Violation("header", "must come first"))
+        offer = Offer(first.header.snapshot, tuple(first.header.bases), tuple(first.header.shallow))
+        ready = await self._snapshots.receive(offer, _chunks(requests))
+        return pb.PushSnapshotResponse(
+            snapshot=ready.snapshot,
+            pack_bytes=ready.pack_bytes,
+            file_count=ready.file_count,
+            byte_count=ready.byte_count,
+        )
+
+
+async def _chunks(requests: AsyncIterator[pb.PushSnapshotRequest]) -> AsyncIterator[bytes]:
+    while (request := await _next(requests)) is not None:
+        if request.WhichOneof("part") != "chunk":
+            raise InvalidRequestError(Violation("header", "must come once"))
+        if len(request.chunk) > MAX_CHUNK_BYTES:
+            raise InvalidRequestError(Violation("chunk", f"must be at most {MAX_CHUNK_BYTES} bytes"))
+        yield request.chunk
+
+
+async def _next(requests: AsyncIterator[pb.PushSnapshotRequest]) -> pb.PushSnapshotRequest | None:
+    """The next message; None at the end. A timeout ends the call: gRPC reads no further after a read was cancelled."""
+    try:
+        async with asyncio.timeout(SILENCE_SECONDS):
+            return await anext(requests, None)
+    except TimeoutError as error:
+        raise NoCapacityError(f"nothing came for {SILENCE_SECONDS:g} s, and others wait") from error

@@ -1,0 +1,57 @@
+"""Which stream serves an attempt: one at a time, the newest wins.
+
+A stream that is superseded ends before the newer one reads anything, because both would cut the spool into frames.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from agenthost.system.change import Bell
+
+
+class Attachment:
+    """A stream's hold on an attempt."""
+
+    def __init__(self) -> None:
+        self.superseded = asyncio.Event()
+        self.released = asyncio.Event()
+        # False when the client half-closed without a goodbye: it may be gone, so the shim's lease is not renewed for it.
+        self.is_heard = True
+
+
+class Attachments:
+    """Gives an attempt to one stream after the other."""
+
+    def __init__(self) -> None:
+        self._newest: Attachment | None = None
+        self._bell = Bell()
+
+    async def changed(self) -> None:
+        """Waits until a stream comes or goes."""
+        await self._bell.listen().wait()
+
+    @property
+    def current(self) -> Attachment | None:
+        """The stream that has it, or waits for the one before to let go."""
+        return self._newest
+
+    @asynccontextmanager
+    async def attach(self) -> AsyncIterator[Attachment]:
+        """Holds the attempt; the stream that held it is told, and waited for."""
+        mine, before = Attachment(), self._newest
+        self._newest = mine
+        try:
+            if before:
+                before.superseded.set()
+                await before.released.wait()
+            self._bell.ring()
+            yield mine
+        finally:
+            if before and not before.released.is_set():
+                # Cancelled while waiting: whoever waits for this one must still wait for that one.
+                await asyncio.shield(before.released.wait())
+            mine.released.set()
+            if self._newest is mine:
+                self._newest = None
+            self._bell.ring()

@@ -1,0 +1,60 @@
+"""What streams ask of one agent: inputs, and its end. Noted at once; the attempt's own task passes it on.
+
+So no stream ever waits for an agent. It has a bell of its own: the attempt's is rung with every word of the agent.
+"""
+
+from structlog.typing import FilteringBoundLogger
+
+from agenthost.attempt.process import AttemptProcess
+from agenthost.core.ending import Cause
+from agenthost.core.output.input_queue import Acceptance, InputQueue
+from agenthost.errors import InputQueueFullError, InvalidRequestError, Violation
+from agenthost.system.change import Bell
+
+
+class Wishes:
+    """The inputs that wait, and whether somebody asked for the end."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._bell = Bell()
+        self._log = log
+        self._inputs = InputQueue()
+        self._cancel_reason: str | None = None
+        self._cancel_cause = Cause.CANCELLED
+
+    def offer_input(self, number: int, text: str) -> None:
+        """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
+        match self._inputs.offer(number, text):
+            case Acceptance.OUT_OF_ORDER:
+                expected = f"must be {self._inputs.next_number}, the next of this execution"
+                raise InvalidRequestError(Violation("input.input_sequence", expected))
+            case Acceptance.FULL:
+                raise InputQueueFullError
+            case Acceptance.TAKEN | Acceptance.KNOWN:
+                self._bell.ring()
+
+    def cancel(self, reason: str, cause: Cause) -> None:
+        """Notes that the agent is to end, for the first reason that is given."""
+        if self._cancel_reason is None:
+            self._cancel_reason, self._cancel_cause = reason, cause
+            self._log.info("cancel_requested", reason=reason[:200], cause=cause)
+            self._bell.ring()
+
+    async def pass_inputs(self, process: AttemptProcess) -> None:
+        """Gives the agent one input after the other, without end."""
+        while True:
+            heard = self._bell.listen()
+            if waiting := self._inputs.first():
+                # Agents read their stdin by lines.
+                text = waiting.text if waiting.text.endswith("\n") else f"{waiting.text}\n"
+                if not await process.give_input(waiting.number, text):
+                    self._log.warning("input_dropped", number=waiting.number)
+                self._inputs.applied()
+            else:
+                await heard.wait()
+
+    async def pass_cancel(self, process: AttemptProcess) -> None:
+        """Waits until somebody asks for the end, and tells the shim."""
+        while self._cancel_reason is None:
+            await self._bell.listen().wait()
+        await process.cancel(self._cancel_reason, self._cancel_cause)

@@ -1,0 +1,277 @@
+"""One attempt on this host, from its Start to its acknowledged end: what is known of it, and what may be asked of it.
+
+Everything that a stream calls returns at once: what it asks for is noted among the wishes, and the attempt's own task passes it on.
+The agent lives whether or not a stream is attached; its shim sees to that.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import structlog
+
+from agenthost.attempt.aftermath import Aftermath, read_aftermath, write_aftermath
+from agenthost.attempt.attachment import Attachments
+from agenthost.attempt.control import Wishes
+from agenthost.attempt.cuts import Cuts
+from agenthost.attempt.damage import read_damage, settle_damage
+from agenthost.attempt.folder import remembered_secrets
+from agenthost.attempt.outbox import Outbox
+from agenthost.attempt.process import AttemptProcess
+from agenthost.attempt.request import Ticket
+from agenthost.attempt.testimony import attestation_of, ending_of, moment_of
+from agenthost.config import LEASE_SECONDS
+from agenthost.core.admission.agent_spec import secrets_of
+from agenthost.core.damage import Damage, DamagedError
+from agenthost.core.ending import Cause, Ending, judge
+from agenthost.core.models.metering import metered
+from agenthost.core.output.agent_output import AgentOutput, Summary
+from agenthost.core.output.delivery import Delivery
+from agenthost.core.output.frame import Attestation, Finished, Started
+from agenthost.core.output.numbering import highest_number
+from agenthost.errors import InvalidRequestError, ProgramError, StatusError, Violation
+from agenthost.models.usage import read_book
+from agenthost.system.change import Bell
+
+_log = structlog.get_logger()
+
+# Starts the shim, or finds the one that lives; gives the snapshot's fingerprint from before.
+Begin = Callable[[], Awaitable[tuple[AttemptProcess, str]]]
+# Looks at the snapshot again, and tells its readers what follows; gives the fingerprint, empty where there is none.
+LookBack = Callable[[str], Awaitable[str]]
+
+
+class Execution:
+    """An attempt as the host knows it. Its task is owned by the supervisor."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self.ticket = ticket
+        self.bell = Bell()
+        self.attachments = Attachments()
+        self.delivery = Delivery(recalled=ticket.adopted)
+        self._process: AttemptProcess | None = None
+        self._started: tuple[Started, int] | None = None
+        self._ending: Ending | None = None
+        self.ended_ns = 0
+        self._spool_size = 0
+        self._attestation = Attestation()
+        self._decided = asyncio.Event()
+        self._refusal: StatusError | None = None
+        self.violation = ""  # what became of the snapshot under the agent
+        self.damage = read_damage(ticket.folder) if ticket.adopted else None
+        self._fault = ""
+        run, step, attempt = ticket.order.execution.split("-")
+        self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=ticket.agent.name)
+        self._wishes = Wishes(self._log)
+
+    @property
+    def id(self) -> str:
+        """The attempt's id."""
+        return self.ticket.order.execution
+
+    @property
+    def started(self) -> tuple[Started, int] | None:
+        """The first frame, once the agent was let go."""
+        return self._started
+
+    @property
+    def ended(self) -> bool:
+        """Whether the agent is gone and the spool complete."""
+        return self._ending is not None
+
+    @property
+    def shim_alive(self) -> bool:
+        """Whether its shim still lives."""
+        return self._process is not None and self._process.alive
+
+    def open_outbox(self, after: int) -> Outbox:
+        """A stream's way through the output. One at a time: hold the attachment first."""
+        spec, limits = self.ticket.agent.usable(), self.ticket.order.limits
+        cuts = Cuts(self.ticket.folder / "cuts", limits.max_output_bytes)
+        self.delivery.resume(after, self._highest_number(cuts))
+        secrets: tuple[str, ...] = ()
+        try:
+            secrets = remembered_secrets(self.ticket.folder, secrets_of(spec, os.environ))
+        except DamagedError as error:
+            self._fault = str(error)
+        output = AgentOutput(spec.dialect, limits.max_answer_bytes, secrets)
+        return Outbox(self, cuts, output, self.delivery.note)
+
+    def _highest_number(self, cuts: Cuts) -> int | None:
+        """The highest number that an earlier daemon can have used, as far as the files can be believed; None where they cannot."""
+        if not self.delivery.is_uncounted or self.damage or not (self.shim_alive or self.is_whole):
+            return None  # a shim that is lost may have gone with the machine, and the files' ends with both
+        try:
+            return highest_number(cuts.newest(), self.spool_size, is_over=not self.shim_alive)
+        except (DamagedError, OSError):  # the replay meets it again, and says what it is
+            return None
+
+    @property
+    def spool_size(self) -> int:
+        """How long the spool must be by now."""
+        return self._spool_size if self.ended or self._process is None else self._process.spool_size()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the spool was completed in order: by a shim that wrote an end."""
+        return self._process is not None and self._process.status() is not None
+
+    @property
+    def fault(self) -> str:
+        """Why nothing of the output can be told; empty where that is not so."""
+        return self._fault or (self._process.fault if self._process else "")
+
+    async def condemn(self, text: str, sequence: int) -> Damage:
+        """Ends the attempt because its files are not what was written; `sequence` is the number of its last frame."""
+        self._log.error("execution_damaged", why=text)
+        self.cancel("its files on the host's disk were damaged")
+        while not self.ended:
+            await self.bell.listen().wait()
+        found = Damage(text, sequence, time.time_ns())
+        if self.damage is None:
+            self.damage = await asyncio.to_thread(settle_damage, self.ticket.folder, found)
+        return self.damage
+
+    def read_spool(self, offset: int, limit: int) -> bytes:
+        """Bytes of the spool; empty when there are none yet."""
+        if self._process is None:
+            return b""
+        if not self.ended:
+            return self._process.read_spool(offset, limit)
+        # Thousands of ends may wait for their conductor: none of them keeps a descriptor.
+        with (self.ticket.folder / "spool").open("rb") as spool:
+            spool.seek(offset)
+            return spool.read(min(limit, max(0, self._spool_size - offset)))
+
+    def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
+        """The last frame: how it ended, judged with all that was said."""
+        if self._ending is None:
+            raise RuntimeError("an attempt that runs has no last frame")
+        self.delivery.note(sequence, is_end=True)
+        use = read_book(self.ticket.folder)
+        summary = replace(summary, usage=metered(summary.usage, use))
+        ending = self._ending
+        if self.damage:
+            ending = replace(ending, cause=Cause.FILES_DAMAGED, detail=self.damage.text)
+        verdict = judge(ending, summary, self.ticket.order.limits, use)
+        return Finished(verdict, ending, summary, self._attestation, use), self.ended_ns
+
+    def offer_input(self, number: int, text: str) -> None:
+        """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
+        if not self.ticket.agent.usable().takes_input:
+            raise InvalidRequestError(Violation("input", f"agent '{self.ticket.agent.name}' takes no input"))
+        self._wishes.offer_input(number, text)
+
+    def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
+        """Asks for the agent's end; `finished` tells of it, with the first cause. Repeating it is harmless."""
+        if not self.ended:
+            self._wishes.cancel(reason, cause)
+
+    def violate(self, text: str) -> None:
+        """Ends the agent because what it reads is not what was checked out."""
+        if not self.violation:
+            self.violation = text
+            self._log.error("snapshot_violated", why=text)
+            self.cancel("the snapshot changed")
+
+    async def decided(self) -> None:
+        """Waits until this attempt has begun or was refused."""
+        await self._decided.wait()
+
+    async def accepted(self) -> None:
+        """Waits until it is certain that this attempt runs here; raises what refused it."""
+        await self._decided.wait()
+        if self._refusal:
+            raise self._refusal
+
+    def refuse(self, refusal: StatusError) -> None:
+        """Tells everybody who waits that it never began."""
+        self._refusal = refusal
+        self._decided.set()
+
+    async def wait_told(self) -> None:
+        """Waits for the end, and until a stream that is attached has told it."""
+        while not self.ended:
+            await self.bell.listen().wait()
+        while self.attachments.current:
+            await self.attachments.changed()
+
+    def close(self) -> None:
+        """Lets go of the shim and of the spool."""
+        if self._process:
+            self._process.close()
+
+    async def run(self, begin: Begin, look_back: LookBack) -> None:
+        """Accompanies the agent to its end, whatever that is. Raises only what refuses its beginning."""
+        try:
+            self._process, before = await begin()
+        except (StatusError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # our defect: told as such, without its text
+            self._log.exception("execution_not_begun")
+            raise ProgramError("the host could not begin this execution; its log says more") from error
+        self._process.bell = self.bell  # what its shim tells, streams hear at once
+        self._decided.set()
+        self._log.info("execution_adopted" if self.ticket.adopted else "execution_accepted")
+        try:
+            self._ending = await self._accompany(self._process, before, look_back)
+        except Exception as error:  # noqa: BLE001 - the task's top: an attempt's trouble must not become the host's
+            self._log.exception("execution_broke")
+            await self._process.cancel("the host could not keep it")
+            self._ending = Ending(Cause.SHIM_LOST, detail=f"The host could not keep it: {type(error).__name__}.")
+        self.ended_ns = moment_of(self.ticket.folder / "status.json")
+        self._spool_size = self._process.spool_size()
+        self._process.close()
+        self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
+        self.bell.ring()
+
+    async def _accompany(self, process: AttemptProcess, before: str, look_back: LookBack) -> Ending:
+        self._attestation = replace(self._attestation, snapshot_fingerprint_before=before)
+        async with asyncio.TaskGroup() as tasks:
+            companions = [
+                tasks.create_task(self._wishes.pass_inputs(process)),
+                tasks.create_task(self._wishes.pass_cancel(process)),
+                tasks.create_task(self._keep_lease(process)),
+            ]
+            await self._tell_started(process)
+            await process.ended()
+            for companion in companions:
+                companion.cancel()
+        after = await self._look_back(before, look_back)
+        seen = f"snapshot: changed: {after.violation}" if after.violation else "snapshot: the same before and after"
+        checks = (*self._attestation.checks, seen) if self._started else ()
+        self._attestation = replace(self._attestation, snapshot_fingerprint_after=after.fingerprint, checks=checks)
+        return ending_of(process, after.violation if self._started else "")
+
+    async def _look_back(self, before: str, look_back: LookBack) -> Aftermath:
+        """Once for an attempt: after a restart of this daemon its end is told in the same words."""
+        if known := await asyncio.to_thread(read_aftermath, self.ticket.folder):
+            return known
+        fingerprint = await look_back(before)
+        aftermath = Aftermath(fingerprint, self.violation)
+        try:
+            await asyncio.to_thread(write_aftermath, self.ticket.folder, aftermath)
+        except OSError as error:  # a full disk: the next daemon looks for itself
+            self._log.warning("aftermath_not_kept", why=error.strerror)
+        return aftermath
+
+    async def _tell_started(self, process: AttemptProcess) -> None:
+        confinement = await process.wait_started()
+        if confinement:
+            self._attestation = attestation_of(confinement, self._attestation.snapshot_fingerprint_before)
+            self._started = Started(self._attestation), moment_of(self.ticket.folder / "released.json")
+            self._log.info("agent_started", pid=confinement.pid)
+        self.bell.ring()
+
+    async def _keep_lease(self, process: AttemptProcess) -> None:
+        interval = min(LEASE_SECONDS, self.ticket.order.limits.orphan_timeout_seconds / 4)
+        while True:
+            stream = self.attachments.current
+            if stream and stream.is_heard:
+                await process.renew_lease()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self.attachments.changed()

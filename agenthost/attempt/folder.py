@@ -1,0 +1,105 @@
+"""An attempt's folder on disk, as far as the daemon writes it: what was asked, by whom. The shim's files are the shim's.
+
+The folder is durable before anything is spawned, so that a daemon that dies in between finds what it began.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agenthost.core.damage import DamagedError, is_shortage
+from agenthost.system.files import sync_folder, write_file
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A Start as it came, serialized, and who sent it."""
+
+    conductor: str
+    start: bytes
+    snapshot_fingerprint: str
+
+
+class AttemptFolders:
+    """All attempts' folders below the data directory, named by the hash of the execution's id: socket paths are short."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def path_of(self, execution: str) -> Path:
+        """Where an attempt's files are."""
+        return self._root / hashlib.sha256(execution.encode()).hexdigest()[:24]
+
+    def create(self, execution: str, asked: Asked) -> None:
+        """Makes the folder and waits until it is on the disk. Blocking."""
+        folder = self.path_of(execution)
+        folder.mkdir(mode=0o700, parents=True)  # somebody may have removed them all: that ends those, and nobody else
+        write_file(folder / "start", asked.start)
+        about = {"conductor": asked.conductor, "snapshot_fingerprint": asked.snapshot_fingerprint}
+        write_file(folder / "owner.json", json.dumps(about).encode())
+        sync_folder(self._root)
+
+    def remove(self, folder: Path) -> None:
+        """Deletes a folder. Its name goes first, so that a half-deleted one is never taken for an attempt.
+
+        Blocking. Idempotent.
+        """
+        doomed = folder.with_name(f".{folder.name}.{os.getpid()}")
+        try:
+            folder.rename(doomed)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def leftovers(self) -> list[tuple[Path, Asked | None]]:
+        """What an earlier daemon left, oldest name first; None for a folder in which nothing was begun. Blocking."""
+        for doomed in self._root.glob(".*"):
+            shutil.rmtree(doomed, ignore_errors=True)
+        return [(folder, _read(folder)) for folder in sorted(self._root.iterdir()) if folder.is_dir()]
+
+
+def remembered_secrets(folder: Path, values: Sequence[str]) -> tuple[str, ...]:
+    """The values to mask in an attempt's output: always those that were known when its output was first read.
+
+    With others, a replay after a restart (a key may have been changed meanwhile) would make other frames. Raises DamagedError where
+    they cannot be read any more: nothing of the output may be told then. Blocking.
+    """
+    file = folder / "secrets.json"
+    if file.exists():
+        return _read_secrets(file)
+    if not values or (folder / "cuts").exists():
+        return ()
+    write_file(file, json.dumps(list(values)).encode())
+    return tuple(values)
+
+
+def _read_secrets(file: Path) -> tuple[str, ...]:
+    try:
+        values = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        if is_shortage(error):
+            raise
+        raise DamagedError("secrets.json: it cannot be read") from error
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise DamagedError("secrets.json: it does not hold a list of texts")
+    return tuple(values)
+
+
+def _read(folder: Path) -> Asked | None:
+    try:
+        about = json.loads((folder / "owner.json").read_bytes())
+        start = (folder / "start").read_bytes()
+    except (OSError, ValueError) as error:
+        if is_shortage(error):  # what is taken for never begun is deleted
+            raise
+        return None
+    match about:
+        case {"conductor": str(conductor), "snapshot_fingerprint": str(fingerprint)}:
+            return Asked(conductor, start, fingerprint)
+        case _:
+            return None

@@ -1,0 +1,125 @@
+"""What an attempt's shim is told before it is born: a Launch, and the files in the attempt's folder that it becomes.
+
+A folder serves once: config.json is created exclusively, and everything is on disk before anything starts.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agenthost.core.models.gateway_rules import PORT
+from agenthost.core.sandbox import control_groups as cgroup_policy
+from agenthost.core.sandbox import policy as sandbox_policy
+from agenthost.core.sandbox.policy import Limits, Policy
+from agenthost.errors import ExecutionExistsError
+from agenthost.sandbox.cgroups import CgroupPlace
+from agenthost.sandbox.find import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything about one attempt that its shim must know."""
+
+    execution: str
+    argv: tuple[str, ...]  # inside the sandbox
+    tree: Path  # seen at /workspace
+    fingerprint: str = ""  # that the tree must have when the agent is let go; not looked at where empty
+    held: Path | None = None  # the snapshot's folder, which the shim holds for as long as it lives
+    history: Path | None = None  # a git directory, seen at /history.git
+    install: Path | None = None  # seen at /opt/agent
+    own_paths: tuple[Path, ...] = ()  # seen, read-only, where they are: runtimes
+    environment: Mapping[str, str] = field(default_factory=dict)
+    prompt: bytes = b""
+    prompt_is_file: bool = False  # /run/prompt instead of stdin
+    model: str = ""  # the endpoint behind its network's one door; no network where empty
+    keeps_stdin: bool = False  # open after the prompt, for inputs
+    setup_seconds: float = 20.0  # until the sandbox is complete, or given up
+    timeout_seconds: float = 1800.0
+    idle_timeout_seconds: float = 600.0
+    first_output_timeout_seconds: float = 600.0
+    orphan_timeout_seconds: float = 600.0
+    grace_seconds: float = 2.0
+    max_output_bytes: int = 32 * 1024 * 1024
+    limits: Limits = field(default_factory=Limits)
+
+
+def prepare(folder: Path, launch: Launch, sandbox: Sandbox) -> None:
+    """Writes down what the shim needs, before there is a shim. That the folder has served must outlast a power failure."""
+    try:
+        _write(folder / "config.json", json.dumps(_config(folder, launch, sandbox), indent=1).encode())
+    except FileExistsError as error:
+        raise ExecutionExistsError(f"{folder} has served an attempt already") from error
+    _write(folder / "prompt", launch.prompt)
+    _write(folder / "spool", b"")
+    fd = os.open(folder, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
+        file.write(content)
+
+
+def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]:
+    policy = _policy(launch, sandbox)
+    sources = {"bwrap": sandbox.folder, "tree": launch.tree, "history": launch.history, "install": launch.install}
+    sources |= {f"path{at}": path for at, path in enumerate(launch.own_paths)}
+    return {
+        "execution": launch.execution,
+        "argv": launch.argv,
+        "mechanism": sandbox.mechanism,
+        "policy_digest": sandbox_policy.digest(policy),
+        "bwrap": sandbox.program,
+        "uid": sandbox.uid,
+        "arguments": sandbox_policy.bwrap_arguments(policy),
+        "command": sandbox_policy.command(policy, launch.argv),
+        "memory_bytes": launch.limits.memory_bytes,
+        "cgroup": _cgroup(folder, launch.limits, sandbox.cgroups),
+        "rlimits": sandbox_policy.rlimits(policy),
+        "filter": base64.b64encode(policy.syscall_filter).decode(),
+        "texts": sandbox_policy.texts(),
+        "writable": sandbox_policy.WRITABLE,
+        "sources": {name: str(path) for name, path in sources.items() if path is not None},
+        "fingerprint": launch.fingerprint,
+        "spawn_log": str(sandbox.spawn_log),
+        "model": launch.model,
+        "model_port": PORT,
+        "prompt_is_file": launch.prompt_is_file,
+        "keeps_stdin": launch.keeps_stdin,
+        "setup_seconds": launch.setup_seconds,
+        "timeout_seconds": launch.timeout_seconds,
+        "idle_timeout_seconds": launch.idle_timeout_seconds,
+        "first_output_timeout_seconds": launch.first_output_timeout_seconds,
+        "orphan_timeout_seconds": launch.orphan_timeout_seconds,
+        "grace_seconds": launch.grace_seconds,
+        "max_output_bytes": launch.max_output_bytes,
+    }
+
+
+def _cgroup(folder: Path, limits: Limits, place: CgroupPlace | None) -> dict[str, object]:
+    if place is None:
+        return {}
+    told = cgroup_policy.settings(place.version, limits)
+    return {
+        "version": place.version,
+        "folders": {name: str(above / place.name(folder)) for name, above in place.above.items()},
+        "settings": [(one.controller, one.file, one.value, one.needed) for one in told],
+    }
+
+
+def _policy(launch: Launch, sandbox: Sandbox) -> Policy:
+    return Policy(
+        layout=sandbox.layout,
+        own_paths=tuple(str(path) for path in launch.own_paths),
+        environment=launch.environment,
+        syscall_filter=sandbox.syscall_filter,
+        has_history=launch.history is not None,
+        has_install=launch.install is not None,
+        has_prompt_file=launch.prompt_is_file,
+        model=launch.model,
+        limits=launch.limits,
+    )

@@ -1,0 +1,256 @@
+"""The daemon's side of a shim: spawns one for an attempt, or attaches to one that lives, and hears and tells it things.
+
+Nothing here owns the agent: an AttemptProcess may be closed at any time, and another attached to the same folder.
+"""
+
+import asyncio
+import fcntl
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from agenthost.attempt.launch import Launch, prepare
+from agenthost.attempt.shim_link import ShimLink
+from agenthost.attempt.shim_start import start_shim
+from agenthost.attempt.status import Confinement, Status, read_release, read_status
+from agenthost.core.damage import DamagedError, is_shortage
+from agenthost.core.ending import Cause
+from agenthost.sandbox.find import Sandbox
+from agenthost.system.change import Bell
+
+__all__ = ["AttemptProcess", "Confinement", "Launch", "Status", "is_alive"]
+
+RETRY_SECONDS = 0.05
+
+
+class AttemptProcess:
+    """An attempt's shim, seen from the daemon. `bell` is rung on all news, and when the spool grew; its user may give another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bell = Bell()
+        self._folder = folder
+        self._loop = asyncio.get_running_loop()
+        self.fault = ""  # why nothing of its output can be told, where that is so
+        self.lost_because = ""  # of a status that is there but cannot be read
+        self._told_size = 0
+        self._spool = -1
+        self._news = Bell()
+        self._sending = asyncio.Lock()
+        self._applied: dict[int, asyncio.Future[bool]] = {}
+        self._link = ShimLink(folder, on_messages=self._take, on_end=self._look)
+        self._status: Status | None = None
+        self._is_lost = False
+        self._is_closed = False
+        self._is_silent = True
+
+    @classmethod
+    async def spawn(cls, folder: Path, launch: Launch, sandbox: Sandbox) -> Self:
+        """Starts an attempt in a folder that holds none yet: a folder serves once, whatever becomes of the attempt.
+
+        Returns as soon as the shim runs; whether the sandbox could be set up is told by the status.
+        """
+        await asyncio.to_thread(prepare, folder, launch, sandbox)
+        start_shim(folder, launch)
+        return cls.attach(folder)
+
+    @classmethod
+    def attach(cls, folder: Path) -> Self:
+        """Attaches to an attempt that was started before, by whomever, and lives, ended or is lost."""
+        attempt = cls(folder)
+        attempt._look()
+        return attempt
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the shim. The attempt goes on."""
+        self._link.hang_up()
+        if not self._is_closed and self._spool >= 0:
+            os.close(self._spool)
+        self._is_closed = True
+        self._wake()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the shim still keeps the attempt."""
+        return not self.has_ended
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the shim is gone without having written an end; the agent went with it."""
+        return self._is_lost
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come: there is a status, or the attempt is lost."""
+        return self._is_lost or self._status is not None
+
+    def status(self) -> Status | None:
+        """How the attempt ended; None while it runs, and when it is lost."""
+        return self._status
+
+    def spool_size(self) -> int:
+        """How long the spool is now, or must be: as its shim told. The last record may be incomplete until the attempt ended."""
+        if self._status:
+            return self._status.spool_length
+        try:
+            spool = self._open_spool()
+        except OSError:
+            return self._told_size
+        return 0 if spool < 0 else max(os.fstat(spool).st_size, self._told_size)
+
+    def read_spool(self, offset: int, limit: int) -> bytes:
+        """Bytes of the spool, records and all. OSError where this process is short of descriptors, and may ask again."""
+        if (spool := self._open_spool()) < 0:
+            return b""
+        most = limit if self._status is None else min(limit, max(0, self._status.spool_length - offset))
+        return os.pread(spool, most, offset)
+
+    def _open_spool(self) -> int:
+        """Its descriptor, -1 where it is at fault. Opened with the first use, and kept."""
+        if self._spool >= 0 or self.fault or self._is_closed:
+            return self._spool
+        try:
+            descriptor = os.open(self._folder / "spool", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if is_shortage(error):
+                raise
+            self.fault = f"spool: {error.strerror}"
+            return -1
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            self._spool = descriptor
+        else:
+            os.close(descriptor)
+            self.fault = "spool: it is no file"
+        return self._spool
+
+    async def wait_started(self) -> Confinement | None:
+        """Waits until the agent was let go, and tells how it is confined; None when it ended without, or where that is damaged."""
+        while True:
+            # In this order: what ended after it was released was released.
+            is_over, has_said = self.has_ended or self._is_closed, self.spool_size() > 0
+            try:
+                if confinement := read_release(self._folder):
+                    return confinement
+            except DamagedError as error:
+                self.fault = str(error)
+            except OSError:  # short of descriptors: it is there all the same
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            else:
+                self.fault = self.fault or ("released.json: it is not there" if has_said else "")
+            if is_over or self.fault:
+                return None
+            await self._news.listen().wait()
+
+    async def ended(self) -> None:
+        """Waits until nothing more will come, or this object is closed."""
+        while not (self.has_ended or self._is_closed):
+            await self._news.listen().wait()
+
+    async def renew_lease(self) -> None:
+        """Puts off the end for want of a conductor by the whole orphan timeout."""
+        await self._tell({"do": "renew"})
+
+    async def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
+        """Ends the agent: polite signal, grace, kill. Returns when the shim was told; the end is told by the status."""
+        await self._tell({"do": "cancel", "reason": reason, "cause": cause})
+
+    async def give_input(self, number: int, text: str) -> bool:
+        """Gives the agent a message, as it is, and waits until its stdin has taken all of it.
+
+        False when it never will: stdin is closed, the number leaves a gap, too much waits already, or the attempt ended.
+        Numbers begin with 1; one that was applied is not applied again.
+        """
+        applied = self._applied.setdefault(number, self._loop.create_future())
+        if not await self._tell({"do": "input", "number": number, "text": text}):
+            self._settle_inputs()
+        return await asyncio.shield(applied)
+
+    async def _tell(self, message: Mapping[str, object]) -> bool:
+        async with self._sending:
+            while not self.has_ended and not self._is_closed:
+                if not self._link.is_open:
+                    await self._news.listen().wait()
+                    continue
+                try:
+                    await self._link.send(message)
+                except OSError:
+                    self._link.hang_up()
+                    self._look()
+                else:
+                    return True
+        return False
+
+    def _look(self) -> None:
+        """Finds out how things are when nobody tells: ended, lost, or to be (re)connected."""
+        if self._is_closed or self.has_ended or self._link.is_open:
+            return
+        try:
+            self._find_out()
+        except OSError:  # short of descriptors: nothing was learned, so nobody is told anything
+            self._loop.call_later(RETRY_SECONDS, self._look)
+        else:
+            self._wake()
+
+    def _find_out(self) -> None:
+        self._status = self._read_status()
+        if self._status is None and not is_alive(self._folder):
+            # It may have ended between the two looks.
+            self._status = self._read_status()
+            self._is_lost = self._status is None
+        if self.has_ended:
+            self._settle_inputs()
+        elif self._link.connect():
+            self._is_silent = True
+        else:
+            self._loop.call_later(RETRY_SECONDS, self._look)
+
+    def _read_status(self) -> Status | None:
+        try:
+            return read_status(self._folder)
+        except DamagedError as error:
+            self.lost_because = str(error)
+            return None
+
+    def _take(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """What the shim said. Its first word is news, since it speaks when the agent was let go; that the spool grew is not."""
+        for message in messages:
+            self._told_size = max(self._told_size, message.get("size", 0))
+            if "input" in message and (applied := self._applied.pop(message["input"], None)):
+                applied.set_result(message["applied"])
+        if self._is_silent:
+            self._is_silent = False
+            self._wake()
+        else:
+            self.bell.ring()
+
+    def _settle_inputs(self) -> None:
+        for applied in self._applied.values():
+            applied.set_result(False)
+        self._applied.clear()
+
+    def _wake(self) -> None:
+        self._news.ring()
+        self.bell.ring()
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a shim keeps this attempt: whether its lock is held."""
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # or somebody's file: no shim made it
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,66 @@
+"""A Start as it came, what an attempt was accepted with, and what its shim is told because of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agenthost.agent_specs import Agent
+from agenthost.attempt.launch import Launch
+from agenthost.core.admission.admission import Claim
+from agenthost.core.admission.agent_spec import PromptDelivery
+from agenthost.core.admission.order import Order
+from agenthost.core.sandbox import policy as sandbox_policy
+from agenthost.snapshots.store import SnapshotPaths
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A Start as it came, and what it says."""
+
+    conductor: str
+    order: Order
+    digest: str
+    serialized: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What an attempt was accepted with: whose it is, what was asked, and the digest that a repeated Start must have."""
+
+    conductor: str
+    order: Order
+    digest: str
+    agent: Agent
+    folder: Path
+    adopted: bool = False
+
+    @property
+    def claim(self) -> Claim:
+        """What decides who may attach to it."""
+        return Claim(self.conductor, self.digest)
+
+
+def launch_of(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:
+    """What the shim must know: of the order, of the agent and of the snapshot."""
+    spec, order, limits = ticket.agent.usable(), ticket.order, ticket.order.limits
+    return Launch(
+        execution=order.execution,
+        argv=ticket.agent.argv(order.parameters),
+        tree=paths.tree,
+        held=paths.folder,
+        fingerprint=fingerprint,
+        history=paths.history,
+        install=ticket.agent.install,
+        own_paths=ticket.agent.own_paths,
+        environment=ticket.agent.environment(),
+        model=spec.model,
+        prompt=order.prompt.encode(),
+        prompt_is_file=spec.prompt is PromptDelivery.FILE,
+        keeps_stdin=spec.takes_input,
+        timeout_seconds=limits.timeout_seconds,
+        idle_timeout_seconds=limits.idle_timeout_seconds,
+        first_output_timeout_seconds=limits.first_output_timeout_seconds,
+        orphan_timeout_seconds=limits.orphan_timeout_seconds,
+        grace_seconds=limits.cancel_grace_seconds,
+        max_output_bytes=limits.max_output_bytes,
+        limits=sandbox_policy.Limits(memory_bytes=limits.memory_bytes),
+    )

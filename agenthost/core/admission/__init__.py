@@ -1,0 +1,1 @@
+"""Decides whether a Start or Resume attaches, begins or is refused; parses agent specs."""

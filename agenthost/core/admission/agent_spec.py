@@ -1,0 +1,199 @@
+"""What a spec file says of an agent, and the command line that it makes. Reading files and looking for programs is elsewhere.
+
+An argument is replaced only as a whole: `{python}` is the interpreter, `{lens}` the value of the parameter `lens`. Nothing that
+a request holds can add an argument, and the prompt is never one.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from agenthost.core.admission.order import Parameter
+from agenthost.core.models.endpoint import MODEL_NAME
+from agenthost.core.output.dialects.dialect import Dialect
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_Choice = TypeVar("_Choice", bound=StrEnum)
+_KEYS = frozenset(
+    {
+        "name", "description", "argv", "prompt", "dialect", "environment", "network", "model", "input", "parameters",
+        "version", "version_command", "enforcement", "features", "requires", "install",
+    }
+)  # fmt: skip
+
+
+class SpecError(ValueError):
+    """A spec file is wrong; the text says where."""
+
+
+class PromptDelivery(StrEnum):
+    """How the agent is asked. `FILE` is `/run/prompt` in the sandbox."""
+
+    STDIN = "stdin"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """An agent as its file describes it. `install` is bound read-only at `/opt/agent`, relative to the spec's folder.
+
+    What `secret_environment` names is let through like what is allowed, and its values are masked in all that the agent says.
+    """
+
+    name: str
+    description: str
+    argv: tuple[str, ...]
+    dialect: Dialect = Dialect.TEXT
+    prompt: PromptDelivery = PromptDelivery.STDIN
+    takes_input: bool = False
+    allowed_environment: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    secret_environment: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    version: str = ""
+    version_command: tuple[str, ...] = ()
+    enforcement: str = ""
+    features: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    install: str = ""
+    model: str = ""  # the endpoint that its network consists of; it has none where this is empty
+
+
+def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
+    """Reads a spec; raises SpecError for the first thing that is wrong with it."""
+    if unknown := sorted(set(table) - _KEYS):
+        raise SpecError(f"'{unknown[0]}' is not a setting of an agent")
+    name = _string(table, "name")
+    if not NAME.fullmatch(name):
+        raise SpecError(f"name '{name}' must match {NAME.pattern}")
+    allowed, fixed, secret = _environment(table.get("environment", {}))
+    spec = AgentSpec(
+        name=name,
+        description=_string(table, "description"),
+        argv=_strings(table, "argv"),
+        dialect=_one_of(Dialect, table, "dialect", Dialect.TEXT),
+        prompt=_one_of(PromptDelivery, table, "prompt", PromptDelivery.STDIN),
+        takes_input=table.get("input", False) is True,
+        allowed_environment=allowed,
+        environment=fixed,
+        secret_environment=secret,
+        parameters=_parameters(table.get("parameters", {})),
+        version=_string(table, "version", ""),
+        version_command=_strings(table, "version_command"),
+        enforcement=_string(table, "enforcement", ""),
+        features=_strings(table, "features"),
+        requires=_strings(table, "requires"),
+        install=_string(table, "install", ""),
+        model=_model(table),
+    )
+    _check(spec)
+    return spec
+
+
+def command_line(spec: AgentSpec, python: str, parameters: Mapping[str, str]) -> tuple[str, ...]:
+    """The agent's arguments inside the sandbox."""
+    values = {**parameters, "python": python}
+    return tuple(_replaced(argument, values) for argument in spec.argv)
+
+
+def environment_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> dict[str, str]:
+    """What the spec adds to the sandbox's own environment: what it allows through, and what it sets."""
+    names = (*spec.allowed_environment, *spec.secret_environment)
+    allowed = {name: surroundings[name] for name in names if name in surroundings}
+    return {**allowed, **dict(spec.environment)}
+
+
+def secrets_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of its environment that nobody may read in what it says."""
+    environment = environment_of(spec, surroundings)
+    return tuple(environment[name] for name in spec.secret_environment if name in environment)
+
+
+def _replaced(argument: str, values: Mapping[str, str]) -> str:
+    match = _PLACEHOLDER.fullmatch(argument)
+    return values[match[1]] if match else argument
+
+
+def _check(spec: AgentSpec) -> None:
+    if not spec.argv:
+        raise SpecError("argv is required: the command line, one string for each argument")
+    if spec.takes_input and spec.prompt is PromptDelivery.STDIN:
+        raise SpecError("an agent with input = true needs prompt = 'file': on stdin nothing would end the prompt")
+    known = {"python", *(parameter.name for parameter in spec.parameters)}
+    for argument in spec.argv:
+        match = _PLACEHOLDER.fullmatch(argument)
+        if match and match[1] not in known:
+            raise SpecError(f"argv holds {argument}, but there is no parameter of that name")
+
+
+def _string(table: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = table.get(key, default)
+    if not isinstance(value, str) or "\0" in value:
+        raise SpecError(f"{key} is required and must be a string" if value is None else f"{key} must be a string")
+    return value
+
+
+def _model(table: Mapping[str, Any]) -> str:
+    network, model = _string(table, "network", "none"), _string(table, "model", "")
+    match network:
+        case "none" if not model:
+            return ""
+        case "model" if MODEL_NAME.fullmatch(model):
+            return model
+        case "none" | "model":
+            raise SpecError("network = 'model' and model = 'NAME', one of the host's [models.NAME], belong together")
+        case _:
+            raise SpecError("network must be 'none', or 'model' for one model endpoint: there is nothing else")
+
+
+def _strings(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = table.get(key, [])
+    if not isinstance(value, Sequence) or isinstance(value, str) or not all(_is_plain(item) for item in value):
+        raise SpecError(f"{key} must be a list of strings")
+    return tuple(value)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _one_of(kind: type[_Choice], table: Mapping[str, Any], key: str, default: _Choice) -> _Choice:
+    try:
+        return kind(table.get(key, default))
+    except ValueError as error:
+        raise SpecError(f"{key} must be one of {', '.join(kind)}") from error
+
+
+def _environment(table: Any) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[str, ...]]:
+    if not isinstance(table, Mapping) or not set(table) <= {"allow", "set", "secret"}:
+        raise SpecError("environment holds 'allow' and 'secret' (names) and 'set' (names and values), nothing else")
+    fixed = table.get("set", {})
+    if not isinstance(fixed, Mapping) or not all(_is_plain(value) for value in fixed.values()):
+        raise SpecError("environment.set must hold strings")
+    return _strings(table, "allow"), tuple(sorted(fixed.items())), _strings(table, "secret")
+
+
+def _parameters(table: Any) -> tuple[Parameter, ...]:
+    if not isinstance(table, Mapping):
+        raise SpecError("parameters must be tables, as [parameters.lens]")
+    return tuple(_parameter(name, value) for name, value in sorted(table.items()))
+
+
+def _parameter(name: str, table: Any) -> Parameter:
+    where = f"parameters.{name}"
+    if not _PARAMETER_NAME.fullmatch(name) or name == "python":
+        raise SpecError(f"{where} must match {_PARAMETER_NAME.pattern} and not be 'python'")
+    if not isinstance(table, Mapping) or not set(table) <= {"pattern", "default"}:
+        raise SpecError(f"{where} holds 'pattern' and 'default', nothing else")
+    try:
+        pattern = re.compile(_string(table, "pattern"))
+    except re.error as error:
+        raise SpecError(f"{where}.pattern is no regular expression: {error}") from error
+    default = _string(table, "default")
+    if not pattern.fullmatch(default):
+        raise SpecError(f"{where}.default does not match its pattern")
+    return Parameter(name, pattern, default)

@@ -1,0 +1,1 @@
+"""What an agent may ask a model, and what the answers cost."""

@@ -1,0 +1,194 @@
+"""A model endpoint as an operator configures it, under `[models.NAME]`: where it is, how it speaks, what of it agents may use.
+
+Pure: no key is ever held here, only where it is found. A request has no say in any of it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from agenthost.core.models.provider_tools import plain_name
+
+MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+MAX_AT_ONCE = 1000
+MAX_RULES = 100
+MAX_PROVIDER_TOOLS = 50
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RULE = re.compile(r"(?:(GET|POST) )?(/[A-Za-z0-9._~:/-]*)")
+_TOOL = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-fA-F:.]+")
+_KEYS = frozenset({"url", "api", "key_env", "key_file", "paths", "max_concurrent", "ca_file", "provider_tools"})
+
+
+class EndpointError(ValueError):
+    """A `[models.NAME]` table is wrong; the text says where."""
+
+
+class Api(StrEnum):
+    """How an endpoint speaks."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+
+
+@dataclass(frozen=True, slots=True)
+class PathRule:
+    """What may be asked for. A path that ends in "/" lets through everything below it, any other itself alone."""
+
+    method: str
+    path: str
+
+    def admits(self, method: str, path: str) -> bool:
+        """Whether a request falls under it."""
+        is_under = path.startswith(self.path) and path != self.path if self.path.endswith("/") else path == self.path
+        return method == self.method and is_under
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One model endpoint. `base` is what its url has in front of every path, without a slash at its end."""
+
+    name: str
+    api: Api
+    tls: bool
+    host: str
+    port: int
+    base: str
+    rules: tuple[PathRule, ...]
+    key_env: str = ""
+    key_file: str = ""
+    ca_file: str = ""
+    max_concurrent: int = 8
+    provider_tools: frozenset[str] = frozenset()  # what the provider may do on its side beyond thinking
+
+
+# What an agent needs in order to think, and nothing that stores, fetches or administers.
+_DEFAULT_PATHS: Mapping[Api, tuple[str, ...]] = {
+    Api.OPENAI: (
+        "POST /v1/chat/completions",
+        "POST /v1/responses",
+        "POST /v1/completions",
+        "POST /v1/embeddings",
+        "GET /v1/models",
+        "GET /v1/models/",
+    ),
+    Api.ANTHROPIC: ("POST /v1/messages", "POST /v1/messages/count_tokens", "GET /v1/models", "GET /v1/models/"),
+    Api.GEMINI: ("POST /v1beta/models/", "GET /v1beta/models", "GET /v1beta/models/", "POST /v1/models/"),
+}
+
+
+DEFAULT_RULES: Mapping[Api, tuple[PathRule, ...]] = {
+    api: tuple(PathRule(*text.split(" ")) for text in texts) for api, texts in _DEFAULT_PATHS.items()
+}
+
+
+def parse_endpoint(name: str, table: Any) -> Endpoint:
+    """Reads one table; raises EndpointError for the first thing that is wrong with it."""
+    if not MODEL_NAME.fullmatch(name):
+        raise EndpointError(f"models.{name}: a model's name must match {MODEL_NAME.pattern}")
+    if not isinstance(table, Mapping):
+        raise EndpointError(f"models.{name} must be a table, as [models.{name}]")
+    if unknown := sorted(set(table) - _KEYS):
+        raise EndpointError(
+            f"models.{name}.{unknown[0]} is not a setting of a model; there are {', '.join(sorted(_KEYS))}"
+        )
+    try:
+        api = Api(table.get("api", Api.OPENAI))
+    except ValueError as error:
+        raise EndpointError(f"models.{name}.api must be one of {', '.join(Api)}") from error
+    url = _url(name, table)
+    endpoint = Endpoint(
+        name=name,
+        api=api,
+        tls=url.scheme == "https",
+        host=url.hostname or "",
+        port=url.port or (443 if url.scheme == "https" else 80),
+        base=url.path.rstrip("/"),
+        rules=_rules(name, table.get("paths", list(_DEFAULT_PATHS[api]))),
+        key_env=_string(name, table, "key_env"),
+        key_file=_string(name, table, "key_file"),
+        ca_file=_string(name, table, "ca_file"),
+        max_concurrent=_at_once(name, table.get("max_concurrent", 8)),
+        provider_tools=_provider_tools(name, table.get("provider_tools", [])),
+    )
+    _check(endpoint)
+    return endpoint
+
+
+def _check(endpoint: Endpoint) -> None:
+    where = f"models.{endpoint.name}"
+    if endpoint.key_env and endpoint.key_file:
+        raise EndpointError(f"{where}: give key_env or key_file, not both")
+    if endpoint.key_env and not _VARIABLE.fullmatch(endpoint.key_env):
+        # What stands there may be the key itself: it is not repeated.
+        raise EndpointError(f"{where}.key_env must be the name of a variable that holds the key, not the key")
+    if (endpoint.key_env or endpoint.key_file) and not endpoint.tls and endpoint.host not in LOOPBACK:
+        raise EndpointError(f"{where}.url would send the key over the network in the clear: use https")
+    if endpoint.ca_file and not endpoint.tls:
+        raise EndpointError(f"{where}.ca_file says whom to trust over https, but url is http")
+    last = f"/{endpoint.base.rpartition('/')[2]}/"
+    if endpoint.base and all(f"{rule.path}/".startswith(last) for rule in endpoint.rules):
+        raise EndpointError(f"{where}.url ends in {last[:-1]}, which the paths begin with: leave it out of the url")
+
+
+def _url(name: str, table: Mapping[str, Any]) -> SplitResult:
+    where, text = f"models.{name}.url", _string(name, table, "url")
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise EndpointError(f"{where} is no address") from error
+    if url.scheme not in {"http", "https"} or not url.hostname or not _HOST.fullmatch(url.hostname) or port == 0:
+        raise EndpointError(f"{where} is required and must be http://HOST[:PORT][/PATH] or https://…")
+    if url.username or url.password or url.query or url.fragment:
+        raise EndpointError(f"{where} must hold no user, query or fragment: a key belongs into key_env or key_file")
+    if not _RULE.fullmatch(url.path or "/") or _is_devious(url.path):
+        raise EndpointError(f"{where} has a path that is not plain")
+    return url
+
+
+def _rules(name: str, texts: Any) -> tuple[PathRule, ...]:
+    where = f"models.{name}.paths"
+    if not isinstance(texts, list) or not 1 <= len(texts) <= MAX_RULES:
+        raise EndpointError(f"{where} must be a list of 1 to {MAX_RULES} paths, as ['POST /v1/chat/completions']")
+    rules = []
+    for text in texts:
+        match = _RULE.fullmatch(text) if isinstance(text, str) else None
+        if match is None or _is_devious(match[2]):
+            raise EndpointError(f"{where}: {text!r} is not '/PATH', 'POST /PATH' or 'GET /PATH'; '/PATH/' is all below")
+        rules.append(PathRule(match[1] or "POST", match[2]))
+    return tuple(rules)
+
+
+def _provider_tools(name: str, tools: Any) -> frozenset[str]:
+    where = f"models.{name}.provider_tools"
+    if not isinstance(tools, list) or len(tools) > MAX_PROVIDER_TOOLS:
+        raise EndpointError(f"{where} must be a list of at most {MAX_PROVIDER_TOOLS} names, as ['web_search']")
+    for tool in tools:
+        if not isinstance(tool, str) or not _TOOL.fullmatch(tool):
+            raise EndpointError(f"{where}: {tool!r} is not a name as 'web_search'")
+        if plain_name(tool) != tool:
+            raise EndpointError(f"{where}: leave the edition out of '{tool}': '{plain_name(tool)}' means all of them")
+    return frozenset(tools)
+
+
+def _is_devious(path: str) -> bool:
+    return "//" in path or any(part in {".", ".."} for part in path.split("/"))
+
+
+def _at_once(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_AT_ONCE:
+        raise EndpointError(f"models.{name}.max_concurrent must be a number from 1 to {MAX_AT_ONCE}")
+    return value
+
+
+def _string(name: str, table: Mapping[str, Any], key: str) -> str:
+    value = table.get(key, "")
+    if not isinstance(value, str) or "\0" in value:
+        raise EndpointError(f"models.{name}.{key} must be a string")
+    return value

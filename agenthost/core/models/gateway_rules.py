@@ -1,0 +1,212 @@
+"""What the gateway lets pass between an agent and its model endpoint, and with which headers. Decides; carries nothing.
+
+The agent is hostile: whatever it sends is a request to this one endpoint under one of its rules, or is refused. So
+
+- a path is plain (no dots, no doubled slashes, no escapes that could mean one) and stands under a rule of the endpoint;
+- every header that could carry a credential, speak for a connection, or choose another host is dropped, and the key is put in;
+- of a query, only plain parameters stay; a key in it is dropped like one in a header;
+- its body is read as a whole before anything of it is sent, and asks the provider for nothing but thinking, and what the operator
+  allowed by name (`provider_tools` says what that is). So a body is JSON as it is, not compressed, and within a bound.
+
+An answer that would lead elsewhere (3xx), or that could not be read on its way (encoded), is not passed on.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
+
+from agenthost.core.models.endpoint import DEFAULT_RULES, Api, Endpoint
+from agenthost.core.models.provider_tools import UNKNOWN, UnreadableBodyError, provider_tools
+
+PORT = 8787  # where an agent finds its endpoint, on 127.0.0.1 of a network of its own
+PLACEHOLDER = "placeholder-the-gateway-has-the-key"  # some clients refuse to start without a key
+
+MAX_TARGET_BYTES = 4096
+MAX_HEADERS = 100
+MAX_REQUEST_BYTES = 16 * 1024 * 1024  # held in memory until it is judged, by at most `max_concurrent` at once
+MAX_NAMED = 5  # tools in a refusal
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9._~:/@-]*")
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer",
+        b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+_NOT_TO_THE_MODEL = frozenset(
+    {
+        b"host", b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie", b"expect", b"accept-encoding",
+        b"forwarded", b"via", b"x-real-ip", b"openai-organization", b"openai-project", b"x-goog-user-project",
+        b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url",
+    }
+)  # fmt: skip
+_NOT_TO_THE_AGENT = frozenset({b"set-cookie", b"set-cookie2", b"alt-svc", b"location", b"www-authenticate"})
+_KEY_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request's head, as the agent sent it."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """What is sent to the endpoint instead."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    may_be_repeated: bool = False  # on another connection, should the one that it was sent on turn out to be dead
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the agent is told instead. `code` is for programs, `text` for people; neither tells of the key."""
+
+    status: int
+    code: str
+    text: str
+    retry_after_seconds: int | None = None
+
+    def body(self) -> bytes:
+        """An error as the clients of all three kinds of endpoint read it."""
+        error = {"type": self.code, "code": self.code, "message": f"agenthost gateway: {self.text}"}
+        return json.dumps({"type": "error", "error": error}).encode()
+
+
+def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
+    """Says what becomes of a request."""
+    if len(request.target) > MAX_TARGET_BYTES or len(request.headers) > MAX_HEADERS:
+        return Refusal(431, "request_too_large", "the request's head is too large")
+    path, mark, query = request.target.decode("ascii", "replace").partition("?")
+    parts = path.split("/")
+    method = request.method.decode("ascii", "replace")
+    is_plain = _PLAIN_PATH.fullmatch(path) and not {".", ".."} & set(parts) and "" not in parts[1:-1]
+    if not is_plain or not any(rule.admits(method, path) for rule in endpoint.rules):
+        return Refusal(403, "path_not_allowed", f"model '{endpoint.name}' is not open for this method and path")
+    known = dict(request.headers)
+    length = known.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > MAX_REQUEST_BYTES:
+        return too_large()
+    if b"content-length" in known and b"transfer-encoding" in known:
+        return Refusal(400, "malformed_request", "a request says its length once: either content-length or chunked")
+    if _is_encoded(request.headers):
+        return Refusal(415, "encoded_request", "a request's body must not be compressed: nobody could judge it")
+    target = f"{endpoint.base}{path}"
+    if mark and (kept := _plain_parameters(query)):
+        target += f"?{kept}"
+    headers = (
+        (b"host", _authority(endpoint)),
+        *_kept(request.headers, _NOT_TO_THE_MODEL),
+        # What cannot be read cannot be metered or searched for the key.
+        (b"accept-encoding", b"identity"),
+        *(
+            ((b"transfer-encoding", b"chunked"),)
+            if b"content-length" not in known and b"transfer-encoding" in known
+            else ()
+        ),
+        *_credentials(endpoint.api, key),
+    )
+    # Thinking twice changes nothing but the bill; what else an operator opened may do more than that.
+    may_be_repeated = method == "GET" or any(rule.admits(method, path) for rule in DEFAULT_RULES[endpoint.api])
+    return Forward(request.method, target.encode(), headers, may_be_repeated)
+
+
+def judge_body(body: bytes, endpoint: Endpoint) -> Refusal | None:
+    """Says why a body is not sent, if it is not. Takes its time for a large one."""
+    if not body:
+        return None
+    try:
+        asked = provider_tools(body)
+    except UnreadableBodyError as error:
+        return Refusal(400, "unreadable_request", f"the body cannot be judged: {error}")
+    if refused := sorted(asked - endpoint.provider_tools):
+        text = (
+            f"the request asks the provider to run {', '.join(refused[:MAX_NAMED])} on its side, which is not open here"
+        )
+        if allowable := sorted(asked - {UNKNOWN})[:MAX_NAMED]:
+            names = ", ".join(f'"{name}"' for name in allowable)
+            text += f"; an operator may allow it under [models.{endpoint.name}]: provider_tools = [{names}]"
+        return Refusal(403, "provider_tool_not_allowed", text)
+    return None
+
+
+def judge_answer(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Headers | Refusal:
+    """Says with which headers an answer is passed on, if it is."""
+    if 300 <= status < 400:
+        return Refusal(
+            502, "upstream_redirected", f"the endpoint wants to lead elsewhere (HTTP {status}); nobody follows"
+        )
+    known = tuple(headers)
+    if _is_encoded(known):
+        return Refusal(502, "upstream_encoded", "the endpoint encodes its answers although it was asked not to")
+    return _kept(known, _NOT_TO_THE_AGENT)
+
+
+def _is_encoded(headers: Headers) -> bool:
+    """Of several such headers each counts, not the last."""
+    named = [value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"]
+    return any(value not in {b"identity", b""} for value in named)
+
+
+def too_large() -> Refusal:
+    """What an agent is told that sends too much."""
+    return Refusal(413, "request_too_large", f"a request may have {MAX_REQUEST_BYTES} bytes")
+
+
+def variables_for(api: Api) -> dict[str, str]:
+    """What the usual clients of an endpoint look for in their environment. There is no secret in it."""
+    root = f"http://127.0.0.1:{PORT}"
+    match api:
+        case Api.OPENAI:
+            return {"OPENAI_BASE_URL": f"{root}/v1", "OPENAI_API_KEY": PLACEHOLDER}
+        case Api.ANTHROPIC:
+            return {"ANTHROPIC_BASE_URL": root, "ANTHROPIC_API_KEY": PLACEHOLDER}
+        case Api.GEMINI:
+            return {"GOOGLE_GEMINI_BASE_URL": root, "GEMINI_API_KEY": PLACEHOLDER}
+
+
+def _kept(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> Headers:
+    known = tuple((name.lower(), value) for name, value in headers)
+    named = {word.strip().lower() for name, value in known if name == b"connection" for word in value.split(b",")}
+    # A header that frames the body must not be talked away by the one that lists what to drop.
+    gone = _HOP_BY_HOP | dropped | (named - {b"content-length", b"content-type"})
+    return tuple(
+        (name, value) for name, value in known if name not in gone and not name.startswith((b"x-forwarded-", b"proxy-"))
+    )
+
+
+def _credentials(api: Api, key: str) -> Headers:
+    if not key:
+        return ()
+    match api:
+        case Api.OPENAI:
+            return ((b"authorization", f"Bearer {key}".encode()),)
+        case Api.ANTHROPIC:
+            return ((b"x-api-key", key.encode()),)
+        case Api.GEMINI:
+            return ((b"x-goog-api-key", key.encode()),)
+
+
+def _plain_parameters(query: str) -> str:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        return ""
+    # Google's `$httpHeaders` and `$httpMethod` say in the query what no header may say here.
+    kept = [(name, value) for name, value in pairs if not name.lower().startswith("$http")]
+    return urlencode([(name, value) for name, value in kept if name.lower() not in _KEY_PARAMETERS])
+
+
+def _authority(endpoint: Endpoint) -> bytes:
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    usual = 443 if endpoint.tls else 80
+    return (host if endpoint.port == usual else f"{host}:{endpoint.port}").encode()

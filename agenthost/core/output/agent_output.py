@@ -1,0 +1,112 @@
+"""The one parser of an attempt: spool bytes in, sayings out, a summary at the end.
+
+The rule that everything rests on: what comes out, joined, does not depend on how the bytes were cut. So a restarted
+daemon, or a second stream, reads the spool from its beginning and arrives at the same frames with the same numbers.
+It keeps one incomplete line and one incomplete character, never the output. Numbering and framing are `frames`' business.
+
+Every saying passes `_pass_on`, with its secrets masked (`masking`); what may be a secret's half is held back like a character's.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from agenthost.core.output.dialects.dialect import Dialect, PlainText, reader_for
+from agenthost.core.output.dialects.jsonl import MAX_NAME_BYTES, MAX_NOTICE_BYTES, MAX_TOOL_BYTES
+from agenthost.core.output.masking import Masking
+from agenthost.core.output.said import Channel, Notice, NoticeKind, Result, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.core.output.spool import INPUT_NUMBER, RecordKind, SpoolReader
+from agenthost.core.output.utf8 import fitting
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an attempt's end needs to know of its output."""
+
+    has_answer: bool = False
+    answer_truncated: bool = False
+    denial_count: int = 0
+    usage: Usage = field(default_factory=Usage)
+    result_json: str = ""
+    last_input: int = 0
+
+
+class AgentOutput:
+    """Reads one attempt's spool from its beginning, in order."""
+
+    def __init__(self, dialect: Dialect, max_answer_bytes: int, secrets: Iterable[str] = ()) -> None:
+        self._records = SpoolReader()
+        self._stdout = reader_for(dialect)
+        self._stderr = PlainText(Channel.LOG)
+        secrets = tuple(secrets)
+        self._of_stdout = Masking(secrets)
+        self._of_stderr = Masking(secrets)
+        self._answer_room = max_answer_bytes
+        self._max_answer_bytes = max_answer_bytes
+        self.summary = Summary()
+
+    def feed(self, data: bytes) -> Iterator[Said]:
+        """Gives what the next bytes of the spool say."""
+        for piece in self._records.feed(data):
+            match piece.kind:
+                case RecordKind.STDOUT:
+                    yield from self._pass_on(self._of_stdout.feed(self._stdout.feed(piece.data)))
+                case RecordKind.STDERR:
+                    yield from self._pass_on(self._of_stderr.feed(self._stderr.feed(piece.data)))
+                case RecordKind.INPUT:
+                    (number,) = INPUT_NUMBER.unpack_from(piece.data)
+                    self.summary = replace(self.summary, last_input=number)
+                case _:
+                    continue
+
+    def finish(self, *, is_whole: bool = False) -> Iterator[Said]:
+        """Gives what the end of the spool completes; raises DamagedError where a whole one ends within a record."""
+        if is_whole:
+            self._records.finish()
+        for reader, masking in ((self._stdout, self._of_stdout), (self._stderr, self._of_stderr)):
+            yield from self._pass_on(masking.feed(reader.finish()))
+            yield from self._pass_on(masking.finish())
+
+    def _pass_on(self, sayings: Iterable[Said | Result]) -> Iterator[Said]:
+        for said in sayings:
+            match said:
+                case Text(channel=Channel.ANSWER, text=text):
+                    yield from self._answer(text)
+                case Result(json=json):
+                    self.summary = replace(self.summary, result_json=json)
+                case Usage():
+                    yield self._count(said)
+                case Notice(kind=NoticeKind.DENIAL, text=text):
+                    self.summary = replace(self.summary, denial_count=self.summary.denial_count + 1)
+                    yield replace(said, text=fitting(text, MAX_NOTICE_BYTES))
+                case ToolCall(name=name, arguments=arguments):
+                    name, arguments = fitting(name, MAX_NAME_BYTES), fitting(arguments, MAX_TOOL_BYTES)
+                    yield replace(said, name=name, arguments=arguments)
+                case ToolResult(text=text):
+                    yield replace(said, text=fitting(text, MAX_TOOL_BYTES))
+                case _:
+                    yield said
+
+    def _answer(self, text: str) -> Iterator[Said]:
+        if self.summary.answer_truncated:
+            return
+        if not self.summary.has_answer and not text.isspace():
+            self.summary = replace(self.summary, has_answer=bool(text))
+        kept = fitting(text, self._answer_room)
+        self._answer_room -= len(kept.encode())
+        if kept:
+            yield Text(Channel.ANSWER, kept)
+        if len(kept) < len(text):
+            self.summary = replace(self.summary, answer_truncated=True)
+            limit = f"the answer reached its limit of {self._max_answer_bytes} bytes; the rest is dropped"
+            yield Notice(NoticeKind.ANSWER_TRUNCATED, limit)
+
+    def _count(self, said: Usage) -> Usage:
+        """Totals so far: what this line does not tell stays as it was told before."""
+        known = self.summary.usage
+        usage = Usage(
+            known.input_tokens if said.input_tokens is None else said.input_tokens,
+            known.output_tokens if said.output_tokens is None else said.output_tokens,
+            known.turns if said.turns is None else said.turns,
+        )
+        self.summary = replace(self.summary, usage=usage)
+        return usage

@@ -1,0 +1,1 @@
+"""Which snapshots are intact, and which may be evicted."""

@@ -1,0 +1,1 @@
+"""The daemon as a whole: state, supervisor, adoption, fences, tombstones, agents."""

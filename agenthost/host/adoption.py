@@ -1,0 +1,61 @@
+"""What an earlier daemon of this directory left: attempts whose shims live, have ended, or are gone. Each is taken on.
+
+Whoever comes back for them finds all three: the first goes on, the second tells its end, the third tells SHIM_LOST. What was
+released but not deleted is deleted, and so is what was never begun: where no shim lives, none wrote an end, and none let an
+agent go, nothing has run, and the same Start may come again. A shim for whose attempt nobody can ask any more, because what was
+asked of it is damaged, is told to end, and keeps its folder until the next start.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from agenthost.attempt.folder import Asked, AttemptFolders
+from agenthost.attempt.process import is_alive
+from agenthost.attempt.request import Request
+from agenthost.attempt.shim_link import end_stray
+from agenthost.host.supervisor import Supervisor
+
+# Reads a stored Start again; None where it is damaged. The API gives it: messages stop there.
+ReadStart = Callable[[Asked], Request | None]
+
+_log = structlog.get_logger()
+
+
+async def adopt_leftovers(supervisor: Supervisor, folders: AttemptFolders, read_start: ReadStart) -> None:
+    """Takes on every attempt that is found on the disk. Before serving: nobody may ask for one that was not seen yet."""
+    for folder, asked in await asyncio.to_thread(folders.leftovers):
+        try:
+            await _take_on(supervisor, folders, read_start, folder, asked)
+        except OSError as error:
+            _log.exception("folder_kept", folder=str(folder), why=error.strerror)
+
+
+async def _take_on(
+    supervisor: Supervisor, folders: AttemptFolders, read_start: ReadStart, folder: Path, asked: Asked | None
+) -> None:
+    request = read_start(asked) if asked else None
+    is_its_own = request is not None and folders.path_of(request.order.execution) == folder
+    begun = _was_begun(folder)
+    if asked and request and is_its_own and begun and not supervisor.is_spent(request.order.execution):
+        supervisor.adopt(request, asked.snapshot_fingerprint)
+    elif is_alive(folder):
+        _log.error(
+            "shim_ended", folder=str(folder), why="what was asked of it is damaged: nobody can ask for it any more"
+        )
+        await asyncio.to_thread(end_stray, folder)
+    else:
+        await asyncio.to_thread(folders.remove, folder)
+        _log.info("folder_removed", folder=str(folder), was_begun=begun)
+
+
+def _was_begun(folder: Path) -> bool:
+    """Whether an agent may have run. A shim that is gone wrote down beforehand that it would let its agent go.
+
+    What its agent said tells the same, should somebody have removed that.
+    """
+    spool = folder / "spool"
+    has_said = spool.exists() and spool.stat().st_size > 0
+    return has_said or is_alive(folder) or any((folder / name).exists() for name in ("released.json", "status.json"))

@@ -1,0 +1,72 @@
+"""The highest epoch seen of each conductor, on disk before anything is done in its name.
+
+A conductor that was restarted speaks with a higher epoch; whatever of the older one still reaches this host is refused.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+
+import structlog
+
+from agenthost.core.admission.fence import CONDUCTOR_ID, MAX_EPOCH, Admission, admit
+from agenthost.errors import EpochSupersededError, InvalidRequestError, NoCapacityError, Violation
+from agenthost.system.files import append_lines, read_json_lines, write_file
+
+# A forgotten fence would let an old conductor act again, so they are refused when full, never dropped.
+MAX_CONDUCTORS = 10_000
+
+_log = structlog.get_logger()
+
+
+class Fences:
+    """Admits requests by conductor and epoch."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = asyncio.Lock()
+        self._epochs: dict[str, int] = {}
+        for line in read_json_lines(path):
+            match line:
+                case {"conductor": str(conductor), "epoch": int(epoch)}:
+                    self._epochs[conductor] = max(epoch, self._epochs.get(conductor, 0))
+                case _:
+                    _log.warning("fence_damaged")
+        write_file(path, b"".join(_line(conductor, epoch) for conductor, epoch in self._epochs.items()))
+
+    async def admit(self, conductor: str, epoch: int) -> None:
+        """Returns when this epoch may act and is stored; raises EpochSupersededError when a newer one was seen."""
+        _check(conductor, epoch)
+        if self._compare(conductor, epoch) is Admission.CURRENT:
+            return
+        async with self._lock:
+            if self._compare(conductor, epoch) is Admission.NEWER:
+                if conductor not in self._epochs and len(self._epochs) >= MAX_CONDUCTORS:
+                    raise NoCapacityError(f"this host has heard of {MAX_CONDUCTORS} conductors, and remembers no more")
+                await asyncio.to_thread(append_lines, self._path, _line(conductor, epoch))
+                self._epochs[conductor] = epoch
+
+    def _compare(self, conductor: str, epoch: int) -> Admission:
+        known = self._epochs.get(conductor, 0)
+        admission = admit(known, epoch)
+        if admission is Admission.STALE:
+            raise EpochSupersededError(
+                f"epoch {epoch} of conductor {conductor} was superseded by {known}",
+                hint="another start of this conductor is active; this one must end",
+                metadata={"epoch": str(known)},
+            )
+        return admission
+
+
+def _check(conductor: str, epoch: int) -> None:
+    violations = []
+    if not CONDUCTOR_ID.fullmatch(conductor):
+        violations.append(Violation("conductor_id", f"is required and must match {CONDUCTOR_ID.pattern}"))
+    if not 1 <= epoch <= MAX_EPOCH:
+        violations.append(Violation("epoch", "is required and must be at least 1"))
+    if violations:
+        raise InvalidRequestError(*violations)
+
+
+def _line(conductor: str, epoch: int) -> bytes:
+    return json.dumps({"conductor": conductor, "epoch": epoch}).encode() + b"\n"

@@ -1,0 +1,98 @@
+"""What this host is: its name, its agents, what confines them, and whether it takes work. The bell rings when any of it changes."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from agenthost.agent_specs import Agent
+from agenthost.config import Settings
+from agenthost.core.sandbox.report import UNPROVEN, SandboxReport
+from agenthost.errors import AgentUnavailableError, HostDrainingError, ReadOnlyUnavailableError, ShuttingDownError
+from agenthost.sandbox.find import Sandbox
+from agenthost.system.change import Bell
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(slots=True)
+class Host:
+    """The host as it stands. Only `app`, the supervisor and the prover change it."""
+
+    settings: Settings
+    agents: Mapping[str, Agent]
+    sandbox: Sandbox | None = None
+    report: SandboxReport = UNPROVEN
+    proofs: dict[str, SandboxReport] = field(default_factory=dict)  # by agent
+    bell: Bell = field(default_factory=Bell)
+    boot_id: str = field(default_factory=lambda: _BOOT_ID.read_text().strip())
+    start_time_ns: int = field(default_factory=time.time_ns)
+    draining: bool = False
+    stopping: bool = False
+    ends_agents: bool = False  # with this daemon; otherwise they go on, for the next one
+    running: int = 0
+    instance: str = ""  # of its data folder
+
+    def count(self, change: int) -> None:
+        """Notes that agents began or ended."""
+        self.running += change
+        self.bell.ring()
+
+    def stop(self) -> None:
+        """Takes no new work from now on, and tells everybody who watches."""
+        self.draining = self.stopping = True
+        self.bell.ring()
+
+    def refuse_new_work(self) -> None:
+        """Raises when nothing may begin here, whatever it is."""
+        if self.stopping:
+            raise ShuttingDownError
+        if self.draining:
+            raise HostDrainingError
+
+    def settle(self, sandbox: Sandbox | None, report: SandboxReport) -> None:
+        """Notes whether agents can be confined here at all."""
+        self.sandbox, self.report = sandbox, report
+        self.bell.ring()
+
+    def settle_agent(self, agent: Agent, report: SandboxReport) -> None:
+        """Notes whether one agent's own sandbox holds; disables the agent where it does not."""
+        if not report.available:
+            agent = replace(agent, unavailable_reason=f"its sandbox is not proven: {report.reason}")
+        self.proofs[agent.name] = report
+        self.agents = {**self.agents, agent.name: agent}
+        self.bell.ring()
+
+    async def confinement_of(self, name: str) -> Sandbox:
+        """What confines an agent, as soon as both are proven; raises what `refuse_unproven` and `agent` raise."""
+        while True:
+            heard = self.bell.listen()
+            self.refuse_new_work()
+            self.refuse_unproven()
+            self.agent(name)
+            if not self.report.pending and name in self.proofs:
+                return self.proven_sandbox()
+            await heard.wait()
+
+    def refuse_unproven(self) -> None:
+        """Raises when the proof was tried and failed; while it is under way, work may wait for it."""
+        if not self.report.pending:
+            self.proven_sandbox()
+
+    def proven_sandbox(self) -> Sandbox:
+        """What confines agents; raises ReadOnlyUnavailableError where that is not proven."""
+        if self.sandbox is None or not self.report.available:
+            raise ReadOnlyUnavailableError(
+                f"agents cannot be confined on host '{self.settings.name}': {self.report.reason}",
+                hint="run `agenthost doctor` on that host",
+            )
+        return self.sandbox
+
+    def agent(self, name: str) -> Agent:
+        """A usable agent; raises AgentUnavailableError."""
+        agent = self.agents.get(name)
+        if agent is None:
+            known = ", ".join(name for name, agent in self.agents.items() if agent.available)
+            raise AgentUnavailableError(f"this host has no agent '{name}'; it has {known}")
+        agent.usable()
+        return agent

@@ -1,0 +1,237 @@
+"""Every execution of this host: who may begin, who is known, who is released. It owns their tasks; streams only attach.
+
+A Start is accepted in this order: what is known attaches and what is spent is refused (`core.reception`); the order must be
+right, the agent usable, a place free; then it waits until the sandbox is proven; the snapshot must be here; then the folder is
+made durable, and only then is anything spawned. Between the place and the spawn the execution is in the map already: a second
+Start of the same id meets it there.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Callable
+from typing import Self
+
+import structlog
+
+from agenthost.agent_specs import Agent
+from agenthost.attempt.execution import Begin, Execution
+from agenthost.attempt.folder import AttemptFolders
+from agenthost.attempt.request import Request, Ticket
+from agenthost.config import MAX_PROMPT_BYTES
+from agenthost.core.admission.admission import Burial, Claim, Room, Tombstone, UnheardEnd, attaches, expired, is_found
+from agenthost.core.admission.order import Order, check_order, check_parameters
+from agenthost.core.ending import Cause
+from agenthost.errors import InvalidRequestError, NotFoundError, StatusError
+from agenthost.host.preparation import Preparation
+from agenthost.host.state import Host
+from agenthost.host.tombstones import Tombstones
+from agenthost.snapshots.integrity import Custody
+
+# Ends are looked through when an attempt begins, and when one ends, but not more often than this for the latter.
+EXPIRY_SECONDS = 1.0
+
+_log = structlog.get_logger()
+
+
+class Supervisor:
+    """Begins, knows and releases executions. Use it as a context, and end or let go of what runs before leaving it."""
+
+    def __init__(
+        self,
+        host: Host,
+        custody: Custody,
+        folders: AttemptFolders,
+        tombstones: Tombstones,
+        preparation: Preparation,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self._host = host
+        self._custody = custody
+        self._folders = folders
+        self._tombstones = tombstones
+        self._preparation = preparation
+        self._now = now
+        self._executions: dict[str, Execution] = {}
+        self._expired_at = 0.0
+        self._tasks = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._tasks.__aexit__(*error)  # type: ignore[arg-type]
+
+    async def start(self, request: Request) -> Execution:
+        """Begins an execution, or gives the one that is known with the same content."""
+        name = request.order.execution
+        known, stone = self._executions.get(name), self._tombstones.find(name)
+        claim = known.ticket.claim if known else None
+        is_known = attaches(name, Claim(request.conductor, request.digest), claim, stone)
+        execution = self._executions[name] if is_known else self._begin(request)
+        await execution.accepted()
+        return execution
+
+    async def find(self, execution: str, conductor: str) -> Execution:
+        """A known execution of this conductor; spends the id of an unknown one, and raises NotFoundError."""
+        known = self._executions.get(execution)
+        if known and is_found(execution, conductor, known.ticket.claim):
+            await known.accepted()
+            return known
+        if self._tombstones.find(execution) is None:
+            await self._tombstones.add(Tombstone(execution, conductor, Burial.UNKNOWN, self._now()))
+            _log.info("execution_burnt", execution=execution)
+        raise NotFoundError("execution", execution, hint="nothing of it runs here; its id will not be started any more")
+
+    async def release(self, execution: Execution) -> None:
+        """Forgets an execution whose end was acknowledged; only its id is kept, on disk before anything is deleted."""
+        if self._executions.get(execution.id) is not execution or not execution.ended:
+            return
+        ticket = execution.ticket
+        stone = Tombstone(
+            execution.id, ticket.conductor, Burial.RELEASED, self._now(), ticket.agent.name, execution.delivery.last
+        )
+        await self._tombstones.add(stone)
+        if self._executions.pop(execution.id, None):
+            execution.close()
+            # Its stream may be cut at this very moment, and whoever waits here be cancelled: the folder goes all the same.
+            await asyncio.shield(self._tasks.create_task(self._clear(ticket)))
+
+    async def _clear(self, ticket: Ticket) -> None:
+        """Deletes what was released. What cannot be deleted now is at the next start: its id is spent."""
+        await self._forget_folder(ticket)
+        _log.info("execution_released", execution=ticket.order.execution)
+
+    async def _forget_folder(self, ticket: Ticket) -> None:
+        try:
+            await asyncio.to_thread(self._folders.remove, ticket.folder)
+        except OSError as error:
+            _log.warning("folder_kept", folder=str(ticket.folder), why=str(error))
+
+    def is_spent(self, execution: str) -> bool:
+        """Whether this id must not run any more."""
+        return self._tombstones.find(execution) is not None
+
+    def adopt(self, request: Request, fingerprint: str) -> None:
+        """Takes on what an earlier daemon began: the shim that lives, or what it left behind."""
+        agent = self._host.agents.get(request.order.agent) or Agent(request.order.agent, self._host.settings.data)
+        folder = self._folders.path_of(request.order.execution)
+        ticket = Ticket(request.conductor, request.order, request.digest, agent, folder, adopted=True)
+        execution = Execution(ticket)
+        self._custody.readmit(request.order.snapshot, execution)
+        self._take_on(execution, lambda: self._preparation.resume(ticket, fingerprint))
+
+    def executions_of(self, conductor: str) -> list[Execution]:
+        """The executions that a conductor began and has not released."""
+        return [known for known in self._executions.values() if known.ticket.conductor == conductor]
+
+    def released_by(self, conductor: str) -> list[Tombstone]:
+        """What a conductor released in the last day."""
+        return [
+            stone
+            for stone in self._tombstones.all()
+            if stone.conductor == conductor and stone.why is Burial.RELEASED and stone.execution not in self._executions
+        ]
+
+    async def end_all(self, grace_seconds: float) -> None:
+        """Ends what runs, so that attached conductors hear of it; after the grace without waiting for what does not end."""
+        running = [known for known in self._executions.values() if not known.ended]
+        for execution in running:
+            execution.cancel(f"host {self._host.settings.name} is stopping", Cause.HOST_STOPPED)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                for execution in running:
+                    await execution.wait_told()
+
+    async def let_go(self, grace_seconds: float) -> int:
+        """Leaves what still runs to its shim, for the next daemon; gives how many go on.
+
+        What is being begun is waited for first: between the folder and the shim it would be neither begun nor refused.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                for execution in list(self._executions.values()):
+                    await execution.decided()
+        for task in list(self._running):
+            task.cancel()
+        return sum(known.shim_alive for known in self._executions.values())
+
+    def close(self) -> None:
+        """Lets go of every shim and spool. No stream may be attached any more."""
+        for execution in self._executions.values():
+            execution.close()
+
+    def _begin(self, request: Request) -> Execution:
+        self._host.refuse_new_work()
+        order = request.order
+        if violations := tuple(check_order(order, self._host.settings.limits, MAX_PROMPT_BYTES)):
+            raise InvalidRequestError(*violations)
+        self._host.refuse_unproven()
+        agent = self._host.agent(order.agent)
+        if violations := tuple(check_parameters(order.parameters, agent.usable().parameters)):
+            raise InvalidRequestError(*violations)
+        self._require_room(order)
+        ticket = Ticket(request.conductor, order, request.digest, agent, self._folders.path_of(order.execution))
+        execution = Execution(ticket)
+        self._custody.expect(order.snapshot, execution)
+        self._take_on(execution, lambda: self._preparation.begin(execution, request))
+        return execution
+
+    def _take_on(self, execution: Execution, begin: Begin) -> None:
+        self._executions[execution.id] = execution
+        self._host.count(+1)
+        task = self._tasks.create_task(self._run(execution, begin))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _expire(self) -> None:
+        """Lets go of ends that nobody came to hear, so that they do not fill the host."""
+        self._expired_at = self._now()
+        settings = self._host.settings
+        ends = [
+            UnheardEnd(known.id, known.ended_ns / 1e9, known.spool_size)
+            for known in self._executions.values()
+            if known.ended and known.attachments.current is None
+        ]
+        for name, why in expired(ends, self._now(), settings.unheard_seconds, settings.unheard_bytes).items():
+            _log.warning("execution_expired", execution=name, why=why)
+            self._tasks.create_task(self._let_expire(self._executions[name]))
+
+    async def _let_expire(self, execution: Execution) -> None:
+        try:
+            await self.release(execution)
+        except StatusError as error:  # a full disk: it is tried again with the next attempt that begins or ends
+            _log.warning("execution_not_released", execution=execution.id, why=str(error))
+
+    def _require_room(self, order: Order) -> None:
+        self._expire()
+        settings = self._host.settings
+        running = [known for known in self._executions.values() if not known.ended]
+        room = Room(
+            slots=settings.slots,
+            running=self._host.running,
+            kept=len(self._executions),
+            promised_bytes=sum(
+                max(0, known.ticket.order.limits.max_output_bytes - known.spool_size) for known in running
+            ),
+            free_bytes=shutil.disk_usage(settings.data).free,
+        )
+        room.require(order.limits.max_output_bytes, settings.name)
+
+    async def _run(self, execution: Execution, begin: Begin) -> None:
+        order = execution.ticket.order
+        try:
+            await execution.run(begin, lambda before: self._preparation.look_back(execution, before))
+        except StatusError as refusal:
+            await self._forget_folder(execution.ticket)
+            del self._executions[execution.id]
+            execution.refuse(refusal)
+            _log.info("execution_refused", execution=execution.id, reason=refusal.reason, text=str(refusal))
+        finally:
+            self._custody.leave(order.snapshot, execution)
+            self._host.count(-1)
+            if not self._host.stopping and self._now() - self._expired_at > EXPIRY_SECONDS:
+                self._expire()

@@ -1,0 +1,71 @@
+"""Ids that must not run any more: those asked for in vain, and those whose end was acknowledged. Kept for a day.
+
+Without them a Start that was delayed on its way would run an attempt that its conductor gave up, or run one twice.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agenthost.core.admission.admission import Burial, Tombstone
+from agenthost.system.files import append_lines, read_json_lines, write_file
+
+MAX_TOMBSTONES = 200_000
+
+_log = structlog.get_logger()
+
+
+class Tombstones:
+    """Remembers ids, durably."""
+
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+        self._path = path
+        self._now = now
+        self._lock = asyncio.Lock()
+        self._stones: dict[str, Tombstone] = {}
+        for line in read_json_lines(path):
+            if stone := _read(line):
+                self._stones[stone.execution] = stone
+        self._drop_expired()
+        write_file(path, b"".join(_line(stone) for stone in self._stones.values()))
+
+    def find(self, execution: str) -> Tombstone | None:
+        """The stone of an id, if it has one that still counts."""
+        stone = self._stones.get(execution)
+        return stone if stone and stone.counts(self._now()) else None
+
+    def all(self) -> list[Tombstone]:
+        """Every stone that counts, oldest first."""
+        return [stone for stone in self._stones.values() if stone.counts(self._now())]
+
+    async def add(self, stone: Tombstone) -> None:
+        """Remembers an id from now on; returns when that is on the disk."""
+        async with self._lock:
+            self._stones.pop(stone.execution, None)
+            self._stones[stone.execution] = stone
+            self._drop_expired()
+            await asyncio.to_thread(append_lines, self._path, _line(stone))
+
+    def _drop_expired(self) -> None:
+        while self._stones:
+            oldest = next(iter(self._stones.values()))
+            if oldest.counts(self._now()) and len(self._stones) <= MAX_TOMBSTONES:
+                return
+            del self._stones[oldest.execution]
+
+
+def _read(line: Any) -> Tombstone | None:
+    try:
+        return Tombstone(**{**line, "why": Burial(line["why"]), "time": float(line["time"])})
+    except (TypeError, KeyError, ValueError):
+        _log.warning("tombstone_damaged")
+        return None
+
+
+def _line(stone: Tombstone) -> bytes:
+    return json.dumps(asdict(stone)).encode() + b"\n"

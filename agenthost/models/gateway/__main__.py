@@ -1,0 +1,159 @@
+"""The gateway of a host: relays agents to their models, adds the keys, counts.
+
+A process of its own, so that a daemon's restart cuts nobody off; its own death costs the requests in flight, and the daemon
+starts another. Run as `python -I -m agenthost.models.gateway VERSION`, in a session of its own, with two descriptors: 3 is
+DATA/gateway.lock, locked, and 4 listens on DATA/gateway.sock. A daemon that connects there says, in lines of JSON, what to
+do; no key ever stands in an argument, a variable or a file:
+
+In: {"do": "configure", "models": {NAME: {"table", "key"}}}, {"do": "attend", "execution", "folder", "model"},
+    {"do": "leave", "execution"}, {"do": "end"}.
+Out: {"version": VERSION} at once, so that a daemon of another version can replace it; {"left": execution} when that attempt's
+    book is closed.
+
+It ends when it is told to, or when for a minute nobody was there: no daemon, and no attempt that it attends to.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agenthost.core.models.endpoint import parse_endpoint
+from agenthost.models.gateway.attendance import Attempt, Attendance, attend
+from agenthost.models.gateway.limits import MAX_ATTEMPTS, MAX_LINE_BYTES, UNATTENDED_SECONDS
+from agenthost.models.gateway.upstream import Model
+from servicekit.logs import configure_logs
+
+LOCK_FD, LISTENER_FD = 3, 4
+
+_log = structlog.get_logger()
+
+
+class Gateway:
+    """Does what the daemon says; goes on when it is gone."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._models: dict[str, Model] = {}
+        self._configured: dict[str, Any] = {}
+        self._attended: dict[str, asyncio.Task[None]] = {}
+        self._daemon: asyncio.StreamWriter | None = None
+        self._change = asyncio.Event()
+        self._is_over = False
+
+    async def run(self, listener: socket.socket) -> None:
+        """Serves until it is over."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            reception = tasks.create_task(self._receive(loop, listener, tasks))
+            await self._until_over()
+            reception.cancel()
+            for task in self._attended.values():
+                task.cancel()
+            for model in self._models.values():
+                model.idle.close()
+            if self._daemon:
+                self._daemon.transport.abort()
+
+    async def _until_over(self) -> None:
+        while not self._is_over:
+            self._change.clear()
+            alone = self._daemon is None and not self._attended
+            try:
+                async with asyncio.timeout(UNATTENDED_SECONDS if alone else None):
+                    await self._change.wait()
+            except TimeoutError:
+                return
+
+    async def _receive(
+        self, loop: asyncio.AbstractEventLoop, listener: socket.socket, tasks: asyncio.TaskGroup
+    ) -> None:
+        while True:
+            link, _ = await loop.sock_accept(listener)
+            reader, writer = await asyncio.open_connection(sock=link, limit=MAX_LINE_BYTES)
+            if self._daemon:  # the newest is the one that lives
+                self._daemon.transport.abort()
+            self._daemon = writer
+            writer.write(json.dumps({"version": self._version}).encode() + b"\n")
+            self._change.set()
+            tasks.create_task(self._listen(reader, writer, tasks))
+
+    async def _listen(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tasks: asyncio.TaskGroup
+    ) -> None:
+        try:
+            while line := await reader.readline():
+                await self._obey(json.loads(line), writer, tasks)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("daemon_not_understood", error=type(error).__name__)  # never its words: they may hold a key
+        finally:
+            writer.transport.abort()
+            if self._daemon is writer:
+                self._daemon = None
+                self._change.set()
+
+    async def _obey(self, message: dict[str, Any], writer: asyncio.StreamWriter, tasks: asyncio.TaskGroup) -> None:
+        match message["do"]:
+            case "configure":
+                self._configure(message["models"])
+            case "attend":
+                attempt = Attempt(message["execution"], Path(message["folder"]), message["model"])
+                self._attend(attempt, tasks)
+            case "leave":
+                if task := self._attended.get(message["execution"]):
+                    task.cancel()
+                    await asyncio.wait({task})
+                writer.write(json.dumps({"left": message["execution"]}).encode() + b"\n")
+                await writer.drain()
+            case "end":
+                self._is_over = True
+                self._change.set()
+            case other:
+                raise ValueError(other)
+
+    def _configure(self, models: dict[str, Any]) -> None:
+        """Takes new settings; what did not change keeps its places, and requests at work keep what they began with."""
+        for name in self._models.keys() - models.keys():
+            self._models.pop(name).idle.close()
+        for name, told in models.items():
+            if self._configured.get(name) != told:
+                if before := self._models.get(name):
+                    before.idle.close()
+                self._models[name] = Model.of(parse_endpoint(name, told["table"]), told["key"])
+        self._configured = models
+        _log.info("gateway_configured", models=sorted(models))
+
+    def _attend(self, attempt: Attempt, tasks: asyncio.TaskGroup) -> None:
+        if attempt.execution in self._attended or len(self._attended) >= MAX_ATTEMPTS:
+            return
+        task = tasks.create_task(attend(Attendance(attempt, self._models)))
+        self._attended[attempt.execution] = task
+        task.add_done_callback(lambda _: self._forget(attempt.execution))
+
+    def _forget(self, execution: str) -> None:
+        self._attended.pop(execution, None)
+        self._change.set()
+
+
+def main(version: str) -> int:
+    """Serves the daemon that started it, and those after it."""
+    fcntl.fcntl(
+        LOCK_FD, fcntl.F_SETFD, fcntl.FD_CLOEXEC
+    )  # held for as long as this process lives: that is how it is seen
+    listener = socket.socket(fileno=LISTENER_FD)
+    listener.settimeout(0)
+    configure_logs("json", "info")
+    _log.info("gateway_started", pid=os.getpid())
+    asyncio.run(Gateway(version).run(listener))
+    _log.info("gateway_ended", pid=os.getpid())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,156 @@
+"""One attempt, as the gateway attends to it: its door, its visitors, and the book of what it used of its model.
+
+The door comes from the attempt's shim, and with the shim's end the attendance ends. The book is a small file in the attempt's
+folder, written anew with every request that ended: so it outlives this process, and the next one goes on in it.
+"""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from agenthost.core.models.metering import ModelUse, describe
+from agenthost.models.gateway.limits import CHUNK_BYTES, DOOR_SECONDS, MAX_CONNECTIONS, RETRY_SECONDS
+from agenthost.models.gateway.upstream import Model
+from agenthost.models.gateway.visit import Visit
+from agenthost.models.usage import BOOK, read_book
+from agenthost.system.socket_path import short_path
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Whom to attend to, as the daemon says."""
+
+    execution: str
+    folder: Path
+    model: str
+
+
+class Attendance:
+    """Answers one attempt's agent for as long as its shim lives."""
+
+    def __init__(self, attempt: Attempt, models: Mapping[str, Model]) -> None:
+        self.attempt = attempt
+        self._models = models  # as configured now: the same mapping is filled anew
+        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self.use = self._written = read_book(attempt.folder) or ModelUse()
+        self._log = _log.bind(execution=attempt.execution, model=attempt.model)
+
+    def model(self) -> Model | None:
+        """The endpoint as it is configured now."""
+        return self._models.get(self.attempt.model)
+
+    def write(self) -> None:
+        """Keeps the use where it is another than before: who asked nothing has no book, whoever looked after it."""
+        if self.use == self._written:
+            return
+        self._written = self.use
+        path = self.attempt.folder / BOOK
+        new = path.with_suffix(".new")
+        with contextlib.suppress(OSError):  # a folder that is gone needs none
+            new.write_text(json.dumps(describe(self.use)))
+            new.rename(path)
+
+    async def run(self) -> None:
+        """Attends until the shim is gone. The door itself stays with the shim."""
+        try:
+            async with asyncio.timeout(DOOR_SECONDS):
+                link, door = await _fetch_door(self.attempt.folder)
+        except (OSError, TimeoutError) as error:
+            self._log.info("door_not_given", error=type(error).__name__)
+            return
+        self._log.info("attendance_started")
+        with link, door:
+            async with asyncio.TaskGroup() as tasks:
+                reception = tasks.create_task(self._receive(door, tasks))
+                await _until_closed(link)
+                reception.cancel()
+                self._log.info("attendance_ended", requests=self.use.requests, refused=self.use.refused)
+                raise _ShimGone  # ends the visitors, whatever they are doing
+
+    async def _receive(self, door: socket.socket, tasks: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._places.acquire()
+            try:
+                visitor, _ = await loop.sock_accept(door)
+            except OSError:  # too many files are open, or the visitor has left already
+                self._places.release()
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            tasks.create_task(self._serve(visitor))
+
+    async def _serve(self, visitor: socket.socket) -> None:
+        try:
+            visitor.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            reader, writer = await asyncio.open_connection(sock=visitor, limit=CHUNK_BYTES)
+            await Visit(reader, writer, self).run()
+        except Exception:  # noqa: BLE001 - the task's top: one visit's trouble must not become the others'
+            self._log.exception("visit_broke")
+        finally:
+            visitor.close()
+            self._places.release()
+
+
+class _ShimGone(Exception):  # noqa: N818 - not a failure: the end
+    """The attempt is over."""
+
+
+async def attend(attendance: Attendance) -> None:
+    """Runs an attendance to its end and closes its book."""
+    try:
+        await attendance.run()
+    except* _ShimGone:
+        pass
+    finally:
+        attendance.write()
+
+
+async def _fetch_door(folder: Path) -> tuple[socket.socket, socket.socket]:
+    """The link to the shim, and the door. Fails with OSError when there is no shim, or it has none."""
+    with contextlib.ExitStack() as stack:
+        link = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        link.settimeout(0)
+        await _connect(link, folder)
+        link.sendall(b'{"do": "door"}\n')
+        data, descriptors = b"-", list[int]()
+        while data and not descriptors:
+            await _readable(link)
+            data, descriptors, _, _ = socket.recv_fds(link, CHUNK_BYTES, 1)
+        door = socket.socket(fileno=descriptors[0] if descriptors else -1)  # without one: OSError
+        door.settimeout(0)
+        stack.pop_all()
+        return link, door
+
+
+async def _connect(link: socket.socket, folder: Path) -> None:
+    while True:
+        try:
+            with short_path(folder, "control.sock") as path:
+                link.connect(path)
+        except BlockingIOError:  # too many want in just now
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+async def _until_closed(link: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while await asyncio.get_running_loop().sock_recv(link, CHUNK_BYTES):
+            pass
+
+
+async def _readable(link: socket.socket) -> None:
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(link, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(link)

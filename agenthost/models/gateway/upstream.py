@@ -1,0 +1,172 @@
+"""A connection to a model endpoint: opened, verified, written and read, and kept for the next request.
+
+A connection is used again only when its last exchange was complete on both sides and nothing came since: whatever is in doubt is
+closed. Whether a request may be sent twice is not decided here. It follows nothing and understands no content.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import h11
+
+from agenthost.core.models.endpoint import Endpoint
+from agenthost.models.gateway.limits import (
+    CHUNK_BYTES,
+    CONNECT_SECONDS,
+    IDLE_SECONDS,
+    MAX_HEAD_BYTES,
+    MAX_IDLE_CONNECTIONS,
+    SEND_SECONDS,
+)
+
+
+class UnreachableError(Exception):
+    """The endpoint cannot be reached, or its certificate is not trusted."""
+
+
+class StaleError(Exception):
+    """A connection that was kept turned out to be closed before a byte of the answer came."""
+
+
+class Upstream:
+    """The endpoint's end of a connection, for one exchange at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._is_kept = False  # from an earlier exchange, and nothing was heard in this one yet
+
+    async def send(self, event: h11.Event) -> None:
+        """Sends a piece, waiting while the endpoint is slow."""
+        if data := self._http.send(event):
+            self._writer.write(data)
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._writer.drain()
+
+    async def receive(self, seconds: float) -> h11.Event:
+        """The next piece of the answer; fails with StaleError, h11.RemoteProtocolError, OSError or TimeoutError."""
+        while True:
+            event = self._http.next_event()
+            if isinstance(event, h11.InformationalResponse):
+                continue
+            if event is not h11.NEED_DATA:
+                return event  # type: ignore[return-value]
+            async with asyncio.timeout(seconds):
+                self._http.receive_data(await self._read())
+
+    async def _read(self) -> bytes:
+        try:
+            data = await self._reader.read(CHUNK_BYTES)
+        except OSError as error:
+            if self._is_kept:
+                raise StaleError from error
+            raise
+        if not data and self._is_kept:
+            raise StaleError
+        self._is_kept = False
+        return data
+
+    def begin_again(self) -> bool:
+        """Makes ready for another exchange; False where the last one leaves any doubt."""
+        is_over = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+        if not is_over or self._http.trailing_data[0] or self._reader.at_eof() or self._writer.is_closing():
+            return False
+        self._http.start_next_cycle()
+        self._is_kept = True
+        return True
+
+    async def is_silent(self) -> bool:
+        """Whether nothing came since the last exchange: neither the end, nor what nobody asked for."""
+        await asyncio.sleep(0)  # what the kernel has is heard of first
+        try:
+            async with asyncio.timeout(0):
+                await self._reader.read(1)
+        except TimeoutError:
+            return not self._writer.is_closing()
+        except OSError:
+            pass
+        return False
+
+    def close(self) -> None:
+        """Not a polite end: what is still under way is of no use to anybody."""
+        self._writer.transport.abort()
+
+
+class IdleConnections:
+    """The connections to one endpoint that wait for their next request, newest last; each for a limited time."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Upstream, asyncio.TimerHandle] = {}
+        self._is_closed = False
+
+    async def take(self) -> Upstream | None:
+        """The newest of which nothing speaks against its use."""
+        while self._waiting:
+            upstream, clock = self._waiting.popitem()
+            clock.cancel()
+            if await upstream.is_silent():
+                return upstream
+            upstream.close()
+        return None
+
+    def keep(self, upstream: Upstream) -> None:
+        """Keeps a connection whose exchange is over, or closes it."""
+        if self._is_closed or len(self._waiting) >= MAX_IDLE_CONNECTIONS or not upstream.begin_again():
+            upstream.close()
+        else:
+            clock = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._drop, upstream)
+            self._waiting[upstream] = clock
+
+    def close(self) -> None:
+        """Closes all that wait, and from now on whatever comes back: the settings that they were opened with are gone."""
+        self._is_closed = True
+        while self._waiting:
+            upstream, clock = self._waiting.popitem()
+            clock.cancel()
+            upstream.close()
+
+    def _drop(self, upstream: Upstream) -> None:
+        if self._waiting.pop(upstream, None):
+            upstream.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An endpoint with its key, as long as the gateway has them. The key is never shown."""
+
+    endpoint: Endpoint
+    key: str = field(repr=False)
+    tls: ssl.SSLContext | None
+    places: asyncio.Semaphore
+    idle: IdleConnections = field(default_factory=IdleConnections)
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, key: str) -> "Model":
+        """Makes ready what every request to it needs: reading the certificates takes its time."""
+        tls = ssl.create_default_context(cafile=endpoint.ca_file or None) if endpoint.tls else None
+        return cls(endpoint, key, tls, asyncio.Semaphore(endpoint.max_concurrent))
+
+    @contextlib.asynccontextmanager
+    async def connected(self, *, fresh: bool) -> AsyncIterator[Upstream]:
+        """A connection for one exchange, a kept one unless it must be fresh; fails with UnreachableError."""
+        upstream = (None if fresh else await self.idle.take()) or await self._connect()
+        try:
+            yield upstream
+        except BaseException:
+            upstream.close()
+            raise
+        self.idle.keep(upstream)
+
+    async def _connect(self) -> Upstream:
+        at = self.endpoint
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                reader, writer = await asyncio.open_connection(
+                    at.host, at.port, ssl=self.tls, server_hostname=at.host if self.tls else None, limit=CHUNK_BYTES
+                )
+        except (OSError, TimeoutError) as error:  # a certificate that is not trusted is an OSError
+            raise UnreachableError(type(error).__name__) from error
+        return Upstream(reader, writer)

@@ -1,0 +1,298 @@
+"""One connection of an agent: request after request, each judged, relayed or refused, and counted.
+
+The agent is hostile and the endpoint may be broken, so both sides are read strictly, and every wait has an end. A request is held
+as a whole, because its body is judged before anything of it leaves; of an answer nothing is kept but one piece on its way. An
+answer that has begun and breaks is cut off: no agent takes half of one for whole.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+from typing import Protocol
+
+import h11
+
+from agenthost.core.models.gateway_rules import (
+    MAX_REQUEST_BYTES,
+    Forward,
+    Refusal,
+    Request,
+    judge,
+    judge_answer,
+    judge_body,
+    too_large,
+)
+from agenthost.core.models.key_mask import KeyMask
+from agenthost.core.models.metering import Meter, ModelUse
+from agenthost.models.gateway.limits import (
+    BODY_SECONDS,
+    CHUNK_BYTES,
+    FIRST_ANSWER_SECONDS,
+    JUDGED_AT_ONCE_BYTES,
+    LINGER_SECONDS,
+    MAX_BODY_TO_DISCARD_BYTES,
+    MAX_HEAD_BYTES,
+    QUEUE_SECONDS,
+    REFUSED_SECONDS,
+    SEND_SECONDS,
+    SILENCE_SECONDS,
+)
+from agenthost.models.gateway.upstream import Model, StaleError, UnreachableError, Upstream
+
+_JSON = (b"content-type", b"application/json")
+
+
+class Book(Protocol):
+    """Where it is written what an attempt used."""
+
+    use: ModelUse
+
+    def model(self) -> Model | None:
+        """The attempt's endpoint as it is configured now."""
+
+    def write(self) -> None:
+        """Keeps `use`."""
+
+
+class Visit:
+    """An agent's connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, book: Book) -> None:
+        self._reader, self._writer, self._book = reader, writer, book
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._is_to_pause = False
+
+    async def run(self) -> None:
+        """Serves until the agent is gone, or sends what is no HTTP."""
+        try:
+            while await self._serve_next():
+                self._http.start_next_cycle()
+                await self._pause()
+        except h11.RemoteProtocolError as error:
+            self._book.use = self._book.use.with_refusal()
+            self._is_to_pause = True
+            with contextlib.suppress(h11.LocalProtocolError, OSError, TimeoutError):
+                await self._refuse(Refusal(error.error_status_hint, "malformed_request", str(error)))
+                await self._linger()
+        except (OSError, TimeoutError, h11.LocalProtocolError):
+            pass  # the agent is gone, or so slow that it may as well be
+        finally:
+            self._book.write()
+            await self._pause()
+            self._writer.transport.abort() if self._http.our_state is h11.ERROR else self._writer.close()
+
+    async def _pause(self) -> None:
+        """Lets an agent wait that was refused: none keeps the gateway busy with nonsense."""
+        if self._is_to_pause:
+            self._is_to_pause = False
+            await asyncio.sleep(REFUSED_SECONDS)
+
+    async def _serve_next(self) -> bool:
+        """Serves one request; tells whether another may follow."""
+        head = await self._receive(None)
+        if not isinstance(head, h11.Request):
+            return False
+        model = self._book.model()
+        if model is None:
+            verdict: Forward | Refusal = Refusal(
+                503, "model_not_configured", "the host's configuration lacks this model"
+            )
+        else:
+            verdict = judge(Request(head.method, head.target, tuple(head.headers)), model.endpoint, model.key)
+        if isinstance(verdict, Refusal) or model is None:
+            return await self._turn_away(verdict)  # type: ignore[arg-type]
+        try:
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await model.places.acquire()
+        except TimeoutError:
+            return await self._turn_away(
+                Refusal(429, "too_many_at_once", "the endpoint's places on this host are taken", retry_after_seconds=5)
+            )
+        try:
+            return await self._relay(model, verdict)
+        finally:
+            model.places.release()
+            self._book.write()
+
+    async def _relay(self, model: Model, forward: Forward) -> bool:
+        body = await self._take_body()
+        refusal = too_large() if body is None else await _judge_body(body, model)
+        if body is None or refusal:
+            return await self._turn_away(refusal or too_large())
+        self._book.use = self._book.use.with_request()
+        return await self._while_there(self._exchange(model, forward, body))
+
+    async def _take_body(self) -> bytes | None:
+        """The whole body; None when it is too large. The head's own word for its length was judged with the head."""
+        pieces, size = [], 0
+        async for data in self._body():
+            size += len(data)
+            if size > MAX_REQUEST_BYTES:
+                return None
+            pieces.append(data)
+        return b"".join(pieces)
+
+    async def _exchange(self, model: Model, forward: Forward, body: bytes) -> bool:
+        """Sends the request and passes the answer; once more where a kept connection was dead, and that does no harm."""
+        try:
+            try:
+                async with model.connected(fresh=False) as upstream:
+                    await _send_request(upstream, forward, body)
+                    return await self._send_answer(upstream, model)
+            except StaleError:
+                if not forward.may_be_repeated:
+                    return await self._tell_broken(model, is_late=False)
+                async with model.connected(fresh=True) as upstream:
+                    await _send_request(upstream, forward, body)
+                    return await self._send_answer(upstream, model)
+        except UnreachableError as error:
+            self._book.use = self._book.use.with_failure()
+            why = f"model '{model.endpoint.name}' cannot be reached ({error})"
+            return await self._turn_away(Refusal(502, "upstream_unreachable", why), count=False)
+
+    async def _send_answer(self, upstream: Upstream, model: Model) -> bool:
+        book = self._book
+        try:
+            head = await upstream.receive(FIRST_ANSWER_SECONDS)
+            if not isinstance(head, h11.Response):
+                raise h11.RemoteProtocolError("no answer")  # noqa: TRY301 - one place says what it comes to
+            book.use = book.use.with_status(head.status_code, head.headers)
+            headers = judge_answer(head.status_code, head.headers)
+            if isinstance(headers, Refusal):
+                return await self._turn_away(headers, count=False)
+            meter = Meter(dict(headers).get(b"content-type", b""))
+            await self._pass_answer(upstream, head.status_code, headers, model.key.encode(), meter)
+        except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
+            return await self._tell_broken(model, is_late=isinstance(error, TimeoutError))
+        book.use = book.use.with_tokens(meter.finish())
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    async def _tell_broken(self, model: Model, *, is_late: bool) -> bool:
+        """What an agent is told of an answer that never came; one that had begun is cut off."""
+        self._book.use = self._book.use.with_failure()
+        if self._http.our_state is not h11.SEND_RESPONSE:
+            self._http.send_failed()
+            return False
+        code, text = ("upstream_timeout", "took too long") if is_late else ("upstream_broke", "broke its answer off")
+        refusal = Refusal(504 if is_late else 502, code, f"model '{model.endpoint.name}' {text}")
+        return await self._turn_away(refusal, count=False)
+
+    async def _pass_answer(
+        self, upstream: Upstream, status: int, headers: tuple[tuple[bytes, bytes], ...], key: bytes, meter: Meter
+    ) -> None:
+        masked = [(name, KeyMask(key).feed(value) if key else value) for name, value in headers]
+        await self._send(h11.Response(status_code=status, headers=masked))
+        mask = KeyMask(key)
+        while isinstance(event := await upstream.receive(SILENCE_SECONDS), h11.Data):
+            meter.feed(bytes(event.data))
+            if data := mask.feed(bytes(event.data)):
+                await self._send(h11.Data(data=data))
+        if not isinstance(event, h11.EndOfMessage):
+            raise h11.RemoteProtocolError("broken off")
+        if rest := mask.finish():
+            await self._send(h11.Data(data=rest))
+        await self._send(h11.EndOfMessage())
+
+    async def _while_there(self, work: Awaitable[bool]) -> bool:
+        """Does the work, but not for an agent that is gone: it would be paid for in vain."""
+        async with asyncio.TaskGroup() as tasks:
+            job = tasks.create_task(_result_of(work))
+            watch = tasks.create_task(self._until_gone())
+            await asyncio.wait({job, watch}, return_when=asyncio.FIRST_COMPLETED)
+            is_done = job.done()
+            job.cancel()
+            watch.cancel()
+        if not is_done:
+            self._book.use = self._book.use.with_failure()
+            self._http.send_failed()
+        return is_done and job.result()
+
+    async def _until_gone(self) -> None:
+        if data := await self._reader.read(CHUNK_BYTES):
+            self._http.receive_data(
+                data
+            )  # the beginning of its next request; no more is read before this one is served
+            await asyncio.Event().wait()
+
+    async def _turn_away(self, refusal: Refusal, *, count: bool = True) -> bool:
+        """Refuses a request whose body may still be on its way."""
+        if count:
+            self._book.use = self._book.use.with_refusal()
+            self._is_to_pause = True
+        is_heard = await self._hear_out(refusal)
+        await self._refuse(refusal)
+        if not is_heard:
+            await self._linger()
+        return is_heard and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    async def _hear_out(self, refusal: Refusal) -> bool:
+        """Takes the rest of a request that is refused, unless that is too much, or is only sent when it is wanted."""
+        size = 0
+        if refusal.status == too_large().status or self._http.they_are_waiting_for_100_continue:
+            return False
+        async for data in self._body():
+            size += len(data)
+            if size > MAX_BODY_TO_DISCARD_BYTES:
+                return False
+        return True
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        body = refusal.body()
+        headers = [_JSON, (b"content-length", str(len(body)).encode()), (b"x-gateway-error", refusal.code.encode())]
+        if refusal.retry_after_seconds is not None:
+            headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
+        await self._send(h11.Response(status_code=refusal.status, headers=headers))
+        await self._send(h11.Data(data=body))
+        await self._send(h11.EndOfMessage())
+
+    async def _linger(self) -> None:
+        """Reads on for a moment: closing with something unread would take the answer away from the agent."""
+        with contextlib.suppress(OSError, TimeoutError):
+            self._writer.write_eof()
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self._reader.read(CHUNK_BYTES):
+                    pass
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        while self._http.their_state is h11.SEND_BODY:
+            if self._http.they_are_waiting_for_100_continue:
+                await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+            event = await self._receive(BODY_SECONDS)
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+
+    async def _receive(self, seconds: float | None) -> h11.Event:
+        while True:
+            event = self._http.next_event()
+            if event is not h11.NEED_DATA:
+                return event  # type: ignore[return-value]
+            async with asyncio.timeout(seconds):
+                self._http.receive_data(await self._reader.read(CHUNK_BYTES))
+
+    async def _send(self, event: h11.Event) -> None:
+        if data := self._http.send(event):
+            self._writer.write(data)
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._writer.drain()
+
+
+async def _result_of(work: Awaitable[bool]) -> bool:
+    try:
+        return await work
+    except (OSError, TimeoutError):  # the agent is gone, or takes nothing any more
+        return False
+
+
+async def _judge_body(body: bytes, model: Model) -> Refusal | None:
+    if len(body) <= JUDGED_AT_ONCE_BYTES:
+        return judge_body(body, model.endpoint)
+    return await asyncio.to_thread(judge_body, body, model.endpoint)
+
+
+async def _send_request(upstream: Upstream, forward: Forward, body: bytes) -> None:
+    """Sends all of it, or as much as an endpoint takes that has answered already: that will show."""
+    with contextlib.suppress(OSError, TimeoutError):
+        await upstream.send(h11.Request(method=forward.method, target=forward.target, headers=list(forward.headers)))
+        if body:
+            await upstream.send(h11.Data(data=body))
+        await upstream.send(h11.EndOfMessage())

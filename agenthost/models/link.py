@@ -1,0 +1,195 @@
+"""The daemon's side of the gateway: sees that one runs, tells it the models with their keys, and whom to attend to.
+
+The gateway outlives this process, and this process outlives gateways: whichever comes anew is told everything again. What an
+attempt used is in its folder (`model_book`), so nothing is lost with either.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+from agenthost.errors import AgentUnavailableError, ProgramError
+from agenthost.models.settings import ModelSettings
+from agenthost.system import process
+from agenthost.system.socket_path import short_path
+
+_log = structlog.get_logger()
+
+BACKLOG = 8
+LEAVE_SECONDS = 2.0
+HELLO_SECONDS = 5.0
+END_SECONDS = 2.0
+READY_SECONDS = 10.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
+STEADY_SECONDS = 10.0  # a gateway that lived so long was a good one
+MAX_LOG_BYTES = 4 * 1024 * 1024
+
+
+@cache
+def program_version() -> str:
+    """The number of the release, and a digest of what a gateway is made of: a gateway outlives updates of its host's code."""
+    package = Path(__file__).parent
+    files = sorted((*(package / "gateway").glob("*.py"), *(package.parent / "core" / "models").glob("*.py")))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return f"{version('conductor-agenthost')}+{digest[:12]}"
+
+
+class ModelGateway:
+    """Keeps a gateway running for as long as this host has models. Use it as a context; leaving it lets the gateway go on."""
+
+    def __init__(self, data: Path, models: Mapping[str, ModelSettings]) -> None:
+        self._data = data
+        self._models = models
+        self._attended: dict[str, dict[str, str]] = {}
+        self._left: dict[str, asyncio.Event] = {}
+        self._is_ending = False
+        self._writer: asyncio.StreamWriter | None = None
+        self._connected = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._tasks = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        if self._models:
+            self._keeper = self._tasks.create_task(self._keep())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._keeper:
+            self._keeper.cancel()
+        await self._tasks.__aexit__(*error)  # type: ignore[arg-type]
+        self._hang_up()
+
+    async def ready(self) -> None:
+        """Waits until there is a gateway; raises AgentUnavailableError when none comes."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._connected.wait()
+        except TimeoutError as error:
+            raise AgentUnavailableError(
+                "the gateway to the models does not run", hint=f"see {self._data / 'gateway.log'}"
+            ) from error
+
+    def attend(self, execution: str, folder: Path, model: str) -> None:
+        """Has an attempt's agent attended to from now on, by this gateway and those after it."""
+        self._attended[execution] = {"execution": execution, "folder": str(folder), "model": model}
+        self._say({"do": "attend", **self._attended[execution]})
+
+    async def leave(self, execution: str) -> None:
+        """Ends the attendance: from now on the attempt's book is closed. For an attempt that ended."""
+        if self._attended.pop(execution, None) and self._connected.is_set():
+            left = self._left.setdefault(execution, asyncio.Event())
+            self._say({"do": "leave", "execution": execution})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await left.wait()
+            self._left.pop(execution, None)
+
+    async def end(self) -> None:
+        """Ends the gateway: for a host that stops for good, with nothing left to attend to."""
+        if self._keeper and self._writer:
+            self._is_ending = True
+            self._say({"do": "end"})
+            # Until it hangs up: hanging up first, with something of it unread, could take the word back.
+            await asyncio.wait({self._keeper}, timeout=END_SECONDS)
+
+    async def _keep(self) -> None:
+        loop, pause = asyncio.get_running_loop(), FIRST_PAUSE_SECONDS
+        while not self._is_ending:
+            begun = loop.time()
+            try:
+                reader = await self._connect()
+                await self._listen(reader)
+            except (OSError, TimeoutError, ProgramError) as error:
+                _log.warning("gateway_not_reached", error=str(error))
+            finally:
+                self._hang_up()
+            pause = (
+                FIRST_PAUSE_SECONDS if loop.time() - begun > STEADY_SECONDS else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            )
+            if not self._is_ending:
+                await asyncio.sleep(pause)
+
+    async def _connect(self) -> asyncio.StreamReader:
+        """Finds the gateway that runs, or starts one; then tells it everything."""
+        with short_path(self._data, "gateway.sock") as path:
+            if (pid := self._start()) is not None:
+                _log.info("gateway_started", pid=pid)
+            reader, self._writer = await asyncio.open_unix_connection(path)
+        await self._check_version(reader)
+        self._say({"do": "configure", "models": {name: model.told() for name, model in self._models.items()}})
+        for attended in self._attended.values():
+            self._say({"do": "attend", **attended})
+        self._connected.set()
+        return reader
+
+    async def _check_version(self, reader: asyncio.StreamReader) -> None:
+        """Ends a gateway of another version: it would not understand. Raises ProgramError; the next try starts one of ours."""
+        async with asyncio.timeout(HELLO_SECONDS):
+            hello = await reader.readline()
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            if json.loads(hello)["version"] == program_version():
+                return
+        self._say({"do": "end"})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await reader.read()
+        raise ProgramError("the gateway is of another version and is replaced")
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while line := await reader.readline():
+            with contextlib.suppress(ValueError, KeyError):
+                if left := self._left.get(json.loads(line)["left"]):
+                    left.set()
+        if not self._is_ending:
+            _log.warning("gateway_lost")
+
+    def _hang_up(self) -> None:
+        self._connected.clear()
+        if self._writer:
+            self._writer.transport.abort()
+            self._writer = None
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        if self._writer:  # where there is none, the next one is told everything
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+    def _start(self) -> int | None:
+        """Starts a gateway, unless one runs: unless its lock is held."""
+        with contextlib.ExitStack() as stack:
+            lock = os.open(self._data / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, lock)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            (self._data / "gateway.sock").unlink(missing_ok=True)
+            with short_path(self._data, "gateway.sock") as path:
+                listener.bind(path)
+            listener.listen(BACKLOG)
+            log = os.open(self._data / "gateway.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, log)
+            if os.fstat(log).st_size > MAX_LOG_BYTES:
+                os.ftruncate(log, 0)
+            nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, nothing)
+            descriptors = {0: nothing, 1: log, 2: log, 3: lock, 4: listener.fileno()}
+            # The environment's own Python: unlike a shim, the gateway needs what is installed.
+            pid = process.spawn_apart(
+                sys.executable, "-I", "-m", "agenthost.models.gateway", program_version(), descriptors=descriptors
+            )
+        process.reap_later(pid)
+        return pid

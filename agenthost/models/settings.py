@@ -1,0 +1,81 @@
+"""The model endpoints of a host as its configuration names them, each with its key, read from where it is kept.
+
+A key is held in memory and told to nobody but the gateway: it has no place in a text, a log, an argument or a file of this host.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from agenthost.core.models.endpoint import Endpoint, EndpointError, parse_endpoint
+from agenthost.errors import ConfigurationError
+
+MAX_MODELS = 100
+MAX_KEY_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """One endpoint, ready for use."""
+
+    endpoint: Endpoint
+    table: Mapping[str, Any]
+    key: str = field(default="", repr=False)
+
+    def told(self) -> dict[str, Any]:
+        """What the gateway is told."""
+        return {"table": dict(self.table), "key": self.key}
+
+
+def read_models(tables: Any) -> Mapping[str, ModelSettings]:
+    """Reads `[models.NAME]`; raises ConfigurationError that names the setting, and never repeats a key."""
+    if not isinstance(tables, Mapping) or len(tables) > MAX_MODELS:
+        raise ConfigurationError(f"models must be at most {MAX_MODELS} tables, as [models.NAME]")
+    found = {}
+    for name, table in tables.items():
+        try:
+            endpoint = parse_endpoint(name, table)
+        except EndpointError as error:
+            raise ConfigurationError(str(error)) from error
+        _check_certificates(endpoint)
+        found[name] = ModelSettings(endpoint, table, _key(endpoint))
+    return MappingProxyType(found)
+
+
+def _key(endpoint: Endpoint) -> str:
+    where = f"models.{endpoint.name}"
+    if endpoint.key_env:
+        where = f"{where}.key_env: the variable {endpoint.key_env}"
+        key = os.environ.get(endpoint.key_env, "").strip()
+    elif endpoint.key_file:
+        where = f"{where}.key_file: {endpoint.key_file}"
+        key = _read(where, Path(endpoint.key_file).expanduser())
+    else:
+        return ""
+    if not key:
+        raise ConfigurationError(f"{where} is empty or not there: put the key into it")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError(f"{where} holds what cannot be a key: it must be printable ASCII without spaces")
+    return key
+
+
+def _read(where: str, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise ConfigurationError(f"{where} is open to others: chmod 600 {path}")
+            return file.read(MAX_KEY_BYTES).decode(errors="replace").strip()
+    except OSError as error:
+        raise ConfigurationError(f"{where}: {error.strerror}") from error
+
+
+def _check_certificates(endpoint: Endpoint) -> None:
+    if endpoint.ca_file:
+        try:
+            ssl.create_default_context(cafile=endpoint.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"models.{endpoint.name}.ca_file cannot be used: {error}") from error

@@ -1,0 +1,1 @@
+"""Proves the sandbox by trying to break out of it. No proof, no run."""

@@ -1,0 +1,79 @@
+"""When the sandbox is proven: at the host's start, for every agent that is enabled, and whenever somebody asks.
+
+The host serves meanwhile; attempts wait in `Host.confinement_of`. One proof runs at a time. Agents whose sandboxes are the same
+share a proof at the start. What is tried, and what counts, `sandbox_probe` says.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from agenthost.agent_specs import Agent
+from agenthost.core.sandbox.report import SandboxReport
+from agenthost.errors import NotFoundError
+from agenthost.host.state import Host
+from agenthost.proof.probe import Occupant, occupant, prove, prove_host
+
+_log = structlog.get_logger()
+
+
+class Prover:
+    """Proves a host and its agents. Use it as a context: entering begins, leaving stops what is under way."""
+
+    def __init__(self, host: Host, data: Path) -> None:
+        self._host = host
+        self._data = data
+        self._found = host.agents  # before any was disabled
+        self._one_at_a_time = asyncio.Lock()
+        self._tasks = asyncio.TaskGroup()
+        self._first: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._first = self._tasks.create_task(self._begin())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._first:
+            self._first.cancel()
+        await self._tasks.__aexit__(*error)  # type: ignore[arg-type]
+
+    async def check(self, name: str) -> tuple[Agent, SandboxReport]:
+        """Proves an agent anew, and the host before it where that failed; gives how the agent stands then."""
+        if name not in self._found:
+            raise NotFoundError("agent", name, hint=f"this host has {', '.join(self._found)}")
+        async with self._one_at_a_time:
+            if not self._host.report.available:
+                await self._prove_all()
+            elif self._found[name].available:
+                await self._prove_agent(self._found[name])
+        return self._host.agents[name], self._host.proofs.get(name, self._host.report)
+
+    async def _begin(self) -> None:
+        async with self._one_at_a_time:
+            await self._prove_all()
+
+    async def _prove_all(self) -> None:
+        await self._prove_host()
+        known: list[tuple[Occupant, SandboxReport]] = []
+        for agent in self._found.values():
+            if self._host.report.available and agent.available:
+                same = [report for one, report in known if one == occupant(agent)]
+                known.append((occupant(agent), await self._prove_agent(agent, *same[:1])))
+
+    async def _prove_host(self) -> None:
+        sandbox, report = await prove_host(self._data)
+        self._host.settle(sandbox, report)
+        if report.available:
+            _log.info("sandbox_proven", mechanism=report.mechanism, probes=len(report.probes))
+        else:
+            _log.error("sandbox_unavailable", reason=report.reason)
+
+    async def _prove_agent(self, agent: Agent, known: SandboxReport | None = None) -> SandboxReport:
+        report = known or await prove(self._host.proven_sandbox(), self._data, occupant(agent))
+        self._host.settle_agent(agent, report)
+        if not report.available:
+            _log.error("agent_disabled", agent=agent.name, reason=report.reason)
+        return report

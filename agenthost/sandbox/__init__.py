@@ -1,0 +1,1 @@
+"""Finds and proves the sandbox, and prepares control groups. Starts no agent."""

@@ -1,0 +1,119 @@
+"""Finds where this host may make control groups, and removes those that an earlier daemon's attempts left.
+
+Groups are made below the daemon's own, never beside it: what bounds the host bounds its agents too. Of the second version that
+needs a delegated group (systemd: `Delegate=yes`) in which nobody else is, because the daemon first moves into a leaf of it, which
+the kernel asks for. Where there is none, `None`: the shim then watches memory itself. Blocking, a few files.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agenthost.core.sandbox.control_groups import Version, controllers
+
+ROOT = Path("/sys/fs/cgroup")
+OWN = Path("/proc/self/cgroup")
+LEAF = "daemon"
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupPlace:
+    """Where groups are made: for each controller the group above them. The prefix tells hosts of one machine apart."""
+
+    version: Version
+    above: Mapping[str, Path]
+    prefix: str
+
+    def name(self, folder: Path) -> str:
+        """The group of an attempt, by its folder."""
+        return f"{self.prefix}{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+
+
+def find_cgroups(data: Path, root: Path = ROOT, own: Path = OWN) -> CgroupPlace | None:
+    """The place, if one is to be had: tried by making a group."""
+    prefix = f"agenthost-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}-"
+    mine = {
+        name: path.strip().lstrip("/")
+        for _, names, path in _lines(own)
+        for name in names.removeprefix("name=").split(",")
+    }
+    if {"memory", "pids"} <= mine.keys():
+        above = {name: root / name / mine[name] for name in controllers(Version.V1)}
+        place = CgroupPlace(Version.V1, above, prefix)
+    elif (root / "cgroup.controllers").exists() and (base := _delegated(root / mine.get("", ""))):
+        place = CgroupPlace(Version.V2, {"": base}, prefix)
+    else:
+        return None
+    return place if _can_make(place) else None
+
+
+def sweep(place: CgroupPlace, alive: Callable[[], Iterable[Path]]) -> tuple[int, int]:
+    """Removes the groups of attempts that live no more, and kills what is left in them; gives how many went, and how many did not.
+
+    The groups are looked up before those who live: so what is born in between is neither killed nor robbed of its group.
+    """
+    groups = [group for above in place.above.values() for group in above.glob(f"{place.prefix}*")]
+    if not groups:
+        return 0, 0
+    kept = {place.name(folder) for folder in alive()} | {_trial(place)}
+    gone = [_remove(group) for group in groups if group.name not in kept]
+    return sum(gone), len(gone) - sum(gone)
+
+
+def _remove(group: Path) -> bool:
+    try:
+        _kill(group)
+        group.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:  # somebody in it is still dying
+        return False
+    return True
+
+
+def _lines(own: Path) -> list[list[str]]:
+    try:
+        return [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        return []
+
+
+def _delegated(group: Path) -> Path | None:
+    """A group that is ours to divide, divided; None where it is not."""
+    if group.name == LEAF:
+        return group.parent
+    try:
+        if (group / "cgroup.procs").read_text().split() not in ([], [str(os.getpid())]):
+            return None
+        (group / LEAF).mkdir(exist_ok=True)
+        (group / LEAF / "cgroup.procs").write_text("0")
+        (group / "cgroup.subtree_control").write_text("+memory +pids")
+    except OSError:
+        return None
+    return group
+
+
+def _trial(place: CgroupPlace) -> str:
+    return f"{place.prefix}trial-{os.getpid()}"
+
+
+def _can_make(place: CgroupPlace) -> bool:
+    for above in place.above.values():
+        trial = above / _trial(place)
+        try:
+            trial.mkdir()
+            is_good = any((trial / name).exists() for name in ("memory.max", "memory.limit_in_bytes", "pids.max"))
+            trial.rmdir()
+        except OSError:
+            return False
+        if not is_good:
+            return False
+    return True
+
+
+def _kill(group: Path) -> None:
+    """The shim of these is gone, and with it, by the kernel's doing, all that it started: this is for what may be left."""
+    if (group / "cgroup.kill").exists():
+        (group / "cgroup.kill").write_text("1")

@@ -1,0 +1,1 @@
+"""What the host asks of the operating system: clock, files, processes, sockets."""

@@ -1,0 +1,55 @@
+"""Findings: the JSON of the contract as messages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from conductor.api.messages.names import step_name
+from conductor.v1 import run_service_pb2 as pb
+
+# Rank 0 is the most severe, as the store orders them.
+SEVERITIES = ("critical", "high", "medium", "low", "info")
+STATUSES = ("verified", "moved", "missing")
+
+
+def finding_message(run: str, finding: Mapping[str, Any]) -> pb.Finding:
+    """Shows one checked finding."""
+    return pb.Finding(
+        id=finding.get("id", ""),
+        step=step_name(run, finding.get("step", "")),
+        severity=pb.Finding.Severity.Value(f"SEVERITY_{finding['severity'].upper()}"),
+        title=finding.get("title", ""),
+        claim=finding.get("claim", ""),
+        evidence=[_evidence(evidence) for evidence in finding.get("evidence", ())],
+        category=finding.get("category", ""),
+        status=_status(finding),
+        found_by=[step_name(run, step) for step in finding.get("found_by", ())],
+    )
+
+
+def max_rank(min_severity: pb.Finding.Severity.ValueType) -> int:
+    """Gives the largest rank that a filter lets through; nothing asked lets all through."""
+    if min_severity == pb.Finding.SEVERITY_UNSPECIFIED:
+        return len(SEVERITIES) - 1
+    name = pb.Finding.Severity.Name(min_severity).removeprefix("SEVERITY_").lower()
+    return SEVERITIES.index(name)
+
+
+def status_word(value: pb.Evidence.Status.ValueType) -> str:
+    """Gives a status as the JSON writes it."""
+    return pb.Evidence.Status.Name(value).removeprefix("STATUS_").lower()
+
+
+def _evidence(evidence: Mapping[str, Any]) -> pb.Evidence:
+    return pb.Evidence(
+        path=evidence.get("path", ""),
+        start_line=evidence.get("start_line", 0),
+        end_line=evidence.get("end_line", 0),
+        quote=evidence.get("quote", ""),
+        status=_status(evidence),
+        actual_start_line=evidence.get("actual_start_line", 0),
+    )
+
+
+def _status(judged: Mapping[str, Any]) -> pb.Evidence.Status.ValueType:
+    word = judged.get("status", "")
+    return pb.Evidence.Status.Value(f"STATUS_{word.upper()}") if word in STATUSES else pb.Evidence.STATUS_UNSPECIFIED

@@ -1,0 +1,49 @@
+"""Hosts as the API shows them."""
+
+from agenthost.v1 import host_service_pb2 as host_pb
+from conductor.api.messages.names import host_name
+from conductor.hosts.host_view import HostState, HostView
+from conductor.v1 import pool_service_pb2 as pb
+from servicekit.times import timestamp
+
+
+def host_message(view: HostView, running: int, lost_before: float, of_earlier: int = 0) -> pb.Host:
+    """Makes the pool's answer; `running` counts this conductor's attempts there, `of_earlier` those of an earlier instance.
+
+    A host that is disconnected since before `lost_before` is lost: derived here, and known nowhere else.
+    """
+    told = view.told or host_pb.Host()
+    is_lost = view.disconnected_since is not None and view.disconnected_since <= lost_before
+    state = HostState.LOST if is_lost else view.state
+    return pb.Host(
+        name=host_name(view.name),
+        address=view.address,
+        state=pb.Host.State.Value(f"STATE_{state.name}"),
+        problem=view.problem or _own_problem(told),
+        version=told.version,
+        slots=told.slots,
+        running=running,
+        agents=[_agent(agent) for agent in told.agents],
+        sandbox_mechanism=told.sandbox.mechanism,
+        last_seen_time=timestamp(view.last_seen),
+        disconnected_time=timestamp(view.disconnected_since),
+        attempts_of_earlier_instance=of_earlier,
+    )
+
+
+def _agent(agent: host_pb.Agent) -> pb.HostAgent:
+    return pb.HostAgent(
+        name=agent.name,
+        version=agent.version,
+        available=agent.available,
+        unavailable_reason=agent.unavailable_reason,
+        description=agent.description,
+        features=agent.features,
+        spec_refused=agent.spec_refused,
+    )
+
+
+def _own_problem(told: host_pb.Host) -> str:
+    if told.HasField("sandbox") and not told.sandbox.available:
+        return f"agents cannot be confined there (ask there:  agenthost doctor): {told.sandbox.unavailable_reason}"
+    return ""

@@ -1,0 +1,232 @@
+"""Runs, steps and attempts as the API shows them: a pure function of what was folded, so that every reader sees the same."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+
+from conductor.api.messages.names import host_name, run_name, step_name
+from conductor.core.decide.loss import Absence
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.events import Confinement, Failure, FindingCounts, WorkspaceChanges
+from conductor.core.model.plan import RunPlan, SnapshotPlan, StepKind
+from conductor.core.model.run import Run
+from conductor.core.model.states import RunState, StepState
+from conductor.core.model.step import Step, Wait
+from conductor.store.records import RunRow
+from conductor.v1 import flow_service_pb2 as flow_pb
+from conductor.v1 import run_service_pb2 as pb
+from servicekit.times import timestamp
+
+BANDS = {
+    "small": flow_pb.BAND_SMALL,
+    "medium": flow_pb.BAND_MEDIUM,
+    "large": flow_pb.BAND_LARGE,
+}
+MODES = {
+    "working_tree": pb.Workspace.MODE_WORKING_TREE,
+    "commit": pb.Workspace.MODE_COMMIT,
+}
+# Readers of protocol messages refuse what nests deeper than 100 messages, and an object in an object takes three of them.
+MAX_NESTING = 30
+TOO_DEEP = "[… nested deeper than is shown here]"
+
+_KINDS = {StepKind.AGENT: pb.Step.KIND_AGENT, StepKind.FOLD: pb.Step.KIND_FOLD}
+
+
+def struct(data: bytes) -> Struct:
+    """Makes a Struct of a JSON object; empty bytes give an empty one. What is nested too deep becomes a word that says so."""
+    made = Struct()
+    if data:
+        json_format.ParseDict(_shallow(json.loads(data), MAX_NESTING), made)
+    return made
+
+
+def _shallow(value: Any, levels: int) -> Any:
+    match value:
+        case dict() | list() if not levels:
+            return TOO_DEEP
+        case dict():
+            return {name: _shallow(member, levels - 1) for name, member in value.items()}
+        case list():
+            return [_shallow(member, levels - 1) for member in value]
+        case _:
+            return value
+
+
+def run_message(run: Run, sequence: int, inputs: Struct, absences: Sequence[Absence] = ()) -> pb.Run:
+    """Shows a run with its roster. `sequence` is the position of its last event, or of where it was folded to.
+
+    `absences` are what is known beside that: which of its attempts are on hosts that are away.
+    """
+    message = _plan_message(run.plan, inputs)
+    message.state = run_state(run.state)
+    message.sequence = sequence
+    message.steps.extend(step_message(run.id, step, absences) for step in run.steps.values())
+    _put_times(message, run.create_time, run.start_time, run.end_time)
+    _put_failure(message, run.id, run.failure if run.is_settled else None)
+    _put_counts(message, run.counts)
+    if run.workspace_changes is not None:
+        message.workspace_changes.CopyFrom(_workspace_changes(run.workspace_changes))
+    return message
+
+
+def row_message(row: RunRow) -> pb.Run:
+    """Shows a run as lists do, without its steps."""
+    message = _plan_message(row.plan, struct(row.inputs))
+    message.state = run_state(row.state)
+    message.sequence = row.last_position
+    _put_times(message, row.create_time, row.start_time, row.end_time)
+    _put_failure(message, row.run, row.failure)
+    _put_counts(message, row.counts)
+    return message
+
+
+def step_message(run: str, step: Step, absences: Sequence[Absence] = ()) -> pb.Step:
+    """Shows a step without its bodies."""
+    message = pb.Step(
+        name=step_name(run, step.plan.id),
+        kind=_KINDS[step.plan.kind],
+        state=pb.Step.State.Value(f"STATE_{step.state.name}"),
+        label=step.plan.label or step.plan.id,
+        needs=step.plan.needs,
+        reason=step.reason,
+        wait=_wait(step) if step.state is StepState.QUEUED and step.wait else None,
+        attempts=[attempt_message(run, attempt, absences) for attempt in step.attempts],
+        ready_time=timestamp(step.ready_time),
+        start_time=timestamp(step.start_time),
+        end_time=timestamp(step.end_time),
+    )
+    _put_failure(message, run, step.failure)
+    _put_counts(message, step.counts)
+    return message
+
+
+def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()) -> pb.Attempt:
+    """Shows an attempt."""
+    absence = next((one for one in absences if one.attempt == attempt.id), None) if attempt.is_live else None
+    message = pb.Attempt(
+        id=attempt.id,
+        number=attempt.number,
+        state=pb.Attempt.State.Value(f"STATE_{attempt.state.name}"),
+        host=attempt.host,
+        agent=attempt.agent,
+        placement_reason=attempt.placement_reason,
+        create_time=timestamp(attempt.create_time),
+        start_time=timestamp(attempt.start_time),
+        end_time=timestamp(attempt.end_time),
+        exit_code=attempt.exit_code,
+        signal=attempt.signal,
+        input_tokens=attempt.input_tokens,
+        output_tokens=attempt.output_tokens,
+        denial_count=attempt.denial_count,
+        answer_truncated=attempt.answer_truncated,
+        confinement=_confinement(attempt.confinement) if attempt.confinement else None,
+        disconnected_time=timestamp(absence.since if absence else None),
+        lost_time=timestamp(absence.lost_at if absence else None),
+        other_instance=absence is not None and absence.other_instance,
+    )
+    _put_failure(message, run, attempt.failure)
+    return message
+
+
+def disconnections(run: str, absences: Sequence[Absence]) -> list[pb.Disconnection]:
+    """Shows which hosts went away from a run, or came back as another instance, by name."""
+    told = []
+    for host in sorted({one.host for one in absences}):
+        there = [one for one in absences if one.host == host]
+        told.append(
+            pb.Disconnection(
+                host=host_name(host),
+                disconnected_time=timestamp(there[0].since),
+                lost_time=timestamp(min(one.lost_at for one in there)),
+                steps=[step_name(run, one.step) for one in there],
+                other_instance=there[0].other_instance,
+            )
+        )
+    return told
+
+
+def run_state(state: RunState) -> pb.Run.State.ValueType:
+    """Gives the state's value in the API."""
+    return pb.Run.State.Value(f"STATE_{state.name}")
+
+
+def read_run_states(values: list[Any]) -> tuple[RunState, ...]:
+    """Gives the states of a filter; a value that names none is left out, as it names no run."""
+    known = {run_state(state): state for state in RunState}
+    return tuple(known[value] for value in values if value in known)
+
+
+def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
+    return pb.Run(
+        name=run_name(plan.run),
+        flow=plan.flow,
+        flow_revision=plan.flow_revision,
+        inputs=inputs,
+        workspace=pb.Workspace(
+            path=plan.workspace_path,
+            revision=plan.workspace_revision,
+            mode=MODES.get(plan.workspace_mode, pb.Workspace.MODE_UNSPECIFIED),
+        ),
+        snapshot=_snapshot(plan.snapshot),
+        band=BANDS.get(plan.band, flow_pb.BAND_UNSPECIFIED),
+        labels=dict(plan.labels),
+        priority=plan.priority,
+    )
+
+
+def _snapshot(plan: SnapshotPlan) -> pb.Snapshot:
+    return pb.Snapshot(
+        commit=plan.commit,
+        head_commit=plan.head_commit,
+        dirty_paths=plan.dirty_paths,
+        dirty_count=plan.dirty_count,
+        notes=plan.notes,
+    )
+
+
+def _workspace_changes(changes: WorkspaceChanges) -> pb.WorkspaceChanges:
+    return pb.WorkspaceChanges(count=changes.count, paths=changes.paths, note=changes.note)
+
+
+def _wait(step: Step) -> pb.Wait | None:
+    wait: Wait | None = step.wait
+    if wait is None:
+        return None
+    kind = pb.Wait.Kind.Value(f"KIND_{wait.kind.upper()}")
+    return pb.Wait(kind=kind, text=wait.text, until_time=timestamp(wait.until))
+
+
+def _confinement(confinement: Confinement) -> pb.Confinement:
+    return pb.Confinement(
+        mechanism=confinement.mechanism,
+        policy_digest=confinement.policy_digest,
+        argv=confinement.argv,
+        uid=confinement.uid,
+        snapshot_fingerprint_before=confinement.snapshot_fingerprint_before,
+        snapshot_fingerprint_after=confinement.snapshot_fingerprint_after,
+        checks=confinement.checks,
+    )
+
+
+def _put_times(message: pb.Run, create: float, start: float | None, end: float | None) -> None:
+    for field, time in ((message.create_time, create), (message.start_time, start), (message.end_time, end)):
+        if (made := timestamp(time)) is not None:
+            field.CopyFrom(made)
+
+
+def _put_failure(message: pb.Run | pb.Step | pb.Attempt, run: str, failure: Failure | None) -> None:
+    if failure is not None:
+        step = step_name(run, failure.step)
+        # `class` is a word of Python.
+        told = pb.Failure(reason=failure.reason, message=failure.message, step=step, **{"class": failure.kind})
+        message.failure.CopyFrom(told)
+
+
+def _put_counts(message: pb.Run | pb.Step, counts: FindingCounts) -> None:
+    if counts != FindingCounts():
+        told = pb.FindingCounts(verified=counts.verified, moved=counts.moved, missing=counts.missing)
+        message.finding_counts.CopyFrom(told)

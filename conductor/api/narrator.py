@@ -1,0 +1,177 @@
+"""One run, folded up to a position, that tells what follows: each stored item as one message.
+
+A watcher that comes back is first told how the run stood at its position, then what follows; so every item is told once. Reads
+the store only for what an item names (a finding's document); decides nothing.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from weakref import WeakValueDictionary
+
+from google.protobuf.struct_pb2 import Struct
+
+from conductor.api.messages.findings import finding_message
+from conductor.api.messages.names import step_name
+from conductor.api.messages.runs import disconnections, run_message, step_message, struct
+from conductor.api.messages.tokens import seal
+from conductor.core.decide.loss import Absence
+from conductor.core.model.events import (
+    Event,
+    FindingChecked,
+    ReportRefused,
+    RunCancelRequested,
+    RunCreated,
+    RunReported,
+    RunSettled,
+    RunStarted,
+    RunTimedOut,
+    StepsAdded,
+)
+from conductor.core.model.run import Run, apply, fold
+from conductor.core.model.states import SETTLED_STEP, StepState
+from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.sqlite.store import Store
+from conductor.v1 import run_service_pb2 as pb
+from servicekit.times import timestamp
+
+_BUSY = frozenset({StepState.RUNNING, StepState.VALIDATING})
+_OF_THE_RUN = (RunCreated, RunStarted, RunCancelRequested, RunTimedOut, RunReported, RunSettled, StepsAdded)
+_CHANNELS = {
+    "answer": pb.Output.CHANNEL_ANSWER,
+    "reasoning": pb.Output.CHANNEL_REASONING,
+    "log": pb.Output.CHANNEL_LOG,
+    "activity": pb.Output.CHANNEL_ACTIVITY,
+}
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Standing:
+    """How a run stands at a position, with its inputs."""
+
+    run: Run
+    inputs: Struct
+
+
+class SharedStandings:
+    """How runs stand where watchers wait: one value for all who stand at the same place, for as long as any of them does.
+
+    Each of them has folded the same events to the same run; a run of 200 steps would else be in memory once for each watcher.
+    """
+
+    def __init__(self) -> None:
+        self._standings: WeakValueDictionary[tuple[str, int], Standing] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._standings)
+
+    def share(self, position: int, standing: Standing) -> Standing:
+        """Gives the one that stands there already, or this one."""
+        return self._standings.setdefault((standing.run.id, position), standing)
+
+
+class Narrator:
+    """One run, folded up to a position, that tells what follows."""
+
+    def __init__(self, store: Store, standing: Standing, position: int, time: float) -> None:
+        self._store = store
+        self._standing = standing
+        self.position = position
+        self._time = time
+        self._findings: tuple[str, list[dict[str, Any]]] = ("", [])  # of the step that is told
+
+    @classmethod
+    async def at(cls, store: Store, run: str, position: int) -> Self:
+        """Folds a run's events up to a position, which is at least 1."""
+        events = await store.events(run, upto=position)
+        folded = fold((stored.event, stored.time) for stored in events)
+        inputs = struct(await store.blob(run, folded.plan.inputs))
+        return cls(store, Standing(folded, inputs), position, events[-1].time)
+
+    @property
+    def _run(self) -> Run:
+        return self._standing.run
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing follows."""
+        return self._run.is_settled
+
+    def rest(self, shared: SharedStandings) -> None:
+        """Lets go of what others who stand at this place hold too."""
+        self._standing = shared.share(self.position, self._standing)
+
+    def tell_run(self) -> pb.WatchRunResponse:
+        """Tells how the run stands, at the position that it has."""
+        return self._response(self._time, run=run_message(self._run, self.position, self._standing.inputs))
+
+    def tell_progress(self, absences: Sequence[Absence], now: float) -> pb.WatchRunResponse:
+        """Tells how things stand now, at the position that it has."""
+        states = [step.state for step in self._run.steps.values()]
+        progress = pb.Progress(
+            settled_steps=sum(state in SETTLED_STEP for state in states),
+            running_steps=sum(state in _BUSY for state in states),
+            total_steps=len(states),
+            disconnections=disconnections(self._run.id, absences),
+        )
+        return self._response(now, progress=progress)
+
+    async def tell(self, stored: StoredEvent | StoredUtterance) -> pb.WatchRunResponse:
+        """Moves on by one item, and tells it."""
+        self.position = stored.position
+        if isinstance(stored, StoredUtterance):
+            return self._response(stored.time, output=self._output(stored))
+        self._time = stored.time
+        self._standing = Standing(apply(self._run, stored.event, stored.time), self._standing.inputs)
+        if isinstance(stored.event, FindingChecked):
+            return self._response(stored.time, finding=await self._finding(stored.event))
+        self._findings = ("", [])
+        return self._tell_event(stored.event, stored.time)
+
+    def _tell_event(self, event: Event, time: float) -> pb.WatchRunResponse:
+        if isinstance(event, _OF_THE_RUN):
+            return self._response(time, run=run_message(self._run, self.position, self._standing.inputs))
+        if isinstance(event, ReportRefused):
+            text = f"{event.attempt} said more after its end, which has no effect: {event.what}"
+            return self._response(time, log=pb.Log(text=text, step=step_name(self._run.id, event.step)))
+        return self._response(time, step=step_message(self._run.id, self._run.steps[event.step]))
+
+    async def _finding(self, event: FindingChecked) -> pb.Finding:
+        if self._findings[0] != event.findings:
+            document = await self._store.blob(self._run.id, event.findings)
+            self._findings = (event.findings, (await asyncio.to_thread(json.loads, document))["findings"])
+        return finding_message(self._run.id, {"step": event.step, **self._findings[1][event.number]})
+
+    def _output(self, said: StoredUtterance) -> pb.Output:
+        return pb.Output(
+            attempt=said.attempt,
+            step=step_name(self._run.id, said.step),
+            channel=_CHANNELS[said.channel],
+            offset=said.offset,
+            text=said.text,
+        )
+
+    def _response(
+        self,
+        time: float,
+        *,
+        run: pb.Run | None = None,
+        step: pb.Step | None = None,
+        output: pb.Output | None = None,
+        finding: pb.Finding | None = None,
+        log: pb.Log | None = None,
+        progress: pb.Progress | None = None,
+    ) -> pb.WatchRunResponse:
+        return pb.WatchRunResponse(
+            resume_token=seal(self._run.id, self.position),
+            sequence=self.position,
+            time=timestamp(time),
+            run=run,
+            step=step,
+            output=output,
+            finding=finding,
+            log=log,
+            progress=progress,
+        )

@@ -1,0 +1,97 @@
+"""ReadOutput: bytes of what an attempt said, cut on the borders of characters. Changes nothing, waits for nothing."""
+
+from collections.abc import AsyncIterator
+
+from conductor.api.run_reading import RunReading
+from conductor.core.model.attempt import Attempt
+from conductor.errors import InvalidRequestError, NotFoundError, Violation
+from conductor.store.sqlite.store import Store
+from conductor.v1 import run_service_pb2 as pb
+
+# One message; below the store's page, so that a character cut at its end is read whole with the next.
+PIECE_BYTES = 256 * 1024
+
+_CHANNELS = {
+    pb.Output.CHANNEL_UNSPECIFIED: "answer",
+    pb.Output.CHANNEL_ANSWER: "answer",
+    pb.Output.CHANNEL_REASONING: "reasoning",
+    pb.Output.CHANNEL_LOG: "log",
+    pb.Output.CHANNEL_ACTIVITY: "activity",
+}
+
+
+class OutputReading:
+    """Reads channels."""
+
+    def __init__(self, store: Store, reading: RunReading) -> None:
+        self._store = store
+        self._reading = reading
+
+    async def read(self, request: pb.ReadOutputRequest) -> AsyncIterator[pb.ReadOutputResponse]:
+        """Gives the bytes from `offset`, `limit` of them at most, up to what is there now; one message at least."""
+        channel = _read_channel(request)
+        _, _, step = await self._reading.find_step(request.name)
+        attempt = _find_attempt(step.attempts, request.attempt)
+        if attempt is None:
+            yield pb.ReadOutputResponse(offset=request.offset, complete=step.is_settled)
+            return
+        offset, end = request.offset, request.offset + request.limit if request.limit else None
+        is_first = True
+        while True:
+            wanted = PIECE_BYTES if end is None else min(PIECE_BYTES, end - offset)
+            data, total = await self._store.channel(attempt.id, channel, offset, wanted)
+            begin, text = _whole_characters(data, is_first=is_first)
+            if not text and not is_first:
+                return
+            yield pb.ReadOutputResponse(
+                offset=min(offset + begin, max(total, offset)),
+                text=text.decode("utf-8", "replace"),
+                total_bytes=total,
+                complete=not attempt.is_live,
+            )
+            offset += begin + len(text)
+            if not text or (end is not None and offset >= end):
+                return
+            is_first = False
+
+
+def _read_channel(request: pb.ReadOutputRequest) -> str:
+    violations = [
+        Violation(field, "must not be negative")
+        for field, value in (("offset", request.offset), ("limit", request.limit))
+        if value < 0
+    ]
+    channel = _CHANNELS.get(request.channel)
+    if channel is None:
+        violations.append(Violation("channel", "is no value of the enumeration"))
+    if violations or channel is None:
+        raise InvalidRequestError(*violations)
+    return channel
+
+
+def _find_attempt(attempts: tuple[Attempt, ...], wanted: str) -> Attempt | None:
+    if not wanted:
+        return attempts[-1] if attempts else None
+    for attempt in attempts:
+        if attempt.id == wanted:
+            return attempt
+    known = ", ".join(attempt.id for attempt in attempts) or "none yet"
+    raise NotFoundError("attempt", wanted, hint=f"the step has {known}")
+
+
+def _whole_characters(data: bytes, *, is_first: bool) -> tuple[int, bytes]:
+    """Gives how many bytes to skip until the first character begins, and the whole characters from there."""
+    begin = 0
+    while is_first and begin < min(3, len(data)) and data[begin] & 0xC0 == 0x80:  # in the middle of one
+        begin += 1
+    return begin, data[begin : _last_border(data)]
+
+
+def _last_border(data: bytes) -> int:
+    """Gives where the last whole character ends: at most three bytes before the end."""
+    for back in range(1, min(4, len(data)) + 1):
+        byte = data[-back]
+        if byte & 0xC0 != 0x80:
+            length = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(data) if length <= back else len(data) - back
+    return len(data)

@@ -1,0 +1,247 @@
+"""CreateRun: checks everything that was asked, pins what the run will need, and asks the engine for the run.
+
+Nothing of a run exists before the engine stored it whole. So a caller who goes away in the middle leaves nothing, and one who
+goes away later undoes nothing (B1); with a request id they find out which it was.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
+
+from conductor.api.messages.runs import MODES
+from conductor.api.request_ids import read_request_id
+from conductor.api.run_ids import new_run_id
+from conductor.clock import Clock
+from conductor.config import Settings
+from conductor.core.model.inputs import Blob, RequestRun
+from conductor.core.model.plan import RunPlan, SnapshotPlan
+from conductor.engine.loop import Engine
+from conductor.errors import (
+    InvalidRequestError,
+    NoCapacityError,
+    OutcomeUnknownError,
+    QuestionRequiredError,
+    RequestIdReusedError,
+    Violation,
+)
+from conductor.evaluation.evaluator import Evaluator
+from conductor.flows.checks.inputs import Inputs
+from conductor.flows.library.catalogue import Catalogue, LoadedFlow
+from conductor.flows.plans import plan_steps, run_timeout
+from conductor.snapshots.keyed_locks import KeyedLocks
+from conductor.snapshots.roots import WorkspaceRoots
+from conductor.snapshots.store import SnapshotStore
+from conductor.snapshots.storing.pin import WorkspaceMode
+from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.writing.deletion import gone
+from conductor.v1 import run_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+MAX_LABELS = 32
+MAX_LABEL_CHARACTERS = 128
+MAX_PRIORITY = 100
+MAX_REVISION_CHARACTERS = 200
+# Longer than a repository whose configuration never ends keeps its place (see `snapshots.blocking_files`).
+MAX_PLACE_WAIT_SECONDS = 25.0
+
+_MODE_NAMES = {
+    pb.Workspace.MODE_UNSPECIFIED: WorkspaceMode.WORKING_TREE,
+    **{value: name for name, value in MODES.items()},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pinning:
+    """Whom a run is pinned by."""
+
+    catalogue: Catalogue
+    evaluator: Evaluator
+    snapshots: SnapshotStore
+    roots: WorkspaceRoots
+
+
+class RunCreation:
+    """Creates runs; a few at once, because pinning a large workspace takes the disk."""
+
+    def __init__(self, store: Store, engine: Engine[Any], pinning: Pinning, clock: Clock, settings: Settings) -> None:
+        self._store = store
+        self._engine = engine
+        self._pinning = pinning
+        self._clock = clock
+        self._clocks = settings.clocks
+        self._most = settings.limits.creations_at_once
+        self._places = asyncio.Semaphore(self._most)
+        self._workspaces = KeyedLocks()
+
+    async def create(self, request: pb.CreateRunRequest) -> str:
+        """Gives the id of the run that this request made, now or before."""
+        request_id = _check_shape(request)
+        digest = _digest(request)
+        if known := await self._known(request_id, digest):
+            return known
+        async with self._place(request.workspace.path):
+            # Those who raced for these places with the same request id.
+            if known := await self._known(request_id, digest):
+                return known
+            plan, blobs = await self._plan(request)
+            async with self._kept(plan):
+                asked = RequestRun(plan, blobs, request_id, digest)
+                run = (await self._engine.submit(asked)).run
+            if run != plan.run:
+                await self._pinning.snapshots.release(plan.run)
+            return run
+
+    @asynccontextmanager
+    async def _place(self, path: str) -> "AsyncIterator[None]":
+        """A place among those who pin: one for each workspace, so that whoever waits for the same one takes no other's.
+
+        Whoever finds none in time is told so while they still listen, and not when their deadline has passed.
+        """
+        folder = await asyncio.to_thread(self._pinning.roots.resolve, path)
+        async with self._workspaces.hold(str(folder)):
+            try:
+                async with asyncio.timeout(MAX_PLACE_WAIT_SECONDS):
+                    await self._places.acquire()
+            except TimeoutError as error:
+                text = f"{self._most} runs are being created, and none of them was done in {MAX_PLACE_WAIT_SECONDS:g} s"
+                raise NoCapacityError(text, hint="ask again, with the same request id") from error
+            try:
+                yield
+            finally:
+                self._places.release()
+
+    async def _known(self, request_id: str, digest: str) -> str:
+        met = await self._store.request(request_id) if request_id else None
+        if met is None:
+            return ""
+        if met.digest != digest:
+            raise RequestIdReusedError
+        if met.deleted:
+            raise gone(met)
+        return met.run
+
+    async def _plan(self, request: pb.CreateRunRequest) -> tuple[RunPlan, tuple[Blob, ...]]:
+        folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
+        loaded = await self._load(request)
+        bundle = loaded.bundle()
+        inputs, excluded = await self._judge(bundle, request)
+        snapshot = await self._pin(request.workspace)
+        values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
+        blobs = (_blob(bundle), _blob(values))
+        plan = RunPlan(
+            run=new_run_id(self._clock.now()),
+            flow=loaded.flow.name,
+            flow_revision=loaded.flow.revision,
+            bundle=blobs[0].digest,
+            inputs=blobs[1].digest,
+            workspace_path=str(folder),
+            workspace_mode=str(_MODE_NAMES[request.workspace.mode]),
+            workspace_revision=request.workspace.revision,
+            snapshot=snapshot,
+            band=inputs.band,
+            steps=plan_steps(loaded.flow, excluded, self._clocks),
+            timeout_seconds=run_timeout(loaded.flow, self._clocks),
+            question=inputs.question,
+            labels=tuple(sorted(request.labels.items())),
+            priority=request.priority,
+        )
+        return plan, blobs
+
+    async def _load(self, request: pb.CreateRunRequest) -> LoadedFlow:
+        if request.WhichOneof("source") == "inline":
+            return await self._pinning.catalogue.load_inline(request.inline)
+        return await self._pinning.catalogue.get(request.flow)
+
+    async def _judge(self, bundle: bytes, request: pb.CreateRunRequest) -> tuple[Inputs, Mapping[str, str]]:
+        try:
+            given = json_format.MessageToDict(request.inputs)
+        except ValueError as error:
+            raise InvalidRequestError(
+                Violation("inputs", "hold a number that JSON has not: NaN or infinite")
+            ) from error
+        launch = await self._pinning.evaluator.launch(bundle, given)
+        violations = tuple(Violation(field, text) for field, text in launch.inputs.violations)
+        if launch.inputs.question_missing:
+            raise QuestionRequiredError(*violations)
+        if violations:
+            raise InvalidRequestError(*violations)
+        return launch.inputs, launch.excluded
+
+    async def _pin(self, workspace: pb.Workspace) -> SnapshotPlan:
+        return await self._pinning.snapshots.pin(workspace.path, _MODE_NAMES[workspace.mode], workspace.revision)
+
+    @asynccontextmanager
+    async def _kept(self, plan: RunPlan) -> "AsyncIterator[None]":
+        """Keeps the snapshot for the run from before it exists; lets it go again when there will be no such run.
+
+        When this is cancelled or killed, nobody here knows whether there will be: that is looked at when the conductor starts.
+        """
+        await self._pinning.snapshots.keep(plan.run, plan.snapshot.commit)
+        try:
+            yield
+        except OutcomeUnknownError:
+            raise  # the run may yet be; where it never is, the next start of the conductor lets go
+        except Exception:
+            await self._pinning.snapshots.release(plan.run)
+            raise
+
+
+def _check_shape(request: pb.CreateRunRequest) -> str:
+    """Gives the request's id."""
+    violations = [*_source_violations(request), *_workspace_violations(request), *_label_violations(request)]
+    if not -MAX_PRIORITY <= request.priority <= MAX_PRIORITY:
+        violations.append(Violation("priority", f"is {request.priority}; it may be -{MAX_PRIORITY} to {MAX_PRIORITY}"))
+    return read_request_id(request.request_id, *violations)
+
+
+def _source_violations(request: pb.CreateRunRequest) -> list[Violation]:
+    match request.WhichOneof("source"):
+        case None:
+            return [Violation("flow", "give the name of a flow, as flows/survey, or a flow inline")]
+        case "flow" if not request.flow:
+            return [Violation("flow", "is empty; give the name of a flow, as flows/survey")]
+        case _:
+            return []
+
+
+def _workspace_violations(request: pb.CreateRunRequest) -> list[Violation]:
+    workspace = request.workspace
+    violations = []
+    if not workspace.path:
+        violations.append(Violation("workspace.path", "is missing; give the absolute path of a directory"))
+    if workspace.mode not in _MODE_NAMES:
+        violations.append(Violation("workspace.mode", "is no value of the enumeration"))
+    if len(workspace.revision) > MAX_REVISION_CHARACTERS:
+        violations.append(Violation("workspace.revision", f"has more than {MAX_REVISION_CHARACTERS} characters"))
+    return violations
+
+
+def _label_violations(request: pb.CreateRunRequest) -> list[Violation]:
+    violations = []
+    if len(request.labels) > MAX_LABELS:
+        violations.append(Violation("labels", f"are {len(request.labels)}; at most {MAX_LABELS} are kept"))
+    for key, value in sorted(request.labels.items()):
+        if not key or len(key) > MAX_LABEL_CHARACTERS or len(value) > MAX_LABEL_CHARACTERS:
+            text = f"keys have 1 to {MAX_LABEL_CHARACTERS} characters, values at most as many"
+            violations.append(Violation(f"labels.{key[:MAX_LABEL_CHARACTERS]}", text))
+    return violations
+
+
+def _digest(request: pb.CreateRunRequest) -> str:
+    """What makes two requests the same: everything but their id."""
+    asked = pb.CreateRunRequest()
+    asked.CopyFrom(request)
+    asked.request_id = ""
+    return hashlib.sha256(b"CreateRun\0" + asked.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _blob(data: bytes) -> Blob:
+    return Blob(hashlib.sha256(data).hexdigest(), data)

@@ -1,0 +1,197 @@
+"""Reads runs from the store and shows them: one run, one step, lists, findings, the report. Changes nothing.
+
+Large JSON is made into messages beside the event loop: a report of a megabyte takes long enough to be felt by every stream.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from google.protobuf.struct_pb2 import Struct
+
+from conductor.api.messages.findings import finding_message, max_rank, status_word
+from conductor.api.messages.names import read_run, read_step, run_name, step_name
+from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message, struct
+from conductor.api.messages.tokens import read_page_size, seal, unseal
+from conductor.api.run_creation import MAX_LABELS
+from conductor.core.decide.loss import Absence
+from conductor.core.model.run import Run, fold
+from conductor.core.model.step import Step
+from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, PreconditionError, Violation
+from conductor.store.records import FindingKey, RunFilter, RunKey
+from conductor.store.sqlite.store import Store
+from conductor.v1 import run_service_pb2 as pb
+from servicekit.times import seconds
+
+# What GetStep shows of a text: with a prompt and a result of their largest, the answer stays below the 4 MiB that clients take.
+MAX_TEXT_BYTES = 1024 * 1024
+# What a page of findings may hold; where they are long, it holds fewer than were asked for.
+MAX_PAGE_CHARACTERS = 1024 * 1024
+
+
+class RunReading:
+    """Everything that is shown of runs, except what streams."""
+
+    def __init__(self, store: Store, absences: Callable[[str], Sequence[Absence]]) -> None:
+        self._store = store
+        self._absences = absences
+
+    async def run(self, run: str) -> pb.Run:
+        """Shows a run with its steps; of one whose events are damaged, what lists know of it."""
+        try:
+            folded, position = await self._folded(run)
+        except DatabaseDamagedError as error:
+            message = row_message(await self._store.run(run))
+            message.damage = str(error)
+            return message
+        inputs = struct(await self._store.blob(run, folded.plan.inputs))
+        return run_message(folded, position, inputs, self._absences(run))
+
+    async def step(self, name: str) -> pb.Step:
+        """Shows a step with its bodies."""
+        run, folded, step = await self.find_step(name)
+        message = step_message(run, step, self._absences(run))
+        if step.prompt:
+            message.prompt = (await self._store.blob(run, step.prompt)).decode("utf-8", "replace")
+        message.text = await self._text(folded, step)
+        digest = step.findings or (step.last_attempt.result if step.last_attempt else "")
+        if digest:
+            message.result.CopyFrom(await _struct(await self._store.blob(run, digest)))
+        return message
+
+    async def find_step(self, name: str) -> tuple[str, Run, Step]:
+        """Gives a step of a run by its name, with the run's id and the run."""
+        run, step = read_step(name)
+        folded, _ = await self._folded(run)
+        if step not in folded.steps:
+            known = ", ".join(folded.steps)
+            raise NotFoundError("step", step, hint=f"the run has {known}", metadata={"known": known})
+        return run, folded, folded.steps[step]
+
+    async def runs(self, request: pb.ListRunsRequest) -> pb.ListRunsResponse:
+        """Lists runs, newest first."""
+        size = read_page_size(request.page_size)
+        context = _context(request)
+        before = _read_run_key(request.page_token, context)
+        page = await self._store.runs(_filter(request), size, before)
+        token = seal(context, page.next.create_time, page.next.run) if page.next else ""
+        return pb.ListRunsResponse(runs=[row_message(row) for row in page.rows], next_page_token=token)
+
+    async def findings(self, request: pb.ListFindingsRequest) -> pb.ListFindingsResponse:
+        """Lists a run's findings, most severe first."""
+        run = read_run(request.parent, "parent")
+        size = read_page_size(request.page_size)
+        rank, statuses = _finding_filter(request)
+        context = f"{run} {rank} {sorted(statuses)}"
+        after = _read_finding_key(request.page_token, context)
+        page = await self._store.findings(run, size, after, max_rank=rank, statuses=statuses)
+        while size > 1 and sum(len(row.data) for row in page.rows) > MAX_PAGE_CHARACTERS:
+            size //= 2
+            page = await self._store.findings(run, size, after, max_rank=rank, statuses=statuses)
+        findings = await asyncio.to_thread(
+            lambda: [finding_message(run, {"step": row.step, **json.loads(row.data)}) for row in page.rows]
+        )
+        token = seal(context, page.next.rank, page.next.key) if page.next else ""
+        return pb.ListFindingsResponse(findings=findings, next_page_token=token)
+
+    async def report(self, name: str) -> pb.Report:
+        """Gives a settled run's report."""
+        run = read_run(name)
+        folded, _ = await self._folded(run)
+        if not folded.is_settled:
+            message = f"run {run} is {folded.state}: its report is made at its end"
+            hint = f"follow it to its end (WatchRun):  conductor watch {run}"
+            raise PreconditionError("SOURCE_NOT_SETTLED", message, subject=run_name(run), hint=hint)
+        if not folded.markdown:
+            why = folded.failure.message if folded.failure else "the run ended before one was made"
+            raise NotFoundError("report", f"{run_name(run)}/report", hint=why)
+        markdown = (await self._store.blob(run, folded.markdown)).decode()
+        document = await _struct(await self._store.blob(run, folded.json)) if folded.json else Struct()
+        return pb.Report(name=f"{run_name(run)}/report", markdown=markdown, json=document)
+
+    async def _folded(self, run: str) -> tuple[Run, int]:
+        events = await self._store.events(run)
+        return fold((stored.event, stored.time) for stored in events), events[-1].position
+
+    async def _text(self, run: Run, step: Step) -> str:
+        if step.text:
+            data = await self._store.blob(run.id, step.text)
+            return _shown(data[:MAX_TEXT_BYTES], len(data), step_name(run.id, step.plan.id))
+        if step.last_attempt is None:
+            return ""
+        pieces, total = b"", 1
+        while len(pieces) < min(total, MAX_TEXT_BYTES):
+            piece, total = await self._store.channel(step.last_attempt.id, "answer", len(pieces), 0)
+            if not piece:
+                break
+            pieces += piece
+        return _shown(pieces[:MAX_TEXT_BYTES], total, step_name(run.id, step.plan.id))
+
+
+async def _struct(data: bytes) -> Struct:
+    return await asyncio.to_thread(struct, data)
+
+
+def _shown(data: bytes, total: int, name: str) -> str:
+    text = data.decode("utf-8", "ignore")
+    left = total - len(data)
+    return text if left <= 0 else f"{text}\n[… {left} bytes more: ReadOutput of {name} gives them]"
+
+
+def _filter(request: pb.ListRunsRequest) -> RunFilter:
+    violations = []
+    if len(request.labels) > MAX_LABELS:
+        violations.append(Violation("labels", f"are {len(request.labels)}; at most {MAX_LABELS} are kept of any run"))
+    if unknown := [number for number in request.states if number not in pb.Run.State.values()]:
+        violations.append(Violation("states", f"{unknown[0]} is no value of the enumeration"))
+    if violations:
+        raise InvalidRequestError(*violations)
+    wanted = RunFilter(
+        flow=request.flow,
+        states=read_run_states(list(request.states)),
+        labels=dict(request.labels),
+        workspace_path=request.workspace_path,
+        text=request.text,
+    )
+    if request.HasField("create_time_from"):
+        wanted = replace(wanted, create_time_from=seconds(request.create_time_from))
+    if request.HasField("create_time_before"):
+        wanted = replace(wanted, create_time_before=seconds(request.create_time_before))
+    return wanted
+
+
+def _context(request: pb.ListRunsRequest) -> str:
+    """Everything of the request but the place: a token of one filter is none of another."""
+    asked = pb.ListRunsRequest()
+    asked.CopyFrom(request)
+    asked.page_token, asked.page_size = "", 0
+    return f"runs {asked.SerializeToString(deterministic=True).hex()}"
+
+
+def _read_run_key(token: str, context: str) -> RunKey | None:
+    if not token:
+        return None
+    match unseal(token, context, "page_token"):
+        case [float() | int() as create_time, str(run)]:
+            return RunKey(create_time, run)
+        case _:
+            raise InvalidRequestError(Violation("page_token", "is not a token of this list"))
+
+
+def _read_finding_key(token: str, context: str) -> FindingKey | None:
+    if not token:
+        return None
+    match unseal(token, context, "page_token"):
+        case [int(rank), int(key)]:
+            return FindingKey(rank, key)
+        case _:
+            raise InvalidRequestError(Violation("page_token", "is not a token of this list"))
+
+
+def _finding_filter(request: pb.ListFindingsRequest) -> tuple[int, tuple[str, ...]]:
+    try:
+        return max_rank(request.min_severity), tuple(status_word(status) for status in request.statuses)
+    except ValueError as error:
+        field = "min_severity, statuses"
+        raise InvalidRequestError(Violation(field, "hold a number that is no value of the enumeration")) from error

@@ -1,0 +1,40 @@
+"""ServerService: what this server is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from conductor.v1 import server_service_pb2 as pb
+from conductor.v1 import server_service_pb2_grpc
+from servicekit.times import timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What does not change while the server runs."""
+
+    version: str
+    conductor_id: str
+    epoch: int
+    start_time: float
+    settings: Mapping[str, str]
+
+
+class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
+    """Tells what this server is. `count_unfinished` gives how many runs have not ended."""
+
+    def __init__(self, facts: ServerFacts, address: Callable[[], str], count_unfinished: Callable[[], int]) -> None:
+        self._facts = facts
+        self._address = address
+        self._count_unfinished = count_unfinished
+
+    async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Any) -> pb.ServerInfo:
+        return pb.ServerInfo(
+            version=self._facts.version,
+            conductor_id=self._facts.conductor_id,
+            epoch=self._facts.epoch,
+            start_time=timestamp(self._facts.start_time),
+            address=self._address(),
+            unfinished_runs=self._count_unfinished(),
+            settings=self._facts.settings,
+        )

@@ -1,0 +1,184 @@
+"""`conductor doctor`: looks at what a run needs, and says for each thing that is missing what to do about it.
+
+The database it looks through itself, row by row, beside the conductor or without it; everything else it asks the conductor.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import grpc
+
+from conductor.cli.commands.flows import bad_files
+from conductor.cli.commands.hosts import AGENT_INDENT, agent_lines, has_trouble, host_line, other_folder
+from conductor.cli.connection import Connection, connected
+from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of, usual_is_meant
+from conductor.cli.main import Context
+from conductor.cli.text.failure import RUN_FAILED, CommandError, from_rpc
+from conductor.cli.text.names import short
+from conductor.cli.text.terminal_text import one_line, printable
+from conductor.cli.text.wording import counted, size
+from conductor.cli.views.page import say
+from conductor.v1 import flow_service_pb2, pool_service_pb2, server_service_pb2
+
+if TYPE_CHECKING:
+    from conductor.store.sqlite.reading.examination import Examination
+
+SHOWN_DAMAGES = 10
+UNASKED = (
+    "its database was not looked through, as nobody says which folder it is in; name that:  conductor doctor --data DIR"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One thing that was looked at. `advice` says what to do when it is not good; `details` are shown always."""
+
+    good: bool
+    text: str
+    advice: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+
+
+@click.command()
+@data_option
+@click.pass_obj
+def doctor(context: Context, data: Path | None) -> int:
+    """Look for what is wrong, and say what to do."""
+    looks = []
+    for look in _looks(context, data):
+        say(f"{'✔' if look.good else '✘'} {look.text}")
+        for line in look.details:
+            say(f"    {line}", AGENT_INDENT if line.startswith(("✔", "✘", "?")) else 6)
+        for line in () if look.good else look.advice:
+            say(f"    {line}", 6)
+        looks.append(look)
+    bad = sum(not look.good for look in looks)
+    if bad:
+        say(
+            f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{again(context.address, ('--data', data))}"
+        )
+        return RUN_FAILED
+    say("\nall good; try:  conductor run survey PATH")
+    return 0
+
+
+def _looks(context: Context, data: Path | None) -> Iterator[Look]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield Look(sys.version_info >= (3, 11), f"Python {version}", ("Python 3.11 or newer is needed",))
+    git = shutil.which("git")
+    yield Look(git is not None, f"git at {git}" if git else "git is missing", ("install it:  apt install git",))
+    with connected(context.address, LOOK_SECONDS) as connection:
+        info, failure = _greet(connection, context.address)
+        is_known = failure is None or data is not None or usual_is_meant()
+        if is_known:
+            yield from _storage_looks(folder_of(data, info), info, is_named=data is not None)
+        if failure is not None:
+            unasked = () if is_known else (UNASKED,)
+            yield Look(good=False, text=str(failure), advice=(*failure.lines, *unasked))
+            return
+        yield Look(good=True, text=f"conductor {info.version} at {context.address}, start {info.epoch} of its database")
+        yield from _server_looks(connection)
+
+
+def _greet(connection: Connection, address: str) -> tuple[server_service_pb2.ServerInfo, CommandError | None]:
+    """What the conductor says of itself; nothing, and why, where it does not answer."""
+    try:
+        asked = server_service_pb2.GetServerInfoRequest()
+        return connection.server.GetServerInfo(asked, timeout=LOOK_SECONDS), None
+    except grpc.RpcError as error:
+        return server_service_pb2.ServerInfo(), from_rpc(error, address, LOOK_SECONDS)
+
+
+def _storage_looks(folder: Path, info: server_service_pb2.ServerInfo, *, is_named: bool) -> Iterator[Look]:
+    """Looks through the database of a folder: the one that is named, or else that of the conductor, if it is to be had here."""
+    from conductor.errors import StorageError
+    from conductor.store.sqlite.folder import DATABASE_NAME
+    from conductor.store.sqlite.reading.examination import examine
+
+    try:
+        if not is_named and not (folder / DATABASE_NAME).exists():
+            return
+        found = examine(folder)
+    except StorageError as error:
+        yield Look(good=False, text=str(error), advice=(error.hint,) if error.hint else ())
+        return
+    except OSError as error:
+        text = f"the data folder {folder} cannot be looked into: {error.strerror}"
+        yield Look(good=False, text=text, advice=("call this as the conductor's user",))
+        return
+    yield _database_look(found, folder)
+    if info.conductor_id and found.conductor_id not in ("", info.conductor_id):
+        advice = "name its folder with --data, or its address with --address"
+        told = f"the conductor that answers uses {info.settings['data']}"
+        yield Look(good=False, text="this is not that conductor's database", advice=(advice,), details=(told,))
+
+
+def _database_look(found: "Examination", folder: Path) -> Look:
+    if found.usage is None:
+        named = tuple(printable(str(damage)) for damage in found.damages[:SHOWN_DAMAGES])
+        state = "damaged" if named else "sound"
+        old = ("restore a backup:  conductor restore FILE --data DIR",)
+        text = f"the database {found.path} is of version {found.version}, {state}"
+        return Look(good=not named, text=text, advice=old, details=named)
+    room = f"{size(found.usage.file_bytes)}, {size(found.usage.used_bytes)} used, {counted(found.usage.runs, 'run')}"
+    if not found.damages:
+        return Look(good=True, text=f"database {found.path}: {room}, every row can be read")
+    named = tuple(printable(str(damage)) for damage in found.damages[:SHOWN_DAMAGES])
+    more = ("and more",) if len(found.damages) > SHOWN_DAMAGES or found.is_cut else ()
+    runs = sorted({damage.run for damage in found.damages if damage.run})
+    advice = tuple(f"let go of what is damaged:  conductor delete {run}" for run in runs[:SHOWN_DAMAGES])
+    if any(not damage.run for damage in found.damages):
+        restore = f"conductor restore FILE --data {folder}"
+        advice += (f"stop the conductor, move {folder} away, and restore a backup:  {restore}",)
+    return Look(good=False, text=f"database {found.path}: {room}, damaged", advice=advice, details=named + more)
+
+
+def _server_looks(connection: Connection) -> Iterator[Look]:
+    asked = flow_service_pb2.ListFlowsRequest(page_size=500)
+    listed = connection.flows.ListFlows(asked, timeout=LOOK_SECONDS)
+    nothing = ("the installation holds no flows; install it again:  ./dev setup",)
+    yield Look(bool(listed.flows), counted(len(listed.flows), "flow"), nothing)
+    for title, first, advice in bad_files(listed.problems):
+        yield Look(good=False, text=title, advice=(first, advice))
+    hosts = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=LOOK_SECONDS).hosts
+    yield Look(
+        bool(hosts), f"{counted(len(hosts), 'host')} configured", ("name one:  conductor serve --host NAME=ADDRESS",)
+    )
+    for host in hosts:
+        yield from host_looks(host)
+
+
+def host_looks(host: pool_service_pb2.Host) -> Iterator[Look]:
+    """A host, and every spec on it that cannot be read."""
+    yield _host_look(host)
+    for agent in host.agents:
+        # An agent that only lacks its program is shown, not counted.
+        if agent.spec_refused:
+            title = f"the spec of agent {printable(agent.name)} on {short(host.name)} cannot be read"
+            advice = "mend the file there, then start that host again; there:  agenthost doctor --agents-dir DIR"
+            yield Look(good=False, text=title, advice=(advice,), details=(one_line(agent.unavailable_reason, 300),))
+
+
+def _host_look(host: pool_service_pb2.Host) -> Look:
+    name, address = short(host.name), printable(host.address)
+    problem = (one_line(host.problem, 300),) if host.problem else ()
+    has_other_folder = bool(host.attempts_of_earlier_instance)
+    folder = (other_folder(host),) if has_other_folder else ()
+    details = (*problem, *folder, *(line.strip() for line in agent_lines(host)))
+    answers = host.state == pool_service_pb2.Host.STATE_READY
+    advice: tuple[str, ...] = (
+        f"start it:  agenthost serve --listen {address} --data DIR --name {name}",
+        "if it ran before, DIR is the folder that it had then: with another one, what it runs is given up",
+        "if it runs, ask there:  agenthost doctor",
+    )
+    if answers:  # what it says of its problem says what to do
+        mend = (
+            "stop it, and start it with the --data folder that it had before; else these attempts are given up as lost"
+        )
+        advice = (mend,) if has_other_folder else ()
+    return Look(answers and not has_trouble(host), host_line(host)[2:], advice, details=details)

@@ -1,0 +1,162 @@
+"""`conductor flows` and `conductor validate`: what can be run, and what is wrong with a flow file."""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from conductor.cli.connection import CALL_SECONDS, connected
+from conductor.cli.main import Context
+from conductor.cli.text.failure import RUN_FAILED, CommandError
+from conductor.cli.text.problem_lines import excerpt
+from conductor.cli.text.terminal_text import one_line, printable
+from conductor.cli.text.wording import counted
+from conductor.cli.views.page import say
+from conductor.cli.views.views import as_json
+from conductor.v1 import flow_service_pb2
+
+FLOW_BYTES = 1024 * 1024
+# A problem of a flow that came as a message: the conductor knows no file, and no line of it.
+_IN_MESSAGE = re.compile(r"\bflow:0: (?P<field>[\w.\[\]]*)")
+
+
+@click.command()
+@click.argument("name", metavar="[NAME]", required=False)
+@click.pass_obj
+def flows(context: Context, name: str | None) -> None:
+    """List flows, or show the one called NAME."""
+    with connected(context.address) as connection:
+        if name is not None:
+            full = name if name.startswith("flows/") else f"flows/{name}"
+            asked = flow_service_pb2.GetFlowRequest(name=full)
+            flow = connection.flows.GetFlow(asked, timeout=CALL_SECONDS)
+            if context.is_json:
+                click.echo(as_json(flow))
+            else:
+                say(_shown(flow), 2)
+            return
+        answer = connection.flows.ListFlows(flow_service_pb2.ListFlowsRequest(page_size=500), timeout=CALL_SECONDS)
+        for flow in answer.flows:
+            click.echo(as_json(flow) if context.is_json else _line(flow))
+        for title, first, advice in bad_files(answer.problems):
+            say(f"\n✘ {title}\n    {first}\n    {advice}", 6, err=True)
+
+
+def bad_files(problems: Sequence[flow_service_pb2.FlowProblem]) -> Iterator[tuple[str, str, str]]:
+    """For each file that is no flow: what stands with it, its first problem, and how to see them all."""
+    by_file: dict[str, list[flow_service_pb2.FlowProblem]] = {}
+    for problem in problems:
+        by_file.setdefault(problem.path, []).append(problem)
+    for path, found in by_file.items():
+        first, count = found[0], counted(len(found), "problem")
+        text = f"{first.field}: {first.text}" if first.field else first.text
+        title = f"{path} cannot be run: {count}, the first on line {first.line}"
+        yield printable(title), printable(text), printable(f"see all:  conductor validate {path}")
+
+
+def _line(flow: flow_service_pb2.Flow) -> str:
+    layer = flow_service_pb2.Flow.Layer.Name(flow.layer).removeprefix("LAYER_").lower().replace("_", "-")
+    hidden = f"  (hides {len(flow.shadows)} of the same name)" if flow.shadows else ""
+    return f"{flow.name.removeprefix('flows/'):<16}  {layer:<9}  {one_line(flow.title, 80)}{hidden}"
+
+
+def _shown(flow: flow_service_pb2.Flow) -> str:
+    lines = [
+        f"{flow.name.removeprefix('flows/')}: {one_line(flow.title, 100)}",
+        f"  {one_line(flow.description, 400)}",
+        f"  source    {printable(flow.source_path)}",
+        *(f"  hides     {printable(path)}" for path in flow.shadows),
+        f"  revision  {flow.revision[:16]}",
+        f"  question  {'required' if flow.question_required else 'optional'}",
+        "",
+    ]
+    for step in flow.steps:
+        needs = f"  after {', '.join(step.needs)}" if step.needs else ""
+        lines.append(f"  {step.id:<20} {step.WhichOneof('work') or '?'}{needs}")
+    name = flow.name.removeprefix("flows/")
+    return "\n".join([*lines, "", f"run it:  conductor run {name} PATH"])
+
+
+@click.command()
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Whose personas and contracts they may name.  [default: of the .conductor/ beside each file]",
+)
+@click.pass_obj
+def validate(context: Context, files: tuple[Path, ...], project: Path | None) -> int:
+    """Check flow FILES and print each problem as FILE:LINE: problem. Needs no server."""
+    found = [told for path in files for told in _problems(path, project or project_of(path))]
+    for told in found:
+        click.echo(printable(told))
+    if context.is_json:
+        return RUN_FAILED if found else 0
+    if not found:
+        click.echo(f"{'this flow is' if len(files) == 1 else 'these flows are'} good", err=True)
+    used = sorted({str(place.absolute()) for path in files if (place := project or project_of(path))})
+    # Elsewhere the same file may name less: the conductor has a project of its own, or none.
+    said = f"personas and contracts are looked up in {', '.join(used)}" if used else ""
+    if said or any(": there is no persona " in told or ": there is no contract " in told for told in found):
+        say(said or "a project with more personas and contracts:  conductor validate --project DIR FILE", err=True)
+    return RUN_FAILED if found else 0
+
+
+def _problems(path: Path, project: Path | None) -> list[str]:
+    """What is wrong with a file; one that cannot be read is wrong too, and keeps nobody from the next."""
+    from conductor.flows.checks.validation import problems_of
+
+    try:
+        data = read_bytes(path)
+    except CommandError as error:
+        return [str(error)]
+    return [str(problem) for problem in problems_of(data, str(path), project)]
+
+
+def project_of(path: Path) -> Path | None:
+    """The project whose personas and contracts a file may name: whose `.conductor/` holds it, or stands beside it."""
+    folder = path.absolute().parent
+    if folder.name == "flows" and folder.parent.name == ".conductor":
+        return folder.parent.parent
+    return folder if (folder / ".conductor").is_dir() else None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, at most FLOW_BYTES of them; a CommandError where that cannot be."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(FLOW_BYTES + 1)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or error}") from error
+    if len(data) > FLOW_BYTES:
+        raise CommandError(f"{path}: a flow file holds at most {FLOW_BYTES} bytes")
+    return data
+
+
+def read_flow(path: Path) -> flow_service_pb2.Flow:
+    """The flow in a file, for sending inline; its problems as a CommandError. What it names is the conductor's to judge."""
+    data = read_bytes(path)
+    from conductor.flows.checks.validation import parsed
+
+    flow, problems = parsed(data, str(path))
+    if flow is None or problems:
+        shown = excerpt(
+            (printable(str(problem)) for problem in problems), f"conductor validate {shlex.quote(str(path))}"
+        )
+        raise CommandError(f"{path} is no flow that can be run", lines=tuple(shown))
+    return flow
+
+
+def refused(error: CommandError, path: Path) -> CommandError:
+    """The refusal of a file's flow that was sent inline, with the file, its lines, and its project for the conductor."""
+    from conductor.flows.checks.validation import line_of
+
+    data, project = read_bytes(path), project_of(path)
+
+    def located(told: str) -> str:
+        placed = _IN_MESSAGE.sub(lambda found: f"{path}:{line_of(data, found['field'])}: {found['field']}", told)
+        return placed.replace("--project DIR", f"--project {project}") if project else placed
+
+    return CommandError(located(str(error)), lines=tuple(map(located, error.lines)), code=error.code)

@@ -1,0 +1,94 @@
+"""`conductor hosts`: the machines that agents run on, and what each of them offers."""
+
+import time
+
+import click
+
+from conductor.cli.connection import CALL_SECONDS, connected
+from conductor.cli.main import Context
+from conductor.cli.text.names import short
+from conductor.cli.text.terminal_text import one_line, printable
+from conductor.cli.text.wording import elapsed
+from conductor.cli.views.page import say
+from conductor.cli.views.views import as_json
+from conductor.v1 import pool_service_pb2
+
+Host = pool_service_pb2.Host
+# Where the text of an agent's line begins.
+AGENT_INDENT = 30
+
+
+@click.command()
+@click.argument("name", metavar="[NAME]", required=False)
+@click.pass_obj
+def hosts(context: Context, name: str | None) -> None:
+    """List agent hosts, or show the one called NAME with its agents."""
+    with connected(context.address) as connection:
+        if name is not None:
+            full = name if name.startswith("hosts/") else f"hosts/{name}"
+            host = connection.pool.GetHost(pool_service_pb2.GetHostRequest(name=full), timeout=CALL_SECONDS)
+            if context.is_json:
+                click.echo(as_json(host))
+            else:
+                say_host(host, with_agents=True)
+            return
+        answer = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=CALL_SECONDS)
+        for host in answer.hosts:
+            if context.is_json:
+                click.echo(as_json(host))
+            else:
+                say_host(host)
+        if not answer.hosts and not context.is_json:
+            click.echo("no hosts; give the conductor some:  conductor serve --host NAME=ADDRESS", err=True)
+
+
+def say_host(host: Host, *, with_agents: bool = False) -> None:
+    """Prints a line about a host, what is wrong with it, and a line for each of its agents."""
+    say(host_line(host))
+    if host.problem:
+        say(f"    {one_line(host.problem, 300)}")
+    if host.attempts_of_earlier_instance:
+        say(f"    {other_folder(host)}")
+    for line in agent_lines(host) if with_agents else ():
+        say(line, AGENT_INDENT)
+
+
+def host_line(host: Host) -> str:
+    """`✔ alpha  ready  2 of 4 slots  bubblewrap 0.11.0  unix:/run/a.sock`."""
+    glyph = "✔" if _answers(host) and not has_trouble(host) else "✘"
+    state = Host.State.Name(host.state).removeprefix("STATE_").lower()
+    line = f"{glyph} {short(host.name):<12}  {state:<12}"
+    if host.slots:
+        line += f"  {host.running} of {host.slots} slots  {printable(host.sandbox_mechanism)}"
+    if host.HasField("disconnected_time"):
+        line += f"  for {elapsed(time.time() - host.disconnected_time.ToNanoseconds() / 1e9)}"
+    elif not host.HasField("last_seen_time"):
+        line += "  never seen"
+    return f"{line}  {printable(host.address)}"
+
+
+def has_trouble(host: Host) -> bool:
+    """Whether there is something to mend though it answers: it says of itself what, or waits for its earlier folder."""
+    return bool(host.problem or host.attempts_of_earlier_instance)
+
+
+def other_folder(host: Host) -> str:
+    """`it came back with another data folder: 2 attempts wait for the one it had before`."""
+    count = host.attempts_of_earlier_instance
+    waits = "attempt waits" if count == 1 else "attempts wait"
+    return f"it came back with another data folder: {count} {waits} for the one it had before"
+
+
+def agent_lines(host: Host) -> list[str]:
+    """A line an agent: usable or not, and why not. Of a host that does not answer nobody knows."""
+    lines = []
+    answers = _answers(host)
+    for agent in host.agents:
+        glyph = ("✔" if agent.available else "✘") if answers else "?"
+        text = agent.description if agent.available else agent.unavailable_reason
+        lines.append(f"    {glyph} {printable(agent.name):<12}  {printable(agent.version):<8}  {one_line(text, 200)}")
+    return lines
+
+
+def _answers(host: Host) -> bool:
+    return host.state in (Host.STATE_READY, Host.STATE_DRAINING)

@@ -1,0 +1,193 @@
+"""`conductor report` and `conductor output`: what a run came to, and what its agents said."""
+
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+import grpc
+
+from conductor.cli.connection import CALL_SECONDS, Connection, connected
+from conductor.cli.main import Context
+from conductor.cli.text.failure import CommandError, from_rpc
+from conductor.cli.text.names import run_name, step_name
+from conductor.cli.text.terminal_text import printable
+from conductor.cli.views.follow import Absence, is_away, patiently
+from conductor.cli.views.page import say
+from conductor.cli.views.views import say_away, say_back
+from conductor.v1 import run_service_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.struct_pb2 import Struct
+
+CHANNELS = ("answer", "reasoning", "log", "activity")
+# Between two looks at an attempt that still speaks.
+FOLLOW_SECONDS = 0.5
+# Enough to see whether a channel holds anything.
+LOOK_BYTES = 16
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--format", "form", type=click.Choice(["md", "json"]), default="md", show_default=True)
+@click.pass_obj
+def report(context: Context, name: str, form: str) -> None:
+    """Print the report of RUN."""
+    with connected(context.address) as connection:
+        full = run_name(connection, name)
+        if form == "json" or context.is_json:
+            click.echo(_as_json(_report(connection, full).json, indent=None if context.is_json else 2))
+        else:
+            print_report(connection, full)
+
+
+def print_report(connection: Connection, run: str) -> None:
+    """Prints a run's report on stdout: rendered for a person's terminal, as Markdown elsewhere."""
+    markdown = _report(connection, run).markdown
+    if not sys.stdout.isatty():
+        click.echo(markdown)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    # An address is shown as it is: a link in a terminal hides where it leads.
+    console.print(Markdown(printable(markdown), hyperlinks=False), width=min(console.width, 110))
+
+
+def _as_json(document: "Struct", indent: int | None) -> str:
+    """A Struct as people write JSON: whole numbers without a point, and in the same order every time."""
+    import json
+
+    from google.protobuf import json_format
+
+    def whole(value: object) -> object:
+        match value:
+            case float() if value.is_integer():
+                return int(value)
+            case dict():
+                return {key: whole(part) for key, part in value.items()}
+            case list():
+                return [whole(part) for part in value]
+            case _:
+                return value
+
+    return json.dumps(whole(json_format.MessageToDict(document)), indent=indent, sort_keys=True, ensure_ascii=False)
+
+
+def _report(connection: Connection, run: str) -> run_service_pb2.Report:
+    answer: run_service_pb2.Report = connection.runs.GetReport(
+        run_service_pb2.GetReportRequest(name=run), timeout=CALL_SECONDS
+    )
+    return answer
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.argument("step", metavar="STEP")
+@click.option("--channel", type=click.Choice(CHANNELS), default="answer", show_default=True)
+@click.option("--attempt", default="", help="Id of an attempt; the newest otherwise.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Where to begin, in bytes.")
+@click.option("--follow", is_flag=True, help="Go on until the attempt ends.")
+@click.pass_obj
+def output(context: Context, /, name: str, step: str, *, follow: bool, **options: object) -> None:
+    """Print what the agent of STEP said, by bytes, at any time."""
+    with connected(context.address) as connection:
+        find = partial(step_name, connection, name, step)
+        absence = Absence(partial(say_away, context.address), say_back)
+        request = run_service_pb2.ReadOutputRequest(
+            name=patiently(find, absence) if follow else find(),
+            attempt=str(options["attempt"]),
+            channel=run_service_pb2.Output.Channel.Value(f"CHANNEL_{str(options['channel']).upper()}"),
+            offset=int(str(options["offset"])),
+        )
+        begin = request.offset
+        complete = print_output(context, connection, request, follow=follow)
+        if request.offset == begin and not context.is_json:
+            _say_where_else(connection, request, is_complete=complete)
+
+
+def print_output(
+    context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest, *, follow: bool
+) -> bool:
+    """Prints what is there, or all until the attempt ends, and moves the request behind it; gives whether it has ended."""
+    try:
+        if follow:
+            return _print_to_end(context, connection, request)
+        return _print_what_is_there(context, connection, request)
+    except grpc.RpcError as error:
+        if not is_away(error):
+            raise
+        raise _with_way_on(error, context, request) from error
+
+
+def _print_to_end(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:
+    """Prints one attempt until it ends, across restarts of the conductor; gives that it has ended."""
+    absence = Absence(partial(say_away, context.address), say_back)
+
+    def go_on() -> bool:
+        if not request.attempt:
+            # An offset means bytes of this attempt, not of one that may follow it meanwhile.
+            asked = run_service_pb2.GetStepRequest(name=request.name)
+            attempts = connection.runs.GetStep(asked, timeout=CALL_SECONDS).attempts
+            request.attempt = attempts[-1].id if attempts else ""
+        return _print_what_is_there(context, connection, request)
+
+    while not patiently(go_on, absence):
+        time.sleep(FOLLOW_SECONDS)
+    return True
+
+
+def _with_way_on(error: grpc.RpcError, context: Context, request: run_service_pb2.ReadOutputRequest) -> CommandError:
+    """That nobody answers any more, and the command that goes on behind what was printed."""
+    shown = from_rpc(error, context.address)
+    _, run, _, step = request.name.split("/")
+    channel = run_service_pb2.Output.Channel.Name(request.channel).removeprefix("CHANNEL_").lower()
+    which = f" --attempt {request.attempt}" if request.attempt else ""
+    way_on = f"then go on:  conductor output {run} {step} --channel {channel}{which} --offset {request.offset}"
+    return CommandError(str(shown), lines=(*shown.lines, way_on), code=shown.code)
+
+
+def _say_where_else(connection: Connection, request: run_service_pb2.ReadOutputRequest, *, is_complete: bool) -> None:
+    """Says that there is nothing, and where there is something."""
+    channels = run_service_pb2.Output.Channel
+    name = channels.Name(request.channel).removeprefix("CHANNEL_").lower()
+    behind = f" behind byte {request.offset}" if request.offset else ""
+    click.echo(f"{'nothing was said' if is_complete else 'nothing was said so far'}: channel {name}{behind}", err=True)
+    _, run, _, step = request.name.split("/")
+    which = f" --attempt {request.attempt}" if request.attempt else ""
+    if request.offset and _has_text(connection, request, name):
+        say(f"what stands before:  conductor output {run} {step} --channel {name}{which}", err=True)
+    for other in CHANNELS:
+        if other != name and _has_text(connection, request, other):
+            say(f"on channel {other}:  conductor output {run} {step} --channel {other}{which}", err=True)
+    asked = run_service_pb2.GetStepRequest(name=request.name)
+    shown = connection.runs.GetStep(asked, timeout=CALL_SECONDS)
+    if not shown.attempts and shown.text:
+        say(f"no agent worked on it; its answer:  conductor show {run} {step}", err=True)
+
+
+def _has_text(connection: Connection, request: run_service_pb2.ReadOutputRequest, channel: str) -> bool:
+    look = run_service_pb2.ReadOutputRequest(name=request.name, attempt=request.attempt, limit=LOOK_BYTES)
+    look.channel = run_service_pb2.Output.Channel.Value(f"CHANNEL_{channel.upper()}")
+    return any(piece.total_bytes for piece in connection.runs.ReadOutput(look, timeout=CALL_SECONDS))
+
+
+def _print_what_is_there(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:
+    """Prints what is there and moves the request behind it; gives whether the attempt has ended."""
+    complete = False
+    for piece in connection.runs.ReadOutput(request, timeout=CALL_SECONDS):
+        if context.is_json:
+            from google.protobuf import json_format
+
+            click.echo(json_format.MessageToJson(piece, indent=None))
+        else:
+            # A file or a pipe gets the text as it is; a terminal gets nothing that could act on it.
+            click.echo(printable(piece.text) if sys.stdout.isatty() else piece.text, nl=False)
+        if piece.text and piece.offset < request.offset:
+            raise CommandError("the server went back in the output", code=1)
+        request.offset = piece.offset + len(piece.text.encode())
+        complete = piece.complete
+    sys.stdout.flush()
+    return complete

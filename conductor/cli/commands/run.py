@@ -1,0 +1,154 @@
+"""`conductor run` and `conductor watch`: follow a run to its end, then show its report and the next command."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+import grpc
+
+from conductor.cli.commands.reading import print_report
+from conductor.cli.connection import CREATE_SECONDS, Connection, connected
+from conductor.cli.main import Context
+from conductor.cli.text.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError, from_rpc
+from conductor.cli.text.names import run_name, short
+from conductor.cli.text.next_commands import ways_on
+from conductor.cli.text.terminal_text import printable
+from conductor.cli.text.wording import SETTLED_RUN, workspace_changes
+from conductor.cli.views.follow import Absence, followed, patiently
+from conductor.cli.views.page import say
+from conductor.cli.views.views import as_json, say_away, say_back, summary, view_for
+from conductor.v1 import run_service_pb2
+
+Run = run_service_pb2.Run
+# Longer than this nobody waits without a word.
+QUIET_SECONDS = 1.0
+_CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEOUT", "FIRST_OUTPUT_TIMEOUT"})
+
+
+@click.command()
+@click.argument("flow")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
+@click.option("--question", help="What you want to know: the flow's prompts hold it. `-` reads it from stdin.")
+@click.option(
+    "--band",
+    type=click.Choice(["small", "medium", "large"]),
+    help="How much effort: how many agents look, and how deep, as the flow says.  [default: small]",
+)
+@click.option("--input", "extras", multiple=True, metavar="NAME=VALUE", help="A further input; JSON where it parses.")
+@click.option("--commit", metavar="REVISION", help="Read this commit instead of the working tree.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="For finding the run again.")
+@click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Higher goes first.")
+@click.option("--request-id", help="A UUID: the same one never starts two runs.")
+@click.option("--detach", is_flag=True, help="Print the run's name and leave.")
+@click.pass_obj
+def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: object) -> int:
+    """Start FLOW over PATH (this directory by default), follow it, and show its report."""
+    from conductor.cli.commands.requests import create_request
+
+    request = create_request(flow, path.resolve(), options)
+    with connected(context.address) as connection:
+        created = create_from(context, connection, request, flow=flow, is_passing=False)
+        if detach:
+            click.echo(as_json(created) if context.is_json else created.name)
+            click.echo(f"follow it:  conductor watch {short(created.name)}", err=True)
+            return 0
+        return follow_to_end(context, connection, created.name)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--token", default="", help="Go on after the message that carried this resume token.")
+@click.pass_obj
+def watch(context: Context, name: str, token: str) -> int:
+    """Follow RUN from its beginning, or from a token, to its end."""
+    with connected(context.address) as connection:
+        absence = Absence(partial(say_away, context.address), say_back)
+        full = patiently(lambda: run_name(connection, name), absence)
+        return follow_to_end(context, connection, full, token=token)
+
+
+def create_from(
+    context: Context, connection: Connection, request: run_service_pb2.CreateRunRequest, *, flow: str, is_passing: bool
+) -> Run:
+    """Asks for the run of a flow that a person named; a refusal of a file's flow names the file."""
+    try:
+        return create(connection, request)
+    except grpc.RpcError as error:
+        shown = from_rpc(error, context.address, CREATE_SECONDS, is_passing=is_passing)
+        if not request.HasField("inline"):
+            raise shown from error
+        from conductor.cli.commands.flows import refused
+
+        raise refused(shown, Path(flow)) from error
+
+
+def create(connection: Connection, request: run_service_pb2.CreateRunRequest) -> Run:
+    """Asks for the run; says so while the conductor reads a large workspace, so that nobody thinks that it hangs."""
+    call = connection.runs.CreateRun.future(request, timeout=CREATE_SECONDS)
+    try:
+        try:
+            created: Run = call.result(timeout=QUIET_SECONDS)
+        except grpc.FutureTimeoutError:
+            click.echo(f"reading {printable(request.workspace.path)} …", err=True)
+            created = call.result()
+        return created
+    finally:
+        call.cancel()
+
+
+def follow_to_end(
+    context: Context, connection: Connection, name: str, *, token: str = "", is_passing: bool = False
+) -> int:
+    """Shows a run until it ends, then its report; gives the exit code that its end means.
+
+    `is_passing`: the conductor ends with this command, so that there is nothing to come back to.
+    """
+    ended = Run()
+    try:
+        with view_for(context, "stops it" if is_passing else "leaves it running") as view:
+            away = partial(view.away, context.address)
+            for told in followed(connection, name, token, on_away=away, on_back=view.back, on_silence=view.silent):
+                view.show(told)
+                if told.HasField("run"):
+                    ended = told.run
+    except KeyboardInterrupt:
+        if is_passing:
+            raise CommandError("stopped", code=INTERRUPTED) from None
+        run_id = short(name)
+        lines = (f"come back:  conductor watch {run_id}", f"stop it:    conductor cancel {run_id}")
+        raise CommandError("left the run; it goes on", lines=lines, code=INTERRUPTED) from None
+    if ended.state not in SETTLED_RUN:
+        raise CommandError("the stream ended before the run did", lines=(f"conductor watch {short(name)}",))
+    if not context.is_json:
+        _show_end(connection, ended, is_passing=is_passing)
+    return exit_code(ended)
+
+
+def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
+    say(f"\n{closing(ended)}", 4, err=True)
+    sys.stderr.flush()
+    print_report(connection, ended.name)
+    if sys.stdout.isatty():
+        # A report is longer than a screen: how it came out is what shall be left on it.
+        say(f"\n{closing(ended)}", 4, err=True)
+    if is_passing:
+        click.echo("\nanother directory:  ./dev demo PATH", err=True)
+        click.echo("to stay with it:    conductor serve, conductor run; see “By hand” in README.md", err=True)
+    else:
+        click.echo("\n".join(["", *ways_on(ended)]), err=True)
+
+
+def closing(ended: Run) -> str:
+    """How a run came out, and what of its workspace is no longer as it was read."""
+    changed = workspace_changes(ended.workspace_changes)
+    return f"{summary(ended)}\n  changed: {changed}" if changed else summary(ended)
+
+
+def exit_code(ended: Run) -> int:
+    """0 succeeded, 1 failed, 3 cancelled, 4 ran out of time."""
+    if ended.state == Run.STATE_SUCCEEDED:
+        return 0
+    if ended.state == Run.STATE_CANCELLED:
+        return CANCELLED
+    return TIMED_OUT if ended.failure.reason in _CLOCKS else RUN_FAILED

@@ -1,0 +1,107 @@
+"""`conductor runs` and `cancel`: what there is, and stopping it."""
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from conductor.cli.connection import CALL_SECONDS, connected
+from conductor.cli.main import Context
+from conductor.cli.text.names import run_name, short
+from conductor.cli.text.terminal_text import one_line
+from conductor.cli.text.wording import SETTLED_RUN, asked_for, findings, run_look, run_state
+from conductor.cli.views.page import cut, cut_before, width
+from conductor.cli.views.views import as_json
+from conductor.v1 import run_service_pb2
+
+Run = run_service_pb2.Run
+STATES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
+LONGEST_PATH = 4096
+
+
+@click.command()
+@click.option("--flow", default="", help="Only this flow's.")
+@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only these; repeatable.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only with this label; repeatable.")
+@click.option("--text", default="", help="Only with this in the question.")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+@click.pass_obj
+def runs(context: Context, /, **options: object) -> None:
+    """List runs, newest first."""
+    request = _list_request(options)
+    with connected(context.address) as connection:
+        shown, limit = 0, request.page_size
+        while True:
+            answer = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
+            for line in map(as_json, answer.runs) if context.is_json else run_lines(answer.runs, width()):
+                click.echo(line)
+            shown += len(answer.runs)
+            request.page_token, request.page_size = answer.next_page_token, limit - shown
+            # A page may be short, or empty, and still have a next.
+            if not request.page_token or shown >= limit:
+                break
+        if not shown and not context.is_json:
+            is_filtered = any(options[name] for name in ("flow", "states", "labels", "text"))
+            click.echo(
+                "no such runs; see all:  conductor runs"
+                if is_filtered
+                else "no runs; start one:  conductor run survey PATH",
+                err=True,
+            )
+        if request.page_token and not context.is_json:
+            click.echo("there are more:  --limit 500", err=True)
+
+
+def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest:
+    from conductor.cli.commands.requests import named_values
+
+    flow = str(options["flow"])
+    request = run_service_pb2.ListRunsRequest(
+        page_size=int(str(options["limit"])),
+        flow=flow if not flow or flow.startswith("flows/") else f"flows/{flow}",
+        labels=dict(named_values("--label", options["labels"])),
+        text=str(options["text"]),
+    )
+    chosen = options["states"] if isinstance(options["states"], tuple) else ()
+    request.states.extend(Run.State.Value(f"STATE_{str(state).upper()}") for state in chosen)
+    return request
+
+
+def run_lines(listed: Sequence[Run], columns: int | None) -> Iterator[str]:
+    """A line a run; two where a page's longest would not fit the terminal: a row without its workspace tells little."""
+    rows = [_run_columns(run) for run in listed]
+    if columns is None or all(len(f"{first}  {second}") <= columns for first, second in rows):
+        yield from (f"{first}  {second}" for first, second in rows)
+        return
+    for run, (first, _) in zip(listed, rows, strict=True):
+        yield cut(first.rstrip(), columns)
+        found = f"{findings(run.finding_counts)}  " if run.state in SETTLED_RUN else ""
+        # A path's end tells more than its beginning.
+        yield f"    {found}{cut_before(one_line(run.workspace.path, LONGEST_PATH), columns - 4 - len(found))}"
+
+
+def _run_columns(run: Run) -> tuple[str, str]:
+    glyph, _ = run_look(run.state)
+    flow = one_line(run.flow.removeprefix("flows/"), 40)
+    first = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {asked_for(run, '%Y-%m-%d %H:%M %Z')}  {flow:<10}"
+    found = f"{findings(run.finding_counts)}  " if run.state in SETTLED_RUN else ""
+    return first, f"{found}{one_line(run.workspace.path, LONGEST_PATH)}"
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--reason", default="", help="For people.")
+@click.pass_obj
+def cancel(context: Context, name: str, reason: str) -> None:
+    """Stop RUN: its agents' processes end, what they said stays."""
+    import uuid
+
+    with connected(context.address) as connection:
+        request = run_service_pb2.CancelRunRequest(
+            name=run_name(connection, name), reason=reason, request_id=str(uuid.uuid4())
+        )
+        run = connection.runs.CancelRun(request, timeout=CALL_SECONDS)
+        if context.is_json:
+            click.echo(as_json(run))
+        else:
+            click.echo(f"{run.name} {run_state(run.state)}")
+            click.echo(f"see it end:  conductor watch {short(run.name)}", err=True)

@@ -1,0 +1,69 @@
+"""`conductor serve`: runs the conductor in this terminal until it is told to stop."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from conductor.cli.main import DEFAULT_ADDRESS, Context
+from conductor.cli.text.failure import CommandError
+
+
+def default_data() -> Path:
+    """Where a conductor keeps its state when nobody says otherwise."""
+    import os
+
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "conductor"
+
+
+@click.command()
+@click.option(
+    "--listen",
+    help=f"Address to serve: HOST:PORT on loopback, or unix:PATH.  [default: CONDUCTOR_ADDRESS, or {DEFAULT_ADDRESS}]",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Folder for the database and the snapshots.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME=ADDRESS",
+    help="An agent host; repeatable. Without one no agent can run.",
+)
+@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path), help="Allow workspaces below it only.")
+@click.option(
+    "--project", type=click.Path(path_type=Path), help="Directory whose .conductor/ holds flows and personas."
+)
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file with these and further settings.")
+@click.option("--until-eof", is_flag=True, hidden=True, help="Stop also when stdin ends.")
+@click.pass_obj
+def serve(context: Context, /, **options: Any) -> int:
+    """Run the conductor."""
+    import sys
+
+    from servicekit.lean_imports import lean_imports
+
+    with lean_imports():
+        from conductor.app import run
+    from conductor.config import load
+    from conductor.errors import StatusError
+    from servicekit.descriptors import take_descriptors
+    from servicekit.lifeline import stop_at_end_of
+
+    try:
+        settings = load(
+            config=options["config"],
+            listen=options["listen"],
+            data=options["data"],
+            default_listen=context.address,
+            default_data=default_data(),
+            hosts=options["hosts"],
+            roots=options["roots"],
+            project=options["project"],
+        )
+        if options["until_eof"]:
+            stop_at_end_of(sys.stdin.fileno())
+        take_descriptors()
+        return run(settings)
+    except StatusError as error:
+        raise CommandError(str(error), lines=(error.hint,) if error.hint else (), code=1) from error

@@ -1,0 +1,127 @@
+"""`conductor show`: how one run stands with its steps, or one of its steps with what it was asked and answered."""
+
+import time
+
+import click
+
+from conductor.cli.connection import CALL_SECONDS, connected
+from conductor.cli.main import Context
+from conductor.cli.text.failure import RUN_FAILED
+from conductor.cli.text.names import run_name, short, step_name
+from conductor.cli.text.terminal_text import one_line, printable
+from conductor.cli.text.wording import (
+    SETTLED_RUN,
+    asked_for,
+    counted,
+    elapsed,
+    run_look,
+    run_state,
+    step_look,
+    step_state,
+    tried_again,
+    workspace_changes,
+)
+from conductor.cli.views.page import say
+from conductor.cli.views.run_state import StepRow
+from conductor.cli.views.views import as_json, step_facts, summary
+from conductor.v1 import flow_service_pb2, run_service_pb2
+
+Run = run_service_pb2.Run
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.argument("step", metavar="[STEP]", required=False)
+@click.pass_obj
+def show(context: Context, name: str, step: str | None) -> int:
+    """Show RUN with its steps, or one STEP (its id or its label) with its prompt and its answer."""
+    with connected(context.address) as connection:
+        if step is not None:
+            asked = run_service_pb2.GetStepRequest(name=step_name(connection, name, step))
+            show_step(context, connection.runs.GetStep(asked, timeout=CALL_SECONDS))
+            return 0
+        asked_run = run_service_pb2.GetRunRequest(name=run_name(connection, name))
+        run = connection.runs.GetRun(asked_run, timeout=CALL_SECONDS)
+        if context.is_json:
+            click.echo(as_json(run))
+            return 0
+    _show_run(run)
+    return _show_damage(run.damage) if run.damage else 0
+
+
+def _show_damage(damage: str) -> int:
+    say(f"✘ this run is damaged, and nothing is known of its steps: {one_line(damage, 300)}", 2)
+    say("  see what is damaged, and what to do:  conductor doctor", err=True)
+    return RUN_FAILED
+
+
+def _show_run(run: Run) -> None:
+    glyph, _ = run_look(run.state)
+    settled = run.state in SETTLED_RUN
+    say(summary(run) if settled else f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)}", 2)
+    click.echo(f"  run        {run.name}")
+    click.echo(
+        f"  asked for  {asked_for(run, '%Y-%m-%d %H:%M:%S %Z')}, band {flow_service_pb2.Band.Name(run.band)[5:].lower()}"
+    )
+    click.echo(f"  workspace  {printable(run.workspace.path)}")
+    snapshot, dirty = run.snapshot, ""
+    if snapshot.dirty_count:
+        dirty = f", {counted(snapshot.dirty_count, 'path')} differing from {snapshot.head_commit[:12]}"
+    click.echo(f"  snapshot   {snapshot.commit[:12]}{dirty}")
+    if changed := workspace_changes(run.workspace_changes):
+        say(f"  changed    {changed}", 13)
+    if question := one_line(str(dict(run.inputs).get("question", "")), 300):
+        say(f"  question   {question}", 13)
+    click.echo()
+    if run.damage:
+        return
+    for step in run.steps:
+        say(f"  {_step_line(step)}", 6)
+    run_id = short(run.name)
+    following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
+    click.echo(f"\n{following}\na step:      conductor show {run_id} STEP", err=True)
+
+
+def _step_line(step: run_service_pb2.Step) -> str:
+    """`✔ docs  Documentation  succeeded  survey on alpha  1.2 s`: with the id, which is what other commands take."""
+    row = StepRow(step)
+    glyph, _ = step_look(step.state)
+    label = row.label if row.label != row.id else ""
+    parts = (f"{glyph} {row.id}", label, step_state(step.state), *step_facts(row, time.time()))
+    return "  ".join(part for part in parts if part)
+
+
+def show_step(context: Context, step: run_service_pb2.Step) -> None:
+    """Prints one step with its attempts, its prompt and its answer."""
+    if context.is_json:
+        click.echo(as_json(step))
+        return
+    say(_step_line(step))
+    for attempt in step.attempts:
+        state = run_service_pb2.Attempt.State.Name(attempt.state).removeprefix("STATE_").lower()
+        is_last = attempt.id == step.attempts[-1].id
+        say(f"  {attempt.id}  {state}{_attempt_facts(attempt, is_last=is_last)}", 6)
+    for title, text in (("prompt", step.prompt), ("answer", step.text)):
+        if text:
+            click.echo(f"\n--- {title} ---\n{printable(text).rstrip()}")
+    if step.HasField("failure") and step.attempts:
+        _, run_id, _, step_id = step.name.split("/")
+        click.echo(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
+
+
+def _attempt_facts(attempt: run_service_pb2.Attempt, *, is_last: bool) -> str:
+    facts = [printable(attempt.placement_reason)] if attempt.placement_reason else []
+    if attempt.HasField("start_time") and attempt.HasField("end_time"):
+        took = (attempt.end_time.ToNanoseconds() - attempt.start_time.ToNanoseconds()) / 1e9
+        facts.append(elapsed(took))
+    if attempt.HasField("exit_code"):
+        facts.append(f"exit code {attempt.exit_code}")
+    if attempt.HasField("signal"):
+        facts.append(f"signal {attempt.signal}")
+    if attempt.HasField("failure"):
+        message = attempt.failure.message if is_last else tried_again(attempt.failure.message)
+        facts.append(one_line(f"{attempt.failure.reason}: {message}", 400))
+    if attempt.HasField("confinement"):
+        confined = attempt.confinement
+        facts.append(f"confined by {confined.mechanism}, uid {confined.uid}, policy {confined.policy_digest[:12]}")
+    return "".join(f"\n    {fact}" for fact in facts)

@@ -1,0 +1,1 @@
+"""Words for people: states, names, failures, next commands. Pure text."""

@@ -1,0 +1,34 @@
+"""What to type next when a run has ended: first what answers why it failed. Pure text."""
+
+from conductor.cli.text.names import short
+from conductor.v1 import run_service_pb2
+
+# Ends that say something of machines, beside all HOST_… and those that a person must mend: the doctor looks at these.
+_OF_MACHINES = frozenset(
+    {"QUEUE_TIMEOUT", "PROGRAM_UNAVAILABLE", "NO_CAPACITY", "SNAPSHOT_MISSING", "SNAPSHOT_CHANGED", "SHIM_LOST"}
+)
+
+
+def ways_on(ended: run_service_pb2.Run) -> list[str]:
+    """Lines with a command each."""
+    run = short(ended.name)
+    named = [("the report again:", f"conductor report {run}"), ("its steps:", f"conductor show {run}")]
+    if ended.state == run_service_pb2.Run.STATE_FAILED:
+        named = [*_reasons(ended, run), *named]
+    return [f"{what:<17}  {command}" for what, command in named]
+
+
+def _reasons(ended: run_service_pb2.Run, run: str) -> list[tuple[str, str]]:
+    failure, found = ended.failure, list[tuple[str, str]]()
+    if failure.step:
+        found.append(("why it failed:", f"conductor show {run} {short(failure.step)}"))
+    if any(step.name == failure.step and _has_run(step) for step in ended.steps):
+        found.append(("what it logged:", f"conductor output {run} {short(failure.step)} --channel log"))
+    is_of_machines = failure.reason.startswith("HOST_") or failure.reason in _OF_MACHINES
+    if is_of_machines or getattr(failure, "class") == "HUMAN_REQUIRED":
+        found.append(("what is wrong:", "conductor doctor"))
+    return found
+
+
+def _has_run(step: run_service_pb2.Step) -> bool:
+    return bool(step.attempts) and step.attempts[-1].HasField("start_time")

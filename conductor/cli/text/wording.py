@@ -1,0 +1,158 @@
+"""How states, times and counts read to a person. Pure text; nothing here prints."""
+
+from datetime import datetime
+
+from conductor.cli.text.terminal_text import one_line, printable
+from conductor.v1 import run_service_pb2
+
+Run, Step = run_service_pb2.Run, run_service_pb2.Step
+
+# Glyph and rich style of each state; the glyphs stay readable without colour.
+SHOWN_PATHS = 3  # of those that changed: the report's JSON has more
+_STEP_LOOKS = {
+    Step.STATE_EXCLUDED: ("·", "dim"),
+    Step.STATE_PENDING: ("·", "dim"),
+    Step.STATE_READY: ("◌", ""),
+    Step.STATE_SKIPPED: ("↷", "dim"),
+    Step.STATE_QUEUED: ("◌", "yellow"),
+    Step.STATE_RUNNING: ("●", "cyan"),
+    Step.STATE_VALIDATING: ("●", "cyan"),
+    Step.STATE_SUCCEEDED: ("✔", "green"),
+    Step.STATE_FAILED: ("✘", "red"),
+    Step.STATE_CANCELLED: ("■", "yellow"),
+}
+_RUN_LOOKS = {
+    Run.STATE_QUEUED: ("◌", "yellow"),
+    Run.STATE_RUNNING: ("●", "cyan"),
+    Run.STATE_CANCELLING: ("■", "yellow"),
+    Run.STATE_SUCCEEDED: ("✔", "green"),
+    Run.STATE_FAILED: ("✘", "red"),
+    Run.STATE_CANCELLED: ("■", "yellow"),
+}
+SETTLED_RUN = frozenset({Run.STATE_SUCCEEDED, Run.STATE_FAILED, Run.STATE_CANCELLED})
+SETTLED_STEP = frozenset(
+    {Step.STATE_EXCLUDED, Step.STATE_SKIPPED, Step.STATE_SUCCEEDED, Step.STATE_FAILED, Step.STATE_CANCELLED}
+)
+
+
+def step_look(state: "run_service_pb2.Step.State.ValueType") -> tuple[str, str]:
+    """Glyph and style of a step's state."""
+    return _STEP_LOOKS.get(state, ("?", ""))
+
+
+def run_look(state: "run_service_pb2.Run.State.ValueType") -> tuple[str, str]:
+    """Glyph and style of a run's state."""
+    return _RUN_LOOKS.get(state, ("?", ""))
+
+
+def step_state(state: "run_service_pb2.Step.State.ValueType") -> str:
+    """`running` for STATE_RUNNING."""
+    return Step.State.Name(state).removeprefix("STATE_").lower()
+
+
+def run_state(state: "run_service_pb2.Run.State.ValueType") -> str:
+    """`succeeded` for STATE_SUCCEEDED."""
+    return Run.State.Name(state).removeprefix("STATE_").lower()
+
+
+def elapsed(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def size(number: int) -> str:
+    """`812 bytes`, `1.4 MiB`."""
+    for unit, one in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if number >= one:
+            return f"{number / one:.1f} {unit}"
+    return counted(number, "byte")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def workspace_changes(changes: run_service_pb2.WorkspaceChanges) -> str:
+    """What of the workspace is no longer as a run read it; nothing where nothing is, or nobody looked."""
+    told = [one_line(changes.note, 300)] if changes.note else []
+    if changes.count:
+        shown = changes.paths[:SHOWN_PATHS]
+        others = changes.count - len(shown)
+        named = [one_line(path, 100) for path in shown] + ([f"{others} more"] if others else [])
+        told.insert(0, f"{counted(changes.count, 'path')} of the workspace since it was pinned: {', '.join(named)}")
+    return "; ".join(told)
+
+
+def tokens(attempt: run_service_pb2.Attempt) -> str:
+    """`1.2k tokens`, or nothing where none are known."""
+    if not attempt.HasField("input_tokens") and not attempt.HasField("output_tokens"):
+        return ""
+    total = attempt.input_tokens + attempt.output_tokens
+    return f"{total / 1000:.1f}k tokens" if total >= 1000 else f"{total} tokens"
+
+
+def findings(counts: run_service_pb2.FindingCounts) -> str:
+    """`14 findings, all verified`, or how they differ."""
+    total = counts.verified + counts.moved + counts.missing
+    if not total:
+        return "no findings"
+    if counts.verified == total:
+        return f"{counted(total, 'finding')}, verified" if total == 1 else f"{total} findings, all verified"
+    parts = [(counts.verified, "verified"), (counts.moved, "moved"), (counts.missing, "missing")]
+    return f"{counted(total, 'finding')}: " + ", ".join(f"{number} {word}" for number, word in parts if number)
+
+
+def disconnected(told: run_service_pb2.Disconnection, now: float) -> str:
+    """`alpha disconnected for 12 s, given up in 3 min 05 s`: short enough to stand whole on a narrow line.
+
+    Of a host that answers it says why that does not help, and what does.
+    """
+    since = told.disconnected_time.ToNanoseconds() / 1e9
+    left = told.lost_time.ToNanoseconds() / 1e9 - now
+    end = f"given up in {elapsed(left)}" if left > 0 else "about to be given up"
+    host = printable(told.host.removeprefix("hosts/"))
+    if told.other_instance:
+        return f"{host} came back with another data folder; start it with the one it had before ({end})"
+    return f"{host} disconnected for {elapsed(now - since)}, {end}"
+
+
+def said_nothing(seconds: float) -> str:
+    """Of a conductor whose connection stands."""
+    return f"the conductor has said nothing for {elapsed(seconds)}"
+
+
+def nobody_answers(address: str, patience_seconds: float) -> str:
+    """Where, and for how long it is waited for: whoever named a wrong address sees it."""
+    return f"no conductor answers at {address}; waiting up to {patience_seconds / 60:.0f} min for it"
+
+
+def abridged(label: str, width: int) -> str:
+    """A label on at most `width` characters, cut in the middle: labels that begin alike differ at their ends."""
+    if len(label) <= width:
+        return label
+    tail = max(width - 1, 0) * 2 // 3
+    return f"{label[: max(width - 1 - tail, 0)]}…{label[len(label) - tail :]}"
+
+
+def asked_for(run: run_service_pb2.Run, form: str) -> str:
+    """When a run was asked for, in the reader's zone."""
+    return datetime.fromtimestamp(run.create_time.seconds).astimezone().strftime(form)
+
+
+def failure(told: run_service_pb2.Failure) -> str:
+    """`REASON: message`."""
+    return printable(f"{told.reason}: {told.message}" if told.message else told.reason)
+
+
+def tried_again(message: str) -> str:
+    """What a host told of an attempt that a later one followed: nobody needs to do any more what was done by itself."""
+    return message.replace("Try again", "The step was tried again by itself")

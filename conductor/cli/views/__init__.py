@@ -1,0 +1,1 @@
+"""Shows a run as it goes: live lines, plain lines, JSON."""

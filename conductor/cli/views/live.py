@@ -1,0 +1,185 @@
+"""The view for a terminal: a line a step; finished lines scroll up for good, running steps show what they say last."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from conductor.cli.text.terminal_text import printable
+from conductor.cli.text.wording import (
+    abridged,
+    counted,
+    disconnected,
+    elapsed,
+    nobody_answers,
+    run_state,
+    said_nothing,
+    step_look,
+)
+from conductor.cli.views.follow import PATIENCE_SECONDS
+from conductor.cli.views.run_state import RunView, StepRow
+from conductor.cli.views.views import FAILED_STEP_LINES, step_facts
+from conductor.v1 import run_service_pb2
+
+REFRESHES_PER_SECOND = 8
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+# More running steps than this are counted, not drawn; on a low terminal even fewer are drawn, so that the foot is always there.
+DRAWN_STEPS = 12
+LONGEST_LABEL = 24
+
+
+class LiveView:
+    """Draws the run on stderr until it ends."""
+
+    def __init__(self, on_interrupt: str, console: Console | None = None) -> None:
+        self._on_interrupt = on_interrupt
+        self._console = console or Console(stderr=True, highlight=False)
+        self._view = RunView()
+        self._finished: set[str] = set()
+        self._away = ""  # that nobody answers, while that is so
+        # When a conductor that is not away was heard last, once that is too long ago.
+        self._silent_since: float | None = None
+        self._live = Live(
+            get_renderable=self._draw,
+            console=self._console,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+        for row in self._view.rows.values():
+            if row.step.state == run_service_pb2.Step.STATE_FAILED:
+                self._repeat_last_lines(row)
+
+    def show(self, told: run_service_pb2.WatchRunResponse) -> None:
+        """Takes the message in; what finished by it is printed above the live lines, once."""
+        first = not self._view.run.name
+        self._view.apply(told)
+        if first and self._view.run.name:
+            self._print_heading()
+            self._live.refresh()
+        for row in self._view.rows.values():
+            if row.is_settled and row.id not in self._finished:
+                self._finished.add(row.id)
+                self._live.console.print(self._line(row, is_final=True))
+                # Printing above repeats the lines of the last refresh, in which this step still ran.
+                self._live.refresh()
+        if told.HasField("log"):
+            self._live.console.print(Text(f"  {printable(told.log.text)}", style="dim"))
+
+    def away(self, address: str) -> None:
+        """Shows it in the last line until it is back."""
+        self._away, self._silent_since = nobody_answers(address, PATIENCE_SECONDS), None
+
+    def silent(self, seconds: float) -> None:
+        """Shows it in the last line until it speaks again."""
+        self._silent_since = time.monotonic() - seconds
+
+    def back(self) -> None:
+        """Shows the run again."""
+        self._away, self._silent_since = "", None
+
+    def _print_heading(self) -> None:
+        run = self._view.run
+        heading = Text(run.flow.removeprefix("flows/"), style="bold")
+        heading.append(f" over {printable(run.workspace.path)}", style="")
+        heading.append(f"  {run.name}", style="dim")
+        self._live.console.print(heading)
+
+    def _draw(self) -> Group:
+        rows = self._view.running
+        if len(rows) > DRAWN_STEPS:
+            rows.sort(key=lambda row: row.is_waiting)  # what is at work has more to show
+        lines, waits = list[Table](), set[str]()
+        room = self._console.height - self._height(self._foot(rows))  # which is longest where all are only counted
+        for row in rows[:DRAWN_STEPS]:
+            line = self._line(row, is_final=False, is_repeated=row.wait in waits)
+            room -= self._height(line)
+            if room < 0:
+                break
+            lines.append(line)
+            waits.add(row.wait)
+        return Group(*lines, self._foot(rows[len(lines) :]))
+
+    def _height(self, part: Table | Text) -> int:
+        return len(self._console.render_lines(part))
+
+    def _line(self, row: StepRow, *, is_final: bool, is_repeated: bool = False) -> Table:
+        """Name and facts in columns that stand still; the tail takes what is left of the width.
+
+        What somebody must mend is told whole, on two lines if need be: a host that went away, and what a step waits for, which
+        only the first of those that wait for it tells.
+        """
+        glyph, style = step_look(row.step.state)
+        if not is_final and self._is_seen_at_work(row):
+            glyph = SPINNER[int(time.monotonic() * REFRESHES_PER_SECOND) % len(SPINNER)]
+        facts = self._facts(row, is_repeated=is_repeated)
+        width, is_whole = self._label_width(), is_final or bool(row.wait) or row.away is not None
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=1)
+        table.add_column(width=width, no_wrap=True, overflow="ellipsis")
+        table.add_column(ratio=1, no_wrap=not is_whole, overflow="fold" if is_whole else "ellipsis")
+        tail = "" if is_whole else "".join(row.last_lines(1))
+        table.add_row(Text(glyph, style=style), Text(abridged(row.label, width)), self._told(facts, tail))
+        return table
+
+    def _is_seen_at_work(self, row: StepRow) -> bool:
+        """What turns is what is heard of: not a step whose host is away, and nothing while the conductor itself is silent."""
+        is_heard = not self._away and self._silent_since is None and row.away is None
+        return is_heard and row.step.state == run_service_pb2.Step.STATE_RUNNING
+
+    def _facts(self, row: StepRow, *, is_repeated: bool) -> str:
+        if row.wait and is_repeated:
+            return "waits for the same"
+        if row.away is not None:  # the host is named in it; with more the line would wrap
+            return disconnected(row.away, self._view.now)
+        return "  ".join(step_facts(row, self._view.now))
+
+    @staticmethod
+    def _told(facts: str, tail: str) -> Text:
+        text = Text(facts, style="" if facts else "dim")
+        return text.append(f"  {tail}", style="dim") if tail else text
+
+    def _label_width(self) -> int:
+        longest = max((len(row.label) for row in self._view.rows.values()), default=8)
+        return min(longest, LONGEST_LABEL, self._console.width // 4)
+
+    def _foot(self, undrawn: list[StepRow]) -> Text:
+        if self._away:
+            return Text(f"  {self._away} …", style="yellow")
+        silent_since = self._silent_since
+        if silent_since is not None:
+            return Text(f"  {said_nothing(time.monotonic() - silent_since)} …", style="yellow")
+        run = self._view.run
+        if not run.name:
+            return Text("  waiting for the run …", style="dim")
+        seconds = self._view.now - run.create_time.ToNanoseconds() / 1e9
+        parts = [run_state(run.state), elapsed(seconds)]
+        waiting = sum(row.is_waiting for row in undrawn)
+        if len(undrawn) > waiting:
+            parts.append(f"{len(undrawn) - waiting} more at work")
+        if waiting:
+            parts.append(f"{waiting} more waiting for a place")
+        if self._view.pending_count:
+            parts.append(f"{counted(self._view.pending_count, 'step')} to come")
+        return Text("  " + " · ".join(parts) + f" · Ctrl-C {self._on_interrupt}", style="dim")
+
+    def _repeat_last_lines(self, row: StepRow) -> None:
+        lines = row.last_lines(FAILED_STEP_LINES)
+        if lines:
+            self._console.print(Text(f"the last words of {row.label}:", style="red"))
+            for line in lines:
+                self._console.print(Text(f"  │ {line}", style="dim"))

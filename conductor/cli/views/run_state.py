@@ -1,0 +1,153 @@
+"""A run as its watcher knows it: what WatchRun told so far, folded. It decides what is worth a line; it prints nothing."""
+
+import time
+from dataclasses import dataclass, field
+
+from conductor.cli.text.names import short
+from conductor.cli.text.terminal_text import printable
+from conductor.cli.text.wording import SETTLED_STEP
+from conductor.v1 import run_service_pb2
+
+# How much of what a step said is kept for its tail and, if it fails, for its last lines.
+KEPT_CHARACTERS = 4_000
+
+
+@dataclass(slots=True)
+class StepRow:
+    """One step, with the end of what its agent said."""
+
+    step: run_service_pb2.Step
+    said: str = ""
+    disconnection: run_service_pb2.Disconnection | None = None
+
+    @property
+    def id(self) -> str:
+        """The step's id."""
+        return short(self.step.name)
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return printable(self.step.label) or self.id
+
+    @property
+    def attempt(self) -> run_service_pb2.Attempt:
+        """The newest attempt, empty where there is none."""
+        return self.step.attempts[-1] if self.step.attempts else run_service_pb2.Attempt()
+
+    @property
+    def away(self) -> run_service_pb2.Disconnection | None:
+        """The absence of the host that it runs on, as progress told it last, or else as its attempt says."""
+        if self.step.state != run_service_pb2.Step.STATE_RUNNING:
+            return None
+        attempt = self.attempt
+        if self.disconnection is not None or not attempt.HasField("disconnected_time"):
+            return self.disconnection
+        return run_service_pb2.Disconnection(
+            host=attempt.host,
+            disconnected_time=attempt.disconnected_time,
+            lost_time=attempt.lost_time,
+            other_instance=attempt.other_instance,
+        )
+
+    @property
+    def wait(self) -> str:
+        """What it waits for; nothing where it does not."""
+        return self.step.wait.text if self.step.state == run_service_pb2.Step.STATE_QUEUED else ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has all but a place."""
+        return self.step.state in {run_service_pb2.Step.STATE_READY, run_service_pb2.Step.STATE_QUEUED}
+
+    def prepared_for(self, now: float) -> float:
+        """For how many seconds its attempt has been asked for without running: its host gets what it needs. 0 where it runs."""
+        attempt = self.attempt
+        is_starting = attempt.state == run_service_pb2.Attempt.STATE_STARTING
+        if self.step.state != run_service_pb2.Step.STATE_RUNNING or not is_starting or self.away is not None:
+            return 0.0
+        return now - attempt.create_time.ToNanoseconds() / 1e9
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has ended."""
+        return self.step.state in SETTLED_STEP
+
+    def seconds(self, now: float) -> float:
+        """How long it is, or was, at work: without what its host took to get the snapshot, where its only attempt has begun."""
+        step = self.step
+        if not step.HasField("start_time"):
+            return 0.0
+        is_only = len(step.attempts) == 1 and step.attempts[0].HasField("start_time")
+        start = step.attempts[0].start_time if is_only else step.start_time
+        end = step.end_time.ToNanoseconds() / 1e9 if step.HasField("end_time") else now
+        return end - start.ToNanoseconds() / 1e9
+
+    def last_lines(self, count: int) -> list[str]:
+        """The last lines that were said, without empty ones."""
+        return [line for line in self.said.splitlines() if line.strip()][-count:]
+
+
+@dataclass(slots=True)
+class RunView:
+    """The run and its steps."""
+
+    run: run_service_pb2.Run = field(default_factory=run_service_pb2.Run)
+    rows: dict[str, StepRow] = field(default_factory=dict)
+    # The conductor's time, as it was told last, and when that was heard.
+    _told: float = 0.0
+    _heard: float = 0.0
+
+    def apply(self, told: run_service_pb2.WatchRunResponse) -> StepRow | None:
+        """Takes in one message; gives the step whose state, or whose reason to wait, changed by it, if any did."""
+        if told.HasField("time"):
+            self._told, self._heard = told.time.ToNanoseconds() / 1e9, time.monotonic()
+        match told.WhichOneof("message"):
+            case "run":
+                self.run = told.run
+                for step in told.run.steps:
+                    self._update(step)
+            case "step":
+                return self._update(told.step)
+            case "output":
+                self._hear(told.output)
+            case "progress":
+                self._note_disconnections(told.progress)
+            case _:
+                pass
+        return None
+
+    @property
+    def now(self) -> float:
+        """The time of the run as it is told: right in a replay of yesterday's run, and where clocks differ."""
+        return self._told + time.monotonic() - self._heard if self._told else time.time()
+
+    def _update(self, step: run_service_pb2.Step) -> StepRow | None:
+        row = self.rows.get(step.name)
+        if row is None:
+            self.rows[step.name] = row = StepRow(step)
+            return row
+        before, waited_for = row.step.state, row.wait
+        row.step = step
+        return row if step.state != before or row.wait != waited_for else None
+
+    def _note_disconnections(self, progress: run_service_pb2.Progress) -> None:
+        away = {step: one for one in progress.disconnections for step in one.steps}
+        for name, row in self.rows.items():
+            row.disconnection = away.get(name)
+
+    def _hear(self, output: run_service_pb2.Output) -> None:
+        row = self.rows.get(output.step)
+        if row is not None and output.channel != run_service_pb2.Output.CHANNEL_ACTIVITY:
+            row.said = (row.said + printable(output.text))[-KEPT_CHARACTERS:]
+
+    @property
+    def running(self) -> list[StepRow]:
+        """Steps that are neither settled nor merely pending."""
+        pending = run_service_pb2.Step.STATE_PENDING
+        return [row for row in self.rows.values() if not row.is_settled and row.step.state != pending]
+
+    @property
+    def pending_count(self) -> int:
+        """Steps that wait for others."""
+        return sum(row.step.state == run_service_pb2.Step.STATE_PENDING for row in self.rows.values())

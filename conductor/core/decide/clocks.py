@@ -1,0 +1,42 @@
+"""The two clocks that no host can watch: how long a step waits for a place, and how long a run takes.
+
+The other three of C6 (first output, silence, wall time) belong to a process, and the host's shim watches them: they run even
+while nobody listens. None of these ends anything while `spared_until` lies ahead (see `advance`): after a sleep or a start, what
+happened meanwhile is heard first.
+"""
+
+from conductor.core.decide.progress import look_at_all, settle_step
+from conductor.core.decide.retry import FATAL, HUMAN_REQUIRED
+from conductor.core.decide.run_draft import RunDraft
+from conductor.core.model.events import Failure, RunTimedOut, StepFailed
+from conductor.core.model.step import Step
+
+RUN_TIMEOUT = "RUN_TIMEOUT"
+QUEUE_TIMEOUT = "QUEUE_TIMEOUT"
+
+
+def ring_clocks(draft: RunDraft, most_events: int) -> None:
+    """Ends the run, or the queued steps, whose time is up, until the draft holds that many events."""
+    deadline = draft.run.deadline
+    if deadline is not None and deadline <= draft.now:
+        draft.emit(RunTimedOut(_explain_run(draft)))
+        look_at_all(draft)
+        return
+    for name in list(draft.queue):
+        step = draft.step(name)
+        if step.queue_deadline is not None and step.queue_deadline <= draft.now and draft.events < most_events:
+            settle_step(draft, StepFailed(name, _explain_wait(step)))
+
+
+def _explain_run(draft: RunDraft) -> Failure:
+    text = f"The run took longer than the {draft.run.plan.timeout_seconds:g} s that its flow gives it; what still ran was ended."
+    return Failure(RUN_TIMEOUT, f"{text} Give the flow a longer timeout, or less to do.", FATAL)
+
+
+def _explain_wait(step: Step) -> Failure:
+    seconds = step.plan.agent.queue_timeout_seconds if step.plan.agent is not None else 0.0
+    waited_for = f": {step.wait.text}" if step.wait is not None else "."
+    text = (
+        f"It waited {seconds:g} s for a place{waited_for} Add a host or slots, or give the step a longer queue_timeout."
+    )
+    return Failure(QUEUE_TIMEOUT, text, HUMAN_REQUIRED, step.plan.id)

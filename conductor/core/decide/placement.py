@@ -1,0 +1,104 @@
+"""Where an attempt runs, and what a step waits for that has no place. Pure functions of hosts and their free slots.
+
+What a step waits for is worded for whoever must mend it: which host is away, why an agent cannot run on the host that has it, and
+that a name is perhaps mistyped, where every host is connected and none knows it. Times are not in it: it changes with hosts only.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from conductor.core.model.conductor_state import Host
+from conductor.core.model.step import Wait
+from conductor.core.model.truncation import MOST_REASON, cut_text
+
+# Hosts and agents that a sentence names; the others are counted.
+MOST_NAMED = 12
+# Reasons that it gives in full.
+MOST_REASONS = 2
+# Where no host has told anything, and none was missed: none is configured, or one is just being dialled.
+NOBODY_MET = " None was met since the conductor's start; to give it one:  conductor serve --host NAME=ADDRESS"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A host and an agent there, with the reason as a sentence."""
+
+    host: str
+    agent: str
+    reason: str
+    instance: str = ""
+
+
+def choose_host(
+    hosts: Mapping[str, Host], free: Mapping[str, int], agents: Sequence[str], avoid: Collection[str] = ()
+) -> Placement | None:
+    """Gives the best place, None where there is none. `free` holds free slots of usable hosts; `avoid` is taken last.
+
+    The first agent that has a place is taken. Of the hosts that offer it, the one with the greatest free share: so
+    work spreads, and a small host is not filled before a large one is half used. Ties go by name.
+    """
+    for agent in agents:
+        offering = [host for host in _usable(hosts) if agent in host.agents]
+        open_hosts = [host for host in offering if free.get(host.name, 0) > 0]
+        if open_hosts:
+            best = min(open_hosts, key=lambda host: (host.name in avoid, -free[host.name] / host.slots, host.name))
+            reason = _give_reason(best, free[best.name], agent, len(offering))
+            return Placement(best.name, agent, reason, best.instance)
+    return None
+
+
+def explain_wait(hosts: Mapping[str, Host], agents: Sequence[str]) -> Wait:
+    """Says what a step waits for that has no place now. The text changes only when hosts do."""
+    names = cut_text(" or ".join(agents), MOST_REASON)
+    usable = _usable(hosts)
+    if not usable:
+        draining = any(host.connected and host.draining for host in hosts.values())
+        text = "Every connected host is draining." if draining else "No host is connected."
+        return Wait("host", cut_text(text + (_name_absent(hosts) if hosts else NOBODY_MET)))
+    offering = [host.name for host in usable if not host.agents.isdisjoint(agents)]
+    if not offering:
+        return Wait("agent", cut_text(f"No connected host offers {names}.{_explain_lack(hosts, usable, agents)}"))
+    where = f"host {offering[0]}" if len(offering) == 1 else f"the {len(offering)} hosts"
+    return Wait("slot", f"Every slot of {where} that can run {names} is taken.")
+
+
+def _explain_lack(hosts: Mapping[str, Host], usable: Sequence[Host], agents: Sequence[str]) -> str:
+    """Why no usable host offers an agent, as far as hosts have told."""
+    known = [
+        f" {host.name} has {agent}, but: {host.unusable[agent].rstrip('.') or 'it gives no reason'}."
+        for host in sorted(usable, key=lambda host: host.name)
+        for agent in agents
+        if agent in host.unusable
+    ]
+    if known:
+        others = f" And {len(known) - MOST_REASONS} more such reasons." if len(known) > MOST_REASONS else ""
+        return "".join(known[:MOST_REASONS]) + others
+    if len(usable) < len(hosts):
+        return _name_absent(hosts)
+    offered = sorted({agent for host in usable for agent in host.agents})
+    return f" Every host is connected, and none knows it; there are: {_list(offered)}." if offered else ""
+
+
+def _name_absent(hosts: Mapping[str, Host]) -> str:
+    """Which hosts were here and are away, and which are configured and never came: a sentence each."""
+    absent = sorted(host.name for host in hosts.values() if not host.connected and host.was_reached)
+    missed = sorted(host.name for host in hosts.values() if not host.connected and not host.was_reached)
+    away = f" Disconnected: {_list(absent)}." if absent else ""
+    return f"{away} Never reached since the conductor's start: {_list(missed)}." if missed else away
+
+
+def _list(names: Sequence[str]) -> str:
+    others = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+    return ", ".join([*names[:MOST_NAMED], *others])
+
+
+def _usable(hosts: Mapping[str, Host]) -> list[Host]:
+    return [host for host in hosts.values() if host.connected and not host.draining and host.slots > 0]
+
+
+def _give_reason(host: Host, free: int, agent: str, offering: int) -> str:
+    if offering == 1:
+        return f"{host.name} is the only host that offers {agent}; {free} of {host.slots} slots were free."
+    return (
+        f"{host.name} had the most room of {offering} hosts that offer {agent}: {free} of {host.slots} slots were free."
+    )

@@ -1,0 +1,131 @@
+"""How work goes on after a restart: the state that the journal tells, and the commands that may not have been sent.
+
+The conductor may have died between storing a decision and sending its commands, so every command that the state implies is sent
+again. All of them may be repeated: hosts know attempts by id, workers are pure. Nothing is decided here: what must be
+decided is left to the first call of `advance`, which `wake_at` asks for at once.
+"""
+
+from collections.abc import Mapping
+
+from conductor.core.decide.progress import are_children_settled, why_stopped
+from conductor.core.model.commands import (
+    AckExecution,
+    CancelExecution,
+    Command,
+    Evaluate,
+    ResumeExecution,
+    StartExecution,
+)
+from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Remembered, Track
+from conductor.core.model.plan import StepKind
+from conductor.core.model.run import Run
+from conductor.core.model.states import AttemptState, StepState
+from conductor.core.model.step import Step
+from conductor.core.model.work import Work, WorkKind
+
+
+def restore(
+    runs: Mapping[str, Run],
+    cursors: Mapping[str, int],
+    now: float,
+    *,
+    damaged: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+) -> ConductorState:
+    """Gives the state after a restart, of the unfinished runs in order of creation.
+
+    `cursors` holds the last sequence stored per attempt, `damaged` why a run could not be folded: such a run is ended by the first
+    decision. Send `recover`'s commands, then call `advance` with no input: `wake_at` is now.
+    """
+    limits = limits or Limits()
+    ongoing = {run: _restore_run(one, cursors, now, limits) for run, one in runs.items()}
+    used = {track.host for one in ongoing.values() for track in one.tracks.values()}
+    return ConductorState(
+        ongoing=ongoing,
+        hosts={host: Host(host, connected=False, silent_since=now) for host in sorted(used)},
+        requests=_recall_requests(runs),
+        damaged=dict(damaged or {}),
+        unscheduled=True,
+        spared_until=now + limits.late_grace if ongoing else 0.0,
+        wake_at=now,
+        limits=limits,
+    )
+
+
+def recover(state: ConductorState) -> tuple[Command, ...]:
+    """Gives every command that a restored state implies."""
+    return tuple(command for one in state.ongoing.values() for command in _recover_run(one))
+
+
+def _recall_requests(runs: Mapping[str, Run]) -> dict[str, Remembered]:
+    requests: dict[str, Remembered] = {}
+    for run in runs.values():
+        requests[run.request_id] = Remembered(run.request_digest, run.id)
+        requests[run.cancel_request_id] = Remembered(run.cancel_request_digest, run.id)
+    requests.pop("", None)
+    return requests
+
+
+def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limits) -> Ongoing:
+    tracks: dict[str, Track] = {}
+    queue: dict[str, float] = {}
+    for name, step in run.steps.items():
+        attempt = step.live_attempt
+        if attempt is not None:
+            cursor = cursors.get(attempt.id, 0)
+            ack_at = now + limits.ack_interval if cursor else None
+            lost_after = (step.plan.agent.lost_after_seconds if step.plan.agent else 0.0) or limits.lost_after
+            is_stopped = bool(why_stopped(run, step))
+            tracks[attempt.id] = Track(
+                attempt.host, lost_after, attempt.instance, cursor, ack_at=ack_at, cancelled=is_stopped
+            )
+        if step.state is StepState.QUEUED:
+            queue[name] = step.not_before
+    # A decision may have left steps for the next one: looking at all of them once finds out.
+    dirty = tuple(name for name, step in run.steps.items() if not step.is_settled)
+    return Ongoing(run, tracks, queue, dirty, wake_at=now)
+
+
+def _recover_run(one: Ongoing) -> list[Command]:
+    commands: list[Command] = []
+    for step in one.run.steps.values():
+        commands += _recover_attempts(one, step)
+        if (work := _outstanding(one.run, step)) is not None:
+            commands.append(Evaluate(work))
+    if one.run.unsettled == 0:
+        commands.append(Evaluate(Work(one.run.id, WorkKind.REPORT)))
+    return commands
+
+
+def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:
+    commands: list[Command] = []
+    for attempt in step.attempts:
+        track = one.tracks.get(attempt.id)
+        if track is None:
+            if attempt.last_sequence and attempt.state is not AttemptState.LOST:
+                commands.append(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
+        elif track.cancelled:
+            # No Start: where the host was never asked, it must not be; Resume attaches, or burns the id.
+            commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor, attempt.instance))
+            commands.append(CancelExecution(attempt.host, attempt.id, why_stopped(one.run, step)))
+        elif attempt.state is AttemptState.STARTING and track.cursor == 0:
+            commands.append(StartExecution(attempt.host, attempt.start, attempt.instance))
+        else:
+            commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor, attempt.instance))
+    return commands
+
+
+def _outstanding(run: Run, step: Step) -> Work | None:
+    """Gives what a worker was asked about a step and has not answered."""
+    name = step.plan.id
+    match step.state:
+        case StepState.READY if step.plan.has_skip_guard:
+            return Work(run.id, WorkKind.SKIP_GUARD, name)
+        case StepState.READY if step.plan.kind is StepKind.AGENT:
+            return Work(run.id, WorkKind.PROMPT, name)
+        case StepState.VALIDATING:
+            return Work(run.id, WorkKind.CHECK, name, step.attempts[-1].id)
+        case StepState.RUNNING if step.plan.kind is StepKind.FOLD and are_children_settled(run, step):
+            return Work(run.id, WorkKind.FOLD, name)
+        case _:
+            return None

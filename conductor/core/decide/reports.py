@@ -1,0 +1,173 @@
+"""What hosts tell of attempts, turned into events.
+
+The rules, before the code:
+
+- Frames are taken in order, once: exactly those after the last one stored. Older ones are acknowledged again; where some are
+  missing, or a slot mixes old and new, nothing of it is taken and the stream begins anew after the last one stored.
+- Text counts while its attempt is live. The end of an attempt is acknowledged at once, text at most once a second.
+- What comes for an attempt that has ended is recorded once and has no effect. If its agent still runs, it is told to end.
+- Whether the step is tried again is decided when it is looked at (`progress`), not here.
+"""
+
+from dataclasses import replace
+
+from conductor.core.decide.retry import RECOVERABLE, classify
+from conductor.core.decide.run_draft import RunDraft
+from conductor.core.model.attempt import attempt_owner
+from conductor.core.model.commands import AckExecution, CancelExecution, Command, Utterance
+from conductor.core.model.conductor_state import Limits
+from conductor.core.model.events import AttemptEnded, AttemptStarted, Failure, ReportRefused
+from conductor.core.model.inputs import (
+    AgentFinished,
+    AgentStarted,
+    ExecutionLost,
+    ExecutionRefused,
+    ExecutionReported,
+    Report,
+    Said,
+)
+from conductor.core.model.states import AttemptState
+from conductor.core.model.truncation import MOST_WORD, cut_confinement, cut_text
+
+HOST_LOST = "HOST_LOST"
+
+_ENDS = {
+    "succeeded": AttemptState.SUCCEEDED,
+    "failed": AttemptState.FAILED,
+    "cancelled": AttemptState.CANCELLED,
+    "timed_out": AttemptState.TIMED_OUT,
+    "refused": AttemptState.REFUSED,
+}
+
+
+def take_report(draft: RunDraft, report: ExecutionReported, limits: Limits) -> None:
+    """Stores what an attempt said and did."""
+    track = draft.tracks.get(report.attempt)
+    if track is None:
+        _refuse_late(draft, report)
+    elif report.last_sequence <= track.cursor:
+        draft.acknowledge_again(report.attempt, limits.ack_interval)
+    elif report.first_sequence != track.cursor + 1:
+        _begin_anew(draft, report.attempt, limits.resume_interval)
+    else:
+        draft.move_cursor(report.attempt, report.last_sequence, limits.ack_interval)
+        for part in report.reports:
+            if report.attempt in draft.tracks:
+                _take_part(draft, report, part)
+
+
+def take_refusal(draft: RunDraft, refusal: ExecutionRefused) -> None:
+    """Ends an attempt that its host would not take."""
+    kind = RECOVERABLE if refusal.retryable else classify(refusal.reason)
+    failure = Failure(cut_text(refusal.reason, MOST_WORD), cut_text(refusal.message), kind)
+    end_attempt(draft, refusal.attempt, AttemptState.REFUSED, failure, refusal.retry_after_seconds)
+
+
+def give_up_attempt(draft: RunDraft, attempt: str, message: str) -> None:
+    """Ends an attempt whose host was silent too long. It is told to end, so that a Start that still waits never leaves."""
+    draft.send(CancelExecution(draft.tracks[attempt].host, attempt, message))
+    end_attempt(draft, attempt, AttemptState.LOST, Failure(HOST_LOST, message, RECOVERABLE))
+
+
+def take_loss(draft: RunDraft, loss: ExecutionLost) -> None:
+    """Ends an attempt that its host does not know, so that nothing of it runs."""
+    end_attempt(draft, loss.attempt, AttemptState.LOST, Failure(HOST_LOST, cut_text(loss.message), RECOVERABLE))
+
+
+def end_attempt(
+    draft: RunDraft, attempt: str, state: AttemptState, failure: Failure, retry_after_seconds: float = 0.0
+) -> None:
+    """Ends an attempt without its agent's word. One that ended already stays as it ended."""
+    track = draft.tracks.pop(attempt, None)
+    if track is None:
+        return
+    _, step = attempt_owner(attempt)
+    draft.emit(
+        AttemptEnded(step, attempt, state, failure, last_sequence=track.cursor, retry_after_seconds=retry_after_seconds)
+    )
+    _look_after_end(draft, step)
+
+
+def refuse_unknown(report: ExecutionReported) -> tuple[Command, ...]:
+    """Gives what to do about a report for an attempt of no run that goes on: whatever runs ends, and its host lets it go."""
+    return (_dismiss(report),)
+
+
+def _take_part(draft: RunDraft, report: ExecutionReported, part: Report) -> None:
+    attempt = report.attempt
+    run, step = attempt_owner(attempt)
+    match part:
+        case Said():
+            draft.stored.append(Utterance(run, step, attempt, part.channel, part.text))
+        case AgentStarted():
+            if draft.step(step).attempts[-1].state is AttemptState.STARTING:
+                draft.emit(AttemptStarted(step, attempt, cut_confinement(part.confinement)))
+        case AgentFinished():
+            _finish(draft, report, part)
+
+
+def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> None:
+    _, step = attempt_owner(report.attempt)
+    state = _ENDS.get(part.outcome, AttemptState.FAILED)
+    ended = AttemptEnded(
+        step=step,
+        attempt=report.attempt,
+        state=state,
+        failure=None if state is AttemptState.SUCCEEDED else _explain(part),
+        exit_code=part.exit_code,
+        signal=part.signal,
+        input_tokens=part.input_tokens,
+        output_tokens=part.output_tokens,
+        denial_count=part.denial_count,
+        answer_truncated=part.answer_truncated,
+        result="" if part.result is None else part.result.digest,
+        confinement=None if part.confinement is None else cut_confinement(part.confinement),
+        last_sequence=report.last_sequence,
+        retry_after_seconds=part.retry_after_seconds,
+    )
+    if part.result is not None:
+        draft.blobs.append(part.result)
+    track = draft.tracks.pop(report.attempt)
+    draft.emit(ended)
+    draft.send(AckExecution(track.host, report.attempt, report.last_sequence, finished=True))
+    _look_after_end(draft, step)
+
+
+def _explain(part: AgentFinished) -> Failure:
+    reason = cut_text(part.reason, MOST_WORD) or ("CANCELLED" if part.outcome == "cancelled" else "AGENT_FAILED")
+    message = part.message or f"The agent's end was: {part.outcome}."
+    return Failure(reason, cut_text(message), classify(reason))
+
+
+def _look_after_end(draft: RunDraft, step: str) -> None:
+    draft.freed_place = True
+    draft.mark(step, *draft.run.children.get(step, ()))
+
+
+def _begin_anew(draft: RunDraft, attempt: str, interval: float) -> None:
+    """Has the stream begin anew, at most once an interval: what comes in between was mostly on its way before that."""
+    track = draft.tracks[attempt]
+    draft.tracks[attempt] = replace(track, resume_at=max(draft.now, track.resumed_at + interval))
+
+
+def _refuse_late(draft: RunDraft, report: ExecutionReported) -> None:
+    _, name = attempt_owner(report.attempt)
+    step = draft.run.steps.get(name)
+    attempt = next((one for one in step.attempts if one.id == report.attempt), None) if step is not None else None
+    if attempt is None:
+        draft.send(_dismiss(report))
+        return
+    if report.last_sequence <= attempt.last_sequence and attempt.state is not AttemptState.LOST:
+        draft.send(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
+        return
+    if not attempt.refused:
+        what = f"frames up to {report.last_sequence}, after its end"
+        draft.emit(ReportRefused(name, attempt.id, what))
+    draft.send(_dismiss(report))
+
+
+def _dismiss(report: ExecutionReported) -> Command:
+    # No host: it is for the stream that brought this, and where that has ended meanwhile, nobody's.
+    if any(isinstance(part, AgentFinished) for part in report.reports):
+        return AckExecution("", report.attempt, report.last_sequence, finished=True)
+    return CancelExecution("", report.attempt, "its attempt has ended")

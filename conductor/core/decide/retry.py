@@ -1,0 +1,149 @@
+"""Whether a step is tried again, and when: by what ended its attempt, never by words.
+
+The rules, before the code:
+
+- What ended an attempt has a cause, and each cause has its own number of retries in the step's plan, counted apart: a host that
+  went away does not use up what an overloaded model may cost. All attempts together are bounded as well.
+- Infrastructure is tried again by default, and so is a model that was asked too fast. An agent's own failure is not, nor a hang
+  or a bad result, unless the plan says so: the same prompt to the same agent mostly fails again, and what it said is worth reading.
+- What a person must mend is never tried again.
+- Pauses double with each failure of the same cause. A host without room is asked more rarely: it says nothing about the step, and
+  its attempts would be used up in seconds. Whoever named a time to wait is not asked before that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from zlib import crc32
+
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.events import Failure
+from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
+from conductor.core.model.states import AttemptState
+
+# Pauses lie between 75 and 125 per cent of their middle: never in step, yet each longer than the one before it.
+SPREAD = 0.5
+CAPACITY_RETRIES = 9
+FIRST_CAPACITY_PAUSE_SECONDS = 5.0
+LONGEST_CAPACITY_PAUSE_SECONDS = 300.0
+LONGEST_RETRY_AFTER_SECONDS = 6 * 3600.0
+
+RECOVERABLE = "RECOVERABLE"
+HUMAN_REQUIRED = "HUMAN_REQUIRED"
+FATAL = "FATAL"
+
+NO_CAPACITY = "NO_CAPACITY"
+RATE_LIMITED = "RATE_LIMITED"
+OUTPUT_INVALID = "OUTPUT_INVALID"
+
+_INFRASTRUCTURE = frozenset(
+    {
+        "SHIM_LOST",
+        "ORPHANED",
+        "CANCELLED",  # by somebody on the host: the run did not ask for it
+        NO_CAPACITY,
+        "SHUTTING_DOWN",
+        "SNAPSHOT_MISSING",
+        "SNAPSHOT_CHANGED",  # before anything ran; the next attempt pushes it anew
+        RATE_LIMITED,
+        "EXECUTION_EXISTS",  # the id is burnt; the next attempt has another
+    }
+)
+_FOR_PEOPLE = frozenset({"SANDBOX_REFUSED", "READ_ONLY_UNAVAILABLE", "AGENT_UNAVAILABLE", "AUTH_FAILED"})
+_HANGS = frozenset({"IDLE_TIMEOUT", "FIRST_OUTPUT_TIMEOUT"})
+_BAD_RESULTS = frozenset({OUTPUT_INVALID, "OUTPUT_INVALID_AFTER_REPAIR"})
+
+
+class Cause(StrEnum):
+    """What kind of trouble ended an attempt. Each has its own number of retries."""
+
+    INFRASTRUCTURE = "infrastructure"
+    CAPACITY = "capacity"
+    RATE_LIMIT = "rate limit"
+    HANG = "hang"
+    SCHEMA = "schema"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Another attempt: after how many seconds, and the how many-th of its cause it is."""
+
+    cause: Cause
+    pause: float
+    number: int
+    most: int
+
+
+def classify(reason: str) -> str:
+    """Gives the class of an attempt's reason: RECOVERABLE, HUMAN_REQUIRED or FATAL."""
+    if reason in _INFRASTRUCTURE or reason.startswith("HOST_"):
+        return RECOVERABLE
+    return HUMAN_REQUIRED if reason in _FOR_PEOPLE else FATAL
+
+
+def find_cause(failure: Failure) -> Cause | None:
+    """Gives what kind of trouble it was; None for what a person must mend."""
+    if failure.reason == RATE_LIMITED:
+        return Cause.RATE_LIMIT
+    if failure.reason == NO_CAPACITY:
+        return Cause.CAPACITY
+    if failure.kind == RECOVERABLE:
+        return Cause.INFRASTRUCTURE
+    if failure.kind == HUMAN_REQUIRED:
+        return None
+    if failure.reason in _HANGS:
+        return Cause.HANG
+    return Cause.SCHEMA if failure.reason in _BAD_RESULTS else Cause.AGENT
+
+
+def decide_retry(plan: AgentPlan, attempts: Sequence[Attempt], failure: Failure) -> Retry | None:
+    """Gives the next attempt of a step whose last attempt ended so; None where there is to be none.
+
+    `failure` is the last attempt's, or says what was wrong with the result of one that succeeded.
+    """
+    last = attempts[-1]
+    cause = find_cause(failure)
+    if cause is None or len(attempts) >= plan.max_attempts:
+        return None
+    if last.state is AttemptState.LOST and plan.on_lost is OnLost.FAIL:
+        return None
+    number = 1 + sum(_find_cause_of(attempt) is cause for attempt in attempts[:-1])
+    most = _most_retries(plan, cause)
+    if number > most:
+        return None
+    return Retry(cause, _pause(plan.retries, cause, number, last), number, most)
+
+
+def _find_cause_of(attempt: Attempt) -> Cause | None:
+    # An attempt that succeeded and was not the last one had a result that was no good.
+    return Cause.SCHEMA if attempt.failure is None else find_cause(attempt.failure)
+
+
+def _most_retries(plan: AgentPlan, cause: Cause) -> int:
+    retries = plan.retries
+    match cause:
+        case Cause.INFRASTRUCTURE:
+            return plan.max_attempts - 1 if retries.infrastructure is None else retries.infrastructure
+        case Cause.CAPACITY:
+            return CAPACITY_RETRIES
+        case Cause.RATE_LIMIT:
+            return retries.rate_limit
+        case Cause.HANG:
+            return retries.hang
+        case Cause.SCHEMA:
+            return retries.schema
+        case Cause.AGENT:
+            return retries.agent
+
+
+def _pause(retries: RetryPlan, cause: Cause, number: int, last: Attempt) -> float:
+    first, longest = retries.first_pause_seconds, retries.longest_pause_seconds
+    if cause is Cause.CAPACITY:
+        first, longest = FIRST_CAPACITY_PAUSE_SECONDS, LONGEST_CAPACITY_PAUSE_SECONDS
+    # Chance without chance: the id is unlike any other, and the same after every restart.
+    spread = 1 - SPREAD / 2 + SPREAD * crc32(last.id.encode()) / 2**32
+    asked = min(last.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
+    pause = min(first * 2.0 ** (number - 1), longest) * spread
+    # Nobody is asked before the time that they named, and not by everybody at that very time.
+    return max(pause, asked + min(asked, first) * spread)

@@ -1,0 +1,109 @@
+"""One execution of one step by one agent, as its events tell it.
+
+Pure folding: what an event means for an attempt is here, whether it may happen is `states`, why it happens is elsewhere.
+"""
+
+from dataclasses import dataclass, replace
+
+from conductor.core.model.events import (
+    AttemptCreated,
+    AttemptEnded,
+    AttemptStarted,
+    Confinement,
+    Failure,
+    ReportRefused,
+    StartSpec,
+)
+from conductor.core.model.states import SETTLED_ATTEMPT, AttemptState, IllegalTransitionError, move_attempt
+
+AttemptEvent = AttemptStarted | AttemptEnded | ReportRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt with everything that is shown of it. Times are the engine's clock, None until they came."""
+
+    id: str
+    number: int
+    host: str
+    placement_reason: str
+    start: StartSpec
+    create_time: float
+    state: AttemptState = AttemptState.STARTING
+    start_time: float | None = None
+    end_time: float | None = None
+    failure: Failure | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    denial_count: int = 0
+    answer_truncated: bool = False
+    result: str = ""
+    confinement: Confinement | None = None
+    last_sequence: int = 0
+    refused: str = ""
+    instance: str = ""  # of the host, where it told one
+    retry_after_seconds: float = 0.0
+
+    @property
+    def agent(self) -> str:
+        """Names the agent that was asked."""
+        return self.start.agent
+
+    @property
+    def is_live(self) -> bool:
+        """Tells whether something of it may still run."""
+        return self.state not in SETTLED_ATTEMPT
+
+
+def attempt_id(run: str, step: str, number: int) -> str:
+    """Names an attempt; the name is its id on the host, too."""
+    return f"{run}-{step}-{number}"
+
+
+def attempt_owner(attempt: str) -> tuple[str, str]:
+    """Gives the run and the step of an attempt's id; neither may hold a dash. Empty where it is no such id."""
+    run, _, rest = attempt.partition("-")
+    step, _, number = rest.rpartition("-")
+    return (run, step) if step and number.isdigit() else ("", "")
+
+
+def create_attempt(event: AttemptCreated, time: float) -> Attempt:
+    """Begins an attempt."""
+    return Attempt(
+        event.attempt, event.number, event.host, event.placement_reason, event.start, time, instance=event.instance
+    )
+
+
+def apply_to_attempt(attempt: Attempt, event: AttemptEvent, time: float) -> Attempt:
+    """Gives the attempt after an event."""
+    match event:
+        case AttemptStarted():
+            state = move_attempt(attempt.state, AttemptState.RUNNING)
+            return replace(attempt, state=state, start_time=time, confinement=event.confinement)
+        case AttemptEnded():
+            return _end(attempt, event, time)
+        case ReportRefused():
+            if attempt.is_live:
+                raise IllegalTransitionError(f"attempt {attempt.id} is live: its reports count")
+            return replace(attempt, refused=event.what)
+
+
+def _end(attempt: Attempt, event: AttemptEnded, time: float) -> Attempt:
+    return replace(
+        attempt,
+        state=move_attempt(attempt.state, event.state),
+        end_time=time,
+        failure=event.failure,
+        exit_code=event.exit_code,
+        signal=event.signal,
+        input_tokens=event.input_tokens,
+        output_tokens=event.output_tokens,
+        denial_count=event.denial_count,
+        answer_truncated=event.answer_truncated,
+        result=event.result,
+        confinement=event.confinement or attempt.confinement,
+        last_sequence=event.last_sequence,
+        retry_after_seconds=event.retry_after_seconds,
+    )

@@ -1,0 +1,118 @@
+"""What is to be done outside, and the decision that carries it. Nothing here is done before its decision is stored."""
+
+from dataclasses import dataclass
+
+from conductor.core.model.events import Event, StartSpec
+from conductor.core.model.inputs import Blob
+from conductor.core.model.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class StartExecution:
+    """Ask a host to run an attempt, or to attach to it when it runs already."""
+
+    host: str
+    start: StartSpec
+    instance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeExecution:
+    """Attach to an attempt that runs, and replay what came after a number.
+
+    Where the attempt has a stream already, that stream has a gap: what was read from it and not delivered is dropped, and
+    it begins anew after this number.
+    """
+
+    host: str
+    attempt: str
+    after_sequence: int
+    instance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelExecution:
+    """Tell a host to end an attempt. Repeating it is harmless. `host` is empty where only the stream's owner knows it."""
+
+    host: str
+    attempt: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AckExecution:
+    """Tell a host what is stored. `finished` closes the stream after it. `host` as in CancelExecution."""
+
+    host: str
+    attempt: str
+    sequence: int
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """Ask a worker process."""
+
+    work: Work
+
+
+Command = StartExecution | ResumeExecution | CancelExecution | AckExecution | Evaluate
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event of a run, to be stored. `key` is unique in its run where it is not empty: an event that comes twice is a defect."""
+
+    run: str
+    event: Event
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Text of an attempt, to be appended to its channel in the transcript."""
+
+    run: str
+    step: str
+    attempt: str
+    channel: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to RequestRun and RequestCancel: the run that it is about. `repeated`: the request was known."""
+
+    reply: int
+    run: str
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The answer to a request that cannot be met. `reason` is one of the error table, as RUN_NOT_RUNNING."""
+
+    reply: int
+    reason: str
+    message: str
+
+
+Reply = Accepted | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to store, then what to send.
+
+    `to_store` keeps the order of journal and transcript per run: positions are given in it. `cursors` holds the last sequence
+    stored of each attempt. `durable` asks for a FULL commit: events and acknowledgements need one, mere text does not.
+    `wake_at` tells when to call again without input, in seconds of the engine's clock; None for never.
+    """
+
+    to_store: tuple[Record | Utterance, ...] = ()
+    blobs: tuple[Blob, ...] = ()
+    cursors: tuple[tuple[str, int], ...] = ()
+    durable: bool = False
+    to_send: tuple[Command, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    wake_at: float | None = None

@@ -1,0 +1,155 @@
+"""What reaches the conductor. Whoever brings an input only carries: what it means is decided in `advance`.
+
+`reply` names the caller that waits for an answer (see `Decision.replies`); 0 means nobody does.
+"""
+
+from dataclasses import dataclass
+
+from conductor.core.model.events import Confinement
+from conductor.core.model.plan import RunPlan
+from conductor.core.model.work import WorkResult
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes to be stored in the same transaction as the events that name them. `digest`: SHA-256 in hex."""
+
+    digest: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRun:
+    """Somebody asks for a run; everything in the plan is validated and pinned already."""
+
+    plan: RunPlan
+    blobs: tuple[Blob, ...]
+    request_id: str = ""
+    request_digest: str = ""
+    reply: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCancel:
+    """Somebody asks a run to stop."""
+
+    run: str
+    reason: str
+    request_id: str = ""
+    request_digest: str = ""
+    reply: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HostAgent:
+    """An agent that a host can run now."""
+
+    name: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableAgent:
+    """An agent that a host knows and cannot run now, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostReported:
+    """A host told how it is, or stopped telling, or cannot be reached (both: `connected` False).
+
+    `agents` holds the usable ones, `unusable` the others.
+
+    `instance` is the id of its data folder: under another one it knows nothing of what was begun before.
+    """
+
+    host: str
+    connected: bool
+    draining: bool = False
+    slots: int = 0
+    agents: tuple[HostAgent, ...] = ()
+    unusable: tuple[UnusableAgent, ...] = ()
+    instance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Text of one channel (answer, reasoning, log) or one JSON line of `activity`."""
+
+    channel: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStarted:
+    """The `started` frame."""
+
+    confinement: Confinement
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFinished:
+    """The `finished` frame; `outcome` is succeeded, failed, cancelled, timed_out or refused."""
+
+    outcome: str
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    denial_count: int = 0
+    answer_truncated: bool = False
+    result: Blob | None = None
+    confinement: Confinement | None = None
+    # What its model's endpoint asked to wait, where its last word was a refusal for going too fast.
+    retry_after_seconds: float = 0.0
+
+
+Report = Said | AgentStarted | AgentFinished
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionReported:
+    """Frames `first_sequence` to `last_sequence` of an attempt, merged: texts of one channel in a row are one `Said`.
+
+    A frame that was stored already may come again after a reconnection; the core drops what is not above the last sequence.
+    A merged slot is dropped or taken as a whole: links never merge across the number that they resumed from.
+    """
+
+    attempt: str
+    first_sequence: int
+    last_sequence: int
+    reports: tuple[Report, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRefused:
+    """The host would not take a Start. `retryable`: another time or another host may."""
+
+    attempt: str
+    reason: str
+    message: str
+    retryable: bool
+    retry_after_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionLost:
+    """The host does not know the attempt, so nothing of it runs there."""
+
+    attempt: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFinished:
+    """A worker process answered, or failed, or was killed at its limit."""
+
+    result: WorkResult
+    blobs: tuple[Blob, ...] = ()
+
+
+Input = RequestRun | RequestCancel | HostReported | ExecutionReported | ExecutionRefused | ExecutionLost | WorkFinished

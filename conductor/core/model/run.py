@@ -1,0 +1,213 @@
+"""A run, folded from its events. Live, after a restart, and for every reader it is the same function.
+
+Nothing is decided here. What GetRun, GetStep and WatchRun show is in `Run`, `Step` and `Attempt`, except bodies
+(blobs, by digest), text (the transcript) and positions (the store's).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from conductor.core.model.events import (
+    AttemptCreated,
+    AttemptEnded,
+    AttemptStarted,
+    Event,
+    Failure,
+    FindingCounts,
+    RunCancelRequested,
+    RunCreated,
+    RunReported,
+    RunSettled,
+    RunStarted,
+    RunTimedOut,
+    StepBecameReady,
+    StepFailed,
+    StepsAdded,
+    WorkspaceChanges,
+)
+from conductor.core.model.findings import list_counted_steps
+from conductor.core.model.plan import OnFailure, RunPlan, StepPlan
+from conductor.core.model.states import SETTLED_RUN, SETTLED_STEP, IllegalTransitionError, RunState, StepState, move_run
+from conductor.core.model.step import Step, StepEvent, apply_to_step, create_step
+
+
+class Stop(StrEnum):
+    """What made a run stop its work, whichever came first."""
+
+    FAILURE = "failure"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run with everything that is shown of it. `steps` keeps the flow's order.
+
+    `failure` is why it ended so; before the end it is the failure of the first step that stops the run. `dependants` and
+    `children` are the plan's edges the other way round, `unsettled` counts steps: all three follow from `steps`.
+    """
+
+    plan: RunPlan
+    steps: Mapping[str, Step]
+    create_time: float
+    state: RunState = RunState.QUEUED
+    request_id: str = ""
+    request_digest: str = ""
+    stop: Stop | None = None
+    cancel_reason: str = ""
+    cancel_request_id: str = ""
+    cancel_request_digest: str = ""
+    failure: Failure | None = None
+    markdown: str = ""
+    json: str = ""
+    workspace_changes: WorkspaceChanges | None = None
+    start_time: float | None = None
+    cancel_time: float | None = None
+    end_time: float | None = None
+    dependants: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    children: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    unsettled: int = 0
+
+    @property
+    def id(self) -> str:
+        """Gives the run's id."""
+        return self.plan.run
+
+    @property
+    def deadline(self) -> float | None:
+        """Gives when the run clock runs out; None where there is none, and once nothing is left that it could stop."""
+        seconds = self.plan.timeout_seconds
+        return self.create_time + seconds if seconds and self.stop is None and self.unsettled else None
+
+    @property
+    def is_settled(self) -> bool:
+        """Tells whether it ended."""
+        return self.state in SETTLED_RUN
+
+    @property
+    def counts(self) -> FindingCounts:
+        """Adds up how the citations of the findings that count were judged (see `findings`)."""
+        plans = [step.plan for step in self.steps.values()]
+        finders = {name for name, step in self.steps.items() if step.state is StepState.SUCCEEDED and step.findings}
+        counts = [self.steps[name].counts for name in list_counted_steps(plans, finders)]
+        return FindingCounts(
+            sum(count.verified for count in counts),
+            sum(count.moved for count in counts),
+            sum(count.missing for count in counts),
+        )
+
+
+def apply(run: Run | None, event: Event, time: float) -> Run:
+    """Gives the run after an event. Raises IllegalTransitionError for one that cannot follow."""
+    if run is None:
+        if not isinstance(event, RunCreated):
+            raise IllegalTransitionError(f"{type(event).__name__} comes before RunCreated")
+        return _create(event, time)
+    if run.is_settled:
+        raise IllegalTransitionError(f"run {run.id} has ended: nothing follows")
+    return _change(run, event, time)
+
+
+def fold(events: Iterable[tuple[Event, float]]) -> Run:
+    """Gives the run that a journal tells: its events with their times, from the first."""
+    run: Run | None = None
+    for event, time in events:
+        run = apply(run, event, time)
+    if run is None:
+        raise IllegalTransitionError("there is no run without events")
+    return run
+
+
+def key_of(event: Event) -> str:
+    """Gives what makes an event unique in its run; empty for those that may come again."""
+    match event:
+        case RunStarted() | RunCreated() | RunCancelRequested() | RunTimedOut() | RunReported() | RunSettled():
+            return type(event).__name__
+        case AttemptCreated() | AttemptStarted() | AttemptEnded():
+            return f"{type(event).__name__}/{event.attempt}"
+        case StepBecameReady():
+            return f"StepBecameReady/{event.step}"
+        case _:
+            return ""
+
+
+def _change(run: Run, event: Event, time: float) -> Run:
+    match event:
+        case RunCreated():
+            raise IllegalTransitionError(f"run {run.id} was created before")
+        case RunStarted():
+            return replace(run, state=move_run(run.state, RunState.RUNNING), start_time=time)
+        case RunCancelRequested() | RunTimedOut():
+            return _stop(run, event, time)
+        case RunReported():
+            return replace(run, markdown=event.markdown, json=event.json, workspace_changes=event.workspace_changes)
+        case RunSettled():
+            return replace(run, state=move_run(run.state, event.state), failure=event.failure, end_time=time)
+        case StepsAdded():
+            return _add_steps(run, event.steps, time)
+        case _:
+            return _change_step(run, event, time)
+
+
+def _create(event: RunCreated, time: float) -> Run:
+    run = Run(
+        plan=event.plan,
+        steps={},
+        create_time=time,
+        request_id=event.request_id,
+        request_digest=event.request_digest,
+    )
+    return _add_steps(run, event.plan.steps, time)
+
+
+def _add_steps(run: Run, plans: tuple[StepPlan, ...], time: float) -> Run:
+    added = {plan.id: create_step(plan, time) for plan in plans}
+    if len(added) < len(plans) or not run.steps.keys().isdisjoint(added):
+        raise IllegalTransitionError(f"run {run.id} has two steps with one id")
+    steps = {**run.steps, **added}
+    for plan in plans:
+        parent = run.steps.get(plan.parent)
+        if (plan.parent and plan.parent not in steps) or (parent is not None and parent.is_settled):
+            raise IllegalTransitionError(f"step {plan.id} has no parent at work")
+    return replace(
+        run,
+        steps=steps,
+        dependants=_turned((need, step.plan.id) for step in steps.values() for need in step.plan.needs),
+        children=_turned((step.plan.parent, step.plan.id) for step in steps.values() if step.plan.parent),
+        unsettled=sum(not step.is_settled for step in steps.values()),
+    )
+
+
+def _turned(edges: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    lists: dict[str, list[str]] = {}
+    for source, target in edges:
+        lists.setdefault(source, []).append(target)
+    return {source: tuple(targets) for source, targets in lists.items()}
+
+
+def _stop(run: Run, event: RunCancelRequested | RunTimedOut, time: float) -> Run:
+    if isinstance(event, RunTimedOut):
+        return replace(run, stop=run.stop or Stop.FAILURE, failure=run.failure or event.failure)
+    return replace(
+        run,
+        state=move_run(run.state, RunState.CANCELLING),
+        stop=run.stop or Stop.CANCEL,
+        cancel_reason=event.reason,
+        cancel_request_id=event.request_id,
+        cancel_request_digest=event.request_digest,
+        cancel_time=time,
+    )
+
+
+def _change_step(run: Run, event: StepEvent, time: float) -> Run:
+    before = run.steps.get(event.step)
+    if before is None:
+        raise IllegalTransitionError(f"run {run.id} has no step {event.step}")
+    step = apply_to_step(before, event, time)
+    steps = {**run.steps, event.step: step}
+    if step.state not in SETTLED_STEP or before.is_settled:
+        return replace(run, steps=steps)
+    if isinstance(event, StepFailed) and step.plan.on_failure is OnFailure.FAIL and run.stop is None:
+        failure = replace(event.failure, step=event.step)
+        return replace(run, steps=steps, unsettled=run.unsettled - 1, stop=Stop.FAILURE, failure=failure)
+    return replace(run, steps=steps, unsettled=run.unsettled - 1)

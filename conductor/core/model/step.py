@@ -1,0 +1,205 @@
+"""One step of a run, as its events tell it.
+
+Pure folding, like `attempt`: states change by the tables of `states` only.
+"""
+
+from dataclasses import dataclass, replace
+
+from conductor.core.model.attempt import Attempt, AttemptEvent, apply_to_attempt, create_attempt
+from conductor.core.model.events import (
+    AttemptCreated,
+    AttemptEnded,
+    AttemptStarted,
+    Failure,
+    FindingChecked,
+    FindingCounts,
+    ReportRefused,
+    StepBecameReady,
+    StepCancelled,
+    StepFailed,
+    StepQueued,
+    StepRequeued,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    StepValidating,
+    StepWaits,
+)
+from conductor.core.model.plan import StepPlan
+from conductor.core.model.states import SETTLED_STEP, IllegalTransitionError, StepState, move_step
+
+StepEvent = (
+    StepBecameReady
+    | StepSkipped
+    | StepQueued
+    | StepWaits
+    | StepStarted
+    | AttemptCreated
+    | AttemptStarted
+    | AttemptEnded
+    | StepRequeued
+    | StepValidating
+    | StepSucceeded
+    | StepFailed
+    | StepCancelled
+    | ReportRefused
+    | FindingChecked
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a queued step waits for: `kind` is slot, host, agent or retry; `text` a sentence.
+
+    `until` is when a pause ends; for anything else when the queue clock ends the step, None where it has none.
+    """
+
+    kind: str
+    text: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step with everything that is shown of it. `prompt`, `text` and `findings` are digests of blobs."""
+
+    plan: StepPlan
+    state: StepState = StepState.PENDING
+    reason: str = ""
+    failure: Failure | None = None
+    wait: Wait | None = None
+    prompt: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    not_before: float = 0.0
+    queue_time: float = 0.0  # since when it waits for a place, pauses left out
+    text: str = ""
+    findings: str = ""
+    counts: FindingCounts = FindingCounts()
+    ready_time: float | None = None
+    start_time: float | None = None
+    end_time: float | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Tells whether it ended, one way or another."""
+        return self.state in SETTLED_STEP
+
+    @property
+    def queue_deadline(self) -> float | None:
+        """Gives when the queue clock of a queued step runs out; None where there is none."""
+        seconds = self.plan.agent.queue_timeout_seconds if self.plan.agent is not None else 0.0
+        return self.queue_time + seconds if seconds and self.state is StepState.QUEUED else None
+
+    @property
+    def last_attempt(self) -> Attempt | None:
+        """Gives the newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def live_attempt(self) -> Attempt | None:
+        """Gives the attempt that may still run; there is one at most."""
+        return self.attempts[-1] if self.attempts and self.attempts[-1].is_live else None
+
+
+def create_step(plan: StepPlan, time: float) -> Step:
+    """Begins a step; one that was excluded at launch is settled at once."""
+    if plan.excluded_because:
+        return Step(plan, StepState.EXCLUDED, reason=plan.excluded_because, end_time=time)
+    return Step(plan)
+
+
+def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
+    """Gives the step after an event."""
+    match event:
+        case AttemptCreated():
+            return _add_attempt(step, event, time)
+        case AttemptStarted() | AttemptEnded() | ReportRefused():
+            return _change_attempt(step, event, time)
+        case StepSkipped() | StepSucceeded() | StepFailed() | StepCancelled():
+            return _settle(step, event, time)
+        case StepQueued() | StepRequeued() | StepWaits():
+            return _queue(step, event, time)
+        case StepBecameReady():
+            return replace(step, state=move_step(step.state, StepState.READY), ready_time=time)
+        case StepStarted() | StepValidating() | FindingChecked():
+            return _advance(step, event, time)
+
+
+def _advance(step: Step, event: StepStarted | StepValidating | FindingChecked, time: float) -> Step:
+    if isinstance(event, FindingChecked):
+        if step.is_settled:
+            raise IllegalTransitionError(f"step {step.plan.id} has ended: it finds nothing more")
+        return step
+    if isinstance(event, StepStarted):
+        return replace(step, state=move_step(step.state, StepState.RUNNING), start_time=time)
+    return replace(step, state=move_step(step.state, StepState.VALIDATING))
+
+
+def _add_attempt(step: Step, event: AttemptCreated, time: float) -> Step:
+    if event.number != len(step.attempts) + 1 or step.state is not StepState.QUEUED:
+        raise IllegalTransitionError(f"attempt {event.attempt} cannot follow {len(step.attempts)}, while {step.state}")
+    if step.plan.agent is not None and not event.start.parameters:
+        event = replace(event, start=replace(event.start, parameters=step.plan.agent.parameters))
+    return replace(
+        step,
+        state=move_step(step.state, StepState.RUNNING),
+        wait=None,
+        attempts=(*step.attempts, create_attempt(event, time)),
+        start_time=time if step.start_time is None else step.start_time,
+    )
+
+
+def _change_attempt(step: Step, event: AttemptEvent, time: float) -> Step:
+    for place, attempt in enumerate(step.attempts):
+        if attempt.id == event.attempt:
+            after = apply_to_attempt(attempt, event, time)
+            return replace(step, attempts=(*step.attempts[:place], after, *step.attempts[place + 1 :]))
+    raise IllegalTransitionError(f"step {step.plan.id} has no attempt {event.attempt}")
+
+
+def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits, time: float) -> Step:
+    if step.live_attempt is not None:
+        raise IllegalTransitionError(f"step {step.plan.id} has a live attempt: another would run beside it")
+    match event:
+        case StepQueued():
+            return replace(step, state=move_step(step.state, StepState.QUEUED), prompt=event.prompt, queue_time=time)
+        case StepRequeued():
+            state = move_step(step.state, StepState.QUEUED)
+            wait = Wait("retry", _explain_retry(event), event.not_before)
+            return replace(step, state=state, wait=wait, not_before=event.not_before, queue_time=event.not_before)
+        case StepWaits():
+            if step.state is not StepState.QUEUED:
+                raise IllegalTransitionError(f"step {step.plan.id} is {step.state}: only a queued step waits")
+            return replace(step, wait=Wait(event.kind, event.text, step.queue_deadline))
+
+
+def _explain_retry(event: StepRequeued) -> str:
+    failure = event.failure
+    if not event.retries:
+        return f"A pause before the next attempt: {failure.message}"
+    which = f"Retry {event.retry} of {event.retries} ({event.cause})"
+    return f"{which} follows after a pause: {failure.reason}: {failure.message}"
+
+
+def _settle(step: Step, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled, time: float) -> Step:
+    if step.live_attempt is not None:
+        raise IllegalTransitionError(f"step {step.plan.id} has a live attempt: it cannot end before that")
+    match event:
+        case StepSkipped():
+            state = move_step(step.state, StepState.SKIPPED)
+            return replace(step, state=state, reason=event.reason, wait=None, end_time=time)
+        case StepSucceeded():
+            return replace(
+                step,
+                state=move_step(step.state, StepState.SUCCEEDED),
+                text=event.text,
+                findings=event.findings,
+                counts=event.counts,
+                end_time=time,
+            )
+        case StepFailed():
+            state = move_step(step.state, StepState.FAILED)
+            return replace(step, state=state, failure=event.failure, wait=None, end_time=time)
+        case StepCancelled():
+            state = move_step(step.state, StepState.CANCELLED)
+            return replace(step, state=state, reason=event.reason, wait=None, end_time=time)

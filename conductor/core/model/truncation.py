@@ -1,0 +1,66 @@
+"""Texts from outside, cut to what an event may hold: events stay below 4 KiB, whatever hosts and authors say (rule 15).
+
+Weighed as the store writes them: a character that JSON escapes counts as much as its escape. What is cut says so. Whole bodies
+(prompts, answers, results, reports) are blobs or transcript and never come here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from conductor.core.model.events import Confinement
+
+MOST_TEXT = 800
+MOST_WORD = 100
+MOST_REASON = 300
+MOST_ARGV = 1200
+MOST_CHECKS = 900
+_CUT = " [… cut]"
+
+
+def cut_text(text: str, most: int = MOST_TEXT) -> str:
+    """Gives a text of at most this weight."""
+    weight = 0
+    for place, character in enumerate(text):
+        weight += _weigh(character)
+        if weight > most:
+            return _cut_at(text[:place], most)
+    return text
+
+
+def cut_confinement(told: Confinement) -> Confinement:
+    """Gives what a host told of a confinement, as far as it fits."""
+    return replace(
+        told,
+        mechanism=cut_text(told.mechanism, MOST_WORD),
+        policy_digest=cut_text(told.policy_digest, MOST_WORD),
+        argv=_cut_list(told.argv, MOST_ARGV),
+        snapshot_fingerprint_before=cut_text(told.snapshot_fingerprint_before, MOST_WORD),
+        snapshot_fingerprint_after=cut_text(told.snapshot_fingerprint_after, MOST_WORD),
+        checks=_cut_list(told.checks, MOST_CHECKS),
+    )
+
+
+def _cut_list(texts: Sequence[str], most: int) -> tuple[str, ...]:
+    left, kept = most - MOST_WORD, []
+    for place, text in enumerate(texts):
+        kept.append(cut_text(text, left))
+        left -= sum(map(_weigh, kept[-1])) + 3
+        if left <= 0 and place + 1 < len(texts):
+            return (*kept, f"[… {len(texts) - place - 1} more]")
+    return tuple(kept)
+
+
+def _cut_at(text: str, most: int) -> str:
+    room = max(most - sum(map(_weigh, _CUT)), 0)
+    weight = 0
+    for place, character in enumerate(text):
+        weight += _weigh(character)
+        if weight > room:
+            return text[:place] + _CUT
+    return text + _CUT
+
+
+def _weigh(character: str) -> int:
+    if " " <= character <= "~":
+        return 2 if character in '"\\' else 1
+    return 6 if character <= "\uffff" else 12

@@ -1,0 +1,182 @@
+"""Where inputs wait for the engine: two lanes, both bounded, neither of which makes the engine wait (rule 4).
+
+The control lane is taken first and keeps its order: requests, what hosts tell of themselves, answers of workers, ends. A
+request that finds its share of it full is refused. Everything else in it is bounded by what was asked for (an answer per
+question, an end per attempt), so its limit only guards that reckoning.
+
+What attempts say waits in one slot per attempt. Frames that follow each other are merged there while they wait: the longer
+a commit takes, the more goes into the next one. A full slot makes its link wait, the link stops reading, HTTP/2 stops the
+host. Slots are taken in turn, whole; one that was emptied goes to the end of the line.
+
+Nothing here looks into an input, except to merge text.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from conductor.core.model.inputs import (
+    ExecutionLost,
+    ExecutionRefused,
+    ExecutionReported,
+    HostReported,
+    Input,
+    Report,
+    RequestCancel,
+    RequestRun,
+    Said,
+    WorkFinished,
+)
+from conductor.errors import NoCapacityError, ShuttingDownError
+
+Note = HostReported | ExecutionRefused | ExecutionLost | WorkFinished
+Request = RequestRun | RequestCancel
+
+
+@dataclass(frozen=True, slots=True)
+class InboxLimits:
+    """What bounds the inbox. A batch is what one decision is made of."""
+
+    requests: int = 256
+    notes: int = 20_000
+    slot_bytes: int = 256 * 1024
+    batch_bytes: int = 2 * 1024 * 1024
+    batch_inputs: int = 256  # of each lane
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Frames without a gap between them."""
+
+    first: int
+    last: int
+    reports: list[Report]
+
+
+@dataclass(slots=True)
+class _Slot:
+    """What an attempt said since it was taken last."""
+
+    attempt: str
+    size: int = 0
+    stretches: list[_Stretch] = field(default_factory=list)
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, report: ExecutionReported, size: int) -> None:
+        """Merges where the numbers go on; a repetition after a reconnection does not, and stays apart."""
+        self.size += size
+        if self.stretches and self.stretches[-1].last + 1 == report.first_sequence:
+            self.stretches[-1].last = report.last_sequence
+            self.stretches[-1].reports.extend(report.reports)
+        else:
+            self.stretches.append(_Stretch(report.first_sequence, report.last_sequence, list(report.reports)))
+
+    def merged(self) -> list[ExecutionReported]:
+        """Gives its contents as inputs."""
+        return [
+            ExecutionReported(self.attempt, stretch.first, stretch.last, _join(stretch.reports))
+            for stretch in self.stretches
+        ]
+
+
+class Inbox:
+    """Inputs that wait. `filled` is set while there are any, and when the inbox is closed."""
+
+    def __init__(self, limits: InboxLimits | None = None) -> None:
+        self.filled = asyncio.Event()
+        self._limits = limits or InboxLimits()
+        self._control: deque[Input] = deque()
+        self._requests = 0
+        self._slots: dict[str, _Slot] = {}
+        self._closed = False
+
+    def request(self, request: Request) -> None:
+        """Takes a request; NoCapacityError where too many wait."""
+        self._refuse_when_closed()
+        if self._requests >= self._limits.requests:
+            raise NoCapacityError(f"{self._limits.requests} requests wait already")
+        self._requests += 1
+        self._put(request)
+
+    def note(self, note: Note) -> None:
+        """Takes what is not a request. Once the inbox is closed it is dropped: recovery finds out again."""
+        if self._closed:
+            return
+        if len(self._control) - self._requests >= self._limits.notes:
+            raise NoCapacityError(f"{self._limits.notes} notes wait already: more came than was asked for")
+        self._put(note)
+
+    async def offer(self, report: ExecutionReported) -> None:
+        """Takes what an attempt said, as soon as its slot has room. One caller per attempt."""
+        size = _size(report)
+        while True:
+            self._refuse_when_closed()
+            slot = self._slots.get(report.attempt)
+            if slot is None:
+                slot = self._slots[report.attempt] = _Slot(report.attempt)
+            if slot.size == 0 or slot.size + size <= self._limits.slot_bytes:
+                slot.add(report, size)
+                self.filled.set()
+                return
+            await slot.taken.wait()
+
+    def take(self) -> tuple[Input, ...]:
+        """Takes the next batch: from the control lane first, then slots in turn; empty where nothing waits."""
+        batch: list[Input] = []
+        while self._control and len(batch) < self._limits.batch_inputs:
+            batch.append(self._control.popleft())
+        self._requests -= sum(isinstance(entry, Request) for entry in batch)
+        batch.extend(self._take_slots())
+        if not (self._control or self._slots or self._closed):
+            self.filled.clear()
+        return tuple(batch)
+
+    def close(self) -> None:
+        """Takes nothing any more; what waits can still be taken."""
+        self._closed = True
+        self.filled.set()
+        for slot in self._slots.values():
+            slot.taken.set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Tells whether nothing waits."""
+        return not (self._control or self._slots)
+
+    def _put(self, entry: Input) -> None:
+        self._control.append(entry)
+        self.filled.set()
+
+    def _take_slots(self) -> list[Input]:
+        taken: list[Input] = []
+        size = 0
+        while self._slots and size < self._limits.batch_bytes and len(taken) < self._limits.batch_inputs:
+            slot = self._slots.pop(next(iter(self._slots)))
+            size += slot.size
+            taken.extend(slot.merged())
+            slot.taken.set()
+        return taken
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise ShuttingDownError
+
+
+def _join(reports: list[Report]) -> tuple[Report, ...]:
+    """Joins texts of one channel that follow each other."""
+    joined: list[Report] = []
+    texts: list[str] = []
+    for report, after in zip(reports, [*reports[1:], None], strict=True):
+        if not isinstance(report, Said):
+            joined.append(report)
+            continue
+        texts.append(report.text)
+        if not isinstance(after, Said) or after.channel != report.channel:
+            joined.append(Said(report.channel, "".join(texts)))
+            texts = []
+    return tuple(joined)
+
+
+def _size(report: ExecutionReported) -> int:
+    # A frame costs something even when it says nothing; characters count as bytes for all but exact purposes.
+    return sum(64 + (len(part.text) if isinstance(part, Said) else 1024) for part in report.reports)

@@ -1,0 +1,52 @@
+"""One line of log for each change of a run's state: a grep for its id tells its story (K4).
+
+What people wrote, prompts and output never stand here; reasons and ids do.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from functools import cache
+
+import structlog
+
+from conductor.core.model.commands import Record, Utterance
+from conductor.core.model.events import Event, Failure, FindingCounts, RunCreated
+
+log = structlog.get_logger(__name__)
+
+_WORDS = re.compile(r"(?<!^)(?=[A-Z])")
+# What is told of an event where it has it; digests, plans and texts are not.
+_TOLD = frozenset(
+    {"step", "attempt", "number", "host", "state", "kind", "exit_code", "signal", "denial_count", "answer_truncated"}
+)
+
+
+def log_changes(stored: Iterable[Record | Utterance]) -> None:
+    """Logs the events among what was stored, in order."""
+    for record in stored:
+        if isinstance(record, Record):
+            told = dict(_values(record.event))
+            tell = log.warning if "reason" in told else log.info
+            tell(_name(type(record.event).__name__), run=record.run, **told)
+
+
+@cache
+def _name(event: str) -> str:
+    """`attempt_created` for AttemptCreated."""
+    return _WORDS.sub("_", event).lower()
+
+
+def _values(event: Event) -> Iterator[tuple[str, object]]:
+    if isinstance(event, RunCreated):
+        plan = event.plan
+        yield from {"flow": plan.flow, "snapshot": plan.snapshot.commit, "steps": len(plan.steps)}.items()
+        return
+    for one in fields(event):
+        value = getattr(event, one.name)
+        if isinstance(value, Failure):
+            yield "reason", value.reason
+        elif isinstance(value, FindingCounts):
+            yield "findings", value.verified + value.moved + value.missing
+        elif one.name in _TOLD and value is not None and value is not False and value != "":
+            yield one.name, value

@@ -1,0 +1,203 @@
+"""Asks worker processes: what steps and reports need of an author's text, and whether requests and flows are good (rule 5).
+
+`ask` never waits: the answer comes back as an input, once, whatever happened. Folds have a lane, which keeps them from delaying
+what an agent waits for (guards, prompts, checks); reports have another, because anybody's fold may hang, and everybody waits for a
+report. Inside a lane runs take turns, one job of each at a time, so a run whose expression hangs holds one worker for one limit;
+after that its work goes to the lane of the folds.
+
+Nothing is decided here about runs, and nothing is evaluated in this process.
+"""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from conductor.core.model.inputs import WorkFinished
+from conductor.core.model.run import Run
+from conductor.core.model.work import Checked, Work, WorkKind, WorkResult
+from conductor.errors import FlowProblem, InvalidRequestError, NoCapacityError, ServiceError, StatusError, Violation
+from conductor.evaluation.answers import broken, finished, over_limit, read_verdict
+from conductor.evaluation.gathering import Gathering, Snapshots, Store, TooMuchError
+from conductor.evaluation.workers import limits
+from conductor.evaluation.workers.frames import Frame
+from conductor.evaluation.workers.pool import Lane, LimitHitError, Worker, WorkerBrokenError
+from conductor.flows.checks.inputs import Inputs
+from conductor.flows.checks.verdict import Shelf, Verdict
+from conductor.v1 import flow_service_pb2
+
+log = structlog.get_logger(__name__)
+
+MAX_SLOW_RUNS = 1000
+READ_PAUSES_SECONDS = (0.5, 1.0)
+# This process lacks descriptors or memory, say: that passes, and an agent whose result is stored must not run again for it.
+SHORTAGE_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
+_REQUESTS = "(requests)"
+_SLOW_KINDS = frozenset({WorkKind.FOLD, WorkKind.REPORT})
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a run starts with: its inputs, with what is wrong with them, and why steps are excluded."""
+
+    inputs: Inputs
+    excluded: Mapping[str, str]
+
+
+class Evaluator:
+    """Everything that authors wrote is evaluated through this."""
+
+    def __init__(
+        self,
+        store: Store,
+        snapshots: Snapshots,
+        deliver: Callable[[WorkFinished], None],
+        current: Callable[[str], Run | None] = lambda _: None,
+    ) -> None:
+        self._gathering = Gathering(store, snapshots, current)
+        self._deliver = deliver
+        self._quick = Lane("quick", limits.QUICK_WORKERS)
+        self._slow = Lane("slow", limits.FOLD_WORKERS, limits.SLOW_JOBS_AT_ONCE)
+        self._reports = Lane("reports", limits.REPORT_WORKERS, limits.SLOW_JOBS_AT_ONCE)
+        self._asked: set[Work] = set()
+        self._slow_runs: OrderedDict[str, None] = OrderedDict()
+
+    async def run(self) -> None:
+        """Serves until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._quick.run())
+            group.create_task(self._slow.run())
+            group.create_task(self._reports.run())
+
+    def ask(self, work: Work) -> None:
+        """Takes a question; its answer is delivered. A question that waits already is not asked twice."""
+        if work in self._asked:
+            return
+        if len(self._asked) >= limits.MAX_WAITING:
+            refused = over_limit(work, f"{limits.MAX_WAITING} questions wait already")
+            asyncio.get_running_loop().call_soon(self._deliver, refused)
+            return
+        self._asked.add(work)
+
+        async def job(worker: Worker) -> None:
+            await self._do(work, worker)
+
+        self._lane(work).put(work.run, job)
+
+    def _lane(self, work: Work) -> Lane:
+        if work.run in self._slow_runs or work.kind is WorkKind.FOLD:
+            return self._slow
+        return self._reports if work.kind is WorkKind.REPORT else self._quick
+
+    async def launch(self, bundle: bytes, inputs: Mapping[str, Any]) -> Launch:
+        """Judges the inputs of a run and decides which steps are excluded. Violations are in the answer, not raised."""
+        try:
+            answer = await self._call(Frame({"task": "launch", "inputs": dict(inputs)}, (bundle,)))
+        except LimitHitError as error:
+            raise InvalidRequestError(Violation("inputs", f"cannot be judged against this flow: {error}")) from error
+        header = answer.header
+        judged = Inputs(
+            values=json.loads(answer.attachments[0]),
+            band=header["band"],
+            question=header["question"],
+            violations=tuple((name, text) for name, text in header["violations"]),
+            question_missing=header["question_missing"],
+        )
+        return Launch(judged, header["excluded"])
+
+    async def judge_text(self, data: bytes, path: str, shelf: Shelf) -> Verdict:
+        """Validates the text of a flow file."""
+        return await self._judge("judge_text", data, path, shelf)
+
+    async def judge_message(self, flow: flow_service_pb2.Flow, path: str, shelf: Shelf) -> Verdict:
+        """Validates a flow that came as a message."""
+        return await self._judge("judge_message", flow.SerializeToString(), path, shelf)
+
+    async def _judge(self, task: str, data: bytes, path: str, shelf: Shelf) -> Verdict:
+        names = {"personas": sorted(shelf.personas), "contracts": sorted(shelf.contracts)}
+        try:
+            return read_verdict(await self._call(Frame({"task": task, "path": path, **names}, (data,))))
+        except LimitHitError as error:
+            return Verdict(None, (FlowProblem(path, 0, "", f"it cannot be validated: {error}"),))
+
+    async def _call(self, frame: Frame) -> Frame:
+        if self._quick.waiting(_REQUESTS) >= limits.MAX_WAITING_REQUESTS:
+            raise NoCapacityError("too many requests wait for their evaluation; try again later")
+        try:
+            return await self._quick.call(_REQUESTS, frame, limits.QUICK_SECONDS)
+        except WorkerBrokenError as error:
+            raise ServiceError(str(error)) from error
+
+    async def _do(self, work: Work, worker: Worker) -> None:
+        """Answers a question, whatever happens: a run waits for it."""
+        try:
+            answered = await self._answered(work, worker)
+        except LimitHitError as error:
+            self._remember_slow(work.run)
+            answered = over_limit(work, str(error))
+        except TooMuchError as error:
+            answered = over_limit(work, str(error))
+        except WorkerBrokenError as error:
+            answered = broken(work, str(error))
+        except StatusError as error:
+            log.error("evaluation_failed", run=work.run, step=work.step, kind=work.kind, error=str(error))  # noqa: TRY400
+            answered = broken(work, str(error))
+        except Exception as error:  # a job's top: without an answer its run would wait for ever
+            log.exception("evaluation_failed", run=work.run, step=work.step, kind=work.kind)
+            answered = broken(work, type(error).__name__)
+        self._asked.discard(work)
+        for blob in answered.blobs:
+            self._gathering.remember(blob.digest, blob.data)
+        self._deliver(answered)
+
+    async def _answered(self, work: Work, worker: Worker) -> WorkFinished:
+        if work.kind is WorkKind.CHECK:
+            return await self._check(work, worker)
+        frame = await self._reading(lambda: self._frame(work))
+        seconds = limits.SLOW_SECONDS if work.kind in _SLOW_KINDS else limits.QUICK_SECONDS
+        return finished(work, await worker.ask(frame, seconds))
+
+    async def _frame(self, work: Work) -> Frame:
+        run = await self._gathering.run(work.run)
+        if work.kind is WorkKind.REPORT:
+            return await self._gathering.for_report(run)
+        tasks = {WorkKind.SKIP_GUARD: "guard", WorkKind.PROMPT: "prompt", WorkKind.FOLD: "fold"}
+        return await self._gathering.for_step(run, tasks[work.kind], work.step)
+
+    async def _check(self, work: Work, worker: Worker) -> WorkFinished:
+        """Two questions: which files, then whether the quotes stand in them."""
+        run = await self._reading(lambda: self._gathering.run(work.run))
+        result = await self._reading(lambda: self._gathering.result_of(run, work.attempt))
+        if not result:
+            return WorkFinished(WorkResult(work, Checked()))
+        cited = await worker.ask(Frame({"task": "cite", "step": work.step}, (result,)), limits.CHECK_SECONDS)
+        if "failed" in cited.header:
+            return finished(work, cited)
+        if not cited.header["has_findings"]:
+            return WorkFinished(WorkResult(work, Checked()))
+        frame = await self._reading(lambda: self._gathering.for_check(run, work.step, result, cited.header["paths"]))
+        return finished(work, await worker.ask(frame, limits.CHECK_SECONDS))
+
+    async def _reading(self, read: Callable[[], Awaitable[Read]]) -> Read:
+        """Reads, and tries again when store, snapshots or this process have trouble for a moment."""
+        attempt = 0
+        while True:
+            try:
+                return await read()
+            except (StatusError, OSError) as error:
+                pauses = SHORTAGE_PAUSES_SECONDS if isinstance(error, OSError) else READ_PAUSES_SECONDS
+                if attempt >= len(pauses):
+                    raise
+                log.warning("evaluation_read_failed", error=str(error), attempt=attempt + 1)
+                await asyncio.sleep(pauses[attempt])
+                attempt += 1
+
+    def _remember_slow(self, run: str) -> None:
+        self._slow_runs[run] = None
+        while len(self._slow_runs) > MAX_SLOW_RUNS:
+            self._slow_runs.popitem(last=False)

@@ -1,0 +1,192 @@
+"""Checks citations against the snapshot: whether the quote stands where the finding says. By code, not by opinion.
+
+The rules, which the tests keep word for word:
+
+1. VERIFIED: what stands in the lines `start_line` to `end_line` is the quote. The lines must exist.
+2. Line ends do not matter (CRLF, CR and LF are one), nor does white space around the whole quote: agents drop the first
+   line's indentation and the last line's newline. Inside the quote every character counts.
+3. A quote of part of these lines verifies, too, when it begins in the first and ends in the last of them and has at least
+   `MIN_PARTIAL` visible characters. (A lone `)` out of a line would prove nothing.)
+4. MOVED: not there, but as whole lines elsewhere in the same file (rule 2 applies); the nearest place is told, the earlier of
+   two. Parts of lines do not move: too many files hold `return None` somewhere.
+5. Everything else is MISSING, with a reason: no such file, a path that is no path of the snapshot, not text, not found.
+6. A quote in which the host has masked a secret is compared as `masked_quotes` says. It verifies as whole lines, and never moves.
+7. Paths are those of the snapshot: relative, without `..`. `./a` and `/workspace/a`, which is where an agent sees the
+   snapshot, mean `a`. What is no regular file there (a link, a submodule, a directory) is no file.
+
+Nothing of an agent's is used as a pattern. All searching is `str.find` (never `rfind`, whose worst case is a product), and how
+much of it one check may do is counted in characters, so that the verdict does not depend on the machine's speed.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from conductor.evaluation.evidence.findings import Evidence, Finding
+from conductor.evaluation.evidence.masked_quotes import MAX_MASKS, is_masked, stands_masked
+
+MIN_PARTIAL = 4
+MAX_SEARCHED_CHARACTERS = 500_000_000
+PLACE_COST = 200
+MAX_CITED_LINES = 4000
+BINARY_PROBE_BYTES = 8000
+WORKSPACE = "/workspace/"
+
+
+def normal_path(path: str) -> str:
+    """The path inside the snapshot; empty where it cannot be one (rule 7)."""
+    inside = path.removeprefix(WORKSPACE)
+    while inside.startswith("./"):
+        inside = inside[2:]
+    parts = inside.split("/")
+    is_trick = inside.startswith("/") or "\0" in inside or any(part in ("", ".", "..") for part in parts)
+    return "" if is_trick else inside
+
+
+def cited_paths(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """The files to look into, each once, in the order in which they are cited."""
+    paths = (normal_path(item.path) for finding in findings for item in finding.evidence if not item.status)
+    return tuple(dict.fromkeys(path for path in paths if path))
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A cited file that was not read, and why."""
+
+    reason: str
+
+
+class CitedText:
+    """A file's text with its lines."""
+
+    def __init__(self, data: bytes) -> None:
+        text = data.decode(errors="replace").removeprefix("\ufeff")
+        self.text = _with_plain_line_ends(text)
+        self.starts = [0]
+        position = self.text.find("\n")
+        while position >= 0:
+            self.starts.append(position + 1)
+            position = self.text.find("\n", position + 1)
+        # What follows the last newline is a line only when something stands there.
+        self.count = len(self.starts) - (self.starts[-1] == len(self.text))
+
+    def line_at(self, position: int) -> int:
+        """The number of the line that holds a position."""
+        return bisect_right(self.starts, position)
+
+    def span(self, start_line: int, end_line: int) -> tuple[int, int]:
+        """Where these lines begin and end; an empty span where one of them does not exist."""
+        if end_line > self.count:
+            return 0, 0
+        return self.starts[start_line - 1], self.line_end(end_line)
+
+    def line_end(self, line: int) -> int:
+        """Where a line ends, without its newline."""
+        return self.starts[line] - 1 if line < len(self.starts) else len(self.text)
+
+
+class CitationCheck:
+    """One check of one result: files are read into lines once, and searching is counted."""
+
+    def __init__(self, files: Mapping[str, bytes | Unread | None]) -> None:
+        self._files = files
+        self._texts: dict[str, CitedText | Unread] = {}
+        self._searched = 0
+
+    def judge(self, finding: Finding) -> Finding:
+        """The finding with its citations judged."""
+        return replace(finding, evidence=tuple(self._judge(item) for item in finding.evidence))
+
+    def _judge(self, item: Evidence) -> Evidence:
+        if item.status:
+            return item
+        path = normal_path(item.path)
+        if not path:
+            return _missing(item, "its path is no path inside the snapshot")
+        text = self._text(path)
+        if isinstance(text, Unread):
+            return _missing(replace(item, path=path), text.reason)
+        return self._locate(replace(item, path=path), text)
+
+    def _text(self, path: str) -> CitedText | Unread:
+        if path not in self._texts:
+            self._texts[path] = _as_text(self._files.get(path))
+        return self._texts[path]
+
+    def _locate(self, item: Evidence, text: CitedText) -> Evidence:
+        quote = _with_plain_line_ends(item.quote).strip()
+        begin, end = text.span(item.start_line, item.end_line)
+        self._searched += end - begin
+        if item.end_line - item.start_line < MAX_CITED_LINES and _stands_in(quote, text.text[begin:end], item):
+            return replace(item, status="verified")
+        if is_masked(quote):
+            return self._locate_masked(item, quote, text.text[begin:end])
+        line = self._nearest(quote, item.start_line, text)
+        if line:
+            return replace(item, status="moved", actual_start_line=line)
+        is_over = self._searched > MAX_SEARCHED_CHARACTERS
+        why = (
+            "this result cites too much to look for it elsewhere"
+            if is_over
+            else "the quote does not stand in this file"
+        )
+        return _missing(item, why)
+
+    def _locate_masked(self, item: Evidence, quote: str, lines: str) -> Evidence:
+        self._searched += len(lines) * MAX_MASKS
+        if self._searched <= MAX_SEARCHED_CHARACTERS and stands_masked(quote, lines):
+            return replace(item, status="verified")
+        return _missing(item, "a secret in the quote is masked, and what is not masked does not stand in these lines")
+
+    def _nearest(self, quote: str, start_line: int, text: CitedText) -> int:
+        """The line where the quote stands as whole lines, nearest to the one claimed; 0 where it does not."""
+        self._searched += len(text.text)
+        before, position = 0, -1
+        while self._searched <= MAX_SEARCHED_CHARACTERS:
+            position = text.text.find(quote, position + 1)
+            if position < 0:
+                break
+            self._searched += PLACE_COST
+            line = text.line_at(position)
+            if not _is_whole(quote, position, text):
+                continue
+            if line > start_line:
+                return before if before and start_line - before <= line - start_line else line
+            before = line
+        return before
+
+
+def _as_text(data: bytes | Unread | None) -> CitedText | Unread:
+    match data:
+        case None:
+            return Unread("there is no such file in the snapshot")
+        case Unread():
+            return data
+        case _ if b"\0" in data[:BINARY_PROBE_BYTES]:
+            return Unread("this file is not text")
+        case _:
+            return CitedText(data)
+
+
+def _stands_in(quote: str, lines: str, item: Evidence) -> bool:
+    """Rules 1 to 3. A quote with as many line ends as the lines have can begin in the first of them only."""
+    if lines.strip() == quote:
+        return True
+    visible = len(quote) - sum(map(str.isspace, quote))
+    return visible >= MIN_PARTIAL and quote.count("\n") == item.end_line - item.start_line and quote in lines
+
+
+def _is_whole(quote: str, position: int, text: CitedText) -> bool:
+    """Whether only white space shares the quote's first and last line with it."""
+    begin = text.starts[text.line_at(position) - 1]
+    last = position + len(quote)
+    end = text.line_end(text.line_at(last - 1))
+    return not text.text[begin:position].strip() and not text.text[last:end].strip()
+
+
+def _missing(item: Evidence, reason: str) -> Evidence:
+    return replace(item, status="missing", reason=reason)
+
+
+def _with_plain_line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,173 @@
+"""The report of a run: one set of values, as JSON for programs and rendered as Markdown for people.
+
+Sections tell only of what there is; failures, skips and cuts are always told (F6). All that is not ours (findings, questions,
+paths, reasons) passes through a filter of `markdown`. Pure: no clock, and what differs between equal runs is under
+`execution` and in the Markdown's last section, "Execution". Cut there to compare two reports.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from conductor.evaluation.evidence.findings import SEVERITIES, STATUSES
+from conductor.evaluation.reports.results import Result, shortened, whole
+from conductor.evaluation.reports.shortening import leave_out, shorter
+from conductor.flows.language import markdown
+from conductor.flows.language.templates import TemplateError, render
+from conductor.flows.library.bundle import Bundle, canonical_json
+
+FORMAT = 1
+# Markdown and JSON together stay below what gRPC clients take unless they are told to take more (4 MiB).
+MAX_REPORT_BYTES = 3 * 1024 * 1024
+MAX_SHOWN_TEXT_CHARACTERS = 50_000
+# Of all of them together: each stands in the Markdown and in the JSON, in up to three bytes a character.
+MAX_SHOWN_TEXTS_CHARACTERS = 400_000
+# Nothing found is praise only where everything was judged.
+UNJUDGED = ", but not everything could be judged: see what was left out"
+
+
+class ReportError(Exception):
+    """The report cannot be rendered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The report, both ways."""
+
+    markdown: str
+    json: bytes
+
+    @property
+    def size(self) -> int:
+        """Both together, in bytes."""
+        return len(self.markdown.encode(errors="replace")) + len(self.json)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a report is made from: facts of the run, its steps' results, and the findings documents that count, by step."""
+
+    facts: Mapping[str, Any]
+    results: Mapping[str, Result]
+    documents: Mapping[str, Mapping[str, Any]]
+    notes: Mapping[str, Sequence[str]]
+
+
+def build_report(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> Report:
+    """The report, shortened where it would be too long. Raises ReportError where the author's template does not fit."""
+    values = _values(bundle, inputs, sources)
+    template = bundle.flow.report_template or _built_in()
+    names = {"inputs": inputs, "band": values["band"], "steps": whole(sources.results)}
+    # One whose values alone are too large is not rendered for that.
+    if len(canonical_json(values)) <= MAX_REPORT_BYTES:
+        report = _rendered(template, values, names)
+        if report.size <= MAX_REPORT_BYTES:
+            return report
+    bare = _rendered(template, leave_out(values, 0), names)
+    for fewer in shorter(values, bare.size, MAX_REPORT_BYTES):
+        report = _rendered(template, fewer, names)
+        if report.size <= MAX_REPORT_BYTES:
+            return report
+    raise ReportError(f"the report has {report.size} bytes even when it is shortened; the limit is {MAX_REPORT_BYTES}")
+
+
+def _rendered(template: str, values: Mapping[str, Any], names: Mapping[str, Any]) -> Report:
+    try:
+        text = render(template, {**names, "report": values})
+    except TemplateError as error:
+        raise ReportError(f"the report cannot be rendered: {error}") from error
+    return Report(_tidy(text), canonical_json(dict(values)))
+
+
+def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
+    facts = dict(sources.facts)
+    findings = [finding for document in sources.documents.values() for finding in document["findings"]]
+    findings.sort(key=lambda finding: (SEVERITIES.index(finding["severity"]), STATUSES.index(finding["status"])))
+    return {
+        **facts,
+        "format": FORMAT,
+        "title": bundle.flow.title or facts["flow"].removeprefix("flows/"),
+        "inputs": dict(inputs),
+        "verdict": _verdict(facts, findings, has_notes=any(sources.notes.values())),
+        "findings": findings,
+        "counts": {status: sum(finding["status"] == status for finding in findings) for status in STATUSES},
+        "severities": _severities(findings),
+        "notes": [{"step": step, "text": text} for step, texts in sources.notes.items() for text in texts],
+        "texts": _texts(facts["steps"], sources),
+    }
+
+
+def _severities(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {name: number for name in SEVERITIES if (number := sum(finding["severity"] == name for finding in findings))}
+
+
+def _verdict(facts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], *, has_notes: bool) -> str:
+    """One or two sentences: how the run ended, and what it found."""
+    steps = facts["steps"]
+    failed = [step["id"] for step in steps if step["state"] == "failed"]
+    match facts["outcome"]:
+        case "failed":
+            failure = facts["failure"] or {}
+            where = f" in step {failure['step']}" if failure.get("step") else ""
+            ended = f"The run failed{where} ({failure.get('reason', 'unknown')}); this report is incomplete. "
+        case "cancelled":
+            ended = "The run was cancelled; this report is incomplete. "
+        case _ if failed:
+            ended = f"{_counted(len(failed), 'step')} failed and the run went on without: {', '.join(failed)}. "
+        case _:
+            ended = ""
+    return ended + _found(findings, has_notes=has_notes)
+
+
+def _found(findings: Sequence[Mapping[str, Any]], *, has_notes: bool) -> str:
+    if not findings:
+        return f"No findings{UNJUDGED if has_notes else ''}."
+    severities = ", ".join(f"{number} {name}" for name, number in _severities(findings).items())
+    counts = {status: sum(finding["status"] == status for finding in findings) for status in STATUSES}
+    if counts["verified"] == len(findings):
+        return f"{_counted(len(findings), 'finding')} ({severities}); every citation was verified in the snapshot."
+    judged = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    return f"{_counted(len(findings), 'finding')} ({severities}); citations: {judged}."
+
+
+def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[str, Any]]:
+    """What the last steps said, where it is no list of findings: that is the flow's answer."""
+    needed = {need for step in steps for need in step["needs"]}
+    last = [step for step in steps if step["id"] not in needed and step["id"] not in sources.documents]
+    # A hundred agents that say much are cut short; that they said it all the same is no reason for a run to fail.
+    most = min(MAX_SHOWN_TEXT_CHARACTERS, MAX_SHOWN_TEXTS_CHARACTERS // max(1, len(last)))
+    return [
+        {"step": step["id"], "label": step["label"], "kind": step["kind"], "text": text}
+        for step in last
+        if (text := _text(sources.results.get(step["id"]), most)).strip()
+    ]
+
+
+def _text(result: Result | None, most: int) -> str:
+    return shortened(result.text, result.text_bytes, most) if result else ""
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _built_in() -> str:
+    return resources.files("conductor.evaluation.reports").joinpath("report.md.jinja").read_text("utf-8")
+
+
+def _tidy(text: str) -> str:
+    """At most one empty line in a row outside of code, none at the end of a line."""
+    lines: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        stripped = line.strip()
+        run = len(stripped) - len(stripped.lstrip("`"))
+        if fence:
+            fence = "" if stripped == fence else fence
+        elif run >= markdown.MIN_FENCE:
+            fence = "`" * run
+        elif not stripped and (not lines or not lines[-1]):
+            continue
+        lines.append(line if fence else line.rstrip())
+    return "\n".join(lines).strip("\n") + "\n"

@@ -1,0 +1,145 @@
+"""What the report may know of a run, as JSON: how its steps ended, and apart from that, how and where they ran.
+
+Pure: a run in, values out. Everything that two runs over the same snapshot with the same answers need not share (times, hosts,
+attempts, the run's id) is under `execution`, and nothing else is: a run that was killed and went on reports the same besides.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from conductor.core.decide.progress import judge
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.events import Confinement, Failure, WorkspaceChanges
+from conductor.core.model.run import Run
+from conductor.core.model.step import Step
+
+
+def run_facts(run: Run, changes: WorkspaceChanges | None) -> dict[str, Any]:
+    """The facts of a run whose steps have all ended, and of what its workspace has become since."""
+    state, failure = judge(run)
+    plan = run.plan
+    return {
+        "outcome": str(state),
+        "failure": _failure(failure),
+        "flow": plan.flow,
+        "flow_revision": plan.flow_revision,
+        "band": plan.band,
+        "question": plan.question,
+        "workspace": {
+            "path": plan.workspace_path,
+            "mode": plan.workspace_mode,
+            "revision": plan.workspace_revision,
+            "changes": asdict(changes) if changes is not None else None,
+        },
+        "snapshot": {
+            "commit": plan.snapshot.commit,
+            "head_commit": plan.snapshot.head_commit,
+            "dirty_paths": list(plan.snapshot.dirty_paths),
+            "dirty_count": plan.snapshot.dirty_count,
+            "notes": list(plan.snapshot.notes),
+        },
+        "steps": [_step(step) for step in run.steps.values()],
+        "execution": _execution(run),
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "id": step.plan.id,
+        "label": step.plan.label or step.plan.id,
+        "kind": str(step.plan.kind),
+        "needs": list(step.plan.needs),
+        "state": str(step.state),
+        "began": _began(step),
+        "reason": step.reason,
+        "failure": _failure(step.failure),
+        "may_fail": str(step.plan.on_failure) == "continue",
+        "counts": asdict(step.counts),
+        "answer_truncated": any(attempt.answer_truncated for attempt in step.attempts[-1:]),
+    }
+
+
+def _began(step: Step) -> bool:
+    """Whether its work began: an agent's does with an attempt that started, and not with its wait for a place."""
+    if step.plan.agent is None:
+        return step.start_time is not None
+    return any(attempt.start_time is not None for attempt in step.attempts)
+
+
+def _execution(run: Run) -> dict[str, Any]:
+    attempts = [(step, attempt) for step in run.steps.values() for attempt in step.attempts]
+    ends = [step.end_time for step in run.steps.values() if step.end_time is not None]
+    return {
+        "run": run.id,
+        "create_time": _date(run.create_time),
+        "seconds": _seconds(run.create_time, max(ends, default=None)),
+        "attempts": [_attempt(step, attempt) for step, attempt in attempts],
+        "confinement": _confinement(attempts),
+    }
+
+
+def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
+    return {
+        "step": step.plan.id,
+        "number": attempt.number,
+        "agent": attempt.agent,
+        "host": attempt.host,
+        "state": str(attempt.state),
+        "seconds": _seconds(attempt.start_time, attempt.end_time),
+        "input_tokens": attempt.input_tokens,
+        "output_tokens": attempt.output_tokens,
+        "denial_count": attempt.denial_count,
+        "failure": _failure(attempt.failure),
+    }
+
+
+def _confinement(attempts: Iterable[tuple[Step, Attempt]]) -> list[dict[str, Any]]:
+    """How attempts were confined, those that were confined alike together."""
+    groups: dict[tuple[object, ...], dict[str, Any]] = {}
+    for step, attempt in attempts:
+        if (found := attempt.confinement) is not None:
+            alike = (found.mechanism, found.policy_digest, found.uid, found.checks, _is_unchanged(found))
+            group = groups.setdefault(alike, _confined(found))
+            group["attempts"].append(attempt.id)
+            group["hosts"] = sorted({*group["hosts"], attempt.host})
+            group["agents"] = sorted({*group["agents"], attempt.agent})
+            group["steps"] += [step.plan.id] if step.plan.id not in group["steps"] else []
+    return list(groups.values())
+
+
+def _confined(found: Confinement) -> dict[str, Any]:
+    return {
+        "attempts": [],
+        "hosts": [],
+        "agents": [],
+        "steps": [],
+        "mechanism": found.mechanism,
+        "policy_digest": found.policy_digest,
+        "uid": found.uid,
+        "checks": list(found.checks),
+        "snapshot_fingerprint_before": found.snapshot_fingerprint_before,
+        "snapshot_fingerprint_after": found.snapshot_fingerprint_after,
+        "snapshot_unchanged": _is_unchanged(found),
+    }
+
+
+def _is_unchanged(found: Confinement) -> bool | None:
+    """Whether both fingerprints agree; None where one was not taken."""
+    if not found.snapshot_fingerprint_before or not found.snapshot_fingerprint_after:
+        return None
+    return found.snapshot_fingerprint_before == found.snapshot_fingerprint_after
+
+
+def _failure(failure: Failure | None) -> dict[str, Any] | None:
+    return asdict(failure) if failure is not None else None
+
+
+def _date(time: float) -> str:
+    """`2026-11-21T10:33:51Z`: a report is read elsewhere, too."""
+    return datetime.fromtimestamp(int(time), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _seconds(start: float | None, end: float | None) -> float | None:
+    return round(end - start, 1) if start is not None and end is not None else None

@@ -1,0 +1,1 @@
+"""Judges flows and inputs: every problem at once, with file, line and field."""

@@ -1,0 +1,84 @@
+"""What an author may say about time and retries: every duration within its limit, and lost only after the agent's certain end.
+
+A part of `rules`, which says what it is called for.
+"""
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from conductor.config import LEASE_MARGIN_SECONDS
+from conductor.flows.checks.problems import Problems
+from conductor.v1 import flow_service_pb2
+
+AgentWork = flow_service_pb2.AgentWork
+
+MAX_ATTEMPTS = 10
+MAX_RETRIES = 10
+MAX_TIMEOUT_SECONDS = 24 * 3600
+MAX_ORPHAN_SECONDS = 3600
+MAX_PAUSE_SECONDS = 3600
+MAX_RUN_SECONDS = 30 * 24 * 3600
+NANOS = 1_000_000_000
+
+_STEP_CLOCKS = ("timeout", "idle_timeout", "first_output_timeout", "queue_timeout", "lost_after")
+_COUNTS = ("infrastructure", "rate_limit", "hang", "schema", "agent")
+
+
+def judge_run_clock(flow: flow_service_pb2.Flow, problems: Problems) -> None:
+    """Adds what is wrong with the run's clock."""
+    _judge_duration(flow, "timeout", "timeout", MAX_RUN_SECONDS, problems)
+
+
+def judge_clocks(agent: AgentWork, where: str, problems: Problems) -> None:
+    """Adds what is wrong with a step's clocks and retries."""
+    for name in _STEP_CLOCKS:
+        _judge_duration(agent, name, f"{where}.{name}", MAX_TIMEOUT_SECONDS, problems)
+    _judge_duration(agent, "orphan_timeout", f"{where}.orphan_timeout", MAX_ORPHAN_SECONDS, problems)
+    _judge_lease(agent, where, problems)
+    if not 0 <= agent.max_attempts <= MAX_ATTEMPTS:
+        problems.add(f"{where}.max_attempts", f"must be 1 to {MAX_ATTEMPTS}, not {agent.max_attempts}")
+    if agent.on_lost not in AgentWork.OnLost.values():
+        problems.add(f"{where}.on_lost", "must be ON_LOST_RETRY or ON_LOST_FAIL")
+    for name in _COUNTS:
+        number = getattr(agent.retries, name)
+        if not 0 <= number <= MAX_RETRIES:
+            problems.add(f"{where}.retries.{name}", f"must be 0 to {MAX_RETRIES}, not {number}")
+    for name in ("first_pause", "longest_pause"):
+        _judge_duration(agent.retries, name, f"{where}.retries.{name}", MAX_PAUSE_SECONDS, problems)
+
+
+def _judge_lease(agent: AgentWork, where: str, problems: Problems) -> None:
+    if agent.may_overlap or not agent.HasField("lost_after"):
+        return
+    lost_after = _seconds(agent.lost_after)
+    orphan = _seconds(agent.orphan_timeout) if agent.HasField("orphan_timeout") else 0.0
+    if lost_after <= LEASE_MARGIN_SECONDS or lost_after < orphan + LEASE_MARGIN_SECONDS:
+        lives = (
+            f"the agent lives {orphan:g} s without its conductor (orphan_timeout)" if orphan else "the agent must end"
+        )
+        least = f"{'at least' if orphan else 'more than'} {orphan + LEASE_MARGIN_SECONDS:g} s"
+        problems.add(
+            f"{where}.lost_after",
+            f"is {lost_after:g} s, but {lives} and takes up to {LEASE_MARGIN_SECONDS:g} s for it: give {least}, "
+            "or allow two at once with may_overlap: true",
+        )
+
+
+def _judge_duration(message: Message, name: str, where: str, most: int, problems: Problems) -> None:
+    if not message.HasField(name):
+        return
+    duration = getattr(message, name)
+    # What has no form in JSON could not be kept with the run.
+    if not -NANOS < duration.nanos < NANOS or duration.seconds * duration.nanos < 0:
+        problems.add(
+            where, f"is no duration: its nanos are {duration.nanos}, of the sign of its seconds at most {NANOS - 1}"
+        )
+        return
+    seconds = _seconds(duration)
+    if not 0 < seconds <= most:
+        problems.add(where, f"must be more than 0 and at most {most} s, not {seconds:.10g} s")
+
+
+def _seconds(duration: Duration) -> float:
+    # To the microsecond, as plans take it; ToTimedelta raises beyond its range.
+    return round(duration.seconds + duration.nanos / 1e9, 6)

@@ -1,0 +1,86 @@
+"""The inputs of a run, judged against the flow, with defaults filled in, as JSON values.
+
+Pure. It applies the author's schema, so it runs in a worker process (rule 5); the service learns of violations, not of errors.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format
+
+from conductor.flows.checks.inputs import BANDS, Inputs
+from conductor.flows.language.schemas import input_violations, with_defaults
+from conductor.v1 import flow_service_pb2
+
+MAX_QUESTION_CHARACTERS = 64_000
+MAX_INPUTS_BYTES = 256 * 1024
+QUESTION_FIELD = "inputs.question"
+
+
+def judge_inputs(flow: flow_service_pb2.Flow, given: Mapping[str, Any]) -> Inputs:
+    """The inputs, or what is wrong with them: everything at once."""
+    if len(json.dumps(given, ensure_ascii=False).encode(errors="replace")) > MAX_INPUTS_BYTES:
+        return Inputs(violations=(("inputs", f"are larger than {MAX_INPUTS_BYTES} bytes"),))
+    schema = json_format.MessageToDict(flow.input_schema)
+    extras = {name: value for name, value in given.items() if name not in ("question", "band")}
+    extras = {name: _number(value, schema, name) for name, value in with_defaults(schema, extras).items()}
+    question, missing, wrong_question = _question(flow, given.get("question"))
+    band, wrong_band = _band(flow, given.get("band"))
+    violations = (*wrong_question, *wrong_band, *input_violations(schema, extras))
+    if violations:
+        return Inputs(violations=violations, question_missing=missing)
+    return Inputs({**extras, "question": question, "band": band}, band, question)
+
+
+def _question(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, bool, tuple[tuple[str, str], ...]]:
+    """The question, whether it is missing, and what is wrong with it."""
+    if given is not None and not isinstance(given, str):
+        return "", False, ((QUESTION_FIELD, "must be a string"),)
+    question = (given or "").strip()
+    # One that was given and is blank is a slip of its sender, also where none is needed.
+    if not question and (flow.question_required or given is not None):
+        return (
+            "",
+            True,
+            ((QUESTION_FIELD, f"must have 1 to {MAX_QUESTION_CHARACTERS} characters that are not blank"),),
+        )
+    if len(question) > MAX_QUESTION_CHARACTERS:
+        return (
+            "",
+            False,
+            ((QUESTION_FIELD, f"must have 1 to {MAX_QUESTION_CHARACTERS} characters, this has {len(question)}"),),
+        )
+    return question, False, ()
+
+
+def _band(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The band: small, or the smallest that the flow knows, where none is given."""
+    known = [BANDS[band - 1] for band in sorted(set(flow.bands)) if band] or list(BANDS)
+    if given is None or given == "":
+        return known[0], ()
+    if given in known:
+        return str(given), ()
+    return "", (("inputs.band", f"must be one of {', '.join(known)}"),)
+
+
+def _number(value: Any, schema: Mapping[str, Any], name: str) -> Any:
+    """Numbers as the schema means them: a Struct carries every number as a double, and CEL tells the two apart."""
+    member = (schema.get("properties") or {}).get(name)
+    wanted = member.get("type") if isinstance(member, Mapping) else None
+    if wanted == "number" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    return whole_numbers(value)
+
+
+def whole_numbers(value: Any) -> Any:
+    """The value with integers in place of doubles without a fraction."""
+    match value:
+        case float() if value.is_integer() and abs(value) < 2**53:
+            return int(value)
+        case dict():
+            return {key: whole_numbers(member) for key, member in value.items()}
+        case list():
+            return [whole_numbers(member) for member in value]
+        case _:
+            return value

@@ -1,0 +1,58 @@
+"""What is wrong with a flow, collected: every problem with its field and its line. It judges nothing itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from conductor.errors import FlowProblem
+from conductor.flows.language.document import Node
+
+MAX_PROBLEMS = 200
+MAX_TEXT = 500
+
+
+@dataclass(slots=True)
+class Problems:
+    """The problems of one flow. `nodes` knows the place of each field; it is empty for a flow that came as a message."""
+
+    path: str
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    found: list[FlowProblem] = field(default_factory=list)
+    spoiled: set[str] = field(default_factory=set)
+    is_excessive: bool = False
+
+    def add(self, name: str, text: str, *, line_in_text: int = 0) -> None:
+        """Adds a problem of a field. `line_in_text`, from 1, is the line inside the field's own text."""
+        if name in self.spoiled:
+            return
+        self.add_at(self.line_of(name, line_in_text), name, text)
+
+    def add_at(self, line: int, name: str, text: str) -> None:
+        """Adds a problem of a line."""
+        shortened = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+        problem = FlowProblem(self.path, line, name, shortened)
+        if problem not in self.found and len(self.found) < MAX_PROBLEMS:
+            self.found.append(problem)
+
+    def add_excess(self, name: str, text: str) -> None:
+        """Adds that a list is too long for anything else to be asked of the flow."""
+        self.add(name, text)
+        self.is_excessive = True
+
+    def spoil(self) -> None:
+        """What was found so far left its fields out; that they are now missing is no second problem."""
+        self.spoiled.update(problem.field for problem in self.found)
+
+    def sorted(self) -> tuple[FlowProblem, ...]:
+        """All of them, in the file's order."""
+        return tuple(sorted(self.found, key=lambda problem: problem.line))
+
+    def line_of(self, name: str, line_in_text: int = 0) -> int:
+        """The line of a field; of what holds it, where the field itself is not there."""
+        if not self.nodes:
+            return 0
+        node = self.nodes.get(name)
+        if node is not None:
+            return node.text_line + line_in_text - 1 if line_in_text else node.line
+        while name and name not in self.nodes:
+            name = name[: max(name.rfind("."), name.rfind("["), 0)]
+        return self.nodes[name].line if name in self.nodes else 1

@@ -1,0 +1,184 @@
+"""What makes a flow good beyond its shape: ids, needs, limits, names, guards, templates, schema. Every rule adds problems.
+
+No rule stops at the first problem, and none depends on another having passed. It compiles an author's expressions, so it
+runs in a worker process or in the CLI, never in the service's own.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from google.protobuf import json_format
+
+from conductor.flows.checks.clock_rules import judge_clocks, judge_run_clock
+from conductor.flows.checks.graph import ancestors, find_cycle
+from conductor.flows.checks.problems import Problems
+from conductor.flows.checks.verdict import Shelf
+from conductor.flows.language.expressions import ExpressionTypes, input_types
+from conductor.flows.language.schemas import is_open, schema_problems
+from conductor.flows.language.templates import template_problems
+from conductor.v1 import flow_service_pb2
+
+Flow = flow_service_pb2.Flow
+
+MAX_TITLE_CHARACTERS = 200
+MAX_DESCRIPTION_CHARACTERS = 4000
+MAX_PARAMETER_CHARACTERS = 4000
+MAX_RESULT_CHARACTERS = 200_000
+MAX_MERGED_FINDINGS = 500
+STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+FLOW_NAME = re.compile(r"flows/[a-z][a-z0-9_-]{0,63}\Z")
+AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
+# Numbers that came by wire may be of no value of their enumeration.
+_BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSPECIFIED}
+
+
+def judge(flow: Flow, shelf: Shelf, problems: Problems) -> None:
+    """Adds every problem of a flow whose shape is right, and whose lists are no longer than they may be (see `counts`)."""
+    _judge_head(flow, problems)
+    _judge_graph(flow, problems)
+    schema = _read_schema(flow, problems)
+    seen = ancestors(flow)
+    inputs = None if is_open(schema) else input_types(schema)
+    guards = ExpressionTypes(schema, None)
+    for index, step in enumerate(flow.steps):
+        where = f"steps[{index}]"
+        for line, text in guards.problems(step.exclude_when) if step.exclude_when else ():
+            problems.add(f"{where}.exclude_when", text, line_in_text=line)
+        if step.skip_when:
+            for line, text in ExpressionTypes(schema, sorted(seen[step.id])).problems(step.skip_when):
+                problems.add(f"{where}.skip_when", text, line_in_text=line)
+        _judge_work(step, where, shelf, problems)
+        for name, template in _templates(step, where):
+            for line, text in template_problems(template, inputs=inputs, steps=seen[step.id]):
+                problems.add(name, text, line_in_text=line)
+    if flow.report_template:
+        every = {step.id for step in flow.steps}
+        for line, text in template_problems(flow.report_template, inputs=inputs, steps=every, names=("report",)):
+            problems.add("report_template", text, line_in_text=line)
+
+
+def _read_schema(flow: Flow, problems: Problems) -> dict[str, Any]:
+    try:
+        schema: dict[str, Any] = json_format.MessageToDict(flow.input_schema)
+    except ValueError:
+        problems.add("input_schema", "holds a number that JSON has not: NaN or infinite")
+        return {}
+    for text in schema_problems(schema):
+        problems.add("input_schema", text)
+    return schema
+
+
+def _judge_head(flow: Flow, problems: Problems) -> None:
+    if flow.name and not FLOW_NAME.match(flow.name):
+        problems.add(
+            "name", "must be flows/NAME, where NAME is a-z, 0-9, _ and -, begins with a letter, at most 64 characters"
+        )
+    _judge_length(flow.title, "title", MAX_TITLE_CHARACTERS, problems)
+    if "\n" in flow.title.strip():
+        problems.add("title", "must be one line")
+    _judge_length(flow.description, "description", MAX_DESCRIPTION_CHARACTERS, problems)
+    judge_run_clock(flow, problems)
+    for index, band in enumerate(flow.bands):
+        if band not in _BANDS or band in flow.bands[:index]:
+            problems.add(f"bands[{index}]", "must be BAND_SMALL, BAND_MEDIUM or BAND_LARGE, each once")
+
+
+def _judge_graph(flow: Flow, problems: Problems) -> None:
+    if not flow.steps:
+        problems.add("steps", "a flow has at least one step")
+    first: dict[str, int] = {}
+    for index, step in enumerate(flow.steps):
+        if not STEP_ID.match(step.id):
+            problems.add(
+                f"steps[{index}].id",
+                f"'{step.id}' must be a-z, 0-9 and _, begin with a letter, and have at most 40 characters",
+            )
+        elif first.setdefault(step.id, index) != index:
+            problems.add(f"steps[{index}].id", f"'{step.id}' is the id of steps[{first[step.id]}] already")
+    _judge_needs(flow, first, problems)
+    if cycle := find_cycle(flow):
+        index = first.get(cycle[0], 0)
+        problems.add(f"steps[{index}].needs", f"steps need one another in a circle: {' -> '.join((*cycle, cycle[0]))}")
+
+
+def _judge_needs(flow: Flow, known: Collection[str], problems: Problems) -> None:
+    for index, step in enumerate(flow.steps):
+        for position, need in enumerate(step.needs):
+            where = f"steps[{index}].needs[{position}]"
+            if need not in known:
+                problems.add(where, f"there is no step '{need}'; there are {', '.join(known)}")
+            elif need in step.needs[:position]:
+                problems.add(where, f"'{need}' stands here twice")
+
+
+def _judge_work(step: Flow.Step, where: str, shelf: Shelf, problems: Problems) -> None:
+    _judge_length(step.label, f"{where}.label", MAX_TITLE_CHARACTERS, problems)
+    if step.on_failure not in Flow.OnFailure.values():
+        problems.add(f"{where}.on_failure", "must be ON_FAILURE_FAIL or ON_FAILURE_CONTINUE")
+    match step.WhichOneof("work"):
+        case "agent":
+            _judge_agent(step.agent, f"{where}.agent", shelf, problems)
+        case "fold":
+            _judge_fold(step, f"{where}.fold", problems)
+        case _:
+            problems.add(where, "a step does something: give it 'agent' or 'fold'")
+
+
+def _judge_agent(agent: flow_service_pb2.AgentWork, where: str, shelf: Shelf, problems: Problems) -> None:
+    if not agent.agents:
+        problems.add(f"{where}.agents", "name at least one agent")
+    for index, name in enumerate(agent.agents):
+        if not AGENT_NAME.match(name) or name in agent.agents[:index]:
+            problems.add(f"{where}.agents[{index}]", f"'{name}' must be an agent's name, and stand here once")
+    if not agent.prompt.strip():
+        problems.add(f"{where}.prompt", "must not be empty")
+    if agent.persona and agent.persona not in shelf.personas:
+        problems.add(f"{where}.persona", _unknown("persona", agent.persona, shelf.personas))
+    for index, name in enumerate(agent.contracts):
+        if name not in shelf.contracts:
+            problems.add(f"{where}.contracts[{index}]", _unknown("contract", name, shelf.contracts))
+        elif name in agent.contracts[:index]:
+            problems.add(f"{where}.contracts[{index}]", f"'{name}' stands here twice")
+    _judge_agent_limits(agent, where, problems)
+
+
+def _judge_agent_limits(agent: flow_service_pb2.AgentWork, where: str, problems: Problems) -> None:
+    judge_clocks(agent, where, problems)
+    if not 0 <= agent.max_result_characters <= MAX_RESULT_CHARACTERS:
+        problems.add(
+            f"{where}.max_result_characters", f"must be 1 to {MAX_RESULT_CHARACTERS}, not {agent.max_result_characters}"
+        )
+    for name, value in agent.parameters.items():
+        _judge_length(name, f"{where}.parameters.{name}", 128, problems)
+        _judge_length(value, f"{where}.parameters.{name}", MAX_PARAMETER_CHARACTERS, problems)
+
+
+def _judge_fold(step: Flow.Step, where: str, problems: Problems) -> None:
+    match step.fold.WhichOneof("method"):
+        case "template":
+            if not step.fold.template.strip():
+                problems.add(f"{where}.template", "must not be empty")
+        case "merge":
+            if not step.needs:
+                problems.add(where, "a merge brings together what the step needs: give it 'needs'")
+            if not 0 <= step.fold.merge.max_findings <= MAX_MERGED_FINDINGS:
+                problems.add(f"{where}.merge.max_findings", f"must be 1 to {MAX_MERGED_FINDINGS}")
+        case _:
+            problems.add(where, "say how: give it 'template' or 'merge'")
+
+
+def _templates(step: Flow.Step, where: str) -> Iterator[tuple[str, str]]:
+    if step.agent.prompt:
+        yield f"{where}.agent.prompt", step.agent.prompt
+    if step.fold.template:
+        yield f"{where}.fold.template", step.fold.template
+
+
+def _judge_length(text: str, where: str, limit: int, problems: Problems) -> None:
+    if len(text) > limit:
+        problems.add(where, f"has at most {limit} characters, this has {len(text)}")
+
+
+def _unknown(what: str, name: str, known: Collection[str]) -> str:
+    return f"there is no {what} '{name}'; there are {', '.join(sorted(known)) or 'none'}"

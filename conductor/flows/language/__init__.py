@@ -1,0 +1,1 @@
+"""The languages of a flow file: YAML with lines, shape, expressions, templates, schemas, Markdown."""

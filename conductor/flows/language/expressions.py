@@ -1,0 +1,137 @@
+"""CEL: the language of guards. Checked against what a step may see, evaluated over JSON values.
+
+Checking uses message types made for the flow at hand, so that `steps.risk.text` for a step called `risks`, or a text
+compared with a number, is found before a run; evaluating uses plain maps, because inputs may be any JSON. Only worker
+processes and the CLI's own `validate` call this: an expression may be costly (rule 5).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cel_expr_python import cel
+from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2
+
+from conductor.flows.language.schemas import is_open
+
+MAX_EXPRESSION_CHARACTERS = 4000
+_PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+# The checker adds these to an error that it has told already.
+_ECHO = "expression of type '*error*'"
+_UNKNOWN = re.compile(r"undefined field '([^']*)' not found in struct 'flow\.(\w+)'")
+_Field = descriptor_pb2.FieldDescriptorProto
+_VALUE = ".google.protobuf.Value"
+RESULT_FIELDS = ("state", "text", "output", "findings")
+
+
+class ExpressionError(Exception):
+    """The expression cannot be decided."""
+
+
+class ExpressionTypes:
+    """What the expressions of one flow may name: inputs with their types, and the given steps."""
+
+    def __init__(self, input_schema: Mapping[str, Any], steps: Iterable[str] | None) -> None:
+        pool = descriptor_pool.DescriptorPool()
+        known = descriptor_pb2.FileDescriptorProto()
+        struct_pb2.DESCRIPTOR.CopyToProto(known)
+        pool.Add(known)
+        pool.Add(_types_file(input_schema, steps or ()))
+        anything = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+        variables = {"inputs": anything if is_open(input_schema) else cel.Type("flow.Inputs"), "band": cel.Type.STRING}
+        if steps is not None:
+            variables["steps"] = cel.Type("flow.Steps")
+        self._environment = cel.NewEnv(descriptor_pool=pool, variables=variables)
+
+    def problems(self, expression: str) -> list[tuple[int, str]]:
+        """What is wrong with a guard, each with its line inside the expression."""
+        if len(expression) > MAX_EXPRESSION_CHARACTERS:
+            return [(1, f"is longer than {MAX_EXPRESSION_CHARACTERS} characters")]
+        try:
+            kind = self._environment.compile(expression).return_type()
+        except RuntimeError as error:
+            return _told(str(error))
+        if kind in (cel.Type.BOOL, cel.Type.DYN):
+            return []
+        return [(1, f"must be true or false, but is {kind.name().lower()}")]
+
+
+def decide(expression: str, values: Mapping[str, Any]) -> bool:
+    """The value of a guard over `inputs`, `band` and, where given, `steps`. Raises ExpressionError."""
+    variables = {
+        name: cel.Type.STRING if name == "band" else cel.Type.Map(cel.Type.STRING, cel.Type.DYN) for name in values
+    }
+    try:
+        value = cel.NewEnv(variables=variables).compile(expression).eval(data=dict(values))
+    except RuntimeError as error:
+        raise ExpressionError("; ".join(text for _, text in _told(str(error)))) from error
+    if value.type() == cel.Type.BOOL:
+        return bool(value.value())
+    # An error is a value in CEL; its text says what was missing.
+    what = str(value.value()) if value.type() == cel.Type.ERROR else f"{value.type().name().lower()}, not true or false"
+    raise ExpressionError(f"'{expression.strip()}' gives {what}")
+
+
+def _told(message: str) -> list[tuple[int, str]]:
+    """The checker's errors, one each, without its drawings and its echoes."""
+    found = [(int(line), f"{_worded(text)} (column {column})") for line, column, text in _PLACE.findall(message)]
+    return (
+        [(line, text) for line, text in found if not text.startswith(_ECHO)] or found or [(1, message.splitlines()[0])]
+    )
+
+
+def _worded(text: str) -> str:
+    """The checker's words, where they speak of our made-up types, in the words of a flow."""
+    if text.startswith("undeclared reference to 'steps"):
+        return "no step has a result at launch: only skip_when can look at steps"
+    if "'_[_]' applied to '(flow." in text:
+        return "members are read as inputs.NAME and steps.ID, without brackets"
+    if not (match := _UNKNOWN.search(text)):
+        return text.replace(" (in container '')", "")
+    name, holder = match.groups()
+    match holder:
+        case "Steps":
+            return f"step '{name}' is not among what it needs"
+        case "Inputs":
+            return f"there is no input '{name}'"
+        case _:
+            return f"a step has no '{name}'; it has {', '.join(RESULT_FIELDS)}"
+
+
+def _types_file(schema: Mapping[str, Any], steps: Iterable[str]) -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="flow.proto", package="flow", syntax="proto3", dependency=["google/protobuf/struct.proto"]
+    )
+    inputs = file.message_type.add(name="Inputs")
+    for name, kind in input_types(schema).items():
+        _add(inputs, name, kind)
+    result = file.message_type.add(name="Result")
+    for name, kind in zip(RESULT_FIELDS, ("string", "string", "", "list"), strict=True):
+        _add(result, name, kind)
+    results = file.message_type.add(name="Steps")
+    for name in steps:
+        _add(results, name, ".flow.Result")
+    return file
+
+
+def input_types(schema: Mapping[str, Any]) -> dict[str, str]:
+    """The inputs that expressions and templates may name: JSON type by name, empty where it may be anything."""
+    properties = schema.get("properties")
+    members = properties.items() if isinstance(properties, Mapping) else ()
+    kinds = {str(name): member.get("type") if isinstance(member, Mapping) else "" for name, member in members}
+    known = {name: kind if isinstance(kind, str) else "" for name, kind in kinds.items()}
+    return {**known, "question": "string", "band": "string"}
+
+
+def _add(message: descriptor_pb2.DescriptorProto, name: str, kind: str) -> None:
+    """Adds a field. Whole numbers stay dynamic: `number` admits both 2 and 2.5, and CEL tells int from double."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        return  # reached as inputs["such a name"] by templates only
+    simple = {"string": _Field.TYPE_STRING, "boolean": _Field.TYPE_BOOL, "integer": _Field.TYPE_INT64}
+    message.field.add(
+        name=name,
+        number=len(message.field) + 1,
+        label=_Field.LABEL_REPEATED if kind in ("list", "array") else _Field.LABEL_OPTIONAL,
+        type=simple.get(kind, _Field.TYPE_MESSAGE),
+        type_name=None if kind in simple else kind if kind.startswith(".") else _VALUE,
+    )

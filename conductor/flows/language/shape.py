@@ -1,0 +1,159 @@
+"""The shape of a flow file: proto-JSON of `conductor.v1.Flow`, read field by field.
+
+json_format stops at the first thing that is wrong and does not say where. So each field is tried on its own: a wrong one
+becomes a problem with its line and is left out, and the rest still makes a message that can be judged further.
+It knows names and types only; what a flow means is the business of `rules`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf import descriptor as protobuf
+from google.protobuf import json_format, message_factory
+from google.protobuf.message import Message
+
+from conductor.flows.checks.problems import Problems
+from conductor.flows.language.counts import excess
+from conductor.flows.language.document import Node
+
+Field = protobuf.FieldDescriptor
+_WORDS = {
+    Field.CPPTYPE_STRING: "a string",
+    Field.CPPTYPE_BOOL: "true or false",
+    Field.CPPTYPE_INT32: "a whole number",
+    Field.CPPTYPE_INT64: "a whole number",
+}
+_WELL_KNOWN = {"google.protobuf.Duration": 'a duration such as "90s"', "google.protobuf.Struct": "an object"}
+
+
+class Shape:
+    """Reads one document into a message, collecting problems and the place of every field under its proto name."""
+
+    def __init__(self, problems: Problems, nodes: dict[str, Node]) -> None:
+        self._problems = problems
+        self._nodes = nodes
+
+    def read(self, node: Node, descriptor: protobuf.Descriptor) -> Message:
+        """The message, as far as the document is right."""
+        message = message_factory.GetMessageClass(descriptor)()
+        self._nodes[""] = node
+        json_format.ParseDict(self._message(node, descriptor, ""), message)
+        return message
+
+    def _message(self, node: Node, descriptor: protobuf.Descriptor, path: str) -> dict[str, Any]:
+        if not isinstance(node.value, dict):
+            self._problems.add(path, f"must be an object, not {_named(node)}")
+            return {}
+        fields = {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
+        result: dict[str, Any] = {}
+        taken: dict[str, str] = {}
+        for key, member in node.value.items():
+            inner = f"{path}.{key}" if path else key
+            field = fields.get(key)
+            if field is None:
+                known = ", ".join(field.name for field in descriptor.fields)
+                self._problems.add_at(member.line, inner, f"is no field; there are {known}")
+                continue
+            inner = f"{path}.{field.name}" if path else field.name
+            self._nodes[inner] = member
+            if member.value is None or self._is_taken(field, taken, member, inner):
+                continue
+            value = self._field(member, field, inner)
+            if value is not None:
+                result[field.name] = value
+        return result
+
+    def _is_taken(self, field: Field, taken: dict[str, str], node: Node, path: str) -> bool:
+        """Whether the place is taken: by the same field in its other spelling, or by another of its oneof."""
+        group = field.containing_oneof.full_name if field.containing_oneof else field.full_name
+        if first := taken.get(group):
+            self._problems.add_at(node.line, path, f"stands beside '{first}': one of the two must go")
+            return True
+        taken[group] = field.name
+        return False
+
+    def _field(self, node: Node, field: Field, path: str) -> Any:
+        if _is_map(field):
+            return self._map(node, field, path)
+        if not field.is_repeated:
+            return self._single(node, field, path)
+        if not isinstance(node.value, list):
+            self._problems.add(path, f"must be a list, not {_named(node)}")
+            return None
+        if text := excess(field, len(node.value)):
+            self._problems.add_excess(path, text)
+            return None
+        return [value for value in self._items(node.value, field, path) if value is not None]
+
+    def _items(self, nodes: list[Node], field: Field, path: str) -> Iterator[Any]:
+        for index, node in enumerate(nodes):
+            inner = f"{path}[{index}]"
+            self._nodes[inner] = node
+            yield self._single(node, field, inner)
+
+    def _map(self, node: Node, field: Field, path: str) -> dict[str, Any] | None:
+        if not isinstance(node.value, dict):
+            self._problems.add(path, f"must be an object, not {_named(node)}")
+            return None
+        if text := excess(field, len(node.value)):
+            self._problems.add_excess(path, text)
+            return None
+        value_field = field.message_type.fields_by_name["value"] if field.message_type else field
+        result = {}
+        for key, member in node.value.items():
+            self._nodes[f"{path}.{key}"] = member
+            value = self._single(member, value_field, f"{path}.{key}")
+            if value is not None:
+                result[key] = value
+        return result
+
+    def _single(self, node: Node, field: Field, path: str) -> Any:
+        """One value as json_format takes it; None where it is wrong, which was then said."""
+        if field.message_type is not None and field.message_type.full_name not in _WELL_KNOWN:
+            return self._message(node, field.message_type, path)
+        value = node.plain()
+        if value is not None and _fits(value, field):
+            return value
+        self._problems.add(path, f"must be {_wanted(field)}, not {_named(node)}")
+        return None
+
+
+def _fits(value: Any, field: Field) -> bool:
+    """Whether json_format would take it in this field."""
+    if field.enum_type is not None and isinstance(value, int):
+        return not isinstance(value, bool) and value in field.enum_type.values_by_number
+    assert field.containing_type is not None  # noqa: S101 - no extensions here; this is for the type checker
+    owner = message_factory.GetMessageClass(field.containing_type)()
+    try:
+        json_format.ParseDict({field.name: [value] if field.is_repeated else value}, owner)
+    except (json_format.ParseError, ValueError):
+        return False
+    return True
+
+
+def _is_map(field: Field) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def _wanted(field: Field) -> str:
+    if field.enum_type is not None:
+        return "one of " + ", ".join(value.name for value in field.enum_type.values if value.number)
+    if field.message_type is not None:
+        return _WELL_KNOWN[field.message_type.full_name]
+    return _WORDS.get(field.cpp_type, "a number")
+
+
+def _named(node: Node) -> str:
+    match node.value:
+        case None:
+            return "nothing"
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case bool():
+            return "true" if node.value else "false"
+        case str() as text:
+            return f"'{text[:40]}'" if text else "an empty string"
+        case number:
+            return f"the number {number}"

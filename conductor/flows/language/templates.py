@@ -1,0 +1,185 @@
+"""Jinja2 in its sandbox: the language of prompts, folds and reports. Checked before a run, rendered with strict names.
+
+What differs from a plain sandbox, and why: members win over methods (`steps.items` is the step called `items`); what cannot
+render the same twice is gone (`random`, `lipsum`, printed functions with their addresses); there is no loader, so nothing
+is included; names that begin with an underscore are refused when the flow is read, not only when it runs. What is added: the
+filters of `markdown`, for texts that go into reports.
+Only worker processes and the CLI's own `validate` call this: a template may be costly (rule 5).
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jinja2
+from jinja2 import meta, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from conductor.flows.language.expressions import RESULT_FIELDS
+from conductor.flows.language.markdown import FILTERS
+
+MAX_TEMPLATE_CHARACTERS = 256 * 1024
+# Compiling takes fifty times what rendering does, and a flow is run again and again. Few and small ones are kept, so that
+# memory is no matter of what was rendered before.
+KEPT_TEMPLATES = 32
+MAX_KEPT_CHARACTERS = 16 * 1024
+_IMPURE_FILTERS = ("random",)
+_GLOBALS = ("range", "dict", "namespace", "joiner", "cycler")
+_LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+
+class TemplateError(Exception):
+    """The template cannot be rendered. `line` is the line inside it, 0 where it is not known."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(f"line {line}: {text}" if line else text)
+        self.line = line
+        self.text = text
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, with members before methods."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+def environment() -> jinja2.Environment:
+    """The environment in which every text of an author is compiled."""
+    made = _Environment(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_final,
+    )
+    for name in _IMPURE_FILTERS:
+        del made.filters[name]
+    made.filters.update(FILTERS)
+    made.globals = {name: made.globals[name] for name in _GLOBALS}
+    return made
+
+
+def _final(value: Any) -> Any:
+    if callable(value) and not isinstance(value, jinja2.Undefined):
+        raise jinja2.TemplateRuntimeError("a function is printed: it was not called")
+    return value
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """The text. Raises TemplateError with the template's line."""
+    try:
+        return _compiled(template).render(values)
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(error.lineno, error.message or "it is not a template") from error
+    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        # What an author's text raises may be any of these: all mean that it does not fit its values.
+        raise TemplateError(_line_of(error), str(error) or type(error).__name__) from error
+    except RecursionError as error:
+        raise TemplateError(0, "it calls itself without end") from error
+
+
+def _compiled(template: str) -> jinja2.Template:
+    return _kept(template) if len(template) <= MAX_KEPT_CHARACTERS else environment().from_string(template)
+
+
+@lru_cache(KEPT_TEMPLATES)
+def _kept(template: str) -> jinja2.Template:
+    # In an environment of its own: nothing that one template does can reach another.
+    return environment().from_string(template)
+
+
+def _line_of(error: BaseException) -> int:
+    """The template's line where it broke: jinja rewrites tracebacks to say so."""
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def template_problems(
+    template: str, *, inputs: Collection[str] | None, steps: Collection[str], names: Collection[str] = ()
+) -> list[tuple[int, str]]:
+    """What is wrong with a template: its syntax, names that nothing fills, steps that it may not see. `inputs` None: any."""
+    if len(template) > MAX_TEMPLATE_CHARACTERS:
+        return [(1, f"is longer than {MAX_TEMPLATE_CHARACTERS} characters")]
+    try:
+        tree = environment().parse(template)
+        environment().compile(tree)
+    except jinja2.TemplateSyntaxError as error:
+        return [(error.lineno, error.message or "it is not a template")]
+    except RecursionError:
+        return [(1, "is nested too deep")]
+    except (
+        ValueError
+    ) as error:  # what is constant is reckoned while compiling, and a number may be too large to write down
+        return [(1, f"cannot be compiled: {error}")]
+    found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", *names}), *_hidden(tree)]
+    if inputs is not None:
+        found.extend(_members(tree, "inputs", inputs))
+    return sorted({*found, *_members(tree, "steps", steps), *_results(tree)})
+
+
+def _loading(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    for node in tree.find_all(_LOADING):
+        yield node.lineno, "other templates cannot be included here"
+
+
+def _unfilled(tree: nodes.Template, known: Collection[str]) -> Iterator[tuple[int, str]]:
+    missing = meta.find_undeclared_variables(tree) - set(known) - set(_GLOBALS)
+    for node in tree.find_all(nodes.Name):
+        if node.name in missing and node.ctx == "load":
+            yield node.lineno, f"nothing is called '{node.name}'; there are {', '.join(sorted(known))}"
+
+
+def _hidden(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    for node in _accesses(tree):
+        name = _member(node)
+        if name is not None and name.startswith("_"):
+            yield node.lineno, f"'{name}' cannot be read: names that begin with an underscore are closed"
+
+
+_Access = nodes.Getattr | nodes.Getitem
+
+
+def _accesses(tree: nodes.Template) -> Iterator[_Access]:
+    """Every place where a member is read."""
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        if isinstance(node, (nodes.Getattr, nodes.Getitem)):
+            yield node
+
+
+def _members(tree: nodes.Template, variable: str, known: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Members of `inputs` and `steps` that are not there. Methods of a mapping are."""
+    for node in _accesses(tree):
+        if not isinstance(node.node, nodes.Name) or node.node.name != variable:
+            continue
+        name = _member(node)
+        if name is not None and name not in known and not (isinstance(node, nodes.Getattr) and hasattr(dict, name)):
+            there = ", ".join(sorted(known)) or "none"
+            what = (
+                f"there is no input '{name}'" if variable == "inputs" else f"step '{name}' is not among what it needs"
+            )
+            yield node.lineno, f"{what}; there are {there}"
+
+
+def _results(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    """Members of a step's result that it does not have."""
+    for node in _accesses(tree):
+        inner = node.node
+        if not isinstance(inner, (nodes.Getattr, nodes.Getitem)) or not isinstance(inner.node, nodes.Name):
+            continue
+        name = _member(node)
+        if inner.node.name == "steps" and _member(inner) is not None and name is not None and name not in RESULT_FIELDS:
+            yield node.lineno, f"a step has no '{name}'; it has {', '.join(RESULT_FIELDS)}"
+
+
+def _member(node: _Access) -> str | None:
+    """The member's name where it is written out."""
+    if isinstance(node, nodes.Getattr):
+        return node.attr
+    return node.arg.value if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str) else None

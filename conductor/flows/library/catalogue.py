@@ -1,0 +1,168 @@
+"""The flows that can be run, and the files that cannot.
+
+Files are looked at again whenever somebody asks, and judged again only when they, or the names they may use, have changed.
+Judging compiles what authors wrote, so it is done by whoever is passed as `judge` (the evaluator, in a worker process).
+
+Nothing of a flow is executed here. A bad file is a problem in the list and never an error of the service; it does hide a
+good flow of the same name in a later folder: running something else than the operator wrote would be worse than refusing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - like every other import of it
+from typing import Protocol
+
+from conductor.errors import FlowInvalidError, FlowProblem, NotFoundError
+from conductor.flows.checks.verdict import Shelf, Verdict
+from conductor.flows.library.bundle import MAX_BUNDLE_BYTES, write_bundle
+from conductor.flows.library.layers import Folder, Layer, Source, read_file, sources
+from conductor.flows.library.library import Texts, read_shelf, texts_for
+from conductor.v1 import flow_service_pb2
+
+Flow = flow_service_pb2.Flow
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class Judge(Protocol):
+    """Whoever judges flows: the evaluator's `judge_text` and `judge_message`."""
+
+    async def judge_text(self, data: bytes, path: str, shelf: Shelf) -> Verdict:
+        """Judges the text of a flow file."""
+
+    async def judge_message(self, flow: Flow, path: str, shelf: Shelf) -> Verdict:
+        """Judges a flow that came as a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFlow:
+    """A good flow, with what it says through others."""
+
+    flow: Flow
+    texts: Texts
+
+    def bundle(self) -> bytes:
+        """What a run keeps."""
+        return write_bundle(self.flow, self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Good flows by name, and what is wrong with the others."""
+
+    flows: tuple[LoadedFlow, ...]
+    problems: tuple[FlowProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A file, the name that it claims, and its verdict."""
+
+    source: Source
+    name: str
+    verdict: Verdict
+
+
+class Catalogue:
+    """The flows of three folders, and those that come as messages."""
+
+    def __init__(self, places: Sequence[Folder], judge: Judge) -> None:
+        self._places = tuple(places)
+        self._judge = judge
+        self._known: dict[Path, tuple[object, Verdict]] = {}
+
+    async def list(self) -> Listing:
+        """Every flow, by name; the earlier folder shadows the later."""
+        texts, files = await self._look()
+        flows = [_loaded(group, texts) for group in _by_name(files).values() if group[0].verdict.flow is not None]
+        problems = [problem for file in files for problem in file.verdict.problems]
+        return Listing(tuple(sorted(flows, key=lambda loaded: loaded.flow.name)), tuple(problems))
+
+    async def get(self, name: str) -> LoadedFlow:
+        """The flow `flows/NAME`. Raises NotFoundError, naming the known ones, and FlowInvalidError."""
+        texts, files = await self._look()
+        groups = _by_name(files)
+        group = groups.get(name)
+        if group is None:
+            known = ", ".join(sorted(groups)) or "none"
+            raise NotFoundError("flow", name, hint=f"there are {known}", metadata={"known": known})
+        if group[0].verdict.flow is None:
+            raise FlowInvalidError(group[0].verdict.problems)
+        return _loaded(group, texts)
+
+    async def load_inline(self, flow: Flow) -> LoadedFlow:
+        """A flow that came as a message. Raises FlowInvalidError."""
+        shelf, texts = await asyncio.to_thread(read_shelf, self._places)
+        verdict = await self._judge.judge_message(flow, "flow", shelf)
+        if verdict.flow is None:
+            raise FlowInvalidError(verdict.problems)
+        return _with_texts(verdict.flow, texts)
+
+    async def validate_text(self, data: bytes, path: str) -> Verdict:
+        """Judges a text as a file of that name."""
+        return await self._judge.judge_text(data, path, await self._shelf())
+
+    async def validate_message(self, flow: Flow, path: str) -> Verdict:
+        """Judges a message."""
+        return await self._judge.judge_message(flow, path, await self._shelf())
+
+    async def _shelf(self) -> Shelf:
+        return (await asyncio.to_thread(read_shelf, self._places))[0]
+
+    async def _look(self) -> tuple[Texts, tuple[_Judged, ...]]:
+        shelf, texts = await asyncio.to_thread(read_shelf, self._places)
+        found = await asyncio.to_thread(self._find)
+        files = tuple([await self._judged(source, shelf) for source in found])
+        # Files that are gone are forgotten, so what is known stays as small as the folders are.
+        self._known = {source.path: self._known[source.path] for source in found if source.path in self._known}
+        return texts, files
+
+    def _find(self) -> tuple[Source, ...]:
+        return tuple(source for place in self._places for source in sources(place.layer, place.flows, SUFFIXES))
+
+    async def _judged(self, source: Source, shelf: Shelf) -> _Judged:
+        key = (source.stamp, shelf)
+        known, verdict = self._known.get(source.path, (None, Verdict(None, ())))
+        if known != key:
+            try:
+                data = await asyncio.to_thread(read_file, source.path)
+            except OSError as error:
+                verdict = Verdict(None, (FlowProblem(str(source.path), 1, "", f"cannot be read: {error.strerror}"),))
+            else:
+                verdict = await self._judge.judge_text(data, str(source.path), shelf)
+                self._known[source.path] = (key, verdict)
+        name = verdict.flow.name if verdict.flow else f"flows/{source.path.stem}"
+        return _Judged(source, name, verdict)
+
+
+def _by_name(files: Sequence[_Judged]) -> dict[str, list[_Judged]]:
+    groups: dict[str, list[_Judged]] = {}
+    for file in files:
+        groups.setdefault(file.name, []).append(file)
+    return groups
+
+
+def _loaded(group: Sequence[_Judged], texts: Texts) -> LoadedFlow:
+    first, *hidden = group
+    flow = Flow()
+    if first.verdict.flow is not None:
+        flow.CopyFrom(first.verdict.flow)
+    flow.source_path = str(first.source.path)
+    flow.layer = _LAYERS[first.source.layer]
+    flow.shadows.extend(str(file.source.path) for file in hidden)
+    return _with_texts(flow, texts)
+
+
+def _with_texts(flow: Flow, texts: Texts) -> LoadedFlow:
+    loaded = LoadedFlow(flow, texts_for(flow, texts))
+    if len(loaded.bundle()) > MAX_BUNDLE_BYTES:
+        text = f"with its personas and contracts it is larger than {MAX_BUNDLE_BYTES} bytes"
+        raise FlowInvalidError((FlowProblem(flow.source_path or "flow", 0, "", text),))
+    return loaded
+
+
+_LAYERS = {
+    Layer.PROJECT: Flow.LAYER_PROJECT,
+    Layer.USER: Flow.LAYER_USER,
+    Layer.BUILT_IN: Flow.LAYER_BUILT_IN,
+}

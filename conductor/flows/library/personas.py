@@ -1,0 +1,59 @@
+"""Personas: who an agent is to be, as Markdown with YAML front matter, the form that users' own agent files have already.
+
+Only the body goes into a prompt. The front matter of a foreign file may hold any key, and is often not quite YAML (an unquoted
+colon in a description): then its simple lines are read one by one. A persona is never a reason to fail.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from conductor.flows.language.document import DocumentError, read_document
+
+MAX_PERSONA_CHARACTERS = 64 * 1024
+_FENCE = "---"
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A persona. What a file says of tools and models is passed over: a host decides those, and a flow's author names the agent."""
+
+    name: str
+    description: str
+    text: str
+
+
+def parse_persona(text: str, file_name: str) -> Persona:
+    """The persona in a file's text. Its name, where it gives none, is the file's."""
+    head, body = _split(text.removeprefix("\ufeff").replace("\r\n", "\n"))
+    values = _values(head)
+    return Persona(
+        name=_text(values.get("name")) or file_name,
+        description=_text(values.get("description")),
+        text=body.strip()[:MAX_PERSONA_CHARACTERS],
+    )
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Front matter and body. Front matter that never ends is none."""
+    lines = text.split("\n")
+    if lines[0].rstrip() != _FENCE:
+        return "", text
+    for index, line in enumerate(lines[1:], start=1):
+        if line.rstrip() == _FENCE:
+            return "\n".join(lines[1:index]), "\n".join(lines[index + 1 :])
+    return "", text
+
+
+def _values(head: str) -> dict[str, Any]:
+    try:
+        value = read_document(head.encode())[0].plain()
+    except DocumentError:
+        value = None
+    if isinstance(value, dict):
+        return value
+    pairs = (line.split(":", 1) for line in head.split("\n") if ":" in line and not line.startswith((" ", "\t", "#")))
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _text(value: Any) -> str:
+    return str(value).strip() if isinstance(value, (str, int, float)) else ""

@@ -1,0 +1,282 @@
+"""Everything between this conductor and one attempt on its host: streams, one after another, until the attempt is over.
+
+It carries: what a stream begins with, which frames count and when it is over is `core.conversation`'s. What it keeps to itself
+(grpc.md 2, 3, 5; architecture.md 4):
+
+- One reader and one writer per stream, no timeout around `read()`, and `call.cancel()` at every end.
+- Frames are offered to the engine one by one, in order; when its slot is full, reading stops, and so does the host.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import grpc
+import structlog
+
+from agenthost.v1 import execution_service_pb2 as pb
+from conductor.core.decide.conversation import EPOCH_SUPERSEDED, STATUS_LOST, Conversation, Place, StreamEnd
+from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
+from conductor.core.model.inputs import ExecutionLost, ExecutionRefused, ExecutionReported
+from conductor.errors import DatabaseDamagedError, StatusError, StorageError
+from conductor.hosts.frames import reports, start_frame
+from conductor.hosts.mailbox import Mailbox
+from conductor.hosts.snapshots import SnapshotPushError
+from servicekit.statuses import LOST_BY_GRPC, Refusal, read_refusal
+
+if TYPE_CHECKING:  # a name of the stubs only
+    from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceAsyncStub
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+LISTENING_SECONDS = 1.0
+
+_AWAY = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "SHUTTING_DOWN", "ABORTED"})
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this conductor is to its hosts: the id made with its database, and the number of this start."""
+
+    conductor_id: str
+    epoch: int
+
+
+class Inbox(Protocol):
+    """The engine, as far as links are concerned."""
+
+    async def offer(self, report: ExecutionReported) -> None:
+        """Takes frames; waits while there is no room."""
+
+    def note(self, told: ExecutionRefused | ExecutionLost) -> None:
+        """Takes news; never waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a Start needs beside its spec: the prompt of a run by digest, and a snapshot made sure of on the host."""
+
+    prompt: Callable[[str, str], Awaitable[bytes]]
+    ensure_snapshot: Callable[[str], Awaitable[object]]
+
+
+class EpochSupersededError(Exception):
+    """A newer start of this conductor speaks to this host: this one must not."""
+
+
+class Attendance:
+    """Everything between this conductor and one attempt on its host."""
+
+    def __init__(
+        self,
+        attempt: str,
+        stub: "ExecutionServiceAsyncStub",
+        identity: Identity,
+        inbox: Inbox,
+        sources: Sources,
+    ) -> None:
+        self.attempt = attempt
+        self.mailbox = Mailbox()
+        self._stub = stub
+        self._identity = identity
+        self._inbox = inbox
+        self._sources = sources
+        self._conversation = Conversation(attempt)
+        self._answered = asyncio.Event()
+
+    def dismiss(self, host: str, last_sequence: int, *, has_ended: bool) -> None:
+        """Makes this the attendance of an attempt that nobody counts on: its words are dropped, its end is acknowledged."""
+        self._conversation.is_dismissed = True
+        # The last frame is heard again: so the end is heard, whether or not its host had made it already (one that was restarted
+        # may not), and only then acknowledged. An acknowledgement of less would let nothing go.
+        self.mailbox.put(ResumeExecution(host, self.attempt, max(last_sequence - 1, 0)))
+        if not has_ended:
+            self.mailbox.put(CancelExecution(host, self.attempt, "nobody counts on it any more"))
+
+    async def run(self) -> None:
+        """Speaks streams, one after another, until the attempt is over."""
+        self._conversation.hear(await self.mailbox.take())
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            before = self._conversation.received
+            refusal = await self._ready() or await self._stream()
+            if self._is_over(refusal):
+                return
+            pause = (
+                FIRST_PAUSE_SECONDS if self._conversation.received > before else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            )
+            await asyncio.sleep(pause)
+
+    async def _ready(self) -> Refusal | None:
+        """Makes sure of the snapshot before a Start, unless the attempt is cancelled meanwhile."""
+        if (command := self._conversation.to_start) is None:
+            return None
+        async with asyncio.TaskGroup() as tasks:
+            ensuring = tasks.create_task(self._ensured(command.start.snapshot))
+            hearing = tasks.create_task(self._heard_cancel())
+            await asyncio.wait({ensuring, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            hearing.cancel()
+            ensuring.cancel()
+        return None if ensuring.cancelled() else ensuring.result()
+
+    async def _ensured(self, snapshot: str) -> Refusal | None:
+        try:
+            await self._sources.ensure_snapshot(snapshot)
+        except SnapshotPushError as error:
+            if error.reason in _AWAY:
+                return Refusal("UNAVAILABLE", str(error))
+            code = "RESOURCE_EXHAUSTED" if error.is_retryable else "INVALID_ARGUMENT"
+            return Refusal(code, str(error), reason=error.reason)
+        return None
+
+    async def _heard_cancel(self) -> None:
+        while not self._conversation.is_cancelled:
+            self._conversation.hear(await self.mailbox.take())
+
+    async def _opening(self) -> pb.ExecuteRequest:
+        if (command := self._conversation.to_start) is None:
+            after = self._conversation.received
+            return self._request(resume=pb.Resume(execution=self.attempt, after_sequence=after))
+        spec = command.start
+        prompt = await self._sources.prompt(self.attempt.partition("-")[0], spec.prompt)
+        return self._request(start=start_frame(spec, prompt.decode()))
+
+    async def _stream(self) -> Refusal | None:
+        """Speaks one stream to its end; gives the status that it ended with, None for OK."""
+        try:
+            opening = await self._opening()
+        except StatusError as error:
+            return _unreadable(error)
+        self._conversation.begin_stream()
+        self._answered.clear()
+        # What was written to an earlier stream, or heard before this one, may never have arrived.
+        self.mailbox.rewind()
+        # Waiting here for a host that is away costs nothing; a pause of our own would only come later. But a Start does not wait:
+        # it would leave when the host comes back, whatever was decided meanwhile.
+        call = self._stub.Execute(wait_for_ready=not opening.HasField("start"))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writing = tasks.create_task(self._write(call, opening))
+                refusal = await self._read(call)
+                writing.cancel()
+            return refusal
+        finally:
+            call.cancel()
+
+    async def _read(self, call: "grpc.aio.StreamStreamCall[pb.ExecuteRequest, pb.ExecuteResponse]") -> Refusal | None:
+        try:
+            while isinstance(response := await call.read(), pb.ExecuteResponse):
+                self._answered.set()
+                match self._conversation.take(response.sequence, is_end=response.HasField("finished")):
+                    case Place.NEXT:
+                        await self._take(response)
+                    case Place.TOO_FAR:
+                        after = self._conversation.received
+                        return Refusal("INTERNAL", f"frame {response.sequence} came after {after}")
+                    case Place.KNOWN:
+                        pass
+        except grpc.aio.AioRpcError as error:
+            return _read_status(error)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            return Refusal("CANCELLED", "the stream is to begin again")
+        return None
+
+    async def _take(self, response: pb.ExecuteResponse) -> None:
+        number = response.sequence
+        if self._conversation.is_dismissed:
+            self.mailbox.put(AckExecution("", self.attempt, number, finished=response.HasField("finished")))
+            return
+        await self._inbox.offer(ExecutionReported(self.attempt, number, number, reports(response)))
+
+    async def _write(
+        self, call: "grpc.aio.StreamStreamCall[pb.ExecuteRequest, pb.ExecuteResponse]", opening: pb.ExecuteRequest
+    ) -> None:
+        # A call that ended refuses writes; why it ended is the reader's to find out. InternalError: what a half-close raises when
+        # the connection broke a moment ago, and gRPC has not noticed the end of the call yet.
+        with suppress(grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
+            await call.write(opening)
+            if self._conversation.is_cautious:
+                await self._listen()
+            while True:
+                match await self.mailbox.take():
+                    case CancelExecution() as cancel:
+                        self._conversation.hear(cancel)
+                        await call.write(self._request(cancel=pb.Cancel(reason=cancel.reason)))
+                    case AckExecution() as ack:
+                        await call.write(self._request(ack=pb.Ack(sequence=ack.sequence)))
+                        if ack.finished:
+                            await call.done_writing()
+                            self._conversation.release()
+                            return
+                    case ResumeExecution() as resume:
+                        # What was read and is not stored got lost between here and the engine: read it again.
+                        self._conversation.hear(resume)
+                        call.cancel()
+                        return
+                    case StartExecution():
+                        pass  # already told: this stream serves the attempt
+
+    async def _listen(self) -> None:
+        """Gives a host that refuses the time to say so; one that has nothing to say waits for our acknowledgement."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LISTENING_SECONDS):
+                await self._answered.wait()
+
+    def _is_over(self, refusal: Refusal | None) -> bool:
+        """Judges the end of a stream; tells the engine where it is news."""
+        if refusal is not None:
+            _log.info("stream_ended", code=refusal.code, reason=refusal.reason, message=refusal.message)
+            if refusal.reason == EPOCH_SUPERSEDED:
+                raise EpochSupersededError
+        verdict = self._conversation.judge(None if refusal is None else _stream_end(refusal))
+        if verdict.is_defect:
+            _log.error("execution_given_up", why=str(refusal))
+        if verdict.news is not None:
+            self._inbox.note(verdict.news)
+        return verdict.is_over
+
+    def _request(
+        self,
+        *,
+        start: pb.Start | None = None,
+        resume: pb.Resume | None = None,
+        cancel: pb.Cancel | None = None,
+        ack: pb.Ack | None = None,
+    ) -> pb.ExecuteRequest:
+        return pb.ExecuteRequest(
+            conductor_id=self._identity.conductor_id,
+            epoch=self._identity.epoch,
+            instance=self._conversation.instance,
+            start=start,
+            resume=resume,
+            cancel=cancel,
+            ack=ack,
+        )
+
+
+def _stream_end(refusal: Refusal) -> StreamEnd:
+    return StreamEnd(refusal.code, refusal.reason, refusal.message, refusal.retry_after_seconds or 0.0)
+
+
+def _read_status(error: grpc.aio.AioRpcError) -> Refusal:
+    refusal = read_refusal(error)
+    if refusal.message != LOST_BY_GRPC:
+        return refusal
+    return Refusal(STATUS_LOST, "the host ended the call while it was written to; it is asked again")
+
+
+def _unreadable(error: StatusError) -> Refusal:
+    """What it means that the prompt cannot be read: a row that is damaged is this attempt's end, and nobody else's."""
+    may_pass = isinstance(error, StorageError) and not isinstance(error, DatabaseDamagedError)
+    return Refusal("UNAVAILABLE" if may_pass else "INVALID_ARGUMENT", str(error), reason=error.reason)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

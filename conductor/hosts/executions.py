@@ -1,0 +1,122 @@
+"""The executions of one host: an attendance for each attempt, and a comparison whenever the host comes (back).
+
+It brings commands to the attendance of their attempt, and begins one where there is none. What a host runs is compared with
+what the core counts on (architecture.md, rule 9): what nobody counts on is dismissed, that is told to end, and let go when it
+has. What the core counts on is attended already, and finds out by itself.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import grpc
+import structlog
+
+from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub
+from conductor.core.decide.conversation import EPOCH_SUPERSEDED, ExecutionCommand
+from conductor.core.model.commands import StartExecution
+from conductor.hosts.attempt_stream import Attendance, EpochSupersededError, Identity, Inbox, Sources
+from servicekit.statuses import read_refusal
+
+if TYPE_CHECKING:  # a name of the stubs only
+    from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceAsyncStub
+
+COMPARE_SECONDS = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+class ExecutionLink:
+    """Attends the attempts of one host."""
+
+    def __init__(
+        self,
+        host: str,
+        channel: grpc.aio.Channel,
+        *,
+        identity: Identity,
+        inbox: Inbox,
+        sources: Sources,
+        is_live: Callable[[str], bool],
+        condemn: Callable[[str], None],
+    ) -> None:
+        self._host = host
+        self._stub: ExecutionServiceAsyncStub = ExecutionServiceStub(channel)
+        self._identity = identity
+        self._inbox = inbox
+        self._sources = sources
+        self._is_live = is_live
+        self._condemn = condemn
+        self._host_came = asyncio.Event()
+        self._attendances: dict[str, Attendance] = {}
+        # One entry per attempt at most, and those are bounded by the core.
+        self._beginning: asyncio.Queue[Attendance] = asyncio.Queue()
+
+    @property
+    def attended(self) -> frozenset[str]:
+        """The attempts that are attended now."""
+        return frozenset(self._attendances)
+
+    def post(self, command: ExecutionCommand) -> None:
+        """Takes a command; never waits. One without a host is for whoever attends the attempt, and for nobody else."""
+        if isinstance(command, StartExecution):
+            self._attended(command.start.execution).mailbox.put(command)
+        elif command.host or command.attempt in self._attendances:
+            self._attended(command.attempt).mailbox.put(command)
+
+    def compare(self) -> None:
+        """Has what the host runs compared with what is known; for when it came (back). Never waits."""
+        self._host_came.set()
+
+    async def run(self) -> None:
+        """Attends until it is cancelled, or until a newer start of this conductor has taken the host over."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_comparing())
+                while True:
+                    tasks.create_task(self._attend(await self._beginning.get()))
+        except* EpochSupersededError:
+            problem = "a newer start of this conductor drives this host; this one stopped speaking to it"
+            _log.critical("host_superseded", host=self._host, epoch=self._identity.epoch)
+            self._condemn(problem)
+
+    def _attended(self, attempt: str) -> Attendance:
+        attendance = self._attendances.get(attempt)
+        if attendance is None:
+            attendance = Attendance(attempt, self._stub, self._identity, self._inbox, self._sources)
+            self._attendances[attempt] = attendance
+            self._beginning.put_nowait(attendance)
+        return attendance
+
+    async def _keep_comparing(self) -> None:
+        while True:
+            await self._host_came.wait()
+            self._host_came.clear()
+            request = pb.ListExecutionsRequest(conductor_id=self._identity.conductor_id, epoch=self._identity.epoch)
+            try:
+                known = await self._stub.ListExecutions(request, timeout=COMPARE_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                refusal = read_refusal(error)
+                _log.warning("executions_not_compared", host=self._host, code=refusal.code, message=refusal.message)
+                if refusal.reason == EPOCH_SUPERSEDED:
+                    raise EpochSupersededError from error
+                continue
+            self._dismiss_unknown(known)
+
+    def _dismiss_unknown(self, known: pb.ListExecutionsResponse) -> None:
+        for execution in known.executions:
+            attempt = execution.execution
+            is_over = execution.state == pb.Execution.STATE_RELEASED
+            if not is_over and attempt not in self._attendances and not self._is_live(attempt):
+                _log.warning("execution_dismissed", host=self._host, attempt=attempt)
+                self._attended(attempt).dismiss(
+                    self._host, execution.last_sequence, has_ended=execution.state == pb.Execution.STATE_FINISHED
+                )
+
+    async def _attend(self, attendance: Attendance) -> None:
+        with structlog.contextvars.bound_contextvars(host=self._host, attempt=attendance.attempt):
+            try:
+                await attendance.run()
+            finally:
+                del self._attendances[attendance.attempt]

@@ -1,0 +1,151 @@
+"""One configured host: watched for as long as the conductor runs, and told to the engine when it changes.
+
+Its silence is the liveness signal (grpc.md 7): a blocked host answers pings, but sends no heartbeat. Knows nothing of attempts.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import grpc
+import structlog
+
+from agenthost.v1 import host_service_pb2 as pb
+from agenthost.v1.host_service_pb2_grpc import HostServiceStub
+from conductor.core.model.inputs import HostReported
+from conductor.hosts.host_view import HostState, HostView, reported
+from servicekit.statuses import read_refusal
+
+if TYPE_CHECKING:  # a name of the stubs only
+    from agenthost.v1.host_service_pb2_grpc import HostServiceAsyncStub
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+# A timer that fires later than this was not late by chance: this process was stopped, and the silence was its own.
+LATE_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class HostLink:
+    """Follows a host."""
+
+    def __init__(
+        self,
+        view: HostView,
+        channel: grpc.aio.Channel,
+        note: Callable[[HostReported], None],
+        *,
+        now: Callable[[], float],
+        silence_seconds: float,
+        attached: Callable[[], None],
+    ) -> None:
+        self._view = view
+        self._stub: HostServiceAsyncStub = HostServiceStub(channel)
+        self._note = note
+        self._now = now
+        self._silence_seconds = silence_seconds
+        self._attached = attached
+        self._condemned = asyncio.Event()
+        self._heard_at = 0.0
+
+    @property
+    def view(self) -> HostView:
+        """How the host is, as far as is known."""
+        return self._view
+
+    def condemn(self, problem: str) -> None:
+        """Stops using the host for good, because of something that only a person can mend."""
+        self._lose(problem)
+        self._condemned.set()
+
+    async def run(self) -> None:
+        """Follows the host until it is cancelled, or condemned."""
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(self._follow())
+            await self._condemned.wait()
+            following.cancel()
+
+    async def _follow(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            heard_before = self._heard_at
+            problem = await self._watch()
+            self._lose(problem)
+            pause = FIRST_PAUSE_SECONDS if self._heard_at > heard_before else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
+
+    async def _watch(self) -> str:
+        """Reads one stream to its end; gives what is wrong then."""
+        call = self._stub.WatchHost(pb.WatchHostRequest())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(self._cancel_when_silent(call))
+                problem = await self._read(call)
+                watching.cancel()
+            return problem
+        finally:
+            call.cancel()
+
+    async def _read(self, call: "grpc.aio.UnaryStreamCall[pb.WatchHostRequest, pb.WatchHostResponse]") -> str:
+        try:
+            while isinstance(response := await call.read(), pb.WatchHostResponse):
+                self._hear(response)
+        except grpc.aio.AioRpcError as error:
+            refusal = read_refusal(error)
+            if refusal.reason == "SHUTTING_DOWN":
+                return "the host is stopping"
+            return f"cannot be reached at {self._view.address}: {refusal.message}"
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return f"has been silent for more than {self._silence_seconds:g} s"
+        return "the host ended the call"
+
+    async def _cancel_when_silent(
+        self, call: "grpc.aio.UnaryStreamCall[pb.WatchHostRequest, pb.WatchHostResponse]"
+    ) -> None:
+        self._heard_at = monotonic()
+        while (left := self._heard_at + self._silence_seconds - monotonic()) > 0:
+            due = monotonic() + left
+            await asyncio.sleep(left)
+            if monotonic() - due > LATE_SECONDS:
+                self._heard_at = monotonic()
+        call.cancel()
+
+    def _hear(self, response: pb.WatchHostResponse) -> None:
+        self._heard_at = monotonic()
+        view = replace(self._view, last_seen=self._now(), disconnected_since=None)
+        if response.HasField("host"):
+            told = response.host
+            state = HostState.DRAINING if told.state == pb.Host.STATE_DRAINING else HostState.READY
+            view = replace(view, state=state, problem=_misnamed(view, told.name), told=told)
+            self._note(reported(view.name, told))
+        came = self._view.state in {HostState.CONNECTING, HostState.DISCONNECTED}
+        self._view = view
+        if came and view.state in {HostState.READY, HostState.DRAINING}:
+            _log.info("host_connected", host=view.name, address=view.address)
+            self._attached()
+
+    def _lose(self, problem: str) -> None:
+        was = self._view.state
+        lost = HostState.CONNECTING if was is HostState.CONNECTING else HostState.DISCONNECTED
+        since = self._view.disconnected_since or self._now() if lost is HostState.DISCONNECTED else None
+        is_missed = was is HostState.CONNECTING and not self._view.problem
+        self._view = replace(self._view, state=lost, problem=problem, disconnected_since=since)
+        if is_missed:  # told once: what waits for it says so
+            _log.warning("host_not_reached", host=self._view.name, problem=problem)
+            self._note(HostReported(self._view.name, connected=False))
+        if was in {HostState.READY, HostState.DRAINING}:
+            _log.warning("host_disconnected", host=self._view.name, problem=problem)
+            self._note(HostReported(self._view.name, connected=False))
+
+
+def _misnamed(view: HostView, told: str) -> str:
+    if told == view.name:
+        return ""
+    others = f"conductor serve --host {told}={view.address}"
+    return f"calls itself '{told}'; start it with agenthost serve --name {view.name}, or the conductor with:  {others}"

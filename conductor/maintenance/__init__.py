@@ -1,0 +1,1 @@
+"""Work on data at rest: backups, compaction, retention."""

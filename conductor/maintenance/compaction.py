@@ -1,0 +1,68 @@
+"""Has the small rows of settled runs packed, bit by bit, when nobody waits for it.
+
+A run has its turn some time after it ended: those who watch it to its end are then gone. After each slice there is a pause, so
+that the engine's commits, which queue on the same thread, wait for one slice at most and mostly for none. There is no hurry: a
+full disk, a busy database or a kill only makes it go on later, and a run that cannot be read is passed over. What is packed,
+and how, is the store's.
+"""
+
+import asyncio
+
+import structlog
+
+from conductor.clock import Clock
+from conductor.errors import DatabaseDamagedError, StatusError
+from conductor.store.sqlite.store import Store
+
+ROUND_SECONDS = 600.0
+SETTLED_SECONDS = 60.0  # ago, at least
+PAUSE_SECONDS = 0.05
+
+_log = structlog.get_logger(__name__)
+
+
+class Compaction:
+    """The part that packs."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._never = asyncio.Event()
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        while True:
+            try:
+                if await self._compact_all():
+                    await self._give_room_back()
+            except StatusError as error:
+                _log.warning("compaction_put_off", error=str(error))
+            await self._wait(ROUND_SECONDS)
+
+    async def _compact_all(self) -> bool:
+        """Tells whether there was anything to look at."""
+        ended_before = self._clock.now() - SETTLED_SECONDS
+        was_any = False
+        after = (0.0, "")
+        while page := await self._store.uncompacted_runs(ended_before, after):
+            for _, run in page:
+                await self._compact(run)
+            after = page[-1]
+            was_any = True
+        return was_any
+
+    async def _compact(self, run: str) -> None:
+        try:
+            while await self._store.compact(run):
+                await self._wait(PAUSE_SECONDS)
+        except DatabaseDamagedError as error:
+            _log.warning("run_passed_over", run=run, error=str(error))
+        else:
+            _log.info("run_compacted", run=run)
+
+    async def _give_room_back(self) -> None:
+        while await self._store.shrink():
+            await self._wait(PAUSE_SECONDS)
+
+    async def _wait(self, seconds: float) -> None:
+        await self._clock.wait(self._never, self._clock.now() + seconds)

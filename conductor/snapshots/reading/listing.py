@@ -1,0 +1,84 @@
+"""Lists what git knows of a working tree and of a commit. It reads no file of the working tree."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from conductor.errors import InvalidRequestError, Violation
+from conductor.snapshots.git import Git, GitError
+from conductor.snapshots.reading.entries import LeftOut, Listed
+from conductor.snapshots.reading.repository import Repository
+from conductor.snapshots.reading.service_folders import without_services
+
+SKIPPED_BY_SPARSE_CHECKOUT = b"S"
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """What a tree holds at one path."""
+
+    mode: str
+    oid: str
+    size: int = field(default=0, compare=False)
+
+
+async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
+    """Every file, link and submodule of a tree, by its path."""
+    listing = await git.run("ls-tree", "-r", "-l", "-z", "--full-tree", tree)
+    # Beside the event loop: half a million lines take long enough to be felt by every stream.
+    return await asyncio.to_thread(lambda: dict(map(_entry, _records(listing))))
+
+
+async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Listed, ...]:
+    """What is tracked, and what is neither tracked nor ignored, below the workspace folder; but for what services keep there."""
+    git, folder = repository.refs(), repository.inside
+    try:
+        tracked = await git.run("ls-files", "-z", "-t", "--stage", "--cached", cwd=folder)
+        others = await git.run("ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
+    except GitError as error:  # a damaged index, HEAD or configuration: its owner can mend it, and must be told
+        raise InvalidRequestError(
+            Violation("workspace.path", f"is a repository that git cannot read: {error}")
+        ) from error
+    listed: Mapping[bytes, Listed] = {entry.path: entry for entry in map(_tracked, _records(tracked))}
+    untracked = tuple(_untracked(others, listed, left_out))
+    # Beside the event loop: a tree may have any number of folders that look like a service's.
+    kept = await asyncio.to_thread(lambda: tuple(without_services(folder, untracked, left_out)))
+    return (*listed.values(), *kept)
+
+
+async def trusts_modes(git: Git) -> bool:
+    """Tells whether the executable bit of files means something in this working tree."""
+    return (await git.attempt("config", "--type=bool", "--get", "core.fileMode")).stdout.strip() != b"false"
+
+
+def differences(
+    base: Mapping[bytes, TreeEntry], found: Mapping[bytes, TreeEntry | None]
+) -> dict[bytes, TreeEntry | None]:
+    """What makes one tree of the other: the new entry of each path, None where it is gone."""
+    gone: dict[bytes, TreeEntry | None] = {path: None for path in base if path not in found}
+    return gone | {path: entry for path, entry in found.items() if base.get(path) != entry}
+
+
+def _entry(record: bytes) -> tuple[bytes, TreeEntry]:
+    head, _, path = record.partition(b"\t")
+    mode, _, oid, size = head.decode("ascii").split()
+    # A submodule has no size, and neither has what a partial clone lacks.
+    return path, TreeEntry(mode, oid, int(size) if size.isdigit() else 0)
+
+
+def _tracked(record: bytes) -> Listed:
+    head, _, path = record.partition(b"\t")
+    tag, mode, oid, _ = head.split()
+    return Listed(path, mode.decode("ascii"), oid.decode("ascii"), is_sparse=tag == SKIPPED_BY_SPARSE_CHECKOUT)
+
+
+def _untracked(listing: bytes, tracked: Mapping[bytes, Listed], left_out: LeftOut) -> Iterator[Listed]:
+    for path in _records(listing):
+        if path.endswith(b"/"):
+            left_out.add("repositories inside this one, left out", path)
+        elif path not in tracked:
+            yield Listed(path)
+
+
+def _records(listing: bytes) -> list[bytes]:
+    return [record for record in listing.split(b"\0") if record]

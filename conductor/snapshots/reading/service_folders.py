@@ -1,0 +1,125 @@
+"""Knows what conductors and agent hosts keep in their data folders, which belongs to no snapshot even where it lies in a workspace.
+
+It is what other runs were asked and answered, changes all the time, and grows with each snapshot. A folder is a service's where
+the files lie that it makes at its first start, with the sizes that they have. Of such a folder only what the service itself makes
+is left out; any other file in it stays. What is tracked is not asked about: somebody wants it to be there.
+
+A hostile tree can imitate all that: names and sizes, and as well whatever a file would begin with. So it can still hide what it
+puts into folders with a service's names (`snapshots`, `attempts`, `probes`) or into the files themselves. But never unseen: each
+such folder is named in a note, and a workspace with more of them than a note can name is refused.
+
+It opens no file. A conductor may find its own database here, and whoever closes a file gives up every lock that their process
+has on it (POSIX): SQLite's too, without which another process may cut the log that this one still writes to.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from conductor.errors import InvalidRequestError, Violation
+from conductor.snapshots.reading.descent import MAX_DEPTH, Descent
+from conductor.snapshots.reading.entries import LeftOut, Listed, shown
+
+MAX_FOLDERS = 16
+LEFT_OUT = "data of a conductor or an agent host, left out in"
+SMALLEST_PAGE_BYTES = 512  # a database is made of pages, and these are powers of two
+INSTANCE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """What there is from its first start on, each with a test of its size; and the names of all that it ever makes."""
+
+    marks: Mapping[bytes, Callable[[int], bool]]
+    own: re.Pattern[bytes]
+
+
+_SERVICES = (
+    _Service(  # a conductor: see `conductor.store`
+        {b"conductor.db": lambda size: size > 0 and size % SMALLEST_PAGE_BYTES == 0, b"conductor.lock": lambda _: True},
+        re.compile(
+            rb"conductor\.lock|conductor\.db(-wal|-shm|-journal)?|snapshots"
+            rb"|conductor\.db\.version-[0-9]+\.backup(-[0-9a-f]{8})?(\.partial)?"
+        ),
+    ),
+    _Service(  # a host: see `agenthost.host.data_folder` and `agenthost.models.link`
+        {
+            b"instance": lambda size: size == INSTANCE_BYTES,
+            b"fences.jsonl": lambda _: True,
+            b"tombstones.jsonl": lambda _: True,
+            b"lock": lambda _: True,
+        },
+        re.compile(
+            rb"instance|fences\.jsonl|tombstones\.jsonl|\.(instance|fences\.jsonl|tombstones\.jsonl)\.new|lock"
+            rb"|gateway\.(lock|log|sock)|attempts|probes|snapshots"
+        ),
+    ),
+)
+_TELLING = frozenset(name for service in _SERVICES for name in service.marks)
+
+
+def own_entries(parts: Sequence[bytes], folder: int, names: Collection[bytes], left_out: LeftOut) -> frozenset[bytes]:
+    """Those of the entries of a folder, open as `folder`, that a service made. Notes the folder where there are any.
+
+    InvalidRequestError where that is the workspace itself, or one of too many.
+    """
+    services = [service for service in _SERVICES if _is_kept_by(service, folder, names)]
+    if services:
+        _note(parts, left_out)
+    return frozenset(name for name in names if any(service.own.fullmatch(name) for service in services))
+
+
+def without_services(workspace: Path, untracked: Sequence[Listed], left_out: LeftOut) -> Iterator[Listed]:
+    """Those of the paths that no service made."""
+    # What git ignores is not listed, so that one telling name is a reason to look for the others.
+    telling = {folder for folder, _, name in (one.path.rpartition(b"/") for one in untracked) if name in _TELLING}
+    own: list[bytes] = []
+    with Descent(workspace) as descent:
+        for parts in sorted(tuple(folder.split(b"/")) if folder else () for folder in telling):
+            own += (b"/".join((*parts, name)) for name in _own_in(descent, parts, left_out))
+    entries, below = frozenset(own), tuple(entry + b"/" for entry in own)
+    return (one for one in untracked if one.path not in entries and not one.path.startswith(below))
+
+
+def _own_in(descent: Descent, parts: tuple[bytes, ...], left_out: LeftOut) -> Iterable[bytes]:
+    if len(parts) > MAX_DEPTH:  # no snapshot reaches so deep
+        return ()
+    with suppress(OSError):
+        folder = descent.enter(parts)
+        names = tuple(map(os.fsencode, os.listdir(folder)))  # noqa: PTH208 - of a descriptor
+        return own_entries(parts, folder, names, left_out)
+    return ()
+
+
+def _is_kept_by(service: _Service, folder: int, names: Collection[bytes]) -> bool:
+    if not service.marks.keys() <= frozenset(names):
+        return False
+    with suppress(OSError):
+        for name, has_its_size in service.marks.items():
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode) or not has_its_size(status.st_size):
+                return False
+        return True
+    return False
+
+
+def _note(parts: Sequence[bytes], left_out: LeftOut) -> None:
+    if not parts:
+        raise InvalidRequestError(
+            Violation("workspace.path", "is the data folder of a conductor or an agent host, which no agent is shown"),
+            hint="name a folder with code; give the service another one with --data",
+        )
+    folder = b"/".join(parts)
+    known = left_out.paths.get(LEFT_OUT, [])
+    if folder not in known:  # a folder that git ignores whole is looked at twice
+        left_out.add(LEFT_OUT, folder, in_full=True)
+    if len(left_out.paths[LEFT_OUT]) > MAX_FOLDERS:
+        some = ", ".join(map(shown, (*known[:2], folder)))
+        text = f"holds more than {MAX_FOLDERS} data folders of conductors or agent hosts, such as {some}"
+        raise InvalidRequestError(
+            Violation("workspace.path", text), hint="name a smaller folder, or take those elsewhere with --data"
+        )

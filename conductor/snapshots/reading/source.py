@@ -1,0 +1,110 @@
+"""What a pinning takes out of a user's repository: a commit's id, its tree, and the newest part of its history."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conductor.errors import InvalidRequestError, Violation
+from conductor.snapshots.git import GitError
+from conductor.snapshots.reading.listing import TreeEntry, list_tree
+from conductor.snapshots.reading.repository import Repository
+from conductor.snapshots.storing.history import bounded, parse_rows
+from conductor.snapshots.storing.objects import ObjectStore
+
+MAX_REVISION_CHARACTERS = 500
+SHA1_ID = re.compile(r"[0-9a-f]{40}")
+REVISION_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """What a snapshot of a working tree is compared with and, with `has_head`, built upon."""
+
+    head: str = ""
+    time: int = 0
+    tree: Mapping[bytes, TreeEntry] = field(default_factory=dict)
+    has_head: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Source:
+    """A user's repository, read through `own_folder` (see `git`, rule 1)."""
+
+    def __init__(self, repository: Repository, own_folder: Path) -> None:
+        self.repository = repository
+        self.contents = repository.contents(own_folder)
+
+    async def is_readable(self) -> bool:
+        """Tells whether its objects can be copied into a store of SHA-1 names."""
+        answer = await self.repository.refs().attempt("rev-parse", "--show-object-format")
+        return answer.stdout.strip() == b"sha1"
+
+    async def resolve(self, revision: str) -> str:
+        """Gives the id of the commit that a revision names, or nothing."""
+        if revision.startswith("-") or len(revision) > MAX_REVISION_CHARACTERS or not revision.isprintable():
+            text = f"must be printable, at most {MAX_REVISION_CHARACTERS} characters, and not begin with '-'"
+            raise InvalidRequestError(Violation("workspace.revision", text))
+        arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        answer = await self.repository.refs().attempt(*arguments, timeout_seconds=REVISION_TIMEOUT_SECONDS)
+        return _only_id(answer.stdout) if answer.returncode == 0 else ""
+
+    async def is_unborn(self) -> bool:
+        """Tells whether HEAD is a branch without commits, rather than one that is damaged."""
+        refs = self.repository.refs()
+        branch = await refs.attempt("symbolic-ref", "--quiet", "HEAD")
+        name = branch.stdout.decode("utf-8", "replace").strip()
+        if branch.returncode or not name:
+            return False
+        path = self.repository.common_folder / name
+        return not path.exists() and (await refs.attempt("rev-parse", "--verify", "--quiet", name)).returncode != 0
+
+    async def folder_tree_id(self, commit: str) -> str:
+        """Gives the id of the workspace folder's tree in a commit, or nothing."""
+        inside = os.fspath(self.repository.inside.relative_to(self.repository.top))
+        answer = await self.contents.attempt("rev-parse", "--verify", "--quiet", f"{commit}:{inside}")
+        oid = _only_id(answer.stdout) if answer.returncode == 0 else ""
+        if not oid or await self.contents.run("cat-file", "-t", oid) != b"tree\n":
+            return ""
+        return oid
+
+    async def folder_tree(self, commit: str) -> Mapping[bytes, TreeEntry]:
+        """What a commit holds in the workspace folder."""
+        tree = await self.folder_tree_id(commit)
+        return await list_tree(self.contents, tree) if tree else {}
+
+    async def tree(self, commit: str) -> Mapping[bytes, TreeEntry]:
+        """What a commit holds; nothing where the repository itself lacks some of it, which copying it will tell."""
+        try:
+            return await list_tree(self.contents, commit)
+        except GitError:
+            return {}
+
+    async def copy_into(self, store: ObjectStore, head: str) -> Trunk:
+        """Copies a commit with the newest part of its history; less of it where the repository itself lacks objects."""
+        try:
+            listing = await self.contents.run(
+                "rev-list", "--parents", f"--max-count={store.history_commits}", head, "--"
+            )
+            await store.copy(self.contents, bounded(parse_rows(listing), self.repository.shallow_commits()))
+        except GitError:
+            return await self._copy_alone(store, head)
+        return await self._copied(store, head)
+
+    async def _copy_alone(self, store: ObjectStore, head: str) -> Trunk:
+        try:
+            await store.copy(self.contents, bounded([(head,)], {head}))
+        except GitError:
+            return Trunk(notes=("history left out: the repository lacks objects of its own HEAD",))
+        return await self._copied(store, head, "history left out: the repository does not hold all of its objects")
+
+    async def _copied(self, store: ObjectStore, head: str, *notes: str) -> Trunk:
+        time = await store.git.run("show", "--no-patch", "--format=%ct", head)
+        return Trunk(head, int(time), await list_tree(store.git, head), has_head=True, notes=notes)
+
+
+def _only_id(output: bytes) -> str:
+    """An id and nothing else: git also verifies `^main`, and answers with more than an id."""
+    text = output.decode("ascii", "replace").strip()
+    return text if SHA1_ID.fullmatch(text) else ""

@@ -1,0 +1,227 @@
+"""Reads the files of a working tree as they are, while their owner may be editing, or may be hostile.
+
+Folders are entered one by one through descriptors that follow no link, so no rename or link planted during the reading
+leads outside. Only regular files and symbolic links are opened: a FIFO would hang, a device would act. Bytes are taken
+verbatim: what git's filters or line-end conversions would make of them is code or opinion, and never asked.
+
+A file that changes while it is read is read once more; if it still changes, the last reading counts and a note says so.
+What is too much is found out from sizes, before anything is read (`check_size`), and while reading: trees grow.
+It does not decide which files belong to a snapshot, and it writes nothing.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+from typing import Self
+
+from conductor.errors import InvalidRequestError, Violation
+from conductor.snapshots.reading.descent import MAX_DEPTH, Descent
+from conductor.snapshots.reading.entries import FILE, LINK, PROGRAM, SUBMODULE, Item, LeftOut, Listed, blob_id
+from conductor.snapshots.reading.service_folders import own_entries
+
+MAX_FILES = 500_000
+MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
+MAX_PATH_BYTES = 2000
+READ_BYTES = 1024 * 1024
+SPECIAL = "special files left out"
+TOO_LONG = f"paths of more than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders"
+
+
+# Gives a file's id where that needs no reading, by its status and by when the way to it changed last; None where it does.
+Told = Callable[[Listed, os.stat_result, int], str | None]
+
+
+class WorkingTree:
+    """A folder, held open, whose files are read."""
+
+    def __init__(self, folder: Path, left_out: LeftOut, *, trusts_modes: bool = True, told: Told | None = None) -> None:
+        self._left_out = left_out
+        self._trusts_modes = trusts_modes
+        self._told = told
+        self._descent = Descent(folder)
+        self._total = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._descent.__exit__(*error)
+
+    def check_size(self, listed: Iterable[Listed]) -> tuple[Listed, ...]:
+        """Gives the listed paths, or raises InvalidRequestError where they are more than a snapshot may hold. Reads no file."""
+        checked: list[Listed] = []
+        total = 0
+        for entry in listed:
+            checked.append(entry)
+            total += self._size(entry)
+            _check_amount(len(checked), total)
+        return tuple(checked)
+
+    def walk(self) -> Iterator[Listed]:
+        """Every path below, for folders without git. Nothing is skipped but what is named `.git`, and what services keep there."""
+        waiting: list[tuple[bytes, ...]] = [()]
+        while waiting:
+            parts = waiting.pop()
+            try:
+                folder = self._descent.enter(parts)
+            except OSError as error:
+                self._left_out.add(f"folders that could not be read ({error.strerror})", b"/".join(parts))
+                continue
+            names = sorted(map(os.fsencode, os.listdir(folder)))  # noqa: PTH208 - of a descriptor
+            own = own_entries(parts, folder, names, self._left_out)
+            for name in names:
+                if name.lower() == b".git" or name in own:
+                    continue
+                if not _is_folder(name, folder):
+                    yield Listed(b"/".join((*parts, name)))
+                elif len(parts) < MAX_DEPTH:
+                    waiting.append((*parts, name))
+                else:
+                    self._left_out.add(TOO_LONG, b"/".join((*parts, name)))
+
+    def read(self, listed: Iterable[Listed], known: Collection[str]) -> Iterator[Item]:
+        """Reads the listed paths. What has an id in `known` comes without its content."""
+        for entry in listed:
+            item = self._read(entry, known)
+            if item is not None:
+                yield item
+
+    def _read(self, listed: Listed, known: Collection[str]) -> Item | None:
+        parts = tuple(listed.path.split(b"/"))
+        if listed.mode == SUBMODULE:
+            self._left_out.add("submodules whose content is left out", listed.path)
+            return Item(listed.path, SUBMODULE, listed.oid)
+        if reason := _unfit(parts):
+            self._left_out.add(reason, listed.path)
+            return None
+        try:
+            return self._read_entry(listed, parts[-1], self._descent.enter(parts[:-1]), known)
+        except (FileNotFoundError, NotADirectoryError):
+            return _gone(listed, known)
+        except OSError as error:
+            self._left_out.add(f"files that could not be read ({error.strerror})", listed.path)
+            return None
+
+    def _read_entry(self, listed: Listed, name: bytes, folder: int, known: Collection[str]) -> Item | None:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            target = os.readlink(name, dir_fd=folder)
+            return _item(listed.path, LINK, target, known)
+        if stat.S_ISDIR(status.st_mode):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            self._left_out.add(SPECIAL, listed.path)
+            return None
+        return self._read_file(listed, name, folder, known)
+
+    def _read_file(self, listed: Listed, name: bytes, folder: int, known: Collection[str]) -> Item | None:
+        descriptor = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=folder
+        )
+        with FileIO(descriptor) as file:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                self._left_out.add(SPECIAL, listed.path)
+                return None
+            mode = self._mode(listed, before)
+            if before.st_size > MAX_FILE_BYTES and not listed.oid:
+                self._too_large(listed)
+                return None
+            if self._told is not None and (oid := self._told(listed, before, self._descent.changed_ns)) is not None:
+                return Item(listed.path, mode, oid)
+            self._total += before.st_size
+            _check_amount(0, self._total)
+            if before.st_size > MAX_FILE_BYTES:
+                return self._large_file(listed, mode, _stream_id(file, before.st_size), known)
+            data = _read_up_to(file, MAX_FILE_BYTES)
+            if _has_changed(before, os.fstat(descriptor)):
+                before = os.fstat(descriptor)
+                file.seek(0)
+                data = _read_up_to(file, MAX_FILE_BYTES)
+                if _has_changed(before, os.fstat(descriptor)):
+                    self._left_out.add("files that changed while they were read", listed.path)
+        return _item(listed.path, mode, data, known)
+
+    def _large_file(self, listed: Listed, mode: str, oid: str, known: Collection[str]) -> Item | None:
+        if oid in known:
+            return Item(listed.path, mode, oid)
+        self._too_large(listed)
+        return None
+
+    def _too_large(self, listed: Listed) -> None:
+        self._left_out.add(f"files above {MAX_FILE_BYTES // 1024 // 1024} MiB left out", listed.path)
+
+    def _mode(self, listed: Listed, status: os.stat_result) -> str:
+        if not self._trusts_modes and listed.mode in (FILE, PROGRAM):
+            return listed.mode
+        return PROGRAM if status.st_mode & stat.S_IXUSR and self._trusts_modes else FILE
+
+    def _size(self, listed: Listed) -> int:
+        """How much reading this path would take; nothing where it will be left out."""
+        parts = tuple(listed.path.split(b"/"))
+        if listed.mode == SUBMODULE or _unfit(parts):
+            return 0
+        with suppress(OSError):
+            status = os.stat(parts[-1], dir_fd=self._descent.enter(parts[:-1]), follow_symlinks=False)
+            is_read = stat.S_ISREG(status.st_mode) and (status.st_size <= MAX_FILE_BYTES or listed.oid)
+            return status.st_size if is_read else 0
+        return 0
+
+
+def _unfit(parts: tuple[bytes, ...]) -> str:
+    """Why no host could check this path out; empty when it can."""
+    if len(parts) > MAX_DEPTH or sum(map(len, parts)) + len(parts) > MAX_PATH_BYTES:
+        return TOO_LONG
+    return "paths that git keeps to itself" if any(part.lower() == b".git" for part in parts) else ""
+
+
+def _gone(listed: Listed, known: Collection[str]) -> Item | None:
+    """What is not there was removed, unless a sparse checkout never brought it."""
+    return Item(listed.path, listed.mode, listed.oid) if listed.is_sparse and listed.oid in known else None
+
+
+def _item(path: bytes, mode: str, data: bytes, known: Collection[str]) -> Item:
+    oid = blob_id(data)
+    return Item(path, mode, oid, None if oid in known else data)
+
+
+def _is_folder(name: bytes, folder: int) -> bool:
+    with suppress(OSError):
+        return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    return False
+
+
+def _read_up_to(file: FileIO, limit: int) -> bytes:
+    pieces = bytearray()
+    while len(pieces) < limit and (piece := file.read(min(READ_BYTES, limit - len(pieces)))):
+        pieces += piece
+    return bytes(pieces)
+
+
+def _stream_id(file: FileIO, size: int) -> str:
+    """The id of a file that is too large to be held."""
+    digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    while piece := file.read(READ_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _has_changed(before: os.stat_result, after: os.stat_result) -> bool:
+    return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+
+
+def _check_amount(files: int, size: int) -> None:
+    if files > MAX_FILES:
+        text = f"holds more than {MAX_FILES} files"
+    elif size > MAX_TOTAL_BYTES:
+        text = f"holds more than {MAX_TOTAL_BYTES // 1024**3} GiB"
+    else:
+        return
+    raise InvalidRequestError(
+        Violation("workspace.path", text), hint="name a smaller folder, or ignore what is generated"
+    )

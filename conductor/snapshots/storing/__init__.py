@@ -1,0 +1,1 @@
+"""Writes and reads the conductor's own object store."""

@@ -1,0 +1,57 @@
+"""Reads files of a snapshot by path, for citation checks. A few git processes, however many paths.
+
+Paths come from agents: whatever is not the plain path of a regular file is answered with None, never followed.
+"""
+
+from collections.abc import Sequence
+
+from conductor.snapshots.git import Git, check
+from conductor.snapshots.reading.entries import FILE, PROGRAM
+
+PATHS_PER_LISTING = 400
+MAX_PATH_BYTES = 4000
+
+
+async def read_files(git: Git, commit: str, paths: Sequence[str], max_bytes_each: int) -> dict[str, bytes | None]:
+    """Gives the content of each path; None where there is no such file, or a larger one."""
+    files: dict[str, bytes | None] = dict.fromkeys(paths)
+    blobs = await _blobs(git, commit, [path for path in files if _is_plain(path)], max_bytes_each)
+    contents = await _contents(git, tuple(dict.fromkeys(blobs.values())))
+    return files | {path: contents[oid] for path, oid in blobs.items()}
+
+
+async def _blobs(git: Git, commit: str, paths: list[str], max_bytes_each: int) -> dict[str, str]:
+    """The ids of those paths that are regular files and small enough."""
+    blobs = {}
+    for start in range(0, len(paths), PATHS_PER_LISTING):
+        asked = paths[start : start + PATHS_PER_LISTING]
+        listing = await git.run("ls-tree", "-l", "-z", "--full-tree", commit, "--", *asked)
+        for record in listing.split(b"\0")[:-1]:
+            head, _, path = record.partition(b"\t")
+            mode, _, oid, size = head.decode("ascii").split()
+            if mode in (FILE, PROGRAM) and int(size) <= max_bytes_each:
+                blobs[path.decode("utf-8", "surrogateescape")] = oid
+    return {path: blobs[path] for path in paths if path in blobs}
+
+
+async def _contents(git: Git, oids: Sequence[str]) -> dict[str, bytes]:
+    contents = {}
+    asked = "".join(f"{oid}\n" for oid in oids).encode("ascii")
+    async with git.start("cat-file", "--batch", "--buffer", stdin=asked) as running:
+        for oid in oids:
+            line = await running.read_line()
+            if not line.endswith(b"\n"):
+                check("cat-file", await running.finish())
+            size = int(line.split()[2])
+            contents[oid] = (await running.read_exactly(size + 1))[:-1]
+    return contents
+
+
+def _is_plain(path: str) -> bool:
+    try:
+        encoded = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    if b"\0" in encoded or not 0 < len(encoded) <= MAX_PATH_BYTES:
+        return False
+    return all(part not in ("", ".", "..") for part in path.split("/"))

@@ -1,0 +1,164 @@
+"""Pins what a workspace holds at this moment, as a commit in the conductor's own object store.
+
+What is pinned is exactly the folder that the caller named:
+
+* A repository's top: its commit, or its working tree on top of its HEAD, with the newest part of its history.
+* A folder inside a repository: that folder alone, without history. The caller named less than the repository, the
+  allowed root may end there, and citations are then relative to what was named.
+* A folder without git: its files.
+* A bare repository: a commit; there is no working tree.
+
+The same content gives the same id: see `commit_writer`. The user's repository is only read: see `git`.
+
+What is too large is refused by what git and the file system say of sizes, before anything is read or copied: a refused pinning
+writes nothing. A tree that grows beyond the limit while it is read is refused in the middle; so is, in its way, a pinning that is
+cancelled. What such a one wrote is an unfinished pack that no ref and no index knows: the store removes it.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from conductor.core.model.plan import SnapshotPlan
+from conductor.errors import InvalidRequestError, Violation
+from conductor.snapshots.reading.entries import SUBMODULE, LeftOut, Listed, shown
+from conductor.snapshots.reading.files import in_thread, read_in_batches
+from conductor.snapshots.reading.listing import TreeEntry, differences, list_tree, list_workspace, trusts_modes
+from conductor.snapshots.reading.repository import Repository
+from conductor.snapshots.reading.source import Source, Trunk
+from conductor.snapshots.reading.special_files import find_special_files
+from conductor.snapshots.reading.working_tree import MAX_FILES, MAX_TOTAL_BYTES, WorkingTree
+from conductor.snapshots.storing.objects import ObjectStore
+
+MAX_DIRTY_PATHS = 100
+
+
+class WorkspaceMode(StrEnum):
+    """Which state of a workspace is read."""
+
+    WORKING_TREE = "working_tree"
+    COMMIT = "commit"
+
+
+@dataclass(slots=True)
+class Pin:
+    """One pinning, from a folder to a commit that `ref` keeps."""
+
+    store: ObjectStore
+    folder: Path
+    ref: str
+    left_out: LeftOut = field(default_factory=LeftOut)
+    notes: list[str] = field(default_factory=list)
+    # The machine's clock and not the service's: it is compared with what the file system says of files (see `changes`).
+    time: float = field(default_factory=time.time)
+
+    async def commit(self, source: Source, revision: str) -> SnapshotPlan:
+        """Pins a commit of a repository."""
+        head = await source.resolve(revision or "HEAD")
+        if not head and not await source.is_readable():
+            text = "does not use SHA-1 names: its working tree can be pinned, its commits cannot"
+            raise InvalidRequestError(Violation("workspace.path", text))
+        if not head:
+            text = (
+                f"names no commit of this repository: {revision}" if revision else "is needed: there is no HEAD commit"
+            )
+            raise InvalidRequestError(Violation("workspace.revision", text))
+        if not source.repository.is_at_top:
+            return await self._commit_of_folder(source, head)
+        self._check_size(await source.tree(head))
+        trunk = await source.copy_into(self.store, head)
+        if not trunk.has_head:
+            raise InvalidRequestError(Violation("workspace.path", "is a partial clone that lacks files of this commit"))
+        await self.store.point(self.ref, head)
+        return self._plan(head, head, (), (*trunk.notes,))
+
+    async def working_tree(self, source: Source | None) -> SnapshotPlan:
+        """Pins the files as they are."""
+        trusts = source is None or await trusts_modes(source.repository.refs())
+        with WorkingTree(self.folder, self.left_out, trusts_modes=trusts) as tree:
+            listed = await self._listed(source, tree)
+            trunk = await self._trunk(source)
+            changes, commit = await self._read_and_write(tree, listed, trunk)
+        head = trunk.head if source is not None else ""
+        dirty = tuple(sorted(path for path in changes)) if head else ()
+        return self._plan(commit, head, dirty, trunk.notes)
+
+    async def _trunk(self, source: Source | None) -> Trunk:
+        if source is None:
+            return Trunk()
+        if not await source.is_readable():
+            return Trunk(notes=("history left out: the repository does not use SHA-1 names",))
+        head = await source.resolve("HEAD")
+        if not head and await source.is_unborn():
+            return Trunk(notes=("the repository has no commits yet",))
+        if not head:
+            return Trunk(notes=("history left out: the repository's HEAD cannot be read",))
+        if source.repository.is_at_top:
+            return await source.copy_into(self.store, head)
+        note = f"history left out: the folder is a part of the repository {source.repository.top}"
+        return Trunk(head, tree=await source.folder_tree(head), notes=(note,))
+
+    async def _read_and_write(
+        self, tree: WorkingTree, listed: tuple[Listed, ...], trunk: Trunk
+    ) -> tuple[dict[bytes, TreeEntry | None], str]:
+        """Reads the files, writes what is new, and gives the changes against the trunk with the snapshot's id."""
+        found: dict[bytes, TreeEntry | None] = {}
+        known = frozenset(entry.oid for entry in trunk.tree.values()) if trunk.has_head else frozenset[str]()
+        async with self.store.importing() as writer:
+            async for batch in read_in_batches(tree.read(listed, known)):
+                for item in batch:
+                    found[item.path] = TreeEntry(item.mode, item.oid)
+                    if item.data is not None:
+                        await writer.blob(item.data)
+            changes = differences(trunk.tree, found)
+            if not trunk.has_head:
+                return changes, await writer.commit(self.ref, found)
+            if changes:
+                return changes, await writer.commit(self.ref, changes, parent=trunk.head, parent_time=trunk.time)
+        await self.store.point(self.ref, trunk.head)
+        return changes, trunk.head
+
+    async def _listed(self, source: Source | None, tree: WorkingTree) -> tuple[Listed, ...]:
+        """What may belong to the snapshot: what git knows of, or every file; refused where that is too much."""
+        known = None if source is None else await self._known(source.repository)
+        return await in_thread(lambda: tree.check_size(tree.walk() if known is None else known))
+
+    async def _known(self, repository: Repository) -> tuple[Listed, ...] | None:
+        """What git knows of. None where it ignores the whole folder, which the caller did name."""
+        listed = await list_workspace(repository, self.left_out)
+        if not listed and not repository.is_at_top:
+            self.notes.append("git ignores this folder, so all of its files were taken")
+            return None
+        await find_special_files(repository, listed, self.left_out)
+        return listed
+
+    async def _commit_of_folder(self, source: Source, head: str) -> SnapshotPlan:
+        tree = await source.folder_tree_id(head)
+        if not tree:
+            raise InvalidRequestError(Violation("workspace.path", "is not a folder in that commit"))
+        self._check_size(await list_tree(source.contents, tree))
+        await self.store.copy_tree(source.contents, tree)
+        async with self.store.importing() as writer:
+            commit = await writer.commit(self.ref, {b"": TreeEntry("040000", tree)})
+        note = f"history left out: the folder is a part of the repository {source.repository.top}"
+        return self._plan(commit, head, (), (note,))
+
+    def _check_size(self, tree: Mapping[bytes, TreeEntry]) -> None:
+        for path, entry in tree.items():
+            if entry.mode == SUBMODULE:
+                self.left_out.add("submodules whose content is left out", path)
+        if len(tree) > MAX_FILES or sum(entry.size for entry in tree.values()) > MAX_TOTAL_BYTES:
+            limits = f"{MAX_FILES} files or {MAX_TOTAL_BYTES // 1024**3} GiB"
+            raise InvalidRequestError(Violation("workspace.path", f"holds more than {limits} in this commit"))
+
+    def _plan(self, commit: str, head: str, dirty: tuple[bytes, ...], notes: tuple[str, ...]) -> SnapshotPlan:
+        return SnapshotPlan(
+            commit=commit,
+            head_commit=head,
+            dirty_paths=tuple(shown(path) for path in dirty[:MAX_DIRTY_PATHS]),
+            dirty_count=len(dirty),
+            notes=(*notes, *self.notes, *self.left_out.notes()),
+            pin_time=self.time,
+        )

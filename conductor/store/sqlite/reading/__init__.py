@@ -1,0 +1,1 @@
+"""Reads pages by key, each inside one function on a reader connection."""

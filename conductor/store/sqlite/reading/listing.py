@@ -1,0 +1,164 @@
+"""Lists of runs and of findings: pages by key, never by offset, so that a page stays the same while new rows arrive.
+
+A page costs no more than SCANNED_RUNS rows, whatever the filter: one that finds little gives a short page, even an empty one, and
+says where to go on. (A hundred thousand runs took a filter that lets none through 0.3 s of a reader.)
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from conductor.core.model.events import Failure, FindingCounts
+from conductor.core.model.plan import RunPlan
+from conductor.core.model.states import RunState
+from conductor.errors import DatabaseDamagedError
+from conductor.store.codec import UndecodableEventError, decode
+from conductor.store.records import FindingKey, FindingPage, FindingRow, RunFilter, RunKey, RunPage, RunRow
+
+PAGE_ROWS = 500
+SCANNED_RUNS = 5_000
+PAGE_BYTES = 1024 * 1024  # a page of large inputs is shorter than asked for; the next one goes on from there
+
+# Labels that somebody damaged are none, and must not fail the page.
+_HAS_LABEL = """
+EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(r.labels) THEN r.labels ELSE '{}' END) WHERE key = ? AND value = ?)
+"""
+
+_Condition = tuple[str, tuple[Any, ...]]
+
+_RUNS = """
+SELECT r.run, r.state, r.create_time, r.start_time, r.end_time, CAST(r.plan AS BLOB), b.data, CAST(r.failure AS BLOB),
+  r.verified, r.moved, r.missing, r.last_position
+FROM runs r LEFT JOIN blobs b ON b.digest = r.inputs
+WHERE r.delete_time IS NULL AND {where} ORDER BY r.create_time DESC, r.run DESC LIMIT ?
+"""
+
+# Answered by an index alone: the rows themselves are not looked at.
+_LAST_SCANNED = """
+SELECT r.create_time, r.run FROM runs r WHERE {where} ORDER BY r.create_time DESC, r.run DESC LIMIT 1 OFFSET ?
+"""
+
+
+def list_runs(connection: sqlite3.Connection, wanted: RunFilter, page_size: int, before: RunKey | None) -> RunPage:
+    """Gives the newest runs below `before` that the filter lets through."""
+    size = max(1, min(page_size, PAGE_ROWS))
+    by_index = _index_conditions(wanted, before)
+    where, values = _joined(by_index)
+    scanned = connection.execute(_LAST_SCANNED.format(where=where), (*values, SCANNED_RUNS - 1)).fetchone()
+    down_to = [] if scanned is None else [("(r.create_time, r.run) >= (?, ?)", (*scanned,))]
+    where, values = _joined([*by_index, *down_to, *_row_conditions(wanted)])
+    cursor = connection.execute(_RUNS.format(where=where), (*values, size + 1))
+    try:
+        page = _take_page(cursor, size)
+    finally:
+        cursor.close()
+    return RunPage(page.rows, RunKey(*scanned)) if page.next is None and scanned is not None else page
+
+
+def read_run(connection: sqlite3.Connection, run: str) -> RunRow | None:
+    """Gives a run's row of the list; None where there is no such run, DatabaseDamagedError where it cannot be read."""
+    row = connection.execute(_RUNS.format(where="r.run = ?"), (run, 1)).fetchone()
+    if row is None:
+        return None
+    found = _run_row(row)
+    if found is None:
+        text = f"a row of run {run} cannot be read: runs, {run}: its plan or its failure is not what was written"
+        raise DatabaseDamagedError(text, metadata={"run": run})
+    return found
+
+
+def list_findings(
+    connection: sqlite3.Connection,
+    run: int,
+    *,
+    max_rank: int,
+    statuses: Collection[str],
+    page_size: int,
+    after: FindingKey | None,
+) -> FindingPage:
+    """Gives the findings that count, most severe first."""
+    size = max(1, min(page_size, PAGE_ROWS))
+    start = after or FindingKey(-1, 0)
+    rows = connection.execute(
+        "SELECT key, step, finding, rank, status, data FROM findings"
+        " WHERE run = ?1 AND (rank, key) > (?2, ?3) AND rank <= ?4"
+        " AND (?5 = '[]' OR status IN (SELECT value FROM json_each(?5))) ORDER BY rank, key LIMIT ?6",
+        (run, start.rank, start.key, max_rank, json.dumps(sorted(statuses)), size + 1),
+    ).fetchall()
+    page = rows[:size]
+    more = FindingKey(page[-1][3], page[-1][0]) if len(rows) > size else None
+    return FindingPage(tuple(FindingRow(*columns) for _, *columns in page), more)
+
+
+def read_labels(text: str) -> Mapping[str, str]:
+    """Gives labels from their column."""
+    labels: Mapping[str, str] = json.loads(text)
+    return labels
+
+
+def _joined(conditions: Iterable[_Condition]) -> tuple[str, list[Any]]:
+    known = [("1", ()), *conditions]
+    return " AND ".join(text for text, _ in known), [value for _, values in known for value in values]
+
+
+def _index_conditions(wanted: RunFilter, before: RunKey | None) -> list[_Condition]:
+    """What an index answers."""
+    conditions: list[_Condition] = []
+    if before is not None:
+        conditions.append(("(r.create_time, r.run) < (?, ?)", (before.create_time, before.run)))
+    if wanted.flow:
+        conditions.append(("r.flow = ?", (wanted.flow,)))
+    if wanted.create_time_from is not None:
+        conditions.append(("r.create_time >= ?", (wanted.create_time_from,)))
+    if wanted.create_time_before is not None:
+        conditions.append(("r.create_time < ?", (wanted.create_time_before,)))
+    return conditions
+
+
+def _row_conditions(wanted: RunFilter) -> list[_Condition]:
+    """What only the rows answer."""
+    conditions: list[_Condition] = []
+    if wanted.states:
+        marks = ", ".join("?" for _ in wanted.states)
+        conditions.append((f"r.state IN ({marks})", tuple(wanted.states)))
+    if wanted.workspace_path:
+        conditions.append(("r.workspace_path = ?", (wanted.workspace_path,)))
+    if wanted.text:
+        conditions.append(("instr(r.question, ?) > 0", (wanted.text.casefold(),)))
+    conditions.extend((_HAS_LABEL, label) for label in wanted.labels.items())
+    return conditions
+
+
+def _take_page(rows: sqlite3.Cursor, size: int) -> RunPage:
+    page: list[RunRow] = []
+    last: RunKey | None = None
+    used = 0
+    for row in rows:
+        used += len(row[5]) + len(row[6] or b"")
+        if last is not None and (len(page) >= size or used > PAGE_BYTES):
+            return RunPage(tuple(page), last)
+        last = RunKey(row[2], row[0])
+        if (run := _run_row(row)) is not None:
+            page.append(run)
+    return RunPage(tuple(page), None)
+
+
+def _run_row(row: Any) -> RunRow | None:
+    """Gives a run; None where its row cannot be read: a damaged run is told by recovery, and must not hide the others."""
+    run, state, create_time, start_time, end_time, plan, inputs, failure, *counts, last_position = row
+    try:
+        return RunRow(
+            run=run,
+            state=RunState(state),
+            create_time=create_time,
+            start_time=start_time,
+            end_time=end_time,
+            plan=decode(RunPlan, plan),
+            inputs=inputs or b"",
+            failure=decode(Failure, failure) if failure else None,
+            counts=FindingCounts(*counts),
+            last_position=last_position,
+        )
+    except (UndecodableEventError, ValueError):
+        return None

@@ -1,0 +1,168 @@
+-- The conductor's database, newest version. A new database is made from this file; an older one comes here through
+-- migrations/NNNN.sql. The version is SCHEMA_VERSION in migration.py; whoever changes this file adds a migration and raises it.
+--
+-- Two planes, one order: journal (what happened) and chunks (what agents said) draw their ids from one counter, and their
+-- positions from one gapless sequence per run. Everything else can be computed from these two, and is kept for reading. Small
+-- chunks of settled runs become blocks, which are read as the chunks were.
+
+CREATE TABLE meta (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  conductor_id TEXT NOT NULL,
+  epoch INTEGER NOT NULL,    -- grows by one each time the database is opened
+  last_id INTEGER NOT NULL   -- of journal and chunks together; never goes back, even when rows are deleted
+) STRICT;
+
+-- What the newest process took for the time: the next one goes on from it (conductor/clock.py).
+CREATE TABLE clock (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  boot TEXT NOT NULL,        -- of the machine: the life of its steady clock
+  offset REAL NOT NULL       -- of the engine's time from that clock, in seconds
+) STRICT;
+
+-- A projection for lists and filters.
+CREATE TABLE runs (
+  key INTEGER PRIMARY KEY,
+  run TEXT NOT NULL UNIQUE,
+  state TEXT NOT NULL,
+  create_time REAL NOT NULL,
+  start_time REAL,
+  end_time REAL,
+  flow TEXT NOT NULL,
+  workspace_path TEXT NOT NULL,
+  question TEXT NOT NULL,    -- case folded, to be searched
+  labels TEXT NOT NULL,      -- JSON object
+  plan TEXT NOT NULL,        -- JSON of RunPlan, without its steps
+  inputs TEXT NOT NULL,      -- digest of a blob
+  failure TEXT,              -- JSON of Failure
+  verified INTEGER NOT NULL DEFAULT 0,
+  moved INTEGER NOT NULL DEFAULT 0,
+  missing INTEGER NOT NULL DEFAULT 0,
+  last_position INTEGER NOT NULL DEFAULT 0,
+  delete_time REAL,          -- since when it is deleted: it is seen by nobody any more, and its rows go bit by bit
+  compacted_to INTEGER NOT NULL DEFAULT 0  -- the position up to which its small chunks were packed into blocks
+) STRICT;
+CREATE INDEX runs_by_time ON runs (create_time, run);
+CREATE INDEX runs_by_flow ON runs (flow, create_time, run);
+CREATE INDEX runs_unfinished ON runs (run) WHERE end_time IS NULL;
+CREATE INDEX runs_by_end ON runs (end_time) WHERE end_time IS NOT NULL;
+CREATE INDEX runs_deleted ON runs (key) WHERE delete_time IS NOT NULL;
+CREATE INDEX runs_uncompacted ON runs (end_time, run) WHERE end_time IS NOT NULL AND compacted_to < last_position;
+
+CREATE TABLE journal (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  time REAL NOT NULL,
+  type TEXT NOT NULL,
+  key TEXT NOT NULL,
+  data TEXT NOT NULL,        -- JSON of the event
+  UNIQUE (run, position)
+) STRICT;
+CREATE UNIQUE INDEX journal_keys ON journal (run, key) WHERE key <> '';
+
+CREATE TABLE attempts (
+  key INTEGER PRIMARY KEY,
+  attempt TEXT NOT NULL UNIQUE,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  step TEXT NOT NULL,
+  cursor INTEGER NOT NULL DEFAULT 0  -- the last frame stored
+) STRICT;
+CREATE INDEX attempts_by_run ON attempts (run);
+
+CREATE TABLE chunks (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  time REAL NOT NULL,
+  attempt INTEGER NOT NULL REFERENCES attempts ON DELETE CASCADE,
+  channel TEXT NOT NULL,
+  end_byte INTEGER NOT NULL, -- of the channel, so that the index alone knows the channel's length
+  text BLOB NOT NULL,        -- UTF-8, whole characters
+  UNIQUE (run, position),
+  UNIQUE (attempt, channel, end_byte)
+) STRICT;
+
+-- Chunks of one run, packed (conductor/store/sqlite/writing/packing.py). A run's blocks do not overlap; between a block's entries may lie
+-- positions of events, and of chunks that stayed.
+CREATE TABLE blocks (
+  key INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  position INTEGER NOT NULL, -- of its last entry
+  first_position INTEGER NOT NULL,
+  entries INTEGER NOT NULL,  -- how many chunks it stands for
+  data BLOB NOT NULL,
+  UNIQUE (run, position)
+) STRICT;
+
+-- Pieces of channels without a gap: where a block's texts lie in them.
+CREATE TABLE strips (
+  attempt INTEGER NOT NULL REFERENCES attempts ON DELETE CASCADE,
+  channel TEXT NOT NULL,
+  end_byte INTEGER NOT NULL, -- of the channel, as in chunks
+  start_byte INTEGER NOT NULL,
+  block INTEGER NOT NULL REFERENCES blocks ON DELETE CASCADE,
+  number INTEGER NOT NULL,   -- by which the block's entries name it
+  PRIMARY KEY (attempt, channel, end_byte)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX strips_by_block ON strips (block, number);
+
+CREATE TABLE blobs (
+  digest TEXT PRIMARY KEY,
+  data BLOB NOT NULL
+) STRICT;
+
+-- Which runs need a blob: what tells that it can go.
+CREATE TABLE run_blobs (
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  digest TEXT NOT NULL REFERENCES blobs,
+  PRIMARY KEY (run, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_blobs_by_digest ON run_blobs (digest);
+
+CREATE TABLE requests (
+  request_id TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX requests_by_run ON requests (run);
+
+-- The runs that were deleted last, so that asking again is answered as before, and a person is told.
+CREATE TABLE deletions (
+  run TEXT PRIMARY KEY,
+  time REAL NOT NULL,
+  request_id TEXT NOT NULL,  -- empty where nobody gave one, or nobody asked
+  why TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deletions_by_time ON deletions (time);
+CREATE INDEX deletions_by_request ON deletions (request_id) WHERE request_id <> '';
+
+-- What the deleted runs were asked for with, for as long as their deletion is remembered: a request that made a run makes no
+-- second one because the first is gone.
+CREATE TABLE spent_requests (
+  request_id TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  run TEXT NOT NULL REFERENCES deletions ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spent_requests_by_run ON spent_requests (run);
+
+-- Steps that gave findings. Which of them count: conductor/core/model/findings.py.
+CREATE TABLE finders (
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  step TEXT NOT NULL,
+  verified INTEGER NOT NULL,
+  moved INTEGER NOT NULL,
+  missing INTEGER NOT NULL,
+  PRIMARY KEY (run, step)
+) STRICT, WITHOUT ROWID;
+
+-- The findings that count, and no others.
+CREATE TABLE findings (
+  key INTEGER PRIMARY KEY,   -- keeps the order of the step's result
+  run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  step TEXT NOT NULL,
+  finding TEXT NOT NULL,     -- its id
+  rank INTEGER NOT NULL,     -- of its severity; 0 is critical, 4 is info
+  status TEXT NOT NULL,
+  data TEXT NOT NULL         -- JSON
+) STRICT;
+CREATE INDEX findings_by_rank ON findings (run, rank, key);

@@ -1,0 +1,65 @@
+"""How much the database holds, and what each settled run has of it. Sizes are those of contents; rows and indexes come on top."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from conductor.errors import StorageError
+from conductor.store.records import SettledRun, Survey, Usage
+from conductor.store.sqlite.connection import connect_reader, translate
+from conductor.store.sqlite.folder import find_database
+from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read_version
+
+PAGE_RUNS = 200
+
+# The length of a channel is looked up in an index; no text is touched.
+_OLDEST = """
+SELECT r.run, r.end_time,
+  (SELECT coalesce(sum(length(j.data)), 0) FROM journal j WHERE j.run = r.key)
+  + (SELECT coalesce(sum(max(
+       coalesce((SELECT max(c.end_byte) FROM chunks c WHERE c.attempt = a.key AND c.channel = n.value), 0),
+       coalesce((SELECT max(s.end_byte) FROM strips s WHERE s.attempt = a.key AND s.channel = n.value), 0))), 0)
+     FROM attempts a, json_each('["answer", "reasoning", "log", "activity"]') n WHERE a.run = r.key)
+  + (SELECT coalesce(sum(length(b.data)), 0) FROM run_blobs l JOIN blobs b ON b.digest = l.digest WHERE l.run = r.key
+     AND NOT EXISTS (SELECT 1 FROM run_blobs o WHERE o.digest = l.digest AND o.run <> l.run))
+FROM runs r WHERE r.end_time IS NOT NULL AND r.delete_time IS NULL AND (r.end_time, r.run) > (?, ?)
+ORDER BY r.end_time, r.run LIMIT ?
+"""
+
+
+def read_usage(connection: sqlite3.Connection) -> Usage:
+    """Gives how large the database is, and how many runs it holds."""
+    page = int(connection.execute("PRAGMA page_size").fetchone()[0])
+    pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
+    free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+    query = "SELECT count(*), count(end_time) FROM runs WHERE delete_time IS NULL"
+    runs, settled = connection.execute(query).fetchone()
+    return Usage(file_bytes=pages * page, used_bytes=(pages - free) * page, runs=runs, settled_runs=settled)
+
+
+def list_settled(connection: sqlite3.Connection, after: tuple[float, str], limit: int = PAGE_RUNS) -> list[SettledRun]:
+    """Gives settled runs after a place, those first that ended first."""
+    return [SettledRun(*row) for row in connection.execute(_OLDEST, (*after, min(limit, PAGE_RUNS))).fetchall()]
+
+
+def survey(folder: Path) -> Survey:
+    """Looks into the database of a data folder, whether its conductor runs or not."""
+    path = find_database(folder)
+    try:
+        connection = connect_reader(path)
+        try:
+            if read_version(connection, path, Schema()) != SCHEMA_VERSION:
+                raise StorageError(f"the database {path} is of an older version", hint="start its conductor once")
+            conductor_id = connection.execute("SELECT conductor_id FROM meta").fetchone()[0]
+            return Survey(str(conductor_id), read_usage(connection), tuple(_all_settled(connection)))
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
+def _all_settled(connection: sqlite3.Connection) -> Iterator[SettledRun]:
+    page = list_settled(connection, (0.0, ""))
+    while page:
+        yield from page
+        page = list_settled(connection, (page[-1].end_time, page[-1].run))

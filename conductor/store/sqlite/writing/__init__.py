@@ -1,0 +1,1 @@
+"""Writes decisions, deletes and packs: everything that the one writer does."""

@@ -1,0 +1,188 @@
+"""Deletes settled runs: first from sight, in one durable transaction; then from the disk, a slice at a time.
+
+Whoever reads sees a run whole or not at all, also after a kill between any two of these: what is marked stays marked, and is
+gone on with. A slice is small, because the engine's transactions wait behind it on the writer's thread. Which runs are to go
+is not decided here.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from conductor.errors import NotFoundError, PreconditionError, RequestIdReusedError
+from conductor.store.records import StoredRequest
+from conductor.store.sqlite.reading.runs import not_found
+
+SLICE_ROWS = 500
+SLICE_BYTES = 2 * 1024 * 1024
+SLICE_BLOBS = 8  # each may hold megabytes
+SLICE_BLOCKS = 4  # each stands for thousands of rows, and may have as many strips
+SLICE_PAGES = 256  # given back to the disk at once: 1 MiB
+FREE_PAGES_KEPT = 1024  # the next runs take them
+DELETIONS_REMEMBERED = 100_000  # with the ids that made and stopped their runs: 60 MiB at most
+
+_FORGET = "DELETE FROM deletions WHERE run IN (SELECT run FROM deletions ORDER BY time DESC LIMIT -1 OFFSET ?)"
+
+_Slice = Callable[[sqlite3.Connection, int], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What to delete and what to remember of it. `request_id` is empty where nobody gave one."""
+
+    run: str
+    time: float
+    why: str
+    request_id: str = ""
+
+
+def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
+    """Takes a run from sight; the same request again finds that done.
+
+    PreconditionError while the run is active; NotFoundError where there is none, or another request deleted it;
+    RequestIdReusedError where the request's id asked for something else.
+    """
+    connection.execute("PRAGMA synchronous = FULL").fetchall()
+    with _transaction(connection):
+        found = "SELECT key, end_time FROM runs WHERE run = ? AND delete_time IS NULL"
+        row = connection.execute(found, (deletion.run,)).fetchone()
+        if row is None:
+            if _is_repeated(connection, deletion):
+                return
+            _refuse_used_id(connection, deletion)
+            raise not_found(connection, deletion.run)
+        _refuse_used_id(connection, deletion)
+        key, end_time = row
+        if end_time is None:
+            raise active(deletion.run)
+        connection.execute("UPDATE runs SET delete_time = ? WHERE key = ?", (deletion.time, key))
+        _remember(connection, deletion, key)
+
+
+def active(run: str) -> PreconditionError:
+    """Gives the error for a run that cannot be deleted yet."""
+    return PreconditionError(
+        "RUN_ACTIVE",
+        f"run {run} is still at work; only a run that has ended can be deleted",
+        subject=f"runs/{run}",
+        hint=f"stop it first: conductor cancel {run}",
+    )
+
+
+def gone(met: StoredRequest) -> NotFoundError:
+    """Gives the error for a request that made a run which was deleted since: it makes no second one."""
+    return NotFoundError("run", met.run, hint=f"the same request made it before; {met.deleted}")
+
+
+def list_deleted(connection: sqlite3.Connection) -> list[str]:
+    """Gives the runs that are out of sight and still on the disk."""
+    query = "SELECT run FROM runs WHERE delete_time IS NOT NULL ORDER BY key LIMIT ?"
+    return [row[0] for row in connection.execute(query, (SLICE_ROWS,)).fetchall()]
+
+
+def purge(connection: sqlite3.Connection, run: str) -> bool:
+    """Takes a slice of a deleted run from the disk, and tells whether there may be more."""
+    # What a crash undoes of this is done again; the mark itself was durable.
+    connection.execute("PRAGMA synchronous = NORMAL").fetchall()
+    with _transaction(connection):
+        query = "SELECT key FROM runs WHERE run = ? AND delete_time IS NOT NULL"
+        row = connection.execute(query, (run,)).fetchone()
+        if row is None:
+            return False
+        slices: tuple[_Slice, ...] = (_purge_chunks, _purge_blocks, _purge_events, _purge_findings, _purge_blobs)
+        if not any(purge_slice(connection, row[0]) for purge_slice in slices):
+            connection.execute("DELETE FROM runs WHERE key = ?", (row[0],))  # attempts and finders go with it
+            return False
+    return True
+
+
+def shrink(connection: sqlite3.Connection) -> bool:
+    """Gives a slice of what is free in the file back to the disk, and tells whether there is more."""
+    free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+    if free <= FREE_PAGES_KEPT + SLICE_PAGES:
+        return False
+    # A script, since it goes on a page with each step, and gives no rows to ask for.
+    connection.executescript(f"PRAGMA incremental_vacuum({SLICE_PAGES})")
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0]) < free
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _remember(connection: sqlite3.Connection, deletion: Deletion, key: int) -> None:
+    """Keeps what is told of the run from now on, and what it was asked for with (B2: nothing runs twice)."""
+    connection.execute(
+        "INSERT OR REPLACE INTO deletions (run, time, request_id, why) VALUES (?, ?, ?, ?)",
+        (deletion.run, deletion.time, deletion.request_id, deletion.why),
+    )
+    spent = (
+        "INSERT INTO spent_requests (request_id, digest, run) SELECT request_id, digest, ? FROM requests WHERE run = ?"
+    )
+    connection.execute(spent, (deletion.run, key))
+    connection.execute("DELETE FROM requests WHERE run = ?", (key,))
+    connection.execute(_FORGET, (DELETIONS_REMEMBERED,))  # the spent requests of those go with them
+
+
+def _is_repeated(connection: sqlite3.Connection, deletion: Deletion) -> bool:
+    row = connection.execute("SELECT request_id FROM deletions WHERE run = ?", (deletion.run,)).fetchone()
+    return bool(deletion.request_id) and row is not None and row[0] == deletion.request_id
+
+
+def _refuse_used_id(connection: sqlite3.Connection, deletion: Deletion) -> None:
+    """Raises RequestIdReusedError for an id that asked for something else: another deletion, a run, or the end of one."""
+    if not deletion.request_id:
+        return
+    used = (
+        "SELECT 1 FROM requests WHERE request_id = ?1 UNION ALL SELECT 1 FROM spent_requests WHERE request_id = ?1"
+        " UNION ALL SELECT 1 FROM deletions WHERE request_id = ?1 LIMIT 1"
+    )
+    if connection.execute(used, (deletion.request_id,)).fetchone():
+        raise RequestIdReusedError
+
+
+def _purge_chunks(connection: sqlite3.Connection, run: int) -> bool:
+    return _purge_by_position(connection, run, "chunks", "text")
+
+
+def _purge_blocks(connection: sqlite3.Connection, run: int) -> bool:
+    query = "DELETE FROM blocks WHERE key IN (SELECT key FROM blocks WHERE run = ? LIMIT ?)"  # strips go with them
+    return connection.execute(query, (run, SLICE_BLOCKS)).rowcount > 0
+
+
+def _purge_events(connection: sqlite3.Connection, run: int) -> bool:
+    return _purge_by_position(connection, run, "journal", "data")
+
+
+def _purge_by_position(connection: sqlite3.Connection, run: int, table: str, column: str) -> bool:
+    query = f"SELECT position, length({column}) FROM {table} WHERE run = ? ORDER BY position LIMIT ?"  # noqa: S608
+    last, used = None, 0
+    for position, size in connection.execute(query, (run, SLICE_ROWS)).fetchall():
+        last, used = position, used + size
+        if used > SLICE_BYTES:
+            break
+    connection.execute(f"DELETE FROM {table} WHERE run = ? AND position <= ?", (run, last))  # noqa: S608
+    return last is not None
+
+
+def _purge_findings(connection: sqlite3.Connection, run: int) -> bool:
+    query = "DELETE FROM findings WHERE key IN (SELECT key FROM findings WHERE run = ? LIMIT ?)"
+    return connection.execute(query, (run, SLICE_ROWS)).rowcount > 0
+
+
+def _purge_blobs(connection: sqlite3.Connection, run: int) -> bool:
+    """Lets go of what the run's events name, and deletes what no other run holds."""
+    query = "SELECT digest FROM run_blobs WHERE run = ? LIMIT ?"
+    digests = connection.execute(query, (run, SLICE_BLOBS)).fetchall()
+    connection.executemany("DELETE FROM run_blobs WHERE run = ? AND digest = ?", [(run, *digest) for digest in digests])
+    unused = "DELETE FROM blobs WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM run_blobs WHERE digest = ?1)"
+    connection.executemany(unused, digests)
+    return bool(digests)

@@ -1,0 +1,195 @@
+"""Writes one decision, whole or not at all: events, text, blobs, cursors and the lists that follow from them.
+
+Positions and ids are given here, inside of the transaction, from what the database holds: nothing is remembered between
+transactions, so that a failed one leaves nothing to be undone.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.events import AttemptCreated, RunCreated
+from conductor.store.codec import encode
+from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.sqlite.writing.blocks import find_channel_end
+from conductor.store.sqlite.writing.projection import create_run, project
+
+CHUNK_BYTES = 64 * 1024  # of one row; a page of history holds several
+
+Written = dict[str, list[StoredEvent | StoredUtterance]]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class RepeatedEventError(Exception):
+    """A decision would store what is stored already: a defect of whoever made it, which must not be papered over."""
+
+
+@dataclass(slots=True)
+class _Run:
+    key: int
+    position: int
+    written: list[StoredEvent | StoredUtterance] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """The state of one transaction while it runs."""
+
+    connection: sqlite3.Connection
+    decision: Decision
+    time: float
+    last_id: int
+    runs: dict[str, _Run] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    ends: dict[tuple[int, str], int] = field(default_factory=dict)
+    links: set[tuple[int, str]] = field(default_factory=set)
+
+
+def write(connection: sqlite3.Connection, decision: Decision, time: float) -> Written:
+    """Stores the decision, and gives what of it has a position, by run, as it would be read."""
+    # Outside of the transaction, where SQLite takes it; it costs nothing when it does not change.
+    connection.execute(f"PRAGMA synchronous = {'FULL' if decision.durable else 'NORMAL'}").fetchall()
+    # IMMEDIATE: a deferred one that comes to write fails at once when somebody wrote meanwhile, whatever the timeout.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        written = _write_all(connection, decision, time)
+        connection.execute("COMMIT")
+    except sqlite3.IntegrityError as error:
+        connection.rollback()
+        raise RepeatedEventError(f"stored already, or of nothing that is known: {error}") from error
+    except BaseException:
+        connection.rollback()
+        raise
+    return written
+
+
+def _write_all(connection: sqlite3.Connection, decision: Decision, time: float) -> Written:
+    last_id = connection.execute("SELECT last_id FROM meta").fetchone()[0]
+    at = _Transaction(connection, decision, time, last_id)
+    connection.executemany(
+        "INSERT OR IGNORE INTO blobs (digest, data) VALUES (?, ?)",
+        [(blob.digest, blob.data) for blob in decision.blobs],
+    )
+    for item in _merge(decision.to_store):
+        if isinstance(item, Record):
+            _write_record(at, item)
+        else:
+            _write_utterance(at, item)
+    connection.executemany(
+        "UPDATE attempts SET cursor = ? WHERE key = ?",
+        [(sequence, _find_attempt(at, attempt)) for attempt, sequence in decision.cursors],
+    )
+    _link_blobs(at)
+    connection.executemany(
+        "UPDATE runs SET last_position = ? WHERE key = ?", [(run.position, run.key) for run in at.runs.values()]
+    )
+    connection.execute("UPDATE meta SET last_id = ?", (at.last_id,))
+    return {name: run.written for name, run in at.runs.items()}
+
+
+def _write_record(at: _Transaction, record: Record) -> None:
+    event = record.event
+    if isinstance(event, RunCreated):
+        at.runs[record.run] = _Run(create_run(at.connection, event, at.time), 0)
+    run = _find_run(at, record.run)
+    run.position += 1
+    at.last_id += 1
+    run.written.append(StoredEvent(run.position, at.time, event))
+    data = encode(event)
+    at.connection.execute(
+        "INSERT INTO journal (id, run, position, time, type, key, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (at.last_id, run.key, run.position, at.time, type(event).__name__, record.key, data),
+    )
+    if isinstance(event, AttemptCreated):
+        at.connection.execute(
+            "INSERT INTO attempts (attempt, run, step) VALUES (?, ?, ?)", (event.attempt, run.key, event.step)
+        )
+    project(at.connection, run.key, event, at.time, lambda digest: _read_blob(at.connection, digest))
+    at.links.update((run.key, digest) for digest in _DIGEST.findall(data))
+
+
+def _write_utterance(at: _Transaction, utterance: Utterance) -> None:
+    run = _find_run(at, utterance.run)
+    attempt = _find_attempt(at, utterance.attempt)
+    channel = (attempt, utterance.channel)
+    end = at.ends.get(channel)
+    if end is None:
+        end = find_channel_end(at.connection, *channel)
+    for piece in _split(utterance.text.encode("utf-8", "replace")):
+        run.position += 1
+        at.last_id += 1
+        said = StoredUtterance(
+            run.position, at.time, utterance.step, utterance.attempt, utterance.channel, end, piece.decode()
+        )
+        run.written.append(said)
+        end += len(piece)
+        at.connection.execute(
+            "INSERT INTO chunks (id, run, position, time, attempt, channel, end_byte, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (at.last_id, run.key, run.position, at.time, attempt, utterance.channel, end, piece),
+        )
+    at.ends[channel] = end
+
+
+def _merge(items: tuple[Record | Utterance, ...]) -> Iterator[Record | Utterance]:
+    """Joins texts that follow each other in one channel: a row each would cost ten times the text."""
+    waiting: list[Utterance] = []
+    for item in items:
+        if waiting and not _continues(waiting[0], item):
+            yield replace(waiting[0], text="".join(part.text for part in waiting))
+            waiting = []
+        if isinstance(item, Utterance):
+            waiting.append(item)
+        else:
+            yield item
+    if waiting:
+        yield replace(waiting[0], text="".join(part.text for part in waiting))
+
+
+def _continues(utterance: Utterance, item: Record | Utterance) -> bool:
+    return isinstance(item, Utterance) and item.attempt == utterance.attempt and item.channel == utterance.channel
+
+
+def _split(data: bytes) -> Iterator[bytes]:
+    """Cuts UTF-8 into pieces that a row may hold, between characters."""
+    start = 0
+    while start < len(data):
+        end = min(start + CHUNK_BYTES, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:
+            end -= 1
+        yield data[start:end]
+        start = end
+
+
+def _find_run(at: _Transaction, name: str) -> _Run:
+    if name not in at.runs:
+        row = at.connection.execute("SELECT key, last_position FROM runs WHERE run = ?", (name,)).fetchone()
+        if row is None:
+            raise LookupError(f"an event of a run that was never created: {name}")
+        at.runs[name] = _Run(*row)
+    return at.runs[name]
+
+
+def _find_attempt(at: _Transaction, name: str) -> int:
+    if name not in at.attempts:
+        row = at.connection.execute("SELECT key FROM attempts WHERE attempt = ?", (name,)).fetchone()
+        if row is None:
+            raise LookupError(f"text of an attempt that was never created: {name}")
+        at.attempts[name] = int(row[0])
+    return at.attempts[name]
+
+
+def _link_blobs(at: _Transaction) -> None:
+    """Notes which run needs which blob: the run whose events name it."""
+    brought = {blob.digest for blob in at.decision.blobs}
+    at.connection.executemany(
+        "INSERT OR IGNORE INTO run_blobs (run, digest) VALUES (?, ?)",
+        [link for link in sorted(at.links) if link[1] in brought],
+    )
+
+
+def _read_blob(connection: sqlite3.Connection, digest: str) -> bytes:
+    row = connection.execute("SELECT data FROM blobs WHERE digest = ?", (digest,)).fetchone()
+    return bytes(row[0]) if row else b""

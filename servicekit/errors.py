@@ -1,0 +1,90 @@
+"""The trunk of both services' error trees: exceptions that become a `google.rpc.Status`.
+
+    StatusError
+    ├── RequestError            the caller must change something
+    │   └── InvalidRequestError (+ violations)
+    ├── ConfigurationError      the operator must change a setting
+    └── ServiceError            the service cannot do that now
+        ├── ShuttingDownError
+        └── ProgramError (ProgramUnavailableError)
+
+A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A field that is wrong, as `workspace.path`, and what would be right. Empty `field` for the request as a whole."""
+
+    field: str
+    text: str
+
+
+class StatusError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "INTERNAL"
+    reason: str = "INTERNAL"
+    kind: ClassVar[str] = "FATAL"
+
+    def __init__(self, message: str = "", *, hint: str = "", metadata: dict[str, str] | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        self.hint = hint
+        self.metadata = metadata or {}
+
+
+class RequestError(StatusError):
+    """The request cannot be met as it is."""
+
+    kind = "HUMAN_REQUIRED"
+
+
+class InvalidRequestError(RequestError):
+    """A field of the request is wrong."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, *violations: Violation, message: str = "", hint: str = "") -> None:
+        super().__init__(
+            message or "; ".join(f"{v.field}: {v.text}" if v.field else v.text for v in violations), hint=hint
+        )
+        self.violations = violations
+
+
+class ConfigurationError(StatusError):
+    """A setting is wrong."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "CONFIGURATION_INVALID"
+    kind = "HUMAN_REQUIRED"
+
+
+class ServiceError(StatusError):
+    """The service cannot do that now."""
+
+    code = "UNAVAILABLE"
+    kind = "RECOVERABLE"
+
+
+class ShuttingDownError(ServiceError):
+    """The service is stopping."""
+
+    reason = "SHUTTING_DOWN"
+
+
+class ProgramError(ServiceError):
+    """A program that the service needs could not start or did not do its work."""
+
+    code = "INTERNAL"
+    reason = "PROGRAM_FAILED"
+
+
+class ProgramUnavailableError(ProgramError):
+    """A program that the service needs was ended from outside, or could not start because a resource ran out; ask again."""
+
+    code = "UNAVAILABLE"
+    reason = "PROGRAM_UNAVAILABLE"

@@ -1,0 +1,192 @@
+"""The outermost interceptor: every exception becomes a status, every request has its limit, every call is known.
+
+Servicers only raise. Handlers may be coroutines or async generators, of all four kinds; streaming ones must take
+requests from their iterator, not from `context.read()`, because the limit is kept there. Decides nothing about errors:
+`statuses` does.
+"""
+
+import asyncio
+import inspect
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+from servicekit.errors import InvalidRequestError, ShuttingDownError, Violation
+from servicekit.statuses import DETAILS_KEY, describe, describe_defect, find_rich
+
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+
+_HEALTH = "/grpc.health.v1.Health/"
+
+_log = structlog.get_logger()
+
+Call = Callable[[Any, Any], Awaitable[Any]]
+
+
+class StatusInterceptor(grpc.aio.ServerInterceptor):
+    """Turns exceptions into statuses, and knows the calls that are still at work."""
+
+    def __init__(self, domain: str) -> None:
+        self._domain = domain
+        # The calls at work; True for those whose answer is a stream, which may have no end of its own.
+        self._calls: dict[asyncio.Task[Any], bool] = {}
+        self._ended: set[asyncio.Task[Any]] = set()
+        self._is_stopping = False
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Wraps the handler of one call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        return _wrapped(handler, self._guarded(handler, handler_call_details.method))
+
+    async def end_calls(self, grace_seconds: float) -> None:
+        """Refuses new calls, ends streams with SHUTTING_DOWN, and after the grace all others too.
+
+        Returns when the last handler has cleaned up; `server.stop` alone returns before that (grpc.md 9).
+        """
+        self._is_stopping = True
+        self._end(task for task, is_stream in self._calls.items() if is_stream)
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=grace_seconds)
+        self._end(self._calls)
+        while self._calls:
+            await asyncio.wait(self._calls)
+
+    def _end(self, calls: Iterable[asyncio.Task[Any]]) -> None:
+        for task in tuple(calls):
+            self._ended.add(task)
+            task.cancel()
+
+    async def _abort_defect(self, context: Any, method: str) -> NoReturn:
+        error_id = secrets.token_hex(4)
+        _log.exception("call_failed", error_id=error_id, method=method)
+        await _abort(context, describe_defect(error_id, self._domain))
+
+    def _check_open(self, method: str) -> None:
+        if self._is_stopping and not method.startswith(_HEALTH):
+            raise ShuttingDownError
+
+    def _guarded(self, handler: Any, method: str) -> Call:
+        call = _call_of(handler)
+
+        async def guarded(request: Any, context: Any) -> Any:
+            task = _current_task()
+            self._calls[task] = bool(handler.response_streaming)
+            try:
+                self._check_open(method)
+                return await call(_readable(request), context)
+            except asyncio.CancelledError:
+                if task in self._ended and task.cancelling() == 1:
+                    task.uncancel()
+                    await _abort(context, describe(ShuttingDownError(), self._domain))
+                if task.cancelling():
+                    raise
+                # A cancellation that nobody asked this call for: unanswered, it hangs the client until its deadline.
+                await self._abort_defect(context, method)
+            except grpc.aio.AbortError:
+                raise
+            # A task group inside of a generator cancels this task while it writes; closing the generator then raises a
+            # group that holds GeneratorExit beside the cause, which is no Exception.
+            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - a task's top: all becomes a status
+                if (rich := find_rich(error)) is not None:
+                    await _abort(context, describe(rich, self._domain))
+                if _tells_of_a_lost_client(error):
+                    await context.abort(grpc.StatusCode.CANCELLED, "the connection was lost while it was written to")
+                await self._abort_defect(context, method)
+            finally:
+                del self._calls[task]
+                self._ended.discard(task)
+
+        return guarded
+
+
+def _call_of(handler: Any) -> Call:
+    """Gives any handler as one coroutine function; responses of a generator are written from it.
+
+    A generator that gRPC itself iterates is left suspended when the call is cancelled, and cleans up whenever the
+    garbage collector comes by; here it is closed in the call's own task.
+    """
+    method = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    if not inspect.isasyncgenfunction(method):
+        return method  # type: ignore[no-any-return]
+
+    async def written(request: Any, context: Any) -> None:
+        async with aclosing(method(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return written
+
+
+def _wrapped(handler: Any, call: Call) -> Any:
+    make = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[bool(handler.request_streaming), bool(handler.response_streaming)]
+    return make(
+        call,
+        request_deserializer=_limited(handler.request_deserializer),
+        response_serializer=handler.response_serializer,
+    )
+
+
+def _limited(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """Reads a request, or gives the error instead of it: what a deserializer raises reaches the client without details."""
+    if deserialize is None:
+        return None
+
+    def limited(data: bytes) -> Any:
+        if len(data) > MAX_REQUEST_BYTES:
+            return _unreadable(f"the request has {len(data)} bytes; the limit is {MAX_REQUEST_BYTES} (4 MiB)")
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return _unreadable("the request is not a message of this method")
+
+    return limited
+
+
+def _unreadable(text: str) -> InvalidRequestError:
+    return InvalidRequestError(Violation("", text))
+
+
+def _readable(request: Any) -> Any:
+    if isinstance(request, InvalidRequestError):
+        raise request
+    return _checked(request) if isinstance(request, AsyncIterator) or hasattr(request, "__aiter__") else request
+
+
+async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        if isinstance(request, InvalidRequestError):
+            raise request
+        yield request
+
+
+def _tells_of_a_lost_client(error: BaseException) -> bool:
+    """Whether a write met a connection that was gone, and nothing else went wrong; gRPC cancels such a call a moment later."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(isinstance(inner, GeneratorExit) or _tells_of_a_lost_client(inner) for inner in error.exceptions)
+    return isinstance(error, grpc.aio.InternalError)
+
+
+async def _abort(context: Any, status: status_pb2.Status) -> NoReturn:
+    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+    await context.abort(code, status.message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))
+    raise AssertionError  # abort raises always
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a handler runs in a task")
+    return task

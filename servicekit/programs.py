@@ -1,0 +1,237 @@
+"""How both services start trusted programs. The only module but the shim that starts one.
+
+`run` is for short programs whose output fits in memory, `start` for those that are fed or read piece by piece.
+It does not run agents (the shim does, in a sandbox), it sets no resource limits (workers limit themselves), and it does not
+judge exit codes: the caller knows what they mean. That somebody killed a program tells nothing of its work, and neither does a
+lack of descriptors or memory: both have an error of their own, so that whoever asked may ask again.
+
+Every program gets a session of its own, so that its end takes its children along; an environment that is written out,
+because this process holds keys which are nobody else's business; a wall limit and an output limit.
+Programs start from the event loop's thread: the kernel's parent-death signal follows the thread, not the process.
+
+What `run` feeds, and what any program complains, are files in memory rather than pipes: then there is only one pipe to
+look after, and no order of reading and writing can lock up.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from servicekit.errors import ProgramError, ProgramUnavailableError
+
+PLAIN_ENVIRONMENT: Mapping[str, str] = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/nonexistent",
+}
+CHUNK_BYTES = 256 * 1024
+MAX_STDERR_BYTES = 64 * 1024
+# For a git to remove its lock files.
+ASK_WAIT_SECONDS = 1.0
+KILL_WAIT_SECONDS = 5.0
+
+# What one process sends to another, or the kernel for want of memory. A program that goes wrong by itself ends by others.
+FROM_OTHERS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM})
+# What this process, or the machine, lacks for a moment.
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended and what it said. `returncode` is negative for a signal."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def complaint(self) -> str:
+        """The end of what it wrote to stderr, as text for a message."""
+        return self.stderr[-2000:].decode(errors="replace").strip()
+
+    def refuse_killed(self, name: str) -> None:
+        """Raises ProgramUnavailableError where somebody ended it: that tells nothing of what it was asked."""
+        if -self.returncode in FROM_OTHERS:
+            raise ProgramUnavailableError(f"{name} was ended from outside by signal {-self.returncode}; ask again")
+
+
+class Running:
+    """A program at work: feed it, read it, and `finish` it."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, complaints: BinaryIO) -> None:
+        self._name = name
+        self._process = process
+        self._complaints = complaints
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def processor_seconds(self) -> float:
+        """What it has had of the processors so far; as long as it runs."""
+        # Behind the name, which may hold anything: the 12th and 13th field, in ticks.
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def feed(self, data: bytes) -> None:
+        """Gives it bytes without waiting until it has read them: how many there may be is the caller's to bound."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(data)
+
+    async def write(self, data: bytes) -> None:
+        """Gives it bytes, waiting while it is slow. Silent when it reads no more: its exit code will tell."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._process.stdin.write(data)
+                await self._process.stdin.drain()
+
+    def close_stdin(self) -> None:
+        """Tells it that nothing more comes."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def read(self, limit: int = CHUNK_BYTES) -> bytes:
+        """The next bytes of its output; empty at the end."""
+        return await self._stdout.read(limit)
+
+    async def read_exactly(self, size: int) -> bytes:
+        """Exactly so many bytes of its output."""
+        try:
+            return await self._stdout.readexactly(size)
+        except asyncio.IncompleteReadError as error:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KILL_WAIT_SECONDS):
+                    Completed(await self._process.wait(), b"", b"").refuse_killed(self._name)
+            raise ProgramError(f"{self._name} ended in the middle of its answer") from error
+
+    async def read_line(self) -> bytes:
+        """The next line with its end; empty at the end. At most `CHUNK_BYTES`."""
+        try:
+            return await self._stdout.readline()
+        except ValueError as error:
+            raise ProgramError(f"a program wrote a line of more than {CHUNK_BYTES} bytes") from error
+
+    async def finish(self) -> Completed:
+        """Closes its stdin, drops what output is left, and waits for its end."""
+        self.close_stdin()
+        while await self.read():
+            pass
+        returncode = await self._process.wait()
+        # The program wrote through this very file description, so the position tells how much it said.
+        size = self._complaints.seek(0, os.SEEK_CUR)
+        return Completed(returncode, b"", os.pread(self._complaints.fileno(), size, 0))
+
+    @property
+    def _stdout(self) -> asyncio.StreamReader:
+        if self._process.stdout is None:
+            raise ProgramError("a program was started without a pipe for its output")
+        return self._process.stdout
+
+
+@contextlib.asynccontextmanager
+async def start(
+    program: str | Path,
+    *args: str | Path,
+    stdin: BinaryIO | None = None,
+    env: Mapping[str, str] = PLAIN_ENVIRONMENT,
+    cwd: Path | None = None,
+    timeout_seconds: float | None,
+) -> AsyncIterator[Running]:
+    """Starts a program; without a file for `stdin` it is fed by `write`. Leaving the block ends it, children included.
+
+    No timeout is for workers that live as long as the service: their owner bounds each request instead.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            complaints = stack.enter_context(memory_file("complaints", max_bytes=MAX_STDERR_BYTES))
+            process = await asyncio.create_subprocess_exec(
+                program,
+                *args,
+                stdin=stdin or asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=complaints,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
+                limit=CHUNK_BYTES,
+            )
+        except OSError as error:
+            raise _not_started(program, error) from error
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                yield Running(Path(program).name, process, complaints)
+        except TimeoutError as error:
+            raise ProgramError(f"{Path(program).name} did not end within {timeout_seconds:g} s") from error
+        finally:
+            await asyncio.shield(_end(process))
+
+
+async def run(
+    program: str | Path,
+    *args: str | Path,
+    stdin: bytes = b"",
+    env: Mapping[str, str] = PLAIN_ENVIRONMENT,
+    cwd: Path | None = None,
+    timeout_seconds: float,
+    max_output_bytes: int,
+) -> Completed:
+    """Runs a program to its end. Raises ProgramError when it cannot start, takes too long or says too much."""
+    with memory_file("input", stdin) as feed:
+        async with start(program, *args, stdin=feed, env=env, cwd=cwd, timeout_seconds=timeout_seconds) as running:
+            output = bytearray()
+            while chunk := await running.read():
+                output += chunk
+                if len(output) > max_output_bytes:
+                    raise ProgramError(f"{Path(program).name} wrote more than {max_output_bytes} bytes")
+            completed = await running.finish()
+    return Completed(completed.returncode, bytes(output), completed.stderr)
+
+
+@contextlib.contextmanager
+def memory_file(name: str, content: bytes = b"", *, max_bytes: int | None = None) -> Iterator[BinaryIO]:
+    """Gives a file in memory; with a limit, writing past it fails, which programs ignore for their complaints."""
+    try:
+        descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except OSError as error:
+        raise _not_started("a program", error) from error
+    with open(descriptor, "w+b", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+        if max_bytes is not None:
+            os.ftruncate(descriptor, max_bytes)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+        file.write(content)
+        file.seek(0)
+        yield file
+
+
+def _not_started(program: str | Path, error: OSError) -> ProgramError:
+    kind = ProgramUnavailableError if error.errno in SHORTAGES else ProgramError
+    return kind(f"cannot start {program}: {error.strerror}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends what is left of a program: asks first, since a git that is killed leaves its lock files, and nobody gets past those."""
+    if process.stdin is not None:
+        process.stdin.close()
+    await _signal(process, signal.SIGTERM, ASK_WAIT_SECONDS)
+    await _signal(process, signal.SIGKILL, KILL_WAIT_SECONDS)
+
+
+async def _signal(process: asyncio.subprocess.Process, number: signal.Signals, wait_seconds: float) -> None:
+    """Its group is only ours to signal while its leader is not reaped."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+    # Unread output would keep the pipe, and with it the transport, open.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_seconds):
+            while process.stdout is not None and await process.stdout.read(CHUNK_BYTES):
+                pass
+            await process.wait()

@@ -1,0 +1,95 @@
+"""A gRPC server with what every service of ours has: options, interceptor, health, reflection, and a lock beside its unix socket.
+
+Owns listening and stopping. Owns no state of the application: whoever starts it stops its own parts in between.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from servicekit.addresses import Address, SocketLock, taken
+from servicekit.channels import SERVER_OPTIONS
+from servicekit.interceptor import StatusInterceptor
+from servicekit.reflection import DescriptorLibrary, ReflectionServicer
+
+MAX_CONCURRENT_CALLS = 2_000
+LAST_CALLS_SECONDS = 0.5
+
+# As the generated modules offer it, `add_XServicer_to_server`, and the servicer for it.
+Registration = tuple[Callable[[Any, Any], None], object]
+
+
+class Server:
+    """Serves some servicers at an address."""
+
+    def __init__(self, address: Address, registrations: Sequence[Registration], service: str) -> None:
+        self._address = address
+        self._interceptor = StatusInterceptor(service)
+        self._health = health.aio.HealthServicer()
+        self._library = DescriptorLibrary.load(service)
+        self._lock = SocketLock(address.socket) if address.socket else None
+        self._server = self._built(registrations)
+        self._port = 0
+
+    @classmethod
+    async def start(cls, address: Address, registrations: Sequence[Registration], *, service: str) -> Self:
+        """Listens and serves; raises AddressInUseError when another process listens there.
+
+        `service` is the package whose descriptors are served and whose name stands in errors: `conductor`, `agenthost`.
+        """
+        server = cls(address, registrations, service)
+        server._bind()
+        await server._server.start()
+        await server._tell_health(health_pb2.HealthCheckResponse.SERVING)
+        return server
+
+    @property
+    def target(self) -> str:
+        """Where it listens, with the port that port 0 became."""
+        if self._address.socket:
+            return self._address.target
+        return f"{self._address.target.rpartition(':')[0]}:{self._port}"
+
+    async def tell_stopping(self) -> None:
+        """Makes health say NOT_SERVING; calls are still served."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuses new calls, ends streams, gives other calls some time; returns when the last handler has cleaned up."""
+        await self.tell_stopping()
+        await self._interceptor.end_calls(grace_seconds)
+        # Calls that came meanwhile are refused by their handlers: without a moment for that they would end as CANCELLED.
+        await self._server.stop(LAST_CALLS_SECONDS)
+        await self._interceptor.end_calls(0)
+        if self._lock:
+            self._lock.release()
+
+    def _built(self, registrations: Sequence[Registration]) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            interceptors=(self._interceptor,),
+            options=SERVER_OPTIONS,
+            maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
+        )
+        for add, servicer in registrations:
+            add(servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        ReflectionServicer(self._library).add_to(server)
+        return server
+
+    def _bind(self) -> None:
+        if self._lock:
+            self._lock.acquire()
+        try:
+            self._port = self._server.add_insecure_port(self._address.target)
+        except RuntimeError as error:
+            if self._lock:
+                self._lock.release()
+            raise taken(self._address.target) from error
+        if self._address.socket:
+            self._address.socket.chmod(0o600)
+
+    async def _tell_health(self, status: Any) -> None:
+        for service in ("", *self._library.services):
+            await self._health.set(service, status)

@@ -1,0 +1,66 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import agenthost
+from agenthost.core.admission.agent_spec import SpecError, command_line, environment_of, parse_spec, secrets_of
+
+MINIMAL = {"name": "toy", "description": "A toy.", "argv": ["{python}", "{lens}", "x{lens}"]}
+LENS = {"lens": {"pattern": "a|b", "default": "a"}}
+
+
+def test_an_argument_is_replaced_only_as_a_whole() -> None:
+    spec = parse_spec({**MINIMAL, "parameters": LENS})
+
+    assert command_line(spec, "/usr/bin/python3", {"lens": "b c"}) == ("/usr/bin/python3", "b c", "x{lens}")
+
+
+def test_only_allowed_names_come_through_from_the_hosts_environment() -> None:
+    """Keeps D8."""
+    spec = parse_spec(
+        {**MINIMAL, "parameters": LENS, "environment": {"allow": ["LANG", "ABSENT"], "set": {"MODE": "plan"}}}
+    )
+
+    assert environment_of(spec, {"LANG": "C", "SECRET": "s"}) == {"LANG": "C", "MODE": "plan"}
+
+
+def test_secret_names_come_through_and_are_known_as_secrets() -> None:
+    """Keeps D8 E10."""
+    environment = {"allow": ["LANG"], "secret": ["TOKEN", "ABSENT"], "set": {"MODE": "plan"}}
+    spec = parse_spec({**MINIMAL, "parameters": LENS, "environment": environment})
+    host = {"LANG": "C", "TOKEN": "t0ken-value", "OTHER": "o"}
+
+    assert environment_of(spec, host) == {"LANG": "C", "MODE": "plan", "TOKEN": "t0ken-value"}
+    assert secrets_of(spec, host) == ("t0ken-value",)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"name": "../x"}, "name"),
+        ({"argv": []}, "argv"),
+        ({"argv": "ls -l"}, "list of strings"),
+        ({"argv": ["{nothing}"]}, "no parameter"),
+        ({"argv": ["a\0b"]}, "list of strings"),
+        ({"network": "host"}, "network"),
+        ({"dialect": "xml"}, "text, jsonl"),
+        ({"shell": True}, "'shell' is not a setting"),
+        ({"input": True, "prompt": "stdin"}, "prompt = 'file'"),
+        ({"parameters": {"lens": {"pattern": "(", "default": ""}}}, "regular expression"),
+        ({"parameters": {"lens": {"pattern": "a", "default": "b"}}}, "default"),
+        ({"parameters": {"python": {"pattern": "a", "default": "a"}}}, "python"),
+        ({"environment": {"keep": []}}, "allow"),
+        ({"description": 3}, "description"),
+    ],
+)
+def test_a_wrong_spec_says_what_is_wrong(change: dict[str, object], text: str) -> None:
+    with pytest.raises(SpecError, match=text.replace("(", r"\(")):
+        parse_spec({**MINIMAL, "parameters": LENS, **change})
+
+
+def test_the_built_in_specs_are_right() -> None:
+    folder = Path(agenthost.__file__).parent / "agents"
+    specs = [parse_spec(tomllib.loads(path.read_text())) for path in sorted(folder.glob("*.toml"))]
+
+    assert {"scripted", "survey"} <= {spec.name for spec in specs}

@@ -1,0 +1,140 @@
+"""Agents that take all they can get, bounded both ways: by a control group, and by the shim's own look at memory."""
+
+import asyncio
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agenthost.core.sandbox.policy import MIB, Limits
+from tests.attempts import Done, Workbench, finish, gone, output
+
+LIMITS = Limits(
+    memory_bytes=96 * MIB, home_bytes=16 * MIB, tmp_bytes=16 * MIB, file_bytes=32 * MIB, processes=60, data_bytes=2**32
+)
+WAIT = "\nprint('survived', flush=True)\ntime.sleep(100)\n"
+# Far more than the limit, yet not so much that a bound that fails would hurt the machine.
+MEMORY = {
+    "anonymous": "held = [bytearray(b'x') * (8 << 20) for _ in range(64)]",
+    "by many": "[os.fork() for _ in range(3)]\nheld = [bytearray(b'x') * (8 << 20) for _ in range(10)]",
+    "shared": "held = mmap.mmap(-1, 512 << 20)\nfor at in range(512): held.write(b'x' * (1 << 20))",
+    "in memory files": """
+held = [os.memfd_create(str(n)) for n in range(32)]
+for fd in held:
+    for _ in range(16): os.write(fd, b'x' * (1 << 20))
+""",
+}
+
+
+@pytest.fixture(params=["by a control group", "looked at every"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Workbench:
+    bench = await Workbench.make(tmp_path)
+    if request.param == "looked at every":
+        bench.sandbox = replace(bench.sandbox, cgroups=None)
+    elif bench.sandbox.cgroups is None:
+        pytest.skip("no control group is to be had here")
+    return bench
+
+
+def bomb(script: str) -> tuple[str, ...]:
+    return str(Path(sys.executable).resolve()), "-I", "-S", "-c", f"import mmap, os, sys, time\n{script}"
+
+
+async def explode(bench: Workbench, script: str, number: int = 0, **launch: Any) -> Done:
+    """Runs it, and waits until nothing of it is left."""
+    marker = f"bomb{os.getpid()}-{number}-{bench.folder.name}"
+    done = await bench.run(*bomb(script), marker, limits=LIMITS, timeout_seconds=20, **launch)
+    await gone(marker)
+    return done
+
+
+def groups(bench: Workbench) -> list[str]:
+    """The control groups that are there."""
+    place = bench.sandbox.cgroups
+    return [str(path) for above in place.above.values() for path in above.glob(f"{place.prefix}*")] if place else []
+
+
+@pytest.mark.parametrize("kind", MEMORY)
+async def test_a_memory_bomb_ends_as_one(bench: Workbench, kind: str, request: pytest.FixtureRequest) -> None:
+    """Keeps E3."""
+    done = await explode(bench, MEMORY[kind] + WAIT)
+
+    assert done.status.cause == "memory_exceeded"
+    assert request.node.callspec.params["bench"] in done.status.confinement.checks[-1]
+    while groups(bench):
+        await asyncio.sleep(0.01)
+
+
+async def test_an_agent_below_its_bound_is_left_alone(bench: Workbench) -> None:
+    """Keeps E3: pages that forked processes share count once."""
+    script = "held = bytearray(b'x') * (40 << 20)\nfor _ in range(4):\n if os.fork() == 0: time.sleep(1); os._exit(0)\n"
+    done = await explode(bench, f"{script}time.sleep(1)\nprint(len(held))")
+
+    assert (done.status.cause, done.status.exit_code, done.stdout) == ("exited", 0, f"{40 << 20}\n")
+
+
+async def test_a_fork_bomb_is_bounded_and_ends_whole(bench: Workbench) -> None:
+    """Keeps D6 and E3."""
+    script = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+born = 0
+try:
+    while born < 2000:
+        if os.fork() == 0:
+            os.setsid(); time.sleep(100)
+        born += 1
+except OSError:
+    print(born, flush=True)
+    sys.exit(9)
+"""
+    done = await explode(bench, script)
+
+    assert (done.status.cause, done.status.exit_code) == ("exited", 9)
+    assert 20 < int(done.stdout) < 60
+
+
+async def test_a_tmpfs_that_is_filled_is_full(bench: Workbench) -> None:
+    """Keeps E3."""
+    script = "for n in range(64):\n open(f'/tmp/{n}', 'wb').write(bytes(8 << 20))"
+    done = await explode(bench, script)
+
+    assert (done.status.cause, done.status.exit_code) == ("exited", 1)
+    assert "No space left on device" in done.stderr
+
+
+async def test_a_file_without_end_ends_its_writer(bench: Workbench) -> None:
+    """Keeps E3."""
+    script = (
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\nos.ftruncate(os.memfd_create('f'), 33 << 20)"
+    )
+    done = await explode(bench, script)
+
+    assert (done.status.cause, done.status.signal) == ("exited", 25)
+
+
+FLOOD = "while True: os.write(1, b'x' * 65536)"
+
+
+async def test_eight_bombs_at_once_leave_their_neighbour_alone(bench: Workbench) -> None:
+    """Keeps E3: every bomb ends in its own typed way, and the neighbour's answer is what it would be."""
+    scripts = [*(script + WAIT for script in MEMORY.values()), FLOOD, *(script + WAIT for script in MEMORY.values())][
+        :8
+    ]
+    healthy = (
+        "print('up', flush=True)\nsys.stdin.readline()\nprint(sum(range(10**6)), open('/workspace/hello.txt').read())"
+    )
+    async with await bench.spawn(*bomb(healthy), limits=LIMITS, prompt=b"", keeps_stdin=True) as neighbour:
+        await output(neighbour, "up")
+        ends = await asyncio.gather(
+            *(explode(bench, script, number, max_output_bytes=MIB) for number, script in enumerate(scripts))
+        )
+        assert await neighbour.give_input(1, "go\n")
+        answer = await finish(neighbour)
+
+    causes = [end.status.cause for end in ends]
+    assert causes == ["memory_exceeded"] * 4 + ["output_too_large"] + ["memory_exceeded"] * 3
+    assert (answer.status.exit_code, answer.stdout) == (0, "up\n499999500000 hello\n\n")

@@ -1,0 +1,81 @@
+"""Commands reach the part that carries them out, at once."""
+
+from conductor.core.decide.conversation import ExecutionCommand
+from conductor.core.model.commands import AckExecution, CancelExecution, Evaluate, ResumeExecution, StartExecution
+from conductor.core.model.events import StartSpec
+from conductor.core.model.inputs import ExecutionLost
+from conductor.core.model.work import Work, WorkKind
+from conductor.engine.dispatcher import Dispatcher
+
+
+class Link:
+    def __init__(self) -> None:
+        self.posted: list[ExecutionCommand] = []
+
+    def post(self, command: ExecutionCommand) -> None:
+        self.posted.append(command)
+
+
+class Evaluator:
+    def __init__(self) -> None:
+        self.asked: list[Work] = []
+
+    def ask(self, work: Work) -> None:
+        self.asked.append(work)
+
+
+class World:
+    def __init__(self) -> None:
+        self.north, self.south, self.evaluator = Link(), Link(), Evaluator()
+        self.noted: list[str] = []
+        links = {"north": self.north, "south": self.south}
+        self.dispatcher = Dispatcher(links, self.evaluator, self.note)
+
+    def note(self, lost: ExecutionLost) -> None:
+        assert "'east' is not configured" in lost.message
+        self.noted.append(lost.attempt)
+
+
+def start(host: str) -> StartExecution:
+    return StartExecution(host, StartSpec("a", "survey", "p", "c", (), 1.0, 1.0))
+
+
+def test_each_host_gets_its_own_commands() -> None:
+    """Keeps D3."""
+    world = World()
+    to_north = [start("north"), CancelExecution("north", "a", "enough"), AckExecution("north", "a", 3)]
+    to_south = [ResumeExecution("south", "b", 4)]
+    for command in (*to_north, *to_south):
+        world.dispatcher.send(command)
+
+    assert world.north.posted == to_north
+    assert world.south.posted == to_south
+    assert world.noted == []
+
+
+def test_work_goes_to_the_evaluator() -> None:
+    world = World()
+    work = Work("r", WorkKind.PROMPT, "a")
+
+    world.dispatcher.send(Evaluate(work))
+
+    assert world.evaluator.asked == [work]
+
+
+def test_a_command_without_a_host_goes_to_whoever_has_the_stream() -> None:
+    world = World()
+    command = AckExecution("", "a", 3, finished=True)
+
+    world.dispatcher.send(command)
+
+    assert world.north.posted == world.south.posted == [command]
+
+
+def test_an_attempt_on_a_host_that_is_configured_no_longer_is_lost_and_said_so() -> None:
+    """Keeps C3."""
+    world = World()
+    for command in (start("east"), ResumeExecution("east", "b", 1), CancelExecution("east", "c", "enough")):
+        world.dispatcher.send(command)
+    world.dispatcher.send(AckExecution("east", "d", 3))
+
+    assert world.noted == ["a", "b", "c"]

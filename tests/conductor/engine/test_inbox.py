@@ -1,0 +1,154 @@
+"""What waits for the engine: bounded, in order, and merged while it waits."""
+
+import asyncio
+
+import pytest
+
+from conductor.core.model.events import Confinement
+from conductor.core.model.inputs import (
+    AgentFinished,
+    AgentStarted,
+    ExecutionLost,
+    ExecutionReported,
+    HostReported,
+    Report,
+    RequestCancel,
+    Said,
+)
+from conductor.engine.inbox import Inbox, InboxLimits
+from conductor.errors import NoCapacityError, ShuttingDownError
+
+
+def report(attempt: str, sequence: int, *reports: Report) -> ExecutionReported:
+    return ExecutionReported(attempt, sequence, sequence, reports)
+
+
+def text(attempt: str, sequence: int, words: str) -> ExecutionReported:
+    return report(attempt, sequence, Said("answer", words))
+
+
+async def test_frames_that_follow_each_other_are_one_input() -> None:
+    """Keeps D3."""
+    inbox = Inbox()
+    started = AgentStarted(Confinement())
+    finished = AgentFinished("succeeded")
+    for frame in (
+        report("a", 1, started),
+        text("a", 2, "one "),
+        text("b", 1, "other"),
+        report("a", 3, Said("answer", "two"), Said("log", "hm")),
+        report("a", 4, finished),
+    ):
+        await inbox.offer(frame)
+
+    assert inbox.take() == (
+        ExecutionReported("a", 1, 4, (started, Said("answer", "one two"), Said("log", "hm"), finished)),
+        text("b", 1, "other"),
+    )
+    assert inbox.is_empty
+
+
+async def test_a_repetition_is_not_merged_with_what_it_repeats() -> None:
+    """Keeps I3."""
+    inbox = Inbox()
+    for sequence in (5, 6, 5, 6, 7):
+        await inbox.offer(text("a", sequence, f"{sequence}"))
+
+    assert inbox.take() == (
+        ExecutionReported("a", 5, 6, (Said("answer", "56"),)),
+        ExecutionReported("a", 5, 7, (Said("answer", "567"),)),
+    )
+
+
+async def test_the_control_lane_goes_first_and_keeps_its_order() -> None:
+    inbox = Inbox()
+    lost, host, cancel = ExecutionLost("a", "gone"), HostReported("north", connected=True), RequestCancel("r", "enough")
+    await inbox.offer(text("a", 1, "x"))
+    inbox.note(lost)
+    inbox.request(cancel)
+    inbox.note(host)
+
+    assert inbox.take() == (lost, cancel, host, text("a", 1, "x"))
+
+
+async def test_a_full_slot_makes_only_its_own_link_wait() -> None:
+    """Keeps D10."""
+    inbox = Inbox(InboxLimits(slot_bytes=1000))
+    await inbox.offer(text("a", 1, "x" * 900))
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(inbox.offer(text("a", 2, "y" * 900)))
+        await inbox.offer(text("b", 1, "z"))
+        assert not waiting.done()
+
+        assert [entry.attempt for entry in inbox.take() if isinstance(entry, ExecutionReported)] == ["a", "b"]
+        await waiting
+
+    assert inbox.take() == (text("a", 2, "y" * 900),)
+
+
+async def test_a_frame_above_the_slots_size_passes_alone() -> None:
+    inbox = Inbox(InboxLimits(slot_bytes=10))
+    large = text("a", 1, "x" * 100)
+
+    await inbox.offer(large)
+
+    assert inbox.take() == (large,)
+
+
+async def test_slots_are_taken_in_turn_up_to_the_batch() -> None:
+    inbox = Inbox(InboxLimits(slot_bytes=1000, batch_bytes=1500))
+    for attempt in "abc":
+        await inbox.offer(text(attempt, 1, "x" * 900))
+
+    first = inbox.take()
+    await inbox.offer(text("a", 2, "x" * 900))
+    second = inbox.take()
+
+    assert [entry.attempt for entry in first if isinstance(entry, ExecutionReported)] == ["a", "b"]
+    assert [entry.attempt for entry in second if isinstance(entry, ExecutionReported)] == ["c", "a"]
+    assert not inbox.filled.is_set()
+
+
+async def test_a_batch_holds_a_bounded_number_of_inputs() -> None:
+    inbox = Inbox(InboxLimits(batch_inputs=2))
+    for number in range(3):
+        inbox.note(ExecutionLost(f"{number}", ""))
+        await inbox.offer(text(f"a{number}", 1, "x"))
+
+    assert len(inbox.take()) == 4
+    assert inbox.filled.is_set()
+    assert len(inbox.take()) == 2
+    assert not inbox.filled.is_set()
+
+
+async def test_a_request_too_many_is_refused_and_room_comes_back() -> None:
+    """Keeps K5."""
+    inbox = Inbox(InboxLimits(requests=2, notes=1))
+    for _ in range(2):
+        inbox.request(RequestCancel("r", "enough"))
+    with pytest.raises(NoCapacityError, match="2 requests wait"):
+        inbox.request(RequestCancel("r", "enough"))
+    inbox.note(ExecutionLost("a", ""))
+    with pytest.raises(NoCapacityError, match="1 notes wait"):
+        inbox.note(ExecutionLost("a", ""))
+
+    assert len(inbox.take()) == 3
+    inbox.request(RequestCancel("r", "enough"))
+
+
+async def test_a_closed_inbox_lets_nobody_wait_and_keeps_what_it_has() -> None:
+    """Keeps I6."""
+    inbox = Inbox(InboxLimits(slot_bytes=10))
+    await inbox.offer(text("a", 1, "x" * 9))
+
+    async def close() -> None:
+        inbox.close()
+
+    refused, _ = await asyncio.gather(inbox.offer(text("a", 2, "y" * 9)), close(), return_exceptions=True)
+    inbox.note(ExecutionLost("a", ""))
+
+    assert isinstance(refused, ShuttingDownError)
+    with pytest.raises(ShuttingDownError):
+        inbox.request(RequestCancel("r", "enough"))
+    assert inbox.take() == (text("a", 1, "x" * 9),)
+    assert inbox.is_empty

@@ -1,0 +1,33 @@
+"""One grep tells a run's story. Keeps K4."""
+
+from structlog.testing import capture_logs
+
+from conductor.core.model.commands import Record, Utterance
+from conductor.core.model.events import AttemptEnded, Failure, StepQueued, StepSucceeded
+from conductor.core.model.states import AttemptState
+from conductor.engine.run_log import log_changes
+
+RUN = "0" * 26
+
+
+def test_each_change_is_one_line_with_its_ids_and_without_what_was_said() -> None:
+    ended = AttemptEnded(
+        "risks", f"{RUN}-risks-1", AttemptState.FAILED, Failure("EMPTY_OUTPUT", "secret words"), exit_code=0
+    )
+    with capture_logs() as lines:
+        log_changes(
+            (
+                Record(RUN, StepQueued("risks", "digest-of-the-prompt")),
+                Utterance(RUN, "risks", f"{RUN}-risks-1", "answer", "secret words"),
+                Record(RUN, ended),
+                Record(RUN, StepSucceeded("fold")),
+            )
+        )
+
+    assert [line["event"] for line in lines] == ["step_queued", "attempt_ended", "step_succeeded"]
+    assert all(line["run"] == RUN for line in lines)
+    assert lines[1]["reason"] == "EMPTY_OUTPUT"
+    assert lines[1]["exit_code"] == 0
+    assert lines[1]["log_level"] == "warning"
+    assert "secret words" not in str(lines)
+    assert "digest-of-the-prompt" not in str(lines)

@@ -1,0 +1,398 @@
+"""The evaluator with a real store, real snapshots and real worker processes. Keeps A6 A8 A9 A10 C2 F1 F2 F4."""
+
+import asyncio
+import json
+import os
+import resource
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from conductor.core.model.events import FindingCounts
+from conductor.core.model.states import AttemptState
+from conductor.core.model.work import (
+    Checked,
+    Folded,
+    GuardDecided,
+    PromptRendered,
+    Reported,
+    Work,
+    WorkFailed,
+    WorkKind,
+)
+from conductor.errors import InvalidRequestError
+from conductor.evaluation import evaluator
+from conductor.evaluation.workers import limits
+from conductor.flows.checks.verdict import Shelf
+from conductor.flows.library.bundle import write_bundle
+from conductor.flows.library.library import Texts
+from conductor.v1.flow_service_pb2 import Flow
+from tests.conductor.evaluation.story import RUN, Story, agent, claim, flow_of, fold, merge, telling
+
+FILE = "one\ntwo\nthree\nfour\n"
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+@pytest.fixture
+async def story(tmp_path: Path) -> AsyncIterator[Story]:
+    async with telling(tmp_path) as told:
+        yield told
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (folder / "a.py").write_text(FILE)
+    (folder / "windows.txt").write_bytes(FILE.replace("\n", "\r\n").encode())
+    (folder / "binary").write_bytes(b"\0\1one\n")
+    (folder / "folder").mkdir()
+    (folder / "folder" / "b.py").write_text(FILE)
+    (folder / "link.py").symlink_to("a.py")
+    (folder / "outside.py").symlink_to("/etc/passwd")
+    (folder / "large.txt").write_bytes(b"one\n" + b"x" * (limits.MAX_CITED_FILE_BYTES + 1))
+    return folder
+
+
+async def test_one_right_one_shifted_one_invented_are_verified_moved_and_missing(story: Story, workspace: Path) -> None:
+    """Keeps F4."""
+    await story.begin(flow_of(agent("risks")), workspace)
+    claims = [
+        claim("right", lines=(2, 3), quote="two\nthree"),
+        claim("shifted", lines=(1, 1), quote="four"),
+        claim("invented", quote="five"),
+    ]
+    answer = await story.agent("risks", result={"findings": claims})
+
+    assert isinstance(answer, Checked)
+    assert answer.counts == FindingCounts(verified=1, moved=1, missing=1)
+    found = {finding["title"]: finding for finding in story.findings(answer)}
+    assert {title: finding["status"] for title, finding in found.items()} == {
+        "right": "verified",
+        "shifted": "moved",
+        "invented": "missing",
+    }
+    assert found["shifted"]["evidence"][0]["actual_start_line"] == 4
+    assert all(len(finding["id"]) == 16 and finding["step"] == "risks" for finding in found.values())
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("windows.txt", "verified"),
+        ("./folder/b.py", "verified"),
+        ("/workspace/a.py", "verified"),
+        ("link.py", "missing"),
+        ("outside.py", "missing"),
+        ("folder", "missing"),
+        ("binary", "missing"),
+        ("large.txt", "missing"),
+        ("../workspace/a.py", "missing"),
+        ("/etc/passwd", "missing"),
+        ("a.py\0", "missing"),
+        ("*.py", "missing"),
+        (":(glob)a.py", "missing"),
+        ("-a.py", "missing"),
+        ("\udc80", "missing"),
+    ],
+)
+async def test_only_regular_files_of_the_snapshot_are_evidence(
+    story: Story, workspace: Path, path: str, status: str
+) -> None:
+    """Keeps F4."""
+    await story.begin(flow_of(agent("risks")), workspace)
+    (finding,) = story.findings(await story.agent("risks", result={"findings": [claim(path=path)]}))
+
+    assert finding["status"] == status
+
+
+async def test_evidence_is_checked_in_the_snapshot_and_not_in_what_the_file_became(
+    story: Story, workspace: Path
+) -> None:
+    """Keeps F4 J1."""
+    await story.begin(flow_of(agent("risks")), workspace)
+    (workspace / "a.py").write_text("changed\n")
+    answer = await story.agent("risks", result={"findings": [claim(quote="one"), claim("new", quote="changed")]})
+
+    assert [finding["status"] for finding in story.findings(answer)] == ["verified", "missing"]
+
+
+async def test_a_check_that_finds_no_descriptor_is_made_again_and_the_agent_is_not(
+    story: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its result is stored: what this process lacks for a moment must not cost another attempt."""
+    monkeypatch.setattr(evaluator, "SHORTAGE_PAUSES_SECONDS", (0.1,) * 100)
+    await story.begin(flow_of(agent("risks")), workspace)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    asyncio.get_running_loop().call_later(0.5, resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+    with capture_logs() as lines:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))  # the database needs one
+        answer = await story.agent("risks", result={"findings": [claim(quote="one")]})
+
+    assert [finding["status"] for finding in story.findings(answer)] == ["verified"]
+    assert any(line["event"] == "evaluation_read_failed" and "Too many open files" in line["error"] for line in lines)
+
+
+@pytest.mark.parametrize("result", [None, {}, {"answer": 42}])
+async def test_an_agent_without_findings_is_checked_and_gives_none(
+    story: Story, workspace: Path, result: dict[str, int] | None
+) -> None:
+    await story.begin(flow_of(agent("risks")), workspace)
+
+    assert await story.agent("risks", says="hello", result=result) == Checked()
+
+
+async def test_an_empty_list_of_findings_is_a_list(story: Story, workspace: Path) -> None:
+    await story.begin(flow_of(agent("risks")), workspace)
+    answer = await story.agent("risks", result={"findings": []})
+
+    assert story.findings(answer) == []
+
+
+@pytest.mark.parametrize("result", [b"[[[", b'{"findings": 3}', b'{"findings": ["x"]}', b"[" * 500_000])
+async def test_a_result_that_cannot_be_read_fails_its_step(story: Story, workspace: Path, result: bytes) -> None:
+    """Keeps F4."""
+    await story.begin(flow_of(agent("risks")), workspace)
+    answer = await story.agent("risks", result=result)
+
+    assert isinstance(answer, WorkFailed)
+    assert (answer.failure.reason, answer.failure.step) == ("OUTPUT_INVALID", "risks")
+
+
+async def test_guards_at_launch_and_when_ready_record_their_reason(story: Story, workspace: Path) -> None:
+    """Keeps A6."""
+    flow = flow_of(
+        agent("large", exclude_when='band != "large"'),
+        agent("first"),
+        agent("second", needs=("first",), skip_when="steps.first.findings.size() == 0"),
+        agent("third", needs=("first",), skip_when='steps.first.text.contains("nothing")'),
+    )
+    await story.begin(flow, workspace)
+    plan = (await story.store.events(RUN))[0].event.plan  # type: ignore[union-attr]
+    await story.agent("first", says="found", result={"findings": []})
+
+    assert {step.id: step.excluded_because for step in plan.steps if step.excluded_because} == {
+        "large": 'exclude_when is true: band != "large"'
+    }
+    assert await story.guard("second") == GuardDecided(
+        skip=True, reason="skip_when is true: steps.first.findings.size() == 0"
+    )
+    assert await story.guard("third") == GuardDecided(skip=False)
+
+
+async def test_a_guard_that_cannot_be_decided_fails_its_step(story: Story, workspace: Path) -> None:
+    flow = flow_of(agent("first"), agent("second", needs=("first",), skip_when="steps.first.output.x == 1"))
+    await story.begin(flow, workspace)
+    await story.agent("first", says="x")
+    answer = await story.guard("second")
+
+    assert isinstance(answer, WorkFailed)
+    assert answer.failure.reason == "GUARD_FAILED"
+    assert "step second" in answer.failure.message
+
+
+async def test_a_run_keeps_the_persona_and_contracts_that_it_started_with(
+    story: Story, workspace: Path, tmp_path: Path
+) -> None:
+    """Keeps A8 A9."""
+    project = tmp_path / "project"
+    personas = project / ".conductor" / "personas"
+    personas.mkdir(parents=True)
+    (personas / "mine.md").write_text("---\nname: mine\n---\nI am the first.\n")
+    flow = flow_of(agent("a", "Look.", persona="mine", contracts=["evidence"]))
+    await story.begin(flow, workspace, project=project)
+    (personas / "mine.md").write_text("I am the second.")
+    digest = await story.prompt("a")
+
+    prompt = story.blobs[digest].decode()
+    assert prompt.startswith("I am the first.\n\nLook.\n\n# Evidence\n")
+    assert prompt.count("# Evidence") == 1
+
+
+async def test_a_prompt_is_the_same_however_often_it_is_asked_for(story: Story, workspace: Path) -> None:
+    """Keeps F1."""
+    await story.begin(flow_of(agent("a", "{{ inputs }} {{ band }}")), workspace, question="why?")
+    answers = {await story.ask(WorkKind.PROMPT, "a") for _ in range(3)}
+
+    assert len(answers) == 1
+
+
+async def test_a_long_answer_of_an_earlier_step_is_cut_and_the_prompt_says_so(story: Story, workspace: Path) -> None:
+    """Keeps F2."""
+    await story.begin(flow_of(agent("a"), agent("b", "{{ steps.a.text }}", needs=("a",))), workspace)
+    await story.agent("a", says="é" * 1_000_000)
+    prompt = story.blobs[await story.prompt("b")].decode()
+
+    assert len(prompt) < 20_200
+    assert "[Cut here: 1960000 of 2000000 bytes of this result are left out.]" in prompt
+
+
+async def test_a_prompt_that_cannot_be_built_fails_its_step_with_reason_and_line(story: Story, workspace: Path) -> None:
+    """Keeps F1."""
+    await story.begin(flow_of(agent("a", "fine\n{{ inputs.missing }}")), workspace)
+    answer = await story.ask(WorkKind.PROMPT, "a")
+
+    assert isinstance(answer, WorkFailed)
+    assert answer.failure.reason == "PROMPT_BUILD_FAILED"
+    assert "line 2" in answer.failure.message
+
+
+async def test_folds_see_what_they_need_and_merge_its_findings(story: Story, workspace: Path) -> None:
+    flow = flow_of(
+        agent("risks"),
+        agent("docs"),
+        merge("merged", "risks", "docs"),
+        fold("told", "{{ steps.merged.findings | length }} {{ steps.risks.state }} {{ steps.docs.text }}", "merged"),
+    )
+    await story.begin(flow, workspace)
+    await story.agent(
+        "risks",
+        result={"findings": [claim("The same thing"), claim("Worse", lines=(3, 3), quote="three", severity="high")]},
+    )
+    await story.agent("docs", says="read", result={"findings": [claim("The same thing", category="docs")]})
+    merged = await story.fold("merged")
+    told = await story.fold("told")
+
+    assert isinstance(merged, Folded)
+    assert [finding["title"] for finding in story.findings(merged)] == ["Worse", "The same thing"]
+    assert story.findings(merged)[1]["found_by"] == ["docs", "risks"]
+    assert merged.counts == FindingCounts(verified=2)
+    assert (
+        story.blobs[merged.text].decode().startswith("1. **Worse** (high, verified, found by risks)\n   - `a.py:3`\n")
+    )
+    assert isinstance(told, Folded)
+    assert (story.blobs[told.text], told.findings) == (b"2 succeeded read", "")
+
+
+async def test_a_failed_step_gives_its_state_and_nothing_else(story: Story, workspace: Path) -> None:
+    flow = flow_of(
+        agent("a", on_failure=Flow.ON_FAILURE_CONTINUE),
+        fold("b", "{{ steps.a.state }}|{{ steps.a.text }}|{{ steps.a.findings }}|{{ steps.a.output }}", "a"),
+    )
+    await story.begin(flow, workspace)
+    await story.agent("a", says="half a", state=AttemptState.FAILED)
+    answer = await story.fold("b")
+
+    assert isinstance(answer, Folded)
+    assert story.blobs[answer.text] == b"failed||[]|None"
+
+
+async def test_inputs_are_judged_with_every_wrong_field(story: Story) -> None:
+    """Keeps A10."""
+    launch = await story.evaluator.launch(
+        write_bundle(flow_of(agent("a"), question_required=True), Texts({}, {})), {"band": "x", "y": 1}
+    )
+
+    assert [field for field, _ in launch.inputs.violations] == ["inputs.question", "inputs.band", "inputs"]
+    assert launch.inputs.question_missing
+
+
+async def test_an_author_s_pattern_that_explodes_is_a_violation_and_the_service_lives(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keeps A10: `pattern` is Python's `re`, and this one takes longer than the universe has."""
+    monkeypatch.setattr(limits, "QUICK_SECONDS", 1.0)
+    flow = flow_of(agent("a"))
+    flow.input_schema.update({"properties": {"x": {"type": "string", "pattern": "^(a+)+$"}}})
+    bundle = write_bundle(flow, Texts({}, {}))
+
+    with pytest.raises(InvalidRequestError, match="more than 1 s"):
+        await story.evaluator.launch(bundle, {"x": "a" * 60 + "!"})
+    assert not (await story.evaluator.launch(bundle, {"x": "aaa"})).inputs.violations
+
+
+async def test_flows_are_judged_in_a_worker_with_the_same_verdict(story: Story) -> None:
+    """Keeps A4."""
+    text = b"steps:\n  - id: a\n    needs: [b]\n    fold: {template: x}\n"
+    verdict = await story.evaluator.judge_text(text, "x.yaml", Shelf())
+    good = await story.evaluator.judge_message(flow_of(fold("a", "x")), "flow", Shelf())
+
+    assert [str(problem) for problem in verdict.problems] == [
+        "x.yaml:3: steps[0].needs[0]: there is no step 'b'; there are a"
+    ]
+    assert good.flow is not None
+    assert good.flow.name == "flows/story"
+
+
+async def test_a_slow_fold_delays_no_prompt(story: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps C2: the fold would take its whole limit, and the prompts are there long before."""
+    monkeypatch.setattr(limits, "SLOW_SECONDS", 1.0)
+    await story.begin(flow_of(fold("slow", ENDLESS), agent("a"), agent("b")), workspace)
+    works = [Work(RUN, WorkKind.FOLD, "slow"), Work(RUN, WorkKind.PROMPT, "a"), Work(RUN, WorkKind.PROMPT, "b")]
+    for work in works:
+        story.evaluator.ask(work)
+    answered = [(await story.answers.get()).result for _ in works]
+
+    assert {result.work.step for result in answered[:2]} == {"a", "b"}
+    assert all(isinstance(result.answer, PromptRendered) for result in answered[:2])
+    assert isinstance(answered[2].answer, WorkFailed)
+    assert answered[2].answer.failure.reason == "EVALUATION_LIMIT"
+    assert "more than 1 s" in answered[2].answer.failure.message
+
+
+async def test_folds_that_hang_delay_no_report(story: Story, workspace: Path) -> None:
+    """Keeps C2: anybody's fold may hang, and everybody waits for a report."""
+    hanging = [fold(f"slow{number}", ENDLESS) for number in range(8)]
+    await story.begin(flow_of(*hanging), workspace)
+    for step in hanging:
+        story.evaluator.ask(Work(RUN, WorkKind.FOLD, step.id))
+
+    assert isinstance(await story.ask(WorkKind.REPORT, ""), Reported)
+
+
+async def test_a_run_that_hit_a_limit_waits_in_the_slow_lane_and_is_answered_all_the_same(
+    story: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "QUICK_SECONDS", 1.0)
+    await story.begin(flow_of(agent("bad", ENDLESS), agent("good")), workspace)
+
+    assert isinstance(await story.ask(WorkKind.PROMPT, "bad"), WorkFailed)
+    assert isinstance(await story.ask(WorkKind.PROMPT, "good"), PromptRendered)
+
+
+async def test_a_question_that_waits_is_not_asked_twice(story: Story, workspace: Path) -> None:
+    await story.begin(flow_of(agent("a")), workspace)
+    work = Work(RUN, WorkKind.PROMPT, "a")
+    for _ in range(5):
+        story.evaluator.ask(work)
+    await story.answers.get()
+    # A second question of the same run is answered after whatever was asked before it.
+    await story.ask(WorkKind.CHECK, "a", "none")
+
+    assert story.answers.empty()
+
+
+async def test_whatever_breaks_a_run_gets_its_answer(story: Story, workspace: Path) -> None:
+    await story.begin(flow_of(agent("a")), workspace)
+    unknown = await story.ask(WorkKind.PROMPT, "nowhere")
+    story.evaluator.ask(Work("01jd00000000000000000000zz", WorkKind.REPORT))
+    lost = (await story.answers.get()).result.answer
+
+    assert isinstance(unknown, WorkFailed)
+    assert unknown.failure.reason == "PROMPT_BUILD_FAILED"
+    assert isinstance(lost, WorkFailed)
+    assert lost.failure.reason == "REPORT_FAILED"
+
+
+async def test_prompts_of_many_steps_are_all_answered(story: Story, workspace: Path) -> None:
+    steps = [agent(f"s{number}", f"number {number}") for number in range(60)]
+    await story.begin(flow_of(*steps), workspace)
+    for step in steps:
+        story.evaluator.ask(Work(RUN, WorkKind.PROMPT, step.id))
+    answered = [await asyncio.wait_for(story.answers.get(), 30) for _ in steps]
+
+    texts = {result.result.work.step: result.blobs[0].data for result in answered}
+    assert texts == {f"s{number}": f"number {number}\n".encode() for number in range(60)}
+
+
+def test_a_bundle_is_canonical() -> None:
+    """Keeps A9."""
+    flow = flow_of(agent("a", parameters={"b": "1", "a": "2"}))
+    data = write_bundle(flow, Texts({"p": "é"}, {}))
+
+    assert json.loads(data)["personas"] == {"p": "é"}
+    assert data == write_bundle(flow_of(agent("a", parameters={"a": "2", "b": "1"})), Texts({"p": "é"}, {}))

@@ -1,0 +1,130 @@
+"""The Execute protocol in values: every frame, and a Start that is always the same bytes. Keeps D4 D7 and rule 3."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from agenthost.v1 import execution_service_pb2 as pb
+from conductor.core.model.events import Confinement, StartSpec
+from conductor.core.model.inputs import AgentFinished, AgentStarted, Said
+from conductor.hosts.frames import reports, start_frame
+
+SPEC = StartSpec("run-step-1", "survey", "d" * 64, "c" * 40, (("lens", "risks"), ("band", "small")), 1800.5, 600.0)
+
+
+def test_a_start_is_a_pure_function_of_its_spec_and_prompt() -> None:
+    frames = {start_frame(SPEC, "What?").SerializeToString(deterministic=True) for _ in range(20)}
+
+    assert len(frames) == 1
+    frame = start_frame(SPEC, "What?")
+    assert (frame.execution, frame.agent, frame.prompt, frame.snapshot) == ("run-step-1", "survey", "What?", "c" * 40)
+    assert dict(frame.parameters) == {"lens": "risks", "band": "small"}
+    assert (frame.timeout.ToMilliseconds(), frame.idle_timeout.ToMilliseconds()) == (1_800_500, 600_000)
+
+
+def test_a_start_that_an_earlier_version_stored_is_sent_again_byte_for_byte() -> None:
+    """Keeps rule 3: what it did not say then, it does not say now."""
+    frame = start_frame(SPEC, "What?")
+    now = replace(SPEC, first_output_timeout_seconds=30.0, orphan_timeout_seconds=60.5)
+
+    assert not frame.HasField("first_output_timeout")
+    assert not frame.HasField("orphan_timeout")
+    assert start_frame(now, "What?").first_output_timeout.ToSeconds() == 30
+    assert start_frame(now, "What?").orphan_timeout.ToMilliseconds() == 60_500
+
+
+def test_the_end_says_how_long_its_model_asked_to_wait() -> None:
+    use = pb.ModelUse()
+    use.retry_after.FromSeconds(40)
+    (report,) = reports(pb.ExecuteResponse(finished=pb.Finished(model_use=use)))
+
+    assert isinstance(report, AgentFinished)
+    assert report.retry_after_seconds == 40
+
+
+def test_the_beginning_says_how_it_is_confined() -> None:
+    attestation = pb.Attestation(mechanism="m", policy_digest="p", argv=["a", "b"], uid=7, checks=["network: none"])
+    (report,) = reports(pb.ExecuteResponse(started=pb.Started(attestation=attestation)))
+
+    assert report == AgentStarted(Confinement("m", "p", ("a", "b"), 7, "", "", ("network: none",)))
+
+
+@pytest.mark.parametrize(
+    ("channel", "name"),
+    [
+        (pb.Output.CHANNEL_ANSWER, "answer"),
+        (pb.Output.CHANNEL_REASONING, "reasoning"),
+        (pb.Output.CHANNEL_LOG, "log"),
+        (pb.Output.CHANNEL_UNSPECIFIED, "log"),
+        (99, "log"),
+    ],
+)
+def test_text_keeps_its_channel(channel: int, name: str) -> None:
+    frame = pb.ExecuteResponse(output=pb.Output(channel=channel, text="x\n"))  # type: ignore[arg-type]
+
+    assert reports(frame) == (Said(name, "x\n"),)
+
+
+@pytest.mark.parametrize(
+    ("frame", "line"),
+    [
+        (
+            pb.ExecuteResponse(tool_call=pb.ToolCall(id="1", name="read", arguments_json='{"path": "ä"}')),
+            {"kind": "tool_call", "id": "1", "name": "read", "arguments": {"path": "ä"}},
+        ),
+        (
+            pb.ExecuteResponse(tool_call=pb.ToolCall(id="1", name="read", arguments_json='{"cut')),
+            {"kind": "tool_call", "id": "1", "name": "read", "arguments": '{"cut'},
+        ),
+        (
+            pb.ExecuteResponse(tool_result=pb.ToolResult(id="1", failed=True, text="a\nb")),
+            {"kind": "tool_result", "id": "1", "failed": True, "text": "a\nb"},
+        ),
+        (pb.ExecuteResponse(usage=pb.Usage(input_tokens=0)), {"kind": "usage", "input_tokens": 0}),
+        (
+            pb.ExecuteResponse(notice=pb.Notice(kind=pb.Notice.KIND_DENIAL, text="no")),
+            {"kind": "notice", "notice_kind": "denial", "text": "no"},
+        ),
+    ],
+)
+def test_activity_is_one_json_object_a_line(frame: pb.ExecuteResponse, line: dict[str, object]) -> None:
+    (said,) = reports(frame)
+
+    assert isinstance(said, Said)
+    assert said.channel == "activity"
+    assert said.text.count("\n") == 1
+    assert said.text.endswith("\n")
+    assert json.loads(said.text) == line
+
+
+def test_the_end_tells_everything_that_was_told() -> None:
+    frame = pb.Finished(
+        outcome=pb.Finished.OUTCOME_FAILED,
+        reason="AGENT_KILLED",
+        message="killed",
+        signal=9,
+        usage=pb.Usage(output_tokens=5),
+        denial_count=2,
+        answer_truncated=True,
+        result_json='{"findings":[]}',
+    )
+    (end,) = reports(pb.ExecuteResponse(finished=frame))
+
+    assert isinstance(end, AgentFinished)
+    assert (end.outcome, end.reason, end.exit_code, end.signal) == ("failed", "AGENT_KILLED", None, 9)
+    assert (end.input_tokens, end.output_tokens, end.denial_count, end.answer_truncated) == (None, 5, 2, True)
+    assert end.result is not None
+    assert end.result.data == b'{"findings":[]}'
+    assert end.confinement is None
+
+
+def test_a_frame_of_a_later_version_says_nothing() -> None:
+    assert reports(pb.ExecuteResponse(sequence=3)) == ()
+
+
+def test_an_outcome_of_a_later_version_is_a_failure() -> None:
+    (end,) = reports(pb.ExecuteResponse(finished=pb.Finished(outcome=77)))  # type: ignore[arg-type]
+
+    assert isinstance(end, AgentFinished)
+    assert end.outcome == "failed"

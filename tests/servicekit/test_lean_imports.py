@@ -1,0 +1,26 @@
+"""What a service never uses is not in its memory, and the CLI has it all the same."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys
+from servicekit.lean_imports import lean_imports
+with lean_imports():
+    import {package}.app
+assert not [name for name in sys.modules if name.partition(".")[0] == "rich"], "rich was loaded"
+import rich.console
+import structlog
+structlog.get_logger().warning("still", well=1)
+"""
+
+
+@pytest.mark.parametrize("package", ["conductor", "agenthost"])
+def test_a_service_loads_no_rich_and_whoever_wants_it_later_gets_it(package: str) -> None:
+    command = [sys.executable, "-c", PROGRAM.format(package=package)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "still" in done.stdout
