@@ -1,0 +1,22 @@
+"""Makes what is left behind by conductors and hosts of today, for those of tomorrow.
+
+git worktree add /tmp/then COMMIT && cd /tmp/then && ./dev setup
+.venv/bin/python -m tests.yesterday.make FOLDER
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.yesterday import make_conductor
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(make_conductor.make(folder))
+    for path in sorted(folder.iterdir()):
+        sys.stdout.write(f"{path}: {path.stat().st_size} bytes\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

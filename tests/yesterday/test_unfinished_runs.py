@@ -1,0 +1,94 @@
+"""K7, I1: a conductor of today opens what f9ac01c left at work, and every run goes on to the end that it has undisturbed."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.yesterday.archive import differences, recall, unpack
+from tests.yesterday.world import resume
+
+HERE = Path(__file__).parent / "f9ac01c"
+
+EVERY_STATE = {
+    *(f"run STATE_{state}" for state in ("QUEUED", "RUNNING", "CANCELLING")),
+    *(
+        f"step STATE_{state}"
+        for state in ("READY", "QUEUED", "RUNNING", "VALIDATING", "SUCCEEDED", "FAILED", "CANCELLED")
+    ),
+    *(f"attempt STATE_{state}" for state in ("STARTING", "RUNNING", "SUCCEEDED", "FAILED")),
+    *(f"KIND_{kind}" for kind in ("SLOT", "AGENT", "RETRY")),
+}
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What f9ac01c answered of a database, and what is answered today."""
+
+    then: Mapping[str, Any]
+    now: Mapping[str, Any]
+
+    def story(self, run: str) -> str:
+        return next(name for name, known in self.then["unfinished"].items() if known == run)
+
+
+@pytest.fixture(scope="module", params=["conductor", "conductor_without_hosts"])
+def resumed(request: pytest.FixtureRequest) -> Iterator[Resumed]:
+    then = recall(HERE / f"{request.param}.json.xz")
+    with tempfile.TemporaryDirectory(prefix="then-") as folder:
+        unpack(HERE / f"{request.param}.tar.xz", Path(folder) / "data")
+        yield Resumed(then, asyncio.run(resume(Path(folder), then)))
+
+
+def test_every_run_that_was_left_at_work_ends_as_undisturbed(resumed: Resumed) -> None:
+    """Keeps I1 and K13, K12, K11, K6, K5, K3, K2 of the crash points over an upgrade."""
+    ends = {resumed.story(run): end for run, end in resumed.now["ends"].items()}
+
+    assert differences({resumed.story(run): end for run, end in resumed.then["ends"].items()}, ends) == []
+
+
+def test_what_was_told_of_them_is_told_again_and_goes_on_without_a_gap(resumed: Resumed) -> None:
+    for run, told in resumed.then["histories"].items():
+        watched = resumed.now["watched"][run]
+
+        assert differences(told, watched[: len(told)], resumed.story(run)) == []
+        assert [int(message["sequence"]) for message in watched] == list(range(1, len(watched) + 1))
+
+
+def test_the_starts_that_were_stored_are_sent_byte_for_byte(resumed: Resumed) -> None:
+    """Keeps rule 3: a Start that may be on its way already is the same Start, so that nothing runs twice (I2)."""
+    assert resumed.now["sent"] == resumed.then["sent"]
+    assert resumed.now["spawned"] == resumed.then["spawned"]
+
+
+def test_every_state_was_met(resumed: Resumed) -> None:
+    """What these databases are for: none of it may be missing from them."""
+    seen = set(_states(resumed.then["histories"].values()))
+
+    assert seen >= EVERY_STATE if len(resumed.then["ends"]) > 1 else {"KIND_HOST"}
+
+
+def _states(histories: Iterable[Iterable[Mapping[str, Any]]]) -> Iterator[str]:
+    """How runs, steps, attempts and waits stood when they were left."""
+    for history in histories:
+        stood = {message["step"]["name"]: message["step"] for message in history if "step" in message}
+        yield "run " + [message["run"]["state"] for message in history if "run" in message][-1]
+        for step in stood.values():
+            yield "step " + step["state"]
+            yield step.get("wait", {}).get("kind", "")
+            yield from ("attempt " + attempt["state"] for attempt in step.get("attempts", ())[-1:])
+
+
+def test_every_end_is_acknowledged(resumed: Resumed) -> None:
+    assert resumed.now["unreleased"] == []
+
+
+def test_what_is_settled_is_read_as_it_was(resumed: Resumed) -> None:
+    """Keeps G1, G2: bytes, offsets, positions and tokens of runs that ended, compacted and not."""
+    assert differences(resumed.then["read"], resumed.now["read"]) == []
+    assert differences(resumed.then["lists"], resumed.now["lists"]) == []
+    assert resumed.now["holes"] == []
