@@ -52,8 +52,8 @@ def test_every_run_that_was_left_at_work_ends_as_undisturbed(resumed: Resumed) -
 
 
 def test_what_was_told_of_them_is_told_again_and_goes_on_without_a_gap(resumed: Resumed) -> None:
-    for run, told in resumed.then["histories"].items():
-        watched = resumed.now["watched"][run]
+    for run, watched in resumed.now["watched"].items():
+        told = resumed.then["histories"][run]
 
         assert differences(told, watched[: len(told)], resumed.story(run)) == []
         assert [int(message["sequence"]) for message in watched] == list(range(1, len(watched) + 1))

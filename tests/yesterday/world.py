@@ -1,5 +1,6 @@
 """A conductor of this code over a data folder of yesterday, with hosts that know what those of yesterday knew."""
 
+import asyncio
 import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Mapping
@@ -7,14 +8,18 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
+
 from agenthost.v1.host_service_pb2 import Agent
 from conductor.clock import read_clocks
+from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, running_conductor
 from tests.yesterday.reading import find_holes, read_end, read_history, read_list, read_run
 from tests.yesterday.telling_host import TellingHost
 
 HOSTS = ("alpha", "beta")
 AWAY_SECONDS = 0.5
+PATIENCE_SECONDS = 15
 
 
 @asynccontextmanager
@@ -35,12 +40,14 @@ async def resume(folder: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
     """Has every unfinished run go on to its end; gives what is answered then, and what the hosts were asked."""
     async with reopened(folder, answers["starts"]) as running:
         settled, unfinished = answers["settled"].values(), answers["unfinished"].values()
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        ends = {run: await _end(running, run, deadline) for run in unfinished}
         return {
             "read": {run: await read_run(running, run) for run in settled},
             "lists": [told for told in await read_list(running) if told["name"] in settled],
             "holes": [hole for run in settled for hole in await find_holes(running, run)],
-            "ends": {run: await read_end(running, run) for run in unfinished},
-            "watched": {run: await read_history(running, run) for run in unfinished},
+            "ends": ends,
+            "watched": {run: await read_history(running, run) for run in unfinished if "state" in ends[run]},
             "spawned": sorted(attempt for host in running.hosts.values() for attempt in host.spawned),
             "sent": {
                 attempt: b64encode(execution.start).decode()
@@ -54,6 +61,15 @@ async def resume(folder: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
                 if not execution.is_released
             ),
         }
+
+
+async def _end(running: Running, run: str, deadline: float) -> dict[str, Any]:
+    """Returns how a run ended; how it stands where it does not end in time."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await read_end(running, run)
+    except TimeoutError:
+        return {"did not end": MessageToDict(await running.runs.GetRun(pb.GetRunRequest(name=run)))}
 
 
 def offer(running: Running, host: str, slots: int, *agents: str) -> None:
