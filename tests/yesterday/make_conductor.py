@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from conductor.store.store import Store
+from conductor.store.sqlite.store import Store
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, running_conductor, until
 from tests.yesterday.archive import keep, pack, unpack

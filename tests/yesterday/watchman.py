@@ -8,10 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from conductor.core.commands import AckExecution, CancelExecution, Command, Evaluate, Record, StartExecution, Utterance
-from conductor.core.events import RunCreated
-from conductor.dispatcher import Dispatcher
-from conductor.store.store import Store
+from conductor.core.model.commands import (
+    AckExecution,
+    CancelExecution,
+    Command,
+    Evaluate,
+    Record,
+    StartExecution,
+    Utterance,
+)
+from conductor.core.model.events import RunCreated
+from conductor.engine.dispatcher import Dispatcher
+from conductor.store.sqlite.store import Store
 from tests.chaos.crash_points import wrap
 from tests.yesterday.stories import Story
 
