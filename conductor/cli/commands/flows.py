@@ -14,7 +14,7 @@ from conductor.cli.text.problem_lines import excerpt
 from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import counted
 from conductor.cli.views.page import say
-from conductor.cli.views.views import as_json
+from conductor.cli.views.view import as_json
 from conductor.v1 import flow_service_pb2
 
 FLOW_BYTES = 1024 * 1024

@@ -10,7 +10,7 @@ from conductor.cli.text.names import short
 from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import elapsed
 from conductor.cli.views.page import say
-from conductor.cli.views.views import as_json
+from conductor.cli.views.view import as_json
 from conductor.v1 import pool_service_pb2
 
 Host = pool_service_pb2.Host

@@ -15,7 +15,7 @@ from conductor.cli.text.names import run_name, step_name
 from conductor.cli.text.terminal_text import printable
 from conductor.cli.views.follow import Absence, is_away, patiently
 from conductor.cli.views.page import say
-from conductor.cli.views.views import say_away, say_back
+from conductor.cli.views.view import say_away, say_back
 from conductor.v1 import run_service_pb2
 
 if TYPE_CHECKING:

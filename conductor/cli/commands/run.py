@@ -16,8 +16,9 @@ from conductor.cli.text.next_commands import ways_on
 from conductor.cli.text.terminal_text import printable
 from conductor.cli.text.wording import SETTLED_RUN, workspace_changes
 from conductor.cli.views.follow import Absence, followed, patiently
+from conductor.cli.views.lines import summary
 from conductor.cli.views.page import say
-from conductor.cli.views.views import as_json, say_away, say_back, summary, view_for
+from conductor.cli.views.view import as_json, say_away, say_back, view_for
 from conductor.v1 import run_service_pb2
 
 Run = run_service_pb2.Run

@@ -10,7 +10,7 @@ from conductor.cli.text.names import run_name, short
 from conductor.cli.text.terminal_text import one_line
 from conductor.cli.text.wording import SETTLED_RUN, asked_for, findings, run_look, run_state
 from conductor.cli.views.page import cut, cut_before, width
-from conductor.cli.views.views import as_json
+from conductor.cli.views.view import as_json
 from conductor.v1 import run_service_pb2
 
 Run = run_service_pb2.Run

@@ -21,9 +21,10 @@ from conductor.cli.text.wording import (
     tried_again,
     workspace_changes,
 )
+from conductor.cli.views.lines import step_facts, summary
 from conductor.cli.views.page import say
 from conductor.cli.views.run_state import StepRow
-from conductor.cli.views.views import as_json, step_facts, summary
+from conductor.cli.views.view import as_json
 from conductor.v1 import flow_service_pb2, run_service_pb2
 
 Run = run_service_pb2.Run

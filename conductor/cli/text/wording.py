@@ -130,7 +130,7 @@ def said_nothing(seconds: float) -> str:
     return f"the conductor has said nothing for {elapsed(seconds)}"
 
 
-def nobody_answers(address: str, patience_seconds: float) -> str:
+def no_answer(address: str, patience_seconds: float) -> str:
     """Where, and for how long it is waited for: whoever named a wrong address sees it."""
     return f"no conductor answers at {address}; waiting up to {patience_seconds / 60:.0f} min for it"
 

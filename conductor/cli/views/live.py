@@ -15,17 +15,19 @@ from conductor.cli.text.wording import (
     counted,
     disconnected,
     elapsed,
-    nobody_answers,
+    no_answer,
     run_state,
     said_nothing,
     step_look,
 )
 from conductor.cli.views.follow import PATIENCE_SECONDS
-from conductor.cli.views.run_state import RunView, StepRow
-from conductor.cli.views.views import FAILED_STEP_LINES, step_facts
+from conductor.cli.views.lines import step_facts
+from conductor.cli.views.news import Newsfeed, StepChanged
+from conductor.cli.views.run_state import StepRow
 from conductor.v1 import run_service_pb2
 
 REFRESHES_PER_SECOND = 8
+FAILED_STEP_LINES = 8
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # More running steps than this are counted, not drawn; on a low terminal even fewer are drawn, so that the foot is always there.
 DRAWN_STEPS = 12
@@ -38,8 +40,8 @@ class LiveView:
     def __init__(self, on_interrupt: str, console: Console | None = None) -> None:
         self._on_interrupt = on_interrupt
         self._console = console or Console(stderr=True, highlight=False)
-        self._view = RunView()
-        self._finished: set[str] = set()
+        self._feed = Newsfeed()
+        self._view = self._feed.view
         self._away = ""  # that nobody answers, while that is so
         # When a conductor that is not away was heard last, once that is too long ago.
         self._silent_since: float | None = None
@@ -64,25 +66,24 @@ class LiveView:
             if row.step.state == run_service_pb2.Step.STATE_FAILED:
                 self._repeat_last_lines(row)
 
-    def show(self, told: run_service_pb2.WatchRunResponse) -> None:
-        """Takes the message in; what finished by it is printed above the live lines, once."""
-        first = not self._view.run.name
-        self._view.apply(told)
-        if first and self._view.run.name:
+    def show(self, message: run_service_pb2.WatchRunResponse) -> None:
+        """Takes the message in, and prints each step that ended above the live lines, once."""
+        is_first = not self._view.run.name
+        news = self._feed.take(message)
+        if is_first and self._view.run.name:
             self._print_heading()
             self._live.refresh()
-        for row in self._view.rows.values():
-            if row.is_settled and row.id not in self._finished:
-                self._finished.add(row.id)
-                self._live.console.print(self._line(row, is_final=True))
+        for one in news:
+            if isinstance(one, StepChanged) and one.row.is_settled:
+                self._live.console.print(self._line(one.row, is_final=True))
                 # Printing above repeats the lines of the last refresh, in which this step still ran.
                 self._live.refresh()
-        if told.HasField("log"):
-            self._live.console.print(Text(f"  {printable(told.log.text)}", style="dim"))
+        if message.HasField("log"):
+            self._live.console.print(Text(f"  {printable(message.log.text)}", style="dim"))
 
     def away(self, address: str) -> None:
         """Shows it in the last line until it is back."""
-        self._away, self._silent_since = nobody_answers(address, PATIENCE_SECONDS), None
+        self._away, self._silent_since = no_answer(address, PATIENCE_SECONDS), None
 
     def silent(self, seconds: float) -> None:
         """Shows it in the last line until it speaks again."""

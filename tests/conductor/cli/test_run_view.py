@@ -3,8 +3,8 @@
 import pytest
 
 from conductor.cli.text.wording import elapsed, findings, workspace_changes
+from conductor.cli.views.lines import step_line, summary
 from conductor.cli.views.run_state import KEPT_CHARACTERS, RunView, StepRow
-from conductor.cli.views.views import step_line, summary
 from conductor.v1 import run_service_pb2
 from conductor.v1.run_service_pb2 import (
     Attempt,

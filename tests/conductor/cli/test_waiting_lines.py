@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 
 from conductor.cli.text.wording import abridged
+from conductor.cli.views.lines import step_line
 from conductor.cli.views.live import DRAWN_STEPS, SPINNER, LiveView
+from conductor.cli.views.plain import PlainView
 from conductor.cli.views.run_state import StepRow
-from conductor.cli.views.views import PlainView, step_line
 from conductor.v1.run_service_pb2 import Attempt, Disconnection, Finding, Progress, Run, Step, Wait, WatchRunResponse
 
 BROKEN = "No connected host offers broken. beta has broken, but: description is required."

@@ -1,0 +1,66 @@
+"""Lines about steps, findings and runs. Pure text."""
+
+from conductor.cli.text.terminal_text import one_line
+from conductor.cli.text.wording import (
+    disconnected,
+    elapsed,
+    failure,
+    findings,
+    run_look,
+    run_state,
+    step_look,
+    step_state,
+    tokens,
+)
+from conductor.cli.views.run_state import StepRow
+from conductor.v1 import run_service_pb2
+
+# Characters of what a step waits for.
+LONGEST_WAIT = 400
+# Most attempts begin within this time. Lines of the others say what they wait for.
+QUIET_PREPARATION_SECONDS = 1.0
+PREPARES = "waits for snapshot and sandbox"
+
+
+def step_line(row: StepRow, now: float) -> str:
+    """`✔ risks  succeeded  host-a survey  1.2 s  3 findings, all verified`."""
+    glyph, _ = step_look(row.step.state)
+    parts = [f"{glyph} {row.label}", step_state(row.step.state), *step_facts(row, now)]
+    return "  ".join(part for part in parts if part)
+
+
+def step_facts(row: StepRow, now: float) -> list[str]:
+    """Where a step runs, for how long, and how it went: the parts after its name. What a narrow line must not lose comes first."""
+    step, attempt = row.step, row.attempt
+    place = f"{attempt.agent} on {attempt.host}" if attempt.host else ""
+    again = f"attempt {attempt.number}" if attempt.number > 1 else ""
+    away = disconnected(row.away, now) if row.away is not None else ""
+    facts = [away, place, again, elapsed(row.seconds(now)) if step.HasField("start_time") else "", tokens(attempt)]
+    if step.state == run_service_pb2.Step.STATE_SUCCEEDED and step.HasField("finding_counts"):
+        facts.append(findings(step.finding_counts))
+    if row.prepared_for(now) > QUIET_PREPARATION_SECONDS:
+        facts.append(PREPARES)
+    if row.wait:
+        facts.append(f"waits: {one_line(row.wait, LONGEST_WAIT)}")
+    if step.HasField("failure"):
+        facts.append(one_line(failure(step.failure), 200))
+    elif step.reason:
+        facts.append(one_line(step.reason, 200))
+    return [fact for fact in facts if fact]
+
+
+def finding_line(finding: run_service_pb2.Finding) -> str:
+    """`high  Shell command from outside  src/run.py:12  verified`."""
+    severity = run_service_pb2.Finding.Severity.Name(finding.severity).removeprefix("SEVERITY_").lower()
+    status = run_service_pb2.Evidence.Status.Name(finding.status).removeprefix("STATUS_").lower()
+    places = [f"{one_line(one.path, 80)}:{one.start_line}" for one in finding.evidence[:1]]
+    return "  ".join([severity, one_line(finding.title, 120), *places, status])
+
+
+def summary(run: run_service_pb2.Run) -> str:
+    """One line about a run that has ended."""
+    glyph, _ = run_look(run.state)
+    seconds = (run.end_time.ToNanoseconds() - run.create_time.ToNanoseconds()) / 1e9
+    line = f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)} in {elapsed(seconds)}: "
+    line += findings(run.finding_counts)
+    return f"{line}\n  {one_line(failure(run.failure), 300)}" if run.HasField("failure") else line

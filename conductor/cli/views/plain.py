@@ -1,0 +1,76 @@
+"""The view outside a terminal: a line on stderr for every change and for every line that an agent says."""
+
+import click
+
+from conductor.cli.text.names import short
+from conductor.cli.text.terminal_text import printable
+from conductor.cli.text.wording import disconnected, run_state
+from conductor.cli.views.lines import finding_line, step_line
+from conductor.cli.views.news import FindingMade, HostAway, HostBack, News, Newsfeed, Preparing, RunChanged, StepChanged
+from conductor.cli.views.view import LineView
+from conductor.v1.run_service_pb2 import Output, WatchRunResponse
+
+# Characters of one line that an agent says.
+LONGEST_LINE = 500
+# Steps that one line names; the others are counted.
+SHOWN_STEPS = 3
+
+
+class PlainView(LineView):
+    """Prints lines that scroll."""
+
+    def __init__(self) -> None:
+        self._feed = Newsfeed()
+        # What each step said since its last line end, by step and channel.
+        self._unfinished: dict[tuple[str, int], str] = {}
+
+    def show(self, message: WatchRunResponse) -> None:
+        """Prints what is worth a line."""
+        news = self._feed.take(message)
+        if self._feed.changed is not None:
+            self._finish(self._feed.changed.step.name)
+        for one in news:
+            click.echo(_line(one, self._feed.view.now), err=True)
+        if message.HasField("output") and message.output.channel != Output.CHANNEL_ACTIVITY:
+            self._say(message.output)
+        elif message.HasField("log"):
+            click.echo(f"  {printable(message.log.text)}", err=True)
+
+    def _say(self, output: Output) -> None:
+        """Prints whole lines; the rest waits for its end, up to the longest width that is readable as one line."""
+        key = (output.step, output.channel)
+        *lines, rest = (self._unfinished.get(key, "") + output.text).split("\n")
+        while len(rest) > LONGEST_LINE:
+            lines.append(rest[:LONGEST_LINE])
+            rest = rest[LONGEST_LINE:]
+        self._unfinished[key] = rest
+        for line in lines:
+            self._print_output(output.step, line)
+
+    def _finish(self, step: str) -> None:
+        """Ends the line that a step was saying before its state changed."""
+        for key in [key for key in self._unfinished if key[0] == step]:
+            self._print_output(step, self._unfinished.pop(key))
+
+    def _print_output(self, step: str, line: str) -> None:
+        text = printable(line).strip()
+        if text:
+            click.echo(f"  {self._feed.view.rows[step].label} │ {text}", err=True)
+
+
+def _line(news: News, now: float) -> str:
+    match news:
+        case RunChanged(run):
+            return f"run {run.name} {run_state(run.state)}"
+        case StepChanged(row):
+            return step_line(row, now)
+        case FindingMade(row, finding):
+            return f"  {row.label} ▸ {finding_line(finding)}"
+        case Preparing(host, labels):
+            others = [f"{len(labels) - SHOWN_STEPS} more"] if len(labels) > SHOWN_STEPS else []
+            return f"… {host} gets snapshot and sandbox ready for {', '.join([*labels[:SHOWN_STEPS], *others])}"
+        case HostAway(absence):
+            rest = "" if absence.other_instance else "; what runs there goes on"
+            return f"… {disconnected(absence, now)}{rest}"
+        case HostBack(host):
+            return f"… {short(host)} is back, or nothing runs there any more"
