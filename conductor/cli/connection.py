@@ -37,7 +37,7 @@ class Connection:
 
 @contextmanager
 def connected(address: str, seconds: float = CALL_SECONDS) -> Iterator[Connection]:
-    """Gives a connection; a failed call inside becomes a CommandError that a person can use. Calls inside wait for `seconds`."""
+    """Yields a connection. A failed call inside becomes a CommandError that a person can use. Calls inside wait for `seconds`."""
     _check(address)
     with grpc.insecure_channel(address, options=_OPTIONS) as channel:
         try:

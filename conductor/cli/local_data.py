@@ -1,4 +1,4 @@
-"""What the commands share that look into a data folder themselves, instead of asking its conductor.
+"""The data folder of commands that read it themselves instead of asking its conductor.
 
 Two things can be named: a folder with --data, a conductor with --address or CONDUCTOR_ADDRESS. They must not be of two conductors.
 So without --data the folder is the one that the named conductor says it uses, and where both are named their ids are compared.
@@ -30,7 +30,7 @@ data_option = click.option(
 
 @dataclass(frozen=True, slots=True)
 class LocalData:
-    """A data folder, and the id of the conductor that was asked: empty where nobody had to be, or nobody answered."""
+    """A data folder, and the id of the conductor that was asked: empty where none was asked, or none answered."""
 
     folder: Path
     conductor_id: str = ""
@@ -45,7 +45,7 @@ class LocalData:
 
 
 def folder_of(given: Path | None, info: "server_service_pb2.ServerInfo | None") -> Path:
-    """The folder that is meant: the one that is named, the one of the conductor that answered, or the usual one."""
+    """Returns the folder that is named, else that of the conductor that answered, else the default."""
     from conductor.cli.commands.serve import default_data
 
     told = info.settings.get("data", "") if info is not None else ""
@@ -53,17 +53,17 @@ def folder_of(given: Path | None, info: "server_service_pb2.ServerInfo | None") 
 
 
 def local_data(address: str, given: Path | None, *, folder_is_enough: bool = False) -> LocalData:
-    """Finds the folder that is meant, and asks the conductor at the address for its id, should one answer.
+    """Finds the folder that is meant, and the id of the conductor at the address, where one answers.
 
     A conductor that was named and is not there cannot say which folder is its own: then --data must. With `folder_is_enough`
-    whoever names a folder and no --address means that folder, whoever answers elsewhere.
+    a --data without an --address means that folder, whichever conductor answers elsewhere.
     """
     if given and folder_is_enough and address_source() is not ParameterSource.COMMANDLINE:
         return LocalData(given)
     info = ask(address)
     if info is None and given is None and not usual_is_meant():
         raise CommandError(
-            f"no conductor answers at {address}, so nobody says which data folder is its own",
+            f"no conductor answers at {address}, so its data folder is unknown",
             lines=("name the folder:  --data DIR",),
             code=UNREACHABLE,
         )
@@ -71,12 +71,12 @@ def local_data(address: str, given: Path | None, *, folder_is_enough: bool = Fal
 
 
 def usual_is_meant() -> bool:
-    """Whether the usual folder is the one that is meant where nobody answers: only while nobody named an address."""
+    """Returns whether the default folder is meant where no conductor answers: only where no address was given."""
     return address_source() is ParameterSource.DEFAULT
 
 
 def address_source() -> ParameterSource:
-    """Who named the conductor's address: a flag before or behind the command, the environment, or nobody."""
+    """Returns where the conductor's address comes from: a flag before or after the command, the environment, or the default."""
     here = click.get_current_context()
     if here.get_parameter_source("address") is ParameterSource.COMMANDLINE:
         return ParameterSource.COMMANDLINE
@@ -84,7 +84,7 @@ def address_source() -> ParameterSource:
 
 
 def ask(address: str) -> "server_service_pb2.ServerInfo | None":
-    """What the conductor at the address says of itself; None where none answers."""
+    """Returns what the conductor at the address says of itself; None where none answers."""
     import grpc
 
     from conductor.cli.connection import connected
@@ -101,7 +101,7 @@ def ask(address: str) -> "server_service_pb2.ServerInfo | None":
 
 
 def again(context_address: str, *given: tuple[str, object]) -> str:
-    """The options of a call, to be typed again. An address of the environment is there again by itself."""
+    """Returns the options of a call, to be typed again. An address from the environment needs no repeating."""
     address = context_address if address_source() is ParameterSource.COMMANDLINE else None
     return "".join(f" {name} {shlex.quote(str(value))}" for name, value in (*given, ("--address", address)) if value)
 

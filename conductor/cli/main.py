@@ -41,46 +41,46 @@ DEFAULT_ADDRESS = "127.0.0.1:7410"
 OUTPUTS = ("auto", "plain", "json")
 
 
-# What a pipe without a reader, a full disk, or a broken one says to whoever writes there.
+# The errors of writing to a pipe without a reader, a full disk, or a broken one.
 _OUTPUT_LOST = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 # Commands that ask no conductor: they know no --address.
-_ASKING_NOBODY = frozenset({"validate", "serve", "demo", "restore"})
+_WITHOUT_CONDUCTOR = frozenset({"validate", "serve", "demo", "restore"})
 
 
 @dataclass(slots=True)
 class Context:
-    """What every command is given: where the conductor is, and how to print."""
+    """The options that every command shares: where the conductor is, and how to print."""
 
     address: str
     output: str
 
     @property
     def is_json(self) -> bool:
-        """Whether stdout takes one proto-JSON object a line."""
+        """True where stdout takes one proto-JSON object a line."""
         return self.output == "json"
 
     @property
     def is_live(self) -> bool:
-        """Whether a person watches progress on a terminal; stdout may go to a file meanwhile."""
+        """True where a person watches progress on a terminal; stdout may go to a file."""
         return self.output == "auto" and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
 
 
 def _set_shared(ctx: click.Context, parameter: click.Parameter, given: str | None) -> None:
-    """What is said behind a command outdoes what is said before it."""
+    """Lets an option after the command override the one before it."""
     if given is not None and isinstance(ctx.obj, Context) and parameter.name is not None:
         setattr(ctx.obj, parameter.name, given)
 
 
 def _shared_options(command: str) -> list[click.Option]:
-    """--address and --output are taken before a command and behind it: nobody remembers which it was."""
+    """Returns --address and --output for use after a command: both places are accepted."""
     address = click.Option(["--address"], expose_value=False, callback=_set_shared, help="The conductor.")
     output = click.Option(
         ["--output"], type=click.Choice(OUTPUTS), expose_value=False, callback=_set_shared, help="How to print."
     )
     if command == "serve":
         return []
-    return [output] if command in _ASKING_NOBODY else [address, output]
+    return [output] if command in _WITHOUT_CONDUCTOR else [address, output]
 
 
 class _ReaderLeftError(Exception):
@@ -140,7 +140,7 @@ def group(ctx: click.Context, address: str, output: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and gives its exit code."""
+    """Runs one command; returns its exit code."""
     # What gRPC's core has to say of connections is said better by `failure`; it would be mixed into our lines.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     _open_what_is_closed()
@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _after_lost_output(error: OSError) -> int:
-    """The reader of our output (`| head`) has left, which is its right; or the output is a file on a full disk."""
+    """Ends quietly when the reader of our output (`| head`) has left; says so when the disk below it is full."""
     if error.errno not in _OUTPUT_LOST:
         raise error
     # Python must not complain at exit of what it still holds.
@@ -174,7 +174,7 @@ def _after_lost_output(error: OSError) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """A shell's `>&-` leaves no stream at all, not even one to ask whether it is a terminal."""
+    """Opens /dev/null for a stream that the shell closed (`>&-`): nothing can be asked of a missing stream."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - for as long as the process lives

@@ -88,7 +88,7 @@ def prune(context: Context, /, older_than: str | None, max_bytes: str | None, da
 
 
 def _need_a_terminal(chosen: Chosen, options: str) -> None:
-    """Raises a CommandError where nobody can be asked: what is deleted for good is never deleted by a pipe's accident."""
+    """Raises a CommandError without a terminal: a pipe must not confirm a deletion by accident."""
     if sys.stdin is not None and sys.stdin.isatty():
         return
     raise CommandError(
@@ -145,7 +145,7 @@ def _tell(chosen: Chosen, policy: "Retention", what: str) -> None:
     freed = size(sum(one.run.bytes for one in expired))
     say(f"{counted(len(expired), 'run')} {what}, {freed} that only they hold, and snapshots that no other run needs")
     if policy.max_bytes and chosen.is_every_settled_run:
-        # A limit below what an empty database takes is met by no deletion: whoever gave it should know.
+        # No deletion meets a limit below the size of an empty database.
         say(
             f"--max-bytes {size(policy.max_bytes)} takes every run that has ended; the rest of the database,"
             f" about {size(chosen.left_bytes)}, is its own tables and the runs at work"

@@ -63,7 +63,7 @@ def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
 
 
 def _stop_on_terminate() -> None:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does: through every `finally`, so that nothing is left running."""
+    """Lets SIGTERM and SIGHUP end the demo as Ctrl-C does: through every `finally`, so that nothing is left running."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -99,7 +99,7 @@ def _remove(folder: Path) -> None:
 
 @contextmanager
 def _services(folder: Path) -> Iterator["Services"]:
-    """The services of the demo: stopped at the end, in order, whatever happened. A second Ctrl-C does not hasten that."""
+    """Yields the demo's services, and stops them at the end, in order. A second Ctrl-C does not hasten that."""
     reading, writing = os.pipe()
     services = Services(folder, reading)
     try:
@@ -150,7 +150,7 @@ class Services:
                     child.wait()
 
     def ended(self) -> str:
-        """The name of one that ended by itself, if any did."""
+        """Returns the name of a service that ended by itself, or nothing."""
         return next((name for name, child in self.running.items() if child.poll() is not None), "")
 
 
@@ -166,7 +166,7 @@ def _start_all(services: Services, folder: Path, project: Path | None) -> str:
 
 
 def _wait_for_hosts(pool: Any, services: Services, folder: Path) -> None:
-    """Until every host is ready; a CommandError with the logs when one cannot be, or a service ends."""
+    """Waits until every host is ready; raises a CommandError with the logs when one cannot be, or a service ends."""
     deadline = time.monotonic() + START_SECONDS
     request = pool_service_pb2.ListHostsRequest()
     hosts: list[pool_service_pb2.Host] = []

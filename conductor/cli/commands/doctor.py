@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from conductor.store.sqlite.reading.examination import Examination
 
 SHOWN_DAMAGES = 10
-UNASKED = (
-    "its database was not looked through, as nobody says which folder it is in; name that:  conductor doctor --data DIR"
-)
+UNASKED = "its database was not checked, because its folder is unknown; name it:  conductor doctor --data DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ def _looks(context: Context, data: Path | None) -> Iterator[Look]:
 
 
 def _greet(connection: Connection, address: str) -> tuple[server_service_pb2.ServerInfo, CommandError | None]:
-    """What the conductor says of itself; nothing, and why, where it does not answer."""
+    """Asks the conductor what it is; returns None and a line with the reason where it does not answer."""
     try:
         asked = server_service_pb2.GetServerInfoRequest()
         return connection.server.GetServerInfo(asked, timeout=LOOK_SECONDS), None
@@ -154,7 +152,7 @@ def _server_looks(connection: Connection) -> Iterator[Look]:
 
 
 def host_looks(host: pool_service_pb2.Host) -> Iterator[Look]:
-    """A host, and every spec on it that cannot be read."""
+    """Returns a line for a host, and one for every spec on it that cannot be read."""
     yield _host_look(host)
     for agent in host.agents:
         # An agent that only lacks its program is shown, not counted.

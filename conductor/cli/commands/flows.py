@@ -45,7 +45,7 @@ def flows(context: Context, name: str | None) -> None:
 
 
 def bad_files(problems: Sequence[flow_service_pb2.FlowProblem]) -> Iterator[tuple[str, str, str]]:
-    """For each file that is no flow: what stands with it, its first problem, and how to see them all."""
+    """Yields for each file that is no flow a title, its first problem, and the command that shows them all."""
     by_file: dict[str, list[flow_service_pb2.FlowProblem]] = {}
     for problem in problems:
         by_file.setdefault(problem.path, []).append(problem)
@@ -105,7 +105,7 @@ def validate(context: Context, files: tuple[Path, ...], project: Path | None) ->
 
 
 def _problems(path: Path, project: Path | None) -> list[str]:
-    """What is wrong with a file; one that cannot be read is wrong too, and keeps nobody from the next."""
+    """Returns what is wrong with a file. A file that cannot be read is one problem, and does not stop the check of the next."""
     from conductor.flows.checks.validation import problems_of
 
     try:
@@ -116,7 +116,7 @@ def _problems(path: Path, project: Path | None) -> list[str]:
 
 
 def project_of(path: Path) -> Path | None:
-    """The project whose personas and contracts a file may name: whose `.conductor/` holds it, or stands beside it."""
+    """Returns the project whose personas and contracts a file may name: its `.conductor/` holds the file, or stands beside it."""
     folder = path.absolute().parent
     if folder.name == "flows" and folder.parent.name == ".conductor":
         return folder.parent.parent
@@ -124,7 +124,7 @@ def project_of(path: Path) -> Path | None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's bytes, at most FLOW_BYTES of them; a CommandError where that cannot be."""
+    """Returns the file's bytes, at most FLOW_BYTES; raises a CommandError where that fails."""
     try:
         with path.open("rb") as file:
             data = file.read(FLOW_BYTES + 1)
@@ -136,7 +136,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_flow(path: Path) -> flow_service_pb2.Flow:
-    """The flow in a file, for sending inline; its problems as a CommandError. What it names is the conductor's to judge."""
+    """Returns the flow in a file, to be sent inline; raises a CommandError with its problems. The conductor judges names."""
     data = read_bytes(path)
     from conductor.flows.checks.validation import parsed
 
@@ -150,7 +150,7 @@ def read_flow(path: Path) -> flow_service_pb2.Flow:
 
 
 def refused(error: CommandError, path: Path) -> CommandError:
-    """The refusal of a file's flow that was sent inline, with the file, its lines, and its project for the conductor."""
+    """Adds the file, its lines and its project to the conductor's refusal of a flow that was sent inline."""
     from conductor.flows.checks.validation import line_of
 
     data, project = read_bytes(path), project_of(path)

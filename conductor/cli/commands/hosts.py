@@ -54,7 +54,7 @@ def say_host(host: Host, *, with_agents: bool = False) -> None:
 
 
 def host_line(host: Host) -> str:
-    """`✔ alpha  ready  2 of 4 slots  bubblewrap 0.11.0  unix:/run/a.sock`."""
+    """Returns `✔ alpha  ready  2 of 4 slots  bubblewrap 0.11.0  unix:/run/a.sock`."""
     glyph = "✔" if _answers(host) and not has_trouble(host) else "✘"
     state = Host.State.Name(host.state).removeprefix("STATE_").lower()
     line = f"{glyph} {short(host.name):<12}  {state:<12}"
@@ -68,19 +68,19 @@ def host_line(host: Host) -> str:
 
 
 def has_trouble(host: Host) -> bool:
-    """Whether there is something to mend though it answers: it says of itself what, or waits for its earlier folder."""
+    """Returns whether a host that answers needs a person: it names a problem, or attempts wait for its earlier folder."""
     return bool(host.problem or host.attempts_of_earlier_instance)
 
 
 def other_folder(host: Host) -> str:
-    """`it came back with another data folder: 2 attempts wait for the one it had before`."""
+    """Returns `it came back with another data folder: 2 attempts wait for the one it had before`."""
     count = host.attempts_of_earlier_instance
     waits = "attempt waits" if count == 1 else "attempts wait"
     return f"it came back with another data folder: {count} {waits} for the one it had before"
 
 
 def agent_lines(host: Host) -> list[str]:
-    """A line an agent: usable or not, and why not. Of a host that does not answer nobody knows."""
+    """Returns a line for each agent: usable, or why not. A host that does not answer leaves that unknown."""
     lines = []
     answers = _answers(host)
     for agent in host.agents:

@@ -57,7 +57,7 @@ def print_report(connection: Connection, run: str) -> None:
 
 
 def _as_json(document: "Struct", indent: int | None) -> str:
-    """A Struct as people write JSON: whole numbers without a point, and in the same order every time."""
+    """Returns a Struct as people write JSON: whole numbers without a point, keys in a fixed order."""
     import json
 
     from google.protobuf import json_format
@@ -111,7 +111,7 @@ def output(context: Context, /, name: str, step: str, *, follow: bool, **options
 def print_output(
     context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest, *, follow: bool
 ) -> bool:
-    """Prints what is there, or all until the attempt ends, and moves the request behind it; gives whether it has ended."""
+    """Prints what is there, or all until the end; moves the request behind it; returns whether the attempt has ended."""
     try:
         if follow:
             return _print_to_end(context, connection, request)
@@ -119,11 +119,11 @@ def print_output(
     except grpc.RpcError as error:
         if not is_away(error):
             raise
-        raise _with_way_on(error, context, request) from error
+        raise _with_next_command(error, context, request) from error
 
 
 def _print_to_end(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:
-    """Prints one attempt until it ends, across restarts of the conductor; gives that it has ended."""
+    """Prints one attempt until it ends, across restarts of the conductor; returns True."""
     absence = Absence(partial(say_away, context.address), say_back)
 
     def go_on() -> bool:
@@ -139,8 +139,10 @@ def _print_to_end(context: Context, connection: Connection, request: run_service
     return True
 
 
-def _with_way_on(error: grpc.RpcError, context: Context, request: run_service_pb2.ReadOutputRequest) -> CommandError:
-    """That nobody answers any more, and the command that goes on behind what was printed."""
+def _with_next_command(
+    error: grpc.RpcError, context: Context, request: run_service_pb2.ReadOutputRequest
+) -> CommandError:
+    """Adds to a lost connection the command that continues after what was printed."""
     shown = from_rpc(error, context.address)
     _, run, _, step = request.name.split("/")
     channel = run_service_pb2.Output.Channel.Name(request.channel).removeprefix("CHANNEL_").lower()
@@ -175,7 +177,7 @@ def _has_text(connection: Connection, request: run_service_pb2.ReadOutputRequest
 
 
 def _print_what_is_there(context: Context, connection: Connection, request: run_service_pb2.ReadOutputRequest) -> bool:
-    """Prints what is there and moves the request behind it; gives whether the attempt has ended."""
+    """Prints what is there and moves the request behind it; returns whether the attempt has ended."""
     complete = False
     for piece in connection.runs.ReadOutput(request, timeout=CALL_SECONDS):
         if context.is_json:

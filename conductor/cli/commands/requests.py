@@ -16,7 +16,7 @@ QUESTION_BYTES = 1024 * 1024
 
 
 def create_request(flow: str, path: Path, options: Mapping[str, object]) -> run_service_pb2.CreateRunRequest:
-    """The request that the options mean. A CommandError names the option that is wrong."""
+    """Returns the request that the options mean; raises a CommandError that names a wrong option."""
     inputs: dict[str, object] = {name: _value(text) for name, text in named_values("--input", options["extras"])}
     if options["question"] is not None:
         inputs["question"] = _question(str(options["question"]))
@@ -50,12 +50,12 @@ def named_values(option: str, given: object) -> list[tuple[str, str]]:
 
 
 def is_file(flow: str) -> bool:
-    """Whether a flow is given as a file."""
+    """Returns whether a flow is given as a file."""
     return Path(flow).suffix in (".yaml", ".yml", ".json")
 
 
 def set_flow(request: run_service_pb2.CreateRunRequest, flow: str) -> None:
-    """A file is sent inline; anything else is the name of a flow that the server knows."""
+    """Sends a file inline; takes anything else for the name of a flow that the server knows."""
     if not is_file(flow):
         request.flow = flow if flow.startswith("flows/") else f"flows/{flow}"
         return
@@ -74,7 +74,7 @@ def _question(given: str) -> str:
 
 
 def _value(text: str) -> object:
-    """JSON where it parses (`3`, `true`, `["a"]`), text otherwise."""
+    """Returns JSON where the text parses (`3`, `true`, `["a"]`), else the text."""
     try:
         return json.loads(text)
     except ValueError:

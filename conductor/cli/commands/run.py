@@ -12,7 +12,7 @@ from conductor.cli.connection import CREATE_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError, from_rpc
 from conductor.cli.text.names import run_name, short
-from conductor.cli.text.next_commands import ways_on
+from conductor.cli.text.next_commands import next_commands
 from conductor.cli.text.terminal_text import printable
 from conductor.cli.text.wording import SETTLED_RUN, workspace_changes
 from conductor.cli.views.follow import Absence, followed, patiently
@@ -22,7 +22,7 @@ from conductor.cli.views.view import as_json, say_away, say_back, view_for
 from conductor.v1 import run_service_pb2
 
 Run = run_service_pb2.Run
-# Longer than this nobody waits without a word.
+# A longer wait is announced.
 QUIET_SECONDS = 1.0
 _CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEOUT", "FIRST_OUTPUT_TIMEOUT"})
 
@@ -85,7 +85,7 @@ def create_from(
 
 
 def create(connection: Connection, request: run_service_pb2.CreateRunRequest) -> Run:
-    """Asks for the run; says so while the conductor reads a large workspace, so that nobody thinks that it hangs."""
+    """Creates the run; says so while the conductor reads a large workspace."""
     call = connection.runs.CreateRun.future(request, timeout=CREATE_SECONDS)
     try:
         try:
@@ -101,7 +101,7 @@ def create(connection: Connection, request: run_service_pb2.CreateRunRequest) ->
 def follow_to_end(
     context: Context, connection: Connection, name: str, *, token: str = "", is_passing: bool = False
 ) -> int:
-    """Shows a run until it ends, then its report; gives the exit code that its end means.
+    """Shows a run until it ends, then its report; returns the exit code that its end means.
 
     `is_passing`: the conductor ends with this command, so that there is nothing to come back to.
     """
@@ -137,17 +137,17 @@ def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
         click.echo("\nanother directory:  ./dev demo PATH", err=True)
         click.echo("to stay with it:    conductor serve, conductor run; see “By hand” in README.md", err=True)
     else:
-        click.echo("\n".join(["", *ways_on(ended)]), err=True)
+        click.echo("\n".join(["", *next_commands(ended)]), err=True)
 
 
 def closing(ended: Run) -> str:
-    """How a run came out, and what of its workspace is no longer as it was read."""
+    """Returns how a run ended, and which paths of its workspace changed since it was pinned."""
     changed = workspace_changes(ended.workspace_changes)
     return f"{summary(ended)}\n  changed: {changed}" if changed else summary(ended)
 
 
 def exit_code(ended: Run) -> int:
-    """0 succeeded, 1 failed, 3 cancelled, 4 ran out of time."""
+    """Returns 0 for succeeded, 1 for failed, 3 for cancelled, 4 for a run or step out of time."""
     if ended.state == Run.STATE_SUCCEEDED:
         return 0
     if ended.state == Run.STATE_CANCELLED:

@@ -67,7 +67,7 @@ def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest
 
 
 def run_lines(listed: Sequence[Run], columns: int | None) -> Iterator[str]:
-    """A line a run; two where a page's longest would not fit the terminal: a row without its workspace tells little."""
+    """Returns a line for each run, or two where a page's longest line would not fit the terminal."""
     rows = [_run_columns(run) for run in listed]
     if columns is None or all(len(f"{first}  {second}") <= columns for first, second in rows):
         yield from (f"{first}  {second}" for first, second in rows)

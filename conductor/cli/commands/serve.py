@@ -10,7 +10,7 @@ from conductor.cli.text.failure import CommandError
 
 
 def default_data() -> Path:
-    """Where a conductor keeps its state when nobody says otherwise."""
+    """Returns the folder where a conductor keeps its state by default."""
     import os
 
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")

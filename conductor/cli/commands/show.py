@@ -84,7 +84,7 @@ def _show_run(run: Run) -> None:
 
 
 def _step_line(step: run_service_pb2.Step) -> str:
-    """`✔ docs  Documentation  succeeded  survey on alpha  1.2 s`: with the id, which is what other commands take."""
+    """Returns `✔ docs  Documentation  succeeded  survey on alpha  1.2 s`, with the id that other commands take."""
     row = StepRow(step)
     glyph, _ = step_look(step.state)
     label = row.label if row.label != row.id else ""

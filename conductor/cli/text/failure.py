@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 # How long a call waits for its answer, where nothing else is said.
 ANSWER_SECONDS = 30.0
-# Whoever accepts a connection says something as gRPC has it within this, or does not answer.
+# A server that accepts a connection and says nothing within this does not answer.
 CONNECT_SECONDS = 10.0
 
 # gRPC's words for a connection that was accepted, and on which nothing was said.
@@ -52,7 +52,7 @@ class CommandError(Exception):
         self.code = code
 
     def shown(self) -> str:
-        """The text for stderr."""
+        """Returns the text for stderr."""
         return "\n".join([f"conductor: {self}", *(f"  {line}" for line in self.lines)])
 
 
@@ -96,7 +96,7 @@ def from_rpc(
 
 
 def _unanswered(address: str, seconds: float) -> CommandError:
-    """Somebody is there: starting another conductor would only add to what is wrong."""
+    """Explains that a process holds the address without answering: starting another conductor would make it worse."""
     path = address.removeprefix("unix:")
     port = address.rsplit(":", maxsplit=1)[-1]
     where = f"-ltnp 'sport = :{port}'" if path == address else f"-lxp src {path}"
@@ -108,13 +108,13 @@ def _unanswered(address: str, seconds: float) -> CommandError:
 
 
 def _with_run(following: str, details: str) -> str:
-    """The next command with the id of the run that the message is about, should it name one."""
+    """Puts the id of the run that the message is about into the next command, where it names one."""
     run = _RUN_ID.search(details)
     return following.replace(" RUN", f" {run[0]}") if run else following
 
 
 def _violation(field: str, text: str) -> str:
-    """`FILE:LINE: field: problem` where the server names a place, as `conductor validate` has it; else `field: problem`."""
+    """Returns `FILE:LINE: field: problem` where the server names a place, as `conductor validate` does; else `field: problem`."""
     if not field:
         return text
     place = re.match(r"(?P<place>\S+:\d+): ", text)

@@ -1,4 +1,4 @@
-"""How people name runs and steps: `runs/ID`, `ID`, or the beginning or end of an id that only one run has; a step's id or label."""
+"""Names of runs and steps as people type them: `runs/ID`, `ID`, or a unique prefix or suffix of an id; a step's id or label."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ _SHOWN_RUNS = 5
 
 
 def run_name(connection: Connection, given: str) -> str:
-    """The full name of the run that `given` means; a CommandError where it means none, or several."""
+    """Returns the full name of the run that `given` means; raises a CommandError where it means none, or several."""
     run = given.removeprefix("runs/").split("/", maxsplit=1)[0].lower()
     if _RUN_ID.fullmatch(run):
         return f"runs/{run}"
@@ -33,7 +33,7 @@ def run_name(connection: Connection, given: str) -> str:
 
 
 def _choice(matching: list[str]) -> Iterator[str]:
-    """The newest of the runs that are meant, how many more there are, and what tells them apart."""
+    """Yields the newest matching runs, how many more there are, and what tells them apart."""
     yield from matching[:_SHOWN_RUNS]
     if len(matching) > _SHOWN_RUNS:
         yield f"and {len(matching) - _SHOWN_RUNS} more:  conductor runs"
@@ -42,7 +42,7 @@ def _choice(matching: list[str]) -> Iterator[str]:
 
 
 def step_name(connection: Connection, run: str, step: str) -> str:
-    """The full name of the step that is meant by its id or its label; a CommandError that names the run's steps."""
+    """Returns the full name of a step by its id or label; raises a CommandError that names the run's steps."""
     full = run_name(connection, run)
     found = connection.runs.GetRun(run_service_pb2.GetRunRequest(name=full), timeout=CALL_SECONDS)
     # Of a damaged run no steps are known: what is asked of one is then answered with the damage.
@@ -50,7 +50,7 @@ def step_name(connection: Connection, run: str, step: str) -> str:
 
 
 def find_step(steps: Iterable[run_service_pb2.Step], given: str) -> str:
-    """The name of the step with this id, this label, or this label but for its capitals."""
+    """Returns the name of the step with this id, this label, or this label in other capitals."""
     labels = {step.name: step.label for step in steps}
     wanted = given.rsplit("/steps/", maxsplit=1)[-1].strip()
     for matching in (
@@ -76,5 +76,5 @@ def find_step(steps: Iterable[run_service_pb2.Step], given: str) -> str:
 
 
 def short(name: str) -> str:
-    """The last part of a resource name."""
+    """Returns the last part of a resource name."""
     return name.rsplit("/", maxsplit=1)[-1]

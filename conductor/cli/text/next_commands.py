@@ -1,4 +1,4 @@
-"""What to type next when a run has ended: first what answers why it failed. Pure text."""
+"""Commands to type next when a run has ended: first those that say why it failed. Pure text."""
 
 from conductor.cli.text.names import short
 from conductor.v1 import run_service_pb2
@@ -9,8 +9,8 @@ _OF_MACHINES = frozenset(
 )
 
 
-def ways_on(ended: run_service_pb2.Run) -> list[str]:
-    """Lines with a command each."""
+def next_commands(ended: run_service_pb2.Run) -> list[str]:
+    """Returns lines with a command each."""
     run = short(ended.name)
     named = [("the report again:", f"conductor report {run}"), ("its steps:", f"conductor show {run}")]
     if ended.state == run_service_pb2.Run.STATE_FAILED:

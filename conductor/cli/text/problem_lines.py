@@ -15,7 +15,7 @@ _PLACE = re.compile(r"^.+?:\d+: |\[\d+\]")
 
 
 def excerpt(problems: Iterable[str], see_all: str = "") -> list[str]:
-    """At most SHOWN_ALIKE of a kind and SHOWN_PROBLEMS in all, then how many more there are, and how to see them."""
+    """Returns at most SHOWN_ALIKE of a kind and SHOWN_PROBLEMS in all, then how many more there are, and how to see them."""
     every = list(problems)
     shown = list(_few(every))[:SHOWN_PROBLEMS]
     left = len(every) - len(shown)

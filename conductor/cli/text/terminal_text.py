@@ -18,12 +18,12 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 
 
 def printable(text: str) -> str:
-    """Text that cannot act on a terminal; tabs and newlines stay, a carriage return becomes a newline."""
+    """Returns text that cannot act on a terminal. Tabs and newlines stay, a carriage return becomes a newline."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _UNSAFE.sub("", _SEQUENCES.sub("", text))
 
 
 def one_line(text: str, width: int) -> str:
-    """The same on one line of at most `width` characters, cut with an ellipsis."""
+    """Returns printable text on one line of at most `width` characters, cut with an ellipsis."""
     flat = " ".join(printable(text).split())
     return flat if len(flat) <= width else flat[: max(width - 1, 0)] + "…"

@@ -1,4 +1,4 @@
-"""How states, times and counts read to a person. Pure text; nothing here prints."""
+"""States, times and counts in words. Pure text; nothing here prints."""
 
 from datetime import datetime
 
@@ -36,27 +36,27 @@ SETTLED_STEP = frozenset(
 
 
 def step_look(state: "run_service_pb2.Step.State.ValueType") -> tuple[str, str]:
-    """Glyph and style of a step's state."""
+    """Returns glyph and style of a step's state."""
     return _STEP_LOOKS.get(state, ("?", ""))
 
 
 def run_look(state: "run_service_pb2.Run.State.ValueType") -> tuple[str, str]:
-    """Glyph and style of a run's state."""
+    """Returns glyph and style of a run's state."""
     return _RUN_LOOKS.get(state, ("?", ""))
 
 
 def step_state(state: "run_service_pb2.Step.State.ValueType") -> str:
-    """`running` for STATE_RUNNING."""
+    """Returns `running` for STATE_RUNNING."""
     return Step.State.Name(state).removeprefix("STATE_").lower()
 
 
 def run_state(state: "run_service_pb2.Run.State.ValueType") -> str:
-    """`succeeded` for STATE_SUCCEEDED."""
+    """Returns `succeeded` for STATE_SUCCEEDED."""
     return Run.State.Name(state).removeprefix("STATE_").lower()
 
 
 def elapsed(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    """Returns `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
     if seconds < 9.95:
         return f"{max(seconds, 0):.1f} s"
     if seconds < 100:
@@ -69,7 +69,7 @@ def elapsed(seconds: float) -> str:
 
 
 def size(number: int) -> str:
-    """`812 bytes`, `1.4 MiB`."""
+    """Returns `812 bytes`, `1.4 MiB`."""
     for unit, one in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
         if number >= one:
             return f"{number / one:.1f} {unit}"
@@ -77,12 +77,12 @@ def size(number: int) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 step`, `2 steps`."""
+    """Returns `1 step`, `2 steps`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def workspace_changes(changes: run_service_pb2.WorkspaceChanges) -> str:
-    """What of the workspace is no longer as a run read it; nothing where nothing is, or nobody looked."""
+    """Returns the paths of the workspace that changed since it was pinned; empty for none."""
     told = [one_line(changes.note, 300)] if changes.note else []
     if changes.count:
         shown = changes.paths[:SHOWN_PATHS]
@@ -93,7 +93,7 @@ def workspace_changes(changes: run_service_pb2.WorkspaceChanges) -> str:
 
 
 def tokens(attempt: run_service_pb2.Attempt) -> str:
-    """`1.2k tokens`, or nothing where none are known."""
+    """Returns `1.2k tokens`, or nothing where no count is known."""
     if not attempt.HasField("input_tokens") and not attempt.HasField("output_tokens"):
         return ""
     total = attempt.input_tokens + attempt.output_tokens
@@ -101,7 +101,7 @@ def tokens(attempt: run_service_pb2.Attempt) -> str:
 
 
 def findings(counts: run_service_pb2.FindingCounts) -> str:
-    """`14 findings, all verified`, or how they differ."""
+    """Returns `14 findings, all verified`, or how they differ."""
     total = counts.verified + counts.moved + counts.missing
     if not total:
         return "no findings"
@@ -112,7 +112,7 @@ def findings(counts: run_service_pb2.FindingCounts) -> str:
 
 
 def disconnected(told: run_service_pb2.Disconnection, now: float) -> str:
-    """`alpha disconnected for 12 s, given up in 3 min 05 s`: short enough to stand whole on a narrow line.
+    """Returns `alpha disconnected for 12 s, given up in 3 min 05 s`: short enough for a narrow line.
 
     Of a host that answers it says why that does not help, and what does.
     """
@@ -126,17 +126,17 @@ def disconnected(told: run_service_pb2.Disconnection, now: float) -> str:
 
 
 def said_nothing(seconds: float) -> str:
-    """Of a conductor whose connection stands."""
+    """Returns the sentence for a conductor that is connected and silent."""
     return f"the conductor has said nothing for {elapsed(seconds)}"
 
 
 def no_answer(address: str, patience_seconds: float) -> str:
-    """Where, and for how long it is waited for: whoever named a wrong address sees it."""
+    """Returns the sentence for an address where no conductor answers: a wrong address is seen in it."""
     return f"no conductor answers at {address}; waiting up to {patience_seconds / 60:.0f} min for it"
 
 
 def abridged(label: str, width: int) -> str:
-    """A label on at most `width` characters, cut in the middle: labels that begin alike differ at their ends."""
+    """Cuts a label in the middle to at most `width` characters: labels that begin alike differ at their ends."""
     if len(label) <= width:
         return label
     tail = max(width - 1, 0) * 2 // 3
@@ -144,15 +144,15 @@ def abridged(label: str, width: int) -> str:
 
 
 def asked_for(run: run_service_pb2.Run, form: str) -> str:
-    """When a run was asked for, in the reader's zone."""
+    """Returns the time at which a run was created, in the reader's zone."""
     return datetime.fromtimestamp(run.create_time.seconds).astimezone().strftime(form)
 
 
 def failure(told: run_service_pb2.Failure) -> str:
-    """`REASON: message`."""
+    """Returns `REASON: message`."""
     return printable(f"{told.reason}: {told.message}" if told.message else told.reason)
 
 
 def tried_again(message: str) -> str:
-    """What a host told of an attempt that a later one followed: nobody needs to do any more what was done by itself."""
+    """Rewords a host's advice to try again: a later attempt already did."""
     return message.replace("Try again", "The step was tried again by itself")

@@ -45,7 +45,7 @@ class Absence:
 
 
 def patiently(ask: Callable[[], Answer], absence: Absence) -> Answer:
-    """Asks until somebody answers; raises grpc.RpcError as `Absence.wait` does."""
+    """Asks until a conductor answers; raises grpc.RpcError as `Absence.wait` does."""
     while True:
         try:
             answer = ask()
@@ -94,6 +94,6 @@ def followed(
 
 
 def is_away(error: grpc.RpcError) -> bool:
-    """Whether a call failed because nobody answered, not because somebody refused."""
+    """Returns whether a call failed because no conductor answered, rather than because one refused."""
     codes = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
     return bool(error.code() in codes)

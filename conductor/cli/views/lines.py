@@ -23,14 +23,14 @@ PREPARES = "waits for snapshot and sandbox"
 
 
 def step_line(row: StepRow, now: float) -> str:
-    """`✔ risks  succeeded  host-a survey  1.2 s  3 findings, all verified`."""
+    """Returns `✔ risks  succeeded  host-a survey  1.2 s  3 findings, all verified`."""
     glyph, _ = step_look(row.step.state)
     parts = [f"{glyph} {row.label}", step_state(row.step.state), *step_facts(row, now)]
     return "  ".join(part for part in parts if part)
 
 
 def step_facts(row: StepRow, now: float) -> list[str]:
-    """Where a step runs, for how long, and how it went: the parts after its name. What a narrow line must not lose comes first."""
+    """Returns the parts after a step's name: place, time, outcome. What a narrow line must keep comes first."""
     step, attempt = row.step, row.attempt
     place = f"{attempt.agent} on {attempt.host}" if attempt.host else ""
     again = f"attempt {attempt.number}" if attempt.number > 1 else ""
@@ -50,7 +50,7 @@ def step_facts(row: StepRow, now: float) -> list[str]:
 
 
 def finding_line(finding: run_service_pb2.Finding) -> str:
-    """`high  Shell command from outside  src/run.py:12  verified`."""
+    """Returns `high  Shell command from outside  src/run.py:12  verified`."""
     severity = run_service_pb2.Finding.Severity.Name(finding.severity).removeprefix("SEVERITY_").lower()
     status = run_service_pb2.Evidence.Status.Name(finding.status).removeprefix("STATUS_").lower()
     places = [f"{one_line(one.path, 80)}:{one.start_line}" for one in finding.evidence[:1]]
@@ -58,7 +58,7 @@ def finding_line(finding: run_service_pb2.Finding) -> str:
 
 
 def summary(run: run_service_pb2.Run) -> str:
-    """One line about a run that has ended."""
+    """Returns a line about a run that has ended."""
     glyph, _ = run_look(run.state)
     seconds = (run.end_time.ToNanoseconds() - run.create_time.ToNanoseconds()) / 1e9
     line = f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)} in {elapsed(seconds)}: "

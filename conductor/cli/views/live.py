@@ -42,7 +42,7 @@ class LiveView:
         self._console = console or Console(stderr=True, highlight=False)
         self._feed = Newsfeed()
         self._view = self._feed.view
-        self._away = ""  # that nobody answers, while that is so
+        self._away = ""  # the sentence that no conductor answers, while none does
         # When a conductor that is not away was heard last, once that is too long ago.
         self._silent_since: float | None = None
         self._live = Live(
@@ -119,9 +119,9 @@ class LiveView:
         return len(self._console.render_lines(part))
 
     def _line(self, row: StepRow, *, is_final: bool, is_repeated: bool = False) -> Table:
-        """Name and facts in columns that stand still; the tail takes what is left of the width.
+        """Returns name and facts in columns that stand still; the tail takes what is left of the width.
 
-        What somebody must mend is told whole, on two lines if need be: a host that went away, and what a step waits for, which
+        What a person must mend is shown whole, on two lines where needed: a host that went away, and what a step waits for, which
         only the first of those that wait for it tells.
         """
         glyph, style = step_look(row.step.state)
@@ -138,7 +138,7 @@ class LiveView:
         return table
 
     def _is_seen_at_work(self, row: StepRow) -> bool:
-        """What turns is what is heard of: not a step whose host is away, and nothing while the conductor itself is silent."""
+        """Returns whether the spinner turns: not while the step's host is away or the conductor is silent."""
         is_heard = not self._away and self._silent_since is None and row.away is None
         return is_heard and row.step.state == run_service_pb2.Step.STATE_RUNNING
 

@@ -18,7 +18,7 @@ def width(*, err: bool = False) -> int | None:
 
 
 def wrapped(line: str, indent: int, columns: int | None) -> str:
-    """The line with its words kept whole; what does not fit goes below, moved in by `indent`."""
+    """Wraps a line between words; what does not fit goes below, moved in by `indent`."""
     if columns is None or len(line) <= columns:
         return line
     wrapper = textwrap.TextWrapper(
@@ -32,12 +32,12 @@ def wrapped(line: str, indent: int, columns: int | None) -> str:
 
 
 def cut(line: str, columns: int | None) -> str:
-    """The line, or as much of it as fits, with an ellipsis."""
+    """Cuts a line to fit, with an ellipsis at its end."""
     return line if columns is None or len(line) <= columns else line[: columns - 1] + "…"
 
 
 def cut_before(line: str, columns: int) -> str:
-    """The line, or as much of its end as fits, with an ellipsis before it."""
+    """Cuts a line to fit, with an ellipsis at its start."""
     return line if len(line) <= columns else "…" + line[len(line) - max(columns - 1, 0) :]
 
 

@@ -27,7 +27,7 @@ class StepRow:
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """The step's label, else its id."""
         return printable(self.step.label) or self.id
 
     @property
@@ -52,16 +52,16 @@ class StepRow:
 
     @property
     def wait(self) -> str:
-        """What it waits for; nothing where it does not."""
+        """The reason for its wait; empty where it does not wait."""
         return self.step.wait.text if self.step.state == run_service_pb2.Step.STATE_QUEUED else ""
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it has all but a place."""
+        """True while it lacks nothing but a place."""
         return self.step.state in {run_service_pb2.Step.STATE_READY, run_service_pb2.Step.STATE_QUEUED}
 
     def prepared_for(self, now: float) -> float:
-        """For how many seconds its attempt has been asked for without running: its host gets what it needs. 0 where it runs."""
+        """Returns for how many seconds the host has been preparing this step's attempt; 0 where it runs."""
         attempt = self.attempt
         is_starting = attempt.state == run_service_pb2.Attempt.STATE_STARTING
         if self.step.state != run_service_pb2.Step.STATE_RUNNING or not is_starting or self.away is not None:
@@ -70,11 +70,11 @@ class StepRow:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it has ended."""
+        """True when it has ended."""
         return self.step.state in SETTLED_STEP
 
     def seconds(self, now: float) -> float:
-        """How long it is, or was, at work: without what its host took to get the snapshot, where its only attempt has begun."""
+        """Returns how long the step is, or was, at work, without the set-up of its only attempt."""
         step = self.step
         if not step.HasField("start_time"):
             return 0.0
@@ -84,7 +84,7 @@ class StepRow:
         return end - start.ToNanoseconds() / 1e9
 
     def last_lines(self, count: int) -> list[str]:
-        """The last lines that were said, without empty ones."""
+        """Returns the last lines that were said, without empty ones."""
         return [line for line in self.said.splitlines() if line.strip()][-count:]
 
 
@@ -99,7 +99,7 @@ class RunView:
     _heard: float = 0.0
 
     def apply(self, told: run_service_pb2.WatchRunResponse) -> StepRow | None:
-        """Takes in one message; gives the step whose state, or whose reason to wait, changed by it, if any did."""
+        """Takes in one message; returns the step whose state or wait it changed."""
         if told.HasField("time"):
             self._told, self._heard = told.time.ToNanoseconds() / 1e9, time.monotonic()
         match told.WhichOneof("message"):

@@ -13,7 +13,7 @@ SILENCE_SECONDS = 15.0
 class Silence:
     """Calls `on_silence`, from a thread of its own, once for each time that listening took SILENCE_SECONDS.
 
-    Only while somebody listens: who is still busy with what was said before cannot know.
+    Only while the caller listens: a caller that is busy with earlier messages cannot know.
     """
 
     def __init__(self, on_silence: Callable[[float], None]) -> None:
@@ -43,7 +43,7 @@ class Silence:
             self._changed.notify()
 
     def rest(self) -> bool:
-        """Ends the waiting; gives whether the silence was told."""
+        """Ends the waiting; returns whether the silence was reported."""
         with self._changed:
             was_told, self._is_told, self._listens_since = self._is_told, False, None
             return was_told
@@ -54,7 +54,7 @@ class Silence:
                 self._changed.wait(self._look(time.monotonic()))
 
     def _look(self, now: float) -> float | None:
-        """Tells the silence if it is due; gives when to look again, or None for when something changes."""
+        """Reports the silence if it is due; returns when to look again, or None for when something changes."""
         if self._listens_since is None or self._is_told:
             return None
         left = self._listens_since + SILENCE_SECONDS - now

@@ -74,14 +74,14 @@ class JsonView(LineView):
 
 
 def as_json(message: "Message") -> str:
-    """A message as proto-JSON on one line."""
+    """Returns a message as proto-JSON on one line."""
     from google.protobuf import json_format
 
     return json_format.MessageToJson(message, indent=None)
 
 
 def view_for(context: Context, on_interrupt: str) -> View:
-    """The view that suits where stderr goes and what was asked for. `on_interrupt` tells what Ctrl-C does."""
+    """Returns the view for where stderr goes and what was asked for. `on_interrupt` says what Ctrl-C does."""
     if context.is_json:
         return JsonView()
     if context.is_live:

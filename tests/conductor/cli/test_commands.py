@@ -144,7 +144,7 @@ def test_watch_tells_an_ended_run_from_its_beginning_and_json_is_one_message_a_l
     assert json.loads(again.stdout.splitlines()[-1])["run"]["state"] == "STATE_SUCCEEDED"
 
 
-def test_a_run_that_failed_says_why_and_what_answers_more_and_asks_nobody_to_read_a_stack(
+def test_a_run_that_failed_says_why_and_what_answers_more_and_shows_no_traceback(
     pair: Pair, conductor: Command, run: str
 ) -> None:
     flow = pair.folder / "failing.yaml"

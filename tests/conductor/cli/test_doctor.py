@@ -1,4 +1,4 @@
-"""What the doctor says of a host that answers, and yet is not as it should be. Keeps K2."""
+"""The doctor's lines about a host that answers and needs mending. Keeps K2."""
 
 import pytest
 

@@ -35,14 +35,14 @@ def info(reason: str, **metadata: str) -> error_details_pb2.ErrorInfo:
     return error_details_pb2.ErrorInfo(reason=reason, domain="conductor", metadata=metadata)
 
 
-def test_nobody_there_tells_how_to_start_a_conductor() -> None:
+def test_an_address_without_a_conductor_tells_how_to_start_a_conductor() -> None:
     shown = from_rpc(Failed(grpc.StatusCode.UNAVAILABLE, "connect failed"), "127.0.0.1:1")
 
     assert shown.code == 69
     assert "conductor serve" in shown.shown()
 
 
-def test_somebody_who_knows_no_method_of_a_conductor_is_another_service() -> None:
+def test_a_server_without_the_methods_of_a_conductor_is_another_service() -> None:
     shown = from_rpc(Failed(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"), "127.0.0.1:7420")
 
     assert shown.code == 69
@@ -72,7 +72,7 @@ def test_what_is_an_address_is_taken_as_one(address: str) -> None:
         (grpc.StatusCode.UNAVAILABLE, "connection attempt timed out before receiving SETTINGS frame", 10),
     ],
 )
-def test_somebody_who_is_there_and_does_not_answer_is_to_be_looked_at_and_no_other_is_to_be_started(
+def test_a_process_that_holds_the_address_without_answering_is_to_be_looked_at(
     code: grpc.StatusCode, message: str, seconds: int
 ) -> None:
     shown = from_rpc(Failed(code, message), "127.0.0.1:7410", 5.0)

@@ -39,7 +39,7 @@ def test_without_a_conductor_it_says_how_to_start_one(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_something_that_accepts_connections_and_says_nothing_is_not_taken_for_nobody(tmp_path: Path) -> None:
+def test_something_that_accepts_connections_and_says_nothing_is_not_taken_for_an_empty_address(tmp_path: Path) -> None:
     address = tmp_path / "s.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(address))
@@ -101,7 +101,7 @@ def test_shared_options_are_taken_before_a_command_and_behind_it(arguments: tupl
     assert f"no conductor answers at unix:{tmp_path}/none.sock" in done.stderr
 
 
-def test_a_file_that_cannot_be_read_keeps_nobody_from_hearing_of_the_next(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_does_not_stop_the_check_of_the_next(tmp_path: Path) -> None:
     (tmp_path / "second.yaml").write_text("title: Broken\nstep: []\n")
 
     done = _conductor("validate", str(tmp_path / "first.yaml"), str(tmp_path / "second.yaml"))
@@ -131,7 +131,7 @@ def test_an_output_that_cannot_be_written_is_one_line() -> None:
 
 
 def test_a_reader_that_leaves_is_no_failure() -> None:
-    """K2: `conductor … | true` has nobody to tell anything."""
+    """K2: `conductor … | true` has no reader."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "conductor.cli", "flows", "--help"]

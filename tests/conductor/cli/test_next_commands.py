@@ -1,8 +1,8 @@
-"""What a person is told to type when a run has ended. Keeps K2."""
+"""The commands that a person is shown when a run has ended. Keeps K2."""
 
 import pytest
 
-from conductor.cli.text.next_commands import ways_on
+from conductor.cli.text.next_commands import next_commands
 from conductor.v1.run_service_pb2 import Attempt, Failure, Run, Step
 
 ALWAYS = ["the report again:  conductor report x", "its steps:         conductor show x"]
@@ -22,7 +22,7 @@ def failed(reason: str, *, has_run: bool, step: str = "runs/x/steps/c", **more: 
 
 @pytest.mark.parametrize("state", [Run.STATE_SUCCEEDED, Run.STATE_CANCELLED])
 def test_a_run_that_did_not_fail_has_a_report_and_steps(state: "Run.State.ValueType") -> None:
-    assert ways_on(Run(name="runs/x", state=state)) == ALWAYS
+    assert next_commands(Run(name="runs/x", state=state)) == ALWAYS
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_a_run_that_did_not_fail_has_a_report_and_steps(state: "Run.State.ValueT
     ids=lambda given: given.failure.reason if isinstance(given, Run) else "",
 )
 def test_a_run_that_failed_names_first_what_answers_why(run: Run, first: list[str]) -> None:
-    assert ways_on(run) == [*first, *ALWAYS]
+    assert next_commands(run) == [*first, *ALWAYS]

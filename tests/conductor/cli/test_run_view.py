@@ -1,4 +1,4 @@
-"""What a watcher knows of a run, and how it reads. Keeps K2."""
+"""A run as a watcher knows and reads it. Keeps K2."""
 
 import pytest
 

@@ -92,7 +92,7 @@ def test_a_label_of_several_steps_means_none_of_them() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_nobody_is_asked_to_try_again_what_was_tried_again_already(
+def test_a_step_that_was_tried_again_asks_no_person_to_try_again(
     count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lost = run_service_pb2.Failure(reason="SHIM_LOST", message="It is gone. Try again.")

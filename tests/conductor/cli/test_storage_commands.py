@@ -1,4 +1,4 @@
-"""What an operator does about a conductor's storage, from outside and while it works. Keeps B12 I6 K2 K6."""
+"""An operator looks after a conductor's storage, from outside and while it works. Keeps B12 I6 K2 K6."""
 
 import asyncio
 import io
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a command ended."""
+    """The end of a command."""
 
     returncode: int
     stdout: str
@@ -115,7 +115,7 @@ def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
     listed = conductor("prune", "--max-bytes", "1KiB", "--dry-run", "--data", str(usual))
     own = conductor("backup", str(tmp_path / "own.tar"), "--address", address)
     named = conductor("backup", str(tmp_path / "named.tar"), "--data", str(usual))
-    nobody = conductor("backup", str(tmp_path / "b.tar"), "--address", "127.0.0.1:1")
+    nowhere = conductor("backup", str(tmp_path / "b.tar"), "--address", "127.0.0.1:1")
     unasked = conductor("doctor", "--address", "127.0.0.1:1")
     asked = conductor("doctor", "--address", "127.0.0.1:1", "--data", str(usual))
 
@@ -126,9 +126,9 @@ def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
     for each in (refused, listed):
         assert (each.returncode, "has another database than" in each.stderr) == (2, True)
     assert (own.returncode, named.returncode) == (0, 0)
-    assert (nobody.returncode, "nobody says which data folder is its own" in nobody.stderr) == (69, True)
+    assert (nowhere.returncode, "its data folder is unknown" in nowhere.stderr) == (69, True)
     assert (
-        "address" not in nobody.stderr.splitlines()[-1]
+        "address" not in nowhere.stderr.splitlines()[-1]
     )  # without one the usual folder is meant, of whatever conductor
     assert "✔ database" not in unasked.stdout
     assert "name that:  conductor doctor --data DIR" in " ".join(unasked.stdout.split("\n    "))

@@ -1,4 +1,4 @@
-"""What a person reads while a run waits, on a terminal of 80 columns and outside of one. Keeps K2."""
+"""Lines that a person reads while a run waits, on a terminal of 80 columns and outside of one. Keeps K2."""
 
 import io
 
@@ -62,7 +62,7 @@ def test_outside_a_terminal_the_reason_to_wait_is_told_when_it_comes_and_when_it
     ]
 
 
-def test_outside_a_terminal_a_reason_that_many_share_is_one_line_until_nobody_waits_for_it(
+def test_outside_a_terminal_a_reason_that_many_share_is_one_line_until_no_step_waits_for_it(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     view = PlainView()
@@ -79,7 +79,7 @@ def test_outside_a_terminal_a_reason_that_many_share_is_one_line_until_nobody_wa
 
 
 def test_a_live_line_keeps_what_is_to_be_mended_on_a_narrow_terminal() -> None:
-    """The whole reason once; whoever waits for the same says only that."""
+    """The whole reason once; other steps that wait for the same say only that."""
     picture = drawn(run_of(step("one", Step.STATE_QUEUED, BROKEN), step("two", Step.STATE_QUEUED, BROKEN)))
 
     shown = " ".join(picture.split())
@@ -144,7 +144,7 @@ def test_outside_a_terminal_a_host_that_was_away_and_comes_back_with_another_fol
 
 
 def test_outside_a_terminal_a_host_that_is_back_in_a_moment_is_worth_no_line(capfd: pytest.CaptureFixture[str]) -> None:
-    """As after every restart of the conductor; and one that is told stays told, though its absence be counted anew."""
+    """As after every restart of the conductor; and one that was told stays told, although its absence is counted again."""
     view = PlainView()
     view.show(at(1_000, WatchRunResponse(progress=Progress(disconnections=[away(600)]))))
     view.show(at(1_001, WatchRunResponse(progress=Progress())))
@@ -170,7 +170,7 @@ def test_steps_that_are_not_drawn_are_counted_as_what_they_are_and_work_is_drawn
 
 @pytest.mark.parametrize(("width", "height"), [(80, 10), (60, 14), (50, 12), (40, 5)])
 def test_a_small_terminal_shows_fewer_steps_and_always_the_last_line(width: int, height: int) -> None:
-    """What is higher than the terminal, rich cuts off at the foot; a reason to wait may take two lines."""
+    """rich cuts off at the foot what is higher than the terminal; a reason to wait may take two lines."""
     steps = [step(f"s{number}", Step.STATE_RUNNING) for number in range(6)]
     steps += [step(f"w{number}", Step.STATE_QUEUED, f"{number}: {BROKEN}") for number in range(24)]
     lines = drawn(run_of(*steps), width=width, height=height).splitlines()
