@@ -18,7 +18,7 @@ from conductor.cli.text.wording import SETTLED_RUN, workspace_changes
 from conductor.cli.views.follow import Absence, followed, patiently
 from conductor.cli.views.lines import summary
 from conductor.cli.views.page import say
-from conductor.cli.views.view import as_json, say_away, say_back, view_for
+from conductor.cli.views.view import JsonView, View, as_json, say_away, say_back
 from conductor.v1 import run_service_pb2
 
 Run = run_service_pb2.Run
@@ -107,7 +107,7 @@ def follow_to_end(
     """
     ended = Run()
     try:
-        with view_for(context, "stops it" if is_passing else "leaves it running") as view:
+        with _view_for(context, "stops it" if is_passing else "leaves it running") as view:
             away = partial(view.away, context.address)
             for told in followed(connection, name, token, on_away=away, on_back=view.back, on_silence=view.silent):
                 view.show(told)
@@ -124,6 +124,19 @@ def follow_to_end(
     if not context.is_json:
         _show_end(connection, ended, is_passing=is_passing)
     return exit_code(ended)
+
+
+def _view_for(context: Context, on_interrupt: str) -> View:
+    """Returns the view for where stderr goes and what was asked for. `on_interrupt` says what Ctrl-C does."""
+    if context.is_json:
+        return JsonView()
+    if context.is_live:
+        from conductor.cli.views.live import LiveView
+
+        return LiveView(on_interrupt)
+    from conductor.cli.views.plain import PlainView
+
+    return PlainView()
 
 
 def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import click
 
-from conductor.cli.main import Context
 from conductor.cli.text.wording import no_answer, said_nothing
 from conductor.cli.views.follow import PATIENCE_SECONDS
 from conductor.v1 import run_service_pb2
@@ -78,19 +77,6 @@ def as_json(message: "Message") -> str:
     from google.protobuf import json_format
 
     return json_format.MessageToJson(message, indent=None)
-
-
-def view_for(context: Context, on_interrupt: str) -> View:
-    """Returns the view for where stderr goes and what was asked for. `on_interrupt` says what Ctrl-C does."""
-    if context.is_json:
-        return JsonView()
-    if context.is_live:
-        from conductor.cli.views.live import LiveView
-
-        return LiveView(on_interrupt)
-    from conductor.cli.views.plain import PlainView
-
-    return PlainView()
 
 
 def say_away(address: str) -> None:
