@@ -10,10 +10,9 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from typing import Protocol
 
@@ -27,27 +26,19 @@ from conductor.api.run_creation import Pinning, RunCreation
 from conductor.api.run_servicer import RunServicer
 from conductor.api.server_servicer import ServerFacts, ServerServicer
 from conductor.clock import SystemClock
-from conductor.config import SNAPSHOTS_FOLDER, HostSetting, Settings
-from conductor.core.decide.advance import advance
+from conductor.config import SNAPSHOTS_FOLDER, Settings
 from conductor.core.decide.loss import count_of_earlier_instances
-from conductor.core.decide.recover import recover
-from conductor.core.model.commands import Command
 from conductor.core.model.conductor_state import ConductorState, Limits
 from conductor.core.model.run import Run
-from conductor.engine.dispatcher import Dispatcher
-from conductor.engine.loop import Engine
+from conductor.engine.inbox import Note
 from conductor.engine.recovery import read_state, read_time
 from conductor.errors import ConfigurationError
 from conductor.evaluation.evaluator import Evaluator
 from conductor.flows.library.catalogue import Catalogue
 from conductor.flows.library.layers import folders
-from conductor.hosts.attempt_stream import Identity, Sources
-from conductor.hosts.executions import ExecutionLink
-from conductor.hosts.host_view import HostView
-from conductor.hosts.liveness import HostLink
-from conductor.hosts.snapshots import SnapshotLink
 from conductor.maintenance.compaction import Compaction
 from conductor.maintenance.retention import Retention
+from conductor.ring import Ground, Reach, Ring
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.sqlite.store import Store
@@ -135,10 +126,10 @@ class Conductor:
     def __init__(self, settings: Settings, opened: Opened, state: ConductorState) -> None:
         self._settings = settings
         self._opened = opened
-        self._engine: Engine[ConductorState] = Engine(
-            advance, state, opened.store, self._dispatch, opened.clock, recovered=recover(state)
-        )
-        self._evaluator = Evaluator(opened.store, opened.snapshots, self._engine.note, self._ongoing)
+        hosts = {host.name: Reach(host.target, opened.channels[host.name]) for host in settings.hosts}
+        ground = Ground(opened.store, opened.clock, opened.snapshots, hosts, settings.limits.silence_seconds)
+        self._ring = Ring(ground, state, self._make_evaluator)
+        self._engine = self._ring.engine
         self._retention = Retention(
             opened.store,
             opened.snapshots,
@@ -146,9 +137,6 @@ class Conductor:
             opened.clock,
             lambda run: run in self._engine.state.ongoing,
         )
-        self._hosts = {host.name: self._host_link(host) for host in settings.hosts}
-        self._executions = {host.name: self._execution_link(host) for host in settings.hosts}
-        self._dispatcher = Dispatcher(self._executions, self._evaluator, self._engine.note)
         self.target = settings.listen.target
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -159,8 +147,8 @@ class Conductor:
                 self._evaluator,
                 self._retention,
                 Compaction(self._opened.store, self._opened.clock),
-                *self._hosts.values(),
-                *self._executions.values(),
+                *self._ring.hosts.values(),
+                *self._ring.executions.values(),
             )
             running = [tasks.create_task(part.run()) for part in parts]
             server = await self._start_server()
@@ -180,8 +168,10 @@ class Conductor:
         with _telling_of_taken():
             server = await Server.start(self._settings.listen, self._registrations(), service="conductor")
         self.target = server.target
-        _log.info("service_started", address=server.target, epoch=self._opened.store.epoch, hosts=sorted(self._hosts))
-        if not self._hosts:
+        _log.info(
+            "service_started", address=server.target, epoch=self._opened.store.epoch, hosts=sorted(self._ring.hosts)
+        )
+        if not self._ring.hosts:
             _log.warning("no_hosts", hint="no agent can run; name a host:  conductor serve --host NAME=ADDRESS")
         return server
 
@@ -192,8 +182,8 @@ class Conductor:
         creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings)
         lost_after = settings.clocks.lost_after_seconds
         pool = PoolServicer(
-            self._hosts,
-            self._count_running,
+            self._ring.hosts,
+            self._ring.count_running,
             lambda: opened.clock.now() - lost_after,
             lambda host: count_of_earlier_instances(self._engine.state, host),
         )
@@ -220,41 +210,6 @@ class Conductor:
             settings=self._settings.shown(),
         )
 
-    def _host_link(self, host: HostSetting) -> HostLink:
-        return HostLink(
-            HostView(host.name, host.target),
-            self._opened.channels[host.name],
-            self._engine.note,
-            now=self._opened.clock.now,
-            silence_seconds=self._settings.limits.silence_seconds,
-            attached=partial(self._compare, host.name),
-        )
-
-    def _execution_link(self, host: HostSetting) -> ExecutionLink:
-        channel, store = self._opened.channels[host.name], self._opened.store
-        return ExecutionLink(
-            host.name,
-            channel,
-            identity=Identity(store.conductor_id, store.epoch),
-            inbox=self._engine,
-            sources=Sources(store.blob, SnapshotLink(channel, self._opened.snapshots).ensure),
-            is_live=self._is_live,
-            condemn=self._hosts[host.name].condemn,
-        )
-
-    def _dispatch(self, command: Command) -> None:
-        self._dispatcher.send(command)
-
-    def _compare(self, host: str) -> None:
-        self._executions[host].compare()
-
-    def _ongoing(self, run: str) -> Run | None:
-        ongoing = self._engine.state.ongoing.get(run)
-        return ongoing.run if ongoing is not None else None
-
-    def _is_live(self, attempt: str) -> bool:
-        return any(attempt in one.tracks for one in self._engine.state.ongoing.values())
-
-    def _count_running(self, host: str) -> int:
-        ongoing = self._engine.state.ongoing.values()
-        return sum(track.host == host for one in ongoing for track in one.tracks.values())
+    def _make_evaluator(self, note: Callable[[Note], None], ongoing: Callable[[str], Run | None]) -> Evaluator:
+        self._evaluator = Evaluator(self._opened.store, self._opened.snapshots, note, ongoing)
+        return self._evaluator

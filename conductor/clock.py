@@ -19,6 +19,7 @@ the machine is up. So (`continue_time`):
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -78,15 +79,16 @@ def read_clocks() -> Reading:
 
 
 class SystemClock:
-    """The clock of the machine; `offset` as of `continue_time`."""
+    """The clock of the machine; `offset` as of `continue_time`, `steady` the steady clock that it lies ahead of."""
 
-    def __init__(self, offset: float | None = None) -> None:
+    def __init__(self, offset: float | None = None, steady: Callable[[], float] = time.monotonic) -> None:
         self._offset = continue_time(read_clocks(), Past()) if offset is None else offset
+        self._steady = steady
 
     def now(self) -> float:
         """Gives the time in seconds since 1970."""
         # Whole microseconds, as the API shows them: who filters by a time that was shown means that very time.
-        return round(self._offset + time.monotonic(), 6)
+        return round(self._offset + self._steady(), 6)
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
         """Comes back when the event is set, or when it is `until`; None is never. Always lets other tasks go first."""

@@ -5,10 +5,12 @@ folded is handed over as damaged: the first decision ends it, and no other run i
 """
 
 import gc
+import time
+from collections.abc import Callable
 
 import structlog
 
-from conductor.clock import SystemClock, continue_time, read_clocks
+from conductor.clock import Reading, SystemClock, continue_time, read_clocks
 from conductor.core.decide.recover import restore
 from conductor.core.model.conductor_state import ConductorState, Limits
 from conductor.core.model.run import Run, apply
@@ -20,9 +22,14 @@ NOTABLE_SECONDS = 5.0  # of difference to the machine's clock
 log = structlog.get_logger(__name__)
 
 
-async def read_time(store: Store) -> SystemClock:
-    """Gives the clock, which goes on from the last conductor's; and keeps it for the next one."""
-    reading = read_clocks()
+async def read_time(
+    store: Store, read: Callable[[], Reading] = read_clocks, steady: Callable[[], float] = time.monotonic
+) -> SystemClock:
+    """Returns the clock, which goes on from the last conductor's, and keeps its offset for the next conductor.
+
+    `read` reads the machine's clocks, `steady` only the one that nobody sets.
+    """
+    reading = read()
     past = await store.past()
     offset = continue_time(reading, past)
     if (past.boot, past.offset) != (reading.boot, offset):
@@ -31,7 +38,7 @@ async def read_time(store: Store) -> SystemClock:
     if abs(ahead) >= NOTABLE_SECONDS:
         hint = "it follows the machine's clock again when the conductor is started while no run is at work"
         log.warning("time_differs", ahead_seconds=round(ahead, 3), hint=hint)
-    return SystemClock(offset)
+    return SystemClock(offset, steady)
 
 
 async def read_state(store: Store, now: float, limits: Limits | None = None) -> ConductorState:

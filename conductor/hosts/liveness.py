@@ -6,7 +6,6 @@ Its silence is the liveness signal (grpc.md 7): a blocked host answers pings, bu
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from time import monotonic
 from typing import TYPE_CHECKING
 
 import grpc
@@ -108,16 +107,17 @@ class HostLink:
     async def _cancel_when_silent(
         self, call: "grpc.aio.UnaryStreamCall[pb.WatchHostRequest, pb.WatchHostResponse]"
     ) -> None:
-        self._heard_at = monotonic()
-        while (left := self._heard_at + self._silence_seconds - monotonic()) > 0:
-            due = monotonic() + left
+        steady = asyncio.get_running_loop().time
+        self._heard_at = steady()
+        while (left := self._heard_at + self._silence_seconds - steady()) > 0:
+            due = steady() + left
             await asyncio.sleep(left)
-            if monotonic() - due > LATE_SECONDS:
-                self._heard_at = monotonic()
+            if steady() - due > LATE_SECONDS:
+                self._heard_at = steady()
         call.cancel()
 
     def _hear(self, response: pb.WatchHostResponse) -> None:
-        self._heard_at = monotonic()
+        self._heard_at = asyncio.get_running_loop().time()
         view = replace(self._view, last_seen=self._now(), disconnected_since=None)
         if response.HasField("host"):
             told = response.host

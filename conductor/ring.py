@@ -1,0 +1,114 @@
+"""The ring, joined: engine and dispatcher, and for each host the links of its liveness, its executions and its snapshots.
+
+It opens nothing and stops nothing: `app` gives it a store, a clock, channels and an evaluator, and runs its parts. The simulation
+gives it others of each and runs the same parts (tests/simulation).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import grpc
+
+from conductor.clock import Clock
+from conductor.core.decide.advance import advance
+from conductor.core.decide.recover import recover
+from conductor.core.model.commands import Command
+from conductor.core.model.conductor_state import ConductorState
+from conductor.core.model.run import Run
+from conductor.engine.dispatcher import Dispatcher, Evaluator
+from conductor.engine.inbox import Note
+from conductor.engine.loop import Advance, Engine
+from conductor.hosts.attempt_stream import Identity, Sources
+from conductor.hosts.executions import ExecutionLink
+from conductor.hosts.host_view import HostView
+from conductor.hosts.liveness import HostLink
+from conductor.hosts.snapshots import SnapshotLink
+from conductor.snapshots import SnapshotStore
+from conductor.store.sqlite.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a host is reached."""
+
+    address: str
+    channel: grpc.aio.Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the ring stands on: opened, and closed, by the caller."""
+
+    store: Store
+    clock: Clock
+    snapshots: SnapshotStore
+    hosts: Mapping[str, Reach]
+    silence_seconds: float
+
+
+# Makes what evaluates authors' expressions, from a place for its answers and a look at a run that is at work.
+MakeEvaluator = Callable[[Callable[[Note], None], Callable[[str], Run | None]], Evaluator]
+
+
+class Ring:
+    """The engine, joined with everything that it drives."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        state: ConductorState,
+        make_evaluator: MakeEvaluator,
+        advance: Advance[ConductorState] = advance,
+    ) -> None:
+        self._ground = ground
+        self.engine: Engine[ConductorState] = Engine(
+            advance, state, ground.store, self.dispatch, ground.clock, recovered=recover(state)
+        )
+        self.evaluator = make_evaluator(self.engine.note, self.ongoing)
+        self.hosts = {name: self._host_link(name, reach) for name, reach in ground.hosts.items()}
+        self.executions = {name: self._execution_link(name, reach.channel) for name, reach in ground.hosts.items()}
+        self._dispatcher = Dispatcher(self.executions, self.evaluator, self.engine.note)
+
+    def dispatch(self, command: Command) -> None:
+        """Hands a command of a stored decision to the part that carries it out."""
+        self._dispatcher.send(command)
+
+    def ongoing(self, run: str) -> Run | None:
+        """Returns a run that is at work."""
+        ongoing = self.engine.state.ongoing.get(run)
+        return ongoing.run if ongoing is not None else None
+
+    def is_live(self, attempt: str) -> bool:
+        """Tells whether the engine counts on an attempt."""
+        return any(attempt in one.tracks for one in self.engine.state.ongoing.values())
+
+    def count_running(self, host: str) -> int:
+        """Counts the attempts that are live on a host."""
+        ongoing = self.engine.state.ongoing.values()
+        return sum(track.host == host for one in ongoing for track in one.tracks.values())
+
+    def _host_link(self, name: str, reach: Reach) -> HostLink:
+        return HostLink(
+            HostView(name, reach.address),
+            reach.channel,
+            self.engine.note,
+            now=self._ground.clock.now,
+            silence_seconds=self._ground.silence_seconds,
+            attached=partial(self._compare, name),
+        )
+
+    def _execution_link(self, name: str, channel: grpc.aio.Channel) -> ExecutionLink:
+        store = self._ground.store
+        return ExecutionLink(
+            name,
+            channel,
+            identity=Identity(store.conductor_id, store.epoch),
+            inbox=self.engine,
+            sources=Sources(store.blob, SnapshotLink(channel, self._ground.snapshots).ensure),
+            is_live=self.is_live,
+            condemn=self.hosts[name].condemn,
+        )
+
+    def _compare(self, host: str) -> None:
+        self.executions[host].compare()
