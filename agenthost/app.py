@@ -39,7 +39,7 @@ from agenthost.host.supervisor import Supervisor
 from agenthost.host.tombstones import Tombstones
 from agenthost.models.link import ModelGateway
 from agenthost.proof.prover import Prover
-from agenthost.snapshots.integrity import Custody
+from agenthost.snapshots.integrity import SnapshotIntegrity
 from agenthost.snapshots.store import SnapshotStore
 from agenthost.system.clock import steady_clock
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
@@ -98,13 +98,13 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
     prover = Prover(host, data.path)
     now = steady_clock()
     snapshots = await SnapshotStore.open(data.snapshots, settings.keeping, now)
-    custody = Custody(snapshots)
+    integrity = SnapshotIntegrity(snapshots)
     tombstones = Tombstones(data.tombstones, now)
     folders = AttemptFolders(data.attempts)
     async with (
         ModelGateway(data.path, settings.models) as gateway,
         Supervisor(
-            host, custody, folders, tombstones, Preparation(host, custody, folders, gateway), now=now
+            host, integrity, folders, tombstones, Preparation(host, integrity, folders, gateway), now=now
         ) as supervisor,
     ):
         await adopt_leftovers(supervisor, folders, partial(read_stored, limits=settings.limits))
@@ -121,7 +121,7 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
             ],
         )
         try:
-            async with Housekeeping(data, snapshots, custody, host.bell), prover:
+            async with Housekeeping(data, snapshots, integrity, host.change), prover:
                 yield host, server.target
         finally:
             await server.tell_stopping()

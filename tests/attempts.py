@@ -71,7 +71,7 @@ class Workbench:
 async def until_longer(attempt: AttemptProcess, seen: int) -> None:
     """Waits until the spool is longer than what was seen, or nothing more will come."""
     while not (attempt.has_ended or attempt.spool_size() > seen):
-        await attempt.bell.listen().wait()
+        await attempt.change.subscribe().wait()
 
 
 def replace_bwrap(sandbox: Sandbox, folder: Path, script: str) -> Sandbox:

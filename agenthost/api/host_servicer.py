@@ -57,7 +57,7 @@ class HostServicer(pb_grpc.HostServiceServicer):
     async def _changes(self) -> AsyncGenerator[pb.WatchHostResponse, None]:
         told: pb.Host | None = None
         while True:
-            heard = self._host.bell.listen()
+            changed = self._host.change.subscribe()
             host = self._describe()
             yield pb.WatchHostResponse() if host == told else pb.WatchHostResponse(host=host)
             if self._host.stopping:
@@ -65,7 +65,7 @@ class HostServicer(pb_grpc.HostServiceServicer):
             told = host
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await heard.wait()
+                    await changed.wait()
 
     def _describe(self) -> pb.Host:
         most = self._host.settings.keeping.snapshots_bytes

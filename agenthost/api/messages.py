@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from agenthost.agent_specs import Agent
 from agenthost.attempt.execution import Execution
-from agenthost.attempt.folder import Asked
+from agenthost.attempt.folder import StoredStart
 from agenthost.attempt.request import Request
 from agenthost.core.admission.admission import Tombstone
 from agenthost.core.admission.order import Limits, Order, check_execution_id, defaults_within
@@ -51,15 +51,15 @@ def digest_of(start: pb.Start) -> str:
     return hashlib.sha256(start.SerializeToString(deterministic=True)).hexdigest()
 
 
-def read_stored(asked: Asked, limits: Limits) -> Request | None:
+def read_stored(stored: StoredStart, limits: Limits) -> Request | None:
     """Reads a Start again that an earlier daemon stored; None where it is damaged."""
     try:
-        start = pb.Start.FromString(asked.start)
+        start = pb.Start.FromString(stored.start)
     except DecodeError:
         return None
     if tuple(check_execution_id(start.execution, "")):
         return None
-    return Request(asked.conductor, read_order(start, defaults_within(limits)), digest_of(start), asked.start)
+    return Request(stored.conductor, read_order(start, defaults_within(limits)), digest_of(start), stored.start)
 
 
 def read_order(start: pb.Start, defaults: Limits) -> Order:
@@ -171,7 +171,7 @@ def write_execution(execution: Execution) -> pb.Execution:
     return pb.Execution(
         execution=execution.id,
         state=pb.Execution.STATE_FINISHED if execution.ended else state,
-        agent=execution.ticket.agent.name,
+        agent=execution.request.agent.name,
         last_sequence=execution.delivery.last,
         acknowledged_sequence=execution.delivery.acknowledged,
         attached=execution.attachments.current is not None,

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from agenthost.system.change import Bell
+from agenthost.system.change import Change
 
 
 class Attachment:
@@ -25,11 +25,11 @@ class Attachments:
 
     def __init__(self) -> None:
         self._newest: Attachment | None = None
-        self._bell = Bell()
+        self._change = Change()
 
     async def changed(self) -> None:
         """Waits until a stream comes or goes."""
-        await self._bell.listen().wait()
+        await self._change.subscribe().wait()
 
     @property
     def current(self) -> Attachment | None:
@@ -45,7 +45,7 @@ class Attachments:
             if before:
                 before.superseded.set()
                 await before.released.wait()
-            self._bell.ring()
+            self._change.notify()
             yield mine
         finally:
             if before and not before.released.is_set():
@@ -54,4 +54,4 @@ class Attachments:
             mine.released.set()
             if self._newest is mine:
                 self._newest = None
-            self._bell.ring()
+            self._change.notify()

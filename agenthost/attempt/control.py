@@ -1,6 +1,6 @@
-"""What streams ask of one agent: inputs, and its end. Noted at once; the attempt's own task passes it on.
+"""Passes on what streams ask of one agent: inputs, and its end. Streams note it at once; the attempt's own task tells the shim.
 
-So no stream ever waits for an agent. It has a bell of its own: the attempt's is rung with every word of the agent.
+So no stream ever waits for an agent. It has a `Change` of its own: the attempt's is notified with every word of the agent.
 """
 
 from structlog.typing import FilteringBoundLogger
@@ -9,14 +9,14 @@ from agenthost.attempt.process import AttemptProcess
 from agenthost.core.ending import Cause
 from agenthost.core.output.input_queue import Acceptance, InputQueue
 from agenthost.errors import InputQueueFullError, InvalidRequestError, Violation
-from agenthost.system.change import Bell
+from agenthost.system.change import Change
 
 
-class Wishes:
-    """The inputs that wait, and whether somebody asked for the end."""
+class AttemptControl:
+    """Holds the waiting inputs, and the request to end the agent."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
-        self._bell = Bell()
+        self._change = Change()
         self._log = log
         self._inputs = InputQueue()
         self._cancel_reason: str | None = None
@@ -31,19 +31,19 @@ class Wishes:
             case Acceptance.FULL:
                 raise InputQueueFullError
             case Acceptance.TAKEN | Acceptance.KNOWN:
-                self._bell.ring()
+                self._change.notify()
 
     def cancel(self, reason: str, cause: Cause) -> None:
         """Notes that the agent is to end, for the first reason that is given."""
         if self._cancel_reason is None:
             self._cancel_reason, self._cancel_cause = reason, cause
             self._log.info("cancel_requested", reason=reason[:200], cause=cause)
-            self._bell.ring()
+            self._change.notify()
 
     async def pass_inputs(self, process: AttemptProcess) -> None:
         """Gives the agent one input after the other, without end."""
         while True:
-            heard = self._bell.listen()
+            changed = self._change.subscribe()
             if waiting := self._inputs.first():
                 # Agents read their stdin by lines.
                 text = waiting.text if waiting.text.endswith("\n") else f"{waiting.text}\n"
@@ -51,10 +51,10 @@ class Wishes:
                     self._log.warning("input_dropped", number=waiting.number)
                 self._inputs.applied()
             else:
-                await heard.wait()
+                await changed.wait()
 
     async def pass_cancel(self, process: AttemptProcess) -> None:
-        """Waits until somebody asks for the end, and tells the shim."""
+        """Waits for the request to end the agent, and tells the shim."""
         while self._cancel_reason is None:
-            await self._bell.listen().wait()
+            await self._change.subscribe().wait()
         await process.cancel(self._cancel_reason, self._cancel_cause)

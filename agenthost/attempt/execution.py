@@ -1,6 +1,6 @@
 """One attempt on this host, from its Start to its acknowledged end: what is known of it, and what may be asked of it.
 
-Everything that a stream calls returns at once: what it asks for is noted among the wishes, and the attempt's own task passes it on.
+Everything that a stream calls returns at once: `AttemptControl` notes it, and the attempt's own task passes it on.
 The agent lives whether or not a stream is attached; its shim sees to that.
 """
 
@@ -15,13 +15,13 @@ import structlog
 
 from agenthost.attempt.aftermath import Aftermath, read_aftermath, write_aftermath
 from agenthost.attempt.attachment import Attachments
-from agenthost.attempt.control import Wishes
+from agenthost.attempt.control import AttemptControl
 from agenthost.attempt.cuts import Cuts
 from agenthost.attempt.damage import read_damage, settle_damage
 from agenthost.attempt.folder import remembered_secrets
 from agenthost.attempt.outbox import Outbox
 from agenthost.attempt.process import AttemptProcess
-from agenthost.attempt.request import Ticket
+from agenthost.attempt.request import AcceptedRequest
 from agenthost.attempt.testimony import attestation_of, ending_of, moment_of
 from agenthost.config import LEASE_SECONDS
 from agenthost.core.admission.agent_spec import secrets_of
@@ -34,7 +34,7 @@ from agenthost.core.output.frame import Attestation, Finished, Started
 from agenthost.core.output.numbering import highest_number
 from agenthost.errors import InvalidRequestError, ProgramError, StatusError, Violation
 from agenthost.models.usage import read_book
-from agenthost.system.change import Bell
+from agenthost.system.change import Change
 
 _log = structlog.get_logger()
 
@@ -47,11 +47,11 @@ LookBack = Callable[[str], Awaitable[str]]
 class Execution:
     """An attempt as the host knows it. Its task is owned by the supervisor."""
 
-    def __init__(self, ticket: Ticket) -> None:
-        self.ticket = ticket
-        self.bell = Bell()
+    def __init__(self, accepted: AcceptedRequest) -> None:
+        self.request = accepted
+        self.change = Change()
         self.attachments = Attachments()
-        self.delivery = Delivery(recalled=ticket.adopted)
+        self.delivery = Delivery(recalled=accepted.adopted)
         self._process: AttemptProcess | None = None
         self._started: tuple[Started, int] | None = None
         self._ending: Ending | None = None
@@ -61,16 +61,16 @@ class Execution:
         self._decided = asyncio.Event()
         self._refusal: StatusError | None = None
         self.violation = ""  # what became of the snapshot under the agent
-        self.damage = read_damage(ticket.folder) if ticket.adopted else None
+        self.damage = read_damage(accepted.folder) if accepted.adopted else None
         self._fault = ""
-        run, step, attempt = ticket.order.execution.split("-")
-        self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=ticket.agent.name)
-        self._wishes = Wishes(self._log)
+        run, step, attempt = accepted.order.execution.split("-")
+        self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=accepted.agent.name)
+        self._control = AttemptControl(self._log)
 
     @property
     def id(self) -> str:
         """The attempt's id."""
-        return self.ticket.order.execution
+        return self.request.order.execution
 
     @property
     def started(self) -> tuple[Started, int] | None:
@@ -89,12 +89,12 @@ class Execution:
 
     def open_outbox(self, after: int) -> Outbox:
         """A stream's way through the output. One at a time: hold the attachment first."""
-        spec, limits = self.ticket.agent.usable(), self.ticket.order.limits
-        cuts = Cuts(self.ticket.folder / "cuts", limits.max_output_bytes)
+        spec, limits = self.request.agent.usable(), self.request.order.limits
+        cuts = Cuts(self.request.folder / "cuts", limits.max_output_bytes)
         self.delivery.resume(after, self._highest_number(cuts))
         secrets: tuple[str, ...] = ()
         try:
-            secrets = remembered_secrets(self.ticket.folder, secrets_of(spec, os.environ))
+            secrets = remembered_secrets(self.request.folder, secrets_of(spec, os.environ))
         except DamagedError as error:
             self._fault = str(error)
         output = AgentOutput(spec.dialect, limits.max_answer_bytes, secrets)
@@ -129,10 +129,10 @@ class Execution:
         self._log.error("execution_damaged", why=text)
         self.cancel("its files on the host's disk were damaged")
         while not self.ended:
-            await self.bell.listen().wait()
+            await self.change.subscribe().wait()
         found = Damage(text, sequence, time.time_ns())
         if self.damage is None:
-            self.damage = await asyncio.to_thread(settle_damage, self.ticket.folder, found)
+            self.damage = await asyncio.to_thread(settle_damage, self.request.folder, found)
         return self.damage
 
     def read_spool(self, offset: int, limit: int) -> bytes:
@@ -142,7 +142,7 @@ class Execution:
         if not self.ended:
             return self._process.read_spool(offset, limit)
         # Thousands of ends may wait for their conductor: none of them keeps a descriptor.
-        with (self.ticket.folder / "spool").open("rb") as spool:
+        with (self.request.folder / "spool").open("rb") as spool:
             spool.seek(offset)
             return spool.read(min(limit, max(0, self._spool_size - offset)))
 
@@ -151,24 +151,24 @@ class Execution:
         if self._ending is None:
             raise RuntimeError("an attempt that runs has no last frame")
         self.delivery.note(sequence, is_end=True)
-        use = read_book(self.ticket.folder)
+        use = read_book(self.request.folder)
         summary = replace(summary, usage=metered(summary.usage, use))
         ending = self._ending
         if self.damage:
             ending = replace(ending, cause=Cause.FILES_DAMAGED, detail=self.damage.text)
-        verdict = judge(ending, summary, self.ticket.order.limits, use)
+        verdict = judge(ending, summary, self.request.order.limits, use)
         return Finished(verdict, ending, summary, self._attestation, use), self.ended_ns
 
     def offer_input(self, number: int, text: str) -> None:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
-        if not self.ticket.agent.usable().takes_input:
-            raise InvalidRequestError(Violation("input", f"agent '{self.ticket.agent.name}' takes no input"))
-        self._wishes.offer_input(number, text)
+        if not self.request.agent.usable().takes_input:
+            raise InvalidRequestError(Violation("input", f"agent '{self.request.agent.name}' takes no input"))
+        self._control.offer_input(number, text)
 
     def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
         """Asks for the agent's end; `finished` tells of it, with the first cause. Repeating it is harmless."""
         if not self.ended:
-            self._wishes.cancel(reason, cause)
+            self._control.cancel(reason, cause)
 
     def violate(self, text: str) -> None:
         """Ends the agent because what it reads is not what was checked out."""
@@ -195,7 +195,7 @@ class Execution:
     async def wait_told(self) -> None:
         """Waits for the end, and until a stream that is attached has told it."""
         while not self.ended:
-            await self.bell.listen().wait()
+            await self.change.subscribe().wait()
         while self.attachments.current:
             await self.attachments.changed()
 
@@ -213,27 +213,27 @@ class Execution:
         except Exception as error:  # our defect: told as such, without its text
             self._log.exception("execution_not_begun")
             raise ProgramError("the host could not begin this execution; its log says more") from error
-        self._process.bell = self.bell  # what its shim tells, streams hear at once
+        self._process.change = self.change  # streams wake with every word of its shim
         self._decided.set()
-        self._log.info("execution_adopted" if self.ticket.adopted else "execution_accepted")
+        self._log.info("execution_adopted" if self.request.adopted else "execution_accepted")
         try:
             self._ending = await self._accompany(self._process, before, look_back)
         except Exception as error:  # noqa: BLE001 - the task's top: an attempt's trouble must not become the host's
             self._log.exception("execution_broke")
             await self._process.cancel("the host could not keep it")
             self._ending = Ending(Cause.SHIM_LOST, detail=f"The host could not keep it: {type(error).__name__}.")
-        self.ended_ns = moment_of(self.ticket.folder / "status.json")
+        self.ended_ns = moment_of(self.request.folder / "status.json")
         self._spool_size = self._process.spool_size()
         self._process.close()
         self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
-        self.bell.ring()
+        self.change.notify()
 
     async def _accompany(self, process: AttemptProcess, before: str, look_back: LookBack) -> Ending:
         self._attestation = replace(self._attestation, snapshot_fingerprint_before=before)
         async with asyncio.TaskGroup() as tasks:
             companions = [
-                tasks.create_task(self._wishes.pass_inputs(process)),
-                tasks.create_task(self._wishes.pass_cancel(process)),
+                tasks.create_task(self._control.pass_inputs(process)),
+                tasks.create_task(self._control.pass_cancel(process)),
                 tasks.create_task(self._keep_lease(process)),
             ]
             await self._tell_started(process)
@@ -248,12 +248,12 @@ class Execution:
 
     async def _look_back(self, before: str, look_back: LookBack) -> Aftermath:
         """Once for an attempt: after a restart of this daemon its end is told in the same words."""
-        if known := await asyncio.to_thread(read_aftermath, self.ticket.folder):
+        if known := await asyncio.to_thread(read_aftermath, self.request.folder):
             return known
         fingerprint = await look_back(before)
         aftermath = Aftermath(fingerprint, self.violation)
         try:
-            await asyncio.to_thread(write_aftermath, self.ticket.folder, aftermath)
+            await asyncio.to_thread(write_aftermath, self.request.folder, aftermath)
         except OSError as error:  # a full disk: the next daemon looks for itself
             self._log.warning("aftermath_not_kept", why=error.strerror)
         return aftermath
@@ -262,12 +262,12 @@ class Execution:
         confinement = await process.wait_started()
         if confinement:
             self._attestation = attestation_of(confinement, self._attestation.snapshot_fingerprint_before)
-            self._started = Started(self._attestation), moment_of(self.ticket.folder / "released.json")
+            self._started = Started(self._attestation), moment_of(self.request.folder / "released.json")
             self._log.info("agent_started", pid=confinement.pid)
-        self.bell.ring()
+        self.change.notify()
 
     async def _keep_lease(self, process: AttemptProcess) -> None:
-        interval = min(LEASE_SECONDS, self.ticket.order.limits.orphan_timeout_seconds / 4)
+        interval = min(LEASE_SECONDS, self.request.order.limits.orphan_timeout_seconds / 4)
         while True:
             stream = self.attachments.current
             if stream and stream.is_heard:

@@ -16,7 +16,7 @@ from agenthost.system.files import sync_folder, write_file
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StoredStart:
     """A Start as it came, serialized, and who sent it."""
 
     conductor: str
@@ -35,12 +35,12 @@ class AttemptFolders:
         """Where an attempt's files are."""
         return self._root / hashlib.sha256(execution.encode()).hexdigest()[:24]
 
-    def create(self, execution: str, asked: Asked) -> None:
+    def create(self, execution: str, stored: StoredStart) -> None:
         """Makes the folder and waits until it is on the disk. Blocking."""
         folder = self.path_of(execution)
         folder.mkdir(mode=0o700, parents=True)  # somebody may have removed them all: that ends those, and nobody else
-        write_file(folder / "start", asked.start)
-        about = {"conductor": asked.conductor, "snapshot_fingerprint": asked.snapshot_fingerprint}
+        write_file(folder / "start", stored.start)
+        about = {"conductor": stored.conductor, "snapshot_fingerprint": stored.snapshot_fingerprint}
         write_file(folder / "owner.json", json.dumps(about).encode())
         sync_folder(self._root)
 
@@ -56,7 +56,7 @@ class AttemptFolders:
             return
         shutil.rmtree(doomed, ignore_errors=True)
 
-    def leftovers(self) -> list[tuple[Path, Asked | None]]:
+    def leftovers(self) -> list[tuple[Path, StoredStart | None]]:
         """What an earlier daemon left, oldest name first; None for a folder in which nothing was begun. Blocking."""
         for doomed in self._root.glob(".*"):
             shutil.rmtree(doomed, ignore_errors=True)
@@ -90,7 +90,7 @@ def _read_secrets(file: Path) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _read(folder: Path) -> Asked | None:
+def _read(folder: Path) -> StoredStart | None:
     try:
         about = json.loads((folder / "owner.json").read_bytes())
         start = (folder / "start").read_bytes()
@@ -100,6 +100,6 @@ def _read(folder: Path) -> Asked | None:
         return None
     match about:
         case {"conductor": str(conductor), "snapshot_fingerprint": str(fingerprint)}:
-            return Asked(conductor, start, fingerprint)
+            return StoredStart(conductor, start, fingerprint)
         case _:
             return None

@@ -22,7 +22,7 @@ from agenthost.core.damage import FILLER, Damage, DamagedError, tells_of_a_file
 from agenthost.core.output.agent_output import AgentOutput, Summary
 from agenthost.core.output.frame import Finished, Frame, Started
 from agenthost.core.output.numbering import Cut, Numbering
-from agenthost.system.change import Bell
+from agenthost.system.change import Change
 
 # Parsing so much takes the event loop some ten milliseconds at worst; other streams wait that long.
 READ_BYTES = LARGE_CUT_BYTES
@@ -32,7 +32,7 @@ class Source(Protocol):
     """The attempt, as far as its output goes."""
 
     @property
-    def bell(self) -> Bell:
+    def change(self) -> Change:
         """Rung when there is more to read, when the agent started, and when it ended."""
 
     @property
@@ -141,20 +141,20 @@ class Outbox:
 
     async def _wait_until_started(self) -> None:
         while True:
-            heard = self._source.bell.listen()
+            changed = self._source.change.subscribe()
             if self._source.fault:
                 raise DamagedError(self._source.fault)
             if self._source.started or self._source.ended:
                 return
-            await heard.wait()
+            await changed.wait()
 
     async def _wait_until_ended(self) -> None:
         """The last cut may be an earlier daemon's, and the end not be known again yet to this one."""
         while True:
-            heard = self._source.bell.listen()
+            changed = self._source.change.subscribe()
             if self._source.ended:
                 return
-            await heard.wait()
+            await changed.wait()
 
     async def _read_up_to(self, cut: Cut) -> None:
         """The replay: reads as far as a cut that was made before."""
@@ -172,9 +172,9 @@ class Outbox:
         """Waits until something was said, or until nothing more can be."""
         numbering, begun = self._numbering, self._numbering.offset
         while True:
-            heard = self._source.bell.listen()
+            changed = self._source.change.subscribe()
             if not self._take_more():
-                await heard.wait()
+                await changed.wait()
                 continue
             is_due = numbering.is_complete or numbering.offset - begun >= LARGE_CUT_BYTES
             if numbering.has_frames and (is_due or self._cuts.has_room()):

@@ -18,7 +18,7 @@ from agenthost.attempt.status import Confinement, Status, read_release, read_sta
 from agenthost.core.damage import DamagedError, is_shortage
 from agenthost.core.ending import Cause
 from agenthost.sandbox.find import Sandbox
-from agenthost.system.change import Bell
+from agenthost.system.change import Change
 
 __all__ = ["AttemptProcess", "Confinement", "Launch", "Status", "is_alive"]
 
@@ -26,17 +26,17 @@ RETRY_SECONDS = 0.05
 
 
 class AttemptProcess:
-    """An attempt's shim, seen from the daemon. `bell` is rung on all news, and when the spool grew; its user may give another."""
+    """An attempt's shim, seen from the daemon. `change` tells of all news, and of a longer spool; its user may give another."""
 
     def __init__(self, folder: Path) -> None:
-        self.bell = Bell()
+        self.change = Change()
         self._folder = folder
         self._loop = asyncio.get_running_loop()
         self.fault = ""  # why nothing of its output can be told, where that is so
         self.lost_because = ""  # of a status that is there but cannot be read
         self._told_size = 0
         self._spool = -1
-        self._news = Bell()
+        self._news = Change()
         self._sending = asyncio.Lock()
         self._applied: dict[int, asyncio.Future[bool]] = {}
         self._link = ShimLink(folder, on_messages=self._take, on_end=self._look)
@@ -147,12 +147,12 @@ class AttemptProcess:
                 self.fault = self.fault or ("released.json: it is not there" if has_said else "")
             if is_over or self.fault:
                 return None
-            await self._news.listen().wait()
+            await self._news.subscribe().wait()
 
     async def ended(self) -> None:
         """Waits until nothing more will come, or this object is closed."""
         while not (self.has_ended or self._is_closed):
-            await self._news.listen().wait()
+            await self._news.subscribe().wait()
 
     async def renew_lease(self) -> None:
         """Puts off the end for want of a conductor by the whole orphan timeout."""
@@ -177,7 +177,7 @@ class AttemptProcess:
         async with self._sending:
             while not self.has_ended and not self._is_closed:
                 if not self._link.is_open:
-                    await self._news.listen().wait()
+                    await self._news.subscribe().wait()
                     continue
                 try:
                     await self._link.send(message)
@@ -229,7 +229,7 @@ class AttemptProcess:
             self._is_silent = False
             self._wake()
         else:
-            self.bell.ring()
+            self.change.notify()
 
     def _settle_inputs(self) -> None:
         for applied in self._applied.values():
@@ -237,8 +237,8 @@ class AttemptProcess:
         self._applied.clear()
 
     def _wake(self) -> None:
-        self._news.ring()
-        self.bell.ring()
+        self._news.notify()
+        self.change.notify()
 
 
 def is_alive(folder: Path) -> bool:

@@ -23,7 +23,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class AcceptedRequest:
     """What an attempt was accepted with: whose it is, what was asked, and the digest that a repeated Start must have."""
 
     conductor: str
@@ -39,19 +39,19 @@ class Ticket:
         return Claim(self.conductor, self.digest)
 
 
-def launch_of(ticket: Ticket, paths: SnapshotPaths, fingerprint: str) -> Launch:
+def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str) -> Launch:
     """What the shim must know: of the order, of the agent and of the snapshot."""
-    spec, order, limits = ticket.agent.usable(), ticket.order, ticket.order.limits
+    spec, order, limits = accepted.agent.usable(), accepted.order, accepted.order.limits
     return Launch(
         execution=order.execution,
-        argv=ticket.agent.argv(order.parameters),
+        argv=accepted.agent.argv(order.parameters),
         tree=paths.tree,
         held=paths.folder,
         fingerprint=fingerprint,
         history=paths.history,
-        install=ticket.agent.install,
-        own_paths=ticket.agent.own_paths,
-        environment=ticket.agent.environment(),
+        install=accepted.agent.install,
+        own_paths=accepted.agent.own_paths,
+        environment=accepted.agent.environment(),
         model=spec.model,
         prompt=order.prompt.encode(),
         prompt_is_file=spec.prompt is PromptDelivery.FILE,

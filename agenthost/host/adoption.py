@@ -12,39 +12,37 @@ from pathlib import Path
 
 import structlog
 
-from agenthost.attempt.folder import Asked, AttemptFolders
+from agenthost.attempt.folder import AttemptFolders, StoredStart
 from agenthost.attempt.process import is_alive
 from agenthost.attempt.request import Request
 from agenthost.attempt.shim_link import end_stray
 from agenthost.host.supervisor import Supervisor
 
 # Reads a stored Start again; None where it is damaged. The API gives it: messages stop there.
-ReadStart = Callable[[Asked], Request | None]
+ReadStart = Callable[[StoredStart], Request | None]
 
 _log = structlog.get_logger()
 
 
 async def adopt_leftovers(supervisor: Supervisor, folders: AttemptFolders, read_start: ReadStart) -> None:
     """Takes on every attempt that is found on the disk. Before serving: nobody may ask for one that was not seen yet."""
-    for folder, asked in await asyncio.to_thread(folders.leftovers):
+    for folder, stored in await asyncio.to_thread(folders.leftovers):
         try:
-            await _take_on(supervisor, folders, read_start, folder, asked)
+            await _take_on(supervisor, folders, read_start, folder, stored)
         except OSError as error:
             _log.exception("folder_kept", folder=str(folder), why=error.strerror)
 
 
 async def _take_on(
-    supervisor: Supervisor, folders: AttemptFolders, read_start: ReadStart, folder: Path, asked: Asked | None
+    supervisor: Supervisor, folders: AttemptFolders, read_start: ReadStart, folder: Path, stored: StoredStart | None
 ) -> None:
-    request = read_start(asked) if asked else None
+    request = read_start(stored) if stored else None
     is_its_own = request is not None and folders.path_of(request.order.execution) == folder
     begun = _was_begun(folder)
-    if asked and request and is_its_own and begun and not supervisor.is_spent(request.order.execution):
-        supervisor.adopt(request, asked.snapshot_fingerprint)
+    if stored and request and is_its_own and begun and not supervisor.is_blocked(request.order.execution):
+        supervisor.adopt(request, stored.snapshot_fingerprint)
     elif is_alive(folder):
-        _log.error(
-            "shim_ended", folder=str(folder), why="what was asked of it is damaged: nobody can ask for it any more"
-        )
+        _log.error("shim_ended", folder=str(folder), why="its stored Start is damaged, so no conductor can resume it")
         await asyncio.to_thread(end_stray, folder)
     else:
         await asyncio.to_thread(folders.remove, folder)

@@ -17,9 +17,9 @@ import structlog
 from agenthost.attempt.process import is_alive
 from agenthost.host.data_folder import DataFolder
 from agenthost.sandbox.cgroups import CgroupPlace, find_cgroups, sweep
-from agenthost.snapshots.integrity import Custody
+from agenthost.snapshots.integrity import SnapshotIntegrity
 from agenthost.snapshots.store import SnapshotStore
-from agenthost.system.change import Bell
+from agenthost.system.change import Change
 
 ROUND_SECONDS = 300.0
 # What lived in a group of a shim that was killed takes a moment to die.
@@ -31,8 +31,10 @@ _log = structlog.get_logger()
 class Housekeeping:
     """Keeps a host's directory in order. Use it as a context: entering clears once, leaving stops."""
 
-    def __init__(self, data: DataFolder, snapshots: SnapshotStore, custody: Custody, bell: Bell) -> None:
-        self._data, self._snapshots, self._custody, self._bell = data, snapshots, custody, bell
+    def __init__(
+        self, data: DataFolder, snapshots: SnapshotStore, integrity: SnapshotIntegrity, change: Change
+    ) -> None:
+        self._data, self._snapshots, self._integrity, self._change = data, snapshots, integrity, change
         self._groups: CgroupPlace | None = None
         self._tasks = asyncio.TaskGroup()
         self._running: list[asyncio.Task[None]] = []
@@ -42,7 +44,7 @@ class Housekeeping:
         self._groups = await asyncio.to_thread(find_cgroups, self._data.path)
         await self._sweep()
         await asyncio.to_thread(_prune_probes, self._data.probes)
-        for duty in (self._go_round(), self._follow_attempts(), self._custody.watch()):
+        for duty in (self._go_round(), self._follow_attempts(), self._integrity.watch()):
             self._running.append(self._tasks.create_task(duty))
         return self
 
@@ -60,12 +62,12 @@ class Housekeeping:
 
     async def _follow_attempts(self) -> None:
         while True:
-            heard = self._bell.listen()
+            changed = self._change.subscribe()
             for _ in range(MAX_AGAIN):
                 if not await self._sweep():
                     break
                 await asyncio.sleep(AGAIN_SECONDS)
-            await heard.wait()
+            await changed.wait()
 
     async def _sweep(self) -> int:
         """Removes the groups of those that live no more; gives how many are still on their way out."""

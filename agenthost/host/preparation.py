@@ -9,22 +9,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agenthost.attempt.execution import Execution
-from agenthost.attempt.folder import Asked, AttemptFolders
+from agenthost.attempt.folder import AttemptFolders, StoredStart
 from agenthost.attempt.process import AttemptProcess
-from agenthost.attempt.request import Request, Ticket, launch_of
+from agenthost.attempt.request import AcceptedRequest, Request, launch_of
 from agenthost.core.damage import is_shortage
 from agenthost.errors import NoCapacityError, ProgramError, StorageError
 from agenthost.host.state import Host
 from agenthost.models.link import ModelGateway
-from agenthost.snapshots.integrity import Custody
+from agenthost.snapshots.integrity import SnapshotIntegrity
 
 
 class Preparation:
     """What an attempt needs around it, while it runs."""
 
-    def __init__(self, host: Host, custody: Custody, folders: AttemptFolders, gateway: ModelGateway) -> None:
+    def __init__(
+        self, host: Host, integrity: SnapshotIntegrity, folders: AttemptFolders, gateway: ModelGateway
+    ) -> None:
         self._host = host
-        self._custody = custody
+        self._integrity = integrity
         self._folders = folders
         self._gateway = gateway
 
@@ -32,31 +34,31 @@ class Preparation:
         """Makes everything durable, then spawns; gives the snapshot's fingerprint as well."""
         order = request.order
         sandbox = await self._host.confinement_of(order.agent)
-        if execution.ticket.agent.endpoint:
+        if execution.request.agent.endpoint:
             await self._gateway.ready()
-        paths, fingerprint = await self._custody.admit(order.snapshot, execution)
-        asked = Asked(request.conductor, request.serialized, fingerprint)
-        launch = launch_of(execution.ticket, paths, fingerprint)
-        with refusal_told(execution.ticket.folder):
-            await asyncio.to_thread(self._folders.create, order.execution, asked)
-            process = await AttemptProcess.spawn(execution.ticket.folder, launch, sandbox)
-        self._open_model(execution.ticket)
+        paths, fingerprint = await self._integrity.admit(order.snapshot, execution)
+        stored = StoredStart(request.conductor, request.serialized, fingerprint)
+        launch = launch_of(execution.request, paths, fingerprint)
+        with refusal_told(execution.request.folder):
+            await asyncio.to_thread(self._folders.create, order.execution, stored)
+            process = await AttemptProcess.spawn(execution.request.folder, launch, sandbox)
+        self._open_model(execution.request)
         return process, fingerprint
 
-    async def resume(self, ticket: Ticket, fingerprint: str) -> tuple[AttemptProcess, str]:
+    async def resume(self, accepted: AcceptedRequest, fingerprint: str) -> tuple[AttemptProcess, str]:
         """Attaches to what an earlier daemon began: the shim that lives, or what it left behind."""
-        self._open_model(ticket)
-        return AttemptProcess.attach(ticket.folder), fingerprint
+        self._open_model(accepted)
+        return AttemptProcess.attach(accepted.folder), fingerprint
 
     async def look_back(self, execution: Execution, before: str) -> str:
         """When the agent is gone: the book of its model is closed, and its snapshot looked at."""
         await self._gateway.leave(execution.id)
-        return await self._custody.dismiss(execution.ticket.order.snapshot, execution, before)
+        return await self._integrity.dismiss(execution.request.order.snapshot, execution, before)
 
-    def _open_model(self, ticket: Ticket) -> None:
+    def _open_model(self, accepted: AcceptedRequest) -> None:
         """Has the agent's one door attended to, if it has any."""
-        if ticket.agent.endpoint:
-            self._gateway.attend(ticket.order.execution, ticket.folder, ticket.agent.endpoint.name)
+        if accepted.agent.endpoint:
+            self._gateway.attend(accepted.order.execution, accepted.folder, accepted.agent.endpoint.name)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What this host is: its name, its agents, what confines them, and whether it takes work. The bell rings when any of it changes."""
+"""Holds the state of this host: its name, its agents, what confines them, whether it takes work. `change` tells of every change."""
 
 import time
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from agenthost.config import Settings
 from agenthost.core.sandbox.report import UNPROVEN, SandboxReport
 from agenthost.errors import AgentUnavailableError, HostDrainingError, ReadOnlyUnavailableError, ShuttingDownError
 from agenthost.sandbox.find import Sandbox
-from agenthost.system.change import Bell
+from agenthost.system.change import Change
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -24,7 +24,7 @@ class Host:
     sandbox: Sandbox | None = None
     report: SandboxReport = UNPROVEN
     proofs: dict[str, SandboxReport] = field(default_factory=dict)  # by agent
-    bell: Bell = field(default_factory=Bell)
+    change: Change = field(default_factory=Change)
     boot_id: str = field(default_factory=lambda: _BOOT_ID.read_text().strip())
     start_time_ns: int = field(default_factory=time.time_ns)
     draining: bool = False
@@ -36,12 +36,12 @@ class Host:
     def count(self, change: int) -> None:
         """Notes that agents began or ended."""
         self.running += change
-        self.bell.ring()
+        self.change.notify()
 
     def stop(self) -> None:
         """Takes no new work from now on, and tells everybody who watches."""
         self.draining = self.stopping = True
-        self.bell.ring()
+        self.change.notify()
 
     def refuse_new_work(self) -> None:
         """Raises when nothing may begin here, whatever it is."""
@@ -53,7 +53,7 @@ class Host:
     def settle(self, sandbox: Sandbox | None, report: SandboxReport) -> None:
         """Notes whether agents can be confined here at all."""
         self.sandbox, self.report = sandbox, report
-        self.bell.ring()
+        self.change.notify()
 
     def settle_agent(self, agent: Agent, report: SandboxReport) -> None:
         """Notes whether one agent's own sandbox holds; disables the agent where it does not."""
@@ -61,18 +61,18 @@ class Host:
             agent = replace(agent, unavailable_reason=f"its sandbox is not proven: {report.reason}")
         self.proofs[agent.name] = report
         self.agents = {**self.agents, agent.name: agent}
-        self.bell.ring()
+        self.change.notify()
 
     async def confinement_of(self, name: str) -> Sandbox:
         """What confines an agent, as soon as both are proven; raises what `refuse_unproven` and `agent` raise."""
         while True:
-            heard = self.bell.listen()
+            changed = self.change.subscribe()
             self.refuse_new_work()
             self.refuse_unproven()
             self.agent(name)
             if not self.report.pending and name in self.proofs:
                 return self.proven_sandbox()
-            await heard.wait()
+            await changed.wait()
 
     def refuse_unproven(self) -> None:
         """Raises when the proof was tried and failed; while it is under way, work may wait for it."""

@@ -17,16 +17,25 @@ import structlog
 from agenthost.agent_specs import Agent
 from agenthost.attempt.execution import Begin, Execution
 from agenthost.attempt.folder import AttemptFolders
-from agenthost.attempt.request import Request, Ticket
+from agenthost.attempt.request import AcceptedRequest, Request
 from agenthost.config import MAX_PROMPT_BYTES
-from agenthost.core.admission.admission import Burial, Claim, Room, Tombstone, UnheardEnd, attaches, expired, is_found
+from agenthost.core.admission.admission import (
+    Claim,
+    Room,
+    Tombstone,
+    TombstoneReason,
+    UnheardEnd,
+    attaches,
+    expired,
+    is_found,
+)
 from agenthost.core.admission.order import Order, check_order, check_parameters
 from agenthost.core.ending import Cause
 from agenthost.errors import InvalidRequestError, NotFoundError, StatusError
 from agenthost.host.preparation import Preparation
 from agenthost.host.state import Host
 from agenthost.host.tombstones import Tombstones
-from agenthost.snapshots.integrity import Custody
+from agenthost.snapshots.integrity import SnapshotIntegrity
 
 # Ends are looked through when an attempt begins, and when one ends, but not more often than this for the latter.
 EXPIRY_SECONDS = 1.0
@@ -40,7 +49,7 @@ class Supervisor:
     def __init__(
         self,
         host: Host,
-        custody: Custody,
+        integrity: SnapshotIntegrity,
         folders: AttemptFolders,
         tombstones: Tombstones,
         preparation: Preparation,
@@ -48,7 +57,7 @@ class Supervisor:
         now: Callable[[], float],
     ) -> None:
         self._host = host
-        self._custody = custody
+        self._integrity = integrity
         self._folders = folders
         self._tombstones = tombstones
         self._preparation = preparation
@@ -69,7 +78,7 @@ class Supervisor:
         """Begins an execution, or gives the one that is known with the same content."""
         name = request.order.execution
         known, stone = self._executions.get(name), self._tombstones.find(name)
-        claim = known.ticket.claim if known else None
+        claim = known.request.claim if known else None
         is_known = attaches(name, Claim(request.conductor, request.digest), claim, stone)
         execution = self._executions[name] if is_known else self._begin(request)
         await execution.accepted()
@@ -78,40 +87,45 @@ class Supervisor:
     async def find(self, execution: str, conductor: str) -> Execution:
         """A known execution of this conductor; spends the id of an unknown one, and raises NotFoundError."""
         known = self._executions.get(execution)
-        if known and is_found(execution, conductor, known.ticket.claim):
+        if known and is_found(execution, conductor, known.request.claim):
             await known.accepted()
             return known
         if self._tombstones.find(execution) is None:
-            await self._tombstones.add(Tombstone(execution, conductor, Burial.UNKNOWN, self._now()))
-            _log.info("execution_burnt", execution=execution)
+            await self._tombstones.add(Tombstone(execution, conductor, TombstoneReason.UNKNOWN, self._now()))
+            _log.info("execution_blocked", execution=execution)
         raise NotFoundError("execution", execution, hint="nothing of it runs here; its id will not be started any more")
 
     async def release(self, execution: Execution) -> None:
         """Forgets an execution whose end was acknowledged; only its id is kept, on disk before anything is deleted."""
         if self._executions.get(execution.id) is not execution or not execution.ended:
             return
-        ticket = execution.ticket
+        accepted = execution.request
         stone = Tombstone(
-            execution.id, ticket.conductor, Burial.RELEASED, self._now(), ticket.agent.name, execution.delivery.last
+            execution.id,
+            accepted.conductor,
+            TombstoneReason.RELEASED,
+            self._now(),
+            accepted.agent.name,
+            execution.delivery.last,
         )
         await self._tombstones.add(stone)
         if self._executions.pop(execution.id, None):
             execution.close()
             # Its stream may be cut at this very moment, and whoever waits here be cancelled: the folder goes all the same.
-            await asyncio.shield(self._tasks.create_task(self._clear(ticket)))
+            await asyncio.shield(self._tasks.create_task(self._clear(accepted)))
 
-    async def _clear(self, ticket: Ticket) -> None:
+    async def _clear(self, accepted: AcceptedRequest) -> None:
         """Deletes what was released. What cannot be deleted now is at the next start: its id is spent."""
-        await self._forget_folder(ticket)
-        _log.info("execution_released", execution=ticket.order.execution)
+        await self._forget_folder(accepted)
+        _log.info("execution_released", execution=accepted.order.execution)
 
-    async def _forget_folder(self, ticket: Ticket) -> None:
+    async def _forget_folder(self, accepted: AcceptedRequest) -> None:
         try:
-            await asyncio.to_thread(self._folders.remove, ticket.folder)
+            await asyncio.to_thread(self._folders.remove, accepted.folder)
         except OSError as error:
-            _log.warning("folder_kept", folder=str(ticket.folder), why=str(error))
+            _log.warning("folder_kept", folder=str(accepted.folder), why=str(error))
 
-    def is_spent(self, execution: str) -> bool:
+    def is_blocked(self, execution: str) -> bool:
         """Whether this id must not run any more."""
         return self._tombstones.find(execution) is not None
 
@@ -119,21 +133,23 @@ class Supervisor:
         """Takes on what an earlier daemon began: the shim that lives, or what it left behind."""
         agent = self._host.agents.get(request.order.agent) or Agent(request.order.agent, self._host.settings.data)
         folder = self._folders.path_of(request.order.execution)
-        ticket = Ticket(request.conductor, request.order, request.digest, agent, folder, adopted=True)
-        execution = Execution(ticket)
-        self._custody.readmit(request.order.snapshot, execution)
-        self._take_on(execution, lambda: self._preparation.resume(ticket, fingerprint))
+        accepted = AcceptedRequest(request.conductor, request.order, request.digest, agent, folder, adopted=True)
+        execution = Execution(accepted)
+        self._integrity.readmit(request.order.snapshot, execution)
+        self._take_on(execution, lambda: self._preparation.resume(accepted, fingerprint))
 
     def executions_of(self, conductor: str) -> list[Execution]:
         """The executions that a conductor began and has not released."""
-        return [known for known in self._executions.values() if known.ticket.conductor == conductor]
+        return [known for known in self._executions.values() if known.request.conductor == conductor]
 
     def released_by(self, conductor: str) -> list[Tombstone]:
         """What a conductor released in the last day."""
         return [
             stone
             for stone in self._tombstones.all()
-            if stone.conductor == conductor and stone.why is Burial.RELEASED and stone.execution not in self._executions
+            if stone.conductor == conductor
+            and stone.why is TombstoneReason.RELEASED
+            and stone.execution not in self._executions
         ]
 
     async def end_all(self, grace_seconds: float) -> None:
@@ -174,9 +190,11 @@ class Supervisor:
         if violations := tuple(check_parameters(order.parameters, agent.usable().parameters)):
             raise InvalidRequestError(*violations)
         self._require_room(order)
-        ticket = Ticket(request.conductor, order, request.digest, agent, self._folders.path_of(order.execution))
-        execution = Execution(ticket)
-        self._custody.expect(order.snapshot, execution)
+        accepted = AcceptedRequest(
+            request.conductor, order, request.digest, agent, self._folders.path_of(order.execution)
+        )
+        execution = Execution(accepted)
+        self._integrity.expect(order.snapshot, execution)
         self._take_on(execution, lambda: self._preparation.begin(execution, request))
         return execution
 
@@ -215,23 +233,23 @@ class Supervisor:
             running=self._host.running,
             kept=len(self._executions),
             promised_bytes=sum(
-                max(0, known.ticket.order.limits.max_output_bytes - known.spool_size) for known in running
+                max(0, known.request.order.limits.max_output_bytes - known.spool_size) for known in running
             ),
             free_bytes=shutil.disk_usage(settings.data).free,
         )
         room.require(order.limits.max_output_bytes, settings.name)
 
     async def _run(self, execution: Execution, begin: Begin) -> None:
-        order = execution.ticket.order
+        order = execution.request.order
         try:
             await execution.run(begin, lambda before: self._preparation.look_back(execution, before))
         except StatusError as refusal:
-            await self._forget_folder(execution.ticket)
+            await self._forget_folder(execution.request)
             del self._executions[execution.id]
             execution.refuse(refusal)
             _log.info("execution_refused", execution=execution.id, reason=refusal.reason, text=str(refusal))
         finally:
-            self._custody.leave(order.snapshot, execution)
+            self._integrity.leave(order.snapshot, execution)
             self._host.count(-1)
             if not self._host.stopping and self._now() - self._expired_at > EXPIRY_SECONDS:
                 self._expire()

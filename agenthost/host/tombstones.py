@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from agenthost.core.admission.admission import Burial, Tombstone
+from agenthost.core.admission.admission import Tombstone, TombstoneReason
 from agenthost.system.files import append_lines, read_json_lines, write_file
 
 MAX_TOMBSTONES = 200_000
@@ -61,7 +61,7 @@ class Tombstones:
 
 def _read(line: Any) -> Tombstone | None:
     try:
-        return Tombstone(**{**line, "why": Burial(line["why"]), "time": float(line["time"])})
+        return Tombstone(**{**line, "why": TombstoneReason(line["why"]), "time": float(line["time"])})
     except (TypeError, KeyError, ValueError):
         _log.warning("tombstone_damaged")
         return None

@@ -1,4 +1,4 @@
-"""Who reads which snapshot on this host, and what becomes of them when it changes. What a change means, `core.custody` says.
+"""Who reads which snapshot on this host, and what becomes of them when it changes. What a change means, `core.integrity` says.
 
 A snapshot is looked at when somebody comes to read it, when somebody leaves, and every minute in between. The last costs one
 `stat` a file, so it is bounded to a hundredth of a processor, and looks rarely at what is huge. It keeps no promise that the look
@@ -36,7 +36,7 @@ class Reader(Protocol):
         """Ends it. Told once at most."""
 
 
-class Custody:
+class SnapshotIntegrity:
     """The snapshots of this host, with their readers."""
 
     def __init__(self, snapshots: SnapshotStore) -> None:

@@ -158,7 +158,7 @@ async def until_proven(host: Host) -> None:
     """Waits until the sandbox and every agent's own are proven."""
     while not host.proofs.keys() >= {name for name, agent in host.agents.items() if agent.available}:
         assert host.report.pending or host.report.available, host.report.reason
-        await host.bell.listen().wait()
+        await host.change.subscribe().wait()
 
 
 def make_repository(folder: Path) -> Path:

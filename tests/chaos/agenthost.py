@@ -15,7 +15,7 @@ from agenthost.attempt.cuts import Cuts
 from agenthost.attempt.folder import AttemptFolders
 from agenthost.attempt.process import AttemptProcess
 from agenthost.cli import main
-from agenthost.core.admission.admission import Burial
+from agenthost.core.admission.admission import TombstoneReason
 from agenthost.host import supervisor
 from agenthost.host.fences import Fences
 from agenthost.host.tombstones import Tombstones
@@ -63,10 +63,10 @@ def _spawning(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
 
 def _burying(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
     async def add(self: Tombstones, stone: Any) -> None:
-        if stone.why is Burial.RELEASED:
+        if stone.why is TombstoneReason.RELEASED:
             fuse.meet("H-acknowledged")
         await method(self, stone)
-        if stone.why is Burial.RELEASED:
+        if stone.why is TombstoneReason.RELEASED:
             fuse.meet("H-buried")
 
     return add

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from random import Random
 from typing import TYPE_CHECKING
 
-from agenthost.core.admission.admission import OWN_BYTES, Burial, Claim, Room, Tombstone, is_found
+from agenthost.core.admission.admission import OWN_BYTES, Claim, Room, Tombstone, TombstoneReason, is_found
 from agenthost.core.admission.fence import Admission
 from agenthost.core.ending import Cause, Ending
 from agenthost.errors import (
@@ -165,7 +165,7 @@ class Daemon(Process):
                     return known, after
                 if not self._is_spent(name):
                     self.machine.seen["id spent in vain"] += 1
-                    yield from self.bury(Tombstone(name, request.conductor, Burial.UNKNOWN, self.now()))
+                    yield from self.bury(Tombstone(name, request.conductor, TombstoneReason.UNKNOWN, self.now()))
                 raise NotFoundError("execution", name)
             case _:
                 raise InvalidRequestError(Violation("frame", "the first frame must be start or resume"))
@@ -256,7 +256,14 @@ class Daemon(Process):
         if self.executions.get(execution.id) is not execution or execution.ending is None:
             return
         yield from self.bury(
-            Tombstone(execution.id, execution.claim.conductor, Burial.RELEASED, self.now(), "", execution.delivery.last)
+            Tombstone(
+                execution.id,
+                execution.claim.conductor,
+                TombstoneReason.RELEASED,
+                self.now(),
+                "",
+                execution.delivery.last,
+            )
         )
         yield from self.remove(execution)
 

@@ -27,7 +27,7 @@ UNHEARD_BYTES = 4 * 1024**3
 OWN_BYTES = 8 * 1024 * 1024
 
 
-class Burial(StrEnum):
+class TombstoneReason(StrEnum):
     """Why an id may not run."""
 
     UNKNOWN = "unknown"
@@ -40,7 +40,7 @@ class Tombstone:
 
     execution: str
     conductor: str
-    why: Burial
+    why: TombstoneReason
     time: float
     agent: str = ""
     sequence: int = 0
@@ -68,7 +68,11 @@ def attaches(execution: str, claim: Claim, known: Claim | None, stone: Tombstone
             raise ExecutionExistsError(f"execution '{execution}' is known with other content")
         return True
     if stone is not None:
-        past = "ran here and was released" if stone.why is Burial.RELEASED else "was asked for before it was started"
+        past = (
+            "ran here and was released"
+            if stone.why is TombstoneReason.RELEASED
+            else "was asked for before it was started"
+        )
         raise ExecutionExistsError(f"execution '{execution}' {past}; it will not be started (again)")
     return False
 

@@ -17,14 +17,14 @@ from agenthost.core.output.frame import Attestation, Finished, Frame, Started
 from agenthost.core.output.numbering import Cut
 from agenthost.core.output.spool import RecordKind
 from agenthost.shim.spool import pack
-from agenthost.system.change import Bell
+from agenthost.system.change import Change
 
 
 class GrowingSpool:
     """An attempt whose spool a test fills by hand."""
 
     def __init__(self) -> None:
-        self.bell = Bell()
+        self.change = Change()
         self.started: tuple[Started, int] | None = None
         self.ended = False
         self.spool = b""
@@ -43,15 +43,15 @@ class GrowingSpool:
 
     def start(self) -> None:
         self.started = (Started(Attestation(mechanism="test", pid=7)), 1)
-        self.bell.ring()
+        self.change.notify()
 
     def write(self, data: bytes) -> None:
         self.spool += data
-        self.bell.ring()
+        self.change.notify()
 
     def end(self) -> None:
         self.ended = True
-        self.bell.ring()
+        self.change.notify()
 
     def read_spool(self, offset: int, limit: int) -> bytes:
         return self.spool[offset : offset + limit]

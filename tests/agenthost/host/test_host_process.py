@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from agenthost.attempt.folder import Asked, AttemptFolders
+from agenthost.attempt.folder import AttemptFolders, StoredStart
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.host_process import client_of, serving, start_host
@@ -170,7 +170,7 @@ async def test_what_was_accepted_and_never_ran_is_run_by_the_next_host(short_pat
         start = client.start_of("say one")
         await host.end(signal.SIGKILL)
     folders = AttemptFolders(data / "attempts")
-    folders.create(start.execution, Asked(CONDUCTOR, start.SerializeToString(deterministic=True), ""))
+    folders.create(start.execution, StoredStart(CONDUCTOR, start.SerializeToString(deterministic=True), ""))
     for name in ("config.json", "spool"):
         (folders.path_of(start.execution) / name).touch()
     async with (

@@ -49,11 +49,11 @@ async def test_a_sweep_that_finds_no_descriptor_is_made_again(client: Client) ->
         pytest.skip("no control group is to be had here")
     left = next(iter(place.above.values())) / f"{place.prefix}left"
     with capture_logs() as logs, without_descriptors():
-        client.host.bell.ring()
+        client.host.change.notify()
         while "cgroups_not_swept" not in {line["event"] for line in logs}:
             await asyncio.sleep(0)
     left.mkdir()
-    client.host.bell.ring()
+    client.host.change.notify()
 
     await eventually(lambda: not left.exists())
 

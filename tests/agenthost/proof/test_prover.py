@@ -49,7 +49,7 @@ async def test_a_host_serves_at_once_and_attempts_wait_for_the_proof(
         told = await client.hosts.GetHost(host_pb.GetHostRequest())
         async with client.open(start=client.start_of("say x")) as conversation:
             while client.host.running == 0:
-                await client.host.bell.listen().wait()
+                await client.host.change.subscribe().wait()
             spawned_before = client.spawns()
             held_back.let.set()
             finished = await conversation.finish()
@@ -75,7 +75,7 @@ async def test_attempts_that_waited_for_a_proof_that_fails_are_refused(
     async with open_host(short_path, repository, proven=False) as client:
         async with client.open(start=client.start_of("say x")) as conversation:
             while client.host.running == 0:
-                await client.host.bell.listen().wait()
+                await client.host.change.subscribe().wait()
             let.set()
             refusal = await conversation.refusal()
         assert client.spawns() == []
@@ -89,7 +89,7 @@ async def test_attempts_that_wait_when_the_host_stops_are_told(
     async with open_host(short_path, repository, proven=False) as client:
         async with client.open(start=client.start_of("say x")) as conversation:
             while client.host.running == 0:
-                await client.host.bell.listen().wait()
+                await client.host.change.subscribe().wait()
             client.host.stop()
             refusal = await conversation.refusal()
         assert client.spawns() == []

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from agenthost.api.messages import read_stored
 from agenthost.attempt.damage import read_damage, settle_damage
-from agenthost.attempt.folder import Asked, AttemptFolders, remembered_secrets
+from agenthost.attempt.folder import AttemptFolders, StoredStart, remembered_secrets
 from agenthost.attempt.launch import Launch
 from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.shim_start import start_shim
@@ -148,7 +148,7 @@ class ShortAfterwards(AttemptFolders):
         super().__init__(root)
         self._stack = stack
 
-    def leftovers(self) -> list[tuple[Path, Asked | None]]:
+    def leftovers(self) -> list[tuple[Path, StoredStart | None]]:
         found = super().leftovers()
         self._stack.enter_context(without_descriptors())
         return found

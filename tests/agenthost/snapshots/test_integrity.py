@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from agenthost.attempt.process import AttemptProcess
 from agenthost.host import preparation
-from agenthost.snapshots import integrity as custody
-from agenthost.snapshots.integrity import Custody
+from agenthost.snapshots import integrity
+from agenthost.snapshots.integrity import SnapshotIntegrity
 from agenthost.snapshots.store import SnapshotStore
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2, snapshot_service_pb2_grpc
@@ -107,7 +107,7 @@ async def test_a_change_is_seen_while_everybody_goes_on_reading(
     short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keeps E7: nobody comes, and nobody leaves."""
-    monkeypatch.setattr(custody, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(integrity, "LOOK_SECONDS", 0.05)
     async with (
         open_host(short_path, repository) as client,
         client.open(start=client.start_of("say ready", "hang")) as conversation,
@@ -206,7 +206,7 @@ async def test_many_who_leave_at_once_agree(client: Client) -> None:
 async def test_a_snapshot_that_cannot_be_set_aside_is_looked_at_once_and_holds_up_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(custody, "SHORTAGE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(integrity, "SHORTAGE_PAUSE_SECONDS", 0.0)
     user = UserRepository.make(tmp_path / "project")
     user.write("README.md", b"Hello")
     user.commit("greets")
@@ -218,7 +218,7 @@ async def test_a_snapshot_that_cannot_be_set_aside_is_looked_at_once_and_holds_u
     incoming.write_text("in the way")
 
     with capture_logs() as logs, pytest.raises(NotADirectoryError):
-        await Custody(store).admit(user.head, Unconcerned())
+        await SnapshotIntegrity(store).admit(user.head, Unconcerned())
 
     assert [line["event"] for line in logs].count("snapshot_not_looked_at") == 1
 
@@ -226,7 +226,7 @@ async def test_a_snapshot_that_cannot_be_set_aside_is_looked_at_once_and_holds_u
 async def test_a_snapshot_is_not_taken_for_damaged_because_somebody_killed_what_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(custody, "SHORTAGE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(integrity, "SHORTAGE_PAUSE_SECONDS", 0.0)
     user = UserRepository.make(tmp_path / "project")
     store = await SnapshotStore.open(tmp_path / "snapshots")
     await push(store, user, user.head)
@@ -235,7 +235,7 @@ async def test_a_snapshot_is_not_taken_for_damaged_because_somebody_killed_what_
     git.arm("ls-tree")
 
     with capture_logs() as logs:
-        paths, _ = await Custody(store).admit(user.head, Unconcerned())
+        paths, _ = await SnapshotIntegrity(store).admit(user.head, Unconcerned())
 
     assert git.has_killed
     assert paths == store.locate(user.head)

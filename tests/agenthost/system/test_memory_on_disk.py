@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.attempt.folder import Asked, AttemptFolders
-from agenthost.core.admission.admission import KEPT_SECONDS, Burial, Tombstone
+from agenthost.attempt.folder import AttemptFolders, StoredStart
+from agenthost.core.admission.admission import KEPT_SECONDS, Tombstone, TombstoneReason
 from agenthost.errors import EpochSupersededError, InvalidRequestError
 from agenthost.host.fences import Fences
 from agenthost.host.tombstones import Tombstones
@@ -51,7 +51,7 @@ async def test_who_asks_must_be_told(tmp_path: Path, conductor: str, epoch: int,
 
 async def test_a_spent_id_is_kept_for_a_day_and_over_restarts(tmp_path: Path) -> None:
     path, now = tmp_path / "stones", 1000.0
-    stone = Tombstone("run-step-1", "one", Burial.RELEASED, now, "scripted", 9)
+    stone = Tombstone("run-step-1", "one", TombstoneReason.RELEASED, now, "scripted", 9)
     await Tombstones(path, lambda: now).add(stone)
 
     assert Tombstones(path, lambda: now).find("run-step-1") == stone
@@ -63,19 +63,19 @@ async def test_a_spent_id_is_kept_for_a_day_and_over_restarts(tmp_path: Path) ->
 async def test_a_stone_that_is_set_again_counts_from_then(tmp_path: Path) -> None:
     moment = [0.0]
     stones = Tombstones(tmp_path / "stones", lambda: moment[0])
-    await stones.add(Tombstone("a", "one", Burial.UNKNOWN, 0.0))
-    await stones.add(Tombstone("b", "one", Burial.UNKNOWN, 0.0))
+    await stones.add(Tombstone("a", "one", TombstoneReason.UNKNOWN, 0.0))
+    await stones.add(Tombstone("b", "one", TombstoneReason.UNKNOWN, 0.0))
     moment[0] = KEPT_SECONDS / 2
-    await stones.add(Tombstone("a", "one", Burial.RELEASED, moment[0]))
+    await stones.add(Tombstone("a", "one", TombstoneReason.RELEASED, moment[0]))
     moment[0] = KEPT_SECONDS + 1
-    await stones.add(Tombstone("c", "one", Burial.UNKNOWN, moment[0]))
+    await stones.add(Tombstone("c", "one", TombstoneReason.UNKNOWN, moment[0]))
 
     assert [stone.execution for stone in stones.all()] == ["a", "c"]
 
 
 def test_what_was_begun_is_found_and_what_was_not_is_told_apart(tmp_path: Path) -> None:
     folders = AttemptFolders(tmp_path / "attempts")
-    asked = Asked("one", b"start", "fingerprint")
+    asked = StoredStart("one", b"start", "fingerprint")
     folders.create("run-step-1", asked)
     (tmp_path / "attempts" / "half-made").mkdir()
     (tmp_path / "attempts" / ".deleted.1").mkdir()

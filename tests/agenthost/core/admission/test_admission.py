@@ -6,10 +6,10 @@ from agenthost.core.admission.admission import (
     KEPT_SECONDS,
     MAX_EXECUTIONS,
     OWN_BYTES,
-    Burial,
     Claim,
     Room,
     Tombstone,
+    TombstoneReason,
     UnheardEnd,
     attaches,
     expired,
@@ -18,8 +18,8 @@ from agenthost.core.admission.admission import (
 from agenthost.errors import ExecutionExistsError, NoCapacityError, NotFoundError
 
 CLAIM = Claim("one", "digest")
-GONE = Tombstone("x", "one", Burial.RELEASED, 0.0)
-SPENT = Tombstone("x", "one", Burial.UNKNOWN, 0.0)
+GONE = Tombstone("x", "one", TombstoneReason.RELEASED, 0.0)
+SPENT = Tombstone("x", "one", TombstoneReason.UNKNOWN, 0.0)
 
 
 @pytest.mark.parametrize(("known", "stone", "answer"), [(CLAIM, None, True), (CLAIM, GONE, True), (None, None, False)])
