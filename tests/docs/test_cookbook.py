@@ -1,4 +1,4 @@
-"""Every line of the README's cookbook, as it stands, with real grpcurl and buf. Keeps K1."""
+"""Every line of the cookbook in docs/api.md, as it stands, with real grpcurl and buf. Keeps K1."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, workspace: Path) -> Iterator[
 
 
 def _lines(info: str) -> list[str]:
-    block = re.search(rf"^```sh {info}\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    block = re.search(rf"^```sh {info}\n(.*?)^```", (ROOT / "docs/api.md").read_text(), re.MULTILINE | re.DOTALL)
     assert block is not None
     return [line for line in block[1].splitlines() if line and not line.startswith("#")]
 

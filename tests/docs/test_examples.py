@@ -1,0 +1,225 @@
+"""The examples of README and docs work as they stand: written where a reader would put them, run as a reader would."""
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agenthost.core.admission.agent_spec import parse_spec
+from agenthost.core.models.endpoint import parse_endpoint
+from tests.docs.pages import DOCS, README, page
+from tests.fakes.model_server import Answer, ModelServer
+from tests.services import Service, free_port, wait_for
+
+CODE = """import json
+
+
+def load(text):
+    try:
+        return eval(text)  # TODO: read the file
+    except ValueError:
+        pass
+"""
+FINDINGS = {
+    "findings": [
+        {
+            "severity": "high",
+            "title": "load() runs its input as code",
+            "evidence": [("app.py", 6, "return eval(text)")],
+        },
+        {"severity": "medium", "title": "The cache is never cleared", "evidence": [("app.py", 2, "cache = {}")]},
+    ]
+}
+
+pytestmark = pytest.mark.timeout(120)
+needs_jq = pytest.mark.skipif(
+    shutil.which("jq") is None, reason="no jq on this machine: the README's lines for CI are not run"
+)
+
+
+def written(files: dict[str, str], folder: Path) -> Path:
+    """The blocks of a page as files in a folder, beside some code to look at."""
+    for name, text in {**files, "code/app.py": CODE}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def conductor(*arguments: str, folder: Path, address: str = "") -> subprocess.CompletedProcess[str]:
+    """One call of the command line, in a folder, with a home of its own."""
+    command = [sys.executable, "-m", "conductor.cli", *arguments]
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(folder / "config"), "CONDUCTOR_ADDRESS": address}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env=environment, check=False)
+
+
+@contextmanager
+def serving(folder: Path, *host_extra: str) -> Iterator[str]:
+    """A conductor and one host with the agents of the folder `agents`."""
+    socket, host = f"unix:{folder}/c.sock", f"unix:{folder}/h.sock"
+    hosting = ["--listen", host, "--data", str(folder / "h"), "--name", "alpha", "--agents-dir", str(folder / "agents")]
+    conducting = ["--listen", socket, "--data", str(folder / "c"), "--host", f"alpha={host}"]
+    services = [
+        Service(["agenthost.cli", "serve", *hosting, *host_extra], folder / "h.log"),
+        Service(["conductor.cli", "serve", *conducting], folder / "c.log", {"XDG_CONFIG_HOME": str(folder / "config")}),
+    ]
+    try:
+        for service in services:
+            service.start()
+        wait_for(lambda: "  ready  " in conductor("hosts", folder=folder, address=socket).stdout)
+        yield socket
+    finally:
+        for service in reversed(services):
+            if service.process is not None:
+                service.stop()
+
+
+def spoken(text: str) -> Answer:
+    """An answer of a model, word by word, as OpenAI's API streams it."""
+    words = re.findall(r"\s*\S+|\s+$", text)
+    pieces = [{"choices": [{"delta": {"content": word}}]} for word in words]
+    lines = [b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in pieces]
+    usage = {"choices": [], "usage": {"prompt_tokens": 500, "completion_tokens": 120}}
+    ends = [b"data: " + json.dumps(usage).encode() + b"\n\n", b"data: [DONE]\n\n"]
+    return Answer(headers={"content-type": "text/event-stream"}, pieces=[*lines, *ends])
+
+
+def answer_of_a_model() -> str:
+    """What a model would say to the contracts `evidence` and `output`: one quote is real, one made up."""
+    findings = [
+        {
+            **finding,
+            "claim": "As the quote shows.",
+            "category": "risk",
+            "evidence": [
+                {"path": path, "start_line": line, "end_line": line, "quote": quote}
+                for path, line, quote in finding["evidence"]
+            ],
+        }
+        for finding in FINDINGS["findings"]
+    ]
+    return f"I looked at load() and at the cache.\n```json\n{json.dumps({'findings': findings})}\n```\n"
+
+
+async def test_the_readmes_agent_asks_a_local_model_and_its_quotes_are_checked(tmp_path: Path) -> None:
+    folder = written(README.files("readme"), tmp_path)
+    async with ModelServer.serving() as model:
+        model.answers.append(spoken(answer_of_a_model()))
+        models = folder / "models.toml"
+        models.write_text(models.read_text().replace("http://127.0.0.1:8080", model.url))
+        done = await asyncio.to_thread(_ask, folder)
+
+    assert done.returncode == 0, done.stderr
+    shown = README.text[: README.text.index("## Is it for you?")]
+    for line in re.findall(r"^  ask [▸│] .*$", shown, re.MULTILINE):
+        assert line in done.stderr, line
+    (asked,) = model.asked
+    assert asked.target == "/v1/chat/completions"
+    assert "return eval(text)" in json.loads(asked.body)["messages"][0]["content"]
+    assert "620 tokens" in done.stderr
+
+
+def _ask(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The last line of the README's example, with services of the test's own."""
+    line = README.block("sh readme run").splitlines()[-1]
+    question = re.search(r'--question "(.+)"', line)
+    assert question is not None
+    assert line.startswith("conductor run ask.yaml ~/src/app ")
+    with serving(folder, "--config", str(folder / "models.toml")) as address:
+        return conductor("run", "ask.yaml", "code", "--question", question[1], folder=folder, address=address)
+
+
+async def test_the_readmes_services_start_with_the_lines_that_it_shows(tmp_path: Path) -> None:
+    folder = written(README.files("readme"), tmp_path)
+    lines = README.block("sh readme run").splitlines()
+    host, port = free_port(), free_port()
+    starts = [line.replace(":7420", f":{host}").replace(":7410", f":{port}") for line in lines[:2]]
+    script = [*starts, "trap 'kill -INT %1 %2; wait' EXIT", f"export CONDUCTOR_ADDRESS=127.0.0.1:{port}"]
+    script += ["until conductor doctor; do sleep 0.2; done"]
+    done = await asyncio.to_thread(_shell, script, folder)
+
+    assert done.returncode == 0, done.stderr
+    assert "all good" in done.stdout
+
+
+@needs_jq
+def test_the_readmes_lines_for_ci_judge_the_findings(tmp_path: Path) -> None:
+    folder = written({}, tmp_path) / "code"
+    token = "ghp_" + hashlib.sha256(b"a token of nobody").hexdigest()[:36]
+    (folder / "key.py").write_text(f'TOKEN = "{token}"\n')
+    demo, judge = README.block("sh readme ci").splitlines()
+    dirty = _shell(["set -e", demo, judge], folder)
+    told = (folder / "run.jsonl").read_text().splitlines()
+    (folder / "run.jsonl").write_text("\n".join(line for line in told if '"SEVERITY_HIGH"' not in line))
+    clean = _shell([judge], folder)
+
+    assert (dirty.returncode, dirty.stdout.strip()) == (1, "false"), dirty.stderr
+    assert (clean.returncode, clean.stdout.strip()) == (0, "true"), clean.stderr
+
+
+def _shell(script: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "XDG_CONFIG_HOME": str(folder / "config")}
+    command = ["bash", "-c", "\n".join(script)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The agent, flows and persona of the docs, where an operator puts them, beside some code."""
+    files = page("agents").files("agent")
+    placed = {f"agents/{name}": text for name, text in files.items() if name.startswith("todo")}
+    placed["config/conductor/flows/debt.yaml"] = files["debt.yaml"]
+    placed |= {f"config/conductor/personas/{name}": text for name, text in page("flows").files("persona").items()}
+    placed |= {**page("flows").files("flow"), "code/README.md": "# App\n"}
+    return written(placed, tmp_path_factory.mktemp("docs"))
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with serving(folder) as address:
+        yield address
+
+
+def test_the_agent_of_the_docs_finds_with_its_persona_and_its_parameter(folder: Path, address: str) -> None:
+    done = conductor("run", "debt", "code", "--label", "of=debt", folder=folder, address=address)
+    listed = conductor("--output", "json", "runs", "--label", "of=debt", folder=folder, address=address).stdout
+    shown = conductor("show", json.loads(listed)["name"], "todo", folder=folder, address=address).stdout
+
+    assert done.returncode == 0, done.stderr
+    assert "Left to do in app.py" in done.stdout
+    assert "every citation was verified" in done.stdout
+    assert "You believe code, not comments." in shown
+
+
+@pytest.mark.parametrize("name", ["owners.yaml", "rehearsal.yaml"])
+def test_flows_of_the_docs_that_need_no_model_run(name: str, folder: Path, address: str) -> None:
+    done = conductor("run", name, "code", "--band", "large", folder=folder, address=address)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_flow_of_the_docs_is_good(folder: Path) -> None:
+    flows = [*page("flows").files("flow"), "config/conductor/flows/debt.yaml"]
+    done = conductor("validate", "--project", ".", *flows, folder=folder)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_spec_and_model_that_is_shown_is_taken() -> None:
+    specs = [text for each in (README, *DOCS) for name, text in {**each.files("readme"), **each.files("agent")}.items()]
+    tables = [tomllib.loads(text) for text in specs if text.startswith("name = ")]
+    models = tomllib.loads(page("agents").block("toml models"))["models"]
+
+    assert [parse_spec(table).name for table in tables] == ["ask", "todo"]
+    assert parse_endpoint("cloud", models["cloud"]).key_env == "CLOUD_KEY"
