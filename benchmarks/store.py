@@ -21,7 +21,7 @@ from conductor.core.model.commands import Decision, Record, Utterance
 from conductor.core.model.events import RunCreated, StepBecameReady
 from conductor.core.model.states import RunState
 from conductor.store.records import RunFilter, StoredEvent, StoredUtterance
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, said, settlement
 
 BATCH = 500
@@ -70,7 +70,7 @@ async def measure_growth(report: Report, scale: Scale, folder: Path) -> None:
     async with AsyncExitStack() as stack:
         stores = {}
         for title, events in (("1 k events", 1_000), (f"{scale.events:,} events", scale.events)):
-            store = stores[title] = await stack.enter_async_context(await Store.open(folder / title))
+            store = stores[title] = await stack.enter_async_context(await SqliteStore.open(folder / title))
             await store.append(creation(run_name(1)), 1.0)
             begun = time.perf_counter()
             for number in range(0, events, BATCH):
@@ -79,7 +79,7 @@ async def measure_growth(report: Report, scale: Scale, folder: Path) -> None:
         report.add(f"append, {BATCH} events in one durable commit", "events/s", [scale.events / taken])
         numbers = iter(range(10**9, 2 * 10**9))
 
-        async def append(store: Store) -> Sample:
+        async def append(store: SqliteStore) -> Sample:
             begun = time.perf_counter()
             await store.append(ready(next(numbers), 1), 1.0)
             return {"append": 1e6 * (time.perf_counter() - begun)}
@@ -107,7 +107,7 @@ def creations(first: int) -> Decision:
 
 
 async def measure_lists(report: Report, scale: Scale, folder: Path) -> None:
-    async with await Store.open(folder / "lists") as store:
+    async with await SqliteStore.open(folder / "lists") as store:
         for first in range(1, scale.runs, BATCH):
             await store.append(creations(first), float(first))
         filters = {
@@ -134,7 +134,7 @@ def speech(tokens: int, per_row: int) -> Iterator[Decision]:
 
 
 async def measure_text(report: Report, scale: Scale, folder: Path, title: str, per_row: int) -> None:
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         await store.append(creation(run_name(1)), 1.0)
         await store.append(attempt(run_name(1)), 1.0)
         before = (await store.usage()).used_bytes
@@ -173,7 +173,7 @@ def talk(words: int, agents: int) -> Iterator[tuple[Decision, float]]:
 
 async def measure_words(report: Report, words: int, folder: Path, agents: int) -> None:
     title = f"a word every 20 ms from each of {agents}"
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         await store.append(creation(run_name(1)), 1.0)
         for agent in range(agents):
             await store.append(attempt(run_name(1), f"agent{agent}"), 1.0)
@@ -198,7 +198,7 @@ async def measure_words(report: Report, words: int, folder: Path, agents: int) -
         report.add(f"{title}, compacted, replayed", "words/s", [words / (time.perf_counter() - begun)])
 
 
-async def replay(store: Store) -> AsyncIterator[StoredEvent | StoredUtterance]:
+async def replay(store: SqliteStore) -> AsyncIterator[StoredEvent | StoredUtterance]:
     """All of the run, page by page."""
     after = 0
     while page := await store.history(run_name(1), after):

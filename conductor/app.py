@@ -41,7 +41,7 @@ from conductor.maintenance.retention import Retention
 from conductor.ring import Ground, Reach, Ring
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots.roots import WorkspaceRoots
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
 from servicekit.addresses import AddressInUseError, refuse_taken
 from servicekit.channels import open_channel
@@ -81,7 +81,7 @@ async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
         with _telling_of_taken():
             refuse_taken(settings.listen)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(await Store.open(settings.data))
+        store = await stack.enter_async_context(await SqliteStore.open(settings.data))
         roots = WorkspaceRoots(settings.roots)
         snapshots = await SnapshotStore.open(settings.data / SNAPSHOTS_FOLDER, roots)
         await snapshots.sweep(store.known_runs)
@@ -113,7 +113,7 @@ class Part(Protocol):
 class Opened:
     """What was opened, and is closed by whoever opened it."""
 
-    store: Store
+    store: SqliteStore
     snapshots: SnapshotStore
     roots: WorkspaceRoots
     clock: SystemClock

@@ -25,7 +25,7 @@ from conductor.hosts.host_view import HostView
 from conductor.hosts.liveness import HostLink
 from conductor.hosts.snapshots import SnapshotLink
 from conductor.snapshots import SnapshotStore
-from conductor.store.sqlite.store import Store
+from conductor.store.port import Store
 
 
 @dataclass(frozen=True, slots=True)

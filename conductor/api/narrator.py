@@ -32,8 +32,8 @@ from conductor.core.model.events import (
 )
 from conductor.core.model.run import Run, apply, fold
 from conductor.core.model.states import SETTLED_STEP, StepState
+from conductor.store.port import Store
 from conductor.store.records import StoredEvent, StoredUtterance
-from conductor.store.sqlite.store import Store
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import timestamp
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from conductor.api.run_reading import RunReading
 from conductor.core.model.attempt import Attempt
 from conductor.errors import InvalidRequestError, NotFoundError, Violation
-from conductor.store.sqlite.store import Store
+from conductor.store.port import Store
 from conductor.v1 import run_service_pb2 as pb
 
 # One message; below the store's page, so that a character cut at its end is read whole with the next.

@@ -38,8 +38,8 @@ from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.snapshots.store import SnapshotStore
 from conductor.snapshots.storing.pin import WorkspaceMode
-from conductor.store.sqlite.store import Store
-from conductor.store.sqlite.writing.deletion import gone
+from conductor.store.port import Store
+from conductor.store.refusals import run_was_deleted
 from conductor.v1 import run_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -119,13 +119,13 @@ class RunCreation:
                 self._places.release()
 
     async def _known(self, request_id: str, digest: str) -> str:
-        met = await self._store.request(request_id) if request_id else None
+        met = (await self._store.requests((request_id,))).get(request_id) if request_id else None
         if met is None:
             return ""
         if met.digest != digest:
             raise RequestIdReusedError
         if met.deleted:
-            raise gone(met)
+            raise run_was_deleted(met)
         return met.run
 
     async def _plan(self, request: pb.CreateRunRequest) -> tuple[RunPlan, tuple[Blob, ...]]:

@@ -19,8 +19,8 @@ from conductor.core.decide.loss import Absence
 from conductor.core.model.run import Run, fold
 from conductor.core.model.step import Step
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, PreconditionError, Violation
+from conductor.store.port import Store
 from conductor.store.records import FindingKey, RunFilter, RunKey
-from conductor.store.sqlite.store import Store
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import seconds
 

@@ -13,7 +13,7 @@ from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
 from conductor.core.decide.loss import Absence, list_absences
 from conductor.core.model.conductor_state import ConductorState
 from conductor.engine.loop import Engine
-from conductor.store.sqlite.store import Store
+from conductor.store.port import Store
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import run_service_pb2_grpc
 

@@ -18,8 +18,8 @@ from conductor.api.narrator import Narrator, SharedStandings
 from conductor.core.decide.loss import Absence
 from conductor.core.model.events import RunCreated
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, Violation
+from conductor.store.port import Store
 from conductor.store.records import StoredEvent
-from conductor.store.sqlite.store import Store
 from conductor.store.wakeups import Watcher
 from conductor.v1 import run_service_pb2 as pb
 

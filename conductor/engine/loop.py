@@ -38,9 +38,9 @@ from conductor.errors import (
     StatusError,
     StorageError,
 )
+from conductor.store.port import Store
 from conductor.store.records import StoredRequest
-from conductor.store.sqlite.store import Store
-from conductor.store.sqlite.writing.deletion import gone
+from conductor.store.refusals import run_was_deleted
 
 State = TypeVar("State")
 Result = TypeVar("Result")
@@ -224,8 +224,10 @@ class Engine(Generic[State]):
             how = f": {row.failure.message}" if row.failure else f": it {row.state}"
             message = f"run {request.run} has ended{how}"
             return PreconditionError(RUN_NOT_RUNNING, message, subject=f"runs/{request.run}")
-        met = await self._store.request(request.request_id) if rejected.reason == RUN_NOT_FOUND else None
-        return _error(request, rejected) if met is None else gone(met)
+        if rejected.reason != RUN_NOT_FOUND:
+            return _error(request, rejected)
+        known = (await self._store.requests((request.request_id,))).get(request.request_id)
+        return _error(request, rejected) if known is None else run_was_deleted(known)
 
 
 def _repeat(request: RequestRun | RequestCancel, met: StoredRequest) -> Reply:

@@ -14,8 +14,8 @@ from conductor.clock import Reading, SystemClock, continue_time, read_clocks
 from conductor.core.decide.recover import restore
 from conductor.core.model.conductor_state import ConductorState, Limits
 from conductor.core.model.run import Run, apply
+from conductor.store.port import Store
 from conductor.store.records import StoredRun
-from conductor.store.sqlite.store import Store
 
 NOTABLE_SECONDS = 5.0  # of difference to the machine's clock
 

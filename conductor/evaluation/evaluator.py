@@ -22,12 +22,13 @@ from conductor.core.model.run import Run
 from conductor.core.model.work import Checked, Work, WorkKind, WorkResult
 from conductor.errors import FlowProblem, InvalidRequestError, NoCapacityError, ServiceError, StatusError, Violation
 from conductor.evaluation.answers import broken, finished, over_limit, read_verdict
-from conductor.evaluation.gathering import Gathering, Snapshots, Store, TooMuchError
+from conductor.evaluation.gathering import Gathering, Snapshots, TooMuchError
 from conductor.evaluation.workers import limits
 from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.pool import Lane, LimitHitError, Worker, WorkerBrokenError
 from conductor.flows.checks.inputs import Inputs
 from conductor.flows.checks.verdict import Shelf, Verdict
+from conductor.store.port import Store
 from conductor.v1 import flow_service_pb2
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from conductor.core.model.events import Event, WorkspaceChanges
+from conductor.core.model.events import WorkspaceChanges
 from conductor.core.model.findings import list_counted_steps
 from conductor.core.model.plan import SnapshotPlan
 from conductor.core.model.run import Run, apply
@@ -20,36 +20,11 @@ from conductor.evaluation.reports.run_facts import run_facts
 from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.kept_bytes import KeptBytes
 from conductor.evaluation.workers.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
+from conductor.store.port import Store
 
 MAX_KNOWN_RUNS = 64
 FILES_AT_ONCE = 8
 ANSWER = "answer"
-
-
-class Stored(Protocol):
-    """An event with its place and time."""
-
-    @property
-    def position(self) -> int: ...  # noqa: D102
-
-    @property
-    def time(self) -> float: ...  # noqa: D102
-
-    @property
-    def event(self) -> Event: ...  # noqa: D102
-
-
-class Store(Protocol):
-    """What is read of the store."""
-
-    async def events(self, run: str, after: int = 0) -> Sequence[Stored]:
-        """Gives a run's events after a position."""
-
-    async def channel(self, attempt: str, channel: str, offset: int, limit: int) -> tuple[bytes, int]:
-        """Gives bytes of what an attempt said, and how many there are."""
-
-    async def blob(self, run: str, digest: str) -> bytes:
-        """Gives a blob that the run's events name."""
 
 
 class Snapshots(Protocol):

@@ -12,7 +12,7 @@ import structlog
 
 from conductor.clock import Clock
 from conductor.errors import DatabaseDamagedError, StatusError
-from conductor.store.sqlite.store import Store
+from conductor.store.port import Store
 
 ROUND_SECONDS = 600.0
 SETTLED_SECONDS = 60.0  # ago, at least

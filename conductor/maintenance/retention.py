@@ -17,9 +17,9 @@ from conductor.clock import Clock
 from conductor.config import Retention as Policy
 from conductor.errors import StatusError
 from conductor.snapshots import SnapshotStore
-from conductor.store.records import SettledRun
-from conductor.store.sqlite.store import Store
-from conductor.store.sqlite.writing.deletion import Deletion, active
+from conductor.store.port import Store
+from conductor.store.records import Deletion, SettledRun
+from conductor.store.refusals import run_is_active
 
 ROUND_SECONDS = 600.0
 RUNS_PER_ROUND = 2_000  # the next round goes on
@@ -86,7 +86,7 @@ class Retention:
     async def _delete(self, run: str, why: str, request_id: str = "") -> None:
         # The engine forgets a run in the decision that settles it; until that is stored and adopted, it may write to it.
         if self._is_at_work(run):
-            raise active(run)
+            raise run_is_active(run)
         await self._store.delete(Deletion(run, self._clock.now(), why, request_id))
         _log.info("run_deleted", run=run, why=why)
 

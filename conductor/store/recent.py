@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from conductor.store.records import StoredEvent, StoredUtterance
-
-Stored = StoredEvent | StoredUtterance
+from conductor.store.records import Stored, StoredUtterance
 
 # Of one run. Unfinished runs are capped, and to others nothing is added.
 RECENT_BYTES = 128 * 1024

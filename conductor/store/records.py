@@ -30,6 +30,9 @@ class StoredUtterance:
     text: str
 
 
+Stored = StoredEvent | StoredUtterance
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRun:
     """A run that has not ended, as recovery needs it.
@@ -50,6 +53,16 @@ class StoredRequest:
     digest: str
     run: str
     deleted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A run to delete, and what to remember of it. `request_id` is empty where the caller gave none."""
+
+    run: str
+    time: float
+    why: str
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from conductor.core.model.work import WorkKind
 from conductor.engine.dispatcher import Dispatcher
 from conductor.evaluation import evaluator
 from conductor.hosts.attempt_stream import Attendance
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import transaction
 from tests.chaos.crash_points import Fuse, wrap
 from tests.chaos.kin import die_with_parent
@@ -38,7 +38,7 @@ def lay_fuse(fuse: Fuse) -> None:
     """Puts the fuse at every seam of the conductor."""
     wrap(Attendance, "_stream", lambda method: _counted(method, fuse))
     wrap(Attendance, "_take", lambda method: _reading(method, fuse))
-    wrap(Store, "append", lambda method: _after_commit(method, fuse))
+    wrap(SqliteStore, "append", lambda method: _after_commit(method, fuse))
     wrap(transaction, "_write_all", lambda method: _before_commit(method, fuse))
     wrap(Dispatcher, "send", lambda method: _sending(method, fuse))
     wrap(evaluator.Evaluator, "_answered", lambda method: _answering(method, fuse))
@@ -66,7 +66,7 @@ def _reading(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
 
 
 def _after_commit(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
-    async def append(self: Store, decision: Any, time: float) -> object:
+    async def append(self: SqliteStore, decision: Any, time: float) -> object:
         stored = await method(self, decision, time)
         for item in decision.to_store:
             if isinstance(item, Record) and (point := _COMMITTED.get(type(item.event))):

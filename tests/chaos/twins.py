@@ -35,21 +35,21 @@ def acknowledge_before_the_commit() -> None:
     """Rule 16: the last acknowledgement leaves with the frame that it is for. The commit comes when the disk has time."""
     from conductor.core.model.commands import AckExecution
     from conductor.hosts.attempt_stream import Attendance
-    from conductor.store.sqlite.store import Store
+    from conductor.store.sqlite.store import SqliteStore
 
-    take, append = Attendance._take, Store.append
+    take, append = Attendance._take, SqliteStore.append
 
     async def take_and_acknowledge(self: Attendance, response: Any) -> None:
         if response.HasField("finished"):
             self.mailbox.put(AckExecution("", self.attempt, response.sequence, finished=True))
         await take(self, response)
 
-    async def append_to_a_slow_disk(self: Store, decision: Any, time: float) -> Any:
+    async def append_to_a_slow_disk(self: SqliteStore, decision: Any, time: float) -> Any:
         await asyncio.sleep(SLOW_DISK_SECONDS)
         return await append(self, decision, time)
 
     Attendance._take = take_and_acknowledge  # type: ignore[method-assign]
-    Store.append = append_to_a_slow_disk  # type: ignore[method-assign]
+    SqliteStore.append = append_to_a_slow_disk  # type: ignore[method-assign]
 
 
 def resume_the_watchers_one_too_far() -> None:

@@ -22,7 +22,7 @@ from conductor.core.model.inputs import ExecutionReported, Input, RequestCancel,
 from conductor.core.model.work import Work, WorkKind
 from conductor.engine.inbox import InboxLimits
 from conductor.engine.loop import Engine
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.manual_clock import ManualClock
 from tests.conductor.store.material import attempt_name, plan, run_name
 
@@ -87,7 +87,7 @@ class SmallCore:
 class World:
     """An engine at work over a store, with everything that it sent."""
 
-    store: Store
+    store: SqliteStore
     folder: Path
     core: SmallCore = field(default_factory=SmallCore)
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conductor.store.sqlite.folder import DATABASE_NAME
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1.flow_service_pb2 import Flow
 from conductor.v1.run_service_pb2 import Run
@@ -129,7 +129,7 @@ async def test_a_snapshot_without_room_is_refused_with_what_helps_and_leaves_not
 
 
 async def test_a_database_is_not_rewritten_where_that_would_take_the_last_room(small_disk: Path) -> None:
-    async with await Store.open(small_disk):
+    async with await SqliteStore.open(small_disk):
         resize(small_disk, 4 * ROOM)
     connection = sqlite3.connect(small_disk / DATABASE_NAME)
     connection.executescript(
@@ -139,10 +139,10 @@ async def test_a_database_is_not_rewritten_where_that_would_take_the_last_room(s
     resize(small_disk, ROOM)
     log = small_disk / f"{DATABASE_NAME}-wal"
 
-    async with await Store.open(small_disk):
+    async with await SqliteStore.open(small_disk):
         taken = log.stat().st_size
     resize(small_disk, 4 * ROOM)
-    async with await Store.open(small_disk):
+    async with await SqliteStore.open(small_disk):
         pass
 
     assert taken < ROOM // 16

@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, running_conductor, until
 from tests.yesterday.archive import keep, pack, unpack
@@ -70,7 +70,7 @@ class Maker:
                 await running.settled(run)
             if deleted := runs.pop("deleted", ""):
                 await running.runs.DeleteRun(pb.DeleteRunRequest(name=deleted))
-        async with await Store.open(PLACE / "data") as store:
+        async with await SqliteStore.open(PLACE / "data") as store:
             while "talkative" in runs and await store.compact(runs["talkative"].removeprefix("runs/")):
                 pass
         return runs

@@ -19,7 +19,7 @@ from conductor.core.model.commands import (
 )
 from conductor.core.model.events import RunCreated
 from conductor.engine.dispatcher import Dispatcher
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from tests.chaos.crash_points import wrap
 from tests.yesterday.stories import Story
 
@@ -34,7 +34,7 @@ class Watchman:
 
     def stand(self) -> None:
         """Stands at the seams where a decision is stored, and where its commands leave."""
-        wrap(Store, "append", self._appending)
+        wrap(SqliteStore, "append", self._appending)
         wrap(Dispatcher, "send", self._sending)
 
     def follow(self, story: Story) -> None:
@@ -47,7 +47,7 @@ class Watchman:
         self.told = {run: replace(story, held=()) for run, story in self.told.items()}
 
     def _appending(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        async def append(store: Store, decision: Any, time: float) -> Any:
+        async def append(store: SqliteStore, decision: Any, time: float) -> Any:
             stored = await method(store, decision, time)
             for item in decision.to_store:
                 self._note(item)

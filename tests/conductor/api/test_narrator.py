@@ -7,7 +7,7 @@ from typing import Any
 from conductor.api.narrator import SharedStandings
 from conductor.api.watch import Presence, watch_run
 from conductor.core.model.events import RunStarted
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import creation, events, run_name, settlement
 
 RUN = run_name(1)
@@ -19,11 +19,11 @@ async def test_who_waits_at_one_place_shares_the_run_that_each_has_folded(tmp_pa
     told: list[list[Any]] = [[] for _ in range(5)]
     held: list[int] = []
 
-    async def follow(store: Store, number: int) -> None:
+    async def follow(store: SqliteStore, number: int) -> None:
         async for message in watch_run(store, RUN, "", Presence(0.001, lambda _: (), lambda: 1.0, standings)):
             told[number].append(message)
 
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         await store.append(creation(RUN), 0.0)
         async with asyncio.TaskGroup() as tasks:
             for number in range(5):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conductor.cli.main import main
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from tests.services import Service, free_port, wait_for
 
 FLOW = "title: Folds\nsteps:\n  - {id: said, fold: {template: hello}}\n"
@@ -163,7 +163,7 @@ def test_prune_asks_on_a_terminal_and_says_what_to_type(
 
 
 async def _make_database(folder: Path) -> None:
-    async with await Store.open(folder):
+    async with await SqliteStore.open(folder):
         pass
 
 

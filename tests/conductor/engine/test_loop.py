@@ -24,15 +24,15 @@ from conductor.errors import (
     StatusError,
     StorageError,
 )
-from conductor.store.sqlite.store import Store
-from conductor.store.sqlite.writing.deletion import Deletion
+from conductor.store.records import Deletion
+from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.small_core import NOW, RUN, Seen, World, request, text
 from tests.conductor.store.material import attempt, attempt_name, creation, run_name, settlement
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         yield World(store, tmp_path / "data")
 
 

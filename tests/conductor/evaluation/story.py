@@ -48,7 +48,7 @@ from conductor.flows.library.layers import folders
 from conductor.flows.library.library import read_shelf, texts_for
 from conductor.flows.plans import plan_steps
 from conductor.snapshots.store import SnapshotStore
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork, MergeFindings
 
 RUN = "01jd0000000000000000000000"
@@ -102,7 +102,7 @@ def claim(
 class Story:
     """One run, told step by step."""
 
-    store: Store
+    store: SqliteStore
     snapshots: SnapshotStore
     evaluator: Evaluator
     answers: asyncio.Queue[WorkFinished]
@@ -257,13 +257,13 @@ async def telling(folder: Path) -> AsyncIterator[Story]:
     """A story with a store, snapshots and workers of its own."""
     answers: asyncio.Queue[WorkFinished] = asyncio.Queue()
     snapshots = await SnapshotStore.open(folder / "snapshots")
-    async with await Store.open(folder / "data") as store, serving(store, snapshots, answers) as evaluator:
+    async with await SqliteStore.open(folder / "data") as store, serving(store, snapshots, answers) as evaluator:
         yield Story(store, snapshots, evaluator, answers)
 
 
 @asynccontextmanager
 async def serving(
-    store: Store, snapshots: SnapshotStore, answers: asyncio.Queue[WorkFinished]
+    store: SqliteStore, snapshots: SnapshotStore, answers: asyncio.Queue[WorkFinished]
 ) -> AsyncIterator[Evaluator]:
     """An evaluator at work."""
     evaluator = Evaluator(store, snapshots, answers.put_nowait)

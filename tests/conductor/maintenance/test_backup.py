@@ -15,7 +15,7 @@ from conductor.errors import BackupError, DatabaseInUseError, DatabaseTooNewErro
 from conductor.maintenance.backup import MEMBERS, make_backup, restore_backup
 from conductor.snapshots import SnapshotStore
 from conductor.store.records import RunFilter
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import agent_step, running_conductor
 from tests.conductor.store.material import attempt, attempt_name, creation, damages, run_name, settlement, speech
@@ -26,7 +26,7 @@ async def fill(folder: Path) -> None:
     """A data folder with two runs and their snapshots."""
     workspace = folder.parent / "workspace"
     workspace.mkdir()
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         snapshots = await SnapshotStore.open(folder / SNAPSHOTS_FOLDER)
         for number in (1, 2):
             (workspace / "file").write_text(f"content {number}")
@@ -39,7 +39,7 @@ async def fill(folder: Path) -> None:
 async def test_a_backup_under_load_is_sound_and_holds_all_of_one_moment(tmp_path: Path) -> None:
     """The writer goes on, and what was committed before the backup began is in it."""
     folder, stop = tmp_path / "data", asyncio.Event()
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         await store.append(creation(run_name(1)), 1.0)
         await store.append(attempt(run_name(1)), 2.0)
         said_before = 0
@@ -63,7 +63,7 @@ async def test_a_backup_under_load_is_sound_and_holds_all_of_one_moment(tmp_path
 
     await asyncio.to_thread(restore_backup, made.path, tmp_path / "restored")
     assert damages(tmp_path / "restored") == []
-    async with await Store.open(tmp_path / "restored") as restored:
+    async with await SqliteStore.open(tmp_path / "restored") as restored:
         _, said_then = await restored.channel(attempt_name(run_name(1)), "answer", 0, 1)
     assert before <= said_then < said_after <= talking.result() * 1000
     assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
@@ -79,7 +79,7 @@ async def test_a_restored_conductor_has_its_runs_and_snapshots_and_another_id(tm
     assert (made.database.runs, made.database.unfinished_runs, made.snapshots) == (2, 1, 2)
     assert (restored.runs, restored.unfinished_runs) == (2, 1)
     snapshots = await SnapshotStore.open(tmp_path / "new" / SNAPSHOTS_FOLDER)
-    async with await Store.open(tmp_path / "new") as store:
+    async with await SqliteStore.open(tmp_path / "new") as store:
         assert (store.conductor_id, store.epoch) == (restored.conductor_id, 1)
         assert store.conductor_id != made.database.conductor_id
         for row in (await store.runs(RunFilter(), 10)).rows:
@@ -165,7 +165,7 @@ async def test_what_is_no_whole_backup_is_refused_and_leaves_nothing(backup: Pat
 
 async def test_what_a_database_left_behind_is_not_taken_for_what_is_restored(backup: Path, tmp_path: Path) -> None:
     """I6: SQLite would play the log of the one that was moved away into the one that comes, and give it back its old id."""
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         await store.append(creation(run_name(3)), 3.0)
         log = (tmp_path / "data" / "conductor.db-wal").read_bytes()
     target = tmp_path / "target"
@@ -265,7 +265,7 @@ async def test_nothing_is_overwritten_and_no_conductor_at_work_is_restored_over(
         await asyncio.to_thread(make_backup, tmp_path / "data", backup)
     with pytest.raises(BackupError, match="holds a database already"):
         await asyncio.to_thread(restore_backup, backup, tmp_path / "data")
-    async with await Store.open(tmp_path / "data"):
+    async with await SqliteStore.open(tmp_path / "data"):
         with pytest.raises(DatabaseInUseError):
             await asyncio.to_thread(restore_backup, backup, tmp_path / "data")
     with pytest.raises(StorageError, match="there is no database"):

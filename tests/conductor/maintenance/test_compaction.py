@@ -10,14 +10,14 @@ import pytest
 
 from conductor.core.model.commands import Decision
 from conductor.maintenance.compaction import PAUSE_SECONDS, ROUND_SECONDS, SETTLED_SECONDS, Compaction
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.manual_clock import ManualClock
 from tests.conductor.store.material import attempt, creation, run_name, said, settlement
 
 ENDED = 500.0
 
 
-async def live(store: Store, number: int, end: float) -> None:
+async def live(store: SqliteStore, number: int, end: float) -> None:
     await store.append(creation(run_name(number)), 1.0)
     await store.append(attempt(run_name(number)), 1.0)
     for word in range(600):
@@ -26,7 +26,7 @@ async def live(store: Store, number: int, end: float) -> None:
 
 
 @asynccontextmanager
-async def compacting(store: Store, clock: ManualClock) -> AsyncIterator[None]:
+async def compacting(store: SqliteStore, clock: ManualClock) -> AsyncIterator[None]:
     task = asyncio.create_task(Compaction(store, clock).run())
     try:
         yield
@@ -35,17 +35,17 @@ async def compacting(store: Store, clock: ManualClock) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def uncompacted(store: Store) -> list[int]:
+async def uncompacted(store: SqliteStore) -> list[int]:
     return [int(run) for _, run in await store.uncompacted_runs(1e12, (0.0, ""))]
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with await Store.open(tmp_path / "data") as opened:
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    async with await SqliteStore.open(tmp_path / "data") as opened:
         yield opened
 
 
-async def test_a_run_has_its_turn_when_it_ended_a_while_ago_with_a_pause_after_each_slice(store: Store) -> None:
+async def test_a_run_has_its_turn_when_it_ended_a_while_ago_with_a_pause_after_each_slice(store: SqliteStore) -> None:
     for number in (1, 2, 3):
         await live(store, number, ENDED + number)
     clock = ManualClock(ENDED + 2 + SETTLED_SECONDS)
@@ -64,7 +64,7 @@ async def test_a_run_has_its_turn_when_it_ended_a_while_ago_with_a_pause_after_e
 
 async def test_a_run_that_cannot_be_read_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps I5."""
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         for number in (1, 2):
             await live(store, number, ENDED + number)
     path = tmp_path / "conductor.db"
@@ -78,7 +78,7 @@ async def test_a_run_that_cannot_be_read_is_passed_over(tmp_path: Path, monkeypa
 
     clock = ManualClock(ENDED + 1_000)
     monkeypatch.setattr("conductor.store.sqlite.upkeep.migration.CHECKED_BYTES", 0)
-    async with await Store.open(tmp_path) as store, compacting(store, clock):
+    async with await SqliteStore.open(tmp_path) as store, compacting(store, clock):
         await clock.until_waiting(clock.now() + PAUSE_SECONDS)
         await clock.advance(PAUSE_SECONDS)
         await clock.until_waiting(clock.now() + ROUND_SECONDS)

@@ -13,10 +13,9 @@ from conductor.core.model.events import RunStarted
 from conductor.errors import NotFoundError, PreconditionError, StorageError
 from conductor.maintenance.retention import ROUND_SECONDS, Retention, choose
 from conductor.snapshots import SnapshotStore
-from conductor.store.records import RunFilter, SettledRun
-from conductor.store.sqlite.store import Store
+from conductor.store.records import Deletion, RunFilter, SettledRun
+from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import deletion
-from conductor.store.sqlite.writing.deletion import Deletion
 from tests.conductor.manual_clock import ManualClock
 from tests.conductor.store.material import creation, events, run_name, settlement
 from tests.repositories import git
@@ -50,7 +49,7 @@ def test_the_oldest_go_until_the_rest_is_young_and_small_enough(policy: Policy, 
 class Place:
     """A store with snapshots and a retention over it."""
 
-    def __init__(self, store: Store, snapshots: SnapshotStore, folder: Path) -> None:
+    def __init__(self, store: SqliteStore, snapshots: SnapshotStore, folder: Path) -> None:
         self.store = store
         self.snapshots = snapshots
         self.folder = folder
@@ -93,7 +92,7 @@ class Place:
 @pytest.fixture
 async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
     monkeypatch.setattr("conductor.snapshots.store.RECENT_SECONDS", 0.0)
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         yield Place(store, await SnapshotStore.open(tmp_path / "objects.git"), tmp_path)
 
 

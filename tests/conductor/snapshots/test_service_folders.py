@@ -13,13 +13,13 @@ from conductor.core.model.events import WorkspaceChanges
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.snapshots.reading.service_folders import MAX_FOLDERS
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository
 
 
 async def make_conductors_folder(folder: Path) -> None:
-    async with await Store.open(folder):
+    async with await SqliteStore.open(folder):
         await SnapshotStore.open(folder / "snapshots")
 
 
@@ -147,7 +147,7 @@ async def test_more_such_folders_than_a_note_can_name_are_refused(
 
 async def test_a_conductor_that_pins_the_folder_around_its_own_data_keeps_its_locks(user: UserRepository) -> None:
     folder = user.folder / "state"
-    async with await Store.open(folder):
+    async with await SqliteStore.open(folder):
         store = await SnapshotStore.open(folder / "snapshots")
         before = locks_of(folder / "conductor.db")
         plan = await store.pin(str(user.folder))

@@ -10,14 +10,14 @@ from pathlib import Path
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import StepBecameReady
 from conductor.store.records import RunFilter
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import attempt, creation, run_name, said
 
 RUNS = 3
 
 
 async def work(folder: Path) -> None:
-    store = await Store.open(folder)
+    store = await SqliteStore.open(folder)
     known = {row.run for row in (await store.runs(RunFilter(), 500)).rows}
     runs = [run_name(store.epoch * 10 + number) for number in range(RUNS)]
     for run in runs:
@@ -36,7 +36,7 @@ async def work(folder: Path) -> None:
         await tell(store, Decision(to_store=items, durable=number % 5 == 0))
 
 
-async def tell(store: Store, decision: Decision) -> None:
+async def tell(store: SqliteStore, decision: Decision) -> None:
     for run, position in (await store.append(decision, 1.0)).items():
         sys.stdout.write(f"{run} {position}\n")
     sys.stdout.flush()

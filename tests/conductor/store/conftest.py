@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with await Store.open(tmp_path / "data") as opened:
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    async with await SqliteStore.open(tmp_path / "data") as opened:
         yield opened

@@ -12,11 +12,10 @@ import pytest
 from conductor.core.model.commands import Decision, Record, Utterance
 from conductor.core.model.events import StepBecameReady
 from conductor.errors import DatabaseDamagedError
-from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.records import Deletion, StoredEvent, StoredUtterance
 from conductor.store.sqlite.reading import runs as reading
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import compaction
-from conductor.store.sqlite.writing.deletion import Deletion
 from tests.conductor.store.material import (
     attempt,
     attempt_name,
@@ -33,7 +32,7 @@ CHANNELS = ("answer", "reasoning", "log")
 ALWAYS = (1e12, (0.0, ""))
 
 
-async def live(store: Store, run: str, seed: int, texts: int = 300, large: int = 3) -> None:
+async def live(store: SqliteStore, run: str, seed: int, texts: int = 300, large: int = 3) -> None:
     """A run whose attempts all talk at once: words, single characters, now and then something long, and events between."""
     chance = random.Random(seed)
     await store.append(creation(run), 1.0)
@@ -54,7 +53,7 @@ async def live(store: Store, run: str, seed: int, texts: int = 300, large: int =
     await store.append(settlement(run), 99.0)
 
 
-async def compact(store: Store, run: str) -> int:
+async def compact(store: SqliteStore, run: str) -> int:
     slices = 0
     while await store.compact(run):
         slices += 1
@@ -70,7 +69,7 @@ class Reading:
     weight: int
 
 
-async def read(store: Store, run: str, page_bytes: int = 3_000) -> Reading:
+async def read(store: SqliteStore, run: str, page_bytes: int = 3_000) -> Reading:
     history: list[StoredEvent | StoredUtterance] = []
     while page := await store.history(run, history[-1].position if history else 0, page_bytes):
         history += page
@@ -80,7 +79,7 @@ async def read(store: Store, run: str, page_bytes: int = 3_000) -> Reading:
     return Reading(history, channels, weights[run])
 
 
-async def assert_reads_as_before(store: Store, run: str, before: Reading, seed: int) -> None:
+async def assert_reads_as_before(store: SqliteStore, run: str, before: Reading, seed: int) -> None:
     chance = random.Random(seed)
     assert await read(store, run) == before
     for item in before.history:
@@ -115,7 +114,7 @@ async def test_every_reader_reads_as_before_and_after_a_kill_between_any_two_sli
 ) -> None:
     monkeypatch.setattr(compaction, "MAX_ENTRIES", 90)
     folder, moments = tmp_path / "data", []
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         await live(store, RUN, seed)
         before = await read(store, RUN)
         rows = count(folder, "chunks")
@@ -130,7 +129,7 @@ async def test_every_reader_reads_as_before_and_after_a_kill_between_any_two_sli
     assert count(folder, "chunks") < rows / 5
     assert damages(folder) == []
     for moment in moments:
-        async with await Store.open(moment) as store:
+        async with await SqliteStore.open(moment) as store:
             assert await read(store, RUN) == before
             await compact(store, RUN)
             assert await read(store, RUN) == before
@@ -140,7 +139,7 @@ async def test_every_reader_reads_as_before_and_after_a_kill_between_any_two_sli
 
 async def test_who_reads_while_it_is_compacted_reads_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "MAX_ENTRIES", 20)
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         await live(store, RUN, 7)
         before = await read(store, RUN)
         async with asyncio.TaskGroup() as tasks:
@@ -151,7 +150,7 @@ async def test_who_reads_while_it_is_compacted_reads_the_same(tmp_path: Path, mo
 
 
 async def test_a_page_is_of_one_moment_though_rows_become_a_block_in_the_middle_of_it(tmp_path: Path) -> None:
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         await live(store, RUN, 7)
         await compact(store, RUN)
         late = [said(RUN, f"{word} ", step=step) for word in range(50) for step in STEPS]
@@ -180,7 +179,7 @@ async def test_a_page_is_of_one_moment_though_rows_become_a_block_in_the_middle_
 
 
 async def test_a_run_at_work_is_left_alone_and_what_comes_late_goes_on_where_it_was(tmp_path: Path) -> None:
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         await live(store, RUN, 1)
         await store.append(creation(OTHER), 1.0)
         await store.append(attempt(OTHER), 1.0)
@@ -207,7 +206,7 @@ async def test_a_run_at_work_is_left_alone_and_what_comes_late_goes_on_where_it_
 
 async def test_rows_stay_where_a_block_would_not_be_smaller(tmp_path: Path) -> None:
     chance = random.Random(1)
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         await store.append(creation(RUN), 1.0)
         await store.append(attempt(RUN), 1.0)
         for _ in range(40):
@@ -225,7 +224,7 @@ async def test_rows_stay_where_a_block_would_not_be_smaller(tmp_path: Path) -> N
 
 async def test_a_window_of_a_run_that_was_deleted_or_moved_on_meanwhile_changes_nothing(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "conductor.db", isolation_level=None)
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         await live(store, RUN, 1)
         await live(store, OTHER, 2)
         windows = [compaction.make_window(connection, run) for run in (RUN, OTHER)]
@@ -246,7 +245,7 @@ async def test_a_window_of_a_run_that_was_deleted_or_moved_on_meanwhile_changes_
 
 async def test_a_compacted_run_is_deleted_whole(tmp_path: Path) -> None:
     """Keeps K6: nothing of it is left on the disk, and nothing else goes."""
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         await live(store, RUN, 1)
         await live(store, OTHER, 2)
         for run in (RUN, OTHER):
@@ -264,14 +263,14 @@ async def test_a_compacted_run_is_deleted_whole(tmp_path: Path) -> None:
     assert [count(tmp_path, table) for table in ("chunks", "blocks", "strips", "attempts")] == [0] * 4
 
 
-async def read_until_first(store: Store, position: int) -> list[StoredEvent | StoredUtterance]:
+async def read_until_first(store: SqliteStore, position: int) -> list[StoredEvent | StoredUtterance]:
     history: list[StoredEvent | StoredUtterance] = []
     while len(history) < position - 1:
         history += await store.history(RUN, len(history), 999)
     return history
 
 
-async def hear(store: Store, place: tuple[str, str]) -> tuple[bytes, str]:
+async def hear(store: SqliteStore, place: tuple[str, str]) -> tuple[bytes, str]:
     """What a channel begins with, or why it cannot be read."""
     try:
         return (await store.channel(*place, 0, 0))[0], ""
@@ -294,7 +293,7 @@ async def test_a_damaged_block_is_named_and_all_else_is_read(
 ) -> None:
     """Keeps I5, I6: with run and row; what stands before it and after it is given."""
     monkeypatch.setattr(compaction, "MAX_ENTRIES", 90)
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         for number, run in enumerate((RUN, OTHER)):
             await live(store, run, number, large=0)
             await compact(store, run)
@@ -307,7 +306,7 @@ async def test_a_damaged_block_is_named_and_all_else_is_read(
     found = damages(tmp_path)
     assert {damage.run for damage in found} == {RUN}
     assert any(f"blocks, position {last}" in damage.text for damage in found), found
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         assert await read(store, OTHER) == other
         named = f"a row of run {RUN} cannot be read: blocks, position {last}"
         assert await read_until_first(store, first) == whole.history[: first - 1]
@@ -325,7 +324,7 @@ async def test_a_damaged_block_is_named_and_all_else_is_read(
 
 async def test_a_block_that_is_gone_is_missed_and_all_else_is_read(tmp_path: Path) -> None:
     """Keeps I5."""
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         await live(store, RUN, 1, texts=60, large=0)
         await compact(store, RUN)
         whole = await store.history(RUN, 0)
@@ -333,7 +332,7 @@ async def test_a_block_that_is_gone_is_missed_and_all_else_is_read(tmp_path: Pat
 
     found = damages(tmp_path)
     assert any(damage.run == RUN and "where runs.last_position says" in damage.text for damage in found), found
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         assert await store.history(RUN, 0) == [item for item in whole if isinstance(item, StoredEvent)]
         with pytest.raises(DatabaseDamagedError, match=f"run {RUN} cannot be read: strips, .* block 1 is not there"):
             await store.channel(attempt_name(RUN), "answer", 0, 0)
@@ -353,14 +352,14 @@ async def test_what_was_damaged_before_is_neither_hidden_nor_made_worse(
     damage: str, named: str, blocks: int, tmp_path: Path
 ) -> None:
     """Keeps I5: what can be is packed, and the examination goes on naming it."""
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         await live(store, RUN, 5)
         history = await store.history(RUN, 0)
         assert isinstance(history[29], StoredUtterance)
     change(tmp_path, damage)
     assert any(named in found.text for found in damages(tmp_path))
 
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         assert await compact(store, RUN)
         assert await store.uncompacted_runs(*ALWAYS) == []
         after = await store.history(RUN, 30)

@@ -10,7 +10,7 @@ from conductor.core.model.events import RunStarted
 from conductor.errors import DatabaseDamagedError
 from conductor.store.records import RunFilter
 from conductor.store.sqlite.reading.examination import examine
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import blob, creation, damages, events, every_read, run_name, settlement, tell_all
 
 SOUND = run_name(1)
@@ -18,7 +18,7 @@ BROKEN = run_name(2)
 
 
 async def make_damaged(folder: Path) -> None:
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         for run in (SOUND, BROKEN):
             await store.append(creation(run), 1.0)
             await store.append(events(run, RunStarted()), 2.0)
@@ -33,7 +33,7 @@ async def make_damaged(folder: Path) -> None:
 async def test_a_run_that_cannot_be_read_harms_no_other(tmp_path: Path) -> None:
     """Keeps I5."""
     await make_damaged(tmp_path / "data")
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         sound, broken = await store.unfinished()
 
         assert (sound.run, sound.damage, len(sound.events)) == (SOUND, "", 3)
@@ -53,7 +53,7 @@ async def test_a_run_that_cannot_be_read_harms_no_other(tmp_path: Path) -> None:
 async def test_the_feed_passes_over_what_cannot_be_read(tmp_path: Path) -> None:
     """Keeps G5, I5."""
     await make_damaged(tmp_path / "data")
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         page = await store.feed(0)
 
         assert [entry.run for entry in page.entries].count(BROKEN) == 2
@@ -63,7 +63,7 @@ async def test_the_feed_passes_over_what_cannot_be_read(tmp_path: Path) -> None:
 async def test_a_damaged_run_can_be_ended(tmp_path: Path) -> None:
     """Keeps I5."""
     await make_damaged(tmp_path / "data")
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         assert await store.append(settlement(BROKEN), 4.0) == {BROKEN: 4}
 
         assert [stored.run for stored in await store.unfinished()] == [SOUND]
@@ -103,7 +103,7 @@ HIDDEN = {
 
 async def live(folder: Path) -> None:
     """Two runs with everything; what each says differs, and so do their inputs."""
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         for number, run in ((1, SOUND), (2, BROKEN)):
             inputs = blob(f"inputs {number}".encode())
             created = creation(run, inputs=inputs.digest)
@@ -131,7 +131,7 @@ async def test_a_damaged_row_is_named_and_harms_no_other_run(what: str, tmp_path
     found = damages(tmp_path)
     assert {one.run for one in found} == {BROKEN}
     assert any(named in one.text for one in found), found
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         sound, broken = await store.unfinished()
         assert sound.damage == ""
         assert (named in broken.damage) == (what in DAMAGES)
@@ -144,7 +144,7 @@ async def test_a_damaged_row_is_named_and_harms_no_other_run(what: str, tmp_path
         assert all(BROKEN in text and named in text for text in told), told
 
 
-async def complaints(store: Store) -> list[str]:
+async def complaints(store: SqliteStore) -> list[str]:
     """What reading the damaged run says, of every kind of read; any other error fails the test."""
     told = []
     for ask in every_read(store, BROKEN, blob(b"inputs 2").digest):
@@ -159,7 +159,7 @@ async def test_labels_that_cannot_be_read_fail_no_list(tmp_path: Path) -> None:
     await live(tmp_path)
     damage(tmp_path, "UPDATE runs SET labels = '{oops' WHERE key = 2")
 
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         assert (await store.runs(RunFilter(labels={"a": "b"}), 10)).rows == ()
         assert {entry.run for entry in (await store.feed(0)).entries} == {SOUND}
 
@@ -168,7 +168,7 @@ async def test_a_database_too_large_to_look_through_opens_without_and_is_examine
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("conductor.store.sqlite.upkeep.migration.CHECKED_BYTES", 4096)
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         for number in range(1, 200):
             await store.append(creation(run_name(number)), 1.0)
     path = tmp_path / "conductor.db"
@@ -177,6 +177,6 @@ async def test_a_database_too_large_to_look_through_opens_without_and_is_examine
     data[page * 4096 : page * 4096 + 200] = b"\xa5" * 200
     path.write_bytes(data)
 
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         assert store.epoch == 2
     assert any(found.text.startswith("the file: ") for found in examine(tmp_path).damages)

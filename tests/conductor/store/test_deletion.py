@@ -8,10 +8,10 @@ import pytest
 
 from conductor.core.model.events import RunCancelRequested, RunStarted
 from conductor.errors import NotFoundError, PreconditionError, RequestIdReusedError
-from conductor.store.records import RunFilter, StoredRequest
-from conductor.store.sqlite.store import Store
+from conductor.store.records import Deletion, RunFilter, StoredRequest
+from conductor.store.refusals import run_was_deleted
+from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import deletion
-from conductor.store.sqlite.writing.deletion import Deletion, gone
 from tests.conductor.store.material import (
     attempt_name,
     blob,
@@ -28,14 +28,14 @@ DOOMED, OTHER = run_name(1), run_name(2)
 WORDS = "word " * 30_000  # three rows
 
 
-async def live(store: Store, run: str, number: int, *, is_settled: bool = True) -> None:
+async def live(store: SqliteStore, run: str, number: int, *, is_settled: bool = True) -> None:
     """A run with everything that a run can have."""
     await store.append(creation(run, request_id=f"request {number}"), 1.0)
     await tell_all(store, run, f"{number} {WORDS}", f"{number}", cursor=3)
     await store.append(settlement(run) if is_settled else events(run, RunStarted()), 5.0)
 
 
-async def look(store: Store, run: str) -> tuple[int, int, int, int]:
+async def look(store: SqliteStore, run: str) -> tuple[int, int, int, int]:
     """What there is of a run: events and texts, findings, bytes said, answers to its request id."""
     history, after = 0, 0
     while page := await store.history(run, after):
@@ -45,7 +45,7 @@ async def look(store: Store, run: str) -> tuple[int, int, int, int]:
     return history, len(found.rows), said, len(await store.requests([f"request {int(run)}"]))
 
 
-async def is_invisible(store: Store, run: str) -> bool:
+async def is_invisible(store: SqliteStore, run: str) -> bool:
     for ask in every_read(store, run, blob(b"bundle").digest):
         with pytest.raises(NotFoundError):
             await ask
@@ -74,7 +74,7 @@ async def test_a_kill_at_any_point_leaves_a_run_whole_or_out_of_sight_and_the_re
         moments.append(tmp_path / f"moment {len(moments)}")
         shutil.copytree(folder, moments[-1])
 
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         await live(store, DOOMED, 1)
         await live(store, OTHER, 2)
         whole = await look(store, DOOMED)
@@ -88,7 +88,7 @@ async def test_a_kill_at_any_point_leaves_a_run_whole_or_out_of_sight_and_the_re
     assert len(moments) > 8
     assert whole[1] == 1
     for number, moment in enumerate(moments):
-        async with await Store.open(moment) as store:
+        async with await SqliteStore.open(moment) as store:
             assert await look(store, OTHER) == whole
             if number == 0:
                 assert await look(store, DOOMED) == whole
@@ -103,7 +103,7 @@ async def test_a_kill_at_any_point_leaves_a_run_whole_or_out_of_sight_and_the_re
 
 
 async def test_what_two_runs_share_stays_until_the_second_goes(tmp_path: Path) -> None:
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         await live(store, DOOMED, 1)
         await live(store, OTHER, 2)
         for run in (DOOMED, OTHER):
@@ -117,7 +117,7 @@ async def test_what_two_runs_share_stays_until_the_second_goes(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("used", ["request 1", "request 2", "request 3", "the first deletion"])
-async def test_a_request_id_that_asked_for_something_else_deletes_nothing(store: Store, used: str) -> None:
+async def test_a_request_id_that_asked_for_something_else_deletes_nothing(store: SqliteStore, used: str) -> None:
     """J6: the same id twice means the same request twice; whoever mixes ids up is told before anything is gone."""
     await live(store, DOOMED, 1)
     await live(store, OTHER, 2)
@@ -132,7 +132,7 @@ async def test_a_request_id_that_asked_for_something_else_deletes_nothing(store:
     await store.delete(Deletion(run_name(3), 9.0, "it was a test", "the first deletion"))
 
 
-async def test_a_run_at_work_is_not_deleted(store: Store) -> None:
+async def test_a_run_at_work_is_not_deleted(store: SqliteStore) -> None:
     await live(store, DOOMED, 1, is_settled=False)
     before = await look(store, DOOMED)
 
@@ -144,7 +144,7 @@ async def test_a_run_at_work_is_not_deleted(store: Store) -> None:
     assert await look(store, DOOMED) == before
 
 
-async def test_a_deletion_is_remembered_by_its_request_id_and_told_to_who_asks(store: Store) -> None:
+async def test_a_deletion_is_remembered_by_its_request_id_and_told_to_who_asks(store: SqliteStore) -> None:
     await live(store, DOOMED, 1)
     await store.delete(Deletion(DOOMED, 9.0, "somebody asked for it", "an id"))
     while await store.purge(DOOMED):
@@ -159,14 +159,14 @@ async def test_a_deletion_is_remembered_by_its_request_id_and_told_to_who_asks(s
 
 async def test_what_a_deleted_run_was_asked_for_with_is_known_beyond_it(tmp_path: Path) -> None:
     """B2: nothing runs twice. The rows of the run are gone, and the conductor was started anew."""
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         await store.append(creation(DOOMED, request_id="made it"), 1.0)
         await store.append(events(DOOMED, RunCancelRequested("enough", "stopped it", "another digest")), 2.0)
         await store.append(settlement(DOOMED), 3.0)
         await store.delete(Deletion(DOOMED, 9.0, "it was a test"))
         while await store.purge(DOOMED):
             pass
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         known = await store.requests(["made it", "stopped it", "neither"])
 
     deleted = "it was deleted on 1970-01-01 00:00 UTC: it was a test"
@@ -174,12 +174,12 @@ async def test_what_a_deleted_run_was_asked_for_with_is_known_beyond_it(tmp_path
         "made it": StoredRequest("digest of the body", DOOMED, deleted),
         "stopped it": StoredRequest("another digest", DOOMED, deleted),
     }
-    assert gone(known["made it"]).reason == "RUN_NOT_FOUND"
-    assert gone(known["made it"]).hint == f"the same request made it before; {deleted}"
+    assert run_was_deleted(known["made it"]).reason == "RUN_NOT_FOUND"
+    assert run_was_deleted(known["made it"]).hint == f"the same request made it before; {deleted}"
 
 
 async def test_deletions_and_their_requests_are_forgotten_together_the_oldest_first(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deletion, "DELETIONS_REMEMBERED", 2)
     for number in range(1, 5):
@@ -196,7 +196,7 @@ async def test_deletions_and_their_requests_are_forgotten_together_the_oldest_fi
 async def test_room_goes_back_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deletion, "FREE_PAGES_KEPT", 16)
     monkeypatch.setattr(deletion, "SLICE_PAGES", 64)
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         for number in range(1, 11):
             await live(store, run_name(number), number)
         full = await store.usage()
@@ -218,7 +218,7 @@ async def test_room_goes_back_to_the_disk(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "data" / "conductor.db").stat().st_size == shrunk.file_bytes
 
 
-async def test_sizes_are_those_of_what_only_a_run_holds(store: Store) -> None:
+async def test_sizes_are_those_of_what_only_a_run_holds(store: SqliteStore) -> None:
     await live(store, DOOMED, 1)
     await live(store, OTHER, 2)
     first, second = await store.settled_runs((0.0, ""))

@@ -10,7 +10,7 @@ import pytest
 
 from conductor.core.model.events import RunCreated
 from conductor.store.records import StoredEvent, StoredUtterance
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,7 +39,7 @@ async def note(stream: asyncio.StreamReader, acknowledged: dict[str, int]) -> bo
     return bool(line)
 
 
-async def read_all(store: Store, run: str) -> list[StoredEvent | StoredUtterance]:
+async def read_all(store: SqliteStore, run: str) -> list[StoredEvent | StoredUtterance]:
     found: list[StoredEvent | StoredUtterance] = []
     while page := await store.history(run, found[-1].position if found else 0):
         found += page
@@ -53,7 +53,7 @@ async def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path, lines: list
     for count in lines:
         await kill_after(tmp_path / "data", count, acknowledged)
 
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         stored = await store.unfinished()
         assert store.epoch == len(lines) + 1
         assert {run.run for run in stored} >= acknowledged.keys()

@@ -19,7 +19,7 @@ from conductor.errors import (
     DatabaseTooNewError,
     StorageError,
 )
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.upkeep.migration import COPIES_KEPT, SCHEMA_VERSION, Schema
 from tests.conductor.store.material import creation, events, run_name
 
@@ -34,7 +34,7 @@ def change(folder: Path, script: str) -> None:
 
 
 async def make(folder: Path) -> str:
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         await store.append(creation(RUN), 1.0)
         return store.conductor_id
 
@@ -43,19 +43,19 @@ async def test_a_database_keeps_its_id_and_counts_its_openings(tmp_path: Path) -
     """Keeps I2."""
     first = await make(tmp_path / "data")
 
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         assert (store.conductor_id, store.epoch) == (first, 2)
         assert len(await store.events(RUN)) == 1
-    async with await Store.open(tmp_path / "other") as other:
+    async with await SqliteStore.open(tmp_path / "other") as other:
         assert other.conductor_id != first
 
 
 async def test_a_second_conductor_is_refused_and_told_by_whom(tmp_path: Path) -> None:
     """Keeps I5."""
     folder = tmp_path / "data"
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         with pytest.raises(DatabaseInUseError) as refused:
-            await Store.open(folder)
+            await SqliteStore.open(folder)
         await store.append(creation(RUN), 1.0)
 
     assert str(folder) in str(refused.value)
@@ -66,10 +66,10 @@ async def test_a_second_conductor_is_refused_and_told_by_whom(tmp_path: Path) ->
 async def test_a_second_process_is_refused_and_can_end(tmp_path: Path) -> None:
     """Keeps I5."""
     program = (
-        "import asyncio, pathlib, sys; from conductor.store.sqlite.store import Store;"
-        "asyncio.run(Store.open(pathlib.Path(sys.argv[1])))"
+        "import asyncio, pathlib, sys; from conductor.store.sqlite.store import SqliteStore;"
+        "asyncio.run(SqliteStore.open(pathlib.Path(sys.argv[1])))"
     )
-    async with await Store.open(tmp_path / "data"):
+    async with await SqliteStore.open(tmp_path / "data"):
         command = [sys.executable, "-c", program, str(tmp_path / "data")]
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
 
@@ -82,7 +82,7 @@ async def test_the_lock_goes_with_a_failed_opening(tmp_path: Path) -> None:
     change(tmp_path / "data", "PRAGMA user_version = 7")
     for _ in range(2):
         with pytest.raises(DatabaseTooNewError):
-            await Store.open(tmp_path / "data")
+            await SqliteStore.open(tmp_path / "data")
 
 
 async def test_a_newer_version_is_refused_with_both_numbers_and_left_alone(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ async def test_a_newer_version_is_refused_with_both_numbers_and_left_alone(tmp_p
 
     told = f"has version 7; this conductor knows versions up to {SCHEMA_VERSION}"
     with pytest.raises(DatabaseTooNewError, match=told) as refused:
-        await Store.open(tmp_path / "data")
+        await SqliteStore.open(tmp_path / "data")
 
     assert "newer conductor" in refused.value.hint
     assert (tmp_path / "data" / "conductor.db").read_bytes() == before
@@ -104,7 +104,7 @@ async def test_the_folder_and_its_files_are_private(tmp_path: Path) -> None:
     folder.mkdir(parents=True, mode=0o755)
     old_mask = os.umask(0)
     try:
-        async with await Store.open(folder) as store:
+        async with await SqliteStore.open(folder) as store:
             await store.append(creation(RUN), 1.0)
             modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     finally:
@@ -128,7 +128,7 @@ async def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
 
     with pytest.raises(StorageError, match=re.escape(str(tmp_path / "data"))):
-        await Store.open(tmp_path / "data")
+        await SqliteStore.open(tmp_path / "data")
 
 
 async def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ async def test_another_programs_database_is_refused_and_left_alone(tmp_path: Pat
     before = (tmp_path / "data" / "conductor.db").read_bytes()
 
     with pytest.raises(DatabaseDamagedError, match="not a conductor's database"):
-        await Store.open(tmp_path / "data")
+        await SqliteStore.open(tmp_path / "data")
 
     assert (tmp_path / "data" / "conductor.db").read_bytes() == before
 
@@ -147,12 +147,12 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data" / "conductor.db").write_bytes(b"scribbled over" * 1000)
 
     with pytest.raises(DatabaseDamagedError, match="damaged"):
-        await Store.open(tmp_path / "data")
+        await SqliteStore.open(tmp_path / "data")
 
 
 async def test_damaged_pages_are_found_at_opening(tmp_path: Path) -> None:
     """Keeps I6."""
-    async with await Store.open(tmp_path / "data") as store:
+    async with await SqliteStore.open(tmp_path / "data") as store:
         for number in range(200):
             await store.append(creation(run_name(number)), 1.0)
     path = tmp_path / "data" / "conductor.db"
@@ -162,7 +162,7 @@ async def test_damaged_pages_are_found_at_opening(tmp_path: Path) -> None:
     path.write_bytes(data)
 
     with pytest.raises(DatabaseDamagedError, match="damaged"):
-        await Store.open(tmp_path / "data")
+        await SqliteStore.open(tmp_path / "data")
 
 
 def newer(folder: Path, *scripts: str) -> Schema:
@@ -187,7 +187,7 @@ async def test_an_older_database_is_copied_then_brought_up(tmp_path: Path) -> No
         "UPDATE runs SET color = 'blue';",
     )
 
-    async with await Store.open(folder, newest) as store:
+    async with await SqliteStore.open(folder, newest) as store:
         assert store.conductor_id == first
         assert len(await store.events(RUN)) == 1
         await store.append(events(RUN, RunStarted()), 2.0)
@@ -208,12 +208,12 @@ async def test_a_migration_that_fails_changes_nothing_and_keeps_few_copies(tmp_p
 
     for _ in range(COPIES_KEPT + 2):
         with pytest.raises(DatabaseNotUpgradedError, match="is as it was: no such table: nowhere") as refused:
-            await Store.open(folder, broken)
+            await SqliteStore.open(folder, broken)
 
     assert "a copy is at" in refused.value.hint
     assert len(copies(folder)) == COPIES_KEPT
     assert refused.value.hint.rpartition("/")[2] in copies(folder)
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         assert len(await store.events(RUN)) == 1
         assert store.epoch == 2
 
@@ -233,7 +233,7 @@ async def test_a_database_whose_upgrade_was_cut_off_learns_to_give_room_back_at_
     change(tmp_path, "PRAGMA auto_vacuum = 0; VACUUM;")
     assert auto_vacuum(tmp_path) == 0
 
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         assert len(await store.events(RUN)) == 1
 
     assert auto_vacuum(tmp_path) == 2
@@ -246,13 +246,13 @@ async def test_a_database_that_has_no_room_to_be_rewritten_opens_and_is_rewritte
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
-        async with await Store.open(tmp_path) as store:
+        async with await SqliteStore.open(tmp_path) as store:
             assert len(await store.events(RUN)) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert auto_vacuum(tmp_path) == 0
 
-    async with await Store.open(tmp_path):
+    async with await SqliteStore.open(tmp_path):
         pass
 
     assert auto_vacuum(tmp_path) == 2
@@ -264,10 +264,10 @@ async def test_a_database_that_another_program_holds_is_told_as_such(tmp_path: P
     shell = sqlite3.connect(tmp_path / "conductor.db", isolation_level=None)
     shell.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StorageError, match="cannot be used now: database is locked"):
-        await Store.open(tmp_path)
+        await SqliteStore.open(tmp_path)
     shell.close()
 
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         assert len(await store.events(RUN)) == 1
 
 
@@ -276,8 +276,8 @@ async def test_a_database_that_cannot_be_written_is_told_by_name_and_the_folder_
     database = tmp_path / "conductor.db"
     database.mkdir()  # root writes everything else
     with pytest.raises(StorageError, match=str(database)):
-        await Store.open(tmp_path)
+        await SqliteStore.open(tmp_path)
     database.rmdir()
 
-    async with await Store.open(tmp_path) as store:
+    async with await SqliteStore.open(tmp_path) as store:
         assert store.epoch == 1

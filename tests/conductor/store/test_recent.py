@@ -9,7 +9,7 @@ from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import StepBecameReady
 from conductor.store.recent import EVENT_BYTES, RECENT_BYTES, Recent, Stored, size_of
 from conductor.store.records import StoredEvent, StoredUtterance
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing.transaction import CHUNK_BYTES
 from tests.conductor.store.material import attempt, creation, run_name, said
 
@@ -27,7 +27,7 @@ def positions(items: list[Stored] | None) -> list[int] | None:
     return None if items is None else [one.position for one in items]
 
 
-async def test_what_a_watcher_is_told_at_once_is_what_the_database_tells_later(store: Store) -> None:
+async def test_what_a_watcher_is_told_at_once_is_what_the_database_tells_later(store: SqliteStore) -> None:
     chance = random.Random(5)
     await store.append(creation(RUN), 0.0)
     texts = ("", "größe ", "\ud800 half", "x" * (CHUNK_BYTES + 5), "🦀" * 9)

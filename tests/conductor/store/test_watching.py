@@ -11,7 +11,7 @@ from conductor.core.model.events import RunStarted, StepBecameReady
 from conductor.errors import NoCapacityError
 from conductor.store import wakeups
 from conductor.store.records import StoredEvent, StoredUtterance
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.store.wakeups import Wakeups
 from tests.conductor.store.material import attempt, creation, events, run_name, said, settlement
 
@@ -21,7 +21,7 @@ OTHER = run_name(2)
 Entry = StoredEvent | StoredUtterance
 
 
-async def follow(store: Store, last: int, page_bytes: int) -> list[Entry]:
+async def follow(store: SqliteStore, last: int, page_bytes: int) -> list[Entry]:
     """Reads what was, then what comes, as a servicer does."""
     seen: list[Entry] = []
     with store.watch(RUN) as watcher:
@@ -43,7 +43,7 @@ def channels(entries: Sequence[Entry]) -> dict[tuple[str, str], str]:
     return texts
 
 
-async def test_watchers_who_join_at_random_read_the_same(store: Store) -> None:
+async def test_watchers_who_join_at_random_read_the_same(store: SqliteStore) -> None:
     """Keeps G1."""
     chance = random.Random(3)
     await store.append(creation(RUN), 0.0)
@@ -66,7 +66,7 @@ async def test_watchers_who_join_at_random_read_the_same(store: Store) -> None:
     assert all(channels(history) == channels(histories[0]) for history in histories)
 
 
-async def test_a_watcher_who_never_looks_costs_one_flag(store: Store) -> None:
+async def test_a_watcher_who_never_looks_costs_one_flag(store: SqliteStore) -> None:
     """Keeps G4."""
     await store.append(creation(RUN), 0.0)
     with store.watch(RUN) as idle:
@@ -79,7 +79,7 @@ async def test_a_watcher_who_never_looks_costs_one_flag(store: Store) -> None:
                 await idle.changed()
 
 
-async def test_only_watchers_of_what_was_touched_wake(store: Store) -> None:
+async def test_only_watchers_of_what_was_touched_wake(store: SqliteStore) -> None:
     await store.append(creation(RUN), 0.0)
     await store.append(creation(OTHER), 0.0)
     with store.watch(RUN) as mine, store.watch(OTHER) as other, store.watch() as everything:
@@ -92,7 +92,7 @@ async def test_only_watchers_of_what_was_touched_wake(store: Store) -> None:
                 await other.changed()
 
 
-async def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store: Store) -> None:
+async def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store: SqliteStore) -> None:
     """Keeps G1."""
     await store.append(creation(RUN), 0.0)
     with store.watch(RUN) as watcher:
@@ -103,7 +103,7 @@ async def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store:
         assert [entry.position for entry in await store.history(RUN, before[-1].position)] == [2]
 
 
-async def test_a_cancelled_append_is_stored_and_wakes(store: Store) -> None:
+async def test_a_cancelled_append_is_stored_and_wakes(store: SqliteStore) -> None:
     """Keeps I1."""
     await store.append(creation(RUN), 0.0)
     with store.watch(RUN) as watcher:

@@ -10,7 +10,7 @@ from conductor.core.model.states import RunState
 from conductor.engine.recovery import read_state
 from conductor.store.records import RunFilter, StoredUtterance
 from conductor.store.sqlite.reading.examination import examine
-from conductor.store.sqlite.store import Store
+from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION
 from tests.conductor.store.yesterday.make import HERE, REQUEST_ID
 
@@ -42,26 +42,25 @@ def indexes(path: Path) -> set[tuple[str, str]]:
 
 
 async def test_it_opens_and_its_runs_are_read_whole(folder: Path) -> None:
-    async with await Store.open(folder) as store:
+    async with await SqliteStore.open(folder) as store:
         runs = {row.state: row for row in (await store.runs(RunFilter(), 10)).rows}
         good = runs[RunState.SUCCEEDED].run
         history = await store.history(good, 0)
         findings = (await store.findings(good, 10)).rows
-        known = await store.request(REQUEST_ID)
+        known = await store.requests([REQUEST_ID])
         state = await read_state(store, 1.0)
 
     assert runs.keys() == {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.RUNNING}
     assert [item.position for item in history] == list(range(1, runs[RunState.SUCCEEDED].last_position + 1))
     assert "grüße→" in "".join(item.text for item in history if isinstance(item, StoredUtterance))
     assert [finding.status for finding in findings] == ["verified"]
-    assert known is not None
-    assert known.run == good
+    assert known[REQUEST_ID].run == good
     assert list(state.ongoing) == [runs[RunState.RUNNING].run]
     assert state.damaged == {}
 
 
 async def test_it_is_then_as_a_new_one_and_gives_room_back(folder: Path, tmp_path: Path) -> None:
-    async with await Store.open(folder), await Store.open(tmp_path / "new"):
+    async with await SqliteStore.open(folder), await SqliteStore.open(tmp_path / "new"):
         pass
 
     assert columns(folder) == columns(tmp_path / "new")
@@ -79,5 +78,5 @@ async def test_a_request_id_that_was_kept_in_capitals_is_found_in_lower_case(fol
     connection.commit()
     connection.close()
 
-    async with await Store.open(folder) as store:
-        assert await store.request(REQUEST_ID) is not None
+    async with await SqliteStore.open(folder) as store:
+        assert REQUEST_ID in await store.requests([REQUEST_ID])

@@ -14,9 +14,9 @@ from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import RunState
 from conductor.errors import DatabaseDamagedError
 from conductor.store.codec import UndecodableEventError, decode
+from conductor.store.port import PAGE_ROWS
 from conductor.store.records import FindingKey, FindingPage, FindingRow, RunFilter, RunKey, RunPage, RunRow
 
-PAGE_ROWS = 500
 SCANNED_RUNS = 5_000
 PAGE_BYTES = 1024 * 1024  # a page of large inputs is shorter than asked for; the next one goes on from there
 

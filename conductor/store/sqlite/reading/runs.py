@@ -13,30 +13,27 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from heapq import merge
 from operator import itemgetter
 from typing import Any
 
 from conductor.errors import DatabaseDamagedError, NotFoundError
 from conductor.store.codec import UndecodableEventError, decode_event
+from conductor.store.port import CHANNEL_BYTES, END, FEED_EVENTS, HISTORY_BYTES
 from conductor.store.records import (
     FeedEntry,
     FeedPage,
+    Stored,
     StoredEvent,
     StoredRequest,
     StoredRun,
     StoredUtterance,
 )
+from conductor.store.refusals import describe_deletion, run_not_found
 from conductor.store.sqlite.reading.listing import read_labels
 from conductor.store.sqlite.writing.blocks import find_channel_end, one_moment, read_packed, read_pieces
 from conductor.store.sqlite.writing.packing import UnreadableBlockError
 
-HISTORY_BYTES = 256 * 1024
-FEED_EVENTS = 500
-CHANNEL_BYTES = 256 * 1024
-
-END = 2**62
 _NOT_UTF8 = "Could not decode to UTF-8"
 
 _EVENTS = """
@@ -80,12 +77,10 @@ def read_events(connection: sqlite3.Connection, run: str, after: int, upto: int 
         raise _damaged(run, error) from error
 
 
-def read_history(
-    connection: sqlite3.Connection, run: str, after: int, max_bytes: int
-) -> list[StoredEvent | StoredUtterance]:
+def read_history(connection: sqlite3.Connection, run: str, after: int, max_bytes: int) -> list[Stored]:
     """Gives what follows a position, events and text in their one order: about `max_bytes` of it, at least one item."""
     budget = min(max_bytes, HISTORY_BYTES)
-    taken: list[StoredEvent | StoredUtterance] = []
+    taken: list[Stored] = []
     with one_moment(connection):
         key = find_run(connection, run)
         with (
@@ -150,7 +145,7 @@ def read_requests(connection: sqlite3.Connection, request_ids: Sequence[str]) ->
     """Gives what became of those of the request ids that are known."""
     found = {name: connection.execute(_REQUEST, (name,)).fetchone() for name in request_ids}
     return {
-        name: StoredRequest(row[0], row[1], "" if row[2] is None else _tell_deletion(*row[2:]))
+        name: StoredRequest(row[0], row[1], "" if row[2] is None else describe_deletion(*row[2:]))
         for name, row in found.items()
         if row is not None
     }
@@ -173,11 +168,7 @@ def find_run(connection: sqlite3.Connection, run: str) -> int:
 def not_found(connection: sqlite3.Connection, run: str) -> NotFoundError:
     """Gives the error for a run that there is not; it tells what is still known of it."""
     row = connection.execute("SELECT time, why FROM deletions WHERE run = ?", (run,)).fetchone()
-    return NotFoundError("run", run, hint="" if row is None else _tell_deletion(*row))
-
-
-def _tell_deletion(time: float, why: str) -> str:
-    return f"it was deleted on {datetime.fromtimestamp(time, UTC).strftime('%Y-%m-%d %H:%M UTC')}: {why}"
+    return run_not_found(run, "" if row is None else describe_deletion(*row))
 
 
 def _read_unfinished_run(connection: sqlite3.Connection, key: int, run: str) -> StoredRun:
@@ -236,7 +227,7 @@ def _text(position: int, data: bytes, end: int) -> str:
     return text
 
 
-def _take(rows: Iterable[Any], budget: int) -> Iterator[StoredEvent | StoredUtterance]:
+def _take(rows: Iterable[Any], budget: int) -> Iterator[Stored]:
     used = 0
     for row in rows:
         if isinstance(row[1], UnreadableBlockError):

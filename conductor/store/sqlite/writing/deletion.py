@@ -8,10 +8,10 @@ is not decided here.
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from conductor.errors import NotFoundError, PreconditionError, RequestIdReusedError
-from conductor.store.records import StoredRequest
+from conductor.errors import RequestIdReusedError
+from conductor.store.records import Deletion
+from conductor.store.refusals import run_is_active
 from conductor.store.sqlite.reading.runs import not_found
 
 SLICE_ROWS = 500
@@ -25,16 +25,6 @@ DELETIONS_REMEMBERED = 100_000  # with the ids that made and stopped their runs:
 _FORGET = "DELETE FROM deletions WHERE run IN (SELECT run FROM deletions ORDER BY time DESC LIMIT -1 OFFSET ?)"
 
 _Slice = Callable[[sqlite3.Connection, int], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """What to delete and what to remember of it. `request_id` is empty where nobody gave one."""
-
-    run: str
-    time: float
-    why: str
-    request_id: str = ""
 
 
 def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
@@ -55,24 +45,9 @@ def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
         _refuse_used_id(connection, deletion)
         key, end_time = row
         if end_time is None:
-            raise active(deletion.run)
+            raise run_is_active(deletion.run)
         connection.execute("UPDATE runs SET delete_time = ? WHERE key = ?", (deletion.time, key))
         _remember(connection, deletion, key)
-
-
-def active(run: str) -> PreconditionError:
-    """Gives the error for a run that cannot be deleted yet."""
-    return PreconditionError(
-        "RUN_ACTIVE",
-        f"run {run} is still at work; only a run that has ended can be deleted",
-        subject=f"runs/{run}",
-        hint=f"stop it first: conductor cancel {run}",
-    )
-
-
-def gone(met: StoredRequest) -> NotFoundError:
-    """Gives the error for a request that made a run which was deleted since: it makes no second one."""
-    return NotFoundError("run", met.run, hint=f"the same request made it before; {met.deleted}")
 
 
 def list_deleted(connection: sqlite3.Connection) -> list[str]:

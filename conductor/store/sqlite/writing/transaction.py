@@ -12,26 +12,23 @@ from dataclasses import dataclass, field, replace
 from conductor.core.model.commands import Decision, Record, Utterance
 from conductor.core.model.events import AttemptCreated, RunCreated
 from conductor.store.codec import encode
-from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.port import RepeatedEventError
+from conductor.store.records import Stored, StoredEvent, StoredUtterance
 from conductor.store.sqlite.writing.blocks import find_channel_end
 from conductor.store.sqlite.writing.projection import create_run, project
 
 CHUNK_BYTES = 64 * 1024  # of one row; a page of history holds several
 
-Written = dict[str, list[StoredEvent | StoredUtterance]]
+Written = dict[str, list[Stored]]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-class RepeatedEventError(Exception):
-    """A decision would store what is stored already: a defect of whoever made it, which must not be papered over."""
 
 
 @dataclass(slots=True)
 class _Run:
     key: int
     position: int
-    written: list[StoredEvent | StoredUtterance] = field(default_factory=list)
+    written: list[Stored] = field(default_factory=list)
 
 
 @dataclass(slots=True)
