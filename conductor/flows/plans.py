@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from conductor.config import LEASE_MARGIN_SECONDS, Clocks
-from conductor.core.model.plan import AgentPlan, OnFailure, OnLost, RetryPlan, StepKind, StepPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, OnLost, RetryPlan, StepPlan, WorkPlan
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -28,25 +28,23 @@ def run_timeout(flow: Flow, clocks: Clocks) -> float:
 
 
 def _step(step: Flow.Step, excluded_because: str, clocks: Clocks) -> StepPlan:
-    kind, agent = _work(step, clocks)
     return StepPlan(
         id=step.id,
-        kind=kind,
+        work=_work(step, clocks),
         label=step.label or step.id,
         needs=tuple(step.needs),
         has_skip_guard=bool(step.skip_when),
         excluded_because=excluded_because,
         on_failure=OnFailure.CONTINUE if step.on_failure == Flow.ON_FAILURE_CONTINUE else OnFailure.FAIL,
-        agent=agent,
     )
 
 
-def _work(step: Flow.Step, clocks: Clocks) -> tuple[StepKind, AgentPlan | None]:
+def _work(step: Flow.Step, clocks: Clocks) -> WorkPlan:
     match step.WhichOneof("work"):
         case "agent":
-            return StepKind.AGENT, _agent(step.agent, clocks)
+            return _agent(step.agent, clocks)
         case "fold":
-            return StepKind.FOLD, None
+            return FoldPlan()
         case None:
             raise ValueError(f"step {step.id} does nothing: no good flow has it")
         case other:

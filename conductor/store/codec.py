@@ -1,21 +1,26 @@
 """Events as JSON, and back. Written once for every dataclass: fields by their names, tuples as lists, enums as their values.
 
-What was written stays readable: a field that a row lacks takes its default, a field that nobody knows any more is passed
-over. What cannot be read is never guessed: `UndecodableEventError` says where. Nothing here touches the database.
+A union of dataclasses is written with its tag: the class variable `kind` of the one that it is.
+
+Rows of earlier versions stay readable: a field that a row lacks takes its default, an unknown field is ignored, and
+`_UPGRADES` knows what was written in another form. What cannot be read is never guessed: `UndecodableEventError` says where.
+Nothing here touches the database.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache, partial
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from conductor.core.model.events import Event
+from conductor.core.model.plan import StepPlan
 
 _Reader = Callable[[Any], Any]
 _SCALARS = (str, bool, int, float)
+_TAG = "kind"
 
 EVENT_TYPES: Mapping[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 
@@ -49,13 +54,16 @@ def decode(kind: type, text: str | bytes) -> Any:
 
 def _list_fields(value: Any) -> dict[str, Any]:
     kind: type = type(value)
-    return {name: getattr(value, name) for name in _form(kind).readers}
+    form = _form(kind)
+    return form.tag | {name: getattr(value, name) for name in form.readers}
 
 
 def _build(kind: type, data: Any) -> Any:
     if not isinstance(data, dict):
         raise TypeError(f"{kind.__name__} is no JSON object")
     form = _form(kind)
+    if form.upgrade is not None:
+        data = form.upgrade(data)
     if not form.required <= data.keys():
         raise ValueError(f"{kind.__name__} lacks {', '.join(sorted(form.required - data.keys()))}")
     readers, scalars = form.readers, form.scalars
@@ -72,12 +80,23 @@ def _build(kind: type, data: Any) -> Any:
 class _Form:
     """How a dataclass is read: each field's reader, what needs none where its type is just this, and what must be there.
 
-    Most fields are scalars, and a start reads tens of thousands: nothing is called for them.
+    Most fields are scalars, and a start reads tens of thousands: nothing is called for them. `tag` is what is written beside the
+    fields of an option of a union, `upgrade` turns a row of an earlier version into one of today.
     """
 
     readers: Mapping[str, _Reader]
     scalars: Mapping[str, type]
     required: frozenset[str]
+    tag: dict[str, Any]
+    upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None
+
+
+def _upgrade_step(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns the row of a step with its `work`: f9ac01c wrote a kind, and beside it the plan of an agent or none."""
+    return row if "work" in row else {**row, "work": {**(row.get("agent") or {}), _TAG: row.get("kind")}}
+
+
+_UPGRADES: Mapping[type, Callable[[dict[str, Any]], dict[str, Any]]] = {StepPlan: _upgrade_step}
 
 
 @cache
@@ -91,14 +110,17 @@ def _form(kind: type) -> _Form:
         frozenset(
             field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING
         ),
+        {_TAG: getattr(kind, _TAG)} if get_origin(hints.get(_TAG)) is ClassVar else {},
+        _UPGRADES.get(kind),
     )
 
 
 def _reader(annotation: Any) -> _Reader:
     """Gives the function that reads one annotated value. Annotations outside this list are a mistake in the vocabulary."""
     if get_origin(annotation) in (Union, UnionType):
-        inner = [_reader(option) for option in get_args(annotation) if option is not NoneType]
-        return partial(_read_optional, inner[0]) if len(inner) == 1 else _reject(annotation)
+        options = [option for option in get_args(annotation) if option is not NoneType]
+        read = _reader(options[0]) if len(options) == 1 else _tagged_reader(options)
+        return partial(_read_optional, read) if NoneType in get_args(annotation) else read
     if get_origin(annotation) is tuple:
         return _tuple_reader(get_args(annotation))
     if isinstance(annotation, type) and is_dataclass(annotation):
@@ -114,6 +136,11 @@ def _reject(annotation: Any) -> _Reader:
     raise TypeError(f"{annotation} has no form in JSON")
 
 
+def _tagged_reader(options: Sequence[type]) -> _Reader:
+    tagged = {str(_form(option).tag[_TAG]): option for option in options if is_dataclass(option) and _form(option).tag}
+    return partial(_read_tagged, tagged) if len(tagged) == len(options) else _reject(options)
+
+
 def _tuple_reader(items: tuple[Any, ...]) -> _Reader:
     if len(items) == 2 and items[1] is Ellipsis:
         return partial(_read_tuple, _reader(items[0]))
@@ -122,6 +149,13 @@ def _tuple_reader(items: tuple[Any, ...]) -> _Reader:
 
 def _read_optional(read: _Reader, value: Any) -> Any:
     return None if value is None else read(value)
+
+
+def _read_tagged(options: Mapping[str, type], value: Any) -> Any:
+    tag = value.get(_TAG) if isinstance(value, dict) else None
+    if not isinstance(tag, str) or tag not in options:
+        raise ValueError(f"the kind {tag!r} is none of {', '.join(options)}")
+    return _build(options[tag], value)
 
 
 def _read_tuple(read: _Reader, value: Any) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from conductor.core.model.plan import AgentPlan, OnFailure, OnLost, RetryPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, OnLost, RetryPlan, RunPlan, SnapshotPlan, StepPlan
 
 AGENTS = ("survey", "scripted", "reader")
 
@@ -34,7 +34,7 @@ def plan_of(run: str, steps: tuple[StepPlan, ...], priority: int = 0, timeout: f
 def make_steps(rng: Random, count: int) -> list[StepPlan]:
     steps = [make_step(rng, place) for place in range(count)]
     if count > 2 and rng.random() < 0.02:
-        steps[0] = StepPlan("s0", StepKind.FOLD, needs=(f"s{count - 1}",))  # perhaps a cycle, perhaps not
+        steps[0] = StepPlan("s0", FoldPlan(), needs=(f"s{count - 1}",))  # perhaps a cycle, perhaps not
     return steps
 
 
@@ -45,12 +45,11 @@ def make_step(rng: Random, place: int) -> StepPlan:
     parent = rng.choice(earlier) if earlier and rng.random() < 0.15 else ""
     return StepPlan(
         id=f"s{place}",
-        kind=StepKind.FOLD if is_fold else StepKind.AGENT,
         needs=tuple(need for need in needs if need != parent),
         has_skip_guard=rng.random() < 0.2,
         excluded_because="not for this band" if rng.random() < 0.06 else "",
         on_failure=OnFailure.CONTINUE if rng.random() < 0.7 else OnFailure.FAIL,
-        agent=None if is_fold else make_agent(rng),
+        work=FoldPlan() if is_fold else make_agent(rng),
         parent=parent,
     )
 

@@ -11,7 +11,7 @@ from conductor.api.messages.names import host_name, run_name, step_name
 from conductor.core.decide.loss import Absence
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import Confinement, Failure, FindingCounts, WorkspaceChanges
-from conductor.core.model.plan import RunPlan, SnapshotPlan, StepKind
+from conductor.core.model.plan import RunPlan, SnapshotPlan
 from conductor.core.model.run import Run
 from conductor.core.model.states import RunState, StepState
 from conductor.core.model.step import Step, Wait
@@ -32,8 +32,6 @@ MODES = {
 # Readers of protocol messages refuse what nests deeper than 100 messages, and an object in an object takes three of them.
 MAX_NESTING = 30
 TOO_DEEP = "[… nested deeper than is shown here]"
-
-_KINDS = {StepKind.AGENT: pb.Step.KIND_AGENT, StepKind.FOLD: pb.Step.KIND_FOLD}
 
 
 def struct(data: bytes) -> Struct:
@@ -88,7 +86,7 @@ def step_message(run: str, step: Step, absences: Sequence[Absence] = ()) -> pb.S
     """Shows a step without its bodies."""
     message = pb.Step(
         name=step_name(run, step.plan.id),
-        kind=_KINDS[step.plan.kind],
+        kind=pb.Step.Kind.Value(f"KIND_{step.plan.kind.upper()}"),
         state=pb.Step.State.Value(f"STATE_{step.state.name}"),
         label=step.plan.label or step.plan.id,
         needs=step.plan.needs,

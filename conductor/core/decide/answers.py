@@ -19,7 +19,6 @@ from conductor.core.model.events import (
     StepSucceeded,
 )
 from conductor.core.model.inputs import WorkFinished
-from conductor.core.model.plan import StepKind
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
 from conductor.core.model.truncation import cut_text
@@ -60,9 +59,9 @@ def _is_awaited(draft: RunDraft, work: Work) -> bool:
         case WorkKind.SKIP_GUARD:
             return step.state is StepState.READY and step.plan.has_skip_guard
         case WorkKind.PROMPT:
-            return step.state is StepState.READY and step.plan.kind is StepKind.AGENT
+            return step.state is StepState.READY and step.plan.agent is not None
         case WorkKind.FOLD:
-            is_at_work = step.state is StepState.RUNNING and step.plan.kind is StepKind.FOLD
+            is_at_work = step.state is StepState.RUNNING and step.plan.agent is None
             return is_at_work and are_children_settled(draft.run, step)
         case WorkKind.CHECK:
             last = step.last_attempt

@@ -31,7 +31,7 @@ from conductor.core.model.events import (
     StepSucceeded,
     StepValidating,
 )
-from conductor.core.model.plan import OnFailure, StepKind
+from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import SATISFYING_STEP, AttemptState, RunState, StepState
 from conductor.core.model.step import Step
@@ -91,10 +91,10 @@ def start_run(draft: RunDraft) -> None:
 def begin_step(draft: RunDraft, step: Step) -> None:
     """Begins a ready step whose guard, if it has one, let it pass."""
     name = step.plan.id
-    match step.plan.kind:
-        case StepKind.AGENT:
+    match step.plan.work:
+        case AgentPlan():
             draft.ask(WorkKind.PROMPT, name)
-        case StepKind.FOLD:
+        case FoldPlan():
             start_run(draft)
             draft.emit(StepStarted(name))
             draft.mark(name, *draft.run.children.get(name, ()))
@@ -196,10 +196,10 @@ def _look_at_running(draft: RunDraft, step: Step) -> None:
 
 
 def _ask_for_result(draft: RunDraft, step: Step) -> None:
-    match step.plan.kind:
-        case StepKind.FOLD:
+    match step.plan.work:
+        case FoldPlan():
             draft.ask(WorkKind.FOLD, step.plan.id)
-        case StepKind.AGENT:
+        case AgentPlan():
             raise ValueError(f"step {step.plan.id} runs, and no attempt was ever made of it")
         case other:
             assert_never(other)

@@ -17,7 +17,6 @@ from conductor.core.model.commands import (
     StartExecution,
 )
 from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Remembered, Track
-from conductor.core.model.plan import StepKind
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
@@ -121,11 +120,11 @@ def _outstanding(run: Run, step: Step) -> Work | None:
     match step.state:
         case StepState.READY if step.plan.has_skip_guard:
             return Work(run.id, WorkKind.SKIP_GUARD, name)
-        case StepState.READY if step.plan.kind is StepKind.AGENT:
+        case StepState.READY if step.plan.agent is not None:
             return Work(run.id, WorkKind.PROMPT, name)
         case StepState.VALIDATING:
             return Work(run.id, WorkKind.CHECK, name, step.attempts[-1].id)
-        case StepState.RUNNING if step.plan.kind is StepKind.FOLD and are_children_settled(run, step):
+        case StepState.RUNNING if step.plan.agent is None and are_children_settled(run, step):
             return Work(run.id, WorkKind.FOLD, name)
         case _:
             return None

@@ -7,7 +7,7 @@ from conductor.core.model.commands import Accepted, Record, Rejected
 from conductor.core.model.conductor_state import Ongoing
 from conductor.core.model.events import RunCancelRequested, RunCreated
 from conductor.core.model.inputs import RequestCancel, RequestRun
-from conductor.core.model.plan import RunPlan, StepKind
+from conductor.core.model.plan import RunPlan
 from conductor.core.model.run import apply, key_of
 from conductor.core.model.states import IllegalTransitionError, RunState
 from conductor.core.model.truncation import cut_text
@@ -65,7 +65,7 @@ def _find_flaw(plan: RunPlan, most_steps: int) -> str:
         if not name or "-" in name:
             return f"'{name}' cannot be part of an attempt's id"
     for step in plan.steps:
-        if step.kind is StepKind.AGENT and (step.agent is None or not step.agent.agents):
+        if step.agent is not None and not step.agent.agents:
             return f"step {step.id} asks an agent and names none"
     return ""
 

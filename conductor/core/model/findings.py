@@ -7,10 +7,10 @@ both count. A fold that renders text without findings takes nothing away.
 
 from collections.abc import Collection, Sequence
 
-from conductor.core.model.plan import StepKind, StepPlan
+from conductor.core.model.plan import StepPlan
 
 
 def list_counted_steps(steps: Sequence[StepPlan], finders: Collection[str]) -> tuple[str, ...]:
     """Gives the steps whose findings count, in the plan's order; `finders` succeeded with findings (an empty list is some)."""
-    merged = {need for step in steps if step.kind is StepKind.FOLD and step.id in finders for need in step.needs}
+    merged = {need for step in steps if step.work.merges_findings and step.id in finders for need in step.needs}
     return tuple(step.id for step in steps if step.id in finders and step.id not in merged)

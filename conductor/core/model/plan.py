@@ -6,13 +6,7 @@ workers that evaluate guards, prompts, folds and reports read it. Here are only 
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-
-
-class StepKind(StrEnum):
-    """What a step does."""
-
-    AGENT = "agent"
-    FOLD = "fold"
+from typing import ClassVar
 
 
 class OnFailure(StrEnum):
@@ -50,6 +44,9 @@ class AgentPlan:
     conductor's `lost_after`. `max_attempts` bounds all attempts, whatever ended them.
     """
 
+    kind: ClassVar[str] = "agent"
+    merges_findings: ClassVar[bool] = False
+
     agents: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...] = ()
     timeout_seconds: float = 1800.0
@@ -64,18 +61,39 @@ class AgentPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class FoldPlan:
+    """Bringing results together. The template or the merge is in the bundle."""
+
+    kind: ClassVar[str] = "fold"
+    merges_findings: ClassVar[bool] = True
+
+
+# Every kind of step has a plan here, told by its `kind` where it is stored, and an entry in `core.kinds`.
+WorkPlan = AgentPlan | FoldPlan
+
+
+@dataclass(frozen=True, slots=True)
 class StepPlan:
     """One step of the graph. `parent` is empty for steps of the flow itself (see `states`)."""
 
     id: str
-    kind: StepKind
+    work: WorkPlan
     label: str = ""
     needs: tuple[str, ...] = ()
     has_skip_guard: bool = False
     excluded_because: str = ""
     on_failure: OnFailure = OnFailure.FAIL
-    agent: AgentPlan | None = None
     parent: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Names the kind of the step."""
+        return self.work.kind
+
+    @property
+    def agent(self) -> AgentPlan | None:
+        """Returns how an agent is asked; None where the step asks none."""
+        return self.work if isinstance(self.work, AgentPlan) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from conductor.core.model.inputs import (
     UnusableAgent,
     WorkFinished,
 )
-from conductor.core.model.plan import AgentPlan, OnFailure, RunPlan, SnapshotPlan, StepKind, StepPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, RunPlan, SnapshotPlan, StepPlan
 from conductor.core.model.run import Run, apply
 from conductor.core.model.step import Step
 from conductor.core.model.work import (
@@ -69,12 +69,12 @@ def asks(
 ) -> StepPlan:
     """A step that asks an agent; `agent` holds more of its plan."""
     asked = replace(AgentPlan(agents, max_attempts=attempts), **(agent or {}))  # type: ignore[arg-type]
-    return StepPlan(step, StepKind.AGENT, needs=needs, agent=asked, **more)  # type: ignore[arg-type]
+    return StepPlan(step, asked, needs=needs, **more)  # type: ignore[arg-type]
 
 
 def folds(step: str, *needs: str, **more: object) -> StepPlan:
     """A step that folds."""
-    return StepPlan(step, StepKind.FOLD, needs=needs, **more)  # type: ignore[arg-type]
+    return StepPlan(step, FoldPlan(), needs=needs, **more)  # type: ignore[arg-type]
 
 
 def plan(*steps: StepPlan, run: str = RUN, priority: int = 0, timeout: float = 0.0) -> RunPlan:

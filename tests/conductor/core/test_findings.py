@@ -3,14 +3,14 @@
 import pytest
 
 from conductor.core.model.findings import list_counted_steps
-from conductor.core.model.plan import StepKind, StepPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, StepPlan
 
 STEPS = (
-    StepPlan("a", StepKind.AGENT),
-    StepPlan("b", StepKind.AGENT),
-    StepPlan("reader", StepKind.AGENT, needs=("a",)),
-    StepPlan("merge", StepKind.FOLD, needs=("a", "b")),
-    StepPlan("rank", StepKind.FOLD, needs=("merge", "reader")),
+    StepPlan("a", AgentPlan(("survey",))),
+    StepPlan("b", AgentPlan(("survey",))),
+    StepPlan("reader", AgentPlan(("survey",)), needs=("a",)),
+    StepPlan("merge", FoldPlan(), needs=("a", "b")),
+    StepPlan("rank", FoldPlan(), needs=("merge", "reader")),
 )
 
 

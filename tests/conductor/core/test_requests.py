@@ -4,7 +4,7 @@ from conductor.core.model.commands import Accepted, Rejected
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import RunCancelRequested, RunCreated
 from conductor.core.model.inputs import Blob, RequestRun
-from conductor.core.model.plan import AgentPlan, StepKind, StepPlan
+from conductor.core.model.plan import AgentPlan, StepPlan
 from conductor.core.model.work import WorkKind
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds, plan
 
@@ -66,7 +66,7 @@ def test_too_many_unfinished_runs_are_refused_for_now() -> None:
 
 def test_a_plan_that_no_run_can_be_made_of_is_refused() -> None:
     bench = Bench(Limits(steps_per_run=3))
-    nobody = StepPlan("one", StepKind.AGENT, agent=AgentPlan(()))
+    nobody = StepPlan("one", AgentPlan(()))
     for steps in ((folds("a"),) * 2, tuple(folds(f"s{n}") for n in range(4)), (folds("a-b"),), (nobody,)):
         decision = bench.launch(*steps)
         assert isinstance(decision.replies[0], Rejected)

@@ -16,7 +16,7 @@ from conductor.core.model.events import (
     StepSkipped,
     StepSucceeded,
 )
-from conductor.core.model.plan import AgentPlan, OnFailure, StepKind, StepPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, StepPlan
 from conductor.core.model.run import apply, fold
 from conductor.core.model.states import StepState
 from conductor.core.model.work import GuardDecided, WorkKind
@@ -24,6 +24,7 @@ from tests.conductor.core.bench import ANSWERS, RUN, Bench
 
 Draw = st.DrawFn
 MOST_TURNS = 500
+WORKS = (AgentPlan(("survey",), max_attempts=2), FoldPlan())
 ENDS = (StepSucceeded, StepFailed, StepSkipped, StepCancelled)
 
 
@@ -36,15 +37,13 @@ def forests(draw: Draw, prefix: str = "s", parents: tuple[str, ...] = ()) -> tup
         choices = [*parents, *earlier] if parents else ["", *earlier]
         parent = draw(st.sampled_from(choices))
         needs = draw(st.sets(st.sampled_from(earlier), max_size=2)) if earlier else set()
-        kind = draw(st.sampled_from(StepKind))
         steps.append(
             StepPlan(
                 id=f"{prefix}{number}",
-                kind=kind,
+                work=draw(st.sampled_from(WORKS)),
                 needs=tuple(sorted(needs - {parent})),
                 has_skip_guard=draw(st.booleans()),
                 on_failure=draw(st.sampled_from(OnFailure)),
-                agent=AgentPlan(("survey",), max_attempts=2) if kind is StepKind.AGENT else None,
                 parent=parent,
             )
         )

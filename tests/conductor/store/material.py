@@ -16,7 +16,7 @@ from conductor.core.model.events import (
     StepSucceeded,
 )
 from conductor.core.model.inputs import Blob
-from conductor.core.model.plan import AgentPlan, RunPlan, SnapshotPlan, StepKind, StepPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, RunPlan, SnapshotPlan, StepPlan
 from conductor.core.model.states import RunState
 from conductor.store.sqlite.reading.examination import Damage, examine
 from conductor.store.sqlite.store import SqliteStore
@@ -34,8 +34,8 @@ def blob(data: bytes) -> Blob:
 
 def steps() -> tuple[StepPlan, ...]:
     agent = AgentPlan(("survey",))
-    lenses = tuple(StepPlan(lens, StepKind.AGENT, agent=agent) for lens in LENSES)
-    return (*lenses, StepPlan("merge", StepKind.FOLD, needs=LENSES))
+    lenses = tuple(StepPlan(lens, agent) for lens in LENSES)
+    return (*lenses, StepPlan("merge", FoldPlan(), needs=LENSES))
 
 
 def plan(run: str, **changes: object) -> RunPlan:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conductor.core.model.events import AttemptStarted, Confinement, Failure, RunStarted, StepSkipped, StepSucceeded
-from conductor.store.codec import EVENT_TYPES, UndecodableEventError, decode_event, encode
+from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, StepPlan
+from conductor.store.codec import EVENT_TYPES, UndecodableEventError, decode, decode_event, encode
 
 SCALARS = {
     str: st.text(max_size=8),
@@ -102,3 +103,29 @@ def test_the_json_says_the_names_of_the_fields() -> None:
         "kind": "FATAL",
         "step": "a",
     }
+
+
+def test_a_step_is_written_with_the_kind_of_its_plan() -> None:
+    asked, folded = StepPlan("a", AgentPlan(("survey",))), StepPlan("b", FoldPlan(), needs=("a",))
+
+    assert json.loads(encode(asked))["work"]["kind"] == "agent"
+    assert json.loads(encode(folded))["work"] == {"kind": "fold"}
+    assert [decode(StepPlan, encode(step)) for step in (asked, folded)] == [asked, folded]
+
+
+def test_a_step_of_an_earlier_version_is_read_from_its_kind_and_its_agent() -> None:
+    """Keeps K7: these are rows as f9ac01c wrote them."""
+    asked = (
+        '{"id":"a","kind":"agent","label":"A","needs":[],"agent":{"agents":["survey"],"max_attempts":2},"parent":""}'
+    )
+    folded = '{"id":"b","kind":"fold","needs":["a"],"on_failure":"continue","agent":null}'
+
+    assert decode(StepPlan, asked) == StepPlan("a", AgentPlan(("survey",), max_attempts=2), label="A")
+    assert decode(StepPlan, folded) == StepPlan("b", FoldPlan(), needs=("a",), on_failure=OnFailure.CONTINUE)
+
+
+@pytest.mark.parametrize("work", ['{"kind": "dance"}', "{}", "null", "[]", '{"kind": ["agent"]}'])
+def test_a_step_of_an_unknown_kind_is_refused(work: str) -> None:
+    """Keeps I5: a later version may have written it."""
+    with pytest.raises(UndecodableEventError, match="none of agent, fold"):
+        decode(StepPlan, f'{{"id": "a", "work": {work}}}')
