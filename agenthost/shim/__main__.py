@@ -78,7 +78,7 @@ def main(folder: str) -> None:
             signal.SIGTERM, lambda *_: keeper.stop("cancelled", "The shim was told to end.", config["grace_seconds"])
         )
         keeper.keep(prompt)
-        ending = {"cause": keeper.cause, "message": keeper.message, **sandbox.ending()}
+        ending = {"cause": keeper.clocks.cause, "message": keeper.clocks.message, **sandbox.ending()}
         ending["elapsed_seconds"] = now() - keeper.released
     write_status({**ending, **describe(config, sandbox), "denials": keeper.denials}, spool)
     reap()

@@ -9,24 +9,18 @@ import contextlib
 import os
 import select
 import socket
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from agenthost.shim.clocks import KILL, Clocks
 from agenthost.shim.confinement import Sandbox
 from agenthost.shim.control import MAX_UNSENT_BYTES, Connection
+from agenthost.shim.inputs import Inputs
 from agenthost.shim.kernel import now
 from agenthost.shim.spool import INPUT, STDERR, STDOUT, Spool
 
 LISTENER_FD = 4
-DRAIN_SECONDS = 5.0  # from the death of the last process to the end of its pipes
-UNNOTICED_SECONDS = 1.0
-LATE_SECONDS = 1.0
-LATE_GRACE_SECONDS = 10.0  # the daemon gets this to come back after the machine slept
-LONGEST_WAIT_SECONDS = 1.0  # a signal is acted upon after this at the latest
 READ_BYTES = 64 * 1024
 MAX_CONNECTIONS = 8
-MAX_WAITING_INPUTS = 8
-MAX_WAITING_INPUT_BYTES = 1024 * 1024
 DENIALS = (
     b"Read-only file system",
     b"EROFS",
@@ -45,31 +39,21 @@ class Keeper:
 
     def __init__(self, config: dict[str, Any], spool: Spool, sandbox: Sandbox) -> None:
         self.config, self.spool, self.sandbox = config, spool, sandbox
-        self.cause, self.message = "exited", ""
         self.said_bytes = self.denials = 0
         self.listener = socket.socket(fileno=LISTENER_FD)
         self.door: socket.socket | None = None  # to the model, where the agent has one
         self.connections: dict[int, Connection] = {}
-        self.inputs: deque[tuple[int, bytes, int]] = deque()  # number, text, who asked
-        self.last_input = 0
-        self.feeding = b""  # what of the prompt, or of the first input, the agent has not read yet
+        self.inputs = Inputs()
         self.released = now()
-        self.looked = self.due = self.released  # when the clocks were last looked at, and until when that held
-        self.deadlines: dict[str, float] = {}
+        self.clocks = Clocks(config, self.released)
         self.poll = select.poll()
         self.handlers: dict[int, Callable[[int], None]] = {}
 
     def keep(self, prompt: bytes) -> None:
         """Runs until the last process of the sandbox is dead and its pipes are empty."""
-        config, sandbox = self.config, self.sandbox
-        self.looked = self.due = now()
-        self.deadlines = {
-            "first_output_timeout": self.released + config["first_output_timeout_seconds"],
-            "timeout": self.released + config["timeout_seconds"],
-            "idle_timeout": self.released + config["idle_timeout_seconds"],
-            "orphaned": self.released + config["orphan_timeout_seconds"],
-        }
-        self.feeding = b"" if config["prompt_is_file"] else prompt
+        sandbox, clocks = self.sandbox, self.clocks
+        clocks.start(self.released, now())
+        self.inputs.feeding = b"" if self.config["prompt_is_file"] else prompt
         self.listener.setblocking(False)
         for fd in (sandbox.stdin, sandbox.stdout, sandbox.stderr):
             os.set_blocking(fd, False)
@@ -81,15 +65,15 @@ class Keeper:
         self.watch(sandbox.first_fd, lambda _: self.forget(sandbox.first_fd))
         self.feed()
         vital = {sandbox.stdout, sandbox.stderr, sandbox.bwrap_fd, sandbox.first_fd}
-        while vital & self.handlers.keys() and "drained" not in self.overdue():
+        while vital & self.handlers.keys() and not clocks.is_drained:
             self.wait()
-            self.obey_clocks()
+            self.act(clocks.look(now()))
             self.watch_memory()
             self.announce()
-        if sandbox.bound.folders and self.cause == "exited" and sandbox.bound.is_exceeded(0):
-            self.cause, self.message = "memory_exceeded", "It was killed for it."
-        if self.cause == "exited" and (end := sandbox.end_from_outside()):
-            self.cause, self.message = "sandbox_killed", end
+        if sandbox.bound.folders and clocks.cause == "exited" and sandbox.bound.is_exceeded(0):
+            clocks.cause, clocks.message = "memory_exceeded", "It was killed for it."
+        if clocks.cause == "exited" and (end := sandbox.end_from_outside()):
+            clocks.cause, clocks.message = "sandbox_killed", end
 
     def watch(self, fd: int, handler: Callable[[int], None], events: int = select.POLLIN) -> None:
         """Calls a handler when something happens to a descriptor."""
@@ -101,34 +85,21 @@ class Keeper:
         if self.handlers.pop(fd, None):
             self.poll.unregister(fd)
 
-    def overdue(self) -> list[str]:
-        """The clocks that ran out when they were last looked at."""
-        return [cause for cause, deadline in self.deadlines.items() if deadline <= self.looked]
-
     def wait(self) -> None:
         """Handles what happens until the next deadline."""
-        next_look = self.sandbox.bound.next_look
-        self.due = max(self.looked, min(self.looked + LONGEST_WAIT_SECONDS, next_look, *self.deadlines.values()))
-        events = self.poll.poll(max(0.0, self.due - now()) * 1000 + 1)
+        due = self.clocks.wait_until(self.sandbox.bound.next_look)
+        events = self.poll.poll(max(0.0, due - now()) * 1000 + 1)
         for fd, _ in events:
             if handler := self.handlers.get(fd):
                 handler(fd)
 
-    def obey_clocks(self) -> None:
-        """Ends what ran out of time; kills what did not end when asked.
-
-        Who looks late was asleep, wherever that was, and so was whoever is to renew the lease: both get some time to wake up.
-        """
-        self.looked = now()
-        if self.looked > self.due + LATE_SECONDS:
-            for cause in {"orphaned", "idle_timeout", "first_output_timeout"} & self.deadlines.keys():
-                self.deadlines[cause] = max(self.deadlines[cause], self.looked + LATE_GRACE_SECONDS)
-        for cause in self.overdue():
-            if cause == "kill":
+    def act(self, to_do: Iterable[str]) -> None:
+        """Does to the sandbox what the clocks say."""
+        for deed in to_do:
+            if deed == KILL:
                 self.sandbox.kill()
-                self.deadlines["kill"] = now() + 1
-            elif cause != "drained":
-                self.stop(cause, "", self.config["grace_seconds"])
+            else:
+                self.sandbox.terminate()
 
     def watch_memory(self) -> None:
         """Ends an attempt that took more memory than it may."""
@@ -138,13 +109,7 @@ class Keeper:
 
     def stop(self, cause: str, message: str, grace: float) -> None:
         """Ends the attempt for a reason. The first reason stays."""
-        if "kill" not in self.deadlines and self.sandbox.wait_status is None:
-            self.cause, self.message = cause, message
-            self.deadlines = {"kill": now() + grace}
-            if grace > 0:
-                self.sandbox.terminate()
-        elif "kill" in self.deadlines:
-            self.deadlines["kill"] = min(self.deadlines["kill"], now() + grace)
+        self.act(self.clocks.stop(cause, message, grace, now()))
 
     def on_output(self, fd: int, kind: int) -> None:
         """Spools what the agent says, up to its limit."""
@@ -152,9 +117,7 @@ class Keeper:
         if not data:
             self.forget(fd)
             return
-        self.deadlines.pop("first_output_timeout", None)
-        if "idle_timeout" in self.deadlines:
-            self.deadlines["idle_timeout"] = now() + self.config["idle_timeout_seconds"]
+        self.clocks.note_output(now())
         kept = data[: self.config["max_output_bytes"] - self.said_bytes]
         self.said_bytes += len(kept)
         if kind == STDERR:
@@ -167,24 +130,22 @@ class Keeper:
     def on_agent(self, fd: int) -> None:
         """The agent ended. Bubblewrap notices at once, unless the agent stopped the namespace's first process."""
         self.forget(fd)
-        if "kill" not in self.deadlines and self.sandbox.wait_status is None:
-            self.deadlines = {"kill": now() + UNNOTICED_SECONDS}
+        self.clocks.note_agent_gone(now())
 
     def on_bwrap(self, _: int) -> None:
         """The agent ended, and with it bubblewrap, or bubblewrap was ended: whatever else runs inside ends now."""
         self.sandbox.take_end()
         self.forget(self.sandbox.bwrap_fd)
         self.sandbox.kill()
-        self.deadlines = {"drained": now() + DRAIN_SECONDS}
+        self.clocks.note_sandbox_gone(now())
 
     def feed(self) -> None:
         """Starts the next input when the agent has read the last; closes its stdin when none will come."""
-        if not self.feeding and self.inputs and self.inputs[0][0] > self.last_input:
-            self.last_input, text, _ = self.inputs[0]
-            if fault := self.spool.append(INPUT, self.last_input.to_bytes(8, "little") + text):
+        if begun := self.inputs.begin():
+            number, text = begun
+            if fault := self.spool.append(INPUT, number.to_bytes(8, "little") + text):
                 self.stop(fault, "", 0)
-            self.feeding = text
-        if self.feeding:
+        if self.inputs.feeding:
             if self.sandbox.stdin not in self.handlers:
                 self.watch(self.sandbox.stdin, self.on_stdin, select.POLLOUT)
         else:
@@ -195,28 +156,25 @@ class Keeper:
     def on_stdin(self, _: int) -> None:
         """Gives the agent as much as it takes."""
         try:
-            self.feeding = self.feeding[os.write(self.sandbox.stdin, self.feeding[:READ_BYTES]) :]
+            count = os.write(self.sandbox.stdin, self.inputs.feeding[:READ_BYTES])
         except BlockingIOError:
             return
         except OSError:  # the agent closed it, or is gone
             self.close_stdin()
             return
-        if not self.feeding and self.inputs and self.inputs[0][0] == self.last_input:
-            number, _text, asker = self.inputs.popleft()
-            self.answer(asker, number, applied=True)
-        if not self.feeding:
+        if applied := self.inputs.take(count):
+            self.answer(*applied, applied=True)
+        if not self.inputs.feeding:
             self.feed()
 
     def close_stdin(self) -> None:
         """Ends what the agent can be told."""
-        self.feeding = b""
         self.forget(self.sandbox.stdin)
         if self.sandbox.stdin >= 0:
             os.close(self.sandbox.stdin)
             self.sandbox.stdin = -1
-        while self.inputs:
-            number, _text, asker = self.inputs.popleft()
-            self.answer(asker, number, applied=False)
+        for dropped in self.inputs.close():
+            self.answer(*dropped, applied=False)
 
     def on_listener(self, _: int) -> None:
         """Lets a daemon in; the oldest goes when there are too many."""
@@ -244,8 +202,7 @@ class Keeper:
         """Does one thing that a daemon asked for."""
         match message["do"]:
             case "renew":
-                if "orphaned" in self.deadlines:
-                    self.deadlines["orphaned"] = now() + self.config["orphan_timeout_seconds"]
+                self.clocks.renew_lease(now())
             case "cancel":
                 cause = "host_stopped" if message.get("cause") == "host_stopped" else "cancelled"
                 self.stop(cause, str(message["reason"])[:1000], self.config["grace_seconds"])
@@ -258,22 +215,11 @@ class Keeper:
 
     def take_input(self, fd: int, number: int, text: bytes) -> None:
         """Queues an input once, in order, where there is room and somebody to read it."""
-        waiting = [queued for queued, _, _ in self.inputs]
-        if number in waiting:
-            at = waiting.index(number)
-            self.inputs[at] = (*self.inputs[at][:2], fd)
-        elif number <= self.last_input:
-            self.answer(fd, number, applied=True)
-        elif (
-            self.sandbox.stdin < 0
-            or number != max([self.last_input, *waiting]) + 1
-            or len(waiting) >= MAX_WAITING_INPUTS
-            or sum(len(queued) for _, queued, _ in self.inputs) + len(text) > MAX_WAITING_INPUT_BYTES
-        ):
-            self.answer(fd, number, applied=False)
-        else:
-            self.inputs.append((number, text, fd))
+        applied = self.inputs.offer(number, text, fd)
+        if applied is None:
             self.feed()
+        else:
+            self.answer(fd, number, applied=applied)
 
     def answer(self, fd: int, number: int, *, applied: bool) -> None:
         """Tells who asked what became of an input, if it is still there."""

@@ -1,0 +1,99 @@
+"""When an attempt must end, and for which reason. Pure: the caller tells the time, and does what is returned.
+
+Every clock is a deadline with the name of its cause. An attempt that is to end has one deadline only: `kill`, at which its sandbox
+is killed; one whose sandbox is gone has only `drained`, at which nobody waits for its pipes any more. The first reason stays.
+"""
+
+from __future__ import annotations
+
+DRAIN_SECONDS = 5.0  # from the death of the last process to the end of its pipes
+UNNOTICED_SECONDS = 1.0
+LATE_SECONDS = 1.0
+LATE_GRACE_SECONDS = 10.0  # the daemon gets this to come back after the machine slept
+LONGEST_WAIT_SECONDS = 1.0  # a signal is acted upon after this at the latest
+TERMINATE, KILL = "terminate", "kill"
+
+TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Clocks:
+    """The deadlines of one attempt, and the reason for which it ends."""
+
+    def __init__(self, config: dict[str, Any], released: float) -> None:
+        self.config = config
+        self.cause, self.message = "exited", ""
+        self.looked = self.due = released  # when the clocks were last looked at, and until when that held
+        self.deadlines: dict[str, float] = {}
+        self.is_over = False
+
+    def start(self, released: float, now: float) -> None:
+        """Starts every clock of an agent that was released."""
+        self.looked = self.due = now
+        names = {"first_output_timeout": "first_output_timeout", "timeout": "timeout", "idle_timeout": "idle_timeout"}
+        names["orphaned"] = "orphan_timeout"
+        self.deadlines = {cause: released + self.config[f"{name}_seconds"] for cause, name in names.items()}
+
+    @property
+    def is_drained(self) -> bool:
+        """Tells whether nothing is waited for any more."""
+        return "drained" in self.overdue()
+
+    def overdue(self) -> list[str]:
+        """Returns the clocks that ran out when they were last looked at."""
+        return [cause for cause, deadline in self.deadlines.items() if deadline <= self.looked]
+
+    def wait_until(self, next_look: float) -> float:
+        """Returns until when nothing is due, for a caller who looks at something else at `next_look`."""
+        self.due = max(self.looked, min(self.looked + LONGEST_WAIT_SECONDS, next_look, *self.deadlines.values()))
+        return self.due
+
+    def look(self, now: float) -> list[str]:
+        """Looks at the clocks, and returns what is to be done to the sandbox: TERMINATE, KILL or nothing.
+
+        Who looks late was asleep, wherever that was, and so was whoever is to renew the lease: both get some time to wake up.
+        """
+        self.looked = now
+        if now > self.due + LATE_SECONDS:
+            for cause in {"orphaned", "idle_timeout", "first_output_timeout"} & self.deadlines.keys():
+                self.deadlines[cause] = max(self.deadlines[cause], now + LATE_GRACE_SECONDS)
+        to_do = []
+        for cause in self.overdue():
+            if cause == "kill":
+                self.deadlines["kill"] = now + 1
+                to_do.append(KILL)
+            elif cause != "drained":
+                to_do += self.stop(cause, "", self.config["grace_seconds"], now)
+        return to_do
+
+    def stop(self, cause: str, message: str, grace: float, now: float) -> list[str]:
+        """Ends the attempt for a reason, the first of which stays; returns what is to be done at once."""
+        if "kill" in self.deadlines:
+            self.deadlines["kill"] = min(self.deadlines["kill"], now + grace)
+        elif not self.is_over:
+            self.cause, self.message = cause, message
+            self.deadlines = {"kill": now + grace}
+            return [TERMINATE] if grace > 0 else []
+        return []
+
+    def note_output(self, now: float) -> None:
+        """Notes that the agent said something."""
+        self.deadlines.pop("first_output_timeout", None)
+        if "idle_timeout" in self.deadlines:
+            self.deadlines["idle_timeout"] = now + self.config["idle_timeout_seconds"]
+
+    def renew_lease(self, now: float) -> None:
+        """Puts off the end that comes when no conductor is attached."""
+        if "orphaned" in self.deadlines:
+            self.deadlines["orphaned"] = now + self.config["orphan_timeout_seconds"]
+
+    def note_agent_gone(self, now: float) -> None:
+        """Notes that the agent ended: what is left of its sandbox has a moment to notice."""
+        if "kill" not in self.deadlines and not self.is_over:
+            self.deadlines = {"kill": now + UNNOTICED_SECONDS}
+
+    def note_sandbox_gone(self, now: float) -> None:
+        """Notes that the sandbox ended: only its pipes are waited for."""
+        self.is_over = True
+        self.deadlines = {"drained": now + DRAIN_SECONDS}
