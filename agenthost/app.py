@@ -27,6 +27,7 @@ from agenthost.api.host_servicer import HostServicer
 from agenthost.api.messages import read_stored
 from agenthost.api.snapshot_servicer import SnapshotServicer
 from agenthost.attempt.folder import AttemptFolders
+from agenthost.attempt.shims import SHIMS, Shims
 from agenthost.config import GOODBYE_SECONDS, STOP_GRACE_SECONDS, Settings
 from agenthost.errors import ConfigurationError
 from agenthost.host.adoption import adopt_leftovers
@@ -99,15 +100,10 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
     now = steady_clock()
     snapshots = await SnapshotStore.open(data.snapshots, settings.keeping, now)
     integrity = SnapshotIntegrity(snapshots)
-    tombstones = Tombstones(data.tombstones, now)
-    folders = AttemptFolders(data.attempts)
     async with (
         ModelGateway(data.path, settings.models) as gateway,
-        Supervisor(
-            host, integrity, folders, tombstones, Preparation(host, integrity, folders, gateway), now=now
-        ) as supervisor,
+        supervising(host, data, integrity, gateway, now=now) as supervisor,
     ):
-        await adopt_leftovers(supervisor, folders, partial(read_stored, limits=settings.limits))
         watched = HostServicer(host, prover, snapshots.eviction)
         server = await _listen(
             address,
@@ -138,6 +134,26 @@ async def running_host(settings: Settings, address: Address, data: DataFolder) -
                 )
             else:
                 await gateway.end()
+
+
+@asynccontextmanager
+async def supervising(
+    host: Host,
+    data: DataFolder,
+    integrity: SnapshotIntegrity,
+    gateway: ModelGateway,
+    *,
+    now: Callable[[], float],
+    shims: Shims = SHIMS,
+) -> AsyncIterator[Supervisor]:
+    """Supervises the executions of a host, those included that an earlier daemon left. The simulation begins here, too."""
+    folders = AttemptFolders(data.attempts)
+    preparation = Preparation(host, integrity, folders, gateway, shims)
+    async with Supervisor(
+        host, integrity, folders, Tombstones(data.tombstones, now), preparation, now=now
+    ) as supervisor:
+        await adopt_leftovers(supervisor, folders, partial(read_stored, limits=host.settings.limits), shims)
+        yield supervisor
 
 
 async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:

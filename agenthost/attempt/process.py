@@ -4,7 +4,6 @@ Nothing here owns the agent: an AttemptProcess may be closed at any time, and an
 """
 
 import asyncio
-import fcntl
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agenthost.attempt.launch import Launch, prepare
-from agenthost.attempt.shim_link import ShimLink
-from agenthost.attempt.shim_start import start_shim
+from agenthost.attempt.shims import SHIMS, Shims, is_alive
 from agenthost.attempt.status import Confinement, Status, read_release, read_status
 from agenthost.core.damage import DamagedError, is_shortage
 from agenthost.core.ending import Cause
@@ -28,9 +26,10 @@ RETRY_SECONDS = 0.05
 class AttemptProcess:
     """An attempt's shim, seen from the daemon. `change` tells of all news, and of a longer spool; its user may give another."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shims: Shims = SHIMS) -> None:
         self.change = Change()
         self._folder = folder
+        self._shims = shims
         self._loop = asyncio.get_running_loop()
         self.fault = ""  # why nothing of its output can be told, where that is so
         self.lost_because = ""  # of a status that is there but cannot be read
@@ -39,26 +38,26 @@ class AttemptProcess:
         self._news = Change()
         self._sending = asyncio.Lock()
         self._applied: dict[int, asyncio.Future[bool]] = {}
-        self._link = ShimLink(folder, on_messages=self._take, on_end=self._look)
+        self._link = shims.link(folder, on_messages=self._take, on_end=self._look)
         self._status: Status | None = None
         self._is_lost = False
         self._is_closed = False
         self._is_silent = True
 
     @classmethod
-    async def spawn(cls, folder: Path, launch: Launch, sandbox: Sandbox) -> Self:
+    async def spawn(cls, folder: Path, launch: Launch, sandbox: Sandbox, shims: Shims = SHIMS) -> Self:
         """Starts an attempt in a folder that holds none yet: a folder serves once, whatever becomes of the attempt.
 
         Returns as soon as the shim runs; whether the sandbox could be set up is told by the status.
         """
         await asyncio.to_thread(prepare, folder, launch, sandbox)
-        start_shim(folder, launch)
-        return cls.attach(folder)
+        shims.start(folder, launch)
+        return cls.attach(folder, shims)
 
     @classmethod
-    def attach(cls, folder: Path) -> Self:
+    def attach(cls, folder: Path, shims: Shims = SHIMS) -> Self:
         """Attaches to an attempt that was started before, by whomever, and lives, ended or is lost."""
-        attempt = cls(folder)
+        attempt = cls(folder, shims)
         attempt._look()
         return attempt
 
@@ -201,7 +200,7 @@ class AttemptProcess:
 
     def _find_out(self) -> None:
         self._status = self._read_status()
-        if self._status is None and not is_alive(self._folder):
+        if self._status is None and not self._shims.is_alive(self._folder):
             # It may have ended between the two looks.
             self._status = self._read_status()
             self._is_lost = self._status is None
@@ -239,18 +238,3 @@ class AttemptProcess:
     def _wake(self) -> None:
         self._news.notify()
         self.change.notify()
-
-
-def is_alive(folder: Path) -> bool:
-    """Whether a shim keeps this attempt: whether its lock is held."""
-    try:
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # or somebody's file: no shim made it
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False

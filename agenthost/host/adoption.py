@@ -13,9 +13,8 @@ from pathlib import Path
 import structlog
 
 from agenthost.attempt.folder import AttemptFolders, StoredStart
-from agenthost.attempt.process import is_alive
 from agenthost.attempt.request import Request
-from agenthost.attempt.shim_link import end_stray
+from agenthost.attempt.shims import SHIMS, Shims
 from agenthost.host.supervisor import Supervisor
 
 # Reads a stored Start again; None where it is damaged. The API gives it: messages stop there.
@@ -24,36 +23,45 @@ ReadStart = Callable[[StoredStart], Request | None]
 _log = structlog.get_logger()
 
 
-async def adopt_leftovers(supervisor: Supervisor, folders: AttemptFolders, read_start: ReadStart) -> None:
+async def adopt_leftovers(
+    supervisor: Supervisor, folders: AttemptFolders, read_start: ReadStart, shims: Shims = SHIMS
+) -> None:
     """Takes on every attempt that is found on the disk. Before serving: nobody may ask for one that was not seen yet."""
     for folder, stored in await asyncio.to_thread(folders.leftovers):
         try:
-            await _take_on(supervisor, folders, read_start, folder, stored)
+            await _take_on(supervisor, folders, read_start(stored) if stored else None, folder, stored, shims=shims)
         except OSError as error:
             _log.exception("folder_kept", folder=str(folder), why=error.strerror)
 
 
 async def _take_on(
-    supervisor: Supervisor, folders: AttemptFolders, read_start: ReadStart, folder: Path, stored: StoredStart | None
+    supervisor: Supervisor,
+    folders: AttemptFolders,
+    request: Request | None,
+    folder: Path,
+    stored: StoredStart | None,
+    *,
+    shims: Shims,
 ) -> None:
-    request = read_start(stored) if stored else None
     is_its_own = request is not None and folders.path_of(request.order.execution) == folder
-    begun = _was_begun(folder)
+    begun = _was_begun(folder, shims)
     if stored and request and is_its_own and begun and not supervisor.is_blocked(request.order.execution):
         supervisor.adopt(request, stored.snapshot_fingerprint)
-    elif is_alive(folder):
+    elif shims.is_alive(folder):
         _log.error("shim_ended", folder=str(folder), why="its stored Start is damaged, so no conductor can resume it")
-        await asyncio.to_thread(end_stray, folder)
+        await asyncio.to_thread(shims.end_stray, folder)
     else:
         await asyncio.to_thread(folders.remove, folder)
         _log.info("folder_removed", folder=str(folder), was_begun=begun)
 
 
-def _was_begun(folder: Path) -> bool:
+def _was_begun(folder: Path, shims: Shims) -> bool:
     """Whether an agent may have run. A shim that is gone wrote down beforehand that it would let its agent go.
 
     What its agent said tells the same, should somebody have removed that.
     """
     spool = folder / "spool"
     has_said = spool.exists() and spool.stat().st_size > 0
-    return has_said or is_alive(folder) or any((folder / name).exists() for name in ("released.json", "status.json"))
+    return (
+        has_said or shims.is_alive(folder) or any((folder / name).exists() for name in ("released.json", "status.json"))
+    )

@@ -12,6 +12,7 @@ from agenthost.attempt.execution import Execution
 from agenthost.attempt.folder import AttemptFolders, StoredStart
 from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.request import AcceptedRequest, Request, launch_of
+from agenthost.attempt.shims import SHIMS, Shims
 from agenthost.core.damage import is_shortage
 from agenthost.errors import NoCapacityError, ProgramError, StorageError
 from agenthost.host.state import Host
@@ -23,12 +24,18 @@ class Preparation:
     """What an attempt needs around it, while it runs."""
 
     def __init__(
-        self, host: Host, integrity: SnapshotIntegrity, folders: AttemptFolders, gateway: ModelGateway
+        self,
+        host: Host,
+        integrity: SnapshotIntegrity,
+        folders: AttemptFolders,
+        gateway: ModelGateway,
+        shims: Shims = SHIMS,
     ) -> None:
         self._host = host
         self._integrity = integrity
         self._folders = folders
         self._gateway = gateway
+        self._shims = shims
 
     async def begin(self, execution: Execution, request: Request) -> tuple[AttemptProcess, str]:
         """Makes everything durable, then spawns; gives the snapshot's fingerprint as well."""
@@ -41,14 +48,14 @@ class Preparation:
         launch = launch_of(execution.request, paths, fingerprint)
         with refusal_told(execution.request.folder):
             await asyncio.to_thread(self._folders.create, order.execution, stored)
-            process = await AttemptProcess.spawn(execution.request.folder, launch, sandbox)
+            process = await AttemptProcess.spawn(execution.request.folder, launch, sandbox, self._shims)
         self._open_model(execution.request)
         return process, fingerprint
 
     async def resume(self, accepted: AcceptedRequest, fingerprint: str) -> tuple[AttemptProcess, str]:
         """Attaches to what an earlier daemon began: the shim that lives, or what it left behind."""
         self._open_model(accepted)
-        return AttemptProcess.attach(accepted.folder), fingerprint
+        return AttemptProcess.attach(accepted.folder, self._shims), fingerprint
 
     async def look_back(self, execution: Execution, before: str) -> str:
         """When the agent is gone: the book of its model is closed, and its snapshot looked at."""

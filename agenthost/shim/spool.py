@@ -23,8 +23,8 @@ def pack(kind: int, data: bytes) -> bytes:
 class Spool:
     """Everything that was said, in order. It only grows, by whole records."""
 
-    def __init__(self) -> None:
-        self.fd = os.open("spool", os.O_WRONLY | os.O_APPEND)
+    def __init__(self, folder: str = ".") -> None:
+        self.fd = os.open(f"{folder}/spool", os.O_WRONLY | os.O_APPEND)
         self.size = 0
 
     def append(self, kind: int, data: bytes) -> str:
