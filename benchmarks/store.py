@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measuring import Report, Sample, alternate, must
-from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import RunCreated, StepBecameReady
+from conductor.core.model.output import Output
 from conductor.core.model.states import RunState
-from conductor.store.records import RunFilter, StoredEvent, StoredUtterance
+from conductor.store.records import RunFilter, StoredEvent, StoredOutput
 from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import attempt, attempt_name, creation, plan, run_name, said, settlement
 
@@ -149,7 +150,7 @@ async def measure_text(report: Report, scale: Scale, folder: Path, title: str, p
             report.at_most("storage of 1 M tokens in rows of 64, times their payload (7)", stored, 1.5)
         begun, heard, after = time.perf_counter(), 0, 0
         while page := await store.history(run_name(1), after):
-            heard += sum(len(item.text) for item in page if isinstance(item, StoredUtterance))
+            heard += sum(len(item.output.text) for item in page if isinstance(item, StoredOutput))
             after = page[-1].position
         report.add(f"text in rows {title}, replayed", "tokens/s", [scale.tokens / (time.perf_counter() - begun)])
         must(heard == payload, "every byte that was said is read back")
@@ -179,7 +180,7 @@ async def measure_words(report: Report, words: int, folder: Path, agents: int) -
             await store.append(attempt(run_name(1), f"agent{agent}"), 1.0)
         before, payload = (await store.usage()).used_bytes, 0
         for decision, now in talk(words, agents):
-            payload += sum(len(item.text.encode()) for item in decision.to_store if isinstance(item, Utterance))
+            payload += sum(len(item.text.encode()) for item in decision.to_store if isinstance(item, Output))
             await store.append(decision, now)
         await store.append(settlement(run_name(1)), now)
         stored = ((await store.usage()).used_bytes - before) / payload
@@ -198,7 +199,7 @@ async def measure_words(report: Report, words: int, folder: Path, agents: int) -
         report.add(f"{title}, compacted, replayed", "words/s", [words / (time.perf_counter() - begun)])
 
 
-async def replay(store: SqliteStore) -> AsyncIterator[StoredEvent | StoredUtterance]:
+async def replay(store: SqliteStore) -> AsyncIterator[StoredEvent | StoredOutput]:
     """All of the run, page by page."""
     after = 0
     while page := await store.history(run_name(1), after):

@@ -15,6 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.findings import finding_message
 from conductor.api.messages.names import step_name
+from conductor.api.messages.output import output_message
 from conductor.api.messages.runs import disconnections, run_message, step_message, struct
 from conductor.api.messages.tokens import seal
 from conductor.core.decide.loss import Absence
@@ -33,18 +34,12 @@ from conductor.core.model.events import (
 from conductor.core.model.run import Run, apply, fold
 from conductor.core.model.states import SETTLED_STEP, StepState
 from conductor.store.port import Store
-from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.records import StoredEvent, StoredOutput
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import timestamp
 
 _BUSY = frozenset({StepState.RUNNING, StepState.VALIDATING})
 _OF_THE_RUN = (RunCreated, RunStarted, RunCancelRequested, RunTimedOut, RunReported, RunSettled, StepsAdded)
-_CHANNELS = {
-    "answer": pb.Output.CHANNEL_ANSWER,
-    "reasoning": pb.Output.CHANNEL_REASONING,
-    "log": pb.Output.CHANNEL_LOG,
-    "activity": pb.Output.CHANNEL_ACTIVITY,
-}
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -118,11 +113,11 @@ class Narrator:
         )
         return self._response(now, progress=progress)
 
-    async def tell(self, stored: StoredEvent | StoredUtterance) -> pb.WatchRunResponse:
+    async def tell(self, stored: StoredEvent | StoredOutput) -> pb.WatchRunResponse:
         """Moves on by one item, and tells it."""
         self.position = stored.position
-        if isinstance(stored, StoredUtterance):
-            return self._response(stored.time, output=self._output(stored))
+        if isinstance(stored, StoredOutput):
+            return self._response(stored.time, output=output_message(stored))
         self._time = stored.time
         self._standing = Standing(apply(self._run, stored.event, stored.time), self._standing.inputs)
         if isinstance(stored.event, FindingChecked):
@@ -143,15 +138,6 @@ class Narrator:
             document = await self._store.blob(self._run.id, event.findings)
             self._findings = (event.findings, (await asyncio.to_thread(json.loads, document))["findings"])
         return finding_message(self._run.id, {"step": event.step, **self._findings[1][event.number]})
-
-    def _output(self, said: StoredUtterance) -> pb.Output:
-        return pb.Output(
-            attempt=said.attempt,
-            step=step_name(self._run.id, said.step),
-            channel=_CHANNELS[said.channel],
-            offset=said.offset,
-            text=said.text,
-        )
 
     def _response(
         self,

@@ -2,22 +2,16 @@
 
 from collections.abc import AsyncIterator
 
+from conductor.api.messages.output import read_channel
 from conductor.api.run_reading import RunReading
 from conductor.core.model.attempt import Attempt
+from conductor.core.model.output import Channel
 from conductor.errors import InvalidRequestError, NotFoundError, Violation
 from conductor.store.port import Store
 from conductor.v1 import run_service_pb2 as pb
 
 # One message; below the store's page, so that a character cut at its end is read whole with the next.
 PIECE_BYTES = 256 * 1024
-
-_CHANNELS = {
-    pb.Output.CHANNEL_UNSPECIFIED: "answer",
-    pb.Output.CHANNEL_ANSWER: "answer",
-    pb.Output.CHANNEL_REASONING: "reasoning",
-    pb.Output.CHANNEL_LOG: "log",
-    pb.Output.CHANNEL_ACTIVITY: "activity",
-}
 
 
 class OutputReading:
@@ -55,13 +49,13 @@ class OutputReading:
             is_first = False
 
 
-def _read_channel(request: pb.ReadOutputRequest) -> str:
+def _read_channel(request: pb.ReadOutputRequest) -> Channel:
     violations = [
         Violation(field, "must not be negative")
         for field, value in (("offset", request.offset), ("limit", request.limit))
         if value < 0
     ]
-    channel = _CHANNELS.get(request.channel)
+    channel = read_channel(request.channel or pb.Output.CHANNEL_ANSWER)
     if channel is None:
         violations.append(Violation("channel", "is no value of the enumeration"))
     if violations or channel is None:

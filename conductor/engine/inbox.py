@@ -13,7 +13,7 @@ Nothing here looks into an input, except to merge text.
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from conductor.core.model.inputs import (
     ExecutionLost,
@@ -24,9 +24,9 @@ from conductor.core.model.inputs import (
     Report,
     RequestCancel,
     RequestRun,
-    Said,
     WorkFinished,
 )
+from conductor.core.model.output import Output
 from conductor.errors import NoCapacityError, ShuttingDownError
 
 Note = HostReported | ExecutionRefused | ExecutionLost | WorkFinished
@@ -167,16 +167,16 @@ def _join(reports: list[Report]) -> tuple[Report, ...]:
     joined: list[Report] = []
     texts: list[str] = []
     for report, after in zip(reports, [*reports[1:], None], strict=True):
-        if not isinstance(report, Said):
+        if not isinstance(report, Output):
             joined.append(report)
             continue
         texts.append(report.text)
-        if not isinstance(after, Said) or after.channel != report.channel:
-            joined.append(Said(report.channel, "".join(texts)))
+        if not isinstance(after, Output) or after.channel != report.channel:
+            joined.append(replace(report, text="".join(texts)))
             texts = []
     return tuple(joined)
 
 
 def _size(report: ExecutionReported) -> int:
     # A frame costs something even when it says nothing; characters count as bytes for all but exact purposes.
-    return sum(64 + (len(part.text) if isinstance(part, Said) else 1024) for part in report.reports)
+    return sum(64 + (len(part.text) if isinstance(part, Output) else 1024) for part in report.reports)

@@ -10,8 +10,9 @@ from functools import cache
 
 import structlog
 
-from conductor.core.model.commands import Record, Utterance
+from conductor.core.model.commands import Record
 from conductor.core.model.events import Event, Failure, FindingCounts, RunCreated
+from conductor.core.model.output import Output
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +23,7 @@ _TOLD = frozenset(
 )
 
 
-def log_changes(stored: Iterable[Record | Utterance]) -> None:
+def log_changes(stored: Iterable[Record | Output]) -> None:
     """Logs the events among what was stored, in order."""
     for record in stored:
         if isinstance(record, Record):

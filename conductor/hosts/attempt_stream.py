@@ -68,7 +68,7 @@ class EpochSupersededError(Exception):
     """A newer start of this conductor speaks to this host: this one must not."""
 
 
-class Attendance:
+class AttemptStream:
     """Everything between this conductor and one attempt on its host."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Attendance:
         self._answered = asyncio.Event()
 
     def dismiss(self, host: str, last_sequence: int, *, has_ended: bool) -> None:
-        """Makes this the attendance of an attempt that nobody counts on: its words are dropped, its end is acknowledged."""
+        """Makes this the stream of an attempt that no run counts on: its output is dropped, its end is acknowledged."""
         self._conversation.is_dismissed = True
         # The last frame is heard again: so the end is heard, whether or not its host had made it already (one that was restarted
         # may not), and only then acknowledged. An acknowledgement of less would let nothing go.
@@ -192,7 +192,7 @@ class Attendance:
         if self._conversation.is_dismissed:
             self.mailbox.put(AckExecution("", self.attempt, number, finished=response.HasField("finished")))
             return
-        await self._inbox.offer(ExecutionReported(self.attempt, number, number, reports(response)))
+        await self._inbox.offer(ExecutionReported(self.attempt, number, number, reports(self.attempt, response)))
 
     async def _write(
         self, call: "grpc.aio.StreamStreamCall[pb.ExecuteRequest, pb.ExecuteResponse]", opening: pb.ExecuteRequest

@@ -1,8 +1,8 @@
-"""The executions of one host: an attendance for each attempt, and a comparison whenever the host comes (back).
+"""The executions of one host: an attempt stream for each, and a comparison whenever the host connects.
 
-It brings commands to the attendance of their attempt, and begins one where there is none. What a host runs is compared with
-what the core counts on (architecture.md, rule 9): what nobody counts on is dismissed, that is told to end, and let go when it
-has. What the core counts on is attended already, and finds out by itself.
+Brings commands to the stream of their attempt, and begins one where there is none. Compares what a host runs with what the core
+counts on (architecture.md, rule 9). An execution that no run counts on is dismissed: it is told to end, and released when it has.
+An attempt that the core counts on has a stream already, which finds out by itself.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from conductor.core.decide.conversation import EPOCH_SUPERSEDED, ExecutionCommand
 from conductor.core.model.commands import StartExecution
-from conductor.hosts.attempt_stream import Attendance, EpochSupersededError, Identity, Inbox, Sources
+from conductor.hosts.attempt_stream import AttemptStream, EpochSupersededError, Identity, Inbox, Sources
 from servicekit.statuses import read_refusal
 
 if TYPE_CHECKING:  # a name of the stubs only
@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ExecutionLink:
-    """Attends the attempts of one host."""
+    """Keeps the attempt streams of one host."""
 
     def __init__(
         self,
@@ -49,45 +49,45 @@ class ExecutionLink:
         self._is_live = is_live
         self._condemn = condemn
         self._host_came = asyncio.Event()
-        self._attendances: dict[str, Attendance] = {}
+        self._streams: dict[str, AttemptStream] = {}
         # One entry per attempt at most, and those are bounded by the core.
-        self._beginning: asyncio.Queue[Attendance] = asyncio.Queue()
+        self._beginning: asyncio.Queue[AttemptStream] = asyncio.Queue()
 
     @property
-    def attended(self) -> frozenset[str]:
-        """The attempts that are attended now."""
-        return frozenset(self._attendances)
+    def attempts(self) -> frozenset[str]:
+        """The attempts that have a stream now."""
+        return frozenset(self._streams)
 
     def post(self, command: ExecutionCommand) -> None:
-        """Takes a command; never waits. One without a host is for whoever attends the attempt, and for nobody else."""
+        """Takes a command; never waits. A command without a host is only for a stream that exists."""
         if isinstance(command, StartExecution):
-            self._attended(command.start.execution).mailbox.put(command)
-        elif command.host or command.attempt in self._attendances:
-            self._attended(command.attempt).mailbox.put(command)
+            self._stream_of(command.start.execution).mailbox.put(command)
+        elif command.host or command.attempt in self._streams:
+            self._stream_of(command.attempt).mailbox.put(command)
 
     def compare(self) -> None:
-        """Has what the host runs compared with what is known; for when it came (back). Never waits."""
+        """Asks for a comparison of what the host runs with what is known, when the host has connected. Never waits."""
         self._host_came.set()
 
     async def run(self) -> None:
-        """Attends until it is cancelled, or until a newer start of this conductor has taken the host over."""
+        """Runs until it is cancelled, or until a newer start of this conductor has taken the host over."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_comparing())
                 while True:
-                    tasks.create_task(self._attend(await self._beginning.get()))
+                    tasks.create_task(self._run(await self._beginning.get()))
         except* EpochSupersededError:
             problem = "a newer start of this conductor drives this host; this one stopped speaking to it"
             _log.critical("host_superseded", host=self._host, epoch=self._identity.epoch)
             self._condemn(problem)
 
-    def _attended(self, attempt: str) -> Attendance:
-        attendance = self._attendances.get(attempt)
-        if attendance is None:
-            attendance = Attendance(attempt, self._stub, self._identity, self._inbox, self._sources)
-            self._attendances[attempt] = attendance
-            self._beginning.put_nowait(attendance)
-        return attendance
+    def _stream_of(self, attempt: str) -> AttemptStream:
+        stream = self._streams.get(attempt)
+        if stream is None:
+            stream = AttemptStream(attempt, self._stub, self._identity, self._inbox, self._sources)
+            self._streams[attempt] = stream
+            self._beginning.put_nowait(stream)
+        return stream
 
     async def _keep_comparing(self) -> None:
         while True:
@@ -108,15 +108,15 @@ class ExecutionLink:
         for execution in known.executions:
             attempt = execution.execution
             is_over = execution.state == pb.Execution.STATE_RELEASED
-            if not is_over and attempt not in self._attendances and not self._is_live(attempt):
+            if not is_over and attempt not in self._streams and not self._is_live(attempt):
                 _log.warning("execution_dismissed", host=self._host, attempt=attempt)
-                self._attended(attempt).dismiss(
+                self._stream_of(attempt).dismiss(
                     self._host, execution.last_sequence, has_ended=execution.state == pb.Execution.STATE_FINISHED
                 )
 
-    async def _attend(self, attendance: Attendance) -> None:
-        with structlog.contextvars.bound_contextvars(host=self._host, attempt=attendance.attempt):
+    async def _run(self, stream: AttemptStream) -> None:
+        with structlog.contextvars.bound_contextvars(host=self._host, attempt=stream.attempt):
             try:
-                await attendance.run()
+                await stream.run()
             finally:
-                del self._attendances[attendance.attempt]
+                del self._streams[stream.attempt]

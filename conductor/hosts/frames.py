@@ -12,17 +12,12 @@ from google.protobuf.duration_pb2 import Duration
 
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.events import Confinement, StartSpec
-from conductor.core.model.inputs import AgentFinished, AgentStarted, Blob, Report, Said
+from conductor.core.model.inputs import AgentFinished, AgentStarted, Blob, Report
+from conductor.core.model.output import Channel, Output
 from servicekit.times import duration
 
-ACTIVITY = "activity"
-
-_CHANNELS = {
-    pb.Output.CHANNEL_UNSPECIFIED: "log",
-    pb.Output.CHANNEL_ANSWER: "answer",
-    pb.Output.CHANNEL_REASONING: "reasoning",
-    pb.Output.CHANNEL_LOG: "log",
-}
+# A channel that this version does not know is shown as log.
+_CHANNELS = {pb.Output.Channel.Value(f"CHANNEL_{one.name}"): one for one in Channel if one is not Channel.ACTIVITY}
 _OUTCOMES = {
     pb.Finished.OUTCOME_SUCCEEDED: "succeeded",
     pb.Finished.OUTCOME_FAILED: "failed",
@@ -51,15 +46,15 @@ def _duration_or_none(seconds: float) -> Duration | None:
     return duration(seconds) if seconds else None
 
 
-def reports(response: pb.ExecuteResponse) -> tuple[Report, ...]:
+def reports(attempt: str, response: pb.ExecuteResponse) -> tuple[Report, ...]:
     """Gives what a frame reports; empty for a frame of a kind that this version does not know."""
     match response.WhichOneof("frame"):
         case "started":
             return (AgentStarted(confinement(response.started.attestation)),)
         case "output":
-            return (Said(_CHANNELS.get(response.output.channel, "log"), response.output.text),)
+            return (Output(attempt, _CHANNELS.get(response.output.channel, Channel.LOG), response.output.text),)
         case "tool_call" | "tool_result" | "usage" | "notice" as kind:
-            return (_activity(kind, getattr(response, kind)),)
+            return (Output(attempt, Channel.ACTIVITY, _activity(kind, getattr(response, kind))),)
         case "finished":
             return (_finished(response.finished),)
         case _:
@@ -104,7 +99,7 @@ def _blob(text: str) -> Blob | None:
     return Blob(hashlib.sha256(data).hexdigest(), data)
 
 
-def _activity(kind: str, frame: Any) -> Said:
+def _activity(kind: str, frame: Any) -> str:
     """One JSON object a line; a replayed frame gives the same bytes, because offsets count them."""
     line: dict[str, object] = {"kind": kind}
     for field, value in frame.ListFields():
@@ -116,7 +111,7 @@ def _activity(kind: str, frame: Any) -> Said:
             line["arguments"] = _json_or_text(value)
         else:
             line[field.name] = value
-    return Said(ACTIVITY, json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def _json_or_text(text: str) -> object:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from conductor.store.records import Stored, StoredUtterance
+from conductor.store.records import Stored, StoredOutput
 
 # Of one run. Unfinished runs are capped, and to others nothing is added.
 RECENT_BYTES = 128 * 1024
@@ -82,4 +82,4 @@ def _page(items: list[Stored], max_bytes: int) -> list[Stored]:
 def size_of(item: Stored) -> int:
     """What an item is reckoned to hold, in bytes."""
     # Characters count as bytes for all but exact purposes.
-    return ITEM_BYTES + (len(item.text) if isinstance(item, StoredUtterance) else EVENT_BYTES)
+    return ITEM_BYTES + (len(item.output.text) if isinstance(item, StoredOutput) else EVENT_BYTES)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from conductor.core.model.events import Event, Failure, FindingCounts
+from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import RunState
 
@@ -18,19 +19,16 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredUtterance:
+class StoredOutput:
     """Text of an attempt at its place in its run. `offset`: bytes of its channel before it."""
 
     position: int
     time: float
-    step: str
-    attempt: str
-    channel: str
     offset: int
-    text: str
+    output: Output
 
 
-Stored = StoredEvent | StoredUtterance
+Stored = StoredEvent | StoredOutput
 
 
 @dataclass(frozen=True, slots=True)

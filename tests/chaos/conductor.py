@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from conductor.cli.main import main
-from conductor.core.model.commands import AckExecution, Record, Utterance
+from conductor.core.model.commands import AckExecution, Record
 from conductor.core.model.events import AttemptCreated, AttemptEnded, RunCancelRequested, RunCreated, StepSucceeded
+from conductor.core.model.output import Output
 from conductor.core.model.work import WorkKind
 from conductor.engine.dispatcher import Dispatcher
 from conductor.evaluation import evaluator
-from conductor.hosts.attempt_stream import Attendance
+from conductor.hosts.attempt_stream import AttemptStream
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import transaction
 from tests.chaos.crash_points import Fuse, wrap
@@ -36,8 +37,8 @@ _ANSWERED = {WorkKind.CHECK: "K6", WorkKind.REPORT: "K11", WorkKind.FOLD: "K13"}
 
 def lay_fuse(fuse: Fuse) -> None:
     """Puts the fuse at every seam of the conductor."""
-    wrap(Attendance, "_stream", lambda method: _counted(method, fuse))
-    wrap(Attendance, "_take", lambda method: _reading(method, fuse))
+    wrap(AttemptStream, "_stream", lambda method: _counted(method, fuse))
+    wrap(AttemptStream, "_take", lambda method: _reading(method, fuse))
     wrap(SqliteStore, "append", lambda method: _after_commit(method, fuse))
     wrap(transaction, "_write_all", lambda method: _before_commit(method, fuse))
     wrap(Dispatcher, "send", lambda method: _sending(method, fuse))
@@ -80,7 +81,7 @@ def _before_commit(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]
     def write_all(connection: object, decision: Any, time: float) -> object:
         written = method(connection, decision, time)
         for item in decision.to_store:
-            if isinstance(item, Utterance):
+            if isinstance(item, Output):
                 fuse.meet("K4")
             elif point := _UNCOMMITTED.get(type(item.event)):
                 fuse.meet(point)

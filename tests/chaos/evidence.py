@@ -11,7 +11,7 @@ import grpc
 
 from agenthost.v1.host_service_pb2 import GetHostRequest
 from agenthost.v1.host_service_pb2_grpc import HostServiceStub
-from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.records import StoredEvent, StoredOutput
 from conductor.store.sqlite.reading import runs as reading
 from conductor.v1 import pool_service_pb2_grpc, run_service_pb2_grpc
 from conductor.v1.pool_service_pb2 import ListHostsRequest
@@ -94,21 +94,21 @@ async def slots_of(channel: grpc.aio.Channel) -> int:
     return (await HostServiceStub(channel).GetHost(GetHostRequest(), timeout=30)).running
 
 
-def stored_history(rig: Rig, run: str) -> list[StoredEvent | StoredUtterance]:
+def stored_history(rig: Rig, run: str) -> list[StoredEvent | StoredOutput]:
     """A run's journal and transcript, out of the database itself."""
     path = next(rig.data(CONDUCTOR).glob("*.db")).absolute()
-    history: list[StoredEvent | StoredUtterance] = []
+    history: list[StoredEvent | StoredOutput] = []
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         while page := reading.read_history(connection, run, history[-1].position if history else 0, 1 << 18):
             history += page
     return history
 
 
-def spoken(history: list[StoredEvent | StoredUtterance]) -> dict[str, dict[str, bytes]]:
+def spoken(history: list[StoredEvent | StoredOutput]) -> dict[str, dict[str, bytes]]:
     """What each attempt said, by channel."""
     said: dict[str, dict[str, bytes]] = {}
     for item in history:
-        if isinstance(item, StoredUtterance):
-            channels = said.setdefault(item.attempt, {})
-            channels[item.channel] = channels.get(item.channel, b"") + item.text.encode()
+        if isinstance(item, StoredOutput):
+            channels = said.setdefault(item.output.attempt, {})
+            channels[item.output.channel] = channels.get(item.output.channel, b"") + item.output.text.encode()
     return said

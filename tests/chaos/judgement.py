@@ -18,7 +18,7 @@ from conductor.core.model.events import (
     StepSkipped,
     StepSucceeded,
 )
-from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.records import StoredEvent, StoredOutput
 from tests import histories
 from tests.chaos.evidence import Reference, Story, Told, spoken, stored_history
 from tests.chaos.rig import SLOTS, Rig
@@ -29,7 +29,7 @@ _ENDS = {StepSucceeded: "succeeded", StepFailed: "failed", StepCancelled: "cance
 _STARTED = re.compile(r"service_started.*\bepoch=(\d+)")
 _BEGUN, _CANCELLED = " was cancelled after it had begun: ", " was cancelled: "
 _HOW_FAR = ("## What was ended before it was done", "## What did not run")
-_History = list[StoredEvent | StoredUtterance]
+_History = list[StoredEvent | StoredOutput]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +131,11 @@ def _words(
         yield histories.Words(attempt, {channel: text for channel, text in said.items() if text}, is_whole)
 
 
-def _entry(item: StoredEvent | StoredUtterance, bodies: Mapping[int, str]) -> histories.Entry:
-    if isinstance(item, StoredUtterance):
-        return histories.Speech(item.position, item.attempt, item.channel, item.offset, item.text.encode())
+def _entry(item: StoredEvent | StoredOutput, bodies: Mapping[int, str]) -> histories.Entry:
+    if isinstance(item, StoredOutput):
+        return histories.Speech(
+            item.position, item.output.attempt, item.output.channel, item.offset, item.output.text.encode()
+        )
     return replace(_fact(item.position, item.event), body=bodies.get(item.position, "not told"))
 
 

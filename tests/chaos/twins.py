@@ -34,12 +34,12 @@ def _break(*, is_host: bool) -> None:
 def acknowledge_before_the_commit() -> None:
     """Rule 16: the last acknowledgement leaves with the frame that it is for. The commit comes when the disk has time."""
     from conductor.core.model.commands import AckExecution
-    from conductor.hosts.attempt_stream import Attendance
+    from conductor.hosts.attempt_stream import AttemptStream
     from conductor.store.sqlite.store import SqliteStore
 
-    take, append = Attendance._take, SqliteStore.append
+    take, append = AttemptStream._take, SqliteStore.append
 
-    async def take_and_acknowledge(self: Attendance, response: Any) -> None:
+    async def take_and_acknowledge(self: AttemptStream, response: Any) -> None:
         if response.HasField("finished"):
             self.mailbox.put(AckExecution("", self.attempt, response.sequence, finished=True))
         await take(self, response)
@@ -48,7 +48,7 @@ def acknowledge_before_the_commit() -> None:
         await asyncio.sleep(SLOW_DISK_SECONDS)
         return await append(self, decision, time)
 
-    Attendance._take = take_and_acknowledge  # type: ignore[method-assign]
+    AttemptStream._take = take_and_acknowledge  # type: ignore[method-assign]
     SqliteStore.append = append_to_a_slow_disk  # type: ignore[method-assign]
 
 

@@ -11,7 +11,8 @@ from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub, add_ExecutionServiceServicer_to_server
 from conductor.core.model.commands import AckExecution
 from conductor.core.model.events import StartSpec
-from conductor.core.model.inputs import AgentFinished, ExecutionLost, ExecutionRefused, ExecutionReported, Said
+from conductor.core.model.inputs import AgentFinished, ExecutionLost, ExecutionRefused, ExecutionReported
+from conductor.core.model.output import Output
 from conductor.hosts.attempt_stream import Identity, Sources
 from conductor.hosts.executions import ExecutionLink
 from servicekit.addresses import Address
@@ -60,7 +61,7 @@ class RecordingInbox:
 
     def text(self, channel: str) -> str:
         parts = [part for report in self.reports for part in report.reports]
-        return "".join(part.text for part in parts if isinstance(part, Said) and part.channel == channel)
+        return "".join(part.text for part in parts if isinstance(part, Output) and part.channel == channel)
 
 
 @dataclass
@@ -76,10 +77,10 @@ class Linked:
     arrive: Callable[[], Awaitable[object]]  # has a host come that was absent
     round_trip: Callable[[], Awaitable[object]]  # what was written before it has arrived after it, both ways
 
-    async def until_attended(self) -> None:
+    async def until_over(self) -> None:
         """Until the link has no attempt left: every call has ended."""
         async with asyncio.timeout(20):
-            while self.link.attended:
+            while self.link.attempts:
                 await asyncio.sleep(0.01)
 
 

@@ -15,10 +15,10 @@ from conductor.core.model.commands import (
     Evaluate,
     Record,
     Rejected,
-    Utterance,
 )
 from conductor.core.model.events import RunCreated
-from conductor.core.model.inputs import ExecutionReported, Input, RequestCancel, RequestRun, Said
+from conductor.core.model.inputs import ExecutionReported, Input, RequestCancel, RequestRun
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.work import Work, WorkKind
 from conductor.engine.inbox import InboxLimits
 from conductor.engine.loop import Engine
@@ -67,12 +67,7 @@ class SmallCore:
                 rejected = Rejected(entry.reply, entry.reason, "the core said so")
                 return replace(decision, replies=(*decision.replies, rejected))
             case ExecutionReported(attempt=name, last_sequence=last):
-                run, step, _ = name.rsplit("-", 2)
-                said = [
-                    Utterance(run, step, name, part.channel, part.text)
-                    for part in entry.reports
-                    if isinstance(part, Said)
-                ]
+                said = [part for part in entry.reports if isinstance(part, Output)]
                 return replace(
                     decision,
                     to_store=(*decision.to_store, *said),
@@ -141,4 +136,4 @@ def request(run: str = RUN, request_id: str = "", digest: str = "d") -> RequestR
 
 
 def text(sequence: int, words: str) -> ExecutionReported:
-    return ExecutionReported(attempt_name(RUN), sequence, sequence, (Said("answer", words),))
+    return ExecutionReported(attempt_name(RUN), sequence, sequence, (Output(attempt_name(RUN), Channel.ANSWER, words),))

@@ -373,7 +373,7 @@ class Conductor(Process):
         return None
 
     def _take(self, one: Attendance, frame: "Frame") -> End | None:  # type: ignore[override]
-        report = report_of(frame)
+        report = report_of(one.attempt, frame)
         is_end = isinstance(report, AgentFinished)
         match one.conversation.take(frame.sequence, is_end=is_end):
             case Place.TOO_FAR:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from conductor.core.model.attempt import attempt_owner
-from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import (
     AttemptEnded,
     Event,
@@ -20,6 +20,7 @@ from conductor.core.model.events import (
     StepSkipped,
     StepSucceeded,
 )
+from conductor.core.model.output import Output
 from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run, apply, fold
 from conductor.core.model.states import StepState
@@ -105,7 +106,7 @@ class MemoryStore:
     def _write(self, decision: Decision, now: float) -> None:
         for item in decision.to_store:
             self.positions[item.run] += 1
-            if isinstance(item, Utterance):
+            if isinstance(item, Output):
                 if not self.is_live(item.attempt):
                     raise Violation(f"text of attempt {item.attempt}, which does not live")
                 self.texts[item.attempt, item.channel].append(item.text)
@@ -120,7 +121,7 @@ class MemoryStore:
                 raise Violation(f"the cursor of {attempt} went back to {cursor}")
             self.cursors[attempt] = cursor
 
-    def _write_speech(self, item: Utterance) -> None:
+    def _write_speech(self, item: Output) -> None:
         channel, data = (item.attempt, item.channel), item.text.encode()
         self.entries[item.run].append(Speech(self.positions[item.run], *channel, self._said_bytes[channel], data))
         self._said_bytes[channel] += len(data)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from agenthost.core.output.frame import Finished, Frame, Started
 from agenthost.core.output.said import Notice, Text
 from conductor.core.model.events import Confinement, StartSpec
-from conductor.core.model.inputs import AgentFinished, AgentStarted, Report, Said
+from conductor.core.model.inputs import AgentFinished, AgentStarted, Report
+from conductor.core.model.output import Channel, Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,15 @@ class Listed:
     last_sequence: int
 
 
-def report_of(frame: Frame) -> Report:
+def report_of(attempt: str, frame: Frame) -> Report:
     """A frame as the conductor's core is told of it (as in `agenthost.api.messages` and `conductor.hosts.frames`)."""
     match frame.content:
         case Started():
             return AgentStarted(Confinement("simulated", uid=65534))
         case Notice(text=text):
-            return Said("activity", text)
+            return Output(attempt, Channel.ACTIVITY, text)
         case Text(channel=channel, text=text):
-            return Said(str(channel), text)
+            return Output(attempt, Channel(channel), text)
         case Finished(verdict=verdict, ending=ending):
             return AgentFinished(
                 str(verdict.outcome),

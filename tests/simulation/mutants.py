@@ -12,9 +12,10 @@ from conductor.clock import Past, Reading, continue_time
 from conductor.core.decide import progress, schedule
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.model.attempt import attempt_owner
-from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution, Utterance
+from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
 from conductor.core.model.conductor_state import ConductorState, Track
-from conductor.core.model.inputs import ExecutionReported, Input, Said
+from conductor.core.model.inputs import ExecutionReported, Input
+from conductor.core.model.output import Output
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.step import Step
 from tests.simulation.subject import Subject
@@ -93,11 +94,11 @@ def _listen_after_the_end(state: ConductorState, inputs: Inputs, now: float) -> 
     """Stores what comes after an attempt's end."""
     decision, after = _real.advance(state, inputs, now)
     late = [
-        Utterance(*attempt_owner(one.attempt), one.attempt, part.channel, part.text)
+        part
         for one in inputs
         if isinstance(one, ExecutionReported) and _track(after, one.attempt) is None
         for part in one.reports
-        if isinstance(part, Said)
+        if isinstance(part, Output)
     ]
     return replace(decision, to_store=(*decision.to_store, *late)), after
 

@@ -15,9 +15,9 @@ from conductor.core.model.commands import (
     Evaluate,
     Record,
     StartExecution,
-    Utterance,
 )
 from conductor.core.model.events import RunCreated
+from conductor.core.model.output import Output
 from conductor.engine.dispatcher import Dispatcher
 from conductor.store.sqlite.store import SqliteStore
 from tests.chaos.crash_points import wrap
@@ -55,7 +55,7 @@ class Watchman:
 
         return append
 
-    def _note(self, item: Record | Utterance) -> None:
+    def _note(self, item: Record | Output) -> None:
         if isinstance(item, Record) and isinstance(item.event, RunCreated):
             self.told[item.run] = self.stories[dict(item.event.plan.labels)["story"]]
         noted = self.noted[self.told[item.run].name]

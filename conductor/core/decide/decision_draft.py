@@ -18,7 +18,6 @@ from conductor.core.model.commands import (
     Record,
     Rejected,
     Reply,
-    Utterance,
 )
 from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Remembered
 from conductor.core.model.events import AttemptEnded, Failure, RunSettled, StepCancelled
@@ -27,6 +26,7 @@ from conductor.core.model.truncation import cut_text
 
 if TYPE_CHECKING:
     from conductor.core.model.inputs import Input
+    from conductor.core.model.output import Output
 
 INTERNAL = "INTERNAL"
 Answer = TypeVar("Answer")
@@ -43,7 +43,7 @@ class DecisionDraft:
         self.requests: dict[str, Remembered] | None = None
         self.drafts: dict[str, RunDraft] = {}
         self.backlog: list[Input] = []
-        self.stored: list[Record | Utterance] = []
+        self.stored: list[Record | Output] = []
         self.commands: list[Command] = []
         self.replies: list[Reply] = []
         self.touched_hosts = False

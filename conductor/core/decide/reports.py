@@ -14,7 +14,7 @@ from dataclasses import replace
 from conductor.core.decide.retry import RECOVERABLE, classify
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.model.attempt import attempt_owner
-from conductor.core.model.commands import AckExecution, CancelExecution, Command, Utterance
+from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import AttemptEnded, AttemptStarted, Failure, ReportRefused
 from conductor.core.model.inputs import (
@@ -24,8 +24,8 @@ from conductor.core.model.inputs import (
     ExecutionRefused,
     ExecutionReported,
     Report,
-    Said,
 )
+from conductor.core.model.output import Output
 from conductor.core.model.states import AttemptState
 from conductor.core.model.truncation import MOST_WORD, cut_confinement, cut_text
 
@@ -95,10 +95,10 @@ def refuse_unknown(report: ExecutionReported) -> tuple[Command, ...]:
 
 def _take_part(draft: RunDraft, report: ExecutionReported, part: Report) -> None:
     attempt = report.attempt
-    run, step = attempt_owner(attempt)
+    _, step = attempt_owner(attempt)
     match part:
-        case Said():
-            draft.stored.append(Utterance(run, step, attempt, part.channel, part.text))
+        case Output():
+            draft.stored.append(part)
         case AgentStarted():
             if draft.step(step).attempts[-1].state is AttemptState.STARTING:
                 draft.emit(AttemptStarted(step, attempt, cut_confinement(part.confinement)))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import floor
 from typing import TYPE_CHECKING
 
-from conductor.core.model.commands import AckExecution, Command, Evaluate, Record, Reply, ResumeExecution, Utterance
+from conductor.core.model.commands import AckExecution, Command, Evaluate, Record, Reply, ResumeExecution
 from conductor.core.model.conductor_state import Ongoing, Track
 from conductor.core.model.events import Event
 from conductor.core.model.run import Run, apply, key_of
@@ -17,6 +17,7 @@ from conductor.core.model.work import Work, WorkKind
 
 if TYPE_CHECKING:
     from conductor.core.model.inputs import Blob
+    from conductor.core.model.output import Output
 
 
 class RunDraft:
@@ -47,7 +48,7 @@ class RunDraft:
         self.tracks: dict[str, Track] = dict(ongoing.tracks)
         self.queue: dict[str, float] = dict(ongoing.queue)
         self.dirty: dict[str, None] = dict.fromkeys(ongoing.dirty)
-        self.stored: list[Record | Utterance] = []
+        self.stored: list[Record | Output] = []
         self.events = 0
         self.blobs: list[Blob] = []
         self.cursors: dict[str, int] = {}

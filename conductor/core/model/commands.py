@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from conductor.core.model.events import Event, StartSpec
 from conductor.core.model.inputs import Blob
+from conductor.core.model.output import Output
 from conductor.core.model.work import Work
 
 
@@ -69,17 +70,6 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
-    """Text of an attempt, to be appended to its channel in the transcript."""
-
-    run: str
-    step: str
-    attempt: str
-    channel: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Accepted:
     """The answer to RequestRun and RequestCancel: the run that it is about. `repeated`: the request was known."""
 
@@ -109,7 +99,7 @@ class Decision:
     `wake_at` tells when to call again without input, in seconds of the engine's clock; None for never.
     """
 
-    to_store: tuple[Record | Utterance, ...] = ()
+    to_store: tuple[Record | Output, ...] = ()
     blobs: tuple[Blob, ...] = ()
     cursors: tuple[tuple[str, int], ...] = ()
     durable: bool = False

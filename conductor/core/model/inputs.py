@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 from conductor.core.model.events import Confinement
+from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.work import WorkResult
 
@@ -75,14 +76,6 @@ class HostReported:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """Text of one channel (answer, reasoning, log) or one JSON line of `activity`."""
-
-    channel: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class AgentStarted:
     """The `started` frame."""
 
@@ -108,12 +101,12 @@ class AgentFinished:
     retry_after_seconds: float = 0.0
 
 
-Report = Said | AgentStarted | AgentFinished
+Report = Output | AgentStarted | AgentFinished
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionReported:
-    """Frames `first_sequence` to `last_sequence` of an attempt, merged: texts of one channel in a row are one `Said`.
+    """Frames `first_sequence` to `last_sequence` of an attempt, merged: texts of one channel in a row are one `Output`.
 
     A frame that was stored already may come again after a reconnection; the core drops what is not above the last sequence.
     A merged slot is dropped or taken as a whole: links never merge across the number that they resumed from.

@@ -15,7 +15,6 @@ from conductor.core.model.commands import (
     Record,
     Reply,
     StartExecution,
-    Utterance,
 )
 from conductor.core.model.conductor_state import ConductorState, Limits
 from conductor.core.model.events import Confinement, Event
@@ -29,10 +28,10 @@ from conductor.core.model.inputs import (
     Report,
     RequestCancel,
     RequestRun,
-    Said,
     UnusableAgent,
     WorkFinished,
 )
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, RunPlan, SnapshotPlan, StepPlan
 from conductor.core.model.run import Run, apply
 from conductor.core.model.step import Step
@@ -106,7 +105,7 @@ class Bench:
         self.state = ConductorState(limits=limits or Limits())
         self.last = Decision()
         self.events: list[tuple[str, Event]] = []
-        self.said: list[Utterance] = []
+        self.said: list[Output] = []
         self.runs: dict[str, Run] = {}
         self.cursors: dict[str, int] = {}
         self.commands: list[Command] = []
@@ -180,7 +179,9 @@ class Bench:
         attempt = self.attempt(step, run)
         first = self.cursors.get(attempt.id, 0) + 1
         begin = (AgentStarted(Confinement()),) if first == 1 else ()
-        return self.report(attempt.id, first, *begin, Said("answer", "words"), AgentFinished(outcome, reason))
+        return self.report(
+            attempt.id, first, *begin, Output(attempt.id, Channel.ANSWER, "words"), AgentFinished(outcome, reason)
+        )
 
     def complete(self, step: str, run: str = RUN) -> Decision:
         """Has an agent's step succeed, from its prompt on."""

@@ -19,9 +19,9 @@ from conductor.core.model.inputs import (
     ExecutionReported,
     RequestCancel,
     RequestRun,
-    Said,
     WorkFinished,
 )
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState, RunState
 from conductor.core.model.step import Step
 from conductor.core.model.work import Checked, PromptRendered, Work, WorkKind, WorkResult
@@ -57,7 +57,8 @@ def test_the_same_arguments_give_the_same_decision_and_the_state_stays_as_it_was
     bench.host()
     bench.launch(asks("one"), asks("two"))
     bench.queue("one")
-    report = ExecutionReported(bench.attempt("one").id, 1, 2, (AgentStarted(Confinement()), Said("log", "x")))
+    attempt = bench.attempt("one").id
+    report = ExecutionReported(attempt, 1, 2, (AgentStarted(Confinement()), Output(attempt, Channel.LOG, "x")))
     before = repr(bench.state)
 
     once = advance(bench.state, [report], 2000.0)
@@ -193,8 +194,9 @@ def test_a_defect_anywhere_in_one_run_ends_that_run_and_harms_no_other(
         monkeypatch.setattr(advance_module, name, planted)
         assert bench.state.wake_at is not None
         bench.now = bench.state.wake_at - 0.005  # when the first run's time is up, and the other's is not
-    begin = (AgentStarted(Confinement()), Said("log", "x"), AgentFinished("succeeded"))
-    late = ExecutionReported(bench.attempt("more").id, 1, 3, begin)
+    more = bench.attempt("more").id
+    begin = (AgentStarted(Confinement()), Output(more, Channel.LOG, "x"), AgentFinished("succeeded"))
+    late = ExecutionReported(more, 1, 3, begin)
     prompt = WorkFinished(WorkResult(Work(RUN, WorkKind.PROMPT, "poison"), PromptRendered("p")))
     bench.take(late, prompt, ExecutionReported(bench.attempt("fine", OTHER).id, 1, 3, begin))
     monkeypatch.undo()

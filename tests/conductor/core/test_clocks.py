@@ -8,7 +8,8 @@ from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import AckExecution, CancelExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import ReportRefused
-from conductor.core.model.inputs import AgentFinished, Said
+from conductor.core.model.inputs import AgentFinished
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import OnFailure, OnLost, StepPlan
 from conductor.core.model.states import AttemptState, RunState
 from conductor.core.model.work import WorkKind
@@ -271,7 +272,7 @@ def test_one_result_counts_when_a_lost_host_comes_back() -> None:
     assert bench.attempt("one").host == "h2"
 
     bench.host("h1")
-    bench.report(lost, 1, Said("answer", "late"))
+    bench.report(lost, 1, Output(lost, Channel.ANSWER, "late"))
     assert [event.attempt for event in bench.stored(ReportRefused) if isinstance(event, ReportRefused)] == [lost]
     assert bench.sent(CancelExecution) == ["one"]
     bench.report(lost, 2, AgentFinished("succeeded"))

@@ -5,7 +5,8 @@ from conductor.core.decide.recover import recover, restore
 from conductor.core.model.commands import AckExecution, CancelExecution, Evaluate, ResumeExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import Confinement, Failure, RunSettled
-from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost, Said
+from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import RunState
 from conductor.core.model.work import GuardDecided, Work, WorkKind
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds
@@ -30,11 +31,17 @@ def test_a_start_that_may_not_have_been_sent_is_sent_again_as_it_was() -> None:
 def test_an_attempt_that_runs_is_resumed_after_what_is_stored() -> None:
     """Keeps I3."""
     bench, attempt = started()
-    bench.report(attempt, 1, AgentStarted(Confinement()), Said("answer", "x"), Said("answer", "y"))
+    bench.report(
+        attempt,
+        1,
+        AgentStarted(Confinement()),
+        Output(attempt, Channel.ANSWER, "x"),
+        Output(attempt, Channel.ANSWER, "y"),
+    )
 
     assert bench.crash() == (ResumeExecution("h1", attempt, 3),)
     bench.take()
-    bench.report(attempt, 4, Said("answer", "z"))
+    bench.report(attempt, 4, Output(attempt, Channel.ANSWER, "z"))
     assert [one.text for one in bench.said] == ["x", "y", "z"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, Utterance
+from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import AttemptEnded, AttemptStarted, Confinement, ReportRefused
 from conductor.core.model.inputs import (
@@ -12,8 +12,8 @@ from conductor.core.model.inputs import (
     ExecutionLost,
     ExecutionRefused,
     ExecutionReported,
-    Said,
 )
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState
 from conductor.core.model.work import WorkKind
 from tests.conductor.core.bench import RUN, Bench, asks, folds
@@ -42,11 +42,13 @@ def test_an_attempt_runs_once_its_agent_is_confined() -> None:
 def test_text_goes_to_the_transcript_and_asks_for_no_full_commit() -> None:
     bench, attempt = running()
 
-    decision = bench.report(attempt, 2, Said("answer", "he"), Said("log", "x"), last=5)
+    decision = bench.report(
+        attempt, 2, Output(attempt, Channel.ANSWER, "he"), Output(attempt, Channel.LOG, "x"), last=5
+    )
 
     assert decision.to_store == (
-        Utterance(RUN, "step", attempt, "answer", "he"),
-        Utterance(RUN, "step", attempt, "log", "x"),
+        Output(attempt, Channel.ANSWER, "he"),
+        Output(attempt, Channel.LOG, "x"),
     )
     assert decision.cursors == ((attempt, 5),)
     assert not decision.durable
@@ -54,10 +56,10 @@ def test_text_goes_to_the_transcript_and_asks_for_no_full_commit() -> None:
 
 def test_frames_that_were_stored_are_dropped_and_acknowledged_again() -> None:
     bench, attempt = running()
-    bench.report(attempt, 2, Said("answer", "he"), Said("answer", "llo"))
+    bench.report(attempt, 2, Output(attempt, Channel.ANSWER, "he"), Output(attempt, Channel.ANSWER, "llo"))
     bench.wake()
 
-    decision = bench.report(attempt, 2, Said("answer", "he"))
+    decision = bench.report(attempt, 2, Output(attempt, Channel.ANSWER, "he"))
 
     assert decision.to_store == ()
     bench.wake()
@@ -68,9 +70,11 @@ def test_frames_that_were_stored_are_dropped_and_acknowledged_again() -> None:
 @pytest.mark.parametrize(("first", "last"), [(4, 4), (2, 4), (1, 3)])
 def test_frames_with_a_gap_or_partly_old_are_refused_and_the_stream_begins_anew(first: int, last: int) -> None:
     bench, attempt = running()
-    bench.report(attempt, 2, Said("answer", "a"))
+    bench.report(attempt, 2, Output(attempt, Channel.ANSWER, "a"))
 
-    decision = bench.report(attempt, first + (first == 4), Said("answer", "b"), last=last + (first == 4))
+    decision = bench.report(
+        attempt, first + (first == 4), Output(attempt, Channel.ANSWER, "b"), last=last + (first == 4)
+    )
 
     assert decision.to_store == ()
     assert decision.cursors == ()
@@ -80,7 +84,7 @@ def test_frames_with_a_gap_or_partly_old_are_refused_and_the_stream_begins_anew(
 def test_a_stream_is_begun_anew_once_a_second_however_much_comes_out_of_order() -> None:
     bench, attempt = running()
     for number in range(20):
-        bench.report(attempt, 5 + number, Said("answer", "late"))
+        bench.report(attempt, 5 + number, Output(attempt, Channel.ANSWER, "late"))
     assert [type(one) for one in bench.commands].count(ResumeExecution) == 1
 
     bench.wake()  # the beat of acknowledgements, or the stream: both are due within the second
@@ -94,7 +98,7 @@ def test_a_stream_is_begun_anew_once_a_second_however_much_comes_out_of_order() 
 def test_text_is_acknowledged_at_most_once_a_second_after_it_is_stored() -> None:
     bench, attempt = running()
     for number in range(2, 52):
-        bench.report(attempt, number, Said("answer", "."))  # half a second of it
+        bench.report(attempt, number, Output(attempt, Channel.ANSWER, "."))  # half a second of it
     assert [one for one in bench.commands if isinstance(one, AckExecution)] == []
 
     decision = bench.wake()
@@ -108,8 +112,8 @@ def test_acknowledgements_of_all_attempts_share_a_commit() -> None:
     bench, attempt = running()
     bench.queue("other")
     other = bench.attempt("other").id
-    bench.report(attempt, 2, Said("answer", "."))
-    bench.report(other, 1, AgentStarted(HERE), Said("answer", "."))
+    bench.report(attempt, 2, Output(attempt, Channel.ANSWER, "."))
+    bench.report(other, 1, AgentStarted(HERE), Output(other, Channel.ANSWER, "."))
 
     decision = bench.wake()
 
@@ -119,7 +123,7 @@ def test_acknowledgements_of_all_attempts_share_a_commit() -> None:
 def test_the_end_of_an_attempt_is_acknowledged_at_once() -> None:
     bench, attempt = running()
 
-    decision = bench.report(attempt, 2, Said("answer", "bye"), AgentFinished("succeeded", exit_code=0))
+    decision = bench.report(attempt, 2, Output(attempt, Channel.ANSWER, "bye"), AgentFinished("succeeded", exit_code=0))
 
     assert AckExecution("h1", attempt, 3, finished=True) in decision.to_send
     assert decision.durable
@@ -164,7 +168,7 @@ def test_nothing_is_stored_after_the_end_even_of_the_same_report() -> None:
     """Keeps B7."""
     bench, attempt = running()
 
-    bench.report(attempt, 2, AgentFinished("succeeded"), Said("answer", "more"))
+    bench.report(attempt, 2, AgentFinished("succeeded"), Output(attempt, Channel.ANSWER, "more"))
 
     assert bench.said == []
 
@@ -176,7 +180,7 @@ def test_what_comes_late_is_recorded_once_and_has_no_effect() -> None:
     assert bench.states()["step"] == "queued"
 
     for _ in range(3):
-        decision = bench.report(attempt, 3, Said("answer", "ghost"), AgentFinished("succeeded"))
+        decision = bench.report(attempt, 3, Output(attempt, Channel.ANSWER, "ghost"), AgentFinished("succeeded"))
         assert decision.to_send == (AckExecution("", attempt, 4, finished=True),)
         assert decision.durable
 
@@ -200,7 +204,7 @@ def test_an_agent_that_runs_on_after_it_was_given_up_is_told_to_end() -> None:
     bench, attempt = running()
     bench.take(ExecutionLost(attempt, "unknown"))
 
-    decision = bench.report(attempt, 2, Said("answer", "still here"))
+    decision = bench.report(attempt, 2, Output(attempt, Channel.ANSWER, "still here"))
 
     assert decision.to_send == (CancelExecution("", attempt, "its attempt has ended"),)
     again = bench.report(attempt, 1, AgentStarted(HERE))
@@ -211,7 +215,9 @@ def test_a_report_of_a_run_that_is_gone_lets_its_host_go() -> None:
     bench = Bench()
     attempt = f"{RUN}-step-1"
 
-    decision = bench.take(ExecutionReported(attempt, 1, 2, (Said("answer", "x"), AgentFinished("succeeded"))))
+    decision = bench.take(
+        ExecutionReported(attempt, 1, 2, (Output(attempt, Channel.ANSWER, "x"), AgentFinished("succeeded")))
+    )
 
     assert decision.to_store == ()
     assert decision.to_send == (AckExecution("", attempt, 2, finished=True),)

@@ -13,8 +13,8 @@ from conductor.core.model.inputs import (
     HostReported,
     Report,
     RequestCancel,
-    Said,
 )
+from conductor.core.model.output import Channel, Output
 from conductor.engine.inbox import Inbox, InboxLimits
 from conductor.errors import NoCapacityError, ShuttingDownError
 
@@ -24,7 +24,7 @@ def report(attempt: str, sequence: int, *reports: Report) -> ExecutionReported:
 
 
 def text(attempt: str, sequence: int, words: str) -> ExecutionReported:
-    return report(attempt, sequence, Said("answer", words))
+    return report(attempt, sequence, Output(attempt, Channel.ANSWER, words))
 
 
 async def test_frames_that_follow_each_other_are_one_input() -> None:
@@ -36,13 +36,15 @@ async def test_frames_that_follow_each_other_are_one_input() -> None:
         report("a", 1, started),
         text("a", 2, "one "),
         text("b", 1, "other"),
-        report("a", 3, Said("answer", "two"), Said("log", "hm")),
+        report("a", 3, Output("a", Channel.ANSWER, "two"), Output("a", Channel.LOG, "hm")),
         report("a", 4, finished),
     ):
         await inbox.offer(frame)
 
     assert inbox.take() == (
-        ExecutionReported("a", 1, 4, (started, Said("answer", "one two"), Said("log", "hm"), finished)),
+        ExecutionReported(
+            "a", 1, 4, (started, Output("a", Channel.ANSWER, "one two"), Output("a", Channel.LOG, "hm"), finished)
+        ),
         text("b", 1, "other"),
     )
     assert inbox.is_empty
@@ -55,8 +57,8 @@ async def test_a_repetition_is_not_merged_with_what_it_repeats() -> None:
         await inbox.offer(text("a", sequence, f"{sequence}"))
 
     assert inbox.take() == (
-        ExecutionReported("a", 5, 6, (Said("answer", "56"),)),
-        ExecutionReported("a", 5, 7, (Said("answer", "567"),)),
+        ExecutionReported("a", 5, 6, (Output("a", Channel.ANSWER, "56"),)),
+        ExecutionReported("a", 5, 7, (Output("a", Channel.ANSWER, "567"),)),
     )
 
 

@@ -2,8 +2,9 @@
 
 from structlog.testing import capture_logs
 
-from conductor.core.model.commands import Record, Utterance
+from conductor.core.model.commands import Record
 from conductor.core.model.events import AttemptEnded, Failure, StepQueued, StepSucceeded
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState
 from conductor.engine.run_log import log_changes
 
@@ -18,7 +19,7 @@ def test_each_change_is_one_line_with_its_ids_and_without_what_was_said() -> Non
         log_changes(
             (
                 Record(RUN, StepQueued("risks", "digest-of-the-prompt")),
-                Utterance(RUN, "risks", f"{RUN}-risks-1", "answer", "secret words"),
+                Output(f"{RUN}-risks-1", Channel.ANSWER, "secret words"),
                 Record(RUN, ended),
                 Record(RUN, StepSucceeded("fold")),
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import (
     AttemptCreated,
     AttemptEnded,
@@ -29,6 +29,7 @@ from conductor.core.model.events import (
     StepValidating,
 )
 from conductor.core.model.inputs import Blob, WorkFinished
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import RunPlan, SnapshotPlan
 from conductor.core.model.states import AttemptState
 from conductor.core.model.work import (
@@ -171,7 +172,7 @@ class Story:
             confinement=CONFINEMENT,
         )
         if says:
-            await self.append(Utterance(self.run, step, attempt, "answer", says))
+            await self.append(Output(attempt, Channel.ANSWER, says))
         await self.tell(ended, blobs=(data,) if data else ())
         if state is not AttemptState.SUCCEEDED:
             failure = ended.failure or Failure("", "")
@@ -242,7 +243,7 @@ class Story:
         stored = tuple(Blob(self._blob(data), data) for data in blobs)
         await self.append(*(Record(self.run, event) for event in events), blobs=stored)
 
-    async def append(self, *items: Record | Utterance, blobs: tuple[Blob, ...] = ()) -> None:
+    async def append(self, *items: Record | Output, blobs: tuple[Blob, ...] = ()) -> None:
         self.time += 2.0
         await self.store.append(Decision(to_store=items, blobs=blobs, durable=True), self.time)
 

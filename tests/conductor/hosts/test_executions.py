@@ -18,7 +18,7 @@ async def test_an_attempt_is_started_heard_acknowledged_and_let_go(tmp_path: Pat
     async with linked(tmp_path, ExecutionHost(SCRIPT)) as it:
         it.link.post(StartExecution("alpha", SPEC))
         await it.inbox.until(lambda: is_whole(it.inbox))
-        await it.until_attended()
+        await it.until_over()
 
         assert it.inbox.sequences == [1, 2, 3, 4, 5, 6]
         assert it.inbox.text("answer") == "abcd"
@@ -50,7 +50,7 @@ async def test_a_stream_that_breaks_anywhere_loses_nothing_and_doubles_nothing(
     async with linked(tmp_path, host) as it:
         it.link.post(StartExecution("alpha", SPEC))
         await it.inbox.until(lambda: is_whole(it.inbox))
-        await it.until_attended()
+        await it.until_over()
 
         assert it.inbox.sequences == [1, 2, 3, 4, 5, 6]
         assert it.inbox.text("answer") == "abcd"
@@ -94,7 +94,7 @@ async def test_a_resumed_attempt_begins_after_the_number_that_was_stored(tmp_pat
     async with linked(tmp_path, host) as it:
         it.link.post(ResumeExecution("alpha", ATTEMPT, 3))
         await it.inbox.until(lambda: is_whole(it.inbox))
-        await it.until_attended()
+        await it.until_over()
 
     assert it.inbox.sequences == [4, 5, 6]
     assert it.ensured == []
@@ -104,7 +104,7 @@ async def test_an_attempt_that_the_host_does_not_know_is_lost(tmp_path: Path) ->
     async with linked(tmp_path, ExecutionHost()) as it:
         it.link.post(ResumeExecution("alpha", ATTEMPT, 3))
         await it.inbox.until(lambda: bool(it.inbox.notes))
-        await it.until_attended()
+        await it.until_over()
 
     (lost,) = it.inbox.notes
     assert isinstance(lost, ExecutionLost)
@@ -114,7 +114,7 @@ async def test_an_attempt_that_the_host_does_not_know_is_lost(tmp_path: Path) ->
 async def test_acknowledging_what_the_host_let_go_already_is_the_end_of_it(tmp_path: Path) -> None:
     async with linked(tmp_path, ExecutionHost()) as it:
         it.link.post(AckExecution("alpha", ATTEMPT, 6, finished=True))
-        await it.until_attended()
+        await it.until_over()
 
     assert it.inbox.notes == []
 
@@ -124,7 +124,7 @@ async def test_an_ended_attempt_is_acknowledged_after_a_restart_without_being_re
     host._started(pb.Start(execution=ATTEMPT))
     async with linked(tmp_path, host) as it:
         it.link.post(AckExecution("alpha", ATTEMPT, 6, finished=True))
-        await it.until_attended()
+        await it.until_over()
 
     assert host.executions[ATTEMPT].is_released
     assert it.inbox.reports == []
@@ -148,7 +148,7 @@ async def test_a_start_that_the_host_will_not_take_is_refused(
     async with linked(tmp_path, host) as it:
         it.link.post(StartExecution("alpha", SPEC))
         await it.inbox.until(lambda: bool(it.inbox.notes))
-        await it.until_attended()
+        await it.until_over()
 
     (refused,) = it.inbox.notes
     assert isinstance(refused, ExecutionRefused)
@@ -162,7 +162,7 @@ async def test_a_cancel_reaches_the_host_and_the_end_is_its_own(tmp_path: Path) 
         await it.inbox.until(lambda: len(it.inbox.reports) == 2)
         it.link.post(CancelExecution("alpha", ATTEMPT, "enough"))
         await it.inbox.until(lambda: is_whole(it.inbox))
-        await it.until_attended()
+        await it.until_over()
 
     (end,) = it.inbox.reports[-1].reports
     assert isinstance(end, AgentFinished)
@@ -225,14 +225,14 @@ async def test_a_newer_start_of_this_conductor_silences_the_older(tmp_path: Path
         assert host.spawned == []
 
 
-async def test_many_attempts_are_attended_at_once_and_none_gets_anothers_words(tmp_path: Path) -> None:
+async def test_many_attempts_have_streams_at_once_and_none_gets_anothers_words(tmp_path: Path) -> None:
     """Keeps D3."""
     specs = [StartSpec(f"{RUN}-s{n}-1", "scripted", SPEC.prompt, SPEC.snapshot, (), 60.0, 30.0) for n in range(40)]
     async with linked(tmp_path, ExecutionHost(SCRIPT)) as it:
         for spec in specs:
             it.link.post(StartExecution("alpha", spec))
         await it.inbox.until(lambda: len(it.inbox.reports) == 40 * 6)
-        await it.until_attended()
+        await it.until_over()
 
     for spec in specs:
         mine = [report.first_sequence for report in it.inbox.reports if report.attempt == spec.execution]
@@ -251,7 +251,7 @@ async def test_what_nobody_counts_on_is_ended_and_let_go_without_a_word(
         async with asyncio.timeout(10):
             while not host.executions[ATTEMPT].is_released:
                 await asyncio.sleep(0.01)
-        await it.until_attended()
+        await it.until_over()
 
         assert it.inbox.reports == []
         assert it.inbox.notes == []
@@ -266,14 +266,14 @@ async def test_what_the_core_counts_on_is_left_alone_by_the_comparison(tmp_path:
         async with asyncio.timeout(10):
             while not host.compared:
                 await asyncio.sleep(0.01)
-        assert it.link.attended == frozenset()
+        assert it.link.attempts == frozenset()
         assert host.executions[ATTEMPT].cancels == []
 
 
 async def test_a_command_for_whoever_attends_reaches_only_them(tmp_path: Path) -> None:
     async with linked(tmp_path, ExecutionHost((started(),))) as it:
         it.link.post(CancelExecution("", ATTEMPT, "enough"))
-        assert it.link.attended == frozenset()
+        assert it.link.attempts == frozenset()
         it.link.post(StartExecution("alpha", SPEC))
         await it.inbox.until(lambda: bool(it.inbox.reports))
         it.link.post(CancelExecution("", ATTEMPT, "enough"))

@@ -12,7 +12,7 @@ from agenthost.errors import EpochSupersededError
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.commands import CancelExecution, StartExecution
 from conductor.core.model.inputs import ExecutionLost
-from conductor.hosts import attempt_stream as attendance
+from conductor.hosts import attempt_stream
 from tests.conductor.linked_host import ATTEMPT, SCRIPT, SPEC, Linked, is_whole, linked
 from tests.fakes.execution_host import ExecutionHost
 
@@ -35,7 +35,7 @@ async def test_a_start_does_not_wait_for_an_absent_host_so_a_cancel_meanwhile_st
         await until_tried_again(it)
         await it.arrive()
         await it.inbox.until(lambda: bool(it.inbox.notes))
-        await it.until_attended()
+        await it.until_over()
 
     assert set(it.host.openings) == {"resume"}
     assert it.host.spawned == []
@@ -50,7 +50,7 @@ async def test_a_start_for_an_absent_host_is_made_once_when_it_comes(tmp_path: P
         await until_tried_again(it)
         await it.arrive()
         await it.inbox.until(lambda: is_whole(it.inbox))
-        await it.until_attended()
+        await it.until_over()
 
     assert it.host.spawned == [ATTEMPT]
     assert it.inbox.notes == []
@@ -88,7 +88,7 @@ async def test_a_status_that_was_lost_is_asked_for_again_and_nothing_else_is_sai
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """gRPC loses the status of a call that is written to when it has ended, while words of it wait to be read."""
-    monkeypatch.setattr(attendance, "LISTENING_SECONDS", 60.0)
+    monkeypatch.setattr(attempt_stream, "LISTENING_SECONDS", 60.0)
     host = _EndsUnheard()
     with capture_logs() as logs:
         async with linked(tmp_path, host) as it:

@@ -7,10 +7,12 @@ import pytest
 
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.events import Confinement, StartSpec
-from conductor.core.model.inputs import AgentFinished, AgentStarted, Said
+from conductor.core.model.inputs import AgentFinished, AgentStarted
+from conductor.core.model.output import Channel, Output
 from conductor.hosts.frames import reports, start_frame
 
-SPEC = StartSpec("run-step-1", "survey", "d" * 64, "c" * 40, (("lens", "risks"), ("band", "small")), 1800.5, 600.0)
+ATTEMPT = "run-step-1"
+SPEC = StartSpec(ATTEMPT, "survey", "d" * 64, "c" * 40, (("lens", "risks"), ("band", "small")), 1800.5, 600.0)
 
 
 def test_a_start_is_a_pure_function_of_its_spec_and_prompt() -> None:
@@ -37,7 +39,7 @@ def test_a_start_that_an_earlier_version_stored_is_sent_again_byte_for_byte() ->
 def test_the_end_says_how_long_its_model_asked_to_wait() -> None:
     use = pb.ModelUse()
     use.retry_after.FromSeconds(40)
-    (report,) = reports(pb.ExecuteResponse(finished=pb.Finished(model_use=use)))
+    (report,) = reports(ATTEMPT, pb.ExecuteResponse(finished=pb.Finished(model_use=use)))
 
     assert isinstance(report, AgentFinished)
     assert report.retry_after_seconds == 40
@@ -45,25 +47,25 @@ def test_the_end_says_how_long_its_model_asked_to_wait() -> None:
 
 def test_the_beginning_says_how_it_is_confined() -> None:
     attestation = pb.Attestation(mechanism="m", policy_digest="p", argv=["a", "b"], uid=7, checks=["network: none"])
-    (report,) = reports(pb.ExecuteResponse(started=pb.Started(attestation=attestation)))
+    (report,) = reports(ATTEMPT, pb.ExecuteResponse(started=pb.Started(attestation=attestation)))
 
     assert report == AgentStarted(Confinement("m", "p", ("a", "b"), 7, "", "", ("network: none",)))
 
 
 @pytest.mark.parametrize(
-    ("channel", "name"),
+    ("value", "channel"),
     [
-        (pb.Output.CHANNEL_ANSWER, "answer"),
-        (pb.Output.CHANNEL_REASONING, "reasoning"),
-        (pb.Output.CHANNEL_LOG, "log"),
-        (pb.Output.CHANNEL_UNSPECIFIED, "log"),
-        (99, "log"),
+        (pb.Output.CHANNEL_ANSWER, Channel.ANSWER),
+        (pb.Output.CHANNEL_REASONING, Channel.REASONING),
+        (pb.Output.CHANNEL_LOG, Channel.LOG),
+        (pb.Output.CHANNEL_UNSPECIFIED, Channel.LOG),
+        (99, Channel.LOG),
     ],
 )
-def test_text_keeps_its_channel(channel: int, name: str) -> None:
-    frame = pb.ExecuteResponse(output=pb.Output(channel=channel, text="x\n"))  # type: ignore[arg-type]
+def test_text_keeps_its_channel(value: int, channel: Channel) -> None:
+    frame = pb.ExecuteResponse(output=pb.Output(channel=value, text="x\n"))  # type: ignore[arg-type]
 
-    assert reports(frame) == (Said(name, "x\n"),)
+    assert reports(ATTEMPT, frame) == (Output(ATTEMPT, channel, "x\n"),)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +91,9 @@ def test_text_keeps_its_channel(channel: int, name: str) -> None:
     ],
 )
 def test_activity_is_one_json_object_a_line(frame: pb.ExecuteResponse, line: dict[str, object]) -> None:
-    (said,) = reports(frame)
+    (said,) = reports(ATTEMPT, frame)
 
-    assert isinstance(said, Said)
+    assert isinstance(said, Output)
     assert said.channel == "activity"
     assert said.text.count("\n") == 1
     assert said.text.endswith("\n")
@@ -109,7 +111,7 @@ def test_the_end_tells_everything_that_was_told() -> None:
         answer_truncated=True,
         result_json='{"findings":[]}',
     )
-    (end,) = reports(pb.ExecuteResponse(finished=frame))
+    (end,) = reports(ATTEMPT, pb.ExecuteResponse(finished=frame))
 
     assert isinstance(end, AgentFinished)
     assert (end.outcome, end.reason, end.exit_code, end.signal) == ("failed", "AGENT_KILLED", None, 9)
@@ -120,11 +122,11 @@ def test_the_end_tells_everything_that_was_told() -> None:
 
 
 def test_a_frame_of_a_later_version_says_nothing() -> None:
-    assert reports(pb.ExecuteResponse(sequence=3)) == ()
+    assert reports(ATTEMPT, pb.ExecuteResponse(sequence=3)) == ()
 
 
 def test_an_outcome_of_a_later_version_is_a_failure() -> None:
-    (end,) = reports(pb.ExecuteResponse(finished=pb.Finished(outcome=77)))  # type: ignore[arg-type]
+    (end,) = reports(ATTEMPT, pb.ExecuteResponse(finished=pb.Finished(outcome=77)))  # type: ignore[arg-type]
 
     assert isinstance(end, AgentFinished)
     assert end.outcome == "failed"

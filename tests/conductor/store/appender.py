@@ -9,6 +9,7 @@ from pathlib import Path
 
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import StepBecameReady
+from conductor.core.model.output import Channel
 from conductor.store.records import RunFilter
 from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import attempt, creation, run_name, said
@@ -31,7 +32,7 @@ async def work(folder: Path) -> None:
         items = (
             said(run, f"{number} "),
             Record(run, StepBecameReady("docs"), f"key {number}"),
-            said(run, "more", "log"),
+            said(run, "more", Channel.LOG),
         )
         await tell(store, Decision(to_store=items, durable=number % 5 == 0))
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Iterable
 from pathlib import Path
 
-from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import (
     AttemptCreated,
     Event,
@@ -16,6 +16,7 @@ from conductor.core.model.events import (
     StepSucceeded,
 )
 from conductor.core.model.inputs import Blob
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import AgentPlan, FoldPlan, RunPlan, SnapshotPlan, StepPlan
 from conductor.core.model.states import RunState
 from conductor.store.sqlite.reading.examination import Damage, examine
@@ -77,8 +78,8 @@ def attempt(run: str, step: str = "risks", number: int = 1) -> Decision:
     return events(run, AttemptCreated(step, name, number, "north", "first free", spec))
 
 
-def said(run: str, text: str, channel: str = "answer", step: str = "risks") -> Utterance:
-    return Utterance(run, step, attempt_name(run, step), channel, text)
+def said(run: str, text: str, channel: Channel = Channel.ANSWER, step: str = "risks") -> Output:
+    return Output(attempt_name(run, step), channel, text)
 
 
 def speech(run: str, *texts: str, cursor: int = 0) -> Decision:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import StepBecameReady
+from conductor.core.model.output import Channel, Output
 from conductor.errors import DatabaseDamagedError
-from conductor.store.records import Deletion, StoredEvent, StoredUtterance
+from conductor.store.records import Deletion, StoredEvent, StoredOutput
 from conductor.store.sqlite.reading import runs as reading
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import compaction
@@ -28,7 +29,7 @@ from tests.conductor.store.material import (
 
 RUN, OTHER = run_name(1), run_name(2)
 STEPS = ("risks", "docs", "merge")
-CHANNELS = ("answer", "reasoning", "log")
+CHANNELS = tuple(Channel)[:3]
 ALWAYS = (1e12, (0.0, ""))
 
 
@@ -40,7 +41,7 @@ async def live(store: SqliteStore, run: str, seed: int, texts: int = 300, large:
         await store.append(attempt(run, step), 2.0)
     now, number = 1_790_000_000.0, 0
     while number < texts:
-        items: list[Record | Utterance] = []
+        items: list[Record | Output] = []
         for _ in range(chance.randint(1, 12)):
             number += 1
             text = "".join(chance.choices(("wort ", "é", "→", "𝄞", "\n", "x"), k=chance.randrange(6)))
@@ -64,13 +65,13 @@ async def compact(store: SqliteStore, run: str) -> int:
 class Reading:
     """All that can be read of a run."""
 
-    history: list[StoredEvent | StoredUtterance]
+    history: list[StoredEvent | StoredOutput]
     channels: dict[tuple[str, str], bytes]
     weight: int
 
 
 async def read(store: SqliteStore, run: str, page_bytes: int = 3_000) -> Reading:
-    history: list[StoredEvent | StoredUtterance] = []
+    history: list[StoredEvent | StoredOutput] = []
     while page := await store.history(run, history[-1].position if history else 0, page_bytes):
         history += page
     places = [(attempt_name(run, step), channel) for step in STEPS for channel in (*CHANNELS, "activity")]
@@ -212,7 +213,7 @@ async def test_rows_stay_where_a_block_would_not_be_smaller(tmp_path: Path) -> N
         for _ in range(40):
             text = "".join(chr(chance.randrange(32, 127)) for _ in range(900))
             await store.append(Decision(to_store=(said(RUN, text),)), chance.random())
-        await store.append(Decision(to_store=(said(RUN, "one word", "log"),)), 2.0)
+        await store.append(Decision(to_store=(said(RUN, "one word", Channel.LOG),)), 2.0)
         await store.append(settlement(RUN), 3.0)
         before = await store.history(RUN, 0)
 
@@ -263,8 +264,8 @@ async def test_a_compacted_run_is_deleted_whole(tmp_path: Path) -> None:
     assert [count(tmp_path, table) for table in ("chunks", "blocks", "strips", "attempts")] == [0] * 4
 
 
-async def read_until_first(store: SqliteStore, position: int) -> list[StoredEvent | StoredUtterance]:
-    history: list[StoredEvent | StoredUtterance] = []
+async def read_until_first(store: SqliteStore, position: int) -> list[StoredEvent | StoredOutput]:
+    history: list[StoredEvent | StoredOutput] = []
     while len(history) < position - 1:
         history += await store.history(RUN, len(history), 999)
     return history
@@ -353,9 +354,9 @@ async def test_what_was_damaged_before_is_neither_hidden_nor_made_worse(
 ) -> None:
     """Keeps I5: what can be is packed, and the examination goes on naming it."""
     async with await SqliteStore.open(tmp_path) as store:
-        await live(store, RUN, 5)
+        await live(store, RUN, 5, large=1)
         history = await store.history(RUN, 0)
-        assert isinstance(history[29], StoredUtterance)
+        assert isinstance(history[29], StoredOutput)
     change(tmp_path, damage)
     assert any(named in found.text for found in damages(tmp_path))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conductor.core.model.events import RunCreated
-from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.records import StoredEvent, StoredOutput
 from conductor.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[3]
@@ -39,8 +39,8 @@ async def note(stream: asyncio.StreamReader, acknowledged: dict[str, int]) -> bo
     return bool(line)
 
 
-async def read_all(store: SqliteStore, run: str) -> list[StoredEvent | StoredUtterance]:
-    found: list[StoredEvent | StoredUtterance] = []
+async def read_all(store: SqliteStore, run: str) -> list[StoredEvent | StoredOutput]:
+    found: list[StoredEvent | StoredOutput] = []
     while page := await store.history(run, found[-1].position if found else 0):
         found += page
     return found
@@ -68,9 +68,11 @@ async def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path, lines: list
             assert len(first.event.plan.steps) == 3
             assert (await store.run(run.run)).last_position == len(history)
             for entry in history:
-                if isinstance(entry, StoredUtterance):
-                    text, _ = await store.channel(entry.attempt, entry.channel, entry.offset, len(entry.text))
-                    assert text.decode() == entry.text
+                if isinstance(entry, StoredOutput):
+                    text, _ = await store.channel(
+                        entry.output.attempt, entry.output.channel, entry.offset, len(entry.output.text)
+                    )
+                    assert text.decode() == entry.output.text
 
 
 async def test_a_backup_made_while_it_works_is_sound(tmp_path: Path) -> None:

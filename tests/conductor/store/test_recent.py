@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import StepBecameReady
+from conductor.core.model.output import Channel, Output
 from conductor.store.recent import EVENT_BYTES, RECENT_BYTES, Recent, Stored, size_of
-from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.records import StoredEvent, StoredOutput
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing.transaction import CHUNK_BYTES
 from tests.conductor.store.material import attempt, creation, run_name, said
@@ -19,7 +20,7 @@ EVERYTHING = 10**9
 
 def item(position: int, size: int = 0) -> Stored:
     if size:
-        return StoredUtterance(position, 1.0, "docs", f"{RUN}-docs-1", "answer", 0, "x" * size)
+        return StoredOutput(position, 1.0, 0, Output(f"{RUN}-docs-1", Channel.ANSWER, "x" * size))
     return StoredEvent(position, 1.0, StepBecameReady("docs"))
 
 
@@ -34,7 +35,7 @@ async def test_what_a_watcher_is_told_at_once_is_what_the_database_tells_later(s
     with store.watch(RUN):
         await store.append(attempt(RUN), 1.25)
         for number in range(40):
-            words = [said(RUN, chance.choice(texts), chance.choice(("answer", "log"))) for _ in range(3)]
+            words = [said(RUN, chance.choice(texts), chance.choice((Channel.ANSWER, Channel.LOG))) for _ in range(3)]
             await store.append(Decision(to_store=(*words, Record(RUN, StepBecameReady("docs")))), number / 3)
         last = (await store.history(RUN, 0, EVERYTHING))[-1].position
         while page := await store.history(RUN, last):

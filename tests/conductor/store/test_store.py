@@ -10,8 +10,9 @@ import pytest
 from conductor.clock import Past
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import RunCancelRequested, RunStarted, StepBecameReady, StepSkipped
+from conductor.core.model.output import Channel, Output
 from conductor.errors import NotFoundError
-from conductor.store.records import StoredEvent, StoredRequest, StoredUtterance
+from conductor.store.records import StoredEvent, StoredOutput, StoredRequest
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing.transaction import CHUNK_BYTES, RepeatedEventError
 from tests.conductor.store.material import (
@@ -50,9 +51,9 @@ async def test_events_and_text_share_one_gapless_order(store: SqliteStore) -> No
     assert last == {RUN: 5}
     assert [entry.position for entry in history] == [1, 2, 3, 4, 5]
     assert history[2:] == [
-        StoredUtterance(3, 3.0, "risks", attempt_name(RUN), "answer", 0, "a"),
+        StoredOutput(3, 3.0, 0, Output(attempt_name(RUN), Channel.ANSWER, "a")),
         StoredEvent(4, 3.0, StepBecameReady("docs")),
-        StoredUtterance(5, 3.0, "risks", attempt_name(RUN), "answer", 1, "b"),
+        StoredOutput(5, 3.0, 1, Output(attempt_name(RUN), Channel.ANSWER, "b")),
     ]
 
 
@@ -112,19 +113,19 @@ async def test_a_failed_transaction_leaves_nothing(store: SqliteStore) -> None:
     assert (await store.run(RUN)).start_time is None
 
 
-async def test_text_that_follows_itself_is_one_row_and_large_text_several(store: SqliteStore) -> None:
+async def test_text_is_one_row_and_large_text_several(store: SqliteStore) -> None:
     await store.append(creation(RUN), 1.0)
     await store.append(attempt(RUN), 1.0)
     large = "é" * CHUNK_BYTES
 
-    await store.append(speech(RUN, "one ", "row", cursor=2), 1.0)
+    await store.append(speech(RUN, "one row", cursor=2), 1.0)
     await store.append(speech(RUN, "x" + large), 1.0)
 
-    texts = [entry for entry in await store.history(RUN, 2) if isinstance(entry, StoredUtterance)]
-    assert texts[0].text == "one row"
-    assert "".join(entry.text for entry in texts[1:]) == "x" + large
-    assert all(len(entry.text.encode()) <= CHUNK_BYTES for entry in texts)
-    ends = [entry.offset + len(entry.text.encode()) for entry in texts]
+    texts = [entry for entry in await store.history(RUN, 2) if isinstance(entry, StoredOutput)]
+    assert texts[0].output.text == "one row"
+    assert "".join(entry.output.text for entry in texts[1:]) == "x" + large
+    assert all(len(entry.output.text.encode()) <= CHUNK_BYTES for entry in texts)
+    ends = [entry.offset + len(entry.output.text.encode()) for entry in texts]
     assert [entry.offset for entry in texts] == [0, *ends[:-1]]
 
 
@@ -136,7 +137,7 @@ async def test_random_pieces_of_a_channel_are_the_whole(store: SqliteStore) -> N
     whole = b""
     for _ in range(60):
         text = chance.choice(["plain ", "größer ", "日本語", "\N{GRINNING FACE}"]) * chance.randrange(1, 30)
-        await store.append(Decision(to_store=(said(RUN, text), said(RUN, "aside", "log"))), 1.0)
+        await store.append(Decision(to_store=(said(RUN, text), said(RUN, "aside", Channel.LOG))), 1.0)
         whole += text.encode()
 
     pieces = b""
@@ -175,7 +176,7 @@ async def test_pages_of_history_are_bounded_and_join_to_the_whole(store: SqliteS
 
     assert len(pages) > 1
     assert [entry.position for page in pages for entry in page] == list(range(1, 43))
-    sizes = [sum(len(entry.text) for entry in page if isinstance(entry, StoredUtterance)) for page in pages]
+    sizes = [sum(len(entry.output.text) for entry in page if isinstance(entry, StoredOutput)) for page in pages]
     assert max(sizes) <= 256 * 1024
     assert await positions(store, RUN) == list(range(1, 43))
 

@@ -10,7 +10,7 @@ from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import RunStarted, StepBecameReady
 from conductor.errors import NoCapacityError
 from conductor.store import wakeups
-from conductor.store.records import StoredEvent, StoredUtterance
+from conductor.store.records import StoredEvent, StoredOutput
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.wakeups import Wakeups
 from tests.conductor.store.material import attempt, creation, events, run_name, said, settlement
@@ -18,7 +18,7 @@ from tests.conductor.store.material import attempt, creation, events, run_name, 
 RUN = run_name(1)
 OTHER = run_name(2)
 
-Entry = StoredEvent | StoredUtterance
+Entry = StoredEvent | StoredOutput
 
 
 async def follow(store: SqliteStore, last: int, page_bytes: int) -> list[Entry]:
@@ -36,10 +36,10 @@ async def follow(store: SqliteStore, last: int, page_bytes: int) -> list[Entry]:
 def channels(entries: Sequence[Entry]) -> dict[tuple[str, str], str]:
     texts: dict[tuple[str, str], str] = {}
     for entry in entries:
-        if isinstance(entry, StoredUtterance):
-            place = (entry.attempt, entry.channel)
+        if isinstance(entry, StoredOutput):
+            place = (entry.output.attempt, entry.output.channel)
             assert len(texts.get(place, "").encode()) == entry.offset
-            texts[place] = texts.get(place, "") + entry.text
+            texts[place] = texts.get(place, "") + entry.output.text
     return texts
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from conductor.core.model.states import RunState
 from conductor.engine.recovery import read_state
-from conductor.store.records import RunFilter, StoredUtterance
+from conductor.store.records import RunFilter, StoredOutput
 from conductor.store.sqlite.reading.examination import examine
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION
@@ -52,7 +52,7 @@ async def test_it_opens_and_its_runs_are_read_whole(folder: Path) -> None:
 
     assert runs.keys() == {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.RUNNING}
     assert [item.position for item in history] == list(range(1, runs[RunState.SUCCEEDED].last_position + 1))
-    assert "grüße→" in "".join(item.text for item in history if isinstance(item, StoredUtterance))
+    assert "grüße→" in "".join(item.output.text for item in history if isinstance(item, StoredOutput))
     assert [finding.status for finding in findings] == ["verified"]
     assert known[REQUEST_ID].run == good
     assert list(state.ongoing) == [runs[RunState.RUNNING].run]

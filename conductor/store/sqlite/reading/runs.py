@@ -17,6 +17,7 @@ from heapq import merge
 from operator import itemgetter
 from typing import Any
 
+from conductor.core.model.output import Channel, Output
 from conductor.errors import DatabaseDamagedError, NotFoundError
 from conductor.store.codec import UndecodableEventError, decode_event
 from conductor.store.port import CHANNEL_BYTES, END, FEED_EVENTS, HISTORY_BYTES
@@ -25,9 +26,9 @@ from conductor.store.records import (
     FeedPage,
     Stored,
     StoredEvent,
+    StoredOutput,
     StoredRequest,
     StoredRun,
-    StoredUtterance,
 )
 from conductor.store.refusals import describe_deletion, run_not_found
 from conductor.store.sqlite.reading.listing import read_labels
@@ -41,9 +42,9 @@ SELECT position, time, type, CAST(data AS BLOB) FROM journal WHERE run = ? AND p
 """
 
 _HISTORY = """
-SELECT j.position, j.time, j.type, CAST(j.data AS BLOB), NULL, NULL, NULL FROM journal j WHERE j.run = ?1 AND j.position > ?2
+SELECT j.position, j.time, j.type, CAST(j.data AS BLOB), NULL, NULL FROM journal j WHERE j.run = ?1 AND j.position > ?2
 UNION ALL
-SELECT c.position, c.time, c.channel, c.text, a.step, a.attempt, c.end_byte
+SELECT c.position, c.time, c.channel, c.text, a.attempt, c.end_byte
 FROM chunks c JOIN attempts a ON a.key = c.attempt WHERE c.run = ?1 AND c.position > ?2
 ORDER BY 1
 """
@@ -217,6 +218,13 @@ def _decode(position: int, type_name: str, data: bytes) -> Any:
         raise UndecodableEventError(f"journal, position {position} ({type_name}): {error}") from error
 
 
+def _channel(position: int, name: str) -> Channel:
+    try:
+        return Channel(name)
+    except ValueError as error:
+        raise UndecodableEventError(f"chunks, position {position}: {error}") from error
+
+
 def _text(position: int, data: bytes, end: int) -> str:
     try:
         text = data.decode()
@@ -232,14 +240,15 @@ def _take(rows: Iterable[Any], budget: int) -> Iterator[Stored]:
     for row in rows:
         if isinstance(row[1], UnreadableBlockError):
             raise row[1]
-        position, time, kind, data, step, attempt, end = row
+        position, time, kind, data, attempt, end = row
         used += len(data)
         if used > budget and used > len(data):  # the first is given however large it is
             return
         if attempt is None:
             yield StoredEvent(position, time, _decode(position, kind, data))
         else:
-            yield StoredUtterance(position, time, step, attempt, kind, end - len(data), _text(position, data, end))
+            output = Output(attempt, _channel(position, kind), _text(position, data, end))
+            yield StoredOutput(position, time, end - len(data), output)
 
 
 def _collect(run: str, pieces: Iterable[tuple[int, bytes]], offset: int, wanted: int) -> bytes:

@@ -19,7 +19,7 @@ SELECT key, position, first_position, entries, data FROM blocks WHERE run = ? AN
 _BLOCK = "SELECT key, position, first_position, entries, data FROM blocks WHERE key = ?"
 
 _STRIPS = """
-SELECT s.number, a.step, a.attempt, s.channel, s.start_byte FROM strips s JOIN attempts a ON a.key = s.attempt
+SELECT s.number, a.attempt, s.channel, s.start_byte FROM strips s JOIN attempts a ON a.key = s.attempt
 WHERE s.block = ?
 """
 
@@ -64,7 +64,7 @@ class _Block:
 
 
 def read_packed(connection: sqlite3.Connection, run: int, after: int) -> Generator[tuple[Any, ...], None, None]:
-    """Gives texts after a position as (position, time, channel, text, step, attempt, end), as rows of chunks are read.
+    """Gives texts after a position as (position, time, channel, text, attempt, end), as rows of chunks are read.
 
     A block that cannot be read gives (position, UnreadableBlockError) instead, at the first position that was asked of it:
     raised at once, it would come before what has its turn before it.
@@ -110,14 +110,14 @@ def find_unreadable(connection: sqlite3.Connection, run: int) -> Iterator[str]:
 def _items(connection: sqlite3.Connection, block: _Block) -> Iterator[tuple[Any, ...]]:
     entries = _open(connection, block)
     rows = connection.execute(_STRIPS, (block.key,)).fetchall()
-    strips = {number: (step, attempt, channel) for number, step, attempt, channel, _ in rows}
+    strips = {number: (attempt, channel) for number, attempt, channel, _ in rows}
     ends = {number: start for number, *_, start in rows}
     if not all(entry.strip in strips for entry in entries):
         raise _unreadable(block, "it holds what an attempt said that is not there")
     for entry in entries:
-        step, attempt, channel = strips[entry.strip]
+        attempt, channel = strips[entry.strip]
         ends[entry.strip] += len(entry.text)
-        yield entry.position, entry.time, channel, entry.text, step, attempt, ends[entry.strip]
+        yield entry.position, entry.time, channel, entry.text, attempt, ends[entry.strip]
 
 
 def _open(connection: sqlite3.Connection, block: _Block) -> list[Entry]:

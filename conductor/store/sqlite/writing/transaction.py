@@ -9,11 +9,12 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from conductor.core.model.commands import Decision, Record, Utterance
+from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import AttemptCreated, RunCreated
+from conductor.core.model.output import Output
 from conductor.store.codec import encode
 from conductor.store.port import RepeatedEventError
-from conductor.store.records import Stored, StoredEvent, StoredUtterance
+from conductor.store.records import Stored, StoredEvent, StoredOutput
 from conductor.store.sqlite.writing.blocks import find_channel_end
 from conductor.store.sqlite.writing.projection import create_run, project
 
@@ -70,11 +71,11 @@ def _write_all(connection: sqlite3.Connection, decision: Decision, time: float) 
         "INSERT OR IGNORE INTO blobs (digest, data) VALUES (?, ?)",
         [(blob.digest, blob.data) for blob in decision.blobs],
     )
-    for item in _merge(decision.to_store):
+    for item in decision.to_store:
         if isinstance(item, Record):
             _write_record(at, item)
         else:
-            _write_utterance(at, item)
+            _write_output(at, item)
     connection.executemany(
         "UPDATE attempts SET cursor = ? WHERE key = ?",
         [(sequence, _find_attempt(at, attempt)) for attempt, sequence in decision.cursors],
@@ -108,45 +109,23 @@ def _write_record(at: _Transaction, record: Record) -> None:
     at.links.update((run.key, digest) for digest in _DIGEST.findall(data))
 
 
-def _write_utterance(at: _Transaction, utterance: Utterance) -> None:
-    run = _find_run(at, utterance.run)
-    attempt = _find_attempt(at, utterance.attempt)
-    channel = (attempt, utterance.channel)
+def _write_output(at: _Transaction, output: Output) -> None:
+    run = _find_run(at, output.run)
+    attempt = _find_attempt(at, output.attempt)
+    channel = (attempt, output.channel.value)
     end = at.ends.get(channel)
     if end is None:
         end = find_channel_end(at.connection, *channel)
-    for piece in _split(utterance.text.encode("utf-8", "replace")):
+    for piece in _split(output.text.encode("utf-8", "replace")):
         run.position += 1
         at.last_id += 1
-        said = StoredUtterance(
-            run.position, at.time, utterance.step, utterance.attempt, utterance.channel, end, piece.decode()
-        )
-        run.written.append(said)
+        run.written.append(StoredOutput(run.position, at.time, end, replace(output, text=piece.decode())))
         end += len(piece)
         at.connection.execute(
             "INSERT INTO chunks (id, run, position, time, attempt, channel, end_byte, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (at.last_id, run.key, run.position, at.time, attempt, utterance.channel, end, piece),
+            (at.last_id, run.key, run.position, at.time, *channel, end, piece),
         )
     at.ends[channel] = end
-
-
-def _merge(items: tuple[Record | Utterance, ...]) -> Iterator[Record | Utterance]:
-    """Joins texts that follow each other in one channel: a row each would cost ten times the text."""
-    waiting: list[Utterance] = []
-    for item in items:
-        if waiting and not _continues(waiting[0], item):
-            yield replace(waiting[0], text="".join(part.text for part in waiting))
-            waiting = []
-        if isinstance(item, Utterance):
-            waiting.append(item)
-        else:
-            yield item
-    if waiting:
-        yield replace(waiting[0], text="".join(part.text for part in waiting))
-
-
-def _continues(utterance: Utterance, item: Record | Utterance) -> bool:
-    return isinstance(item, Utterance) and item.attempt == utterance.attempt and item.channel == utterance.channel
 
 
 def _split(data: bytes) -> Iterator[bytes]:
