@@ -13,7 +13,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from agenthost.attempt.process import AttemptProcess, Launch
+from agenthost.attempt.launch import Launch
+from agenthost.attempt.process import AttemptProcess
 from agenthost.core.output.spool import RecordKind, SpoolReader
 from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models

@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from agenthost.attempt.process import AttemptProcess, Launch
+from agenthost.attempt.launch import Launch
+from agenthost.attempt.process import AttemptProcess
 from agenthost.sandbox.find import Sandbox, find_sandbox
 from benchmarks.measuring import Report, Sample, alternate, must, percentile
 from benchmarks.services import (

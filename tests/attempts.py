@@ -10,7 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agenthost.attempt.process import AttemptProcess, Launch, Status
+from agenthost.attempt.launch import Launch
+from agenthost.attempt.process import AttemptProcess
+from agenthost.attempt.records import Status
+from agenthost.core.admission.order import Limits
 from agenthost.core.output.spool import RecordKind, SpoolReader
 from agenthost.sandbox.find import Sandbox, find_sandbox, python_runtime
 
@@ -55,7 +58,13 @@ class Workbench:
         number = next(self.numbers)
         place = self.folder / f"attempt{number}"
         place.mkdir()
-        launch = {"execution": f"attempt{number}", "tree": self.tree, "own_paths": python_runtime()} | launch
+        limits = Limits(**{name: launch.pop(name) for name in Limits.__slots__ if name in launch})
+        launch = {
+            "execution": f"attempt{number}",
+            "tree": self.tree,
+            "own_paths": python_runtime(),
+            "limits": limits,
+        } | launch
         return await AttemptProcess.spawn(place, Launch(argv=argv, **launch), self.sandbox)
 
     async def run(self, *argv: str, **launch: Any) -> Done:

@@ -13,16 +13,23 @@ from dataclasses import replace
 
 import structlog
 
-from agenthost.attempt.aftermath import Aftermath, read_aftermath, write_aftermath
 from agenthost.attempt.attachment import Attachments
 from agenthost.attempt.control import AttemptControl
 from agenthost.attempt.cuts import Cuts
-from agenthost.attempt.damage import read_damage, settle_damage
 from agenthost.attempt.folder import remembered_secrets
 from agenthost.attempt.outbox import Outbox
 from agenthost.attempt.process import AttemptProcess
+from agenthost.attempt.records import (
+    RELEASED,
+    STATUS,
+    SnapshotCheck,
+    read_damage,
+    read_snapshot_check,
+    settle_damage,
+    time_written,
+    write_snapshot_check,
+)
 from agenthost.attempt.request import AcceptedRequest
-from agenthost.attempt.testimony import attestation_of, ending_of, moment_of
 from agenthost.config import LEASE_SECONDS
 from agenthost.core.admission.agent_spec import secrets_of
 from agenthost.core.damage import Damage, DamagedError
@@ -33,7 +40,7 @@ from agenthost.core.output.delivery import Delivery
 from agenthost.core.output.frame import Attestation, Finished, Started
 from agenthost.core.output.numbering import highest_number
 from agenthost.errors import InvalidRequestError, ProgramError, StatusError, Violation
-from agenthost.models.usage import read_book
+from agenthost.models.usage import read_use
 from agenthost.system.change import Change
 
 _log = structlog.get_logger()
@@ -124,7 +131,7 @@ class Execution:
         """Why nothing of the output can be told; empty where that is not so."""
         return self._fault or (self._process.fault if self._process else "")
 
-    async def condemn(self, text: str, sequence: int) -> Damage:
+    async def mark_damaged(self, text: str, sequence: int) -> Damage:
         """Ends the attempt because its files are not what was written; `sequence` is the number of its last frame."""
         self._log.error("execution_damaged", why=text)
         self.cancel("its files on the host's disk were damaged")
@@ -151,7 +158,7 @@ class Execution:
         if self._ending is None:
             raise RuntimeError("an attempt that runs has no last frame")
         self.delivery.note(sequence, is_end=True)
-        use = read_book(self.request.folder)
+        use = read_use(self.request.folder)
         summary = replace(summary, usage=metered(summary.usage, use))
         ending = self._ending
         if self.damage:
@@ -222,7 +229,7 @@ class Execution:
             self._log.exception("execution_broke")
             await self._process.cancel("the host could not keep it")
             self._ending = Ending(Cause.SHIM_LOST, detail=f"The host could not keep it: {type(error).__name__}.")
-        self.ended_ns = moment_of(self.request.folder / "status.json")
+        self.ended_ns = time_written(self.request.folder / STATUS)
         self._spool_size = self._process.spool_size()
         self._process.close()
         self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
@@ -244,26 +251,26 @@ class Execution:
         seen = f"snapshot: changed: {after.violation}" if after.violation else "snapshot: the same before and after"
         checks = (*self._attestation.checks, seen) if self._started else ()
         self._attestation = replace(self._attestation, snapshot_fingerprint_after=after.fingerprint, checks=checks)
-        return ending_of(process, after.violation if self._started else "")
+        return process.ending(after.violation if self._started else "")
 
-    async def _look_back(self, before: str, look_back: LookBack) -> Aftermath:
-        """Once for an attempt: after a restart of this daemon its end is told in the same words."""
-        if known := await asyncio.to_thread(read_aftermath, self.request.folder):
+    async def _look_back(self, before: str, look_back: LookBack) -> SnapshotCheck:
+        """Checks the snapshot once for an attempt, so that its end reads the same after a restart of this daemon."""
+        if known := await asyncio.to_thread(read_snapshot_check, self.request.folder):
             return known
         fingerprint = await look_back(before)
-        aftermath = Aftermath(fingerprint, self.violation)
+        check = SnapshotCheck(fingerprint, self.violation)
         try:
-            await asyncio.to_thread(write_aftermath, self.request.folder, aftermath)
+            await asyncio.to_thread(write_snapshot_check, self.request.folder, check)
         except OSError as error:  # a full disk: the next daemon looks for itself
-            self._log.warning("aftermath_not_kept", why=error.strerror)
-        return aftermath
+            self._log.warning("snapshot_check_not_kept", why=error.strerror)
+        return check
 
     async def _tell_started(self, process: AttemptProcess) -> None:
-        confinement = await process.wait_started()
-        if confinement:
-            self._attestation = attestation_of(confinement, self._attestation.snapshot_fingerprint_before)
-            self._started = Started(self._attestation), moment_of(self.request.folder / "released.json")
-            self._log.info("agent_started", pid=confinement.pid)
+        if attestation := await process.wait_started():
+            before = self._attestation.snapshot_fingerprint_before
+            self._attestation = replace(attestation, snapshot_fingerprint_before=before)
+            self._started = Started(self._attestation), time_written(self.request.folder / RELEASED)
+            self._log.info("agent_started", pid=attestation.pid)
         self.change.notify()
 
     async def _keep_lease(self, process: AttemptProcess) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agenthost.attempt.records import read_object
 from agenthost.core.damage import DamagedError, is_shortage
 from agenthost.system.files import sync_folder, write_file
 
@@ -92,13 +93,13 @@ def _read_secrets(file: Path) -> tuple[str, ...]:
 
 def _read(folder: Path) -> StoredStart | None:
     try:
-        about = json.loads((folder / "owner.json").read_bytes())
+        owner = read_object(folder / "owner.json")
         start = (folder / "start").read_bytes()
-    except (OSError, ValueError) as error:
-        if is_shortage(error):  # what is taken for never begun is deleted
+    except (OSError, DamagedError) as error:
+        if is_shortage(error):  # a folder without a Start is deleted
             raise
         return None
-    match about:
+    match owner:
         case {"conductor": str(conductor), "snapshot_fingerprint": str(fingerprint)}:
             return StoredStart(conductor, start, fingerprint)
         case _:

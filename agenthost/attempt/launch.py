@@ -7,16 +7,19 @@ import base64
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from agenthost.core.admission.order import Limits
 from agenthost.core.models.gateway_rules import PORT
 from agenthost.core.sandbox import control_groups as cgroup_policy
 from agenthost.core.sandbox import policy as sandbox_policy
-from agenthost.core.sandbox.policy import Limits, Policy
+from agenthost.core.sandbox.policy import Policy, Resources
 from agenthost.errors import ExecutionExistsError
 from agenthost.sandbox.cgroups import CgroupPlace
 from agenthost.sandbox.find import Sandbox
+
+DEFAULT_LIMITS, DEFAULT_RESOURCES = Limits(), Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,8 @@ class Launch:
     model: str = ""  # the endpoint behind its network's one door; no network where empty
     keeps_stdin: bool = False  # open after the prompt, for inputs
     setup_seconds: float = 20.0  # until the sandbox is complete, or given up
-    timeout_seconds: float = 1800.0
-    idle_timeout_seconds: float = 600.0
-    first_output_timeout_seconds: float = 600.0
-    orphan_timeout_seconds: float = 600.0
-    grace_seconds: float = 2.0
-    max_output_bytes: int = 32 * 1024 * 1024
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = DEFAULT_LIMITS
+    resources: Resources = DEFAULT_RESOURCES
 
 
 def prepare(folder: Path, launch: Launch, sandbox: Sandbox) -> None:
@@ -77,8 +75,7 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
         "uid": sandbox.uid,
         "arguments": sandbox_policy.bwrap_arguments(policy),
         "command": sandbox_policy.command(policy, launch.argv),
-        "memory_bytes": launch.limits.memory_bytes,
-        "cgroup": _cgroup(folder, launch.limits, sandbox.cgroups),
+        "cgroup": _cgroup(folder, launch.resources, sandbox.cgroups),
         "rlimits": sandbox_policy.rlimits(policy),
         "filter": base64.b64encode(policy.syscall_filter).decode(),
         "texts": sandbox_policy.texts(),
@@ -91,19 +88,16 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
         "prompt_is_file": launch.prompt_is_file,
         "keeps_stdin": launch.keeps_stdin,
         "setup_seconds": launch.setup_seconds,
-        "timeout_seconds": launch.timeout_seconds,
-        "idle_timeout_seconds": launch.idle_timeout_seconds,
-        "first_output_timeout_seconds": launch.first_output_timeout_seconds,
-        "orphan_timeout_seconds": launch.orphan_timeout_seconds,
-        "grace_seconds": launch.grace_seconds,
-        "max_output_bytes": launch.max_output_bytes,
+        **asdict(launch.limits),
+        "grace_seconds": launch.limits.cancel_grace_seconds,
+        "memory_bytes": launch.resources.memory_bytes,
     }
 
 
-def _cgroup(folder: Path, limits: Limits, place: CgroupPlace | None) -> dict[str, object]:
+def _cgroup(folder: Path, resources: Resources, place: CgroupPlace | None) -> dict[str, object]:
     if place is None:
         return {}
-    told = cgroup_policy.settings(place.version, limits)
+    told = cgroup_policy.settings(place.version, resources)
     return {
         "version": place.version,
         "folders": {name: str(above / place.name(folder)) for name, above in place.above.items()},
@@ -121,5 +115,5 @@ def _policy(launch: Launch, sandbox: Sandbox) -> Policy:
         has_install=launch.install is not None,
         has_prompt_file=launch.prompt_is_file,
         model=launch.model,
-        limits=launch.limits,
+        resources=launch.resources,
     )

@@ -62,7 +62,7 @@ class Source(Protocol):
     def read_spool(self, offset: int, limit: int) -> bytes:
         """Bytes of the spool; empty when there are none yet."""
 
-    async def condemn(self, text: str, sequence: int) -> Damage:
+    async def mark_damaged(self, text: str, sequence: int) -> Damage:
         """Ends the attempt as damaged, if it still runs. Gives what was found first, by whomever."""
 
     def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
@@ -114,7 +114,7 @@ class Outbox:
     async def _damaged(self, text: str, after: int) -> AsyncIterator[Frame]:
         """The end of an attempt that cannot be told as it was, behind everything that its client has."""
         numbering = self._numbering
-        damage = await self._source.condemn(text, max(numbering.sequence, after) + 1)
+        damage = await self._source.mark_damaged(text, max(numbering.sequence, after) + 1)
         numbering.sequence = min(max(numbering.sequence, after), damage.sequence - 1)
         while numbering.sequence < damage.sequence - 1:
             yield numbering.frame(FILLER, damage.time_ns)

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from agenthost.attempt.launch import Launch, prepare
-from agenthost.attempt.shims import SHIMS, Shims, is_alive
-from agenthost.attempt.status import Confinement, Status, read_release, read_status
+from agenthost.attempt.records import Status, read_release, read_status
+from agenthost.attempt.shims import SHIMS, Shims
 from agenthost.core.damage import DamagedError, is_shortage
-from agenthost.core.ending import Cause
+from agenthost.core.ending import Cause, Ending
+from agenthost.core.output.frame import Attestation
 from agenthost.sandbox.find import Sandbox
 from agenthost.system.change import Change
-
-__all__ = ["AttemptProcess", "Confinement", "Launch", "Status", "is_alive"]
 
 RETRY_SECONDS = 0.05
 
@@ -91,8 +90,16 @@ class AttemptProcess:
         return self._is_lost or self._status is not None
 
     def status(self) -> Status | None:
-        """How the attempt ended; None while it runs, and when it is lost."""
+        """Returns how the attempt ended; None while it runs, and when it is lost."""
         return self._status
+
+    def ending(self, violation: str) -> Ending:
+        """Returns the end of an attempt that has ended. `violation` is how its snapshot changed, empty where it did not."""
+        if self._status is None:
+            cause = Cause.FILES_DAMAGED if self.lost_because else Cause.SHIM_LOST
+            return Ending(cause, detail=violation or self.lost_because, snapshot_changed=bool(violation))
+        end, detail = self._status, violation or self._status.message
+        return Ending(Cause(end.cause), end.exit_code, end.signal, detail, end.elapsed_seconds, bool(violation))
 
     def spool_size(self) -> int:
         """How long the spool is now, or must be: as its shim told. The last record may be incomplete until the attempt ended."""
@@ -129,14 +136,14 @@ class AttemptProcess:
             self.fault = "spool: it is no file"
         return self._spool
 
-    async def wait_started(self) -> Confinement | None:
-        """Waits until the agent was let go, and tells how it is confined; None when it ended without, or where that is damaged."""
+    async def wait_started(self) -> Attestation | None:
+        """Waits until the agent was released; returns how it is confined, None when it ended before or the record is damaged."""
         while True:
             # In this order: what ended after it was released was released.
             is_over, has_said = self.has_ended or self._is_closed, self.spool_size() > 0
             try:
-                if confinement := read_release(self._folder):
-                    return confinement
+                if attestation := read_release(self._folder):
+                    return attestation
             except DamagedError as error:
                 self.fault = str(error)
             except OSError:  # short of descriptors: it is there all the same

@@ -8,7 +8,7 @@ from agenthost.attempt.launch import Launch
 from agenthost.core.admission.admission import Claim
 from agenthost.core.admission.agent_spec import PromptDelivery
 from agenthost.core.admission.order import Order
-from agenthost.core.sandbox import policy as sandbox_policy
+from agenthost.core.sandbox.policy import Resources
 from agenthost.snapshots.store import SnapshotPaths
 
 
@@ -56,11 +56,6 @@ def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str)
         prompt=order.prompt.encode(),
         prompt_is_file=spec.prompt is PromptDelivery.FILE,
         keeps_stdin=spec.takes_input,
-        timeout_seconds=limits.timeout_seconds,
-        idle_timeout_seconds=limits.idle_timeout_seconds,
-        first_output_timeout_seconds=limits.first_output_timeout_seconds,
-        orphan_timeout_seconds=limits.orphan_timeout_seconds,
-        grace_seconds=limits.cancel_grace_seconds,
-        max_output_bytes=limits.max_output_bytes,
-        limits=sandbox_policy.Limits(memory_bytes=limits.memory_bytes),
+        limits=limits,
+        resources=Resources(memory_bytes=limits.memory_bytes),
     )

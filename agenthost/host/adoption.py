@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from agenthost.attempt.folder import AttemptFolders, StoredStart
+from agenthost.attempt.records import was_begun
 from agenthost.attempt.request import Request
 from agenthost.attempt.shims import SHIMS, Shims
 from agenthost.host.supervisor import Supervisor
@@ -44,7 +45,7 @@ async def _take_on(
     shims: Shims,
 ) -> None:
     is_its_own = request is not None and folders.path_of(request.order.execution) == folder
-    begun = _was_begun(folder, shims)
+    begun = shims.is_alive(folder) or was_begun(folder)
     if stored and request and is_its_own and begun and not supervisor.is_blocked(request.order.execution):
         supervisor.adopt(request, stored.snapshot_fingerprint)
     elif shims.is_alive(folder):
@@ -53,15 +54,3 @@ async def _take_on(
     else:
         await asyncio.to_thread(folders.remove, folder)
         _log.info("folder_removed", folder=str(folder), was_begun=begun)
-
-
-def _was_begun(folder: Path, shims: Shims) -> bool:
-    """Whether an agent may have run. A shim that is gone wrote down beforehand that it would let its agent go.
-
-    What its agent said tells the same, should somebody have removed that.
-    """
-    spool = folder / "spool"
-    has_said = spool.exists() and spool.stat().st_size > 0
-    return (
-        has_said or shims.is_alive(folder) or any((folder / name).exists() for name in ("released.json", "status.json"))
-    )

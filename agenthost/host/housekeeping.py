@@ -14,7 +14,7 @@ from typing import Self
 
 import structlog
 
-from agenthost.attempt.process import is_alive
+from agenthost.attempt.shims import is_alive
 from agenthost.host.data_folder import DataFolder
 from agenthost.sandbox.cgroups import CgroupPlace, find_cgroups, sweep
 from agenthost.snapshots.integrity import SnapshotIntegrity

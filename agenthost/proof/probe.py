@@ -16,7 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agenthost.agent_specs import Agent
-from agenthost.attempt.process import AttemptProcess, Launch, Status
+from agenthost.attempt.launch import Launch
+from agenthost.attempt.process import AttemptProcess
+from agenthost.attempt.records import Status
+from agenthost.core.admission.order import Limits
 from agenthost.core.output.spool import RecordKind, SpoolReader
 from agenthost.core.sandbox.remedy import SETTINGS, explain
 from agenthost.core.sandbox.report import Probe, SandboxReport
@@ -110,9 +113,7 @@ def _launch(folder: Path, bait: "_Bait", occupant: Occupant) -> Launch:
         environment=occupant.environment,
         model=occupant.model,
         prompt=json.dumps(bait.described).encode(),
-        timeout_seconds=PROBE_SECONDS,
-        grace_seconds=0,
-        max_output_bytes=MAX_OUTPUT_BYTES,
+        limits=Limits(timeout_seconds=PROBE_SECONDS, cancel_grace_seconds=0, max_output_bytes=MAX_OUTPUT_BYTES),
     )
 
 

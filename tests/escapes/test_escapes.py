@@ -20,11 +20,13 @@ from typing import Any
 import pytest
 
 from agenthost.core.sandbox import policy as sandbox_policy
-from agenthost.core.sandbox.policy import Limits
+from agenthost.core.sandbox.policy import Resources
 from tests.attempts import Workbench, processes_with
 from tests.escapes.inside.storm import ATTEMPTS
 
-LIMITS = Limits(home_bytes=2**24, tmp_bytes=2**24, shm_bytes=2**22, file_bytes=2**26, processes=100, data_bytes=2**30)
+RESOURCES = Resources(
+    home_bytes=2**24, tmp_bytes=2**24, shm_bytes=2**22, file_bytes=2**26, processes=100, data_bytes=2**30
+)
 START = "import sys; sys.path.insert(0, '/opt/agent'); from inside.storm import main; main()"
 SECRET = "a-secret-of-the-host"
 
@@ -84,7 +86,7 @@ async def storm(folder: Path, model: str = "", **weaker: Any) -> Outcome:
     ):
         done = await bench.run(
             str(Path(sys.executable).resolve()), "-I", "-S", "-c", START, marker,
-            prompt=json.dumps(described).encode(), history=history, install=Path(__file__).parent, limits=LIMITS, model=model,
+            prompt=json.dumps(described).encode(), history=history, install=Path(__file__).parent, resources=RESOURCES, model=model,
         )  # fmt: skip
         visited = [listener for listener in listeners if was_visited(listener)]
         alive = neighbour.poll() is None
@@ -161,6 +163,6 @@ async def test_the_list_finds_missing_limits(tmp_path: Path, monkeypatch: pytest
     """The suite can fail."""
     monkeypatch.setattr(sandbox_policy, "rlimits", lambda _: {})
     # The bound of the whole attempt would end it before the list is through.
-    monkeypatch.setitem(globals(), "LIMITS", replace(LIMITS, memory_bytes=2**40))
+    monkeypatch.setitem(globals(), "RESOURCES", replace(RESOURCES, memory_bytes=2**40))
     found = (await storm(tmp_path)).escapes
     assert {"write an endless file", "dump core"} & set(found)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agenthost.core.sandbox.policy import Limits
+from agenthost.core.sandbox.policy import Resources
 
 OUTER_PROCESSES = 8  # bubblewrap's own two, and room for how they are born
 
@@ -35,9 +35,9 @@ def controllers(version: Version) -> tuple[str, ...]:
     return ("memory", "pids") if version is Version.V1 else ("",)
 
 
-def settings(version: Version, limits: Limits) -> Sequence[Setting]:
+def settings(version: Version, resources: Resources) -> Sequence[Setting]:
     """All that a group is told, in order: of the first version, memory before memory and swap together."""
-    memory, processes = str(limits.memory_bytes), str(limits.processes + OUTER_PROCESSES)
+    memory, processes = str(resources.memory_bytes), str(resources.processes + OUTER_PROCESSES)
     if version is Version.V1:
         return (
             Setting("memory", "memory.limit_in_bytes", memory),

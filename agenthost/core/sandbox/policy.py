@@ -52,7 +52,7 @@ GATE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Resources:
     """What one attempt may take."""
 
     home_bytes: int = 256 * MIB
@@ -94,7 +94,7 @@ class Policy:
     has_install: bool = False
     has_prompt_file: bool = False
     model: str = ""  # whose endpoint is behind its network's one door; no network where empty
-    limits: Limits = field(default_factory=Limits)
+    resources: Resources = field(default_factory=Resources)
 
 
 def bwrap_arguments(policy: Policy) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def bwrap_arguments(policy: Policy) -> tuple[str, ...]:
         *_namespaces(),
         *_system(policy),
         *_kernel(policy),
-        *_writable(policy.limits),
+        *_writable(policy.resources),
         *_attempt(policy),
         *_environment(policy),
     )
@@ -111,17 +111,17 @@ def bwrap_arguments(policy: Policy) -> tuple[str, ...]:
 
 def command(policy: Policy, argv: tuple[str, ...]) -> tuple[str, ...]:
     """The gate with the agent's command behind it."""
-    return ("/bin/sh", "-c", GATE.replace("{processes}", str(policy.limits.processes)), "gate", *argv)
+    return ("/bin/sh", "-c", GATE.replace("{processes}", str(policy.resources.processes)), "gate", *argv)
 
 
 def rlimits(policy: Policy) -> dict[str, int]:
-    """Limits by their names in the `resource` module. Set before bubblewrap starts, inherited by everything inside."""
-    limits = policy.limits
+    """Returns the limits by their names in the `resource` module. They are set before bubblewrap starts, and inherited inside."""
+    resources = policy.resources
     values = {
         "RLIMIT_CORE": 0,
-        "RLIMIT_CPU": limits.cpu_seconds,
-        "RLIMIT_FSIZE": limits.file_bytes,
-        "RLIMIT_NOFILE": limits.open_files,
+        "RLIMIT_CPU": resources.cpu_seconds,
+        "RLIMIT_FSIZE": resources.file_bytes,
+        "RLIMIT_NOFILE": resources.open_files,
         "RLIMIT_MEMLOCK": 65536,
         "RLIMIT_MSGQUEUE": 0,
         "RLIMIT_NICE": 0,
@@ -129,7 +129,7 @@ def rlimits(policy: Policy) -> dict[str, int]:
         "RLIMIT_SIGPENDING": 1024,
         "RLIMIT_STACK": 8 * MIB,
     }
-    return values | ({"RLIMIT_DATA": limits.data_bytes} if limits.data_bytes else {})
+    return values | ({"RLIMIT_DATA": resources.data_bytes} if resources.data_bytes else {})
 
 
 def texts() -> dict[str, str]:
@@ -156,7 +156,7 @@ def digest(policy: Policy) -> str:
             texts(),
             policy.syscall_filter.hex(),
             policy.model,
-            policy.limits.memory_bytes,
+            policy.resources.memory_bytes,
         ],
         sort_keys=True,
     )
@@ -214,7 +214,7 @@ def _kernel(policy: Policy) -> tuple[str, ...]:
         "--dev",
         "/dev",
         "--size",
-        str(policy.limits.shm_bytes),
+        str(policy.resources.shm_bytes),
         "--tmpfs",
         "/dev/shm",  # noqa: S108
         "--remount-ro",
@@ -222,9 +222,9 @@ def _kernel(policy: Policy) -> tuple[str, ...]:
     )
 
 
-def _writable(limits: Limits) -> tuple[str, ...]:
-    home = ("--perms", "0700", "--size", str(limits.home_bytes), "--tmpfs", HOME)
-    return (*home, "--perms", "1777", "--size", str(limits.tmp_bytes), "--tmpfs", "/tmp")  # noqa: S108
+def _writable(resources: Resources) -> tuple[str, ...]:
+    home = ("--perms", "0700", "--size", str(resources.home_bytes), "--tmpfs", HOME)
+    return (*home, "--perms", "1777", "--size", str(resources.tmp_bytes), "--tmpfs", "/tmp")  # noqa: S108
 
 
 def _attempt(policy: Policy) -> tuple[str, ...]:

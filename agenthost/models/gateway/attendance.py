@@ -6,7 +6,6 @@ folder, written anew with every request that ended: so it outlives this process,
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from pathlib import Path
 
 import structlog
 
-from agenthost.core.models.metering import ModelUse, describe
+from agenthost.core.models.metering import ModelUse
 from agenthost.models.gateway.limits import CHUNK_BYTES, DOOR_SECONDS, MAX_CONNECTIONS, RETRY_SECONDS
 from agenthost.models.gateway.upstream import Model
 from agenthost.models.gateway.visit import Visit
-from agenthost.models.usage import BOOK, read_book
+from agenthost.models.usage import read_use, write_use
 from agenthost.system.socket_path import short_path
 
 _log = structlog.get_logger()
@@ -40,7 +39,7 @@ class Attendance:
         self.attempt = attempt
         self._models = models  # as configured now: the same mapping is filled anew
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
-        self.use = self._written = read_book(attempt.folder) or ModelUse()
+        self.use = self._written = read_use(attempt.folder) or ModelUse()
         self._log = _log.bind(execution=attempt.execution, model=attempt.model)
 
     def model(self) -> Model | None:
@@ -52,11 +51,8 @@ class Attendance:
         if self.use == self._written:
             return
         self._written = self.use
-        path = self.attempt.folder / BOOK
-        new = path.with_suffix(".new")
         with contextlib.suppress(OSError):  # a folder that is gone needs none
-            new.write_text(json.dumps(describe(self.use)))
-            new.rename(path)
+            write_use(self.attempt.folder, self.use)
 
     async def run(self) -> None:
         """Attends until the shim is gone. The door itself stays with the shim."""

@@ -36,7 +36,7 @@ class GrowingSpool:
     def spool_size(self) -> int:
         return len(self.spool)
 
-    async def condemn(self, text: str, sequence: int) -> Damage:
+    async def mark_damaged(self, text: str, sequence: int) -> Damage:
         self.end()
         self.damage = self.damage or Damage(text, sequence, 3)
         return self.damage

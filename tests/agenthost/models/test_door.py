@@ -70,7 +70,7 @@ async def test_whoever_gets_the_door_answers_the_agent_and_the_next_one_too(benc
 
     assert done.stdout.split("\n")[:3] == ["ready", "first gateway", "second gateway"]
     assert gone == b"", "the end of the shim is told by the end of its link"
-    assert f"network: model fake, through 127.0.0.1:{PORT} alone" in done.status.confinement.checks
+    assert f"network: model fake, through 127.0.0.1:{PORT} alone" in done.status.attestation.checks
     link.close()
     door.close()
 
@@ -84,7 +84,7 @@ async def test_an_agent_without_a_model_has_no_door_to_hand_out(bench: Workbench
         await attempt.cancel("enough")
         done = await finish(attempt)
 
-    assert "network: none" in done.status.confinement.checks
+    assert "network: none" in done.status.attestation.checks
 
 
 def take_door_or_fail(folder: Path) -> None:
@@ -123,4 +123,4 @@ except OSError:
 async def test_the_policy_with_a_door_is_another_one(bench: Workbench) -> None:
     runs = [await bench.run("true", **launch) for launch in ({}, {"model": "one"}, {"model": "two"})]
 
-    assert len({done.status.confinement.policy_digest for done in runs}) == 3
+    assert len({done.status.attestation.policy_digest for done in runs}) == 3

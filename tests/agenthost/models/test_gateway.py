@@ -17,7 +17,7 @@ from agenthost.core.models.gateway_rules import PLACEHOLDER
 from agenthost.models import link as model_gateway
 from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models
-from agenthost.models.usage import read_book
+from agenthost.models.usage import read_use
 from tests.agenthost.models.stage import AGENT, KEY, PYTHON, Asker, Stage, gateways, gone, opened
 from tests.attempts import Workbench, finish, output, processes_with
 from tests.fakes.model_server import ANSWER, BREAK_OFF, HANG_UP, Answer, ModelServer
@@ -56,7 +56,7 @@ async def test_an_agent_reaches_its_model_with_the_real_key_that_it_never_sees(s
 async def test_another_path_is_refused_and_never_gets_there(stage: Stage, method: str, path: str) -> None:
     async with stage.agent() as agent:
         said = await agent.ask(path, method, body="x" * 300_000)
-    book = read_book(agent.folder)
+    book = read_use(agent.folder)
 
     assert said.startswith("status 403 path_not_allowed")
     assert stage.model.asked == []
@@ -83,7 +83,7 @@ async def test_a_tool_of_the_provider_is_refused_before_anything_leaves_unless_t
                 allowed = await wide.ask(body=WITH_SEARCH)
             await gateway.end()
         await gone(tmp_path)
-    book = read_book(narrow.folder)
+    book = read_use(narrow.folder)
 
     assert refused.startswith("status 403 provider_tool_not_allowed")
     assert 'provider_tools = [\\"web_search\\"]' in refused
@@ -132,7 +132,7 @@ async def test_a_stream_arrives_before_it_ends(stage: Stage) -> None:
         assert "second" not in agent.said()
         more.set()
         await output(agent.attempt, "end")
-    book = read_book(agent.folder)
+    book = read_use(agent.folder)
 
     assert book is not None
     assert (book.tokens.taken, book.tokens.given, book.statuses) == (3, 5, {200: 1})
@@ -143,7 +143,7 @@ async def test_who_asks_nothing_has_no_book(stage: Stage) -> None:
     async with stage.agent() as agent:
         pass
 
-    assert read_book(agent.folder) is None
+    assert read_use(agent.folder) is None
 
 
 async def test_a_second_request_finds_the_same_connection_open(stage: Stage) -> None:
@@ -167,7 +167,7 @@ for path in ("/v1/files", "/v1/models", "/v1/chat/completions"):
 async def test_a_dead_endpoint_is_told_as_such(stage: Stage) -> None:
     async with stage.agent("dead") as agent:
         said = await agent.ask()
-    book = read_book(agent.folder)
+    book = read_use(agent.folder)
 
     assert said.startswith("status 502 upstream_unreachable")
     assert '"type": "upstream_unreachable"' in said
@@ -188,7 +188,7 @@ async def test_a_killed_gateway_costs_what_is_in_flight_and_nothing_else(stage: 
         await output(agent.attempt, "failed")
         assert "status 200" in await agent.ask()
         assert gateways(stage.bench.folder) != [pid]
-    book = read_book(agent.folder)
+    book = read_use(agent.folder)
 
     assert book is not None
     assert book.statuses[200] >= 2
@@ -223,7 +223,7 @@ async def test_a_daemon_that_is_gone_cuts_nobody_off(tmp_path: Path, monkeypatch
             await second.leave("x")
             await second.end()
         await gone(tmp_path)
-    book = read_book(agent.folder)
+    book = read_use(agent.folder)
 
     assert book is not None
     assert book.statuses == {200: 2}
@@ -278,7 +278,7 @@ async def test_what_an_endpoint_does_wrong_is_seen(stage: Stage, answer: Answer,
     stage.model.answers.append(answer)
     async with stage.agent() as agent:
         said = await agent.ask()
-    book = read_book(agent.folder)
+    book = read_use(agent.folder)
 
     assert said.startswith(begins)
     assert said.endswith("failed IncompleteRead\n") is (answer.pieces[-1:] == (BREAK_OFF,))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from agenthost.core.sandbox.policy import MIB, Limits
+from agenthost.core.sandbox.policy import MIB, Resources
 from tests.attempts import Done, Workbench, finish, gone, output
 
-LIMITS = Limits(
+RESOURCES = Resources(
     memory_bytes=96 * MIB, home_bytes=16 * MIB, tmp_bytes=16 * MIB, file_bytes=32 * MIB, processes=60, data_bytes=2**32
 )
 WAIT = "\nprint('survived', flush=True)\ntime.sleep(100)\n"
@@ -46,7 +46,7 @@ def bomb(script: str) -> tuple[str, ...]:
 async def explode(bench: Workbench, script: str, number: int = 0, **launch: Any) -> Done:
     """Runs it, and waits until nothing of it is left."""
     marker = f"bomb{os.getpid()}-{number}-{bench.folder.name}"
-    done = await bench.run(*bomb(script), marker, limits=LIMITS, timeout_seconds=20, **launch)
+    done = await bench.run(*bomb(script), marker, resources=RESOURCES, timeout_seconds=20, **launch)
     await gone(marker)
     return done
 
@@ -63,7 +63,7 @@ async def test_a_memory_bomb_ends_as_one(bench: Workbench, kind: str, request: p
     done = await explode(bench, MEMORY[kind] + WAIT)
 
     assert done.status.cause == "memory_exceeded"
-    assert request.node.callspec.params["bench"] in done.status.confinement.checks[-1]
+    assert request.node.callspec.params["bench"] in done.status.attestation.checks[-1]
     while groups(bench):
         await asyncio.sleep(0.01)
 
@@ -127,7 +127,7 @@ async def test_eight_bombs_at_once_leave_their_neighbour_alone(bench: Workbench)
     healthy = (
         "print('up', flush=True)\nsys.stdin.readline()\nprint(sum(range(10**6)), open('/workspace/hello.txt').read())"
     )
-    async with await bench.spawn(*bomb(healthy), limits=LIMITS, prompt=b"", keeps_stdin=True) as neighbour:
+    async with await bench.spawn(*bomb(healthy), resources=RESOURCES, prompt=b"", keeps_stdin=True) as neighbour:
         await output(neighbour, "up")
         ends = await asyncio.gather(
             *(explode(bench, script, number, max_output_bytes=MIB) for number, script in enumerate(scripts))

@@ -12,7 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agenthost.attempt.process import AttemptProcess, is_alive
+from agenthost.attempt.process import AttemptProcess
+from agenthost.attempt.shims import is_alive
 from tests.attempts import PATIENCE_SECONDS, Workbench, finish, gone
 
 

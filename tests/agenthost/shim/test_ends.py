@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.attempt.process import AttemptProcess, Launch
+from agenthost.attempt.launch import Launch
+from agenthost.attempt.process import AttemptProcess
 from agenthost.errors import ExecutionExistsError
 from agenthost.shim.inspection import parent_of
 from tests.attempts import Workbench, finish, output, processes_with
@@ -84,7 +85,7 @@ async def test_a_tree_that_ignores_term_and_hides_dies_all_the_same(bench: Workb
     """Keeps D6."""
     marker = f"3600.{os.getpid()}1"
     async with await bench.spawn(
-        str(Path(sys.executable).resolve()), "-c", STUBBORN, marker, grace_seconds=0.3
+        str(Path(sys.executable).resolve()), "-c", STUBBORN, marker, cancel_grace_seconds=0.3
     ) as attempt:
         await output(attempt, "up")
         while len(processes_with(f"sleep\0{marker}")) < 4:
@@ -137,7 +138,7 @@ async def test_an_agent_whose_bubblewrap_was_killed_did_not_die_by_itself(bench:
 
 
 async def test_a_bubblewrap_that_is_killed_while_we_end_the_agent_changes_nothing(bench: Workbench) -> None:
-    async with await bench.spawn("sh", "-c", "trap '' TERM; echo up; sleep 100", grace_seconds=100) as attempt:
+    async with await bench.spawn("sh", "-c", "trap '' TERM; echo up; sleep 100", cancel_grace_seconds=100) as attempt:
         await output(attempt, "up")
         await attempt.cancel("enough")
         assert not await attempt.give_input(1, "behind the cancel")

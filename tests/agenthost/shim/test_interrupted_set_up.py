@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agenthost.attempt import shim_start as shim_birth
-from agenthost.core.sandbox.policy import Limits
+from agenthost.core.sandbox.policy import Resources
 from tests.attempts import PATIENCE_SECONDS, Done, Workbench, finish, gone, processes_with, records
 
 RAN = ("sh", "-c", "echo ran")
@@ -208,7 +208,7 @@ async def test_a_sandbox_that_the_kernel_kills_for_want_of_its_own_memory_refuse
     """Keeps E2: the next one would be killed as well."""
     if not bench.sandbox.cgroups:
         pytest.skip("without a control group nothing bounds the memory of a set-up")
-    done = await bench.run(*RAN, limits=Limits(memory_bytes=64 * 1024))
+    done = await bench.run(*RAN, resources=Resources(memory_bytes=64 * 1024))
     assert (done.status.cause, "for want of memory" in done.status.message) == ("sandbox_refused", True), done.status
     assert_nothing_ran(bench, done)
 

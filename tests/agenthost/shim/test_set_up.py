@@ -34,7 +34,7 @@ async def test_the_confinement_is_told_when_the_agent_is_let_go(bench: Workbench
         assert len(confinement.policy_digest) == 64
         assert any(check.startswith("network: none") for check in confinement.checks)
         await attempt.cancel("enough")
-        assert (await finish(attempt)).status.confinement == confinement
+        assert (await finish(attempt)).status.attestation == confinement
 
 
 async def test_an_agent_comes_after_those_who_wait_for_what_it_says(bench: Workbench) -> None:

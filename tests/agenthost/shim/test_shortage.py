@@ -15,10 +15,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from agenthost.api.messages import read_stored
-from agenthost.attempt.damage import read_damage, settle_damage
 from agenthost.attempt.folder import AttemptFolders, StoredStart, remembered_secrets
 from agenthost.attempt.launch import Launch
 from agenthost.attempt.process import AttemptProcess
+from agenthost.attempt.records import read_damage, settle_damage
 from agenthost.attempt.shim_start import start_shim
 from agenthost.core.admission.order import WIDEST
 from agenthost.core.damage import Damage, DamagedError, is_shortage

@@ -6,8 +6,8 @@ from agenthost.core.sandbox.policy import (
     HISTORY,
     WORKSPACE,
     HostLayout,
-    Limits,
     Policy,
+    Resources,
     bwrap_arguments,
     command,
     digest,
@@ -109,8 +109,8 @@ def test_the_digest_follows_the_policy_and_no_secret() -> None:
     others = (
         replace(FULL, environment={}),
         replace(FULL, has_history=False),
-        replace(FULL, limits=Limits(processes=513)),
-        replace(FULL, limits=Limits(file_bytes=1)),
+        replace(FULL, resources=Resources(processes=513)),
+        replace(FULL, resources=Resources(file_bytes=1)),
         replace(FULL, layout=HostLayout()),
         replace(FULL, own_paths=()),
     )
@@ -118,7 +118,7 @@ def test_the_digest_follows_the_policy_and_no_secret() -> None:
 
 
 def test_limits_are_as_asked() -> None:
-    limits = rlimits(replace(FULL, limits=Limits(data_bytes=0, open_files=99)))
+    limits = rlimits(replace(FULL, resources=Resources(data_bytes=0, open_files=99)))
     assert limits["RLIMIT_NOFILE"] == 99
     assert limits["RLIMIT_CORE"] == 0
     assert "RLIMIT_DATA" not in limits
