@@ -59,12 +59,10 @@ class Ring:
         ground: Ground,
         state: ConductorState,
         make_evaluator: MakeEvaluator,
-        advance: Advance[ConductorState] = advance,
+        advance: Advance = advance,
     ) -> None:
         self._ground = ground
-        self.engine: Engine[ConductorState] = Engine(
-            advance, state, ground.store, self.dispatch, ground.clock, recovered=recover(state)
-        )
+        self.engine = Engine(advance, state, ground.store, self.dispatch, ground.clock, recovered=recover(state))
         self.evaluator = make_evaluator(self.engine.note, self.ongoing)
         self.hosts = {name: self._host_link(name, reach) for name, reach in ground.hosts.items()}
         self.executions = {name: self._execution_link(name, reach.channel) for name, reach in ground.hosts.items()}

@@ -1,7 +1,6 @@
 """What changes runs: each request is checked for its shape, then brought to the part that may change something."""
 
 import hashlib
-from typing import Any
 
 from conductor.api.messages.names import read_run
 from conductor.api.request_ids import read_request_id
@@ -18,7 +17,7 @@ MAX_REASON_CHARACTERS = 1_000
 class RunChanging:
     """Starts, stops and deletes runs; each gives the id of its run."""
 
-    def __init__(self, creation: RunCreation, engine: Engine[Any], retention: Retention) -> None:
+    def __init__(self, creation: RunCreation, engine: Engine, retention: Retention) -> None:
         self._creation = creation
         self._engine = engine
         self._retention = retention

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from google.protobuf import json_format
 
@@ -71,7 +71,7 @@ class Pinning:
 class RunCreation:
     """Creates runs; a few at once, because pinning a large workspace takes the disk."""
 
-    def __init__(self, store: Store, engine: Engine[Any], pinning: Pinning, clock: Clock, settings: Settings) -> None:
+    def __init__(self, store: Store, engine: Engine, pinning: Pinning, clock: Clock, settings: Settings) -> None:
         self._store = store
         self._engine = engine
         self._pinning = pinning

@@ -11,7 +11,6 @@ from conductor.api.run_changing import RunChanging
 from conductor.api.run_reading import RunReading
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
 from conductor.core.decide.loss import Absence, list_absences
-from conductor.core.model.conductor_state import ConductorState
 from conductor.engine.loop import Engine
 from conductor.store.port import Store
 from conductor.v1 import run_service_pb2 as pb
@@ -24,7 +23,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     def __init__(
         self,
         store: Store,
-        engine: Engine[ConductorState],
+        engine: Engine,
         changing: RunChanging,
         *,
         progress_seconds: float,

@@ -98,6 +98,12 @@ class Inbox:
         self._requests += 1
         self._put(request)
 
+    def put_back(self, request: Request) -> None:
+        """Takes a request that was taken too early; it comes first next time."""
+        self._requests += 1
+        self._control.appendleft(request)
+        self.filled.set()
+
     def note(self, note: Note) -> None:
         """Takes what is not a request. Once the inbox is closed it is dropped: recovery finds out again."""
         if self._closed:

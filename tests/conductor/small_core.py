@@ -16,6 +16,7 @@ from conductor.core.model.commands import (
     Record,
     Rejected,
 )
+from conductor.core.model.conductor_state import ConductorState
 from conductor.core.model.events import RunCreated
 from conductor.core.model.inputs import ExecutionReported, Input, RequestCancel, RequestRun
 from conductor.core.model.output import Channel, Output
@@ -30,13 +31,6 @@ RUN = run_name(1)
 NOW = 1000.0
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The state of the small core: what it was given."""
-
-    inputs: tuple[Input, ...] = ()
-
-
 @dataclass
 class SmallCore:
     """Creates runs, refuses cancels for the reason they give, stores and acknowledges text; wakes when it is told to."""
@@ -44,14 +38,21 @@ class SmallCore:
     wakes: list[float] = field(default_factory=list)
     calls: list[tuple[int, float]] = field(default_factory=list)
     durable: bool = True
+    late: int = 0  # so many calls leave their inputs to the next one
+    held: tuple[Input, ...] = ()
 
-    def advance(self, state: Seen, inputs: Sequence[Input], now: float) -> tuple[Decision, Seen]:
+    def advance(self, state: ConductorState, inputs: Sequence[Input], now: float) -> tuple[Decision, ConductorState]:
         self.calls.append((len(inputs), now))
         self.wakes = [wake for wake in self.wakes if wake > now]
         decision = Decision(durable=self.durable, wake_at=min(self.wakes, default=None))
-        for entry in inputs:
+        waiting, self.held = (*self.held, *inputs), ()
+        if inputs and self.late:
+            self.late -= 1
+            self.held = waiting
+            return replace(decision, wake_at=now), state
+        for entry in waiting:
             decision = self.take(decision, entry)
-        return decision, Seen((*state.inputs, *inputs))
+        return decision, replace(state, backlog=(*state.backlog, *inputs))
 
     def take(self, decision: Decision, entry: Input) -> Decision:
         match entry:
@@ -96,10 +97,10 @@ class World:
         if self.on_send is not None:
             self.on_send(command)
 
-    def make(self) -> Engine[Seen]:
+    def make(self) -> Engine:
         return Engine(
             self.core.advance,
-            Seen(),
+            ConductorState(),
             self.store,
             self.send,
             self.clock,
@@ -108,7 +109,7 @@ class World:
         )
 
     @asynccontextmanager
-    async def engine(self) -> AsyncIterator[Engine[Seen]]:
+    async def engine(self) -> AsyncIterator[Engine]:
         engine = self.make()
         async with asyncio.TaskGroup() as group:
             group.create_task(engine.run())

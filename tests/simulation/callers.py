@@ -1,10 +1,12 @@
 """Simulated callers: each wants one run, asks until it is answered, and now and then again, wrongly, or for the run's end."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from random import Random
 
 from conductor.core.model.commands import Accepted, Rejected, Reply
 from conductor.core.model.inputs import Input, RequestCancel, RequestRun
+from conductor.engine.inbox import Request
 from tests.simulation.memory_store import MemoryStore
 from tests.simulation.plans import make_plan
 from tests.simulation.violation import Violation
@@ -47,13 +49,20 @@ class Callers:
                     raise Violation(f"{request.request_id} was answered with {reply}")
                 self.answered.add(request.reply)
 
-    def ask_store(self, inputs: list[Input], store: MemoryStore) -> list[Input]:
-        """Answers what only the database knows, as the engine does; gives the rest, which is the core's."""
+    def ask_store(self, inputs: list[Input], store: MemoryStore, backlog: Iterable[Input]) -> list[Input]:
+        """Answers what only the store knows, as the engine does; returns the rest, which is the core's.
+
+        A request whose id is undecided waits in the engine; here its caller asks again.
+        """
         rest: list[Input] = []
+        undecided = {one.request_id for one in backlog if isinstance(one, Request)}
         for one in inputs:
-            known = store.requests.get(one.request_id) if isinstance(one, RequestRun) else None
-            if known is None or not isinstance(one, RequestRun) or not store.runs[known[1]].is_settled:
+            if not isinstance(one, Request):
                 rest.append(one)
+            elif (known := store.requests.get(one.request_id)) is None:
+                if one.request_id not in undecided:
+                    rest.append(one)
+                undecided.add(one.request_id)
             elif known[0] == one.request_digest:
                 self.hear(Accepted(one.reply, known[1], repeated=True))
             else:

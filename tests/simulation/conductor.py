@@ -123,7 +123,7 @@ class Conductor(Process):
 
     def _turn(self) -> Task:
         taken = self.inbox.take()
-        inputs = self.world.callers.ask_store(list(taken), self.store)
+        inputs = self.world.callers.ask_store(list(taken), self.store, self.state.backlog)
         self.world.seen["input"] += len(inputs)
         now = self.now()
         decision, after = self.world.subject.advance(self.state, inputs, now)

@@ -12,6 +12,7 @@ from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import (
     AttemptEnded,
     Event,
+    RunCancelRequested,
     RunCreated,
     RunSettled,
     StepBecameReady,
@@ -128,11 +129,12 @@ class MemoryStore:
 
     def _write_record(self, record: Record, now: float) -> None:
         event = record.event
-        if isinstance(event, RunCreated):
-            if self.positions[record.run] != 1:
-                raise Violation(f"run {record.run} does not begin with its creation")
-            if event.request_id:
-                self.requests[event.request_id] = (event.request_digest, record.run)
+        if isinstance(event, RunCreated) and self.positions[record.run] != 1:
+            raise Violation(f"run {record.run} does not begin with its creation")
+        if isinstance(event, RunCreated | RunCancelRequested) and event.request_id:
+            if event.request_id in self.requests:
+                raise Violation(f"request id {event.request_id} was stored twice")
+            self.requests[event.request_id] = (event.request_digest, record.run)
         if record.key and (record.run, record.key) in self.keys:
             raise Violation(f"{record.key} came twice in run {record.run}")
         self.keys.add((record.run, record.key))

@@ -29,7 +29,7 @@ from tests.simulation.subject import Subject
 from tests.simulation.trouble import LOST_AFTER_SECONDS, Trouble
 from tests.simulation.violation import Violation
 
-LIMITS = Limits(lost_after=LOST_AFTER_SECONDS, remembered_requests=8, remembered_runs=2)
+LIMITS = Limits(lost_after=LOST_AFTER_SECONDS, remembered_runs=2)
 EVENTS_PER_DECISION = (500, 500, 500, 20, 5)
 MOST_STEPS = 200_000
 MOST_SECONDS = 20_000.0

@@ -19,7 +19,7 @@ from conductor.core.model.commands import (
     Rejected,
     Reply,
 )
-from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Remembered
+from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing
 from conductor.core.model.events import AttemptEnded, Failure, RunSettled, StepCancelled
 from conductor.core.model.states import AttemptState, RunState
 from conductor.core.model.truncation import cut_text
@@ -40,7 +40,6 @@ class DecisionDraft:
         self.now = now
         self.limits: Limits = state.limits
         self.hosts: dict[str, Host] = dict(state.hosts)
-        self.requests: dict[str, Remembered] | None = None
         self.drafts: dict[str, RunDraft] = {}
         self.backlog: list[Input] = []
         self.stored: list[Record | Output] = []
@@ -99,20 +98,6 @@ class DecisionDraft:
             if not draft.run.is_settled:
                 yield run, draft
 
-    def remember(self, request: str, digest: str, run: str) -> None:
-        """Keeps what a request got, for when it comes again."""
-        if not request:
-            return
-        if self.requests is None:
-            self.requests = dict(self.state.requests)
-        self.requests[request] = Remembered(digest, run)
-        while len(self.requests) > self.limits.remembered_requests:
-            del self.requests[next(iter(self.requests))]
-
-    def recall(self, request: str) -> Remembered | None:
-        """Gives what a request got before."""
-        return (self.state.requests if self.requests is None else self.requests).get(request)
-
     def decide(self) -> tuple[Decision, ConductorState]:
         """Gives the decision, and the state that holds once it is stored."""
         drafts = self.drafts.values()
@@ -145,7 +130,6 @@ class DecisionDraft:
         return ConductorState(
             ongoing=ongoing,
             hosts=self.hosts,
-            requests=self.state.requests if self.requests is None else self.requests,
             settled=settled,
             backlog=tuple(self.backlog),
             unscheduled=self.unscheduled,
@@ -173,7 +157,6 @@ class DecisionDraft:
             # It was created in this very decision: nothing of it is stored, so nothing of it remains.
             del self.drafts[run]
             self.replies += replies
-            self.requests = {key: kept for key, kept in (self.requests or {}).items() if kept.run != run}
             return
         try:
             draft = _end_everything(RunDraft(origin, self.now, origin=origin), message)

@@ -16,7 +16,7 @@ from conductor.core.model.commands import (
     ResumeExecution,
     StartExecution,
 )
-from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Remembered, Track
+from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Track
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
@@ -42,7 +42,6 @@ def restore(
     return ConductorState(
         ongoing=ongoing,
         hosts={host: Host(host, connected=False, silent_since=now) for host in sorted(used)},
-        requests=_recall_requests(runs),
         damaged=dict(damaged or {}),
         unscheduled=True,
         spared_until=now + limits.late_grace if ongoing else 0.0,
@@ -54,15 +53,6 @@ def restore(
 def recover(state: ConductorState) -> tuple[Command, ...]:
     """Gives every command that a restored state implies."""
     return tuple(command for one in state.ongoing.values() for command in _recover_run(one))
-
-
-def _recall_requests(runs: Mapping[str, Run]) -> dict[str, Remembered]:
-    requests: dict[str, Remembered] = {}
-    for run in runs.values():
-        requests[run.request_id] = Remembered(run.request_digest, run.id)
-        requests[run.cancel_request_id] = Remembered(run.cancel_request_digest, run.id)
-    requests.pop("", None)
-    return requests
 
 
 def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limits) -> Ongoing:

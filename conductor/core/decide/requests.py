@@ -1,4 +1,7 @@
-"""What callers ask: a run, or the end of one. Every request gets exactly one reply; the same request gets the same reply."""
+"""What callers ask: a run, or the end of one. Every request gets exactly one reply.
+
+A request id that was used before never comes here: the engine answers it from the store.
+"""
 
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.progress import ask_report_when_done, look_at_all
@@ -17,8 +20,6 @@ MOST_REASON = 2000
 
 def take_run_request(making: DecisionDraft, request: RequestRun) -> None:
     """Creates a run with its whole roster, or says why not."""
-    if _is_repeated(making, request):
-        return
     limits = making.limits
     if sum(1 for _ in making.runs()) >= limits.unfinished_runs:
         message = f"{limits.unfinished_runs} runs are at work already; try again when one has ended"
@@ -31,8 +32,6 @@ def take_run_request(making: DecisionDraft, request: RequestRun) -> None:
 
 def take_cancel_request(making: DecisionDraft, request: RequestCancel) -> None:
     """Has a run stop, or says why it cannot."""
-    if _is_repeated(making, request):
-        return
     draft = making.draft(request.run)
     if draft is None and request.run not in making.state.settled:
         # One that ended before this process began is not known here; the store knows it.
@@ -41,20 +40,7 @@ def take_cancel_request(making: DecisionDraft, request: RequestCancel) -> None:
     elif draft is None or draft.run.is_settled:
         making.replies.append(Rejected(request.reply, "RUN_NOT_RUNNING", f"run {request.run} has ended"))
     else:
-        making.remember(request.request_id, request.request_digest, request.run)
         making.change(request.run, lambda draft: _cancel(draft, request))
-
-
-def _is_repeated(making: DecisionDraft, request: RequestRun | RequestCancel) -> bool:
-    known = making.recall(request.request_id) if request.request_id else None
-    if known is None:
-        return False
-    if known.digest == request.request_digest:
-        making.replies.append(Accepted(request.reply, known.run, repeated=True))
-    else:
-        message = f"request id {request.request_id} was used before, with another body"
-        making.replies.append(Rejected(request.reply, "REQUEST_ID_REUSED", message))
-    return True
 
 
 def _find_flaw(plan: RunPlan, most_steps: int) -> str:
@@ -86,7 +72,6 @@ def _create_run(making: DecisionDraft, request: RequestRun) -> None:
     draft.blobs.extend(request.blobs)
     draft.replies.append(Accepted(request.reply, run))
     making.drafts[run] = draft
-    making.remember(request.request_id, request.request_digest, run)
     making.change(run, _begin)
 
 

@@ -18,7 +18,6 @@ class Limits:
     unfinished_runs: int = 200
     steps_per_run: int = 200
     events_per_decision: int = 500
-    remembered_requests: int = 1000
     remembered_runs: int = 1000
     ack_interval: float = 1.0
     resume_interval: float = 1.0
@@ -94,14 +93,6 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
-    """A request that was met: the same again gets the same answer."""
-
-    digest: str
-    run: str
-
-
-@dataclass(frozen=True, slots=True)
 class ConductorState:
     """Everything. `backlog` holds inputs that had no room in the last decision, `damaged` runs that could not be folded.
 
@@ -110,7 +101,6 @@ class ConductorState:
 
     ongoing: Mapping[str, Ongoing] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
-    requests: Mapping[str, Remembered] = field(default_factory=dict)
     settled: Mapping[str, None] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
     backlog: tuple[Input, ...] = ()

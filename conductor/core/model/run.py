@@ -51,12 +51,8 @@ class Run:
     steps: Mapping[str, Step]
     create_time: float
     state: RunState = RunState.QUEUED
-    request_id: str = ""
-    request_digest: str = ""
     stop: Stop | None = None
     cancel_reason: str = ""
-    cancel_request_id: str = ""
-    cancel_request_digest: str = ""
     failure: Failure | None = None
     markdown: str = ""
     json: str = ""
@@ -154,8 +150,6 @@ def _create(event: RunCreated, time: float) -> Run:
         plan=event.plan,
         steps={},
         create_time=time,
-        request_id=event.request_id,
-        request_digest=event.request_digest,
     )
     return _add_steps(run, event.plan.steps, time)
 
@@ -193,8 +187,6 @@ def _stop(run: Run, event: RunCancelRequested | RunTimedOut, time: float) -> Run
         state=move_run(run.state, RunState.CANCELLING),
         stop=run.stop or Stop.CANCEL,
         cancel_reason=event.reason,
-        cancel_request_id=event.request_id,
-        cancel_request_digest=event.request_digest,
         cancel_time=time,
     )
 

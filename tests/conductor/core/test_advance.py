@@ -123,7 +123,6 @@ def test_a_run_that_breaks_while_it_is_created_leaves_nothing(monkeypatch: pytes
 
     assert {one.reply: type(one) for one in decision.replies} == {1: Rejected, 2: Accepted}
     assert {one.run for one in decision.to_store} == {OTHER}
-    assert "id" not in bench.state.requests
 
 
 def test_a_run_whose_steps_cannot_even_be_ended_is_ended_without_them(monkeypatch: pytest.MonkeyPatch) -> None:

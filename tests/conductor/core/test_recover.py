@@ -130,18 +130,6 @@ def test_the_first_call_after_a_restart_is_due_at_once_and_changes_nothing_where
     assert bench.take().to_store == ()
 
 
-def test_requests_are_remembered_over_a_restart() -> None:
-    bench = Bench()
-    bench.host()
-    bench.launch(asks("one"), request="create")
-    bench.queue("one")
-    bench.cancel(request="cancel", digest="d")
-
-    bench.crash()
-
-    assert {name: one.run for name, one in bench.state.requests.items()} == {"create": RUN, "cancel": RUN}
-
-
 def test_a_run_that_cannot_be_read_is_ended_and_stops_no_other() -> None:
     """Keeps I5."""
     bench = Bench()

@@ -1,4 +1,4 @@
-"""What callers get: one reply each, and the same reply for the same request."""
+"""Requests of callers: one reply each."""
 
 from conductor.core.model.commands import Accepted, Rejected
 from conductor.core.model.conductor_state import Limits
@@ -20,38 +20,6 @@ def test_a_run_is_created_whole_at_position_one() -> None:
     assert decision.blobs == (blob,)
     assert decision.durable
     assert bench.states() == {"one": "ready", "two": "excluded"}
-
-
-def test_the_same_request_again_gets_the_same_run() -> None:
-    bench = Bench()
-    bench.launch(asks("one"), request="id")
-
-    decision = bench.launch(asks("one"), run=OTHER, request="id", reply=9)
-
-    assert decision.replies == (Accepted(9, RUN, repeated=True),)
-    assert decision.to_store == ()
-
-
-def test_a_request_id_with_another_body_is_refused() -> None:
-    bench = Bench()
-    bench.launch(asks("one"), request="id")
-
-    decision = bench.take(RequestRun(plan(asks("two"), run=OTHER), (), "id", "another", 9))
-
-    assert isinstance(decision.replies[0], Rejected)
-    assert decision.replies[0].reason == "REQUEST_ID_REUSED"
-    assert decision.to_store == ()
-
-
-def test_two_requests_with_one_id_in_one_decision_make_one_run() -> None:
-    bench = Bench()
-    first = RequestRun(plan(asks("one")), (), "id", "d", 1)
-    second = RequestRun(plan(asks("one"), run=OTHER), (), "id", "d", 2)
-
-    decision = bench.take(first, second)
-
-    assert decision.replies == (Accepted(2, RUN, repeated=True), Accepted(1, RUN))
-    assert list(bench.state.ongoing) == [RUN]
 
 
 def test_too_many_unfinished_runs_are_refused_for_now() -> None:
@@ -87,14 +55,13 @@ def test_cancelling_is_idempotent_while_the_run_stops() -> None:
     assert again.to_store == ()
 
 
-def test_a_run_that_has_ended_cannot_be_cancelled_but_the_request_that_did_it_may_come_again() -> None:
+def test_a_run_that_has_ended_cannot_be_cancelled() -> None:
     bench = Bench()
     bench.launch(asks("one"))
     bench.cancel(request="id", digest="d")
     bench.answer(WorkKind.REPORT)
     assert str(bench.run.state) == "cancelled"
 
-    assert bench.cancel(request="id", digest="d").replies == (Accepted(2, RUN, repeated=True),)
     late = bench.cancel(request="other", digest="d")
 
     assert isinstance(late.replies[0], Rejected)
@@ -118,12 +85,11 @@ def test_a_cancel_keeps_its_reason_and_its_request() -> None:
     assert bench.step("one").reason == "enough"
 
 
-def test_what_was_asked_is_remembered_to_a_limit() -> None:
-    bench = Bench(Limits(remembered_requests=2, remembered_runs=1))
+def test_ended_runs_are_remembered_to_a_limit() -> None:
+    bench = Bench(Limits(remembered_runs=1))
     for number in range(4):
         run = f"run{number}"
         bench.launch(asks("one", excluded_because="no"), run=run, request=f"id{number}")
         bench.answer(WorkKind.REPORT, run=run)
 
-    assert list(bench.state.requests) == ["id2", "id3"]
     assert list(bench.state.settled) == ["run3"]

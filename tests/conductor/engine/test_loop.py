@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from conductor.core.model.commands import AckExecution, Command, Evaluate
+from conductor.core.model.commands import Accepted, AckExecution, Command, Evaluate
+from conductor.core.model.conductor_state import ConductorState
 from conductor.core.model.events import RunCreated
 from conductor.core.model.inputs import ExecutionLost, RequestCancel
 from conductor.core.model.work import Work, WorkKind
@@ -26,7 +27,7 @@ from conductor.errors import (
 )
 from conductor.store.records import Deletion
 from conductor.store.sqlite.store import SqliteStore
-from tests.conductor.small_core import NOW, RUN, Seen, World, request, text
+from tests.conductor.small_core import NOW, RUN, World, request, text
 from tests.conductor.store.material import attempt, attempt_name, creation, run_name, settlement
 
 
@@ -91,7 +92,7 @@ async def test_a_locked_database_delays_the_same_decision_and_refuses_new_reques
         third = await engine.submit(request(run_name(3)))
 
     assert refused.value.code == "UNAVAILABLE"
-    assert (state, sent, page.entries) == (Seen(), [], ())
+    assert (state, sent, page.entries) == (ConductorState(), [], ())
     assert calls[-1] == decided[-1]
     assert len(decided) == 1
     assert third.run == run_name(3)
@@ -125,7 +126,7 @@ async def test_a_link_waits_while_its_slot_is_full_and_goes_on_after_it(world: W
     world.limits = InboxLimits(slot_bytes=1000)
     written = 0
 
-    async def talk(engine: Engine[Seen]) -> None:
+    async def talk(engine: Engine) -> None:
         nonlocal written
         for sequence in range(1, 31):
             await engine.offer(text(sequence, "x" * 300))
@@ -212,7 +213,7 @@ async def test_who_waits_is_told_of_lasting_trouble_and_what_they_asked_for_stil
             while not asked.done():
                 await world.clock.advance(1)
                 await asyncio.sleep(0)
-        while engine.state == Seen():
+        while engine.state == ConductorState():
             await world.clock.advance(1)
             await asyncio.sleep(0)
         again = await engine.submit(request(run_name(2), request_id="id"))
@@ -260,6 +261,44 @@ async def test_the_same_request_gets_the_same_run_also_after_a_restart(world: Wo
     assert [entry.run for entry in (await world.store.feed(0)).entries] == [RUN, run_name(4)]
 
 
+async def test_requests_with_one_id_that_come_together_make_one_run(world: World) -> None:
+    """Keeps B2: the first is not stored yet when the others are taken."""
+    async with world.engine() as engine, asyncio.TaskGroup() as group:
+        bodies = (("id", "d"), ("id", "d"), ("id", "another body"), ("other id", "d"))
+        asked = [
+            group.create_task(_outcome(engine.submit(request(run_name(number), *body))))
+            for number, body in enumerate(bodies, start=1)
+        ]
+
+    told = [one.result() for one in asked]
+    assert told[:2] == [Accepted(1, run_name(1)), Accepted(2, run_name(1), repeated=True)]
+    assert isinstance(told[2], RequestIdReusedError)
+    assert told[3] == Accepted(4, run_name(4))
+    assert [entry.run for entry in (await world.store.feed(0)).entries] == [run_name(1), run_name(4)]
+
+
+async def test_a_request_waits_while_another_with_its_id_is_undecided(world: World) -> None:
+    """Keeps B2: the core may leave a request to its next decision, which a restart may never let it make."""
+    world.core.late = 1
+    async with world.engine() as engine, asyncio.TaskGroup() as group:
+        first = group.create_task(engine.submit(request(RUN, "id")))
+        await asyncio.sleep(0)
+        again = group.create_task(engine.submit(request(run_name(2), "id")))
+
+    assert first.result() == Accepted(1, RUN)
+    assert again.result() == Accepted(2, RUN, repeated=True)
+
+
+async def test_a_request_that_was_rejected_leaves_its_id_to_the_next(world: World) -> None:
+    """Keeps B2."""
+    async with world.engine() as engine:
+        with pytest.raises(NoCapacityError):
+            await engine.submit(RequestCancel(RUN, "NO_CAPACITY", "id", "d"))
+        accepted = await engine.submit(request(RUN, "id"))
+
+    assert (accepted.run, accepted.repeated) == (RUN, False)
+
+
 async def test_a_request_makes_no_second_run_when_the_first_was_deleted(world: World) -> None:
     """Keeps B2, also for a client that asks again for hours."""
     async with world.engine() as engine:
@@ -283,7 +322,6 @@ async def test_a_request_makes_no_second_run_when_the_first_was_deleted(world: W
     ("reason", "error"),
     [
         ("NOT_ACTIVE", PreconditionError),
-        ("REQUEST_ID_REUSED", RequestIdReusedError),
         ("NO_CAPACITY", NoCapacityError),
         ("INVALID_REQUEST", InvalidRequestError),
         ("INTERNAL", StatusError),

@@ -10,7 +10,6 @@ from pathlib import Path
 from conductor.core.decide.advance import advance
 from conductor.core.decide.recover import recover
 from conductor.core.model.commands import Command
-from conductor.core.model.conductor_state import ConductorState
 from conductor.core.model.inputs import RequestCancel, RequestRun
 from conductor.core.model.states import RunState
 from conductor.engine.loop import Engine
@@ -26,7 +25,7 @@ BLOBS = (blob(b"bundle"), blob(b'{"question":"why?"}'))
 
 
 @asynccontextmanager
-async def conductor(folder: Path, sent: list[Command]) -> AsyncIterator[tuple[Engine[ConductorState], SqliteStore]]:
+async def conductor(folder: Path, sent: list[Command]) -> AsyncIterator[tuple[Engine, SqliteStore]]:
     clock = ManualClock()
     async with await SqliteStore.open(folder) as store:
         state = await read_state(store, clock.now())
