@@ -18,7 +18,7 @@ from agenthost.core.admission.order import Limits, Order, check_execution_id, de
 from agenthost.core.ending import Outcome
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.frame import Attestation, Finished, Frame, Started
-from agenthost.core.output.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Report, ToolCall, ToolResult, Usage
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.host.state import Host
 from agenthost.snapshots.eviction import Figures
@@ -97,9 +97,9 @@ def write_frame(frame: Frame) -> pb.ExecuteResponse:
     return response
 
 
-def _write_said(response: pb.ExecuteResponse, said: Said) -> None:
+def _write_said(response: pb.ExecuteResponse, said: Report) -> None:
     match said:
-        case Text(channel=channel, text=text):
+        case Output(channel=channel, text=text):
             response.output.CopyFrom(pb.Output(channel=_CHANNELS[channel], text=text))
         case ToolCall(id=call, name=name, arguments=arguments):
             response.tool_call.CopyFrom(pb.ToolCall(id=call, name=name, arguments_json=arguments))

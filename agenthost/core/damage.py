@@ -10,7 +10,7 @@ what it wanted to read: whoever takes that for damage ends agents that are well.
 import errno
 from dataclasses import dataclass
 
-from agenthost.core.output.said import Notice, NoticeKind
+from agenthost.core.output.report import Notice, NoticeKind
 
 FILLER = Notice(
     NoticeKind.MALFORMED_OUTPUT, "this part cannot be read again: the attempt's files were damaged on the host"

@@ -112,13 +112,13 @@ def replay_one_too_few() -> None:
 
     from agenthost.attempt.outbox import Outbox
     from agenthost.core.output.frame import Frame
-    from agenthost.core.output.said import Text
+    from agenthost.core.output.report import Output
 
     frames = Outbox.frames
 
     async def skipping(self: Outbox, after: int) -> AsyncIterator[Frame]:
         async for frame in frames(self, after):
-            skipped = after and frame.sequence == after + 1 and isinstance(frame.content, Text)
+            skipped = after and frame.sequence == after + 1 and isinstance(frame.content, Output)
             yield replace(frame, content=replace(frame.content, text="")) if skipped else frame
 
     Outbox.frames = skipping  # type: ignore[method-assign]

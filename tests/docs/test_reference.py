@@ -19,7 +19,7 @@ from agenthost.core.admission import agent_spec
 from agenthost.core.models import endpoint
 from agenthost.core.output.dialects import jsonl
 from agenthost.core.output.dialects.dialect import Dialect, reader_for
-from agenthost.core.output.said import Channel, Notice, Said, Text
+from agenthost.core.output.report import Channel, Notice, Output, Report
 from conductor.core.decide.retry import classify, find_cause
 from conductor.core.model.events import Failure
 from conductor.evaluation.evidence.findings import ResultError, read_result
@@ -178,16 +178,19 @@ def test_every_fixed_limit_has_the_value_that_the_table_says() -> None:
     assert wrong == []
 
 
-def spoken(line: dict[str, object]) -> list[Said]:
+def spoken(line: dict[str, object]) -> list[Report]:
     """What a host makes of one line of the dialect."""
     reader = reader_for(Dialect.JSON_LINES)
     return [*reader.feed(json.dumps(line).encode() + b"\n"), *reader.finish()]  # type: ignore[list-item]
 
 
-def is_log(said: list[Said]) -> bool:
+def is_log(said: list[Report]) -> bool:
     """Whether a line was not understood: a notice, and the line as log."""
     return (
-        len(said) == 2 and isinstance(said[0], Notice) and isinstance(said[1], Text) and said[1].channel is Channel.LOG
+        len(said) == 2
+        and isinstance(said[0], Notice)
+        and isinstance(said[1], Output)
+        and said[1].channel is Channel.LOG
     )
 
 

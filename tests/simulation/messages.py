@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from agenthost.core.output.frame import Finished, Frame, Started
-from agenthost.core.output.said import Notice, Text
+from agenthost.core.output.report import Notice
+from agenthost.core.output.report import Output as HostOutput
 from conductor.core.model.events import Confinement, StartSpec
 from conductor.core.model.inputs import AgentFinished, AgentStarted, Report
 from conductor.core.model.output import Channel, Output
@@ -74,7 +75,7 @@ def report_of(attempt: str, frame: Frame) -> Report:
             return AgentStarted(Confinement("simulated", uid=65534))
         case Notice(text=text):
             return Output(attempt, Channel.ACTIVITY, text)
-        case Text(channel=channel, text=text):
+        case HostOutput(channel=channel, text=text):
             return Output(attempt, Channel(channel), text)
         case Finished(verdict=verdict, ending=ending):
             return AgentFinished(

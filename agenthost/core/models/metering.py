@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agenthost.core.output.said import Usage
+from agenthost.core.output.report import Usage
 
 MAX_KEPT_BYTES = 4 * 1024 * 1024  # of a JSON answer, or of one event
 MAX_COUNT = 2**53

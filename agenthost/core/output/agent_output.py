@@ -13,7 +13,17 @@ from dataclasses import dataclass, field, replace
 from agenthost.core.output.dialects.dialect import Dialect, PlainText, reader_for
 from agenthost.core.output.dialects.jsonl import MAX_NAME_BYTES, MAX_NOTICE_BYTES, MAX_TOOL_BYTES
 from agenthost.core.output.masking import Masking
-from agenthost.core.output.said import Channel, Notice, NoticeKind, Result, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.core.output.report import (
+    Channel,
+    Notice,
+    NoticeKind,
+    Output,
+    Report,
+    Result,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from agenthost.core.output.spool import INPUT_NUMBER, RecordKind, SpoolReader
 from agenthost.core.output.utf8 import fitting
 
@@ -44,7 +54,7 @@ class AgentOutput:
         self._max_answer_bytes = max_answer_bytes
         self.summary = Summary()
 
-    def feed(self, data: bytes) -> Iterator[Said]:
+    def feed(self, data: bytes) -> Iterator[Report]:
         """Gives what the next bytes of the spool say."""
         for piece in self._records.feed(data):
             match piece.kind:
@@ -58,7 +68,7 @@ class AgentOutput:
                 case _:
                     continue
 
-    def finish(self, *, is_whole: bool = False) -> Iterator[Said]:
+    def finish(self, *, is_whole: bool = False) -> Iterator[Report]:
         """Gives what the end of the spool completes; raises DamagedError where a whole one ends within a record."""
         if is_whole:
             self._records.finish()
@@ -66,10 +76,10 @@ class AgentOutput:
             yield from self._pass_on(masking.feed(reader.finish()))
             yield from self._pass_on(masking.finish())
 
-    def _pass_on(self, sayings: Iterable[Said | Result]) -> Iterator[Said]:
+    def _pass_on(self, sayings: Iterable[Report | Result]) -> Iterator[Report]:
         for said in sayings:
             match said:
-                case Text(channel=Channel.ANSWER, text=text):
+                case Output(channel=Channel.ANSWER, text=text):
                     yield from self._answer(text)
                 case Result(json=json):
                     self.summary = replace(self.summary, result_json=json)
@@ -86,7 +96,7 @@ class AgentOutput:
                 case _:
                     yield said
 
-    def _answer(self, text: str) -> Iterator[Said]:
+    def _answer(self, text: str) -> Iterator[Report]:
         if self.summary.answer_truncated:
             return
         if not self.summary.has_answer and not text.isspace():
@@ -94,7 +104,7 @@ class AgentOutput:
         kept = fitting(text, self._answer_room)
         self._answer_room -= len(kept.encode())
         if kept:
-            yield Text(Channel.ANSWER, kept)
+            yield Output(Channel.ANSWER, kept)
         if len(kept) < len(text):
             self.summary = replace(self.summary, answer_truncated=True)
             limit = f"the answer reached its limit of {self._max_answer_bytes} bytes; the rest is dropped"

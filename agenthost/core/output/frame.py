@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from agenthost.core.ending import Ending, Verdict
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.agent_output import Summary
-from agenthost.core.output.said import Said
+from agenthost.core.output.report import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +47,4 @@ class Frame:
 
     sequence: int
     time_ns: int
-    content: Started | Said | Finished
+    content: Started | Report | Finished

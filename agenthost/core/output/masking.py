@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from agenthost.core.output.redaction import Redactor, redacted, redacted_json
-from agenthost.core.output.said import Channel, Notice, Result, Said, Text, ToolCall, ToolResult
+from agenthost.core.output.report import Channel, Notice, Output, Report, Result, ToolCall, ToolResult
 
 
 class Masking:
@@ -19,23 +19,23 @@ class Masking:
         self._values = tuple(values)
         self._redactors = {channel: Redactor(self._values) for channel in Channel}
 
-    def feed(self, sayings: Iterable[Said | Result]) -> Iterator[Said | Result]:
+    def feed(self, sayings: Iterable[Report | Result]) -> Iterator[Report | Result]:
         """Gives what can be told by now."""
         for said in sayings:
             masked = self._masked(said)
-            if not isinstance(masked, Text) or masked.text:
+            if not isinstance(masked, Output) or masked.text:
                 yield masked
 
-    def finish(self) -> Iterator[Said | Result]:
+    def finish(self) -> Iterator[Report | Result]:
         """Gives what was held back."""
         for channel, redactor in self._redactors.items():
             if text := redactor.finish():
-                yield Text(channel, text)
+                yield Output(channel, text)
 
-    def _masked(self, said: Said | Result) -> Said | Result:
+    def _masked(self, said: Report | Result) -> Report | Result:
         match said:
-            case Text(channel=channel, text=text):
-                return Text(channel, self._redactors[channel].feed(text))
+            case Output(channel=channel, text=text):
+                return Output(channel, self._redactors[channel].feed(text))
             case ToolCall(name=name, arguments=arguments):
                 return replace(said, name=self._whole(name), arguments=redacted_json(arguments, self._values))
             case ToolResult(text=text) | Notice(text=text):

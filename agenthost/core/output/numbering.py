@@ -13,7 +13,7 @@ from agenthost.core.damage import DamagedError
 from agenthost.core.output.agent_output import AgentOutput, Summary
 from agenthost.core.output.frame import Finished, Frame, Started
 from agenthost.core.output.frames import merge
-from agenthost.core.output.said import Said
+from agenthost.core.output.report import Report
 
 _STARTED = _FINISHED = 1
 # More than what the parser may hold back for the end: the rest of a line or a secret of either stream, and what is said of it.
@@ -51,8 +51,8 @@ class Numbering:
 
     def __init__(self, output: AgentOutput) -> None:
         self._output = output
-        self._waiting: list[Said] = []
-        self._merged: list[Said] | None = None
+        self._waiting: list[Report] = []
+        self._merged: list[Report] | None = None
         self.offset = 0
         self.sequence = 0
         self.is_complete = False
@@ -67,7 +67,7 @@ class Numbering:
         """Whether a cut made now would give frames, or be the last."""
         return bool(self._waiting) or self.is_complete
 
-    def frame(self, content: Started | Said | Finished, time_ns: int) -> Frame:
+    def frame(self, content: Started | Report | Finished, time_ns: int) -> Frame:
         """The next frame."""
         self.sequence += 1
         return Frame(self.sequence, time_ns, content)

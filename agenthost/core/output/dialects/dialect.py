@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from agenthost.core.output.dialects.jsonl import Fault, parse_line
-from agenthost.core.output.said import Channel, Notice, NoticeKind, Result, Said, Text
+from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Report, Result
 
 # A result may take 1 MiB; its line needs a little around it.
 MAX_LINE_BYTES = 1024 * 1024 + 4096
@@ -25,10 +25,10 @@ class Dialect(StrEnum):
 class DialectReader(Protocol):
     """Reads one stream of bytes."""
 
-    def feed(self, data: bytes) -> Iterator[Said | Result]:
+    def feed(self, data: bytes) -> Iterator[Report | Result]:
         """Gives what these bytes say."""
 
-    def finish(self) -> Iterator[Said | Result]:
+    def finish(self) -> Iterator[Report | Result]:
         """Gives what was still incomplete; nothing comes after it."""
 
 
@@ -48,17 +48,17 @@ class PlainText:
         self._channel = channel
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
-    def feed(self, data: bytes) -> Iterator[Said | Result]:
+    def feed(self, data: bytes) -> Iterator[Report | Result]:
         """Gives the characters that are complete."""
         yield from self._decode(data, final=False)
 
-    def finish(self) -> Iterator[Said | Result]:
+    def finish(self) -> Iterator[Report | Result]:
         """Gives what was left of a character."""
         yield from self._decode(b"", final=True)
 
-    def _decode(self, data: bytes, *, final: bool) -> Iterator[Said]:
+    def _decode(self, data: bytes, *, final: bool) -> Iterator[Report]:
         if text := self._decoder.decode(data, final):
-            yield Text(self._channel, text)
+            yield Output(self._channel, text)
 
 
 class JsonLines:
@@ -69,7 +69,7 @@ class JsonLines:
         self._overlong: PlainText | None = None
         self._faults: set[Fault] = set()
 
-    def feed(self, data: bytes) -> Iterator[Said | Result]:
+    def feed(self, data: bytes) -> Iterator[Report | Result]:
         """Gives what complete lines say; a line above the limit is passed on as log without waiting for its end."""
         first, *others = data.split(b"\n")
         yield from self._take(first)
@@ -78,11 +78,11 @@ class JsonLines:
             yield from self._read_lines(others[:-1])
             yield from self._take(others[-1])
 
-    def finish(self) -> Iterator[Said | Result]:
+    def finish(self) -> Iterator[Report | Result]:
         """Reads a last line that has no end."""
         yield from self._end_line(b"")
 
-    def _take(self, part: bytes) -> Iterator[Said | Result]:
+    def _take(self, part: bytes) -> Iterator[Report | Result]:
         if self._overlong is not None:
             yield from self._overlong.feed(part)
             return
@@ -93,7 +93,7 @@ class JsonLines:
             yield from self._overlong.feed(bytes(self._line))
             self._line.clear()
 
-    def _end_line(self, ending: bytes) -> Iterator[Said | Result]:
+    def _end_line(self, ending: bytes) -> Iterator[Report | Result]:
         if self._overlong is not None:
             yield from self._overlong.feed(ending)
             yield from self._overlong.finish()
@@ -103,7 +103,7 @@ class JsonLines:
         self._line.clear()
         yield from self._read_lines([line], ending)
 
-    def _read_lines(self, lines: Sequence[bytes], ending: bytes = b"\n") -> Iterator[Said | Result]:
+    def _read_lines(self, lines: Sequence[bytes], ending: bytes = b"\n") -> Iterator[Report | Result]:
         """Reads whole lines. Strange ones in a row become one text: an agent may write a million of them."""
         strange: list[bytes] = []
         for line in lines:
@@ -120,13 +120,13 @@ class JsonLines:
                 yield said
         yield from _log_of(strange)
 
-    def _note_fault(self, fault: Fault) -> Iterator[Said]:
+    def _note_fault(self, fault: Fault) -> Iterator[Report]:
         if fault not in self._faults:
             self._faults.add(fault)
             yield Notice(NoticeKind.MALFORMED_OUTPUT, f"{fault}; such lines are kept as log")
 
 
-def _log_of(lines: list[bytes]) -> Iterator[Said]:
+def _log_of(lines: list[bytes]) -> Iterator[Report]:
     if lines:
-        yield Text(Channel.LOG, b"".join(lines).decode(errors="replace"))
+        yield Output(Channel.LOG, b"".join(lines).decode(errors="replace"))
         lines.clear()

@@ -13,7 +13,17 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from agenthost.core.output.said import Channel, Notice, NoticeKind, Result, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.core.output.report import (
+    Channel,
+    Notice,
+    NoticeKind,
+    Output,
+    Report,
+    Result,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from agenthost.core.output.utf8 import clean, fitting
 
 MAX_RESULT_BYTES = 1024 * 1024
@@ -37,7 +47,7 @@ class _WrongFieldError(Exception):
     """A field of a line is not what its type needs."""
 
 
-def parse_line(line: bytes) -> Said | Result | Fault:
+def parse_line(line: bytes) -> Report | Result | Fault:
     """Reads one line."""
     # Most of what an agent may write that speaks plain text; a value, because millions of exceptions take their time.
     if line[:1] != b"{" and not line.lstrip().startswith(b"{"):
@@ -85,15 +95,15 @@ def _compact(value: Any) -> str:
     return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
-def _tool_call(message: Mapping[str, Any]) -> Said:
+def _tool_call(message: Mapping[str, Any]) -> Report:
     return ToolCall(_name(message, "id"), _name(message, "name"), _compact(message.get("arguments", {})))
 
 
-def _tool_result(message: Mapping[str, Any]) -> Said:
+def _tool_result(message: Mapping[str, Any]) -> Report:
     return ToolResult(_name(message, "id"), message.get("failed") is True, _text(message))
 
 
-def _usage(message: Mapping[str, Any]) -> Said:
+def _usage(message: Mapping[str, Any]) -> Report:
     return Usage(_count(message, "input_tokens"), _count(message, "output_tokens"), _count(message, "turns"))
 
 
@@ -106,10 +116,10 @@ def _final(message: Mapping[str, Any]) -> Result:
     return Result(result)
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], Said | Result]] = {
-    "answer": lambda message: Text(Channel.ANSWER, _text(message)),
-    "reasoning": lambda message: Text(Channel.REASONING, _text(message)),
-    "log": lambda message: Text(Channel.LOG, _text(message)),
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Report | Result]] = {
+    "answer": lambda message: Output(Channel.ANSWER, _text(message)),
+    "reasoning": lambda message: Output(Channel.REASONING, _text(message)),
+    "log": lambda message: Output(Channel.LOG, _text(message)),
     "denial": lambda message: Notice(NoticeKind.DENIAL, _text(message)),
     "tool_call": _tool_call,
     "tool_result": _tool_result,

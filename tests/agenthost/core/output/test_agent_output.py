@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agenthost.core.output.agent_output import AgentOutput, Summary
 from agenthost.core.output.dialects.dialect import MAX_LINE_BYTES, Dialect
 from agenthost.core.output.frames import MAX_TEXT_BYTES, merge
-from agenthost.core.output.said import Channel, Notice, NoticeKind, Said, Text, ToolCall, ToolResult, Usage
+from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Report, ToolCall, ToolResult, Usage
 from agenthost.core.output.spool import INPUT_NUMBER, RecordKind
 from agenthost.shim.spool import pack
 
@@ -50,7 +50,7 @@ def stdout(payload: bytes) -> bytes:
     return record(RecordKind.STDOUT, payload)
 
 
-def parse(dialect: Dialect, chunks: Iterable[bytes], max_answer_bytes: int = PLENTY) -> tuple[list[Said], Summary]:
+def parse(dialect: Dialect, chunks: Iterable[bytes], max_answer_bytes: int = PLENTY) -> tuple[list[Report], Summary]:
     output = AgentOutput(dialect, max_answer_bytes, [KNOWN])
     said = [one for chunk in chunks for one in output.feed(chunk)]
     said += output.finish()
@@ -87,7 +87,7 @@ def test_what_is_said_does_not_depend_on_how_the_spool_was_cut(
 def test_what_is_said_does_not_depend_on_how_the_shim_recorded_it(payload: bytes, size: int) -> None:
     """Invalid UTF-8 across borders included."""
     spool = b"".join(stdout(payload[start : start + size]) for start in range(0, len(payload), size))
-    expected = [Text(Channel.ANSWER, payload.decode(errors="replace"))] if payload else []
+    expected = [Output(Channel.ANSWER, payload.decode(errors="replace"))] if payload else []
 
     assert parse(Dialect.TEXT, [spool])[0] == expected
 
@@ -97,9 +97,9 @@ def test_json_lines_come_out_typed_and_in_order() -> None:
     said, summary = parse(Dialect.JSON_LINES, [stdout(b"".join(line(message) for message in LINES))])
 
     assert said[:7] == [
-        Text(Channel.ANSWER, "täxt"),
-        Text(Channel.REASONING, "why"),
-        Text(Channel.LOG, "\x00\x1b[0m"),
+        Output(Channel.ANSWER, "täxt"),
+        Output(Channel.REASONING, "why"),
+        Output(Channel.LOG, "\x00\x1b[0m"),
         ToolCall("1", "read", '{"path":"a"}'),
         ToolResult("1", failed=True, text="no"),
         Usage(7, 3, 1),
@@ -116,13 +116,13 @@ def test_secrets_are_masked_in_everything_that_is_said() -> None:
 
     masked = "ghp_[redacted:github-token]"
     assert said == [
-        Text(Channel.ANSWER, "it is ghp_"),
+        Output(Channel.ANSWER, "it is ghp_"),
         ToolCall("1", "read", f'{{"path":"{masked}","line":"\\n[redacted:secret]"}}'),
-        Text(Channel.ANSWER, "[redacted:github-token], no more"),
-        Text(Channel.LOG, "[redacted:secret]!"),
+        Output(Channel.ANSWER, "[redacted:github-token], no more"),
+        Output(Channel.LOG, "[redacted:secret]!"),
         ToolResult("1", failed=False, text=f"x {masked}"),
         Notice(NoticeKind.DENIAL, "no [redacted:secret]"),
-        Text(Channel.REASONING, TOKEN[:9]),
+        Output(Channel.REASONING, TOKEN[:9]),
     ]
     assert json.loads(summary.result_json) == {"findings": [{"quote": f"a\n{masked}\nb", "n": 1}]}
 
@@ -139,7 +139,7 @@ def test_a_limit_cuts_what_is_masked_already() -> None:
 def test_text_keeps_stdout_as_answer_and_stderr_as_log() -> None:
     said, _ = parse(Dialect.TEXT, [stdout(b"a") + record(RecordKind.STDERR, b"b") + stdout(b"c")])
 
-    assert said == [Text(Channel.ANSWER, "a"), Text(Channel.LOG, "b"), Text(Channel.ANSWER, "c")]
+    assert said == [Output(Channel.ANSWER, "a"), Output(Channel.LOG, "b"), Output(Channel.ANSWER, "c")]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_line_that_is_not_ours_is_kept_as_log_after_one_notice(bad: bytes) -> 
     assert isinstance(said[0], Notice)
     assert said[0].kind is NoticeKind.MALFORMED_OUTPUT
     assert [type(one) for one in said].count(Notice) == 1
-    assert "".join(one.text for one in said if isinstance(one, Text)) == (bad * 2).decode(errors="replace")
+    assert "".join(one.text for one in said if isinstance(one, Output)) == (bad * 2).decode(errors="replace")
     assert not summary.has_answer
 
 
@@ -173,10 +173,10 @@ def test_a_line_above_a_mebibyte_is_passed_on_as_log() -> None:
 
     assert isinstance(said[0], Notice)
     assert (
-        "".join(one.text for one in said if isinstance(one, Text) and one.channel is Channel.LOG)
+        "".join(one.text for one in said if isinstance(one, Output) and one.channel is Channel.LOG)
         == f"{long.decode()}\n"
     )
-    assert said[-1] == Text(Channel.ANSWER, "täxt")
+    assert said[-1] == Output(Channel.ANSWER, "täxt")
 
 
 def test_a_lone_surrogate_in_json_becomes_a_replacement_character() -> None:
@@ -185,7 +185,7 @@ def test_a_lone_surrogate_in_json_becomes_a_replacement_character() -> None:
         [stdout(b'{"type":"answer","text":"a\\ud800b"}\n{"type":"final","result":{"\\udfff":"\\ud83d\\ude00"}}\n')],
     )
 
-    assert said == [Text(Channel.ANSWER, "a\ufffdb")]
+    assert said == [Output(Channel.ANSWER, "a\ufffdb")]
     assert summary.result_json == '{"\ufffd":"\U0001f600"}'
 
 
@@ -193,7 +193,7 @@ def test_an_answer_is_cut_at_its_limit_on_a_characters_border() -> None:
     """Keeps D5."""
     said, summary = parse(Dialect.TEXT, [stdout("ääää".encode()), stdout(b"x")], max_answer_bytes=5)
 
-    assert said[0] == Text(Channel.ANSWER, "ää")
+    assert said[0] == Output(Channel.ANSWER, "ää")
     assert isinstance(said[1], Notice)
     assert said[1].kind is NoticeKind.ANSWER_TRUNCATED
     assert len(said) == 2
@@ -203,7 +203,7 @@ def test_an_answer_is_cut_at_its_limit_on_a_characters_border() -> None:
 def test_an_answer_of_exactly_the_limit_is_whole() -> None:
     said, summary = parse(Dialect.TEXT, [stdout(b"12345")], max_answer_bytes=5)
 
-    assert said == [Text(Channel.ANSWER, "12345")]
+    assert said == [Output(Channel.ANSWER, "12345")]
     assert not summary.answer_truncated
 
 
@@ -223,7 +223,7 @@ def test_inputs_are_counted_and_say_nothing() -> None:
 @given(st.integers(1, 3))
 def test_no_frame_is_above_its_limit_and_nothing_is_lost(width: int) -> None:
     text = "xäß€"[width] * (MAX_TEXT_BYTES + 17)
-    frames = list(merge([Text(Channel.ANSWER, text[:1000]), Text(Channel.ANSWER, text[1000:])]))
+    frames = list(merge([Output(Channel.ANSWER, text[:1000]), Output(Channel.ANSWER, text[1000:])]))
 
-    assert all(isinstance(frame, Text) and len(frame.text.encode()) <= MAX_TEXT_BYTES for frame in frames)
-    assert "".join(frame.text for frame in frames if isinstance(frame, Text)) == text
+    assert all(isinstance(frame, Output) and len(frame.text.encode()) <= MAX_TEXT_BYTES for frame in frames)
+    assert "".join(frame.text for frame in frames if isinstance(frame, Output)) == text

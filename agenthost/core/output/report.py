@@ -21,7 +21,7 @@ class NoticeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Output:
     """Text of a channel: as much as was there, never a promise of lines or tokens."""
 
     channel: Channel
@@ -70,4 +70,4 @@ class Result:
     json: str
 
 
-Said = Text | ToolCall | ToolResult | Usage | Notice
+Report = Output | ToolCall | ToolResult | Usage | Notice
