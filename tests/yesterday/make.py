@@ -1,19 +1,22 @@
 """Makes what is left behind by conductors and hosts of today, for those of tomorrow.
 
 git worktree add /tmp/then COMMIT && cd /tmp/then && ./dev setup
-.venv/bin/python -m tests.yesterday.make FOLDER
+.venv/bin/python -m tests.yesterday.make FOLDER [conductor] [host]
 """
 
 import asyncio
 import sys
 from pathlib import Path
 
-from tests.yesterday import make_conductor
+from tests.yesterday import make_conductor, make_host
+
+PARTS = {"conductor": make_conductor, "host": make_host}
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(make_conductor.make(folder))
+    for part in PARTS if len(sys.argv) < 3 else sys.argv[2:]:
+        asyncio.run(PARTS[part].make(folder))
     for path in sorted(folder.iterdir()):
         sys.stdout.write(f"{path}: {path.stat().st_size} bytes\n")
 
