@@ -67,10 +67,15 @@ def write_agents(folder: Path) -> Path:
 
 async def frames_of(client: Client, execution: str, after: int = 0) -> list[dict[str, Any]]:
     """Reads what is told of an attempt after a number, to its end, and acknowledges nothing."""
+    return [lasting(frame) for frame in await responses_of(client, execution, after)]
+
+
+async def responses_of(client: Client, execution: str, after: int = 0) -> list[pb.ExecuteResponse]:
+    """Reads the same as it comes."""
     resume = pb.Resume(execution=execution, after_sequence=after)
     async with client.open(resume=resume, epoch=EPOCH) as conversation:
         await conversation.until(lambda frame: frame.HasField("finished"))
-        return [lasting(frame) for frame in conversation.frames]
+        return conversation.frames
 
 
 def lasting(frame: pb.ExecuteResponse) -> dict[str, Any]:
