@@ -39,6 +39,7 @@ from agenthost.host.state import Host
 from agenthost.host.supervisor import Supervisor
 from agenthost.host.tombstones import Tombstones
 from agenthost.models.link import ModelGateway
+from agenthost.proof.probe import Proof, prove
 from agenthost.proof.prover import Prover
 from agenthost.snapshots.integrity import SnapshotIntegrity
 from agenthost.snapshots.store import SnapshotStore
@@ -91,12 +92,14 @@ def parse_address(text: str) -> Address:
 
 
 @asynccontextmanager
-async def running_host(settings: Settings, address: Address, data: DataFolder) -> AsyncIterator[tuple[Host, str]]:
+async def running_host(
+    settings: Settings, address: Address, data: DataFolder, proof: Proof = prove
+) -> AsyncIterator[tuple[Host, str]]:
     """A host that serves at once, and where; what it is asked to run waits for the proof. Leaving stops it in phases."""
     agents = await find_agents(settings.agents_dirs, settings.models)
     warn_of_unusable(agents)
     host = Host(settings, agents, ends_agents=settings.end_agents_on_stop, instance=data.instance())
-    prover = Prover(host, data.path)
+    prover = Prover(host, data.path, proof)
     now = steady_clock()
     snapshots = await SnapshotStore.open(data.snapshots, settings.keeping, now)
     integrity = SnapshotIntegrity(snapshots)

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,15 +51,6 @@ def occupant(agent: Agent) -> Occupant:
     return Occupant(agent.install, agent.own_paths, agent.environment(), agent.usable().model)
 
 
-async def prove_host(data: Path) -> tuple[Sandbox | None, SandboxReport]:
-    """Finds this machine's sandbox and proves it; None where there is none."""
-    try:
-        sandbox = await find_sandbox(data)
-    except ReadOnlyUnavailableError as error:
-        return None, SandboxReport(available=False, reason=f"{error}. {error.hint}", mechanism="none")
-    return sandbox, await prove(sandbox, data)
-
-
 async def prove(sandbox: Sandbox, data: Path, occupant: Occupant = NOBODY) -> SandboxReport:
     """Tries the sandbox that an occupant would have. Whatever goes wrong meanwhile, proves nothing."""
     try:
@@ -70,6 +61,18 @@ async def prove(sandbox: Sandbox, data: Path, occupant: Occupant = NOBODY) -> Sa
     except (OSError, ValueError, TypeError, StatusError) as error:
         reason = f"The proof broke: {error}."
     return SandboxReport(available=False, reason=reason, mechanism=sandbox.mechanism)
+
+
+Proof = Callable[[Sandbox, Path, Occupant], Awaitable[SandboxReport]]
+
+
+async def prove_host(data: Path, proof: Proof = prove) -> tuple[Sandbox | None, SandboxReport]:
+    """Finds this machine's sandbox and proves it; None where there is none."""
+    try:
+        sandbox = await find_sandbox(data)
+    except ReadOnlyUnavailableError as error:
+        return None, SandboxReport(available=False, reason=f"{error}. {error.hint}", mechanism="none")
+    return sandbox, await proof(sandbox, data, NOBODY)
 
 
 async def _try(sandbox: Sandbox, data: Path, occupant: Occupant) -> SandboxReport:

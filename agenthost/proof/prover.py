@@ -14,7 +14,7 @@ from agenthost.agent_specs import Agent
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.errors import NotFoundError
 from agenthost.host.state import Host
-from agenthost.proof.probe import Occupant, occupant, prove, prove_host
+from agenthost.proof.probe import Occupant, Proof, occupant, prove, prove_host
 
 _log = structlog.get_logger()
 
@@ -22,9 +22,10 @@ _log = structlog.get_logger()
 class Prover:
     """Proves a host and its agents. Use it as a context: entering begins, leaving stops what is under way."""
 
-    def __init__(self, host: Host, data: Path) -> None:
+    def __init__(self, host: Host, data: Path, proof: Proof = prove) -> None:
         self._host = host
         self._data = data
+        self._proof = proof
         self._found = host.agents  # before any was disabled
         self._one_at_a_time = asyncio.Lock()
         self._tasks = asyncio.TaskGroup()
@@ -64,7 +65,7 @@ class Prover:
                 known.append((occupant(agent), await self._prove_agent(agent, *same[:1])))
 
     async def _prove_host(self) -> None:
-        sandbox, report = await prove_host(self._data)
+        sandbox, report = await prove_host(self._data, self._proof)
         self._host.settle(sandbox, report)
         if report.available:
             _log.info("sandbox_proven", mechanism=report.mechanism, probes=len(report.probes))
@@ -72,7 +73,7 @@ class Prover:
             _log.error("sandbox_unavailable", reason=report.reason)
 
     async def _prove_agent(self, agent: Agent, known: SandboxReport | None = None) -> SandboxReport:
-        report = known or await prove(self._host.proven_sandbox(), self._data, occupant(agent))
+        report = known or await self._proof(self._host.proven_sandbox(), self._data, occupant(agent))
         self._host.settle_agent(agent, report)
         if not report.available:
             _log.error("agent_disabled", agent=agent.name, reason=report.reason)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from agenthost.proof.probe import Proof
 from agenthost.snapshots.store import SnapshotStore
 from tests.agenthost.running_host import Client, make_repository, open_host
+from tests.kit.proof import proof_of_the_session
 from tests.repositories import UserRepository
 
 
@@ -23,8 +25,14 @@ def short_path() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def client(short_path: Path, repository: Path) -> AsyncIterator[Client]:
-    async with open_host(short_path, repository) as client:
+def proof() -> Proof:
+    """How the host of `client` proves its sandbox."""
+    return proof_of_the_session
+
+
+@pytest.fixture
+async def client(short_path: Path, repository: Path, proof: Proof) -> AsyncIterator[Client]:
+    async with open_host(short_path, repository, proof=proof) as client:
         yield client
 
 

@@ -16,6 +16,7 @@ from agenthost.attempt.folder import AttemptFolders
 from agenthost.config import Settings
 from agenthost.host.data_folder import DataFolder
 from agenthost.host.state import Host
+from agenthost.proof.probe import Proof
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import (
     execution_service_pb2_grpc,
@@ -26,6 +27,7 @@ from agenthost.v1 import (
 from servicekit.addresses import Address
 from servicekit.channels import EXECUTION_OPTIONS
 from servicekit.statuses import Refusal, read_refusal
+from tests.kit.proof import proof_of_the_session
 
 CONDUCTOR = "conductor-1"
 RUN = "01k00000000000000000000000"
@@ -137,15 +139,18 @@ class Client:
 
 @asynccontextmanager
 async def open_host(
-    folder: Path, repository: Path, *, proven: bool = True, **settings: object
+    folder: Path, repository: Path, *, proven: bool = True, proof: Proof = proof_of_the_session, **settings: object
 ) -> AsyncIterator[Client]:
-    """Serves in this process, with everything real below it; waits for the proof of the sandbox unless told not to."""
+    """Serves in this process, with everything real below it; waits for the proof of the sandbox unless told not to.
+
+    The proof is the session's, which was real; tests of the sandbox give `prove`.
+    """
     data = DataFolder(folder / "data")
     data.acquire()
     address = f"unix:{folder}/s"
     plain = Settings(listen=address, data=data.path, name="test", end_agents_on_stop=True)
     async with (
-        running_host(replace(plain, **settings), Address.parse(address), data) as (host, target),  # type: ignore[arg-type]
+        running_host(replace(plain, **settings), Address.parse(address), data, proof) as (host, target),  # type: ignore[arg-type]
         grpc.aio.insecure_channel(target, options=EXECUTION_OPTIONS) as channel,
     ):
         client = Client(host, data.path, channel, await push_snapshot(channel, repository))

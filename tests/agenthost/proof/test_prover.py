@@ -11,7 +11,6 @@ import structlog
 from agenthost.agent_specs import find_agents, warn_of_unusable
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.doctor import examine
-from agenthost.proof import prover as proving
 from agenthost.proof.probe import Occupant, prove
 from agenthost.sandbox.find import Sandbox
 from agenthost.v1 import execution_service_pb2 as pb
@@ -26,26 +25,15 @@ class HeldBack:
     def __init__(self) -> None:
         self.let = asyncio.Event()
 
-    async def __call__(self, data: Path) -> tuple[Sandbox | None, SandboxReport]:
+    async def __call__(self, sandbox: Sandbox, data: Path, occupant: Occupant) -> SandboxReport:
         await self.let.wait()
-        return await prove_host(data)
+        return await prove(sandbox, data, occupant)
 
 
-prove_host = proving.prove_host
-
-
-@pytest.fixture
-def held_back(monkeypatch: pytest.MonkeyPatch) -> HeldBack:
-    proof = HeldBack()
-    monkeypatch.setattr(proving, "prove_host", proof)
-    return proof
-
-
-async def test_a_host_serves_at_once_and_attempts_wait_for_the_proof(
-    held_back: HeldBack, short_path: Path, repository: Path
-) -> None:
+async def test_a_host_serves_at_once_and_attempts_wait_for_the_proof(short_path: Path, repository: Path) -> None:
     """Keeps E2."""
-    async with open_host(short_path, repository, proven=False) as client:
+    held_back = HeldBack()
+    async with open_host(short_path, repository, proven=False, proof=held_back) as client:
         told = await client.hosts.GetHost(host_pb.GetHostRequest())
         async with client.open(start=client.start_of("say x")) as conversation:
             while client.host.running == 0:
@@ -61,18 +49,15 @@ async def test_a_host_serves_at_once_and_attempts_wait_for_the_proof(
     assert after.sandbox.available
 
 
-async def test_attempts_that_waited_for_a_proof_that_fails_are_refused(
-    short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_attempts_that_waited_for_a_proof_that_fails_are_refused(short_path: Path, repository: Path) -> None:
     """Keeps E2."""
     let = asyncio.Event()
 
-    async def fail(_: Path) -> tuple[None, SandboxReport]:
+    async def fail(sandbox: Sandbox, *_: object) -> SandboxReport:
         await let.wait()
-        return None, SandboxReport(available=False, reason="no namespaces here", mechanism="none")
+        return SandboxReport(available=False, reason="no namespaces here", mechanism=sandbox.mechanism)
 
-    monkeypatch.setattr(proving, "prove_host", fail)
-    async with open_host(short_path, repository, proven=False) as client:
+    async with open_host(short_path, repository, proven=False, proof=fail) as client:
         async with client.open(start=client.start_of("say x")) as conversation:
             while client.host.running == 0:
                 await client.host.change.subscribe().wait()
@@ -83,10 +68,9 @@ async def test_attempts_that_waited_for_a_proof_that_fails_are_refused(
     assert "no namespaces here" in refusal.message
 
 
-async def test_attempts_that_wait_when_the_host_stops_are_told(
-    held_back: HeldBack, short_path: Path, repository: Path
-) -> None:
-    async with open_host(short_path, repository, proven=False) as client:
+async def test_attempts_that_wait_when_the_host_stops_are_told(short_path: Path, repository: Path) -> None:
+    held_back = HeldBack()
+    async with open_host(short_path, repository, proven=False, proof=held_back) as client:
         async with client.open(start=client.start_of("say x")) as conversation:
             while client.host.running == 0:
                 await client.host.change.subscribe().wait()
