@@ -1,6 +1,9 @@
-"""The sample configurations name every setting there is, with the value that it has where nothing is said. Keeps K5."""
+"""The samples for operators: configurations name every setting with its default, and the units of systemd start. Keeps K5, K14."""
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -10,6 +13,8 @@ import pytest
 import agenthost.config
 import conductor.config
 from agenthost.core.snapshots.eviction import DEFAULT_KEEPING
+from tests.docs.pages import page
+from tests.services import Service, free_port, wait_for
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 # A setting that is shown and not set: a name, "=", and a value.
@@ -53,3 +58,56 @@ def test_a_sample_is_taken_as_it_stands(name: str, tmp_path: Path) -> None:
         return
     settings = conductor.config.load(config=DEPLOY / name, default_listen="127.0.0.1:7410", default_data=tmp_path)
     assert [host.name for host in settings.hosts] == ["local"]
+
+
+def _command(unit: str, places: dict[str, str]) -> list[str]:
+    """What a unit starts, with its folders moved elsewhere."""
+    (line,) = re.findall(r"^ExecStart=(.+)$", (DEPLOY / "systemd" / f"{unit}.service").read_text(), re.MULTILINE)
+    for place, other in places.items():
+        line = line.replace(place, other)
+    return line.split()
+
+
+def test_the_recipe_for_systemd_starts_both_services(tmp_path: Path) -> None:
+    recipe = page("operations").block("sh systemd")
+    (root,) = re.findall(r"^mkdir -p (\S+)$", recipe, re.MULTILINE)
+    address = f"127.0.0.1:{free_port()}"
+    places = {
+        "/var/lib": str(tmp_path),
+        "/run/agenthost": str(tmp_path),
+        "127.0.0.1:7410": address,
+        root: str(tmp_path),
+    }
+    (folder,) = re.findall(r"python3 -m venv (\S+) ", recipe)
+    services = []
+    try:
+        for unit in ("agenthost", "conductor"):
+            program, *arguments = _command(unit, places)
+            assert program == f"{folder}/bin/{unit}"
+            services.append(Service([f"{unit}.cli", *arguments], tmp_path / f"{unit}.log"))
+            services[-1].start()
+        wait_for(lambda: "all good" in call("--address", address, "doctor").stdout)
+    finally:
+        for service in reversed(services):
+            service.stop()
+
+
+@pytest.mark.parametrize("unit", ["agenthost", "conductor"])
+def test_systemd_accepts_a_unit(unit: str, tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("no systemd-analyze on this machine, so the units are not verified")
+    for each in ("agenthost", "conductor"):
+        text = (DEPLOY / "systemd" / f"{each}.service").read_text()
+        (tmp_path / f"{each}.service").write_text(text.replace(f"/opt/conductor/bin/{each}", sys.executable))
+    done = subprocess.run(
+        [analyze, "verify", tmp_path / f"{unit}.service"], capture_output=True, text=True, check=False
+    )
+    complaints = [line for line in done.stderr.splitlines() if str(tmp_path) in line and "DelegateSubgroup" not in line]
+
+    assert complaints == []
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "conductor.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

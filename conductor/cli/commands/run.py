@@ -8,7 +8,7 @@ import click
 import grpc
 
 from conductor.cli.commands.reading import print_report
-from conductor.cli.connection import CREATE_SECONDS, Connection, connected
+from conductor.cli.connection import CALL_SECONDS, CREATE_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError, from_rpc
 from conductor.cli.text.names import run_name, short
@@ -16,7 +16,7 @@ from conductor.cli.text.next_commands import next_commands
 from conductor.cli.text.terminal_text import printable
 from conductor.cli.text.wording import SETTLED_RUN, workspace_changes
 from conductor.cli.views.follow import Absence, followed, patiently
-from conductor.cli.views.lines import summary
+from conductor.cli.views.lines import finding_line, summary
 from conductor.cli.views.page import say
 from conductor.cli.views.view import JsonView, View, as_json, say_away, say_back
 from conductor.v1 import run_service_pb2
@@ -24,6 +24,8 @@ from conductor.v1 import run_service_pb2
 Run = run_service_pb2.Run
 # A longer wait is announced.
 QUIET_SECONDS = 1.0
+# Findings that are shown again below a report on a terminal.
+WORST_FINDINGS = 5
 _CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEOUT", "FIRST_OUTPUT_TIMEOUT"})
 
 
@@ -144,13 +146,23 @@ def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
     sys.stderr.flush()
     print_report(connection, ended.name)
     if sys.stdout.isatty():
-        # A report is longer than a screen: how it came out is what shall be left on it.
+        # A report is longer than a screen, and ends with checksums: the reader's eye shall end on the result.
         say(f"\n{closing(ended)}", 4, err=True)
+        _show_worst_findings(connection, ended)
     if is_passing:
-        click.echo("\nanother directory:  ./dev demo PATH", err=True)
-        click.echo("to stay with it:    conductor serve, conductor run; see “By hand” in README.md", err=True)
+        click.echo("\nanother directory:  conductor demo PATH  (in a clone: ./dev demo PATH)", err=True)
+        click.echo("to keep it running: agenthost serve, conductor serve, conductor run; see README.md", err=True)
     else:
         click.echo("\n".join(["", *next_commands(ended)]), err=True)
+
+
+def _show_worst_findings(connection: Connection, ended: Run) -> None:
+    request = run_service_pb2.ListFindingsRequest(parent=ended.name, page_size=WORST_FINDINGS)
+    listed = connection.runs.ListFindings(request, timeout=CALL_SECONDS)
+    for finding in listed.findings:
+        say(f"  {finding_line(finding)}", 4, err=True)
+    if listed.next_page_token:
+        click.echo("  …", err=True)
 
 
 def closing(ended: Run) -> str:
