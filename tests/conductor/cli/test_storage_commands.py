@@ -131,7 +131,7 @@ def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
         "address" not in nowhere.stderr.splitlines()[-1]
     )  # without one the usual folder is meant, of whatever conductor
     assert "✔ database" not in unasked.stdout
-    assert "name that:  conductor doctor --data DIR" in " ".join(unasked.stdout.split("\n    "))
+    assert "name it:  conductor doctor --data DIR" in " ".join(unasked.stdout.split("\n    "))
     assert f"✔ database {usual}/conductor.db" in asked.stdout
     assert sorted(path.name for path in tmp_path.glob("*.tar")) == ["named.tar", "own.tar"]
 
