@@ -21,7 +21,6 @@ import structlog
 
 from conductor.api.flow_servicer import FlowServicer
 from conductor.api.pool_servicer import PoolServicer
-from conductor.api.run_changing import RunChanging
 from conductor.api.run_creation import Pinning, RunCreation
 from conductor.api.run_servicer import RunServicer
 from conductor.api.server_servicer import ServerFacts, ServerServicer
@@ -187,10 +186,14 @@ class Conductor:
             lambda: opened.clock.now() - lost_after,
             lambda host: count_of_earlier_instances(self._engine.state, host),
         )
-        changing = RunChanging(creation, self._engine, self._retention)
         progress_seconds = settings.limits.progress_seconds
         runs = RunServicer(
-            opened.store, self._engine, changing, progress_seconds=progress_seconds, now=opened.clock.now
+            opened.store,
+            self._engine,
+            creation,
+            self._retention,
+            progress_seconds=progress_seconds,
+            now=opened.clock.now,
         )
         server = ServerServicer(self._facts(), lambda: self.target, lambda: len(self._engine.state.ongoing))
         return [

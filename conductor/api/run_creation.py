@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from google.protobuf import json_format
@@ -20,7 +21,7 @@ from conductor.api.run_ids import new_run_id
 from conductor.clock import Clock
 from conductor.config import Settings
 from conductor.core.model.inputs import Blob, RequestRun
-from conductor.core.model.plan import RunPlan, SnapshotPlan
+from conductor.core.model.plan import RunPlan
 from conductor.engine.loop import Engine
 from conductor.errors import (
     InvalidRequestError,
@@ -87,11 +88,9 @@ class RunCreation:
         digest = _digest(request)
         if known := await self._known(request_id, digest):
             return known
-        async with self._place(request.workspace.path):
-            # Those who raced for these places with the same request id.
-            if known := await self._known(request_id, digest):
-                return known
-            plan, blobs = await self._plan(request)
+        folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
+        async with self._place(folder):
+            plan, blobs = await self._plan(request, folder)
             async with self._kept(plan):
                 asked = RequestRun(plan, blobs, request_id, digest)
                 run = (await self._engine.submit(asked)).run
@@ -100,12 +99,11 @@ class RunCreation:
             return run
 
     @asynccontextmanager
-    async def _place(self, path: str) -> "AsyncIterator[None]":
+    async def _place(self, folder: Path) -> "AsyncIterator[None]":
         """A place among those who pin: one for each workspace, so that whoever waits for the same one takes no other's.
 
         Whoever finds none in time is told so while they still listen, and not when their deadline has passed.
         """
-        folder = await asyncio.to_thread(self._pinning.roots.resolve, path)
         async with self._workspaces.hold(str(folder)):
             try:
                 async with asyncio.timeout(MAX_PLACE_WAIT_SECONDS):
@@ -128,12 +126,12 @@ class RunCreation:
             raise run_was_deleted(met)
         return met.run
 
-    async def _plan(self, request: pb.CreateRunRequest) -> tuple[RunPlan, tuple[Blob, ...]]:
-        folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
+    async def _plan(self, request: pb.CreateRunRequest, folder: Path) -> tuple[RunPlan, tuple[Blob, ...]]:
         loaded = await self._load(request)
         bundle = loaded.bundle()
         inputs, excluded = await self._judge(bundle, request)
-        snapshot = await self._pin(request.workspace)
+        mode = _MODE_NAMES[request.workspace.mode]
+        snapshot = await self._pinning.snapshots.pin(folder, mode, request.workspace.revision)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = (_blob(bundle), _blob(values))
         plan = RunPlan(
@@ -143,7 +141,7 @@ class RunCreation:
             bundle=blobs[0].digest,
             inputs=blobs[1].digest,
             workspace_path=str(folder),
-            workspace_mode=str(_MODE_NAMES[request.workspace.mode]),
+            workspace_mode=str(mode),
             workspace_revision=request.workspace.revision,
             snapshot=snapshot,
             band=inputs.band,
@@ -174,9 +172,6 @@ class RunCreation:
         if violations:
             raise InvalidRequestError(*violations)
         return launch.inputs, launch.excluded
-
-    async def _pin(self, workspace: pb.Workspace) -> SnapshotPlan:
-        return await self._pinning.snapshots.pin(workspace.path, _MODE_NAMES[workspace.mode], workspace.revision)
 
     @asynccontextmanager
     async def _kept(self, plan: RunPlan) -> "AsyncIterator[None]":

@@ -1,5 +1,6 @@
 """RunService: each method asks the part that knows, and gives its answer. See `run_service.proto` for what they promise."""
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -7,14 +8,20 @@ from google.protobuf.empty_pb2 import Empty
 
 from conductor.api.messages.names import read_run
 from conductor.api.output_reading import OutputReading
-from conductor.api.run_changing import RunChanging
+from conductor.api.request_ids import read_request_id
+from conductor.api.run_creation import RunCreation
 from conductor.api.run_reading import RunReading
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
 from conductor.core.decide.loss import Absence, list_absences
+from conductor.core.model.inputs import RequestCancel
 from conductor.engine.loop import Engine
+from conductor.errors import InvalidRequestError, Violation
+from conductor.maintenance.retention import Retention
 from conductor.store.port import Store
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import run_service_pb2_grpc
+
+MAX_REASON_CHARACTERS = 1_000
 
 
 class RunServicer(run_service_pb2_grpc.RunServiceServicer):
@@ -24,14 +31,16 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self,
         store: Store,
         engine: Engine,
-        changing: RunChanging,
+        creation: RunCreation,
+        retention: Retention,
         *,
         progress_seconds: float,
         now: Callable[[], float],
     ) -> None:
         self._store = store
         self._engine = engine
-        self._changing = changing
+        self._creation = creation
+        self._retention = retention
         self._reading = RunReading(store, self._absences)
         self._output = OutputReading(store, self._reading)
         self._progress_seconds = progress_seconds
@@ -41,7 +50,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return list_absences(self._engine.state, run)
 
     async def CreateRun(self, request: pb.CreateRunRequest, context: Any) -> pb.Run:
-        return await self._reading.run(await self._changing.create(request))
+        return await self._reading.run(await self._creation.create(request))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.Run:
         return await self._reading.run(read_run(request.name))
@@ -60,10 +69,12 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             yield told
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.Run:
-        return await self._reading.run(await self._changing.cancel(request))
+        cancel = _read_cancel(request)
+        await self._engine.submit(cancel)
+        return await self._reading.run(cancel.run)
 
     async def DeleteRun(self, request: pb.DeleteRunRequest, context: Any) -> Empty:
-        await self._changing.delete(request)
+        await self._retention.delete(read_run(request.name), read_request_id(request.request_id))
         return Empty()
 
     async def GetStep(self, request: pb.GetStepRequest, context: Any) -> pb.Step:
@@ -78,3 +89,12 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
     async def GetReport(self, request: pb.GetReportRequest, context: Any) -> pb.Report:
         return await self._reading.report(request.name)
+
+
+def _read_cancel(request: pb.CancelRunRequest) -> RequestCancel:
+    run = read_run(request.name)
+    if len(request.reason) > MAX_REASON_CHARACTERS:
+        raise InvalidRequestError(Violation("reason", f"has more than {MAX_REASON_CHARACTERS} characters"))
+    request_id = read_request_id(request.request_id)
+    digest = hashlib.sha256(f"CancelRun\0{run}\0{request.reason}".encode()).hexdigest()
+    return RequestCancel(run, request.reason or "cancelled by request", request_id, digest)

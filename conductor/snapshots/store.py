@@ -58,9 +58,11 @@ class SnapshotStore:
         await store._objects.open()
         return store
 
-    async def pin(self, path: str, mode: str = WorkspaceMode.WORKING_TREE, revision: str = "") -> SnapshotPlan:
-        """Pins what a workspace holds now. Raises RequestError where the path or the revision will not do."""
-        folder = self._roots.resolve(path)
+    async def pin(self, folder: Path, mode: str = WorkspaceMode.WORKING_TREE, revision: str = "") -> SnapshotPlan:
+        """Pins the present content of a folder, which `WorkspaceRoots.resolve` returned.
+
+        Raises RequestError where the folder or the revision cannot be pinned.
+        """
         key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
         repository = find_repository(folder, self._roots)
         pin = Pin(self._objects, folder, f"{WORKSPACES}/{key}/latest")

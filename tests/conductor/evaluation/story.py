@@ -115,7 +115,7 @@ class Story:
         self, flow: Flow, workspace: Path | SnapshotPlan, *, project: Path | None = None, **inputs: Any
     ) -> None:
         """Creates the run."""
-        snapshot = workspace if isinstance(workspace, SnapshotPlan) else await self.snapshots.pin(str(workspace))
+        snapshot = workspace if isinstance(workspace, SnapshotPlan) else await self.snapshots.pin(workspace)
         texts = texts_for(flow, read_shelf(folders(project, {}))[1])
         bundle = write_bundle(flow, texts)
         launch = await self.evaluator.launch(bundle, inputs)

@@ -30,7 +30,7 @@ async def fill(folder: Path) -> None:
         snapshots = await SnapshotStore.open(folder / SNAPSHOTS_FOLDER)
         for number in (1, 2):
             (workspace / "file").write_text(f"content {number}")
-            snapshot = await snapshots.pin(str(workspace))
+            snapshot = await snapshots.pin(workspace)
             await snapshots.keep(run_name(number), snapshot.commit)
             await store.append(creation(run_name(number), snapshot=snapshot), 1.0)
         await store.append(settlement(run_name(1)), 2.0)

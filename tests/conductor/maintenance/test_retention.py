@@ -61,7 +61,7 @@ class Place:
         workspace = self.folder / f"workspace {number}"
         workspace.mkdir()
         (workspace / "file").write_text(f"content {number}")
-        snapshot = await self.snapshots.pin(str(workspace))
+        snapshot = await self.snapshots.pin(workspace)
         await self.snapshots.keep(run_name(number), snapshot.commit)
         await self.store.append(creation(run_name(number), snapshot=snapshot), 1.0)
         last = settlement(run_name(number)) if end is not None else events(run_name(number), RunStarted())
@@ -189,7 +189,7 @@ async def test_what_was_pinned_a_moment_ago_outlives_a_pruning(place: Place, mon
     commits = []
     for number in range(4):
         (workspace / "file").write_text(f"{number}")
-        commits.append((await place.snapshots.pin(str(workspace))).commit)
+        commits.append((await place.snapshots.pin(workspace)).commit)
 
     monkeypatch.setattr("conductor.snapshots.store.RECENT_SECONDS", 3600.0)
     await place.snapshots.prune()
@@ -208,7 +208,7 @@ async def test_pins_and_prunings_side_by_side_leave_every_pin_whole(place: Place
             (workspace / f"file{number}").write_text(f"the same everywhere {number}")
 
     async def pin(number: int) -> str:
-        commit = (await place.snapshots.pin(str(workspaces[number % 4]))).commit
+        commit = (await place.snapshots.pin(workspaces[number % 4])).commit
         await place.snapshots.keep(run_name(number), commit)
         names = [f"file{number}" for number in range(20)]
         assert None not in (await place.snapshots.read_files(commit, names)).values()

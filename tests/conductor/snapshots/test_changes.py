@@ -102,7 +102,7 @@ async def test_a_tree_that_nobody_touched_is_unchanged(
 ) -> None:
     monkeypatch.setattr(working_tree, "MAX_FILE_BYTES", 4000)
     folder = kind(user)
-    plan = await store.pin(str(folder))
+    plan = await store.pin(folder)
     before = await since(store, folder, plan)
     (folder / "new in mid-run").write_text("x")
 
@@ -154,7 +154,7 @@ CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
 @pytest.mark.parametrize("what", CHANGES)
 async def test_every_change_is_seen_and_named(what: str, store: SnapshotStore, user: UserRepository) -> None:
     (user.folder / "link").symlink_to("README.md")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     name, change = CHANGES[what]
     change(user.folder / name)
 
@@ -164,7 +164,7 @@ async def test_every_change_is_seen_and_named(what: str, store: SnapshotStore, u
 async def test_changes_in_a_folder_without_git_are_seen_as_well(store: SnapshotStore, user: UserRepository) -> None:
     folder = plain(user)
     (folder / "link").symlink_to("README.md")
-    plan = await store.pin(str(folder))
+    plan = await store.pin(folder)
     for what in ("removed", "become special", "a link elsewhere", "new"):
         name, change = CHANGES[what]
         change(folder / name)
@@ -173,7 +173,7 @@ async def test_changes_in_a_folder_without_git_are_seen_as_well(store: SnapshotS
 
 
 async def test_a_folder_that_became_a_link_leads_nowhere(store: SnapshotStore, user: UserRepository) -> None:
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     outside = user.folder.parent / "outside"
     (user.folder / "src").rename(outside)
     (user.folder / "src").symlink_to(outside)
@@ -184,7 +184,7 @@ async def test_a_folder_that_became_a_link_leads_nowhere(store: SnapshotStore, u
 async def test_what_leaves_the_content_as_it_was_is_no_change(store: SnapshotStore, user: UserRepository) -> None:
     user.write(".gitignore", "*.log\n")
     user.write("src/app.py", "not committed\n")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     user.commit("in mid-run")
     user.write("debug.log", "ignored")
     user.write("README.md", "changed")
@@ -197,9 +197,9 @@ async def test_what_leaves_the_content_as_it_was_is_no_change(store: SnapshotSto
 async def test_a_run_over_a_commit_does_not_depend_on_the_tree(
     store: SnapshotStore, user: UserRepository, tmp_path: Path
 ) -> None:
-    plan = await store.pin(str(user.folder), WorkspaceMode.COMMIT)
+    plan = await store.pin(user.folder, WorkspaceMode.COMMIT)
     git(tmp_path, "clone", "-q", "--bare", str(user.folder), "bare.git")
-    of_bare = await store.pin(str(tmp_path / "bare.git"))
+    of_bare = await store.pin(tmp_path / "bare.git")
     user.write("src/app.py", "changed\n")
 
     assert await store.changes(str(user.folder), WorkspaceMode.COMMIT, plan) is None
@@ -209,7 +209,7 @@ async def test_a_run_over_a_commit_does_not_depend_on_the_tree(
 async def test_files_older_than_the_pinning_are_not_read_again(
     store: SnapshotStore, user: UserRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     read: list[FileIO] = []
     real = working_tree._read_up_to
 
@@ -233,7 +233,7 @@ async def test_older_files_in_a_folder_that_took_the_place_of_another_are_read(
     source, other = user.folder / "src", user.folder.parent / "other"
     other.mkdir()
     (other / "app.py").write_text("print('jello')\n")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     shutil.rmtree(source)
     written = (other / "app.py").stat().st_ctime_ns
     other.rename(source)
@@ -249,7 +249,7 @@ async def test_older_files_in_a_folder_that_took_the_place_of_another_are_read(
 async def test_a_workspace_that_cannot_be_looked_at_is_a_note(
     store: SnapshotStore, user: UserRepository, tmp_path: Path
 ) -> None:
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     fenced = SnapshotStore(tmp_path / "data" / "objects.git", WorkspaceRoots((tmp_path / "data",)), 10)
     outside = await since(fenced, user.folder, plan)
     (user.folder / ".git" / "index").write_bytes(b"no index")
@@ -275,7 +275,7 @@ async def test_looking_is_bounded_and_tells_what_it_saw_until_then(
     limit: str, value: float, told: WorkspaceChanges, user: UserRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await SnapshotStore.open(user.folder.parent / "data")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     user.write("README.md", "of another size")
     monkeypatch.setattr(changes, limit, value)
 
@@ -285,7 +285,7 @@ async def test_looking_is_bounded_and_tells_what_it_saw_until_then(
 async def test_a_file_system_that_hangs_holds_the_report_up_for_a_bounded_time(
     store: SnapshotStore, user: UserRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     go = asyncio.Event()
 
     async def hang(*_: object) -> None:
@@ -298,7 +298,7 @@ async def test_a_file_system_that_hangs_holds_the_report_up_for_a_bounded_time(
 
 
 async def test_few_of_many_changes_are_named(store: SnapshotStore, user: UserRepository) -> None:
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     for number in range(50):
         user.write(f"new/{number:02}", "x")
     many = await since(store, user.folder, plan)
@@ -319,7 +319,7 @@ async def test_looking_leaves_the_users_repository_as_it_was(
     marker = tmp_path / "marker"
     user.add_config(f'[core]\n\tfsmonitor = touch {marker}\n[filter "bait"]\n\tclean = touch {marker}; cat\n')
     user.write(".gitattributes", "* filter=bait\n")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     user.write("src/app.py", "changed\n")
     marker.unlink(missing_ok=True)
     before = sorted((path, path.lstat().st_mtime_ns) for path in user.folder.rglob("*"))

@@ -17,7 +17,7 @@ async def test_a_repository_that_git_cannot_read_is_a_wrong_workspace_and_says_w
     (user.folder / ".git" / file).write_text(text)
 
     with pytest.raises(InvalidRequestError) as caught:
-        await store.pin(str(user.folder))
+        await store.pin(user.folder)
     assert caught.value.violations[0].field == "workspace.path"
     assert "is a repository that git cannot read" in caught.value.violations[0].text
 
@@ -30,13 +30,13 @@ async def test_a_head_that_is_damaged_is_not_taken_for_a_repository_without_comm
             file.chmod(0o644)
             file.write_bytes(b"garbage")
 
-    assert "history left out: the repository's HEAD cannot be read" in (await store.pin(str(user.folder))).notes
+    assert "history left out: the repository's HEAD cannot be read" in (await store.pin(user.folder)).notes
 
 
 async def test_a_repository_without_commits_says_so(store: SnapshotStore, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "unborn")
 
-    assert (await store.pin(str(tmp_path / "unborn"))).notes == ("the repository has no commits yet",)
+    assert (await store.pin(tmp_path / "unborn")).notes == ("the repository has no commits yet",)
 
 
 async def test_a_commit_of_a_repository_with_longer_names_is_refused_for_that(
@@ -45,7 +45,7 @@ async def test_a_commit_of_a_repository_with_longer_names_is_refused_for_that(
     git(tmp_path, "init", "-q", "--object-format=sha256", "modern")
 
     with pytest.raises(InvalidRequestError, match="SHA-1"):
-        await store.pin(str(tmp_path / "modern"), WorkspaceMode.COMMIT)
+        await store.pin(tmp_path / "modern", WorkspaceMode.COMMIT)
 
 
 async def test_one_huge_file_that_nobody_tracks_is_left_out_and_does_not_spoil_the_rest(
@@ -54,5 +54,5 @@ async def test_one_huge_file_that_nobody_tracks_is_left_out_and_does_not_spoil_t
     with (user.folder / "huge").open("wb") as file:
         os.truncate(file.fileno(), 10 << 30)
 
-    pinned = await store.pin(str(user.folder))
+    pinned = await store.pin(user.folder)
     assert pinned.notes == ("files above 64 MiB left out: 1 (huge)",)

@@ -73,9 +73,9 @@ async def test_nothing_that_a_configuration_names_is_run(
         (tmp_path / hook).symlink_to(bait)
         (user.folder / ".git" / "hooks" / hook).symlink_to(bait)
     user.add_config(CONFIGURATIONS[name].format(bait=bait, folder=tmp_path))
-    plan = await store.pin(str(user.folder))
-    of_commit = await store.pin(str(user.folder), WorkspaceMode.COMMIT, "main")
-    inside = await store.pin(str(user.folder / "src"))
+    plan = await store.pin(user.folder)
+    of_commit = await store.pin(user.folder, WorkspaceMode.COMMIT, "main")
+    inside = await store.pin(user.folder / "src")
 
     assert not (tmp_path / "marker").exists()
     assert plan.dirty_paths == ("src/app.py",)
@@ -108,7 +108,7 @@ async def test_a_partial_clone_is_not_completed_from_its_remote(
 ) -> None:
     partial, old = make_partial_clone(user, marker, tmp_path)
     (partial / "new.txt").write_text("new")
-    plan = await store.pin(str(partial))
+    plan = await store.pin(partial)
 
     assert not marker.exists()
     assert plan.dirty_paths == ("new.txt",)
@@ -126,7 +126,7 @@ async def test_replaced_objects_and_grafts_do_not_change_what_is_pinned(
     other = git(user.folder, "hash-object", "-w", "--stdin", stdin=b"forged\n").decode().strip()
     user.git("replace", blob, other)
     (user.folder / ".git" / "info" / "grafts").write_text(f"{user.head}\n")
-    plan = await store.pin(str(user.folder), WorkspaceMode.COMMIT)
+    plan = await store.pin(user.folder, WorkspaceMode.COMMIT)
 
     assert await store.read_files(plan.commit, ["README.md"]) == {"README.md": b"# A project\n"}
     assert len((await store.history(plan.commit)).commits) == 3
@@ -159,7 +159,7 @@ async def test_a_workspace_cannot_point_at_a_repository_outside_the_roots(
 
     for folder in (lure, linked, common):
         with pytest.raises(RootNotAllowedError):
-            await fenced.pin(str(folder), WorkspaceMode.COMMIT)
+            await fenced.pin(folder, WorkspaceMode.COMMIT)
 
 
 async def test_a_workspace_cannot_borrow_objects_from_outside_the_roots(
@@ -168,12 +168,12 @@ async def test_a_workspace_cannot_borrow_objects_from_outside_the_roots(
     """Keeps E9."""
     (user.folder / ".git" / "objects" / "info" / "alternates").write_text(f"{victim.folder}/.git/objects\n")
     with pytest.raises(RootNotAllowedError):
-        await fenced.pin(str(user.folder), WorkspaceMode.COMMIT, victim.head)
+        await fenced.pin(user.folder, WorkspaceMode.COMMIT, victim.head)
 
 
 async def test_a_repository_above_the_root_is_not_looked_at(tmp_path: Path, user: UserRepository) -> None:
     fenced = await SnapshotStore.open(tmp_path / "fenced.git", WorkspaceRoots((user.folder / "src",)))
-    plan = await fenced.pin(str(user.folder / "src"))
+    plan = await fenced.pin(user.folder / "src")
 
     assert plan.head_commit == ""
     assert await fenced.read_files(plan.commit, ["app.py"]) == {"app.py": b"changed\n"}
@@ -186,7 +186,7 @@ async def test_a_git_folder_that_is_none_does_not_stop_the_pinning(store: Snapsh
         (folder / ".git").write_bytes(entry)
         (folder / "a.txt").write_text("a")
 
-        assert await store.read_files((await store.pin(str(folder))).commit, ["a.txt"]) == {"a.txt": b"a"}
+        assert await store.read_files((await store.pin(folder)).commit, ["a.txt"]) == {"a.txt": b"a"}
 
 
 async def test_a_file_that_cannot_be_read_is_named(store: SnapshotStore, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ async def test_a_file_that_cannot_be_read_is_named(store: SnapshotStore, tmp_pat
     folder.mkdir()
     (folder / "closed.txt").write_text("x")
     (folder / "closed.txt").chmod(0)
-    plan = await store.pin(str(folder))
+    plan = await store.pin(folder)
 
     assert any("closed.txt" in note for note in plan.notes)
 
@@ -207,7 +207,7 @@ async def test_a_commit_that_is_only_at_a_partial_clones_remote_is_not_fetched(
     partial, old = make_partial_clone(user, marker, tmp_path)
     for revision in ("1" * 40, old, "main:src/app.py"):
         with pytest.raises(InvalidRequestError):
-            await store.pin(str(partial), WorkspaceMode.COMMIT, revision)
+            await store.pin(partial, WorkspaceMode.COMMIT, revision)
 
     assert not marker.exists()
 
@@ -217,7 +217,7 @@ async def test_an_older_commit_of_a_partial_clone_cannot_be_pinned(
 ) -> None:
     partial, _ = make_partial_clone(user, marker, tmp_path)
     with pytest.raises(InvalidRequestError, match="partial clone"):
-        await store.pin(str(partial), WorkspaceMode.COMMIT, "HEAD~1")
+        await store.pin(partial, WorkspaceMode.COMMIT, "HEAD~1")
 
     assert not marker.exists()
 
@@ -263,7 +263,7 @@ async def test_a_fifo_that_git_would_open_is_refused_before_git_is_asked(
 
     async with asyncio.timeout(20):
         with pytest.raises(InvalidRequestError) as refused:
-            await store.pin(str(user.folder))
+            await store.pin(user.folder)
 
     assert f"where git has a file of its own: {bait}" in str(refused.value)
 
@@ -279,7 +279,7 @@ async def test_a_configuration_that_never_ends_is_given_up_soon(
 
     async with asyncio.timeout(20):
         with pytest.raises(InvalidRequestError, match="whose configuration git cannot read: git did not end"):
-            await store.pin(str(user.folder))
+            await store.pin(user.folder)
 
 
 async def test_ignore_rules_that_the_configuration_keeps_in_a_fifo_are_refused(
@@ -290,7 +290,7 @@ async def test_ignore_rules_that_the_configuration_keeps_in_a_fifo_are_refused(
 
     async with asyncio.timeout(20):
         with pytest.raises(InvalidRequestError, match=r"own: .*/rules; remove it"):
-            await store.pin(str(user.folder))
+            await store.pin(user.folder)
 
 
 async def test_the_socket_of_gits_own_file_watcher_is_no_reason_to_refuse(
@@ -299,6 +299,6 @@ async def test_the_socket_of_gits_own_file_watcher_is_no_reason_to_refuse(
     monkeypatch.chdir(user.folder / ".git")
     with socket.socket(socket.AF_UNIX) as watcher:
         watcher.bind("fsmonitor--daemon.ipc")
-        plan = await store.pin(str(user.folder))
+        plan = await store.pin(user.folder)
 
     assert plan.dirty_paths == ("src/app.py",)

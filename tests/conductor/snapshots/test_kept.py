@@ -21,7 +21,7 @@ async def test_files_are_read_by_path_and_only_files(store: SnapshotStore, user:
     (user.folder / "link").symlink_to("README.md")
     user.write("big.txt", "x" * 100)
     user.write("name with ünicode", "u")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     paths = ["README.md", "src", "link", "big.txt", "name with ünicode", "nothing", "../README.md", "/README.md"]
     paths += ["", ".", "src/../README.md", "src/", "a\nb", "a\0b", "*", ":/README.md", "-r", "\ud800"]
     found = await store.read_files(plan.commit, paths, max_bytes_each=50)
@@ -37,7 +37,7 @@ async def test_hundreds_of_files_are_read_at_once(store: SnapshotStore, user: Us
     """Enough to fill every pipe between the two sides."""
     for number in range(900):
         user.write(f"many/{number}.txt", f"{number}" * 300)
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     paths = [f"many/{number}.txt" for number in range(900)]
 
     assert await store.read_files(plan.commit, paths) == {
@@ -48,7 +48,7 @@ async def test_hundreds_of_files_are_read_at_once(store: SnapshotStore, user: Us
 async def test_locks_of_a_git_that_was_killed_stop_nobody_after_a_restart(user: UserRepository, tmp_path: Path) -> None:
     """I6: a power cut in the middle of a pin must not make every later one fail."""
     store = await SnapshotStore.open(tmp_path / "data" / "objects.git")
-    await store.pin(str(user.folder))
+    await store.pin(user.folder)
     user.write("src/new.py", "changed = True\n")
     folder = tmp_path / "data" / "objects.git"
     refs = [path for path in (folder / "refs").rglob("*") if path.is_file()]
@@ -56,7 +56,7 @@ async def test_locks_of_a_git_that_was_killed_stop_nobody_after_a_restart(user: 
         path.with_name(f"{path.name}.lock").touch()
 
     store = await SnapshotStore.open(folder)
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
 
     assert content(tmp_path, plan.commit)[b"src/new.py"] == ("100644", b"changed = True\n")
 
@@ -64,7 +64,7 @@ async def test_locks_of_a_git_that_was_killed_stop_nobody_after_a_restart(user: 
 async def test_a_run_keeps_its_snapshot_until_it_lets_go(
     store: SnapshotStore, user: UserRepository, tmp_path: Path
 ) -> None:
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     for _ in range(2):
         await store.keep("run1", plan.commit)
     kept = git(tmp_path / "data" / "objects.git", "rev-parse", "refs/runs/run1").decode().strip()
@@ -79,7 +79,7 @@ async def test_snapshots_of_runs_that_do_not_exist_are_let_go_and_no_others(
     store: SnapshotStore, user: UserRepository, tmp_path: Path
 ) -> None:
     """A creation that was killed on its way kept one; whether there is such a run, only the database knows."""
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     for run in ("finished", "killed", "ongoing", "cancelled"):
         await store.keep(run, plan.commit)
 
@@ -111,7 +111,7 @@ async def test_what_a_cancelled_pinning_wrote_is_gone_when_nobody_writes_any_mor
         return await real(writer, *args, **keywords)
 
     monkeypatch.setattr(CommitWriter, "commit", held)
-    cancelled = asyncio.ensure_future(store.pin(str(user.folder)))
+    cancelled = asyncio.ensure_future(store.pin(user.folder))
     await written.wait()
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -119,14 +119,14 @@ async def test_what_a_cancelled_pinning_wrote_is_gone_when_nobody_writes_any_mor
 
     assert not list(packs.glob("tmp_*"))
     go.set()
-    assert (await store.pin(str(other))).commit
-    assert (await store.read_files((await store.pin(str(user.folder))).commit, ["README.md"]))["README.md"]
+    assert (await store.pin(other)).commit
+    assert (await store.read_files((await store.pin(user.folder)).commit, ["README.md"]))["README.md"]
 
 
 async def test_the_lock_of_a_git_at_work_is_left_alone_when_another_is_stopped(
     store: SnapshotStore, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     lock = tmp_path / "data" / "objects.git" / "refs" / "runs.lock"
     at_work, go = asyncio.Event(), asyncio.Event()
     real = Git.run
@@ -156,11 +156,11 @@ async def test_a_store_that_is_opened_again_is_tidied_and_forgets_nothing(
     store: SnapshotStore, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{user.folder}", "shallow")
-    plans = [await store.pin(str(tmp_path / "shallow"))]
+    plans = [await store.pin(tmp_path / "shallow")]
     for number in range(4):
         user.write("src/app.py", f"{number}\n")
         user.commit(f"number {number}")
-        plans.append(await store.pin(str(user.folder)))
+        plans.append(await store.pin(user.folder))
     packs = tmp_path / "data" / "objects.git" / "objects" / "pack"
     (packs / "tmp_pack_x").write_text("a crash")
     (packs.parent.parent / "fast_import_crash_7").write_text("a report")
@@ -174,4 +174,4 @@ async def test_a_store_that_is_opened_again_is_tidied_and_forgets_nothing(
     assert [(await again.read_files(plan.commit, ["README.md"]))["README.md"] for plan in plans] == [
         b"# A project\n"
     ] * 5
-    assert await again.pin(str(user.folder)) == plans[-1]
+    assert await again.pin(user.folder) == plans[-1]

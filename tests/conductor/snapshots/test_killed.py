@@ -30,7 +30,7 @@ async def test_a_git_that_is_killed_while_a_workspace_is_pinned_says_to_ask_agai
     user.write("new.txt", "x")
     killed_git.arm(command)
     with pytest.raises(ProgramUnavailableError, match="ask again") as caught:
-        await store.pin(str(user.folder))
+        await store.pin(user.folder)
 
     assert killed_git.has_killed
     assert (caught.value.code, caught.value.reason, caught.value.kind) == (
@@ -38,13 +38,13 @@ async def test_a_git_that_is_killed_while_a_workspace_is_pinned_says_to_ask_agai
         "PROGRAM_UNAVAILABLE",
         "RECOVERABLE",
     )
-    assert (await store.pin(str(user.folder))).dirty_paths == ("new.txt",)
+    assert (await store.pin(user.folder)).dirty_paths == ("new.txt",)
 
 
 async def test_a_git_that_is_killed_while_citations_are_read_says_to_ask_again(
     store: SnapshotStore, user: UserRepository, killed_git: KilledGit
 ) -> None:
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     for command in ("ls-tree", "cat-file"):
         killed_git.arm(command)
         with pytest.raises(ProgramUnavailableError):

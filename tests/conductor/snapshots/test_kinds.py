@@ -17,13 +17,13 @@ async def test_a_folder_without_git_is_pinned_too(store: SnapshotStore, tmp_path
     (plain / "deep" / ".git" / "config").write_text("[core]")
     (plain / "deep" / "a.txt").write_text("a")
     (plain / ".gitignore").write_text("*\n")
-    first = await store.pin(str(plain))
-    second = await store.pin(str(plain))
+    first = await store.pin(plain)
+    second = await store.pin(plain)
 
     assert first == second == SnapshotPlan(commit=first.commit)
     assert sorted(content(tmp_path, first.commit)) == [b".gitignore", b"deep/a.txt"]
     with pytest.raises(InvalidRequestError, match="git repository"):
-        await store.pin(str(plain), WorkspaceMode.COMMIT)
+        await store.pin(plain, WorkspaceMode.COMMIT)
 
 
 async def test_a_repository_without_commits_is_pinned_as_its_files(store: SnapshotStore, tmp_path: Path) -> None:
@@ -31,23 +31,23 @@ async def test_a_repository_without_commits_is_pinned_as_its_files(store: Snapsh
     folder.mkdir()
     git(folder, "init", "-q")
     (folder / "a.txt").write_text("a")
-    plan = await store.pin(str(folder))
+    plan = await store.pin(folder)
 
     assert (plan.head_commit, plan.dirty_count) == ("", 0)
     assert plan.notes == ("the repository has no commits yet",)
     assert list(content(tmp_path, plan.commit)) == [b"a.txt"]
     with pytest.raises(InvalidRequestError, match="no HEAD"):
-        await store.pin(str(folder), WorkspaceMode.COMMIT)
+        await store.pin(folder, WorkspaceMode.COMMIT)
 
 
 async def test_an_empty_folder_and_a_tree_without_files_can_be_pinned(
     store: SnapshotStore, user: UserRepository, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    plan = await store.pin(str(tmp_path / "empty"))
+    plan = await store.pin(tmp_path / "empty")
     (user.folder / "README.md").unlink()
     (user.folder / "src" / "app.py").unlink()
-    emptied = await store.pin(str(user.folder))
+    emptied = await store.pin(user.folder)
 
     assert content(tmp_path, plan.commit) == content(tmp_path, emptied.commit) == {}
     assert emptied.dirty_count == 2
@@ -61,10 +61,10 @@ async def test_a_commit_is_pinned_by_any_name_that_git_knows(store: SnapshotStor
     user.write("src/app.py", "not committed\n")
     commit = WorkspaceMode.COMMIT
 
-    assert (await store.pin(str(user.folder), commit)).commit == second
-    assert (await store.pin(str(user.folder), commit, "HEAD~1")).commit == first
-    assert (await store.pin(str(user.folder), commit, "v1")).commit == first
-    assert (await store.pin(str(user.folder), commit, second[:8])).commit == second
+    assert (await store.pin(user.folder, commit)).commit == second
+    assert (await store.pin(user.folder, commit, "HEAD~1")).commit == first
+    assert (await store.pin(user.folder, commit, "v1")).commit == first
+    assert (await store.pin(user.folder, commit, second[:8])).commit == second
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ async def test_a_revision_that_names_no_commit_is_refused(
     store: SnapshotStore, user: UserRepository, revision: str
 ) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        await store.pin(str(user.folder), WorkspaceMode.COMMIT, revision)
+        await store.pin(user.folder, WorkspaceMode.COMMIT, revision)
 
     assert caught.value.violations[0].field == "workspace.revision"
 
@@ -86,7 +86,7 @@ async def test_submodules_and_repositories_inside_are_named_and_not_entered(
     user.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner.folder), "vendor/inner")
     user.commit("with a submodule")
     UserRepository.make(user.folder / "nested")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     found = content(tmp_path, plan.commit)
 
     assert found[b"vendor/inner"] == ("160000", inner.head.encode())
@@ -102,8 +102,8 @@ async def test_a_folder_inside_a_repository_is_pinned_alone(
     user.commit("ignore")
     user.write("src/debug.log", "noise")
     user.write("src/new.py", "new")
-    plan = await store.pin(str(user.folder / "src"))
-    of_commit = await store.pin(str(user.folder / "src"), WorkspaceMode.COMMIT)
+    plan = await store.pin(user.folder / "src")
+    of_commit = await store.pin(user.folder / "src", WorkspaceMode.COMMIT)
 
     assert sorted(content(tmp_path, plan.commit)) == [b"app.py", b"new.py"]
     assert (plan.head_commit, plan.dirty_paths) == (user.head, ("new.py",))
@@ -117,7 +117,7 @@ async def test_an_ignored_folder_that_was_named_is_taken_whole(
 ) -> None:
     user.write(".gitignore", "build/\n")
     user.write("build/out.txt", "x")
-    plan = await store.pin(str(user.folder / "build"))
+    plan = await store.pin(user.folder / "build")
 
     assert list(content(tmp_path, plan.commit)) == [b"out.txt"]
 
@@ -128,7 +128,7 @@ async def test_a_linked_work_tree_and_a_bare_repository_can_be_pinned(
     user.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "linked"))
     (tmp_path / "linked" / "side.txt").write_text("side")
     git(tmp_path, "clone", "-q", "--bare", str(user.folder), "bare.git")
-    linked, bare = await store.pin(str(tmp_path / "linked")), await store.pin(str(tmp_path / "bare.git"))
+    linked, bare = await store.pin(tmp_path / "linked"), await store.pin(tmp_path / "bare.git")
 
     assert linked.dirty_paths == ("side.txt",)
     assert bare.commit == user.head
@@ -140,7 +140,7 @@ async def test_what_a_sparse_checkout_left_out_is_not_a_removal(store: SnapshotS
     user.git("sparse-checkout", "set", "src")
     assert not (user.folder / "other").exists()
 
-    assert (await store.pin(str(user.folder))).commit == user.head
+    assert (await store.pin(user.folder)).commit == user.head
 
 
 async def test_history_is_bounded_and_grows_again_when_less_was_there_before(
@@ -150,8 +150,8 @@ async def test_history_is_bounded_and_grows_again_when_less_was_there_before(
         user.write("src/app.py", f"{number}\n")
         user.commit(f"number {number}")
     git(tmp_path, "clone", "-q", "--depth=2", f"file://{user.folder}", "shallow")
-    shallow = await store.history((await store.pin(str(tmp_path / "shallow"))).commit)
-    full = await store.history((await store.pin(str(user.folder))).commit)
+    shallow = await store.history((await store.pin(tmp_path / "shallow")).commit)
+    full = await store.history((await store.pin(user.folder)).commit)
 
     assert (len(shallow.commits), len(shallow.shallow)) == (2, 1)
     assert (len(full.commits), len(full.shallow)) == (6, 0)
@@ -161,7 +161,7 @@ async def test_objects_borrowed_from_another_repository_are_copied(
     store: SnapshotStore, user: UserRepository, tmp_path: Path
 ) -> None:
     git(tmp_path, "clone", "-q", "--shared", str(user.folder), "borrower")
-    plan = await store.pin(str(tmp_path / "borrower"))
+    plan = await store.pin(tmp_path / "borrower")
 
     assert not (tmp_path / "data" / "objects.git" / "objects" / "info" / "alternates").exists()
     user.folder.rename(tmp_path / "gone")

@@ -25,7 +25,7 @@ async def test_paths_that_no_host_could_check_out_are_left_out_with_a_note(
     user.write("/".join("d" * 20 for _ in range(101)) + "/a", "deep")
     plain = tmp_path / "plain"
     (plain / "/".join("d" * 20 for _ in range(101))).mkdir(parents=True)
-    plan, of_plain = await store.pin(str(user.folder)), await store.pin(str(plain))
+    plan, of_plain = await store.pin(user.folder), await store.pin(plain)
 
     assert plan.commit == user.head
     assert [note.split(":")[0] for note in plan.notes] == [
@@ -51,7 +51,7 @@ async def test_special_files_are_left_out_with_a_note(
     os.mkfifo(plain / "fifo")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(os.path.relpath(plain / "socket"))
-        plan, of_plain = await store.pin(str(user.folder)), await store.pin(str(plain))
+        plan, of_plain = await store.pin(user.folder), await store.pin(plain)
 
     assert plan.dirty_paths == (".gitignore", "README.md")
     assert "special files left out: 4 (:(top)x, README.md, README.md.fifo, src/fifo)" in plan.notes
@@ -75,7 +75,7 @@ async def test_a_file_that_never_stops_changing_is_taken_with_a_note(
         return data
 
     monkeypatch.setattr(working_tree, "_read_up_to", read_while_it_is_saved)
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
 
     assert plan.notes == ("files that changed while they were read: 1 (README.md)",)
     assert content(tmp_path, plan.commit)[b"src/app.py"] == ("100644", b"saved, 1 to come\nx")
@@ -88,7 +88,7 @@ async def test_a_file_above_the_limit_is_left_out_unless_the_commit_has_it(
     user.commit("large")
     user.write("new.bin", "n" * 5000)
     monkeypatch.setattr(working_tree, "MAX_FILE_BYTES", 4000)
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
 
     assert (plan.commit, plan.dirty_count) == (user.head, 0)
     assert [note for note in plan.notes if "new.bin" in note]
@@ -109,10 +109,10 @@ async def test_a_workspace_above_the_limits_is_refused_before_anything_is_read_o
         user.commit("more")
         for mode in WorkspaceMode:
             with pytest.raises(InvalidRequestError, match="holds more than"):
-                await store.pin(str(folder), mode)
+                await store.pin(folder, mode)
     shutil.rmtree(user.folder / ".git")
     with pytest.raises(InvalidRequestError, match="holds more than"):
-        await store.pin(str(user.folder))
+        await store.pin(user.folder)
 
     assert sorted(objects.rglob("*")) == before
 
@@ -130,4 +130,4 @@ async def test_a_tree_that_grows_beyond_the_limit_while_it_is_read_is_refused(
 
     monkeypatch.setattr(working_tree.WorkingTree, "check_size", check_then_grow)
     with pytest.raises(InvalidRequestError, match="holds more than"):
-        await store.pin(str(user.folder))
+        await store.pin(user.folder)

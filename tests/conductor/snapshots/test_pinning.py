@@ -10,7 +10,7 @@ from tests.repositories import UserRepository, git
 
 
 async def test_a_clean_working_tree_is_its_own_commit(store: SnapshotStore, user: UserRepository) -> None:
-    assert await store.pin(str(user.folder)) == SnapshotPlan(commit=user.head, head_commit=user.head)
+    assert await store.pin(user.folder) == SnapshotPlan(commit=user.head, head_commit=user.head)
 
 
 async def test_uncommitted_and_untracked_files_belong_to_it_and_ignored_ones_do_not(
@@ -21,7 +21,7 @@ async def test_uncommitted_and_untracked_files_belong_to_it_and_ignored_ones_do_
     user.write("notes.txt", "new\n")
     user.write("debug.log", "noise\n")
     (user.folder / "README.md").unlink()
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
 
     assert plan.head_commit == user.head
     assert plan.dirty_paths == (".gitignore", "README.md", "notes.txt", "src/app.py")
@@ -39,9 +39,9 @@ async def test_the_same_content_gives_the_same_id_in_any_store(
 ) -> None:
     user.write("new.txt", "x")
     other = await SnapshotStore.open(tmp_path / "other.git")
-    first, second = await store.pin(str(user.folder)), await other.pin(str(user.folder))
+    first, second = await store.pin(user.folder), await other.pin(user.folder)
     user.write("new.txt", "y")
-    third = await store.pin(str(user.folder))
+    third = await store.pin(user.folder)
 
     assert first == second
     assert third.commit != first.commit
@@ -50,7 +50,7 @@ async def test_the_same_content_gives_the_same_id_in_any_store(
 async def test_a_later_edit_does_not_reach_what_was_pinned(store: SnapshotStore, user: UserRepository) -> None:
     """Keeps J1."""
     user.write("src/app.py", "before\n")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     user.write("src/app.py", "after\n")
     user.commit("later")
 
@@ -64,8 +64,8 @@ async def test_the_users_repository_is_as_it_was(store: SnapshotStore, user: Use
     # A file newer than the index makes git want to refresh it.
     os.utime(user.folder / "README.md")
     before = user.state()
-    await store.pin(str(user.folder))
-    await store.pin(str(user.folder), WorkspaceMode.COMMIT, "main")
+    await store.pin(user.folder)
+    await store.pin(user.folder, WorkspaceMode.COMMIT, "main")
 
     assert user.state() == before
 
@@ -78,7 +78,7 @@ async def test_bytes_are_taken_verbatim_whatever_git_is_told_to_make_of_them(
     user.write(".gitattributes", "*.txt text eol=lf filter=bait ident working-tree-encoding=UTF-16\n")
     user.add_config(f'[core]\n\tautocrlf = true\n[filter "bait"]\n\tclean = touch {marker}; cat\n\trequired = true\n')
     user.write("a.txt", b"one\r\ntwo $Id$\r\n")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
 
     assert content(tmp_path, plan.commit)[b"a.txt"] == ("100644", b"one\r\ntwo $Id$\r\n")
     assert not marker.exists()
@@ -92,7 +92,7 @@ async def test_a_file_that_a_filter_changed_on_its_way_in_counts_as_it_lies_ther
     user.write(".gitattributes", "*.bin filter=pointer\n")
     user.write("data.bin", b"\x00content")
     user.commit("with a filter")
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
 
     assert content(tmp_path, plan.commit)[b"data.bin"] == ("100644", b"\x00content")
     assert plan.dirty_paths == ("data.bin",)
@@ -107,7 +107,7 @@ async def test_links_and_executable_bits_are_kept_and_links_are_not_followed(
     (user.folder / "file-link").symlink_to(outside / "secret")
     (user.folder / "folder-link").symlink_to(outside)
     user.write("run.sh", "#!/bin/sh\n").chmod(0o755)
-    found = content(tmp_path, (await store.pin(str(user.folder))).commit)
+    found = content(tmp_path, (await store.pin(user.folder)).commit)
 
     assert found[b"file-link"] == ("120000", os.fsencode(outside / "secret"))
     assert found[b"folder-link"] == ("120000", os.fsencode(outside))
@@ -124,7 +124,7 @@ async def test_a_tracked_folder_that_became_a_link_leads_nowhere(
     (user.folder / "src" / "app.py").unlink()
     (user.folder / "src").rmdir()
     (user.folder / "src").symlink_to(outside)
-    found = content(tmp_path, (await store.pin(str(user.folder))).commit)
+    found = content(tmp_path, (await store.pin(user.folder)).commit)
 
     assert found[b"src"][0] == "120000"
     assert b"src/app.py" not in found
@@ -149,11 +149,11 @@ ODD_NAMES = [
 async def test_odd_names_are_kept_byte_for_byte(store: SnapshotStore, user: UserRepository, tmp_path: Path) -> None:
     for number, name in enumerate(ODD_NAMES):
         user.write(name, str(number))
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     found = content(tmp_path, plan.commit)
 
     assert [found[name] for name in ODD_NAMES] == [("100644", str(n).encode()) for n in range(len(ODD_NAMES))]
     # What is shown can be printed and sent as text.
     assert all(path.isprintable() for path in plan.dirty_paths)
     user.commit("odd")
-    assert (await store.pin(str(user.folder))).commit == user.head
+    assert (await store.pin(user.folder)).commit == user.head

@@ -45,7 +45,7 @@ async def test_the_data_of_services_is_left_out_of_a_snapshot_and_of_its_changes
     if not with_git:
         shutil.rmtree(user.folder / ".git")
 
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
     (user.folder / ".state" / "conductor" / "conductor.lock").write_text("grown")
     user.write(".state/host/attempts/more", "later")
     since = await store.changes(str(user.folder), WorkspaceMode.WORKING_TREE, plan)
@@ -65,7 +65,7 @@ async def test_a_workspace_that_is_such_a_folder_is_refused(
         shutil.rmtree(user.folder / ".git")
 
     with pytest.raises(InvalidRequestError, match="is the data folder of a conductor") as refused:
-        await store.pin(str(user.folder))
+        await store.pin(user.folder)
     assert "give the service another one with --data" in refused.value.hint
 
 
@@ -74,7 +74,7 @@ async def test_what_somebody_tracks_under_such_names_is_theirs(store: SnapshotSt
     user.write("fixtures/conductor.lock", "")
     user.commit("a fixture")
 
-    assert (await store.pin(str(user.folder))).notes == ()
+    assert (await store.pin(user.folder)).notes == ()
 
 
 @pytest.mark.parametrize("with_git", [True, False])
@@ -92,7 +92,7 @@ async def test_a_folder_with_a_services_names_alone_hides_nothing(
     if not with_git:
         shutil.rmtree(user.folder / ".git")
 
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
 
     pinned = content(tmp_path, plan.commit)
     assert {
@@ -120,7 +120,7 @@ async def test_what_no_service_made_stays_and_each_folder_with_something_left_ou
     if not with_git:
         shutil.rmtree(user.folder / ".git")
 
-    plan = await store.pin(str(user.folder))
+    plan = await store.pin(user.folder)
 
     kept = {f"{folder}/login.py".encode() for folder in ("core", *decoys)}
     kept |= {b"core/conductor.db.py", b"core/attempts.py"}
@@ -141,7 +141,7 @@ async def test_more_such_folders_than_a_note_can_name_are_refused(
         shutil.rmtree(user.folder / ".git")
 
     with pytest.raises(InvalidRequestError, match=f"more than {MAX_FOLDERS} data folders of .*, such as f") as refused:
-        await store.pin(str(user.folder))
+        await store.pin(user.folder)
     assert "smaller folder" in refused.value.hint
 
 
@@ -150,7 +150,7 @@ async def test_a_conductor_that_pins_the_folder_around_its_own_data_keeps_its_lo
     async with await SqliteStore.open(folder):
         store = await SnapshotStore.open(folder / "snapshots")
         before = locks_of(folder / "conductor.db")
-        plan = await store.pin(str(user.folder))
+        plan = await store.pin(user.folder)
         after = locks_of(folder / "conductor.db")
 
     assert plan.notes == ("data of a conductor or an agent host, left out in: 1 (state)",)

@@ -35,7 +35,7 @@ class Way:
     channel: grpc.aio.Channel
 
     async def travel(self, folder: Path) -> Pushed:
-        return await self.link.ensure((await self.conductor.pin(str(folder))).commit)
+        return await self.link.ensure((await self.conductor.pin(folder)).commit)
 
     def at(self, pushed: Pushed) -> SnapshotPaths:
         return self.host.locate(pushed.snapshot)
@@ -64,7 +64,7 @@ def user(tmp_path: Path) -> UserRepository:
 async def test_an_edit_after_the_pinning_is_unseen_by_the_host(way: Way, user: UserRepository) -> None:
     """Keeps J1."""
     user.write("src/app.py", "before\n")
-    plan = await way.conductor.pin(str(user.folder))
+    plan = await way.conductor.pin(user.folder)
     user.write("src/app.py", "after\n")
     await way.link.ensure(plan.commit)
 
@@ -137,7 +137,7 @@ async def test_the_users_repository_is_as_it_was(way: Way, user: UserRepository)
 
 
 async def test_callers_at_once_share_one_push(way: Way, user: UserRepository) -> None:
-    plan = await way.conductor.pin(str(user.folder))
+    plan = await way.conductor.pin(user.folder)
     answers = await asyncio.gather(*(way.link.ensure(plan.commit) for _ in range(10)))
 
     assert sorted(answer.pack_bytes > 0 for answer in answers) == [False] * 9 + [True]
@@ -160,7 +160,7 @@ async def test_a_base_that_was_evicted_in_between_costs_a_whole_push(
 
     registrations = [(rpc.add_SnapshotServiceServicer_to_server, ForgetfulServicer(way.host))]
     server = await Server.start(Address.parse("127.0.0.1:0"), registrations, service="agenthost")
-    plan = await way.conductor.pin(str(user.folder))
+    plan = await way.conductor.pin(user.folder)
     async with open_channel(server.target) as channel:
         pushed = await SnapshotLink(channel, way.conductor).ensure(plan.commit)
     await server.stop(1)
@@ -184,7 +184,7 @@ async def test_a_host_that_answers_before_the_end_of_the_pack_is_heard(way: Way,
 
     registrations = [(rpc.add_SnapshotServiceServicer_to_server, HastyServicer(way.host))]
     server = await Server.start(Address.parse("127.0.0.1:0"), registrations, service="agenthost")
-    plan = await way.conductor.pin(str(user.folder))
+    plan = await way.conductor.pin(user.folder)
     async with open_channel(server.target) as channel:
         pushes = [await SnapshotLink(channel, way.conductor).ensure(plan.commit) for _ in range(20)]
     await server.stop(1)
@@ -197,7 +197,7 @@ async def test_a_snapshot_that_a_host_refuses_is_a_typed_error(way: Way, user: U
     raw = b"100644 ../escape\0" + bytes.fromhex(blob)
     tree = git(user.folder, "hash-object", "-t", "tree", "--literally", "-w", "--stdin", stdin=raw).decode().strip()
     commit = user.git("commit-tree", "-m", "crafted", tree).strip()
-    plan = await way.conductor.pin(str(user.folder), "commit", commit)
+    plan = await way.conductor.pin(user.folder, "commit", commit)
     with pytest.raises(SnapshotPushError) as caught:
         await way.link.ensure(plan.commit)
 
@@ -209,7 +209,7 @@ async def test_a_snapshot_that_a_host_refuses_is_a_typed_error(way: Way, user: U
 async def test_a_push_for_which_a_git_was_killed_on_either_side_may_be_tried_again(
     command: str, way: Way, user: UserRepository, killed_git: KilledGit
 ) -> None:
-    plan = await way.conductor.pin(str(user.folder))
+    plan = await way.conductor.pin(user.folder)
     killed_git.arm(command)
     with pytest.raises(SnapshotPushError) as caught:
         await way.link.ensure(plan.commit)
@@ -220,7 +220,7 @@ async def test_a_push_for_which_a_git_was_killed_on_either_side_may_be_tried_aga
 
 
 async def test_a_host_that_is_not_there_may_be_tried_again(way: Way, user: UserRepository, tmp_path: Path) -> None:
-    plan = await way.conductor.pin(str(user.folder))
+    plan = await way.conductor.pin(user.folder)
     async with open_channel(f"unix:{tmp_path}/nobody") as channel:
         with pytest.raises(SnapshotPushError) as caught:
             await SnapshotLink(channel, way.conductor).ensure(plan.commit)
@@ -236,7 +236,7 @@ async def test_a_snapshot_that_the_conductor_lost_is_a_typed_error(way: Way) -> 
 
 
 async def test_a_push_that_breaks_off_can_simply_be_done_again(way: Way, user: UserRepository) -> None:
-    plan = await way.conductor.pin(str(user.folder))
+    plan = await way.conductor.pin(user.folder)
     call = rpc.SnapshotServiceStub(way.channel).PushSnapshot()
     await call.write(pb.PushSnapshotRequest(header=pb.SnapshotHeader(snapshot=plan.commit)))
     await call.write(pb.PushSnapshotRequest(chunk=b"PACK"))
@@ -305,7 +305,7 @@ async def test_whatever_a_host_has_a_bounded_history_arrives_whole(way: Way, tmp
     commits = tangled(tmp_path / "tangled", chance)
     for limit in chance.choices((1, 3, 8, 20, 100), k=8):
         conductor = await SnapshotStore.open(tmp_path / "conductor" / "objects.git", history_commits=limit)
-        plan = await conductor.pin(str(tmp_path / "tangled"), "commit", chance.choice(commits))
+        plan = await conductor.pin(tmp_path / "tangled", "commit", chance.choice(commits))
         known = (await way.host.find_missing([plan.commit])).checked_out
         await SnapshotLink(way.channel, conductor).ensure(plan.commit)
         history = way.host.locate(plan.commit).history
