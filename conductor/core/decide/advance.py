@@ -12,18 +12,19 @@ It is pure: the same arguments give the same result, and `state` stays as it was
 4. every step that something happened to is looked at (`progress`), runs one by one;
 5. runs and queued steps whose time is up are ended (`clocks`): after what came in time, and before anything more is begun;
 6. queued steps get places, over all runs (`schedule`);
-7. what is stored by now is acknowledged, and streams with a gap begin anew, where that is due.
+7. what is stored by now is acknowledged, and streams with a gap begin anew, where that is due;
+8. workers are asked what is open now and was not before (`questions`).
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from conductor.core.decide.answers import take_answer
 from conductor.core.decide.clocks import ring_clocks
 from conductor.core.decide.decision_draft import INTERNAL, DecisionDraft
 from conductor.core.decide.loss import lose_silent_hosts
 from conductor.core.decide.progress import make_progress
+from conductor.core.decide.questions import ask_workers, take_answer
 from conductor.core.decide.reports import refuse_unknown, take_loss, take_refusal, take_report
 from conductor.core.decide.requests import take_cancel_request, take_run_request
 from conductor.core.decide.retry import FATAL
@@ -71,6 +72,7 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
         _look_at_runs(making)  # a step that began may have let its children begin
     for run in list(making.drafts):
         making.change(run, RunDraft.tell_hosts)
+        making.change(run, ask_workers)
     return making.decide()
 
 

@@ -5,9 +5,9 @@ while nobody listens. None of these ends anything while `spared_until` lies ahea
 happened meanwhile is heard first.
 """
 
-from conductor.core.decide.progress import look_at_all, settle_step
 from conductor.core.decide.retry import FATAL, HUMAN_REQUIRED
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.decide.settling import look_at_all, settle_step
 from conductor.core.model.events import Failure, RunTimedOut, StepFailed
 from conductor.core.model.step import Step
 

@@ -103,7 +103,7 @@ class DecisionDraft:
         drafts = self.drafts.values()
         after = self._state_after()
         stored = (*self.stored, *(one for draft in drafts for one in draft.stored))
-        commands = (*self.commands, *(one for draft in drafts for one in draft.all_commands()))
+        commands = (*self.commands, *(one for draft in drafts for one in draft.commands))
         acks = any(isinstance(command, AckExecution) for command in commands)
         return Decision(
             to_store=stored,

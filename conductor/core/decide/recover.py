@@ -7,7 +7,8 @@ decided is left to the first call of `advance`, which `wake_at` asks for at once
 
 from collections.abc import Mapping
 
-from conductor.core.decide.progress import are_children_settled, why_stopped
+from conductor.core.decide.questions import list_pending
+from conductor.core.decide.settling import why_stopped
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
@@ -20,7 +21,6 @@ from conductor.core.model.conductor_state import ConductorState, Host, Limits, O
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
-from conductor.core.model.work import Work, WorkKind
 
 
 def restore(
@@ -76,14 +76,8 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
 
 
 def _recover_run(one: Ongoing) -> list[Command]:
-    commands: list[Command] = []
-    for step in one.run.steps.values():
-        commands += _recover_attempts(one, step)
-        if (work := _outstanding(one.run, step)) is not None:
-            commands.append(Evaluate(work))
-    if one.run.unsettled == 0:
-        commands.append(Evaluate(Work(one.run.id, WorkKind.REPORT)))
-    return commands
+    attempts = [command for step in one.run.steps.values() for command in _recover_attempts(one, step)]
+    return [*attempts, *map(Evaluate, list_pending(one.run))]
 
 
 def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:
@@ -102,19 +96,3 @@ def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:
         else:
             commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor, attempt.instance))
     return commands
-
-
-def _outstanding(run: Run, step: Step) -> Work | None:
-    """Gives what a worker was asked about a step and has not answered."""
-    name = step.plan.id
-    match step.state:
-        case StepState.READY if step.plan.has_skip_guard:
-            return Work(run.id, WorkKind.SKIP_GUARD, name)
-        case StepState.READY if step.plan.agent is not None:
-            return Work(run.id, WorkKind.PROMPT, name)
-        case StepState.VALIDATING:
-            return Work(run.id, WorkKind.CHECK, name, step.attempts[-1].id)
-        case StepState.RUNNING if step.plan.agent is None and are_children_settled(run, step):
-            return Work(run.id, WorkKind.FOLD, name)
-        case _:
-            return None

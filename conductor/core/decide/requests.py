@@ -4,8 +4,8 @@ A request id that was used before never comes here: the engine answers it from t
 """
 
 from conductor.core.decide.decision_draft import DecisionDraft
-from conductor.core.decide.progress import ask_report_when_done, look_at_all
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.decide.settling import look_at_all
 from conductor.core.model.commands import Accepted, Record, Rejected
 from conductor.core.model.conductor_state import Ongoing
 from conductor.core.model.events import RunCancelRequested, RunCreated
@@ -72,12 +72,7 @@ def _create_run(making: DecisionDraft, request: RequestRun) -> None:
     draft.blobs.extend(request.blobs)
     draft.replies.append(Accepted(request.reply, run))
     making.drafts[run] = draft
-    making.change(run, _begin)
-
-
-def _begin(draft: RunDraft) -> None:
-    look_at_all(draft)
-    ask_report_when_done(draft)
+    making.change(run, look_at_all)
 
 
 def _cancel(draft: RunDraft, request: RequestCancel) -> None:

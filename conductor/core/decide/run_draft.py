@@ -8,12 +8,11 @@ from dataclasses import replace
 from math import floor
 from typing import TYPE_CHECKING
 
-from conductor.core.model.commands import AckExecution, Command, Evaluate, Record, Reply, ResumeExecution
+from conductor.core.model.commands import AckExecution, Command, Record, Reply, ResumeExecution
 from conductor.core.model.conductor_state import Ongoing, Track
 from conductor.core.model.events import Event
 from conductor.core.model.run import Run, apply, key_of
 from conductor.core.model.step import Step
-from conductor.core.model.work import Work, WorkKind
 
 if TYPE_CHECKING:
     from conductor.core.model.inputs import Blob
@@ -32,7 +31,6 @@ class RunDraft:
         "freed_place",
         "now",
         "origin",
-        "questions",
         "queue",
         "replies",
         "run",
@@ -53,7 +51,6 @@ class RunDraft:
         self.blobs: list[Blob] = []
         self.cursors: dict[str, int] = {}
         self.commands: list[Command] = []
-        self.questions: dict[Work, None] = {}
         self.replies: list[Reply] = []
         self.wants_place = False
         self.freed_place = False
@@ -71,19 +68,6 @@ class RunDraft:
     def send(self, command: Command) -> None:
         """Asks for something outside, once all this is stored."""
         self.commands.append(command)
-
-    def ask(self, kind: WorkKind, step: str = "", attempt: str = "") -> None:
-        """Asks a worker, unless the step ends before the decision does."""
-        self.questions[Work(self.run.plan.run, kind, step, attempt)] = None
-
-    def withdraw(self, step: str) -> None:
-        """Asks nothing about a step after all."""
-        self.questions = {work: None for work in self.questions if work.step != step}
-
-    def all_commands(self) -> Iterator[Command]:
-        """Gives what is to be done outside."""
-        yield from self.commands
-        yield from map(Evaluate, self.questions)
 
     def mark(self, *steps: str) -> None:
         """Has steps looked at before the decision ends, or first thing in the next one."""

@@ -16,8 +16,8 @@ from heapq import heapify, heappop, heappush
 
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.placement import Placement, choose_host, explain_wait
-from conductor.core.decide.progress import start_run
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.decide.settling import start_run
 from conductor.core.model.attempt import attempt_id
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.conductor_state import Limits, Ongoing, Track

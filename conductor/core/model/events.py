@@ -136,6 +136,13 @@ class StepBecameReady:
 
 
 @dataclass(frozen=True, slots=True)
+class StepGuardPassed:
+    """A ready step's guard let it pass. Rows of an earlier version lack it: there the guard is asked again."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepSkipped:
     """A step's guard said no."""
 
@@ -291,6 +298,7 @@ Event = (
     | RunSettled
     | StepsAdded
     | StepBecameReady
+    | StepGuardPassed
     | StepSkipped
     | StepQueued
     | StepWaits

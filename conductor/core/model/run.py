@@ -23,6 +23,7 @@ from conductor.core.model.events import (
     RunTimedOut,
     StepBecameReady,
     StepFailed,
+    StepGuardPassed,
     StepsAdded,
     WorkspaceChanges,
 )
@@ -121,8 +122,8 @@ def key_of(event: Event) -> str:
             return type(event).__name__
         case AttemptCreated() | AttemptStarted() | AttemptEnded():
             return f"{type(event).__name__}/{event.attempt}"
-        case StepBecameReady():
-            return f"StepBecameReady/{event.step}"
+        case StepBecameReady() | StepGuardPassed():
+            return f"{type(event).__name__}/{event.step}"
         case _:
             return ""
 

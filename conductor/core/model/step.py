@@ -17,6 +17,7 @@ from conductor.core.model.events import (
     StepBecameReady,
     StepCancelled,
     StepFailed,
+    StepGuardPassed,
     StepQueued,
     StepRequeued,
     StepSkipped,
@@ -30,6 +31,7 @@ from conductor.core.model.states import SETTLED_STEP, IllegalTransitionError, St
 
 StepEvent = (
     StepBecameReady
+    | StepGuardPassed
     | StepSkipped
     | StepQueued
     | StepWaits
@@ -68,6 +70,7 @@ class Step:
     reason: str = ""
     failure: Failure | None = None
     wait: Wait | None = None
+    guard_passed: bool = False
     prompt: str = ""
     attempts: tuple[Attempt, ...] = ()
     not_before: float = 0.0
@@ -121,11 +124,15 @@ def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
             return _queue(step, event, time)
         case StepBecameReady():
             return replace(step, state=move_step(step.state, StepState.READY), ready_time=time)
-        case StepStarted() | StepValidating() | FindingChecked():
+        case StepGuardPassed() | StepStarted() | StepValidating() | FindingChecked():
             return _advance(step, event, time)
 
 
-def _advance(step: Step, event: StepStarted | StepValidating | FindingChecked, time: float) -> Step:
+def _advance(step: Step, event: StepGuardPassed | StepStarted | StepValidating | FindingChecked, time: float) -> Step:
+    if isinstance(event, StepGuardPassed):
+        if step.state is not StepState.READY or not step.plan.has_skip_guard:
+            raise IllegalTransitionError(f"step {step.plan.id} is {step.state}: no guard of it is asked")
+        return replace(step, guard_passed=True)
     if isinstance(event, FindingChecked):
         if step.is_settled:
             raise IllegalTransitionError(f"step {step.plan.id} has ended: it finds nothing more")

@@ -21,12 +21,13 @@ class WorkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One question. `step` is empty for REPORT; `attempt` names whose result CHECK looks at."""
+    """One question. `step` is empty for REPORT; `attempt` names whose result CHECK looks at, and `turn` which turn of it."""
 
     run: str
     kind: WorkKind
     step: str = ""
     attempt: str = ""
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from conductor.core.decide.progress import judge
+from conductor.core.decide.settling import judge
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import Confinement, Failure, WorkspaceChanges
 from conductor.core.model.run import Run

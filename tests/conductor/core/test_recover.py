@@ -4,9 +4,10 @@ from conductor.core.decide.advance import advance
 from conductor.core.decide.recover import recover, restore
 from conductor.core.model.commands import AckExecution, CancelExecution, Evaluate, ResumeExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import Confinement, Failure, RunSettled
+from conductor.core.model.events import Confinement, Failure, RunSettled, StepGuardPassed
 from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost
 from conductor.core.model.output import Channel, Output
+from conductor.core.model.run import fold
 from conductor.core.model.states import RunState
 from conductor.core.model.work import GuardDecided, Work, WorkKind
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds
@@ -148,10 +149,21 @@ def test_a_run_that_cannot_be_read_is_ended_and_stops_no_other() -> None:
     assert bench.attempt("one").is_live
 
 
-def test_a_guard_that_was_passed_is_asked_again_because_only_its_outcome_is_stored() -> None:
+def test_a_guard_that_let_its_step_pass_is_not_asked_again() -> None:
+    """Keeps I3."""
     bench = Bench()
     bench.launch(asks("one", has_skip_guard=True))
     bench.answer(WorkKind.SKIP_GUARD, "one", GuardDecided(skip=False))
+
+    assert bench.crash() == (Evaluate(Work(RUN, WorkKind.PROMPT, "one")),)
+
+
+def test_a_guard_is_asked_again_where_an_earlier_version_did_not_store_that_it_let_its_step_pass() -> None:
+    """Keeps K7."""
+    bench = Bench()
+    bench.launch(asks("one", has_skip_guard=True))
+    bench.answer(WorkKind.SKIP_GUARD, "one", GuardDecided(skip=False))
+    bench.runs[RUN] = fold((event, 0.0) for _, event in bench.events if not isinstance(event, StepGuardPassed))
 
     assert bench.crash() == (Evaluate(Work(RUN, WorkKind.SKIP_GUARD, "one")),)
     bench.take()

@@ -1,14 +1,15 @@
 """Random trees of steps that grow while their run goes on: whatever their shape, they keep a few promises."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conductor.core.model.commands import Evaluate, StartExecution
+from conductor.core.decide.questions import list_pending
+from conductor.core.model.commands import Command, Evaluate, StartExecution
 from conductor.core.model.events import (
     AttemptEnded,
-    Event,
     StepBecameReady,
     StepCancelled,
     StepFailed,
@@ -19,7 +20,7 @@ from conductor.core.model.events import (
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, StepPlan
 from conductor.core.model.run import apply, fold
 from conductor.core.model.states import StepState
-from conductor.core.model.work import GuardDecided, WorkKind
+from conductor.core.model.work import GuardDecided, Work, WorkKind
 from tests.conductor.core.bench import ANSWERS, RUN, Bench
 
 Draw = st.DrawFn
@@ -63,8 +64,9 @@ class Grower:
         self.bench = Bench()
         self.bench.host(slots=3)
         self.bench.launch(*data.draw(forests(), "flow"))
-        self.times: list[tuple[Event, float]] = []
+        self.open: set[Work] = set()
         self.grown = 0
+        self._note_questions(self.bench.last.to_send)
 
     def live(self) -> None:
         done = 0
@@ -75,7 +77,7 @@ class Grower:
                 self._obey(done)
                 done += 1
             elif self.bench.state.wake_at is not None:
-                self.bench.wake()
+                self._note_questions(self.bench.wake().to_send)
             else:
                 raise AssertionError(f"it hangs: {self.bench.states()}")
         raise AssertionError(f"it never ends: {self.bench.states()}")
@@ -85,14 +87,24 @@ class Grower:
             case Evaluate(work=work):
                 skips = GuardDecided(self.data.draw(st.integers(0, 3), "skip") == 0, "no need")
                 answer = skips if work.kind is WorkKind.SKIP_GUARD else ANSWERS[work.kind]
-                self.bench.answer(work.kind, work.step, answer)
+                self.open.discard(work)
+                self._note_questions(self.bench.answer(work.kind, work.step, answer).to_send)
             case StartExecution(start=start):
                 _, step, _ = start.execution.split("-")
                 if self.bench.attempt(step).is_live:
                     self._grow_below(step)
-                    self.bench.finish(step, *self.data.draw(OUTCOMES, "outcome"))
+                    self._note_questions(self.bench.finish(step, *self.data.draw(OUTCOMES, "outcome")).to_send)
             case _:
                 pass
+
+    def _note_questions(self, sent: Iterable[Command]) -> None:
+        """Each open question is asked once: what is pending in the stored run is what was asked and not answered."""
+        asked = [command.work for command in sent if isinstance(command, Evaluate)]
+        assert self.open.isdisjoint(asked)
+        self.open.update(asked)
+        pending = set(list_pending(self.bench.run))
+        assert pending <= self.open
+        self.open &= pending  # a step that was stopped needs no answer any more
 
     def _grow_below(self, step: str) -> None:
         if self.grown < 3 and self.data.draw(st.booleans(), "grow"):
@@ -101,8 +113,8 @@ class Grower:
             # Nothing adds steps yet, so the journal is told what a later part of the core will tell it.
             self.bench.runs[RUN] = apply(self.bench.run, added, self.bench.now)
             self.bench.events.append((RUN, added))
-            self.bench.crash()
-            self.bench.host(slots=3)
+            self.open = {command.work for command in self.bench.crash() if isinstance(command, Evaluate)}
+            self._note_questions(self.bench.host(slots=3).to_send)
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,0 +1,125 @@
+"""How steps and runs begin and end, whatever their kind.
+
+The rules, before the code:
+
+- A run stops when a step fails that may not, or when a caller asks. Then what has not begun is cancelled, what runs is told to
+  end, and what was said is kept.
+- A step ends after its children. When its attempt ended badly, its children are stopped first.
+- When every step has ended, the report is asked for (see `questions`), and then the run ends. Its steps say how.
+"""
+
+from conductor.core.decide.retry import FATAL, HUMAN_REQUIRED
+from conductor.core.decide.run_draft import RunDraft
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.events import (
+    Failure,
+    FindingChecked,
+    FindingCounts,
+    RunSettled,
+    RunStarted,
+    StepCancelled,
+    StepFailed,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+)
+from conductor.core.model.plan import OnFailure
+from conductor.core.model.run import Run, Stop
+from conductor.core.model.states import AttemptState, RunState, StepState
+from conductor.core.model.step import Step
+
+STEPS_STUCK = "STEPS_STUCK"
+
+
+def start_run(draft: RunDraft) -> None:
+    """Notes that the first step began, where none had."""
+    if draft.run.state is RunState.QUEUED:
+        draft.emit(RunStarted())
+
+
+def start_step(draft: RunDraft, step: Step) -> None:
+    """Starts a step that needs no place, so that its children may begin."""
+    name = step.plan.id
+    start_run(draft)
+    draft.emit(StepStarted(name))
+    draft.mark(*draft.run.children.get(name, ()))
+
+
+def succeed(draft: RunDraft, step: Step, text: str, findings: str, counts: FindingCounts) -> None:
+    """Ends a step well, and reports its findings one by one."""
+    name = step.plan.id
+    for number in range(counts.verified + counts.moved + counts.missing):
+        draft.emit(FindingChecked(name, findings, number))
+    settle_step(draft, StepSucceeded(name, text, findings, counts))
+
+
+def settle_step(draft: RunDraft, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled) -> None:
+    """Ends a step, and has everything looked at that waited for that."""
+    stopped = draft.run.stop
+    draft.queue.pop(event.step, None)
+    draft.emit(event)
+    draft.mark(*draft.run.dependants.get(event.step, ()), *draft.run.children.get(event.step, ()))
+    if parent := draft.step(event.step).plan.parent:
+        draft.mark(parent)
+    if draft.run.stop is not stopped:
+        look_at_all(draft)
+
+
+def look_at_all(draft: RunDraft) -> None:
+    """Has every step looked at that has not ended: the run begins, or stops."""
+    draft.mark(*(name for name, step in draft.run.steps.items() if not step.is_settled))
+
+
+def are_children_settled(run: Run, step: Step) -> bool:
+    """Tells whether every child of a step has ended."""
+    return all(run.steps[child].is_settled for child in run.children.get(step.plan.id, ()))
+
+
+def why_stopped(run: Run, step: Step) -> str:
+    """Tells why a step must not go on; empty where it may."""
+    if run.stop is Stop.CANCEL:
+        return run.cancel_reason or "the run was cancelled"
+    if run.stop is Stop.FAILURE:
+        return f"step {run.failure.step} failed" if run.failure and run.failure.step else "the run's time was up"
+    parent = run.steps.get(step.plan.parent)
+    if parent is None:
+        return ""
+    if parent.is_settled or _ended_badly(parent.last_attempt):
+        return f"step {parent.plan.id}, which it is part of, ended"
+    return why_stopped(run, parent)
+
+
+def settle_run(draft: RunDraft, report_failure: Failure | None = None) -> None:
+    """Ends the run. One that would have succeeded fails when it has no report: that is what it was for."""
+    state, failure = judge(draft.run)
+    if report_failure is not None and state is RunState.SUCCEEDED:
+        state, failure = RunState.FAILED, report_failure
+    draft.emit(RunSettled(state, failure))
+
+
+def judge(run: Run) -> tuple[RunState, Failure | None]:
+    """Tells how a run ends whose steps have ended: by what stopped it, or well where nothing was stopped."""
+    if run.stop is Stop.FAILURE:
+        return RunState.FAILED, run.failure
+    cancelled = [step for step in run.steps.values() if step.state is StepState.CANCELLED]
+    if run.stop is Stop.CANCEL and cancelled:
+        return RunState.CANCELLED, Failure("CANCELLED", run.cancel_reason or "It was cancelled.", HUMAN_REQUIRED)
+    failed = [step for step in run.steps.values() if step.state is StepState.FAILED]
+    for step in failed:
+        if step.plan.on_failure is OnFailure.FAIL:
+            return RunState.FAILED, step.failure
+    stuck = [step for step in cancelled if _is_stuck(run, step)]
+    if stuck:
+        message = f"Nothing could meet what step {stuck[0].plan.id} needs."
+        return RunState.FAILED, Failure(STEPS_STUCK, message, FATAL, stuck[0].plan.id)
+    return RunState.SUCCEEDED, None
+
+
+def _ended_badly(attempt: Attempt | None) -> bool:
+    return attempt is not None and not attempt.is_live and attempt.state is not AttemptState.SUCCEEDED
+
+
+def _is_stuck(run: Run, step: Step) -> bool:
+    """Tells whether a cancelled step, in a run that was not stopped, is not explained by the end of its parent."""
+    parent = run.steps.get(step.plan.parent)
+    return parent is None or parent.state is StepState.SUCCEEDED

@@ -1,0 +1,18 @@
+"""Every kind of step, by the name that its plan has."""
+
+from collections.abc import Mapping
+
+from conductor.core.kinds import agent, fold
+from conductor.core.kinds.kind import Kind
+from conductor.core.model.plan import AgentPlan, FoldPlan
+from conductor.core.model.step import Step
+
+KINDS: Mapping[str, Kind] = {
+    AgentPlan.kind: agent,
+    FoldPlan.kind: fold,
+}
+
+
+def kind_of(step: Step) -> Kind:
+    """Returns the kind of a step."""
+    return KINDS[step.plan.kind]
