@@ -1,0 +1,112 @@
+"""The program: reads the question from stdin and its endpoint from the environment, runs the loop, and says how it ended.
+
+reader [MODEL [WINDOW]]      MODEL: empty for the first that the endpoint lists; WINDOW: tokens, 0 for what it tells
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from .calls import parsed
+from .chat import Chat, ModelError
+from .files import Files
+from .loop import Loop
+from .speech import Speech
+from .tools import tools_over
+from .voice import Voice
+from .window import DEFAULT_WINDOW, Window
+
+MAX_PROMPT_CHARACTERS = 1_000_000
+SHOWN_FILES = 30
+USAGE, MODEL_FAILED = 2, 1
+
+
+def main(arguments: Sequence[str], *, root: Path | None = None) -> int:
+    """Answers one question over the current folder; returns the exit code."""
+    if len(arguments) > 2 or (len(arguments) == 2 and not arguments[1].isdigit()):
+        sys.stderr.write("usage: reader [MODEL [WINDOW]]\n")
+        return USAGE
+    try:
+        return _answer(arguments, root or Path.cwd(), Voice(sys.stdout))
+    except BrokenPipeError:
+        # The reader of our output has left. The stream must not be flushed again when the interpreter ends.
+        sys.stdout = None
+        return MODEL_FAILED
+
+
+def _answer(arguments: Sequence[str], root: Path, voice: Voice) -> int:
+    question = _read_prompt(sys.stdin)
+    if not question.strip():
+        sys.stderr.write("reader: there is no question on stdin\n")
+        return USAGE
+    base_url = os.environ.get("OPENAI_BASE_URL", "")
+    if not base_url:
+        sys.stderr.write("reader: OPENAI_BASE_URL is not set: the spec's model gives it\n")
+        return USAGE
+    speech = Speech(voice)
+    chat = Chat(base_url, os.environ.get("OPENAI_API_KEY", ""), "", speech.feed, voice.reasoning)
+    files = Files(root)
+    try:
+        chat.model, window = _model(chat, *arguments)
+        voice.log(f"asks {chat.model}, with a context of {window} tokens")
+        text = Loop(chat, tools_over(files), voice, speech, Window(window)).run(question)
+    except ModelError as error:
+        voice.log(str(error))
+        sys.stderr.write(f"reader: {error}\n")
+        return MODEL_FAILED
+    voice.log(_account(files))
+    if isinstance(result := _findings(text), dict):
+        voice.final(result)
+    return 0
+
+
+def _read_prompt(stream: TextIO | None) -> str:
+    return "" if stream is None or stream.isatty() else stream.read(MAX_PROMPT_CHARACTERS)
+
+
+def _model(chat: Chat, name: str = "", window: str = "0") -> tuple[str, int]:
+    """Returns the model's name and its window; asks the endpoint for what is not given."""
+    if name and int(window):
+        return name, int(window)
+    try:
+        listed = chat.models()
+    except ModelError as error:
+        if name and error.status:
+            return name, int(window) or DEFAULT_WINDOW
+        raise
+    if not name and not listed:
+        raise ModelError("the endpoint lists no model: give the step the parameter `model`")
+    entry = next((one for one in listed if one.get("id") == name), {} if name else listed[0])
+    return name or str(entry.get("id", "")), int(window) or _window_of(entry)
+
+
+def _window_of(entry: dict[str, Any]) -> int:
+    """Returns the context that an entry of /v1/models tells: vLLM's and others' own fields."""
+    meta = entry.get("meta")
+    for holder in (entry, meta if isinstance(meta, dict) else {}):
+        for key in ("max_model_len", "context_length", "context_window", "n_ctx"):
+            if isinstance(size := holder.get(key), int) and size > 0:
+                return size
+    return DEFAULT_WINDOW
+
+
+def _findings(text: str) -> Any:
+    """Returns the object with findings that ends the answer, where it does."""
+    start = text.rfind('{"findings"')
+    if start < 0:
+        start = text.rfind("{", 0, text.rfind('"findings"')) if '"findings"' in text else -1
+    if start < 0:
+        return None
+    value = parsed(text[start:].partition("```")[0])
+    return value if isinstance(value, dict) and isinstance(value.get("findings"), list) else None
+
+
+def _account(files: Files) -> str:
+    """Returns a sentence about what was read."""
+    if not files.read:
+        return "no file was read"
+    names = [f"{path} ({lines} lines)" for path, lines in list(files.read.items())[:SHOWN_FILES]]
+    more = f" and {len(files.read) - SHOWN_FILES} more" if len(files.read) > SHOWN_FILES else ""
+    return f"read {', '.join(names)}{more}"

@@ -1,0 +1,45 @@
+"""Speaks the jsonl dialect on standard output: one JSON object a line, flushed, so that people can watch."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+
+class Voice:
+    """Writes what the reader says, in order."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def answer(self, text: str) -> None:
+        """Adds to the answer."""
+        self._write("answer", text=text)
+
+    def reasoning(self, text: str) -> None:
+        """Adds to what the model thinks aloud."""
+        self._write("reasoning", text=text)
+
+    def log(self, sentence: str) -> None:
+        """Says in words what the reader itself does."""
+        self._write("log", text=f"{sentence}\n")
+
+    def tool_call(self, call_id: str, name: str, arguments: Mapping[str, Any]) -> None:
+        """Names a tool and its arguments before it runs."""
+        self._write("tool_call", id=call_id, name=name, arguments=dict(arguments))
+
+    def tool_result(self, call_id: str, text: str, *, failed: bool) -> None:
+        """Tells what a tool returned."""
+        self._write("tool_result", id=call_id, failed=failed, text=text)
+
+    def usage(self, input_tokens: int, output_tokens: int, turns: int) -> None:
+        """Tells the tokens of all requests so far."""
+        self._write("usage", input_tokens=input_tokens, output_tokens=output_tokens, turns=turns)
+
+    def final(self, result: Mapping[str, Any]) -> None:
+        """Ends with a typed result."""
+        self._write("final", result=dict(result))
+
+    def _write(self, kind: str, **fields: Any) -> None:
+        # ASCII only: file names may hold lone surrogates, which no encoding but JSON's escapes can carry.
+        self._stream.write(json.dumps({"type": kind, **fields}) + "\n")
+        self._stream.flush()

@@ -1,0 +1,64 @@
+"""The reader in the real sandbox, behind the real gateway, with a model on loopback. Keeps D1 and E8."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agenthost.models.settings import read_models
+from agenthost.v1 import execution_service_pb2 as pb
+from tests.agenthost.running_host import Client, open_host
+from tests.fakes.chat import asked, calls, cut_off, models, refused, words
+from tests.fakes.model_server import Answer, ModelServer
+
+LISTED = models({"id": "small", "max_model_len": 16_384})
+
+
+@asynccontextmanager
+async def host_with(folder: Path, repository: Path, *answers: Answer) -> AsyncIterator[tuple[Client, ModelServer]]:
+    async with ModelServer.serving() as model:
+        model.answers.extend((LISTED, *answers))
+        endpoints = read_models({"default": {"url": model.url}})
+        async with open_host(folder, repository, models=endpoints) as client:
+            yield client, model
+
+
+async def test_a_question_is_answered_from_files_of_the_snapshot(short_path: Path, repository: Path) -> None:
+    finding = {"findings": [{"severity": "info", "title": "t", "claim": "c", "category": "x", "evidence": []}]}
+    answers = (
+        calls(("list_files", {}), ("git_log", {"limit": 1})),
+        words("It says hello. ", json.dumps(finding)),
+    )
+    async with host_with(short_path, repository, *answers) as (client, model):
+        conversation, finished = await client.run("What is here?", agent="reader")
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
+    assert conversation.said("answer").startswith("It says hello.")
+    assert json.loads(finished.result_json) == finding
+    assert "asks small, with a context of 16384 tokens" in conversation.said("log")
+    listed, logged = asked(model.asked[-1].body)[-2:]
+    assert "hello" in listed["content"] or "/" in listed["content"]
+    assert "error" not in logged["content"]
+    assert finished.usage.input_tokens == 2_000
+
+
+async def test_no_tool_reaches_beyond_the_snapshot(short_path: Path, repository: Path) -> None:
+    reaching = calls(("read_file", {"path": "/etc/passwd"}), ("git_show", {"commit": "--output=/workspace/x"}))
+    async with host_with(short_path, repository, reaching, words("no")) as (client, model):
+        _, finished = await client.run("Read it.", agent="reader")
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert [message["content"][:6] for message in asked(model.asked[-1].body)[-2:]] == ["error:", "error:"]
+
+
+async def test_a_model_that_refuses_or_breaks_off_ends_the_attempt_with_its_reason(
+    short_path: Path, repository: Path
+) -> None:
+    async with host_with(short_path, repository, refused(401, "no key"), LISTED, cut_off("half")) as (client, _):
+        said, refusal = await client.run("Why?", agent="reader")
+        broken, cut = await client.run("Why?", agent="reader", step="again")
+
+    assert (refusal.outcome, refusal.reason) == (pb.Finished.OUTCOME_FAILED, "AUTH_FAILED")
+    assert "no key" in said.said("log")
+    assert cut.outcome == pb.Finished.OUTCOME_FAILED
+    assert "broke off" in broken.said("log")
