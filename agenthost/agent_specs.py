@@ -142,7 +142,9 @@ def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:
     if agent.spec.model not in models:
         known = ", ".join(sorted(models)) or "none"
         reason = f"it needs the model '{agent.spec.model}', and the host's configuration has {known}"
-        return replace(agent, unavailable_reason=f"{reason}: add [models.{agent.spec.model}] to the file of --config")
+        flag = "start the host with --model URL, or " if agent.spec.model == "default" else ""
+        add = f"add [models.{agent.spec.model}] to the file of --config"
+        return replace(agent, unavailable_reason=f"{reason}: {flag}{add}")
     return replace(agent, endpoint=models[agent.spec.model].endpoint)
 
 

@@ -19,6 +19,7 @@ from agenthost.errors import ConfigurationError
 from agenthost.models.settings import ModelSettings, read_models
 
 MAX_SLOTS = 1000
+DEFAULT_MODEL = "default"  # the endpoint of --model, and of the built-in agent `reader`
 MAX_PROMPT_BYTES = 1024 * 1024
 HEARTBEAT_SECONDS = 2.0
 # What it has open at rest, and the high numbers that a shim's descriptors pass through (`process.FIRST_FREE_FD`); without attempts.
@@ -56,6 +57,8 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     """Puts the settings together; raises ConfigurationError that names the setting. Flags that are None are not given."""
     table = _read(file) if file else {}
     known = {one.name for one in fields(Settings)} - {"keeping"}
+    flags = dict(flags)
+    model = flags.pop("model", None)
     if unknown := sorted(set(table) - known):
         raise ConfigurationError(f"{file}: '{unknown[0]}' is not a setting; there are {', '.join(sorted(known))}")
     values: dict[str, Any] = {**table, **{name: value for name, value in flags.items() if value is not None}}
@@ -67,7 +70,8 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     values["data"] = Path(values["data"]).expanduser().absolute()
     values["agents_dirs"] = tuple(Path(folder).expanduser().absolute() for folder in values.get("agents_dirs", ()))
     values["limits"], values["keeping"] = _limits(values.get("limits", {}))
-    values["models"] = read_models(values.get("models", {}))
+    models = values.get("models", {})
+    values["models"] = read_models({**models, DEFAULT_MODEL: {"url": model}} if model else models)
     settings = Settings(**values)
     _check(settings)
     return settings

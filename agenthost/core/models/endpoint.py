@@ -102,14 +102,15 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
     except ValueError as error:
         raise EndpointError(f"models.{name}.api must be one of {', '.join(Api)}") from error
     url = _url(name, table)
+    rules = _rules(name, table.get("paths", list(_DEFAULT_PATHS[api])))
     endpoint = Endpoint(
         name=name,
         api=api,
         tls=url.scheme == "https",
         host=url.hostname or "",
         port=url.port or (443 if url.scheme == "https" else 80),
-        base=url.path.rstrip("/"),
-        rules=_rules(name, table.get("paths", list(_DEFAULT_PATHS[api]))),
+        base=_base(url.path, rules),
+        rules=rules,
         key_env=_string(name, table, "key_env"),
         key_file=_string(name, table, "key_file"),
         ca_file=_string(name, table, "ca_file"),
@@ -131,9 +132,13 @@ def _check(endpoint: Endpoint) -> None:
         raise EndpointError(f"{where}.url would send the key over the network in the clear: use https")
     if endpoint.ca_file and not endpoint.tls:
         raise EndpointError(f"{where}.ca_file says whom to trust over https, but url is http")
-    last = f"/{endpoint.base.rpartition('/')[2]}/"
-    if endpoint.base and all(f"{rule.path}/".startswith(last) for rule in endpoint.rules):
-        raise EndpointError(f"{where}.url ends in {last[:-1]}, which the paths begin with: leave it out of the url")
+
+
+def _base(path: str, rules: tuple[PathRule, ...]) -> str:
+    """Returns what stands before every path; people write the url with the /v1 that the paths begin with, and without."""
+    base = path.rstrip("/")
+    before, _, last = base.rpartition("/")
+    return before if last and all(f"{rule.path}/".startswith(f"/{last}/") for rule in rules) else base
 
 
 def _url(name: str, table: Mapping[str, Any]) -> SplitResult:

@@ -36,7 +36,6 @@ def test_a_model_of_this_machine_may_have_a_key_without_tls(url: str, port: int)
         ({"url": "https://models.example/a/../b"}, "not plain"),
         ({"url": "https://models.example/a b"}, "not plain"),
         ({"url": "https://mo dels.example"}, "http://HOST"),
-        ({"url": "https://models.example/v1"}, "leave it out"),
         ({"url": "http://models.example", "key_env": "KEY"}, "in the clear"),
         ({"url": "http://models.example", "key_file": "/k"}, "in the clear"),
         ({"url": URL, "key_env": "A", "key_file": "b"}, "not both"),
@@ -86,3 +85,17 @@ def test_a_name_is_checked_too() -> None:
 )
 def test_a_rule_lets_through_itself_or_what_is_below_it(rule: str, method: str, path: str, *, admitted: bool) -> None:
     assert PathRule("POST", rule).admits(method, path) is admitted
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("http://127.0.0.1:11434/v1", ""),
+        ("http://127.0.0.1:11434/v1/", ""),
+        ("http://127.0.0.1:11434", ""),
+        ("https://models.example/proxy/v1", "/proxy"),
+        ("https://models.example/proxy", "/proxy"),
+    ],
+)
+def test_an_address_means_the_same_with_the_version_and_without(url: str, base: str) -> None:
+    assert parse_endpoint("m", {"url": url}).base == base
