@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("doctor", "doctor", "Look for what is wrong, and say what to do."),
     "backup": ("backups", "backup", "Back up a conductor's data, running or not."),
     "restore": ("backups", "restore", "Restore a backup into a new data folder."),
+    "up": ("up", "up", "Run a conductor and one agent host on this machine."),
     "serve": ("serve", "serve", "Run the conductor."),
     "demo": ("demo", "demo", "Start everything, survey a directory, and stop everything."),
 }
@@ -45,7 +46,7 @@ OUTPUTS = ("auto", "plain", "json")
 _OUTPUT_LOST = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 # Commands that ask no conductor: they know no --address.
-_WITHOUT_CONDUCTOR = frozenset({"validate", "serve", "demo", "restore"})
+_WITHOUT_CONDUCTOR = frozenset({"validate", "serve", "up", "demo", "restore"})
 
 
 @dataclass(slots=True)

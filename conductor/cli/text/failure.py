@@ -79,7 +79,7 @@ def from_rpc(
         return CommandError(
             f"no conductor answers at {address}",
             lines=(
-                "start one:  conductor serve --host NAME=ADDRESS",
+                "start one:  conductor up, or conductor serve --host NAME=ADDRESS",
                 "or name it:  conductor --address ADDRESS …, or CONDUCTOR_ADDRESS",
             ),
             code=UNREACHABLE,

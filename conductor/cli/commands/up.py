@@ -1,0 +1,159 @@
+"""`conductor up`: a conductor and one agent host in this terminal, for one machine and its own model."""
+
+import json
+import os
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.error import URLError
+
+import click
+
+from conductor.cli.commands.hosts import say_host
+from conductor.cli.connection import Connection, connected
+from conductor.cli.main import Context
+from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts
+from conductor.cli.text.failure import RUN_FAILED, CommandError
+from conductor.cli.text.terminal_text import printable
+from conductor.cli.views.page import say
+from conductor.v1 import pool_service_pb2
+from conductor.v1.pool_service_pb2 import Host
+
+HOST = "local"
+LONGEST_SOCKET_BYTES = 80
+LOOK_SECONDS = 5.0
+PROOF_SECONDS = 45.0
+PAUSE_SECONDS = 0.2
+SHOWN_MODELS = 8
+MAX_ANSWER_BYTES = 1024 * 1024
+ENDPOINTS = (
+    ("Ollama", "http://127.0.0.1:11434/v1"),
+    ("llama.cpp", "http://127.0.0.1:8080/v1"),
+    ("vLLM", "http://127.0.0.1:8000/v1"),
+    ("LM Studio", "http://127.0.0.1:1234/v1"),
+)
+
+
+@click.command()
+@click.option("--model", metavar="URL", help="OpenAI-compatible endpoint for the agent `reader`.")
+@click.option(
+    "--listen", metavar="ADDRESS", help="Address of the conductor.  [default: CONDUCTOR_ADDRESS, or 127.0.0.1:7410]"
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Folder for all data.  [default: $XDG_STATE_HOME]")
+@click.pass_obj
+def up(context: Context, model: str | None, listen: str | None, data: Path | None) -> int:
+    """Run a conductor and one agent host until Ctrl-C. With --model, agents can think."""
+    folder = (data or _state_home()).expanduser().absolute()
+    address = listen or context.address
+    logs = folder / "conductor-up"
+    _make(logs)
+    stop_on_terminate()
+    with ExitStack() as stack:
+        services = stack.enter_context(services_in(logs))
+        socket = f"unix:{_socket(folder, stack)}"
+        click.echo("starting a conductor and an agent host …", err=True)
+        _start(services, folder, address, socket, model)
+        try:
+            with connected(address) as connection:
+                hosts = wait_for_hosts(connection.pool, services)
+                say(f"✔ conductor  {printable(address)}  data in {printable(str(folder / 'conductor'))}")
+                for host in _proven(connection, hosts):
+                    say_host(host, with_agents=True)
+            _say_model(model)
+            _say_next(address, context)
+            _wait(services)
+        except KeyboardInterrupt:
+            click.echo("\nstopping …", err=True)
+    return 0
+
+
+def _state_home() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+
+
+def _make(logs: Path) -> None:
+    try:
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise CommandError(f"--data: {logs} cannot be made: {error.strerror}") from error
+
+
+def _socket(folder: Path, stack: ExitStack) -> Path:
+    """Returns a path for the host's socket; a unix socket's path holds 107 bytes, and a host makes some below its data."""
+    usual = folder / "agenthost.sock"
+    if len(os.fsencode(usual)) <= LONGEST_SOCKET_BYTES:
+        return usual
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conductor-up-")), "agenthost.sock")
+
+
+def _start(services: Services, folder: Path, address: str, socket: str, model: str | None) -> None:
+    endpoint = ["--model", model] if model else []
+    services.start(
+        "agenthost.cli", "agenthost", "--listen", socket, "--data", str(folder / "agenthost"), "--name", HOST, *endpoint
+    )
+    services.start(
+        "conductor.cli",
+        "conductor",
+        "--listen",
+        address,
+        "--data",
+        str(folder / "conductor"),
+        "--host",
+        f"{HOST}={socket}",
+    )
+
+
+def _proven(connection: Connection, hosts: list[Host]) -> list[Host]:
+    """Returns the hosts as they stand once their sandboxes are proven, or refused."""
+    deadline = time.monotonic() + PROOF_SECONDS
+    while time.monotonic() < deadline and not all(host.sandbox_mechanism for host in hosts):
+        time.sleep(PAUSE_SECONDS)
+        request = pool_service_pb2.ListHostsRequest()
+        hosts = list(connection.pool.ListHosts(request, timeout=LOOK_SECONDS).hosts)
+    return hosts
+
+
+def _say_model(model: str | None) -> None:
+    if model is None:
+        say("no model: the agents that think need one, any of these for example", err=True)
+        for name, url in ENDPOINTS:
+            say(f"  {name:<10} conductor up --model {url}", err=True)
+        return
+    names, trouble = _models(model)
+    if trouble:
+        say(f"✘ model  {printable(model)}  does not answer: {printable(trouble)}", err=True)
+        return
+    more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
+    say(f"✔ model  {printable(model)}  {printable(', '.join(names[:SHOWN_MODELS]))}{more}")
+
+
+def _models(url: str) -> tuple[list[str], str]:
+    """Returns the models that the endpoint lists, or why it lists none."""
+    base = url.rstrip("/")
+    listing = f"{base}/models" if base.endswith("/v1") else f"{base}/v1/models"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(listing, timeout=LOOK_SECONDS) as answer:
+            listed = json.loads(answer.read(MAX_ANSWER_BYTES))
+        return [str(one["id"]) for one in listed["data"]], ""
+    except URLError as error:
+        return [], str(error.reason)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [], f"it lists no models ({type(error).__name__})"
+
+
+def _say_next(address: str, context: Context) -> None:
+    option = "" if address == context.address else f" --address {address}"
+    say(f"\nask:   conductor{option} run ask . --question “…”", err=True)
+    say(f"look:  conductor{option} run survey .", err=True)
+    say("stop:  Ctrl-C", err=True)
+
+
+def _wait(services: Services) -> None:
+    """Waits until Ctrl-C; raises a CommandError when a service ends by itself."""
+    while not (ended := services.ended()):
+        time.sleep(PAUSE_SECONDS)
+    lines = (*last_logs(services.folder), f"the logs are in {services.folder}")
+    raise CommandError(f"the service '{ended}' ended by itself", lines=lines, code=RUN_FAILED)
