@@ -60,7 +60,7 @@ def test_it_has_no_problem_and_is_the_same_as_a_message(path: Path) -> None:
     assert flow.title
     assert flow.description
     assert again == flow
-    shelf = Shelf(frozenset({"surveyor"}), frozenset({"evidence", "simplicity", "read_only", "output"}))
+    shelf = Shelf(frozenset({"surveyor", "reader"}), frozenset({"evidence", "simplicity", "read_only", "output"}))
     assert judge_message(flow, "flow", shelf).problems == ()
 
 
