@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -18,6 +19,7 @@ import pytest
 from agenthost.core.admission.agent_spec import parse_spec
 from agenthost.core.models.endpoint import parse_endpoint
 from tests.docs.pages import DOCS, README, page
+from tests.fakes.chat import models
 from tests.fakes.model_server import Answer, ModelServer
 from tests.services import Service, free_port, wait_for
 
@@ -111,8 +113,8 @@ def answer_of_a_model() -> str:
     return f"I looked at load() and at the cache.\n```json\n{json.dumps({'findings': findings})}\n```\n"
 
 
-async def test_the_readmes_agent_asks_a_local_model_and_its_quotes_are_checked(tmp_path: Path) -> None:
-    folder = written(README.files("readme"), tmp_path)
+async def test_the_agent_of_four_files_asks_a_local_model_and_its_quotes_are_checked(tmp_path: Path) -> None:
+    folder = written(page("agents").files("model"), tmp_path)
     async with ModelServer.serving() as model:
         model.answers.append(spoken(answer_of_a_model()))
         models = folder / "models.toml"
@@ -120,9 +122,7 @@ async def test_the_readmes_agent_asks_a_local_model_and_its_quotes_are_checked(t
         done = await asyncio.to_thread(_ask, folder)
 
     assert done.returncode == 0, done.stderr
-    shown = README.text[: README.text.index("## Is it for you?")]
-    for line in re.findall(r"^  ask [▸│] .*$", shown, re.MULTILINE):
-        assert line in done.stderr, line
+    assert "ask ▸ high  load() runs its input as code  app.py:6  verified" in done.stderr
     (asked,) = model.asked
     assert asked.target == "/v1/chat/completions"
     assert "return eval(text)" in json.loads(asked.body)["messages"][0]["content"]
@@ -130,8 +130,8 @@ async def test_the_readmes_agent_asks_a_local_model_and_its_quotes_are_checked(t
 
 
 def _ask(folder: Path) -> subprocess.CompletedProcess[str]:
-    """The last line of the README's example, with services of the test's own."""
-    line = README.block("sh readme run").splitlines()[-1]
+    """Runs the last line of the example with services of the test's own."""
+    line = page("agents").block("sh model run").splitlines()[-1]
     question = re.search(r'--question "(.+)"', line)
     assert question is not None
     assert line.startswith("conductor run ask.yaml ~/src/app ")
@@ -139,9 +139,9 @@ def _ask(folder: Path) -> subprocess.CompletedProcess[str]:
         return conductor("run", "ask.yaml", "code", "--question", question[1], folder=folder, address=address)
 
 
-async def test_the_readmes_services_start_with_the_lines_that_it_shows(tmp_path: Path) -> None:
-    folder = written(README.files("readme"), tmp_path)
-    lines = README.block("sh readme run").splitlines()
+async def test_its_services_start_with_the_lines_that_are_shown(tmp_path: Path) -> None:
+    folder = written(page("agents").files("model"), tmp_path)
+    lines = page("agents").block("sh model run").splitlines()
     host, port = free_port(), free_port()
     starts = [line.replace(":7420", f":{host}").replace(":7410", f":{port}") for line in lines[:2]]
     script = [*starts, "trap 'kill -INT %1 %2; wait' EXIT", f"export CONDUCTOR_ADDRESS=127.0.0.1:{port}"]
@@ -150,6 +150,47 @@ async def test_the_readmes_services_start_with_the_lines_that_it_shows(tmp_path:
 
     assert done.returncode == 0, done.stderr
     assert "all good" in done.stdout
+
+
+async def test_the_readmes_two_commands_ask_a_local_model(tmp_path: Path) -> None:
+    """Keeps A11 and K9."""
+    folder = written({}, tmp_path)
+    start, ask = README.block("sh readme up").splitlines()
+    assert ask.startswith("conductor run ask ~/src/app ")
+    question = ask.partition("--question ")[2].strip('"')
+    async with ModelServer.serving() as model:
+        listed = models({"id": "small"})
+        model.answers.extend((listed, listed, spoken(answer_of_a_model())))
+        up = start.replace("http://127.0.0.1:11434", model.url).split()[1:]
+        process, address = await begun(folder, *up)
+        try:
+            done = await asyncio.to_thread(
+                conductor, "run", "ask", "code", "--question", question, folder=folder, address=address
+            )
+        finally:
+            process.send_signal(signal.SIGINT)
+            await process.wait()
+
+    assert done.returncode == 0, done.stderr
+    shown = README.text[: README.text.index("## Is it for you?")]
+    lines = re.findall(r"^  Answer [▸│] .*$", shown, re.MULTILINE)
+    assert len(lines) == 3
+    assert [line for line in lines if line not in done.stderr] == []
+
+
+async def begun(folder: Path, *arguments: str) -> tuple[asyncio.subprocess.Process, str]:
+    """Starts `conductor up` and waits until it says how to go on."""
+    address = f"127.0.0.1:{free_port()}"
+    options = ("--listen", address, "--data", str(folder / "state"))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "conductor.cli", *arguments, *options,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    while (line := await process.stderr.readline()) and b"Ctrl-C" not in line:
+        pass
+    assert line
+    return process, address
 
 
 @needs_jq
@@ -217,7 +258,7 @@ def test_every_flow_of_the_docs_is_good(folder: Path) -> None:
 
 
 def test_every_spec_and_model_that_is_shown_is_taken() -> None:
-    specs = [text for each in (README, *DOCS) for name, text in {**each.files("readme"), **each.files("agent")}.items()]
+    specs = [text for each in (README, *DOCS) for name, text in {**each.files("model"), **each.files("agent")}.items()]
     tables = [tomllib.loads(text) for text in specs if text.startswith("name = ")]
     models = tomllib.loads(page("agents").block("toml models"))["models"]
 
