@@ -153,12 +153,12 @@ async def _with_version(agent: Agent) -> Agent:
     if not command:
         return agent
     try:
-        told = await programs.run(*command, timeout_seconds=VERSION_SECONDS, max_output_bytes=MAX_SPEC_BYTES)
+        result = await programs.run(*command, timeout_seconds=VERSION_SECONDS, max_output_bytes=MAX_SPEC_BYTES)
     except ProgramError as error:
         return replace(agent, unavailable_reason=f"its version command failed: {error}")
-    if told.returncode != 0:
+    if result.returncode != 0:
         return replace(
-            agent, unavailable_reason=f"its version command failed with code {told.returncode}: {told.complaint}"
+            agent, unavailable_reason=f"its version command failed with code {result.returncode}: {result.complaint}"
         )
-    lines = told.stdout.decode(errors="replace").split("\n")
+    lines = result.stdout.decode(errors="replace").split("\n")
     return replace(agent, version=lines[0].strip()[:MAX_VERSION_LENGTH])

@@ -56,7 +56,7 @@ async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> No
     address = parse_address(settings.listen)
     data = DataFolder(settings.data)
     if not settings.data.exists():  # a folder is not made for a host that cannot begin
-        with _telling_of_address():
+        with _address_errors():
             refuse_taken(address)
     data.acquire()
     asked: asyncio.Queue[signal.Signals] = asyncio.Queue()
@@ -160,12 +160,12 @@ async def supervising(
 
 
 async def _listen(address: Address, registrations: Sequence[Registration]) -> Server:
-    with _telling_of_address():
+    with _address_errors():
         return await Server.start(address, registrations, service="agenthost")
 
 
 @contextmanager
-def _telling_of_address() -> Iterator[None]:
+def _address_errors() -> Iterator[None]:
     try:
         yield
     except AddressInUseError as error:

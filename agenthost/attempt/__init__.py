@@ -1,1 +1,1 @@
-"""One attempt: from its Start over its shim and spool to its acknowledged end."""
+"""Runs one attempt: from its Start over its shim and spool to its acknowledged end."""

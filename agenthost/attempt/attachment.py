@@ -1,6 +1,6 @@
-"""Which stream serves an attempt: one at a time, the newest wins.
+"""Attaches one stream at a time to an attempt; the newest wins.
 
-A stream that is superseded ends before the newer one reads anything, because both would cut the spool into frames.
+A superseded stream ends before the newer one reads anything, because both would cut the spool into frames.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ class Attachment:
     def __init__(self) -> None:
         self.superseded = asyncio.Event()
         self.released = asyncio.Event()
-        # False when the client half-closed without a goodbye: it may be gone, so the shim's lease is not renewed for it.
+        # False when the client half-closed before the end: it may be gone, so the shim's lease is not renewed for it.
         self.is_heard = True
 
 
 class Attachments:
-    """Gives an attempt to one stream after the other."""
+    """Attaches streams to an attempt, one after the other."""
 
     def __init__(self) -> None:
         self._newest: Attachment | None = None
@@ -33,12 +33,12 @@ class Attachments:
 
     @property
     def current(self) -> Attachment | None:
-        """The stream that has it, or waits for the one before to let go."""
+        """Returns the stream that is attached, or waits for the one before it to end."""
         return self._newest
 
     @asynccontextmanager
     async def attach(self) -> AsyncIterator[Attachment]:
-        """Holds the attempt; the stream that held it is told, and waited for."""
+        """Attaches a stream, after the former one was superseded and has ended."""
         mine, before = Attachment(), self._newest
         self._newest = mine
         try:
@@ -49,7 +49,7 @@ class Attachments:
             yield mine
         finally:
             if before and not before.released.is_set():
-                # Cancelled while waiting: whoever waits for this one must still wait for that one.
+                # Cancelled while waiting: a stream that waits for this one must still wait for that one.
                 await asyncio.shield(before.released.wait())
             mine.released.set()
             if self._newest is mine:

@@ -34,14 +34,14 @@ class AttemptControl:
                 self._change.notify()
 
     def cancel(self, reason: str, cause: Cause) -> None:
-        """Notes that the agent is to end, for the first reason that is given."""
+        """Asks for the agent's end; the first reason counts."""
         if self._cancel_reason is None:
             self._cancel_reason, self._cancel_cause = reason, cause
             self._log.info("cancel_requested", reason=reason[:200], cause=cause)
             self._change.notify()
 
     async def pass_inputs(self, process: AttemptProcess) -> None:
-        """Gives the agent one input after the other, without end."""
+        """Gives the agent one input after the other, until it is cancelled."""
         while True:
             changed = self._change.subscribe()
             if waiting := self._inputs.first():

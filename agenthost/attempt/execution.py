@@ -1,4 +1,4 @@
-"""One attempt on this host, from its Start to its acknowledged end: what is known of it, and what may be asked of it.
+"""Follows one attempt on this host, from its Start to its acknowledged end.
 
 Everything that a stream calls returns at once: `AttemptControl` notes it, and the attempt's own task passes it on.
 The agent lives whether or not a stream is attached; its shim sees to that.
@@ -45,14 +45,14 @@ from agenthost.system.change import Change
 
 _log = structlog.get_logger()
 
-# Starts the shim, or finds the one that lives; gives the snapshot's fingerprint from before.
+# Starts the shim, or finds the living one; returns it with the snapshot's fingerprint from before.
 Begin = Callable[[], Awaitable[tuple[AttemptProcess, str]]]
-# Looks at the snapshot again, and tells its readers what follows; gives the fingerprint, empty where there is none.
+# Checks the snapshot again, and ends its readers if it changed; returns its fingerprint, empty where there is none.
 LookBack = Callable[[str], Awaitable[str]]
 
 
 class Execution:
-    """An attempt as the host knows it. Its task is owned by the supervisor."""
+    """One attempt as the host knows it. The supervisor owns its task."""
 
     def __init__(self, accepted: AcceptedRequest) -> None:
         self.request = accepted
@@ -76,26 +76,26 @@ class Execution:
 
     @property
     def id(self) -> str:
-        """The attempt's id."""
+        """Returns the attempt's id."""
         return self.request.order.execution
 
     @property
     def started(self) -> tuple[Started, int] | None:
-        """The first frame, once the agent was let go."""
+        """Returns the first frame and its time, once the agent was released."""
         return self._started
 
     @property
     def ended(self) -> bool:
-        """Whether the agent is gone and the spool complete."""
+        """Returns whether the agent is gone and the spool complete."""
         return self._ending is not None
 
     @property
     def shim_alive(self) -> bool:
-        """Whether its shim still lives."""
+        """Returns whether its shim still lives."""
         return self._process is not None and self._process.alive
 
     def open_outbox(self, after: int) -> Outbox:
-        """A stream's way through the output. One at a time: hold the attachment first."""
+        """Opens a stream's way through the output. Attach the stream first: one outbox is in use at a time."""
         spec, limits = self.request.agent.usable(), self.request.order.limits
         cuts = Cuts(self.request.folder / "cuts", limits.max_output_bytes)
         self.delivery.resume(after, self._highest_number(cuts))
@@ -108,31 +108,31 @@ class Execution:
         return Outbox(self, cuts, output, self.delivery.note)
 
     def _highest_number(self, cuts: Cuts) -> int | None:
-        """The highest number that an earlier daemon can have used, as far as the files can be believed; None where they cannot."""
+        """Returns the highest number that an earlier daemon can have used; None where the files cannot tell."""
         if not self.delivery.is_uncounted or self.damage or not (self.shim_alive or self.is_whole):
             return None  # a shim that is lost may have gone with the machine, and the files' ends with both
         try:
             return highest_number(cuts.newest(), self.spool_size, is_over=not self.shim_alive)
-        except (DamagedError, OSError):  # the replay meets it again, and says what it is
+        except (DamagedError, OSError):  # the replay meets it again, and names it
             return None
 
     @property
     def spool_size(self) -> int:
-        """How long the spool must be by now."""
+        """Returns how long the spool must be by now."""
         return self._spool_size if self.ended or self._process is None else self._process.spool_size()
 
     @property
     def is_whole(self) -> bool:
-        """Whether the spool was completed in order: by a shim that wrote an end."""
+        """Returns whether the spool was completed in order: by a shim that wrote an end."""
         return self._process is not None and self._process.status() is not None
 
     @property
     def fault(self) -> str:
-        """Why nothing of the output can be told; empty where that is not so."""
+        """Returns why the output cannot be sent; empty where it can."""
         return self._fault or (self._process.fault if self._process else "")
 
     async def mark_damaged(self, text: str, sequence: int) -> Damage:
-        """Ends the attempt because its files are not what was written; `sequence` is the number of its last frame."""
+        """Ends the attempt because its files were changed; `sequence` is the number of its last frame."""
         self._log.error("execution_damaged", why=text)
         self.cancel("its files on the host's disk were damaged")
         while not self.ended:
@@ -143,7 +143,7 @@ class Execution:
         return self.damage
 
     def read_spool(self, offset: int, limit: int) -> bytes:
-        """Bytes of the spool; empty when there are none yet."""
+        """Returns bytes of the spool; empty when there are none yet."""
         if self._process is None:
             return b""
         if not self.ended:
@@ -154,7 +154,7 @@ class Execution:
             return spool.read(min(limit, max(0, self._spool_size - offset)))
 
     def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
-        """The last frame: how it ended, judged with all that was said."""
+        """Returns the last frame and its time: the end, judged with all that the agent said."""
         if self._ending is None:
             raise RuntimeError("an attempt that runs has no last frame")
         self.delivery.note(sequence, is_end=True)
@@ -173,12 +173,12 @@ class Execution:
         self._control.offer_input(number, text)
 
     def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
-        """Asks for the agent's end; `finished` tells of it, with the first cause. Repeating it is harmless."""
+        """Asks for the agent's end; `finished` reports it, with the first cause. Repeating it is harmless."""
         if not self.ended:
             self._control.cancel(reason, cause)
 
     def violate(self, text: str) -> None:
-        """Ends the agent because what it reads is not what was checked out."""
+        """Ends the agent because its snapshot is not what was checked out."""
         if not self.violation:
             self.violation = text
             self._log.error("snapshot_violated", why=text)
@@ -189,37 +189,39 @@ class Execution:
         await self._decided.wait()
 
     async def accepted(self) -> None:
-        """Waits until it is certain that this attempt runs here; raises what refused it."""
+        """Waits until this attempt certainly runs here; raises what refused it."""
         await self._decided.wait()
         if self._refusal:
             raise self._refusal
 
     def refuse(self, refusal: StatusError) -> None:
-        """Tells everybody who waits that it never began."""
+        """Tells all waiting callers that it never began."""
         self._refusal = refusal
         self._decided.set()
 
-    async def wait_told(self) -> None:
-        """Waits for the end, and until a stream that is attached has told it."""
+    async def wait_reported(self) -> None:
+        """Waits for the end, and until an attached stream has sent it."""
         while not self.ended:
             await self.change.subscribe().wait()
         while self.attachments.current:
             await self.attachments.changed()
 
     def close(self) -> None:
-        """Lets go of the shim and of the spool."""
+        """Closes the link to the shim, and the spool."""
         if self._process:
             self._process.close()
 
     async def run(self, begin: Begin, look_back: LookBack) -> None:
-        """Accompanies the agent to its end, whatever that is. Raises only what refuses its beginning."""
+        """Follows the agent to its end. Raises only what refuses its beginning."""
         try:
             self._process, before = await begin()
         except (StatusError, asyncio.CancelledError):
             raise
-        except Exception as error:  # our defect: told as such, without its text
+        except Exception as error:  # our defect: the caller learns that, not its text
             self._log.exception("execution_not_begun")
-            raise ProgramError("the host could not begin this execution; its log says more") from error
+            raise ProgramError(
+                "the host could not begin this execution because of a defect; its log says more"
+            ) from error
         self._process.change = self.change  # streams wake with every word of its shim
         self._decided.set()
         self._log.info("execution_adopted" if self.request.adopted else "execution_accepted")
@@ -227,8 +229,8 @@ class Execution:
             self._ending = await self._accompany(self._process, before, look_back)
         except Exception as error:  # noqa: BLE001 - the task's top: an attempt's trouble must not become the host's
             self._log.exception("execution_broke")
-            await self._process.cancel("the host could not keep it")
-            self._ending = Ending(Cause.SHIM_LOST, detail=f"The host could not keep it: {type(error).__name__}.")
+            await self._process.cancel("the host lost control of it")
+            self._ending = Ending(Cause.SHIM_LOST, detail=f"The host lost control of it: {type(error).__name__}.")
         self.ended_ns = time_written(self.request.folder / STATUS)
         self._spool_size = self._process.spool_size()
         self._process.close()
@@ -243,7 +245,7 @@ class Execution:
                 tasks.create_task(self._control.pass_cancel(process)),
                 tasks.create_task(self._keep_lease(process)),
             ]
-            await self._tell_started(process)
+            await self._report_started(process)
             await process.ended()
             for companion in companions:
                 companion.cancel()
@@ -261,11 +263,11 @@ class Execution:
         check = SnapshotCheck(fingerprint, self.violation)
         try:
             await asyncio.to_thread(write_snapshot_check, self.request.folder, check)
-        except OSError as error:  # a full disk: the next daemon looks for itself
+        except OSError as error:  # a full disk: the next daemon checks again
             self._log.warning("snapshot_check_not_kept", why=error.strerror)
         return check
 
-    async def _tell_started(self, process: AttemptProcess) -> None:
+    async def _report_started(self, process: AttemptProcess) -> None:
         if attestation := await process.wait_started():
             before = self._attestation.snapshot_fingerprint_before
             self._attestation = replace(attestation, snapshot_fingerprint_before=before)

@@ -1,6 +1,7 @@
-"""An attempt's folder on disk, as far as the daemon writes it: what was asked, by whom. The shim's files are the shim's.
+"""Stores what the daemon knows of an attempt in its folder: the Start, its conductor, the secrets to mask.
 
-The folder is durable before anything is spawned, so that a daemon that dies in between finds what it began.
+The folder is durable before anything is spawned, so that a daemon that dies in between finds what it began. The result files are
+in `records`.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from agenthost.system.files import sync_folder, write_file
 
 @dataclass(frozen=True, slots=True)
 class StoredStart:
-    """A Start as it came, serialized, and who sent it."""
+    """A Start as it came, serialized, and its conductor."""
 
     conductor: str
     start: bytes
@@ -26,20 +27,20 @@ class StoredStart:
 
 
 class AttemptFolders:
-    """All attempts' folders below the data directory, named by the hash of the execution's id: socket paths are short."""
+    """Keeps all attempts' folders below the data directory, named by the hash of the execution's id: socket paths are short."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path_of(self, execution: str) -> Path:
-        """Where an attempt's files are."""
+        """Returns the folder of an attempt."""
         return self._root / hashlib.sha256(execution.encode()).hexdigest()[:24]
 
     def create(self, execution: str, stored: StoredStart) -> None:
         """Makes the folder and waits until it is on the disk. Blocking."""
         folder = self.path_of(execution)
-        folder.mkdir(mode=0o700, parents=True)  # somebody may have removed them all: that ends those, and nobody else
+        folder.mkdir(mode=0o700, parents=True)  # the parent may have been removed by hand; that ends its attempts only
         write_file(folder / "start", stored.start)
         about = {"conductor": stored.conductor, "snapshot_fingerprint": stored.snapshot_fingerprint}
         write_file(folder / "owner.json", json.dumps(about).encode())
@@ -58,17 +59,17 @@ class AttemptFolders:
         shutil.rmtree(doomed, ignore_errors=True)
 
     def leftovers(self) -> list[tuple[Path, StoredStart | None]]:
-        """What an earlier daemon left, oldest name first; None for a folder in which nothing was begun. Blocking."""
+        """Returns the folders that an earlier daemon left, each with its Start; None where nothing was begun. Blocking."""
         for doomed in self._root.glob(".*"):
             shutil.rmtree(doomed, ignore_errors=True)
         return [(folder, _read(folder)) for folder in sorted(self._root.iterdir()) if folder.is_dir()]
 
 
 def remembered_secrets(folder: Path, values: Sequence[str]) -> tuple[str, ...]:
-    """The values to mask in an attempt's output: always those that were known when its output was first read.
+    """Returns the values to mask in an attempt's output: those that were known when its output was first read.
 
-    With others, a replay after a restart (a key may have been changed meanwhile) would make other frames. Raises DamagedError where
-    they cannot be read any more: nothing of the output may be told then. Blocking.
+    With others (a key may have been changed meanwhile), a replay after a restart would make other frames. Raises DamagedError where
+    they cannot be read any more: then no output may be sent. Blocking.
     """
     file = folder / "secrets.json"
     if file.exists():
@@ -87,7 +88,7 @@ def _read_secrets(file: Path) -> tuple[str, ...]:
             raise
         raise DamagedError("secrets.json: it cannot be read") from error
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise DamagedError("secrets.json: it does not hold a list of texts")
+        raise DamagedError("secrets.json: it does not hold a list of strings")
     return tuple(values)
 
 

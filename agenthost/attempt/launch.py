@@ -1,4 +1,4 @@
-"""What an attempt's shim is told before it is born: a Launch, and the files in the attempt's folder that it becomes.
+"""Describes an attempt to its shim: a Launch, and the files in the attempt's folder that it becomes.
 
 A folder serves once: config.json is created exclusively, and everything is on disk before anything starts.
 """
@@ -24,7 +24,7 @@ DEFAULT_LIMITS, DEFAULT_RESOURCES = Limits(), Resources()
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Everything about one attempt that its shim must know."""
+    """All that a shim must know about its attempt."""
 
     execution: str
     argv: tuple[str, ...]  # inside the sandbox
@@ -33,7 +33,7 @@ class Launch:
     held: Path | None = None  # the snapshot's folder, which the shim holds for as long as it lives
     history: Path | None = None  # a git directory, seen at /history.git
     install: Path | None = None  # seen at /opt/agent
-    own_paths: tuple[Path, ...] = ()  # seen, read-only, where they are: runtimes
+    own_paths: tuple[Path, ...] = ()  # seen, read-only, at their own paths: runtimes
     environment: Mapping[str, str] = field(default_factory=dict)
     prompt: bytes = b""
     prompt_is_file: bool = False  # /run/prompt instead of stdin
@@ -45,7 +45,7 @@ class Launch:
 
 
 def prepare(folder: Path, launch: Launch, sandbox: Sandbox) -> None:
-    """Writes down what the shim needs, before there is a shim. That the folder has served must outlast a power failure."""
+    """Writes the shim's files before it starts. That the folder was used must survive a power failure."""
     try:
         _write(folder / "config.json", json.dumps(_config(folder, launch, sandbox), indent=1).encode())
     except FileExistsError as error:
@@ -97,11 +97,11 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
 def _cgroup(folder: Path, resources: Resources, place: CgroupPlace | None) -> dict[str, object]:
     if place is None:
         return {}
-    told = cgroup_policy.settings(place.version, resources)
+    settings = cgroup_policy.settings(place.version, resources)
     return {
         "version": place.version,
         "folders": {name: str(above / place.name(folder)) for name, above in place.above.items()},
-        "settings": [(one.controller, one.file, one.value, one.needed) for one in told],
+        "settings": [(each.controller, each.file, each.value, each.needed) for each in settings],
     }
 
 

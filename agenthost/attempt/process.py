@@ -1,6 +1,6 @@
-"""The daemon's side of a shim: spawns one for an attempt, or attaches to one that lives, and hears and tells it things.
+"""Controls a shim from the daemon: spawns one or attaches to a living one, and exchanges messages with it.
 
-Nothing here owns the agent: an AttemptProcess may be closed at any time, and another attached to the same folder.
+It does not own the agent: an AttemptProcess may be closed at any time, and another attached to the same folder.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ RETRY_SECONDS = 0.05
 
 
 class AttemptProcess:
-    """An attempt's shim, seen from the daemon. `change` tells of all news, and of a longer spool; its user may give another."""
+    """An attempt's shim, seen from the daemon. `change` tells of all news, and of a longer spool; its user may replace it."""
 
     def __init__(self, folder: Path, shims: Shims = SHIMS) -> None:
         self.change = Change()
         self._folder = folder
         self._shims = shims
         self._loop = asyncio.get_running_loop()
-        self.fault = ""  # why nothing of its output can be told, where that is so
-        self.lost_because = ""  # of a status that is there but cannot be read
-        self._told_size = 0
+        self.fault = ""  # why its output cannot be sent; empty where it can
+        self.lost_because = ""  # why its status cannot be read
+        self._reported_size = 0
         self._spool = -1
         self._news = Change()
         self._sending = asyncio.Lock()
@@ -45,9 +45,9 @@ class AttemptProcess:
 
     @classmethod
     async def spawn(cls, folder: Path, launch: Launch, sandbox: Sandbox, shims: Shims = SHIMS) -> Self:
-        """Starts an attempt in a folder that holds none yet: a folder serves once, whatever becomes of the attempt.
+        """Starts an attempt in a folder that holds none yet: a folder serves once, however the attempt ends.
 
-        Returns as soon as the shim runs; whether the sandbox could be set up is told by the status.
+        Returns as soon as the shim runs; the status tells whether the sandbox could be set up.
         """
         await asyncio.to_thread(prepare, folder, launch, sandbox)
         shims.start(folder, launch)
@@ -55,7 +55,7 @@ class AttemptProcess:
 
     @classmethod
     def attach(cls, folder: Path, shims: Shims = SHIMS) -> Self:
-        """Attaches to an attempt that was started before, by whomever, and lives, ended or is lost."""
+        """Attaches to an attempt that was started before, and lives, has ended or is lost."""
         attempt = cls(folder, shims)
         attempt._look()
         return attempt
@@ -67,7 +67,7 @@ class AttemptProcess:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the shim. The attempt goes on."""
+        """Closes the link to the shim. The attempt goes on."""
         self._link.hang_up()
         if not self._is_closed and self._spool >= 0:
             os.close(self._spool)
@@ -76,17 +76,17 @@ class AttemptProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the shim still keeps the attempt."""
+        """Returns whether the shim still keeps the attempt."""
         return not self.has_ended
 
     @property
     def is_lost(self) -> bool:
-        """Whether the shim is gone without having written an end; the agent went with it."""
+        """Returns whether the shim is gone without having written an end; the agent went with it."""
         return self._is_lost
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come: there is a status, or the attempt is lost."""
+        """Returns whether nothing more will come: there is a status, or the attempt is lost."""
         return self._is_lost or self._status is not None
 
     def status(self) -> Status | None:
@@ -102,24 +102,24 @@ class AttemptProcess:
         return Ending(Cause(end.cause), end.exit_code, end.signal, detail, end.elapsed_seconds, bool(violation))
 
     def spool_size(self) -> int:
-        """How long the spool is now, or must be: as its shim told. The last record may be incomplete until the attempt ended."""
+        """Returns how long the spool is, or must be by the shim's word. Its last record may be incomplete before the end."""
         if self._status:
             return self._status.spool_length
         try:
             spool = self._open_spool()
         except OSError:
-            return self._told_size
-        return 0 if spool < 0 else max(os.fstat(spool).st_size, self._told_size)
+            return self._reported_size
+        return 0 if spool < 0 else max(os.fstat(spool).st_size, self._reported_size)
 
     def read_spool(self, offset: int, limit: int) -> bytes:
-        """Bytes of the spool, records and all. OSError where this process is short of descriptors, and may ask again."""
+        """Returns bytes of the spool, records and all. Raises OSError when descriptors run short: ask again later."""
         if (spool := self._open_spool()) < 0:
             return b""
         most = limit if self._status is None else min(limit, max(0, self._status.spool_length - offset))
         return os.pread(spool, most, offset)
 
     def _open_spool(self) -> int:
-        """Its descriptor, -1 where it is at fault. Opened with the first use, and kept."""
+        """Returns the spool's descriptor, -1 where it is at fault. It is opened with the first use, and kept."""
         if self._spool >= 0 or self.fault or self._is_closed:
             return self._spool
         try:
@@ -133,24 +133,24 @@ class AttemptProcess:
             self._spool = descriptor
         else:
             os.close(descriptor)
-            self.fault = "spool: it is no file"
+            self.fault = "spool: it is not a file"
         return self._spool
 
     async def wait_started(self) -> Attestation | None:
         """Waits until the agent was released; returns how it is confined, None when it ended before or the record is damaged."""
         while True:
             # In this order: what ended after it was released was released.
-            is_over, has_said = self.has_ended or self._is_closed, self.spool_size() > 0
+            is_over, has_output = self.has_ended or self._is_closed, self.spool_size() > 0
             try:
                 if attestation := read_release(self._folder):
                     return attestation
             except DamagedError as error:
                 self.fault = str(error)
-            except OSError:  # short of descriptors: it is there all the same
+            except OSError:  # short of descriptors: the release is there all the same
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             else:
-                self.fault = self.fault or ("released.json: it is not there" if has_said else "")
+                self.fault = self.fault or ("released.json: it is missing" if has_output else "")
             if is_over or self.fault:
                 return None
             await self._news.subscribe().wait()
@@ -161,25 +161,25 @@ class AttemptProcess:
             await self._news.subscribe().wait()
 
     async def renew_lease(self) -> None:
-        """Puts off the end for want of a conductor by the whole orphan timeout."""
-        await self._tell({"do": "renew"})
+        """Grants the attempt another whole orphan timeout."""
+        await self._send({"do": "renew"})
 
     async def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
-        """Ends the agent: polite signal, grace, kill. Returns when the shim was told; the end is told by the status."""
-        await self._tell({"do": "cancel", "reason": reason, "cause": cause})
+        """Ends the agent: polite signal, grace, kill. Returns when the shim has the request; the status reports the end."""
+        await self._send({"do": "cancel", "reason": reason, "cause": cause})
 
     async def give_input(self, number: int, text: str) -> bool:
-        """Gives the agent a message, as it is, and waits until its stdin has taken all of it.
+        """Gives the agent a message as it is, and waits until its stdin has taken all of it.
 
-        False when it never will: stdin is closed, the number leaves a gap, too much waits already, or the attempt ended.
+        Returns False when it never will: stdin is closed, the number leaves a gap, too many inputs wait, or the attempt ended.
         Numbers begin with 1; one that was applied is not applied again.
         """
         applied = self._applied.setdefault(number, self._loop.create_future())
-        if not await self._tell({"do": "input", "number": number, "text": text}):
+        if not await self._send({"do": "input", "number": number, "text": text}):
             self._settle_inputs()
         return await asyncio.shield(applied)
 
-    async def _tell(self, message: Mapping[str, object]) -> bool:
+    async def _send(self, message: Mapping[str, object]) -> bool:
         async with self._sending:
             while not self.has_ended and not self._is_closed:
                 if not self._link.is_open:
@@ -195,12 +195,12 @@ class AttemptProcess:
         return False
 
     def _look(self) -> None:
-        """Finds out how things are when nobody tells: ended, lost, or to be (re)connected."""
+        """Finds out whether the attempt has ended or is lost, or connects (again) to its shim."""
         if self._is_closed or self.has_ended or self._link.is_open:
             return
         try:
             self._find_out()
-        except OSError:  # short of descriptors: nothing was learned, so nobody is told anything
+        except OSError:  # short of descriptors: nothing was learned
             self._loop.call_later(RETRY_SECONDS, self._look)
         else:
             self._wake()
@@ -208,7 +208,7 @@ class AttemptProcess:
     def _find_out(self) -> None:
         self._status = self._read_status()
         if self._status is None and not self._shims.is_alive(self._folder):
-            # It may have ended between the two looks.
+            # It may have ended between the two reads.
             self._status = self._read_status()
             self._is_lost = self._status is None
         if self.has_ended:
@@ -226,9 +226,9 @@ class AttemptProcess:
             return None
 
     def _take(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """What the shim said. Its first word is news, since it speaks when the agent was let go; that the spool grew is not."""
+        """Takes the shim's messages. The first one is news, since it comes when the agent was released; a longer spool is not."""
         for message in messages:
-            self._told_size = max(self._told_size, message.get("size", 0))
+            self._reported_size = max(self._reported_size, message.get("size", 0))
             if "input" in message and (applied := self._applied.pop(message["input"], None)):
                 applied.set_result(message["applied"])
         if self._is_silent:

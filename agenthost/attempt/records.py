@@ -1,7 +1,7 @@
-"""Reads the result files of an attempt's folder: what its shim wrote, and what this daemon noted when the attempt had ended.
+"""Reads the result files of an attempt's folder: the shim's, and the daemon's notes on how it ended.
 
 A file that does not hold what was written there raises DamagedError. An error that only tells of a shortage (`is_shortage`) passes
-through as it is, because nothing was learned of the file. Everything here is blocking.
+through as it is, because it says nothing about the file. Everything here is blocking.
 """
 
 import json
@@ -35,14 +35,14 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotCheck:
-    """The snapshot's fingerprint after the attempt, empty where there was none; and its violation, empty where there was none."""
+    """The snapshot's fingerprint after the attempt, and how it was violated. Both may be empty."""
 
     fingerprint: str
     violation: str = ""
 
 
 def was_begun(folder: Path) -> bool:
-    """Returns whether a shim that lives no more may have run an agent: it wrote so before, and spooled what the agent said."""
+    """Returns whether an agent ran under a shim that is gone: the shim wrote its release or end, or spooled its output."""
     spool = folder / "spool"
     has_output = spool.exists() and spool.stat().st_size > 0
     return has_output or any((folder / name).exists() for name in (RELEASED, STATUS))
@@ -69,7 +69,7 @@ def read_status(folder: Path) -> Status | None:
 
 
 def time_written(path: Path) -> int:
-    """Returns when a file of the shim was written, so that a frame keeps its time over a restart of this daemon."""
+    """Returns when a shim's file was written, so that a frame keeps its time over a restart of this daemon."""
     try:
         return path.stat().st_mtime_ns
     except OSError:  # it was never written, or was removed
@@ -77,7 +77,7 @@ def time_written(path: Path) -> int:
 
 
 def read_snapshot_check(folder: Path) -> SnapshotCheck | None:
-    """Returns what an earlier look found; None where there was none, or its record is damaged: then look again."""
+    """Returns what an earlier look found; None where there was none or its record is damaged, so look again."""
     try:
         return SnapshotCheck(**read_object(folder / "aftermath.json") or {})
     except (OSError, DamagedError, TypeError):
@@ -85,7 +85,7 @@ def read_snapshot_check(folder: Path) -> SnapshotCheck | None:
 
 
 def write_snapshot_check(folder: Path, check: SnapshotCheck) -> None:
-    """Keeps it, whole or not at all; not for a power cut, after which nothing of the attempt runs."""
+    """Keeps a check, whole or not at all. It need not survive a power cut: nothing of the attempt runs after one."""
     temporary = folder / ".aftermath.new"
     temporary.write_text(json.dumps(asdict(check)))
     temporary.replace(folder / "aftermath.json")
@@ -100,9 +100,9 @@ def read_damage(folder: Path) -> Damage | None:
 
 
 def settle_damage(folder: Path, found: Damage) -> Damage:
-    """Keeps the damage that was found first, and returns it: a damaged end is told once, under one number.
+    """Keeps the damage that was found first, and returns it: a damaged end is sent under one number only.
 
-    Where the whole folder is gone, nothing can be kept; no later daemon knows such an attempt either.
+    Where the whole folder is gone, nothing is kept; no later daemon knows such an attempt either.
     """
     if known := read_damage(folder):
         return known

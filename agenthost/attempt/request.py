@@ -1,4 +1,4 @@
-"""A Start as it came, what an attempt was accepted with, and what its shim is told because of it."""
+"""Holds a Start as it came and as it was accepted, and derives the shim's Launch from it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from agenthost.snapshots.store import SnapshotPaths
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A Start as it came, and what it says."""
+    """A Start as it came, serialized and read."""
 
     conductor: str
     order: Order
@@ -24,7 +24,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRequest:
-    """What an attempt was accepted with: whose it is, what was asked, and the digest that a repeated Start must have."""
+    """An accepted Start: its conductor, its order, and the digest that a repeated Start must have."""
 
     conductor: str
     order: Order
@@ -35,12 +35,12 @@ class AcceptedRequest:
 
     @property
     def claim(self) -> Claim:
-        """What decides who may attach to it."""
+        """Returns what decides which Start or Resume may attach."""
         return Claim(self.conductor, self.digest)
 
 
 def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str) -> Launch:
-    """What the shim must know: of the order, of the agent and of the snapshot."""
+    """Returns what the shim must know of the order, the agent and the snapshot."""
     spec, order, limits = accepted.agent.usable(), accepted.order, accepted.order.limits
     return Launch(
         execution=order.execution,

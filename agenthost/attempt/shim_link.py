@@ -1,6 +1,6 @@
-"""The daemon's side of control.sock: one connection to a shim, lines of JSON both ways. What they mean, its owner knows.
+"""Connects the daemon to a shim's control.sock: lines of JSON both ways. Their meaning is the caller's.
 
-It needs no task of its own: the event loop calls it when the shim says something.
+It needs no task of its own: the event loop calls it when the shim sends something.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ STRAY_SECONDS = 2.0
 
 
 class ShimLink:
-    """The connection to the shim of a folder, as long as there is one: open it anew as often as it ends."""
+    """The connection to the shim of a folder. It may be opened again as often as it ends."""
 
     def __init__(
         self, folder: Path, *, on_messages: Callable[[Sequence[dict[str, Any]]], None], on_end: Callable[[], None]
@@ -31,11 +31,11 @@ class ShimLink:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a connection now."""
+        """Returns whether there is a connection now."""
         return self._socket is not None
 
     def connect(self) -> bool:
-        """Connects; False where the shim is on its way out, or too busy to let anybody in."""
+        """Connects; returns False where the shim is ending, or too busy to accept."""
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         link.settimeout(0)
         try:
@@ -49,13 +49,13 @@ class ShimLink:
         return True
 
     async def send(self, message: Mapping[str, object]) -> None:
-        """Tells the shim something; fails with OSError when that cannot be."""
+        """Sends the shim a message; fails with OSError when the connection is gone."""
         if self._socket is None:
             raise ConnectionResetError("there is no connection")
         await self._loop.sock_sendall(self._socket, json.dumps(message).encode() + b"\n")
 
     def hang_up(self) -> None:
-        """Ends the connection, if there is one, without a word to anybody."""
+        """Ends the connection, if there is one, without a message."""
         if self._socket is not None:
             self._loop.remove_reader(self._socket)
             self._socket.close()
@@ -79,13 +79,13 @@ class ShimLink:
 
 
 def end_stray(folder: Path) -> None:
-    """Tells the shim of a folder to end its agent, whoever it belonged to. Blocking, within bounds."""
-    line = json.dumps({"do": "cancel", "reason": "nobody can ask for it any more"}).encode() + b"\n"
+    """Tells the shim of a folder to end its agent. Blocking, within bounds."""
+    line = json.dumps({"do": "cancel", "reason": "its stored Start is damaged"}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link, short_path(folder, "control.sock") as path:
         link.settimeout(STRAY_SECONDS)
         link.connect(path)
         link.sendall(line)
-        # Until it has heard: a shim hangs up, with our words unread, on whoever cannot be told anything any more.
+        # Wait until the shim has read it: it closes a connection, with unread data, that it cannot write to.
         link.shutdown(socket.SHUT_WR)
         while link.recv(MAX_LINE_BYTES):
             pass

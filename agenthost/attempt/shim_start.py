@@ -1,6 +1,6 @@
-"""Starts the shim of an attempt. What it inherits is locked and listening before it is born.
+"""Starts the shim of an attempt. Its lock is held and its socket listens before it runs.
 
-So there is no moment in which it lives and cannot be seen. Whoever started it may go: it is a session of its own.
+So a living shim can always be seen. It is a session of its own, and outlives the process that started it.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ BACKLOG = 8
 
 def start_shim(folder: Path, launch: Launch) -> None:
     """Starts the shim of a folder that is prepared."""
-    # From the loop's thread, as all programs: parent-death signals follow threads.
+    # From the loop's thread, like all programs: a parent-death signal comes when the starting thread ends.
     with _descriptors(folder, launch) as descriptors:
         pid = process.spawn_apart(PYTHON, "-I", "-S", SHIM, folder, descriptors=descriptors)
     process.reap_later(pid)
@@ -33,13 +33,13 @@ def start_shim(folder: Path, launch: Launch) -> None:
 
 @contextlib.contextmanager
 def _descriptors(folder: Path, launch: Launch) -> Iterator[dict[int, int]]:
-    """What a shim inherits."""
+    """Opens what the shim inherits, and closes it again in this process."""
     with contextlib.ExitStack() as stack:
 
         def opened(path: Path, flags: int = os.O_RDONLY) -> int:
             return kept(os.open(path, flags | os.O_CLOEXEC, 0o600))
 
-        def kept(fd: int) -> int:  # each at once: the next may find no descriptor left
+        def kept(fd: int) -> int:  # registered at once: the next open may fail for lack of descriptors
             stack.callback(os.close, fd)
             return fd
 
@@ -62,9 +62,9 @@ def _hold(snapshot: Path) -> int:
     try:
         return hold(snapshot)
     except OSError as error:
-        # A lock that somebody has "would block" as well: who evicts it. Any other want of something tells nothing of it.
+        # BlockingIOError: eviction holds the lock. Any other shortage says nothing about the snapshot.
         if is_shortage(error) and not isinstance(error, BlockingIOError):
             raise
         raise PreconditionError(
-            "SNAPSHOT_MISSING", "the snapshot was on its way out; nothing ran", hint="push it again"
+            "SNAPSHOT_MISSING", "the snapshot is being evicted; nothing ran", hint="push it again"
         ) from error

@@ -1,4 +1,4 @@
-"""The shims of this machine: how one is started, seen, spoken to, and ended. The simulation has a machine of its own.
+"""Starts, finds, connects to and ends the shims of this machine. The simulation has a machine of its own.
 
 A shim holds the lock of its folder for as long as it lives: that, and never a process id, says that an attempt is kept.
 """
@@ -19,13 +19,13 @@ class Link(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Tells whether there is a connection now."""
+        """Returns whether there is a connection now."""
 
     def connect(self) -> bool:
-        """Connects; returns False where the shim lets no one in."""
+        """Connects; returns False where the shim does not accept."""
 
     async def send(self, message: Mapping[str, object]) -> None:
-        """Tells the shim something; raises OSError where the connection is gone."""
+        """Sends the shim a message; raises OSError where the connection is gone."""
 
     def hang_up(self) -> None:
         """Ends the connection, if there is one."""
@@ -39,7 +39,7 @@ class Shims:
         start_shim(folder, launch)
 
     def is_alive(self, folder: Path) -> bool:
-        """Tells whether a shim keeps the attempt of a folder."""
+        """Returns whether a shim keeps the attempt of a folder."""
         return is_alive(folder)
 
     def link(
@@ -57,10 +57,10 @@ SHIMS = Shims()
 
 
 def is_alive(folder: Path) -> bool:
-    """Tells whether a shim keeps this attempt: whether its lock is held."""
+    """Returns whether a shim keeps this attempt: whether its lock is held."""
     try:
         fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # or somebody's file: no shim made it
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # the last two: no shim made this
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,1 +1,1 @@
-"""The daemon as a whole: state, supervisor, adoption, fences, tombstones, agents."""
+"""Runs the daemon as a whole: state, supervisor, adoption, fences, tombstones, data folder, housekeeping."""

@@ -1,9 +1,9 @@
-"""What an earlier daemon of this directory left: attempts whose shims live, have ended, or are gone. Each is taken on.
+"""Takes over the attempts that an earlier daemon of this data folder left.
 
-Whoever comes back for them finds all three: the first goes on, the second tells its end, the third tells SHIM_LOST. What was
-released but not deleted is deleted, and so is what was never begun: where no shim lives, none wrote an end, and none let an
-agent go, nothing has run, and the same Start may come again. A shim for whose attempt nobody can ask any more, because what was
-asked of it is damaged, is told to end, and keeps its folder until the next start.
+A conductor that resumes one finds it: if its shim lives, it goes on; if it has ended, its end is sent; if its shim is gone without
+an end, the end is SHIM_LOST. A folder is deleted if its attempt was released, or never begun: no shim lives, and none wrote a
+release or an end. Then nothing has run, and the same Start may come again. Where the stored Start is damaged, no conductor can
+resume the attempt: its shim is told to end, and its folder stays until the next start.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from agenthost.attempt.request import Request
 from agenthost.attempt.shims import SHIMS, Shims
 from agenthost.host.supervisor import Supervisor
 
-# Reads a stored Start again; None where it is damaged. The API gives it: messages stop there.
+# Reads a stored Start; returns None where it is damaged. The API provides it, because messages stop there.
 ReadStart = Callable[[StoredStart], Request | None]
 
 _log = structlog.get_logger()
@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 async def adopt_leftovers(
     supervisor: Supervisor, folders: AttemptFolders, read_start: ReadStart, shims: Shims = SHIMS
 ) -> None:
-    """Takes on every attempt that is found on the disk. Before serving: nobody may ask for one that was not seen yet."""
+    """Takes over every attempt on the disk. Call it before serving: a conductor must not ask for one that is not known yet."""
     for folder, stored in await asyncio.to_thread(folders.leftovers):
         try:
             await _take_on(supervisor, folders, read_start(stored) if stored else None, folder, stored, shims=shims)

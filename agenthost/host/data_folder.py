@@ -1,4 +1,4 @@
-"""The daemon's directory: one daemon at a time, and the names of what lies in it."""
+"""Locks the daemon's data directory for one daemon at a time, and names what lies in it."""
 
 import fcntl
 import os
@@ -30,7 +30,7 @@ class DataFolder:
             raise ConfigurationError(f"cannot use {self.path}: {error.strerror}") from error
 
     def instance(self) -> str:
-        """The id of this directory, made with it. It tells hosts apart that took each other's name or address."""
+        """Returns the id of this directory, made with it. It tells apart hosts that took each other's name or address."""
         path = self.path / "instance"
         if not path.exists() or not path.read_bytes().strip():
             write_file(path, uuid.uuid4().hex.encode())
@@ -38,25 +38,25 @@ class DataFolder:
 
     @property
     def attempts(self) -> Path:
-        """The attempts' folders."""
+        """Returns the folder of all attempts."""
         return self.path / "attempts"
 
     @property
     def probes(self) -> Path:
-        """What proofs of the sandbox are tried in."""
+        """Returns the folder for trials of the sandbox."""
         return self.path / "probes"
 
     @property
     def snapshots(self) -> Path:
-        """The snapshots."""
+        """Returns the folder of all snapshots."""
         return self.path / "snapshots"
 
     @property
     def fences(self) -> Path:
-        """Epochs of conductors."""
+        """Returns the file of conductors' epochs."""
         return self.path / "fences.jsonl"
 
     @property
     def tombstones(self) -> Path:
-        """Ids that must not run any more."""
+        """Returns the file of ids that are blocked."""
         return self.path / "tombstones.jsonl"

@@ -1,6 +1,6 @@
-"""The highest epoch seen of each conductor, on disk before anything is done in its name.
+"""Keeps the highest epoch seen of each conductor, on disk before the host acts for that epoch.
 
-A conductor that was restarted speaks with a higher epoch; whatever of the older one still reaches this host is refused.
+A conductor that restarts speaks with a higher epoch; requests that still arrive from an older start are refused.
 """
 
 import asyncio
@@ -42,7 +42,9 @@ class Fences:
         async with self._lock:
             if self._compare(conductor, epoch) is Admission.NEWER:
                 if conductor not in self._epochs and len(self._epochs) >= MAX_CONDUCTORS:
-                    raise NoCapacityError(f"this host has heard of {MAX_CONDUCTORS} conductors, and remembers no more")
+                    raise NoCapacityError(
+                        f"this host remembers {MAX_CONDUCTORS} conductors, and has no room for another"
+                    )
                 await asyncio.to_thread(append_lines, self._path, _line(conductor, epoch))
                 self._epochs[conductor] = epoch
 
@@ -52,7 +54,7 @@ class Fences:
         if admission is Admission.STALE:
             raise EpochSupersededError(
                 f"epoch {epoch} of conductor {conductor} was superseded by {known}",
-                hint="another start of this conductor is active; this one must end",
+                hint="a newer start of this conductor is active; end this one",
                 metadata={"epoch": str(known)},
             )
         return admission

@@ -1,8 +1,8 @@
-"""What a host clears away while it runs: snapshots that are to go, control groups and trial folders that nobody lives in any more.
+"""Clears away while the host runs: snapshots to be evicted, control groups and trial folders whose shims are gone.
 
-It begins when every attempt that an earlier daemon left was adopted, goes round slowly, and looks for control groups whenever an
-attempt came or went: a shim that was killed leaves its own behind. It decides nothing: `core.eviction` and the locks of shims do.
-Only folders of this host's data directory are touched.
+It begins when all leftovers are adopted, makes a slow round, and looks for control groups whenever an attempt came or went: a
+killed shim leaves its own behind. It decides nothing: `core.snapshots.eviction` and the locks of shims do. It touches only folders
+of this host's data directory.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from agenthost.snapshots.store import SnapshotStore
 from agenthost.system.change import Change
 
 ROUND_SECONDS = 300.0
-# What lived in a group of a shim that was killed takes a moment to die.
+# The processes in the group of a killed shim take a moment to die.
 AGAIN_SECONDS, MAX_AGAIN = 0.2, 25
 
 _log = structlog.get_logger()
@@ -55,7 +55,7 @@ class Housekeeping:
 
     async def _go_round(self) -> None:
         while True:
-            with contextlib.suppress(OSError):  # a disk in trouble is told by those who need it
+            with contextlib.suppress(OSError):  # the next request that needs the disk reports its trouble
                 await self._snapshots.eviction.evict()
             await self._sweep()
             await asyncio.sleep(ROUND_SECONDS)
@@ -70,12 +70,12 @@ class Housekeeping:
             await changed.wait()
 
     async def _sweep(self) -> int:
-        """Removes the groups of those that live no more; gives how many are still on their way out."""
+        """Removes the control groups whose shims are gone; returns how many could not be removed yet."""
         if self._groups is None:
             return 0
         try:
             removed, left = await asyncio.to_thread(sweep, self._groups, self._inhabited)
-        except OSError as error:  # short of descriptors, say: the next round sweeps
+        except OSError as error:  # short of descriptors, for example: the next round sweeps
             _log.warning("cgroups_not_swept", why=str(error))
             return 0
         if removed:
@@ -83,13 +83,13 @@ class Housekeeping:
         return left
 
     def _inhabited(self) -> Iterator[Path]:
-        """Every folder in which a shim lives."""
+        """Yields every folder in which a shim lives."""
         folders = [*self._data.attempts.glob("*"), *self._data.probes.glob("*/attempt")]
         return (folder for folder in folders if is_alive(folder))
 
 
 def _prune_probes(probes: Path) -> None:
-    """Deletes what a daemon left that was killed while it proved a sandbox. Blocking."""
+    """Deletes the trial folders of a daemon that was killed while it proved a sandbox. Blocking."""
     for folder in probes.glob("*"):
         if not folder.is_symlink() and not is_alive(folder / "attempt"):
             shutil.rmtree(folder, ignore_errors=True)

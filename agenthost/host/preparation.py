@@ -1,6 +1,6 @@
-"""From an accepted Start to its shim, and from the agent's end back: proof, gateway and snapshot, in their order.
+"""Prepares proof, gateway and snapshot between an accepted Start and its shim, and releases them after the agent's end.
 
-What is raised on the way there refuses the Start; nothing has run then.
+An error on the way to the shim refuses the Start; nothing has run then.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from agenthost.snapshots.integrity import SnapshotIntegrity
 
 
 class Preparation:
-    """What an attempt needs around it, while it runs."""
+    """Begins and resumes attempts, and checks their snapshots afterwards."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Preparation:
         self._shims = shims
 
     async def begin(self, execution: Execution, request: Request) -> tuple[AttemptProcess, str]:
-        """Makes everything durable, then spawns; gives the snapshot's fingerprint as well."""
+        """Makes everything durable, then spawns the shim; returns it with the snapshot's fingerprint."""
         order = request.order
         sandbox = await self._host.confinement_of(order.agent)
         if execution.request.agent.endpoint:
@@ -46,45 +46,45 @@ class Preparation:
         paths, fingerprint = await self._integrity.admit(order.snapshot, execution)
         stored = StoredStart(request.conductor, request.serialized, fingerprint)
         launch = launch_of(execution.request, paths, fingerprint)
-        with refusal_told(execution.request.folder):
+        with refusing_start(execution.request.folder):
             await asyncio.to_thread(self._folders.create, order.execution, stored)
             process = await AttemptProcess.spawn(execution.request.folder, launch, sandbox, self._shims)
         self._open_model(execution.request)
         return process, fingerprint
 
     async def resume(self, accepted: AcceptedRequest, fingerprint: str) -> tuple[AttemptProcess, str]:
-        """Attaches to what an earlier daemon began: the shim that lives, or what it left behind."""
+        """Attaches to an attempt that an earlier daemon began, to its living shim or to its files."""
         self._open_model(accepted)
         return AttemptProcess.attach(accepted.folder, self._shims), fingerprint
 
     async def look_back(self, execution: Execution, before: str) -> str:
-        """When the agent is gone: the book of its model is closed, and its snapshot looked at."""
+        """Ends the gateway's service to an attempt that has ended, and checks its snapshot again."""
         await self._gateway.leave(execution.id)
         return await self._integrity.dismiss(execution.request.order.snapshot, execution, before)
 
     def _open_model(self, accepted: AcceptedRequest) -> None:
-        """Has the agent's one door attended to, if it has any."""
+        """Asks the gateway to serve the agent's model endpoint, if it has one."""
         if accepted.agent.endpoint:
             self._gateway.attend(accepted.order.execution, accepted.folder, accepted.agent.endpoint.name)
 
 
 @contextlib.contextmanager
-def refusal_told(folder: Path) -> Iterator[None]:
-    """Refuses a Start whose folder cannot be made: its parent may be gone, a file, or not ours to write to. Nothing ran.
+def refusing_start(folder: Path) -> Iterator[None]:
+    """Turns an error of making the attempt's folder into a refusal of its Start. Nothing ran.
 
-    Where only something runs short here, another host may have it, or this one in a moment.
+    Where the host only runs short of something, another host may have it, or this one in a moment.
     """
     try:
         yield
     except (OSError, ProgramError) as error:
         if is_shortage(error):
             raise NoCapacityError(
-                f"the attempt cannot begin now: {error}",
-                hint="the host lacks open files, processes or memory: raise its limits (LimitNOFILE=, say), or give it fewer slots",
+                f"cannot start the attempt now: {error}",
+                hint="the host lacks open files, processes or memory: raise its limits (as LimitNOFILE=) or lower its slots",
             ) from error
         if isinstance(error, ProgramError):
             raise
         raise StorageError(
-            f"the attempt cannot begin: {error.strerror or error}: {error.filename or folder}",
+            f"cannot make the attempt's folder: {error.strerror or error}: {error.filename or folder}",
             hint=f"on the host, {folder.parent} must be a folder that the daemon can write to",
         ) from error

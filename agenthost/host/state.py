@@ -1,4 +1,4 @@
-"""Holds the state of this host: its name, its agents, what confines them, whether it takes work. `change` tells of every change."""
+"""Holds the state of this host: name, agents, sandbox, proof, and whether it takes work."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(slots=True)
 class Host:
-    """The host as it stands. Only `app`, the supervisor and the prover change it."""
+    """Holds the host as it stands, and tells of every change. Only `app`, the supervisor and the prover change it."""
 
     settings: Settings
     agents: Mapping[str, Agent]
@@ -29,7 +29,7 @@ class Host:
     start_time_ns: int = field(default_factory=time.time_ns)
     draining: bool = False
     stopping: bool = False
-    ends_agents: bool = False  # with this daemon; otherwise they go on, for the next one
+    ends_agents: bool = False  # when it stops; otherwise they go on, for the next daemon
     running: int = 0
     instance: str = ""  # of its data folder
 
@@ -39,24 +39,24 @@ class Host:
         self.change.notify()
 
     def stop(self) -> None:
-        """Takes no new work from now on, and tells everybody who watches."""
+        """Takes no new work from now on, and tells all watchers."""
         self.draining = self.stopping = True
         self.change.notify()
 
     def refuse_new_work(self) -> None:
-        """Raises when nothing may begin here, whatever it is."""
+        """Raises when the host takes no new work at all."""
         if self.stopping:
             raise ShuttingDownError
         if self.draining:
             raise HostDrainingError
 
     def settle(self, sandbox: Sandbox | None, report: SandboxReport) -> None:
-        """Notes whether agents can be confined here at all."""
+        """Notes whether agents can be confined on this host."""
         self.sandbox, self.report = sandbox, report
         self.change.notify()
 
     def settle_agent(self, agent: Agent, report: SandboxReport) -> None:
-        """Notes whether one agent's own sandbox holds; disables the agent where it does not."""
+        """Notes whether one agent's own sandbox holds, and disables the agent if it does not."""
         if not report.available:
             agent = replace(agent, unavailable_reason=f"its sandbox is not proven: {report.reason}")
         self.proofs[agent.name] = report
@@ -64,7 +64,7 @@ class Host:
         self.change.notify()
 
     async def confinement_of(self, name: str) -> Sandbox:
-        """What confines an agent, as soon as both are proven; raises what `refuse_unproven` and `agent` raise."""
+        """Waits until the host's and the agent's sandbox are proven, and returns it; raises as `refuse_unproven` and `agent` do."""
         while True:
             changed = self.change.subscribe()
             self.refuse_new_work()
@@ -80,19 +80,19 @@ class Host:
             self.proven_sandbox()
 
     def proven_sandbox(self) -> Sandbox:
-        """What confines agents; raises ReadOnlyUnavailableError where that is not proven."""
+        """Returns the proven sandbox; raises ReadOnlyUnavailableError where there is none."""
         if self.sandbox is None or not self.report.available:
             raise ReadOnlyUnavailableError(
-                f"agents cannot be confined on host '{self.settings.name}': {self.report.reason}",
+                f"host '{self.settings.name}' cannot confine agents: {self.report.reason}",
                 hint="run `agenthost doctor` on that host",
             )
         return self.sandbox
 
     def agent(self, name: str) -> Agent:
-        """A usable agent; raises AgentUnavailableError."""
+        """Returns a usable agent; raises AgentUnavailableError."""
         agent = self.agents.get(name)
         if agent is None:
             known = ", ".join(name for name, agent in self.agents.items() if agent.available)
-            raise AgentUnavailableError(f"this host has no agent '{name}'; it has {known}")
+            raise AgentUnavailableError(f"host '{self.settings.name}' has no agent '{name}'; it has {known or 'none'}")
         agent.usable()
         return agent

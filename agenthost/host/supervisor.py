@@ -1,9 +1,8 @@
-"""Every execution of this host: who may begin, who is known, who is released. It owns their tasks; streams only attach.
+"""Owns every execution of this host and its task: begins, finds and releases them. Streams only attach.
 
-A Start is accepted in this order: what is known attaches and what is spent is refused (`core.reception`); the order must be
-right, the agent usable, a place free; then it waits until the sandbox is proven; the snapshot must be here; then the folder is
-made durable, and only then is anything spawned. Between the place and the spawn the execution is in the map already: a second
-Start of the same id meets it there.
+A Start is accepted in this order. A known id attaches and a blocked id is refused (`core.admission`). The order must be right,
+the agent usable, and a slot free. Then it waits until the sandbox is proven; the snapshot must be here. Then the folder is made
+durable, and only then the shim is spawned. From the slot on, the execution is in the map: a second Start of the id finds it there.
 """
 
 import asyncio
@@ -37,14 +36,14 @@ from agenthost.host.state import Host
 from agenthost.host.tombstones import Tombstones
 from agenthost.snapshots.integrity import SnapshotIntegrity
 
-# Ends are looked through when an attempt begins, and when one ends, but not more often than this for the latter.
+# The least time between two looks for ends to expire, when attempts end. One that begins always looks.
 EXPIRY_SECONDS = 1.0
 
 _log = structlog.get_logger()
 
 
 class Supervisor:
-    """Begins, knows and releases executions. Use it as a context, and end or let go of what runs before leaving it."""
+    """Begins, finds and releases executions. Use it as a context; end or leave what runs before leaving it."""
 
     def __init__(
         self,
@@ -75,7 +74,7 @@ class Supervisor:
         await self._tasks.__aexit__(*error)  # type: ignore[arg-type]
 
     async def start(self, request: Request) -> Execution:
-        """Begins an execution, or gives the one that is known with the same content."""
+        """Begins an execution, or returns the known one with the same content."""
         name = request.order.execution
         known, stone = self._executions.get(name), self._tombstones.find(name)
         claim = known.request.claim if known else None
@@ -85,7 +84,7 @@ class Supervisor:
         return execution
 
     async def find(self, execution: str, conductor: str) -> Execution:
-        """A known execution of this conductor; spends the id of an unknown one, and raises NotFoundError."""
+        """Returns a known execution of this conductor; blocks the id of an unknown one, and raises NotFoundError."""
         known = self._executions.get(execution)
         if known and is_found(execution, conductor, known.request.claim):
             await known.accepted()
@@ -93,10 +92,10 @@ class Supervisor:
         if self._tombstones.find(execution) is None:
             await self._tombstones.add(Tombstone(execution, conductor, TombstoneReason.UNKNOWN, self._now()))
             _log.info("execution_blocked", execution=execution)
-        raise NotFoundError("execution", execution, hint="nothing of it runs here; its id will not be started any more")
+        raise NotFoundError("execution", execution, hint="it does not run here, and its id is blocked from now on")
 
     async def release(self, execution: Execution) -> None:
-        """Forgets an execution whose end was acknowledged; only its id is kept, on disk before anything is deleted."""
+        """Forgets an execution whose end was acknowledged; its id is stored as blocked before anything is deleted."""
         if self._executions.get(execution.id) is not execution or not execution.ended:
             return
         accepted = execution.request
@@ -111,11 +110,11 @@ class Supervisor:
         await self._tombstones.add(stone)
         if self._executions.pop(execution.id, None):
             execution.close()
-            # Its stream may be cut at this very moment, and whoever waits here be cancelled: the folder goes all the same.
+            # The folder goes even if the stream that asked for it is cut, and this task cancelled.
             await asyncio.shield(self._tasks.create_task(self._clear(accepted)))
 
     async def _clear(self, accepted: AcceptedRequest) -> None:
-        """Deletes what was released. What cannot be deleted now is at the next start: its id is spent."""
+        """Deletes a released attempt. If that fails now, the next start deletes it: its id is blocked."""
         await self._forget_folder(accepted)
         _log.info("execution_released", execution=accepted.order.execution)
 
@@ -126,11 +125,11 @@ class Supervisor:
             _log.warning("folder_kept", folder=str(accepted.folder), why=str(error))
 
     def is_blocked(self, execution: str) -> bool:
-        """Whether this id must not run any more."""
+        """Returns whether this id must not run any more."""
         return self._tombstones.find(execution) is not None
 
     def adopt(self, request: Request, fingerprint: str) -> None:
-        """Takes on what an earlier daemon began: the shim that lives, or what it left behind."""
+        """Takes over an execution that an earlier daemon began."""
         agent = self._host.agents.get(request.order.agent) or Agent(request.order.agent, self._host.settings.data)
         folder = self._folders.path_of(request.order.execution)
         accepted = AcceptedRequest(request.conductor, request.order, request.digest, agent, folder, adopted=True)
@@ -139,11 +138,11 @@ class Supervisor:
         self._take_on(execution, lambda: self._preparation.resume(accepted, fingerprint))
 
     def executions_of(self, conductor: str) -> list[Execution]:
-        """The executions that a conductor began and has not released."""
+        """Returns the executions that a conductor began and has not released."""
         return [known for known in self._executions.values() if known.request.conductor == conductor]
 
     def released_by(self, conductor: str) -> list[Tombstone]:
-        """What a conductor released in the last day."""
+        """Returns the executions that a conductor released in the last day."""
         return [
             stone
             for stone in self._tombstones.all()
@@ -153,19 +152,19 @@ class Supervisor:
         ]
 
     async def end_all(self, grace_seconds: float) -> None:
-        """Ends what runs, so that attached conductors hear of it; after the grace without waiting for what does not end."""
+        """Ends all running executions, and waits until attached conductors know of it, but not longer than the grace."""
         running = [known for known in self._executions.values() if not known.ended]
         for execution in running:
             execution.cancel(f"host {self._host.settings.name} is stopping", Cause.HOST_STOPPED)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 for execution in running:
-                    await execution.wait_told()
+                    await execution.wait_reported()
 
     async def let_go(self, grace_seconds: float) -> int:
-        """Leaves what still runs to its shim, for the next daemon; gives how many go on.
+        """Leaves running executions to their shims, for the next daemon; returns how many go on.
 
-        What is being begun is waited for first: between the folder and the shim it would be neither begun nor refused.
+        It first waits for those that are being begun: between the folder and the shim they would be neither begun nor refused.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
@@ -176,7 +175,7 @@ class Supervisor:
         return sum(known.shim_alive for known in self._executions.values())
 
     def close(self) -> None:
-        """Lets go of every shim and spool. No stream may be attached any more."""
+        """Closes the links to all shims and all spools. No stream may be attached any more."""
         for execution in self._executions.values():
             execution.close()
 
@@ -206,7 +205,7 @@ class Supervisor:
         task.add_done_callback(self._running.discard)
 
     def _expire(self) -> None:
-        """Lets go of ends that nobody came to hear, so that they do not fill the host."""
+        """Releases ends that no conductor fetched in time, so that they do not fill the host."""
         self._expired_at = self._now()
         settings = self._host.settings
         ends = [
@@ -221,7 +220,7 @@ class Supervisor:
     async def _let_expire(self, execution: Execution) -> None:
         try:
             await self.release(execution)
-        except StatusError as error:  # a full disk: it is tried again with the next attempt that begins or ends
+        except StatusError as error:  # a full disk: the next attempt that begins or ends tries again
             _log.warning("execution_not_released", execution=execution.id, why=str(error))
 
     def _require_room(self, order: Order) -> None:

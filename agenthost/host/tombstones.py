@@ -1,6 +1,6 @@
-"""Ids that must not run any more: those asked for in vain, and those whose end was acknowledged. Kept for a day.
+"""Blocks ids for a day: those that were resumed before they were started, and those whose end was acknowledged.
 
-Without them a Start that was delayed on its way would run an attempt that its conductor gave up, or run one twice.
+Otherwise a delayed Start would run an attempt that its conductor gave up, or run an attempt twice.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 
 
 class Tombstones:
-    """Remembers ids, durably."""
+    """Remembers blocked ids, durably."""
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self._path = path
@@ -35,16 +35,16 @@ class Tombstones:
         write_file(path, b"".join(_line(stone) for stone in self._stones.values()))
 
     def find(self, execution: str) -> Tombstone | None:
-        """The stone of an id, if it has one that still counts."""
+        """Returns the tombstone of an id, if it still counts."""
         stone = self._stones.get(execution)
         return stone if stone and stone.counts(self._now()) else None
 
     def all(self) -> list[Tombstone]:
-        """Every stone that counts, oldest first."""
+        """Returns every tombstone that counts, oldest first."""
         return [stone for stone in self._stones.values() if stone.counts(self._now())]
 
     async def add(self, stone: Tombstone) -> None:
-        """Remembers an id from now on; returns when that is on the disk."""
+        """Blocks an id from now on; returns when that is on the disk."""
         async with self._lock:
             self._stones.pop(stone.execution, None)
             self._stones[stone.execution] = stone

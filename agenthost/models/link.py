@@ -1,7 +1,7 @@
-"""The daemon's side of the gateway: sees that one runs, tells it the models with their keys, and whom to attend to.
+"""Keeps a gateway process running, and tells it the models with their keys, and which attempts to serve.
 
-The gateway outlives this process, and this process outlives gateways: whichever comes anew is told everything again. What an
-attempt used is in its folder (`model_book`), so nothing is lost with either.
+The gateway outlives this process, and this process outlives gateways: each new one is told everything again. What an attempt used
+is in its folder (`models.usage`), so it survives both.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ HELLO_SECONDS = 5.0
 END_SECONDS = 2.0
 READY_SECONDS = 10.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
-STEADY_SECONDS = 10.0  # a gateway that lived so long was a good one
+STEADY_SECONDS = 10.0  # a gateway that lived so long is started again without a pause
 MAX_LOG_BYTES = 4 * 1024 * 1024
 
 
 @cache
 def program_version() -> str:
-    """The number of the release, and a digest of what a gateway is made of: a gateway outlives updates of its host's code."""
+    """Returns the release's number with a digest of the gateway's code: a gateway outlives updates of its host's code."""
     package = Path(__file__).parent
     files = sorted((*(package / "gateway").glob("*.py"), *(package.parent / "core" / "models").glob("*.py")))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
@@ -73,22 +73,22 @@ class ModelGateway:
         self._hang_up()
 
     async def ready(self) -> None:
-        """Waits until there is a gateway; raises AgentUnavailableError when none comes."""
+        """Waits until a gateway is connected; raises AgentUnavailableError when none comes in time."""
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self._connected.wait()
         except TimeoutError as error:
             raise AgentUnavailableError(
-                "the gateway to the models does not run", hint=f"see {self._data / 'gateway.log'}"
+                "the gateway to the models is not running", hint=f"see {self._data / 'gateway.log'}"
             ) from error
 
     def attend(self, execution: str, folder: Path, model: str) -> None:
-        """Has an attempt's agent attended to from now on, by this gateway and those after it."""
+        """Asks for an attempt's agent to be served from now on, by this gateway and its successors."""
         self._attended[execution] = {"execution": execution, "folder": str(folder), "model": model}
         self._say({"do": "attend", **self._attended[execution]})
 
     async def leave(self, execution: str) -> None:
-        """Ends the attendance: from now on the attempt's book is closed. For an attempt that ended."""
+        """Ends the service to an attempt that has ended, and waits until its use is written."""
         if self._attended.pop(execution, None) and self._connected.is_set():
             left = self._left.setdefault(execution, asyncio.Event())
             self._say({"do": "leave", "execution": execution})
@@ -98,11 +98,11 @@ class ModelGateway:
             self._left.pop(execution, None)
 
     async def end(self) -> None:
-        """Ends the gateway: for a host that stops for good, with nothing left to attend to."""
+        """Ends the gateway: for a host that stops for good, with no agent left to serve."""
         if self._keeper and self._writer:
             self._is_ending = True
             self._say({"do": "end"})
-            # Until it hangs up: hanging up first, with something of it unread, could take the word back.
+            # Wait until it closes: closing first, with unread data, could drop the command.
             await asyncio.wait({self._keeper}, timeout=END_SECONDS)
 
     async def _keep(self) -> None:
@@ -123,20 +123,20 @@ class ModelGateway:
                 await asyncio.sleep(pause)
 
     async def _connect(self) -> asyncio.StreamReader:
-        """Finds the gateway that runs, or starts one; then tells it everything."""
+        """Connects to the running gateway, or starts one; then tells it everything."""
         with short_path(self._data, "gateway.sock") as path:
             if (pid := self._start()) is not None:
                 _log.info("gateway_started", pid=pid)
             reader, self._writer = await asyncio.open_unix_connection(path)
         await self._check_version(reader)
-        self._say({"do": "configure", "models": {name: model.told() for name, model in self._models.items()}})
+        self._say({"do": "configure", "models": {name: model.message() for name, model in self._models.items()}})
         for attended in self._attended.values():
             self._say({"do": "attend", **attended})
         self._connected.set()
         return reader
 
     async def _check_version(self, reader: asyncio.StreamReader) -> None:
-        """Ends a gateway of another version: it would not understand. Raises ProgramError; the next try starts one of ours."""
+        """Ends a gateway of another version, and raises ProgramError: the next try starts one of this version."""
         async with asyncio.timeout(HELLO_SECONDS):
             hello = await reader.readline()
         with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -163,11 +163,11 @@ class ModelGateway:
             self._writer = None
 
     def _say(self, message: Mapping[str, Any]) -> None:
-        if self._writer:  # where there is none, the next one is told everything
+        if self._writer:  # without one, the next one is told everything
             self._writer.write(json.dumps(message).encode() + b"\n")
 
     def _start(self) -> int | None:
-        """Starts a gateway, unless one runs: unless its lock is held."""
+        """Starts a gateway unless one runs, which its lock shows; returns its pid."""
         with contextlib.ExitStack() as stack:
             lock = os.open(self._data / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             stack.callback(os.close, lock)

@@ -1,6 +1,6 @@
-"""The model endpoints of a host as its configuration names them, each with its key, read from where it is kept.
+"""Reads the host's model endpoints from its configuration, each with its key from a variable or a file.
 
-A key is held in memory and told to nobody but the gateway: it has no place in a text, a log, an argument or a file of this host.
+A key is held in memory and sent only to the gateway: it never appears in a text, a log, an argument or a file of this host.
 """
 
 import os
@@ -20,14 +20,14 @@ MAX_KEY_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """One endpoint, ready for use."""
+    """One endpoint with its key."""
 
     endpoint: Endpoint
     table: Mapping[str, Any]
     key: str = field(default="", repr=False)
 
-    def told(self) -> dict[str, Any]:
-        """What the gateway is told."""
+    def message(self) -> dict[str, Any]:
+        """Returns the message that tells the gateway of this endpoint."""
         return {"table": dict(self.table), "key": self.key}
 
 
@@ -57,9 +57,9 @@ def _key(endpoint: Endpoint) -> str:
     else:
         return ""
     if not key:
-        raise ConfigurationError(f"{where} is empty or not there: put the key into it")
+        raise ConfigurationError(f"{where} is empty or missing: put the key into it")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigurationError(f"{where} holds what cannot be a key: it must be printable ASCII without spaces")
+        raise ConfigurationError(f"{where} holds no key: a key is printable ASCII without spaces")
     return key
 
 
@@ -67,7 +67,7 @@ def _read(where: str, path: Path) -> str:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
-                raise ConfigurationError(f"{where} is open to others: chmod 600 {path}")
+                raise ConfigurationError(f"{where} can be read by other users: chmod 600 {path}")
             return file.read(MAX_KEY_BYTES).decode(errors="replace").strip()
     except OSError as error:
         raise ConfigurationError(f"{where}: {error.strerror}") from error
@@ -78,4 +78,4 @@ def _check_certificates(endpoint: Endpoint) -> None:
         try:
             ssl.create_default_context(cafile=endpoint.ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(f"models.{endpoint.name}.ca_file cannot be used: {error}") from error
+            raise ConfigurationError(f"cannot use models.{endpoint.name}.ca_file: {error}") from error

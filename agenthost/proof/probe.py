@@ -1,7 +1,7 @@
-"""Proves the sandbox by trying to break out of it: bait is laid on the host, and a program goes for it from inside.
+"""Proves the sandbox by trying to break out of it: lays bait on the host, and runs a program inside that goes for it.
 
-The verdict is what agents depend on: no proof, no run. The proof has a wall limit, and running out of it is no proof.
-Nothing is mounted for it: the program comes on the command line of a Python, so what is tried is the agent's own sandbox.
+No proof, no run. The proof has a wall limit, and running out of it is no proof. Nothing is mounted for it: the program comes on the
+command line of a Python, so the agent's own sandbox is tried.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """What a sandbox holds because of who is in it. A Python is added for the proof; nothing else is."""
+    """What a sandbox holds for one agent. A Python is added for the proof, and nothing else."""
 
     install: Path | None = None
     own_paths: tuple[Path, ...] = ()
@@ -43,23 +43,23 @@ class Occupant:
     model: str = ""
 
 
-NOBODY = Occupant()
+NO_AGENT = Occupant()
 
 
 def occupant(agent: Agent) -> Occupant:
-    """What a sandbox holds because this agent is in it; raises AgentUnavailableError."""
+    """Returns what a sandbox holds for this agent; raises AgentUnavailableError."""
     return Occupant(agent.install, agent.own_paths, agent.environment(), agent.usable().model)
 
 
-async def prove(sandbox: Sandbox, data: Path, occupant: Occupant = NOBODY) -> SandboxReport:
-    """Tries the sandbox that an occupant would have. Whatever goes wrong meanwhile, proves nothing."""
+async def prove(sandbox: Sandbox, data: Path, occupant: Occupant = NO_AGENT) -> SandboxReport:
+    """Tries the sandbox that an occupant would have. If anything goes wrong meanwhile, nothing is proven."""
     try:
         async with asyncio.timeout(PROOF_SECONDS):
             return await _try(sandbox, data, occupant)
     except TimeoutError:
-        reason = f"The proof did not come to its end within {PROOF_SECONDS:g} s."
+        reason = f"The proof was not complete within {PROOF_SECONDS:g} s. Try again when the machine is less busy."
     except (OSError, ValueError, TypeError, StatusError) as error:
-        reason = f"The proof broke: {error}."
+        reason = f"The proof failed: {error}."
     return SandboxReport(available=False, reason=reason, mechanism=sandbox.mechanism)
 
 
@@ -67,16 +67,16 @@ Proof = Callable[[Sandbox, Path, Occupant], Awaitable[SandboxReport]]
 
 
 async def prove_host(data: Path, proof: Proof = prove) -> tuple[Sandbox | None, SandboxReport]:
-    """Finds this machine's sandbox and proves it; None where there is none."""
+    """Finds this machine's sandbox and proves it; the sandbox is None where there is none."""
     try:
         sandbox = await find_sandbox(data)
     except ReadOnlyUnavailableError as error:
         return None, SandboxReport(available=False, reason=f"{error}. {error.hint}", mechanism="none")
-    return sandbox, await proof(sandbox, data, NOBODY)
+    return sandbox, await proof(sandbox, data, NO_AGENT)
 
 
 async def _try(sandbox: Sandbox, data: Path, occupant: Occupant) -> SandboxReport:
-    """In a folder of its own below `data`, which is left for nobody."""
+    """Tries it in a folder of its own below `data`, which is removed afterwards."""
     folder = data / "probes" / secrets.token_hex(6)
     with _Bait.lay(folder) as bait:
         launch = _launch(folder, bait, occupant)
@@ -95,9 +95,7 @@ def _judge(sandbox: Sandbox, status: Status | None, probes: tuple[Probe, ...]) -
         complaint = status.message if status else "the program that sets the sandbox up was killed"
         reason = explain(complaint, _settings(), in_container=_in_container())
     elif status.cause != "exited" or status.exit_code != 0 or len(probes) < LEAST_ATTEMPTS:
-        reason = (
-            f"The proof did not come to its end ({status.cause}, exit code {status.exit_code}, {len(probes)} attempts)."
-        )
+        reason = f"The proof was not complete ({status.cause}, exit code {status.exit_code}, {len(probes)} attempts)."
     elif failed:
         reason = f"The sandbox let through: {', '.join(probe.name for probe in failed)}."
     else:
@@ -127,7 +125,7 @@ def _read(attempt: AttemptProcess) -> list[Probe]:
 
 
 class _Bait:
-    """What lies on the host for the taking, and proof that it could be taken from outside."""
+    """Things on the host that are worth taking, with proof that they could be taken from outside."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "canary"
@@ -138,7 +136,7 @@ class _Bait:
     @classmethod
     @contextlib.contextmanager
     def lay(cls, folder: Path) -> Iterator["_Bait"]:
-        """Lays it out; takes it up again, with the folder, in the end."""
+        """Lays the bait; removes it, with the folder, in the end."""
         bait = cls(folder)
         (folder / "attempt").mkdir(parents=True, mode=0o700)
         bait._tree.mkdir()
@@ -167,19 +165,19 @@ class _Bait:
 
     @property
     def described(self) -> dict[str, object]:
-        """What the program inside is told to go for."""
+        """Returns what the program inside is to go for."""
         port = self._listeners[0].getsockname()[1]
         place = {"file": str(self._file), "folder": str(self._file.parent)}
         return {**place, "port": port, "abstract": self._abstract, "pid": os.getpid()}
 
     def look(self) -> list[Probe]:
-        """What can be seen from outside afterwards: whether anybody came, and whether everything is as it was."""
+        """Returns what can be seen from outside afterwards: whether a socket was reached, or a file changed."""
         visitors = [listener for listener in self._listeners if _was_visited(listener)]
         left = sorted(path.name for path in self._tree.iterdir())
         mode = (self._tree / "file").stat().st_mode & 0o777
         return [
             Probe(
-                "from outside: nobody came",
+                "from outside: no socket was reached",
                 not visitors,
                 f"{len(visitors)} of {len(self._listeners)} sockets were reached",
             ),

@@ -1,7 +1,7 @@
-"""When the sandbox is proven: at the host's start, for every agent that is enabled, and whenever somebody asks.
+"""Proves the sandbox at the host's start, for every enabled agent, and on request.
 
-The host serves meanwhile; attempts wait in `Host.confinement_of`. One proof runs at a time. Agents whose sandboxes are the same
-share a proof at the start. What is tried, and what counts, `sandbox_probe` says.
+The host serves meanwhile; attempts wait in `Host.confinement_of`. One proof runs at a time. Agents with the same sandbox share a
+proof at the start. `probe` says what is tried, and what counts.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Prover:
         await self._tasks.__aexit__(*error)  # type: ignore[arg-type]
 
     async def check(self, name: str) -> tuple[Agent, SandboxReport]:
-        """Proves an agent anew, and the host before it where that failed; gives how the agent stands then."""
+        """Proves an agent again, and the host before it if that had failed; returns the agent as it stands then."""
         if name not in self._found:
             raise NotFoundError("agent", name, hint=f"this host has {', '.join(self._found)}")
         async with self._one_at_a_time:

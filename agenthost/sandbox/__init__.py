@@ -1,1 +1,1 @@
-"""Finds and proves the sandbox, and prepares control groups. Starts no agent."""
+"""Finds the sandbox, and prepares control groups. Starts no agent."""

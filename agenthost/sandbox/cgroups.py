@@ -1,8 +1,8 @@
 """Finds where this host may make control groups, and removes those that an earlier daemon's attempts left.
 
-Groups are made below the daemon's own, never beside it: what bounds the host bounds its agents too. Of the second version that
-needs a delegated group (systemd: `Delegate=yes`) in which nobody else is, because the daemon first moves into a leaf of it, which
-the kernel asks for. Where there is none, `None`: the shim then watches memory itself. Blocking, a few files.
+Groups are made below the daemon's own, never beside it: what bounds the host bounds its agents too. Version 2 needs a delegated
+group (systemd: `Delegate=yes`) without other processes, because the kernel lets the daemon divide it only from a leaf. Where there
+is none, the result is `None`, and the shim watches memory itself. Blocking, a few files.
 """
 
 import hashlib
@@ -20,19 +20,19 @@ LEAF = "daemon"
 
 @dataclass(frozen=True, slots=True)
 class CgroupPlace:
-    """Where groups are made: for each controller the group above them. The prefix tells hosts of one machine apart."""
+    """Where groups are made: for each controller the group above them. The prefix tells apart hosts of one machine."""
 
     version: Version
     above: Mapping[str, Path]
     prefix: str
 
     def name(self, folder: Path) -> str:
-        """The group of an attempt, by its folder."""
+        """Returns the name of an attempt's group, by its folder."""
         return f"{self.prefix}{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
 
 
 def find_cgroups(data: Path, root: Path = ROOT, own: Path = OWN) -> CgroupPlace | None:
-    """The place, if one is to be had: tried by making a group."""
+    """Returns the place for groups, after a trial; None where there is none."""
     prefix = f"agenthost-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}-"
     mine = {
         name: path.strip().lstrip("/")
@@ -50,9 +50,9 @@ def find_cgroups(data: Path, root: Path = ROOT, own: Path = OWN) -> CgroupPlace 
 
 
 def sweep(place: CgroupPlace, alive: Callable[[], Iterable[Path]]) -> tuple[int, int]:
-    """Removes the groups of attempts that live no more, and kills what is left in them; gives how many went, and how many did not.
+    """Kills and removes the groups of shims that are gone; returns how many went, and how many did not.
 
-    The groups are looked up before those who live: so what is born in between is neither killed nor robbed of its group.
+    The groups are listed before the living shims: so a group that is made in between is neither killed nor removed.
     """
     groups = [group for above in place.above.values() for group in above.glob(f"{place.prefix}*")]
     if not groups:
@@ -68,7 +68,7 @@ def _remove(group: Path) -> bool:
         group.rmdir()
     except FileNotFoundError:
         return True
-    except OSError:  # somebody in it is still dying
+    except OSError:  # a process in it is still dying
         return False
     return True
 
@@ -81,7 +81,7 @@ def _lines(own: Path) -> list[list[str]]:
 
 
 def _delegated(group: Path) -> Path | None:
-    """A group that is ours to divide, divided; None where it is not."""
+    """Divides a group that is delegated to this host, and returns it; None where it is not."""
     if group.name == LEAF:
         return group.parent
     try:
@@ -114,6 +114,6 @@ def _can_make(place: CgroupPlace) -> bool:
 
 
 def _kill(group: Path) -> None:
-    """The shim of these is gone, and with it, by the kernel's doing, all that it started: this is for what may be left."""
+    """Kills what is left in a group whose shim is gone. The kernel has killed most of it with the shim."""
     if (group / "cgroup.kill").exists():
         (group / "cgroup.kill").write_text("1")

@@ -1,6 +1,6 @@
-"""Finds what confines agents on this machine, and turns an attempt's needs into its policy.
+"""Finds what confines agents on this machine.
 
-It starts nothing but `bwrap --version`; whether the confinement holds, `sandbox_probe` finds out by trying.
+It starts nothing but `bwrap --version`; `proof` finds out whether the confinement holds.
 """
 
 import os
@@ -25,8 +25,8 @@ VERSION_SECONDS = 10.0
 class Sandbox:
     """The means of confinement: which bubblewrap, for which user, over which system."""
 
-    folder: Path  # what bubblewrap and its libraries lie in
-    program: str  # its place in that folder
+    folder: Path  # of bubblewrap and its libraries
+    program: str  # bubblewrap's path in that folder
     version: str
     uid: int  # of the agents, where the host is root; else they have the host's own
     layout: HostLayout
@@ -36,12 +36,12 @@ class Sandbox:
 
     @property
     def mechanism(self) -> str:
-        """What confines, for reports."""
+        """Returns the mechanism's name, for reports."""
         return f"bubblewrap {self.version}"
 
     @property
     def memory_mode(self) -> str:
-        """What bounds an attempt's memory, in a word."""
+        """Returns what bounds an attempt's memory, in a word."""
         return f"cgroup {self.cgroups.version}" if self.cgroups else "watchdog"
 
 
@@ -50,14 +50,16 @@ async def find_sandbox(data: Path, *, uid: int = DEFAULT_UID) -> Sandbox:
     machine = os.uname().machine
     if machine not in seccomp.ARCHITECTURES:
         known = ", ".join(seccomp.ARCHITECTURES)
-        raise ReadOnlyUnavailableError(f"no system call filter is known for {machine}", hint=f"Use one of {known}.")
+        raise ReadOnlyUnavailableError(
+            f"no system call filter is known for the machine type {machine}", hint=f"Use a machine of type {known}."
+        )
     tried: list[str] = []
     for folder, program in _candidates():
         path = folder / program
         if not path.is_file():
             continue
         if path.stat().st_mode & 0o4000:
-            tried.append(f"{path} is setuid, a privilege that is not needed")
+            tried.append(f"{path} is setuid, which is not accepted")
             continue
         try:
             version = await _version(path)
@@ -78,7 +80,7 @@ async def find_sandbox(data: Path, *, uid: int = DEFAULT_UID) -> Sandbox:
 
 
 def host_layout() -> HostLayout:
-    """What this machine's root looks like."""
+    """Returns what this machine's root looks like."""
     names = [Path(name) for name in ("/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")]
     return HostLayout(
         links=tuple((str(name), str(name.readlink())) for name in names if name.is_symlink()),
@@ -88,7 +90,7 @@ def host_layout() -> HostLayout:
 
 
 def python_runtime() -> tuple[Path, ...]:
-    """Where the interpreter of this process lives, as far as it is not in /usr, which every sandbox has."""
+    """Returns the folder of this process's Python, unless it is in /usr, which every sandbox has."""
     prefix = Path(os.path.realpath(sys.base_prefix))
     return () if prefix.is_relative_to("/usr") else (prefix,)
 
@@ -102,5 +104,5 @@ async def _version(path: Path) -> str:
     done = await programs.run(path, "--version", timeout_seconds=VERSION_SECONDS, max_output_bytes=4096)
     words = done.stdout.decode(errors="replace").split()
     if done.returncode != 0 or len(words) != 2 or not words[1][:1].isdigit():
-        raise ProgramError(f"it does not run: {done.complaint or 'it named no version'}")
+        raise ProgramError(f"it does not run: {done.complaint or 'it printed no version'}")
     return words[1]

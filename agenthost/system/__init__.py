@@ -1,1 +1,1 @@
-"""What the host asks of the operating system: clock, files, processes, sockets."""
+"""Wraps the operating system for the host: clock, files, processes, sockets."""

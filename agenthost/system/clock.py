@@ -1,7 +1,7 @@
-"""The host's time: wall time when the daemon began, and from there on a clock that nobody sets.
+"""Keeps the host's time: wall time of the daemon's start, and from there on a clock that cannot be set.
 
-So nothing that is decided here jumps with the machine's clock. Wall time itself is read for people to look at, and for nothing
-else: by the shims when they let an agent go, for each cut, and of the files that shims write.
+So no decision jumps with the machine's clock. Wall time is read only to be shown: by shims when they release an agent, for each
+cut, and from the files that shims write.
 """
 
 import time
@@ -9,6 +9,6 @@ from collections.abc import Callable
 
 
 def steady_clock() -> Callable[[], float]:
-    """Gives a function for the seconds since 1970. They also pass while the machine sleeps, as they do for shims."""
+    """Returns a function for the seconds since 1970. They also pass while the machine sleeps, as they do for shims."""
     begun = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return lambda: begun + time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,6 +1,6 @@
-"""Small files that must survive a power cut, written whole. Blocking: call it through `asyncio.to_thread` from the loop.
+"""Writes small files whole, so that they survive a power cut. Blocking: call it through `asyncio.to_thread` from the loop.
 
-What cannot be written raises StorageError, and leaves what was there before.
+A file that cannot be written raises StorageError, and keeps its old content.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def write_file(path: Path, data: bytes) -> None:
     """Replaces a file so that a reader, or a power cut, sees the old one or the new one."""
     temporary = path.with_name(f".{path.name}.new")
-    with _told(path):
+    with _storage_errors(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb", closefd=False) as file:
@@ -38,7 +38,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 def append_lines(path: Path, lines: bytes) -> None:
     """Adds lines to a file and waits until they are on the disk."""
-    with _told(path):
+    with _storage_errors(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             append_whole(descriptor, path, lines)
@@ -48,17 +48,17 @@ def append_lines(path: Path, lines: bytes) -> None:
 
 
 def append_whole(descriptor: int, path: Path, data: bytes) -> None:
-    """Adds all of it or nothing: half a record would spoil the next one."""
+    """Adds all of the data or nothing: half a record would spoil the next one."""
     before = os.fstat(descriptor).st_size
-    with _told(path):
+    with _storage_errors(path):
         written = os.write(descriptor, data)
     if written != len(data):
         os.ftruncate(descriptor, before)
-        raise StorageError(f"{path} cannot be written: no space left on the device")
+        raise StorageError(f"cannot write {path}: no space left on the device")
 
 
 def allocate(descriptor: int, size: int) -> None:
-    """Takes room on the disk up to this size, without making the file longer. Raises OSError."""
+    """Reserves disk space up to this size, without making the file longer. Raises OSError."""
     if _libc.fallocate(descriptor, FALLOC_FL_KEEP_SIZE, ctypes.c_long(0), ctypes.c_long(size)) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -74,7 +74,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """The objects of a file of JSON lines; a line that a power cut tore, or somebody damaged, is passed over."""
+    """Returns the objects in a file of JSON lines; skips lines that a power cut tore, or that are damaged."""
     if not path.exists():
         return []
     found = []
@@ -87,8 +87,8 @@ def read_json_lines(path: Path) -> list[Any]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error

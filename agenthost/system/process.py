@@ -14,11 +14,11 @@ FIRST_FREE_FD = 64
 
 
 def spawn_apart(program: str | Path, *args: str | Path, descriptors: Mapping[int, int]) -> int:
-    """Starts a program that outlives this process, with exactly these descriptors (its number → ours); gives its pid.
+    """Starts a program that outlives this process, with exactly these descriptors (its number → ours); returns its pid.
 
-    Not asyncio's way, which kills what it started when it ends: `reap_later` takes leave of it.
+    asyncio would kill it at this process's end; `reap_later` reaps it instead.
     """
-    # Copied high first: one of ours may have the number that another is to get.
+    # Copied to high numbers first: one of ours may have a number that another is to get.
     copies = {theirs: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD) for theirs, ours in descriptors.items()}
     try:
         return os.posix_spawn(
@@ -38,7 +38,7 @@ def spawn_apart(program: str | Path, *args: str | Path, descriptors: Mapping[int
 
 
 def reap_later(pid: int) -> None:
-    """Takes the exit code of a child when it ends, from the running event loop, so that no zombie stays."""
+    """Reaps a child when it exits, from the running event loop, so that no zombie stays."""
     loop = asyncio.get_running_loop()
     pidfd = os.pidfd_open(pid)
 

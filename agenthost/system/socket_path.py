@@ -1,4 +1,4 @@
-"""Paths of unix sockets that fit into an address (107 bytes), wherever their folder is."""
+"""Shortens paths of unix sockets so that they fit into an address (107 bytes), wherever their folder is."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def short_path(folder: Path, name: str) -> Iterator[str]:
-    """A path of that file, good for as long as the block lasts."""
+    """Yields a short path of that file, valid inside the block."""
     fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{fd}/{name}"

@@ -1,7 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from agenthost.proof.probe import NOBODY, prove_host
+from agenthost.proof.probe import NO_AGENT, prove_host
 from tests.kit.proof import ProofOfTheSession
 
 LETS_ALL_THROUGH = b"\x06\x00\x00\x00\x00\x00\xff\x7f"
@@ -12,9 +12,9 @@ async def test_the_same_sandbox_is_proven_once_and_another_one_for_itself(tmp_pa
     sandbox, report = await prove_host(tmp_path, proof)
     assert sandbox is not None
 
-    again = await proof(replace(sandbox, spawn_log=tmp_path / "another"), tmp_path, NOBODY)
+    again = await proof(replace(sandbox, spawn_log=tmp_path / "another"), tmp_path, NO_AGENT)
     weak = replace(sandbox, syscall_filter=LETS_ALL_THROUGH)
-    weakened = [await proof(weak, tmp_path, NOBODY) for _ in range(2)]
+    weakened = [await proof(weak, tmp_path, NO_AGENT) for _ in range(2)]
 
     assert report.available
     assert again is report

@@ -1,1 +1,1 @@
-"""The gateway between agents and their models, a process of its own: `__main__` says how it is run and what it keeps."""
+"""Relays agents to their models, in a process of its own: `__main__` says how it is run and what it keeps."""

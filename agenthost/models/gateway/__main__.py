@@ -1,16 +1,16 @@
-"""The gateway of a host: relays agents to their models, adds the keys, counts.
+"""Runs the gateway of a host: relays agents to their models, adds the keys, counts.
 
-A process of its own, so that a daemon's restart cuts nobody off; its own death costs the requests in flight, and the daemon
-starts another. Run as `python -I -m agenthost.models.gateway VERSION`, in a session of its own, with two descriptors: 3 is
-DATA/gateway.lock, locked, and 4 listens on DATA/gateway.sock. A daemon that connects there says, in lines of JSON, what to
-do; no key ever stands in an argument, a variable or a file:
+It is a process of its own, so that a daemon's restart cuts no agent's connection; its own death costs the requests in flight, and
+the daemon starts another. Run as `python -I -m agenthost.models.gateway VERSION`, in a session of its own, with two descriptors: 3
+is DATA/gateway.lock, locked, and 4 listens on DATA/gateway.sock. A daemon that connects there sends commands as lines of JSON; no
+key ever stands in an argument, a variable or a file:
 
 In: {"do": "configure", "models": {NAME: {"table", "key"}}}, {"do": "attend", "execution", "folder", "model"},
     {"do": "leave", "execution"}, {"do": "end"}.
 Out: {"version": VERSION} at once, so that a daemon of another version can replace it; {"left": execution} when that attempt's
-    book is closed.
+    use is written.
 
-It ends when it is told to, or when for a minute nobody was there: no daemon, and no attempt that it attends to.
+It ends on command, or after a minute without a daemon and without an attempt to serve.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 
 
 class Gateway:
-    """Does what the daemon says; goes on when it is gone."""
+    """Obeys the daemon; goes on when the daemon is gone."""
 
     def __init__(self, version: str) -> None:
         self._version = version
@@ -51,9 +51,9 @@ class Gateway:
         """Serves until it is over."""
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
-            reception = tasks.create_task(self._receive(loop, listener, tasks))
+            acceptor = tasks.create_task(self._receive(loop, listener, tasks))
             await self._until_over()
-            reception.cancel()
+            acceptor.cancel()
             for task in self._attended.values():
                 task.cancel()
             for model in self._models.values():
@@ -77,7 +77,7 @@ class Gateway:
         while True:
             link, _ = await loop.sock_accept(listener)
             reader, writer = await asyncio.open_connection(sock=link, limit=MAX_LINE_BYTES)
-            if self._daemon:  # the newest is the one that lives
+            if self._daemon:  # only the newest daemon lives
                 self._daemon.transport.abort()
             self._daemon = writer
             writer.write(json.dumps({"version": self._version}).encode() + b"\n")
@@ -118,14 +118,14 @@ class Gateway:
                 raise ValueError(other)
 
     def _configure(self, models: dict[str, Any]) -> None:
-        """Takes new settings; what did not change keeps its places, and requests at work keep what they began with."""
+        """Takes new settings; unchanged models keep their places, and requests at work keep what they began with."""
         for name in self._models.keys() - models.keys():
             self._models.pop(name).idle.close()
-        for name, told in models.items():
-            if self._configured.get(name) != told:
+        for name, settings in models.items():
+            if self._configured.get(name) != settings:
                 if before := self._models.get(name):
                     before.idle.close()
-                self._models[name] = Model.of(parse_endpoint(name, told["table"]), told["key"])
+                self._models[name] = Model.of(parse_endpoint(name, settings["table"]), settings["key"])
         self._configured = models
         _log.info("gateway_configured", models=sorted(models))
 
@@ -145,7 +145,7 @@ def main(version: str) -> int:
     """Serves the daemon that started it, and those after it."""
     fcntl.fcntl(
         LOCK_FD, fcntl.F_SETFD, fcntl.FD_CLOEXEC
-    )  # held for as long as this process lives: that is how it is seen
+    )  # held for as long as this process lives, which shows that it does
     listener = socket.socket(fileno=LISTENER_FD)
     listener.settimeout(0)
     configure_logs("json", "info")

@@ -1,7 +1,7 @@
-"""One attempt, as the gateway attends to it: its door, its visitors, and the book of what it used of its model.
+"""Serves one attempt's agent: fetches its door, accepts its connections, and keeps count of what it used of its model.
 
-The door comes from the attempt's shim, and with the shim's end the attendance ends. The book is a small file in the attempt's
-folder, written anew with every request that ended: so it outlives this process, and the next one goes on in it.
+The door is a listening socket that the attempt's shim hands over; the service ends with the shim. The use is a small file in the
+attempt's folder, rewritten after every request: so it outlives this process, and the next one goes on from it.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Whom to attend to, as the daemon says."""
+    """The attempt to serve, as the daemon named it."""
 
     execution: str
     folder: Path
@@ -37,17 +37,17 @@ class Attendance:
 
     def __init__(self, attempt: Attempt, models: Mapping[str, Model]) -> None:
         self.attempt = attempt
-        self._models = models  # as configured now: the same mapping is filled anew
+        self._models = models  # the gateway updates this mapping
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
         self.use = self._written = read_use(attempt.folder) or ModelUse()
         self._log = _log.bind(execution=attempt.execution, model=attempt.model)
 
     def model(self) -> Model | None:
-        """The endpoint as it is configured now."""
+        """Returns the endpoint as it is configured now."""
         return self._models.get(self.attempt.model)
 
     def write(self) -> None:
-        """Keeps the use where it is another than before: who asked nothing has no book, whoever looked after it."""
+        """Writes the use if it changed: an agent that asked nothing leaves no file."""
         if self.use == self._written:
             return
         self._written = self.use
@@ -55,7 +55,7 @@ class Attendance:
             write_use(self.attempt.folder, self.use)
 
     async def run(self) -> None:
-        """Attends until the shim is gone. The door itself stays with the shim."""
+        """Serves until the shim is gone. The door itself stays with the shim."""
         try:
             async with asyncio.timeout(DOOR_SECONDS):
                 link, door = await _fetch_door(self.attempt.folder)
@@ -65,11 +65,11 @@ class Attendance:
         self._log.info("attendance_started")
         with link, door:
             async with asyncio.TaskGroup() as tasks:
-                reception = tasks.create_task(self._receive(door, tasks))
+                acceptor = tasks.create_task(self._receive(door, tasks))
                 await _until_closed(link)
-                reception.cancel()
+                acceptor.cancel()
                 self._log.info("attendance_ended", requests=self.use.requests, refused=self.use.refused)
-                raise _ShimGone  # ends the visitors, whatever they are doing
+                raise _ShimGone  # ends all connections, whatever they are doing
 
     async def _receive(self, door: socket.socket, tasks: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -96,11 +96,11 @@ class Attendance:
 
 
 class _ShimGone(Exception):  # noqa: N818 - not a failure: the end
-    """The attempt is over."""
+    """The shim has ended, and with it the attempt."""
 
 
 async def attend(attendance: Attendance) -> None:
-    """Runs an attendance to its end and closes its book."""
+    """Serves an attempt to its end, and writes its use."""
     try:
         await attendance.run()
     except* _ShimGone:
@@ -110,7 +110,7 @@ async def attend(attendance: Attendance) -> None:
 
 
 async def _fetch_door(folder: Path) -> tuple[socket.socket, socket.socket]:
-    """The link to the shim, and the door. Fails with OSError when there is no shim, or it has none."""
+    """Returns the link to the shim, and the door. Fails with OSError when there is no shim, or it has no door."""
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         link.settimeout(0)
@@ -131,7 +131,7 @@ async def _connect(link: socket.socket, folder: Path) -> None:
         try:
             with short_path(folder, "control.sock") as path:
                 link.connect(path)
-        except BlockingIOError:  # too many want in just now
+        except BlockingIOError:  # the queue is full just now
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return

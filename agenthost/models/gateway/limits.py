@@ -1,4 +1,4 @@
-"""How much and how long, for the gateway. Seconds and bytes; what a request may have stands in `core.gateway_rules`."""
+"""Limits the gateway, in seconds and bytes. The limits of a request are in `core.models.gateway_rules`."""
 
 CHUNK_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 64 * 1024  # of a request, and of an answer
@@ -8,18 +8,18 @@ MAX_ATTEMPTS = 1000
 MAX_IDLE_CONNECTIONS = 8  # kept open to one endpoint; more are closed when their answer is complete
 JUDGED_AT_ONCE_BYTES = (
     64 * 1024
-)  # a body up to here is judged on the spot, a larger one in a thread: others do not wait for it
+)  # a body up to here is judged at once, a larger one in a thread: others do not wait for it
 MAX_LINE_BYTES = 4 * 1024 * 1024  # of what the daemon says
 
 BODY_SECONDS = 60.0  # for the next piece of a request
 QUEUE_SECONDS = 60.0  # for a place among an endpoint's `max_concurrent`
 CONNECT_SECONDS = 15.0  # name, connection and TLS together
-IDLE_SECONDS = 30.0  # that a connection to an endpoint is kept for the next request; endpoints keep theirs for longer
+IDLE_SECONDS = 30.0  # that an idle connection to an endpoint is kept; endpoints keep theirs for longer
 SEND_SECONDS = 60.0  # for the endpoint, or the agent, to take the next piece
 FIRST_ANSWER_SECONDS = 600.0  # models think
 SILENCE_SECONDS = 300.0  # between two pieces of an answer
 DOOR_SECONDS = 60.0  # for a shim to set its sandbox up and hand the door out
 RETRY_SECONDS = 0.2
 UNATTENDED_SECONDS = 60.0  # without a daemon and without an attempt
-REFUSED_SECONDS = 0.05  # before an agent that was refused is heard again
+REFUSED_SECONDS = 0.05  # before the next request of an agent that was refused
 LINGER_SECONDS = 1.0  # for an agent to read an answer to what it should not have sent

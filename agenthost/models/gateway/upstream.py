@@ -1,7 +1,7 @@
-"""A connection to a model endpoint: opened, verified, written and read, and kept for the next request.
+"""Opens, verifies, reads and writes connections to a model endpoint, and keeps them for the next request.
 
-A connection is used again only when its last exchange was complete on both sides and nothing came since: whatever is in doubt is
-closed. Whether a request may be sent twice is not decided here. It follows nothing and understands no content.
+A connection is used again only when its last exchange was complete on both sides and nothing came since; in any doubt it is closed.
+The caller decides whether a request may be sent twice. Redirects are not followed, and content is not understood.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ class UnreachableError(Exception):
 
 
 class StaleError(Exception):
-    """A connection that was kept turned out to be closed before a byte of the answer came."""
+    """A kept connection was closed before a byte of the answer came."""
 
 
 class Upstream:
-    """The endpoint's end of a connection, for one exchange at a time."""
+    """One connection to the endpoint, for one exchange at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
-        self._is_kept = False  # from an earlier exchange, and nothing was heard in this one yet
+        self._is_kept = False  # from an earlier exchange, and without a byte in this one yet
 
     async def send(self, event: h11.Event) -> None:
         """Sends a piece, waiting while the endpoint is slow."""
@@ -47,7 +47,7 @@ class Upstream:
                 await self._writer.drain()
 
     async def receive(self, seconds: float) -> h11.Event:
-        """The next piece of the answer; fails with StaleError, h11.RemoteProtocolError, OSError or TimeoutError."""
+        """Returns the next piece of the answer; fails with StaleError, h11.RemoteProtocolError, OSError or TimeoutError."""
         while True:
             event = self._http.next_event()
             if isinstance(event, h11.InformationalResponse):
@@ -70,7 +70,7 @@ class Upstream:
         return data
 
     def begin_again(self) -> bool:
-        """Makes ready for another exchange; False where the last one leaves any doubt."""
+        """Makes ready for another exchange; returns False when the last one leaves any doubt."""
         is_over = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
         if not is_over or self._http.trailing_data[0] or self._reader.at_eof() or self._writer.is_closing():
             return False
@@ -79,8 +79,8 @@ class Upstream:
         return True
 
     async def is_silent(self) -> bool:
-        """Whether nothing came since the last exchange: neither the end, nor what nobody asked for."""
-        await asyncio.sleep(0)  # what the kernel has is heard of first
+        """Returns whether nothing came since the last exchange: neither the end, nor data that was not asked for."""
+        await asyncio.sleep(0)  # so that the loop reads what the kernel has
         try:
             async with asyncio.timeout(0):
                 await self._reader.read(1)
@@ -91,19 +91,19 @@ class Upstream:
         return False
 
     def close(self) -> None:
-        """Not a polite end: what is still under way is of no use to anybody."""
+        """Closes at once: data still under way is of no use."""
         self._writer.transport.abort()
 
 
 class IdleConnections:
-    """The connections to one endpoint that wait for their next request, newest last; each for a limited time."""
+    """Keeps the idle connections to one endpoint, newest last; each for a limited time."""
 
     def __init__(self) -> None:
         self._waiting: dict[Upstream, asyncio.TimerHandle] = {}
         self._is_closed = False
 
     async def take(self) -> Upstream | None:
-        """The newest of which nothing speaks against its use."""
+        """Returns the newest connection that can be used again, or None."""
         while self._waiting:
             upstream, clock = self._waiting.popitem()
             clock.cancel()
@@ -121,7 +121,7 @@ class IdleConnections:
             self._waiting[upstream] = clock
 
     def close(self) -> None:
-        """Closes all that wait, and from now on whatever comes back: the settings that they were opened with are gone."""
+        """Closes all that wait, and later those that come back: the settings that they were opened with are gone."""
         self._is_closed = True
         while self._waiting:
             upstream, clock = self._waiting.popitem()
@@ -135,7 +135,7 @@ class IdleConnections:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An endpoint with its key, as long as the gateway has them. The key is never shown."""
+    """An endpoint with its key, as the gateway has them. The key is never shown."""
 
     endpoint: Endpoint
     key: str = field(repr=False)
@@ -145,13 +145,13 @@ class Model:
 
     @classmethod
     def of(cls, endpoint: Endpoint, key: str) -> "Model":
-        """Makes ready what every request to it needs: reading the certificates takes its time."""
+        """Prepares what every request to the endpoint needs: reading the certificates takes time."""
         tls = ssl.create_default_context(cafile=endpoint.ca_file or None) if endpoint.tls else None
         return cls(endpoint, key, tls, asyncio.Semaphore(endpoint.max_concurrent))
 
     @contextlib.asynccontextmanager
     async def connected(self, *, fresh: bool) -> AsyncIterator[Upstream]:
-        """A connection for one exchange, a kept one unless it must be fresh; fails with UnreachableError."""
+        """Yields a connection for one exchange, a kept one unless it must be fresh; fails with UnreachableError."""
         upstream = (None if fresh else await self.idle.take()) or await self._connect()
         try:
             yield upstream

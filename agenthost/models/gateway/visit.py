@@ -1,8 +1,8 @@
-"""One connection of an agent: request after request, each judged, relayed or refused, and counted.
+"""Serves one connection of an agent: judges, relays or refuses, and counts each request.
 
 The agent is hostile and the endpoint may be broken, so both sides are read strictly, and every wait has an end. A request is held
-as a whole, because its body is judged before anything of it leaves; of an answer nothing is kept but one piece on its way. An
-answer that has begun and breaks is cut off: no agent takes half of one for whole.
+as a whole, because its body is judged before anything of it leaves; of an answer only one piece is held. An answer that has begun
+and breaks is cut off, so that no agent takes half of it for the whole.
 """
 
 import asyncio
@@ -43,19 +43,19 @@ _JSON = (b"content-type", b"application/json")
 
 
 class Book(Protocol):
-    """Where it is written what an attempt used."""
+    """Keeps what an attempt used of its model."""
 
     use: ModelUse
 
     def model(self) -> Model | None:
-        """The attempt's endpoint as it is configured now."""
+        """Returns the attempt's endpoint as it is configured now."""
 
     def write(self) -> None:
-        """Keeps `use`."""
+        """Writes `use`."""
 
 
 class Visit:
-    """An agent's connection."""
+    """One connection of an agent."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, book: Book) -> None:
         self._reader, self._writer, self._book = reader, writer, book
@@ -63,7 +63,7 @@ class Visit:
         self._is_to_pause = False
 
     async def run(self) -> None:
-        """Serves until the agent is gone, or sends what is no HTTP."""
+        """Serves until the agent is gone, or sends something that is not HTTP."""
         try:
             while await self._serve_next():
                 self._http.start_next_cycle()
@@ -82,13 +82,13 @@ class Visit:
             self._writer.transport.abort() if self._http.our_state is h11.ERROR else self._writer.close()
 
     async def _pause(self) -> None:
-        """Lets an agent wait that was refused: none keeps the gateway busy with nonsense."""
+        """Delays an agent that was refused, so that it cannot keep the gateway busy with nonsense."""
         if self._is_to_pause:
             self._is_to_pause = False
             await asyncio.sleep(REFUSED_SECONDS)
 
     async def _serve_next(self) -> bool:
-        """Serves one request; tells whether another may follow."""
+        """Serves one request; returns whether another may follow."""
         head = await self._receive(None)
         if not isinstance(head, h11.Request):
             return False
@@ -106,7 +106,12 @@ class Visit:
                 await model.places.acquire()
         except TimeoutError:
             return await self._turn_away(
-                Refusal(429, "too_many_at_once", "the endpoint's places on this host are taken", retry_after_seconds=5)
+                Refusal(
+                    429,
+                    "too_many_at_once",
+                    "all places for this endpoint on this host are taken",
+                    retry_after_seconds=5,
+                )
             )
         try:
             return await self._relay(model, verdict)
@@ -123,7 +128,7 @@ class Visit:
         return await self._while_there(self._exchange(model, forward, body))
 
     async def _take_body(self) -> bytes | None:
-        """The whole body; None when it is too large. The head's own word for its length was judged with the head."""
+        """Returns the whole body; None when it is too large. Its stated length was judged with the head."""
         pieces, size = [], 0
         async for data in self._body():
             size += len(data)
@@ -133,7 +138,7 @@ class Visit:
         return b"".join(pieces)
 
     async def _exchange(self, model: Model, forward: Forward, body: bytes) -> bool:
-        """Sends the request and passes the answer; once more where a kept connection was dead, and that does no harm."""
+        """Sends the request and passes the answer; repeats it where a kept connection was dead and repeating does no harm."""
         try:
             try:
                 async with model.connected(fresh=False) as upstream:
@@ -155,7 +160,7 @@ class Visit:
         try:
             head = await upstream.receive(FIRST_ANSWER_SECONDS)
             if not isinstance(head, h11.Response):
-                raise h11.RemoteProtocolError("no answer")  # noqa: TRY301 - one place says what it comes to
+                raise h11.RemoteProtocolError("no answer")  # noqa: TRY301 - one place decides what follows
             book.use = book.use.with_status(head.status_code, head.headers)
             headers = judge_answer(head.status_code, head.headers)
             if isinstance(headers, Refusal):
@@ -168,7 +173,7 @@ class Visit:
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _tell_broken(self, model: Model, *, is_late: bool) -> bool:
-        """What an agent is told of an answer that never came; one that had begun is cut off."""
+        """Answers for an endpoint that did not; cuts off an answer that had begun."""
         self._book.use = self._book.use.with_failure()
         if self._http.our_state is not h11.SEND_RESPONSE:
             self._http.send_failed()
@@ -194,7 +199,7 @@ class Visit:
         await self._send(h11.EndOfMessage())
 
     async def _while_there(self, work: Awaitable[bool]) -> bool:
-        """Does the work, but not for an agent that is gone: it would be paid for in vain."""
+        """Does the work only while the agent is connected: it costs money."""
         async with asyncio.TaskGroup() as tasks:
             job = tasks.create_task(_result_of(work))
             watch = tasks.create_task(self._until_gone())
@@ -226,7 +231,7 @@ class Visit:
         return is_heard and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _hear_out(self, refusal: Refusal) -> bool:
-        """Takes the rest of a request that is refused, unless that is too much, or is only sent when it is wanted."""
+        """Reads the rest of a refused request, unless it is too long, or the client waits for leave to send it."""
         size = 0
         if refusal.status == too_large().status or self._http.they_are_waiting_for_100_continue:
             return False
@@ -246,7 +251,7 @@ class Visit:
         await self._send(h11.EndOfMessage())
 
     async def _linger(self) -> None:
-        """Reads on for a moment: closing with something unread would take the answer away from the agent."""
+        """Reads on for a moment: closing with unread data would take the answer away from the agent."""
         with contextlib.suppress(OSError, TimeoutError):
             self._writer.write_eof()
             async with asyncio.timeout(LINGER_SECONDS):
@@ -279,7 +284,7 @@ class Visit:
 async def _result_of(work: Awaitable[bool]) -> bool:
     try:
         return await work
-    except (OSError, TimeoutError):  # the agent is gone, or takes nothing any more
+    except (OSError, TimeoutError):  # the agent is gone, or takes no more data
         return False
 
 
@@ -290,7 +295,7 @@ async def _judge_body(body: bytes, model: Model) -> Refusal | None:
 
 
 async def _send_request(upstream: Upstream, forward: Forward, body: bytes) -> None:
-    """Sends all of it, or as much as an endpoint takes that has answered already: that will show."""
+    """Sends the request, or as much as the endpoint takes: one that has answered already may read no further."""
     with contextlib.suppress(OSError, TimeoutError):
         await upstream.send(h11.Request(method=forward.method, target=forward.target, headers=list(forward.headers)))
         if body:

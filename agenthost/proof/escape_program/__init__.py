@@ -1,1 +1,1 @@
-"""The program that tries to break out of the sandbox it is run in. Bound there at /opt/agent: it imports nothing of ours."""
+"""Tries to break out of the sandbox that it runs in. It imports nothing of the host's."""

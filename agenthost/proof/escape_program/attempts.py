@@ -1,8 +1,8 @@
-"""Tries, from inside the sandbox, what an agent must not be able to do, and says how each attempt went.
+"""Tries, from inside the sandbox, what an agent must not be able to do, and reports each attempt.
 
 Run as `python -I -S -c ITS_TEXT` with the bait on stdin, as JSON: {"file", "folder", "port", "abstract", "pid"}.
 Prints one line of JSON per attempt: {"name", "passed", "detail"}. An attempt passes when the kernel refused it.
-Nothing here would do harm if it succeeded: what is opened is not written, and what is mounted is empty.
+Success would do no harm: what is opened is not written, and what is mounted is empty.
 """
 
 import ctypes
@@ -24,19 +24,19 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def create(path: str) -> str:
-    """A new file."""
+    """Creates a new file."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     return f"{path} was created"
 
 
 def open_to_write(path: str) -> str:
-    """An existing file, opened only."""
+    """Opens an existing file for writing."""
     os.close(os.open(path, os.O_WRONLY))
     return f"{path} could be written"
 
 
 def read(path: str) -> str:
-    """A file's first byte, or a folder's names."""
+    """Reads a file's first byte, or lists a folder."""
     if os.path.isdir(path):
         return f"{path} could be listed: {len(os.listdir(path))} names"
     with open(path, "rb") as file:
@@ -45,37 +45,37 @@ def read(path: str) -> str:
 
 
 def connect(family: int, kind: int, address: Any) -> str:
-    """A connection, or a datagram that somebody may have received."""
+    """Connects, or sends a datagram that a listener may have received."""
     with socket.socket(family, kind) as link:
         link.settimeout(SECONDS)
         link.connect(address)
         if kind == socket.SOCK_DGRAM:
             link.send(b"escaped")
-            link.recv(1)  # nobody listens in this namespace, and its kernel says so
+            link.recv(1)  # no process listens in this namespace, and its kernel says so
     return f"{address} could be reached"
 
 
 def call(name: str, *arguments: Any) -> str:
-    """A call of the C library that must fail."""
+    """Makes a call of the C library that must fail."""
     if getattr(libc, name)(*arguments) == -1:
         raise OSError(ctypes.get_errno(), name)
     return f"{name} succeeded"
 
 
 def make_socket(family: int, kind: int) -> str:
-    """A socket of a family that namespaces do not divide."""
+    """Makes a socket of a family that namespaces do not divide."""
     socket.socket(family, kind).close()
     return f"a socket of family {family} could be made"
 
 
 def change_mode(path: str) -> str:
-    """The mode of a file that is there."""
+    """Changes the mode of an existing file."""
     os.chmod(path, 0o777)
     return f"the mode of {path} could be changed"
 
 
 def signal_host(pid: int) -> str:
-    """A harmless signal to a process of the host. Another process may have that number here."""
+    """Sends a harmless signal to a process of the host. Another process may have that number here."""
     if pid > len(visible_processes()) + 100:
         os.kill(pid, 0)
         return f"process {pid} of the host could be signalled"
@@ -83,31 +83,31 @@ def signal_host(pid: int) -> str:
 
 
 def visible_processes() -> list[int]:
-    """What this process sees of others."""
+    """Returns the processes that are visible from here."""
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
 def demand(*, holds: bool, otherwise: str) -> str:
-    """A condition in place of a refusal."""
+    """Raises PermissionError where a condition holds, so that it counts like a refusal."""
     if holds:
         raise PermissionError(errno.EPERM, "as it must be")
     return otherwise
 
 
 def status(name: str) -> str:
-    """A line of this process's status."""
+    """Returns a line of this process's status."""
     with open("/proc/self/status", encoding="ascii") as file:
         return next(line.split(":", 1)[1].strip() for line in file if line.startswith(f"{name}:"))
 
 
 def no_capabilities() -> str:
-    """Every set is empty."""
+    """Checks that every set of capabilities is empty."""
     held = {name: status(name) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
     return demand(holds=not any(int(value, 16) for value in held.values()), otherwise=str(held))
 
 
 def attempts(bait: dict[str, Any]) -> dict[str, Callable[[], str]]:
-    """Everything that is tried, by name."""
+    """Returns every attempt by name."""
     workspace = sorted(os.listdir("/workspace"))
     some_file = f"/workspace/{workspace[0]}" if workspace else "/workspace"
     tries: dict[str, Callable[[], str]] = {}
@@ -162,7 +162,7 @@ def attempts(bait: dict[str, Any]) -> dict[str, Callable[[], str]]:
 
 
 def main() -> None:
-    """Tries everything and reports it, after a look whether the sandbox is of any use."""
+    """Makes every attempt and reports it, after a check that the sandbox is of any use."""
     with open("/tmp/scratch", "w", encoding="ascii") as file:
         file.write("a sandbox in which nothing works would pass every attempt")
     os.listdir("/workspace")

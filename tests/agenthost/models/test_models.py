@@ -202,11 +202,11 @@ async def test_a_wrong_model_keeps_the_host_from_starting_and_no_key_is_shown(tm
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
-        ('key_env = "NOT_THERE_AT_ALL"', "NOT_THERE_AT_ALL is empty or not there"),
+        ('key_env = "NOT_THERE_AT_ALL"', "NOT_THERE_AT_ALL is empty or missing"),
         ('key_file = "{folder}/open"', "chmod 600"),
         ('key_file = "{folder}/absent"', "No such file"),
         ('key_file = "{folder}/odd"', "printable ASCII"),
-        ('ca_file = "{folder}/absent"', "ca_file cannot be used"),
+        ('ca_file = "{folder}/absent"', "cannot use models.main.ca_file"),
     ],
 )
 def test_a_key_that_cannot_be_had_is_told_with_its_remedy(tmp_path: Path, table: str, complaint: str) -> None:

@@ -106,7 +106,7 @@ async def test_a_proof_that_does_not_end_proves_nothing(tmp_path: Path, monkeypa
     monkeypatch.setattr(sandbox_probe, "PROBE_SECONDS", 0.5)
     report = await prove(await find_sandbox(tmp_path), tmp_path)
     assert not report.available
-    assert "did not come to its end (timeout" in report.reason
+    assert "was not complete (timeout" in report.reason
 
 
 async def test_no_bubblewrap_means_no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ async def test_an_agent_is_checked_in_its_own_sandbox_on_request(client: Client)
     assert (told.name, told.available, told.unavailable_reason) == ("scripted", True, "")
     assert len(told.probes) >= 40
     assert all(probe.passed for probe in told.probes)
-    assert {"write /workspace", "write /opt/agent", "from outside: nobody came"} <= {
+    assert {"write /workspace", "write /opt/agent", "from outside: no socket was reached"} <= {
         probe.name for probe in told.probes
     }
 
@@ -146,7 +146,7 @@ async def test_a_proof_that_breaks_proves_nothing(client: Client, tmp_path: Path
     report = await prove(sandbox, tmp_path, Occupant())
 
     assert not report.available
-    assert "The proof broke" in report.reason
+    assert "The proof failed" in report.reason
 
 
 async def test_a_spec_that_cannot_be_read_is_to_be_mended_though_other_agents_can_run(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from agenthost.core.admission.order import WIDEST
 from agenthost.core.damage import Damage, DamagedError, is_shortage
 from agenthost.errors import NoCapacityError, PreconditionError, ProgramError, StorageError
 from agenthost.host.adoption import adopt_leftovers
-from agenthost.host.preparation import refusal_told
+from agenthost.host.preparation import refusing_start
 from tests.attempts import Workbench, finish, until_longer
 
 
@@ -90,7 +90,7 @@ async def test_a_confinement_is_waited_for_where_it_cannot_be_read_for_a_moment(
 
 @pytest.mark.parametrize("spare", range(5))
 def test_a_shim_that_cannot_be_given_its_descriptors_says_so_and_leaves_none_open(spare: int, tmp_path: Path) -> None:
-    """The fourth of them holds the snapshot: that was taken for a snapshot on its way out."""
+    """The fourth of them holds the snapshot: that was taken for a snapshot that is being evicted."""
     attempt, snapshot = tmp_path / "attempt", tmp_path / "snapshot"
     attempt.mkdir()
     snapshot.mkdir()
@@ -124,7 +124,7 @@ def test_a_start_for_which_something_runs_short_may_go_elsewhere(
         cause, error = error, ProgramError("cannot start the shim")
         error.__cause__ = cause
 
-    with pytest.raises(expected), refusal_told(tmp_path):
+    with pytest.raises(expected), refusing_start(tmp_path):
         raise error
 
 
