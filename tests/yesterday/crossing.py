@@ -7,25 +7,29 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agenthost.models.settings import read_models
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.host_process import client_of
 from tests.agenthost.running_host import Client, Conversation, eventually, execution_id, open_host
-from tests.yesterday.ends import EPOCH
+from tests.fakes.model_server import ModelServer
+from tests.yesterday.ends import EPOCH, THINKER, write_agents
 from tests.yesterday.host_world import listed
 from tests.yesterday.old_host import serving_then
 
-ORPHAN_SECONDS = 3
+ORPHAN_SECONDS = 4
 LINE = '{"type": "answer", "text": "ü in two halves"}\n'.encode()
 HALF = LINE.index("ü".encode()) + 1
 
+FETCH = "fetch POST /v1/chat/completions {}"
 SCRIPTS = {
     "talking": ("say Grüße→", "reason two", "tool t1 read", "echo-input 2", "say end"),
     "hanging": ("ignore TERM", "say so far", "hang"),
     "ending": ("say before", "sleep 0.3", "say after", "exit 3"),
+    "thinking": (FETCH, "echo-input 1", FETCH),
     "halved": ("say first", f"bytes {LINE[:HALF].hex()}", "sleep 1", f"bytes {LINE[HALF:].hex()}"),
 }
-HEARD = {"talking": "before", "hanging": "so far", "ending": "before", "halved": "first"}
-WAITING = ("talking", "hanging")  # the others may have ended before the host of today comes
+HEARD = {"talking": "before", "hanging": "so far", "ending": "before", "thinking": "200\n", "halved": "first"}
+WAITING = ("talking", "hanging", "thinking")  # the others may have ended before the host of today comes
 
 
 @dataclass
@@ -51,9 +55,17 @@ class Crossing:
 
 async def cross(code: Path, folder: Path, repository: Path) -> Crossing:
     """Has a host of yesterday begin the attempts, kills it, and has a host of today bring them to their ends."""
-    crossing = await _begin(code, folder, repository)
+    async with ModelServer.serving() as model:
+        return await _cross(code, folder, repository, model.url)
+
+
+async def _cross(code: Path, folder: Path, repository: Path, url: str) -> Crossing:
+    agents, models = write_agents(folder / "agents", THINKER), read_models({THINKER: {"url": url}})
+    config = folder / "host.toml"
+    config.write_text(f'[models.{THINKER}]\nurl = "{url}"\n')
+    crossing = await _begin(code, folder, repository, "--config", str(config), "--agents-dir", str(agents))
     try:
-        async with open_host(folder, repository, proven=False) as client:
+        async with open_host(folder, repository, proven=False, agents_dirs=(agents,), models=models) as client:
             await _meet(client, crossing)
             await _end(client, crossing)
             crossing.refusal = (await client.refused(_start(client, "talking"), epoch=EPOCH)).reason
@@ -65,10 +77,10 @@ async def cross(code: Path, folder: Path, repository: Path) -> Crossing:
     return crossing
 
 
-async def _begin(code: Path, folder: Path, repository: Path) -> Crossing:
+async def _begin(code: Path, folder: Path, repository: Path, *options: str) -> Crossing:
     data = folder / "data"
     async with (
-        serving_then(code, data, f"unix:{folder}/s") as host,
+        serving_then(code, data, f"unix:{folder}/s", "--slots", "8", *options) as host,
         client_of(host, data, repository) as client,
         AsyncExitStack() as stack,
     ):
@@ -82,7 +94,7 @@ async def _begin(code: Path, folder: Path, repository: Path) -> Crossing:
             await one.send(ack=pb.Ack(sequence=2))
         shims = {str(spawn["execution"]).split("-")[1]: int(str(spawn["shim"])) for spawn in client.spawns()}
         agents = {step: one.frames[0].started.attestation.pid for step, one in heard.items()}
-        lines = [Path(f"/proc/{shim}/cmdline").read_bytes().decode() for shim in shims.values()]
+        lines = [Path(f"/proc/{shims[step]}/cmdline").read_bytes().decode() for step in WAITING]
         await host.end(signal.SIGKILL)
     return Crossing(heard, shims, agents, lines)
 
@@ -105,7 +117,8 @@ async def _end(client: Client, crossing: Crossing) -> None:
         leased_until = asyncio.get_running_loop().time() + ORPHAN_SECONDS
         await now["talking"].send(input=pb.Input(input_sequence=1, text="again"))
         await now["hanging"].send(cancel=pb.Cancel(reason="enough"))
-        for step in ("hanging", "halved", "ending"):
+        await now["thinking"].send(input=pb.Input(input_sequence=1, text="after"))
+        for step in ("hanging", "halved", "ending", "thinking"):
             ends[step] = await now[step].finish()
         await asyncio.sleep(leased_until + 0.3 - asyncio.get_running_loop().time())
         await now["talking"].send(input=pb.Input(input_sequence=2, text="after"))
@@ -113,7 +126,11 @@ async def _end(client: Client, crossing: Crossing) -> None:
 
 
 def _start(client: Client, step: str) -> pb.Start:
-    more = {"orphan_timeout": f"{ORPHAN_SECONDS}s"} if step == "talking" else {"cancel_grace": "0.2s"}
+    more = {
+        "talking": {"orphan_timeout": f"{ORPHAN_SECONDS}s"},
+        "hanging": {"cancel_grace": "0.2s"},
+        "thinking": {"agent": THINKER},
+    }.get(step, {})
     return client.start_of(*SCRIPTS[step], step=step, **more)
 
 

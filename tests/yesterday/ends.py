@@ -54,14 +54,15 @@ ENDS = (
 )  # fmt: skip
 
 
-def write_agents(folder: Path) -> Path:
-    """Writes the specs of a scripted agent with a model, and of one with a secret."""
+def write_agents(folder: Path, *names: str) -> Path:
+    """Writes specs of the scripted agent: one with a model, and one with a secret."""
     folder.mkdir(parents=True)
     spec = (BUILT_IN / "scripted.toml").read_text().replace('install = "."', f'install = "{BUILT_IN}"')
     model = f'network = "model"\nmodel = "{THINKER}"'
-    (folder / "thinker.toml").write_text(spec.replace('"scripted"', f'"{THINKER}"').replace('network = "none"', model))
     secret = f'\n[environment]\nsecret = ["{SECRET_NAME}"]\n'
-    (folder / "secretive.toml").write_text(spec.replace('"scripted"', f'"{SECRETIVE}"') + secret)
+    specs = {THINKER: spec.replace('network = "none"', model), SECRETIVE: spec + secret}
+    for name in names or specs:
+        (folder / f"{name}.toml").write_text(specs[name].replace('"scripted"', f'"{name}"'))
     return folder
 
 

