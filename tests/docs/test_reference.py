@@ -18,7 +18,7 @@ import conductor.errors
 from agenthost.core.admission import agent_spec
 from agenthost.core.models import endpoint
 from agenthost.core.output.dialects import jsonl
-from agenthost.core.output.dialects.dialect import Dialect, reader_for
+from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.report import Channel, Notice, Output, Report
 from conductor.core.decide.retry import classify, find_cause
 from conductor.core.model.events import Failure
@@ -180,7 +180,7 @@ def test_every_fixed_limit_has_the_value_that_the_table_says() -> None:
 
 def spoken(line: dict[str, object]) -> list[Report]:
     """What a host makes of one line of the dialect."""
-    reader = reader_for(Dialect.JSON_LINES)
+    reader = DIALECTS["jsonl"]()
     return [*reader.feed(json.dumps(line).encode() + b"\n"), *reader.finish()]  # type: ignore[list-item]
 
 
@@ -196,6 +196,10 @@ def is_log(said: list[Report]) -> bool:
 
 EXAMPLES = {line["type"]: line for line in map(json.loads, page("dialects").block("json lines").splitlines())}
 FIELDS = [(plain(row[0]), plain(row[1]), row[3]) for row in page("dialects").table("The lines of `jsonl`")]
+
+
+def test_the_table_of_dialects_has_every_dialect() -> None:
+    assert [plain(row[0]) for row in page("dialects").table("The dialects")] == list(DIALECTS)
 
 
 def test_the_table_of_the_dialect_has_every_type_and_every_field() -> None:

@@ -11,7 +11,6 @@ from agenthost.core.admission.order import Limits
 from agenthost.core.damage import FILLER, DamagedError
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.output.agent_output import AgentOutput
-from agenthost.core.output.dialects.dialect import Dialect
 from agenthost.core.output.frame import Attestation, Finished, Frame, Started
 from agenthost.core.output.numbering import Cut
 from tests.simulation.agenda import Task
@@ -36,7 +35,7 @@ class Outbox:
         self.execution = execution
         self.after = after
         self.folder = execution.folder
-        self.numbering = daemon.subject.numbering(AgentOutput(Dialect.TEXT, 10_000))
+        self.numbering = daemon.subject.numbering(AgentOutput("text", 10_000))
 
     def write(self) -> Task:
         """Every frame above the number that the client has, up to the last."""

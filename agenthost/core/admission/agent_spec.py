@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from agenthost.core.admission.order import Parameter
 from agenthost.core.models.endpoint import MODEL_NAME
-from agenthost.core.output.dialects.dialect import Dialect
+from agenthost.core.output.dialects.table import DIALECTS
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -47,7 +47,7 @@ class AgentSpec:
     name: str
     description: str
     argv: tuple[str, ...]
-    dialect: Dialect = Dialect.TEXT
+    dialect: str = "text"
     prompt: PromptDelivery = PromptDelivery.STDIN
     takes_input: bool = False
     allowed_environment: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         name=name,
         description=_string(table, "description"),
         argv=_strings(table, "argv"),
-        dialect=_one_of(Dialect, table, "dialect", Dialect.TEXT),
+        dialect=_dialect(table),
         prompt=_one_of(PromptDelivery, table, "prompt", PromptDelivery.STDIN),
         takes_input=table.get("input", False) is True,
         allowed_environment=allowed,
@@ -148,6 +148,13 @@ def _model(table: Mapping[str, Any]) -> str:
             raise SpecError("network = 'model' and model = 'NAME', one of the host's [models.NAME], belong together")
         case _:
             raise SpecError("network must be 'none', or 'model' for one model endpoint: there is nothing else")
+
+
+def _dialect(table: Mapping[str, Any]) -> str:
+    name = _string(table, "dialect", "text")
+    if name not in DIALECTS:
+        raise SpecError(f"dialect must be one of {', '.join(DIALECTS)}")
+    return name
 
 
 def _strings(table: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""What an agent says: from spooled bytes over a dialect to numbered frames."""
+"""The way of an agent's output: from spooled bytes through a dialect to numbered frames."""

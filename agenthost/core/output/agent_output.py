@@ -1,23 +1,28 @@
-"""The one parser of an attempt: spool bytes in, sayings out, a summary at the end.
+"""The one parser of an attempt: bytes of the spool in, reports out, a summary at the end.
 
-The rule that everything rests on: what comes out, joined, does not depend on how the bytes were cut. So a restarted
-daemon, or a second stream, reads the spool from its beginning and arrives at the same frames with the same numbers.
-It keeps one incomplete line and one incomplete character, never the output. Numbering and framing are `frames`' business.
+Everything rests on one rule: the reports, joined, do not depend on how the bytes were cut. So a daemon that was restarted, or a
+second stream, reads the spool from its beginning and makes the same frames with the same numbers. The parser keeps one incomplete
+line and one incomplete character, never the output. `frames` and `numbering` make frames of the reports.
 
-Every saying passes `_pass_on`, with its secrets masked (`masking`); what may be a secret's half is held back like a character's.
+Secrets are masked before anything else happens (`masking`). What may be the first half of a secret is held back, as half a
+character is.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from agenthost.core.output.dialects.dialect import Dialect, PlainText, reader_for
-from agenthost.core.output.dialects.jsonl import MAX_NAME_BYTES, MAX_NOTICE_BYTES, MAX_TOOL_BYTES
+from agenthost.core.output.dialects.table import DIALECTS
+from agenthost.core.output.dialects.text import PlainText
 from agenthost.core.output.masking import Masking
 from agenthost.core.output.report import (
+    MAX_NAME_BYTES,
+    MAX_NOTICE_BYTES,
+    MAX_TOOL_BYTES,
     Channel,
     Notice,
     NoticeKind,
     Output,
+    Parsed,
     Report,
     Result,
     ToolCall,
@@ -30,7 +35,7 @@ from agenthost.core.output.utf8 import fitting
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What an attempt's end needs to know of its output."""
+    """Holds what an attempt's end needs to know of its output."""
 
     has_answer: bool = False
     answer_truncated: bool = False
@@ -43,9 +48,9 @@ class Summary:
 class AgentOutput:
     """Reads one attempt's spool from its beginning, in order."""
 
-    def __init__(self, dialect: Dialect, max_answer_bytes: int, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, dialect: str, max_answer_bytes: int, secrets: Iterable[str] = ()) -> None:
         self._records = SpoolReader()
-        self._stdout = reader_for(dialect)
+        self._stdout = DIALECTS[dialect]()
         self._stderr = PlainText(Channel.LOG)
         secrets = tuple(secrets)
         self._of_stdout = Masking(secrets)
@@ -55,7 +60,7 @@ class AgentOutput:
         self.summary = Summary()
 
     def feed(self, data: bytes) -> Iterator[Report]:
-        """Gives what the next bytes of the spool say."""
+        """Yields what the next bytes of the spool report."""
         for piece in self._records.feed(data):
             match piece.kind:
                 case RecordKind.STDOUT:
@@ -69,32 +74,32 @@ class AgentOutput:
                     continue
 
     def finish(self, *, is_whole: bool = False) -> Iterator[Report]:
-        """Gives what the end of the spool completes; raises DamagedError where a whole one ends within a record."""
+        """Yields what the end of the spool completes; raises DamagedError where a whole spool ends within a record."""
         if is_whole:
             self._records.finish()
         for reader, masking in ((self._stdout, self._of_stdout), (self._stderr, self._of_stderr)):
             yield from self._pass_on(masking.feed(reader.finish()))
             yield from self._pass_on(masking.finish())
 
-    def _pass_on(self, sayings: Iterable[Report | Result]) -> Iterator[Report]:
-        for said in sayings:
-            match said:
+    def _pass_on(self, parsed: Iterable[Parsed]) -> Iterator[Report]:
+        for report in parsed:
+            match report:
                 case Output(channel=Channel.ANSWER, text=text):
                     yield from self._answer(text)
                 case Result(json=json):
                     self.summary = replace(self.summary, result_json=json)
                 case Usage():
-                    yield self._count(said)
+                    yield self._count(report)
                 case Notice(kind=NoticeKind.DENIAL, text=text):
                     self.summary = replace(self.summary, denial_count=self.summary.denial_count + 1)
-                    yield replace(said, text=fitting(text, MAX_NOTICE_BYTES))
+                    yield replace(report, text=fitting(text, MAX_NOTICE_BYTES))
                 case ToolCall(name=name, arguments=arguments):
                     name, arguments = fitting(name, MAX_NAME_BYTES), fitting(arguments, MAX_TOOL_BYTES)
-                    yield replace(said, name=name, arguments=arguments)
+                    yield replace(report, name=name, arguments=arguments)
                 case ToolResult(text=text):
-                    yield replace(said, text=fitting(text, MAX_TOOL_BYTES))
+                    yield replace(report, text=fitting(text, MAX_TOOL_BYTES))
                 case _:
-                    yield said
+                    yield report
 
     def _answer(self, text: str) -> Iterator[Report]:
         if self.summary.answer_truncated:
@@ -110,13 +115,13 @@ class AgentOutput:
             limit = f"the answer reached its limit of {self._max_answer_bytes} bytes; the rest is dropped"
             yield Notice(NoticeKind.ANSWER_TRUNCATED, limit)
 
-    def _count(self, said: Usage) -> Usage:
-        """Totals so far: what this line does not tell stays as it was told before."""
+    def _count(self, told: Usage) -> Usage:
+        """Returns the totals so far: a count that this report lacks stays as it was."""
         known = self.summary.usage
         usage = Usage(
-            known.input_tokens if said.input_tokens is None else said.input_tokens,
-            known.output_tokens if said.output_tokens is None else said.output_tokens,
-            known.turns if said.turns is None else said.turns,
+            known.input_tokens if told.input_tokens is None else told.input_tokens,
+            known.output_tokens if told.output_tokens is None else told.output_tokens,
+            known.turns if told.turns is None else told.turns,
         )
         self.summary = replace(self.summary, usage=usage)
         return usage

@@ -1,14 +1,14 @@
-"""How far an attempt's frames were made, and how far its conductor has stored them. Pure bookkeeping.
+"""Counts how far an attempt's frames were made, and how far its conductor has stored them.
 
-Numbers are the only thing that both sides agree on: a stream goes on after any number that was made, an acknowledgement may name
-no higher one, and an attempt may be forgotten when its last frame was acknowledged.
+Both sides agree on numbers only: a stream resumes after any number that was made, an acknowledgement names no higher one, and an
+attempt may be forgotten when its last frame was acknowledged.
 """
 
 from agenthost.errors import InvalidRequestError, Violation
 
 
 class Delivery:
-    """The numbers of one attempt. `recalled`: an earlier daemon made some, and nobody here counted them."""
+    """Keeps the numbers of one attempt. `recalled`: an earlier daemon made frames that this one has not counted."""
 
     def __init__(self, *, recalled: bool = False) -> None:
         self._recalled = recalled
@@ -18,14 +18,14 @@ class Delivery:
 
     @property
     def is_uncounted(self) -> bool:
-        """Whether more frames may have been made than `last` says."""
+        """Says that more frames may have been made than `last` says."""
         return self._recalled
 
     def resume(self, after: int, highest: int | None = None) -> None:
-        """Lets a stream go on after a number; raises InvalidRequestError where that was never made.
+        """Resumes a stream after a number; raises InvalidRequestError for a number that was never made.
 
-        `highest`: the highest number that the earlier daemon can have used; None where nothing tells. A lower one that is still
-        too high shows itself in the replay, as damage: either of the two sides has lost something.
+        `highest`: the highest number that the earlier daemon can have used; None where it is unknown. The replay finds a lower
+        number that is still too high, as damage: one of the two sides has lost something.
         """
         if not self._recalled and not 0 <= after <= self.last:
             raise InvalidRequestError(Violation("resume.after_sequence", f"must be 0 to {self.last}, the last"))
@@ -43,17 +43,17 @@ class Delivery:
             self.end = sequence
 
     def acknowledge(self, sequence: int) -> None:
-        """Notes what the conductor has stored; raises InvalidRequestError where that was never made."""
+        """Notes what the conductor has stored; raises InvalidRequestError for a number that was never made."""
         if sequence > self.last:
             raise InvalidRequestError(Violation("ack.sequence", f"is above the last number, {self.last}"))
         self.acknowledged = max(self.acknowledged, sequence)
 
     @property
     def is_unheard(self) -> bool:
-        """Whether the end was told, and the conductor has not stored it."""
+        """Says that the end was sent, and that the conductor has not stored it."""
         return self.end is not None and self.acknowledged < self.end
 
     @property
     def is_settled(self) -> bool:
-        """Whether the conductor has stored the end."""
+        """Says that the conductor has stored the end."""
         return self.end is not None and self.acknowledged >= self.end

@@ -1,4 +1,4 @@
-"""What a stream carries, numbered. Also what is known of an attempt's confinement. Values only."""
+"""The numbered frames of a stream, and what is known of an attempt's confinement. Values only."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from agenthost.core.output.report import Report
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """What was proven of an attempt's confinement. The second fingerprint is empty until the end."""
+    """Holds what was proven of an attempt's confinement. The second fingerprint is empty until the end."""
 
     mechanism: str = ""
     policy_digest: str = ""
@@ -25,14 +25,14 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The agent runs, confined and verified."""
+    """Says that the agent runs, confined and verified."""
 
     attestation: Attestation
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end; nothing comes after it."""
+    """Says how the attempt ended; nothing comes after it."""
 
     verdict: Verdict
     ending: Ending
@@ -43,7 +43,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One numbered response. The number and the time are the same whenever and to whomever it is sent."""
+    """Holds one numbered response. Its number and time are the same whenever it is sent again, and to any client."""
 
     sequence: int
     time_ns: int

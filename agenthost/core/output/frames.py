@@ -1,7 +1,7 @@
-"""From sayings to frames: whatever waits is merged, and cut only where a frame would be too large.
+"""From reports to frames: neighbouring reports are merged, and a text is cut only where its frame would be too large.
 
-Merging joined sayings gives the same frames as merging them in one go, so a replay that is cut at the same places of the
-spool makes the same frames. Where to cut is the outbox's business.
+Merging reports that were merged before gives the same frames as merging them in one go. So a replay that is cut at the same
+places of the spool makes the same frames. The outbox decides where to cut.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,33 +12,33 @@ from agenthost.core.output.utf8 import fitting
 MAX_TEXT_BYTES = 256 * 1024
 
 
-def merge(sayings: Iterable[Report]) -> Iterator[Report]:
+def merge(reports: Iterable[Report]) -> Iterator[Report]:
     """Joins neighbouring texts of a channel, keeps the last of neighbouring usages, and cuts texts at the limit."""
     texts: list[str] = []
     waiting: Report | None = None
-    for said in sayings:
-        match waiting, said:
+    for report in reports:
+        match waiting, report:
             case Output(channel=before), Output(channel=now, text=text) if before == now:
                 texts.append(text)
                 continue
             case Usage(), Usage():
-                waiting = said
+                waiting = report
                 continue
             case _:
                 yield from _frames(waiting, texts)
-        waiting = said
-        texts = [said.text] if isinstance(said, Output) else []
+        waiting = report
+        texts = [report.text] if isinstance(report, Output) else []
     yield from _frames(waiting, texts)
 
 
-def _frames(said: Report | None, texts: list[str]) -> Iterator[Report]:
-    match said:
+def _frames(report: Report | None, texts: list[str]) -> Iterator[Report]:
+    match report:
         case None:
             return
         case Output(channel=channel):
             yield from _cut(channel, "".join(texts))
         case _:
-            yield said
+            yield report
 
 
 def _cut(channel: Channel, text: str) -> Iterator[Output]:

@@ -1,6 +1,6 @@
-"""Which inputs an attempt takes: in order, each once, and only so many before the agent took the earlier ones.
+"""Takes an attempt's inputs in order, each once, and a bounded number before the agent has read the earlier ones.
 
-Pure bookkeeping. Who applies an input says so afterwards; the shim deduplicates once more by the number.
+The caller that applies an input says so afterwards; the shim deduplicates once more by the number.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ MAX_INPUT_BYTES = 256 * 1024
 
 
 class Acceptance(StrEnum):
-    """What became of an input."""
+    """Says what became of an input."""
 
     TAKEN = "taken"
     KNOWN = "known"
@@ -23,14 +23,14 @@ class Acceptance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AgentInput:
-    """A message to the agent."""
+    """Holds a message to the agent."""
 
     number: int
     text: str
 
 
 class InputQueue:
-    """The inputs that were taken and not yet applied."""
+    """Keeps the inputs that were taken and not yet applied."""
 
     def __init__(self, last: int = 0) -> None:
         self._last = last
@@ -39,11 +39,11 @@ class InputQueue:
 
     @property
     def next_number(self) -> int:
-        """The number that would be taken."""
+        """Returns the number that would be taken."""
         return self._last + 1
 
     def offer(self, number: int, text: str) -> Acceptance:
-        """Takes an input, or says why not."""
+        """Takes an input, or returns why not."""
         if number <= self._last:
             return Acceptance.KNOWN
         if number != self.next_number:
@@ -57,9 +57,9 @@ class InputQueue:
         return Acceptance.TAKEN
 
     def first(self) -> AgentInput | None:
-        """The input to be applied next; it stays until `applied`."""
+        """Returns the input to be applied next; it stays until `applied`."""
         return self._waiting[0] if self._waiting else None
 
     def applied(self) -> None:
-        """Forgets the first one: the agent has it."""
+        """Forgets the first input: the agent has it."""
         self._waiting_bytes -= len(self._waiting.popleft().text.encode())

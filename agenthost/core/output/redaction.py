@@ -1,14 +1,14 @@
-"""Masks secrets in text that comes in pieces: values that the host knows, and what is formed like an issuer's token.
+"""Masks secrets in text that comes in pieces: values that the host knows, and text in the form of an issuer's token.
 
 The rule that the tests keep: what was passed on after some text is a function of that text, never of how it was cut. Not only
 the whole must be the same, but every beginning of it: a stream that replays a spool makes its frames at the same places.
 
-Nothing is held back but what may be the inside of a secret: characters behind a head that are too few yet to convince, or the
-beginning of a known value. So words flow as they come, and what is held is bounded by the longest window or value. Once a window
-convinces, its mask is passed on and the rest of the secret is dropped as it comes, however long it is.
+Only what may be the inside of a secret is held back: characters after a head that are too few yet to convince, or the beginning
+of a known value. So words flow as they come, and the longest window or value bounds what is held. Once a window convinces, its
+mask is passed on and the rest of the secret is dropped as it comes, however long it is.
 
-What it cannot do: find a secret that an agent has encoded. It keeps accidents from people's screens and from the database;
-it is no defence against an agent that wants to tell a secret, which is why agents are not given any.
+It cannot find a secret that an agent has encoded. It keeps accidents from people's screens and from the database. It does not stop
+an agent that wants to tell a secret, and so agents are given none.
 """
 
 import json
@@ -41,22 +41,22 @@ class Redactor:
         self._formats = FormatMask()
 
     def feed(self, text: str) -> str:
-        """Gives what can be told by now."""
+        """Returns what can be passed on by now."""
         return self._formats.feed(self._values.feed(text))
 
     def finish(self) -> str:
-        """Gives what was held back; nothing comes after it."""
+        """Returns what was held back; nothing comes after it."""
         return self._formats.feed(self._values.finish()) + self._formats.finish()
 
 
 def redacted(text: str, values: Iterable[str] = ()) -> str:
-    """A whole text with its secrets masked."""
+    """Returns a whole text with its secrets masked."""
     redactor = Redactor(values)
     return redactor.feed(text) + redactor.finish()
 
 
 def redacted_json(text: str, values: Iterable[str] = ()) -> str:
-    """JSON with the secrets in its strings masked. Each string is its own text, so that JSON stays JSON."""
+    """Returns JSON with the secrets in its strings masked. Each string is its own text, so that JSON stays JSON."""
     values = tuple(values)
 
     def mask(literal: re.Match[str]) -> str:
@@ -64,14 +64,14 @@ def redacted_json(text: str, values: Iterable[str] = ()) -> str:
             inside = json.loads(literal[0], strict=False)
         except ValueError:  # the text was cut in the middle of a string
             return redacted(literal[0], values)
-        told = redacted(inside, values)
-        return literal[0] if told == inside else json.dumps(told, ensure_ascii=False)
+        masked = redacted(inside, values)
+        return literal[0] if masked == inside else json.dumps(masked, ensure_ascii=False)
 
     return _LITERAL.sub(mask, text)
 
 
 class FormatMask:
-    """Masks what is formed like a token."""
+    """Masks text in the form of a token."""
 
     def __init__(self) -> None:
         self._lead = ""  # what went before, as far as it can matter
@@ -79,10 +79,10 @@ class FormatMask:
         self._inside: SecretFormat | None = None
 
     def feed(self, new: str) -> str:
-        """Gives what can be told by now."""
+        """Returns what can be passed on by now."""
         text = f"{self._lead}{self._held}{new}"
         at = len(self._lead)
-        told: list[str] = []
+        passed: list[str] = []
         while at < len(text):
             if self._inside is not None:
                 at = self._inside.end_of_body(text, at)
@@ -90,55 +90,55 @@ class FormatMask:
                     break
                 self._inside = None
             begin, end, found = _first_secret(text, at)
-            told.append(text[at:begin])
+            passed.append(text[at:begin])
             at = begin
             if found is None:
                 break
-            told.append(found.mask)
+            passed.append(found.mask)
             at, self._inside = end, found
         self._held = text[at:]
         self._lead = text[max(0, at - MAX_LEAD) : at]
-        return "".join(told)
+        return "".join(passed)
 
     def finish(self) -> str:
-        """Gives what was held back, where it is not the inside of a secret."""
+        """Returns what was held back, where it is not the inside of a secret."""
         held, self._held = self._held, ""
         return "" if self._inside else held
 
 
 class ValueMask:
-    """Masks known values, wherever they stand."""
+    """Masks known values."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        usable = {one for one in values if MIN_VALUE_CHARACTERS <= len(one) <= MAX_VALUE_CHARACTERS}
-        self._values = tuple(sorted(usable, key=lambda one: (-len(one), one)))[:MAX_VALUES]
+        usable = {value for value in values if MIN_VALUE_CHARACTERS <= len(value) <= MAX_VALUE_CHARACTERS}
+        self._values = tuple(sorted(usable, key=lambda value: (-len(value), value)))[:MAX_VALUES]
         self._held = ""
 
     def feed(self, new: str) -> str:
-        """Gives what can be told by now."""
+        """Returns what can be passed on by now."""
         return self._advance(new, final=False) if self._values else new
 
     def finish(self) -> str:
-        """Gives what was held back: a shorter value may stand in what was no longer one."""
+        """Returns what was held back, masked: a shorter value may stand in it."""
         return self._advance("", final=True)
 
     def _advance(self, new: str, *, final: bool) -> str:
         text = self._held + new
         at = 0
-        told: list[str] = []
+        passed: list[str] = []
         while True:
             held = len(text) if final else self._first_beginning(text, at)
             found, value = self._first_value(text, at)
             if not value or held <= found:
                 break
-            told += (text[at:found], VALUE_MASK)
+            passed += (text[at:found], VALUE_MASK)
             at = found + len(value)
-        told.append(text[at:held])
+        passed.append(text[at:held])
         self._held = text[held:]
-        return "".join(told)
+        return "".join(passed)
 
     def _first_value(self, text: str, at: int) -> tuple[int, str]:
-        """The first place of a value, and the longest that stands there."""
+        """Returns the first place of a value, and the longest value that stands there."""
         first, found = len(text), ""
         for value in self._values:
             place = text.find(value, at, first + len(value) - 1)
@@ -147,7 +147,7 @@ class ValueMask:
         return first, found
 
     def _first_beginning(self, text: str, at: int) -> int:
-        """Where the text's end begins a value that is not complete yet; the text's end where it begins none."""
+        """Returns where the text's end begins an incomplete value; the text's end where it begins none."""
         first = len(text)
         for value in self._values:
             place = text.find(value[0], max(at, len(text) - len(value) + 1), first)
@@ -160,7 +160,7 @@ class ValueMask:
 
 
 def _first_secret(text: str, at: int) -> tuple[int, int, SecretFormat | None]:
-    """Where the first secret behind `at` begins, and where its window ends; without a format where more text must decide."""
+    """Returns where the first secret after `at` begins, and where its window ends; no format where more text must decide."""
     place = max(0, at - MAX_LEAD)
     while head := HEAD_PATTERN.search(text, place):
         place = head.start() + 1
@@ -181,6 +181,6 @@ def _first_secret(text: str, at: int) -> tuple[int, int, SecretFormat | None]:
 
 
 def _may_go_on(text: str, at: int, inside: SecretFormat) -> bool:
-    """Whether what comes next may still belong to the secret: nothing follows, or dashes, too few to end a block."""
+    """Says that the next text may still belong to the secret: nothing follows, or dashes, too few to end a block."""
     rest = len(text) - at
     return rest == 0 or (inside.is_block and rest < len(BLOCK_END) and text.endswith("-" * rest))

@@ -1,7 +1,13 @@
-"""What an agent can say, whatever dialect it speaks. Plain values: no protocol, no numbering, no time."""
+"""What an attempt reports while it runs, whatever dialect its agent speaks. Plain values: no protocol, no numbers, no time."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+# Longer texts are cut, after their secrets were masked: a cut could hide that there was a secret.
+MAX_TOOL_BYTES = 64 * 1024
+MAX_NAME_BYTES = 256
+MAX_NOTICE_BYTES = 4096
+MAX_RESULT_BYTES = 1024 * 1024  # a larger one is no result
 
 
 class Channel(StrEnum):
@@ -22,7 +28,7 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Text of a channel: as much as was there, never a promise of lines or tokens."""
+    """Text of a channel, as much as was there: neither a line nor a token by promise."""
 
     channel: Channel
     text: str
@@ -39,7 +45,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool answered."""
+    """A tool answered."""
 
     id: str
     failed: bool
@@ -65,9 +71,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The agent's structured result as JSON. The last one counts; it is told with the end, not as a frame."""
+    """The agent's structured result as JSON. The last one counts; it is sent with the end, and has no frame of its own."""
 
     json: str
 
 
 Report = Output | ToolCall | ToolResult | Usage | Notice
+Parsed = Report | Result

@@ -1,10 +1,10 @@
-"""What secrets look like: the heads that issuers gave their tokens, and how many random characters must follow.
+"""Lists the forms of secrets: the heads that issuers gave their tokens, and how many random characters must follow.
 
 A format is a head, perhaps a gap, and a window of as many characters as convince. The head is kept when the rest is masked: it is
-no secret, it tells the reader what was there, and the conductor can still find the line that a finding quotes. Whether a
-window convinces depends on the window alone, so that text can be judged as it comes.
+not secret, it shows the reader what was there, and the conductor can still find the line that a finding quotes. A window is judged
+by itself, so that text can be judged as it comes.
 
-It knows no issuer's checksums and does not guess at `password = …`: what is masked wrongly is lost to the reader.
+The list knows no issuer's checksums and does not guess at `password = …`: the reader loses what is masked wrongly.
 """
 
 import re
@@ -24,9 +24,9 @@ _JWT = ("hbGciOi", "0eXAiOi", "raWQiOi", "lbmMiOi", "jdHkiOi", "qa3UiOi", "4NXQi
 
 @dataclass(frozen=True, slots=True)
 class SecretFormat:
-    """One kind of secret. `window` characters out of `alphabet` follow the head; what goes on like them belongs to it.
+    """Describes one kind of secret. `window` characters out of `alphabet` follow the head; further such characters belong to it.
 
-    Other heads than those that no word ends in begin a word, too: there are many a `risk-` and `task-`.
+    A head must begin a word unless it `stands_anywhere`: words such as `risk-` and `task-` end in one.
     """
 
     kind: str
@@ -49,13 +49,13 @@ class SecretFormat:
         object.__setattr__(self, "body_pattern", re.compile(body))
 
     def end_of_body(self, text: str, at: int) -> int:
-        """Where what belongs to the secret ends, from a place inside it on."""
+        """Returns where the secret ends, from a place inside it on."""
         body = self.body_pattern.match(text, at)
         return at if body is None else body.end()
 
     @property
     def mask(self) -> str:
-        """What stands where the secret stood."""
+        """Returns the text that takes the secret's place."""
         return f"[redacted:{self.kind}]"
 
 
@@ -124,10 +124,10 @@ MAX_LEAD = max(map(len, FORMAT_BY_HEAD)) + MAX_GAP + 2
 
 
 def begins_word(text: str, at: int) -> bool:
-    """Whether a head may stand at this place."""
+    """Says that a head may stand at this place."""
     return _WORD_GOES_ON.match(text, at) is None
 
 
 def is_convincing(window: str) -> bool:
-    """Whether these characters look drawn by lot: words, placeholders and class names have few capitals and digits."""
+    """Says that these characters look random: words, placeholders and class names have few capitals and digits."""
     return _CONVINCING.match(window) is not None and "----" not in window

@@ -1,7 +1,7 @@
 """The spool's records: `[kind u8][length u32][checksum u32, CRC-32 of kind, length and payload][payload]`, little endian.
 
-The shim appends them as things happen. This reads pieces: a record of output may be cut anywhere and comes out in as many parts;
-its checksum is compared behind the last. It does not decode what is in them.
+The shim appends them. This module reads them in pieces: a record of output may be cut anywhere and comes out in as many parts; its
+checksum is compared after the last. The payload is not decoded here.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from zlib import crc32
 from agenthost.core.damage import DamagedError
 
 HEADER = Struct("<BII")
-CHECKED = Struct("<BI")  # what of the header the checksum covers
+CHECKED = Struct("<BI")  # the part of the header that the checksum covers
 INPUT_NUMBER = Struct("<Q")
 MAX_RECORD_BYTES = 4 * 1024 * 1024  # above an input in its widest spelling; a length beyond it was never written
 
 
 class RecordKind(IntEnum):
-    """What a record holds. Other numbers are skipped: an older daemon may meet a newer shim."""
+    """Names what a record holds. Other numbers are skipped: an older daemon may read a newer shim's spool."""
 
     STDOUT = 1
     STDERR = 2
@@ -28,14 +28,14 @@ class RecordKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some bytes of one record, in order. `INPUT` records come whole."""
+    """Holds some bytes of one record, in order. `INPUT` records come whole."""
 
     kind: int
     data: bytes
 
 
 class SpoolReader:
-    """Takes the spool in chunks of any size and gives the records' bytes as they come. Raises DamagedError."""
+    """Takes the spool in chunks of any size and yields the records' bytes as they come. Raises DamagedError."""
 
     def __init__(self) -> None:
         self._header = bytearray()
@@ -46,7 +46,7 @@ class SpoolReader:
         self._read = 0
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """Gives the pieces that `data` holds or completes."""
+        """Yields the pieces that `data` holds or completes."""
         position = 0
         while position < len(data):
             if self._left == 0:
@@ -67,7 +67,7 @@ class SpoolReader:
             yield Piece(self._kind, piece)
 
     def finish(self) -> None:
-        """Raises DamagedError when the spool ends within a record. For one that is complete."""
+        """Raises DamagedError when a complete spool ends within a record."""
         if self._left or self._header:
             raise DamagedError(f"spool: it ends within a record, at byte {self._read}")
 

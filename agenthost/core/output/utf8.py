@@ -1,4 +1,4 @@
-"""Text that is valid UTF-8 and within a size, whatever came in."""
+"""Makes any text valid UTF-8 and within a size."""
 
 import re
 
@@ -7,12 +7,12 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
-    """The text without lone surrogates: JSON can spell them, UTF-8 cannot."""
+    """Returns the text without lone surrogates: JSON can spell them, UTF-8 cannot."""
     return _LONE_SURROGATE.sub(REPLACEMENT, text)
 
 
 def fitting(text: str, max_bytes: int) -> str:
-    """The longest beginning of `text` that takes at most `max_bytes` as UTF-8, cut on a character's border."""
+    """Returns the longest beginning of `text` of at most `max_bytes` in UTF-8, cut between characters."""
     if len(text) * 4 <= max_bytes:
         return text
     encoded = text.encode()

@@ -12,7 +12,6 @@ from agenthost.core.admission.order import Limits
 from agenthost.core.damage import Damage
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.output.agent_output import AgentOutput, Summary
-from agenthost.core.output.dialects.dialect import Dialect
 from agenthost.core.output.frame import Attestation, Finished, Frame, Started
 from agenthost.core.output.numbering import Cut
 from agenthost.core.output.spool import RecordKind
@@ -62,7 +61,7 @@ class GrowingSpool:
 
 
 def open_outbox(source: GrowingSpool, folder: Path) -> Outbox:
-    return Outbox(source, Cuts(folder / "cuts", 10**6), AgentOutput(Dialect.JSON_LINES, 40), lambda _: None)
+    return Outbox(source, Cuts(folder / "cuts", 10**6), AgentOutput("jsonl", 40), lambda _: None)
 
 
 def record(payload: bytes) -> bytes:

@@ -1,1 +1,1 @@
-"""Pure parsers of agents' output, by name. A new dialect is one file and one line in the table."""
+"""Parsers of what agents print: a file for each dialect, registered by name in `table`."""

@@ -1,24 +1,24 @@
-"""Our own dialect: one JSON object per line on stdout, its kind in `type`. Lines in, sayings out.
+"""The dialect `jsonl`, our own: one JSON object per line on stdout, its kind in `type`.
 
     answer{text} reasoning{text} log{text} tool_call{id,name,arguments} tool_result{id,failed,text}
     usage{input_tokens,output_tokens,turns} denial{text} final{result}
 
-A line that is anything else gives a `Fault`: the caller keeps it as a log. Nothing that an agent writes is trusted:
-numbers are bounded, and nothing here keeps more than one line. Texts are cut at the limits of the protos after their secrets
-are masked, by `agent_output`.
+Any other line is a `Fault`. Nothing that an agent writes is trusted: numbers are bounded, and at most one line is kept.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
+from agenthost.core.output.dialects.lines import Fault, LineReader
 from agenthost.core.output.report import (
+    MAX_NAME_BYTES,
+    MAX_RESULT_BYTES,
     Channel,
     Notice,
     NoticeKind,
     Output,
-    Report,
+    Parsed,
     Result,
     ToolCall,
     ToolResult,
@@ -26,30 +26,21 @@ from agenthost.core.output.report import (
 )
 from agenthost.core.output.utf8 import clean, fitting
 
-MAX_RESULT_BYTES = 1024 * 1024
-MAX_TOOL_BYTES = 64 * 1024
-MAX_NAME_BYTES = 256
-MAX_NOTICE_BYTES = 4096
 MAX_COUNT = 2**62
-
-
-class Fault(StrEnum):
-    """Why a line is not what the dialect knows."""
-
-    NO_OBJECT = "a line is not a JSON object"
-    NO_JSON = "a line is not JSON"
-    NO_TYPE = "a line has no type that is known"
-    WRONG_FIELD = "a line lacks what its type needs"
-    TOO_LONG = "a line is longer than 1 MiB"
 
 
 class _WrongFieldError(Exception):
     """A field of a line is not what its type needs."""
 
 
-def parse_line(line: bytes) -> Report | Result | Fault:
+def read_jsonl() -> LineReader:
+    """Returns a reader of this dialect."""
+    return LineReader(parse_line)
+
+
+def parse_line(line: bytes) -> Iterable[Parsed] | Fault:
     """Reads one line."""
-    # Most of what an agent may write that speaks plain text; a value, because millions of exceptions take their time.
+    # An agent of plain text may print millions of these lines; a value, because that many exceptions take their time.
     if line[:1] != b"{" and not line.lstrip().startswith(b"{"):
         return Fault.NO_OBJECT
     try:
@@ -61,7 +52,7 @@ def parse_line(line: bytes) -> Report | Result | Fault:
     if reader is None:
         return Fault.NO_TYPE
     try:
-        return reader(message)
+        return (reader(message),)
     except _WrongFieldError:
         return Fault.WRONG_FIELD
 
@@ -95,19 +86,19 @@ def _compact(value: Any) -> str:
     return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
-def _tool_call(message: Mapping[str, Any]) -> Report:
+def _tool_call(message: Mapping[str, Any]) -> Parsed:
     return ToolCall(_name(message, "id"), _name(message, "name"), _compact(message.get("arguments", {})))
 
 
-def _tool_result(message: Mapping[str, Any]) -> Report:
+def _tool_result(message: Mapping[str, Any]) -> Parsed:
     return ToolResult(_name(message, "id"), message.get("failed") is True, _text(message))
 
 
-def _usage(message: Mapping[str, Any]) -> Report:
+def _usage(message: Mapping[str, Any]) -> Parsed:
     return Usage(_count(message, "input_tokens"), _count(message, "output_tokens"), _count(message, "turns"))
 
 
-def _final(message: Mapping[str, Any]) -> Result:
+def _final(message: Mapping[str, Any]) -> Parsed:
     result = _compact(message.get("result"))
     if not isinstance(message.get("result"), dict):
         raise _WrongFieldError
@@ -116,7 +107,7 @@ def _final(message: Mapping[str, Any]) -> Result:
     return Result(result)
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], Report | Result]] = {
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Parsed]] = {
     "answer": lambda message: Output(Channel.ANSWER, _text(message)),
     "reasoning": lambda message: Output(Channel.REASONING, _text(message)),
     "log": lambda message: Output(Channel.LOG, _text(message)),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agenthost.core.output.agent_output import AgentOutput, Summary
-from agenthost.core.output.dialects.dialect import MAX_LINE_BYTES, Dialect
+from agenthost.core.output.dialects.lines import MAX_LINE_BYTES
+from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.frames import MAX_TEXT_BYTES, merge
 from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Report, ToolCall, ToolResult, Usage
 from agenthost.core.output.spool import INPUT_NUMBER, RecordKind
@@ -50,7 +51,7 @@ def stdout(payload: bytes) -> bytes:
     return record(RecordKind.STDOUT, payload)
 
 
-def parse(dialect: Dialect, chunks: Iterable[bytes], max_answer_bytes: int = PLENTY) -> tuple[list[Report], Summary]:
+def parse(dialect: str, chunks: Iterable[bytes], max_answer_bytes: int = PLENTY) -> tuple[list[Report], Summary]:
     output = AgentOutput(dialect, max_answer_bytes, [KNOWN])
     said = [one for chunk in chunks for one in output.feed(chunk)]
     said += output.finish()
@@ -71,9 +72,9 @@ pieces = st.lists(
 )
 
 
-@given(pieces, st.sampled_from(list(Dialect)), st.lists(st.integers(0, 800)), st.sampled_from([3, 11, PLENTY]))
+@given(pieces, st.sampled_from(list(DIALECTS)), st.lists(st.integers(0, 800)), st.sampled_from([3, 11, PLENTY]))
 def test_what_is_said_does_not_depend_on_how_the_spool_was_cut(
-    parts: list[tuple[RecordKind, bytes]], dialect: Dialect, cuts: list[int], room: int
+    parts: list[tuple[RecordKind, bytes]], dialect: str, cuts: list[int], room: int
 ) -> None:
     spool = b"".join(record(kind, payload) for kind, payload in parts)
     borders = sorted({0, len(spool), *(cut for cut in cuts if cut < len(spool))})
@@ -89,12 +90,12 @@ def test_what_is_said_does_not_depend_on_how_the_shim_recorded_it(payload: bytes
     spool = b"".join(stdout(payload[start : start + size]) for start in range(0, len(payload), size))
     expected = [Output(Channel.ANSWER, payload.decode(errors="replace"))] if payload else []
 
-    assert parse(Dialect.TEXT, [spool])[0] == expected
+    assert parse("text", [spool])[0] == expected
 
 
 def test_json_lines_come_out_typed_and_in_order() -> None:
     """Keeps D7."""
-    said, summary = parse(Dialect.JSON_LINES, [stdout(b"".join(line(message) for message in LINES))])
+    said, summary = parse("jsonl", [stdout(b"".join(line(message) for message in LINES))])
 
     assert said[:7] == [
         Output(Channel.ANSWER, "täxt"),
@@ -112,7 +113,7 @@ def test_json_lines_come_out_typed_and_in_order() -> None:
 
 def test_secrets_are_masked_in_everything_that_is_said() -> None:
     """Keeps E10: in every channel, over the borders of sayings, in tools' arguments and results, and in the result."""
-    said, summary = parse(Dialect.JSON_LINES, [stdout(b"".join(line(message) for message in SECRETIVE))])
+    said, summary = parse("jsonl", [stdout(b"".join(line(message) for message in SECRETIVE))])
 
     masked = "ghp_[redacted:github-token]"
     assert said == [
@@ -131,13 +132,11 @@ def test_a_limit_cuts_what_is_masked_already() -> None:
     """Keeps E10: cut first, the beginning of a token would be no token any more."""
     result = {"type": "tool_result", "id": "1", "failed": False, "text": "x" * 65_529 + " " + TOKEN}
 
-    assert parse(Dialect.JSON_LINES, [stdout(line(result))])[0] == [
-        ToolResult("1", failed=False, text="x" * 65_529 + " ghp_[r")
-    ]
+    assert parse("jsonl", [stdout(line(result))])[0] == [ToolResult("1", failed=False, text="x" * 65_529 + " ghp_[r")]
 
 
 def test_text_keeps_stdout_as_answer_and_stderr_as_log() -> None:
-    said, _ = parse(Dialect.TEXT, [stdout(b"a") + record(RecordKind.STDERR, b"b") + stdout(b"c")])
+    said, _ = parse("text", [stdout(b"a") + record(RecordKind.STDERR, b"b") + stdout(b"c")])
 
     assert said == [Output(Channel.ANSWER, "a"), Output(Channel.LOG, "b"), Output(Channel.ANSWER, "c")]
 
@@ -158,7 +157,7 @@ def test_text_keeps_stdout_as_answer_and_stderr_as_log() -> None:
     ],
 )
 def test_a_line_that_is_not_ours_is_kept_as_log_after_one_notice(bad: bytes) -> None:
-    said, summary = parse(Dialect.JSON_LINES, [stdout(bad * 2)])
+    said, summary = parse("jsonl", [stdout(bad * 2)])
 
     assert isinstance(said[0], Notice)
     assert said[0].kind is NoticeKind.MALFORMED_OUTPUT
@@ -169,7 +168,7 @@ def test_a_line_that_is_not_ours_is_kept_as_log_after_one_notice(bad: bytes) -> 
 
 def test_a_line_above_a_mebibyte_is_passed_on_as_log() -> None:
     long = b'{"type":"answer","text":"' + b"x" * MAX_LINE_BYTES + b'"}'
-    said, _ = parse(Dialect.JSON_LINES, [stdout(long + b"\n"), stdout(line(LINES[0]))])
+    said, _ = parse("jsonl", [stdout(long + b"\n"), stdout(line(LINES[0]))])
 
     assert isinstance(said[0], Notice)
     assert (
@@ -181,7 +180,7 @@ def test_a_line_above_a_mebibyte_is_passed_on_as_log() -> None:
 
 def test_a_lone_surrogate_in_json_becomes_a_replacement_character() -> None:
     said, summary = parse(
-        Dialect.JSON_LINES,
+        "jsonl",
         [stdout(b'{"type":"answer","text":"a\\ud800b"}\n{"type":"final","result":{"\\udfff":"\\ud83d\\ude00"}}\n')],
     )
 
@@ -191,7 +190,7 @@ def test_a_lone_surrogate_in_json_becomes_a_replacement_character() -> None:
 
 def test_an_answer_is_cut_at_its_limit_on_a_characters_border() -> None:
     """Keeps D5."""
-    said, summary = parse(Dialect.TEXT, [stdout("ääää".encode()), stdout(b"x")], max_answer_bytes=5)
+    said, summary = parse("text", [stdout("ääää".encode()), stdout(b"x")], max_answer_bytes=5)
 
     assert said[0] == Output(Channel.ANSWER, "ää")
     assert isinstance(said[1], Notice)
@@ -201,7 +200,7 @@ def test_an_answer_is_cut_at_its_limit_on_a_characters_border() -> None:
 
 
 def test_an_answer_of_exactly_the_limit_is_whole() -> None:
-    said, summary = parse(Dialect.TEXT, [stdout(b"12345")], max_answer_bytes=5)
+    said, summary = parse("text", [stdout(b"12345")], max_answer_bytes=5)
 
     assert said == [Output(Channel.ANSWER, "12345")]
     assert not summary.answer_truncated
@@ -209,13 +208,13 @@ def test_an_answer_of_exactly_the_limit_is_whole() -> None:
 
 def test_blank_output_is_no_answer() -> None:
     """Keeps D5."""
-    assert not parse(Dialect.TEXT, [stdout(b" \n\t"), stdout(b"\n")])[1].has_answer
+    assert not parse("text", [stdout(b" \n\t"), stdout(b"\n")])[1].has_answer
 
 
 def test_inputs_are_counted_and_say_nothing() -> None:
     spool = record(RecordKind.INPUT, INPUT_NUMBER.pack(4) + b"go on")
 
-    said, summary = parse(Dialect.TEXT, [spool[:7], spool[7:]])
+    said, summary = parse("text", [spool[:7], spool[7:]])
     assert said == []
     assert summary.last_input == 4
 

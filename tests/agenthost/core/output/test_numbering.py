@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agenthost.core.output.agent_output import AgentOutput
-from agenthost.core.output.dialects.dialect import Dialect
 from agenthost.core.output.frame import Attestation, Frame, Started
 from agenthost.core.output.numbering import Cut, Numbering, highest_number
 from agenthost.core.output.spool import RecordKind
@@ -16,7 +15,7 @@ STARTED = Started(Attestation(mechanism="test"))
 
 
 def opened() -> Numbering:
-    numbering = Numbering(AgentOutput(Dialect.JSON_LINES, 1000))
+    numbering = Numbering(AgentOutput("jsonl", 1000))
     numbering.frame(STARTED, 1)
     return numbering
 

@@ -1,0 +1,98 @@
+"""Reads a dialect of lines: puts lines together again, and keeps as log what the dialect does not know.
+
+A dialect gives it a function that parses one whole line, without its end.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+
+from agenthost.core.output.dialects.text import PlainText
+from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Parsed
+
+# A result may take 1 MiB; its line needs a little around it.
+MAX_LINE_BYTES = 1024 * 1024 + 4096
+
+
+class Fault(StrEnum):
+    """Why a line is not what its dialect knows."""
+
+    NO_OBJECT = "a line is not a JSON object"
+    NO_JSON = "a line is not JSON"
+    NO_TYPE = "a line has no type that is known"
+    WRONG_FIELD = "a line lacks what its type needs"
+    TOO_LONG = "a line is longer than 1 MiB"
+
+
+Parse = Callable[[bytes], Iterable[Parsed] | Fault]
+
+
+class LineReader:
+    """Reads lines. Those with a fault are kept as log, after one notice for each kind of fault; empty ones are dropped."""
+
+    def __init__(self, parse: Parse) -> None:
+        self._parse = parse
+        self._line = bytearray()
+        self._overlong: PlainText | None = None
+        self._faults: set[Fault] = set()
+
+    def feed(self, data: bytes) -> Iterator[Parsed]:
+        """Yields what complete lines say. A line above the limit becomes log without waiting for its end."""
+        first, *others = data.split(b"\n")
+        yield from self._take(first)
+        if others:
+            yield from self._end_line(b"\n")
+            yield from self._read_lines(others[:-1])
+            yield from self._take(others[-1])
+
+    def finish(self) -> Iterator[Parsed]:
+        """Reads a last line that has no end."""
+        yield from self._end_line(b"")
+
+    def _take(self, part: bytes) -> Iterator[Parsed]:
+        if self._overlong is not None:
+            yield from self._overlong.feed(part)
+            return
+        self._line += part
+        if len(self._line) > MAX_LINE_BYTES:
+            yield from self._note_fault(Fault.TOO_LONG)
+            self._overlong = PlainText(Channel.LOG)
+            yield from self._overlong.feed(bytes(self._line))
+            self._line.clear()
+
+    def _end_line(self, ending: bytes) -> Iterator[Parsed]:
+        if self._overlong is not None:
+            yield from self._overlong.feed(ending)
+            yield from self._overlong.finish()
+            self._overlong = None
+            return
+        line = bytes(self._line)
+        self._line.clear()
+        yield from self._read_lines([line], ending)
+
+    def _read_lines(self, lines: Sequence[bytes], ending: bytes = b"\n") -> Iterator[Parsed]:
+        """Reads whole lines. Strange ones in a row become one text: an agent may write a million of them."""
+        strange: list[bytes] = []
+        for line in lines:
+            parsed = self._parse(line)
+            if isinstance(parsed, Fault):
+                if not line.strip():
+                    continue
+                if parsed not in self._faults:
+                    yield from _log_of(strange)
+                    yield from self._note_fault(parsed)
+                strange += (line, ending)
+            else:
+                yield from _log_of(strange)
+                yield from parsed
+        yield from _log_of(strange)
+
+    def _note_fault(self, fault: Fault) -> Iterator[Parsed]:
+        if fault not in self._faults:
+            self._faults.add(fault)
+            yield Notice(NoticeKind.MALFORMED_OUTPUT, f"{fault}; such lines are kept as log")
+
+
+def _log_of(lines: list[bytes]) -> Iterator[Parsed]:
+    if lines:
+        yield Output(Channel.LOG, b"".join(lines).decode(errors="replace"))
+        lines.clear()

@@ -1,0 +1,12 @@
+"""The dialects by the names that an agent's spec uses. A new one is a file in this folder and a line here."""
+
+from collections.abc import Callable, Mapping
+
+from agenthost.core.output.dialects.dialect import DialectReader
+from agenthost.core.output.dialects.jsonl import read_jsonl
+from agenthost.core.output.dialects.text import PlainText
+
+DIALECTS: Mapping[str, Callable[[], DialectReader]] = {
+    "text": PlainText,
+    "jsonl": read_jsonl,
+}
