@@ -33,6 +33,7 @@ from conductor.engine.inbox import Note
 from conductor.engine.recovery import read_state, read_time
 from conductor.errors import ConfigurationError
 from conductor.evaluation.evaluator import Evaluator
+from conductor.evaluation.workers.pool import NewWorker, Worker
 from conductor.flows.library.catalogue import Catalogue
 from conductor.flows.library.layers import folders
 from conductor.maintenance.compaction import Compaction
@@ -74,7 +75,7 @@ def run(settings: Settings) -> int:
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
+async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIterator["Conductor"]:
     """Opens what outlives the process, and closes it at the end."""
     if not settings.data.exists():  # a folder is not made for a conductor that cannot begin
         with _telling_of_taken():
@@ -90,7 +91,7 @@ async def serving(settings: Settings) -> AsyncIterator["Conductor"]:
         channels = {host.name: open_channel(host.target, many_streams=True) for host in settings.hosts}
         for channel in channels.values():
             stack.push_async_callback(channel.close)
-        yield Conductor(settings, Opened(store, snapshots, roots, clock, channels), state)
+        yield Conductor(settings, Opened(store, snapshots, roots, clock, channels), state, new_worker)
 
 
 @contextlib.contextmanager
@@ -122,9 +123,12 @@ class Opened:
 class Conductor:
     """All parts, joined."""
 
-    def __init__(self, settings: Settings, opened: Opened, state: ConductorState) -> None:
+    def __init__(
+        self, settings: Settings, opened: Opened, state: ConductorState, new_worker: NewWorker = Worker
+    ) -> None:
         self._settings = settings
         self._opened = opened
+        self._new_worker = new_worker
         hosts = {host.name: Reach(host.target, opened.channels[host.name]) for host in settings.hosts}
         ground = Ground(opened.store, opened.clock, opened.snapshots, hosts, settings.limits.silence_seconds)
         self._ring = Ring(ground, state, self._make_evaluator)
@@ -214,5 +218,5 @@ class Conductor:
         )
 
     def _make_evaluator(self, note: Callable[[Note], None], ongoing: Callable[[str], Run | None]) -> Evaluator:
-        self._evaluator = Evaluator(self._opened.store, self._opened.snapshots, note, ongoing)
+        self._evaluator = Evaluator(self._opened.store, self._opened.snapshots, note, ongoing, self._new_worker)
         return self._evaluator

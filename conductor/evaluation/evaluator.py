@@ -25,7 +25,7 @@ from conductor.evaluation.answers import broken, finished, over_limit, read_verd
 from conductor.evaluation.gathering import Gathering, Snapshots, TooMuchError
 from conductor.evaluation.workers import limits
 from conductor.evaluation.workers.frames import Frame
-from conductor.evaluation.workers.pool import Lane, LimitHitError, Worker, WorkerBrokenError
+from conductor.evaluation.workers.pool import Lane, LimitHitError, NewWorker, Worker, WorkerBrokenError
 from conductor.flows.checks.inputs import Inputs
 from conductor.flows.checks.verdict import Shelf, Verdict
 from conductor.store.port import Store
@@ -59,12 +59,13 @@ class Evaluator:
         snapshots: Snapshots,
         deliver: Callable[[WorkFinished], None],
         current: Callable[[str], Run | None] = lambda _: None,
+        new_worker: NewWorker = Worker,
     ) -> None:
         self._gathering = Gathering(store, snapshots, current)
         self._deliver = deliver
-        self._quick = Lane("quick", limits.QUICK_WORKERS)
-        self._slow = Lane("slow", limits.FOLD_WORKERS, limits.SLOW_JOBS_AT_ONCE)
-        self._reports = Lane("reports", limits.REPORT_WORKERS, limits.SLOW_JOBS_AT_ONCE)
+        self._quick = Lane("quick", limits.QUICK_WORKERS, new_worker=new_worker)
+        self._slow = Lane("slow", limits.FOLD_WORKERS, limits.SLOW_JOBS_AT_ONCE, new_worker)
+        self._reports = Lane("reports", limits.REPORT_WORKERS, limits.SLOW_JOBS_AT_ONCE, new_worker)
         self._asked: set[Work] = set()
         self._slow_runs: OrderedDict[str, None] = OrderedDict()
 

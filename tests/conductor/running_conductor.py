@@ -21,6 +21,7 @@ from servicekit.channels import open_channel
 from servicekit.statuses import Refusal, read_refusal
 from tests.fakes.agent_host import HostTeller, agent_host
 from tests.fakes.execution_host import ExecutionHost
+from tests.kit.worker import WorkerInProcess
 
 
 @dataclass
@@ -91,7 +92,10 @@ async def running_conductor(
     roots: tuple[Path, ...] = (),
     project: Path | None = None,
 ) -> AsyncIterator[Running]:
-    """Starts a conductor in `folder`; the same folder again is a restart. `absent` hosts are configured and not there."""
+    """Starts a conductor in `folder`; the same folder again is a restart. `absent` hosts are configured and not there.
+
+    What authors wrote is evaluated in this process: only the tests of workers need real ones.
+    """
     workspace = folder / "workspace"
     workspace.mkdir(exist_ok=True)
     (workspace / "a.txt").write_text("one\ntwo\n")
@@ -115,7 +119,7 @@ async def running_conductor(
             limits=limits or Limits(stop_seconds=1),
             clocks=clocks or Clocks(),
         )
-        conductor = await stack.enter_async_context(serving(settings))
+        conductor = await stack.enter_async_context(serving(settings, WorkerInProcess))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         serves = tasks.create_task(conductor.serve(stop))
         channel = await stack.enter_async_context(open_channel(settings.listen.target))

@@ -192,6 +192,7 @@ async def _read(running: programs.Running) -> Frame:
 
 
 Job = Callable[[Worker], Awaitable[None]]
+NewWorker = Callable[[], Worker]
 
 
 class Lane:
@@ -202,10 +203,11 @@ class Lane:
     processors with them. All but the first worker are a reserve, needed when a job waits for somebody to take it.
     """
 
-    def __init__(self, name: str, workers: int, jobs_at_once: int = 1) -> None:
+    def __init__(self, name: str, workers: int, jobs_at_once: int = 1, new_worker: NewWorker = Worker) -> None:
         self._name = name
         self._workers = workers
         self._jobs_at_once = jobs_at_once
+        self._new_worker = new_worker
         self._queue: FairQueue[Job] = FairQueue(jobs_at_once)
 
     def waiting(self, owner: str) -> int:
@@ -249,7 +251,7 @@ class Lane:
         await self._serve(0.0)
 
     async def _serve(self, warm_after_seconds: float) -> None:
-        async with Worker() as worker, asyncio.TaskGroup() as group:
+        async with self._new_worker() as worker, asyncio.TaskGroup() as group:
             group.create_task(self._warm(worker, warm_after_seconds))
             for _ in range(self._jobs_at_once):
                 group.create_task(self._work(worker))

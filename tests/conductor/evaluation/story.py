@@ -1,4 +1,4 @@
-"""A run told by a test: the test plays the core and the agents; store, snapshots, evaluator and its workers are real."""
+"""A run told by a test: the test plays the core and the agents; store, snapshots and evaluator are real."""
 
 import asyncio
 import hashlib
@@ -44,6 +44,7 @@ from conductor.core.model.work import (
     WorkKind,
 )
 from conductor.evaluation.evaluator import Evaluator
+from conductor.evaluation.workers.pool import NewWorker
 from conductor.flows.library.bundle import write_bundle
 from conductor.flows.library.layers import folders
 from conductor.flows.library.library import read_shelf, texts_for
@@ -51,6 +52,7 @@ from conductor.flows.plans import plan_steps
 from conductor.snapshots.store import SnapshotStore
 from conductor.store.sqlite.store import SqliteStore
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork, MergeFindings
+from tests.kit.worker import WorkerInProcess
 
 RUN = "01jd0000000000000000000000"
 CONFINEMENT = Confinement(
@@ -254,20 +256,23 @@ class Story:
 
 
 @asynccontextmanager
-async def telling(folder: Path) -> AsyncIterator[Story]:
+async def telling(folder: Path, new_worker: NewWorker = WorkerInProcess) -> AsyncIterator[Story]:
     """A story with a store, snapshots and workers of its own."""
     answers: asyncio.Queue[WorkFinished] = asyncio.Queue()
     snapshots = await SnapshotStore.open(folder / "snapshots")
-    async with await SqliteStore.open(folder / "data") as store, serving(store, snapshots, answers) as evaluator:
+    async with (
+        await SqliteStore.open(folder / "data") as store,
+        serving(store, snapshots, answers, new_worker) as evaluator,
+    ):
         yield Story(store, snapshots, evaluator, answers)
 
 
 @asynccontextmanager
 async def serving(
-    store: SqliteStore, snapshots: SnapshotStore, answers: asyncio.Queue[WorkFinished]
+    store: SqliteStore, snapshots: SnapshotStore, answers: asyncio.Queue[WorkFinished], new_worker: NewWorker
 ) -> AsyncIterator[Evaluator]:
     """An evaluator at work."""
-    evaluator = Evaluator(store, snapshots, answers.put_nowait)
+    evaluator = Evaluator(store, snapshots, answers.put_nowait, new_worker=new_worker)
     task = asyncio.create_task(evaluator.run())
     try:
         yield evaluator

@@ -1,4 +1,4 @@
-"""The evaluator with a real store, real snapshots and real worker processes. Keeps A6 A8 A9 A10 C2 F1 F2 F4."""
+"""The evaluator over a real store and real snapshots; over real workers where limits are met. Keeps A6 A8 A9 A10 C2 F1 F2 F4."""
 
 import asyncio
 import json
@@ -25,6 +25,7 @@ from conductor.core.model.work import (
 from conductor.errors import InvalidRequestError
 from conductor.evaluation import evaluator
 from conductor.evaluation.workers import limits
+from conductor.evaluation.workers.pool import Worker
 from conductor.flows.checks.verdict import Shelf
 from conductor.flows.library.bundle import write_bundle
 from conductor.flows.library.library import Texts
@@ -38,6 +39,13 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
 @pytest.fixture
 async def story(tmp_path: Path) -> AsyncIterator[Story]:
     async with telling(tmp_path) as told:
+        yield told
+
+
+@pytest.fixture
+async def limited(tmp_path: Path) -> AsyncIterator[Story]:
+    """A story whose workers are processes with limits."""
+    async with telling(tmp_path, Worker) as told:
         yield told
 
 
@@ -292,24 +300,24 @@ async def test_inputs_are_judged_with_every_wrong_field(story: Story) -> None:
 
 
 async def test_an_author_s_pattern_that_explodes_is_a_violation_and_the_service_lives(
-    story: Story, monkeypatch: pytest.MonkeyPatch
+    limited: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keeps A10: `pattern` is Python's `re`, and this one takes longer than the universe has."""
-    monkeypatch.setattr(limits, "QUICK_SECONDS", 1.0)
+    monkeypatch.setattr(limits, "QUICK_SECONDS", 0.5)
     flow = flow_of(agent("a"))
     flow.input_schema.update({"properties": {"x": {"type": "string", "pattern": "^(a+)+$"}}})
     bundle = write_bundle(flow, Texts({}, {}))
 
-    with pytest.raises(InvalidRequestError, match="more than 1 s"):
-        await story.evaluator.launch(bundle, {"x": "a" * 60 + "!"})
-    assert not (await story.evaluator.launch(bundle, {"x": "aaa"})).inputs.violations
+    with pytest.raises(InvalidRequestError, match=r"more than 0\.5 s"):
+        await limited.evaluator.launch(bundle, {"x": "a" * 60 + "!"})
+    assert not (await limited.evaluator.launch(bundle, {"x": "aaa"})).inputs.violations
 
 
-async def test_flows_are_judged_in_a_worker_with_the_same_verdict(story: Story) -> None:
+async def test_flows_are_judged_in_a_worker_with_the_same_verdict(limited: Story) -> None:
     """Keeps A4."""
     text = b"steps:\n  - id: a\n    needs: [b]\n    fold: {template: x}\n"
-    verdict = await story.evaluator.judge_text(text, "x.yaml", Shelf())
-    good = await story.evaluator.judge_message(flow_of(fold("a", "x")), "flow", Shelf())
+    verdict = await limited.evaluator.judge_text(text, "x.yaml", Shelf())
+    good = await limited.evaluator.judge_message(flow_of(fold("a", "x")), "flow", Shelf())
 
     assert [str(problem) for problem in verdict.problems] == [
         "x.yaml:3: steps[0].needs[0]: there is no step 'b'; there are a"
@@ -318,40 +326,40 @@ async def test_flows_are_judged_in_a_worker_with_the_same_verdict(story: Story) 
     assert good.flow.name == "flows/story"
 
 
-async def test_a_slow_fold_delays_no_prompt(story: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_fold_delays_no_prompt(limited: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps C2: the fold would take its whole limit, and the prompts are there long before."""
-    monkeypatch.setattr(limits, "SLOW_SECONDS", 1.0)
-    await story.begin(flow_of(fold("slow", ENDLESS), agent("a"), agent("b")), workspace)
+    monkeypatch.setattr(limits, "SLOW_SECONDS", 0.5)
+    await limited.begin(flow_of(fold("slow", ENDLESS), agent("a"), agent("b")), workspace)
     works = [Work(RUN, WorkKind.FOLD, "slow"), Work(RUN, WorkKind.PROMPT, "a"), Work(RUN, WorkKind.PROMPT, "b")]
     for work in works:
-        story.evaluator.ask(work)
-    answered = [(await story.answers.get()).result for _ in works]
+        limited.evaluator.ask(work)
+    answered = [(await limited.answers.get()).result for _ in works]
 
     assert {result.work.step for result in answered[:2]} == {"a", "b"}
     assert all(isinstance(result.answer, PromptRendered) for result in answered[:2])
     assert isinstance(answered[2].answer, WorkFailed)
     assert answered[2].answer.failure.reason == "EVALUATION_LIMIT"
-    assert "more than 1 s" in answered[2].answer.failure.message
+    assert "more than 0.5 s" in answered[2].answer.failure.message
 
 
-async def test_folds_that_hang_delay_no_report(story: Story, workspace: Path) -> None:
+async def test_folds_that_hang_delay_no_report(limited: Story, workspace: Path) -> None:
     """Keeps C2: anybody's fold may hang, and everybody waits for a report."""
     hanging = [fold(f"slow{number}", ENDLESS) for number in range(8)]
-    await story.begin(flow_of(*hanging), workspace)
+    await limited.begin(flow_of(*hanging), workspace)
     for step in hanging:
-        story.evaluator.ask(Work(RUN, WorkKind.FOLD, step.id))
+        limited.evaluator.ask(Work(RUN, WorkKind.FOLD, step.id))
 
-    assert isinstance(await story.ask(WorkKind.REPORT, ""), Reported)
+    assert isinstance(await limited.ask(WorkKind.REPORT, ""), Reported)
 
 
 async def test_a_run_that_hit_a_limit_waits_in_the_slow_lane_and_is_answered_all_the_same(
-    story: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch
+    limited: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "QUICK_SECONDS", 1.0)
-    await story.begin(flow_of(agent("bad", ENDLESS), agent("good")), workspace)
+    monkeypatch.setattr(limits, "QUICK_SECONDS", 0.5)
+    await limited.begin(flow_of(agent("bad", ENDLESS), agent("good")), workspace)
 
-    assert isinstance(await story.ask(WorkKind.PROMPT, "bad"), WorkFailed)
-    assert isinstance(await story.ask(WorkKind.PROMPT, "good"), PromptRendered)
+    assert isinstance(await limited.ask(WorkKind.PROMPT, "bad"), WorkFailed)
+    assert isinstance(await limited.ask(WorkKind.PROMPT, "good"), PromptRendered)
 
 
 async def test_a_question_that_waits_is_not_asked_twice(story: Story, workspace: Path) -> None:
