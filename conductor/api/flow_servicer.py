@@ -49,14 +49,14 @@ class FlowServicer(flow_service_pb2_grpc.FlowServiceServicer):
                     raise InvalidRequestError(
                         Violation("yaml", f"has {len(data)} bytes; the limit is {MAX_YAML_BYTES}")
                     )
-                verdict = await self._catalogue.validate_text(data, path)
+                judgement = await self._catalogue.validate_text(data, path)
             case "flow":
-                verdict = await self._catalogue.validate_message(request.flow, path)
+                judgement = await self._catalogue.validate_message(request.flow, path)
             case _:
                 raise InvalidRequestError(Violation("yaml", "give the text of a flow file, or a flow as a message"))
         return pb.ValidateFlowResponse(
-            problems=[_problem(problem) for problem in verdict.problems],
-            revision=verdict.flow.revision if verdict.flow else "",
+            problems=[_problem(problem) for problem in judgement.problems],
+            revision=judgement.flow.revision if judgement.flow else "",
         )
 
 

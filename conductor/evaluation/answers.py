@@ -18,7 +18,7 @@ from conductor.core.model.work import (
 )
 from conductor.errors import FlowProblem
 from conductor.evaluation.workers.frames import Frame
-from conductor.flows.checks.verdict import Verdict
+from conductor.flows.checks.judgement import Judgement
 from conductor.v1 import flow_service_pb2
 
 EVALUATION_LIMIT = "EVALUATION_LIMIT"
@@ -58,11 +58,11 @@ def broken(work: Work, why: str) -> WorkFinished:
     return _failed(work, _REASONS[work.kind], f"could not be made: {why}", "RECOVERABLE")
 
 
-def read_verdict(frame: Frame) -> Verdict:
+def read_judgement(frame: Frame) -> Judgement:
     """What became of a flow."""
     problems = tuple(FlowProblem(*problem) for problem in frame.header["problems"])
     flow = None if problems else flow_service_pb2.Flow.FromString(frame.attachments[0])
-    return Verdict(flow, problems)
+    return Judgement(flow, problems)
 
 
 def _answer(work: Work, frame: Frame, digests: list[str]) -> Answer:

@@ -21,13 +21,13 @@ from conductor.core.model.inputs import WorkFinished
 from conductor.core.model.run import Run
 from conductor.core.model.work import Checked, Work, WorkKind, WorkResult
 from conductor.errors import FlowProblem, InvalidRequestError, NoCapacityError, ServiceError, StatusError, Violation
-from conductor.evaluation.answers import broken, finished, over_limit, read_verdict
+from conductor.evaluation.answers import broken, finished, over_limit, read_judgement
 from conductor.evaluation.gathering import Gathering, Snapshots, TooMuchError
 from conductor.evaluation.workers import limits
 from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.pool import Lane, LimitHitError, NewWorker, Worker, WorkerBrokenError
 from conductor.flows.checks.inputs import Inputs
-from conductor.flows.checks.verdict import Shelf, Verdict
+from conductor.flows.checks.judgement import Judgement, Library
 from conductor.store.port import Store
 from conductor.v1 import flow_service_pb2
 
@@ -112,20 +112,20 @@ class Evaluator:
         )
         return Launch(judged, header["excluded"])
 
-    async def judge_text(self, data: bytes, path: str, shelf: Shelf) -> Verdict:
+    async def judge_text(self, data: bytes, path: str, library: Library) -> Judgement:
         """Validates the text of a flow file."""
-        return await self._judge("judge_text", data, path, shelf)
+        return await self._judge("judge_text", data, path, library)
 
-    async def judge_message(self, flow: flow_service_pb2.Flow, path: str, shelf: Shelf) -> Verdict:
+    async def judge_message(self, flow: flow_service_pb2.Flow, path: str, library: Library) -> Judgement:
         """Validates a flow that came as a message."""
-        return await self._judge("judge_message", flow.SerializeToString(), path, shelf)
+        return await self._judge("judge_message", flow.SerializeToString(), path, library)
 
-    async def _judge(self, task: str, data: bytes, path: str, shelf: Shelf) -> Verdict:
-        names = {"personas": sorted(shelf.personas), "contracts": sorted(shelf.contracts)}
+    async def _judge(self, task: str, data: bytes, path: str, library: Library) -> Judgement:
+        names = {"personas": sorted(library.personas), "contracts": sorted(library.contracts)}
         try:
-            return read_verdict(await self._call(Frame({"task": task, "path": path, **names}, (data,))))
+            return read_judgement(await self._call(Frame({"task": task, "path": path, **names}, (data,))))
         except LimitHitError as error:
-            return Verdict(None, (FlowProblem(path, 0, "", f"it cannot be validated: {error}"),))
+            return Judgement(None, (FlowProblem(path, 0, "", f"it cannot be validated: {error}"),))
 
     async def _call(self, frame: Frame) -> Frame:
         if self._quick.waiting(_REQUESTS) >= limits.MAX_WAITING_REQUESTS:

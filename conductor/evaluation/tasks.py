@@ -16,8 +16,8 @@ from conductor.evaluation.reports.report import ReportError, Sources, build_repo
 from conductor.evaluation.reports.results import Result, read_results, whole
 from conductor.evaluation.workers.frames import Frame
 from conductor.flows.checks.input_rules import judge_inputs
+from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.validation import judge_message, judge_text
-from conductor.flows.checks.verdict import Shelf, Verdict
 from conductor.flows.language.expressions import ExpressionError, decide
 from conductor.flows.language.markdown import cell
 from conductor.flows.language.templates import TemplateError, render
@@ -35,13 +35,13 @@ Task = Callable[[Frame], Frame]
 
 def judge_flow_text(frame: Frame) -> Frame:
     """Validates the text of a flow file."""
-    return _verdict(judge_text(frame.attachments[0], frame.header["path"], _shelf(frame.header)))
+    return _judgement(judge_text(frame.attachments[0], frame.header["path"], _library(frame.header)))
 
 
 def judge_flow_message(frame: Frame) -> Frame:
     """Validates a flow that came as a message."""
     flow = flow_service_pb2.Flow.FromString(frame.attachments[0])
-    return _verdict(judge_message(flow, frame.header["path"], _shelf(frame.header)))
+    return _judgement(judge_message(flow, frame.header["path"], _library(frame.header)))
 
 
 def launch(frame: Frame) -> Frame:
@@ -171,13 +171,13 @@ def _kept_bundle(data: bytes) -> Bundle:
     return read_bundle(data)
 
 
-def _shelf(header: Mapping[str, Any]) -> Shelf:
-    return Shelf(frozenset(header["personas"]), frozenset(header["contracts"]))
+def _library(header: Mapping[str, Any]) -> Library:
+    return Library(frozenset(header["personas"]), frozenset(header["contracts"]))
 
 
-def _verdict(verdict: Verdict) -> Frame:
-    problems = [(problem.path, problem.line, problem.field, problem.text) for problem in verdict.problems]
-    return Frame({"problems": problems}, (verdict.flow.SerializeToString() if verdict.flow else b"",))
+def _judgement(judgement: Judgement) -> Frame:
+    problems = [(problem.path, problem.line, problem.field, problem.text) for problem in judgement.problems]
+    return Frame({"problems": problems}, (judgement.flow.SerializeToString() if judgement.flow else b"",))
 
 
 def _failed(reason: str, message: str) -> Frame:

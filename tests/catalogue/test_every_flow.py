@@ -13,8 +13,8 @@ from conductor.core.model.findings import list_counted_steps
 from conductor.core.model.states import StepState
 from conductor.core.model.work import Folded, GuardDecided, WorkFailed
 from conductor.evaluation.gathering import Gathering
+from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.validation import judge_message, parsed, problems_of
-from conductor.flows.checks.verdict import Shelf
 from conductor.flows.library.layers import folders
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import RUN, Story, claim, telling
@@ -60,8 +60,8 @@ def test_it_has_no_problem_and_is_the_same_as_a_message(path: Path) -> None:
     assert flow.title
     assert flow.description
     assert again == flow
-    shelf = Shelf(frozenset({"surveyor", "reader"}), frozenset({"evidence", "simplicity", "read_only", "output"}))
-    assert judge_message(flow, "flow", shelf).problems == ()
+    library = Library(frozenset({"surveyor", "reader"}), frozenset({"evidence", "simplicity", "read_only", "output"}))
+    assert judge_message(flow, "flow", library).problems == ()
 
 
 @pytest.mark.parametrize("band", BANDS)

@@ -12,8 +12,8 @@ from google.protobuf import json_format
 
 from conductor.flows.checks.clock_rules import judge_clocks, judge_run_clock
 from conductor.flows.checks.graph import ancestors, find_cycle
+from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
-from conductor.flows.checks.verdict import Shelf
 from conductor.flows.language.expressions import ExpressionTypes, input_types
 from conductor.flows.language.schemas import is_open, schema_problems
 from conductor.flows.language.templates import template_problems
@@ -33,7 +33,7 @@ AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSPECIFIED}
 
 
-def judge(flow: Flow, shelf: Shelf, problems: Problems) -> None:
+def judge(flow: Flow, library: Library, problems: Problems) -> None:
     """Adds every problem of a flow whose shape is right, and whose lists are no longer than they may be (see `counts`)."""
     _judge_head(flow, problems)
     _judge_graph(flow, problems)
@@ -48,7 +48,7 @@ def judge(flow: Flow, shelf: Shelf, problems: Problems) -> None:
         if step.skip_when:
             for line, text in ExpressionTypes(schema, sorted(seen[step.id])).problems(step.skip_when):
                 problems.add(f"{where}.skip_when", text, line_in_text=line)
-        _judge_work(step, where, shelf, problems)
+        _judge_work(step, where, library, problems)
         for name, template in _templates(step, where):
             for line, text in template_problems(template, inputs=inputs, steps=seen[step.id]):
                 problems.add(name, text, line_in_text=line)
@@ -112,20 +112,20 @@ def _judge_needs(flow: Flow, known: Collection[str], problems: Problems) -> None
                 problems.add(where, f"'{need}' stands here twice")
 
 
-def _judge_work(step: Flow.Step, where: str, shelf: Shelf, problems: Problems) -> None:
+def _judge_work(step: Flow.Step, where: str, library: Library, problems: Problems) -> None:
     _judge_length(step.label, f"{where}.label", MAX_TITLE_CHARACTERS, problems)
     if step.on_failure not in Flow.OnFailure.values():
         problems.add(f"{where}.on_failure", "must be ON_FAILURE_FAIL or ON_FAILURE_CONTINUE")
     match step.WhichOneof("work"):
         case "agent":
-            _judge_agent(step.agent, f"{where}.agent", shelf, problems)
+            _judge_agent(step.agent, f"{where}.agent", library, problems)
         case "fold":
             _judge_fold(step, f"{where}.fold", problems)
         case _:
             problems.add(where, "a step does something: give it 'agent' or 'fold'")
 
 
-def _judge_agent(agent: flow_service_pb2.AgentWork, where: str, shelf: Shelf, problems: Problems) -> None:
+def _judge_agent(agent: flow_service_pb2.AgentWork, where: str, library: Library, problems: Problems) -> None:
     if not agent.agents:
         problems.add(f"{where}.agents", "name at least one agent")
     for index, name in enumerate(agent.agents):
@@ -133,11 +133,11 @@ def _judge_agent(agent: flow_service_pb2.AgentWork, where: str, shelf: Shelf, pr
             problems.add(f"{where}.agents[{index}]", f"'{name}' must be an agent's name, and stand here once")
     if not agent.prompt.strip():
         problems.add(f"{where}.prompt", "must not be empty")
-    if agent.persona and agent.persona not in shelf.personas:
-        problems.add(f"{where}.persona", _unknown("persona", agent.persona, shelf.personas))
+    if agent.persona and agent.persona not in library.personas:
+        problems.add(f"{where}.persona", _unknown("persona", agent.persona, library.personas))
     for index, name in enumerate(agent.contracts):
-        if name not in shelf.contracts:
-            problems.add(f"{where}.contracts[{index}]", _unknown("contract", name, shelf.contracts))
+        if name not in library.contracts:
+            problems.add(f"{where}.contracts[{index}]", _unknown("contract", name, library.contracts))
         elif name in agent.contracts[:index]:
             problems.add(f"{where}.contracts[{index}]", f"'{name}' stands here twice")
     _judge_agent_limits(agent, where, problems)

@@ -7,13 +7,13 @@ asks a worker process to call it (see `conductor.evaluation.evaluator`), only th
 from pathlib import Path, PurePath
 
 from conductor.errors import FlowProblem
+from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.rules import judge
-from conductor.flows.checks.verdict import Shelf, Verdict
 from conductor.flows.language.counts import excesses
 from conductor.flows.language.document import DocumentError, Node, read_document
 from conductor.flows.language.shape import Shape
-from conductor.flows.library.library import shelf_of
+from conductor.flows.library.library import library_of
 from conductor.flows.library.revision import authored, revision_of
 from conductor.v1 import flow_service_pb2
 
@@ -21,47 +21,51 @@ Flow = flow_service_pb2.Flow
 INLINE_NAME = "flows/inline"
 
 
-def judge_text(data: bytes, path: str, shelf: Shelf | None) -> Verdict:
-    """Judges the text of a flow file. Its name, where it gives none, is the file's. Without a shelf it may name anything."""
+def judge_text(data: bytes, path: str, library: Library | None) -> Judgement:
+    """Judges the text of a flow file. Its name, where it gives none, is the file's. Without a library it may name anything."""
     nodes: dict[str, Node] = {}
     problems = Problems(path, nodes)
     try:
         root, duplicates = read_document(data)
     except DocumentError as error:
-        return Verdict(None, (FlowProblem(path, error.line, "", error.text),))
+        return Judgement(None, (FlowProblem(path, error.line, "", error.text),))
     flow = Shape(problems, nodes).read(root, Flow.DESCRIPTOR)
     if problems.is_excessive:
-        return Verdict(None, problems.sorted())
+        return Judgement(None, problems.sorted())
     problems.spoil()
     for line, key in duplicates:
         problems.add_at(line, key, "stands here twice; the first one counts")
     assert isinstance(flow, Flow)  # noqa: S101 - the descriptor says so; this is for the type checker
-    return _verdict(flow, f"flows/{PurePath(path).stem}", _named(flow) if shelf is None else shelf, problems)
+    return _judgement(flow, f"flows/{PurePath(path).stem}", _named(flow) if library is None else library, problems)
 
 
-def judge_message(flow: Flow, path: str, shelf: Shelf) -> Verdict:
+def judge_message(flow: Flow, path: str, library: Library) -> Judgement:
     """Judges a flow that came as a message: the same rules, line 0."""
     problems = Problems(path)
     for where, text in excesses(flow):
         problems.add_excess(where, text)
-    return Verdict(None, problems.sorted()) if problems.is_excessive else _verdict(flow, INLINE_NAME, shelf, problems)
+    return (
+        Judgement(None, problems.sorted())
+        if problems.is_excessive
+        else _judgement(flow, INLINE_NAME, library, problems)
+    )
 
 
-def _verdict(flow: Flow, default_name: str, shelf: Shelf, problems: Problems) -> Verdict:
+def _judgement(flow: Flow, default_name: str, library: Library, problems: Problems) -> Judgement:
     good = authored(flow)
     good.name = good.name or default_name
-    judge(good, shelf, problems)
+    judge(good, library, problems)
     if problems.found:
-        return Verdict(None, problems.sorted())
+        return Judgement(None, problems.sorted())
     good.revision = revision_of(good)
-    return Verdict(good, ())
+    return Judgement(good, ())
 
 
-def _named(flow: Flow) -> Shelf:
-    """The shelf that has what the flow names."""
+def _named(flow: Flow) -> Library:
+    """The library that has what the flow names."""
     agents = [step.agent for step in flow.steps]
     personas = frozenset(agent.persona for agent in agents)
-    return Shelf(personas, frozenset(name for agent in agents for name in agent.contracts))
+    return Library(personas, frozenset(name for agent in agents for name in agent.contracts))
 
 
 def parsed(data: bytes, path: str) -> tuple[Flow | None, tuple[FlowProblem, ...]]:
@@ -69,8 +73,8 @@ def parsed(data: bytes, path: str) -> tuple[Flow | None, tuple[FlowProblem, ...]
 
     What it names is looked up by the conductor that gets it: that one's project counts, and may be another than is known here.
     """
-    verdict = judge_text(data, path, None)
-    return (authored(verdict.flow) if verdict.flow else None), verdict.problems
+    judgement = judge_text(data, path, None)
+    return (authored(judgement.flow) if judgement.flow else None), judgement.problems
 
 
 def line_of(data: bytes, field: str) -> int:
@@ -87,4 +91,4 @@ def line_of(data: bytes, field: str) -> int:
 
 def problems_of(data: bytes, path: str, project: Path | None) -> tuple[FlowProblem, ...]:
     """Every problem of a flow file's text. `project` is whose personas and contracts it may name, beside the user's and ours."""
-    return judge_text(data, path, shelf_of(project)).problems
+    return judge_text(data, path, library_of(project)).problems

@@ -14,10 +14,10 @@ from pathlib import Path  # noqa: TC003 - like every other import of it
 from typing import Protocol
 
 from conductor.errors import FlowInvalidError, FlowProblem, NotFoundError
-from conductor.flows.checks.verdict import Shelf, Verdict
+from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.library.bundle import MAX_BUNDLE_BYTES, write_bundle
 from conductor.flows.library.layers import Folder, Layer, Source, read_file, sources
-from conductor.flows.library.library import Texts, read_shelf, texts_for
+from conductor.flows.library.library import Texts, read_library, texts_for
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -27,10 +27,10 @@ SUFFIXES = (".yaml", ".yml", ".json")
 class Judge(Protocol):
     """Whoever judges flows: the evaluator's `judge_text` and `judge_message`."""
 
-    async def judge_text(self, data: bytes, path: str, shelf: Shelf) -> Verdict:
+    async def judge_text(self, data: bytes, path: str, library: Library) -> Judgement:
         """Judges the text of a flow file."""
 
-    async def judge_message(self, flow: Flow, path: str, shelf: Shelf) -> Verdict:
+    async def judge_message(self, flow: Flow, path: str, library: Library) -> Judgement:
         """Judges a flow that came as a message."""
 
 
@@ -56,11 +56,11 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A file, the name that it claims, and its verdict."""
+    """A file, the name that it claims, and its judgement."""
 
     source: Source
     name: str
-    verdict: Verdict
+    judgement: Judgement
 
 
 class Catalogue:
@@ -69,13 +69,13 @@ class Catalogue:
     def __init__(self, places: Sequence[Folder], judge: Judge) -> None:
         self._places = tuple(places)
         self._judge = judge
-        self._known: dict[Path, tuple[object, Verdict]] = {}
+        self._known: dict[Path, tuple[object, Judgement]] = {}
 
     async def list(self) -> Listing:
         """Every flow, by name; the earlier folder shadows the later."""
         texts, files = await self._look()
-        flows = [_loaded(group, texts) for group in _by_name(files).values() if group[0].verdict.flow is not None]
-        problems = [problem for file in files for problem in file.verdict.problems]
+        flows = [_loaded(group, texts) for group in _by_name(files).values() if group[0].judgement.flow is not None]
+        problems = [problem for file in files for problem in file.judgement.problems]
         return Listing(tuple(sorted(flows, key=lambda loaded: loaded.flow.name)), tuple(problems))
 
     async def get(self, name: str) -> LoadedFlow:
@@ -86,33 +86,33 @@ class Catalogue:
         if group is None:
             known = ", ".join(sorted(groups)) or "none"
             raise NotFoundError("flow", name, hint=f"there are {known}", metadata={"known": known})
-        if group[0].verdict.flow is None:
-            raise FlowInvalidError(group[0].verdict.problems)
+        if group[0].judgement.flow is None:
+            raise FlowInvalidError(group[0].judgement.problems)
         return _loaded(group, texts)
 
     async def load_inline(self, flow: Flow) -> LoadedFlow:
         """A flow that came as a message. Raises FlowInvalidError."""
-        shelf, texts = await asyncio.to_thread(read_shelf, self._places)
-        verdict = await self._judge.judge_message(flow, "flow", shelf)
-        if verdict.flow is None:
-            raise FlowInvalidError(verdict.problems)
-        return _with_texts(verdict.flow, texts)
+        library, texts = await asyncio.to_thread(read_library, self._places)
+        judgement = await self._judge.judge_message(flow, "flow", library)
+        if judgement.flow is None:
+            raise FlowInvalidError(judgement.problems)
+        return _with_texts(judgement.flow, texts)
 
-    async def validate_text(self, data: bytes, path: str) -> Verdict:
+    async def validate_text(self, data: bytes, path: str) -> Judgement:
         """Judges a text as a file of that name."""
-        return await self._judge.judge_text(data, path, await self._shelf())
+        return await self._judge.judge_text(data, path, await self._library())
 
-    async def validate_message(self, flow: Flow, path: str) -> Verdict:
+    async def validate_message(self, flow: Flow, path: str) -> Judgement:
         """Judges a message."""
-        return await self._judge.judge_message(flow, path, await self._shelf())
+        return await self._judge.judge_message(flow, path, await self._library())
 
-    async def _shelf(self) -> Shelf:
-        return (await asyncio.to_thread(read_shelf, self._places))[0]
+    async def _library(self) -> Library:
+        return (await asyncio.to_thread(read_library, self._places))[0]
 
     async def _look(self) -> tuple[Texts, tuple[_Judged, ...]]:
-        shelf, texts = await asyncio.to_thread(read_shelf, self._places)
+        library, texts = await asyncio.to_thread(read_library, self._places)
         found = await asyncio.to_thread(self._find)
-        files = tuple([await self._judged(source, shelf) for source in found])
+        files = tuple([await self._judged(source, library) for source in found])
         # Files that are gone are forgotten, so what is known stays as small as the folders are.
         self._known = {source.path: self._known[source.path] for source in found if source.path in self._known}
         return texts, files
@@ -120,19 +120,21 @@ class Catalogue:
     def _find(self) -> tuple[Source, ...]:
         return tuple(source for place in self._places for source in sources(place.layer, place.flows, SUFFIXES))
 
-    async def _judged(self, source: Source, shelf: Shelf) -> _Judged:
-        key = (source.stamp, shelf)
-        known, verdict = self._known.get(source.path, (None, Verdict(None, ())))
+    async def _judged(self, source: Source, library: Library) -> _Judged:
+        key = (source.stamp, library)
+        known, judgement = self._known.get(source.path, (None, Judgement(None, ())))
         if known != key:
             try:
                 data = await asyncio.to_thread(read_file, source.path)
             except OSError as error:
-                verdict = Verdict(None, (FlowProblem(str(source.path), 1, "", f"cannot be read: {error.strerror}"),))
+                judgement = Judgement(
+                    None, (FlowProblem(str(source.path), 1, "", f"cannot be read: {error.strerror}"),)
+                )
             else:
-                verdict = await self._judge.judge_text(data, str(source.path), shelf)
-                self._known[source.path] = (key, verdict)
-        name = verdict.flow.name if verdict.flow else f"flows/{source.path.stem}"
-        return _Judged(source, name, verdict)
+                judgement = await self._judge.judge_text(data, str(source.path), library)
+                self._known[source.path] = (key, judgement)
+        name = judgement.flow.name if judgement.flow else f"flows/{source.path.stem}"
+        return _Judged(source, name, judgement)
 
 
 def _by_name(files: Sequence[_Judged]) -> dict[str, list[_Judged]]:
@@ -145,8 +147,8 @@ def _by_name(files: Sequence[_Judged]) -> dict[str, list[_Judged]]:
 def _loaded(group: Sequence[_Judged], texts: Texts) -> LoadedFlow:
     first, *hidden = group
     flow = Flow()
-    if first.verdict.flow is not None:
-        flow.CopyFrom(first.verdict.flow)
+    if first.judgement.flow is not None:
+        flow.CopyFrom(first.judgement.flow)
     flow.source_path = str(first.source.path)
     flow.layer = _LAYERS[first.source.layer]
     flow.shadows.extend(str(file.source.path) for file in hidden)

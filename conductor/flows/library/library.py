@@ -1,4 +1,4 @@
-"""Personas and contracts on the shelf: which there are, and what those say that a flow names.
+"""The personas and contracts that there are, and what those say that a flow names.
 
 A contract is a plain text, composed into prompts by name: evidence, simplicity, read_only, output are shipped. A persona goes by
 its file's name, and by the name in its front matter where no file has that name.
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from conductor.flows.checks.verdict import Shelf
+from conductor.flows.checks.judgement import Library
 from conductor.flows.library.layers import Folder, Source, folders, read_file, sources
 from conductor.flows.library.personas import parse_persona
 from conductor.v1 import flow_service_pb2
@@ -26,12 +26,12 @@ class Texts:
     contracts: Mapping[str, str]
 
 
-def shelf_of(project: Path | None) -> Shelf:
+def library_of(project: Path | None) -> Library:
     """What a flow of this project may name."""
-    return read_shelf(folders(project, os.environ))[0]
+    return read_library(folders(project, os.environ))[0]
 
 
-def read_shelf(places: Iterable[Folder]) -> tuple[Shelf, Texts]:
+def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
     """Every persona and contract, the earlier folder before the later."""
     personas: dict[str, str] = {}
     declared: dict[str, str] = {}
@@ -44,7 +44,7 @@ def read_shelf(places: Iterable[Folder]) -> tuple[Shelf, Texts]:
         for name, text in _texts(sources(place.layer, place.contracts, _SUFFIXES)):
             contracts.setdefault(name, text.strip())
     personas = {**declared, **personas}
-    return Shelf(frozenset(personas), frozenset(contracts)), Texts(personas, contracts)
+    return Library(frozenset(personas), frozenset(contracts)), Texts(personas, contracts)
 
 
 def texts_for(flow: flow_service_pb2.Flow, texts: Texts) -> Texts:

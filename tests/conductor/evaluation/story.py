@@ -47,7 +47,7 @@ from conductor.evaluation.evaluator import Evaluator
 from conductor.evaluation.workers.pool import NewWorker
 from conductor.flows.library.bundle import write_bundle
 from conductor.flows.library.layers import folders
-from conductor.flows.library.library import read_shelf, texts_for
+from conductor.flows.library.library import read_library, texts_for
 from conductor.flows.plans import plan_steps
 from conductor.snapshots.store import SnapshotStore
 from conductor.store.sqlite.store import SqliteStore
@@ -118,7 +118,7 @@ class Story:
     ) -> None:
         """Creates the run."""
         snapshot = workspace if isinstance(workspace, SnapshotPlan) else await self.snapshots.pin(workspace)
-        texts = texts_for(flow, read_shelf(folders(project, {}))[1])
+        texts = texts_for(flow, read_library(folders(project, {}))[1])
         bundle = write_bundle(flow, texts)
         launch = await self.evaluator.launch(bundle, inputs)
         assert not launch.inputs.violations, launch.inputs.violations

@@ -6,8 +6,8 @@ from markdown_it import MarkdownIt
 
 from conductor.evaluation.evidence.citations import CitationCheck, CitedText
 from conductor.evaluation.evidence.findings import Evidence, Finding
+from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.validation import judge_text
-from conductor.flows.checks.verdict import Shelf
 from conductor.flows.language.markdown import cell, code, fenced, inert, quoted
 from conductor.flows.library.personas import parse_persona
 
@@ -48,9 +48,9 @@ def test_code_stays_code(text: str) -> None:
 @quick
 @given(flow_like)
 def test_every_text_has_a_verdict(text: str) -> None:
-    verdict = judge_text(text.encode(), "x.yaml", Shelf())
+    judgement = judge_text(text.encode(), "x.yaml", Library())
 
-    assert (verdict.flow is None) == bool(verdict.problems)
+    assert (judgement.flow is None) == bool(judgement.problems)
 
 
 @quick

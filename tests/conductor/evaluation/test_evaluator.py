@@ -26,7 +26,7 @@ from conductor.errors import InvalidRequestError
 from conductor.evaluation import evaluator
 from conductor.evaluation.workers import limits
 from conductor.evaluation.workers.pool import Worker
-from conductor.flows.checks.verdict import Shelf
+from conductor.flows.checks.judgement import Library
 from conductor.flows.library.bundle import write_bundle
 from conductor.flows.library.library import Texts
 from conductor.v1.flow_service_pb2 import Flow
@@ -316,10 +316,10 @@ async def test_an_author_s_pattern_that_explodes_is_a_violation_and_the_service_
 async def test_flows_are_judged_in_a_worker_with_the_same_verdict(limited: Story) -> None:
     """Keeps A4."""
     text = b"steps:\n  - id: a\n    needs: [b]\n    fold: {template: x}\n"
-    verdict = await limited.evaluator.judge_text(text, "x.yaml", Shelf())
-    good = await limited.evaluator.judge_message(flow_of(fold("a", "x")), "flow", Shelf())
+    judgement = await limited.evaluator.judge_text(text, "x.yaml", Library())
+    good = await limited.evaluator.judge_message(flow_of(fold("a", "x")), "flow", Library())
 
-    assert [str(problem) for problem in verdict.problems] == [
+    assert [str(problem) for problem in judgement.problems] == [
         "x.yaml:3: steps[0].needs[0]: there is no step 'b'; there are a"
     ]
     assert good.flow is not None

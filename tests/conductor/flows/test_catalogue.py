@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from conductor.errors import FlowInvalidError, NotFoundError
+from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.validation import judge_message, judge_text
-from conductor.flows.checks.verdict import Shelf, Verdict
 from conductor.flows.library.catalogue import Catalogue
 from conductor.flows.library.layers import Layer, folders
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
@@ -22,12 +22,12 @@ class HereJudge:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def judge_text(self, data: bytes, path: str, shelf: Shelf) -> Verdict:
+    async def judge_text(self, data: bytes, path: str, library: Library) -> Judgement:
         self.asked.append(Path(path).name)
-        return judge_text(data, path, shelf)
+        return judge_text(data, path, library)
 
-    async def judge_message(self, flow: Flow, path: str, shelf: Shelf) -> Verdict:
-        return judge_message(flow, path, shelf)
+    async def judge_message(self, flow: Flow, path: str, library: Library) -> Judgement:
+        return judge_message(flow, path, library)
 
 
 class Home:

@@ -5,13 +5,13 @@ import pytest
 from conductor.config import Clocks
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
 from conductor.flows.checks.clock_rules import judge_clocks
+from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.validation import judge_text
-from conductor.flows.checks.verdict import Shelf
 from conductor.flows.plans import plan_steps, run_timeout
 from conductor.v1.flow_service_pb2 import Flow
 
-SHELF = Shelf()
+LIBRARY = Library()
 
 
 def text_of(agent: str = "", head: str = "") -> bytes:
@@ -20,9 +20,9 @@ def text_of(agent: str = "", head: str = "") -> bytes:
 
 
 def flow_of(agent: str = "", head: str = "") -> Flow:
-    verdict = judge_text(text_of(agent, head), "flow.yaml", SHELF)
-    assert verdict.flow is not None, verdict.problems
-    return verdict.flow
+    judgement = judge_text(text_of(agent, head), "flow.yaml", LIBRARY)
+    assert judgement.flow is not None, judgement.problems
+    return judgement.flow
 
 
 def planned(agent: str = "", clocks: Clocks | None = None) -> AgentPlan:
@@ -50,7 +50,7 @@ def planned(agent: str = "", clocks: Clocks | None = None) -> AgentPlan:
     ],
 )
 def test_a_clock_that_cannot_be_is_a_problem_with_its_line(agent: str, line: int, field: str, said: str) -> None:
-    (problem,) = judge_text(text_of(agent), "flow.yaml", SHELF).problems
+    (problem,) = judge_text(text_of(agent), "flow.yaml", LIBRARY).problems
 
     assert (problem.line, problem.field) == (line, f"steps[0].agent.{field}")
     assert said in problem.text
@@ -71,7 +71,7 @@ def test_a_duration_that_has_no_form_in_a_file_is_a_problem(seconds: int, nanos:
 
 
 def test_the_clock_of_a_run_is_judged_and_has_a_default() -> None:
-    (problem,) = judge_text(text_of(head="timeout: 2592001s\n"), "flow.yaml", SHELF).problems
+    (problem,) = judge_text(text_of(head="timeout: 2592001s\n"), "flow.yaml", LIBRARY).problems
 
     assert (problem.line, problem.field, problem.text) == (
         1,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conductor.flows.library.layers import folders
-from conductor.flows.library.library import read_shelf
+from conductor.flows.library.library import read_library
 from conductor.flows.library.personas import parse_persona
 
 FOREIGN = """\
@@ -64,10 +64,10 @@ def test_personas_go_by_their_files_and_by_their_own_names_and_the_project_s_com
         (root / "contracts" / "evidence.md").write_text(f"# The {text}'s\n")
     (tmp_path / "p" / ".conductor" / "personas" / "huge.md").write_text("x" * 300_000)
 
-    shelf, texts = read_shelf(folders(tmp_path / "p", {"XDG_CONFIG_HOME": str(tmp_path / "c")}))
+    library, texts = read_library(folders(tmp_path / "p", {"XDG_CONFIG_HOME": str(tmp_path / "c")}))
 
     assert texts.personas["surveyor"] == "I am the project's."
     assert texts.personas["code-reviewer"] == texts.personas["Reviewer"]
     assert texts.contracts["evidence"] == "# The project's"
-    assert shelf.contracts >= {"evidence", "simplicity", "read_only", "output"}
-    assert "huge" not in shelf.personas
+    assert library.contracts >= {"evidence", "simplicity", "read_only", "output"}
+    assert "huge" not in library.personas

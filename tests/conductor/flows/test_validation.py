@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
+from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.validation import judge_message, judge_text, line_of, parsed, problems_of
-from conductor.flows.checks.verdict import Shelf
 from conductor.flows.language.counts import MAX_AGENTS, MAX_CONTRACTS, MAX_PARAMETERS, MAX_STEPS
 from conductor.flows.library.revision import revision_of
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork
 
-SHELF = Shelf(frozenset({"surveyor"}), frozenset({"evidence", "output"}))
+LIBRARY = Library(frozenset({"surveyor"}), frozenset({"evidence", "output"}))
 
 FAULTY = """\
 title: Five planted faults
@@ -37,7 +37,7 @@ steps:
 
 
 def told(text: str) -> list[tuple[int, str]]:
-    return [(problem.line, problem.field) for problem in judge_text(text.encode(), "x.yaml", SHELF).problems]
+    return [(problem.line, problem.field) for problem in judge_text(text.encode(), "x.yaml", LIBRARY).problems]
 
 
 def step(body: str, before: str = "") -> str:
@@ -149,7 +149,7 @@ def test_five_planted_faults_are_five_problems_at_the_right_lines() -> None:
 )
 def test_each_fault_is_told_where_it_stands(text: str, line: int, field: str, said: str) -> None:
     """Keeps A4."""
-    problems = judge_text(text.encode(), "x.yaml", SHELF).problems
+    problems = judge_text(text.encode(), "x.yaml", LIBRARY).problems
     here = [problem for problem in problems if problem.field == field]
 
     assert [problem.line for problem in here] == [line], problems
@@ -160,7 +160,7 @@ def test_a_cycle_is_named_in_its_order() -> None:
     text = "steps:\n" + "".join(
         f"  - id: {name}\n    needs: [{need}]\n    fold: {{template: x}}\n" for name, need in ("ab", "bc", "ca")
     )
-    problems = judge_text(text.encode(), "x.yaml", SHELF).problems
+    problems = judge_text(text.encode(), "x.yaml", LIBRARY).problems
 
     assert [(p.line, p.text.split(": ")[1]) for p in problems] == [(3, "a -> b -> c -> a")]
 
@@ -199,9 +199,9 @@ def test_both_spellings_of_a_field_are_one_field() -> None:
 
 
 def flow_in(text: str, path: str = "x.yaml") -> Flow:
-    verdict = judge_text(text.encode(), path, SHELF)
-    assert verdict.flow is not None, verdict.problems
-    return verdict.flow
+    judgement = judge_text(text.encode(), path, LIBRARY)
+    assert judgement.flow is not None, judgement.problems
+    return judgement.flow
 
 
 RICH = """\
@@ -262,16 +262,16 @@ def test_an_inline_flow_is_judged_by_the_same_rules_at_line_0() -> None:
     broken = Flow(steps=[Flow.Step(id="A", needs=["x"], agent=AgentWork(agents=["a"], prompt="{{ y }}"))])
     good = Flow(steps=[Flow.Step(id="a", fold=FoldWork(template="x"))])
 
-    problems = judge_message(broken, "flow", SHELF).problems
+    problems = judge_message(broken, "flow", LIBRARY).problems
 
     assert {(problem.line, problem.field) for problem in problems} == {
         (0, "steps[0].id"),
         (0, "steps[0].needs[0]"),
         (0, "steps[0].agent.prompt"),
     }
-    verdict = judge_message(good, "flow", SHELF)
-    assert verdict.flow is not None
-    assert (verdict.flow.name, len(verdict.flow.revision)) == ("flows/inline", 64)
+    judgement = judge_message(good, "flow", LIBRARY)
+    assert judgement.flow is not None
+    assert (judgement.flow.name, len(judgement.flow.revision)) == ("flows/inline", 64)
 
 
 def test_the_command_line_reads_personas_of_the_file_s_project(tmp_path: Path) -> None:
@@ -335,8 +335,8 @@ def test_a_list_that_is_too_long_is_the_one_thing_that_is_wrong_with_a_flow(
     """Whatever else is wrong, nobody looked: each of these lists holds more."""
     expected = [(field, f"has at most {most} entries, this has {count}")]
 
-    of_text = judge_text(json.dumps(flow).encode(), "x.json", SHELF).problems
-    of_message = judge_message(json_format.ParseDict(flow, Flow()), "flow", SHELF).problems
+    of_text = judge_text(json.dumps(flow).encode(), "x.json", LIBRARY).problems
+    of_message = judge_message(json_format.ParseDict(flow, Flow()), "flow", LIBRARY).problems
 
     assert [(problem.field, problem.text) for problem in of_text] == expected
     assert [(problem.field, problem.text) for problem in of_message] == expected
@@ -345,10 +345,10 @@ def test_a_list_that_is_too_long_is_the_one_thing_that_is_wrong_with_a_flow(
 def test_lists_as_long_as_they_may_be_are_no_problem() -> None:
     last = {"id": "last", "needs": [step["id"] for step in STEPS[1:]], "agent": agent_with_all_it_may()}
     flow = {"bands": ["BAND_SMALL", "BAND_MEDIUM", "BAND_LARGE"], "steps": [*STEPS[1:], last]}
-    shelf = Shelf(frozenset(), frozenset(NAMES))
+    library = Library(frozenset(), frozenset(NAMES))
 
-    assert judge_text(json.dumps(flow).encode(), "x.json", shelf).problems == ()
-    assert judge_message(json_format.ParseDict(flow, Flow()), "flow", shelf).problems == ()
+    assert judge_text(json.dumps(flow).encode(), "x.json", library).problems == ()
+    assert judge_message(json_format.ParseDict(flow, Flow()), "flow", library).problems == ()
 
 
 def agent_with_all_it_may() -> dict[str, object]:
@@ -363,7 +363,7 @@ def agent_with_all_it_may() -> dict[str, object]:
 
 def test_problems_are_bounded_in_number_and_in_length() -> None:
     text = "steps:\n" + "".join(f"  - {{id: s{n}, {'x' * 900}: 1, y: 1}}\n" for n in range(150))
-    problems = judge_text(text.encode(), "x.yaml", SHELF).problems
+    problems = judge_text(text.encode(), "x.yaml", LIBRARY).problems
 
     assert len(problems) == 200
     assert all(len(problem.text) <= 600 for problem in problems)

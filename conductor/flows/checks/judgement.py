@@ -7,7 +7,7 @@ from conductor.v1 import flow_service_pb2
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class Library:
     """The personas and contracts that a flow may name."""
 
     personas: frozenset[str] = frozenset()
@@ -15,7 +15,7 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What became of a flow: the flow itself, named and with its revision, or None, and its problems."""
 
     flow: flow_service_pb2.Flow | None
