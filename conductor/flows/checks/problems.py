@@ -26,6 +26,11 @@ class Problems:
             return
         self.add_at(self.line_of(name, line_in_text), name, text)
 
+    def add_if_longer(self, name: str, text: str, limit: int) -> None:
+        """Adds that a text has too many characters, where it has."""
+        if len(text) > limit:
+            self.add(name, f"has at most {limit} characters, this has {len(text)}")
+
     def add_at(self, line: int, name: str, text: str) -> None:
         """Adds a problem of a line."""
         shortened = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"

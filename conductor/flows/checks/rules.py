@@ -10,10 +10,11 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from conductor.flows.checks.clock_rules import judge_clocks, judge_run_clock
+from conductor.flows.checks.clock_rules import judge_run_clock
 from conductor.flows.checks.graph import ancestors, find_cycle
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
+from conductor.flows.kinds.table import KINDS
 from conductor.flows.language.expressions import ExpressionTypes, input_types
 from conductor.flows.language.schemas import is_open, schema_problems
 from conductor.flows.language.templates import template_problems
@@ -23,12 +24,8 @@ Flow = flow_service_pb2.Flow
 
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
-MAX_PARAMETER_CHARACTERS = 4000
-MAX_RESULT_CHARACTERS = 200_000
-MAX_MERGED_FINDINGS = 500
 STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 FLOW_NAME = re.compile(r"flows/[a-z][a-z0-9_-]{0,63}\Z")
-AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 # Numbers that came by wire may be of no value of their enumeration.
 _BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSPECIFIED}
 
@@ -74,10 +71,10 @@ def _judge_head(flow: Flow, problems: Problems) -> None:
         problems.add(
             "name", "must be flows/NAME, where NAME is a-z, 0-9, _ and -, begins with a letter, at most 64 characters"
         )
-    _judge_length(flow.title, "title", MAX_TITLE_CHARACTERS, problems)
+    problems.add_if_longer("title", flow.title, MAX_TITLE_CHARACTERS)
     if "\n" in flow.title.strip():
         problems.add("title", "must be one line")
-    _judge_length(flow.description, "description", MAX_DESCRIPTION_CHARACTERS, problems)
+    problems.add_if_longer("description", flow.description, MAX_DESCRIPTION_CHARACTERS)
     judge_run_clock(flow, problems)
     for index, band in enumerate(flow.bands):
         if band not in _BANDS or band in flow.bands[:index]:
@@ -113,72 +110,17 @@ def _judge_needs(flow: Flow, known: Collection[str], problems: Problems) -> None
 
 
 def _judge_work(step: Flow.Step, where: str, library: Library, problems: Problems) -> None:
-    _judge_length(step.label, f"{where}.label", MAX_TITLE_CHARACTERS, problems)
+    problems.add_if_longer(f"{where}.label", step.label, MAX_TITLE_CHARACTERS)
     if step.on_failure not in Flow.OnFailure.values():
         problems.add(f"{where}.on_failure", "must be ON_FAILURE_FAIL or ON_FAILURE_CONTINUE")
-    match step.WhichOneof("work"):
-        case "agent":
-            _judge_agent(step.agent, f"{where}.agent", library, problems)
-        case "fold":
-            _judge_fold(step, f"{where}.fold", problems)
-        case _:
-            problems.add(where, "a step does something: give it 'agent' or 'fold'")
-
-
-def _judge_agent(agent: flow_service_pb2.AgentWork, where: str, library: Library, problems: Problems) -> None:
-    if not agent.agents:
-        problems.add(f"{where}.agents", "name at least one agent")
-    for index, name in enumerate(agent.agents):
-        if not AGENT_NAME.match(name) or name in agent.agents[:index]:
-            problems.add(f"{where}.agents[{index}]", f"'{name}' must be an agent's name, and stand here once")
-    if not agent.prompt.strip():
-        problems.add(f"{where}.prompt", "must not be empty")
-    if agent.persona and agent.persona not in library.personas:
-        problems.add(f"{where}.persona", _unknown("persona", agent.persona, library.personas))
-    for index, name in enumerate(agent.contracts):
-        if name not in library.contracts:
-            problems.add(f"{where}.contracts[{index}]", _unknown("contract", name, library.contracts))
-        elif name in agent.contracts[:index]:
-            problems.add(f"{where}.contracts[{index}]", f"'{name}' stands here twice")
-    _judge_agent_limits(agent, where, problems)
-
-
-def _judge_agent_limits(agent: flow_service_pb2.AgentWork, where: str, problems: Problems) -> None:
-    judge_clocks(agent, where, problems)
-    if not 0 <= agent.max_result_characters <= MAX_RESULT_CHARACTERS:
-        problems.add(
-            f"{where}.max_result_characters", f"must be 1 to {MAX_RESULT_CHARACTERS}, not {agent.max_result_characters}"
-        )
-    for name, value in agent.parameters.items():
-        _judge_length(name, f"{where}.parameters.{name}", 128, problems)
-        _judge_length(value, f"{where}.parameters.{name}", MAX_PARAMETER_CHARACTERS, problems)
-
-
-def _judge_fold(step: Flow.Step, where: str, problems: Problems) -> None:
-    match step.fold.WhichOneof("method"):
-        case "template":
-            if not step.fold.template.strip():
-                problems.add(f"{where}.template", "must not be empty")
-        case "merge":
-            if not step.needs:
-                problems.add(where, "a merge brings together what the step needs: give it 'needs'")
-            if not 0 <= step.fold.merge.max_findings <= MAX_MERGED_FINDINGS:
-                problems.add(f"{where}.merge.max_findings", f"must be 1 to {MAX_MERGED_FINDINGS}")
-        case _:
-            problems.add(where, "say how: give it 'template' or 'merge'")
+    kind = step.WhichOneof("work")
+    if kind is None:
+        problems.add(where, f"a step does something: give it {' or '.join(map(repr, KINDS))}")
+    else:
+        KINDS[kind].judge(step, f"{where}.{kind}", library, problems)
 
 
 def _templates(step: Flow.Step, where: str) -> Iterator[tuple[str, str]]:
-    if step.agent.prompt:
-        yield f"{where}.agent.prompt", step.agent.prompt
-    if step.fold.template:
-        yield f"{where}.fold.template", step.fold.template
-
-
-def _judge_length(text: str, where: str, limit: int, problems: Problems) -> None:
-    if len(text) > limit:
-        problems.add(where, f"has at most {limit} characters, this has {len(text)}")
-
-
-def _unknown(what: str, name: str, known: Collection[str]) -> str:
-    return f"there is no {what} '{name}'; there are {', '.join(sorted(known)) or 'none'}"
+    kind = step.WhichOneof("work")
+    for field, template in KINDS[kind].templates(step) if kind else ():
+        yield f"{where}.{kind}.{field}", template

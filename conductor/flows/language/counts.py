@@ -37,17 +37,18 @@ def excess(field: FieldDescriptor, count: int) -> str:
     return f"has at most {most} entries, this has {count}" if count > most else ""
 
 
-def excesses(flow: flow_service_pb2.Flow) -> Iterator[tuple[str, str]]:
-    """The lists of a flow that are too long, each with what is wrong."""
-    found = list(_excesses_in(flow, ""))
-    yield from found
-    if not any(where == "steps" for where, _ in found):
-        for index, step in enumerate(flow.steps):
-            yield from _excesses_in(step, f"steps[{index}].")
-            yield from _excesses_in(step.agent, f"steps[{index}].agent.")
-
-
-def _excesses_in(message: Message, where: str) -> Iterator[tuple[str, str]]:
+def excesses(message: Message, where: str = "") -> Iterator[tuple[str, str]]:
+    """Returns the lists of a flow that are too long, each with what is wrong, and looks into the others."""
     for field, value in message.ListFields():
-        if field in _MOST and (text := excess(field, len(value))):
-            yield f"{where}{field.name}", text
+        name = f"{where}{field.name}"
+        if field.is_repeated and (text := excess(field, len(value))):
+            yield name, text
+        elif _is_part_of_flow(field):
+            parts = [(f"{name}[{index}].", part) for index, part in enumerate(value)] if field.is_repeated else ()
+            for inner, part in parts or [(f"{name}.", value)]:
+                yield from excesses(part, inner)
+
+
+def _is_part_of_flow(field: FieldDescriptor) -> bool:
+    kind = field.message_type
+    return kind is not None and kind.file.package == "conductor.v1" and not kind.GetOptions().map_entry

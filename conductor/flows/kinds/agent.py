@@ -1,0 +1,116 @@
+"""A step that asks an agent.
+
+Of the two durations that must fit each other (`lost_after` at least `orphan_timeout` and a margin), the one that an author leaves
+out follows the one that they give; where both are given, `clock_rules` has judged them.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+
+from conductor.config import LEASE_MARGIN_SECONDS, Clocks
+from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
+from conductor.flows.checks.clock_rules import judge_clocks
+from conductor.flows.checks.judgement import Library
+from conductor.flows.checks.problems import Problems
+from conductor.flows.kinds.kind import Step
+from conductor.v1 import flow_service_pb2
+
+AgentWork = flow_service_pb2.AgentWork
+
+MAX_PARAMETER_NAME_CHARACTERS = 128
+MAX_PARAMETER_CHARACTERS = 4000
+MAX_RESULT_CHARACTERS = 200_000
+DEFAULT_INFRASTRUCTURE_RETRIES = 2
+MOST_ATTEMPTS = 10
+_AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
+
+
+def judge(step: Step, where: str, library: Library, problems: Problems) -> None:
+    """Adds what is wrong with how an agent is asked."""
+    agent = step.agent
+    if not agent.agents:
+        problems.add(f"{where}.agents", "name at least one agent")
+    for index, name in enumerate(agent.agents):
+        if not _AGENT_NAME.match(name) or name in agent.agents[:index]:
+            problems.add(f"{where}.agents[{index}]", f"'{name}' must be an agent's name, and stand here once")
+    if not agent.prompt.strip():
+        problems.add(f"{where}.prompt", "must not be empty")
+    if agent.persona and agent.persona not in library.personas:
+        problems.add(f"{where}.persona", _unknown("persona", agent.persona, library.personas))
+    for index, name in enumerate(agent.contracts):
+        if name not in library.contracts:
+            problems.add(f"{where}.contracts[{index}]", _unknown("contract", name, library.contracts))
+        elif name in agent.contracts[:index]:
+            problems.add(f"{where}.contracts[{index}]", f"'{name}' stands here twice")
+    _judge_limits(agent, where, problems)
+
+
+def templates(step: Step) -> Iterator[tuple[str, str]]:
+    """Returns the prompt."""
+    if step.agent.prompt:
+        yield "prompt", step.agent.prompt
+
+
+def plan(step: Step, clocks: Clocks) -> AgentPlan:
+    """Returns how the agent is asked, with the conductor's clocks where the author gave none."""
+    work = step.agent
+    orphan, lost_after = _lease(work, clocks)
+    return AgentPlan(
+        agents=tuple(work.agents),
+        parameters=tuple(sorted(work.parameters.items())),
+        timeout_seconds=_seconds(work, "timeout", clocks.step_timeout_seconds),
+        idle_timeout_seconds=_seconds(work, "idle_timeout", clocks.idle_timeout_seconds),
+        max_attempts=work.max_attempts or MOST_ATTEMPTS,
+        first_output_timeout_seconds=_seconds(work, "first_output_timeout", clocks.first_output_timeout_seconds),
+        queue_timeout_seconds=_seconds(work, "queue_timeout", clocks.queue_timeout_seconds),
+        orphan_timeout_seconds=orphan,
+        lost_after_seconds=lost_after,
+        on_lost=OnLost.FAIL if work.on_lost == AgentWork.ON_LOST_FAIL else OnLost.RETRY,
+        retries=_retries(work),
+    )
+
+
+def _judge_limits(agent: AgentWork, where: str, problems: Problems) -> None:
+    judge_clocks(agent, where, problems)
+    if not 0 <= agent.max_result_characters <= MAX_RESULT_CHARACTERS:
+        problems.add(
+            f"{where}.max_result_characters", f"must be 1 to {MAX_RESULT_CHARACTERS}, not {agent.max_result_characters}"
+        )
+    for name, value in agent.parameters.items():
+        problems.add_if_longer(f"{where}.parameters.{name}", name, MAX_PARAMETER_NAME_CHARACTERS)
+        problems.add_if_longer(f"{where}.parameters.{name}", value, MAX_PARAMETER_CHARACTERS)
+
+
+def _unknown(what: str, name: str, known: Collection[str]) -> str:
+    return f"there is no {what} '{name}'; there are {', '.join(sorted(known)) or 'none'}"
+
+
+def _lease(work: AgentWork, clocks: Clocks) -> tuple[float, float]:
+    """Returns how long an agent lives without its conductor, and how long its host may be silent before the agent is lost."""
+    orphan = _seconds(work, "orphan_timeout", clocks.orphan_timeout_seconds)
+    lost_after = _seconds(work, "lost_after", clocks.lost_after_seconds)
+    if work.may_overlap:
+        return orphan, lost_after
+    if work.HasField("lost_after") and not work.HasField("orphan_timeout"):
+        orphan = min(orphan, lost_after - LEASE_MARGIN_SECONDS)
+    return orphan, max(lost_after, orphan + LEASE_MARGIN_SECONDS)
+
+
+def _retries(work: AgentWork) -> RetryPlan:
+    given, default = work.retries, RetryPlan()
+    infrastructure = work.max_attempts - 1 if work.max_attempts else DEFAULT_INFRASTRUCTURE_RETRIES
+    return RetryPlan(
+        infrastructure=given.infrastructure if given.HasField("infrastructure") else infrastructure,
+        rate_limit=given.rate_limit if given.HasField("rate_limit") else default.rate_limit,
+        hang=given.hang if given.HasField("hang") else default.hang,
+        schema=given.schema if given.HasField("schema") else default.schema,
+        agent=given.agent if given.HasField("agent") else default.agent,
+        first_pause_seconds=_seconds(given, "first_pause", default.first_pause_seconds),
+        longest_pause_seconds=_seconds(given, "longest_pause", default.longest_pause_seconds),
+    )
+
+
+def _seconds(message: AgentWork | flow_service_pb2.Retries, name: str, default: float) -> float:
+    if not message.HasField(name):  # type: ignore[arg-type]
+        return default
+    return float(getattr(message, name).ToTimedelta().total_seconds())

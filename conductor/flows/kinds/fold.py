@@ -1,0 +1,37 @@
+"""A step that brings earlier results together: by a template, or by merging findings."""
+
+from collections.abc import Iterator
+
+from conductor.config import Clocks
+from conductor.core.model.plan import FoldPlan
+from conductor.flows.checks.judgement import Library
+from conductor.flows.checks.problems import Problems
+from conductor.flows.kinds.kind import Step
+
+MAX_MERGED_FINDINGS = 500
+
+
+def judge(step: Step, where: str, _library: Library, problems: Problems) -> None:
+    """Adds what is wrong with a fold."""
+    match step.fold.WhichOneof("method"):
+        case "template":
+            if not step.fold.template.strip():
+                problems.add(f"{where}.template", "must not be empty")
+        case "merge":
+            if not step.needs:
+                problems.add(where, "a merge brings together what the step needs: give it 'needs'")
+            if not 0 <= step.fold.merge.max_findings <= MAX_MERGED_FINDINGS:
+                problems.add(f"{where}.merge.max_findings", f"must be 1 to {MAX_MERGED_FINDINGS}")
+        case _:
+            problems.add(where, "say how: give it 'template' or 'merge'")
+
+
+def templates(step: Step) -> Iterator[tuple[str, str]]:
+    """Returns the template of a fold that has one."""
+    if step.fold.template:
+        yield "template", step.fold.template
+
+
+def plan(_step: Step, _clocks: Clocks) -> FoldPlan:
+    """Returns the plan of a fold."""
+    return FoldPlan()
