@@ -14,6 +14,7 @@ from conductor.flows.library.layers import Layer, folders
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 
 GOOD = "title: {title}\nsteps:\n  - id: a\n    fold: {{template: x}}\n"
+BUILT_IN = sorted(f"flows/{path.stem}" for path in folders(None, {})[-1].flows.glob("*.yaml"))
 
 
 class HereJudge:
@@ -104,7 +105,7 @@ async def test_listing_executes_nothing_of_a_flow(home: Home, tmp_path: Path, mo
     listing = await home.catalogue().list()
 
     assert not bait.exists()
-    assert names(listing.flows) == ["flows/survey"]
+    assert names(listing.flows) == BUILT_IN
     assert {Path(problem.path).name for problem in listing.problems} == {"baited.yaml", "shell.yaml"}
 
 
@@ -120,7 +121,7 @@ async def test_bad_files_are_problems_and_the_rest_is_listed(home: Home) -> None
 
     listing = await home.catalogue().list()
 
-    assert names(listing.flows) == ["flows/good", "flows/survey"]
+    assert names(listing.flows) == sorted(["flows/good", *BUILT_IN])
     assert [(Path(p.path).name, p.field) for p in listing.problems] == [
         ("Bad Name.yaml", "name"),
         ("broken.yaml", ""),
@@ -143,7 +144,7 @@ async def test_an_unknown_flow_is_not_found_and_the_known_are_named(home: Home) 
         await home.catalogue().get("flows/nope")
 
     assert caught.value.reason == "FLOW_NOT_FOUND"
-    assert caught.value.metadata == {"known": "flows/survey"}
+    assert caught.value.metadata == {"known": ", ".join(BUILT_IN)}
 
 
 async def test_a_file_is_judged_again_when_it_changed_and_only_then(home: Home) -> None:
@@ -158,7 +159,7 @@ async def test_a_file_is_judged_again_when_it_changed_and_only_then(home: Home) 
     assert (await catalogue.get("flows/mine")).flow.title == "afterwards"
 
     path.unlink()
-    assert names((await catalogue.list()).flows) == ["flows/survey"]
+    assert names((await catalogue.list()).flows) == BUILT_IN
 
 
 async def test_a_new_persona_makes_a_bad_flow_good(home: Home) -> None:
