@@ -11,6 +11,7 @@ from agenthost.models.settings import read_models
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.host_process import client_of
 from tests.agenthost.running_host import Client, Conversation, eventually, execution_id, open_host
+from tests.attempts import processes_with
 from tests.fakes.model_server import ModelServer
 from tests.yesterday.ends import EPOCH, THINKER, write_agents
 from tests.yesterday.host_world import listed
@@ -55,8 +56,12 @@ class Crossing:
 
 async def cross(code: Path, folder: Path, repository: Path) -> Crossing:
     """Has a host of yesterday begin the attempts, kills it, and has a host of today bring them to their ends."""
-    async with ModelServer.serving() as model:
-        return await _cross(code, folder, repository, model.url)
+    try:
+        async with ModelServer.serving() as model:
+            return await _cross(code, folder, repository, model.url)
+    finally:  # what a failure left
+        for pid in {*processes_with(str(code)), *processes_with(str(folder))}:
+            os.kill(pid, signal.SIGKILL)
 
 
 async def _cross(code: Path, folder: Path, repository: Path, url: str) -> Crossing:
@@ -64,16 +69,12 @@ async def _cross(code: Path, folder: Path, repository: Path, url: str) -> Crossi
     config = folder / "host.toml"
     config.write_text(f'[models.{THINKER}]\nurl = "{url}"\n')
     crossing = await _begin(code, folder, repository, "--config", str(config), "--agents-dir", str(agents))
-    try:
-        async with open_host(folder, repository, proven=False, agents_dirs=(agents,), models=models) as client:
-            await _meet(client, crossing)
-            await _end(client, crossing)
-            crossing.refusal = (await client.refused(_start(client, "talking"), epoch=EPOCH)).reason
-            crossing.spawned = len(client.spawns())
-            await eventually(lambda: not any(map(_lives, crossing.agents.values())))
-    finally:
-        for pid in filter(_lives, crossing.shims.values()):
-            os.kill(pid, signal.SIGKILL)
+    async with open_host(folder, repository, proven=False, agents_dirs=(agents,), models=models) as client:
+        await _meet(client, crossing)
+        await _end(client, crossing)
+        crossing.refusal = (await client.refused(_start(client, "talking"), epoch=EPOCH)).reason
+        crossing.spawned = len(client.spawns())
+        await eventually(lambda: not any(map(_lives, crossing.agents.values())))
     return crossing
 
 
