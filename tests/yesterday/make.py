@@ -1,16 +1,16 @@
 """Makes what is left behind by conductors and hosts of today, for those of tomorrow.
 
 git worktree add /tmp/then COMMIT && cd /tmp/then && ./dev setup
-.venv/bin/python -m tests.yesterday.make FOLDER [conductor] [host] [wire] [code]
+.venv/bin/python -m tests.yesterday.make FOLDER [conductor] [backup] [host] [wire] [code]
 """
 
 import asyncio
 import sys
 from pathlib import Path
 
-from tests.yesterday import make_code, make_conductor, make_host, make_wire
+from tests.yesterday import make_backup, make_code, make_conductor, make_host, make_wire
 
-PARTS = {"conductor": make_conductor, "host": make_host, "wire": make_wire, "code": make_code}
+PARTS = {"conductor": make_conductor, "backup": make_backup, "host": make_host, "wire": make_wire, "code": make_code}
 
 
 def main(folder: Path) -> None:

@@ -20,10 +20,9 @@ from tests.yesterday.reading import read_end
 from tests.yesterday.stories import HOSTLESS, SETTLED, UNFINISHED, Story
 from tests.yesterday.telling_host import TellingHost
 from tests.yesterday.watchman import Watchman
-from tests.yesterday.world import HOSTS, last_position, offer, resume
+from tests.yesterday.world import HOSTS, WORKSPACE, last_position, offer, resume
 
-# Where the runs' workspace is: a place that exists nowhere when they go on.
-PLACE = Path("/tmp/conductor-yesterday")
+PLACE = Path(WORKSPACE).parent
 ACKNOWLEDGED_SECONDS = 1.5
 _SAME = ("state", "text", "prompt", "reason", "findings")
 

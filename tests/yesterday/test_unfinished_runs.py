@@ -1,6 +1,7 @@
 """K7, I1: a conductor of today opens what f9ac01c left at work, and every run goes on to the end that it has undisturbed."""
 
 import asyncio
+import lzma
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from conductor.maintenance.backup import restore_backup
 from tests.yesterday.archive import differences, recall, unpack
 from tests.yesterday.world import resume
 
@@ -65,6 +67,13 @@ def test_the_starts_that_were_stored_are_sent_byte_for_byte(resumed: Resumed) ->
     assert resumed.now["spawned"] == resumed.then["spawned"]
 
 
+def test_a_request_that_is_repeated_after_the_upgrade_makes_no_second_run(resumed: Resumed) -> None:
+    """Keeps B2: the digest of a request's body is the same today."""
+    asked = [run for story, run in resumed.then["settled"].items() if story == "everything"]
+
+    assert resumed.now["repeated"] == asked
+
+
 def test_every_state_was_met(resumed: Resumed) -> None:
     """What these databases are for: none of it may be missing from them."""
     seen = set(_states(resumed.then["histories"].values()))
@@ -92,3 +101,14 @@ def test_what_is_settled_is_read_as_it_was(resumed: Resumed) -> None:
     assert differences(resumed.then["read"], resumed.now["read"]) == []
     assert differences(resumed.then["lists"], resumed.now["lists"]) == []
     assert resumed.now["holes"] == []
+
+
+async def test_a_backup_of_then_is_restored_and_its_run_goes_on(tmp_path: Path) -> None:
+    """Keeps K7 for backups: its conductor has another id, and all its runs."""
+    then = recall(HERE / "conductor_without_hosts.json.xz")
+    (tmp_path / "backup.tar").write_bytes(lzma.decompress((HERE / "backup.tar.xz").read_bytes()))
+    restored = await asyncio.to_thread(restore_backup, tmp_path / "backup.tar", tmp_path / "data")
+    now = await resume(tmp_path, then)
+
+    assert (restored.runs, restored.unfinished_runs) == (1, 1)
+    assert differences(then["ends"], now["ends"]) == []

@@ -15,9 +15,12 @@ from conductor.clock import read_clocks
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, running_conductor
 from tests.yesterday.reading import find_holes, read_end, read_history, read_list, read_run
+from tests.yesterday.stories import SETTLED, Story
 from tests.yesterday.telling_host import TellingHost
 
 HOSTS = ("alpha", "beta")
+# Where the runs' workspace was: a place that exists nowhere when they go on.
+WORKSPACE = "/tmp/conductor-yesterday/workspace"
 AWAY_SECONDS = 0.5
 PATIENCE_SECONDS = 15
 
@@ -48,6 +51,11 @@ async def resume(folder: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
             "holes": [hole for run in settled for hole in await find_holes(running, run)],
             "ends": ends,
             "watched": {run: await read_history(running, run) for run in unfinished if "state" in ends[run]},
+            "repeated": [
+                await _repeat(running, story)
+                for story in SETTLED
+                if "request_id" in story.request and story.name in answers["settled"]
+            ],
             "spawned": sorted(attempt for host in running.hosts.values() for attempt in host.spawned),
             "sent": {
                 attempt: b64encode(execution.start).decode()
@@ -61,6 +69,12 @@ async def resume(folder: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
                 if not execution.is_released
             ),
         }
+
+
+async def _repeat(running: Running, story: Story) -> str:
+    """Asks again for a run that was asked for yesterday, in the same words; returns its name."""
+    run: pb.Run = await running.runs.CreateRun(story.create(WORKSPACE))
+    return run.name
 
 
 async def _end(running: Running, run: str, deadline: float) -> dict[str, Any]:
