@@ -4,15 +4,18 @@ import asyncio
 import signal
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from conductor.core.model.events import RunCreated
+from conductor.core.model.events import RunCreated, RunStarted
 from conductor.store.records import StoredEvent, StoredOutput
 from conductor.store.sqlite.store import SqliteStore
+from tests.conductor.store.material import creation, events, run_name
 
 ROOT = Path(__file__).parents[3]
+RUN = run_name(1)
 
 
 async def kill_after(folder: Path, lines: int, acknowledged: dict[str, int]) -> None:
@@ -86,3 +89,23 @@ async def test_a_backup_made_while_it_works_is_sound(tmp_path: Path) -> None:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
     assert database.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
+async def test_a_durable_decision_is_committed_full_and_text_is_not(
+    store: SqliteStore, *, durable: bool, level: int
+) -> None:
+    """Keeps I1."""
+    await store.append(replace(creation(RUN), durable=not durable), 1.0)
+
+    await store.append(replace(events(RUN, RunStarted()), durable=durable), 2.0)
+
+    def read(connection: sqlite3.Connection) -> tuple[object, ...]:
+        return tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode"))
+
+    assert await store._writer.run(read) == (level, "wal")
+
+
+async def test_readers_cannot_write(store: SqliteStore) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        await store._readers.run(lambda connection: connection.execute("UPDATE meta SET epoch = 9").fetchall())

@@ -1,18 +1,13 @@
 """What is kept of watched runs is what the database tells, within bounds. Keeps G1 and G4."""
 
-import random
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import StepBecameReady
 from conductor.core.model.output import Channel, Output
 from conductor.store.recent import EVENT_BYTES, RECENT_BYTES, Recent, Stored, size_of
 from conductor.store.records import StoredEvent, StoredOutput
-from conductor.store.sqlite.store import SqliteStore
-from conductor.store.sqlite.writing.transaction import CHUNK_BYTES
-from tests.conductor.store.material import attempt, creation, run_name, said
+from tests.conductor.store.material import run_name
 
 RUN = run_name(1)
 EVERYTHING = 10**9
@@ -26,27 +21,6 @@ def item(position: int, size: int = 0) -> Stored:
 
 def positions(items: list[Stored] | None) -> list[int] | None:
     return None if items is None else [one.position for one in items]
-
-
-async def test_what_a_watcher_is_told_at_once_is_what_the_database_tells_later(store: SqliteStore) -> None:
-    chance = random.Random(5)
-    await store.append(creation(RUN), 0.0)
-    texts = ("", "größe ", "\ud800 half", "x" * (CHUNK_BYTES + 5), "🦀" * 9)
-    with store.watch(RUN):
-        await store.append(attempt(RUN), 1.25)
-        for number in range(40):
-            words = [said(RUN, chance.choice(texts), chance.choice((Channel.ANSWER, Channel.LOG))) for _ in range(3)]
-            await store.append(Decision(to_store=(*words, Record(RUN, StepBecameReady("docs")))), number / 3)
-        last = (await store.history(RUN, 0, EVERYTHING))[-1].position
-        while page := await store.history(RUN, last):
-            last = page[-1].position
-        at_once = {position: await store.history(RUN, position) for position in range(last + 1)}
-    later = {position: await store.history(RUN, position) for position in range(last + 1)}
-
-    for position, told in at_once.items():
-        shorter, longer = sorted((told, later[position]), key=len)
-        assert longer[: len(shorter)] == shorter
-        assert bool(shorter) == bool(longer)
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=30), st.data())

@@ -7,7 +7,7 @@ findings count is `conductor.core.model.findings`' rule, not this file's.
 import json
 import sqlite3
 from collections.abc import Callable
-from typing import Any
+from dataclasses import astuple
 
 from conductor.core.model.events import (
     Event,
@@ -22,9 +22,8 @@ from conductor.core.model.findings import list_counted_steps
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import RunState
 from conductor.store.codec import decode_event, encode
-
-RANKS = {"critical": 0, "high": 1, "medium": 2, "low": 3, "info": 4}
-FINDINGS_PER_STEP = 500
+from conductor.store.findings import list_findings
+from conductor.store.texts import replace_surrogates
 
 ReadBlob = Callable[[str], bytes]
 
@@ -42,7 +41,7 @@ def create_run(connection: sqlite3.Connection, created: RunCreated, time: float)
             time,
             plan.flow,
             plan.workspace_path,
-            _clean(plan.question.casefold()),
+            replace_surrogates(plan.question.casefold()),
             json.dumps(dict(plan.labels)),
             json.dumps(light, separators=(",", ":")),
             plan.inputs,
@@ -84,7 +83,7 @@ def _add_findings(connection: sqlite3.Connection, run: int, event: StepSucceeded
     )
     connection.executemany(
         "INSERT INTO findings (run, step, finding, rank, status, data) VALUES (?, ?, ?, ?, ?, ?)",
-        [(run, event.step, *columns) for columns in _list_findings(document)],
+        [(run, event.step, *astuple(listed)) for listed in list_findings(document)],
     )
     _drop_merged(connection, run)
 
@@ -112,26 +111,3 @@ def _read_steps(connection: sqlite3.Connection, run: int) -> list[StepPlan]:
             case _:
                 pass
     return steps
-
-
-def _list_findings(document: bytes) -> list[tuple[str, int, str, str]]:
-    """Gives id, rank, status and JSON of each finding.
-
-    The document was checked before it came here. What has another shape all the same is left out of the list: a list is
-    not worth a transaction that can never succeed, and the document itself is kept as it is.
-    """
-    try:
-        found = json.loads(document)["findings"][:FINDINGS_PER_STEP]
-    except (ValueError, KeyError, TypeError):
-        return []
-    return [_columns(finding) for finding in found if isinstance(finding, dict)]
-
-
-def _columns(finding: dict[str, Any]) -> tuple[str, int, str, str]:
-    rank = RANKS.get(str(finding.get("severity")), RANKS["info"])
-    return _clean(str(finding.get("id", ""))), rank, _clean(str(finding.get("status", ""))), json.dumps(finding)
-
-
-def _clean(text: str) -> str:
-    """Gives text that has a UTF-8 form: a lone surrogate from somebody's JSON has none."""
-    return text.encode("utf-8", "replace").decode()

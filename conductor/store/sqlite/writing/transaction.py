@@ -6,7 +6,6 @@ transactions, so that a failed one leaves nothing to be undone.
 
 import re
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from conductor.core.model.commands import Decision, Record
@@ -17,8 +16,7 @@ from conductor.store.port import RepeatedEventError
 from conductor.store.records import Stored, StoredEvent, StoredOutput
 from conductor.store.sqlite.writing.blocks import find_channel_end
 from conductor.store.sqlite.writing.projection import create_run, project
-
-CHUNK_BYTES = 64 * 1024  # of one row; a page of history holds several
+from conductor.store.texts import split_text
 
 Written = dict[str, list[Stored]]
 
@@ -116,7 +114,7 @@ def _write_output(at: _Transaction, output: Output) -> None:
     end = at.ends.get(channel)
     if end is None:
         end = find_channel_end(at.connection, *channel)
-    for piece in _split(output.text.encode("utf-8", "replace")):
+    for piece in split_text(output.text):
         run.position += 1
         at.last_id += 1
         run.written.append(StoredOutput(run.position, at.time, end, replace(output, text=piece.decode())))
@@ -126,17 +124,6 @@ def _write_output(at: _Transaction, output: Output) -> None:
             (at.last_id, run.key, run.position, at.time, *channel, end, piece),
         )
     at.ends[channel] = end
-
-
-def _split(data: bytes) -> Iterator[bytes]:
-    """Cuts UTF-8 into pieces that a row may hold, between characters."""
-    start = 0
-    while start < len(data):
-        end = min(start + CHUNK_BYTES, len(data))
-        while end < len(data) and data[end] & 0xC0 == 0x80:
-            end -= 1
-        yield data[start:end]
-        start = end
 
 
 def _find_run(at: _Transaction, name: str) -> _Run:

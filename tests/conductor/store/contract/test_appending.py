@@ -2,7 +2,6 @@
 
 import hashlib
 import random
-import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -12,9 +11,9 @@ from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import RunCancelRequested, RunStarted, StepBecameReady, StepSkipped
 from conductor.core.model.output import Channel, Output
 from conductor.errors import NotFoundError
+from conductor.store.port import RepeatedEventError, Store
 from conductor.store.records import StoredEvent, StoredOutput, StoredRequest
-from conductor.store.sqlite.store import SqliteStore
-from conductor.store.sqlite.writing.transaction import CHUNK_BYTES, RepeatedEventError
+from conductor.store.texts import PIECE_BYTES
 from tests.conductor.store.material import (
     attempt,
     attempt_name,
@@ -32,14 +31,14 @@ RUN = run_name(1)
 OTHER = run_name(2)
 
 
-async def positions(store: SqliteStore, run: str) -> list[int]:
+async def positions(store: Store, run: str) -> list[int]:
     found: list[int] = []
     while page := await store.history(run, found[-1] if found else 0, 1):
         found += [entry.position for entry in page]
     return found
 
 
-async def test_events_and_text_share_one_gapless_order(store: SqliteStore) -> None:
+async def test_events_and_text_share_one_gapless_order(store: Store) -> None:
     """Keeps G1."""
     await store.append(creation(RUN), 1.0)
     await store.append(attempt(RUN), 2.0)
@@ -57,7 +56,7 @@ async def test_events_and_text_share_one_gapless_order(store: SqliteStore) -> No
     ]
 
 
-async def test_runs_count_their_positions_apart_and_the_feed_counts_all(store: SqliteStore) -> None:
+async def test_runs_count_their_positions_apart_and_the_feed_counts_all(store: Store) -> None:
     """Keeps G5."""
     await store.append(creation(RUN, labels=(("team", "x"),)), 1.0)
     await store.append(creation(OTHER), 2.0)
@@ -80,7 +79,7 @@ async def test_runs_count_their_positions_apart_and_the_feed_counts_all(store: S
     assert (await store.feed(feed.last_id)).last_id == feed.last_id
 
 
-async def test_an_event_that_comes_twice_is_refused_with_everything_beside_it(store: SqliteStore) -> None:
+async def test_an_event_that_comes_twice_is_refused_with_everything_beside_it(store: Store) -> None:
     """Keeps I1."""
     await store.append(creation(RUN), 1.0)
     await store.append(Decision(to_store=(Record(RUN, RunStarted(), "RunStarted"),)), 2.0)
@@ -93,7 +92,7 @@ async def test_an_event_that_comes_twice_is_refused_with_everything_beside_it(st
     assert await store.append(events(RUN, StepBecameReady("docs")), 4.0) == {RUN: 3}
 
 
-async def test_a_run_is_created_once(store: SqliteStore) -> None:
+async def test_a_run_is_created_once(store: Store) -> None:
     """Keeps B1."""
     await store.append(creation(RUN), 1.0)
 
@@ -101,7 +100,7 @@ async def test_a_run_is_created_once(store: SqliteStore) -> None:
         await store.append(creation(RUN), 2.0)
 
 
-async def test_a_failed_transaction_leaves_nothing(store: SqliteStore) -> None:
+async def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
     """Keeps I1."""
     await store.append(creation(RUN), 1.0)
     strange = replace(events(RUN, RunStarted()), cursors=(("nobody-knows-1", 4),))
@@ -113,10 +112,10 @@ async def test_a_failed_transaction_leaves_nothing(store: SqliteStore) -> None:
     assert (await store.run(RUN)).start_time is None
 
 
-async def test_text_is_one_row_and_large_text_several(store: SqliteStore) -> None:
+async def test_text_is_one_row_and_large_text_several(store: Store) -> None:
     await store.append(creation(RUN), 1.0)
     await store.append(attempt(RUN), 1.0)
-    large = "é" * CHUNK_BYTES
+    large = "é" * PIECE_BYTES
 
     await store.append(speech(RUN, "one row", cursor=2), 1.0)
     await store.append(speech(RUN, "x" + large), 1.0)
@@ -124,12 +123,12 @@ async def test_text_is_one_row_and_large_text_several(store: SqliteStore) -> Non
     texts = [entry for entry in await store.history(RUN, 2) if isinstance(entry, StoredOutput)]
     assert texts[0].output.text == "one row"
     assert "".join(entry.output.text for entry in texts[1:]) == "x" + large
-    assert all(len(entry.output.text.encode()) <= CHUNK_BYTES for entry in texts)
+    assert all(len(entry.output.text.encode()) <= PIECE_BYTES for entry in texts)
     ends = [entry.offset + len(entry.output.text.encode()) for entry in texts]
     assert [entry.offset for entry in texts] == [0, *ends[:-1]]
 
 
-async def test_random_pieces_of_a_channel_are_the_whole(store: SqliteStore) -> None:
+async def test_random_pieces_of_a_channel_are_the_whole(store: Store) -> None:
     """Keeps G2."""
     await store.append(creation(RUN), 1.0)
     await store.append(attempt(RUN), 1.0)
@@ -152,7 +151,7 @@ async def test_random_pieces_of_a_channel_are_the_whole(store: SqliteStore) -> N
     assert await store.channel(attempt_name(RUN), "reasoning", 0, 0) == (b"", 0)
 
 
-async def test_text_without_a_utf8_form_is_kept_readable(store: SqliteStore) -> None:
+async def test_text_without_a_utf8_form_is_kept_readable(store: Store) -> None:
     await store.append(creation(RUN), 1.0)
     await store.append(attempt(RUN), 1.0)
 
@@ -161,7 +160,20 @@ async def test_text_without_a_utf8_form_is_kept_readable(store: SqliteStore) -> 
     assert await store.channel(attempt_name(RUN), "answer", 0, 0) == (b"bad ? end", 9)
 
 
-async def test_pages_of_history_are_bounded_and_join_to_the_whole(store: SqliteStore) -> None:
+async def test_text_and_names_with_nul_are_kept_to_the_byte(store: Store) -> None:
+    """Keeps G2."""
+    await store.append(creation(RUN, question="a\0b", labels=(("nul", "\0"), ("half", "\ud800"))), 1.0)
+    await store.append(attempt(RUN), 1.0)
+
+    await store.append(speech(RUN, "be\0hind"), 1.0)
+
+    assert await store.channel(attempt_name(RUN), "answer", 0, 0) == (b"be\0hind", 7)
+    row = await store.run(RUN)
+    assert (row.plan.question, dict(row.plan.labels)) == ("a\0b", {"nul": "\0", "half": "\ud800"})
+    assert (await store.feed(0)).entries[0].labels == {"nul": "\0", "half": "\ud800"}
+
+
+async def test_pages_of_history_are_bounded_and_join_to_the_whole(store: Store) -> None:
     """Keeps G1."""
     await store.append(creation(RUN), 1.0)
     await store.append(attempt(RUN), 1.0)
@@ -181,13 +193,13 @@ async def test_pages_of_history_are_bounded_and_join_to_the_whole(store: SqliteS
     assert await positions(store, RUN) == list(range(1, 43))
 
 
-async def test_a_history_larger_than_its_page_still_moves(store: SqliteStore) -> None:
+async def test_a_history_larger_than_its_page_still_moves(store: Store) -> None:
     await store.append(creation(RUN), 1.0)
 
     assert len(await store.history(RUN, 0, 1)) == 1
 
 
-async def test_a_request_id_is_known_as_long_as_its_run(store: SqliteStore) -> None:
+async def test_a_request_id_is_known_as_long_as_its_run(store: Store) -> None:
     """Keeps B2."""
     await store.append(creation(RUN, request_id="one"), 1.0)
     await store.append(events(RUN, RunCancelRequested("enough", "two", "other digest")), 2.0)
@@ -198,7 +210,7 @@ async def test_a_request_id_is_known_as_long_as_its_run(store: SqliteStore) -> N
     assert await store.requests(["three"]) == {}
 
 
-async def test_a_request_id_is_stored_once(store: SqliteStore) -> None:
+async def test_a_request_id_is_stored_once(store: Store) -> None:
     """Keeps B2."""
     await store.append(creation(RUN, request_id="one"), 1.0)
 
@@ -209,7 +221,7 @@ async def test_a_request_id_is_stored_once(store: SqliteStore) -> None:
         await store.events(OTHER)
 
 
-async def test_a_blob_is_read_through_a_run_that_names_it(store: SqliteStore) -> None:
+async def test_a_blob_is_read_through_a_run_that_names_it(store: Store) -> None:
     """Keeps A9."""
     await store.append(creation(RUN), 1.0)
     await store.append(creation(OTHER), 1.0)
@@ -221,7 +233,7 @@ async def test_a_blob_is_read_through_a_run_that_names_it(store: SqliteStore) ->
         await store.blob(RUN, blob(b"never seen").digest)
 
 
-async def test_unfinished_runs_come_back_with_events_and_cursors(store: SqliteStore) -> None:
+async def test_unfinished_runs_come_back_with_events_and_cursors(store: Store) -> None:
     """Keeps I3."""
     await store.append(creation(OTHER), 1.0)
     await store.append(settlement(OTHER), 2.0)
@@ -238,7 +250,7 @@ async def test_unfinished_runs_come_back_with_events_and_cursors(store: SqliteSt
     assert stored.cursors == {attempt_name(RUN): 7}
 
 
-async def test_of_some_names_it_is_told_which_are_runs(store: SqliteStore) -> None:
+async def test_of_some_names_it_is_told_which_are_runs(store: Store) -> None:
     for number in (1, 2):
         await store.append(creation(run_name(number)), 1.0)
 
@@ -246,7 +258,7 @@ async def test_of_some_names_it_is_told_which_are_runs(store: SqliteStore) -> No
     assert await store.known_runs(()) == frozenset()
 
 
-async def test_the_next_process_is_told_of_the_time_and_of_runs_at_work(store: SqliteStore) -> None:
+async def test_the_next_process_is_told_of_the_time_and_of_runs_at_work(store: Store) -> None:
     assert await store.past() == Past()
     await store.append(creation(RUN), 1.0)
     await store.append(attempt(RUN), 2.5)
@@ -259,7 +271,7 @@ async def test_the_next_process_is_told_of_the_time_and_of_runs_at_work(store: S
     assert await store.past() == Past(3.0, is_at_work=False, boot="another boot", offset=7.0)
 
 
-async def test_what_is_unknown_is_not_found(store: SqliteStore) -> None:
+async def test_what_is_unknown_is_not_found(store: Store) -> None:
     for reading in (store.events(RUN), store.history(RUN, 0), store.run(RUN), store.findings(RUN, 10)):
         with pytest.raises(NotFoundError, match=f"no run '{RUN}'"):
             await reading
@@ -267,23 +279,3 @@ async def test_what_is_unknown_is_not_found(store: SqliteStore) -> None:
         await store.channel(attempt_name(RUN), "answer", 0, 0)
     with pytest.raises(LookupError):
         await store.append(events(RUN, StepSkipped("a", "b")), 1.0)
-
-
-@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
-async def test_a_durable_decision_is_committed_full_and_text_is_not(
-    store: SqliteStore, *, durable: bool, level: int
-) -> None:
-    """Keeps I1."""
-    await store.append(replace(creation(RUN), durable=not durable), 1.0)
-
-    await store.append(replace(events(RUN, RunStarted()), durable=durable), 2.0)
-
-    def read(connection: sqlite3.Connection) -> tuple[object, ...]:
-        return tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode"))
-
-    assert await store._writer.run(read) == (level, "wal")
-
-
-async def test_readers_cannot_write(store: SqliteStore) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        await store._readers.run(lambda connection: connection.execute("UPDATE meta SET epoch = 9").fetchall())

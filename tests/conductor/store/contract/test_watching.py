@@ -8,20 +8,20 @@ import pytest
 
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import RunStarted, StepBecameReady
-from conductor.errors import NoCapacityError
-from conductor.store import wakeups
+from conductor.core.model.output import Channel
+from conductor.store.port import Store
 from conductor.store.records import StoredEvent, StoredOutput
-from conductor.store.sqlite.store import SqliteStore
-from conductor.store.wakeups import Wakeups
+from conductor.store.texts import PIECE_BYTES
 from tests.conductor.store.material import attempt, creation, events, run_name, said, settlement
 
+EVERYTHING = 10**9
 RUN = run_name(1)
 OTHER = run_name(2)
 
 Entry = StoredEvent | StoredOutput
 
 
-async def follow(store: SqliteStore, last: int, page_bytes: int) -> list[Entry]:
+async def follow(store: Store, last: int, page_bytes: int) -> list[Entry]:
     """Reads what was, then what comes, as a servicer does."""
     seen: list[Entry] = []
     with store.watch(RUN) as watcher:
@@ -43,7 +43,7 @@ def channels(entries: Sequence[Entry]) -> dict[tuple[str, str], str]:
     return texts
 
 
-async def test_watchers_who_join_at_random_read_the_same(store: SqliteStore) -> None:
+async def test_watchers_who_join_at_random_read_the_same(store: Store) -> None:
     """Keeps G1."""
     chance = random.Random(3)
     await store.append(creation(RUN), 0.0)
@@ -66,7 +66,7 @@ async def test_watchers_who_join_at_random_read_the_same(store: SqliteStore) -> 
     assert all(channels(history) == channels(histories[0]) for history in histories)
 
 
-async def test_a_watcher_who_never_looks_costs_one_flag(store: SqliteStore) -> None:
+async def test_a_watcher_who_never_looks_costs_one_flag(store: Store) -> None:
     """Keeps G4."""
     await store.append(creation(RUN), 0.0)
     with store.watch(RUN) as idle:
@@ -79,7 +79,7 @@ async def test_a_watcher_who_never_looks_costs_one_flag(store: SqliteStore) -> N
                 await idle.changed()
 
 
-async def test_only_watchers_of_what_was_touched_wake(store: SqliteStore) -> None:
+async def test_only_watchers_of_what_was_touched_wake(store: Store) -> None:
     await store.append(creation(RUN), 0.0)
     await store.append(creation(OTHER), 0.0)
     with store.watch(RUN) as mine, store.watch(OTHER) as other, store.watch() as everything:
@@ -92,7 +92,7 @@ async def test_only_watchers_of_what_was_touched_wake(store: SqliteStore) -> Non
                 await other.changed()
 
 
-async def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store: SqliteStore) -> None:
+async def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store: Store) -> None:
     """Keeps G1."""
     await store.append(creation(RUN), 0.0)
     with store.watch(RUN) as watcher:
@@ -103,7 +103,7 @@ async def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store:
         assert [entry.position for entry in await store.history(RUN, before[-1].position)] == [2]
 
 
-async def test_a_cancelled_append_is_stored_and_wakes(store: SqliteStore) -> None:
+async def test_a_cancelled_append_is_stored_and_wakes(store: Store) -> None:
     """Keeps I1."""
     await store.append(creation(RUN), 0.0)
     with store.watch(RUN) as watcher:
@@ -116,13 +116,22 @@ async def test_a_cancelled_append_is_stored_and_wakes(store: SqliteStore) -> Non
     assert len(await store.events(RUN)) == 2
 
 
-def test_watchers_are_bounded_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps K5."""
-    monkeypatch.setattr(wakeups, "WATCHERS", 2)
-    feed = Wakeups()
-    with feed.watch("a"), feed.watch("a"), pytest.raises(NoCapacityError, match="2 watchers"), feed.watch("b"):
-        pass
+async def test_what_a_watcher_is_told_at_once_is_what_pages_tell_later(store: Store) -> None:
+    chance = random.Random(5)
+    await store.append(creation(RUN), 0.0)
+    texts = ("", "größe ", "\ud800 half", "x" * (PIECE_BYTES + 5), "🦀" * 9)
+    with store.watch(RUN):
+        await store.append(attempt(RUN), 1.25)
+        for number in range(40):
+            words = [said(RUN, chance.choice(texts), chance.choice((Channel.ANSWER, Channel.LOG))) for _ in range(3)]
+            await store.append(Decision(to_store=(*words, Record(RUN, StepBecameReady("docs")))), number / 3)
+        last = (await store.history(RUN, 0, EVERYTHING))[-1].position
+        while page := await store.history(RUN, last):
+            last = page[-1].position
+        at_once = {position: await store.history(RUN, position) for position in range(last + 1)}
+    later = {position: await store.history(RUN, position) for position in range(last + 1)}
 
-    with feed.watch("b"):
-        pass
-    assert feed._watchers == {}
+    for position, told in at_once.items():
+        shorter, longer = sorted((told, later[position]), key=len)
+        assert longer[: len(shorter)] == shorter
+        assert bool(shorter) == bool(longer)
