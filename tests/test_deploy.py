@@ -61,7 +61,7 @@ def test_a_sample_is_taken_as_it_stands(name: str, tmp_path: Path) -> None:
 
 
 def _command(unit: str, places: dict[str, str]) -> list[str]:
-    """What a unit starts, with its folders moved elsewhere."""
+    """Returns what a unit starts, with its folders moved elsewhere."""
     (line,) = re.findall(r"^ExecStart=(.+)$", (DEPLOY / "systemd" / f"{unit}.service").read_text(), re.MULTILINE)
     for place, other in places.items():
         line = line.replace(place, other)

@@ -50,7 +50,7 @@ needs_jq = pytest.mark.skipif(
 
 
 def written(files: dict[str, str], folder: Path) -> Path:
-    """The blocks of a page as files in a folder, beside some code to look at."""
+    """Writes the files of a page into a folder, beside some code to look at, and returns it."""
     for name, text in {**files, "code/app.py": CODE}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def written(files: dict[str, str], folder: Path) -> Path:
 
 
 def conductor(*arguments: str, folder: Path, address: str = "") -> subprocess.CompletedProcess[str]:
-    """One call of the command line, in a folder, with a home of its own."""
+    """Calls the command line in a folder, with a configuration of its own."""
     command = [sys.executable, "-m", "conductor.cli", *arguments]
     environment = {**os.environ, "XDG_CONFIG_HOME": str(folder / "config"), "CONDUCTOR_ADDRESS": address}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env=environment, check=False)
@@ -67,7 +67,7 @@ def conductor(*arguments: str, folder: Path, address: str = "") -> subprocess.Co
 
 @contextmanager
 def serving(folder: Path, *host_extra: str) -> Iterator[str]:
-    """A conductor and one host with the agents of the folder `agents`."""
+    """Runs a conductor and one host with the agents of the folder `agents`; yields the address."""
     socket, host = f"unix:{folder}/c.sock", f"unix:{folder}/h.sock"
     hosting = ["--listen", host, "--data", str(folder / "h"), "--name", "alpha", "--agents-dir", str(folder / "agents")]
     conducting = ["--listen", socket, "--data", str(folder / "c"), "--host", f"alpha={host}"]
@@ -87,7 +87,7 @@ def serving(folder: Path, *host_extra: str) -> Iterator[str]:
 
 
 def spoken(text: str) -> Answer:
-    """An answer of a model, word by word, as OpenAI's API streams it."""
+    """Returns an answer that comes word by word, as OpenAI's API streams it."""
     words = re.findall(r"\s*\S+|\s+$", text)
     pieces = [{"choices": [{"delta": {"content": word}}]} for word in words]
     lines = [b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in pieces]
@@ -97,7 +97,7 @@ def spoken(text: str) -> Answer:
 
 
 def answer_of_a_model() -> str:
-    """What a model would say to the contracts `evidence` and `output`: one quote is real, one made up."""
+    """Returns what a model might answer to the contracts `evidence` and `output`: one quote is real, one made up."""
     findings = [
         {
             **finding,
@@ -155,7 +155,7 @@ async def test_its_services_start_with_the_lines_that_are_shown(tmp_path: Path) 
 async def test_the_readmes_two_commands_ask_a_local_model(tmp_path: Path) -> None:
     """Keeps A11 and K9."""
     folder = written({}, tmp_path)
-    start, ask = README.block("sh readme up").splitlines()
+    start, ask = README.block("sh up").splitlines()
     assert ask.startswith("conductor run ask ~/src/app ")
     question = ask.partition("--question ")[2].strip('"')
     async with ModelServer.serving() as model:
@@ -198,7 +198,7 @@ def test_the_readmes_lines_for_ci_judge_the_findings(tmp_path: Path) -> None:
     folder = written({}, tmp_path) / "code"
     token = "ghp_" + hashlib.sha256(b"a token of nobody").hexdigest()[:36]
     (folder / "key.py").write_text(f'TOKEN = "{token}"\n')
-    demo, judge = README.block("sh readme ci").splitlines()
+    demo, judge = README.block("sh ci").splitlines()
     dirty = _shell(["set -e", demo, judge], folder)
     told = (folder / "run.jsonl").read_text().splitlines()
     (folder / "run.jsonl").write_text("\n".join(line for line in told if '"SEVERITY_HIGH"' not in line))
@@ -217,7 +217,7 @@ def _shell(script: Sequence[str], folder: Path) -> subprocess.CompletedProcess[s
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The agent, flows and persona of the docs, where an operator puts them, beside some code."""
+    """Writes agent, flows and persona of the docs where an operator puts them."""
     files = page("agents").files("agent")
     placed = {f"agents/{name}": text for name, text in files.items() if name.startswith("todo")}
     placed["config/conductor/flows/debt.yaml"] = files["debt.yaml"]

@@ -39,13 +39,13 @@ def conductor(*arguments: str, address: str) -> subprocess.CompletedProcess[str]
 
 @dataclass
 class FarMachine:
-    """An SSH server of the test's own on loopback, with its keys, in the part of a machine that is far away."""
+    """Stands for another machine: an SSH server of the test's own on loopback, with its keys."""
 
     folder: Path
     port: int
 
     def tunnel(self, near: Path, far: Path) -> subprocess.Popen[bytes]:
-        """The tunnel of docs/hosts.md, between these sockets, to this server."""
+        """Opens the tunnel of docs/hosts.md between these sockets."""
         line = page("hosts").block("sh tunnel").replace("/tmp/gpu1.sock", str(near))
         words = (
             line.replace("/home/you/agenthost.sock", str(far))
@@ -134,7 +134,7 @@ def test_a_host_behind_an_ssh_tunnel_loses_no_word_when_the_tunnel_breaks(
 
 @pytest.fixture(scope="module")
 def go_plugins() -> Path:
-    """A folder with Go's plugins, built once through Go's module proxy."""
+    """Returns a folder with Go's plugins, built once through Go's module proxy."""
     folder = ROOT / ".cache" / "bin"
     if not (folder / "protoc-gen-go-grpc").exists():
         if shutil.which("go") is None:

@@ -35,13 +35,13 @@ OF_RUNS = {"RUN_TIMEOUT", "STEPS_STUCK", "REPORT_FAILED", "INTERNAL"}
 
 
 def plain(cell: str) -> str:
-    """The one thing in backticks in a cell."""
+    """Returns the one thing in backticks in a cell."""
     (found,) = re.findall(r"`([^`]+)`", cell)
     return str(found)
 
 
 def reasons(heading: str) -> dict[str, str]:
-    """The reasons of a table, each with its next column."""
+    """Returns the reasons of a table, each with its next column."""
     return {plain(row[0]): row[1] for row in page("reasons").table(heading) if row[0].startswith("`")}
 
 
@@ -57,7 +57,7 @@ def _tree(path: Path) -> ast.Module:
 
 
 def calls(package: str) -> Iterator[tuple[str, list[ast.expr]]]:
-    """Every call by a plain name in a package, with its arguments."""
+    """Yields every call by a plain name in a package, with its arguments."""
     for tree in sources(package):
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -65,14 +65,14 @@ def calls(package: str) -> Iterator[tuple[str, list[ast.expr]]]:
 
 
 def word(node: ast.expr) -> str:
-    """A reason as an argument: its text, or the constant that has the name of its value."""
+    """Returns a reason given as text, or as a constant that is called as its value."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     return node.id if isinstance(node, ast.Name) and node.id.isupper() else ""
 
 
 def raised(package: str) -> dict[str, str]:
-    """Every reason that a service refuses with, and its gRPC code."""
+    """Returns every reason that a service refuses with, and its gRPC code."""
     errors = vars({"conductor": conductor.errors, "agenthost": agenthost.errors}[package]).values()
     kinds = [each for each in errors if isinstance(each, type) and issubclass(each, StatusError)]
     found = {kind.reason: kind.code for kind in kinds if "reason" in vars(kind)}
@@ -149,7 +149,7 @@ def test_the_settings_of_a_host_have_the_defaults_that_the_table_says(tmp_path: 
 
 
 def constants() -> dict[str, set[float]]:
-    """Every number that has a name in capitals, by that name: each value that it has somewhere."""
+    """Returns every constant of a number by its name, with each value that it has somewhere."""
     found: dict[str, set[float]] = {}
     for package in ("conductor", "agenthost", "servicekit"):
         for tree in sources(package):
@@ -179,13 +179,13 @@ def test_every_fixed_limit_has_the_value_that_the_table_says() -> None:
 
 
 def spoken(line: dict[str, object]) -> list[Report]:
-    """What a host makes of one line of the dialect."""
+    """Returns what a host reads in one line of the dialect."""
     reader = DIALECTS["jsonl"]()
     return [*reader.feed(json.dumps(line).encode() + b"\n"), *reader.finish()]  # type: ignore[list-item]
 
 
 def is_log(said: list[Report]) -> bool:
-    """Whether a line was not understood: a notice, and the line as log."""
+    """Tells whether a line was not understood: then there is a notice, and the line as log."""
     return (
         len(said) == 2
         and isinstance(said[0], Notice)
@@ -231,7 +231,7 @@ RESULT = json.loads(page("dialects").block("json result"))
 
 
 def found(change: dict[str, object], *, evidence: bool = False) -> str:
-    """What becomes of the example's finding with a change in it, or in its evidence: kept or left out."""
+    """Returns "kept" or "left out" for the example's finding with a change in it, or in its evidence."""
     finding = json.loads(json.dumps(RESULT["findings"][0]))
     place = finding["evidence"][0] if evidence else finding
     place.update(change)
