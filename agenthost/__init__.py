@@ -1,4 +1,4 @@
-"""The agent host: runs agents as sandboxed, strictly read-only processes and streams what they say."""
+"""Runs agents as sandboxed, strictly read-only processes on a host, and streams what they say."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""The agents of this host: spec files found, read, and looked at. A bad file becomes an unavailable agent that says why.
+"""Reads the agents' spec files. A bad file becomes an unavailable agent that says why.
 
-Says what could run; runs nothing but an agent's version command, through `process`.
+It runs nothing but an agent's version command, through `servicekit.programs`.
 """
 
 import os
@@ -34,7 +34,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """An agent as it stands here and now. `spec` is None for a file that could not be read."""
+    """An agent as this host has it now. `spec` is None for a file that cannot be read."""
 
     name: str
     source: Path
@@ -45,43 +45,43 @@ class Agent:
 
     @property
     def available(self) -> bool:
-        """Whether it can be started."""
+        """Returns whether it can be started."""
         return self.spec is not None and not self.unavailable_reason
 
     @property
     def is_refused(self) -> bool:
-        """Whether somebody has to mend its file: it cannot be read."""
+        """Returns whether its file cannot be read, so that the operator must mend it."""
         return self.spec is None
 
     @property
     def install(self) -> Path | None:
-        """The folder that is bound at /opt/agent."""
+        """Returns the folder that is bound at /opt/agent."""
         return (self.source.parent / self.spec.install).resolve() if self.spec and self.spec.install else None
 
     @property
     def own_paths(self) -> tuple[Path, ...]:
-        """What it reads at its own place: the Python that it asks for."""
+        """Returns what it reads at its own path: the Python that it asks for."""
         return python_runtime() if self.spec and "{python}" in self.spec.argv else ()
 
     def argv(self, parameters: Mapping[str, str]) -> tuple[str, ...]:
-        """The command line inside the sandbox, for parameters that were checked."""
+        """Returns the command line inside the sandbox, for checked parameters."""
         spec = self.usable()
         return command_line(spec, str(interpreter()), with_defaults(parameters, spec.parameters))
 
     def environment(self) -> dict[str, str]:
-        """What the spec lets through and sets, and where its model is found."""
+        """Returns the variables that its spec passes and sets, and those that name its model's address."""
         found = variables_for(self.endpoint.api) if self.endpoint else {}
         return found | environment_of(self.usable(), os.environ)
 
     def usable(self) -> AgentSpec:
-        """The spec; raises AgentUnavailableError with the reason when the agent cannot be started."""
+        """Returns the spec; raises AgentUnavailableError with the reason when the agent cannot be started."""
         if self.spec is None or self.unavailable_reason:
             raise AgentUnavailableError(f"agent '{self.name}' is unavailable: {self.unavailable_reason}")
         return self.spec
 
 
 def interpreter() -> Path:
-    """The Python that agents of ours run with: the one below the virtual environment, at its own path."""
+    """Returns the Python for our own agents: the one below the virtual environment, at its own path."""
     return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
 
 
@@ -128,7 +128,7 @@ def _missing(agent: Agent, spec: AgentSpec) -> str:
 
 
 def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:
-    """With the endpoint that its spec names. No key of any endpoint may reach an agent."""
+    """Adds the endpoint that its spec names. No key of any endpoint may reach an agent."""
     if agent.spec is None or not agent.available:
         return agent
     keys = {model.endpoint.key_env for model in models.values()} - {""}

@@ -2,15 +2,15 @@
 
 Stopping has phases:
 
-1. new work is refused, health says so, and everybody who watches is told;
-2. what is being begun has begun or is refused; what runs is left to its shims, or ended where that was asked for (below),
-   and attached conductors hear how;
+1. new work is refused, health says so, and all watchers are told;
+2. each attempt that is being begun has begun or is refused; running ones are left to their shims, or ended where that was asked for
+   (below), and attached conductors learn the end;
 3. the server takes no more calls: streams end with SHUTTING_DOWN, which conductors take as "away, come back";
-4. shims and files are let go. The gateway to the models lives on with the agents, and goes with the last of them.
+4. shims and files are closed. The gateway to the models lives on with the agents, and goes with the last of them.
 
-SIGTERM is a restart: agents go on, and the next daemon of the same directory takes them up. Should none come, their shims end
-them when their orphan timeout has passed. SIGINT (Ctrl-C) ends them, and so does any stop of a host that was started with
-`--end-agents-on-stop`, or that lives as long as whoever started it (`--until-eof`).
+SIGTERM is a restart: agents go on, and the next daemon of the same directory takes them over. If none comes, their shims end them
+after their orphan timeout. SIGINT (Ctrl-C) ends them, and so does any stop of a host that was started with `--end-agents-on-stop`,
+or that lives as long as the program that started it (`--until-eof`).
 """
 
 import asyncio
@@ -76,7 +76,7 @@ async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> No
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What the operator must mend, where that is in the group: the executions' task group wraps whatever leaves it."""
+    """Returns the ConfigurationError in a group, if there is one: the executions' task group wraps every error."""
     found: BaseException | None = group.subgroup(ConfigurationError)
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
@@ -84,7 +84,7 @@ def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def parse_address(text: str) -> Address:
-    """Where to listen; raises ConfigurationError for anything but loopback and unix sockets."""
+    """Returns the address to listen at; raises ConfigurationError for anything but loopback and unix sockets."""
     try:
         return Address.parse(text)
     except AddressError as error:
@@ -95,7 +95,7 @@ def parse_address(text: str) -> Address:
 async def running_host(
     settings: Settings, address: Address, data: DataFolder, proof: Proof = prove
 ) -> AsyncIterator[tuple[Host, str]]:
-    """A host that serves at once, and where; what it is asked to run waits for the proof. Leaving stops it in phases."""
+    """Serves a host at once, and yields it with its address; its work waits for the proof. Leaving stops it in phases."""
     agents = await find_agents(settings.agents_dirs, settings.models)
     warn_of_unusable(agents)
     host = Host(settings, agents, ends_agents=settings.end_agents_on_stop, instance=data.instance())
@@ -149,7 +149,7 @@ async def supervising(
     now: Callable[[], float],
     shims: Shims = SHIMS,
 ) -> AsyncIterator[Supervisor]:
-    """Supervises the executions of a host, those included that an earlier daemon left. The simulation begins here, too."""
+    """Supervises the executions of a host, with those that an earlier daemon left. The simulation begins here, too."""
     folders = AttemptFolders(data.attempts)
     preparation = Preparation(host, integrity, folders, gateway, shims)
     async with Supervisor(

@@ -1,6 +1,6 @@
-"""The command line of a host. What a command needs is imported when it is called, so that `agenthost --help` is instant.
+"""Runs the commands of a host. A command imports what it needs when it is called, so that `agenthost --help` is instant.
 
-Every trouble becomes a sentence on stderr, never a traceback, and an exit code: 1 when the host cannot run as asked, 2 for wrong
+Every error becomes a sentence on stderr, never a traceback, and an exit code: 1 when the host cannot run as asked, 2 for wrong
 usage.
 """
 
@@ -60,7 +60,7 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
 
     given = {name: value for name, value in flags.items() if value not in {None, ()}}
     if until_eof:
-        given["end_agents_on_stop"] = True  # whoever started this host is to find nothing left of it
+        given["end_agents_on_stop"] = True  # the program that started this host must find nothing left of it
     settings = load_settings(config, given)
     configure_logs(settings.log_format, settings.log_level)
     require_descriptors(take_descriptors())
@@ -83,7 +83,7 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
 )
 @click.option("--config", type=_DIRECTORY, metavar="FILE", help="The host's TOML file, for the models in it.")
 def doctor(agents_dirs: tuple[Path, ...], config: Path | None) -> int:
-    """Look whether agents can run here, and say what to do where they cannot."""
+    """Check whether agents can run here, and say what to do where they cannot."""
     import asyncio
 
     from agenthost.doctor import examine
@@ -92,8 +92,8 @@ def doctor(agents_dirs: tuple[Path, ...], config: Path | None) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and gives its exit code."""
-    # What gRPC's core has to say of an address that is taken stands better in our own sentence; it would be mixed into the log.
+    """Runs one command and returns its exit code."""
+    # gRPC's core would write about a taken address into the log; our own error says it better.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         code = group.main(args=arguments, prog_name="agenthost", standalone_mode=False)
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output (`| head`) has left; Python must not complain at exit.
+        # The reader of our output (`| head`) has left; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0

@@ -1,8 +1,8 @@
-"""The settings of a host: defaults, then a file, then flags. Every limit of the service that an operator may care about.
+"""Reads the settings of a host: defaults, then a file, then flags; and names the service's limits.
 
-The file is TOML with the names of `Settings`; `[limits]` narrows what a Start may ask for (units as in `core.order.Limits`), and
-says how many snapshots are kept for how long (`core.eviction.Keeping`),
-and `[models.NAME]` names an endpoint that agents' specs may ask for (settings as in `core.model_endpoint`).
+The file is TOML with the names of `Settings`. `[limits]` narrows what a Start may ask for (units as in `core.admission.order`), and
+sets how many snapshots are kept, and for how long (`core.snapshots.eviction.Keeping`). `[models.NAME]` names an endpoint that
+agents' specs may use (settings as in `core.models.endpoint`).
 """
 
 import os
@@ -22,20 +22,20 @@ MAX_SLOTS = 1000
 DEFAULT_MODEL = "default"  # the endpoint of --model, and of the built-in agent `reader`
 MAX_PROMPT_BYTES = 1024 * 1024
 HEARTBEAT_SECONDS = 2.0
-# What it has open at rest, and the high numbers that a shim's descriptors pass through (`process.FIRST_FREE_FD`); without attempts.
+# Open at rest, without attempts, with the high numbers for a shim's descriptors (`process.FIRST_FREE_FD`).
 MIN_DESCRIPTORS = 128
-# From `finished` to the client's half-close: gRPC loses the status otherwise (grpc.md 4).
+# From `finished` to the client's half-close: otherwise gRPC loses the status.
 LINGER_SECONDS = 2.0
 # How often a shim's lease is renewed while a conductor is attached.
 LEASE_SECONDS = 5.0
 STOP_GRACE_SECONDS = 5.0
-# What watchers get at a stop to take the last word; one that does not read misses it.
+# For watchers to read the last message at a stop; one that does not read misses it.
 GOODBYE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How this host is run."""
+    """The settings of one host."""
 
     listen: str
     data: Path
@@ -45,7 +45,7 @@ class Settings:
     limits: Limits = WIDEST
     keeping: Keeping = DEFAULT_KEEPING
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
-    # Ends that nobody acknowledges are kept for so long, and for so much output in all.
+    # How long unacknowledged ends are kept, and how much output of all of them.
     unheard_seconds: float = UNHEARD_SECONDS
     unheard_bytes: int = UNHEARD_BYTES
     end_agents_on_stop: bool = False  # SIGTERM otherwise leaves them to the next daemon
@@ -54,7 +54,7 @@ class Settings:
 
 
 def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
-    """Puts the settings together; raises ConfigurationError that names the setting. Flags that are None are not given."""
+    """Merges the settings; raises ConfigurationError that names the wrong one. Flags that are None are not given."""
     table = _read(file) if file else {}
     known = {one.name for one in fields(Settings)} - {"keeping"}
     flags = dict(flags)
@@ -78,12 +78,12 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
 
 
 def models_of(file: Path) -> Mapping[str, ModelSettings]:
-    """The models of a file, whatever else is in it; raises ConfigurationError."""
+    """Returns the models of a file, whatever else is in it; raises ConfigurationError."""
     return read_models(_read(file).get("models", {}))
 
 
 def limits_of(file: Path) -> Limits:
-    """The limits of a file, whatever else is in it; raises ConfigurationError."""
+    """Returns the limits of a file, whatever else is in it; raises ConfigurationError."""
     return _limits(_read(file).get("limits", {}))[0]
 
 
@@ -97,7 +97,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _limits(table: Any) -> tuple[Limits, Keeping]:
-    """What a Start may ask for, and what is kept of snapshots: to an operator, both are limits of the host."""
+    """Reads the limits of a Start and of kept snapshots: to an operator, both are limits of the host."""
     if not isinstance(table, Mapping):
         raise ConfigurationError("limits must be a table, as [limits]")
     highest = {name: getattr(one, name) for one in (HIGHEST, MOST_KEEPING) for name in one.__slots__}
@@ -110,7 +110,7 @@ def _limits(table: Any) -> tuple[Limits, Keeping]:
             raise ConfigurationError(f"limits.{name} must be a whole number of bytes")
     if table.get("memory_bytes", LEAST_MEMORY_BYTES) < LEAST_MEMORY_BYTES:
         raise ConfigurationError(
-            f"limits.memory_bytes must be at least {LEAST_MEMORY_BYTES}: less, and no sandbox comes up"
+            f"limits.memory_bytes must be at least {LEAST_MEMORY_BYTES}: no sandbox starts with less"
         )
     keeping = {name: value for name, value in table.items() if name in Keeping.__slots__}
     return replace(WIDEST, **{name: table[name] for name in table.keys() - keeping}), Keeping(**keeping)
@@ -134,9 +134,9 @@ def _check(settings: Settings) -> None:
 
 
 def require_descriptors(limit: int) -> None:
-    """Raises ConfigurationError where so many open files cannot be enough, before anything breaks over it in its own words."""
+    """Raises ConfigurationError where the limit of open files is too low for a host, before anything fails for it."""
     if limit < MIN_DESCRIPTORS:
         raise ConfigurationError(
-            f"this process may have {limit} files open at most; a host needs {MIN_DESCRIPTORS}, and four for each attempt",
+            f"this process may open {limit} files; a host needs {MIN_DESCRIPTORS}, and four for each attempt",
             hint="raise the hard limit before it starts: ulimit -Hn 65536 (or LimitNOFILE= of its unit; --ulimit of docker)",
         )

@@ -1,4 +1,4 @@
-"""`agenthost doctor`: tries what serving needs, and says for each thing how it is and what to do next."""
+"""Tries everything that serving needs, for `agenthost doctor`, and says how it is and what to do next."""
 
 import shlex
 import tempfile
@@ -18,7 +18,7 @@ GOOD, BAD = "✔", "✘"
 
 
 async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None = None) -> int:
-    """Tells how this machine is as a host: 0 when agents can run and every spec can be read, 1 when not."""
+    """Reports on this machine as a host: returns 0 when agents can run and every spec can be read, else 1."""
     with tempfile.TemporaryDirectory(prefix="agenthost-doctor-") as folder:
         sandbox, report = await prove_host(Path(folder))
         _tell_sandbox(report, say)
@@ -42,7 +42,7 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
 
 
 def _tell_memory(sandbox: Sandbox | None, limits: Limits, say: Say) -> None:
-    """What bounds an attempt's memory: the kernel, or its keeper's look at it; and at what."""
+    """Reports what bounds an attempt's memory: the kernel, or its shim; and the limit."""
     if sandbox is None:
         return
     most = f"memory: at most {limits.memory_bytes // 1024**2} MiB for an attempt (limits.memory_bytes)"
@@ -58,7 +58,7 @@ def _tell_memory(sandbox: Sandbox | None, limits: Limits, say: Say) -> None:
 
 
 async def _tell_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: Say) -> bool:
-    """Whether an agent can run: it is there, and its own sandbox holds. What got through is told, what did not is counted."""
+    """Reports whether an agent can run: it is there, and its own sandbox holds. Escapes are listed, refused tries counted."""
     if not agent.available:
         say(f"{BAD} agent {agent.name}: {agent.unavailable_reason}")
         return False
@@ -76,7 +76,7 @@ async def _tell_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: 
 
 
 def _tell_models(models: Mapping[str, ModelSettings], say: Say) -> None:
-    """Where each model is asked, and what of it is open; never its key, and without asking it."""
+    """Reports each model's address and its open paths; never its key, and without asking it."""
     for name, model in models.items():
         at = model.endpoint
         url = f"http{'s' * at.tls}://{at.host}:{at.port}{at.base}"
@@ -93,7 +93,7 @@ def _tell_probes(probes: Sequence[Probe], say: Say) -> None:
 
 
 def _tell_sandbox(report: SandboxReport, say: Say) -> None:
-    """Every attempt to get out, with what stopped it; then what that comes to."""
+    """Reports every attempt to escape with what stopped it; then the verdict."""
     if report.probes:
         say("what was tried from inside the sandbox, and what came of it:")
     _tell_probes(report.probes, say)

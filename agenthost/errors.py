@@ -1,4 +1,4 @@
-"""Every error that a caller of the agent host may see, as one tree. One interceptor turns them into rich statuses.
+"""Defines every error that a caller of the agent host may see, as one tree. One interceptor turns them into rich statuses.
 
     StatusError
     ├── RequestError   InvalidRequestError, NotFoundError, ExecutionExistsError, EpochSupersededError,
@@ -7,7 +7,7 @@
                        StorageError, HostDrainingError, ShuttingDownError, ProgramError (ProgramUnavailableError)
 
 An agent's own failure is never one of these: it is a value in `Finished`.
-The trunk stands in `servicekit.errors`, for both services. A docstring is the default message.
+The trunk is in `servicekit.errors`, for both services. A docstring is the default message.
 `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
 """
 
@@ -58,7 +58,7 @@ class SnapshotInvalidError(RequestError):
 
 
 class NotFoundError(RequestError):
-    """There is no such thing."""
+    """This thing does not exist."""
 
     code = "NOT_FOUND"
 
@@ -75,7 +75,7 @@ class ExecutionExistsError(RequestError):
 
 
 class PreconditionError(RequestError):
-    """The thing is not in a state for that. Give the reason of the error table."""
+    """The thing is not in a state for that. Its reason is one of the error table."""
 
     code = "FAILED_PRECONDITION"
 
@@ -135,13 +135,13 @@ class StorageError(ServiceError):
 
 
 class EndUnheardError(ServiceError):
-    """The end of this execution was told, and not acknowledged in time; resume it to acknowledge it."""
+    """The end of this execution was sent, and not acknowledged in time; resume it to acknowledge it."""
 
     reason = "END_UNHEARD"
 
 
 class OtherInstanceError(ServiceError):
-    """The stream means another host: this one has another data folder, and knows nothing of what runs there."""
+    """The stream is meant for another host: this one has another data folder, and does not know what runs there."""
 
     code = "FAILED_PRECONDITION"
     reason = "OTHER_INSTANCE"

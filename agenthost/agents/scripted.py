@@ -1,8 +1,8 @@
-"""The scripted agent: does what a scenario in its prompt says. Standard library only; it runs inside the sandbox.
+"""Acts out the scenario in its prompt, as the scripted agent. Standard library only; it runs inside the sandbox.
 
 A scenario is the lines after a line `#scripted`: one directive each; `say TEXT` is `do_say`, and the docstrings are the manual.
 Without one it answers the prompt's first line and ends well. It speaks our JSON lines. It is for tests and for trying flows;
-it judges nothing. Every attempt to get out of the sandbox tells how it went, as an answer, and as a denial when it was refused.
+it judges nothing. Every attempt to escape the sandbox is reported as an answer, and as a denial when it was refused.
 """
 
 import errno
@@ -45,7 +45,7 @@ class Agent:
             raise SystemExit(1) from None
 
     def end(self) -> int:
-        """Tells the findings, if there are any, and gives the exit code of a good end."""
+        """Writes the findings, if there are any, and returns the exit code of a good end."""
         if self._findings and not self._told_result:
             self._tell("final", result={"findings": self._findings})
         return 0

@@ -41,7 +41,7 @@ class AttemptControl:
             self._change.notify()
 
     async def pass_inputs(self, process: AttemptProcess) -> None:
-        """Gives the agent one input after the other, until it is cancelled."""
+        """Passes one input after the other to the agent, until it is cancelled."""
         while True:
             changed = self._change.subscribe()
             if waiting := self._inputs.first():

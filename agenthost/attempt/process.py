@@ -169,7 +169,7 @@ class AttemptProcess:
         await self._send({"do": "cancel", "reason": reason, "cause": cause})
 
     async def give_input(self, number: int, text: str) -> bool:
-        """Gives the agent a message as it is, and waits until its stdin has taken all of it.
+        """Passes a message to the agent as it is, and waits until its stdin has taken all of it.
 
         Returns False when it never will: stdin is closed, the number leaves a gap, too many inputs wait, or the attempt ended.
         Numbers begin with 1; one that was applied is not applied again.

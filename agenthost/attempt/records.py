@@ -21,7 +21,7 @@ _ATTESTED = ("mechanism", "policy_digest", "argv", "boot_id", "pid", "uid", "che
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How an attempt ended, as its shim wrote it."""
+    """The end of an attempt, as its shim wrote it."""
 
     cause: str  # one of `core.ending.Cause`, but for shim_lost
     message: str

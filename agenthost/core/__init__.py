@@ -1,1 +1,1 @@
-"""Every decision of the agent host, and nothing else: no clock, no IO, no chance, no protocol."""
+"""Decides for the agent host, and does nothing else: no clock, no IO, no chance, no protocol."""

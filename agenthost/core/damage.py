@@ -1,10 +1,10 @@
-"""What is known when an attempt's files on the disk are not what was written there. Values only.
+"""Tells damaged files of an attempt from a shortage of this process. Values only.
 
-Damage ends an attempt and nothing else. Its last frame has a number that no stream has used, and keeps it, whoever comes back; the
-numbers before it that cannot be made again are filled with a notice.
+Damage ends its attempt and nothing else. The last frame has a number that no stream has used, and keeps it over restarts; numbers
+before it that cannot be made again are filled with a notice.
 
-Not every error of the operating system tells of a file. A process that lacks descriptors or memory for a moment learns nothing of
-what it wanted to read: whoever takes that for damage ends agents that are well.
+Not every error of the operating system is about a file. A process that lacks descriptors or memory for a moment learns nothing of
+the file that it wanted to read: to take that for damage would end agents that are well.
 """
 
 import errno
@@ -17,22 +17,22 @@ FILLER = Notice(
 )
 
 
-# Two questions, not one: a file that is read and written (a disk that is full, say) may fail in ways that tell of neither.
+# Two sets, not one: some errors (a full disk, for example) mean neither a shortage nor a damaged file.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 
-# What a file that was removed, replaced, locked or lost by its disk is told by.
+# The errors of a file that was removed, replaced, locked, or lost by its disk.
 _UNREADABLE = frozenset(
     {errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENXIO, errno.ESTALE, errno.EUCLEAN}
 )
 
 
 def tells_of_a_file(error: OSError) -> bool:
-    """Whether an error tells that a file is not what was written; of any other it is not known whose trouble it is."""
+    """Returns whether an error means that a file is not what was written; any other error may have any cause."""
     return error.errno in _UNREADABLE
 
 
 def is_shortage(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, tells only that this process lacks something for a moment."""
+    """Returns whether an error, or its cause, only means that this process lacks something for a moment."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _SHORTAGES:
             return True
@@ -41,12 +41,12 @@ def is_shortage(error: BaseException | None) -> bool:
 
 
 class DamagedError(Exception):
-    """A file of an attempt is not what was written. Its words name the file, and what is wrong with it."""
+    """A file of an attempt is not what was written. The text names the file, and its fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What was found, the number of the last frame, which tells it, and when."""
+    """The damage that was found, the number of the last frame, which reports it, and the time."""
 
     text: str
     sequence: int

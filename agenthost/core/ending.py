@@ -1,9 +1,9 @@
-"""How an attempt ended, judged from what the shim saw and what the agent said. One table, no IO.
+"""Judges how an attempt ended, from what the shim saw and what the agent said. One table, no IO.
 
-A snapshot that changed outweighs everything; then what the host did to the agent; then how the agent left; and an agent
-that left in order but said nothing has failed all the same. Where the agent failed by itself and the last word of its model's
-endpoint was a refusal, that is the reason: a retry of the step must wait, or a person must mend a key. An agent that went on
-to another answer, or to an end in order, is not judged by a refusal on its way.
+A changed snapshot outweighs everything; then what the host did to the agent; then how the agent left; and an agent that left in
+order but said nothing has failed all the same. Where the agent failed by itself and the last answer of its model's endpoint was a
+refusal, that is the reason: a retry must wait, or a person must mend a key. A refusal that was followed by another answer, or by an
+end in order, does not count.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from agenthost.core.output.agent_output import Summary
 
 
 class Cause(StrEnum):
-    """Why the process is no more, as the shim saw it."""
+    """Why the process ended, as the shim saw it."""
 
     EXITED = "exited"
     CANCELLED = "cancelled"
@@ -36,7 +36,7 @@ class Cause(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How an attempt ended, in one word."""
+    """An attempt's end in one word."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -47,7 +47,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is known when the process is gone. `detail` is the shim's own word, or what was found of a snapshot that changed."""
+    """The known facts when the process has ended. `detail` is the shim's message, or how the snapshot changed."""
 
     cause: Cause
     exit_code: int | None = None
@@ -59,7 +59,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the conductor is told."""
+    """The outcome that is sent to the conductor."""
 
     outcome: Outcome
     reason: str = ""
@@ -68,7 +68,7 @@ class Verdict:
 
 # Texts name the limit that was reached: they are formatted with the attempt's limits.
 _STOPPED = {
-    Cause.CANCELLED: Verdict(Outcome.CANCELLED, "CANCELLED", "The attempt was told to stop, and stopped."),
+    Cause.CANCELLED: Verdict(Outcome.CANCELLED, "CANCELLED", "The attempt was cancelled."),
     Cause.HOST_STOPPED: Verdict(
         Outcome.FAILED,
         "HOST_STOPPED",
@@ -82,36 +82,36 @@ _STOPPED = {
     Cause.IDLE_TIMEOUT: Verdict(
         Outcome.TIMED_OUT,
         "IDLE_TIMEOUT",
-        "The agent said nothing for {limits.idle_timeout_seconds:g} s, its idle_timeout. Its log may show what it waited for; if "
-        "it works in silence, give the step a longer one.",
+        "The agent wrote nothing for {limits.idle_timeout_seconds:g} s, its idle_timeout. Its log may show what it waited for; if "
+        "it works in silence, give the step a longer idle_timeout.",
     ),
     Cause.FIRST_OUTPUT_TIMEOUT: Verdict(
         Outcome.TIMED_OUT,
         "FIRST_OUTPUT_TIMEOUT",
-        "The agent did not say a single byte in {limits.first_output_timeout_seconds:g} s, its first_output_timeout. Does its "
-        "model answer, and does it start at all?",
+        "The agent wrote nothing in its first {limits.first_output_timeout_seconds:g} s, its first_output_timeout. Check that its "
+        "model answers, and that the agent starts.",
     ),
     Cause.ORPHANED: Verdict(
         Outcome.FAILED,
         "ORPHANED",
-        "No conductor was attached for {limits.orphan_timeout_seconds:g} s, its orphan_timeout, so the agent was ended.",
+        "No conductor was attached for {limits.orphan_timeout_seconds:g} s, its orphan_timeout, so the host ended the agent.",
     ),
     Cause.OUTPUT_TOO_LARGE: Verdict(
-        Outcome.FAILED, "OUTPUT_TOO_LARGE", "The agent wrote more than an attempt may, and was ended."
+        Outcome.FAILED, "OUTPUT_TOO_LARGE", "The agent wrote more than an attempt may, so the host ended it."
     ),
     Cause.MEMORY_EXCEEDED: Verdict(
-        Outcome.FAILED, "MEMORY_EXCEEDED", "The agent took more memory than an attempt may, and was ended."
+        Outcome.FAILED, "MEMORY_EXCEEDED", "The agent took more memory than an attempt may, so the host ended it."
     ),
     Cause.DISK_FULL: Verdict(
         Outcome.FAILED,
         "HOST_DISK_FULL",
-        "The host's disk was full, so the agent was ended; what it had said is kept. Make room on that host.",
+        "The host's disk was full, so the host ended the agent; its output so far is kept. Make room on that host.",
     ),
     Cause.FILES_DAMAGED: Verdict(
         Outcome.FAILED,
         "HOST_FILES_DAMAGED",
-        "Files of this attempt were changed on the host's disk, so what the agent said cannot be told to its end. Try again, and "
-        "find out who writes into the host's data directory.",
+        "Files of this attempt were changed on the host's disk, so the agent's output cannot be read to its end. Try again, and "
+        "find out which process writes into the host's data directory.",
     ),
     Cause.SANDBOX_REFUSED: Verdict(
         Outcome.REFUSED,
@@ -121,36 +121,36 @@ _STOPPED = {
     Cause.SET_UP_INTERRUPTED: Verdict(
         Outcome.REFUSED,
         "HOST_SETUP_INTERRUPTED",
-        "The sandbox was ended, or held up, from outside before it was ready, so nothing ran. Try again; if it comes again, "
+        "The sandbox was killed, or was too slow, before it was ready, so nothing ran. Try again; if it happens again, "
         "find out what kills processes on that host, or what makes it so slow.",
     ),
     Cause.SANDBOX_KILLED: Verdict(
         Outcome.FAILED,
         "HOST_SANDBOX_KILLED",
-        "Somebody on the host killed the sandbox, and the agent ended with it. Try again; if it comes again, find out what kills "
-        "processes on that host.",
+        "A process on the host killed the sandbox, and the agent ended with it. Try again; if it happens again, find out what "
+        "kills processes on that host.",
     ),
     Cause.SNAPSHOT_CHANGED: Verdict(
         Outcome.REFUSED,
         "SNAPSHOT_CHANGED",
-        "The snapshot changed on the host's disk before the agent was let go, so nothing ran. Try again: it is pushed anew. "
-        "And find out who writes into the host's data directory.",
+        "The snapshot changed on the host's disk before the agent was released, so nothing ran. Try again: it is pushed again. "
+        "Find out which process writes into the host's data directory.",
     ),
     Cause.SHIM_LOST: Verdict(
-        Outcome.FAILED, "SHIM_LOST", "The program that watched the agent is gone; the agent ended with it. Try again."
+        Outcome.FAILED, "SHIM_LOST", "The attempt's shim was killed, and the agent ended with it. Try again."
     ),
 }
 
 
 def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None = None) -> Verdict:
-    """Says how the attempt ended, and what to do about it. `use` is what was seen on the way to its model."""
+    """Returns how the attempt ended, and what to do about it. `use` is the gateway's count of requests to its model."""
     detail = f" ({ending.detail.rstrip('.')})" if ending.detail else ""
     if ending.snapshot_changed:
         return Verdict(
             Outcome.FAILED,
             "READ_ONLY_VIOLATION",
-            f"The snapshot changed while the agent ran, so nothing that it says can be trusted{detail}. It is pushed anew for the "
-            "next attempt; find out who writes into the host's data directory.",
+            f"The snapshot changed while the agent ran, so nothing that it says can be trusted{detail}. It is pushed again for the "
+            "next attempt; find out which process writes into the host's data directory.",
         )
     if stopped := _STOPPED.get(ending.cause):
         return Verdict(stopped.outcome, stopped.reason, stopped.message.format(limits=limits) + detail)
@@ -161,24 +161,24 @@ def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None
 
 
 def _failure_of_agent(ending: Ending, summary: Summary) -> Verdict | None:
-    """What is wrong with an agent that nobody ended, if anything."""
+    """Returns the failure of an agent that ended by itself; None when it succeeded."""
     if ending.signal is not None:
         return Verdict(Outcome.FAILED, "AGENT_KILLED", f"The agent was killed by signal {ending.signal}.")
     if ending.exit_code != 0:
         text = f"The agent exited with code {ending.exit_code}. Its log may say why."
         return Verdict(Outcome.FAILED, "AGENT_EXIT_NONZERO", text)
     if not summary.has_answer and not summary.result_json:
-        return Verdict(Outcome.FAILED, "EMPTY_OUTPUT", "The agent ended in order but said nothing.")
+        return Verdict(Outcome.FAILED, "EMPTY_OUTPUT", "The agent exited with code 0 but gave no answer.")
     return None
 
 
 def _refused_by_model(failure: Verdict, use: ModelUse | None) -> Verdict | None:
-    """The same failure with its cause, where the endpoint's last answer was a refusal."""
+    """Returns the failure with its cause, if the endpoint's last answer was a refusal."""
     if use is None or use.last_status not in UNAUTHORIZED | RATE_LIMITS:
         return None
-    told = f"The model's endpoint answered with HTTP {use.last_status}, and the agent gave up: {failure.message}"
+    cause = f"The model's endpoint answered with HTTP {use.last_status}, and the agent gave up: {failure.message}"
     if use.last_status in UNAUTHORIZED:
-        text = f"{told} Look at the key of this model (key_env or key_file), and at what it is allowed to do."
+        text = f"{cause} Check this model's key (key_env or key_file) and its permissions."
         return Verdict(Outcome.FAILED, "AUTH_FAILED", text)
     wait = "" if use.retry_after_seconds is None else f" The endpoint asks to wait for {use.retry_after_seconds} s."
-    return Verdict(Outcome.FAILED, "RATE_LIMITED", f"{told}{wait}")
+    return Verdict(Outcome.FAILED, "RATE_LIMITED", f"{cause}{wait}")

@@ -35,7 +35,7 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """What a sandbox holds for one agent. A Python is added for the proof, and nothing else."""
+    """The parts of a sandbox that depend on its agent. A Python is added for the proof, and nothing else."""
 
     install: Path | None = None
     own_paths: tuple[Path, ...] = ()

@@ -1,6 +1,6 @@
-"""Snapshots on the host's side.
+"""Receives, checks out, keeps and evicts snapshots on the host.
 
-agenthost.snapshots.store ─▶ incoming ─▶ packs ─▶ git
-                                    └─▶ checkout, index_file ─▶ tree
-                         └▶ fingerprint, ready
+agenthost.snapshots.store ─▶ packs ─▶ git
+                         └─▶ checkout, index_file ─▶ tree
+                         └─▶ readiness, eviction
 """

@@ -1,8 +1,8 @@
 """Writes a snapshot's files: bytes exactly as they are in git's objects, and their ids checked once more.
 
-Not `git checkout`: attributes and filters would be the repository's code, and line ends its opinion. Folders are made
-first, links last, so that no write can go through a link. Everything ends up without write permission, and with one
-fixed time, so that the index tells nothing about when it was made.
+Not `git checkout`: attributes and filters would be the repository's code, and would change line ends. Folders are made
+first, links last, so that no write can go through a link. In the end nothing has write permission, and all has one
+fixed time, so that the index does not depend on when it was made.
 It does not judge names (`tree` has), and it starts nothing: contents come from the caller.
 """
 

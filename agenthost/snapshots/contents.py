@@ -1,4 +1,4 @@
-"""Whether a tree on the disk is, byte for byte, what its commit says: for when the cheap witness says that it was touched.
+"""Compares a tree on the disk with its commit, byte for byte, for when the cheap witness says that it was touched.
 
 It reads everything, so it is slow, and it trusts nothing but git's ids. It changes nothing. Blocking.
 Paths are bytes here, as in git: they need not be text.
@@ -16,7 +16,7 @@ PIECE_BYTES = 1024 * 1024
 
 
 def find_damage(entries: Sequence[Entry], tree: Path) -> str:
-    """The first thing that is not as it should be, in words; empty when all is."""
+    """Returns the first difference in words; empty when there is none."""
     expected: dict[bytes, Entry | None] = dict.fromkeys(folders(entries))
     expected |= {entry.path: entry for entry in entries if entry.mode != SUBMODULE}
     found = set[bytes]()

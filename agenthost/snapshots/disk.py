@@ -1,4 +1,4 @@
-"""What a snapshot's folder needs of the file system: to be sealed, to be on the disk, to go away. Follows no link."""
+"""Seals a snapshot's folder, writes it to the disk, and removes it. Follows no link."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ READ_ONLY_FOLDER = 0o555
 
 
 def seal(folder: Path) -> None:
-    """Takes the write permission away, and lets everybody read: the agent runs as another user."""
+    """Takes the write permission away, and lets all users read: the agent runs as another user."""
     for parent, _, files in os.walk(folder, topdown=False):
         for name in files:
             (Path(parent) / name).chmod(READ_ONLY_FILE)

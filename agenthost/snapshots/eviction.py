@@ -1,11 +1,11 @@
-"""Who uses which snapshot, and the going of those that nobody does. Which go, `core.eviction` says; when, `housekeeping` does.
+"""Counts the uses of snapshots, and evicts unused ones. `core.snapshots.eviction` says which; `housekeeping` says when.
 
-A snapshot's folder is its own lock. A shim holds it shared for as long as it lives, by a descriptor that it inherits: so no
-daemon, and no absence of one, can take a tree from under an agent. Whoever evicts takes it alone, without waiting, renames the
-folder out of sight, and only then deletes. A crash in between leaves it in place, or among what is emptied at the next start. What
-this process itself reads (attempts that wait or were adopted, bases of a push) is counted, not locked.
+A snapshot's folder is its own lock. A shim holds it shared for as long as it lives, by a descriptor that it inherits: so no daemon,
+and no absence of one, can take a tree from under an agent. Eviction takes it alone, without waiting, renames the folder out of
+sight, and only then deletes. A crash in between leaves it in place, or among what is emptied at the next start. The uses of this
+process itself (attempts that wait or were adopted, bases of a push) are counted, not locked.
 
-When a snapshot was last used, the time of its file `ready` tells: so it outlasts this process.
+The time of the file `ready` is a snapshot's last use: so it outlives this process.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How many snapshots are here, and roughly what they take."""
+    """The number of snapshots on this host, and roughly their size."""
 
     count: int = 0
     byte_count: int = 0
 
 
 class Eviction:
-    """The uses of one store's snapshots, and their end."""
+    """Counts the uses of one store's snapshots, and evicts them."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class Eviction:
         self._folder, self._aside, self._keeping, self._names, self._now = folder, aside, keeping, names, now
         self._users: Counter[str] = Counter()
         self._sizes: dict[str, int] = {}
-        # Held while a snapshot is taken away, and by whoever promises that one is here.
+        # Held while a snapshot is taken away, and while a caller is promised that one is here.
         self.still = asyncio.Lock()
 
     @property
     def figures(self) -> Figures:
-        """As they were when somebody last looked."""
+        """Returns the figures of the last look."""
         return Figures(len(self._sizes), sum(self._sizes.values()))
 
     def keep(self, commit: str) -> None:
@@ -74,7 +74,7 @@ class Eviction:
             self.touch(commit)
 
     def touch(self, commit: str) -> bool:
-        """Notes that a snapshot is asked for; False when it is not here. Blocking, but short."""
+        """Notes that a snapshot is asked for; returns False when it is not here. Blocking, but short."""
         try:
             os.utime(self._folder / commit / "ready", (self._now(), self._now()))
         except OSError:
@@ -82,7 +82,7 @@ class Eviction:
         return True
 
     async def evict(self, shortage_bytes: int = 0) -> int:
-        """Lets go what is to go; gives how many went."""
+        """Evicts what `choose` names; returns how many went."""
         shortage_bytes = max(shortage_bytes, FREE_BYTES - shutil.disk_usage(self._folder).free)
         count, locked = 0, set[str]()
         while True:
@@ -90,20 +90,20 @@ class Eviction:
             kept = await in_thread(self._look, frozenset(locked | set(self._users)))
             chosen = choose(kept, self._keeping, shortage_bytes)
             stayed = {commit for commit in chosen if not await self._evict(commit, begun)}
-            gone = [one for one in kept if one.commit in chosen and one.commit not in stayed]
+            gone = [each for each in kept if each.commit in chosen and each.commit not in stayed]
             count += len(gone)
-            shortage_bytes -= sum(one.byte_count for one in gone)
+            shortage_bytes -= sum(each.byte_count for each in gone)
             if not stayed:
                 return count
-            # A shim that nobody here knows of reads it, or somebody came just now: others may go instead.
+            # An unknown shim reads it, or a caller came just now: others may go instead.
             locked |= stayed
 
     def is_full(self) -> bool:
-        """Whether snapshots take all that they may, as far as was seen."""
+        """Returns whether snapshots take all that they may, by the last look."""
         return self.figures.byte_count >= self._keeping.snapshots_bytes
 
     def clear_aside(self) -> None:
-        """Deletes what earlier processes left half made, given up or half deleted, and what is no snapshot. Blocking.
+        """Deletes leftovers of earlier processes: half made, given up, half deleted, or no snapshot. Blocking.
 
         What a shim still reads stays until the next time.
         """
@@ -134,31 +134,31 @@ class Eviction:
             return True
 
     def _take_away(self, folder: Path) -> Path | None:
-        """Moves a folder out of sight, durably; None where somebody holds it."""
+        """Moves a folder out of sight, durably; returns None where it is locked."""
         place = self._aside / f"evicted-{folder.name}-{secrets.token_hex(8)}"
         with _alone(folder) as is_alone:
             if not is_alone:
                 return None
             folder.rename(place)
-            # Before anything in it is deleted: after a power cut it must not be back, with holes.
+            # Synced before anything in it is deleted: after a power cut it must not be back with holes.
             sync_folder(self._aside)
             sync_folder(self._folder)
         return place
 
     def _look(self, used: Collection[str]) -> list[Kept]:
-        """All that is here. Blocking: a few small files for each."""
+        """Returns all snapshots on this host. Blocking: a few small files for each."""
         kept, now = [], self._now()
         for folder in self._names():
-            with contextlib.suppress(OSError, ValueError, TypeError):  # it went, or its note is not to be read
+            with contextlib.suppress(OSError, ValueError, TypeError):  # it went, or its `ready` cannot be read
                 size = self._sizes.get(folder.name) or _size(folder)
                 unused = max(0.0, now - (folder / "ready").stat().st_mtime)
                 kept.append(Kept(folder.name, size, unused, is_used=folder.name in used))
-        self._sizes = {one.commit: one.byte_count for one in kept}
+        self._sizes = {each.commit: each.byte_count for each in kept}
         return kept
 
 
 def hold(folder: Path) -> int:
-    """A descriptor that holds a snapshot for whoever inherits it; fails with OSError where it is on its way out."""
+    """Returns a descriptor that locks a snapshot while any process has it; fails with OSError where it is being evicted."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -170,7 +170,7 @@ def hold(folder: Path) -> int:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
-    """Holds a folder against everybody; gives whether that could be had."""
+    """Locks a folder exclusively; yields whether that succeeded."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -187,7 +187,7 @@ def _alone(folder: Path) -> Iterator[bool]:
 
 
 def _size(folder: Path) -> int:
-    """What a snapshot takes on the disk, without walking through its tree."""
+    """Returns a snapshot's size on the disk, without walking through its tree."""
     ready = read_ready(folder)
     if ready is None:
         raise FileNotFoundError(folder)

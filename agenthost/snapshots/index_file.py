@@ -2,7 +2,7 @@
 
 Without it `git grep` and `git ls-files` see nothing, and for `git status` everything is deleted.
 
-Written here, because `git update-index` would consult the repository's attributes. Version 2 of the format
+It is not made by `git update-index`, which would consult the repository's attributes. Version 2 of the format
 (gitformat-index): a header, entries in the order of their paths, a hash over all of it.
 """
 

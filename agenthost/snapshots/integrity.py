@@ -1,9 +1,9 @@
-"""Who reads which snapshot on this host, and what becomes of them when it changes. What a change means, `core.integrity` says.
+"""Watches the snapshots that agents read, and ends their readers when one changes. `core.snapshots.integrity` judges.
 
-A snapshot is looked at when somebody comes to read it, when somebody leaves, and every minute in between. The last costs one
-`stat` a file, so it is bounded to a hundredth of a processor, and looks rarely at what is huge. It keeps no promise that the look
-at the end does not keep; it spares an agent, and its model, an hour of reading what nobody will believe. One that is given up is
-set aside at once, so that conductors push it anew; those who read it are told, and end.
+A snapshot is checked when a reader comes, when one leaves, and every minute in between. The last costs one `stat` a file, so it
+is bounded to a hundredth of a processor, and is rare for huge ones. The check at the end keeps the promise; the checks in between
+spare an agent, and its model, an hour of useless reading. A snapshot that is given up is set aside at once, so that conductors
+push it again; its readers end.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from agenthost.errors import PreconditionError, ProgramError, ProgramUnavailable
 from agenthost.snapshots.store import SnapshotPaths, SnapshotStore
 
 LOOK_SECONDS = 60.0
-# This process may lack descriptors for a moment; one that lacks them for longer serves nobody anyway.
+# This process may lack descriptors for a moment; if it lacks them for longer, it cannot serve anyway.
 SHORTAGE_TRIES, SHORTAGE_PAUSE_SECONDS = 60, 1.0
 LOOK_SHARE = 0.01  # of the time, at the most, for looking at snapshots that are being read
 
@@ -28,56 +28,56 @@ _log = structlog.get_logger()
 
 
 class Reader(Protocol):
-    """Who reads a snapshot, and can be told that it must not be trusted."""
+    """A reader of a snapshot, which ends when the snapshot cannot be trusted any more."""
 
     violation: str
 
     def violate(self, text: str) -> None:
-        """Ends it. Told once at most."""
+        """Ends the reader. Called once at most."""
 
 
 class SnapshotIntegrity:
-    """The snapshots of this host, with their readers."""
+    """Keeps the readers of each snapshot on this host."""
 
     def __init__(self, snapshots: SnapshotStore) -> None:
         self._snapshots = snapshots
         self._readers: dict[str, list[Reader]] = {}
         self._expected: set[Reader] = set()
         self._witnesses: dict[str, str] = {}
-        self._one_at_a_time = asyncio.Lock()  # of judging: two who leave at once must not both give it up
+        self._judging = asyncio.Lock()  # two readers that leave at once must not both give it up
 
     def expect(self, commit: str, reader: Reader) -> None:
-        """Keeps a snapshot from going for somebody who is to read it, until they leave."""
+        """Keeps a snapshot from eviction for a reader that is to come, until it leaves."""
         if reader not in self._expected:
             self._expected.add(reader)
             self._snapshots.eviction.keep(commit)
 
     async def admit(self, commit: str, reader: Reader) -> tuple[SnapshotPaths, str]:
-        """Lets somebody read a snapshot that is as it was checked out; gives it, and its witness."""
+        """Admits a reader of an unchanged snapshot; returns the snapshot's paths and its witness."""
         self.expect(commit, reader)
-        async with self._one_at_a_time:
+        async with self._judging:
             paths = self._snapshots.locate(commit)
             judgement = await self._look(commit)
         if judgement.is_given_up:
             raise PreconditionError(
                 "SNAPSHOT_MISSING",
                 f"the snapshot {commit} was changed on this host's disk, so it was set aside; nothing ran",
-                hint="push it again; and find out who writes into the host's data directory",
+                hint="push it again, and find out which process writes into the host's data directory",
             )
         self.readmit(commit, reader)
         return paths, judgement.witness
 
     def readmit(self, commit: str, reader: Reader) -> None:
-        """Counts somebody as a reader, whatever the snapshot is like by now: it read before."""
+        """Counts a reader whatever the snapshot is like by now: it was admitted by an earlier daemon."""
         self.expect(commit, reader)
         self._readers.setdefault(commit, []).append(reader)
 
     async def dismiss(self, commit: str, reader: Reader, before: str) -> str:
-        """Looks again for somebody who read a snapshot, and tells all its readers; gives the witness, empty where it is gone."""
+        """Checks again for a reader that leaves, and tells all readers; returns the witness, empty where it is gone."""
         try:
             if reader.violation:
                 return ""
-            async with self._one_at_a_time:
+            async with self._judging:
                 return (await self._look(commit, before)).witness
         finally:
             self.leave(commit, reader)
@@ -94,13 +94,13 @@ class SnapshotIntegrity:
             self._snapshots.eviction.let_go(commit)
 
     async def watch(self) -> None:
-        """Looks at what is being read, again and again: whoever reads what is not right any more need not run to their end."""
+        """Checks all snapshots in use, again and again, so that the readers of a changed one end early."""
         while True:
             begun = time.monotonic()
             for commit in tuple(self._readers):
-                async with self._one_at_a_time:
+                async with self._judging:
                     if commit in self._readers:
-                        with contextlib.suppress(OSError):  # it was said, and is tried again at the next round
+                        with contextlib.suppress(OSError):  # it was logged, and the next round tries again
                             await self._look(commit)
             taken = time.monotonic() - begun
             await asyncio.sleep(max(LOOK_SECONDS, taken / LOOK_SHARE))
@@ -111,13 +111,13 @@ class SnapshotIntegrity:
                 return await self._look_once(commit, before)
             except OSError as error:
                 _log.warning("snapshot_not_looked_at", snapshot=commit, why=str(error))
-                if not is_shortage(error):  # it could not be set aside, say: others wait, and it would be no better
+                if not is_shortage(error):  # waiting would not help, and others wait
                     raise
                 await asyncio.sleep(SHORTAGE_PAUSE_SECONDS)
         return await self._look_once(commit, before)
 
     async def _look_once(self, commit: str, before: str) -> Judgement:
-        """Raises OSError where this process is short of something, which tells nothing of the snapshot."""
+        """Raises OSError where this process is short of something, which says nothing about the snapshot."""
         try:
             expected = before or self._witnesses.get(commit) or self._snapshots.witness(commit)
             look = Look(expected, await self._snapshots.fingerprint(commit))
@@ -139,7 +139,7 @@ class SnapshotIntegrity:
         except (OSError, PreconditionError, SnapshotInvalidError, ProgramError) as error:
             if is_shortage(error):
                 raise OSError(str(error)) from error
-            if isinstance(error, ProgramUnavailableError):  # who killed it told nothing of what it read
+            if isinstance(error, ProgramUnavailableError):  # its killing says nothing about the contents
                 raise InterruptedError(errno.EINTR, str(error)) from error
             return f"its contents cannot be read: {error}"
 

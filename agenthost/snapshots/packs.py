@@ -1,8 +1,8 @@
-"""Takes a pack in, and makes of it a git folder that holds exactly what is reachable from one snapshot.
+"""Receives a pack, and makes a git folder that holds exactly what is reachable from one snapshot.
 
-A thin pack builds upon commits of other snapshots. Those are seen through alternates while the pack is indexed; then
-everything reachable is packed anew into a folder of its own, so that no snapshot needs another, and an agent sees
-nothing of snapshots that are not its own.
+A thin pack builds upon commits of other snapshots. Those are seen through alternates while the pack is indexed; then everything
+reachable is packed again into a folder of its own, so that no snapshot needs another, and an agent sees nothing of snapshots that
+are not its own.
 
 Ids are hashes of content, so a pack cannot lie about an object. What is left to check is that the objects are sound
 and that none is missing: `index-pack --strict`, and a walk over everything reachable.
@@ -17,7 +17,7 @@ from agenthost.snapshots.git import Git, check, make_folder
 
 MAX_PACK_BYTES = 4 * 1024 * 1024 * 1024
 
-# Faults of old commits and trees that public histories have and that harm nobody: nothing here executes them, and
+# Faults of old commits and trees that public histories have and that do no harm: nothing here executes them, and
 # the paths of the tree that is checked out are checked on their own (see `tree`).
 _TOLERATED = """
     badDate badDateOverflow badEmail badFilemode badName badTimezone duplicateEntries emptyName fullPathname
@@ -31,7 +31,7 @@ STRICT = "--strict=" + ",".join(f"{name.lower()}=ignore" for name in _TOLERATED.
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a conductor says that it sends. `bases` are commits of the history that this host has."""
+    """A conductor's description of its pack. `bases` are commits of the history that this host has."""
 
     snapshot: str
     bases: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ async def _count_reachable(git: Git, snapshot: str) -> int:
 
 
 def _packed(folder: Path) -> int:
-    """The number of objects in a folder's packs, from the last word of each index's fan-out table."""
+    """Returns the number of objects in a folder's packs, from the last word of each index's fan-out table."""
     total = 0
     for index in (folder / "objects" / "pack").glob("*.idx"):
         with index.open("rb") as file:

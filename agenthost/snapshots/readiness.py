@@ -1,4 +1,4 @@
-"""The two small files that a finished snapshot carries: what it is, and which commits its history has.
+"""Reads and writes the two small files of a finished snapshot: what it is, and which commits its history has.
 
 `commits` lets the host say what it has without starting git: 20 bytes a commit, for every snapshot.
 """
@@ -13,7 +13,7 @@ ID_BYTES = 20
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What was checked out, and the fingerprint that its tree had then."""
+    """A checked-out snapshot, and the fingerprint that its tree had then."""
 
     snapshot: str
     pack_bytes: int
@@ -29,7 +29,7 @@ def write_ready(folder: Path, ready: Ready, commits: Sequence[str]) -> None:
 
 
 def read_ready(folder: Path) -> Ready | None:
-    """What is known of a snapshot; None where there is none."""
+    """Returns what is known of a snapshot; None where there is none."""
     try:
         return Ready(**json.loads((folder / "ready").read_text()))
     except FileNotFoundError:
@@ -37,7 +37,7 @@ def read_ready(folder: Path) -> Ready | None:
 
 
 def held(folder: Path, asked: Collection[str]) -> Iterator[str]:
-    """Those of some commits that a snapshot's history has."""
+    """Returns those of some commits that a snapshot's history has."""
     try:
         commits = (folder / "commits").read_bytes()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The trees that agents read: received from conductors, verified, checked out once, read-only, named by their id.
+"""Stores the trees that agents read: received from conductors, verified, checked out once, read-only, named by their id.
 
     DATA/snapshots/<commit>/   tree/         what an agent sees at /workspace
                                history.git/  the newest part of its history, on its own
@@ -8,8 +8,8 @@
 A snapshot is built aside and renamed into place when it is complete and on the disk. So a folder with a commit's name
 is always whole, a crash leaves nothing but leftovers, and of two pushes at once one wins and both are answered.
 
-How much history a snapshot has is the choice of whoever brings it first: its id says what the tree is, and only that.
-Which of them go again, and when, is `eviction`'s.
+The conductor that pushes a snapshot first chooses how much history it has: its id says what the tree is, and only that.
+`eviction` decides which of them go again, and when.
 """
 
 import contextlib
@@ -37,26 +37,26 @@ from agenthost.snapshots.tree import MAX_FILES, Entry, parse
 MAX_RECEIVING = 4
 MAX_BASES = 5000
 MAX_DONORS = 64
-SHORTAGE_BYTES = 2 * 1024**3  # made free, as far as possible, after a push that the disk had no room for
+SHORTAGE_BYTES = 2 * 1024**3  # freed, as far as possible, after a push that found no room on the disk
 COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPaths:
-    """Where a snapshot is on this host."""
+    """The paths of a snapshot on this host."""
 
     tree: Path
     history: Path
 
     @property
     def folder(self) -> Path:
-        """What whoever reads the snapshot holds a lock on."""
+        """Returns the folder that readers of the snapshot lock."""
         return self.tree.parent
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Of some commits: those that are not here at all, and those that are checked out."""
+    """Those of some commits that are not here at all, and those that are checked out."""
 
     missing: tuple[str, ...]
     checked_out: tuple[str, ...]
@@ -81,12 +81,12 @@ class SnapshotStore:
         return store
 
     async def find_missing(self, commits: Sequence[str]) -> Missing:
-        """Tells which of some commits are here, and keeps those that are checked out from going soon."""
+        """Returns which of some commits are here, and keeps those that are checked out from eviction for a while."""
         async with self.eviction.still:
             return await in_thread(self._find_missing, commits)
 
     def locate(self, commit: str) -> SnapshotPaths:
-        """Where a snapshot is; raises PreconditionError (SNAPSHOT_MISSING) when it is not here."""
+        """Returns the paths of a snapshot; raises PreconditionError (SNAPSHOT_MISSING) when it is not here."""
         folder = self._place(commit)
         if not (folder / "ready").is_file():
             raise PreconditionError(
@@ -95,16 +95,16 @@ class SnapshotStore:
         return SnapshotPaths(folder / "tree", folder / "history.git")
 
     async def fingerprint(self, commit: str) -> str:
-        """A witness over the tree as it is now: see `agenthost.shim.fingerprint`."""
+        """Returns a witness over the tree as it is now: see `agenthost.shim.fingerprint`."""
         return await in_thread(fingerprint, self.locate(commit).tree)
 
     def witness(self, commit: str) -> str:
-        """The fingerprint that the tree had when it was checked out; empty where it is not here."""
+        """Returns the fingerprint that the tree had when it was checked out; empty where it is not here."""
         ready = read_ready(self._place(commit))
         return ready.fingerprint if ready else ""
 
     async def find_damage(self, commit: str) -> str:
-        """Reads the whole tree and says what is not as its commit says; empty when all is. Slow."""
+        """Reads the whole tree and returns the first difference from its commit; empty when there is none. Slow."""
         paths = self.locate(commit)
         listing = await Git(paths.history).list_tree(commit, MAX_FILES)
         return await in_thread(find_damage, parse(listing), paths.tree)
@@ -117,7 +117,7 @@ class SnapshotStore:
         return place
 
     async def receive(self, offer: Offer, chunks: AsyncIterator[bytes]) -> Ready:
-        """Makes a snapshot out of a pack. Idempotent: one that is here already is answered without reading the pack."""
+        """Makes a snapshot from a pack. Idempotent: for one that is here already, the pack is not read."""
         _check_offer(offer)
         if ready := await self._find(offer.snapshot):
             return ready
@@ -128,7 +128,7 @@ class SnapshotStore:
                 await self._make(offer, chunks, folder)
                 return await in_thread(self._move_into_place, folder, self._place(offer.snapshot))
             except OSError as error:
-                raise NoCapacityError(f"the snapshot could not be written: {error.strerror}") from error
+                raise NoCapacityError(f"cannot write the snapshot: {error.strerror}") from error
             finally:
                 await in_thread(remove_tree, folder)
 
@@ -139,11 +139,11 @@ class SnapshotStore:
 
     @contextlib.asynccontextmanager
     async def _room(self) -> AsyncIterator[None]:
-        """Sees that there is room for another snapshot; where there turns out to be too little, for the next try."""
+        """Makes room for another snapshot; if a push finds too little, evicts more for the next try."""
         await self.eviction.evict()
         if self.eviction.is_full():
             raise NoCapacityError(
-                "snapshots take all that they may here, and every one of them is in use or came just now",
+                "snapshots take all the space that they may, and all are in use or new",
                 hint="try again later, or raise limits.snapshots_bytes in the host's configuration",
             )
         try:
@@ -162,7 +162,7 @@ class SnapshotStore:
 
     @contextlib.asynccontextmanager
     async def _kept_donors(self, bases: Sequence[str]) -> AsyncIterator[list[Path]]:
-        """The snapshots that have some bases; none of them goes meanwhile."""
+        """Yields the snapshots that have some bases, and keeps them from eviction meanwhile."""
         async with self.eviction.still:
             donors = await in_thread(self._donors, bases)
             for donor in donors:
@@ -176,7 +176,7 @@ class SnapshotStore:
     @contextlib.asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
         if self._receiving >= MAX_RECEIVING:
-            raise NoCapacityError("the host is receiving as many snapshots as it can at once")
+            raise NoCapacityError(f"the host is already receiving {MAX_RECEIVING} snapshots, the most at once")
         self._receiving += 1
         try:
             yield
@@ -190,13 +190,13 @@ class SnapshotStore:
 
     def _prepare(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._incoming.is_symlink():  # whatever it leads to is not ours to empty
+        if self._incoming.is_symlink():  # its target is not ours to empty
             self._incoming.unlink()
         self._incoming.mkdir(mode=0o700, exist_ok=True)
         self.eviction.clear_aside()
 
     def _known(self) -> list[Path]:
-        """The folders of all snapshots, newest first."""
+        """Returns the folders of all snapshots, newest first."""
         found = [path for path in self._folder.iterdir() if COMMIT_ID.fullmatch(path.name)]
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
@@ -212,7 +212,7 @@ class SnapshotStore:
         return Missing(tuple(commit for commit in commits if commit in absent), checked_out)
 
     def _donors(self, bases: Sequence[str]) -> list[Path]:
-        """The fewest snapshots, newest first, that have all bases between them."""
+        """Returns the fewest snapshots, newest first, that have all bases between them."""
         wanted = set(bases)
         donors = []
         for folder in self._known():
@@ -224,7 +224,7 @@ class SnapshotStore:
                 break
         if wanted:
             raise PreconditionError(
-                "BASE_MISSING", f"{len(wanted)} bases of the pack are not here", hint="push without bases"
+                "BASE_MISSING", f"this host lacks {len(wanted)} bases of the pack", hint="push without bases"
             )
         return donors
 

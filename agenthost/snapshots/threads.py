@@ -1,4 +1,4 @@
-"""Carries file work off the event loop."""
+"""Runs file work in threads, off the event loop."""
 
 import asyncio
 from collections.abc import Callable

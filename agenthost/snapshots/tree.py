@@ -1,8 +1,7 @@
-"""What may be checked out: the rules for a snapshot's paths. Pure; a listing goes in, entries or a refusal come out.
+"""Judges which paths of a snapshot may be checked out. Pure; a listing goes in, entries or a refusal come out.
 
-A conductor is trusted to choose what is read, not to write where it likes: paths are checked here as if they came from
-an attacker. Only files, symbolic links and (empty) places of submodules are known. A link is never a folder of another
-path, since no name may be both.
+A conductor is trusted to choose what is read, not where to write: paths are checked as if they came from an attacker. Only files,
+symbolic links and (empty) folders of submodules are allowed. A link is never a folder of another path, since no name may be both.
 
 What is too large is refused for good, not for now: it will be as large tomorrow.
 """
@@ -42,7 +41,7 @@ def parse(listing: bytes) -> tuple[Entry, ...]:
 
 
 def folders(entries: Sequence[Entry]) -> tuple[bytes, ...]:
-    """Every folder that the entries need, each after the one that it is in."""
+    """Returns every folder that the entries need, parents first."""
     found: dict[bytes, None] = {}
     for entry in entries:
         path = entry.path + b"/" if entry.mode == SUBMODULE else entry.path

@@ -1,15 +1,15 @@
-"""What a host answers to whoever comes for an execution: attach, begin, or a refusal; and what it lets go.
+"""Decides whether a Start or Resume attaches, begins or is refused, and which unacknowledged ends are let go.
 
 The rules, before the code:
 
-- A Start of a known id attaches where its content is the same, and is refused where it is not. Of a spent id nothing begins any
-  more: one that ran and was released, or one that somebody asked for in vain before it came.
-- A Resume attaches its own conductor. An unknown id is spent by it, so that a Start that comes late cannot run what its
-  conductor gave up. An id of another conductor is neither shown nor spent: nobody else's epoch speaks for it.
-- A spent id is remembered for a day by its tombstone, which is on the disk before anything of the execution is deleted.
-- There is room while a slot is free, ends that nobody heard are few, and the disk can take all that was promised.
+- A Start of a known id attaches if its content is the same, and is refused if not. A blocked id begins nothing any more: one that
+  ran and was released, or one that was resumed before it was started.
+- A Resume attaches its own conductor. It blocks an unknown id, so that a late Start cannot run what its conductor gave up. An id of
+  another conductor is neither shown nor blocked: no other conductor's epoch speaks for it.
+- An id stays blocked for a day by its tombstone, which is on the disk before anything of the execution is deleted.
+- There is room while a slot is free, unacknowledged ends are few, and the disk can take all the output that was promised.
 
-Remembering and acting are the supervisor's.
+The supervisor remembers and acts.
 """
 
 from collections.abc import Iterable
@@ -19,16 +19,16 @@ from enum import StrEnum
 from agenthost.errors import ExecutionExistsError, NoCapacityError, NotFoundError
 
 KEPT_SECONDS = 24 * 3600.0
-# Ends that nobody acknowledges are kept, so that a conductor may come back for them; so many, so long, and so much of them.
+# Limits of unacknowledged ends, which wait for their conductor to come back.
 MAX_EXECUTIONS = 10_000
 UNHEARD_SECONDS = 7 * 24 * 3600.0
 UNHEARD_BYTES = 4 * 1024**3
-# Not promised to anybody's output: what the host itself writes about its attempts.
+# Reserved for what the host itself writes about its attempts.
 OWN_BYTES = 8 * 1024 * 1024
 
 
 class TombstoneReason(StrEnum):
-    """Why an id may not run."""
+    """Why an id is blocked."""
 
     UNKNOWN = "unknown"
     RELEASED = "released"
@@ -36,7 +36,7 @@ class TombstoneReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """An id, whose it was, and since when. `agent` and `sequence` are kept of what ran here."""
+    """A blocked id, its conductor, and since when. `agent` and `sequence` are kept of an execution that ran here."""
 
     execution: str
     conductor: str
@@ -46,22 +46,22 @@ class Tombstone:
     sequence: int = 0
 
     def counts(self, now: float) -> bool:
-        """Whether the id is still spent."""
+        """Returns whether the id is still blocked."""
         return now - self.time < KEPT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whose an execution is, and the digest of the Start that it was accepted with."""
+    """The conductor of an execution, and the digest of the Start that was accepted."""
 
     conductor: str
     digest: str
 
 
 def attaches(execution: str, claim: Claim, known: Claim | None, stone: Tombstone | None) -> bool:
-    """Whether a Start attaches to what is known; False where it begins. Raises ExecutionExistsError where it does neither."""
+    """Returns whether a Start attaches; False where it begins. Raises ExecutionExistsError where it may do neither."""
     if known is not None:
-        # A conductor that was restored from a backup sends what the original had sent, word for word.
+        # A conductor that was restored from a backup sends the same bytes as the original, under another id.
         if known.conductor != claim.conductor:
             raise ExecutionExistsError(f"execution '{execution}' belongs to another conductor")
         if known.digest != claim.digest:
@@ -71,14 +71,14 @@ def attaches(execution: str, claim: Claim, known: Claim | None, stone: Tombstone
         past = (
             "ran here and was released"
             if stone.why is TombstoneReason.RELEASED
-            else "was asked for before it was started"
+            else "was resumed before it was started"
         )
-        raise ExecutionExistsError(f"execution '{execution}' {past}; it will not be started (again)")
+        raise ExecutionExistsError(f"execution '{execution}' {past}; it will not be started again")
     return False
 
 
 def is_found(execution: str, conductor: str, known: Claim | None) -> bool:
-    """Whether a Resume attaches; False where its id is to be spent. Raises NotFoundError where it is another conductor's."""
+    """Returns whether a Resume attaches; False where its id is to be blocked. Raises NotFoundError for another conductor's id."""
     if known is not None and known.conductor != conductor:
         raise NotFoundError("execution", execution, hint="it belongs to another conductor")
     return known is not None
@@ -86,7 +86,7 @@ def is_found(execution: str, conductor: str, known: Claim | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is taken on a host, and what there is. `promised_bytes`: the output that attempts which run may still make."""
+    """The room on a host. `promised_bytes` is the output that running attempts may still make."""
 
     slots: int
     running: int
@@ -95,16 +95,15 @@ class Room:
     free_bytes: int
 
     def require(self, output_bytes: int, host: str) -> None:
-        """Raises NoCapacityError where an attempt that may make so much output has no place."""
+        """Raises NoCapacityError where an attempt with this much output has no room."""
         if self.running >= self.slots:
             raise NoCapacityError(f"all {self.slots} slots of host '{host}' are taken")
         if self.kept >= MAX_EXECUTIONS:
             raise NoCapacityError(f"{MAX_EXECUTIONS} executions are kept here, most of them ended and not acknowledged")
         if self.free_bytes < OWN_BYTES + self.promised_bytes + output_bytes:
             raise NoCapacityError(
-                f"the disk of host '{host}' has {_mib(self.free_bytes)} free; {_mib(self.promised_bytes)} are promised to the "
-                f"output of attempts that run, {_mib(OWN_BYTES)} are the host's own, and this attempt may write "
-                f"{_mib(output_bytes)}",
+                f"the disk of host '{host}' has {_mib(self.free_bytes)} free; {_mib(self.promised_bytes)} are promised to "
+                f"running attempts, {_mib(OWN_BYTES)} to the host itself, and this attempt may write {_mib(output_bytes)}",
                 hint="make room on that disk, or give the step a smaller max_output_bytes",
                 metadata={
                     "free_bytes": str(self.free_bytes),
@@ -116,7 +115,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class UnheardEnd:
-    """An attempt that ended, and whose end nobody has acknowledged nor hears now. `size` is that of its spool."""
+    """The end of an attempt that is not acknowledged, and to which no stream is attached. `size` is its spool's."""
 
     execution: str
     ended: float
@@ -124,16 +123,16 @@ class UnheardEnd:
 
 
 def expired(ends: Iterable[UnheardEnd], now: float, kept_seconds: float, kept_bytes: int) -> dict[str, str]:
-    """Which ends are let go, and why: those that are too old, then the oldest of the rest until what is left is small enough."""
+    """Returns the ends to let go, with the reason: those that are too old, then the oldest until the rest is small enough."""
     let_go: dict[str, str] = {}
     room = kept_bytes
     for end in sorted(ends, key=lambda end: end.ended, reverse=True):
         room -= end.size
         if now - end.ended > kept_seconds:
-            let_go[end.execution] = f"nobody acknowledged its end for {kept_seconds / 3600:g} h"
+            let_go[end.execution] = f"its end was not acknowledged for {kept_seconds / 3600:g} h"
         elif room < 0:
             let_go[end.execution] = (
-                f"nobody acknowledged its end, and newer ones fill the {_mib(kept_bytes)} that are kept"
+                f"its end was not acknowledged, and newer ones fill the {_mib(kept_bytes)} that are kept"
             )
     return let_go
 

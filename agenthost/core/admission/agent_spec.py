@@ -1,7 +1,7 @@
-"""What a spec file says of an agent, and the command line that it makes. Reading files and looking for programs is elsewhere.
+"""Parses an agent's spec file, and makes its command line. Other modules read files and look for programs.
 
-An argument is replaced only as a whole: `{python}` is the interpreter, `{lens}` the value of the parameter `lens`. Nothing that
-a request holds can add an argument, and the prompt is never one.
+An argument is replaced only as a whole: `{python}` is the interpreter, `{lens}` the value of the parameter `lens`. Nothing in a
+request can add an argument, and the prompt is never one.
 """
 
 import re
@@ -27,11 +27,11 @@ _KEYS = frozenset(
 
 
 class SpecError(ValueError):
-    """A spec file is wrong; the text says where."""
+    """A spec file is wrong; the text names the place."""
 
 
 class PromptDelivery(StrEnum):
-    """How the agent is asked. `FILE` is `/run/prompt` in the sandbox."""
+    """The way of the prompt to the agent. `FILE` is `/run/prompt` in the sandbox."""
 
     STDIN = "stdin"
     FILE = "file"
@@ -41,7 +41,7 @@ class PromptDelivery(StrEnum):
 class AgentSpec:
     """An agent as its file describes it. `install` is bound read-only at `/opt/agent`, relative to the spec's folder.
 
-    What `secret_environment` names is let through like what is allowed, and its values are masked in all that the agent says.
+    The variables of `secret_environment` are passed like allowed ones, and their values are masked in all that the agent says.
     """
 
     name: str
@@ -64,7 +64,7 @@ class AgentSpec:
 
 
 def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
-    """Reads a spec; raises SpecError for the first thing that is wrong with it."""
+    """Reads a spec; raises SpecError for its first fault."""
     if unknown := sorted(set(table) - _KEYS):
         raise SpecError(f"'{unknown[0]}' is not a setting of an agent")
     name = _string(table, "name")
@@ -95,20 +95,20 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
 
 
 def command_line(spec: AgentSpec, python: str, parameters: Mapping[str, str]) -> tuple[str, ...]:
-    """The agent's arguments inside the sandbox."""
+    """Returns the agent's arguments inside the sandbox."""
     values = {**parameters, "python": python}
     return tuple(_replaced(argument, values) for argument in spec.argv)
 
 
 def environment_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> dict[str, str]:
-    """What the spec adds to the sandbox's own environment: what it allows through, and what it sets."""
+    """Returns the variables that the spec adds to the sandbox's own: those it allows, and those it sets."""
     names = (*spec.allowed_environment, *spec.secret_environment)
     allowed = {name: surroundings[name] for name in names if name in surroundings}
     return {**allowed, **dict(spec.environment)}
 
 
 def secrets_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of its environment that nobody may read in what it says."""
+    """Returns the values to mask in what the agent says."""
     environment = environment_of(spec, surroundings)
     return tuple(environment[name] for name in spec.secret_environment if name in environment)
 

@@ -1,6 +1,6 @@
-"""Which start of a conductor may act here: the newest. Epochs of different conductors do not compare.
+"""Compares the starts of one conductor: only the newest may act. Epochs of different conductors do not compare.
 
-Says what must be stored before acting; storing is the caller's.
+The caller stores an epoch before it acts for it.
 """
 
 import re
@@ -11,7 +11,7 @@ MAX_EPOCH = 2**62
 
 
 class Admission(StrEnum):
-    """What an epoch means beside the one that is known."""
+    """How an epoch compares with the known one."""
 
     STALE = "stale"
     CURRENT = "current"

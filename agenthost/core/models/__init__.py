@@ -1,1 +1,1 @@
-"""What an agent may ask a model, and what the answers cost."""
+"""Decides what an agent may ask a model, and counts what the answers cost."""

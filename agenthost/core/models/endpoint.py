@@ -1,6 +1,6 @@
-"""A model endpoint as an operator configures it, under `[models.NAME]`: where it is, how it speaks, what of it agents may use.
+"""Parses a model endpoint as an operator configures it, under `[models.NAME]`: address, API, key's place, open paths.
 
-Pure: no key is ever held here, only where it is found. A request has no say in any of it.
+Pure: no key is ever held here, only its place. A request cannot change any of it.
 """
 
 import re
@@ -25,11 +25,11 @@ _KEYS = frozenset({"url", "api", "key_env", "key_file", "paths", "max_concurrent
 
 
 class EndpointError(ValueError):
-    """A `[models.NAME]` table is wrong; the text says where."""
+    """A `[models.NAME]` table is wrong; the text names the place."""
 
 
 class Api(StrEnum):
-    """How an endpoint speaks."""
+    """The API that an endpoint speaks."""
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
@@ -38,20 +38,20 @@ class Api(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PathRule:
-    """What may be asked for. A path that ends in "/" lets through everything below it, any other itself alone."""
+    """A path that agents may ask for. One that ends in "/" opens everything below it, any other only itself."""
 
     method: str
     path: str
 
     def admits(self, method: str, path: str) -> bool:
-        """Whether a request falls under it."""
+        """Returns whether a request falls under this rule."""
         is_under = path.startswith(self.path) and path != self.path if self.path.endswith("/") else path == self.path
         return method == self.method and is_under
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One model endpoint. `base` is what its url has in front of every path, without a slash at its end."""
+    """One model endpoint. `base` is the part of its url before every path, without a slash at its end."""
 
     name: str
     api: Api
@@ -88,7 +88,7 @@ DEFAULT_RULES: Mapping[Api, tuple[PathRule, ...]] = {
 
 
 def parse_endpoint(name: str, table: Any) -> Endpoint:
-    """Reads one table; raises EndpointError for the first thing that is wrong with it."""
+    """Reads one table; raises EndpointError for its first fault."""
     if not MODEL_NAME.fullmatch(name):
         raise EndpointError(f"models.{name}: a model's name must match {MODEL_NAME.pattern}")
     if not isinstance(table, Mapping):

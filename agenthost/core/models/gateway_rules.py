@@ -1,14 +1,14 @@
-"""What the gateway lets pass between an agent and its model endpoint, and with which headers. Decides; carries nothing.
+"""Decides what the gateway passes between an agent and its model endpoint, and with which headers. Carries nothing.
 
 The agent is hostile: whatever it sends is a request to this one endpoint under one of its rules, or is refused. So
 
-- a path is plain (no dots, no doubled slashes, no escapes that could mean one) and stands under a rule of the endpoint;
+- a path is plain (no dots, no doubled slashes, no escapes that could mean one) and falls under a rule of the endpoint;
 - every header that could carry a credential, speak for a connection, or choose another host is dropped, and the key is put in;
 - of a query, only plain parameters stay; a key in it is dropped like one in a header;
-- its body is read as a whole before anything of it is sent, and asks the provider for nothing but thinking, and what the operator
-  allowed by name (`provider_tools` says what that is). So a body is JSON as it is, not compressed, and within a bound.
+- a body is read as a whole before any of it is sent, and may ask the provider only for thinking, and for what the operator allowed
+  by name (see `provider_tools`). So it is JSON, not compressed, and within a bound.
 
-An answer that would lead elsewhere (3xx), or that could not be read on its way (encoded), is not passed on.
+An answer that would lead elsewhere (3xx), or that cannot be read on its way (encoded), is not passed on.
 """
 
 import json
@@ -50,7 +50,7 @@ _KEY_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token"})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request's head, as the agent sent it."""
+    """The head of a request, as the agent sent it."""
 
     method: bytes
     target: bytes
@@ -59,17 +59,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """What is sent to the endpoint instead."""
+    """The request that is sent to the endpoint instead."""
 
     method: bytes
     target: bytes
     headers: Headers
-    may_be_repeated: bool = False  # on another connection, should the one that it was sent on turn out to be dead
+    may_be_repeated: bool = False  # on another connection, if the first one turns out to be dead
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the agent is told instead. `code` is for programs, `text` for people; neither tells of the key."""
+    """The gateway's own answer to the agent. `code` is for programs, `text` for people; neither holds the key."""
 
     status: int
     code: str
@@ -77,13 +77,13 @@ class Refusal:
     retry_after_seconds: int | None = None
 
     def body(self) -> bytes:
-        """An error as the clients of all three kinds of endpoint read it."""
+        """Returns an error that the clients of all three APIs can read."""
         error = {"type": self.code, "code": self.code, "message": f"agenthost gateway: {self.text}"}
         return json.dumps({"type": "error", "error": error}).encode()
 
 
 def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
-    """Says what becomes of a request."""
+    """Returns the request to forward, or the refusal."""
     if len(request.target) > MAX_TARGET_BYTES or len(request.headers) > MAX_HEADERS:
         return Refusal(431, "request_too_large", "the request's head is too large")
     path, mark, query = request.target.decode("ascii", "replace").partition("?")
@@ -99,7 +99,9 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
     if b"content-length" in known and b"transfer-encoding" in known:
         return Refusal(400, "malformed_request", "a request says its length once: either content-length or chunked")
     if _is_encoded(request.headers):
-        return Refusal(415, "encoded_request", "a request's body must not be compressed: nobody could judge it")
+        return Refusal(
+            415, "encoded_request", "a request's body must not be compressed: the gateway could not check it"
+        )
     target = f"{endpoint.base}{path}"
     if mark and (kept := _plain_parameters(query)):
         target += f"?{kept}"
@@ -115,13 +117,13 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
         ),
         *_credentials(endpoint.api, key),
     )
-    # Thinking twice changes nothing but the bill; what else an operator opened may do more than that.
+    # Thinking twice changes only the bill; other paths that an operator opened may do more.
     may_be_repeated = method == "GET" or any(rule.admits(method, path) for rule in DEFAULT_RULES[endpoint.api])
     return Forward(request.method, target.encode(), headers, may_be_repeated)
 
 
 def judge_body(body: bytes, endpoint: Endpoint) -> Refusal | None:
-    """Says why a body is not sent, if it is not. Takes its time for a large one."""
+    """Returns the refusal of a body; None when it may be sent. Slow for a large one."""
     if not body:
         return None
     try:
@@ -140,10 +142,10 @@ def judge_body(body: bytes, endpoint: Endpoint) -> Refusal | None:
 
 
 def judge_answer(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Headers | Refusal:
-    """Says with which headers an answer is passed on, if it is."""
+    """Returns the headers of an answer to pass on, or the refusal."""
     if 300 <= status < 400:
         return Refusal(
-            502, "upstream_redirected", f"the endpoint wants to lead elsewhere (HTTP {status}); nobody follows"
+            502, "upstream_redirected", f"the endpoint redirects (HTTP {status}), which the gateway does not follow"
         )
     known = tuple(headers)
     if _is_encoded(known):
@@ -152,18 +154,18 @@ def judge_answer(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Headers
 
 
 def _is_encoded(headers: Headers) -> bool:
-    """Of several such headers each counts, not the last."""
+    """Returns whether any content-encoding is set: of several such headers each counts, not the last."""
     named = [value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"]
     return any(value not in {b"identity", b""} for value in named)
 
 
 def too_large() -> Refusal:
-    """What an agent is told that sends too much."""
+    """Returns the refusal of a request that is too large."""
     return Refusal(413, "request_too_large", f"a request may have {MAX_REQUEST_BYTES} bytes")
 
 
 def variables_for(api: Api) -> dict[str, str]:
-    """What the usual clients of an endpoint look for in their environment. There is no secret in it."""
+    """Returns the variables in which usual clients look for their endpoint. None is secret."""
     root = f"http://127.0.0.1:{PORT}"
     match api:
         case Api.OPENAI:
@@ -177,7 +179,7 @@ def variables_for(api: Api) -> dict[str, str]:
 def _kept(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> Headers:
     known = tuple((name.lower(), value) for name, value in headers)
     named = {word.strip().lower() for name, value in known if name == b"connection" for word in value.split(b",")}
-    # A header that frames the body must not be talked away by the one that lists what to drop.
+    # `Connection` lists headers to drop; those that frame the body must not be among them.
     gone = _HOP_BY_HOP | dropped | (named - {b"content-length", b"content-type"})
     return tuple(
         (name, value) for name, value in known if name not in gone and not name.startswith((b"x-forwarded-", b"proxy-"))

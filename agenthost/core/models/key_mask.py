@@ -1,14 +1,14 @@
-"""Blots a secret out of bytes that pass, also where it lies across a cut. As many bytes go out as came in, so lengths stay true.
+"""Masks a secret in bytes that pass, also across a cut. As many bytes go out as came in, so lengths stay true.
 
-Nothing is held back but an end that may be the secret's beginning: tokens pass at once. What is too short for a secret, as the
-"EMPTY" that some servers want for a key, is left in: it would blot out words.
+Only an end that may be the secret's beginning is held back: tokens pass at once. A value too short for a secret, as the "EMPTY"
+that some servers want for a key, is not masked: it would hide words.
 """
 
 LEAST_BYTES = 12
 
 
 class KeyMask:
-    """Blots one secret out of one stream."""
+    """Masks one secret in one stream."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret if len(secret) >= LEAST_BYTES else b""
@@ -16,7 +16,7 @@ class KeyMask:
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Gives what can be told for sure."""
+        """Returns the bytes that are certain by now."""
         if not self._secret:
             return data
         text = (self._held + data).replace(self._secret, self._stars)
@@ -25,7 +25,7 @@ class KeyMask:
         return text[: len(text) - size]
 
     def finish(self) -> bytes:
-        """Gives the rest: it was no secret after all."""
+        """Returns the rest, which was no secret."""
         held, self._held = self._held, b""
         return held
 

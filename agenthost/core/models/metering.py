@@ -1,7 +1,7 @@
-"""Counts what an agent uses of its model, from the answers that pass: tokens as far as they are told, statuses, rate limits.
+"""Counts what an agent uses of its model, from the passing answers: tokens where they are stated, statuses, rate limits.
 
-Best effort, and bounded: an answer that is neither JSON nor an event stream, or is too long, passes uncounted. It reads the
-shapes of OpenAI (both), Anthropic and Gemini; within one answer the numbers are totals so far, so the largest counts.
+Best effort, and bounded: an answer that is neither JSON nor an event stream, or is too long, passes uncounted. It reads the shapes
+of OpenAI (both), Anthropic and Gemini; within one answer the numbers are totals so far, so the largest counts.
 """
 
 import json
@@ -20,7 +20,7 @@ UNAUTHORIZED = frozenset({401, 403})
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What one answer, or many, took and gave."""
+    """Tokens that one answer, or many, took and gave."""
 
     taken: int = 0
     given: int = 0
@@ -28,32 +28,32 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class ModelUse:
-    """What an attempt asked of its model so far. `statuses` counts the endpoint's own; `refused` is what never got there."""
+    """An attempt's use of its model so far. `statuses` counts the endpoint's answers; `refused` requests never reached it."""
 
     requests: int = 0
     refused: int = 0
     broken: int = 0  # no answer, or not all of it
     statuses: Mapping[int, int] = field(default_factory=dict)
     tokens: Tokens = Tokens()
-    metered: int = 0  # answers that told their tokens
+    metered: int = 0  # answers that stated their tokens
     rate_limited: int = 0
     retry_after_seconds: int | None = None  # what the last rate limit asked for
     last_status: int = 0  # of the endpoint's newest answer: an agent that went on after a refusal has a later one
 
     def with_refusal(self) -> "ModelUse":
-        """One more was refused here."""
+        """Counts a request that the gateway refused."""
         return replace(self, refused=self.refused + 1)
 
     def with_failure(self) -> "ModelUse":
-        """One more got no whole answer."""
+        """Counts a request that got no whole answer."""
         return replace(self, broken=self.broken + 1)
 
     def with_request(self) -> "ModelUse":
-        """One more is sent to the endpoint."""
+        """Counts a request that is sent to the endpoint."""
         return replace(self, requests=self.requests + 1)
 
     def with_status(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> "ModelUse":
-        """One more was answered."""
+        """Counts an answer's status."""
         count = self.statuses.get(status, 0) + 1
         known = {**self.statuses, status: count} if status in self.statuses or len(self.statuses) < MAX_STATUSES else {}
         use = replace(self, statuses=known or self.statuses, last_status=status)
@@ -64,37 +64,37 @@ class ModelUse:
         return replace(use, rate_limited=use.rate_limited + 1, retry_after_seconds=seconds)
 
     def with_tokens(self, tokens: Tokens | None) -> "ModelUse":
-        """One more answer came to its end."""
+        """Counts the tokens of a complete answer."""
         if tokens is None:
             return self
         total = Tokens(self.tokens.taken + tokens.taken, self.tokens.given + tokens.given)
         return replace(self, tokens=total, metered=self.metered + 1)
 
 
-def metered(told: Usage, use: ModelUse | None) -> Usage:
-    """What an attempt used: what was seen on the way to its model outweighs what the agent tells of itself."""
+def metered(reported: Usage, use: ModelUse | None) -> Usage:
+    """Returns an attempt's usage: the gateway's count outweighs what the agent says of itself."""
     if use is None or not use.metered:
-        return told
-    return replace(told, input_tokens=use.tokens.taken, output_tokens=use.tokens.given)
+        return reported
+    return replace(reported, input_tokens=use.tokens.taken, output_tokens=use.tokens.given)
 
 
 def describe(use: ModelUse) -> dict[str, Any]:
-    """As JSON."""
+    """Returns the use as JSON."""
     plain = {name: getattr(use, name) for name in ModelUse.__slots__ if name not in {"statuses", "tokens"}}
     statuses = {str(status): count for status, count in sorted(use.statuses.items())}
     return plain | {"statuses": statuses, "taken": use.tokens.taken, "given": use.tokens.given}
 
 
 def restore(described: Mapping[str, Any]) -> ModelUse:
-    """From JSON; fails with KeyError, TypeError or ValueError when it is not what `describe` gave."""
-    described = {"last_status": 0} | dict(described)  # books of an earlier version lack it
+    """Reads the use from JSON; fails with KeyError, TypeError or ValueError when `describe` did not write it."""
+    described = {"last_status": 0} | dict(described)  # an earlier version did not write it
     plain = {name: described[name] for name in ModelUse.__slots__ if name not in {"statuses", "tokens"}}
     statuses = {int(status): int(count) for status, count in described["statuses"].items()}
     return ModelUse(**plain, statuses=statuses, tokens=Tokens(int(described["taken"]), int(described["given"])))
 
 
 class Meter:
-    """Reads one answer as it passes, however it is cut."""
+    """Counts one answer as it passes, however it is cut."""
 
     def __init__(self, content_type: bytes) -> None:
         kind = content_type.split(b";")[0].strip().lower()
@@ -104,7 +104,7 @@ class Meter:
         self._found: Tokens | None = None
 
     def feed(self, data: bytes) -> None:
-        """Looks at the next bytes."""
+        """Takes the next bytes."""
         if not self._is_read:
             return
         self._kept += data
@@ -118,7 +118,7 @@ class Meter:
             self._kept.clear()
 
     def finish(self) -> Tokens | None:
-        """What the whole answer told, if anything."""
+        """Returns the tokens of the whole answer; None if it states none."""
         if self._is_read and self._is_stream:
             self._read_line(bytes(self._kept))
         elif self._is_read:
@@ -133,16 +133,16 @@ class Meter:
 
     def _read(self, text: bytes) -> None:
         try:
-            told = tokens_in(json.loads(text))
+            tokens = tokens_in(json.loads(text))
         except (ValueError, RecursionError):
             return
-        if told:
+        if tokens:
             known = self._found or Tokens()
-            self._found = Tokens(max(known.taken, told.taken), max(known.given, told.given))
+            self._found = Tokens(max(known.taken, tokens.taken), max(known.given, tokens.given))
 
 
 def tokens_in(answer: Any) -> Tokens | None:
-    """The tokens that an answer, or an event of one, tells."""
+    """Returns the tokens that an answer, or one of its events, states."""
     if not isinstance(answer, Mapping):
         return None
     for holder in (answer, answer.get("response"), answer.get("message")):
@@ -154,7 +154,7 @@ def tokens_in(answer: Any) -> Tokens | None:
 
 
 def _usual(usage: Mapping[str, Any]) -> Tokens:
-    # Anthropic tells what came from, or went into, its cache apart; OpenAI includes it.
+    # Anthropic states cached tokens apart; OpenAI includes them.
     cached = _count(usage, "cache_creation_input_tokens") + _count(usage, "cache_read_input_tokens")
     taken = _count(usage, "prompt_tokens") or _count(usage, "input_tokens") + cached
     return Tokens(taken, _count(usage, "completion_tokens") or _count(usage, "output_tokens"))

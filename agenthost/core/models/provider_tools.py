@@ -1,12 +1,12 @@
-"""What a request asks a model's provider to do on its side, beyond thinking: search, fetch, run code, speak to other services.
+"""Finds what a request asks a model's provider to do beyond thinking: search, fetch, run code, call other services.
 
-"Network: only the model endpoint" would mean little if the endpoint went anywhere on the agent's word. So tools that the provider
-runs are named here, and `gateway_rules` refuses those that the operator did not allow. The agent's own tools, which the agent
-itself runs in its sandbox, are not the provider's: functions, and what the known clients call a shell, an editor or a patch.
+"Network: only the model endpoint" would mean little if the endpoint went anywhere at the agent's request. So tools that the
+provider runs are named here, and `gateway_rules` refuses those that the operator did not allow. The agent's own tools, which run
+in its sandbox, are not the provider's: functions, and the shell, editor or patch tools of the known clients.
 
-It reads the shapes of all APIs in every body, because endpoints speak several. What is not known to be the agent's own counts as
-the provider's, and a body that two readers could read differently is none: not JSON, a key twice, a number that is no number.
-Names are compared without case, dates and "preview": `web_search_20250305` is `web_search`. Pure.
+It reads the shapes of all APIs in every body, because endpoints speak several. A tool that is not known to be the agent's own
+counts as the provider's. A body that two readers could read differently is refused: not JSON, a key twice, NaN. Names are compared
+without case, dates and "preview": `web_search_20250305` is `web_search`. Pure.
 """
 
 import json
@@ -29,7 +29,7 @@ _GEMINI_FIELDS = frozenset(
         "file_search", "retrieval", "computer_use", "mcp_servers",
     }
 )  # fmt: skip
-# Whole features of a request, and what they come to. A prompt that is stored there may hold any tool; so may a cache.
+# Whole features of a request, and the tool that each amounts to. A stored prompt or cache may hold any tool.
 _SWITCHES: Mapping[str, str] = {
     "mcp_servers": "mcp", "web_search_options": "web_search", "search_parameters": "web_search", "enable_search": "web_search",
     "search_options": "web_search", "plugins": "plugins", "container": "code_execution", "data_sources": "data_sources",
@@ -53,7 +53,7 @@ _CONTENTS = frozenset({"messages", "input", "contents", "system", "system_instru
 _URL_FIELDS = frozenset({"image_url", "file_url", "video_url", "audio_url", "document_url", "file_uri"})
 # What the agent's own tools were called with, and answered: data, whatever it looks like.
 _OPAQUE = frozenset({"args", "arguments", "response"})
-# Models that search by themselves, and names behind which the provider keeps a request of somebody's making.
+# Models that search by themselves, and names of stored requests at the provider.
 _SEARCHING_MODEL = re.compile(r"search-preview|search-api|:online|\b(sonar|compound)\b", re.IGNORECASE)
 _STORED_MODEL = "@preset/"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -62,24 +62,24 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class UnreadableBodyError(ValueError):
-    """The body of a request is not what every reader would read in the same way; the text says why."""
+    """Not every reader would read this body in the same way; the text says why."""
 
 
 def plain_name(name: str) -> str:
-    """A tool's name without its edition: what an operator allows, and what is compared."""
+    """Returns a tool's name without its edition, as operators allow it."""
     name = _plain(name)
     edition = next(match for at in range(len(name) + 1) if (match := _EDITION.fullmatch(name, at)))
     return name[: edition.start()]
 
 
 def provider_tools(body: bytes) -> frozenset[str]:
-    """The names of all that the provider is asked to do beyond thinking; raises UnreadableBodyError."""
+    """Returns the names of all that the provider is asked to do beyond thinking; raises UnreadableBodyError."""
     if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
         raise UnreadableBodyError(f"it holds more than {MAX_VALUES} values")
     try:
         request = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
         if not isinstance(request, dict):
-            raise UnreadableBodyError("it is not a JSON object")  # noqa: TRY301 - told in the same way as the others
+            raise UnreadableBodyError("it is not a JSON object")  # noqa: TRY301 - reported like the others
         return frozenset(name if _NAME.fullmatch(name) else UNKNOWN for name in _asked(request))
     except RecursionError as error:
         raise UnreadableBodyError("it is nested too deeply") from error
@@ -101,7 +101,7 @@ def _constant(name: str) -> Any:
 
 
 def _plain(name: str) -> str:
-    """Endpoints take `googleSearch` and `google_search` alike, and some take `Tools`."""
+    """Returns a name in snake case: endpoints take `googleSearch` and `google_search` alike, and some take `Tools`."""
     return _HUMP.sub("_", name).lower()
 
 
@@ -125,7 +125,7 @@ def _asked(request: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _model(value: Any) -> Iterator[str]:
-    """Some endpoints take several, and go to the next one where the first has no time."""
+    """Yields the tools that a model's name implies. Some endpoints take several models, and use the first that is free."""
     for model in value if isinstance(value, list) else [value]:
         if isinstance(model, str) and _SEARCHING_MODEL.search(model):
             yield "web_search"
@@ -167,7 +167,7 @@ def _is_own(kind: str, fields: Mapping[str, Any]) -> bool:
 
 
 def _fetches(content: Any) -> bool:
-    """Whether there is anything in a content that the provider would have to fetch from an address."""
+    """Returns whether a content holds an address that the provider would have to fetch."""
     waiting = [content]
     while waiting:
         piece = waiting.pop()

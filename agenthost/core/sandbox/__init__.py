@@ -1,1 +1,1 @@
-"""What confines an agent: mounts, limits, system calls, control groups."""
+"""Describes what confines an agent: mounts, limits, system calls, control groups."""

@@ -1,4 +1,4 @@
-"""What a control group must be told so that it bounds one attempt. Pure: `cgroups` finds the place, the shim makes the group.
+"""Lists the settings of a control group that bounds one attempt. Pure: `sandbox.cgroups` finds the place, the shim makes it.
 
 Only a group bounds memory: a limit per process counts neither shared mappings nor files in memory, and an agent may have many
 processes. Swap counts as memory, because it is the host's too. Where a group's processes can be killed as one, they are.
@@ -10,11 +10,11 @@ from enum import StrEnum
 
 from agenthost.core.sandbox.policy import Resources
 
-OUTER_PROCESSES = 8  # bubblewrap's own two, and room for how they are born
+OUTER_PROCESSES = 8  # bubblewrap's own two, and room while they start
 
 
 class Version(StrEnum):
-    """The kernel's two ways of it."""
+    """The kernel's two versions of control groups."""
 
     V1 = "v1"
     V2 = "v2"
@@ -31,12 +31,12 @@ class Setting:
 
 
 def controllers(version: Version) -> tuple[str, ...]:
-    """The controllers that have a hierarchy of their own."""
+    """Returns the controllers that have a hierarchy of their own."""
     return ("memory", "pids") if version is Version.V1 else ("",)
 
 
 def settings(version: Version, resources: Resources) -> Sequence[Setting]:
-    """All that a group is told, in order: of the first version, memory before memory and swap together."""
+    """Returns all settings of a group in order: in version 1, memory before memory and swap together."""
     memory, processes = str(resources.memory_bytes), str(resources.processes + OUTER_PROCESSES)
     if version is Version.V1:
         return (

@@ -1,6 +1,6 @@
-"""What confines an agent, as data, and the bubblewrap arguments, limits and digest that follow from it.
+"""Describes an agent's confinement as data, and derives bubblewrap's arguments, limits and a digest from it.
 
-Pure: the shim carries these out; whether they hold is proven elsewhere (`sandbox_probe`, and the shim's look from outside).
+Pure: the shim carries it out; `proof`, and the shim's look from outside, check that it holds.
 
 An argument of the form `{name}` stands for something that only the shim knows: the path under which it can reach
 a source ({tree}, {history}, {install}, {path0} ...), or the descriptor of a piece of text ({passwd}, {prompt} ...).
@@ -22,7 +22,7 @@ HOME = "/home/agent"
 PROMPT_FILE = "/run/prompt"
 INNER_UID = 1000
 
-# Where an agent may write, all of it tmpfs of a fixed size. The shim refuses a sandbox with any other writable mount.
+# An agent may write only here, all of it tmpfs of a fixed size. The shim refuses a sandbox with any other writable mount.
 WRITABLE = (HOME, "/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 
 # Kernel files that are readable by all and tell of the host, or of keys: covered by /dev/null where they exist.
@@ -37,7 +37,7 @@ MASKABLE = (
     "/proc/sched_debug",
 )
 
-# Would change what the gate itself does, before the agent is let in.
+# Would change what the gate itself does, before the agent is released.
 FORBIDDEN_VARIABLES = frozenset({"LD_PRELOAD", "LD_AUDIT", "BASH_ENV", "ENV"})
 
 # The agent waits here. The gate opens on a word, never on EOF: when the shim dies, nothing runs. Descriptors 8 and 9 are
@@ -53,7 +53,7 @@ GATE = (
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one attempt may take."""
+    """The resources that one attempt may take."""
 
     home_bytes: int = 256 * MIB
     tmp_bytes: int = 128 * MIB
@@ -70,7 +70,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class HostLayout:
-    """What differs between Linux systems, as the host found it."""
+    """The differences between Linux systems, as found on this host."""
 
     links: tuple[tuple[str, str], ...] = (
         ("/bin", "usr/bin"),
@@ -84,7 +84,7 @@ class HostLayout:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How one attempt is confined. There is no field that would widen it beyond reading what is named here."""
+    """The confinement of one attempt. No field could widen it beyond reading what is named here."""
 
     layout: HostLayout = field(default_factory=HostLayout)
     own_paths: tuple[str, ...] = ()  # read-only at their own path: a moved Python runs as another
@@ -98,7 +98,7 @@ class Policy:
 
 
 def bwrap_arguments(policy: Policy) -> tuple[str, ...]:
-    """Everything for bubblewrap's --args, in order: later mounts lie on earlier ones."""
+    """Returns all of bubblewrap's --args, in order: later mounts lie on earlier ones."""
     return (
         *_namespaces(),
         *_system(policy),
@@ -110,7 +110,7 @@ def bwrap_arguments(policy: Policy) -> tuple[str, ...]:
 
 
 def command(policy: Policy, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The gate with the agent's command behind it."""
+    """Returns the gate with the agent's command behind it."""
     return ("/bin/sh", "-c", GATE.replace("{processes}", str(policy.resources.processes)), "gate", *argv)
 
 
@@ -133,7 +133,7 @@ def rlimits(policy: Policy) -> dict[str, int]:
 
 
 def texts() -> dict[str, str]:
-    """The small files of /etc. Name look-ups fail at once instead of waiting for a network that is not there."""
+    """Returns the small files of /etc. Name look-ups fail at once, because there is no network to wait for."""
     return {
         # Several runtimes crash for a user without an entry.
         "passwd": f"agent:x:{INNER_UID}:{INNER_UID}:agent:{HOME}:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
@@ -145,7 +145,7 @@ def texts() -> dict[str, str]:
 
 
 def digest(policy: Policy) -> str:
-    """SHA-256 of what is applied. The values of variables stay out: they may be secret, and they confine nothing."""
+    """Returns the SHA-256 of what is applied. Variables' values stay out: they may be secret, and they confine nothing."""
     arguments = bwrap_arguments(policy)
     public = ["" if at > 1 and arguments[at - 2] == "--setenv" else text for at, text in enumerate(arguments)]
     whole = json.dumps(
@@ -180,7 +180,7 @@ def _namespaces() -> tuple[str, ...]:
 
 
 def _system(policy: Policy) -> tuple[str, ...]:
-    """The programs and libraries of the machine, and of /etc only what they need to run."""
+    """Binds the programs and libraries of the machine, and of /etc only what they need to run."""
     arguments = ["--ro-bind", "/usr", "/usr"]
     for name, target in policy.layout.links:
         arguments += ["--symlink", target, name]
@@ -202,7 +202,7 @@ def _system(policy: Policy) -> tuple[str, ...]:
 
 
 def _kernel(policy: Policy) -> tuple[str, ...]:
-    """/proc and /dev. Bubblewrap leaves /proc/sys writable for kernel uid 0: it is covered here whoever runs."""
+    """Mounts /proc and /dev. Bubblewrap leaves /proc/sys writable for kernel uid 0, so it is always covered."""
     arguments = ["--proc", "/proc"]
     for name in ("/proc/sys", "/proc/irq", "/proc/bus", "/proc/acpi", "/proc/fs"):
         arguments += ["--ro-bind-try", name, name]
@@ -228,7 +228,7 @@ def _writable(resources: Resources) -> tuple[str, ...]:
 
 
 def _attempt(policy: Policy) -> tuple[str, ...]:
-    """What this attempt reads; then the root itself, also a tmpfs, becomes read-only."""
+    """Binds what this attempt reads; then makes the root itself, also a tmpfs, read-only."""
     arguments = ["--ro-bind", "{tree}", WORKSPACE]
     if policy.has_history:
         arguments += ["--ro-bind", "{history}", HISTORY]
@@ -267,9 +267,8 @@ _BASE_ENVIRONMENT: Mapping[str, str] = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
-# Git made inert: whatever a repository brings, git starts no program and takes no lock. Drivers of diffs and filters have no
-# setting here: only a configuration could name one, and the one that is read is the host's own. (`diff.external` set to nothing
-# is no "none": `git diff` then tries to run nothing, and dies.)
+# Makes git inert: whatever a repository holds, git starts no program and takes no lock. Only a configuration could name drivers
+# of diffs and filters, and the one that is read is the host's. (An empty `diff.external` would make `git diff` fail.)
 _GIT_SETTINGS = (
     ("safe.directory", "*"),  # the history belongs to the host's user, whom the sandbox does not know
     ("core.hooksPath", "/dev/null"),

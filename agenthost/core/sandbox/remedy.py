@@ -1,8 +1,8 @@
-"""Why a machine forbids sandboxes, and what its owner can do. Pure: the settings are read elsewhere."""
+"""Explains why a machine forbids sandboxes, and what its owner can do. Pure: the settings are arguments."""
 
 from collections.abc import Mapping
 
-# Where the answers are to be found.
+# The kernel settings that answer it.
 SETTINGS = (
     "/proc/sys/user/max_user_namespaces",
     "/proc/sys/kernel/unprivileged_userns_clone",
@@ -13,7 +13,7 @@ _FORBIDDEN = ("No permissions to creat", "reating new namespace failed", "Operat
 
 
 def explain(complaint: str, settings: Mapping[str, str], *, in_container: bool) -> str:
-    """Says, after bubblewrap's own words, which setting stands in the way and how to change it."""
+    """Returns bubblewrap's complaint with the setting that stands in the way, and how to change it."""
     remedy = _remedy(complaint, settings, in_container=in_container)
     return f"{complaint.rstrip('.')}. {remedy}" if remedy else complaint
 

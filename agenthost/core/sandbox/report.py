@@ -1,4 +1,4 @@
-"""What a proof of the sandbox found. Values only; `agenthost.proof` makes them."""
+"""Holds what a proof of the sandbox found. Values only; `agenthost.proof` makes them."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class SandboxReport:
-    """Whether agents can be confined here. Where not, `reason` says why and what to do."""
+    """The result of a proof. If agents cannot be confined, `reason` says why and what to do."""
 
     available: bool
     reason: str

@@ -1,4 +1,4 @@
-"""Which system calls an agent may make, as a program for the kernel's filter (classic BPF, little endian). Pure: bytes out.
+"""Makes the kernel's filter of an agent's system calls (classic BPF, little endian). Pure: bytes out.
 
 Written out here rather than made by libseccomp: that compares whole 64-bit arguments where the kernel looks at 32 (so that
 `TIOCSTI | 1 << 32` slips through), does not know new calls, and takes 60 ms. A test runs every number through an interpreter.
@@ -50,12 +50,12 @@ Block = tuple[Instruction, ...]
 
 
 def program(machine: str) -> bytes:
-    """The filter for a machine of `ARCHITECTURES`, as the kernel takes it."""
+    """Returns the filter for a machine of `ARCHITECTURES`, as the kernel takes it."""
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in instructions(machine))
 
 
 def instructions(machine: str) -> Block:
-    """The same, to be read."""
+    """Returns the same filter in readable form."""
     verdicts = _verdicts(_COLUMN[machine])
     head = (
         Instruction(_LOAD, 0, 0, _ARCHITECTURE),
@@ -72,7 +72,7 @@ def instructions(machine: str) -> Block:
 
 
 def refuse(number: int) -> int:
-    """The verdict that lets a call fail with an error."""
+    """Returns the verdict that lets a call fail with an error."""
     return _ERRNO | number
 
 
@@ -81,7 +81,7 @@ def _verdict(verdict: int) -> Block:
 
 
 def _verdicts(column: int) -> dict[int, Block]:
-    """What to do with each known number."""
+    """Returns the block for each known number."""
     found: dict[int, Block] = {}
     for table, block in ((ALLOWED, _verdict(ALLOW)), (REFUSED, _verdict(refuse(errno.EPERM))), (CHECKED, None)):
         for entry in table.split():
@@ -92,7 +92,7 @@ def _verdicts(column: int) -> dict[int, Block]:
 
 
 def _ranges(verdicts: Mapping[int, Block]) -> list[tuple[int, Block]]:
-    """The first number of each run of numbers with the same verdict; the last run has no end."""
+    """Returns the first number of each run of numbers with the same verdict; the last run has no end."""
     unknown = _verdict(refuse(errno.ENOSYS))
     runs: list[tuple[int, Block]] = []
     for number in range(max(verdicts) + 2):
@@ -118,7 +118,7 @@ def _low_half(argument: int) -> Instruction:
 
 
 def _choose(cases: Mapping[int, Block], otherwise: Block) -> Block:
-    """Goes by the value that was loaded last."""
+    """Branches by the value that was loaded last."""
     chosen: Block = ()
     for value, block in cases.items():
         chosen += (Instruction(_IF_EQUAL, 0, len(block), value), *block)
@@ -129,7 +129,7 @@ _YES, _NO, _NO_SUCH_FAMILY = _verdict(ALLOW), _verdict(refuse(errno.EPERM)), _ve
 
 
 def _protocols(*numbers: int) -> Block:
-    """Rare protocols would make the kernel load their modules."""
+    """Allows only these protocols: for rare ones the kernel would load modules."""
     return (_low_half(2), *_choose(dict.fromkeys(numbers, _YES), _NO_SUCH_FAMILY))
 
 

@@ -1,6 +1,6 @@
-"""The system calls that the filter knows, by what it does with them, as `name:x86_64:aarch64`. From the kernel's own headers, 6.18.
+"""Lists the system calls that the filter knows, as `name:x86_64:aarch64`. From the kernel's own headers, 6.18.
 
-What is not here gets ENOSYS, as on an older kernel: programs that know a newer call fall back to what they used before.
+A call that is missing here gets ENOSYS, as on an older kernel: programs that know a newer call fall back to what they used before.
 So do those that are left out on purpose: io_uring and the old asynchronous IO (too much kernel), clone3 (its flags cannot be seen).
 """
 

@@ -1,1 +1,1 @@
-"""Which snapshots are intact, and which may be evicted."""
+"""Decides which snapshots are intact, and which may be evicted."""

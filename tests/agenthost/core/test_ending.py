@@ -101,7 +101,7 @@ def test_an_agent_that_its_model_refused_failed_for_that(
 
     assert verdict.reason == reason
     assert ("wait for 9 s" in verdict.message) == (reason == "RATE_LIMITED")
-    assert ("the key of this model" in verdict.message) == (reason == "AUTH_FAILED")
+    assert ("this model's key" in verdict.message) == (reason == "AUTH_FAILED")
 
 
 def test_every_cause_is_judged() -> None:

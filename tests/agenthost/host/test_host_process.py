@@ -72,7 +72,7 @@ async def test_a_host_that_may_open_too_few_files_is_refused_and_told_what_to_ra
     ended = await asyncio.to_thread(subprocess.run, limited, capture_output=True, text=True, timeout=30, check=False)
 
     assert ended.returncode == 1
-    assert "may have 64 files open at most; a host needs 128" in ended.stderr
+    assert "may open 64 files; a host needs 128" in ended.stderr
     assert "ulimit -Hn" in ended.stderr
     assert "Traceback" not in ended.stderr
 

@@ -103,7 +103,7 @@ async def test_a_push_makes_room_for_itself_and_is_refused_where_all_is_in_use(
     await push(store, user, first)
     user.write("more.bin", os.urandom(50_000))
     second = user.commit("third")
-    with pytest.raises(NoCapacityError, match="all that they may"):
+    with pytest.raises(NoCapacityError, match="all the space that they may"):
         await push(store, user, second)
     store.eviction.keep(first)
     clock.ahead = LATER
@@ -259,11 +259,11 @@ async def test_an_attempt_keeps_its_snapshot_from_the_start_to_the_last_look(
 
         async with client.open(start=client.start_of("read README.md", "echo-input 1")) as conversation:
             await eventually(lambda: client.host.running == 1)
-            with pytest.raises(grpc.aio.AioRpcError, match="every one of them is in use"):
+            with pytest.raises(grpc.aio.AioRpcError, match="all are in use or new"):
                 await push_another()
             await conversation.until_said("# Hello")
             tree = await sandbox_tree(client)
-            with pytest.raises(grpc.aio.AioRpcError, match="every one of them is in use"):
+            with pytest.raises(grpc.aio.AioRpcError, match="all are in use or new"):
                 await push_another()
             await conversation.send(input=pb.Input(input_sequence=1, text="end"))
             finished = await conversation.finish()

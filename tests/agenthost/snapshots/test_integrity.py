@@ -70,7 +70,7 @@ async def is_missing(client: Client) -> bool:
     ("plant", "words"),
     [
         (edit, "'README.md' is not what it was"),
-        (touch, "its contents are right now, but somebody touched it"),
+        (touch, "its contents are right, but it was touched"),
         (add, "'planted' was added"),
         (remove, "'README.md' is gone"),
         (plant_door, "'door' was added"),

@@ -108,7 +108,7 @@ async def test_output_that_was_promised_to_others_is_not_promised_again(small_di
         _, alone = await client.run("say x", step="fourth", max_output_bytes=free // 2)
 
     assert refused.reason == "NO_CAPACITY"
-    assert "are promised to the output of attempts that run" in refused.message
+    assert "are promised to running attempts" in refused.message
     assert {finished.outcome, alone.outcome} == {pb.Finished.OUTCOME_SUCCEEDED}
 
 

@@ -35,7 +35,7 @@ def test_a_start_attaches_to_what_is_known_and_begins_what_is_not(
         (Claim("one", "other"), CLAIM, None, "known with other content"),
         (Claim("two", "digest"), CLAIM, None, "belongs to another conductor"),
         (CLAIM, None, GONE, "ran here and was released"),
-        (CLAIM, None, SPENT, "asked for before it was started"),
+        (CLAIM, None, SPENT, "resumed before it was started"),
     ],
 )
 def test_a_start_of_another_conductor_of_other_content_or_of_a_spent_id_is_refused(

@@ -19,7 +19,7 @@ def test_contents_are_read_only_where_they_can_decide(look: Look, *, needed: boo
         (TOUCHED, False, Judgement("b")),
         (DAMAGED, False, Judgement("b", is_given_up=True)),
         (GONE, False, Judgement("", is_given_up=True)),
-        (TOUCHED, True, Judgement("b", "its contents are right now, but somebody touched it", is_given_up=True)),
+        (TOUCHED, True, Judgement("b", "its contents are right, but it was touched", is_given_up=True)),
         (DAMAGED, True, Judgement("b", "'README.md' is not what it was", is_given_up=True)),
         (GONE, True, Judgement("", "it is gone", is_given_up=True)),
     ],
