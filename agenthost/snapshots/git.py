@@ -1,17 +1,17 @@
 """Runs git over git folders of the host's own making, whose objects may be hostile.
 
-There is no configuration but ours, no hook, no network and no work tree: git reads and writes objects, nothing more.
+There is no configuration but ours, no hook and no work tree: git reads and writes objects, nothing more. What holds for every
+git stands in `servicekit.git`.
 """
 
-import contextlib
-import os
 import signal
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from agenthost.errors import NoCapacityError, ProgramError, SnapshotInvalidError
-from servicekit import programs
+from servicekit.git import GitRunner
+from servicekit.programs import Completed, Running
 
 TIMEOUT_SECONDS = 900.0
 MAX_OUTPUT_BYTES = 256 * 1024 * 1024
@@ -30,20 +30,6 @@ CONFIGURATION = """\
 [maintenance]
 \tauto = false
 """
-_ENVIRONMENT = {
-    "LC_ALL": "C",
-    "HOME": "/nonexistent",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ALLOW_PROTOCOL": "none",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_LITERAL_PATHSPECS": "1",
-}
-_ARGUMENTS = ("--no-pager", "-c", "safe.directory=*", "-c", "core.commitGraph=false", "-c", "core.bare=true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,53 +55,34 @@ class Git:
         return bytes(listing)
 
     async def run(self, *args: str, stdin: bytes = b"") -> bytes:
-        """Gives the output of a git command; whatever it complains of is the snapshot's fault."""
-        completed = await programs.run(
-            "git",
-            *_ARGUMENTS,
-            *args,
-            stdin=stdin,
-            env=self._environment(),
-            cwd=self.folder,
-            timeout_seconds=TIMEOUT_SECONDS,
-            max_output_bytes=MAX_OUTPUT_BYTES,
+        """Returns the output of a git command; its complaints are the snapshot's fault."""
+        completed = await self._runner().run(
+            *args, stdin=stdin, timeout_seconds=TIMEOUT_SECONDS, max_output_bytes=MAX_OUTPUT_BYTES
         )
         check(args[0], completed)
         return completed.stdout
 
-    @contextlib.asynccontextmanager
-    async def start(self, *args: str, stdin: bytes | None = None) -> AsyncIterator[programs.Running]:
-        """Starts a git command that is read piece by piece, and fed so too unless all its input is given here."""
-        with contextlib.ExitStack() as stack:
-            feed = None if stdin is None else stack.enter_context(programs.memory_file("input", stdin))
-            async with programs.start(
-                "git",
-                *_ARGUMENTS,
-                *args,
-                stdin=feed,
-                env=self._environment(),
-                cwd=self.folder,
-                timeout_seconds=TIMEOUT_SECONDS,
-            ) as running:
-                yield running
+    def start(self, *args: str, stdin: bytes | None = None) -> AbstractAsyncContextManager[Running]:
+        """Starts a git command that is read piece by piece; see `GitRunner.start`."""
+        return self._runner().start(*args, stdin=stdin, timeout_seconds=TIMEOUT_SECONDS)
 
-    def _environment(self) -> dict[str, str]:
-        return _ENVIRONMENT | {"PATH": os.environ.get("PATH", os.defpath), "GIT_DIR": str(self.folder)}
+    def _runner(self) -> GitRunner:
+        return GitRunner(self.folder, ("core.bare=true",))
 
 
-def check(command: str, completed: programs.Completed) -> None:
+def check(command: str, completed: Completed) -> None:
     """Raises what a failed git command means."""
     if completed.returncode == 0:
         return
     if completed.returncode == -signal.SIGSEGV:
         # Git follows trees by recursion, and its stack ends somewhere near a hundred thousand folders.
-        raise SnapshotInvalidError(f"git {command} broke down over it, as over folders that are nested without end")
+        raise SnapshotInvalidError(f"git {command} crashed (SIGSEGV), as it does on folders that are nested too deeply")
     completed.refuse_killed(f"git {command}")
     if completed.returncode < 0:
         raise ProgramError(f"git {command} was ended by signal {-completed.returncode}")
     if "No space left on device" in completed.complaint:
         raise NoCapacityError("the host's disk is full")
-    raise SnapshotInvalidError(f"git {command}: {completed.complaint or 'failed without a word'}")
+    raise SnapshotInvalidError(f"git {command}: {completed.complaint or 'it printed no reason'}")
 
 
 def make_folder(folder: Path, head: str, shallow: tuple[str, ...]) -> Git:

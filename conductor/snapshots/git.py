@@ -2,22 +2,21 @@
 
 Two rules carry this:
 
-1. Objects are read through a git folder of our own, with `GIT_OBJECT_DIRECTORY` pointing at the user's objects: the
-   user's configuration is then not even opened. So there are no aliases, filters, includes, promisors or hooks.
+1. Objects are read through a git folder of our own, with `GIT_OBJECT_DIRECTORY` pointing at the user's objects: git then does
+   not open the user's configuration. So there are no aliases, filters, includes, promisors or hooks.
 2. Only refs, the index and the ignore rules need the user's git folder. Those calls run with every setting that names a
-   program switched off on the command line, without locks, without network, and with the work tree named outright.
+   program switched off, and with the work tree named.
 
-It does not know what a snapshot is, and it interprets no output.
+It does not know what a snapshot is, and it interprets no output. What holds for every git stands in `servicekit.git`.
 """
 
-import contextlib
-import os
-from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from conductor.errors import NoCapacityError, ProgramError
-from servicekit import programs
+from servicekit.git import GitRunner
+from servicekit.programs import Completed, Running
 
 TIMEOUT_SECONDS = 120.0
 PACK_TIMEOUT_SECONDS = 900.0
@@ -27,7 +26,6 @@ _SETTINGS = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.untrackedCache=false",
-    "core.commitGraph=false",  # a cache of parents that its repository may lie in
     "core.attributesFile=/dev/null",
     "core.sshCommand=false",
     "core.gitProxy=false",
@@ -40,26 +38,9 @@ _SETTINGS = (
     "protocol.allow=never",
     "gc.auto=0",
     "maintenance.auto=false",
-    "safe.directory=*",
 )
-_ARGUMENTS = ("--no-pager", *(word for setting in _SETTINGS for word in ("-c", setting)))
-_ENVIRONMENT = {
-    "LC_ALL": "C",
-    "HOME": "/nonexistent",
-    "XDG_CONFIG_HOME": "/nonexistent",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ALLOW_PROTOCOL": "none",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_LITERAL_PATHSPECS": "1",
-}
 
-
-# In the C library's words and in git's own: everything here runs with LC_ALL=C.
+# The C library's words and git's own: LC_ALL is C.
 _FULL = (b"No space left on device", b"Disk quota exceeded", b"Out of diskspace")
 
 
@@ -68,10 +49,10 @@ class GitError(ProgramError):
 
 
 class DiskFullError(NoCapacityError):
-    """The disk below the conductor's data folder is full, so no snapshot can be made there now."""
+    """The disk of the conductor's data folder is full, so no snapshot can be made now."""
 
     def __init__(self) -> None:
-        super().__init__(hint="make room on that disk, or let old runs go:  conductor prune --older-than 30d")
+        super().__init__(hint="free space on that disk, or delete old runs:  conductor prune --older-than 30d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +73,7 @@ class Git:
         timeout_seconds: float = TIMEOUT_SECONDS,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
     ) -> bytes:
-        """Gives the output of a git command, or raises GitError with what git complained."""
+        """Returns the output of a git command; raises GitError with git's complaint."""
         completed = await self.attempt(
             *args, stdin=stdin, cwd=cwd, timeout_seconds=timeout_seconds, max_output_bytes=max_output_bytes
         )
@@ -106,61 +87,38 @@ class Git:
         cwd: Path | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
-    ) -> programs.Completed:
-        """Runs a git command whose failure is an answer; that somebody killed it is none."""
-        completed = await programs.run(
-            "git",
-            *_ARGUMENTS,
-            *args,
-            stdin=stdin,
-            env=self._environment(),
-            cwd=cwd or self.folder,
-            timeout_seconds=timeout_seconds,
-            max_output_bytes=max_output_bytes,
+    ) -> Completed:
+        """Runs a git command whose failure is an answer. ProgramUnavailableError: another process killed it."""
+        completed = await self._runner().run(
+            *args, stdin=stdin, cwd=cwd, timeout_seconds=timeout_seconds, max_output_bytes=max_output_bytes
         )
         completed.refuse_killed(f"git {args[0]}")
         return completed
 
-    @contextlib.asynccontextmanager
-    async def start(
+    def start(
         self, *args: str, stdin: bytes | None = None, timeout_seconds: float = PACK_TIMEOUT_SECONDS
-    ) -> AsyncIterator[programs.Running]:
-        """Starts a git command that is read piece by piece, and fed so too unless all its input is given here.
+    ) -> AbstractAsyncContextManager[Running]:
+        """Starts a git command that is read piece by piece; see `GitRunner.start`."""
+        return self._runner().start(*args, stdin=stdin, timeout_seconds=timeout_seconds)
 
-        What answers while it still reads must get its input here: both sides could wait for each other otherwise.
-        """
-        with contextlib.ExitStack() as stack:
-            feed = None if stdin is None else stack.enter_context(programs.memory_file("input", stdin))
-            async with programs.start(
-                "git",
-                *_ARGUMENTS,
-                *args,
-                stdin=feed,
-                env=self._environment(),
-                cwd=self.folder,
-                timeout_seconds=timeout_seconds,
-            ) as running:
-                yield running
-
-    def _environment(self) -> Mapping[str, str]:
-        environment = _ENVIRONMENT | {"PATH": os.environ.get("PATH", os.defpath), "GIT_DIR": str(self.folder)}
-        if self.objects is not None:
-            environment["GIT_OBJECT_DIRECTORY"] = str(self.objects)
-        if self.shallow is not None:
-            environment["GIT_SHALLOW_FILE"] = str(self.shallow)
-        if not self.takes_literally:
-            environment["GIT_LITERAL_PATHSPECS"] = "0"
-        if self.work_tree is not None:
-            environment["GIT_WORK_TREE"] = str(self.work_tree)
-        return environment
+    def _runner(self) -> GitRunner:
+        variables = {
+            "GIT_OBJECT_DIRECTORY": self.objects,
+            "GIT_SHALLOW_FILE": self.shallow,
+            "GIT_WORK_TREE": self.work_tree,
+            "GIT_LITERAL_PATHSPECS": None if self.takes_literally else 0,
+        }
+        return GitRunner(
+            self.folder, _SETTINGS, {name: str(value) for name, value in variables.items() if value is not None}
+        )
 
 
-def check(command: str, completed: programs.Completed) -> None:
-    """Raises GitError for a git command that did not end well; others where it had no room, or somebody ended it."""
+def check(command: str, completed: Completed) -> None:
+    """Raises GitError for a git command that failed, DiskFullError where it had no room."""
     completed.refuse_killed(f"git {command}")
     if completed.returncode != 0:
         # Git writes nowhere but in our own store.
         if any(words in completed.stderr for words in _FULL):
             raise DiskFullError
-        complaint = completed.complaint or "without a word"
+        complaint = completed.complaint or "it printed no reason"
         raise GitError(f"git {command} ended with {completed.returncode}: {complaint}")

@@ -167,7 +167,7 @@ async def test_a_tree_bomb_is_refused_for_good_and_names_the_limit(store: Snapsh
 
 def test_a_git_that_breaks_down_over_a_snapshot_blames_the_snapshot() -> None:
     """Git follows trees by recursion: 60,000 folders in each other end its stack."""
-    with pytest.raises(SnapshotInvalidError, match="nested without end"):
+    with pytest.raises(SnapshotInvalidError, match="nested too deeply"):
         check("rev-list", Completed(-signal.SIGSEGV, b"", b""))
     with pytest.raises(ProgramError, match="signal 6"):
         check("rev-list", Completed(-signal.SIGABRT, b"", b""))
