@@ -194,6 +194,29 @@ def is_log(said: list[Report]) -> bool:
     )
 
 
+def told_texts() -> list[tuple[str, str]]:
+    """Returns what the tables of docs/troubleshooting.md quote, in fragments: values in it differ from place to place."""
+    first = [line.split(" | ")[0] for line in page("troubleshooting").text.splitlines() if line.startswith("| ")]
+    quotes = [
+        quote for cell in first for quote in re.findall(r"`([^`]+)`", cell) if not quote.startswith(("./", "HTTP"))
+    ]
+    return [
+        (quote, part.strip()) for quote in quotes for part in re.split(r"'[^']*'|\d+|NAME|…", quote) if part.strip()
+    ]
+
+
+def test_every_message_that_troubleshooting_quotes_is_in_the_code() -> None:
+    packages = ("conductor", "agenthost", "servicekit")
+    paths = [path for name in packages for path in (ROOT / name).rglob("*") if path.suffix in {".py", ".jinja"}]
+    # Adjacent pieces of a text are one text.
+    code = re.sub(r"""["']\s*\n\s*f?["']""", "", "\n".join(path.read_text() for path in paths))
+    elsewhere = {"Too many open files", "ModuleNotFoundError:", "_pb"}  # the system's and Python's words
+
+    fragments = told_texts()
+    assert len(fragments) > 30
+    assert [quote for quote, part in fragments if part not in code and part not in elsewhere] == []
+
+
 EXAMPLES = {line["type"]: line for line in map(json.loads, page("dialects").block("json lines").splitlines())}
 FIELDS = [(plain(row[0]), plain(row[1]), row[3]) for row in page("dialects").table("The lines of `jsonl`")]
 

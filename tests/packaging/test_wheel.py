@@ -71,14 +71,18 @@ def installed(wheel: Path) -> Path:
     return environment / "bin"
 
 
-def test_the_wheel_brings_its_licence_and_its_catalogue_and_no_test(wheel: Path) -> None:
+def test_the_wheel_brings_every_file_with_licence_and_catalogue_and_no_test(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
+    source = wheel.parent / "source"
+    written = [path for folder in ("conductor", "agenthost", "servicekit") for path in (source / folder).rglob("*")]
     metadata = next(name for name in names if name.endswith("/METADATA"))
     text = zipfile.ZipFile(wheel).read(metadata).decode()
 
     assert "License-Expression: Apache-2.0" in text
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert {"conductor/catalogue/survey.yaml", "conductor/catalogue/contracts/evidence.md"} <= set(names)
+    files = {path.relative_to(source).as_posix() for path in written if path.is_file() and path.suffix != ".pyc"}
+    assert files - set(names) == set()
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"conductor", "agenthost", "servicekit"}
     required = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra ==)", text, re.MULTILINE)
     assert required
