@@ -1,6 +1,6 @@
-"""The benchmarks: `./dev bench [NAME …] [--short] [--markdown FILE] [--json FILE]`. Prints a table in Markdown for each.
+"""Runs the benchmarks: `./dev bench [NAME …] [--short] [--markdown FILE] [--json FILE]`. Prints a table in Markdown for each.
 
-Exit code 1 means that a promise broke (something was lost, say), whatever the speed; a missed goal is told, and no failure.
+Exit code 1 means that a promise broke (output was lost, for example), whatever the speed; a missed goal is only reported.
 `--short` does everything once and small, to see that it works: its figures mean nothing, and it installs nothing.
 """
 
@@ -45,7 +45,7 @@ def main() -> int:
     if unknown := sorted(set(chosen.names) - TITLES.keys()):
         parser.error(f"there is no benchmark '{unknown[0]}'; there are {', '.join(TITLES)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # services and agents end with it, as with Ctrl-C
-    configure_logs("plain", "error")  # what is ours in this process would tell of itself between the tables
+    configure_logs("plain", "error")  # our own log would stand between the tables
     about, reports, code = machine(), [], 0
     for name in chosen.names or TITLES:
         try:

@@ -1,4 +1,4 @@
-"""Environments of their own for those that we are compared with, below `.cache/`: made by pip when they are first needed.
+"""Makes environments for the systems that we are compared with, below `.cache/`, by pip when they are first needed.
 
 Versions are pinned, so that two runs compare. Where the package index cannot be reached, the benchmark says so and goes on
 without; `--short` takes what is there and installs nothing.
@@ -19,7 +19,7 @@ INSTALL_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Somebody else's software, and our program that drives it."""
+    """Another project's software, and our program that drives it."""
 
     name: str
     program: Path
@@ -31,7 +31,7 @@ class Peer:
         return CACHE / f"{self.program.stem}-{version}" / "bin" / "python"
 
     def is_there(self, *, is_short: bool) -> str:
-        """Makes the environment where there is none. Gives why there is still none; empty where there is one."""
+        """Makes the environment where there is none. Returns why there is still none; empty where there is one."""
         done = self.python.parent.parent / ".complete"
         if done.exists():
             return ""

@@ -1,7 +1,7 @@
-"""What idles, and what it costs in memory: services, watches, silent agents. Goal 5, told in the table of `recovery`.
+"""Measures the memory of what idles: services, watches, silent agents. Goal 5, shown in the table of `recovery`.
 
-Proportional memory: what a process shares with others is divided among them, so that sums are true. Resident is what a look at
-the process shows, and what the goal is held against.
+Proportional memory divides what a process shares with others among them, so that sums are true. Resident memory is what a look at
+the process shows, and what the goal is about.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ KIB, MB = 1024, 1_000_000
 
 
 def measure(report: Report, running: Pair, silent: CreateRunRequest) -> None:
-    """Leaves the services as it found them, but for runs that have ended."""
+    """Measures, and leaves the services as it found them, but for runs that have ended."""
     agents, watches = (2, 10) if report.is_short else (20, 500)
     conductor, host = pid_of(running.conductor), pid_of(running.hosts[HOST])
     for who, pid in (("conductor", conductor), ("host", host)):
@@ -57,7 +57,7 @@ def measure(report: Report, running: Pair, silent: CreateRunRequest) -> None:
 
 
 async def _watched(address: str, run: str, count: int, conductor: int) -> int:
-    """The conductor's memory while so many watch a run of which nothing is told."""
+    """Returns the conductor's memory while this many watchers follow a silent run."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         calls = [stub.WatchRun(WatchRunRequest(name=run)) for _ in range(count)]
@@ -90,7 +90,7 @@ def _total(pids: set[int]) -> int:
 
 
 def _is_silent(pid: int) -> bool:
-    """Whether this is the agent itself; all else below a host is ours or bubblewrap's."""
+    """Returns whether this is the agent itself; all else below a host is ours or bubblewrap's."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\0003600\0"
     except OSError:

@@ -1,4 +1,4 @@
-"""What every benchmark is made of: rounds that alternate, medians with their spread, goals, a table in Markdown, and JSON.
+"""Provides the parts of every benchmark: alternating rounds, medians with their spread, goals, tables, JSON.
 
 The machine is shared and noisy, so only what stands side by side in one run compares: contenders take turns, every other
 round in the opposite order, and a ratio is the median of the ratios of each round. It measures nothing itself and asserts
@@ -25,12 +25,12 @@ Contender = Callable[[], Awaitable[Sample]]
 
 
 class BrokenPromiseError(Exception):
-    """Something that must hold at any speed did not: output was lost, say. The benchmark is worth nothing then."""
+    """Something that must hold at any speed did not (for example, output was lost), so the benchmark is worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured, once per round (or once per event), in one unit."""
+    """One measured quantity in one unit, once per round (or once per event)."""
 
     what: str
     unit: str
@@ -42,7 +42,7 @@ class Figure:
 
     @property
     def spread(self) -> str:
-        """From the least to the most; of more than ten values the middle nine tenths, so that one hiccup is not the spread."""
+        """Returns the least and the most; of more than ten values the middle nine tenths, so that one hiccup is not the spread."""
         ordered = sorted(self.values)
         cut = len(ordered) // 20 if len(ordered) > 10 else 0
         return f"{digits(ordered[cut])} to {digits(ordered[len(ordered) - 1 - cut])}"
@@ -50,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A goal of the design, and what came of it."""
+    """A goal of the design, and whether it was met."""
 
     what: str
     measured: float
@@ -65,7 +65,7 @@ class Goal:
 
 @dataclass(slots=True)
 class Report:
-    """What a benchmark found."""
+    """The results of a benchmark."""
 
     name: str
     title: str
@@ -116,7 +116,7 @@ def must(condition: bool, promise: str) -> None:  # noqa: FBT001 - it reads like
 
 
 async def alternate(rounds: int, contenders: Mapping[str, Contender]) -> dict[str, dict[str, list[float]]]:
-    """Lets the contenders take turns. Gives, by contender and by figure, a value per round."""
+    """Lets the contenders take turns. Returns, by contender and by figure, a value per round."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in contenders}
     order = list(contenders)
     for _ in range(rounds):
@@ -128,7 +128,7 @@ async def alternate(rounds: int, contenders: Mapping[str, Contender]) -> dict[st
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """How many times theirs ours is: the median over the rounds, each compared with its own neighbour."""
+    """Returns how many times theirs ours is: the median over the rounds, each compared with its own neighbour."""
     return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
 
 
@@ -138,12 +138,12 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def digits(value: float) -> str:
-    """Three significant digits, whole thousands: nobody reads more, and no more is known."""
+    """Writes three significant digits and whole thousands: no more is known."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def machine() -> dict[str, Any]:
-    """Where it ran, for whoever compares two files."""
+    """Describes the machine, for readers who compare two files."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, check=False)
     models = [
         line.partition(":")[2].strip()

@@ -1,4 +1,4 @@
-"""What a model's door and the gateway cost: per attempt, and per request.
+"""Measures what a model's door and the gateway cost: per attempt, and per request.
 
 Attempts with and without a door take turns; requests from inside stand beside the same requests straight to the model.
 """
@@ -55,7 +55,7 @@ class Model(BaseHTTPRequestHandler):
         self.wfile.write(ANSWER)
 
     def log_message(self, *_: object) -> None:
-        """Nothing is logged."""
+        """Logs nothing."""
 
 
 async def spawn(folder: Path, sandbox: Sandbox, name: str, model: str) -> float:

@@ -1,8 +1,8 @@
-"""What one writes first: a gRPC message for each token, and a commit for each, before it is shown. The same hops as ours.
+"""Relays as a first draft would: a gRPC message for each token, and a commit for each, before it is shown. Same hops as ours.
 
 `python -m benchmarks.naive_relay host PORT PROMPT COUNT TOKEN_BYTES` sends each token of its agents as a message.
 `python -m benchmarks.naive_relay relay DATABASE` commits each (WAL, synchronous NORMAL, as ours before it shows text),
-then tells the one watcher. Messages are bare bytes, `[agent u32][token]`, which costs less than real ones would.
+then sends it to the one watcher. Messages are bare bytes, `[agent u32][token]`, which costs less than real ones would.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ async def host(port: int, prompt: str, count: int, token_bytes: int) -> None:
 
 
 class Relay:
-    """Commits and tells."""
+    """Commits each token and passes it on."""
 
     def __init__(self, database: aiosqlite.Connection) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""The rivals' agents: the same program as ours, without sandbox or shim, on pipes. Both rivals' hosts begin here."""
+"""Runs the rivals' agents: the same program as ours, without sandbox or shim, on pipes. Both rivals' hosts begin here."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ Carry = Callable[[int, asyncio.StreamReader], Awaitable[None]]
 
 
 async def run_agents(prompt: str, count: int, carry: Carry) -> None:
-    """Starts the agents and has each one's output carried; comes back when all have ended."""
+    """Starts the agents and carries each one's output; returns when all have ended."""
     async with asyncio.TaskGroup() as tasks:
         for number in range(count):
             process = await asyncio.create_subprocess_exec(

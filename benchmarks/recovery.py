@@ -1,8 +1,8 @@
-"""Start, recovery after kill -9, and cancelling; goal 6. What idles costs memory: that is `footprint`, told in the same table.
+"""Measures start, recovery after kill -9, and cancelling; goal 6. Shows the memory of `footprint` in the same table.
 
 Each is timed from outside: from the exec of a service until it answers health with SERVING; from the exec of a conductor, killed
-with 1 000 unfinished runs and 200 agents at work, until a watcher that was cut off is told something again, and until a word that
-an agent says after the kill reaches it; from CancelRun's call until no process of the agent's tree is left.
+with 1 000 unfinished runs and 200 agents at work, until a watcher that was cut off gets a message again, and until a word that an
+agent says after the kill reaches it; from CancelRun's call until no process of the agent's tree is left.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tests.services import Pair, Service, free_port
 
 POLL_SECONDS = 0.002
 READY_SECONDS = 60
-# What no start of a service in Python with gRPC can go below.
+# The floor for the start of a Python service with gRPC.
 FLOOR = "import asyncio, grpc.aio, google.protobuf.struct_pb2, structlog, click"
 
 
@@ -38,7 +38,7 @@ def silent(workspace: Path) -> CreateRunRequest:
 
 
 def ticking(workspace: Path) -> CreateRunRequest:
-    """An agent that says the time twenty times a second, for ten minutes."""
+    """Returns the prompt of an agent that says the time twenty times a second, for ten minutes."""
     prompt = f"#chatter pace {time.time():.3f} 12000 0.05"
     return flows.request(workspace, Flow.Step(id="ticking", agent=AgentWork(agents=["chatter"], prompt=prompt)))
 
@@ -83,7 +83,7 @@ async def starts(folder: Path) -> Sample:
 
 
 class Ear:
-    """Watches a run for as long as it takes, across restarts of the conductor, and remembers when it heard what."""
+    """Watches a run for as long as it takes, across restarts of the conductor, and remembers when it received what."""
 
     def __init__(self, address: str, run: str) -> None:
         self._address, self._run, self._token = address, run, ""
@@ -93,13 +93,13 @@ class Ear:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def until_told(self) -> None:
-        """Until the next message, whatever it tells."""
+        """Waits for the next message, whatever it holds."""
         with self._heard:
             before = self._messages
             must(self._heard.wait_for(lambda: self._messages > before, READY_SECONDS), "a watcher is told again")
 
     def until_word_after(self, moment: float) -> None:
-        """Until a word that was said after this moment was heard."""
+        """Waits for a word that was said after this moment."""
         with self._heard:
             must(self._heard.wait_for(lambda: self._newest_word > moment, READY_SECONDS), "words arrive again")
 
@@ -123,7 +123,7 @@ class Ear:
 
 
 def fill(running: Pair, workspace: Path, runs: int, slots: int) -> str:
-    """Creates the runs, the first of which talks, and waits until every slot has an agent at work. Gives the talking one."""
+    """Creates the runs, the first of which talks, and waits until every slot has an agent at work. Returns the talking one."""
     with running.channel() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         talking = stub.CreateRun(ticking(workspace), timeout=60).name
@@ -140,18 +140,16 @@ def fill(running: Pair, workspace: Path, runs: int, slots: int) -> str:
 
 
 def spawns(running: Pair) -> int:
-    """How many agents the host ever began, as its log for that says: more than there were attempts means twice."""
+    """Returns how many agents the host ever began, by its spawn log: more than attempts means that one ran twice."""
     file = running.folder / HOST / "spawns.jsonl"
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
 def agents(running: Pair) -> dict[str, int]:
-    """The agents that were let go and live: by attempt's folder, as this machine numbers them."""
+    """Returns the released agents that live: by attempt's folder, with this machine's process ids."""
     found = {}
-    for file in (running.folder / HOST).rglob(
-        "owner.json"
-    ):  # the host's proof of its sandbox is an attempt of nobody's
-        with contextlib.suppress(OSError, ValueError):  # it was not let go yet, or ends just now
+    for file in (running.folder / HOST).rglob("owner.json"):  # the host's proof of its sandbox belongs to no run
+        with contextlib.suppress(OSError, ValueError):  # it was not released yet, or ends just now
             pid = json.loads(file.with_name("released.json").read_text())["pid"]
             if is_alive(pid):
                 found[file.parent.name] = pid
@@ -166,7 +164,7 @@ def is_alive(pid: int) -> bool:
 
 
 def kill_and_time(service: Service, target: str, ear: Ear) -> Sample:
-    """Seconds from the exec of a killed service until it serves, until a watcher is told again, and until it hears a new word."""
+    """Returns the seconds from the exec of a killed service until it serves, until a watcher gets a message, and a new word."""
     service.kill()
     killed = time.time()
     begun = time.perf_counter()
@@ -206,7 +204,7 @@ async def recoveries(report: Report, running: Pair, workspace: Path, *, runs: in
 
 
 def cancel_once(running: Pair, workspace: Path) -> float:
-    """Seconds from the call until nothing is left of an agent: not itself, not its sandbox, not its shim."""
+    """Returns the seconds from the call until nothing is left of an agent: neither itself, its sandbox, nor its shim."""
     with running.channel() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         run = stub.CreateRun(silent(workspace), timeout=60).name

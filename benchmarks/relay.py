@@ -1,4 +1,4 @@
-"""Agents → host → conductor → database → watcher: how many tokens a second, and how late one is. Goals 2 and 3.
+"""Measures agents → host → conductor → database → watcher: tokens a second, and how late one is. Goals 2 and 3.
 
 A token is five bytes. Each agent is a real process in its sandbox under its shim; all wait until the last of them is there
 and begin at one instant, so that starting them is not measured. For the rate they write token by token, as agents stream,
@@ -6,7 +6,7 @@ as fast as it is taken, and as much as an answer may hold, or enough for seconds
 reading pipes, which all three relays do, so larger writes are measured beside it. For the latency 50 agents write 50
 tokens a second, each with the time of its write in it: what counts is the watcher's receipt.
 
-Beside ours: bare sockets through as many processes, which store nothing and confine nobody, and the naive relay that gives
+Beside ours: bare sockets through as many processes, which store nothing and confine no agent, and the naive relay that gives
 each token a message and a commit. The bytes that a watcher received must be those that were said, to the last one.
 """
 
@@ -33,7 +33,7 @@ Relay = Callable[[Load, float], Awaitable[Heard]]
 
 
 async def begun_together(relay: Relay, load: Load) -> Heard:
-    """Runs a relay until it happened that all agents were there at the start."""
+    """Runs a relay until all agents were there at the start."""
     lead = 0.6 + load.agents * 0.06
     for _ in range(TRIES):
         heard = await relay(load, time.time() + lead)
@@ -45,7 +45,7 @@ async def begun_together(relay: Relay, load: Load) -> Heard:
 
 
 def check(heard: Heard, load: Load) -> None:
-    """Every byte of every agent, once and in order."""
+    """Checks that every byte of every agent came once and in order."""
     texts = heard.texts()
     must(len(texts) == load.agents, "every agent was heard")
     for text in texts.values():
@@ -80,7 +80,7 @@ async def lateness(relay: Relay, load: Load) -> Sample:
 
 
 def milliseconds_late(heard: Heard) -> tuple[list[float], list[float]]:
-    """From each token's write to its receipt, of those after the start; and of each agent's very first."""
+    """Returns the time from each token's write to its receipt, after the start; and of each agent's very first."""
     rest: dict[str, bytes] = {}
     late: list[float] = []
     first: list[float] = []

@@ -1,6 +1,6 @@
-"""The three relays that `relay` measures, each run once for a load: ours, bare sockets, and the naive one.
+"""Runs each of the three relays that `relay` measures once for a load: ours, bare sockets, and the naive one.
 
-Each gives what its watcher received, with the instant of each receipt, and the processor time of its two services from
+Each returns what its watcher received, with the instant of each receipt, and the processor time of its two services from
 the instant on which the agents began. All three have the same agents; ours alone confines them.
 """
 
@@ -32,7 +32,7 @@ AGENT = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the agents say. `interval` 0 is as fast as they can."""
+    """The agents and what they say. `interval` 0 is as fast as they can."""
 
     agents: int
     tokens: int  # of each agent
@@ -51,7 +51,7 @@ class Load:
 
 @dataclass(slots=True)
 class Heard:
-    """What a watcher received: when, of whom, what."""
+    """The watcher's receipts: time, agent, bytes."""
 
     start: float
     pieces: list[tuple[float, str, bytes]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Heard:
         return {agent: b"".join(pieces) for agent, pieces in found.items()}
 
     def were_all_there(self, agents: int) -> bool:
-        """Whether every agent waited for the start, so that all began at once."""
+        """Returns whether every agent waited for the start, so that all began at once."""
         return len({agent for when, agent, _ in self.pieces if when < self.start}) == agents
 
 
@@ -80,7 +80,7 @@ def request_of(workspace: Path, load: Load, start: float) -> object:
 
 
 async def ours(pair: Pair, workspace: Path, load: Load, start: float) -> Heard:
-    """Agents in sandboxes, a host, a conductor with its database, one watcher of the run."""
+    """Runs agents in sandboxes, a host, a conductor with its database, and one watcher of the run."""
     heard, offsets = Heard(start), dict[str, int]()
     options = [("grpc.max_receive_message_length", MESSAGE_BYTES)]
     async with grpc.aio.insecure_channel(pair.address, options=options) as channel:
@@ -110,7 +110,7 @@ async def _spent_at(start: float, pair: Pair) -> float:
 
 
 async def raw(load: Load, start: float) -> Heard:
-    """Bare sockets, nothing stored."""
+    """Relays over bare sockets; stores nothing."""
     heard = Heard(start)
     async with _Rival("benchmarks.raw_relay", "relay") as relay:
         port = int(await relay.line())
@@ -136,7 +136,7 @@ async def _frames(reader: asyncio.StreamReader) -> AsyncIterator[tuple[int, byte
 
 
 async def naive(load: Load, start: float) -> Heard:
-    """A message and a commit for each token."""
+    """Relays with a message and a commit for each token."""
     heard = Heard(start)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         prompt = Path(name) / "prompt"
@@ -161,7 +161,7 @@ async def _rivals_spent_at(start: float, *rivals: "_Rival") -> float:
 
 
 class _Rival:
-    """A program of the rivals: says numbers, the last of which is the processor time that it took."""
+    """A program of the rivals: prints numbers, the last of which is the processor time that it took."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         self._command = [sys.executable, "-m", module, *arguments]

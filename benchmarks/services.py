@@ -1,6 +1,6 @@
-"""A conductor and a host as processes, for measuring from outside: their processor time, their memory, their agents' processes.
+"""Measures a conductor and a host from outside, as processes: their processor time, their memory, their agents' processes.
 
-How they are started stands in `tests/services.py`; here is what only a benchmark asks of them.
+`tests/services.py` starts them; here is what only a benchmark asks of them.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @contextlib.contextmanager
 def pair(*, hosts: int = 1, slots: int = 8, **limits: int) -> Iterator[Pair]:
-    """Services in a folder of their own, with the benchmarks' agents; `limits` are the conductor's."""
+    """Yields services in a folder of their own, with the benchmarks' agents; `limits` are the conductor's."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         settings = folder / "conductor.toml"
@@ -33,7 +33,7 @@ def pair(*, hosts: int = 1, slots: int = 8, **limits: int) -> Iterator[Pair]:
 
 
 async def why_no_sandbox() -> str:
-    """Why no agent can run on this machine; empty where one can."""
+    """Returns why no agent can run on this machine; empty where one can."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             await find_sandbox(Path(folder))
@@ -48,24 +48,24 @@ def pid_of(service: Service) -> int:
 
 
 def processor_seconds(service: Service) -> float:
-    """Of the process itself, without those that it started."""
+    """Returns the processor time of the process itself, without its children's."""
     return seconds_of(pid_of(service))
 
 
 def seconds_of(pid: int) -> float:
-    """The processor time of a process so far."""
+    """Returns the processor time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def reaped_seconds(pid: int) -> float:
-    """The processor time of those that a process started and that have ended."""
+    """Returns the processor time of a process's children that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) / TICKS
 
 
 def proportional_kib(pid: int) -> int:
-    """The memory of a process; what it shares with others is divided among them. 0 when it has just ended."""
+    """Returns the memory of a process, with its part of what it shares. 0 when it has just ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -74,13 +74,13 @@ def proportional_kib(pid: int) -> int:
 
 
 def resident_kib(pid: int) -> int:
-    """The memory of a process with all that it shares."""
+    """Returns the memory of a process with all that it shares."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
 def parents() -> dict[int, int]:
-    """Every process with its parent."""
+    """Returns every process with its parent."""
     found: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -89,7 +89,7 @@ def parents() -> dict[int, int]:
 
 
 def descendants(pid: int) -> set[int]:
-    """Everything below a process now."""
+    """Returns every process below another one now."""
     children: dict[int, list[int]] = {}
     for child, parent in parents().items():
         children.setdefault(parent, []).append(child)
@@ -103,7 +103,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def words_of(pid: int) -> set[str]:
-    """The last parts of the words of a command line."""
+    """Returns the last parts of the words of a command line."""
     try:
         return {word.rpartition("/")[2] for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")}
     except OSError:

@@ -1,9 +1,9 @@
-"""What confinement costs: from asking for an agent to its first output, bare, in a plain bubblewrap, and as an attempt; goal 4.
+"""Measures what confinement costs: from asking for an agent to its first output, bare, in bubblewrap, as an attempt; goal 4.
 
 Three ways to an agent that says one word: a bare process, bubblewrap alone, and an attempt with its shim, its sandbox, its
-durable spool and end. Then whole steps of runs, over gRPC: from ready (it has what it needs) to spawned (the agent was let
-go), one at a time, and 200 of them with 20 slots. What a step takes beyond the attempt is ours: the prompt's evaluation,
-two commits, the way to the host and back, and the look at the snapshot.
+durable spool and end. Then whole steps of runs, over gRPC: from ready (it has what it needs) to spawned (the agent was released),
+one at a time, and 200 of them with 20 slots. What a step takes beyond the attempt is ours: the prompt's evaluation, two commits,
+the way to the host and back, and the check of the snapshot.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ def one_step(running: Pair, workspace: Path) -> float:
 
 
 def many_steps(running: Pair, workspace: Path, count: int) -> Sample:
-    """Steps a second, and milliseconds of processor time for each: what it takes is the same on a busy machine."""
+    """Returns steps a second, and milliseconds of processor time for each, which are the same on a busy machine."""
     before = spent(running)
     steps = run_steps(running, workspace, count).steps
     first = min(step.ready_time.ToNanoseconds() for step in steps)

@@ -1,12 +1,12 @@
-"""Durable no-op steps: a chain of 200, a fan-out of 200, 20 chains of 50 at once. Ours over gRPC, the others in process.
+"""Measures durable no-op steps: a chain of 200, a fan-out of 200, 20 chains of 50 at once. Ours over gRPC, others in process.
 
-A step of ours is a fold with the template `x`: nobody is asked, but as every text of an author it is rendered in a worker
+A step of ours is a fold with the template `x`: it asks no agent, but as every text of an author it is rendered in a worker
 process with limits (architecture.md, rule 5), so each step pays the way there and back. Each of its three events is in a
 FULL commit before anything follows from it; the end of a step and the start of the next share one.
 
 The rate counts from the first step's start to the last step's end, as stored: pinning a workspace, judging a flow and
-rendering a report are no steps, and nobody else's rate has them. What a caller waits for in all is a row of its own. The
-chains that run at once wait until the last of them is there, as everybody else's do: behind a fold that takes its time.
+rendering a report are no steps, and the others' rates leave them out as well. What a caller waits for in all is a row of its own.
+The chains that run at once wait until the last of them is there, as the others' do: behind a fold that takes its time.
 """
 
 import asyncio
@@ -35,10 +35,10 @@ LANGGRAPH = Peer(
 )
 DBOS = Peer("DBOS", PROGRAMS / "dbos_steps.py", ("dbos==3.4.0", "SQLAlchemy==2.1.9"))
 SHAPES = {"chain": "chain of {0}", "fan": "fan-out of {0}", "chains": "{1} chains of {2}"}
-# How long the fold takes that others wait behind: nearly a second for each hundred turns.
+# The length of the fold that others wait behind: nearly a second for each hundred turns.
 GATE = "{{% for a in range({}) %}}{{% for b in range(99999) %}}{{% endfor %}}{{% endfor %}}"
 GATE_TURNS = (150, 500, 900)
-# What ours is to be beside theirs: goal 1.
+# The ratio of ours to theirs in goal 1.
 WANTED = {LANGGRAPH.name: {"chain": 1.0, "fan": 1.5, "chains": 4.0}, DBOS.name: dict.fromkeys(SHAPES, 3.0)}
 
 Sizes = tuple[int, int, int]  # steps of the chain and of the fan-out; how many chains; how long each
@@ -53,7 +53,7 @@ def fan(width: int) -> list[Flow.Step]:
 
 
 def settled(stub: run_service_pb2_grpc.RunServiceStub, names: list[str]) -> list[Run]:
-    """The runs once all have ended. Lists are asked for, which cost the conductor little; nobody watches."""
+    """Returns the runs once all have ended. It asks for lists, which cost the conductor little, and watches none."""
     ended = (Run.STATE_SUCCEEDED, Run.STATE_FAILED)
     deadline = time.monotonic() + 60
     while True:
@@ -76,7 +76,7 @@ def rate(runs: list[Run], begun: int) -> float:
 
 
 def run_one(running: Pair, request: CreateRunRequest) -> tuple[float, float, float]:
-    """Rate, seconds that a caller waits for, and processor seconds of the conductor per step."""
+    """Returns the rate, the seconds that a caller waits, and the conductor's processor seconds per step."""
     with running.channel() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         spent, begun = processor_seconds(running.conductor), time.perf_counter()
@@ -87,7 +87,7 @@ def run_one(running: Pair, request: CreateRunRequest) -> tuple[float, float, flo
 
 
 def run_at_once(running: Pair, workspace: Path, request: CreateRunRequest, count: int) -> float:
-    """The rate of runs that are all there before the first of them begins."""
+    """Returns the rate of runs that are all there before the first of them begins."""
     with running.channel() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         for turns in GATE_TURNS:
@@ -138,7 +138,7 @@ async def measure(report: Report) -> None:
         async def ours() -> Sample:
             return await asyncio.to_thread(measure_ours, running, workspace, sizes)
 
-        await ours()  # workers started, caches warm, as everybody else's
+        await ours()  # workers started, caches warm, as the others'
         contenders = {"ours": ours}
         for peer in peers:
             contenders[peer.name] = lambda peer=peer: measure_peer(peer, their_sizes[peer.name])

@@ -1,4 +1,4 @@
-"""How the conductor's database behaves as it grows. Goal 7: what is stored of a transcript stays below 1.5 times what was said.
+"""Measures how the conductor's database behaves as it grows. Goal 7: a stored transcript stays below 1.5 times its text.
 
 Appending is timed in an almost empty database and in one of a million events, in turns; a page of a list among a hundred
 thousand runs, with a filter that lets nothing through as well; a run of a million tokens is said in rows of three sizes,
@@ -34,7 +34,7 @@ ROWS = {"of 1 token": 1, "of 64 tokens": 64, "of 500 tokens": 500}
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of everything."""
+    """The amounts of everything."""
 
     events: int
     runs: int
@@ -161,7 +161,7 @@ async def measure_text(report: Report, scale: Scale, folder: Path, title: str, p
 
 
 def talk(words: int, agents: int) -> Iterator[tuple[Decision, float]]:
-    """Agents that say a word every 20 ms, a commit each, at times as a clock tells them."""
+    """Runs agents that say a word every 20 ms, a commit each, at jittered times."""
     chance = random.Random(agents)  # noqa: S311 — a benchmark that is the same each time
     prose = re.findall(r"\s*\S+", PROSE.read_text())
     now = 1_790_000_000.0
@@ -200,7 +200,7 @@ async def measure_words(report: Report, words: int, folder: Path, agents: int) -
 
 
 async def replay(store: SqliteStore) -> AsyncIterator[StoredEvent | StoredOutput]:
-    """All of the run, page by page."""
+    """Reads all of the run, page by page."""
     after = 0
     while page := await store.history(run_name(1), after):
         for item in page:

@@ -1,9 +1,9 @@
-"""Says tokens. Its order stands in its prompt, or in the file named as its argument when it runs without a sandbox:
+"""Says tokens by an order in its prompt, or in the file named as its argument when it runs without a sandbox:
 
 `#chatter burst START TOKENS AT_ONCE`: five bytes each, AT_ONCE in a write, as fast as they are taken, from the instant START on.
 `#chatter pace START TOKENS INTERVAL`: each with the time of its own write in it, every INTERVAL seconds.
 
-Before START it says one token, so that all can be seen to be there (`here `, or one with its time). Standard library only;
+Before START it says one token, to show that it is there (`here `, or one with its time). Standard library only;
 every time is the wall clock's.
 """
 

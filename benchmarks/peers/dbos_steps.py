@@ -1,4 +1,4 @@
-"""No-op steps in DBOS on SQLite: `python dbos_steps.py FOLDER STEPS CHAINS LENGTH`. Prints JSON.
+"""Runs no-op steps in DBOS on SQLite: `python dbos_steps.py FOLDER STEPS CHAINS LENGTH`. Prints JSON.
 
 A chain is a workflow of steps; a fan-out is a workflow that starts a workflow for each and waits for all, as DBOS's own
 documentation does it. SQLite's synchronous is what DBOS leaves it at, which is FULL. In process: nothing is sent.

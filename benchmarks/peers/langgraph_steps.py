@@ -1,4 +1,4 @@
-"""No-op steps in LangGraph, stored by its SqliteSaver: `python langgraph_steps.py FOLDER STEPS CHAINS LENGTH`. Prints JSON.
+"""Runs no-op steps in LangGraph with its SqliteSaver: `python langgraph_steps.py FOLDER STEPS CHAINS LENGTH`. Prints JSON.
 
 `durability="sync"` has each step stored before the next begins, as ours are; synchronous is FULL. In process: nothing is sent.
 Runs in an environment of its own, and knows nothing of this project.

@@ -31,7 +31,7 @@ class ModelError(Exception):
 
 @dataclass(slots=True)
 class Reply:
-    """What the model said in one request. `calls` holds the API's tool calls: `id`, `name` and `arguments` as text."""
+    """The model's answer to one request. `calls` holds the API's tool calls: `id`, `name` and `arguments` as text."""
 
     text: str = ""
     reasoning: str = ""

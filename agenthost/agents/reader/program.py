@@ -43,7 +43,7 @@ def _answer(arguments: Sequence[str], root: Path, voice: Voice) -> int:
         return USAGE
     base_url = os.environ.get("OPENAI_BASE_URL", "")
     if not base_url:
-        sys.stderr.write("reader: OPENAI_BASE_URL is not set: the spec's model gives it\n")
+        sys.stderr.write("reader: OPENAI_BASE_URL is not set: name a model in the agent's spec\n")
         return USAGE
     speech = Speech(voice)
     chat = Chat(base_url, os.environ.get("OPENAI_API_KEY", ""), "", speech.feed, voice.reasoning)

@@ -1,4 +1,4 @@
-"""What the survey ends in: findings with verbatim evidence, in the shape of the findings contract.
+"""Defines a finding with verbatim evidence, in the shape of the findings contract.
 
 It does not rank (see `ranking`) and does not check quotes: evidence is only made from the text it is cut from.
 """
@@ -15,7 +15,7 @@ MAX_TITLE_CHARACTERS = 160
 
 
 class Severity(StrEnum):
-    """How much it matters, honestly: most findings are low."""
+    """The importance of a finding, honestly: most are low."""
 
     INFO = "info"
     LOW = "low"
@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Greater is worse."""
+        """Returns the rank; greater is worse."""
         return list(Severity).index(self)
 
 
@@ -50,7 +50,7 @@ class Finding:
     weight: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Gives the shape of the findings contract; the conductor computes the id."""
+        """Returns the shape of the findings contract; the conductor computes the id."""
         return {
             "id": "",
             "severity": self.severity.value,
@@ -83,5 +83,5 @@ def shorten(text: str, limit: int) -> str:
 
 
 def named(count: int, one: str, many: str = "") -> str:
-    """Says a number with its noun: `1 file`, `2 files`."""
+    """Returns a number with its noun: `1 file`, `2 files`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

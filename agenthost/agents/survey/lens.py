@@ -1,4 +1,4 @@
-"""What a lens is made of: detectors, each with words for what it looks at."""
+"""Defines the parts of a lens: detectors, each with words for what it looks at."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The program: takes a lens, lets its detectors look, says what they do and see, and ends in findings.
+"""Runs a lens: lets its detectors look, says what they do and see, and ends in findings.
 
-It owns the order and the bounds; what is looked for stands in the lens modules. A detector that fails is said and passed over,
-so that one strange file cannot cost the others' findings.
+It owns the order and the bounds; the lens modules say what is looked for. A detector that fails is named and skipped, so that one
+strange file cannot cost the others' findings.
 """
 
 import sys
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str], *, root: Path | None = None) -> int:
     try:
         _investigate(lens, root or Path.cwd(), _read_prompt(sys.stdin), Voice(sys.stdout))
     except BrokenPipeError:
-        # Nobody reads any more. The stream must not be flushed again when the interpreter ends.
+        # The reader is gone. The stream must not be flushed again when the interpreter ends.
         sys.stdout = None
         return 1
     return 0

@@ -11,7 +11,7 @@ MAX_DETAILS = 3
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a kind of problem is worded. `one` and `many` are titles; `{count}` and `{files}` are filled in."""
+    """The wording of one kind of problem. `one` and `many` are titles; `{count}` and `{files}` are filled in."""
 
     severity: Severity
     one: str
@@ -29,7 +29,7 @@ class Sighting:
 
 
 def merge(category: str, sightings: Iterable[Sighting]) -> list[Finding]:
-    """Gives one finding per rule; places in shipped code come before those in tooling."""
+    """Returns one finding per rule; places in shipped code come before those in tooling."""
     by_rule: dict[Rule, list[tuple[Evidence, str]]] = {}
     for item in sightings:
         if item.evidence:

@@ -1,4 +1,4 @@
-"""What every lens is given: the snapshot, the history, a voice, a bound on time, and the words of the question.
+"""Gathers what every lens needs: the snapshot, the history, a voice, a bound on time, and the words of the question.
 
 It holds no findings; a lens yields its own.
 """
@@ -29,11 +29,11 @@ class Survey:
         self.gaps: list[str] = []
 
     def say(self, sentence: str) -> None:
-        """Tells whoever watches."""
+        """Writes a line for people who watch."""
         self._voice.log(sentence)
 
     def miss(self, sentence: str) -> None:
-        """Tells what cannot be judged: now to whoever watches, and at the end with the result, so that silence means something."""
+        """Reports what cannot be judged, now and at the end with the result, so that silence means something."""
         self.say(sentence)
         if sentence not in self.gaps:
             self.gaps.append(sentence)
@@ -51,12 +51,12 @@ class Survey:
 
     @cached_property
     def product(self) -> tuple[str, ...]:
-        """The paths of the code that the project ships or runs, hand-written as far as names and headers tell."""
+        """Returns the paths of the code that the project ships or runs, hand-written as far as names and headers tell."""
         return tuple(path for path in self.snapshot.paths if classification.is_product(path) and self._is_written(path))
 
     @cached_property
     def tests(self) -> tuple[str, ...]:
-        """The paths of the code of the tests."""
+        """Returns the paths of the code of the tests."""
         return tuple(
             path
             for path in self.snapshot.paths

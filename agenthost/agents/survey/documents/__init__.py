@@ -1,1 +1,1 @@
-"""The lens `docs`."""
+"""Holds the lens `docs`."""

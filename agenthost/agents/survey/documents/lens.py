@@ -1,4 +1,4 @@
-"""The lens `docs`: what the documents claim, held against the files."""
+"""Holds the claims of the documents against the files: the lens `docs`."""
 
 from ..lens import Detector
 from .links import find_dead_links

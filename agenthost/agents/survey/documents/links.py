@@ -43,7 +43,7 @@ _IDENTIFIER = re.compile(r"\b(?:id|name)\s*=\s*[\"']([^\"']+)[\"']")
 
 
 def prose(source: SourceText) -> Iterator[tuple[int, str]]:
-    """Gives the lines of a Markdown document without fenced code, comments and inline code."""
+    """Yields the lines of a Markdown document without fenced code, comments and inline code."""
     fence, comment = "", False
     for number, line in enumerate(source.lines, 1):
         mark = re.match(r"^[\s>]*(?:[-*+]\s+)?(`{3,}|~{3,})", line)
@@ -60,12 +60,12 @@ def prose(source: SourceText) -> Iterator[tuple[int, str]]:
 
 
 def find_dead_links(survey: Survey) -> list[Finding]:
-    """Gives the dead links and the dead anchors."""
+    """Returns the dead links and the dead anchors."""
     return merge("docs", _sightings(survey))
 
 
 def documents(survey: Survey) -> list[str]:
-    """The documents that are read on the repository's own pages, shallow ones first."""
+    """Returns the documents that are read on the repository's own pages, shallow ones first."""
     found = [path for path in survey.snapshot.paths if _is_document(path)]
     return sorted(found, key=lambda path: (path.count("/"), path))[:MAX_DOCUMENTS]
 
@@ -124,14 +124,14 @@ def _detail(target: str) -> str:
 
 
 def _beyond_sight(survey: Survey, path: str) -> bool:
-    """Below a folder that was not walked into, or a submodule or link (a folder without files), nothing is known."""
+    """Returns whether a path lies below a folder that was not walked into, or that has no files (a submodule or link)."""
     parents = [str(parent) for parent in PurePosixPath(path).parents][:-1]
     known = [parent for parent in parents if survey.snapshot.has(parent)]
     return bool(known) and survey.snapshot.is_opaque(known[0])
 
 
 def _slugs(source: SourceText) -> frozenset[str]:
-    """Everything that an anchor of the document may name; compared without punctuation, for hosts differ in that."""
+    """Returns everything that an anchor of the document may name; compared without punctuation, for hosts differ in that."""
     found: set[str] = set()
     previous = ""
     for line in source.lines:

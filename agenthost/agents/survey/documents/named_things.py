@@ -60,7 +60,7 @@ _VAGUE = re.compile(r"your|my[-_/]|foo|bar\b|example|xxx|path/to|some|new[-_]|<|
 
 
 def find_missing_things(survey: Survey) -> list[Finding]:
-    """Gives the files and the commands that are not there."""
+    """Returns the files and the commands that are not there."""
     return merge("docs", _sightings(survey))
 
 
@@ -88,7 +88,7 @@ def _missing_files(survey: Survey, source: SourceText) -> Iterator[Sighting]:
 
 
 def _is_made(survey: Survey, source: SourceText, number: int, name: str) -> bool:
-    """The text may tell of a file that the reader or a tool is about to make, or that is ignored on purpose."""
+    """Returns whether the text may speak of a file that a reader or tool is about to make, or that is ignored on purpose."""
     near = " ".join(source.lines[max(number - 2, 0) : number]).lower()
     if re.search(
         r"\b(creat|generat|add|writ|new|copy|output|produc|build|optional|rename|remov|delet|ignor|was|were|old|used to)",
@@ -117,7 +117,7 @@ def _missing_commands(survey: Survey, source: SourceText) -> Iterator[Sighting]:
 
 
 def _commands(source: SourceText) -> Iterator[tuple[int, str]]:
-    """The lines of shell blocks, up to the first that goes to another folder."""
+    """Yields the lines of shell blocks, up to the first that goes to another folder."""
     inside = moved = False
     for number, line in enumerate(source.lines, 1):
         fence = re.match(r"^\s*(```|~~~)\s*(\w*)", line)
@@ -132,7 +132,7 @@ def _commands(source: SourceText) -> Iterator[tuple[int, str]]:
 
 
 def _make_targets(survey: Survey) -> frozenset[str] | None:
-    """The targets of the root's Makefile; None where there is none, or where it makes them up."""
+    """Returns the targets of the root's Makefile; None where there is none, or where it makes them up."""
     source = survey.snapshot.read("Makefile") or survey.snapshot.read("GNUmakefile")
     if source is None or re.search(
         r"^-?s?include\b|^[^\t#\n=]*%[^\n=]*:|\.DEFAULT:|\$\(eval|^[^\t#\n=]*\$[^\n=]*:(?!=)", source.text, re.MULTILINE

@@ -24,7 +24,7 @@ _CODE_ENDINGS = (".toml", ".cfg", ".json", ".yaml", ".yml")
 
 
 def find_unknown_options(survey: Survey) -> list[Finding]:
-    """Gives the options of commands that pyproject.toml declares."""
+    """Returns the options of commands that pyproject.toml declares."""
     return merge("docs", _sightings(survey))
 
 

@@ -43,7 +43,7 @@ _LICENCE_DECLARED = re.compile(r"^\s*\"license\"\s*:\s*\"(?!UNLICENSED|SEE )[^\"
 
 
 def find_contradictions(survey: Survey) -> Iterator[Finding]:
-    """Gives each contradiction as a finding."""
+    """Yields each contradiction as a finding."""
     yield from _package_versions(survey)
     yield from _supported_versions(survey)
     yield from _licence(survey)
@@ -130,7 +130,7 @@ def _licence(survey: Survey) -> Iterator[Finding]:
 def _first(
     source: SourceText, pattern: re.Pattern[str], *, section: str = "", anywhere: bool = False, group: int = 1
 ) -> tuple[int, str] | None:
-    """The first line that says it, and what it says; within a section of TOML if one is named."""
+    """Returns the first line that says it, and what it says; within a section of TOML if one is named."""
     inside = not section
     for number, line in enumerate(source.lines, 1):
         if section and line.startswith("["):

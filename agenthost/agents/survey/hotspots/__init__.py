@@ -1,1 +1,1 @@
-"""The lens `hotspots`."""
+"""Holds the lens `hotspots`."""

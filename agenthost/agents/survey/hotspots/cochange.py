@@ -20,7 +20,7 @@ MAX_PAIRS = 3
 
 
 def find_cochange(survey: Survey) -> Iterator[Finding]:
-    """Gives the strongest pairs, each as a finding."""
+    """Yields the strongest pairs, each as a finding."""
     product = frozenset(survey.product)
     alone, together = _count(survey.history.commits, product)
     pairs = [

@@ -1,6 +1,6 @@
-"""The lens `hotspots`: files that are both large and changed all the time, and files that only change together.
+"""Finds files that are both large and changed all the time, and files that only change together: the lens `hotspots`.
 
-Renames are not followed: a file counts under the name it has now, and says so in its numbers at worst by being modest.
+Renames are not followed: a file counts under the name it has now, and its numbers are modest at worst.
 Only outliers are given; that some file is the most changed one is no finding.
 """
 
@@ -37,7 +37,7 @@ _FIX_WORDS = ("fix", "bug", "regress", "crash", "hotfix")
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """How often a file was changed in the window, and how."""
+    """The changes of a file in the window, by number and kind."""
 
     commits: int
     fixes: int
@@ -45,7 +45,7 @@ class Activity:
 
 
 def recent(commits: Sequence[Commit]) -> list[Commit]:
-    """The commits of the last two years before the newest one, or more where those are few; mass changes left out."""
+    """Returns the commits of the last two years before the newest one, or more where those are few; mass changes left out."""
     small = [commit for commit in commits if 0 < len(commit.changes) <= MAX_FILES_IN_COMMIT]
     if not small:
         return []
@@ -55,7 +55,7 @@ def recent(commits: Sequence[Commit]) -> list[Commit]:
 
 
 def find_hotspots(survey: Survey) -> Iterator[Finding]:
-    """Gives files that stand out in both the number of changes and in size."""
+    """Yields files that stand out in both the number of changes and in size."""
     commits = recent(survey.history.commits)
     if survey.history.absence or len(commits) < MIN_COMMITS:
         survey.miss(f"{survey.history.absence or 'The history is too short to tell'}: no hotspots can be told.")
@@ -75,7 +75,7 @@ def find_hotspots(survey: Survey) -> Iterator[Finding]:
 
 
 def _activity(product: frozenset[str], commits: Sequence[Commit]) -> dict[str, Activity]:
-    """Only product code counts: changelogs, locks and tests change with everything."""
+    """Counts changes of product code only: changelogs, locks and tests change with everything."""
     changes, fixes, lines = Counter[str](), Counter[str](), Counter[str]()
     for commit in commits:
         is_fix = any(word in commit.subject.lower() for word in _FIX_WORDS)

@@ -142,7 +142,7 @@ def is_generated(lines: Sequence[str]) -> bool:
 
 
 def words(texts: Iterable[str]) -> frozenset[str]:
-    """Gives the words of names and sentences, in lower case."""
+    """Returns the words of names and sentences, in lower case."""
     return frozenset(word for text in texts for word in re.findall(r"[a-z][a-z0-9]{2,}", text.lower()))
 
 

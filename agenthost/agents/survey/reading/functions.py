@@ -57,7 +57,7 @@ class FunctionSpan:
 
 
 def find_functions(source: SourceText) -> list[FunctionSpan]:
-    """Gives the functions in the order of the file; empty for a language that is not known."""
+    """Returns the functions in the order of the file; empty for a language that is not known."""
     mine = language(source.path)
     tree = parse(source) if mine == "Python" else None
     header = _HEADERS.get(mine)
@@ -76,7 +76,7 @@ def find_functions(source: SourceText) -> list[FunctionSpan]:
 
 
 def tangled_function(source: SourceText) -> FunctionSpan | None:
-    """Gives the function that branches most, the longest of them where several do: flat lists are long but simple."""
+    """Returns the function that branches most, the longest of them where several do: flat lists are long but simple."""
     return max(
         find_functions(source), key=lambda item: (item.branches, item.code_lines, -item.start_line), default=None
     )
@@ -88,7 +88,7 @@ def code_lines(source: SourceText) -> int:
 
 
 def first_code_line(source: SourceText) -> int:
-    """Gives the line of the first definition, or else statement: a place to point at when the whole file is meant."""
+    """Returns the line of the first definition, or else statement: a place to point at when the whole file is meant."""
     flags = code_line_flags(source, parse(source) if language(source.path) == "Python" else None)
     numbers = [number for number, flag in enumerate(flags, 1) if flag]
     definitions = (number for number in numbers if _DEFINITION.match(source.lines[number - 1]))
@@ -121,7 +121,7 @@ def _by_braces(lines: tuple[str, ...], header: re.Pattern[str]) -> list[tuple[st
 
 
 def _end(lines: tuple[str, ...], start: int, indent: str) -> int:
-    """The line of the closing brace; 0 when the header turns out to be a declaration."""
+    """Returns the line of the closing brace; 0 when the header turns out to be a declaration."""
     opened = False
     for number in range(start, len(lines) + 1):
         line = lines[number - 1]

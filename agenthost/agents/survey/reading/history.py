@@ -34,7 +34,7 @@ _ARGUMENTS = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one commit did to one file; binary files have no numbers and are left out."""
+    """The change of one commit to one file; binary files have no numbers and are left out."""
 
     path: str
     added: int

@@ -16,7 +16,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def parse(source: SourceText) -> ast.Module | None:
-    """Gives the tree, or None for text that is not Python of this interpreter's version, or not safely parsed."""
+    """Returns the tree, or None for text that is not Python of this interpreter's version, or not safely parsed."""
     if len(source.text) > MAX_PARSED_CHARACTERS or "\r" in source.text.replace("\r\n", "\n") or "\f" in source.text:
         return None
     try:
@@ -47,7 +47,7 @@ def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def functions(tree: ast.AST) -> Iterator[Function]:
-    """Gives every function, methods and nested ones too."""
+    """Yields every function, methods and nested ones too."""
     stack = [tree]
     while stack:
         current = stack.pop()
@@ -58,7 +58,7 @@ def functions(tree: ast.AST) -> Iterator[Function]:
 
 
 def _children(node: ast.AST) -> list[ast.AST]:
-    """What `ast.iter_child_nodes` gives, but for load and store marks, in a third of its time."""
+    """Returns the children as `ast.iter_child_nodes` does, without load and store marks, in a third of its time."""
     found: list[ast.AST] = []
     for name in node._fields:
         value = getattr(node, name, None)
@@ -81,12 +81,12 @@ def dotted(node: ast.AST | None) -> str:
 
 
 def call_name(node: ast.AST) -> str:
-    """Gives the dotted name that a call calls; empty for anything else."""
+    """Returns the dotted name that a call calls; empty for anything else."""
     return dotted(node.func) if isinstance(node, ast.Call) else ""
 
 
 def keyword(call: ast.Call, name: str) -> ast.expr | None:
-    """Gives the value of a keyword argument."""
+    """Returns the value of a keyword argument."""
     return next((item.value for item in call.keywords if item.arg == name), None)
 
 

@@ -61,7 +61,7 @@ class Snapshot:
         return folder in self.left_out or not any(path.startswith(folder + "/") for path in self.paths)
 
     def read(self, path: str) -> SourceText | None:
-        """Gives the text of a file, or None when it is not text in UTF-8, too large, or not to be had."""
+        """Returns the text of a file, or None when it is not text in UTF-8, too large, or not to be had."""
         if path in self._cache:
             self._cache.move_to_end(path)
             return self._cache[path]

@@ -1,1 +1,1 @@
-"""The lens `risks`."""
+"""Holds the lens `risks`."""

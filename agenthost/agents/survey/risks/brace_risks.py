@@ -94,6 +94,6 @@ def _scan(source: SourceText) -> Iterator[Sighting]:
 
 
 def _is_chosen(source: SourceText, line: int) -> bool:
-    """A caller's own choice, as in `if (insecure)`, is the caller's."""
+    """Returns whether the danger is the caller's own choice, as in `if (insecure)`."""
     here = source.lines[line - 1].replace("InsecureSkipVerify", "")
     return any(_CHOSEN.search(text) for text in [*source.lines[max(line - 5, 0) : line - 1], here])

@@ -48,7 +48,7 @@ _TEST_NAME = re.compile(
 
 
 def find_credentials(survey: Survey) -> list[Finding]:
-    """Gives the credentials of all text files that are not tests or examples, as one finding."""
+    """Returns the credentials of all text files that are not tests or examples, as one finding."""
     return merge("risks", _sightings(survey))
 
 
@@ -85,5 +85,5 @@ def _scan(source: SourceText) -> Iterator[Sighting]:
 
 
 def _bits(text: str) -> float:
-    """Shannon's measure per character: words and patterns have little, keys have much."""
+    """Returns Shannon's measure per character: words and patterns have little, keys have much."""
     return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())

@@ -82,7 +82,7 @@ _OPT_OUT = re.compile(r"insecure|verify|unsafe|skip|nosec|S501|S113|trust", re.I
 
 
 def sightings(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
-    """Gives each such call of one file."""
+    """Yields each such call of one file."""
     bound = aliases(tree)
     for scope in [tree, *functions(tree)]:
         local = _assignments(scope)
@@ -102,7 +102,7 @@ def sightings(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
 
 
 def _judge_text(call: ast.Call, called: str, full: str, first: ast.expr, bound: dict[str, str]) -> Rule | None:
-    """Calls whose first argument is the danger."""
+    """Judges a call whose first argument may be the danger."""
     shell = keyword(call, "shell")
     in_shell = full in _SHELLS or (full in _SUBPROCESS and isinstance(shell, ast.Constant) and shell.value is True)
     if in_shell and is_built(first):
@@ -119,7 +119,7 @@ def _judge_text(call: ast.Call, called: str, full: str, first: ast.expr, bound: 
 def _judge_manner(
     call: ast.Call, called: str, full: str, local: dict[str, ast.expr], bound: dict[str, str]
 ) -> Rule | None:
-    """Calls that are dangerous by what they are, or by an option given or not given."""
+    """Judges a call that is dangerous by what it is, or by an option given or not given."""
     verify = keyword(call, "verify")
     if _loads_any_yaml(call, full, bound):
         return YAML
@@ -153,14 +153,14 @@ def _is_tar(call: ast.Call, local: dict[str, ast.expr], bound: dict[str, str]) -
 
 
 def _is_chosen(source: SourceText, call: ast.Call) -> bool:
-    """A caller's own choice (`if insecure:`), or one that is owned up to in a comment beside it."""
+    """Returns whether the danger is the caller's own choice (`if insecure:`), or owned up to in a comment beside it."""
     before = source.lines[max(call.lineno - 4, 0) : call.lineno - 1]
     here = source.lines[call.lineno - 1 : call.end_lineno]
     return any(_OPT_OUT.search(line) for line in before) or any("#" in line for line in here)
 
 
 def _assignments(scope: ast.AST) -> dict[str, ast.expr]:
-    """What each name of a scope stands for; a name that is given two values is dropped, since it could be either."""
+    """Returns the value of each name of a scope; a name with two values is dropped, since it could be either."""
     found: dict[str, ast.expr] = {}
     twice: set[str] = set()
     for node in walk_scope(scope):

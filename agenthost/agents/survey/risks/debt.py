@@ -19,7 +19,7 @@ _URGENT = ("FIXME", "XXX", "HACK", "TODO")
 
 
 def find_debt(survey: Survey) -> Iterator[Finding]:
-    """Gives one finding with the densest file, where there is enough of it."""
+    """Yields one finding with the densest file, where there is enough of it."""
     notes = {source.path: found for source in survey.sources(survey.product) if (found := _notes(source))}
     total = sum(map(len, notes.values()))
     if total < MIN_NOTES:

@@ -1,4 +1,4 @@
-"""The lens `risks`: code that can hurt, in forms that can be told from the text alone."""
+"""Finds code that can hurt, in forms that the text alone shows: the lens `risks`."""
 
 from collections.abc import Iterator
 

@@ -43,7 +43,7 @@ _CHECKING = {"check", "verify", "validate", "require", "ensure"}
 
 
 def sightings(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
-    """Gives each such default and each such assert of one file."""
+    """Yields each such default and each such assert of one file."""
     for function in functions(tree):
         for name, default in _mutable(function):
             place = _mutation(function, name)
@@ -81,7 +81,7 @@ def _constructs(default: ast.expr | None) -> bool:
 
 
 def _mutation(function: Function, name: str) -> int:
-    """The first line in which the function changes the object; 0 when it does not, or binds the name anew."""
+    """Returns the first line in which the function changes the object; 0 when it does not, or rebinds the name."""
     line = 0
     for node in walk(function):
         match node:
@@ -97,7 +97,7 @@ def _mutation(function: Function, name: str) -> int:
 
 
 def _is_check(test: ast.expr) -> bool:
-    """Only comparisons and calls that decide about a caller; narrowing of types and None is not one."""
+    """Returns whether an assert is a comparison or call that decides about a caller; narrowing of types and None is not."""
     if any(call_name(part) in {"isinstance", "issubclass", "callable", "hasattr", "len"} for part in walk(test)):
         return False
     match test:

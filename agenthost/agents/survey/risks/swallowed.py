@@ -44,7 +44,7 @@ _CLEANING = re.compile(
 
 
 def sightings(source: SourceText, tree: ast.Module) -> Iterator[Sighting]:
-    """Gives each such handler of one file."""
+    """Yields each such handler of one file."""
     for scope in [tree, *functions(tree)]:
         if isinstance(scope, FUNCTIONS) and _RESIGNED.search(scope.name):
             continue
@@ -83,7 +83,7 @@ def _is_idle(handler: ast.ExceptHandler, node: ast.Try) -> bool:
 
 
 def _is_trivial(node: ast.Try) -> bool:
-    """A probe with `else` doing the work, plain attributes, or clean-up that nothing depends on."""
+    """Returns whether a handler is harmless: a probe with `else`, plain attributes, or clean-up that nothing depends on."""
     calls = [call_name(part) for statement in node.body for part in walk(statement) if isinstance(part, ast.Call)]
     return bool(node.orelse) or not calls or all(_CLEANING.search(name) for name in calls)
 

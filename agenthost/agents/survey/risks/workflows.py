@@ -57,7 +57,7 @@ def _sightings(survey: Survey) -> Iterator[Sighting]:
 
 
 def _triggers(source: SourceText) -> str:
-    """The text of the `on:` section, without comments."""
+    """Returns the text of the `on:` section, without comments."""
     kept: list[str] = []
     inside = False
     for line in source.lines:
@@ -80,7 +80,7 @@ def _checkouts(source: SourceText) -> Iterator[Sighting]:
 
 
 def _gated(source: SourceText) -> bool:
-    """A label that only maintainers can set, an environment with reviewers or an association check stands before the job."""
+    """Returns whether a maintainers' label, an environment with reviewers or an association check stands before the job."""
     return bool(
         re.search(r"\blabeled\b|\benvironment:|author_association|github\.actor ==|\.user\.login ==", source.text)
     )

@@ -1,1 +1,1 @@
-"""The lens `structure`."""
+"""Holds the lens `structure`."""

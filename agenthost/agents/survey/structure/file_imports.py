@@ -43,7 +43,7 @@ _JAVA_ROOT = re.compile(r"^(?:.*/)?(?:src/main/java|src|java)/(.+)\.java$")
 
 
 def file_imports(survey: Survey) -> Iterator[Import]:
-    """Gives the imports between the product files of these languages."""
+    """Yields the imports between the product files of these languages."""
     files = frozenset(survey.product)
     classes = {match[1].replace("/", "."): path for path in survey.product if (match := _JAVA_ROOT.match(path))}
     for source in survey.sources(survey.product, *SCANNED):

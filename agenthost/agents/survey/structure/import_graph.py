@@ -1,4 +1,4 @@
-"""The graph of which file imports which, and its rings: strongly connected groups, and the shortest ring within one.
+"""Finds rings in the graph of imports: strongly connected groups, and the shortest ring within one.
 
 It knows no language; `python_imports` and `file_imports` read the edges.
 """
@@ -39,7 +39,7 @@ class ImportGraph:
         return graph
 
     def imports(self) -> list[Import]:
-        """All edges, in order."""
+        """Returns all edges, in order."""
         return [
             self.edges[importer][imported]
             for importer in sorted(self.edges)
@@ -47,7 +47,7 @@ class ImportGraph:
         ]
 
     def dependents(self, path: str) -> int:
-        """How many files import this one, directly or through others."""
+        """Returns how many files import this one, directly or through others."""
         importers: dict[str, list[str]] = {}
         for edge in self.imports():
             importers.setdefault(edge.imported, []).append(edge.importer)
@@ -59,12 +59,12 @@ class ImportGraph:
         return len(seen) - 1
 
     def groups(self) -> list[list[str]]:
-        """The strongly connected groups of two files and more, largest first."""
+        """Returns the strongly connected groups of two files and more, largest first."""
         found = [sorted(group) for group in _strongly_connected(self.edges) if len(group) > 1]
         return sorted(found, key=lambda group: (-len(group), group))
 
     def shortest_ring(self, group: Sequence[str]) -> list[Import]:
-        """The shortest ring inside a group that needs names somewhere; empty when every ring is harmless."""
+        """Returns the shortest ring inside a group that needs names somewhere; empty when every ring is harmless."""
         inside = set(group)
         best: list[Import] = []
         for start in sorted(group)[:MAX_STARTS]:
@@ -102,7 +102,7 @@ def _path(
 
 
 def _strongly_connected(edges: dict[str, dict[str, Import]]) -> list[list[str]]:
-    """Tarjan's algorithm without recursion: a long chain of imports must not exhaust the stack."""
+    """Runs Tarjan's algorithm without recursion: a long chain of imports must not exhaust the stack."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []

@@ -25,7 +25,7 @@ MAX_WEIGHED = 30
 
 
 def find_reversals(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
-    """Gives pairs of folders with many imports one way and one or two the other way."""
+    """Yields pairs of folders with many imports one way and one or two the other way."""
     between: dict[tuple[str, str], list[Import]] = {}
     files: dict[str, set[str]] = {}
     for edge in graph.imports():
@@ -52,7 +52,7 @@ def find_reversals(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
 
 
 def find_knots(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
-    """Gives large modules that a quarter of all modules import and that themselves import a quarter."""
+    """Yields large modules that a quarter of all modules import and that themselves import a quarter."""
     imports = graph.imports()
     incoming = Counter(edge.imported for edge in imports)
     outgoing = Counter(edge.importer for edge in imports)
@@ -80,7 +80,7 @@ def find_knots(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
 
 
 def find_foundation(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
-    """Gives the one file that most others import, where that is a large part: not a fault, but where care pays."""
+    """Yields the one file that most others import, where that is a large part: not a fault, but where care pays."""
     imports = graph.imports()
     files = {edge.importer for edge in imports} | {edge.imported for edge in imports}
     incoming = Counter(edge.imported for edge in imports if not edge.imported.endswith("__init__.py"))

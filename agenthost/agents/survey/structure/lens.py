@@ -1,4 +1,4 @@
-"""The lens `structure`: rings of imports, imports against the grain of the layers, and modules that everything meets in."""
+"""Finds rings of imports, imports against the layers, and modules that everything meets in: the lens `structure`."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ _OTHER_ORDER = (
 
 
 def python_graph(survey: Survey) -> ImportGraph:
-    """Who imports whom among the Python files of the product, when they are imported."""
+    """Returns the imports among the product's Python files that run when a file is imported."""
     modules = PythonModules(survey.snapshot.paths)
     product = frozenset(survey.product)
     found = (
@@ -35,7 +35,7 @@ def python_graph(survey: Survey) -> ImportGraph:
 
 
 def _is_ancestor(item: Import) -> bool:
-    """A package is always loaded before what is in it: importing it by name from there does nothing."""
+    """Returns whether one package holds the other: it is always loaded before, so importing it from there does nothing."""
     package = item.imported.removesuffix("__init__.py")
     return not item.needs_names and package != item.imported and item.importer.startswith(package)
 

@@ -1,7 +1,7 @@
 """Reads which Python file of the repository imports which when it is itself imported.
 
 Imports inside functions, under TYPE_CHECKING or `__name__ == "__main__"`, and those set after all definitions on purpose do not
-run then, or are someone's answer to a ring already: they are not edges. Nothing is imported to find out.
+run then, or break a ring already: they are not edges. No file is imported to find out.
 """
 
 import ast
@@ -25,18 +25,18 @@ class PythonModules:
             self._everywhere.setdefault(name, []).append(path)
 
     def find(self, importer: str, name: str) -> str | None:
-        """The file of a module as this file would find it: beside it first, else the only one of that name."""
+        """Returns the file of a module as this file would find it: beside it first, else the only one of that name."""
         root = self._names[importer][0] if importer in self._names else ""
         found = self._by_root.get((root, name))
         others = self._everywhere.get(name, [])
         return found or (others[0] if len(others) == 1 else None)
 
     def name(self, path: str) -> str:
-        """The dotted name of a file."""
+        """Returns the dotted name of a file."""
         return self._names[path][1]
 
     def imports(self, path: str, tree: ast.Module, *, lazy: bool = False) -> Iterator[Import]:
-        """Gives what a file imports of the repository; with `lazy` also what it imports later or only for types."""
+        """Yields what a file imports of the repository; with `lazy` also what it imports later or only for types."""
         statements = walk(tree) if lazy else _statements_at_import(tree)
         for node in statements:
             if isinstance(node, ast.Import):
@@ -88,7 +88,7 @@ def _statements_at_import(tree: ast.Module) -> Iterator[ast.stmt]:
 def _inner(node: ast.stmt) -> list[ast.stmt]:
     if isinstance(node, ast.If):
         names = {dotted(part).rpartition(".")[2] for part in walk(node.test)}
-        # Under any other condition nobody but the interpreter knows whether the import happens: it is not counted.
+        # Under any other condition only the interpreter knows whether the import happens: it is not counted.
         return node.body if "TYPE_CHECKING" in names and isinstance(node.test, ast.UnaryOp) else []
     inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
     handlers = node.handlers if isinstance(node, ast.Try) else []

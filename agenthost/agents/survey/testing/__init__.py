@@ -1,1 +1,1 @@
-"""The lens `tests`."""
+"""Holds the lens `tests`."""

@@ -1,4 +1,4 @@
-"""Finds Python tests that look as if they checked something and do not: shadowed, comparing in vain, or asserting a tuple.
+"""Finds Python tests that seem to check something but cannot fail: shadowed, comparing without use, or asserting a tuple.
 
 Each form is one in which Python itself leaves no doubt. A test that asserts nothing but may raise is not one of them.
 """
@@ -66,12 +66,12 @@ def is_collected(path: str) -> bool:
 
 
 def tests_of(tree: ast.Module) -> list[Function]:
-    """The test functions and methods of a file."""
+    """Returns the test functions and methods of a file."""
     return [item for item in functions(tree) if item.name.startswith("test")]
 
 
 def sightings(source: SourceText, tree: ast.Module, *, overloaded: bool) -> Iterator[Sighting]:
-    """Gives each hollow place of one test file; where `==` is overloaded, comparisons are not judged."""
+    """Yields each hollow place of one test file; where `==` is overloaded, comparisons are not judged."""
     if not is_collected(source.path):
         return
     yield from _shadowed(source, tree)
@@ -104,7 +104,7 @@ def _is_plain(node: Function) -> bool:
 
 
 def _statements(test: Function) -> Iterator[ast.stmt]:
-    """The statements that run straight on: inside `with` and `try` an operation may be there to raise."""
+    """Yields the statements that run straight on: inside `with` and `try` an operation may be there to raise."""
     waiting = list(reversed(test.body))
     while waiting:
         node = waiting.pop()
@@ -132,7 +132,7 @@ def _judge(node: ast.stmt) -> Rule | None:
 
 
 def assertions_and_calls(function: Function) -> tuple[bool, frozenset[str]]:
-    """Whether a function asserts or raises in its own text, and the last parts of the names that it calls."""
+    """Returns whether a function asserts or raises in its own text, and the last parts of the names that it calls."""
     asserts = False
     called: set[str] = set()
     for node in walk(function):

@@ -1,4 +1,4 @@
-"""The lens `tests`: what the tests leave out, and tests that do not test."""
+"""Finds what the tests leave out, and tests that do not test: the lens `tests`."""
 
 import ast
 import re
@@ -24,7 +24,7 @@ _OVERLOADED = re.compile(r"def __eq__\([^)]*\)\s*->\s*(?!\s*['\"]?bool)|^\s+__eq
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What matters of one function of the tests; its tree is not kept."""
+    """The parts that matter of one function of the tests; its tree is not kept."""
 
     name: str
     asserts: bool
@@ -33,7 +33,7 @@ class Body:
 
 
 def find_powerless_tests(survey: Survey) -> list[Finding]:
-    """Gives Python tests that cannot fail as they were meant to, and the share of those that assert nothing."""
+    """Returns Python tests that cannot fail as they were meant to, and the share of those that assert nothing."""
     bodies: list[Body] = []
     sightings: list[Sighting] = []
     # Where `==` builds something, a comparison that stands alone may be there to be built.
@@ -51,7 +51,7 @@ def _body(source: SourceText, item: Function) -> Body:
 
 
 def _is_empty(item: Function) -> bool:
-    """An empty body switches off an inherited test, or waits to be written: no claim is made about it."""
+    """Returns whether a body is empty: it switches off an inherited test, or waits to be written, so no claim is made."""
     return all(
         isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
         for node in item.body
@@ -59,7 +59,7 @@ def _is_empty(item: Function) -> bool:
 
 
 def _silent(bodies: list[Body]) -> Iterator[Finding]:
-    """Whoever calls something that asserts, asserts: three rounds reach any real depth of helpers."""
+    """Finds tests that assert nothing, also not through helpers: three rounds reach any real depth of them."""
     asserting = {item.name for item in bodies if item.asserts}
     for _ in range(3):
         asserting |= {item.name for item in bodies if _asserts(item, asserting)}

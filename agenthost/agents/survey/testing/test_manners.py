@@ -49,7 +49,7 @@ _SLEEPS: dict[str, re.Pattern[str]] = {
 
 
 def find_skips(survey: Survey) -> list[Finding]:
-    """Gives the tests that are skipped without a reason, and those that keep others from running."""
+    """Returns the tests that are skipped without a reason, and those that keep others from running."""
     return merge("tests", _sightings(survey))
 
 
@@ -73,7 +73,7 @@ def _name(source: SourceText, number: int) -> str:
 
 
 def _code_with_tests(survey: Survey) -> tuple[str, ...]:
-    """Rust keeps tests beside the code."""
+    """Returns the files that may hold tests: Rust keeps tests beside the code."""
     return (*survey.tests, *(path for path in survey.product if language(path) == "Rust"))
 
 
@@ -84,7 +84,7 @@ def _explained(source: SourceText, number: int) -> bool:
 
 
 def find_sleeps(survey: Survey) -> Iterator[Finding]:
-    """Gives one finding where the tests wait by the clock for long."""
+    """Yields one finding where the tests wait by the clock for long."""
     slept: list[tuple[float, Evidence]] = []
     for source in survey.sources(survey.tests, *_SLEEPS):
         slept += _sleeps(source)

@@ -40,7 +40,7 @@ class Unnamed:
 
 
 def find_untested(survey: Survey) -> Iterator[Finding]:
-    """Gives one finding with the most tangled modules that the tests never name."""
+    """Yields one finding with the most tangled modules that the tests never name."""
     _tell_ratio(survey)
     if len(survey.tests) < MIN_TEST_FILES:
         survey.miss("There are too few tests to tell what they leave out.")
@@ -114,7 +114,7 @@ def _weigh(source: SourceText) -> Unnamed | None:
 
 
 def _words_of_tests(survey: Survey) -> frozenset[str]:
-    """Every word in the text and the paths of everything that belongs to the tests, in whatever language."""
+    """Returns every word in the text and the paths of everything that belongs to the tests, in any language."""
     words: set[str] = set()
     for path in survey.snapshot.paths:
         if is_test(path) and survey.snapshot.sizes[path] <= MAX_TEST_BYTES and not survey.is_late():
