@@ -165,15 +165,6 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What a database holds, seen from outside of its conductor. `settled`: those first that ended first."""
-
-    conductor_id: str
-    usage: Usage
-    settled: "tuple[SettledRun, ...]"
-
-
-@dataclass(frozen=True, slots=True)
 class SettledRun:
     """A run that has ended, and the bytes that only it holds."""
 

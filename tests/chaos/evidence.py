@@ -12,7 +12,7 @@ import grpc
 from agenthost.v1.host_service_pb2 import GetHostRequest
 from agenthost.v1.host_service_pb2_grpc import HostServiceStub
 from conductor.store.records import StoredEvent, StoredOutput
-from conductor.store.sqlite.reading import runs as reading
+from conductor.store.sqlite.reading import history as reading
 from conductor.v1 import pool_service_pb2_grpc, run_service_pb2_grpc
 from conductor.v1.pool_service_pb2 import ListHostsRequest
 from conductor.v1.run_service_pb2 import (

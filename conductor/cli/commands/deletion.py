@@ -125,7 +125,7 @@ def _quantity(option: str, given: str | None, units: Mapping[str, int]) -> int:
 
 def _choose(source: LocalData, address: str, policy: "Retention") -> Chosen:
     from conductor.maintenance.retention import choose
-    from conductor.store.sqlite.usage import survey
+    from conductor.store.sqlite.upkeep.survey import survey
 
     with of_the_service(RUN_FAILED):
         found = survey(source.folder)

@@ -26,7 +26,7 @@ from conductor.cli.views.page import say
 from conductor.v1 import flow_service_pb2, pool_service_pb2, server_service_pb2
 
 if TYPE_CHECKING:
-    from conductor.store.sqlite.reading.examination import Examination
+    from conductor.store.sqlite.upkeep.examination import Examination
 
 SHOWN_DAMAGES = 10
 UNASKED = "its database was not checked, because its folder is unknown; name it:  conductor doctor --data DIR"
@@ -96,7 +96,7 @@ def _storage_looks(folder: Path, info: server_service_pb2.ServerInfo, *, is_name
     """Looks through the database of a folder: the one that is named, or else that of the conductor, if it is to be had here."""
     from conductor.errors import StorageError
     from conductor.store.sqlite.folder import DATABASE_NAME
-    from conductor.store.sqlite.reading.examination import examine
+    from conductor.store.sqlite.upkeep.examination import examine
 
     try:
         if not is_named and not (folder / DATABASE_NAME).exists():

@@ -33,13 +33,17 @@ from conductor.store.records import (
     StoredRun,
     Usage,
 )
-from conductor.store.sqlite import timekeeping, usage
 from conductor.store.sqlite.connection import Connection, ReaderPool
 from conductor.store.sqlite.folder import LockedFolder
-from conductor.store.sqlite.reading import listing
-from conductor.store.sqlite.reading import runs as reading
+from conductor.store.sqlite.reading.feed import read_feed, read_last_id
+from conductor.store.sqlite.reading.history import read_channel, read_events, read_history
+from conductor.store.sqlite.reading.listing import list_findings, list_runs, read_run
+from conductor.store.sqlite.reading.runs import find_run, not_found, read_blob, read_known_runs, read_requests
+from conductor.store.sqlite.reading.unfinished import read_unfinished
+from conductor.store.sqlite.reading.usage import list_settled, read_usage
+from conductor.store.sqlite.timekeeping import keep_offset, read_past
 from conductor.store.sqlite.upkeep.migration import Identity, Schema, bring_up
-from conductor.store.sqlite.writing import compaction
+from conductor.store.sqlite.writing.compaction import list_uncompacted, make_window, store_window
 from conductor.store.sqlite.writing.deletion import list_deleted, mark_deleted, purge, shrink
 from conductor.store.sqlite.writing.transaction import Written, write
 from conductor.store.wakeups import ALL_RUNS, Wakeups, Watcher
@@ -114,42 +118,42 @@ class SqliteStore(Store):
             yield watcher
 
     async def unfinished(self) -> list[StoredRun]:
-        return await self._readers.run(reading.read_unfinished)
+        return await self._readers.run(read_unfinished)
 
     async def run(self, run: str) -> RunRow:
         def read(connection: sqlite3.Connection) -> RunRow:
-            row = listing.read_run(connection, run)
+            row = read_run(connection, run)
             if row is None:
-                raise reading.not_found(connection, run)
+                raise not_found(connection, run)
             return row
 
         return await self._readers.run(read)
 
     async def runs(self, wanted: RunFilter, page_size: int, before: RunKey | None = None) -> RunPage:
-        return await self._readers.run(partial(listing.list_runs, wanted=wanted, page_size=page_size, before=before))
+        return await self._readers.run(partial(list_runs, wanted=wanted, page_size=page_size, before=before))
 
     async def known_runs(self, runs: Collection[str]) -> frozenset[str]:
-        return await self._readers.run(partial(reading.read_known_runs, runs=runs))
+        return await self._readers.run(partial(read_known_runs, runs=runs))
 
     async def events(self, run: str, after: int = 0, upto: int = END) -> list[StoredEvent]:
-        return await self._readers.run(partial(reading.read_events, run=run, after=after, upto=upto))
+        return await self._readers.run(partial(read_events, run=run, after=after, upto=upto))
 
     async def history(self, run: str, after: int, max_bytes: int = HISTORY_BYTES) -> list[Stored]:
         if (recent := self._recent.after(run, after, max_bytes)) is not None:
             return recent
-        return await self._readers.run(partial(reading.read_history, run=run, after=after, max_bytes=max_bytes))
+        return await self._readers.run(partial(read_history, run=run, after=after, max_bytes=max_bytes))
 
     async def feed(self, after_id: int, limit: int = FEED_EVENTS) -> FeedPage:
-        return await self._readers.run(partial(reading.read_feed, after_id=after_id, limit=limit))
+        return await self._readers.run(partial(read_feed, after_id=after_id, limit=limit))
 
     async def past(self) -> Past:
-        return await self._readers.run(timekeeping.read_past)
+        return await self._readers.run(read_past)
 
     async def keep_offset(self, boot: str, offset: float) -> None:
-        await self._writer.run(partial(timekeeping.keep_offset, boot=boot, offset=offset))
+        await self._writer.run(partial(keep_offset, boot=boot, offset=offset))
 
     async def last_id(self) -> int:
-        return await self._readers.run(reading.read_last_id)
+        return await self._readers.run(read_last_id)
 
     async def findings(
         self,
@@ -161,9 +165,9 @@ class SqliteStore(Store):
         statuses: Collection[str] = (),
     ) -> FindingPage:
         def read(connection: sqlite3.Connection) -> FindingPage:
-            return listing.list_findings(
+            return list_findings(
                 connection,
-                reading.find_run(connection, run),
+                find_run(connection, run),
                 max_rank=max_rank,
                 statuses=statuses,
                 page_size=page_size,
@@ -174,20 +178,20 @@ class SqliteStore(Store):
 
     async def channel(self, attempt: str, channel: str, offset: int, limit: int) -> tuple[bytes, int]:
         return await self._readers.run(
-            partial(reading.read_channel, attempt=attempt, channel=channel, offset=offset, limit=limit)
+            partial(read_channel, attempt=attempt, channel=channel, offset=offset, limit=limit)
         )
 
     async def blob(self, run: str, digest: str) -> bytes:
-        return await self._readers.run(partial(reading.read_blob, run=run, digest=digest))
+        return await self._readers.run(partial(read_blob, run=run, digest=digest))
 
     async def requests(self, request_ids: Sequence[str]) -> dict[str, StoredRequest]:
-        return await self._readers.run(partial(reading.read_requests, request_ids=request_ids))
+        return await self._readers.run(partial(read_requests, request_ids=request_ids))
 
     async def usage(self) -> Usage:
-        return await self._readers.run(usage.read_usage)
+        return await self._readers.run(read_usage)
 
     async def settled_runs(self, after: tuple[float, str]) -> list[SettledRun]:
-        return await self._readers.run(partial(usage.list_settled, after=after))
+        return await self._readers.run(partial(list_settled, after=after))
 
     async def delete(self, deletion: Deletion) -> None:
         await self._writer.run(partial(mark_deleted, deletion=deletion))
@@ -199,13 +203,13 @@ class SqliteStore(Store):
         return await self._writer.run(partial(purge, run=run))
 
     async def uncompacted_runs(self, ended_before: float, after: tuple[float, str]) -> list[tuple[float, str]]:
-        return await self._readers.run(partial(compaction.list_uncompacted, ended_before=ended_before, after=after))
+        return await self._readers.run(partial(list_uncompacted, ended_before=ended_before, after=after))
 
     async def compact(self, run: str) -> bool:
-        window = await self._readers.run(partial(compaction.make_window, run=run))
+        window = await self._readers.run(partial(make_window, run=run))
         if window is None:
             return False
-        await self._writer.run(partial(compaction.store_window, window=window))
+        await self._writer.run(partial(store_window, window=window))
         return True
 
     async def shrink(self) -> bool:

@@ -19,8 +19,8 @@ from conductor.core.model.inputs import Blob
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import AgentPlan, FoldPlan, RunPlan, SnapshotPlan, StepPlan
 from conductor.core.model.states import RunState
-from conductor.store.sqlite.reading.examination import Damage, examine
 from conductor.store.sqlite.store import SqliteStore
+from conductor.store.sqlite.upkeep.examination import Damage, examine
 
 LENSES = ("risks", "docs")
 

@@ -12,7 +12,7 @@ from conductor.core.model.commands import Decision
 from conductor.core.model.output import Channel
 from conductor.errors import DatabaseDamagedError
 from conductor.store.records import Deletion, StoredEvent, StoredOutput
-from conductor.store.sqlite.reading import runs as reading
+from conductor.store.sqlite.reading import history as reading
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import compaction
 from tests.conductor.store.material import (

@@ -9,8 +9,8 @@ import pytest
 from conductor.core.model.events import RunStarted
 from conductor.errors import DatabaseDamagedError
 from conductor.store.records import RunFilter
-from conductor.store.sqlite.reading.examination import examine
 from conductor.store.sqlite.store import SqliteStore
+from conductor.store.sqlite.upkeep.examination import examine
 from tests.conductor.store.material import blob, creation, damages, events, every_read, run_name, settlement, tell_all
 
 SOUND = run_name(1)
@@ -94,7 +94,7 @@ HIDDEN = {
     "text that does not continue": ("UPDATE chunks SET end_byte = 999 WHERE run = 2", "chunks, position 4"),
     "a blob that is another": (
         "UPDATE blobs SET data = x'00' WHERE digest = (SELECT inputs FROM runs WHERE key = 2)",
-        "its content is not what its name says",
+        "its content does not match its digest",
     ),
     "a finding that is none": ("UPDATE findings SET data = '[' WHERE run = 2", "findings, 2: it is no JSON object"),
     "a plan that is none": ("UPDATE runs SET plan = '[' WHERE key = 2", "runs, " + BROKEN),

@@ -9,8 +9,8 @@ import pytest
 from conductor.core.model.states import RunState
 from conductor.engine.recovery import read_state
 from conductor.store.records import RunFilter, StoredOutput
-from conductor.store.sqlite.reading.examination import examine
 from conductor.store.sqlite.store import SqliteStore
+from conductor.store.sqlite.upkeep.examination import examine
 from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION
 from tests.conductor.store.yesterday.make import HERE, REQUEST_ID
 

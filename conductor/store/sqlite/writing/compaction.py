@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from conductor.store.sqlite.writing.packing import MAX_ENTRIES, MAX_TEXT_BYTES, Entry, pack
+from conductor.store.sqlite.packing import MAX_ENTRIES, MAX_TEXT_BYTES, Entry, pack
 
 SMALL_BYTES = 1024  # a row of more costs little besides its text
 LISTED_RUNS = 100

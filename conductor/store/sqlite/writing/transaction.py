@@ -14,7 +14,7 @@ from conductor.core.model.output import Output
 from conductor.store.codec import encode
 from conductor.store.port import RepeatedEventError
 from conductor.store.records import Stored, StoredEvent, StoredOutput
-from conductor.store.sqlite.writing.blocks import find_channel_end
+from conductor.store.sqlite.reading.blocks import find_channel_end
 from conductor.store.sqlite.writing.projection import create_run, project
 from conductor.store.texts import split_text
 

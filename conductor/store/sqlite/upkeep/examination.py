@@ -17,11 +17,12 @@ from conductor.errors import DatabaseDamagedError
 from conductor.store.records import Usage
 from conductor.store.sqlite.connection import connect_reader, translate
 from conductor.store.sqlite.folder import find_database
+from conductor.store.sqlite.reading.blocks import find_unreadable
+from conductor.store.sqlite.reading.history import read_events
 from conductor.store.sqlite.reading.listing import read_run
-from conductor.store.sqlite.reading.runs import find_gap, find_wrong_cursor, read_events
+from conductor.store.sqlite.reading.unfinished import find_gap, find_wrong_cursor
+from conductor.store.sqlite.reading.usage import read_usage
 from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read_version
-from conductor.store.sqlite.usage import read_usage
-from conductor.store.sqlite.writing.blocks import find_unreadable
 
 MAX_DAMAGES = 100
 PAGE_PROBLEMS = 20
@@ -160,7 +161,7 @@ def _blob_damages(connection: sqlite3.Connection) -> Iterator[Damage]:
         if hashlib.sha256(data).hexdigest() != digest:
             query = "SELECT r.run FROM run_blobs l JOIN runs r ON r.key = l.run WHERE l.digest = ? LIMIT 1"
             row = connection.execute(query, (digest,)).fetchone()
-            yield Damage("" if row is None else row[0], f"blobs, {digest}: its content is not what its name says")
+            yield Damage("" if row is None else row[0], f"blobs, {digest}: its content does not match its digest")
 
 
 def _is_object(data: bytes) -> bool:

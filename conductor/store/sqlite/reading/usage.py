@@ -1,14 +1,8 @@
 """How much the database holds, and what each settled run has of it. Sizes are those of contents; rows and indexes come on top."""
 
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
-from conductor.errors import StorageError
-from conductor.store.records import SettledRun, Survey, Usage
-from conductor.store.sqlite.connection import connect_reader, translate
-from conductor.store.sqlite.folder import find_database
-from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read_version
+from conductor.store.records import SettledRun, Usage
 
 PAGE_RUNS = 200
 
@@ -40,26 +34,3 @@ def read_usage(connection: sqlite3.Connection) -> Usage:
 def list_settled(connection: sqlite3.Connection, after: tuple[float, str], limit: int = PAGE_RUNS) -> list[SettledRun]:
     """Gives settled runs after a place, those first that ended first."""
     return [SettledRun(*row) for row in connection.execute(_OLDEST, (*after, min(limit, PAGE_RUNS))).fetchall()]
-
-
-def survey(folder: Path) -> Survey:
-    """Looks into the database of a data folder, whether its conductor runs or not."""
-    path = find_database(folder)
-    try:
-        connection = connect_reader(path)
-        try:
-            if read_version(connection, path, Schema()) != SCHEMA_VERSION:
-                raise StorageError(f"the database {path} is of an older version", hint="start its conductor once")
-            conductor_id = connection.execute("SELECT conductor_id FROM meta").fetchone()[0]
-            return Survey(str(conductor_id), read_usage(connection), tuple(_all_settled(connection)))
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise translate(error, path) from error
-
-
-def _all_settled(connection: sqlite3.Connection) -> Iterator[SettledRun]:
-    page = list_settled(connection, (0.0, ""))
-    while page:
-        yield from page
-        page = list_settled(connection, (page[-1].end_time, page[-1].run))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from conductor.store.sqlite.writing.packing import Entry, UnreadableBlockError, unpack
+from conductor.store.sqlite.packing import Entry, UnreadableBlockError, unpack
 
 _BLOCKS = """
 SELECT key, position, first_position, entries, data FROM blocks WHERE run = ? AND position > ? ORDER BY position

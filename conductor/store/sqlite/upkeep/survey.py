@@ -1,0 +1,45 @@
+"""Reads how large a database is and what each settled run takes of it, without its conductor."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from conductor.errors import StorageError
+from conductor.store.records import SettledRun, Usage
+from conductor.store.sqlite.connection import connect_reader, translate
+from conductor.store.sqlite.folder import find_database
+from conductor.store.sqlite.reading.usage import list_settled, read_usage
+from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read_version
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a database holds. `settled` are its settled runs, those first that ended first."""
+
+    conductor_id: str
+    usage: Usage
+    settled: tuple[SettledRun, ...]
+
+
+def survey(folder: Path) -> Survey:
+    """Looks into the database of a data folder, whether its conductor runs or not."""
+    path = find_database(folder)
+    try:
+        connection = connect_reader(path)
+        try:
+            if read_version(connection, path, Schema()) != SCHEMA_VERSION:
+                raise StorageError(f"the database {path} is of an older version", hint="start its conductor once")
+            conductor_id = connection.execute("SELECT conductor_id FROM meta").fetchone()[0]
+            return Survey(str(conductor_id), read_usage(connection), tuple(_all_settled(connection)))
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
+def _all_settled(connection: sqlite3.Connection) -> Iterator[SettledRun]:
+    page = list_settled(connection, (0.0, ""))
+    while page:
+        yield from page
+        page = list_settled(connection, (page[-1].end_time, page[-1].run))
