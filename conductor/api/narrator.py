@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from google.protobuf.struct_pb2 import Struct
 
+from conductor.api.activities import read_activities
 from conductor.api.messages.findings import finding_message
 from conductor.api.messages.names import step_name
 from conductor.api.messages.output import output_message
@@ -31,6 +32,7 @@ from conductor.core.model.events import (
     RunTimedOut,
     StepsAdded,
 )
+from conductor.core.model.output import Channel
 from conductor.core.model.run import Run, apply, fold
 from conductor.core.model.states import SETTLED_STEP, StepState
 from conductor.store.port import Store
@@ -117,7 +119,9 @@ class Narrator:
         """Moves on by one item, and tells it."""
         self.position = stored.position
         if isinstance(stored, StoredOutput):
-            return self._response(stored.time, output=output_message(stored))
+            is_activity = stored.output.channel is Channel.ACTIVITY
+            activities = await read_activities(self._store, stored) if is_activity else ()
+            return self._response(stored.time, output=output_message(stored, activities))
         self._time = stored.time
         self._standing = Standing(apply(self._run, stored.event, stored.time), self._standing.inputs)
         if isinstance(stored.event, FindingChecked):

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 
-from conductor.api.messages.output import read_channel
+from conductor.api.messages.output import activity_message, read_channel
 from conductor.api.run_reading import RunReading
+from conductor.core.model.activity import LineReader
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.output import Channel
 from conductor.errors import InvalidRequestError, NotFoundError, Violation
@@ -31,17 +32,20 @@ class OutputReading:
             return
         offset, end = request.offset, request.offset + request.limit if request.limit else None
         is_first = True
+        lines = LineReader()
         while True:
             wanted = PIECE_BYTES if end is None else min(PIECE_BYTES, end - offset)
             data, total = await self._store.channel(attempt.id, channel, offset, wanted)
             begin, text = _whole_characters(data, is_first=is_first)
             if not text and not is_first:
                 return
+            told = text.decode("utf-8", "replace")
             yield pb.ReadOutputResponse(
                 offset=min(offset + begin, max(total, offset)),
-                text=text.decode("utf-8", "replace"),
+                text=told,
                 total_bytes=total,
                 complete=not attempt.is_live,
+                activities=map(activity_message, lines.feed(told) if channel is Channel.ACTIVITY else ()),
             )
             offset += begin + len(text)
             if not text or (end is not None and offset >= end):

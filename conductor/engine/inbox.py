@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
 
+from conductor.core.model.activity import Notice, ToolCall, ToolResult, Usage
 from conductor.core.model.inputs import (
     ExecutionLost,
     ExecutionRefused,
@@ -184,5 +185,17 @@ def _join(reports: list[Report]) -> tuple[Report, ...]:
 
 
 def _size(report: ExecutionReported) -> int:
+    return sum(map(_size_of, report.reports))
+
+
+def _size_of(part: Report) -> int:
     # A frame costs something even when it says nothing; characters count as bytes for all but exact purposes.
-    return sum(64 + (len(part.text) if isinstance(part, Output) else 1024) for part in report.reports)
+    match part:
+        case Output(text=text) | ToolResult(text=text) | Notice(text=text):
+            return 64 + len(text)
+        case ToolCall(arguments=arguments):
+            return 128 + len(arguments)
+        case Usage():
+            return 128
+        case _:
+            return 1088

@@ -5,12 +5,11 @@ asked again compares what it is asked. Nothing here knows streams.
 """
 
 import hashlib
-import json
-from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
 from agenthost.v1 import execution_service_pb2 as pb
+from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
 from conductor.core.model.events import Confinement, StartSpec
 from conductor.core.model.inputs import AgentFinished, AgentStarted, Blob, Report
 from conductor.core.model.output import Channel, Output
@@ -18,6 +17,7 @@ from servicekit.times import duration
 
 # A channel that this version does not know is shown as log.
 _CHANNELS = {pb.Output.Channel.Value(f"CHANNEL_{one.name}"): one for one in Channel if one is not Channel.ACTIVITY}
+_NOTICES = {pb.Notice.Kind.Value(f"KIND_{kind.name}"): kind for kind in NoticeKind}
 _OUTCOMES = {
     pb.Finished.OUTCOME_SUCCEEDED: "succeeded",
     pb.Finished.OUTCOME_FAILED: "failed",
@@ -47,18 +47,34 @@ def _duration_or_none(seconds: float) -> Duration | None:
 
 
 def reports(attempt: str, response: pb.ExecuteResponse) -> tuple[Report, ...]:
-    """Gives what a frame reports; empty for a frame of a kind that this version does not know."""
+    """Reads what a frame reports; empty for a frame of a kind that this version does not know."""
     match response.WhichOneof("frame"):
         case "started":
             return (AgentStarted(confinement(response.started.attestation)),)
         case "output":
-            return (Output(attempt, _CHANNELS.get(response.output.channel, Channel.LOG), response.output.text),)
-        case "tool_call" | "tool_result" | "usage" | "notice" as kind:
-            return (Output(attempt, Channel.ACTIVITY, _activity(kind, getattr(response, kind))),)
+            channel = _CHANNELS.get(response.output.channel, Channel.LOG)
+            return (Output(attempt, channel, response.output.text),)
+        case "tool_call" | "tool_result" | "usage" | "notice":
+            return (_activity(response),)
         case "finished":
             return (_finished(response.finished),)
         case _:
             return ()
+
+
+def _activity(response: pb.ExecuteResponse) -> Activity:
+    match response.WhichOneof("frame"):
+        case "tool_call":
+            call = response.tool_call
+            return ToolCall(call.id, call.name, call.arguments_json)
+        case "tool_result":
+            answer = response.tool_result
+            return ToolResult(answer.id, answer.failed, answer.text)
+        case "usage":
+            return _usage(response.usage)
+        case _:
+            kind = _NOTICES.get(response.notice.kind, NoticeKind.UNSPECIFIED)
+            return Notice(kind, response.notice.text)
 
 
 def confinement(attestation: pb.Attestation) -> Confinement:
@@ -81,8 +97,7 @@ def _finished(frame: pb.Finished) -> AgentFinished:
         message=frame.message,
         exit_code=frame.exit_code if frame.HasField("exit_code") else None,
         signal=frame.signal if frame.HasField("signal") else None,
-        input_tokens=frame.usage.input_tokens if frame.usage.HasField("input_tokens") else None,
-        output_tokens=frame.usage.output_tokens if frame.usage.HasField("output_tokens") else None,
+        usage=_usage(frame.usage),
         denial_count=frame.denial_count,
         answer_truncated=frame.answer_truncated,
         result=_blob(frame.result_json),
@@ -99,23 +114,9 @@ def _blob(text: str) -> Blob | None:
     return Blob(hashlib.sha256(data).hexdigest(), data)
 
 
-def _activity(kind: str, frame: Any) -> str:
-    """One JSON object a line; a replayed frame gives the same bytes, because offsets count them."""
-    line: dict[str, object] = {"kind": kind}
-    for field, value in frame.ListFields():
-        if field.enum_type is not None:
-            line[f"{kind}_{field.name}"] = (
-                field.enum_type.values_by_number[value].name.lower().removeprefix(f"{field.name}_")
-            )
-        elif field.name == "arguments_json":
-            line["arguments"] = _json_or_text(value)
-        else:
-            line[field.name] = value
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-def _json_or_text(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:  # cut at the host's limit
-        return text
+def _usage(usage: pb.Usage) -> Usage:
+    return Usage(
+        input_tokens=usage.input_tokens if usage.HasField("input_tokens") else None,
+        output_tokens=usage.output_tokens if usage.HasField("output_tokens") else None,
+        turns=usage.turns if usage.HasField("turns") else None,
+    )

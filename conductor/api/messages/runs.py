@@ -119,6 +119,7 @@ def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()
         signal=attempt.signal,
         input_tokens=attempt.input_tokens,
         output_tokens=attempt.output_tokens,
+        turns=attempt.turns,
         denial_count=attempt.denial_count,
         answer_truncated=attempt.answer_truncated,
         confinement=_confinement(attempt.confinement) if attempt.confinement else None,

@@ -9,10 +9,13 @@ The rules, before the code:
 - Whether the step is tried again is decided when it is looked at (`progress`), not here.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import groupby
 
 from conductor.core.decide.retry import RECOVERABLE, classify
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.model.activity import Activity, write_line
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import Limits
@@ -25,7 +28,7 @@ from conductor.core.model.inputs import (
     ExecutionReported,
     Report,
 )
-from conductor.core.model.output import Output
+from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState
 from conductor.core.model.truncation import MOST_WORD, cut_confinement, cut_text
 
@@ -51,9 +54,11 @@ def take_report(draft: RunDraft, report: ExecutionReported, limits: Limits) -> N
         _begin_anew(draft, report.attempt, limits.resume_interval)
     else:
         draft.move_cursor(report.attempt, report.last_sequence, limits.ack_interval)
-        for part in report.reports:
-            if report.attempt in draft.tracks:
-                _take_part(draft, report, part)
+        for is_activity, parts in groupby(report.reports, key=lambda part: isinstance(part, Activity)):
+            if is_activity:
+                _store_activities(draft, report.attempt, parts)
+            else:
+                _take_parts(draft, report, parts)
 
 
 def take_refusal(draft: RunDraft, refusal: ExecutionRefused) -> None:
@@ -93,17 +98,27 @@ def refuse_unknown(report: ExecutionReported) -> tuple[Command, ...]:
     return (_dismiss(report),)
 
 
-def _take_part(draft: RunDraft, report: ExecutionReported, part: Report) -> None:
+def _take_parts(draft: RunDraft, report: ExecutionReported, parts: Iterable[Report]) -> None:
     attempt = report.attempt
     _, step = attempt_owner(attempt)
-    match part:
-        case Output():
-            draft.stored.append(part)
-        case AgentStarted():
-            if draft.step(step).attempts[-1].state is AttemptState.STARTING:
-                draft.emit(AttemptStarted(step, attempt, cut_confinement(part.confinement)))
-        case AgentFinished():
-            _finish(draft, report, part)
+    for part in parts:
+        if attempt not in draft.tracks:
+            return
+        match part:
+            case Output():
+                draft.stored.append(part)
+            case AgentStarted():
+                if draft.step(step).attempts[-1].state is AttemptState.STARTING:
+                    draft.emit(AttemptStarted(step, attempt, cut_confinement(part.confinement)))
+            case AgentFinished():
+                _finish(draft, report, part)
+
+
+def _store_activities(draft: RunDraft, attempt: str, parts: Iterable[Report]) -> None:
+    """Stores neighbouring activities as one text: a row each would cost more than what they say."""
+    if attempt in draft.tracks:
+        lines = (write_line(part) for part in parts if isinstance(part, Activity))
+        draft.stored.append(Output(attempt, Channel.ACTIVITY, "".join(lines)))
 
 
 def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> None:
@@ -116,8 +131,9 @@ def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> 
         failure=None if state is AttemptState.SUCCEEDED else _explain(part),
         exit_code=part.exit_code,
         signal=part.signal,
-        input_tokens=part.input_tokens,
-        output_tokens=part.output_tokens,
+        input_tokens=part.usage.input_tokens,
+        output_tokens=part.usage.output_tokens,
+        turns=part.usage.turns,
         denial_count=part.denial_count,
         answer_truncated=part.answer_truncated,
         result="" if part.result is None else part.result.digest,

@@ -37,6 +37,7 @@ class Attempt:
     signal: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    turns: int | None = None
     denial_count: int = 0
     answer_truncated: bool = False
     result: str = ""
@@ -100,6 +101,7 @@ def _end(attempt: Attempt, event: AttemptEnded, time: float) -> Attempt:
         signal=event.signal,
         input_tokens=event.input_tokens,
         output_tokens=event.output_tokens,
+        turns=event.turns,
         denial_count=event.denial_count,
         answer_truncated=event.answer_truncated,
         result=event.result,

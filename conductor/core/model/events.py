@@ -214,6 +214,7 @@ class AttemptEnded:
     signal: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    turns: int | None = None
     denial_count: int = 0
     answer_truncated: bool = False
     result: str = ""

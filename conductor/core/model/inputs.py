@@ -3,8 +3,9 @@
 `reply` names the caller that waits for an answer (see `Decision.replies`); 0 means nobody does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from conductor.core.model.activity import Activity, Usage
 from conductor.core.model.events import Confinement
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
@@ -91,8 +92,7 @@ class AgentFinished:
     message: str = ""
     exit_code: int | None = None
     signal: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    usage: Usage = field(default_factory=Usage)
     denial_count: int = 0
     answer_truncated: bool = False
     result: Blob | None = None
@@ -101,7 +101,7 @@ class AgentFinished:
     retry_after_seconds: float = 0.0
 
 
-Report = Output | AgentStarted | AgentFinished
+Report = Output | Activity | AgentStarted | AgentFinished
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ PLACES = (
     (progress, "_look_at"),
     (schedule, "_plan"),
     (schedule, "create_attempt"),
-    (reports, "_take_part"),
+    (reports, "_take_parts"),
     (reports, "_finish"),
     (clocks, "ring_clocks"),
     (RunDraft, "tell_hosts"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from conductor.core.model.activity import Notice, ToolCall, ToolResult, Usage, write_line
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import AttemptEnded, AttemptStarted, Confinement, ReportRefused
@@ -129,14 +130,27 @@ def test_the_end_of_an_attempt_is_acknowledged_at_once() -> None:
     assert decision.durable
 
 
+def test_neighbouring_activities_are_stored_as_one_text_of_their_channel() -> None:
+    bench, attempt = running()
+    call, answer, used = ToolCall("1", "read", "{}"), ToolResult("1", text="words"), Usage(10, 20)
+    said = Output(attempt, Channel.ANSWER, "so")
+
+    decision = bench.report(attempt, 2, call, answer, said, used, AgentFinished("succeeded"), Notice(text="late"))
+
+    assert [item for item in decision.to_store if isinstance(item, Output)] == [
+        Output(attempt, Channel.ACTIVITY, write_line(call) + write_line(answer)),
+        said,
+        Output(attempt, Channel.ACTIVITY, write_line(used)),
+    ]
+
+
 def test_the_end_tells_everything_that_is_known_and_brings_its_result() -> None:
     bench, attempt = running()
     result = Blob("d" * 64, b"{}")
     end = AgentFinished(
         outcome="succeeded",
         exit_code=0,
-        input_tokens=10,
-        output_tokens=20,
+        usage=Usage(10, 20, 3),
         denial_count=2,
         answer_truncated=True,
         result=result,
@@ -153,6 +167,7 @@ def test_the_end_tells_everything_that_is_known_and_brings_its_result() -> None:
             exit_code=0,
             input_tokens=10,
             output_tokens=20,
+            turns=3,
             denial_count=2,
             answer_truncated=True,
             result="d" * 64,

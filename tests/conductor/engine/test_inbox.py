@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from conductor.core.model.activity import ToolCall, ToolResult
 from conductor.core.model.events import Confinement
 from conductor.core.model.inputs import (
     AgentFinished,
@@ -48,6 +49,24 @@ async def test_frames_that_follow_each_other_are_one_input() -> None:
         text("b", 1, "other"),
     )
     assert inbox.is_empty
+
+
+async def test_activities_keep_their_place_between_texts_and_weigh_what_they_say() -> None:
+    """Keeps D3 D6."""
+    inbox = Inbox(InboxLimits(slot_bytes=1000))
+    before, result, after = (
+        Output("a", Channel.ANSWER, "x"),
+        ToolResult("1", text="y" * 800),
+        Output("a", Channel.ANSWER, "z"),
+    )
+    for sequence, part in enumerate((before, result, after), start=1):
+        await inbox.offer(report("a", sequence, part))
+    waiting = asyncio.ensure_future(inbox.offer(report("a", 4, ToolCall("2", "read", "w" * 200))))
+    await asyncio.sleep(0)
+
+    assert not waiting.done()
+    assert inbox.take() == (ExecutionReported("a", 1, 3, (before, result, after)),)
+    await waiting
 
 
 async def test_a_repetition_is_not_merged_with_what_it_repeats() -> None:

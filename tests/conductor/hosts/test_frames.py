@@ -1,11 +1,11 @@
 """The Execute protocol in values: every frame, and a Start that is always the same bytes. Keeps D4 D7 and rule 3."""
 
-import json
 from dataclasses import replace
 
 import pytest
 
 from agenthost.v1 import execution_service_pb2 as pb
+from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
 from conductor.core.model.events import Confinement, StartSpec
 from conductor.core.model.inputs import AgentFinished, AgentStarted
 from conductor.core.model.output import Channel, Output
@@ -69,35 +69,26 @@ def test_text_keeps_its_channel(value: int, channel: Channel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "line"),
+    ("frame", "activity"),
     [
         (
             pb.ExecuteResponse(tool_call=pb.ToolCall(id="1", name="read", arguments_json='{"path": "ä"}')),
-            {"kind": "tool_call", "id": "1", "name": "read", "arguments": {"path": "ä"}},
-        ),
-        (
-            pb.ExecuteResponse(tool_call=pb.ToolCall(id="1", name="read", arguments_json='{"cut')),
-            {"kind": "tool_call", "id": "1", "name": "read", "arguments": '{"cut'},
+            ToolCall("1", "read", '{"path": "ä"}'),
         ),
         (
             pb.ExecuteResponse(tool_result=pb.ToolResult(id="1", failed=True, text="a\nb")),
-            {"kind": "tool_result", "id": "1", "failed": True, "text": "a\nb"},
+            ToolResult("1", failed=True, text="a\nb"),
         ),
-        (pb.ExecuteResponse(usage=pb.Usage(input_tokens=0)), {"kind": "usage", "input_tokens": 0}),
+        (pb.ExecuteResponse(usage=pb.Usage(input_tokens=0)), Usage(input_tokens=0)),
         (
             pb.ExecuteResponse(notice=pb.Notice(kind=pb.Notice.KIND_DENIAL, text="no")),
-            {"kind": "notice", "notice_kind": "denial", "text": "no"},
+            Notice(NoticeKind.DENIAL, "no"),
         ),
+        (pb.ExecuteResponse(notice=pb.Notice(kind=99, text="new")), Notice(NoticeKind.UNSPECIFIED, "new")),  # type: ignore[arg-type]
     ],
 )
-def test_activity_is_one_json_object_a_line(frame: pb.ExecuteResponse, line: dict[str, object]) -> None:
-    (said,) = reports(ATTEMPT, frame)
-
-    assert isinstance(said, Output)
-    assert said.channel == "activity"
-    assert said.text.count("\n") == 1
-    assert said.text.endswith("\n")
-    assert json.loads(said.text) == line
+def test_activity_is_typed(frame: pb.ExecuteResponse, activity: Activity) -> None:
+    assert reports(ATTEMPT, frame) == (activity,)
 
 
 def test_the_end_tells_everything_that_was_told() -> None:
@@ -106,7 +97,7 @@ def test_the_end_tells_everything_that_was_told() -> None:
         reason="AGENT_KILLED",
         message="killed",
         signal=9,
-        usage=pb.Usage(output_tokens=5),
+        usage=pb.Usage(output_tokens=5, turns=3),
         denial_count=2,
         answer_truncated=True,
         result_json='{"findings":[]}',
@@ -115,7 +106,7 @@ def test_the_end_tells_everything_that_was_told() -> None:
 
     assert isinstance(end, AgentFinished)
     assert (end.outcome, end.reason, end.exit_code, end.signal) == ("failed", "AGENT_KILLED", None, 9)
-    assert (end.input_tokens, end.output_tokens, end.denial_count, end.answer_truncated) == (None, 5, 2, True)
+    assert (end.usage, end.denial_count, end.answer_truncated) == (Usage(output_tokens=5, turns=3), 2, True)
     assert end.result is not None
     assert end.result.data == b'{"findings":[]}'
     assert end.confinement is None
