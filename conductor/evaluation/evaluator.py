@@ -11,35 +11,31 @@ Nothing is decided here about runs, and nothing is evaluated in this process.
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 
 from conductor.core.model.inputs import WorkFinished
 from conductor.core.model.run import Run
-from conductor.core.model.work import Checked, Work, WorkKind, WorkResult
+from conductor.core.model.work import Work
 from conductor.errors import FlowProblem, InvalidRequestError, NoCapacityError, ServiceError, StatusError, Violation
-from conductor.evaluation.answers import broken, finished, over_limit, read_judgement
-from conductor.evaluation.gathering import Gathering, Snapshots, TooMuchError
+from conductor.evaluation.gathering import Gathering, TooMuchError
+from conductor.evaluation.questions import QUESTIONS, Pace, ask_worker, broken, over_limit
 from conductor.evaluation.workers import limits
 from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.pool import Lane, LimitHitError, NewWorker, Worker, WorkerBrokenError
 from conductor.flows.checks.inputs import Inputs
 from conductor.flows.checks.judgement import Judgement, Library
+from conductor.snapshots.store import SnapshotStore
 from conductor.store.port import Store
 from conductor.v1 import flow_service_pb2
 
 log = structlog.get_logger(__name__)
 
 MAX_SLOW_RUNS = 1000
-READ_PAUSES_SECONDS = (0.5, 1.0)
-# This process lacks descriptors or memory, say: that passes, and an agent whose result is stored must not run again for it.
-SHORTAGE_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 _REQUESTS = "(requests)"
-_SLOW_KINDS = frozenset({WorkKind.FOLD, WorkKind.REPORT})
-Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +52,27 @@ class Evaluator:
     def __init__(
         self,
         store: Store,
-        snapshots: Snapshots,
+        snapshots: SnapshotStore,
         deliver: Callable[[WorkFinished], None],
         current: Callable[[str], Run | None] = lambda _: None,
         new_worker: NewWorker = Worker,
     ) -> None:
         self._gathering = Gathering(store, snapshots, current)
         self._deliver = deliver
-        self._quick = Lane("quick", limits.QUICK_WORKERS, new_worker=new_worker)
-        self._slow = Lane("slow", limits.FOLD_WORKERS, limits.SLOW_JOBS_AT_ONCE, new_worker)
-        self._reports = Lane("reports", limits.REPORT_WORKERS, limits.SLOW_JOBS_AT_ONCE, new_worker)
+        self._quick = Lane(Pace.QUICK, limits.QUICK_WORKERS, new_worker=new_worker)
+        self._lanes = {
+            Pace.QUICK: self._quick,
+            Pace.SLOW: Lane(Pace.SLOW, limits.FOLD_WORKERS, limits.SLOW_JOBS_AT_ONCE, new_worker),
+            Pace.REPORT: Lane(Pace.REPORT, limits.REPORT_WORKERS, limits.SLOW_JOBS_AT_ONCE, new_worker),
+        }
         self._asked: set[Work] = set()
         self._slow_runs: OrderedDict[str, None] = OrderedDict()
 
     async def run(self) -> None:
         """Serves until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._quick.run())
-            group.create_task(self._slow.run())
-            group.create_task(self._reports.run())
+            for lane in self._lanes.values():
+                group.create_task(lane.run())
 
     def ask(self, work: Work) -> None:
         """Takes a question; its answer is delivered. A question that waits already is not asked twice."""
@@ -92,9 +90,8 @@ class Evaluator:
         self._lane(work).put(work.run, job)
 
     def _lane(self, work: Work) -> Lane:
-        if work.run in self._slow_runs or work.kind is WorkKind.FOLD:
-            return self._slow
-        return self._reports if work.kind is WorkKind.REPORT else self._quick
+        pace = Pace.SLOW if work.run in self._slow_runs else QUESTIONS[work.kind].pace
+        return self._lanes[pace]
 
     async def launch(self, bundle: bytes, inputs: Mapping[str, Any]) -> Launch:
         """Judges the inputs of a run and decides which steps are excluded. Violations are in the answer, not raised."""
@@ -123,9 +120,11 @@ class Evaluator:
     async def _judge(self, task: str, data: bytes, path: str, library: Library) -> Judgement:
         names = {"personas": sorted(library.personas), "contracts": sorted(library.contracts)}
         try:
-            return read_judgement(await self._call(Frame({"task": task, "path": path, **names}, (data,))))
+            answer = await self._call(Frame({"task": task, "path": path, **names}, (data,)))
         except LimitHitError as error:
             return Judgement(None, (FlowProblem(path, 0, "", f"it cannot be validated: {error}"),))
+        problems = tuple(FlowProblem(*problem) for problem in answer.header["problems"])
+        return Judgement(None if problems else flow_service_pb2.Flow.FromString(answer.attachments[0]), problems)
 
     async def _call(self, frame: Frame) -> Frame:
         if self._quick.waiting(_REQUESTS) >= limits.MAX_WAITING_REQUESTS:
@@ -138,7 +137,7 @@ class Evaluator:
     async def _do(self, work: Work, worker: Worker) -> None:
         """Answers a question, whatever happens: a run waits for it."""
         try:
-            answered = await self._answered(work, worker)
+            answered = await ask_worker(self._gathering, worker, work)
         except LimitHitError as error:
             self._remember_slow(work.run)
             answered = over_limit(work, str(error))
@@ -156,48 +155,6 @@ class Evaluator:
         for blob in answered.blobs:
             self._gathering.remember(blob.digest, blob.data)
         self._deliver(answered)
-
-    async def _answered(self, work: Work, worker: Worker) -> WorkFinished:
-        if work.kind is WorkKind.CHECK:
-            return await self._check(work, worker)
-        frame = await self._reading(lambda: self._frame(work))
-        seconds = limits.SLOW_SECONDS if work.kind in _SLOW_KINDS else limits.QUICK_SECONDS
-        return finished(work, await worker.ask(frame, seconds))
-
-    async def _frame(self, work: Work) -> Frame:
-        run = await self._gathering.run(work.run)
-        if work.kind is WorkKind.REPORT:
-            return await self._gathering.for_report(run)
-        tasks = {WorkKind.SKIP_GUARD: "guard", WorkKind.PROMPT: "prompt", WorkKind.FOLD: "fold"}
-        return await self._gathering.for_step(run, tasks[work.kind], work.step)
-
-    async def _check(self, work: Work, worker: Worker) -> WorkFinished:
-        """Two questions: which files, then whether the quotes stand in them."""
-        run = await self._reading(lambda: self._gathering.run(work.run))
-        result = await self._reading(lambda: self._gathering.result_of(run, work.attempt))
-        if not result:
-            return WorkFinished(WorkResult(work, Checked()))
-        cited = await worker.ask(Frame({"task": "cite", "step": work.step}, (result,)), limits.CHECK_SECONDS)
-        if "failed" in cited.header:
-            return finished(work, cited)
-        if not cited.header["has_findings"]:
-            return WorkFinished(WorkResult(work, Checked()))
-        frame = await self._reading(lambda: self._gathering.for_check(run, work.step, result, cited.header["paths"]))
-        return finished(work, await worker.ask(frame, limits.CHECK_SECONDS))
-
-    async def _reading(self, read: Callable[[], Awaitable[Read]]) -> Read:
-        """Reads, and tries again when store, snapshots or this process have trouble for a moment."""
-        attempt = 0
-        while True:
-            try:
-                return await read()
-            except (StatusError, OSError) as error:
-                pauses = SHORTAGE_PAUSES_SECONDS if isinstance(error, OSError) else READ_PAUSES_SECONDS
-                if attempt >= len(pauses):
-                    raise
-                log.warning("evaluation_read_failed", error=str(error), attempt=attempt + 1)
-                await asyncio.sleep(pauses[attempt])
-                attempt += 1
 
     def _remember_slow(self, run: str) -> None:
         self._slow_runs[run] = None

@@ -6,35 +6,23 @@ not made saves a step of a chain a way to another thread.
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from conductor.core.model.events import WorkspaceChanges
 from conductor.core.model.findings import list_counted_steps
-from conductor.core.model.plan import SnapshotPlan
-from conductor.core.model.run import Run, apply
+from conductor.core.model.run import Run, fold
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
 from conductor.evaluation.reports.run_facts import run_facts
+from conductor.evaluation.retrying import retried
 from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.kept_bytes import KeptBytes
 from conductor.evaluation.workers.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
+from conductor.snapshots.store import SnapshotStore
 from conductor.store.port import Store
 
-MAX_KNOWN_RUNS = 64
 FILES_AT_ONCE = 8
 ANSWER = "answer"
-
-
-class Snapshots(Protocol):
-    """What is read of snapshots."""
-
-    async def read_files(self, commit: str, paths: Sequence[str], max_bytes_each: int) -> dict[str, bytes | None]:
-        """Gives the content of files; None for what is no regular file there, or a larger one."""
-
-    async def changes(self, path: str, mode: str, snapshot: SnapshotPlan) -> WorkspaceChanges | None:
-        """Gives what of a workspace is no longer as it was pinned; None where no working tree was read."""
 
 
 class TooMuchError(Exception):
@@ -45,36 +33,27 @@ class Gathering:
     """Makes frames for workers."""
 
     def __init__(
-        self, store: Store, snapshots: Snapshots, current: Callable[[str], Run | None] = lambda _: None
+        self, store: Store, snapshots: SnapshotStore, current: Callable[[str], Run | None] = lambda _: None
     ) -> None:
         self._store = store
         self._snapshots = snapshots
         self._current = current
         self._kept = KeptBytes()
-        # Folded once and carried on: a run of 200 steps is asked about hundreds of times.
-        self._known: OrderedDict[str, tuple[Run, int]] = OrderedDict()
 
+    @retried
     async def run(self, name: str) -> Run:
         """The run as it is stored now."""
         if (current := self._current(name)) is not None:
             return current
-        known = self._known.get(name)
-        run, position = known or (None, 0)
-        for stored in await self._store.events(name, position):
-            run, position = apply(run, stored.event, stored.time), stored.position
-        if run is None:
-            raise LookupError(f"run {name} has no events")
-        self._known[name] = (run, position)
-        self._known.move_to_end(name)
-        while len(self._known) > MAX_KNOWN_RUNS:
-            self._known.popitem(last=False)
-        return run
+        return fold((stored.event, stored.time) for stored in await self._store.events(name))
 
+    @retried
     async def for_step(self, run: Run, task: str, step: str) -> Frame:
         """A frame about a step: with the results of all that it needs."""
         results = await self._results(run, _needed(run, step))
         return Frame({"task": task, "step": step}, (*await self._pinned(run), results))
 
+    @retried
     async def for_report(self, run: Run) -> Frame:
         """A frame for the report: with everything. It looks at the user's tree once more; the answer is stored with the report."""
         finders = [name for name, step in run.steps.items() if step.state is StepState.SUCCEEDED and step.findings]
@@ -90,6 +69,7 @@ class Gathering:
         }
         return Frame(header, (*await self._pinned(run), await self._results(run, run.steps)))
 
+    @retried
     async def result_of(self, run: Run, attempt: str) -> bytes:
         """An attempt's structured result; empty where it gave none."""
         digest = next(
@@ -101,6 +81,7 @@ class Gathering:
         """Keeps a blob that is on its way to the store: whoever asks for it does so by what was stored."""
         self._kept.put(digest, data)
 
+    @retried
     async def for_check(self, run: Run, step: str, result: bytes, paths: Sequence[str]) -> Frame:
         """A frame for checking a result's citations: with the files that it cites, as many as fit."""
         files: dict[str, int] = {}

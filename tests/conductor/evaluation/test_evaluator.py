@@ -23,7 +23,7 @@ from conductor.core.model.work import (
     WorkKind,
 )
 from conductor.errors import InvalidRequestError
-from conductor.evaluation import evaluator
+from conductor.evaluation import retrying
 from conductor.evaluation.workers import limits
 from conductor.evaluation.workers.pool import Worker
 from conductor.flows.checks.judgement import Library
@@ -131,7 +131,7 @@ async def test_a_check_that_finds_no_descriptor_is_made_again_and_the_agent_is_n
     story: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its result is stored: what this process lacks for a moment must not cost another attempt."""
-    monkeypatch.setattr(evaluator, "SHORTAGE_PAUSES_SECONDS", (0.1,) * 100)
+    monkeypatch.setattr(retrying, "SHORTAGE_PAUSES_SECONDS", (0.1,) * 100)
     await story.begin(flow_of(agent("risks")), workspace)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)

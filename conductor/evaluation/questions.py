@@ -1,0 +1,153 @@
+"""Each question of the core: which lane it takes, how it is put to a worker, and how what the worker says becomes the answer.
+
+What a worker does to answer is in `tasks` and `kinds`: this process loads none of that.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from conductor.core.model.events import Failure, FindingCounts, WorkspaceChanges
+from conductor.core.model.inputs import Blob, WorkFinished
+from conductor.core.model.work import (
+    Answer,
+    Checked,
+    Folded,
+    GuardDecided,
+    PromptRendered,
+    Reported,
+    Work,
+    WorkFailed,
+    WorkKind,
+    WorkResult,
+)
+from conductor.evaluation.gathering import Gathering
+from conductor.evaluation.workers import limits
+from conductor.evaluation.workers.frames import Frame
+from conductor.evaluation.workers.pool import Worker
+
+EVALUATION_LIMIT = "EVALUATION_LIMIT"
+NO_FINDINGS = Frame({}, (b"",))
+
+Ask = Callable[[Gathering, Worker, Work], Awaitable[Frame]]
+Read = Callable[[Frame, Sequence[str]], Answer]
+
+
+class Pace(StrEnum):
+    """How long an evaluation may take, and behind which others it waits."""
+
+    QUICK = "quick"
+    SLOW = "slow"
+    REPORT = "reports"
+
+    @property
+    def seconds(self) -> float:
+        """Returns how long an evaluation may take, on the wall clock."""
+        return limits.QUICK_SECONDS if self is Pace.QUICK else limits.SLOW_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One kind of question. `read` gets the worker's frame and the digests of its attachments."""
+
+    pace: Pace
+    subject: str
+    failure: str
+    ask: Ask
+    read: Read
+
+
+async def ask_worker(gathering: Gathering, worker: Worker, work: Work) -> WorkFinished:
+    """Puts a question to a worker, and returns its answer."""
+    question = QUESTIONS[work.kind]
+    frame = await question.ask(gathering, worker, work)
+    if failed := frame.header.get("failed"):
+        failure = Failure(failed["reason"], failed["message"], "HUMAN_REQUIRED", work.step)
+        return WorkFinished(WorkResult(work, WorkFailed(failure)))
+    blobs = tuple(Blob(hashlib.sha256(data).hexdigest(), data) if data else None for data in frame.attachments)
+    answer = question.read(frame, [blob.digest if blob else "" for blob in blobs])
+    return WorkFinished(WorkResult(work, answer), tuple(blob for blob in blobs if blob))
+
+
+def over_limit(work: Work, limit: str) -> WorkFinished:
+    """Returns the answer where an evaluation hit a limit."""
+    return _failed(work, EVALUATION_LIMIT, f"was stopped: {limit}", "HUMAN_REQUIRED")
+
+
+def broken(work: Work, why: str) -> WorkFinished:
+    """Returns the answer where this service failed."""
+    return _failed(work, QUESTIONS[work.kind].failure, f"could not be made: {why}", "RECOVERABLE")
+
+
+def _failed(work: Work, reason: str, what: str, kind: str) -> WorkFinished:
+    words = QUESTIONS[work.kind].subject.format(step=work.step)
+    failure = Failure(reason, f"{words[0].upper()}{words[1:]} {what}.", kind, work.step)
+    return WorkFinished(WorkResult(work, WorkFailed(failure)))
+
+
+def _step(task: str) -> Ask:
+    async def ask(gathering: Gathering, worker: Worker, work: Work) -> Frame:
+        frame = await gathering.for_step(await gathering.run(work.run), task, work.step)
+        return await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
+
+    return ask
+
+
+async def _ask_for_report(gathering: Gathering, worker: Worker, work: Work) -> Frame:
+    frame = await gathering.for_report(await gathering.run(work.run))
+    return await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
+
+
+async def _ask_for_check(gathering: Gathering, worker: Worker, work: Work) -> Frame:
+    """Asks which files a result cites, then whether its quotes stand in them."""
+    run = await gathering.run(work.run)
+    result = await gathering.result_of(run, work.attempt)
+    if not result:
+        return NO_FINDINGS
+    cited = await worker.ask(Frame({"task": "cite", "step": work.step}, (result,)), limits.CHECK_SECONDS)
+    if "failed" in cited.header:
+        return cited
+    if not cited.header["has_findings"]:
+        return NO_FINDINGS
+    frame = await gathering.for_check(run, work.step, result, cited.header["paths"])
+    return await worker.ask(frame, limits.CHECK_SECONDS)
+
+
+def _counts(frame: Frame) -> FindingCounts:
+    return FindingCounts(**frame.header.get("counts", {}))
+
+
+def _read_report(frame: Frame, digests: Sequence[str]) -> Reported:
+    told = frame.header["workspace_changes"]
+    changes = WorkspaceChanges(told["count"], tuple(told["paths"]), told["note"]) if told else None
+    return Reported(digests[0], digests[1], changes)
+
+
+def _read_guard(frame: Frame, _: Sequence[str]) -> GuardDecided:
+    return GuardDecided(frame.header["skip"], frame.header["reason"])
+
+
+def _read_prompt(_: Frame, digests: Sequence[str]) -> PromptRendered:
+    return PromptRendered(digests[0])
+
+
+def _read_fold(frame: Frame, digests: Sequence[str]) -> Folded:
+    return Folded(digests[0], digests[1], _counts(frame))
+
+
+def _read_check(frame: Frame, digests: Sequence[str]) -> Checked:
+    return Checked(digests[0], _counts(frame))
+
+
+QUESTIONS: Mapping[WorkKind, Question] = {
+    WorkKind.SKIP_GUARD: Question(Pace.QUICK, "skip_when of step {step}", "GUARD_FAILED", _step("guard"), _read_guard),
+    WorkKind.PROMPT: Question(
+        Pace.QUICK, "the prompt of step {step}", "PROMPT_BUILD_FAILED", _step("prompt"), _read_prompt
+    ),
+    WorkKind.FOLD: Question(Pace.SLOW, "the fold of step {step}", "FOLD_FAILED", _step("fold"), _read_fold),
+    WorkKind.CHECK: Question(
+        Pace.QUICK, "the check of what step {step} found", "OUTPUT_INVALID", _ask_for_check, _read_check
+    ),
+    WorkKind.REPORT: Question(Pace.REPORT, "the report", "REPORT_FAILED", _ask_for_report, _read_report),
+}
