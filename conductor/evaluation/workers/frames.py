@@ -5,7 +5,7 @@ A frame is the header's length (4 bytes, little-endian), the header, and its att
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -25,6 +25,10 @@ class Frame:
 
     header: dict[str, Any]
     attachments: tuple[bytes, ...] = field(default=())
+
+
+# What a worker does with a frame.
+Task = Callable[[Frame], Frame]
 
 
 def encode(frame: Frame) -> bytes:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conductor.evaluation.prompts import MAX_PROMPT_BYTES, PromptError, build_prompt
+from conductor.evaluation.kinds.agent import MAX_PROMPT_BYTES, PromptError, build_prompt
 from conductor.evaluation.reports.results import Result
 from conductor.flows.library.bundle import Bundle, read_bundle, write_bundle
 from conductor.flows.library.library import Texts

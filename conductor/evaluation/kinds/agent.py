@@ -1,0 +1,72 @@
+"""A step that asks an agent: building its prompt, and checking what it found."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from conductor.evaluation.evidence.citations import CitationCheck, Unread, cited_paths
+from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result
+from conductor.evaluation.pinned import failed, read_pinned
+from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
+from conductor.evaluation.workers.frames import Frame, Task
+from conductor.flows.language.templates import TemplateError, render
+from conductor.flows.library.bundle import Bundle, canonical_json
+
+MAX_PROMPT_BYTES = 1024 * 1024
+
+
+class PromptError(Exception):
+    """The prompt cannot be built. The text says why, and where in the template."""
+
+
+def prompt(frame: Frame) -> Frame:
+    """Builds a prompt."""
+    bundle, inputs, results = read_pinned(frame)
+    try:
+        text = build_prompt(bundle, frame.header["step"], inputs, results)
+    except PromptError as error:
+        return failed("PROMPT_BUILD_FAILED", str(error))
+    return Frame({}, (text.encode(errors="replace"),))
+
+
+def cite(frame: Frame) -> Frame:
+    """Tells which files a result cites."""
+    try:
+        found = read_result(frame.attachments[0], frame.header["step"])
+    except ResultError as error:
+        return failed("OUTPUT_INVALID", str(error))
+    return Frame({"has_findings": found is not None, "paths": cited_paths(found.findings) if found else ()})
+
+
+def check(frame: Frame) -> Frame:
+    """Checks a result's citations in the files that it cites."""
+    found = read_result(frame.attachments[0], frame.header["step"])
+    if found is None:
+        return Frame({"counts": {}}, (b"",))
+    contents = frame.attachments
+    files: dict[str, bytes | Unread | None] = {path: contents[index] for path, index in frame.header["files"].items()}
+    files |= {path: Unread(reason) for path, reason in frame.header["unread"].items()}
+    examiner = CitationCheck(files)
+    checked = tuple(examiner.judge(finding) for finding in found.findings)
+    document = Found(checked, found.left_out, found.notes).as_json()
+    return Frame({"counts": count(checked)}, (canonical_json(document),))
+
+
+def build_prompt(bundle: Bundle, step: str, inputs: Mapping[str, Any], results: Mapping[str, Result]) -> str:
+    """Returns the prompt: the persona, what the author asks, and each contract once. Raises PromptError."""
+    agent = bundle.step(step).agent
+    seen = limited(results, agent.max_result_characters or DEFAULT_RESULT_CHARACTERS)
+    try:
+        asked = render(agent.prompt, {"inputs": inputs, "band": inputs["band"], "steps": seen})
+    except TemplateError as error:
+        raise PromptError(f"the prompt of step {step} cannot be rendered: {error}") from error
+    persona = bundle.texts.personas.get(agent.persona, "")
+    contracts = [bundle.texts.contracts[name] for name in dict.fromkeys(agent.contracts)]
+    parts = [persona, asked, *left_out(results, seen), *contracts]
+    prompt = "\n\n".join(text for part in parts if (text := part.strip("\n"))) + "\n"
+    size = len(prompt.encode(errors="replace"))
+    if size > MAX_PROMPT_BYTES:
+        raise PromptError(f"the prompt of step {step} has {size} bytes; the limit is {MAX_PROMPT_BYTES}")
+    return prompt
+
+
+TASKS: Mapping[str, Task] = {"prompt": prompt, "cite": cite, "check": check}

@@ -1,0 +1,11 @@
+"""Every kind of step, by its name: the tasks of workers for it, None for a kind that asks workers nothing of its own."""
+
+from collections.abc import Mapping
+
+from conductor.evaluation.kinds import agent, fold
+from conductor.evaluation.workers.frames import Task
+
+KINDS: Mapping[str, Mapping[str, Task] | None] = {
+    "agent": agent.TASKS,
+    "fold": fold.TASKS,
+}

@@ -1,0 +1,35 @@
+"""What a worker gets with most tasks: what the run was started with, and the results that came since."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from conductor.evaluation.reports.results import Result, read_results
+from conductor.evaluation.workers.frames import Frame
+from conductor.flows.library.bundle import Bundle, read_bundle
+
+# A flow is asked about once for each of its steps, and reading one of 200 steps takes 2 ms. What is kept is bounded, so
+# that it is no part of what an evaluation may fail by: some ten megabytes of 512.
+KEPT_BUNDLES = 8
+MAX_KEPT_BUNDLE_BYTES = 256 * 1024
+
+
+def read_pinned(frame: Frame) -> tuple[Bundle, dict[str, Any], dict[str, Result]]:
+    """Returns the bundle, the inputs and the results of a frame."""
+    bundle, inputs, results = frame.attachments
+    return read_kept_bundle(bundle), json.loads(inputs), read_results(json.loads(results))
+
+
+def read_kept_bundle(data: bytes) -> Bundle:
+    """Returns the bundle in these bytes. Not to be changed: the next task may get the same."""
+    return _kept_bundle(data) if len(data) <= MAX_KEPT_BUNDLE_BYTES else read_bundle(data)
+
+
+def failed(reason: str, message: str) -> Frame:
+    """Returns the answer for what authors or agents did wrong: `reason` is one of the error table."""
+    return Frame({"failed": {"reason": reason, "message": message}})
+
+
+@lru_cache(KEPT_BUNDLES)
+def _kept_bundle(data: bytes) -> Bundle:
+    return read_bundle(data)

@@ -1,0 +1,33 @@
+"""A kind of step has an entry in the table of every layer: one that lacks an entry is found here, and not by a run."""
+
+from typing import get_args
+
+from conductor.core.kinds.table import KINDS as DECIDED
+from conductor.core.model.plan import WorkPlan
+from conductor.core.model.work import WorkKind
+from conductor.evaluation.kinds.table import KINDS as EVALUATED
+from conductor.evaluation.questions import QUESTIONS
+from conductor.evaluation.tasks import TASKS
+from conductor.flows.kinds.table import KINDS as WRITTEN
+from conductor.v1.flow_service_pb2 import Flow
+from conductor.v1.run_service_pb2 import Step
+
+PLANNED = [plan.kind for plan in get_args(WorkPlan)]
+
+
+def test_every_kind_has_an_entry_in_every_layer() -> None:
+    assert list(DECIDED) == PLANNED
+    assert list(WRITTEN) == PLANNED
+    assert list(EVALUATED) == PLANNED
+    assert [field.name for field in Flow.Step.DESCRIPTOR.oneofs_by_name["work"].fields] == PLANNED
+    assert Step.Kind.keys() == ["KIND_UNSPECIFIED", *(f"KIND_{kind.upper()}" for kind in PLANNED)]
+
+
+def test_every_question_of_the_core_can_be_put_to_a_worker() -> None:
+    assert list(QUESTIONS) == list(WorkKind)
+
+
+def test_no_two_kinds_have_a_task_of_one_name() -> None:
+    names = [name for tasks in EVALUATED.values() for name in tasks or ()]
+    assert len(names) == len(set(names))
+    assert TASKS.keys() >= set(names)
