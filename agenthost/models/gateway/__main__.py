@@ -25,8 +25,9 @@ from typing import Any
 import structlog
 
 from agenthost.core.models.endpoint import parse_endpoint
-from agenthost.models.gateway.attendance import Attempt, Attendance, attend
+from agenthost.models.gateway.account import Attempt
 from agenthost.models.gateway.limits import MAX_ATTEMPTS, MAX_LINE_BYTES, UNATTENDED_SECONDS
+from agenthost.models.gateway.service import AttemptService
 from agenthost.models.gateway.upstream import Model
 from servicekit.logs import configure_logs
 
@@ -42,7 +43,7 @@ class Gateway:
         self._version = version
         self._models: dict[str, Model] = {}
         self._configured: dict[str, Any] = {}
-        self._attended: dict[str, asyncio.Task[None]] = {}
+        self._served: dict[str, asyncio.Task[None]] = {}
         self._daemon: asyncio.StreamWriter | None = None
         self._change = asyncio.Event()
         self._is_over = False
@@ -54,7 +55,7 @@ class Gateway:
             acceptor = tasks.create_task(self._receive(loop, listener, tasks))
             await self._until_over()
             acceptor.cancel()
-            for task in self._attended.values():
+            for task in self._served.values():
                 task.cancel()
             for model in self._models.values():
                 model.idle.close()
@@ -64,7 +65,7 @@ class Gateway:
     async def _until_over(self) -> None:
         while not self._is_over:
             self._change.clear()
-            alone = self._daemon is None and not self._attended
+            alone = self._daemon is None and not self._served
             try:
                 async with asyncio.timeout(UNATTENDED_SECONDS if alone else None):
                     await self._change.wait()
@@ -104,9 +105,9 @@ class Gateway:
                 self._configure(message["models"])
             case "attend":
                 attempt = Attempt(message["execution"], Path(message["folder"]), message["model"])
-                self._attend(attempt, tasks)
+                self._serve(attempt, tasks)
             case "leave":
-                if task := self._attended.get(message["execution"]):
+                if task := self._served.get(message["execution"]):
                     task.cancel()
                     await asyncio.wait({task})
                 writer.write(json.dumps({"left": message["execution"]}).encode() + b"\n")
@@ -129,15 +130,15 @@ class Gateway:
         self._configured = models
         _log.info("gateway_configured", models=sorted(models))
 
-    def _attend(self, attempt: Attempt, tasks: asyncio.TaskGroup) -> None:
-        if attempt.execution in self._attended or len(self._attended) >= MAX_ATTEMPTS:
+    def _serve(self, attempt: Attempt, tasks: asyncio.TaskGroup) -> None:
+        if attempt.execution in self._served or len(self._served) >= MAX_ATTEMPTS:
             return
-        task = tasks.create_task(attend(Attendance(attempt, self._models)))
-        self._attended[attempt.execution] = task
+        task = tasks.create_task(AttemptService(attempt, self._models).run())
+        self._served[attempt.execution] = task
         task.add_done_callback(lambda _: self._forget(attempt.execution))
 
     def _forget(self, execution: str) -> None:
-        self._attended.pop(execution, None)
+        self._served.pop(execution, None)
         self._change.set()
 
 

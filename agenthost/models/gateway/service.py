@@ -8,67 +8,52 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from agenthost.core.models.metering import ModelUse
+from agenthost.models.gateway.account import Account, Attempt
+from agenthost.models.gateway.connection import AgentConnection
 from agenthost.models.gateway.limits import CHUNK_BYTES, DOOR_SECONDS, MAX_CONNECTIONS, RETRY_SECONDS
 from agenthost.models.gateway.upstream import Model
-from agenthost.models.gateway.visit import Visit
-from agenthost.models.usage import read_use, write_use
 from agenthost.system.socket_path import short_path
 
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """The attempt to serve, as the daemon named it."""
-
-    execution: str
-    folder: Path
-    model: str
-
-
-class Attendance:
+class AttemptService:
     """Answers one attempt's agent for as long as its shim lives."""
 
     def __init__(self, attempt: Attempt, models: Mapping[str, Model]) -> None:
-        self.attempt = attempt
-        self._models = models  # the gateway updates this mapping
+        self._folder = attempt.folder
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
-        self.use = self._written = read_use(attempt.folder) or ModelUse()
+        self._account = Account(attempt, models)
         self._log = _log.bind(execution=attempt.execution, model=attempt.model)
 
-    def model(self) -> Model | None:
-        """Returns the endpoint as it is configured now."""
-        return self._models.get(self.attempt.model)
-
-    def write(self) -> None:
-        """Writes the use if it changed: an agent that asked nothing leaves no file."""
-        if self.use == self._written:
-            return
-        self._written = self.use
-        with contextlib.suppress(OSError):  # a folder that is gone needs none
-            write_use(self.attempt.folder, self.use)
-
     async def run(self) -> None:
-        """Serves until the shim is gone. The door itself stays with the shim."""
+        """Serves until the shim is gone, then writes the use. The door itself stays with the shim."""
+        try:
+            await self._run()
+        except* _ShimGone:
+            pass
+        finally:
+            self._account.write()
+
+    async def _run(self) -> None:
         try:
             async with asyncio.timeout(DOOR_SECONDS):
-                link, door = await _fetch_door(self.attempt.folder)
+                link, door = await _fetch_door(self._folder)
         except (OSError, TimeoutError) as error:
             self._log.info("door_not_given", error=type(error).__name__)
             return
-        self._log.info("attendance_started")
+        self._log.info("service_started")
         with link, door:
             async with asyncio.TaskGroup() as tasks:
                 acceptor = tasks.create_task(self._receive(door, tasks))
                 await _until_closed(link)
                 acceptor.cancel()
-                self._log.info("attendance_ended", requests=self.use.requests, refused=self.use.refused)
+                use = self._account.use
+                self._log.info("service_ended", requests=use.requests, refused=use.refused)
                 raise _ShimGone  # ends all connections, whatever they are doing
 
     async def _receive(self, door: socket.socket, tasks: asyncio.TaskGroup) -> None:
@@ -76,37 +61,27 @@ class Attendance:
         while True:
             await self._places.acquire()
             try:
-                visitor, _ = await loop.sock_accept(door)
-            except OSError:  # too many files are open, or the visitor has left already
+                link, _ = await loop.sock_accept(door)
+            except OSError:  # too many files are open, or the agent has left already
                 self._places.release()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            tasks.create_task(self._serve(visitor))
+            tasks.create_task(self._serve(link))
 
-    async def _serve(self, visitor: socket.socket) -> None:
+    async def _serve(self, link: socket.socket) -> None:
         try:
-            visitor.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            reader, writer = await asyncio.open_connection(sock=visitor, limit=CHUNK_BYTES)
-            await Visit(reader, writer, self).run()
-        except Exception:  # noqa: BLE001 - the task's top: one visit's trouble must not become the others'
-            self._log.exception("visit_broke")
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            reader, writer = await asyncio.open_connection(sock=link, limit=CHUNK_BYTES)
+            await AgentConnection(reader, writer, self._account).run()
+        except Exception:  # noqa: BLE001 - the task's top: one connection's trouble must not become the others'
+            self._log.exception("connection_broke")
         finally:
-            visitor.close()
+            link.close()
             self._places.release()
 
 
 class _ShimGone(Exception):  # noqa: N818 - not a failure: the end
     """The shim has ended, and with it the attempt."""
-
-
-async def attend(attendance: Attendance) -> None:
-    """Serves an attempt to its end, and writes its use."""
-    try:
-        await attendance.run()
-    except* _ShimGone:
-        pass
-    finally:
-        attendance.write()
 
 
 async def _fetch_door(folder: Path) -> tuple[socket.socket, socket.socket]:

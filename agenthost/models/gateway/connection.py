@@ -8,7 +8,6 @@ and breaks is cut off, so that no agent takes half of it for the whole.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
-from typing import Protocol
 
 import h11
 
@@ -23,7 +22,8 @@ from agenthost.core.models.gateway_rules import (
     too_large,
 )
 from agenthost.core.models.key_mask import KeyMask
-from agenthost.core.models.metering import Meter, ModelUse
+from agenthost.core.models.metering import Meter
+from agenthost.models.gateway.account import Account
 from agenthost.models.gateway.limits import (
     BODY_SECONDS,
     CHUNK_BYTES,
@@ -42,23 +42,11 @@ from agenthost.models.gateway.upstream import Model, StaleError, UnreachableErro
 _JSON = (b"content-type", b"application/json")
 
 
-class Book(Protocol):
-    """Keeps what an attempt used of its model."""
-
-    use: ModelUse
-
-    def model(self) -> Model | None:
-        """Returns the attempt's endpoint as it is configured now."""
-
-    def write(self) -> None:
-        """Writes `use`."""
-
-
-class Visit:
+class AgentConnection:
     """One connection of an agent."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, book: Book) -> None:
-        self._reader, self._writer, self._book = reader, writer, book
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, account: Account) -> None:
+        self._reader, self._writer, self._account = reader, writer, account
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._is_to_pause = False
 
@@ -69,7 +57,7 @@ class Visit:
                 self._http.start_next_cycle()
                 await self._pause()
         except h11.RemoteProtocolError as error:
-            self._book.use = self._book.use.with_refusal()
+            self._account.use = self._account.use.with_refusal()
             self._is_to_pause = True
             with contextlib.suppress(h11.LocalProtocolError, OSError, TimeoutError):
                 await self._refuse(Refusal(error.error_status_hint, "malformed_request", str(error)))
@@ -77,7 +65,7 @@ class Visit:
         except (OSError, TimeoutError, h11.LocalProtocolError):
             pass  # the agent is gone, or so slow that it may as well be
         finally:
-            self._book.write()
+            self._account.write()
             await self._pause()
             self._writer.transport.abort() if self._http.our_state is h11.ERROR else self._writer.close()
 
@@ -92,7 +80,7 @@ class Visit:
         head = await self._receive(None)
         if not isinstance(head, h11.Request):
             return False
-        model = self._book.model()
+        model = self._account.model()
         if model is None:
             verdict: Forward | Refusal = Refusal(
                 503, "model_not_configured", "the host's configuration lacks this model"
@@ -117,14 +105,14 @@ class Visit:
             return await self._relay(model, verdict)
         finally:
             model.places.release()
-            self._book.write()
+            self._account.write()
 
     async def _relay(self, model: Model, forward: Forward) -> bool:
         body = await self._take_body()
         refusal = too_large() if body is None else await _judge_body(body, model)
         if body is None or refusal:
             return await self._turn_away(refusal or too_large())
-        self._book.use = self._book.use.with_request()
+        self._account.use = self._account.use.with_request()
         return await self._while_there(self._exchange(model, forward, body))
 
     async def _take_body(self) -> bytes | None:
@@ -151,17 +139,17 @@ class Visit:
                     await _send_request(upstream, forward, body)
                     return await self._send_answer(upstream, model)
         except UnreachableError as error:
-            self._book.use = self._book.use.with_failure()
+            self._account.use = self._account.use.with_failure()
             why = f"model '{model.endpoint.name}' cannot be reached ({error})"
             return await self._turn_away(Refusal(502, "upstream_unreachable", why), count=False)
 
     async def _send_answer(self, upstream: Upstream, model: Model) -> bool:
-        book = self._book
+        account = self._account
         try:
             head = await upstream.receive(FIRST_ANSWER_SECONDS)
             if not isinstance(head, h11.Response):
                 raise h11.RemoteProtocolError("no answer")  # noqa: TRY301 - one place decides what follows
-            book.use = book.use.with_status(head.status_code, head.headers)
+            account.use = account.use.with_status(head.status_code, head.headers)
             headers = judge_answer(head.status_code, head.headers)
             if isinstance(headers, Refusal):
                 return await self._turn_away(headers, count=False)
@@ -169,12 +157,12 @@ class Visit:
             await self._pass_answer(upstream, head.status_code, headers, model.key.encode(), meter)
         except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
             return await self._tell_broken(model, is_late=isinstance(error, TimeoutError))
-        book.use = book.use.with_tokens(meter.finish())
+        account.use = account.use.with_tokens(meter.finish())
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _tell_broken(self, model: Model, *, is_late: bool) -> bool:
         """Answers for an endpoint that did not; cuts off an answer that had begun."""
-        self._book.use = self._book.use.with_failure()
+        self._account.use = self._account.use.with_failure()
         if self._http.our_state is not h11.SEND_RESPONSE:
             self._http.send_failed()
             return False
@@ -208,7 +196,7 @@ class Visit:
             job.cancel()
             watch.cancel()
         if not is_done:
-            self._book.use = self._book.use.with_failure()
+            self._account.use = self._account.use.with_failure()
             self._http.send_failed()
         return is_done and job.result()
 
@@ -222,7 +210,7 @@ class Visit:
     async def _turn_away(self, refusal: Refusal, *, count: bool = True) -> bool:
         """Refuses a request whose body may still be on its way."""
         if count:
-            self._book.use = self._book.use.with_refusal()
+            self._account.use = self._account.use.with_refusal()
             self._is_to_pause = True
         is_heard = await self._hear_out(refusal)
         await self._refuse(refusal)

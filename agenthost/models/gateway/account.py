@@ -1,0 +1,40 @@
+"""Counts what one attempt uses of its model, and keeps the count in the attempt's folder."""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agenthost.core.models.metering import ModelUse
+from agenthost.models.gateway.upstream import Model
+from agenthost.models.usage import read_use, write_use
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The attempt to serve, as the daemon named it."""
+
+    execution: str
+    folder: Path
+    model: str
+
+
+class Account:
+    """The use of one attempt so far, an earlier gateway's included. Change `use` as requests pass."""
+
+    def __init__(self, attempt: Attempt, models: Mapping[str, Model]) -> None:
+        self._attempt = attempt
+        self._models = models  # the gateway updates this mapping
+        self.use = self._written = read_use(attempt.folder) or ModelUse()
+
+    def model(self) -> Model | None:
+        """Returns the endpoint as it is configured now."""
+        return self._models.get(self._attempt.model)
+
+    def write(self) -> None:
+        """Writes the use if it changed: an agent that asked nothing leaves no file."""
+        if self.use == self._written:
+            return
+        self._written = self.use
+        with contextlib.suppress(OSError):  # a folder that is gone needs none
+            write_use(self._attempt.folder, self.use)
