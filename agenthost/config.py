@@ -105,9 +105,9 @@ def _limits(table: Any) -> tuple[Limits, Keeping]:
         if name not in highest:
             raise ConfigurationError(f"limits.{name} is not a limit; there are {', '.join(highest)}")
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= highest[name]:
-            raise ConfigurationError(f"limits.{name} must be above 0 and at most {highest[name]:g}")
+            raise ConfigurationError(f"limits.{name} is {value!r}: it must be above 0 and at most {highest[name]:g}")
         if name.endswith("_bytes") and not isinstance(value, int):
-            raise ConfigurationError(f"limits.{name} must be a whole number of bytes")
+            raise ConfigurationError(f"limits.{name} is {value!r}: it must be a whole number of bytes")
     if table.get("memory_bytes", LEAST_MEMORY_BYTES) < LEAST_MEMORY_BYTES:
         raise ConfigurationError(
             f"limits.memory_bytes must be at least {LEAST_MEMORY_BYTES}: no sandbox starts with less"
@@ -118,16 +118,16 @@ def _limits(table: Any) -> tuple[Limits, Keeping]:
 
 def _check(settings: Settings) -> None:
     if not isinstance(settings.end_agents_on_stop, bool):
-        raise ConfigurationError("end_agents_on_stop must be true or false")
+        raise ConfigurationError(f"end_agents_on_stop is {settings.end_agents_on_stop!r}: it must be true or false")
     for name in ("unheard_seconds", "unheard_bytes"):
         value: object = getattr(settings, name)
         if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-            raise ConfigurationError(f"{name} must be a number above 0")
+            raise ConfigurationError(f"{name} is {value!r}: it must be a number above 0")
     slots: object = settings.slots
     if not isinstance(slots, int) or not 1 <= slots <= MAX_SLOTS:
-        raise ConfigurationError(f"slots must be a number from 1 to {MAX_SLOTS}")
+        raise ConfigurationError(f"slots is {slots!r}: it must be a number from 1 to {MAX_SLOTS}")
     if len(settings.name) > 63 or not settings.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise ConfigurationError("name must be at most 63 letters, digits, '-', '_' or '.'")
+        raise ConfigurationError(f"name is '{settings.name}': it must be at most 63 letters, digits, '-', '_' or '.'")
     for folder in settings.agents_dirs:
         if not folder.is_dir():
             raise ConfigurationError(f"--agents-dir {folder} is not a directory")

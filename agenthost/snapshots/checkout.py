@@ -49,7 +49,7 @@ async def _write_all(running: Running, ordered: Sequence[Entry], root: int) -> N
             check("cat-file", await running.finish())
         header = line.split()
         if len(header) != 3 or int(header[2]) != entry.size:
-            raise SnapshotInvalidError(f"the content of {entry.path!r} is not there")
+            raise SnapshotInvalidError(f"the content of {entry.path!r} is missing")
         if entry.size > BATCH_BYTES:
             await _write_large(running, entry, root)
             continue
@@ -120,4 +120,4 @@ def _digest(size: int) -> "hashlib._Hash":
 
 def _check_id(entry: Entry, found: str) -> None:
     if found != entry.oid:
-        raise SnapshotInvalidError(f"the content of {entry.path!r} is not what its id says")
+        raise SnapshotInvalidError(f"the content of {entry.path!r} does not match its id")

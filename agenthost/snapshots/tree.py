@@ -56,7 +56,7 @@ def _entry(record: bytes) -> Entry:
     head, _, path = record.partition(b"\t")
     words = head.decode("ascii", "replace").split()
     if len(words) != 4:
-        raise SnapshotInvalidError("its tree cannot be read")
+        raise SnapshotInvalidError(f"git lists its tree in an unknown form: {record[:100]!r}")
     mode, _, oid, size = words
     if mode not in (FILE, PROGRAM, LINK, SUBMODULE, _OLD_FILE):
         raise SnapshotInvalidError(f"{path!r} is neither a file, nor a symbolic link, nor a submodule")
@@ -78,15 +78,17 @@ def _check(entries: Sequence[Entry]) -> None:
     if len(places) > MAX_FILES:
         raise SnapshotInvalidError(f"the snapshot has more than {MAX_FILES} folders")
     if len(leaves) + sum(entry.mode == SUBMODULE for entry in entries) != len(entries):
-        raise SnapshotInvalidError("a name occurs twice in its tree")
-    if not leaves.isdisjoint(places):
-        raise SnapshotInvalidError("a name is a file and a folder at once in its tree")
+        raise SnapshotInvalidError("a path occurs twice in its tree")
+    if both := leaves.intersection(places):
+        raise SnapshotInvalidError(f"{min(both)!r} is a file and a folder at once")
 
 
 def _check_path(path: bytes) -> None:
     names = path.split(b"/")
     if len(path) > MAX_PATH_BYTES or len(names) > MAX_DEPTH:
-        raise SnapshotInvalidError(f"a path is longer than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders")
+        raise SnapshotInvalidError(
+            f"{path[:100]!r} is longer than {MAX_PATH_BYTES} bytes or deeper than {MAX_DEPTH} folders"
+        )
     for name in names:
         if name in (b"", b".", b"..") or name.lower() == b".git" or len(name) > MAX_NAME_BYTES:
             raise SnapshotInvalidError(f"{path!r} is not a safe path")

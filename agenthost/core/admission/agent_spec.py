@@ -66,7 +66,7 @@ class AgentSpec:
 def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
     """Reads a spec; raises SpecError for its first fault."""
     if unknown := sorted(set(table) - _KEYS):
-        raise SpecError(f"'{unknown[0]}' is not a setting of an agent")
+        raise SpecError(f"'{unknown[0]}' is not a setting of an agent; there are {', '.join(sorted(_KEYS))}")
     name = _string(table, "name")
     if not NAME.fullmatch(name):
         raise SpecError(f"name '{name}' must match {NAME.pattern}")
@@ -147,13 +147,13 @@ def _model(table: Mapping[str, Any]) -> str:
         case "none" | "model":
             raise SpecError("network = 'model' and model = 'NAME', one of the host's [models.NAME], belong together")
         case _:
-            raise SpecError("network must be 'none', or 'model' for one model endpoint: there is nothing else")
+            raise SpecError(f"network is '{network}': it must be 'none', or 'model' for one model endpoint")
 
 
 def _dialect(table: Mapping[str, Any]) -> str:
     name = _string(table, "dialect", "text")
     if name not in DIALECTS:
-        raise SpecError(f"dialect must be one of {', '.join(DIALECTS)}")
+        raise SpecError(f"dialect is '{name}': it must be one of {', '.join(DIALECTS)}")
     return name
 
 
@@ -172,7 +172,7 @@ def _one_of(kind: type[_Choice], table: Mapping[str, Any], key: str, default: _C
     try:
         return kind(table.get(key, default))
     except ValueError as error:
-        raise SpecError(f"{key} must be one of {', '.join(kind)}") from error
+        raise SpecError(f"{key} is {table.get(key)!r}: it must be one of {', '.join(kind)}") from error
 
 
 def _environment(table: Any) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -199,8 +199,8 @@ def _parameter(name: str, table: Any) -> Parameter:
     try:
         pattern = re.compile(_string(table, "pattern"))
     except re.error as error:
-        raise SpecError(f"{where}.pattern is no regular expression: {error}") from error
+        raise SpecError(f"{where}.pattern is not a regular expression: {error}") from error
     default = _string(table, "default")
     if not pattern.fullmatch(default):
-        raise SpecError(f"{where}.default does not match its pattern")
+        raise SpecError(f"{where}.default is '{default}', which does not match its pattern")
     return Parameter(name, pattern, default)

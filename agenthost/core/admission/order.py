@@ -94,7 +94,9 @@ def _check_limits(limits: Limits, widest: Limits) -> Iterator[Violation]:
         asked, allowed = getattr(limits, name), getattr(widest, name)
         field = f"start.{name.removesuffix('_seconds')}"
         if not 0 < asked <= allowed:
-            yield Violation(field, f"must be above 0 and at most {allowed:g}, which is this host's policy")
+            yield Violation(
+                field, f"must be above 0 and at most {allowed:g}, which is this host's policy; it is {asked:g}"
+            )
         elif name == "memory_bytes" and asked < LEAST_MEMORY_BYTES:
             yield Violation(field, f"must be at least {LEAST_MEMORY_BYTES}: no sandbox starts with less")
 

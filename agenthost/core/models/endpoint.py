@@ -100,7 +100,7 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
     try:
         api = Api(table.get("api", Api.OPENAI))
     except ValueError as error:
-        raise EndpointError(f"models.{name}.api must be one of {', '.join(Api)}") from error
+        raise EndpointError(f"models.{name}.api is {table['api']!r}: it must be one of {', '.join(Api)}") from error
     url = _url(name, table)
     rules = _rules(name, table.get("paths", list(_DEFAULT_PATHS[api])))
     endpoint = Endpoint(
@@ -131,7 +131,7 @@ def _check(endpoint: Endpoint) -> None:
     if (endpoint.key_env or endpoint.key_file) and not endpoint.tls and endpoint.host not in LOOPBACK:
         raise EndpointError(f"{where}.url would send the key over the network in the clear: use https")
     if endpoint.ca_file and not endpoint.tls:
-        raise EndpointError(f"{where}.ca_file says whom to trust over https, but url is http")
+        raise EndpointError(f"{where}.ca_file is for https, but url is http: change url or leave ca_file out")
 
 
 def _base(path: str, rules: tuple[PathRule, ...]) -> str:
@@ -147,13 +147,13 @@ def _url(name: str, table: Mapping[str, Any]) -> SplitResult:
         url = urlsplit(text)
         port = url.port
     except ValueError as error:
-        raise EndpointError(f"{where} is no address") from error
+        raise EndpointError(f"{where} is not an address: write http://HOST[:PORT][/PATH] or https://…") from error
     if url.scheme not in {"http", "https"} or not url.hostname or not _HOST.fullmatch(url.hostname) or port == 0:
         raise EndpointError(f"{where} is required and must be http://HOST[:PORT][/PATH] or https://…")
     if url.username or url.password or url.query or url.fragment:
-        raise EndpointError(f"{where} must hold no user, query or fragment: a key belongs into key_env or key_file")
+        raise EndpointError(f"{where} must hold no user, query or fragment: put a key into key_env or key_file")
     if not _RULE.fullmatch(url.path or "/") or _is_devious(url.path):
-        raise EndpointError(f"{where} has a path that is not plain")
+        raise EndpointError(f"{where} has a path with an empty part, a dot part or a special character")
     return url
 
 
@@ -188,7 +188,7 @@ def _is_devious(path: str) -> bool:
 
 def _at_once(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_AT_ONCE:
-        raise EndpointError(f"models.{name}.max_concurrent must be a number from 1 to {MAX_AT_ONCE}")
+        raise EndpointError(f"models.{name}.max_concurrent is {value!r}: it must be a number from 1 to {MAX_AT_ONCE}")
     return value
 
 

@@ -85,13 +85,21 @@ class Refusal:
 def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
     """Returns the request to forward, or the refusal."""
     if len(request.target) > MAX_TARGET_BYTES or len(request.headers) > MAX_HEADERS:
-        return Refusal(431, "request_too_large", "the request's head is too large")
+        return Refusal(
+            431,
+            "request_too_large",
+            f"the request's head is too large: at most {MAX_TARGET_BYTES} bytes of target and {MAX_HEADERS} headers",
+        )
     path, mark, query = request.target.decode("ascii", "replace").partition("?")
     parts = path.split("/")
     method = request.method.decode("ascii", "replace")
     is_plain = _PLAIN_PATH.fullmatch(path) and not {".", ".."} & set(parts) and "" not in parts[1:-1]
     if not is_plain or not any(rule.admits(method, path) for rule in endpoint.rules):
-        return Refusal(403, "path_not_allowed", f"model '{endpoint.name}' is not open for this method and path")
+        return Refusal(
+            403,
+            "path_not_allowed",
+            f"model '{endpoint.name}' is not open for this method and path; an operator may add it to its paths",
+        )
     known = dict(request.headers)
     length = known.get(b"content-length", b"0")
     if not length.isdigit() or int(length) > MAX_REQUEST_BYTES:
@@ -129,7 +137,7 @@ def judge_body(body: bytes, endpoint: Endpoint) -> Refusal | None:
     try:
         asked = provider_tools(body)
     except UnreadableBodyError as error:
-        return Refusal(400, "unreadable_request", f"the body cannot be judged: {error}")
+        return Refusal(400, "unreadable_request", f"cannot check the body: {error}")
     if refused := sorted(asked - endpoint.provider_tools):
         text = (
             f"the request asks the provider to run {', '.join(refused[:MAX_NAMED])} on its side, which is not open here"
@@ -161,7 +169,9 @@ def _is_encoded(headers: Headers) -> bool:
 
 def too_large() -> Refusal:
     """Returns the refusal of a request that is too large."""
-    return Refusal(413, "request_too_large", f"a request may have {MAX_REQUEST_BYTES} bytes")
+    return Refusal(
+        413, "request_too_large", f"the request is larger than {MAX_REQUEST_BYTES} bytes, the most that is taken"
+    )
 
 
 def variables_for(api: Api) -> dict[str, str]:
