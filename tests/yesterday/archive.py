@@ -1,4 +1,4 @@
-"""Folders and answers of yesterday, packed small: what is packed stays as it is from then on."""
+"""Packs folders and answers of a release, small and once: a later release reads them and never changes them."""
 
 import json
 import lzma
@@ -12,7 +12,7 @@ MTIME = "mtime"  # exact, where tar's own is a number with too few digits
 
 
 def pack(folder: Path, target: Path) -> None:
-    """Packs a folder: files, folders and links, with their times; sockets are left out."""
+    """Packs a folder with the exact times of its files; sockets are left out."""
     made = BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(folder.rglob("*")):
@@ -27,7 +27,7 @@ def pack(folder: Path, target: Path) -> None:
 
 
 def unpack(source: Path, folder: Path) -> Path:
-    """Makes the folder that was packed, times and all."""
+    """Unpacks a folder, with the times of its files."""
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=BytesIO(lzma.decompress(source.read_bytes()))) as archive:
         for entry in archive:
@@ -39,18 +39,18 @@ def unpack(source: Path, folder: Path) -> Path:
 
 
 def keep(answers: Any, target: Path) -> None:
-    """Keeps what was answered."""
+    """Writes what was answered."""
     text = json.dumps(answers, ensure_ascii=False, sort_keys=True, indent=0)
     target.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
 def recall(source: Path) -> Any:
-    """Gives what was answered."""
+    """Reads what was answered."""
     return json.loads(lzma.decompress(source.read_bytes()))
 
 
 def differences(golden: Any, told: Any, where: str = "") -> list[str]:
-    """Says what of an answer of yesterday is answered otherwise today. Fields that today's answer has beside are no matter."""
+    """Returns a line for each value of yesterday's answer that differs today. Today's answer may have more fields."""
     if isinstance(golden, dict) and isinstance(told, dict):
         return [found for key, value in golden.items() for found in differences(value, told.get(key), f"{where}.{key}")]
     if isinstance(golden, list) and isinstance(told, list) and len(golden) == len(told):

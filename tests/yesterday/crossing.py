@@ -35,7 +35,7 @@ WAITING = ("talking", "hanging", "thinking")  # the others may have ended before
 
 @dataclass
 class Crossing:
-    """What was seen of the attempts, by step. `heard` is from the host of yesterday, `now` from the one of today."""
+    """The attempts by step. `heard` comes from the host of yesterday, `now` from the host of today."""
 
     heard: dict[str, Conversation]
     shims: dict[str, int]
@@ -55,7 +55,7 @@ class Crossing:
 
 
 async def cross(code: Path, folder: Path, repository: Path) -> Crossing:
-    """Has a host of yesterday begin the attempts, kills it, and has a host of today bring them to their ends."""
+    """Begins the attempts on a host of yesterday, kills it, and ends them on a host of today."""
     try:
         async with ModelServer.serving() as model:
             return await _cross(code, folder, repository, model.url)
@@ -101,7 +101,7 @@ async def _begin(code: Path, folder: Path, repository: Path, *options: str) -> C
 
 
 async def _meet(client: Client, crossing: Crossing) -> None:
-    """Finds out what the host of today knows of them, and reads again what was heard."""
+    """Lists the attempts on the host of today, and reads again what was heard."""
     crossing.states = {str(execution["execution"]).split("-")[1]: execution for execution in await listed(client)}
     crossing.lived = [_lives(pid) for step in WAITING for pid in (crossing.shims[step], crossing.agents[step])]
     async with _resume(client, "talking", 0) as again:
@@ -110,7 +110,7 @@ async def _meet(client: Client, crossing: Crossing) -> None:
 
 
 async def _end(client: Client, crossing: Crossing) -> None:
-    """Goes on after the last number that was heard, and keeps one attempt for longer than it lives without its lease."""
+    """Resumes after the last number heard, and keeps one attempt for longer than it lives without its lease."""
     now, ends = crossing.now, crossing.ends
     async with AsyncExitStack() as stack:
         for step, heard in crossing.heard.items():

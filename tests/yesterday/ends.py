@@ -1,4 +1,4 @@
-"""Attempts that ended on a host of yesterday and that no conductor acknowledged: what each was asked, and what is told of it."""
+"""Attempts that ended on a host of yesterday and that no conductor acknowledged."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -72,7 +72,7 @@ async def frames_of(client: Client, execution: str, after: int = 0) -> list[dict
 
 
 async def responses_of(client: Client, execution: str, after: int = 0) -> list[pb.ExecuteResponse]:
-    """Reads the same as it comes."""
+    """Reads the same frames as messages."""
     resume = pb.Resume(execution=execution, after_sequence=after)
     async with client.open(resume=resume, epoch=EPOCH) as conversation:
         await conversation.until(lambda frame: frame.HasField("finished"))
@@ -80,7 +80,7 @@ async def responses_of(client: Client, execution: str, after: int = 0) -> list[p
 
 
 def lasting(frame: pb.ExecuteResponse) -> dict[str, Any]:
-    """Returns a frame without what is worded when it is told; the words of an agent stay."""
+    """Returns a frame without the texts that the host words when it tells the frame; an agent's texts stay."""
     told = MessageToDict(frame)
     if "finished" in told:
         told["finished"].pop("message", None)
@@ -94,6 +94,6 @@ def lasting(frame: pb.ExecuteResponse) -> dict[str, Any]:
 
 
 def without_time(frames: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Returns frames without the host's clock, which is lost where the file is lost that held it."""
+    """Returns frames without their times."""
     for frame in frames:
         yield {name: value for name, value in frame.items() if name != "time"}

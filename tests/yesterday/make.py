@@ -1,4 +1,4 @@
-"""Makes what is left behind by conductors and hosts of today, for those of tomorrow.
+"""Makes the fixtures of a release: what its conductors and hosts leave behind for those of the next release.
 
 git worktree add /tmp/then COMMIT && cd /tmp/then && ./dev setup
 .venv/bin/python -m tests.yesterday.make FOLDER [conductor] [backup] [host] [wire] [code]

@@ -54,7 +54,7 @@ async def make(target: Path) -> None:
 
 
 async def _leave(data: Path, repository: Path) -> tuple[list[pb.Start], dict[str, list[dict[str, Any]]]]:
-    """Leaves a host's folder; returns what was asked, and which frames were heard of it."""
+    """Leaves a host's folder; returns the Starts, and the frames that were heard."""
     heard = {}
     async with ModelServer.serving() as model:
         config = PLACE / "host.toml"
@@ -84,7 +84,7 @@ async def _leave(data: Path, repository: Path) -> tuple[list[pb.Start], dict[str
 
 
 async def _end(client: Client, end: End) -> tuple[pb.Start, list[dict[str, Any]]]:
-    """Has an attempt end, and acknowledges nothing."""
+    """Runs an attempt to its end, and acknowledges nothing."""
     start = client.start_of(*end.script, step=end.step, **end.start)
     async with client.open(start=start, epoch=EPOCH) as conversation:
         for number in range(1, end.inputs + 1):
@@ -103,7 +103,7 @@ async def _end(client: Client, end: End) -> tuple[pb.Start, list[dict[str, Any]]
 
 
 async def _damage(client: Client, execution: str) -> None:
-    """Changes a byte of a spool, and has that found."""
+    """Changes a byte of a spool, and reads it, so that the host finds the damage."""
     spool = folder_of(client.data, execution) / "spool"
     content = bytearray(spool.read_bytes())
     content[-3] ^= 1
@@ -126,7 +126,7 @@ async def _burn(client: Client) -> pb.Start:
 
 
 async def _fail_to_set_up(client: Client, step: str) -> pb.Start:
-    """Has a shim meet a bubblewrap that cannot be."""
+    """Starts a shim with a bubblewrap that fails."""
     bench = await _bench(step)
     sandbox = replace_bwrap(bench.sandbox, PLACE / step / "broken", BROKEN[step])
     start = client.start_of("say it", step=step)
@@ -136,7 +136,7 @@ async def _fail_to_set_up(client: Client, step: str) -> pb.Start:
 
 
 async def _begin_nothing(client: Client) -> pb.Start:
-    """Accepts a Start, and goes no further: as one who is killed between the folder and the shim's birth."""
+    """Accepts a Start and starts no shim, as a daemon does that is killed in between."""
     bench = await _bench("never_begun")
     start = client.start_of("say it", step="never_begun")
     launch = Launch(execution=start.execution, argv=("true",), tree=bench.tree)

@@ -24,7 +24,7 @@ generate.generate()
 
 
 def unpack_code(archive: Path, folder: Path) -> Path:
-    """Makes a folder with the packages of that time, and an environment that has these and what ours has installed."""
+    """Unpacks the packages, and makes an environment of them and of what ours has installed."""
     unpack(archive, folder)
     subprocess.run([sys.executable, "-c", GENERATE], cwd=folder, check=True)
     venv.create(folder / ENVIRONMENT, symlinks=True)
@@ -40,7 +40,7 @@ def unpack_code(archive: Path, folder: Path) -> Path:
 
 @asynccontextmanager
 async def serving_then(code: Path, data: Path, listen: str, *more: str) -> AsyncIterator[HostProcess]:
-    """A host of that time that serves; killed with the block if it has not ended before."""
+    """Serves with the code of that release; kills the daemon at the block's end."""
     python = code / ENVIRONMENT / "bin" / "python"
     options = ["--listen", listen, "--data", str(data), "--name", "test", *more]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}

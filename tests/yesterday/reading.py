@@ -1,4 +1,4 @@
-"""Everything that the API answers about a run, as JSON: what it answered yesterday, it answers today."""
+"""Reads everything that the API answers about a run, as JSON."""
 
 from typing import Any
 
@@ -27,12 +27,12 @@ async def read_run(running: Running, name: str) -> dict[str, Any]:
 
 
 async def read_history(running: Running, name: str, token: str = "") -> list[dict[str, Any]]:
-    """Watches a run to its end, from a token on; what only tells how things stand is left out."""
+    """Watches a run from a token to its end; progress is left out."""
     return [MessageToDict(told) for told in await running.watch(name, token) if not told.HasField("progress")]
 
 
 async def find_holes(running: Running, name: str) -> list[str]:
-    """Comes back to a run with some of its tokens; says where that does not go on with what follows."""
+    """Resumes a run at some of its tokens; returns where the rest of it does not follow."""
     whole = await read_history(running, name)
     return [
         f"{name} after {told['sequence']}"
@@ -48,7 +48,7 @@ async def read_list(running: Running) -> list[dict[str, Any]]:
 
 
 async def read_end(running: Running, name: str) -> dict[str, Any]:
-    """Asks how a run came out: what is the same whenever and wherever it went on."""
+    """Reads how a run ended, without what differs from one execution of it to another."""
     run = await running.settled(name)
     steps = {}
     for step in run.steps:

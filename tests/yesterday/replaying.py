@@ -17,7 +17,7 @@ _OF_THE_RUN = ("id", "createTime", "startTime", "endTime", "placementReason")
 
 
 class ReplayingHost(ExecutionHost):
-    """Tells of each step what was recorded of it; keeps the requests that it is sent, as they come."""
+    """Replays each step's recorded frames, and keeps the requests that it gets."""
 
     def __init__(self, recorded: Mapping[str, Sequence[str]]) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ EVERY_STATE = {
 
 @dataclass(frozen=True)
 class Resumed:
-    """What f9ac01c answered of a database, and what is answered today."""
+    """The answers of f9ac01c about a database, and the answers of today."""
 
     then: Mapping[str, Any]
     now: Mapping[str, Any]
@@ -75,14 +75,14 @@ def test_a_request_that_is_repeated_after_the_upgrade_makes_no_second_run(resume
 
 
 def test_every_state_was_met(resumed: Resumed) -> None:
-    """What these databases are for: none of it may be missing from them."""
+    """Every state must be in these databases; else the tests around this one prove less than they say."""
     seen = set(_states(resumed.then["histories"].values()))
 
     assert seen >= EVERY_STATE if len(resumed.then["ends"]) > 1 else {"KIND_HOST"}
 
 
 def _states(histories: Iterable[Iterable[Mapping[str, Any]]]) -> Iterator[str]:
-    """How runs, steps, attempts and waits stood when they were left."""
+    """Returns how runs, steps, attempts and waits stood when they were left."""
     for history in histories:
         stood = {message["step"]["name"]: message["step"] for message in history if "step" in message}
         yield "run " + [message["run"]["state"] for message in history if "run" in message][-1]

@@ -88,14 +88,7 @@ async def test_what_was_spent_fenced_or_never_begun_is_so_today(left: Left) -> N
 
 
 def _lasting(frames: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    told = {name: list(without_time(told)) if name in TIMELESS else told for name, told in frames.items()}
-    return {name: [_without_message(frame) for frame in frames] for name, frames in told.items()}
-
-
-def _without_message(frame: dict[str, Any]) -> dict[str, Any]:
-    """Drops the text for people, which later releases may word better: outcome, reason and numbers say the same."""
-    end = frame.get("finished")
-    return frame if end is None else frame | {"finished": {key: end[key] for key in end if key != "message"}}
+    return {name: list(without_time(told)) if name in TIMELESS else told for name, told in frames.items()}
 
 
 async def _resumed(client: Client, step: str, conductor: str = CONDUCTOR) -> str:

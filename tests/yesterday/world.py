@@ -40,7 +40,7 @@ async def reopened(folder: Path, starts: Mapping[str, Mapping[str, str]]) -> Asy
 
 
 async def resume(folder: Path, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Has every unfinished run go on to its end; gives what is answered then, and what the hosts were asked."""
+    """Waits until every unfinished run has ended; returns what is answered then, and what the hosts were asked."""
     async with reopened(folder, answers["starts"]) as running:
         settled, unfinished = answers["settled"].values(), answers["unfinished"].values()
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
@@ -87,14 +87,14 @@ async def _end(running: Running, run: str, deadline: float) -> dict[str, Any]:
 
 
 def offer(running: Running, host: str, slots: int, *agents: str) -> None:
-    """Has a host offer these agents, and no others."""
+    """Makes a host offer these agents only."""
     teller = running.tellers[host]
     teller.host.ClearField("agents")
     teller.change(slots=slots, agents=[Agent(name=agent, version="1", available=True) for agent in agents])
 
 
 def continue_clock(data: Path) -> None:
-    """Has the database be one that was left a moment ago: nothing in it ran out of time meanwhile."""
+    """Dates the database to a moment ago, so that no clock in it has run out."""
     now = read_clocks()
     with closing(sqlite3.connect(data / "conductor.db")) as connection:
         query = "SELECT max(time) FROM (SELECT max(time) AS time FROM journal UNION ALL SELECT max(time) FROM chunks)"
@@ -105,6 +105,6 @@ def continue_clock(data: Path) -> None:
 
 
 def last_position(data: Path, run: str) -> int:
-    """The position of what was stored last of a run."""
+    """Returns the position of what was stored last of a run."""
     with closing(sqlite3.connect(data / "conductor.db")) as connection:
         return int(connection.execute("SELECT last_position FROM runs WHERE run = ?", (run,)).fetchone()[0])
