@@ -4,7 +4,7 @@ Everything rests on one rule: the reports, joined, do not depend on how the byte
 second stream, reads the spool from its beginning and makes the same frames with the same numbers. The parser keeps one incomplete
 line and one incomplete character, never the output. `frames` and `numbering` make frames of the reports.
 
-Secrets are masked before anything else happens (`masking`). What may be the first half of a secret is held back, as half a
+Secrets are masked before anything else happens (`redaction`). What may be the first half of a secret is held back, as half a
 character is.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.dialects.text import PlainText
-from agenthost.core.output.masking import Masking
+from agenthost.core.output.redaction import Redaction
 from agenthost.core.output.report import (
     MAX_NAME_BYTES,
     MAX_NOTICE_BYTES,
@@ -53,8 +53,8 @@ class AgentOutput:
         self._stdout = DIALECTS[dialect]()
         self._stderr = PlainText(Channel.LOG)
         secrets = tuple(secrets)
-        self._of_stdout = Masking(secrets)
-        self._of_stderr = Masking(secrets)
+        self._of_stdout = Redaction(secrets)
+        self._of_stderr = Redaction(secrets)
         self._answer_room = max_answer_bytes
         self._max_answer_bytes = max_answer_bytes
         self.summary = Summary()
@@ -77,9 +77,9 @@ class AgentOutput:
         """Yields what the end of the spool completes; raises DamagedError where a whole spool ends within a record."""
         if is_whole:
             self._records.finish()
-        for reader, masking in ((self._stdout, self._of_stdout), (self._stderr, self._of_stderr)):
-            yield from self._pass_on(masking.feed(reader.finish()))
-            yield from self._pass_on(masking.finish())
+        for reader, redaction in ((self._stdout, self._of_stdout), (self._stderr, self._of_stderr)):
+            yield from self._pass_on(redaction.feed(reader.finish()))
+            yield from self._pass_on(redaction.finish())
 
     def _pass_on(self, parsed: Iterable[Parsed]) -> Iterator[Report]:
         for report in parsed:

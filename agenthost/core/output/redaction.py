@@ -1,4 +1,4 @@
-"""Masks secrets in text that comes in pieces: values that the host knows, and text in the form of an issuer's token.
+"""Masks secrets in what an agent says, in pieces: values that the host knows, and text in the form of an issuer's token.
 
 The rule that the tests keep: what was passed on after some text is a function of that text, never of how it was cut. Not only
 the whole must be the same, but every beginning of it: a stream that replays a spool makes its frames at the same places.
@@ -13,8 +13,10 @@ an agent that wants to tell a secret, and so agents are given none.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from agenthost.core.output.report import Channel, Notice, Output, Parsed, Result, ToolCall, ToolResult
 from agenthost.core.output.secret_formats import (
     FORMAT_BY_HEAD,
     HEAD_PATTERN,
@@ -31,6 +33,47 @@ MAX_VALUE_CHARACTERS = 8192
 MAX_VALUES = 100
 BLOCK_END = "-----"
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+
+
+class Redaction:
+    """Masks the reports of one stream: texts of a channel as one text in pieces, any other report as a whole.
+
+    A redactor for each channel, so that neither a log line between two halves of an answer nor a word on stderr between two on
+    stdout hides what is joined again for the reader. Limits come after: a cut could hide that there was a secret.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._values = tuple(values)
+        self._redactors = {channel: Redactor(self._values) for channel in Channel}
+
+    def feed(self, parsed: Iterable[Parsed]) -> Iterator[Parsed]:
+        """Yields what can be passed on by now."""
+        for report in parsed:
+            masked = self._masked(report)
+            if not isinstance(masked, Output) or masked.text:
+                yield masked
+
+    def finish(self) -> Iterator[Parsed]:
+        """Yields what was held back."""
+        for channel, redactor in self._redactors.items():
+            if text := redactor.finish():
+                yield Output(channel, text)
+
+    def _masked(self, report: Parsed) -> Parsed:
+        match report:
+            case Output(channel=channel, text=text):
+                return Output(channel, self._redactors[channel].feed(text))
+            case ToolCall(name=name, arguments=arguments):
+                return replace(report, name=self._whole(name), arguments=redacted_json(arguments, self._values))
+            case ToolResult(text=text) | Notice(text=text):
+                return replace(report, text=self._whole(text))
+            case Result(json=text):
+                return Result(redacted_json(text, self._values))
+            case _:
+                return report
+
+    def _whole(self, text: str) -> str:
+        return redacted(text, self._values)
 
 
 class Redactor:
