@@ -14,7 +14,7 @@ from agenthost.attempt.execution import Execution
 from agenthost.attempt.folder import StoredStart
 from agenthost.attempt.request import Request
 from agenthost.core.admission.admission import Tombstone
-from agenthost.core.admission.order import Limits, Order, check_execution_id, defaults_within
+from agenthost.core.admission.order import FEATURES, Limits, Order, check_execution_id, defaults_within
 from agenthost.core.ending import Outcome
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.frame import Attestation, Finished, Frame, Started
@@ -204,6 +204,7 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
         start_time=timestamp(host.start_time_ns),
         snapshots=snapshots,
         instance=host.instance,
+        features=FEATURES,
     )
 
 

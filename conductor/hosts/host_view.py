@@ -42,4 +42,5 @@ def reported(name: str, told: host_pb.Host) -> HostReported:
             UnusableAgent(agent.name, agent.unavailable_reason) for agent in told.agents if not agent.available
         ),
         instance=told.instance,
+        features=frozenset(told.features),
     )

@@ -9,8 +9,13 @@ from dataclasses import dataclass, replace
 
 from agenthost.errors import Violation
 
+# A step's id is a path of names and indexes, joined by dots: at most 90 characters.
+_NAME = r"[a-z][a-z0-9_]{0,39}"
+_STEP = rf"(?=[^-]{{1,90}}-){_NAME}(?:\.(?:{_NAME}|0|[1-9][0-9]*))*"
 # Folders are named by its hash, so it need not fit file names; but it must be safe to show in logs.
-EXECUTION_ID = re.compile(r"[a-z0-9]{26}-[a-z][a-z0-9_]{0,39}-[1-9][0-9]{0,5}")
+EXECUTION_ID = re.compile(rf"[a-z0-9]{{26}}-{_STEP}-[1-9][0-9]{{0,5}}")
+# What hosts of the first version did not take.
+FEATURES = ("path_ids",)
 SNAPSHOT_ID = re.compile(r"[0-9a-f]{40}")
 
 
@@ -73,7 +78,10 @@ def defaults_within(widest: Limits) -> Limits:
 def check_execution_id(execution: str, field: str) -> Iterator[Violation]:
     """Yields the faults of an execution's id."""
     if not EXECUTION_ID.fullmatch(execution):
-        yield Violation(field, "must be run-step-attempt: 26 characters [a-z0-9], a step [a-z][a-z0-9_]*, a number")
+        yield Violation(
+            field,
+            "must be run-step-attempt: 26 characters a-z and 0-9, a step such as look or angles.3.look, and a number",
+        )
 
 
 def check_order(order: Order, widest: Limits, max_prompt_bytes: int) -> Iterator[Violation]:

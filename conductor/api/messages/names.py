@@ -2,10 +2,11 @@
 
 import re
 
+from conductor.core.model.step_path import STEP_PATH
 from conductor.errors import InvalidRequestError, Violation
 
 _RUN = re.compile(r"runs/([a-z0-9]{26})")
-_STEP = re.compile(r"runs/([a-z0-9]{26})/steps/([a-z][a-z0-9_]{0,39})")
+_STEP = re.compile(rf"runs/([a-z0-9]{{26}})/steps/({STEP_PATH})")
 _HOST = re.compile(r"hosts/([a-z0-9][a-z0-9-]{0,39})")
 
 

@@ -131,6 +131,7 @@ def _take_host(making: DecisionDraft, report: HostReported) -> None:
         instance=report.instance or (before.instance if before is not None else ""),
         instance_since=before.instance_since if before is not None else making.now,
         was_reached=report.connected or (before is not None and before.was_reached),
+        features=report.features,
     )
     if before is not None and after.instance != before.instance:
         after = replace(after, instance_since=making.now)

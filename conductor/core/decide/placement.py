@@ -20,6 +20,14 @@ NOBODY_MET = " None was met since the conductor's start; to give it one:  conduc
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What a step needs of a host: one of the agents, and every feature."""
+
+    agents: tuple[str, ...]
+    features: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """A host and an agent there, with the reason as a sentence."""
 
@@ -30,15 +38,16 @@ class Placement:
 
 
 def choose_host(
-    hosts: Mapping[str, Host], free: Mapping[str, int], agents: Sequence[str], avoid: Collection[str] = ()
+    hosts: Mapping[str, Host], free: Mapping[str, int], demand: Demand, avoid: Collection[str] = ()
 ) -> Placement | None:
-    """Gives the best place, None where there is none. `free` holds free slots of usable hosts; `avoid` is taken last.
+    """Returns the best place, None where there is none. `free` holds free slots of usable hosts; `avoid` is taken last.
 
     The first agent that has a place is taken. Of the hosts that offer it, the one with the greatest free share: so
     work spreads, and a small host is not filled before a large one is half used. Ties go by name.
     """
-    for agent in agents:
-        offering = [host for host in _usable(hosts) if agent in host.agents]
+    able = [host for host in _usable(hosts) if demand.features <= host.features]
+    for agent in demand.agents:
+        offering = [host for host in able if agent in host.agents]
         open_hosts = [host for host in offering if free.get(host.name, 0) > 0]
         if open_hosts:
             best = min(open_hosts, key=lambda host: (host.name in avoid, -free[host.name] / host.slots, host.name))
@@ -47,17 +56,23 @@ def choose_host(
     return None
 
 
-def explain_wait(hosts: Mapping[str, Host], agents: Sequence[str]) -> Wait:
-    """Says what a step waits for that has no place now. The text changes only when hosts do."""
+def explain_wait(hosts: Mapping[str, Host], demand: Demand) -> Wait:
+    """Returns what a step waits for that has no place now. The text changes only when hosts do."""
+    agents = demand.agents
     names = cut_text(" or ".join(agents), MOST_REASON)
     usable = _usable(hosts)
     if not usable:
         draining = any(host.connected and host.draining for host in hosts.values())
         text = "Every connected host is draining." if draining else "No host is connected."
         return Wait("host", cut_text(text + (_name_absent(hosts) if hosts else NOBODY_MET)))
-    offering = [host.name for host in usable if not host.agents.isdisjoint(agents)]
-    if not offering:
+    known = [host for host in usable if not host.agents.isdisjoint(agents)]
+    if not known:
         return Wait("agent", cut_text(f"No connected host offers {names}.{_explain_lack(hosts, usable, agents)}"))
+    offering = [host.name for host in known if demand.features <= host.features]
+    if not offering:
+        old = _list(sorted(host.name for host in known))
+        text = f"Every connected host that offers {names} is too old for a step inside another step: {old}."
+        return Wait("host", cut_text(f"{text} Update agenthost there."))
     where = f"host {offering[0]}" if len(offering) == 1 else f"the {len(offering)} hosts"
     return Wait("slot", f"Every slot of {where} that can run {names} is taken.")
 

@@ -13,6 +13,7 @@ from conductor.core.model.inputs import RequestCancel, RequestRun
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.run import apply, key_of
 from conductor.core.model.states import IllegalTransitionError, RunState
+from conductor.core.model.step_path import is_step_path
 from conductor.core.model.truncation import cut_text
 
 MOST_REASON = 2000
@@ -47,9 +48,11 @@ def _find_flaw(plan: RunPlan, most_steps: int) -> str:
     """Says what no run can be made of. Flows are validated long before: this only keeps the core's own assumptions."""
     if len(plan.steps) > most_steps:
         return f"a run has at most {most_steps} steps, this one has {len(plan.steps)}"
-    for name in (plan.run, *(step.id for step in plan.steps)):
-        if not name or "-" in name:
-            return f"'{name}' cannot be part of an attempt's id"
+    if not plan.run or "-" in plan.run:
+        return f"'{plan.run}' cannot be part of an attempt's id"
+    for step in plan.steps:
+        if not is_step_path(step.id):
+            return f"'{step.id}' cannot be the id of a step"
     for step in plan.steps:
         if step.agent is not None and not step.agent.agents:
             return f"step {step.id} asks an agent and names none"

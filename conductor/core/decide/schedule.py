@@ -15,7 +15,7 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 
 from conductor.core.decide.decision_draft import DecisionDraft
-from conductor.core.decide.placement import Placement, choose_host, explain_wait
+from conductor.core.decide.placement import Demand, Placement, choose_host, explain_wait
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import start_run
 from conductor.core.model.attempt import attempt_id
@@ -24,6 +24,9 @@ from conductor.core.model.conductor_state import Limits, Ongoing, Track
 from conductor.core.model.events import AttemptCreated, StartSpec, StepWaits
 from conductor.core.model.plan import AgentPlan
 from conductor.core.model.step import Step, Wait
+from conductor.core.model.step_path import PATH_IDS, is_child_path
+
+_FOR_CHILDREN = frozenset({PATH_IDS})
 
 
 def place_queued_steps(making: DecisionDraft) -> None:
@@ -37,9 +40,9 @@ class Scheduling:
     def __init__(self, making: DecisionDraft) -> None:
         self.making = making
         self.free = _count_free(making)
-        # Slots only get fewer during a pass: agents that had no place have none later in it.
-        self.hopeless: set[tuple[str, ...]] = set()
-        self.waits: dict[tuple[str, ...], Wait] = {}
+        # Slots only get fewer during a pass: a demand that had no place has none later in it.
+        self.unplaceable: set[Demand] = set()
+        self.waits: dict[Demand, Wait] = {}
 
     def run(self) -> None:
         """Places, then explains."""
@@ -67,13 +70,13 @@ class Scheduling:
         return None
 
     def _choose(self, step: Step) -> Placement | None:
-        agents = _plan(step).agents
-        if agents in self.hopeless:
+        demand = _demand(step)
+        if demand in self.unplaceable:
             return None
         avoid = {attempt.host for attempt in step.attempts}
-        placement = choose_host(self.making.hosts, self.free, agents, avoid)
+        placement = choose_host(self.making.hosts, self.free, demand, avoid)
         if placement is None:
-            self.hopeless.add(agents)
+            self.unplaceable.add(demand)
         return placement
 
     def _create(self, run: str, name: str, placement: Placement) -> RunDraft | None:
@@ -96,10 +99,10 @@ class Scheduling:
                 continue
             if step.wait is not None and step.wait.kind != "retry" and not self.making.touched_hosts:
                 continue  # it waits for the same as before: that changes with hosts only
-            agents = _plan(step).agents
-            if agents not in self.waits:
-                self.waits[agents] = explain_wait(self.making.hosts, agents)
-            wait = self.waits[agents]
+            demand = _demand(step)
+            if demand not in self.waits:
+                self.waits[demand] = explain_wait(self.making.hosts, demand)
+            wait = self.waits[demand]
             if step.wait is None or (step.wait.kind, step.wait.text) != (wait.kind, wait.text):
                 draft.emit(StepWaits(name, wait.kind, wait.text))
 
@@ -145,6 +148,10 @@ def _count_free(making: DecisionDraft) -> dict[str, int]:
             if track.host in free:
                 free[track.host] -= 1
     return {name: slots for name, slots in free.items() if slots > 0}
+
+
+def _demand(step: Step) -> Demand:
+    return Demand(_plan(step).agents, _FOR_CHILDREN if is_child_path(step.plan.id) else frozenset())
 
 
 def _plan(step: Step) -> AgentPlan:

@@ -81,6 +81,7 @@ class Host:
     instance: str = ""
     instance_since: float = 0.0
     was_reached: bool = True
+    features: frozenset[str] = frozenset()
 
     def silence(self, instance: str) -> float | None:
         """Since when what was given to an instance hears nothing: the host is away, or another stands in its place."""

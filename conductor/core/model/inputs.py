@@ -64,7 +64,8 @@ class HostReported:
 
     `agents` holds the usable ones, `unusable` the others.
 
-    `instance` is the id of its data folder: under another one it knows nothing of what was begun before.
+    `instance` is the id of its data folder: under another one it knows nothing of what was begun before. `features` are what its
+    version takes beyond the first one's protocol (see `step_path`).
     """
 
     host: str
@@ -74,6 +75,7 @@ class HostReported:
     agents: tuple[HostAgent, ...] = ()
     unusable: tuple[UnusableAgent, ...] = ()
     instance: str = ""
+    features: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from conductor.core.model.step_path import is_step_name
 from conductor.flows.checks.clock_rules import judge_run_clock
 from conductor.flows.checks.graph import ancestors, find_cycle
 from conductor.flows.checks.judgement import Library
@@ -24,7 +25,6 @@ Flow = flow_service_pb2.Flow
 
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
-STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 FLOW_NAME = re.compile(r"flows/[a-z][a-z0-9_-]{0,63}\Z")
 # Numbers that came by wire may be of no value of their enumeration.
 _BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSPECIFIED}
@@ -86,7 +86,7 @@ def _judge_graph(flow: Flow, problems: Problems) -> None:
         problems.add("steps", "a flow has at least one step")
     first: dict[str, int] = {}
     for index, step in enumerate(flow.steps):
-        if not STEP_ID.match(step.id):
+        if not is_step_name(step.id):
             problems.add(
                 f"steps[{index}].id",
                 f"'{step.id}' must be a-z, 0-9 and _, begin with a letter, and have at most 40 characters",

@@ -11,6 +11,17 @@ from servicekit.statuses import read_refusal
 from tests.agenthost.running_host import CONDUCTOR, Client, execution_id
 
 
+async def test_a_step_inside_another_one_runs_under_its_path_and_the_host_says_that_it_may(client: Client) -> None:
+    """growth.md 2."""
+    told = await client.hosts.GetHost(host_service_pb2.GetHostRequest())
+    conversation, finished = await client.run("say once", step="angles.3.look")
+
+    assert "path_ids" in told.features
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert [spawn["execution"] for spawn in client.spawns()] == [execution_id("angles.3.look")]
+    assert conversation.said("answer") == "once\n"
+
+
 async def test_a_start_that_is_sent_twice_runs_once(client: Client) -> None:
     """Keeps I2, from one conductor; the newest of its streams is the one that is served."""
     start = client.start_of("say once", "echo-input 1")

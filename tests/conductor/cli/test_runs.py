@@ -66,6 +66,13 @@ def test_a_step_s_id_goes_before_a_label_and_a_label_with_its_capitals_before_on
     ]
 
 
+def test_a_step_inside_another_one_is_named_by_its_path() -> None:
+    known = steps(("angles", "Angles"), ("angles.3.look", "Look"), ("angles.4.look", "Look again"))
+
+    assert find_step(known, "angles.3.look") == "runs/r/steps/angles.3.look"
+    assert find_step(known, "look again") == "runs/r/steps/angles.4.look"
+
+
 def test_of_many_runs_that_are_meant_some_are_shown_and_the_rest_is_counted() -> None:
     service = run_service_pb2.DESCRIPTOR.services_by_name["RunService"]
     channel = grpc_testing.channel([service], grpc_testing.strict_real_time())

@@ -141,10 +141,12 @@ class Bench:
         draining: bool = False,
         instance: str = "",
         unusable: Mapping[str, str] = MappingProxyType({}),
+        features: frozenset[str] = frozenset(),
     ) -> Decision:
         offered = tuple(HostAgent(agent) for agent in agents or ("survey",))
         broken = tuple(UnusableAgent(agent, reason) for agent, reason in unusable.items())
-        return self.take(HostReported(name, connected, draining, slots, offered if connected else (), broken, instance))
+        offered = offered if connected else ()
+        return self.take(HostReported(name, connected, draining, slots, offered, broken, instance, features))
 
     def launch(
         self,

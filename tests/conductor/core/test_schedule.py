@@ -9,6 +9,7 @@ from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import StepWaits
 from conductor.core.model.inputs import ExecutionLost
 from conductor.core.model.states import AttemptState
+from conductor.core.model.step_path import PATH_IDS
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks
 
 STEPS = [f"s{number}" for number in range(10)]
@@ -120,6 +121,21 @@ def test_a_step_that_waits_while_a_host_is_away_names_the_host_and_blames_no_nam
     bench.host("a", connected=False)
 
     assert bench.stored(StepWaits) == [StepWaits("one", "host", "No host is connected. Disconnected: a, b.")]
+
+
+def test_a_step_inside_another_one_is_placed_only_on_a_host_that_takes_its_id() -> None:
+    """growth.md 2: an older host refuses an id with a dot, so it is not asked."""
+    bench = Bench()
+    bench.host("old", 8)
+    bench.launch(asks("plain"), asks("outer.0.inner"))
+
+    bench.queue("plain", "outer.0.inner")
+    assert bench.attempt("plain").host == "old"
+    because = "Every connected host that offers survey is too old for a step inside another step: old. Update agenthost there."
+    assert bench.stored(StepWaits) == [StepWaits("outer.0.inner", "host", because)]
+
+    bench.host("new", 1, features=frozenset({PATH_IDS}))
+    assert bench.attempt("outer.0.inner").host == "new"
 
 
 def test_a_host_that_never_came_is_named_as_such_until_it_comes() -> None:

@@ -64,12 +64,16 @@ async def watching(address: str, silence_seconds: float = LONG_SECONDS) -> Async
 async def test_a_host_that_answers_is_ready_and_what_it_offers_is_told(tmp_path: Path) -> None:
     teller = HostTeller("alpha", "survey")
     teller.host.agents.add(name="broken", available=False, unavailable_reason="not installed", spec_refused=True)
+    teller.host.features.append("path_ids")
     async with agent_host(tmp_path, "alpha", ExecutionHost(), teller) as address, watching(address) as it:
         await it.until(lambda: it.attached == 1)
 
         broken = (UnusableAgent("broken", "not installed"),)
         agents = (HostAgent("survey", "1"),)
-        assert it.notes == [HostReported("alpha", connected=True, slots=8, agents=agents, unusable=broken)]
+        told = HostReported(
+            "alpha", connected=True, slots=8, agents=agents, unusable=broken, features=frozenset({"path_ids"})
+        )
+        assert it.notes == [told]
         shown = host_message(it.link.view, running=3, lost_before=0.0)
         assert shown.state == pool_service_pb2.Host.STATE_READY
         assert (shown.slots, shown.running, shown.last_seen_time.seconds) == (8, 3, 1000)
