@@ -29,17 +29,18 @@ _SAME = ("state", "text", "prompt", "reason", "findings")
 
 async def make(target: Path) -> None:
     """Writes what a conductor left, and how those runs ended: once with every state, once without a host."""
-    maker = Maker()
-    await maker.make(target / "conductor", SETTLED, UNFINISHED, HOSTS)
-    await maker.make(target / "conductor_without_hosts", (), HOSTLESS, ())
+    watchman = Watchman()
+    with watchman.standing():
+        maker = Maker(watchman)
+        await maker.make(target / "conductor", SETTLED, UNFINISHED, HOSTS)
+        await maker.make(target / "conductor_without_hosts", (), HOSTLESS, ())
 
 
 class Maker:
     """Makes one database after the other."""
 
-    def __init__(self) -> None:
-        self._watchman = Watchman()
-        self._watchman.stand()
+    def __init__(self, watchman: Watchman) -> None:
+        self._watchman = watchman
 
     async def make(
         self, target: Path, settled: Iterable[Story], unfinished: Iterable[Story], hosts: tuple[str, ...]

@@ -7,7 +7,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from agenthost.attempt.folder import Asked, AttemptFolders
+from agenthost.attempt.folder import AttemptFolders, StoredStart
 from agenthost.attempt.launch import prepare
 from agenthost.attempt.process import AttemptProcess, Launch
 from agenthost.v1 import execution_service_pb2 as pb
@@ -146,7 +146,7 @@ async def _begin_nothing(client: Client) -> pb.Start:
 
 def _accept(client: Client, start: pb.Start) -> Path:
     folders = AttemptFolders(client.data / "attempts")
-    folders.create(start.execution, Asked(CONDUCTOR, start.SerializeToString(deterministic=True), ""))
+    folders.create(start.execution, StoredStart(CONDUCTOR, start.SerializeToString(deterministic=True), ""))
     return folders.path_of(start.execution)
 
 

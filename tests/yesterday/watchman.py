@@ -4,7 +4,8 @@ A command that a story holds is kept back there: what is stored is then what a S
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,10 +33,16 @@ class Watchman:
     told: dict[str, Story] = field(default_factory=dict)  # by run
     noted: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
-    def stand(self) -> None:
-        """Stands at the seams where a decision is stored, and where its commands leave."""
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """Stands at the two seams, and leaves them as they were."""
+        append, send = SqliteStore.append, Dispatcher.send
         wrap(SqliteStore, "append", self._appending)
         wrap(Dispatcher, "send", self._sending)
+        try:
+            yield
+        finally:
+            SqliteStore.append, Dispatcher.send = append, send  # type: ignore[method-assign]
 
     def follow(self, story: Story) -> None:
         """Follows a story that is about to begin."""
