@@ -1,1 +1,1 @@
-"""Everything that outlives the conductor's process. The only part that knows the database; see `store.Store`."""
+"""Everything that outlives the conductor's process: the port that the conductor works against, and the stores behind it."""

@@ -30,13 +30,13 @@ class UndecodableEventError(Exception):
 
 
 def encode(value: object) -> str:
-    """Gives the JSON of an event, or of a dataclass inside of one."""
+    """Returns the JSON of an event, or of a dataclass inside an event."""
     # ASCII on purpose: an agent's text may hold lone surrogates, which have no UTF-8.
     return json.dumps(value, default=_list_fields, separators=(",", ":"))
 
 
 def decode_event(type_name: str, text: str | bytes) -> Event:
-    """Gives the event that `encode` made this of."""
+    """Returns the event that `encode` wrote."""
     kind = EVENT_TYPES.get(type_name)
     if kind is None:
         raise UndecodableEventError(f"there is no event '{type_name}'")
@@ -45,7 +45,7 @@ def decode_event(type_name: str, text: str | bytes) -> Event:
 
 
 def decode(kind: type, text: str | bytes) -> Any:
-    """Gives the dataclass `kind` that `encode` made this of."""
+    """Returns the dataclass `kind` that `encode` wrote."""
     try:
         return _build(kind, json.loads(text))
     except (ValueError, TypeError, RecursionError) as error:
@@ -78,10 +78,10 @@ def _build(kind: type, data: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a dataclass is read: each field's reader, what needs none where its type is just this, and what must be there.
+    """The readers of a dataclass: one for each field, the types of fields that need none, and the fields that must be there.
 
-    Most fields are scalars, and a start reads tens of thousands: nothing is called for them. `tag` is what is written beside the
-    fields of an option of a union, `upgrade` turns a row of an earlier version into one of today.
+    Most fields are scalars, and a start reads tens of thousands: no function is called for them. `tag` is written beside the
+    fields of an option of a union; `upgrade` turns a row of an earlier version into one of today.
     """
 
     readers: Mapping[str, _Reader]
@@ -116,7 +116,7 @@ def _form(kind: type) -> _Form:
 
 
 def _reader(annotation: Any) -> _Reader:
-    """Gives the function that reads one annotated value. Annotations outside this list are a mistake in the vocabulary."""
+    """Returns the function that reads one annotated value. Annotations outside this list are a defect of the vocabulary."""
     if get_origin(annotation) in (Union, UnionType):
         options = [option for option in get_args(annotation) if option is not NoneType]
         read = _reader(options[0]) if len(options) == 1 else _tagged_reader(options)

@@ -12,7 +12,7 @@ FINDINGS_PER_STEP = 500
 
 @dataclass(frozen=True, slots=True)
 class ListedFinding:
-    """What lists are filtered and sorted by, and the finding as JSON."""
+    """A finding as JSON, with the values that lists filter and sort by."""
 
     finding: str
     rank: int
@@ -23,8 +23,8 @@ class ListedFinding:
 def list_findings(document: bytes) -> list[ListedFinding]:
     """Returns the findings of a document, in its order.
 
-    The document was checked before it came here. What has another shape all the same is left out: a list is not worth a transaction
-    that can never succeed, and the document itself is kept as it is.
+    The document was checked before it came here. Entries of another shape are left out all the same: a list is not worth a
+    transaction that can never succeed, and the document itself is kept as it is.
     """
     try:
         found = json.loads(document)["findings"][:FINDINGS_PER_STEP]

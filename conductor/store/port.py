@@ -60,7 +60,7 @@ class Store(Protocol):
 
     @property
     def epoch(self) -> int:
-        """How often the store was opened, this time included."""
+        """The number of openings of the store, this one included."""
 
     # Runs as they are written.
 

@@ -1,8 +1,8 @@
-"""What was stored last of each run that is watched: who keeps up is told from here, and the database is not asked again.
+"""The newest items of watched runs, in memory: a watcher that keeps up reads them here, and not from the database.
 
-A commit would otherwise cost each of its watchers a way to another thread, three queries and the reading of JSON that was written
-a moment ago (architecture.md, rule 14). Who lags behind what is kept reads pages of the database as ever; both tell the same, in
-the same order, so nobody notices which it was. It knows no database and wakes nobody.
+Each commit would cost each watcher a hop to another thread, three queries and the parsing of JSON that was written a moment ago.
+A watcher that lags behind reads pages from the store; both return the same items in the same order. This module knows no database
+and wakes nothing.
 """
 
 from collections import deque
@@ -13,9 +13,9 @@ from itertools import takewhile
 
 from conductor.store.records import Stored, StoredOutput
 
-# Of one run. Unfinished runs are capped, and to others nothing is added.
+# For each run. Unfinished runs are capped, and nothing is added to others.
 RECENT_BYTES = 128 * 1024
-EVENT_BYTES = 4096  # an event is reckoned as its largest: what is larger refers to blobs
+EVENT_BYTES = 4096  # each event counts as the largest: a larger one refers to blobs
 ITEM_BYTES = 64
 
 
@@ -34,7 +34,7 @@ class Recent:
 
     @contextmanager
     def kept(self, run: str) -> Iterator[None]:
-        """Keeps a run's items from now on, until nobody wants them any more."""
+        """Keeps a run's items from now on, until the last such block is left."""
         kept = self._runs.setdefault(run, _Run())
         kept.watchers += 1
         try:
@@ -45,13 +45,13 @@ class Recent:
                 del self._runs[run]
 
     def add(self, written: Mapping[str, Sequence[Stored]]) -> None:
-        """Takes what a commit has stored, in the order of commits."""
+        """Takes the items of a commit; commits come in their order."""
         for run, items in written.items():
             if (kept := self._runs.get(run)) is not None:
                 _add(kept, items)
 
     def after(self, run: str, position: int, max_bytes: int) -> list[Stored] | None:
-        """Gives what follows a position, as a page of history is; None where that is not known here."""
+        """Returns a page of what follows a position; None where that is not kept here."""
         kept = self._runs.get(run)
         if kept is None or not kept.items:
             return None
@@ -70,7 +70,7 @@ def _add(kept: _Run, items: Sequence[Stored]) -> None:
 
 
 def _page(items: list[Stored], max_bytes: int) -> list[Stored]:
-    """As many as fit, and one at least."""
+    """Returns as many items as fit, and at least one."""
     size = 0
     for number, item in enumerate(items):
         size += size_of(item)
@@ -80,6 +80,6 @@ def _page(items: list[Stored], max_bytes: int) -> list[Stored]:
 
 
 def size_of(item: Stored) -> int:
-    """What an item is reckoned to hold, in bytes."""
-    # Characters count as bytes for all but exact purposes.
+    """Returns the bytes that an item counts for."""
+    # Characters instead of bytes: this need not be exact.
     return ITEM_BYTES + (len(item.output.text) if isinstance(item, StoredOutput) else EVENT_BYTES)

@@ -1,4 +1,4 @@
-"""What the store gives to those who read it. Values only; how they are kept is nobody's business but the store's."""
+"""The values that a store takes and returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """What became of a request id: the run that it made or stopped, and when and why that was deleted, where it was."""
+    """The outcome of a request id: the run that it created or stopped, and, where that was deleted, when and why."""
 
     digest: str
     run: str
@@ -65,7 +65,7 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """An event in the order of all runs. `id` only grows, with gaps."""
+    """An event in the order of all runs. Ids rise, with gaps."""
 
     id: int
     run: str
@@ -76,7 +76,7 @@ class FeedEntry:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Some of the feed. `last_id` is where to go on: above the last entry where unreadable rows were passed over."""
+    """A page of the feed. `last_id` is where the next page begins: above the last entry where unreadable rows were left out."""
 
     entries: tuple[FeedEntry, ...]
     last_id: int
@@ -100,7 +100,7 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs. What is empty or None asks nothing; `create_time_from` is inclusive, `create_time_before` is not."""
+    """A filter of runs. An empty field filters nothing; `create_time_from` is inclusive, `create_time_before` is not."""
 
     flow: str = ""
     states: tuple[RunState, ...] = ()
@@ -113,7 +113,7 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class RunKey:
-    """A place in the list of runs: below this one."""
+    """A place in the list of runs: the next page begins below it."""
 
     create_time: float
     run: str
@@ -121,7 +121,7 @@ class RunKey:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """Some runs, newest first. `next` is None on the last page."""
+    """A page of runs, newest first. `next` is None on the last page."""
 
     rows: tuple[RunRow, ...]
     next: RunKey | None
@@ -140,7 +140,7 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class FindingKey:
-    """A place in the list of findings: after this one."""
+    """A place in the list of findings: the next page begins after it."""
 
     rank: int
     key: int
@@ -148,7 +148,7 @@ class FindingKey:
 
 @dataclass(frozen=True, slots=True)
 class FindingPage:
-    """Some findings, most severe first. `next` is None on the last page."""
+    """A page of findings, most severe first. `next` is None on the last page."""
 
     rows: tuple[FindingRow, ...]
     next: FindingKey | None
@@ -156,7 +156,7 @@ class FindingPage:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How large the database is. What is used lies within the file; the rest of it is free for what comes."""
+    """The size of a store. The file holds the used bytes, and free room for what comes."""
 
     file_bytes: int
     used_bytes: int

@@ -1,8 +1,8 @@
-"""Tells watchers that something was committed, and nothing else: what it was they read from the store.
+"""Wakes watchers after commits. What was committed, they read from the store.
 
-A watcher is one flag. However often it is raised before the watcher looks, it is raised; so a slow watcher costs as much as
-a quick one, and nobody waits for either. No wake-up is lost as long as a watcher reads *after* `changed` came back:
-a commit between the reading and the next `changed` leaves the flag up.
+A watcher is one flag. It stays raised until the watcher looks, however often it is raised, so a slow watcher costs as much as a
+quick one. No wake-up is lost as long as a watcher reads *after* `changed` returned: a commit between that read and the next
+`changed` leaves the flag raised.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class Watcher:
         self._flag = asyncio.Event()
 
     async def changed(self) -> None:
-        """Waits until there was a commit since the last time that this came back."""
+        """Waits for a commit since the last return."""
         await self._flag.wait()
         self._flag.clear()
 
@@ -33,7 +33,7 @@ class Watcher:
 
 
 class Wakeups:
-    """Who watches what."""
+    """All watchers, by the run that they watch."""
 
     def __init__(self) -> None:
         self._watchers: dict[str, set[Watcher]] = {}
@@ -41,7 +41,7 @@ class Wakeups:
 
     @contextmanager
     def watch(self, run: str) -> Iterator[Watcher]:
-        """Gives a watcher of a run, or of ALL_RUNS, for as long as the block lasts. NoCapacityError above WATCHERS."""
+        """Opens a watcher of a run, or of ALL_RUNS. NoCapacityError above WATCHERS."""
         if self._count >= WATCHERS:
             raise NoCapacityError(f"there are {WATCHERS} watchers already")
         watcher = Watcher()

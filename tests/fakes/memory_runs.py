@@ -82,9 +82,9 @@ class MemoryRuns:
             if isinstance(event, RunCreated):
                 _take_once(item.run, runs)
             if item.run not in runs:
-                raise LookupError(f"an event of a run that was never created: {item.run}")
+                raise LookupError(f"an item of a run that was never created: {item.run}")
             if isinstance(item, Output) and item.attempt not in attempts:
-                raise LookupError(f"text of an attempt that was never created: {item.attempt}")
+                raise LookupError(f"an item of an attempt that was never created: {item.attempt}")
             if isinstance(item, Record) and item.key:
                 _take_once((item.run, item.key), keys)
             if isinstance(event, AttemptCreated):
@@ -92,7 +92,7 @@ class MemoryRuns:
             if isinstance(event, RunCreated | RunCancelRequested) and event.request_id:
                 _take_once(event.request_id, requests)
         if unknown := {attempt for attempt, _ in decision.cursors} - attempts:
-            raise LookupError(f"the cursor of an attempt that was never created: {min(unknown)}")
+            raise LookupError(f"an item of an attempt that was never created: {min(unknown)}")
 
     def append(self, decision: Decision, time: float) -> dict[str, int]:
         """Stores a decision that was checked; returns the last position of each run that it adds to."""

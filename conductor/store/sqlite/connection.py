@@ -1,11 +1,11 @@
 """A connection to SQLite with a thread of its own, and a small pool of readers.
 
-One hop to the thread per transaction and per read: a hop costs a hundred times what a row costs. So whatever is to be done
-is one function that gets the plain `sqlite3` connection and does all of it, opening and closing its cursors before it
-returns. A caller who is cancelled stops waiting; the function still runs to its end on its thread, and `close` comes after it.
+A hop to the thread costs a hundred times what a row costs. So each transaction and each read is one function, which gets the
+plain `sqlite3` connection and opens and closes its cursors before it returns. A caller who is cancelled stops waiting; the
+function still runs to its end on its thread, and `close` comes after it.
 
-Foreign errors are translated here and nowhere else: what may pass by itself becomes StorageError, which is worth retrying.
-The rest is left as it is: it means a defect or a broken disk.
+Errors of SQLite are translated here and nowhere else: those that may pass by themselves become StorageError, which is worth a
+retry. Others are a defect or a broken disk.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
 
 READERS = 3
-BUSY_SECONDS = 0.25  # the engine tries again; only a backup or a person can hold the database meanwhile
-STATEMENTS = 256  # kept compiled
+BUSY_SECONDS = 0.25  # the engine retries; only a backup or an operator can hold the database
+STATEMENTS = 256  # compiled, per connection
 WAL_KEPT_BYTES = 64 * 1024 * 1024
 
 _PASSING = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL}
 )
-# A full disk in other words: no room for the index of the log, or a quota.
+# A full disk under other codes: no room for the index of the log, or a quota.
 _PASSING_IN_DETAIL = frozenset({sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -43,7 +43,7 @@ class Connection(aiosqlite.Connection):
 
     @classmethod
     async def open_writer(cls, path: Path) -> Self:
-        """Opens the database to write, and makes an empty one where there is none."""
+        """Opens the database to write; creates an empty one where there is none."""
         return await cls._open(path, partial(_connect_writer, path))
 
     @classmethod
@@ -52,9 +52,9 @@ class Connection(aiosqlite.Connection):
         return await cls._open(path, partial(connect_reader, path))
 
     async def run(self, work: Work[Result]) -> Result:
-        """Runs `work` on the connection's thread and gives what it gives."""
+        """Runs `work` on the connection's thread and returns its result."""
         try:
-            # `_execute` is how every method of aiosqlite reaches its thread; a subclass may use it, and its version is pinned.
+            # Every method of aiosqlite reaches its thread by `_execute`; the version is pinned.
             result: Result = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
         except sqlite3.Error as error:
             raise translate(error, self._path) from error
@@ -72,7 +72,7 @@ class Connection(aiosqlite.Connection):
 
 
 class ReaderPool:
-    """A few connections that only read. Whoever comes when all are busy waits for one."""
+    """A few connections that only read. A caller waits while all are busy."""
 
     def __init__(self) -> None:
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue(READERS)
@@ -86,7 +86,7 @@ class ReaderPool:
             self._idle.put_nowait(reader)
 
     async def close(self) -> None:
-        """Closes them, after what they are at."""
+        """Closes the connections, after the work that they do."""
         await self._stack.aclose()
 
     async def run(self, work: Work[Result]) -> Result:
@@ -95,20 +95,20 @@ class ReaderPool:
         try:
             return await reader.run(work)
         finally:
-            # After a cancellation its thread may still be at it: the next one's work then queues behind, which is harmless.
+            # After a cancellation its thread may still be busy: the next work then queues behind, which is harmless.
             self._idle.put_nowait(reader)
 
 
 def damaged(path: Path, found: str) -> DatabaseDamagedError:
-    """Gives the error for a file that cannot be trusted any more."""
+    """Returns the error for a file that cannot be trusted."""
     return DatabaseDamagedError(
         f"the database {path} is damaged: {found}",
-        hint="restore it from a backup, or move it away to begin with an empty one",
+        hint="restore a backup, or move the file away to begin with an empty database",
     )
 
 
 def translate(error: sqlite3.Error, path: Path) -> Exception:
-    """Gives the error to raise: StorageError where trying again may help, the same error otherwise."""
+    """Returns the error to raise: StorageError where a retry may help, the same error otherwise."""
     detail = getattr(error, "sqlite_errorcode", 0)
     code = detail & 0xFF  # the primary code; higher bits only detail it
     if code in _PASSING or detail in _PASSING_IN_DETAIL:
@@ -126,7 +126,7 @@ def _connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """Gives a plain connection that only reads, for whoever needs no event loop."""
+    """Opens a plain connection that only reads, for callers without an event loop."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(
         uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=STATEMENTS

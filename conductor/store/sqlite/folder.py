@@ -1,7 +1,7 @@
-"""The folder that holds the database: private, and one conductor's at a time.
+"""The folder that holds the database: private, and locked by one conductor at a time.
 
-The lock is the kernel's (`flock`): it goes when its process goes, however that ends, so nothing stale is ever left. The
-process id in the lock file is for people; nothing decides by it.
+The lock is the kernel's (`flock`): it ends with its process, so it is never stale. The process id in the lock file is for people;
+nothing depends on it.
 """
 
 import fcntl
@@ -13,22 +13,24 @@ from conductor.errors import DatabaseInUseError, StorageError
 
 DATABASE_NAME = "conductor.db"
 LOCK_NAME = "conductor.lock"
-# What SQLite keeps beside a database. Without theirs, it takes them for those of whatever database it finds there next.
+# The files that SQLite keeps beside a database. It would take them for those of any other database of that name.
 COMPANION_NAMES = tuple(f"{DATABASE_NAME}-{suffix}" for suffix in ("wal", "shm", "journal"))
 
 
 def find_database(folder: Path) -> Path:
-    """Gives the database of a data folder to whoever only reads it. StorageError where there is none for them."""
+    """Returns the path of a data folder's database, for a reader. Raises StorageError where it is missing or not readable."""
     path = folder / DATABASE_NAME
     if not path.is_file():
         raise StorageError(f"there is no database in {folder}", hint="name its folder with --data")
     if not os.access(path, os.R_OK):
-        raise StorageError(f"the database {path} is not yours to read", hint="call this as the conductor's user")
+        raise StorageError(
+            f"the database {path} is not readable for this user", hint="run this as the conductor's user"
+        )
     return path
 
 
 class LockedFolder:
-    """A data folder held by this process."""
+    """A data folder that this process has locked."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -36,7 +38,7 @@ class LockedFolder:
 
     @classmethod
     def acquire(cls, path: Path) -> Self:
-        """Makes the folder where it is missing, and takes its lock. DatabaseInUseError where another process holds it."""
+        """Creates the folder where it is missing, and locks it. DatabaseInUseError: another process has locked it."""
         try:
             _prepare(path)
             descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -53,7 +55,7 @@ class LockedFolder:
         return cls(path, descriptor)
 
     def prepare_database(self) -> Path:
-        """Gives the database's path; a new file is readable by its owner only, and so are those that SQLite puts beside it."""
+        """Returns the database's path. Only its owner can read a new file, and the files that SQLite puts beside it."""
         path = self.path / DATABASE_NAME
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -62,14 +64,14 @@ class LockedFolder:
         return path
 
     def release(self) -> None:
-        """Lets go of the folder."""
+        """Unlocks the folder."""
         os.close(self._descriptor)
 
 
 def _prepare(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.stat()
-    # A folder that was there before is made private only when it is evidently ours: `--data /tmp` must not close /tmp.
+    # A folder that existed before is made private only if it is evidently ours: `--data /tmp` must not close /tmp.
     names = {entry.name for entry in path.iterdir()}
     if status.st_uid == os.geteuid() and (not names or names & {DATABASE_NAME, LOCK_NAME}):
         path.chmod(0o700)

@@ -1,12 +1,11 @@
-"""Many small texts as one block of bytes, and back: every one keeps its position, its time to the last bit, and its strip.
+"""The format of a block: many small texts as one run of bytes, which keeps the position, the exact time and the strip of each.
 
-Pure: which texts are packed, and where a block is kept, is decided elsewhere. A strip is a piece of one channel without a gap,
-known here by its number only.
+Pure: `compaction` decides which texts are packed. A strip is a piece of one channel without a gap; here it is only a number.
 
-A block is two zlib streams, one after the other: the boundaries, then the texts, those of a strip together. Boundaries are
-columns of varints: how many entries, then of all entries the strip, the position, the length, the time; positions as
-differences, times as differences of their bit patterns, which are small and lose nothing. The boundaries of a word every 20 ms
-are as long as the word, hence the compression; its checksum finds damage as well.
+A block is two zlib streams, one after the other: the boundaries, then the texts, those of one strip together. The boundaries are
+columns of varints: the number of entries, then of all entries the strip, the position, the length and the time. Positions are
+stored as differences, times as differences of their bit patterns, which are small and exact. The boundaries of a word every 20 ms
+are as long as the word, hence the compression; its checksum also finds damage.
 """
 
 import struct
@@ -15,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-# A window this small is packed in a few milliseconds, and a page of history unpacks little that it does not give.
+# A window of this size is packed in a few milliseconds, and a page of history unpacks little that it does not return.
 MAX_ENTRIES = 1_000
 MAX_TEXT_BYTES = 64 * 1024
 
@@ -25,7 +24,7 @@ _MAX_BOUNDARY_BYTES = _VARINT_BYTES * (_COLUMNS * MAX_ENTRIES + 1)
 
 
 class UnreadableBlockError(Exception):
-    """These bytes are not what was packed."""
+    """The bytes are not a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Entry:
 
 
 def pack(entries: Sequence[Entry]) -> bytes:
-    """Gives the block of some entries, in the order of their positions."""
+    """Returns the block of these entries, which are in the order of their positions."""
     patterns = struct.unpack(f"<{len(entries)}q", struct.pack(f"<{len(entries)}d", *(entry.time for entry in entries)))
     boundaries = b"".join(
         (
@@ -55,7 +54,7 @@ def pack(entries: Sequence[Entry]) -> bytes:
 
 
 def unpack(data: bytes) -> list[Entry]:
-    """Gives the entries of a block, in the order of their positions. UnreadableBlockError: it is damaged."""
+    """Returns the entries of a block, in the order of their positions. UnreadableBlockError: it is damaged."""
     boundaries, rest = _inflate(data, _MAX_BOUNDARY_BYTES)
     texts, rest = _inflate(rest, MAX_TEXT_BYTES)
     if rest:
@@ -69,7 +68,7 @@ def unpack(data: bytes) -> list[Entry]:
     try:
         patterns = struct.pack(f"<{len(strips)}q", *accumulate(map(_to_signed, time_differences)))
     except struct.error as error:
-        raise UnreadableBlockError(f"a time is none: {error}") from error
+        raise UnreadableBlockError(f"a time cannot be read: {error}") from error
     times = struct.unpack(f"<{len(strips)}d", patterns)
     return [Entry(*whole) for whole in zip(positions, times, strips, _cut(texts, strips, lengths), strict=True)]
 
@@ -79,7 +78,7 @@ def _strip(entry: Entry) -> int:
 
 
 def _cut(texts: bytes, strips: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
-    """Gives each entry its text: they lie strip by strip."""
+    """Returns the text of each entry: texts lie strip by strip."""
     pieces = [b""] * len(strips)
     start = 0
     for at in sorted(range(len(strips)), key=strips.__getitem__):
@@ -96,14 +95,14 @@ def _columns(boundaries: bytes) -> tuple[list[int], ...]:
 
 
 def _inflate(data: bytes, limit: int) -> tuple[bytes, bytes]:
-    """Gives what a stream at the head of `data` holds, and what follows it."""
+    """Returns the content of the stream at the head of `data`, and the bytes after it."""
     stream = zlib.decompressobj()
     try:
         found = stream.decompress(data, limit + 1)
     except zlib.error as error:
         raise UnreadableBlockError(str(error)) from error
     if not stream.eof or len(found) > limit:
-        raise UnreadableBlockError("it is cut short, or too long to be one")
+        raise UnreadableBlockError("a stream in it is cut short, or too long")
     return found, stream.unused_data
 
 
@@ -123,7 +122,7 @@ def _to_signed(number: int) -> int:
 
 
 def _varints(numbers: Iterable[int]) -> bytes:
-    """Gives numbers, none below 0, as seven bits a byte, the low ones first; the high bit says that more follow."""
+    """Encodes non-negative numbers, seven bits a byte, the low ones first; the high bit says that more follow."""
     data = bytearray()
     for number in numbers:
         rest = number

@@ -1,9 +1,9 @@
--- The conductor's database, newest version. A new database is made from this file; an older one comes here through
--- migrations/NNNN.sql. The version is SCHEMA_VERSION in migration.py; whoever changes this file adds a migration and raises it.
+-- The conductor's database, newest version. A new database is made from this file; migrations/NNNN.sql bring an older one here.
+-- The version is SCHEMA_VERSION in migration.py; a change of this file adds a migration and raises it.
 --
 -- Two planes, one order: journal (what happened) and chunks (what agents said) draw their ids from one counter, and their
 -- positions from one gapless sequence per run. Everything else can be computed from these two, and is kept for reading. Small
--- chunks of settled runs become blocks, which are read as the chunks were.
+-- chunks of settled runs become blocks, which read as the chunks did.
 
 CREATE TABLE meta (
   only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -12,7 +12,7 @@ CREATE TABLE meta (
   last_id INTEGER NOT NULL   -- of journal and chunks together; never goes back, even when rows are deleted
 ) STRICT;
 
--- What the newest process took for the time: the next one goes on from it (conductor/clock.py).
+-- The time of the newest process: the next one continues it (conductor/clock.py).
 CREATE TABLE clock (
   only INTEGER PRIMARY KEY CHECK (only = 1),
   boot TEXT NOT NULL,        -- of the machine: the life of its steady clock
@@ -38,7 +38,7 @@ CREATE TABLE runs (
   moved INTEGER NOT NULL DEFAULT 0,
   missing INTEGER NOT NULL DEFAULT 0,
   last_position INTEGER NOT NULL DEFAULT 0,
-  delete_time REAL,          -- since when it is deleted: it is seen by nobody any more, and its rows go bit by bit
+  delete_time REAL,          -- since when the run is hidden; its rows are removed slice by slice
   compacted_to INTEGER NOT NULL DEFAULT 0  -- the position up to which its small chunks were packed into blocks
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (create_time, run);
@@ -111,7 +111,7 @@ CREATE TABLE blobs (
   data BLOB NOT NULL
 ) STRICT;
 
--- Which runs need a blob: what tells that it can go.
+-- Which runs need a blob; one that no run needs can go.
 CREATE TABLE run_blobs (
   run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
   digest TEXT NOT NULL REFERENCES blobs,
@@ -126,18 +126,18 @@ CREATE TABLE requests (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_by_run ON requests (run);
 
--- The runs that were deleted last, so that asking again is answered as before, and a person is told.
+-- The runs that were deleted last, so that a repeated request is answered as before, and says when and why.
 CREATE TABLE deletions (
   run TEXT PRIMARY KEY,
   time REAL NOT NULL,
-  request_id TEXT NOT NULL,  -- empty where nobody gave one, or nobody asked
+  request_id TEXT NOT NULL,  -- empty where the caller gave none, or there was no caller
   why TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deletions_by_time ON deletions (time);
 CREATE INDEX deletions_by_request ON deletions (request_id) WHERE request_id <> '';
 
--- What the deleted runs were asked for with, for as long as their deletion is remembered: a request that made a run makes no
--- second one because the first is gone.
+-- The request ids of deleted runs, for as long as their deletion is remembered: a request that created a run creates no second
+-- one because the first was deleted.
 CREATE TABLE spent_requests (
   request_id TEXT PRIMARY KEY,
   digest TEXT NOT NULL,
@@ -145,7 +145,7 @@ CREATE TABLE spent_requests (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX spent_requests_by_run ON spent_requests (run);
 
--- Steps that gave findings. Which of them count: conductor/core/model/findings.py.
+-- Steps with findings. Which of them count: conductor/core/model/findings.py.
 CREATE TABLE finders (
   run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
   step TEXT NOT NULL,

@@ -1,4 +1,4 @@
-"""What is stored of the time: for the next process to go on from. What that makes of it is in conductor/clock.py."""
+"""Keeps the engine's time for the next process, which `conductor.clock` makes a clock of."""
 
 import sqlite3
 
@@ -6,7 +6,7 @@ from conductor.clock import Past
 
 
 def read_past(connection: sqlite3.Connection) -> Past:
-    """Gives what the next process needs to know of the time."""
+    """Returns the time of the newest event, and the offset that was kept last."""
     last = connection.execute("SELECT time FROM journal ORDER BY id DESC LIMIT 1").fetchone()
     at_work = connection.execute("SELECT EXISTS (SELECT 1 FROM runs WHERE end_time IS NULL)").fetchone()
     kept = connection.execute("SELECT boot, offset FROM clock").fetchone() or ("", 0.0)

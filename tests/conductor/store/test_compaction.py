@@ -271,7 +271,7 @@ async def test_a_block_that_is_gone_is_missed_and_all_else_is_read(tmp_path: Pat
     assert any(damage.run == RUN and "where runs.last_position says" in damage.text for damage in found), found
     async with await SqliteStore.open(tmp_path) as store:
         assert await store.history(RUN, 0) == [item for item in whole if isinstance(item, StoredEvent)]
-        with pytest.raises(DatabaseDamagedError, match=f"run {RUN} cannot be read: strips, .* block 1 is not there"):
+        with pytest.raises(DatabaseDamagedError, match=f"run {RUN} cannot be read: strips, .* block 1 is missing"):
             await store.channel(attempt_name(RUN), "answer", 0, 0)
 
 

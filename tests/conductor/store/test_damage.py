@@ -96,7 +96,7 @@ HIDDEN = {
         "UPDATE blobs SET data = x'00' WHERE digest = (SELECT inputs FROM runs WHERE key = 2)",
         "its content does not match its digest",
     ),
-    "a finding that is none": ("UPDATE findings SET data = '[' WHERE run = 2", "findings, 2: it is no JSON object"),
+    "a finding that is none": ("UPDATE findings SET data = '[' WHERE run = 2", "findings, 2: it is not a JSON object"),
     "a plan that is none": ("UPDATE runs SET plan = '[' WHERE key = 2", "runs, " + BROKEN),
 }
 

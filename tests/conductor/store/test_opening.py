@@ -207,7 +207,7 @@ async def test_a_migration_that_fails_changes_nothing_and_keeps_few_copies(tmp_p
     broken = newer(tmp_path / "new", "ALTER TABLE runs ADD COLUMN color TEXT;", "INSERT INTO nowhere VALUES (1);")
 
     for _ in range(COPIES_KEPT + 2):
-        with pytest.raises(DatabaseNotUpgradedError, match="is as it was: no such table: nowhere") as refused:
+        with pytest.raises(DatabaseNotUpgradedError, match="is unchanged: no such table: nowhere") as refused:
             await SqliteStore.open(folder, broken)
 
     assert "a copy is at" in refused.value.hint

@@ -92,7 +92,7 @@ def test_bytes_that_changed_are_told(seed: int) -> None:
         (b"\x01\x00\x01\x01\x80", b"a", "cut short"),
         (b"\x01\x00\x01\x02\x00", b"a", "1 bytes of text where 2 are named"),
         (b"\x02\x00\x00\x01\x00\x01\x00\x00\x00", b"a", "do not ascend"),
-        (b"\x01\x00\x01\x01" + b"\xff" * 10 + b"\x01", b"a", "a time is none"),
+        (b"\x01\x00\x01\x01" + b"\xff" * 10 + b"\x01", b"a", "a time cannot be read"),
         (b"\x01" * 10**6, b"a", "too long"),
         (b"\x01\x00\x01\x01\x00", b"a" * 10**7, "too long"),
     ],

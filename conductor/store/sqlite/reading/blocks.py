@@ -1,8 +1,8 @@
-"""Reads what compaction packed as if it had never been: the same texts at the same positions and offsets.
+"""Reads packed texts as if they had never been packed: the same texts at the same positions and offsets.
 
-A block stands for small rows of `chunks` of one run; its strips say which piece of which channel its texts are. Which rows are
-packed is decided in `compaction`, and how in `packing`. A block that cannot be read is told at the first position that is
-asked of it: what comes before is given, and so is what comes after for who asks for that.
+A block replaces small rows of `chunks` of one run; its strips say which piece of which channel its texts are. `compaction`
+decides what is packed, `packing` knows the format. A block that cannot be read fails the read at the first of its positions that
+is asked for: texts before it are returned, and so are texts after it to a reader who asks for those.
 """
 
 import sqlite3
@@ -25,7 +25,7 @@ WHERE s.block = ?
 
 _LENGTHS = "SELECT number, end_byte - start_byte FROM strips WHERE block = ? ORDER BY number"
 
-# Both sides come in the order of an index, so that no text waits to be sorted.
+# Both sides come in the order of an index, so no text is sorted.
 _CHANNEL = """
 SELECT end_byte, text, NULL, NULL FROM chunks WHERE attempt = ?1 AND channel = ?2 AND end_byte > ?3
 UNION ALL
@@ -64,10 +64,10 @@ class _Block:
 
 
 def read_packed(connection: sqlite3.Connection, run: int, after: int) -> Generator[tuple[Any, ...], None, None]:
-    """Gives texts after a position as (position, time, channel, text, attempt, end), as rows of chunks are read.
+    """Returns texts after a position as (position, time, channel, text, attempt, end), like rows of chunks.
 
-    A block that cannot be read gives (position, UnreadableBlockError) instead, at the first position that was asked of it:
-    raised at once, it would come before what has its turn before it.
+    A block that cannot be read yields (position, UnreadableBlockError) at the first position that was asked of it: raised at
+    once, the error would overtake the items before it.
     """
     for row in connection.execute(_BLOCKS, (run, after)):
         block = _Block(*row)
@@ -82,24 +82,24 @@ def read_packed(connection: sqlite3.Connection, run: int, after: int) -> Generat
 def read_pieces(
     connection: sqlite3.Connection, attempt: int, channel: str, offset: int
 ) -> Generator[tuple[int, bytes], None, None]:
-    """Gives a channel's pieces that end beyond `offset`, each with its end. UnreadableBlockError where one cannot be read."""
+    """Returns the pieces of a channel that end beyond `offset`, each with its end. UnreadableBlockError: one cannot be read."""
     for end, text, key, number in connection.execute(_CHANNEL, (attempt, channel, offset)):
         if key is None:
             yield end, text
         else:
             row = connection.execute(_BLOCK, (key,)).fetchone()
             if row is None:
-                raise UnreadableBlockError(f"strips, up to byte {end}: their block {key} is not there")
+                raise UnreadableBlockError(f"strips, up to byte {end}: their block {key} is missing")
             yield end, b"".join(entry.text for entry in _open(connection, _Block(*row)) if entry.strip == number)
 
 
 def find_channel_end(connection: sqlite3.Connection, attempt: int, channel: str) -> int:
-    """Gives a channel's length in bytes. Looks at indexes only."""
+    """Returns a channel's length in bytes. Reads indexes only."""
     return int(connection.execute(_CHANNEL_END, (attempt, channel)).fetchone()[0])
 
 
 def find_unreadable(connection: sqlite3.Connection, run: int) -> Iterator[str]:
-    """Tells of each block of a run that cannot be read."""
+    """Returns a text for each block of a run that cannot be read."""
     for row in connection.execute(_BLOCKS, (run, 0)):
         try:
             _open(connection, _Block(*row))
@@ -113,7 +113,7 @@ def _items(connection: sqlite3.Connection, block: _Block) -> Iterator[tuple[Any,
     strips = {number: (attempt, channel) for number, attempt, channel, _ in rows}
     ends = {number: start for number, *_, start in rows}
     if not all(entry.strip in strips for entry in entries):
-        raise _unreadable(block, "it holds what an attempt said that is not there")
+        raise _unreadable(block, "it holds texts of an attempt that is missing")
     for entry in entries:
         attempt, channel = strips[entry.strip]
         ends[entry.strip] += len(entry.text)
@@ -121,7 +121,7 @@ def _items(connection: sqlite3.Connection, block: _Block) -> Iterator[tuple[Any,
 
 
 def _open(connection: sqlite3.Connection, block: _Block) -> list[Entry]:
-    """Gives a block's entries, after a look at whether they are text, and what the block's columns and strips say."""
+    """Returns a block's entries, after a check that they are text and agree with the block's columns and strips."""
     try:
         entries = unpack(block.data)
         b"".join(entry.text for entry in entries).decode()
@@ -132,15 +132,15 @@ def _open(connection: sqlite3.Connection, block: _Block) -> list[Entry]:
         block.position,
         block.entries,
     ):
-        raise _unreadable(block, "its entries are others than its row says")
+        raise _unreadable(block, "its entries differ from its row")
     lengths: dict[int, int] = {}
     for entry in entries:
         lengths[entry.strip] = lengths.get(entry.strip, 0) + len(entry.text)
     if connection.execute(_LENGTHS, (block.key,)).fetchall() != sorted(lengths.items()):
-        raise _unreadable(block, "its texts are others than its strips say")
+        raise _unreadable(block, "its texts differ from its strips")
     return entries
 
 
 def _unreadable(block: _Block, why: str) -> UnreadableBlockError:
-    told = f"blocks, position {block.position} (what was said from position {block.first_position} on): {why}"
-    return UnreadableBlockError(told)
+    text = f"blocks, position {block.position} (texts from position {block.first_position} on): {why}"
+    return UnreadableBlockError(text)

@@ -1,4 +1,4 @@
-"""Reads the runs that have not ended, as a new process needs them, and finds what is missing of a run."""
+"""Reads the runs that have not ended, as a new process needs them, and finds gaps in a run."""
 
 import sqlite3
 from collections.abc import Mapping

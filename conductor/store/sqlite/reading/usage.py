@@ -1,4 +1,4 @@
-"""How much the database holds, and what each settled run has of it. Sizes are those of contents; rows and indexes come on top."""
+"""Measures the database and its settled runs. Sizes are those of contents; rows and indexes come on top."""
 
 import sqlite3
 
@@ -6,7 +6,7 @@ from conductor.store.records import SettledRun, Usage
 
 PAGE_RUNS = 200
 
-# The length of a channel is looked up in an index; no text is touched.
+# An index knows the length of a channel; no text is read.
 _OLDEST = """
 SELECT r.run, r.end_time,
   (SELECT coalesce(sum(length(j.data)), 0) FROM journal j WHERE j.run = r.key)
@@ -22,7 +22,7 @@ ORDER BY r.end_time, r.run LIMIT ?
 
 
 def read_usage(connection: sqlite3.Connection) -> Usage:
-    """Gives how large the database is, and how many runs it holds."""
+    """Returns the size of the database, and how many runs it holds."""
     page = int(connection.execute("PRAGMA page_size").fetchone()[0])
     pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
     free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
@@ -32,5 +32,5 @@ def read_usage(connection: sqlite3.Connection) -> Usage:
 
 
 def list_settled(connection: sqlite3.Connection, after: tuple[float, str], limit: int = PAGE_RUNS) -> list[SettledRun]:
-    """Gives settled runs after a place, those first that ended first."""
+    """Returns settled runs after a place, those first that ended first."""
     return [SettledRun(*row) for row in connection.execute(_OLDEST, (*after, min(limit, PAGE_RUNS))).fetchall()]

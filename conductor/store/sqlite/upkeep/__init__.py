@@ -1,1 +1,1 @@
-"""Brings a database to the present version, and copies it."""
+"""Upgrades, copies and examines databases."""

@@ -1,6 +1,6 @@
-"""The database's half of a backup: out of a folder whose conductor may be at work, and into a new one, with a new identity.
+"""The database's half of a backup: out of a folder whose conductor may be at work, and into a new one with a new identity.
 
-The new identity is what makes a restored copy harmless: hosts let it touch nothing that the original began.
+The new identity makes a restored copy harmless: hosts let it touch nothing that the original began.
 """
 
 import sqlite3
@@ -14,13 +14,13 @@ from conductor.store.sqlite.upkeep.copying import copy_database
 from conductor.store.sqlite.upkeep.migration import Schema, check, mint_identity, read_version
 
 PROBLEMS = 5
-# Ours has neither; in one that somebody gives us they would be acts of theirs, done whenever we write.
+# Our schema has neither; in a foreign file they would run whenever we write.
 _FOREIGN = f"SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT {PROBLEMS}"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
 class CopiedDatabase:
-    """What a copy holds."""
+    """The content of a copy."""
 
     conductor_id: str
     version: int
@@ -29,7 +29,7 @@ class CopiedDatabase:
 
 
 def copy_out(folder: Path, target: Path) -> CopiedDatabase:
-    """Copies the database of a data folder, as it is at this moment, and makes sure of the copy."""
+    """Copies the database of a data folder as it is now, and checks the copy."""
     path = find_database(folder)
     try:
         connection = connect_reader(path)
@@ -47,17 +47,17 @@ def copy_out(folder: Path, target: Path) -> CopiedDatabase:
 
 
 def take_in(path: Path) -> CopiedDatabase:
-    """Makes a copied database this machine's: sound, of a version that is known, with a new id. Gives what it holds itself."""
+    """Checks a copied database and sets a new id in it; returns its content."""
     try:
         connection = sqlite3.connect(path, isolation_level=None)
         try:
             if read_version(connection, path, Schema()) == 0:
-                raise BackupError("the backup's database is empty")
+                raise BackupError("the database in the backup is empty")
             found = [row[0] for row in connection.execute(f"PRAGMA integrity_check({PROBLEMS})").fetchall()]
             if found != ["ok"]:
                 raise damaged(path, "; ".join(found))
             if found := [row[0] for row in connection.execute(_FOREIGN).fetchall()]:
-                raise damaged(path, f"it holds what no conductor makes: {', '.join(found)}")
+                raise damaged(path, f"it holds objects that no conductor creates: {', '.join(found)}")
             connection.execute("PRAGMA synchronous = FULL").fetchall()
             mint_identity(connection)
         finally:
@@ -65,12 +65,10 @@ def take_in(path: Path) -> CopiedDatabase:
         return _read_copy(path)
     except (sqlite3.Error, DatabaseDamagedError) as error:
         known = translate(error, path) if isinstance(error, sqlite3.Error) else error
-        # What is no error of the disk either is a table that is not there.
+        # Any other error of SQLite is a missing table.
         if not isinstance(known, DatabaseDamagedError | sqlite3.Error):
             raise known from error
-        raise BackupError(
-            "the database in the backup is damaged, or not a whole one", hint="use another backup"
-        ) from error
+        raise BackupError("the database in the backup is damaged or incomplete", hint="use another backup") from error
 
 
 def _read_copy(path: Path) -> CopiedDatabase:
@@ -80,7 +78,7 @@ def _read_copy(path: Path) -> CopiedDatabase:
         version = read_version(connection, path, Schema())
         conductor_id = connection.execute("SELECT conductor_id FROM meta").fetchone()
         if conductor_id is None:
-            raise damaged(path, "it does not say whose it is")
+            raise damaged(path, "it names no conductor")
         query = "SELECT count(*), count(*) - count(end_time) FROM runs"
         return CopiedDatabase(str(conductor_id[0]), version, *connection.execute(query).fetchone())
     finally:

@@ -1,7 +1,7 @@
-"""Copies a database that is in use: one read transaction, so that the copy is whole and the writer goes on meanwhile.
+"""Copies a database that is in use, in one read transaction: the copy is whole, and the writer goes on meanwhile.
 
-`VACUUM INTO` rather than SQLite's backup calls: those begin anew whenever another process writes, and copy damage along;
-this writes a compact file of one piece, and fails where it cannot read. While it reads, the write-ahead log grows.
+`VACUUM INTO` rather than SQLite's backup calls: those start again whenever another process writes, and copy damage. This one
+writes a compact file, and fails where it cannot read. While it reads, the write-ahead log grows.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def copy_database(connection: sqlite3.Connection, target: Path) -> None:
-    """Writes a copy to `target`, which is there whole and on the disk afterwards, or not at all."""
+    """Writes a copy to `target`: whole and durable, or not at all."""
     partial = target.with_name(f"{target.name}.partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # SQLite takes an empty file
@@ -24,7 +24,7 @@ def copy_database(connection: sqlite3.Connection, target: Path) -> None:
 
 
 def make_durable(path: Path) -> None:
-    """Has a file, or the names in a folder, written to the disk."""
+    """Writes a file, or the names in a folder, through to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,8 +1,8 @@
-"""Looks through a whole database, row by row, and names what cannot be right. Changes nothing; works beside a running conductor.
+"""Examines a whole database, row by row, and names what cannot be right. Changes nothing; works beside a running conductor.
 
-What opening leaves to those who read: pages, references, JSON, positions without a gap, text that continues, blobs that are what
-their names say, events that fold. Each damage names its run, its table and its row. A gigabyte takes a few seconds; no read
-transaction is open for longer than one table or one run takes.
+It checks what opening leaves to the readers: pages, references, JSON, positions without a gap, texts that continue, blobs that
+match their digests, events that fold. Each damage names its run, its table and its row. A gigabyte takes a few seconds; no read
+transaction lasts longer than one table or one run.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read
 MAX_DAMAGES = 100
 PAGE_PROBLEMS = 20
 
-# What an attempt said, channel by channel, in the order of indexes; what a block holds is looked at with the block.
+# The texts of an attempt, channel by channel, in the order of indexes; a block's texts are checked with the block.
 _TEXTS = """
 SELECT channel, end_byte, 'chunks', position, length(text), text FROM chunks WHERE attempt = ?1
 UNION ALL
@@ -39,7 +39,7 @@ ORDER BY 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something that cannot be right, as `TABLE, ROW: what`. `run` is empty where it is nobody's alone."""
+    """Something that cannot be right, as `TABLE, ROW: what`. `run` is empty where no single run is concerned."""
 
     run: str
     text: str
@@ -50,7 +50,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was found. `usage` is None for a version that only an upgrade would make readable."""
+    """The result. `usage` is None for a database of an older version, which only an upgrade makes readable."""
 
     path: Path
     conductor_id: str
@@ -60,12 +60,12 @@ class Examination:
 
     @property
     def is_cut(self) -> bool:
-        """Whether there may be more damages than are named."""
+        """There may be more damages than are named."""
         return len(self.damages) >= MAX_DAMAGES
 
 
 def examine(folder: Path) -> Examination:
-    """Looks through the database of a data folder. StorageError where there is none, or it is not ours to read."""
+    """Examines the database of a data folder. StorageError: there is none, or this user may not read it."""
     path = find_database(folder)
     try:
         connection = connect_reader(path)
@@ -97,7 +97,7 @@ def _damages(connection: sqlite3.Connection, *, is_current: bool) -> Iterator[Da
         pages = [row[0] for row in connection.execute(f"PRAGMA integrity_check({PAGE_PROBLEMS})").fetchall()]
         yield from (Damage("", f"the file: {text}") for text in pages if text != "ok")
         for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(PAGE_PROBLEMS):
-            yield Damage("", f"{table}, {row}: belongs to a row of {parent} that is not there")
+            yield Damage("", f"{table}, {row}: belongs to a row of {parent} that is missing")
         if is_current:
             yield from _rows(connection)
     except sqlite3.DatabaseError as error:
@@ -122,7 +122,7 @@ def _run_damages(connection: sqlite3.Connection, key: int, run: str) -> Iterator
         fold((stored.event, stored.time) for stored in read_events(connection, run, 0))
     except DatabaseDamagedError as error:
         yield Damage(run, str(error).partition("cannot be read: ")[2])
-    except Exception as error:  # noqa: BLE001 — whatever folding says against it is what was looked for
+    except Exception as error:  # noqa: BLE001 — any failure to fold is a finding
         yield Damage(run, f"journal: its events do not follow from each other: {error}")
     if gap := find_gap(connection, key):
         yield Damage(run, gap)
@@ -141,7 +141,7 @@ def _text_damages(connection: sqlite3.Connection, key: int, run: str) -> Iterato
             end = (end if place == channel else 0) + size
             place = channel
             if end_byte != end:
-                yield Damage(run, f"{table}, position {position}: ends at byte {end_byte}, where {end} follows")
+                yield Damage(run, f"{table}, position {position}: ends at byte {end_byte}, where {end} was expected")
                 end = end_byte
             try:
                 text.decode()
@@ -153,7 +153,7 @@ def _finding_damages(connection: sqlite3.Connection, key: int, run: str) -> Iter
     query = "SELECT key, CAST(data AS BLOB) FROM findings WHERE run = ?"
     for finding, data in connection.execute(query, (key,)):
         if not _is_object(data):
-            yield Damage(run, f"findings, {finding}: it is no JSON object")
+            yield Damage(run, f"findings, {finding}: it is not a JSON object")
 
 
 def _blob_damages(connection: sqlite3.Connection) -> Iterator[Damage]:

@@ -1,11 +1,11 @@
-"""Brings a database to the version that this software knows, before anything else looks at it.
+"""Brings a database to the version that this software knows, before anything else reads it.
 
-A new database is made from schema.sql. An older one is copied first, then goes up all its versions in one transaction: it is
-afterwards either what it was, or what it should be. A newer one is refused: this software cannot know what it would break. A
-file that is some other program's is refused as well.
+A new database is made from schema.sql. An older one is copied first, then upgraded through all versions in one transaction: it is
+afterwards either what it was or what it should be. A newer one is refused, since this software cannot know what it would break;
+so is a file of another program.
 
-How sound the file is costs a second per gigabyte to find out. So a small database is looked through at each opening, and a
-large one only where it is read; `conductor doctor` looks through it whenever somebody wants to know (see `examination`).
+A full check costs a second per gigabyte. So each opening checks a small database, and a large one is only checked where it is
+read; `conductor doctor` examines it on demand (see `examination`).
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from conductor.store.sqlite.connection import damaged, translate
 from conductor.store.sqlite.upkeep.copying import copy_database, make_durable
 
 SCHEMA_VERSION = 4
-APPLICATION_ID = 0x434E4443  # "CNDC": tells our file from another program's
-REWRITING_TAKES = 2  # times the database's size: the new file, and the log that brings it into the old one
-COPIES_KEPT = 2  # of those made before an upgrade, the newest
+APPLICATION_ID = 0x434E4443  # "CNDC": marks the file as ours
+REWRITING_TAKES = 2  # times the database's size: the new file, and the log that carries it into the old one
+COPIES_KEPT = 2  # the newest of those made before upgrades
 CHECKED_BYTES = 128 * 1024 * 1024  # 0.1 s
 _INCREMENTAL = 2
 _HERE = Path(__file__).parents[1]
@@ -30,7 +30,7 @@ _HERE = Path(__file__).parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A version, how to make it, and where the ways to it are."""
+    """A version, the script that creates it, and the folder of its migrations."""
 
     version: int = SCHEMA_VERSION
     script: Path = _HERE / "schema.sql"
@@ -39,18 +39,18 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose database this is: made with it; and how often it was opened."""
+    """The id that was made with the database, and how often it was opened."""
 
     conductor_id: str
     epoch: int
 
 
 def bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> Identity:
-    """Makes, upgrades or refuses the database, checks it, and counts this opening."""
+    """Creates, upgrades or refuses the database, checks it, and counts this opening."""
     version = read_version(connection, path, schema)
     if version == 0:
-        connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}").fetchall()  # only while there is no page yet
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()  # not before it is known to be ours to change
+        connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}").fetchall()  # only while the file has no page
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()  # not before the file is known to be ours
     if version == 0:
         _make(connection, schema)
     else:
@@ -58,7 +58,7 @@ def bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> Iden
             check(connection, path)
         if version < schema.version:
             _upgrade(connection, path, schema, version)
-        _enable_giving_room_back(connection, path)
+        _enable_shrinking(connection, path)
     return _open_epoch(connection)
 
 
@@ -70,13 +70,13 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def count_bytes(connection: sqlite3.Connection) -> int:
-    """Gives the size of the database."""
+    """Returns the size of the database."""
     pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
     return pages * int(connection.execute("PRAGMA page_size").fetchone()[0])
 
 
 def read_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
-    """Gives the database's version, 0 for an empty one. Refuses what is foreign or newer."""
+    """Returns the database's version, 0 for an empty one. Refuses foreign and newer files."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
     is_empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
@@ -94,7 +94,7 @@ def read_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> 
 
 
 def mint_identity(connection: sqlite3.Connection) -> str:
-    """Makes the database another conductor's, whose first opening is still to come, and gives the id."""
+    """Sets a new id, as one that was never opened, and returns the id."""
     conductor_id = secrets.token_hex(13)
     connection.execute("UPDATE meta SET conductor_id = ?, epoch = 0", (conductor_id,))
     return conductor_id
@@ -115,17 +115,17 @@ def _upgrade(connection: sqlite3.Connection, path: Path, schema: Schema, version
     except sqlite3.Error as error:
         known = translate(error, path)
         raise DatabaseNotUpgradedError(
-            f"the database {path} could not be brought from version {version} to {schema.version}, and is as it was: {error}",
-            hint=f"go on with the conductor that wrote it; a copy is at {copy}",
+            f"the database {path} could not be upgraded from version {version} to {schema.version} and is unchanged: {error}",
+            hint=f"start the conductor that wrote it; a copy is at {copy}",
         ) from known
 
 
-def _enable_giving_room_back(connection: sqlite3.Connection, path: Path) -> None:
-    """Version 1 could not give room back to the disk. Only rewriting the whole file mends that, once.
+def _enable_shrinking(connection: sqlite3.Connection, path: Path) -> None:
+    """Rewrites a database of version 1, once, so that it can return unused room to the disk.
 
-    It is no part of the upgrade's transaction, so each opening looks: the one that upgraded may have been killed before this, or
-    had no room for it. A database that keeps its room is no reason not to open it. Nor is it tried without room: what a rewriting
-    takes for its log before it fails, the log keeps, at each opening anew.
+    The rewrite is not part of the upgrade's transaction, so each opening looks whether it is still to do: it may have been
+    killed, or had no room. A database that keeps its room can be opened all the same. Without room the rewrite is not tried: the
+    log would keep what it took before it failed, at each opening again.
     """
     if int(connection.execute("PRAGMA auto_vacuum").fetchone()[0]) == _INCREMENTAL:
         return
@@ -133,12 +133,12 @@ def _enable_giving_room_back(connection: sqlite3.Connection, path: Path) -> None
     if disk.f_bavail * disk.f_frsize < REWRITING_TAKES * count_bytes(connection):
         return
     connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}").fetchall()
-    with contextlib.suppress(sqlite3.OperationalError):  # no room, say; damage is another error
+    with contextlib.suppress(sqlite3.OperationalError):  # no room, for example; damage is another error
         connection.execute("VACUUM").fetchall()
 
 
 def _free_name(path: Path, version: int) -> Path:
-    """Gives the name of a copy that is not there yet; an attempt that failed may have left one."""
+    """Returns an unused name for a copy; a failed upgrade may have left one."""
     name = path.with_name(f"{path.name}.version-{version}.backup")
     return name if not name.exists() else name.with_name(f"{name.name}-{secrets.token_hex(4)}")
 

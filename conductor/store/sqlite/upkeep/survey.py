@@ -1,4 +1,4 @@
-"""Reads how large a database is and what each settled run takes of it, without its conductor."""
+"""Reads the size of a database and of each of its settled runs, without its conductor."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION, Schema, read
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a database holds. `settled` are its settled runs, those first that ended first."""
+    """The content of a database. `settled` are its settled runs, those first that ended first."""
 
     conductor_id: str
     usage: Usage
@@ -23,13 +23,15 @@ class Survey:
 
 
 def survey(folder: Path) -> Survey:
-    """Looks into the database of a data folder, whether its conductor runs or not."""
+    """Surveys the database of a data folder, whether a conductor serves it or not."""
     path = find_database(folder)
     try:
         connection = connect_reader(path)
         try:
             if read_version(connection, path, Schema()) != SCHEMA_VERSION:
-                raise StorageError(f"the database {path} is of an older version", hint="start its conductor once")
+                raise StorageError(
+                    f"the database {path} has an older version", hint="start its conductor once, which upgrades it"
+                )
             conductor_id = connection.execute("SELECT conductor_id FROM meta").fetchone()[0]
             return Survey(str(conductor_id), read_usage(connection), tuple(_all_settled(connection)))
         finally:

@@ -1,1 +1,1 @@
-"""Writes decisions, deletes and packs: everything that the one writer does."""
+"""All that the one writer does: decisions, deletions, compaction."""

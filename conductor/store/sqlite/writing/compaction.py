@@ -1,12 +1,12 @@
 """Packs the small rows of settled runs into blocks, a window of positions at a time, so that every reader reads as before.
 
-A word a row costs twelve times the word. Agents that talk at once take turns in their run's positions, so that joining the
-rows of one channel would join little: a window takes all that was said in it, whoever said it. Rows that are large already
-stay rows, and so do those that cannot be right (`conductor doctor` goes on naming them), and windows that would gain little.
+A row for each word takes twelve times the room of the word. Agents that talk at once alternate in their run's positions, so
+joining the rows of one channel would join little: a window takes all texts in it, of every attempt. Large rows stay rows, and so
+do rows that cannot be right (`conductor doctor` goes on naming them) and windows that would gain little.
 
-The reading and the packing are a reader's work; the writer, behind which the engine waits, only puts the block in the place of its
-rows, in one transaction, together with how far the run was compacted. After a kill at any moment a run is partly compacted,
-wholly readable, and gone on with. Which runs have their turn, and when, is not decided here.
+Reading and packing are a reader's work. The writer, on whose thread the engine's transactions wait, only replaces the rows by
+their block, in one transaction with the place that the run was compacted to. After a kill at any moment a run is partly
+compacted, wholly readable, and compacted further. `conductor.maintenance.compaction` decides which run has its turn, and when.
 """
 
 import sqlite3
@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 
 from conductor.store.sqlite.packing import MAX_ENTRIES, MAX_TEXT_BYTES, Entry, pack
 
-SMALL_BYTES = 1024  # a row of more costs little besides its text
+SMALL_BYTES = 1024  # a larger row costs little beside its text
 LISTED_RUNS = 100
-# What SQLite needs for a row and its places in indexes, about; measured with short rows, and low rather than high.
+# About what SQLite needs for a row and its index entries; measured with short rows, and rather too low.
 ROW_BYTES = 50
 BLOCK_BYTES = 60
 STRIP_BYTES = 70
-WORTH = 0.75  # of the rows' size: pages of a block are never quite full
+WORTH = 0.75  # of the rows' size: the pages of a block are never quite full
 
 _TO_COMPACT = """
 SELECT end_time, run FROM runs
@@ -30,7 +30,7 @@ WHERE end_time IS NOT NULL AND compacted_to < last_position AND delete_time IS N
   AND (end_time, run) > (?, ?) ORDER BY end_time, run LIMIT ?
 """
 
-# Neither the text of a large row nor a channel that is no text must come out of the database.
+# Large texts are not read, and channels as bytes: a damaged one is no text.
 _ROWS = """
 SELECT id, position, time, attempt, CAST(channel AS BLOB), end_byte, CASE WHEN length(text) <= ? THEN text END FROM chunks
 WHERE run = ? AND position > ? AND position <= ? ORDER BY position
@@ -64,7 +64,7 @@ class _Strip:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """What stands for the rows with these ids."""
+    """The replacement of the rows with these ids."""
 
     ids: list[int]
     first_position: int
@@ -75,7 +75,7 @@ class _Block:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was made of a window of positions: `block` is None where its rows stay. It holds while the run is at `after`."""
+    """A window of positions, packed: `block` is None where its rows stay. It is valid while the run is at `after`."""
 
     run: int
     after: int
@@ -86,12 +86,12 @@ class Window:
 def list_uncompacted(
     connection: sqlite3.Connection, ended_before: float, after: tuple[float, str]
 ) -> list[tuple[float, str]]:
-    """Gives settled runs with something to look at, as (end time, run), those first that ended first."""
+    """Returns settled runs with rows to look at, as (end time, run), those first that ended first."""
     return connection.execute(_TO_COMPACT, (ended_before, *after, LISTED_RUNS)).fetchall()
 
 
 def make_window(connection: sqlite3.Connection, run: str) -> Window | None:
-    """Reads and packs the next window of a settled run; None where there is none left, or no such run."""
+    """Reads and packs the next window of a settled run; None where none is left, or there is no such run."""
     query = (
         "SELECT key, compacted_to, last_position FROM runs"
         " WHERE run = ? AND end_time IS NOT NULL AND delete_time IS NULL AND compacted_to < last_position"
@@ -106,7 +106,7 @@ def make_window(connection: sqlite3.Connection, run: str) -> Window | None:
 
 
 def store_window(connection: sqlite3.Connection, window: Window) -> None:
-    """Puts a block in the place of its rows, or notes that they stay. Nothing happens where another was before.
+    """Replaces rows by their block, or notes that they stay. Does nothing where another window was stored before.
 
     Rows that a damaged database cannot exchange for a block stay as well.
     """
@@ -117,11 +117,11 @@ def store_window(connection: sqlite3.Connection, window: Window) -> None:
 
 
 class _RowsLostError(Exception):
-    """The rows that a block would stand for are not those that it was made from."""
+    """The rows that the block replaces are not those that it was made from."""
 
 
 def _store(connection: sqlite3.Connection, window: Window) -> None:
-    # What a crash undoes of this is done again.
+    # What a crash undoes is done again.
     connection.execute("PRAGMA synchronous = NORMAL").fetchall()
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -135,7 +135,7 @@ def _store(connection: sqlite3.Connection, window: Window) -> None:
 
 
 def _take(cursor: sqlite3.Cursor, last: int) -> tuple[int, list[_Row]]:
-    """Gives the small rows of the next window, and the position that it reaches to."""
+    """Returns the small rows of the next window, and the position that it reaches to."""
     rows: list[_Row] = []
     upto, used = 0, 0
     for seen, (row, position, time, attempt, channel, end_byte, text) in enumerate(cursor, start=1):
@@ -170,7 +170,7 @@ def _make_block(rows: list[_Row]) -> _Block | None:
 
 
 def _number(rows: list[_Row], strips: list[_Strip]) -> Iterator[Entry]:
-    """Gives rows as entries, and adds their strips: one per channel, and another after each gap in it."""
+    """Returns rows as entries, and adds their strips: one per channel, and another after each gap in it."""
     numbers: dict[tuple[int, str], int] = {}
     for row in rows:
         start = row.end_byte - len(row.text)

@@ -1,8 +1,8 @@
-"""Deletes settled runs: first from sight, in one durable transaction; then from the disk, a slice at a time.
+"""Deletes settled runs: hides them in one durable transaction, then removes them from the disk, a slice at a time.
 
-Whoever reads sees a run whole or not at all, also after a kill between any two of these: what is marked stays marked, and is
-gone on with. A slice is small, because the engine's transactions wait behind it on the writer's thread. Which runs are to go
-is not decided here.
+A reader sees a run whole or not at all, also after a kill between any two slices: a marked run stays marked, and its removal goes
+on. A slice is small, because the engine's transactions wait behind it on the writer's thread. `conductor.maintenance.retention`
+decides which runs are deleted.
 """
 
 import sqlite3
@@ -18,9 +18,9 @@ SLICE_ROWS = 500
 SLICE_BYTES = 2 * 1024 * 1024
 SLICE_BLOBS = 8  # each may hold megabytes
 SLICE_BLOCKS = 4  # each stands for thousands of rows, and may have as many strips
-SLICE_PAGES = 256  # given back to the disk at once: 1 MiB
-FREE_PAGES_KEPT = 1024  # the next runs take them
-DELETIONS_REMEMBERED = 100_000  # with the ids that made and stopped their runs: 60 MiB at most
+SLICE_PAGES = 256  # returned to the disk at once: 1 MiB
+FREE_PAGES_KEPT = 1024  # the next runs use them
+DELETIONS_REMEMBERED = 100_000  # with their request ids: at most 60 MiB
 
 _FORGET = "DELETE FROM deletions WHERE run IN (SELECT run FROM deletions ORDER BY time DESC LIMIT -1 OFFSET ?)"
 
@@ -28,7 +28,7 @@ _Slice = Callable[[sqlite3.Connection, int], bool]
 
 
 def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
-    """Takes a run from sight; the same request again finds that done.
+    """Hides a run; the same request may come again.
 
     PreconditionError while the run is active; NotFoundError where there is none, or another request deleted it;
     RequestIdReusedError where the request's id asked for something else.
@@ -51,14 +51,14 @@ def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
 
 
 def list_deleted(connection: sqlite3.Connection) -> list[str]:
-    """Gives the runs that are out of sight and still on the disk."""
+    """Returns the runs that are hidden and still on the disk."""
     query = "SELECT run FROM runs WHERE delete_time IS NOT NULL ORDER BY key LIMIT ?"
     return [row[0] for row in connection.execute(query, (SLICE_ROWS,)).fetchall()]
 
 
 def purge(connection: sqlite3.Connection, run: str) -> bool:
-    """Takes a slice of a deleted run from the disk, and tells whether there may be more."""
-    # What a crash undoes of this is done again; the mark itself was durable.
+    """Removes a slice of a deleted run; returns whether more may be left."""
+    # What a crash undoes is done again; the mark was durable.
     connection.execute("PRAGMA synchronous = NORMAL").fetchall()
     with _transaction(connection):
         query = "SELECT key FROM runs WHERE run = ? AND delete_time IS NOT NULL"
@@ -73,11 +73,11 @@ def purge(connection: sqlite3.Connection, run: str) -> bool:
 
 
 def shrink(connection: sqlite3.Connection) -> bool:
-    """Gives a slice of what is free in the file back to the disk, and tells whether there is more."""
+    """Returns a slice of the unused room to the disk; says whether more is left."""
     free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
     if free <= FREE_PAGES_KEPT + SLICE_PAGES:
         return False
-    # A script, since it goes on a page with each step, and gives no rows to ask for.
+    # A script: the statement frees one page with each step, and has no rows to fetch.
     connection.executescript(f"PRAGMA incremental_vacuum({SLICE_PAGES})")
     return int(connection.execute("PRAGMA freelist_count").fetchone()[0]) < free
 
@@ -94,7 +94,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _remember(connection: sqlite3.Connection, deletion: Deletion, key: int) -> None:
-    """Keeps what is told of the run from now on, and what it was asked for with (B2: nothing runs twice)."""
+    """Keeps when and why the run was deleted, and its request ids, so that nothing runs twice (B2)."""
     connection.execute(
         "INSERT OR REPLACE INTO deletions (run, time, request_id, why) VALUES (?, ?, ?, ?)",
         (deletion.run, deletion.time, deletion.request_id, deletion.why),
@@ -154,7 +154,7 @@ def _purge_findings(connection: sqlite3.Connection, run: int) -> bool:
 
 
 def _purge_blobs(connection: sqlite3.Connection, run: int) -> bool:
-    """Lets go of what the run's events name, and deletes what no other run holds."""
+    """Unlinks the run's blobs, and deletes those that no other run links."""
     query = "SELECT digest FROM run_blobs WHERE run = ? LIMIT ?"
     digests = connection.execute(query, (run, SLICE_BLOBS)).fetchall()
     connection.executemany("DELETE FROM run_blobs WHERE run = ? AND digest = ?", [(run, *digest) for digest in digests])

@@ -1,7 +1,7 @@
-"""What lists are made of, kept up to date in the transaction of the events that change it.
+"""Keeps the tables that lists are read from, in the transaction of the events that change them.
 
-A projection decides nothing and holds nothing that the journal does not: it can be thrown away and made again. Which
-findings count is `conductor.core.model.findings`' rule, not this file's.
+A projection decides nothing and holds nothing that the journal does not: it can be deleted and made again. Which findings count
+is the rule of `conductor.core.model.findings`.
 """
 
 import json
@@ -29,7 +29,7 @@ ReadBlob = Callable[[str], bytes]
 
 
 def create_run(connection: sqlite3.Connection, created: RunCreated, time: float) -> int:
-    """Adds a run to the list and gives its key."""
+    """Adds a run to the list and returns its key."""
     plan = created.plan
     light = json.loads(encode(plan)) | {"steps": []}
     cursor = connection.execute(

@@ -1,7 +1,7 @@
-"""Writes one decision, whole or not at all: events, text, blobs, cursors and the lists that follow from them.
+"""Writes one decision, whole or not at all: events, texts, blobs, cursors and the lists that follow from them.
 
-Positions and ids are given here, inside of the transaction, from what the database holds: nothing is remembered between
-transactions, so that a failed one leaves nothing to be undone.
+Positions and ids are assigned inside the transaction, from what the database holds: nothing is remembered between transactions,
+so there is nothing to undo after a failed one.
 """
 
 import re
@@ -45,17 +45,17 @@ class _Transaction:
 
 
 def write(connection: sqlite3.Connection, decision: Decision, time: float) -> Written:
-    """Stores the decision, and gives what of it has a position, by run, as it would be read."""
-    # Outside of the transaction, where SQLite takes it; it costs nothing when it does not change.
+    """Stores a decision; returns its events and texts by run, as a reader would read them."""
+    # SQLite takes this outside transactions only; it costs nothing where it does not change.
     connection.execute(f"PRAGMA synchronous = {'FULL' if decision.durable else 'NORMAL'}").fetchall()
-    # IMMEDIATE: a deferred one that comes to write fails at once when somebody wrote meanwhile, whatever the timeout.
+    # IMMEDIATE: a deferred transaction fails at its first write, whatever the timeout, where another process wrote meanwhile.
     connection.execute("BEGIN IMMEDIATE")
     try:
         written = _write_all(connection, decision, time)
         connection.execute("COMMIT")
     except sqlite3.IntegrityError as error:
         connection.rollback()
-        raise RepeatedEventError(f"stored already, or of nothing that is known: {error}") from error
+        raise RepeatedEventError(f"stored already, or about something unknown: {error}") from error
     except BaseException:
         connection.rollback()
         raise
@@ -130,7 +130,7 @@ def _find_run(at: _Transaction, name: str) -> _Run:
     if name not in at.runs:
         row = at.connection.execute("SELECT key, last_position FROM runs WHERE run = ?", (name,)).fetchone()
         if row is None:
-            raise LookupError(f"an event of a run that was never created: {name}")
+            raise LookupError(f"an item of a run that was never created: {name}")
         at.runs[name] = _Run(*row)
     return at.runs[name]
 
@@ -139,7 +139,7 @@ def _find_attempt(at: _Transaction, name: str) -> int:
     if name not in at.attempts:
         row = at.connection.execute("SELECT key FROM attempts WHERE attempt = ?", (name,)).fetchone()
         if row is None:
-            raise LookupError(f"text of an attempt that was never created: {name}")
+            raise LookupError(f"an item of an attempt that was never created: {name}")
         at.attempts[name] = int(row[0])
     return at.attempts[name]
 
