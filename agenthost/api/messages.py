@@ -20,6 +20,7 @@ from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.frame import Attestation, Finished, Frame, Started
 from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Report, ToolCall, ToolResult, Usage
 from agenthost.core.sandbox.report import SandboxReport
+from agenthost.core.trouble import FailureCause, FailureClass
 from agenthost.host.state import Host
 from agenthost.snapshots.eviction import Figures
 from agenthost.v1 import execution_service_pb2 as pb
@@ -27,23 +28,11 @@ from agenthost.v1 import host_service_pb2 as host_pb
 
 VERSION = version("conductor-agenthost")
 
-_CHANNELS = {
-    Channel.ANSWER: pb.Output.CHANNEL_ANSWER,
-    Channel.REASONING: pb.Output.CHANNEL_REASONING,
-    Channel.LOG: pb.Output.CHANNEL_LOG,
-}
-_NOTICES = {
-    NoticeKind.DENIAL: pb.Notice.KIND_DENIAL,
-    NoticeKind.MALFORMED_OUTPUT: pb.Notice.KIND_MALFORMED_OUTPUT,
-    NoticeKind.ANSWER_TRUNCATED: pb.Notice.KIND_ANSWER_TRUNCATED,
-}
-_OUTCOMES = {
-    Outcome.SUCCEEDED: pb.Finished.OUTCOME_SUCCEEDED,
-    Outcome.FAILED: pb.Finished.OUTCOME_FAILED,
-    Outcome.CANCELLED: pb.Finished.OUTCOME_CANCELLED,
-    Outcome.TIMED_OUT: pb.Finished.OUTCOME_TIMED_OUT,
-    Outcome.REFUSED: pb.Finished.OUTCOME_REFUSED,
-}
+_CHANNELS = {channel: pb.Output.Channel.Value(f"CHANNEL_{channel.name}") for channel in Channel}
+_NOTICES = {kind: pb.Notice.Kind.Value(f"KIND_{kind.name}") for kind in NoticeKind}
+_OUTCOMES = {outcome: pb.Finished.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in Outcome}
+_CLASSES = {kind: pb.Finished.FailureClass.Value(f"FAILURE_CLASS_{kind.name}") for kind in FailureClass}
+_CAUSES = {cause: pb.Finished.Cause.Value(f"CAUSE_{cause.name}") for cause in FailureCause}
 
 
 def digest_of(start: pb.Start) -> str:
@@ -137,6 +126,9 @@ def _finished(finished: Finished) -> pb.Finished:
         result_json=finished.summary.result_json,
         attestation=write_attestation(finished.attestation),
     )
+    if trouble := finished.verdict.trouble:
+        message.failure_class = _CLASSES[trouble.failure_class]
+        message.cause = _CAUSES[trouble.cause] if trouble.cause else pb.Finished.CAUSE_UNSPECIFIED
     if finished.model_use:
         message.model_use.CopyFrom(_model_use(finished.model_use))
     if finished.ending.exit_code is not None:

@@ -6,12 +6,13 @@ refusal, that is the reason: a retry must wait, or a person must mend a key. A r
 end in order, does not count.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agenthost.core.admission.order import Limits
 from agenthost.core.models.metering import RATE_LIMITS, UNAUTHORIZED, ModelUse
 from agenthost.core.output.agent_output import Summary
+from agenthost.core.trouble import AGENT, HANG, HUMAN_REQUIRED, INFRASTRUCTURE, RATE_LIMIT, Trouble
 
 
 class Cause(StrEnum):
@@ -64,80 +65,98 @@ class Verdict:
     outcome: Outcome
     reason: str = ""
     message: str = ""
+    trouble: Trouble | None = None
 
 
 # Texts name the limit that was reached: they are formatted with the attempt's limits.
 _STOPPED = {
-    Cause.CANCELLED: Verdict(Outcome.CANCELLED, "CANCELLED", "The attempt was cancelled."),
+    Cause.CANCELLED: Verdict(Outcome.CANCELLED, "CANCELLED", "The attempt was cancelled.", INFRASTRUCTURE),
     Cause.HOST_STOPPED: Verdict(
         Outcome.FAILED,
         "HOST_STOPPED",
         "The host was stopped in a way that ends its agents, too: by Ctrl-C, or by its options. SIGTERM alone lets them go on.",
+        INFRASTRUCTURE,
     ),
     Cause.TIMEOUT: Verdict(
         Outcome.TIMED_OUT,
         "STEP_TIMEOUT",
         "The attempt reached its wall time of {limits.timeout_seconds:g} s. Give the step a longer timeout or less to do.",
+        AGENT,
     ),
     Cause.IDLE_TIMEOUT: Verdict(
         Outcome.TIMED_OUT,
         "IDLE_TIMEOUT",
         "The agent wrote nothing for {limits.idle_timeout_seconds:g} s, its idle_timeout. Its log may show what it waited for; if "
         "it works in silence, give the step a longer idle_timeout.",
+        HANG,
     ),
     Cause.FIRST_OUTPUT_TIMEOUT: Verdict(
         Outcome.TIMED_OUT,
         "FIRST_OUTPUT_TIMEOUT",
         "The agent wrote nothing in its first {limits.first_output_timeout_seconds:g} s, its first_output_timeout. Check that its "
         "model answers, and that the agent starts.",
+        HANG,
     ),
     Cause.ORPHANED: Verdict(
         Outcome.FAILED,
         "ORPHANED",
         "No conductor was attached for {limits.orphan_timeout_seconds:g} s, its orphan_timeout, so the host ended the agent.",
+        INFRASTRUCTURE,
     ),
     Cause.OUTPUT_TOO_LARGE: Verdict(
-        Outcome.FAILED, "OUTPUT_TOO_LARGE", "The agent wrote more than an attempt may, so the host ended it."
+        Outcome.FAILED, "OUTPUT_TOO_LARGE", "The agent wrote more than an attempt may, so the host ended it.", AGENT
     ),
     Cause.MEMORY_EXCEEDED: Verdict(
-        Outcome.FAILED, "MEMORY_EXCEEDED", "The agent took more memory than an attempt may, so the host ended it."
+        Outcome.FAILED,
+        "MEMORY_EXCEEDED",
+        "The agent took more memory than an attempt may, so the host ended it.",
+        AGENT,
     ),
     Cause.DISK_FULL: Verdict(
         Outcome.FAILED,
         "HOST_DISK_FULL",
         "The host's disk was full, so the host ended the agent; its output so far is kept. Make room on that host.",
+        INFRASTRUCTURE,
     ),
     Cause.FILES_DAMAGED: Verdict(
         Outcome.FAILED,
         "HOST_FILES_DAMAGED",
         "Files of this attempt were changed on the host's disk, so the agent's output cannot be read to its end. Try again, and "
         "find out which process writes into the host's data directory.",
+        INFRASTRUCTURE,
     ),
     Cause.SANDBOX_REFUSED: Verdict(
         Outcome.REFUSED,
         "SANDBOX_REFUSED",
         "The sandbox could not be set up, so nothing ran. `agenthost doctor` shows why.",
+        HUMAN_REQUIRED,
     ),
     Cause.SET_UP_INTERRUPTED: Verdict(
         Outcome.REFUSED,
         "HOST_SETUP_INTERRUPTED",
         "The sandbox was killed, or was too slow, before it was ready, so nothing ran. Try again; if it happens again, "
         "find out what kills processes on that host, or what makes it so slow.",
+        INFRASTRUCTURE,
     ),
     Cause.SANDBOX_KILLED: Verdict(
         Outcome.FAILED,
         "HOST_SANDBOX_KILLED",
         "A process on the host killed the sandbox, and the agent ended with it. Try again; if it happens again, find out what "
         "kills processes on that host.",
+        INFRASTRUCTURE,
     ),
     Cause.SNAPSHOT_CHANGED: Verdict(
         Outcome.REFUSED,
         "SNAPSHOT_CHANGED",
         "The snapshot changed on the host's disk before the agent was released, so nothing ran. Try again: it is pushed again. "
         "Find out which process writes into the host's data directory.",
+        INFRASTRUCTURE,
     ),
     Cause.SHIM_LOST: Verdict(
-        Outcome.FAILED, "SHIM_LOST", "The attempt's shim was killed, and the agent ended with it. Try again."
+        Outcome.FAILED,
+        "SHIM_LOST",
+        "The attempt's shim was killed, and the agent ended with it. Try again.",
+        INFRASTRUCTURE,
     ),
 }
 
@@ -151,9 +170,10 @@ def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None
             "READ_ONLY_VIOLATION",
             f"The snapshot changed while the agent ran, so nothing that it says can be trusted{detail}. It is pushed again for the "
             "next attempt; find out which process writes into the host's data directory.",
+            AGENT,
         )
     if stopped := _STOPPED.get(ending.cause):
-        return Verdict(stopped.outcome, stopped.reason, stopped.message.format(limits=limits) + detail)
+        return replace(stopped, message=stopped.message.format(limits=limits) + detail)
     failure = _failure_of_agent(ending, summary)
     if failure is None:
         return Verdict(Outcome.SUCCEEDED)
@@ -163,12 +183,12 @@ def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None
 def _failure_of_agent(ending: Ending, summary: Summary) -> Verdict | None:
     """Returns the failure of an agent that ended by itself; None when it succeeded."""
     if ending.signal is not None:
-        return Verdict(Outcome.FAILED, "AGENT_KILLED", f"The agent was killed by signal {ending.signal}.")
+        return Verdict(Outcome.FAILED, "AGENT_KILLED", f"The agent was killed by signal {ending.signal}.", AGENT)
     if ending.exit_code != 0:
         text = f"The agent exited with code {ending.exit_code}. Its log may say why."
-        return Verdict(Outcome.FAILED, "AGENT_EXIT_NONZERO", text)
+        return Verdict(Outcome.FAILED, "AGENT_EXIT_NONZERO", text, AGENT)
     if not summary.has_answer and not summary.result_json:
-        return Verdict(Outcome.FAILED, "EMPTY_OUTPUT", "The agent exited with code 0 but gave no answer.")
+        return Verdict(Outcome.FAILED, "EMPTY_OUTPUT", "The agent exited with code 0 but gave no answer.", AGENT)
     return None
 
 
@@ -179,6 +199,6 @@ def _refused_by_model(failure: Verdict, use: ModelUse | None) -> Verdict | None:
     cause = f"The model's endpoint answered with HTTP {use.last_status}, and the agent gave up: {failure.message}"
     if use.last_status in UNAUTHORIZED:
         text = f"{cause} Check this model's key (key_env or key_file) and its permissions."
-        return Verdict(Outcome.FAILED, "AUTH_FAILED", text)
+        return Verdict(Outcome.FAILED, "AUTH_FAILED", text, HUMAN_REQUIRED)
     wait = "" if use.retry_after_seconds is None else f" The endpoint asks to wait for {use.retry_after_seconds} s."
-    return Verdict(Outcome.FAILED, "RATE_LIMITED", f"{cause}{wait}")
+    return Verdict(Outcome.FAILED, "RATE_LIMITED", f"{cause}{wait}", RATE_LIMIT)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from conductor.core.model.events import Failure, FindingCounts, WorkspaceChanges
+from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.work import (
     Answer,
@@ -28,6 +29,7 @@ from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.pool import Worker
 
 EVALUATION_LIMIT = "EVALUATION_LIMIT"
+OUTPUT_INVALID = "OUTPUT_INVALID"
 NO_FINDINGS = Frame({}, (b"",))
 
 Ask = Callable[[Gathering, Worker, Work], Awaitable[Frame]]
@@ -63,8 +65,7 @@ async def ask_worker(gathering: Gathering, worker: Worker, work: Work) -> WorkFi
     question = QUESTIONS[work.kind]
     frame = await question.ask(gathering, worker, work)
     if failed := frame.header.get("failed"):
-        failure = Failure(failed["reason"], failed["message"], "HUMAN_REQUIRED", work.step)
-        return WorkFinished(WorkResult(work, WorkFailed(failure)))
+        return WorkFinished(WorkResult(work, WorkFailed(_explain(work, failed["reason"], failed["message"]))))
     blobs = tuple(Blob(hashlib.sha256(data).hexdigest(), data) if data else None for data in frame.attachments)
     answer = question.read(frame, [blob.digest if blob else "" for blob in blobs])
     return WorkFinished(WorkResult(work, answer), tuple(blob for blob in blobs if blob))
@@ -72,15 +73,21 @@ async def ask_worker(gathering: Gathering, worker: Worker, work: Work) -> WorkFi
 
 def over_limit(work: Work, limit: str) -> WorkFinished:
     """Returns the answer where an evaluation hit a limit."""
-    return _failed(work, EVALUATION_LIMIT, f"was stopped: {limit}", "HUMAN_REQUIRED")
+    return _failed(work, EVALUATION_LIMIT, f"was stopped: {limit}", FailureClass.HUMAN_REQUIRED)
 
 
 def broken(work: Work, why: str) -> WorkFinished:
     """Returns the answer where this service failed."""
-    return _failed(work, QUESTIONS[work.kind].failure, f"could not be made: {why}", "RECOVERABLE")
+    return _failed(work, QUESTIONS[work.kind].failure, f"could not be made: {why}", FailureClass.RECOVERABLE)
 
 
-def _failed(work: Work, reason: str, what: str, kind: str) -> WorkFinished:
+def _explain(work: Work, reason: str, message: str) -> Failure:
+    if reason == OUTPUT_INVALID:  # the agent's, which may do better: `retries.schema`
+        return Failure(reason, message, FailureClass.FATAL, work.step, Cause.SCHEMA)
+    return Failure(reason, message, FailureClass.HUMAN_REQUIRED, work.step)
+
+
+def _failed(work: Work, reason: str, what: str, kind: FailureClass) -> WorkFinished:
     words = QUESTIONS[work.kind].subject.format(step=work.step)
     failure = Failure(reason, f"{words[0].upper()}{words[1:]} {what}.", kind, work.step)
     return WorkFinished(WorkResult(work, WorkFailed(failure)))
@@ -147,7 +154,7 @@ QUESTIONS: Mapping[WorkKind, Question] = {
     ),
     WorkKind.FOLD: Question(Pace.SLOW, "the fold of step {step}", "FOLD_FAILED", _step("fold"), _read_fold),
     WorkKind.CHECK: Question(
-        Pace.QUICK, "the check of what step {step} found", "OUTPUT_INVALID", _ask_for_check, _read_check
+        Pace.QUICK, "the check of what step {step} found", OUTPUT_INVALID, _ask_for_check, _read_check
     ),
     WorkKind.REPORT: Question(Pace.REPORT, "the report", "REPORT_FAILED", _ask_for_report, _read_report),
 }

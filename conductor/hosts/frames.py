@@ -11,20 +11,25 @@ from google.protobuf.duration_pb2 import Duration
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
 from conductor.core.model.events import Confinement, StartSpec
+from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import AgentFinished, AgentStarted, Blob, Report
 from conductor.core.model.output import Channel, Output
+from conductor.core.model.states import AttemptState
 from servicekit.times import duration
 
 # A channel that this version does not know is shown as log.
 _CHANNELS = {pb.Output.Channel.Value(f"CHANNEL_{one.name}"): one for one in Channel if one is not Channel.ACTIVITY}
 _NOTICES = {pb.Notice.Kind.Value(f"KIND_{kind.name}"): kind for kind in NoticeKind}
 _OUTCOMES = {
-    pb.Finished.OUTCOME_SUCCEEDED: "succeeded",
-    pb.Finished.OUTCOME_FAILED: "failed",
-    pb.Finished.OUTCOME_CANCELLED: "cancelled",
-    pb.Finished.OUTCOME_TIMED_OUT: "timed_out",
-    pb.Finished.OUTCOME_REFUSED: "refused",
+    pb.Finished.OUTCOME_SUCCEEDED: AttemptState.SUCCEEDED,
+    pb.Finished.OUTCOME_FAILED: AttemptState.FAILED,
+    pb.Finished.OUTCOME_CANCELLED: AttemptState.CANCELLED,
+    pb.Finished.OUTCOME_TIMED_OUT: AttemptState.TIMED_OUT,
+    pb.Finished.OUTCOME_REFUSED: AttemptState.REFUSED,
 }
+_CLASSES = {pb.Finished.FailureClass.Value(f"FAILURE_CLASS_{kind.name}"): kind for kind in FailureClass}
+# A host that lacks the room refuses a Start: no attempt ends so.
+_CAUSES = {pb.Finished.Cause.Value(f"CAUSE_{one.name}"): one for one in Cause if one is not Cause.CAPACITY}
 
 
 def start_frame(spec: StartSpec, prompt: str) -> pb.Start:
@@ -92,9 +97,11 @@ def confinement(attestation: pb.Attestation) -> Confinement:
 
 def _finished(frame: pb.Finished) -> AgentFinished:
     return AgentFinished(
-        outcome=_OUTCOMES.get(frame.outcome, "failed"),
+        outcome=_OUTCOMES.get(frame.outcome, AttemptState.FAILED),
         reason=frame.reason,
         message=frame.message,
+        kind=_CLASSES.get(frame.failure_class),
+        cause=_CAUSES.get(frame.cause),
         exit_code=frame.exit_code if frame.HasField("exit_code") else None,
         signal=frame.signal if frame.HasField("signal") else None,
         usage=_usage(frame.usage),

@@ -20,7 +20,8 @@ from agenthost.core.models import endpoint
 from agenthost.core.output.dialects import jsonl
 from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.report import Channel, Notice, Output, Report
-from conductor.core.decide.retry import classify, find_cause
+from conductor.core.decide.guessing import guess_class
+from conductor.core.decide.retry import find_cause
 from conductor.core.model.events import Failure
 from conductor.evaluation.evidence.findings import ResultError, read_result
 from conductor.v1 import flow_service_pb2
@@ -114,12 +115,12 @@ def test_every_reason_of_a_failed_step_or_run_stands_in_the_tables() -> None:
 def test_the_table_says_which_count_of_retries_a_reason_falls_under() -> None:
     rows = [(plain(row[0]), row[2]) for row in page("reasons").table("A step failed")]
     told = {reason: plain(by).replace("_", " ") for reason, by in rows if by.startswith("`")}
-    found = {reason: find_cause(Failure(reason, "", classify(reason))) for reason in told}
+    found = {reason: find_cause(Failure(reason, "", guess_class(reason))) for reason in told}
 
     assert {reason: str(cause) for reason, cause in found.items()} == told
     never = [reason for reason, by in rows if by == "never"]
     assert {"AUTH_FAILED", "SANDBOX_REFUSED"} <= {
-        reason for reason in never if find_cause(Failure(reason, "", classify(reason))) is None
+        reason for reason in never if find_cause(Failure(reason, "", guess_class(reason))) is None
     }
 
 

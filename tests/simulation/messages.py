@@ -8,6 +8,7 @@ from agenthost.core.output.report import Output as HostOutput
 from conductor.core.model.events import Confinement, StartSpec
 from conductor.core.model.inputs import AgentFinished, AgentStarted, Report
 from conductor.core.model.output import Channel, Output
+from conductor.core.model.states import AttemptState
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def report_of(attempt: str, frame: Frame) -> Report:
             return Output(attempt, Channel(channel), text)
         case Finished(verdict=verdict, ending=ending):
             return AgentFinished(
-                str(verdict.outcome),
+                AttemptState(verdict.outcome),
                 verdict.reason,
                 verdict.message,
                 exit_code=ending.exit_code,

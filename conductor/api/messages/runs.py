@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf import json_format
@@ -9,6 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.names import host_name, run_name, step_name
 from conductor.core.decide.loss import Absence
+from conductor.core.decide.retry import find_cause
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import Confinement, Failure, FindingCounts, WorkspaceChanges
 from conductor.core.model.plan import RunPlan, SnapshotPlan
@@ -127,7 +129,9 @@ def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()
         lost_time=timestamp(absence.lost_at if absence else None),
         other_instance=absence is not None and absence.other_instance,
     )
-    _put_failure(message, run, attempt.failure)
+    # A row of f9ac01c names no cause, and is retried by its reason: that is shown, too.
+    failure = attempt.failure and replace(attempt.failure, cause=find_cause(attempt.failure))
+    _put_failure(message, run, failure)
     return message
 
 
@@ -219,9 +223,11 @@ def _put_times(message: pb.Run, create: float, start: float | None, end: float |
 
 def _put_failure(message: pb.Run | pb.Step | pb.Attempt, run: str, failure: Failure | None) -> None:
     if failure is not None:
-        step = step_name(run, failure.step)
-        # `class` is a word of Python.
-        told = pb.Failure(reason=failure.reason, message=failure.message, step=step, **{"class": failure.kind})
+        word: Any = {"class": failure.kind.value}  # a word of Python, too
+        told = pb.Failure(reason=failure.reason, message=failure.message, step=step_name(run, failure.step), **word)
+        told.kind = pb.Failure.Kind.Value(f"KIND_{failure.kind.name}")
+        if failure.cause:
+            told.cause = pb.Failure.Cause.Value(f"CAUSE_{failure.cause.name}")
         message.failure.CopyFrom(told)
 
 

@@ -27,13 +27,13 @@ from conductor.core.decide.progress import make_progress
 from conductor.core.decide.questions import ask_workers, take_answer
 from conductor.core.decide.reports import refuse_unknown, take_loss, take_refusal, take_report
 from conductor.core.decide.requests import take_cancel_request, take_run_request
-from conductor.core.decide.retry import FATAL
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.schedule import place_queued_steps
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.conductor_state import ConductorState, Host
 from conductor.core.model.events import Failure, RunSettled
+from conductor.core.model.failure import FailureClass
 from conductor.core.model.inputs import (
     ExecutionLost,
     ExecutionRefused,
@@ -142,7 +142,7 @@ def _take_host(making: DecisionDraft, report: HostReported) -> None:
 
 def _settle_damaged(making: DecisionDraft) -> None:
     for run, damage in making.state.damaged.items():
-        failure = Failure(INTERNAL, cut_text(f"What is stored of it cannot be read: {damage}"), FATAL)
+        failure = Failure(INTERNAL, cut_text(f"What is stored of it cannot be read: {damage}"), FailureClass.FATAL)
         making.stored.append(Record(run, RunSettled(RunState.FAILED, failure), "RunSettled"))
 
 

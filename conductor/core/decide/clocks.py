@@ -5,10 +5,10 @@ while nobody listens. None of these ends anything while `spared_until` lies ahea
 happened meanwhile is heard first.
 """
 
-from conductor.core.decide.retry import FATAL, HUMAN_REQUIRED
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import look_at_all, settle_step
 from conductor.core.model.events import Failure, RunTimedOut, StepFailed
+from conductor.core.model.failure import FailureClass
 from conductor.core.model.step import Step
 
 RUN_TIMEOUT = "RUN_TIMEOUT"
@@ -30,7 +30,7 @@ def ring_clocks(draft: RunDraft, most_events: int) -> None:
 
 def _explain_run(draft: RunDraft) -> Failure:
     text = f"The run took longer than the {draft.run.plan.timeout_seconds:g} s that its flow gives it; what still ran was ended."
-    return Failure(RUN_TIMEOUT, f"{text} Give the flow a longer timeout, or less to do.", FATAL)
+    return Failure(RUN_TIMEOUT, f"{text} Give the flow a longer timeout, or less to do.", FailureClass.FATAL)
 
 
 def _explain_wait(step: Step) -> Failure:
@@ -39,4 +39,4 @@ def _explain_wait(step: Step) -> Failure:
     text = (
         f"It waited {seconds:g} s for a place{waited_for} Add a host or slots, or give the step a longer queue_timeout."
     )
-    return Failure(QUEUE_TIMEOUT, text, HUMAN_REQUIRED, step.plan.id)
+    return Failure(QUEUE_TIMEOUT, text, FailureClass.HUMAN_REQUIRED, step.plan.id)

@@ -1,14 +1,13 @@
 """A whole decision while it is made: drafts of the runs that it touches, and what concerns no run.
 
 Runs are isolated here: what is done to a run is done through `change`, what is asked of one through `ask`, and an exception there
-throws that run's draft away, ends that run as FATAL, and reaches nobody else.
+throws that run's draft away, ends that run as FailureClass.FATAL, and reaches nobody else.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from conductor.core.decide.retry import FATAL
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.model.commands import (
     AckExecution,
@@ -21,6 +20,7 @@ from conductor.core.model.commands import (
 )
 from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing
 from conductor.core.model.events import AttemptEnded, Failure, RunSettled, StepCancelled
+from conductor.core.model.failure import FailureClass
 from conductor.core.model.states import AttemptState, RunState
 from conductor.core.model.truncation import cut_text
 
@@ -163,7 +163,7 @@ class DecisionDraft:
         except Exception:  # noqa: BLE001 — its steps cannot be folded any more: then the run ends without them
             draft = RunDraft(origin, self.now, origin=origin)
         draft.commands = [CancelExecution(track.host, attempt, message) for attempt, track in origin.tracks.items()]
-        draft.emit(RunSettled(RunState.FAILED, Failure(INTERNAL, message, FATAL)))
+        draft.emit(RunSettled(RunState.FAILED, Failure(INTERNAL, message, FailureClass.FATAL)))
         draft.replies = list(replies)
         draft.freed_place = True
         self.drafts[run] = draft
@@ -171,7 +171,7 @@ class DecisionDraft:
 
 def _end_everything(draft: RunDraft, message: str) -> RunDraft:
     """Ends every attempt and step of a run that cannot go on."""
-    failure = Failure(INTERNAL, message, FATAL)
+    failure = Failure(INTERNAL, message, FailureClass.FATAL)
     for name, step in draft.run.steps.items():
         attempt = step.live_attempt
         if attempt is not None:

@@ -13,13 +13,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
 
-from conductor.core.decide.retry import RECOVERABLE, classify
+from conductor.core.decide.guessing import guess_class
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.model.activity import Activity, write_line
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import AttemptEnded, AttemptStarted, Failure, ReportRefused
+from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,
@@ -33,14 +34,7 @@ from conductor.core.model.states import AttemptState
 from conductor.core.model.truncation import MOST_WORD, cut_confinement, cut_text
 
 HOST_LOST = "HOST_LOST"
-
-_ENDS = {
-    "succeeded": AttemptState.SUCCEEDED,
-    "failed": AttemptState.FAILED,
-    "cancelled": AttemptState.CANCELLED,
-    "timed_out": AttemptState.TIMED_OUT,
-    "refused": AttemptState.REFUSED,
-}
+NO_CAPACITY = "NO_CAPACITY"
 
 
 def take_report(draft: RunDraft, report: ExecutionReported, limits: Limits) -> None:
@@ -63,20 +57,23 @@ def take_report(draft: RunDraft, report: ExecutionReported, limits: Limits) -> N
 
 def take_refusal(draft: RunDraft, refusal: ExecutionRefused) -> None:
     """Ends an attempt that its host would not take."""
-    kind = RECOVERABLE if refusal.retryable else classify(refusal.reason)
-    failure = Failure(cut_text(refusal.reason, MOST_WORD), cut_text(refusal.message), kind)
+    kind = FailureClass.RECOVERABLE if refusal.retryable else FailureClass.FATAL
+    cause = Cause.INFRASTRUCTURE if refusal.retryable else Cause.AGENT
+    if refusal.reason == NO_CAPACITY:
+        cause = Cause.CAPACITY
+    failure = Failure(cut_text(refusal.reason, MOST_WORD), cut_text(refusal.message), kind, cause=cause)
     end_attempt(draft, refusal.attempt, AttemptState.REFUSED, failure, refusal.retry_after_seconds)
 
 
 def give_up_attempt(draft: RunDraft, attempt: str, message: str) -> None:
     """Ends an attempt whose host was silent too long. It is told to end, so that a Start that still waits never leaves."""
     draft.send(CancelExecution(draft.tracks[attempt].host, attempt, message))
-    end_attempt(draft, attempt, AttemptState.LOST, Failure(HOST_LOST, message, RECOVERABLE))
+    end_attempt(draft, attempt, AttemptState.LOST, _host_lost(message))
 
 
 def take_loss(draft: RunDraft, loss: ExecutionLost) -> None:
     """Ends an attempt that its host does not know, so that nothing of it runs."""
-    end_attempt(draft, loss.attempt, AttemptState.LOST, Failure(HOST_LOST, cut_text(loss.message), RECOVERABLE))
+    end_attempt(draft, loss.attempt, AttemptState.LOST, _host_lost(cut_text(loss.message)))
 
 
 def end_attempt(
@@ -123,12 +120,11 @@ def _store_activities(draft: RunDraft, attempt: str, parts: Iterable[Report]) ->
 
 def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> None:
     _, step = attempt_owner(report.attempt)
-    state = _ENDS.get(part.outcome, AttemptState.FAILED)
     ended = AttemptEnded(
         step=step,
         attempt=report.attempt,
-        state=state,
-        failure=None if state is AttemptState.SUCCEEDED else _explain(part),
+        state=part.outcome,
+        failure=None if part.outcome is AttemptState.SUCCEEDED else _explain(part),
         exit_code=part.exit_code,
         signal=part.signal,
         input_tokens=part.usage.input_tokens,
@@ -150,9 +146,14 @@ def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> 
 
 
 def _explain(part: AgentFinished) -> Failure:
-    reason = cut_text(part.reason, MOST_WORD) or ("CANCELLED" if part.outcome == "cancelled" else "AGENT_FAILED")
+    is_cancelled = part.outcome is AttemptState.CANCELLED
+    reason = cut_text(part.reason, MOST_WORD) or ("CANCELLED" if is_cancelled else "AGENT_FAILED")
     message = part.message or f"The agent's end was: {part.outcome}."
-    return Failure(reason, cut_text(message), classify(reason))
+    return Failure(reason, cut_text(message), part.kind or guess_class(reason), cause=part.cause)
+
+
+def _host_lost(message: str) -> Failure:
+    return Failure(HOST_LOST, message, FailureClass.RECOVERABLE, cause=Cause.INFRASTRUCTURE)
 
 
 def _look_after_end(draft: RunDraft, step: str) -> None:

@@ -13,11 +13,12 @@ The rules, before the code:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from zlib import crc32
 
+from conductor.core.decide.guessing import guess_cause
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import Failure
+from conductor.core.model.failure import Cause
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
 from conductor.core.model.states import AttemptState
 
@@ -27,42 +28,6 @@ CAPACITY_RETRIES = 9
 FIRST_CAPACITY_PAUSE_SECONDS = 5.0
 LONGEST_CAPACITY_PAUSE_SECONDS = 300.0
 LONGEST_RETRY_AFTER_SECONDS = 6 * 3600.0
-
-RECOVERABLE = "RECOVERABLE"
-HUMAN_REQUIRED = "HUMAN_REQUIRED"
-FATAL = "FATAL"
-
-NO_CAPACITY = "NO_CAPACITY"
-RATE_LIMITED = "RATE_LIMITED"
-OUTPUT_INVALID = "OUTPUT_INVALID"
-
-_INFRASTRUCTURE = frozenset(
-    {
-        "SHIM_LOST",
-        "ORPHANED",
-        "CANCELLED",  # by somebody on the host: the run did not ask for it
-        NO_CAPACITY,
-        "SHUTTING_DOWN",
-        "SNAPSHOT_MISSING",
-        "SNAPSHOT_CHANGED",  # before anything ran; the next attempt pushes it anew
-        RATE_LIMITED,
-        "EXECUTION_EXISTS",  # the id is burnt; the next attempt has another
-    }
-)
-_FOR_PEOPLE = frozenset({"SANDBOX_REFUSED", "READ_ONLY_UNAVAILABLE", "AGENT_UNAVAILABLE", "AUTH_FAILED"})
-_HANGS = frozenset({"IDLE_TIMEOUT", "FIRST_OUTPUT_TIMEOUT"})
-_BAD_RESULTS = frozenset({OUTPUT_INVALID, "OUTPUT_INVALID_AFTER_REPAIR"})
-
-
-class Cause(StrEnum):
-    """What kind of trouble ended an attempt. Each has its own number of retries."""
-
-    INFRASTRUCTURE = "infrastructure"
-    CAPACITY = "capacity"
-    RATE_LIMIT = "rate limit"
-    HANG = "hang"
-    SCHEMA = "schema"
-    AGENT = "agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +40,9 @@ class Retry:
     most: int
 
 
-def classify(reason: str) -> str:
-    """Gives the class of an attempt's reason: RECOVERABLE, HUMAN_REQUIRED or FATAL."""
-    if reason in _INFRASTRUCTURE or reason.startswith("HOST_"):
-        return RECOVERABLE
-    return HUMAN_REQUIRED if reason in _FOR_PEOPLE else FATAL
-
-
 def find_cause(failure: Failure) -> Cause | None:
-    """Gives what kind of trouble it was; None for what a person must mend."""
-    if failure.reason == RATE_LIMITED:
-        return Cause.RATE_LIMIT
-    if failure.reason == NO_CAPACITY:
-        return Cause.CAPACITY
-    if failure.kind == RECOVERABLE:
-        return Cause.INFRASTRUCTURE
-    if failure.kind == HUMAN_REQUIRED:
-        return None
-    if failure.reason in _HANGS:
-        return Cause.HANG
-    return Cause.SCHEMA if failure.reason in _BAD_RESULTS else Cause.AGENT
+    """Returns what kind of trouble ended an attempt; None where a person must act first."""
+    return failure.cause or guess_cause(failure)
 
 
 def decide_retry(plan: AgentPlan, attempts: Sequence[Attempt], failure: Failure) -> Retry | None:

@@ -8,7 +8,6 @@ The rules, before the code:
 - When every step has ended, the report is asked for (see `questions`), and then the run ends. Its steps say how.
 """
 
-from conductor.core.decide.retry import FATAL, HUMAN_REQUIRED
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import (
@@ -23,6 +22,7 @@ from conductor.core.model.events import (
     StepStarted,
     StepSucceeded,
 )
+from conductor.core.model.failure import FailureClass
 from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import AttemptState, RunState, StepState
@@ -103,7 +103,9 @@ def judge(run: Run) -> tuple[RunState, Failure | None]:
         return RunState.FAILED, run.failure
     cancelled = [step for step in run.steps.values() if step.state is StepState.CANCELLED]
     if run.stop is Stop.CANCEL and cancelled:
-        return RunState.CANCELLED, Failure("CANCELLED", run.cancel_reason or "It was cancelled.", HUMAN_REQUIRED)
+        return RunState.CANCELLED, Failure(
+            "CANCELLED", run.cancel_reason or "It was cancelled.", FailureClass.HUMAN_REQUIRED
+        )
     failed = [step for step in run.steps.values() if step.state is StepState.FAILED]
     for step in failed:
         if step.plan.on_failure is OnFailure.FAIL:
@@ -111,7 +113,7 @@ def judge(run: Run) -> tuple[RunState, Failure | None]:
     stuck = [step for step in cancelled if _is_stuck(run, step)]
     if stuck:
         message = f"Nothing could meet what step {stuck[0].plan.id} needs."
-        return RunState.FAILED, Failure(STEPS_STUCK, message, FATAL, stuck[0].plan.id)
+        return RunState.FAILED, Failure(STEPS_STUCK, message, FailureClass.FATAL, stuck[0].plan.id)
     return RunState.SUCCEEDED, None
 
 

@@ -5,13 +5,14 @@
 - A step whose run stops tells its attempt to end. An attempt that ends well all the same counts.
 """
 
-from conductor.core.decide.retry import RECOVERABLE, decide_retry
+from conductor.core.decide.retry import decide_retry
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import are_children_settled, settle_step, succeed, why_stopped
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import CancelExecution
 from conductor.core.model.events import Failure, StepCancelled, StepFailed, StepQueued, StepRequeued, StepValidating
+from conductor.core.model.failure import FailureClass
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
@@ -74,7 +75,7 @@ def _conclude_failure(draft: RunDraft, step: Step, attempt: Attempt) -> None:
     if failure is None:
         raise ValueError(f"attempt {attempt.id} ended badly and does not say why")
     why = why_stopped(draft.run, step)
-    if why and failure.kind == RECOVERABLE:
+    if why and failure.kind is FailureClass.RECOVERABLE:
         settle_step(draft, StepCancelled(step.plan.id, why))
     else:
         _try_again_or_fail(draft, step, failure)

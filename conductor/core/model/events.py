@@ -7,18 +7,23 @@ are blobs, named by digest, and texts from outside are cut (see `brevity`). `Run
 
 from dataclasses import dataclass
 
+from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.plan import RunPlan, StepPlan
 from conductor.core.model.states import AttemptState, RunState
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something ended badly. `kind` is RECOVERABLE, HUMAN_REQUIRED or FATAL (`class` in the protos)."""
+    """Says why something ended badly. `kind` is the class (`class` in the protos).
+
+    `cause` is None where the failure is no attempt's, where a person must act, and in rows of f9ac01c.
+    """
 
     reason: str
     message: str
-    kind: str = "FATAL"
+    kind: FailureClass = FailureClass.FATAL
     step: str = ""
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from conductor.core.model.activity import Activity, Usage
 from conductor.core.model.events import Confinement
+from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
+from conductor.core.model.states import AttemptState
 from conductor.core.model.work import WorkResult
 
 
@@ -87,11 +89,13 @@ class AgentStarted:
 
 @dataclass(frozen=True, slots=True)
 class AgentFinished:
-    """The `finished` frame; `outcome` is succeeded, failed, cancelled, timed_out or refused."""
+    """The `finished` frame. `outcome` is the state that the attempt ends in; a host of f9ac01c names neither `kind` nor `cause`."""
 
-    outcome: str
+    outcome: AttemptState
     reason: str = ""
     message: str = ""
+    kind: FailureClass | None = None
+    cause: Cause | None = None
     exit_code: int | None = None
     signal: int | None = None
     usage: Usage = field(default_factory=Usage)

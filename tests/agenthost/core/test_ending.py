@@ -42,7 +42,7 @@ def test_every_end_has_one_outcome_and_one_reason(
     verdict = judge(ending, summary, Limits())
 
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
-    assert bool(verdict.message) == (outcome is not Outcome.SUCCEEDED)
+    assert bool(verdict.message) == bool(verdict.trouble) == (outcome is not Outcome.SUCCEEDED)
 
 
 @pytest.mark.parametrize(

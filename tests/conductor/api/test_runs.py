@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductor.api.messages.runs import TOO_DEEP, read_run_states, run_state, struct
+from conductor.api.messages.runs import TOO_DEEP, attempt_message, read_run_states, run_state, struct
 from conductor.api.run_ids import new_run_id
 from conductor.clock import SystemClock
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.events import Failure, StartSpec
+from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.states import AttemptState, RunState, StepState
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import duration, seconds, timestamp
@@ -78,3 +81,24 @@ def test_a_result_nested_nine_hundred_deep_is_shown_as_far_as_readers_of_message
     read = pb.Step.FromString(pb.Step(result=made).SerializeToString())
     assert TOO_DEEP in str(read)
     assert struct(b'{"a": [{"b": 1}]}') == {"a": [{"b": 1}]}
+
+
+def attempt(failure: Failure) -> Attempt:
+    start = StartSpec("run-step-1", "survey", "p" * 64, "c" * 40, (), 60.0, 60.0)
+    return Attempt(start.execution, 1, "alpha", "", start, 0.0, AttemptState.FAILED, failure=failure)
+
+
+@pytest.mark.parametrize("kind", FailureClass)
+@pytest.mark.parametrize("cause", Cause)
+def test_every_failure_of_an_attempt_shows_its_class_and_its_cause(kind: FailureClass, cause: Cause) -> None:
+    shown = attempt_message("run", attempt(Failure("R", "m", kind, cause=cause))).failure
+
+    assert getattr(shown, "class") == kind
+    assert pb.Failure.Kind.Name(shown.kind) == f"KIND_{kind.name}"
+    assert pb.Failure.Cause.Name(shown.cause) == f"CAUSE_{cause.name}"
+
+
+def test_an_attempt_that_f9ac01c_stored_shows_the_cause_by_which_it_is_retried() -> None:
+    shown = attempt_message("run", attempt(Failure("IDLE_TIMEOUT", "m"))).failure
+
+    assert shown.cause == pb.Failure.CAUSE_HANG

@@ -34,6 +34,7 @@ from conductor.core.model.inputs import (
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, RunPlan, SnapshotPlan, StepPlan
 from conductor.core.model.run import Run, apply
+from conductor.core.model.states import AttemptState
 from conductor.core.model.step import Step
 from conductor.core.model.work import (
     Answer,
@@ -182,7 +183,11 @@ class Bench:
         first = self.cursors.get(attempt.id, 0) + 1
         begin = (AgentStarted(Confinement()),) if first == 1 else ()
         return self.report(
-            attempt.id, first, *begin, Output(attempt.id, Channel.ANSWER, "words"), AgentFinished(outcome, reason)
+            attempt.id,
+            first,
+            *begin,
+            Output(attempt.id, Channel.ANSWER, "words"),
+            AgentFinished(AttemptState(outcome), reason),
         )
 
     def complete(self, step: str, run: str = RUN) -> Decision:

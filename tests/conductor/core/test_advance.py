@@ -194,7 +194,7 @@ def test_a_defect_anywhere_in_one_run_ends_that_run_and_harms_no_other(
         assert bench.state.wake_at is not None
         bench.now = bench.state.wake_at - 0.005  # when the first run's time is up, and the other's is not
     more = bench.attempt("more").id
-    begin = (AgentStarted(Confinement()), Output(more, Channel.LOG, "x"), AgentFinished("succeeded"))
+    begin = (AgentStarted(Confinement()), Output(more, Channel.LOG, "x"), AgentFinished(AttemptState.SUCCEEDED))
     late = ExecutionReported(more, 1, 3, begin)
     prompt = WorkFinished(WorkResult(Work(RUN, WorkKind.PROMPT, "poison"), PromptRendered("p")))
     bench.take(late, prompt, ExecutionReported(bench.attempt("fine", OTHER).id, 1, 3, begin))

@@ -275,7 +275,7 @@ def test_one_result_counts_when_a_lost_host_comes_back() -> None:
     bench.report(lost, 1, Output(lost, Channel.ANSWER, "late"))
     assert [event.attempt for event in bench.stored(ReportRefused) if isinstance(event, ReportRefused)] == [lost]
     assert bench.sent(CancelExecution) == ["one"]
-    bench.report(lost, 2, AgentFinished("succeeded"))
+    bench.report(lost, 2, AgentFinished(AttemptState.SUCCEEDED))
     assert bench.sent(AckExecution) == ["one"]
     bench.finish("one")
     bench.answer(WorkKind.CHECK, "one")

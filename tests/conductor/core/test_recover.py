@@ -8,7 +8,7 @@ from conductor.core.model.events import Confinement, Failure, RunSettled, StepGu
 from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.run import fold
-from conductor.core.model.states import RunState
+from conductor.core.model.states import AttemptState, RunState
 from conductor.core.model.work import GuardDecided, Work, WorkKind
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks, folds
 
@@ -49,7 +49,7 @@ def test_an_attempt_that_runs_is_resumed_after_what_is_stored() -> None:
 def test_an_end_that_may_not_have_been_acknowledged_is_acknowledged_again() -> None:
     """Keeps I3."""
     bench, attempt = started()
-    bench.report(attempt, 1, AgentStarted(Confinement()), AgentFinished("succeeded"))
+    bench.report(attempt, 1, AgentStarted(Confinement()), AgentFinished(AttemptState.SUCCEEDED))
 
     commands = bench.crash()
 

@@ -124,7 +124,9 @@ def test_acknowledgements_of_all_attempts_share_a_commit() -> None:
 def test_the_end_of_an_attempt_is_acknowledged_at_once() -> None:
     bench, attempt = running()
 
-    decision = bench.report(attempt, 2, Output(attempt, Channel.ANSWER, "bye"), AgentFinished("succeeded", exit_code=0))
+    decision = bench.report(
+        attempt, 2, Output(attempt, Channel.ANSWER, "bye"), AgentFinished(AttemptState.SUCCEEDED, exit_code=0)
+    )
 
     assert AckExecution("h1", attempt, 3, finished=True) in decision.to_send
     assert decision.durable
@@ -135,7 +137,9 @@ def test_neighbouring_activities_are_stored_as_one_text_of_their_channel() -> No
     call, answer, used = ToolCall("1", "read", "{}"), ToolResult("1", text="words"), Usage(10, 20)
     said = Output(attempt, Channel.ANSWER, "so")
 
-    decision = bench.report(attempt, 2, call, answer, said, used, AgentFinished("succeeded"), Notice(text="late"))
+    decision = bench.report(
+        attempt, 2, call, answer, said, used, AgentFinished(AttemptState.SUCCEEDED), Notice(text="late")
+    )
 
     assert [item for item in decision.to_store if isinstance(item, Output)] == [
         Output(attempt, Channel.ACTIVITY, write_line(call) + write_line(answer)),
@@ -148,7 +152,7 @@ def test_the_end_tells_everything_that_is_known_and_brings_its_result() -> None:
     bench, attempt = running()
     result = Blob("d" * 64, b"{}")
     end = AgentFinished(
-        outcome="succeeded",
+        outcome=AttemptState.SUCCEEDED,
         exit_code=0,
         usage=Usage(10, 20, 3),
         denial_count=2,
@@ -183,7 +187,7 @@ def test_nothing_is_stored_after_the_end_even_of_the_same_report() -> None:
     """Keeps B7."""
     bench, attempt = running()
 
-    bench.report(attempt, 2, AgentFinished("succeeded"), Output(attempt, Channel.ANSWER, "more"))
+    bench.report(attempt, 2, AgentFinished(AttemptState.SUCCEEDED), Output(attempt, Channel.ANSWER, "more"))
 
     assert bench.said == []
 
@@ -191,11 +195,13 @@ def test_nothing_is_stored_after_the_end_even_of_the_same_report() -> None:
 def test_what_comes_late_is_recorded_once_and_has_no_effect() -> None:
     """Keeps B4."""
     bench, attempt = running()
-    bench.report(attempt, 2, AgentFinished("failed", "SHIM_LOST"))
+    bench.report(attempt, 2, AgentFinished(AttemptState.FAILED, "SHIM_LOST"))
     assert bench.states()["step"] == "queued"
 
     for _ in range(3):
-        decision = bench.report(attempt, 3, Output(attempt, Channel.ANSWER, "ghost"), AgentFinished("succeeded"))
+        decision = bench.report(
+            attempt, 3, Output(attempt, Channel.ANSWER, "ghost"), AgentFinished(AttemptState.SUCCEEDED)
+        )
         assert decision.to_send == (AckExecution("", attempt, 4, finished=True),)
         assert decision.durable
 
@@ -207,9 +213,9 @@ def test_what_comes_late_is_recorded_once_and_has_no_effect() -> None:
 
 def test_an_end_that_comes_again_is_acknowledged_again() -> None:
     bench, attempt = running()
-    bench.report(attempt, 2, AgentFinished("succeeded"))
+    bench.report(attempt, 2, AgentFinished(AttemptState.SUCCEEDED))
 
-    decision = bench.report(attempt, 2, AgentFinished("succeeded"))
+    decision = bench.report(attempt, 2, AgentFinished(AttemptState.SUCCEEDED))
 
     assert decision.to_store == ()
     assert decision.to_send == (AckExecution("h1", attempt, 2, finished=True),)
@@ -231,7 +237,7 @@ def test_a_report_of_a_run_that_is_gone_lets_its_host_go() -> None:
     attempt = f"{RUN}-step-1"
 
     decision = bench.take(
-        ExecutionReported(attempt, 1, 2, (Output(attempt, Channel.ANSWER, "x"), AgentFinished("succeeded")))
+        ExecutionReported(attempt, 1, 2, (Output(attempt, Channel.ANSWER, "x"), AgentFinished(AttemptState.SUCCEEDED)))
     )
 
     assert decision.to_store == ()
@@ -257,7 +263,7 @@ def test_a_lost_attempt_gives_its_step_back() -> None:
         ("HOST_DRAINING", True, "queued"),
         ("READ_ONLY_UNAVAILABLE", False, "failed"),
         ("AGENT_UNAVAILABLE", False, "failed"),
-        ("EXECUTION_EXISTS", False, "queued"),
+        ("EXECUTION_EXISTS", True, "queued"),
         ("INVALID_REQUEST", False, "failed"),
     ],
 )

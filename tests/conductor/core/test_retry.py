@@ -4,15 +4,17 @@ from itertools import pairwise
 
 import pytest
 
-from conductor.core.decide.retry import Retry, classify, decide_retry
+from conductor.core.decide.guessing import guess_class
+from conductor.core.decide.retry import Retry, decide_retry
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.events import Failure, StartSpec
+from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import AgentFinished, ExecutionRefused
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan, StepPlan
 from conductor.core.model.states import AttemptState
 from conductor.core.model.work import WorkFailed, WorkKind
-from tests.conductor.core.bench import Bench, asks
+from tests.conductor.core.bench import Bench, asks, folds
 
 PLAN = AgentPlan(("survey",), max_attempts=20)
 
@@ -20,7 +22,7 @@ PLAN = AgentPlan(("survey",), max_attempts=20)
 def ended(number: int, reason: str, state: AttemptState = AttemptState.FAILED, retry_after: float = 0.0) -> Attempt:
     """An attempt that ended so."""
     start = StartSpec(f"run-step-{number}", "survey", "prompt", "c" * 40, (), 60.0, 60.0)
-    failure = Failure(reason, "", classify(reason)) if reason else None
+    failure = Failure(reason, "", guess_class(reason)) if reason else None
     return Attempt(
         start.execution, number, "h1", "", start, 0.0, state, failure=failure, retry_after_seconds=retry_after
     )
@@ -52,20 +54,20 @@ def step_with(**agent: object) -> StepPlan:
     ],
 )
 def test_infrastructure_is_recoverable(reason: str) -> None:
-    assert classify(reason) == "RECOVERABLE"
+    assert guess_class(reason) is FailureClass.RECOVERABLE
 
 
 @pytest.mark.parametrize(
     "reason", ["AGENT_EXIT_NONZERO", "AGENT_KILLED", "EMPTY_OUTPUT", "STEP_TIMEOUT", "IDLE_TIMEOUT", "OUTPUT_TOO_LARGE"]
 )
 def test_an_agents_own_failure_is_not_tried_again(reason: str) -> None:
-    assert classify(reason) == "FATAL"
+    assert guess_class(reason) is FailureClass.FATAL
     assert retry_after(PLAN, reason) is None
 
 
 @pytest.mark.parametrize("reason", ["SANDBOX_REFUSED", "READ_ONLY_UNAVAILABLE", "AGENT_UNAVAILABLE", "AUTH_FAILED"])
 def test_what_a_person_must_mend_says_so(reason: str) -> None:
-    assert classify(reason) == "HUMAN_REQUIRED"
+    assert guess_class(reason) is FailureClass.HUMAN_REQUIRED
 
 
 def test_pauses_grow_and_are_bounded_and_are_the_same_after_a_restart() -> None:
@@ -135,7 +137,7 @@ def test_a_host_without_room_is_asked_rarely_and_counts_for_no_other_cause() -> 
 def test_a_step_that_must_not_be_tried_again_when_it_is_lost_fails() -> None:
     """Keeps I4."""
     lost = [ended(1, "HOST_LOST", AttemptState.LOST)]
-    failure = Failure("HOST_LOST", "", "RECOVERABLE")
+    failure = Failure("HOST_LOST", "", FailureClass.RECOVERABLE)
 
     assert decide_retry(PLAN, lost, failure) is not None
     assert decide_retry(AgentPlan(("survey",), on_lost=OnLost.FAIL), lost, failure) is None
@@ -156,12 +158,40 @@ def test_a_step_says_which_retry_follows_and_when_and_why() -> None:
     assert wait.until == bench.step("step").not_before == bench.state.wake_at
 
 
+@pytest.mark.parametrize(
+    ("reason", "kind", "cause", "state"),
+    [
+        ("HOST_ODD", FailureClass.FATAL, Cause.AGENT, "failed"),
+        ("EMPTY_OUTPUT", FailureClass.RECOVERABLE, Cause.INFRASTRUCTURE, "queued"),
+        ("NEW_REASON", FailureClass.RECOVERABLE, Cause.RATE_LIMIT, "queued"),
+        ("SHIM_LOST", FailureClass.HUMAN_REQUIRED, None, "failed"),
+        ("HOST_ODD", None, None, "queued"),  # a host of f9ac01c
+    ],
+)
+def test_what_a_host_says_of_a_failure_counts_and_its_reason_only_where_it_says_nothing(
+    reason: str, kind: FailureClass | None, cause: Cause | None, state: str
+) -> None:
+    bench = Bench()
+    bench.host()
+    bench.launch(asks("step"), folds("other", "step"))
+    bench.queue("step")
+
+    bench.report(
+        bench.attempt("step").id, 1, AgentFinished(AttemptState.FAILED, reason, "It is over.", kind=kind, cause=cause)
+    )
+
+    assert bench.states()["step"] == state
+    failure = bench.attempt("step").failure
+    assert failure is not None
+    assert (failure.kind, failure.cause) == (kind or FailureClass.RECOVERABLE, cause)
+
+
 def test_an_agent_whose_model_was_asked_too_fast_waits_as_long_as_the_model_said() -> None:
     bench = Bench()
     bench.host()
     bench.launch(asks("step"))
     bench.queue("step")
-    end = AgentFinished("failed", "RATE_LIMITED", "Too fast.", retry_after_seconds=40.0)
+    end = AgentFinished(AttemptState.FAILED, "RATE_LIMITED", "Too fast.", retry_after_seconds=40.0)
 
     bench.report(bench.attempt("step").id, 1, end)
 

@@ -2,8 +2,9 @@
 
 from conductor.core.model.commands import CancelExecution
 from conductor.core.model.events import AttemptEnded, Failure, RunReported, RunSettled
+from conductor.core.model.failure import FailureClass
 from conductor.core.model.inputs import AgentFinished
-from conductor.core.model.states import RunState
+from conductor.core.model.states import AttemptState, RunState
 from conductor.core.model.work import WorkFailed, WorkKind
 from tests.conductor.core.bench import Bench, asks, folds
 
@@ -52,7 +53,7 @@ def test_a_cancelled_run_is_cancelling_until_its_agents_have_ended() -> None:
     bench.finish("one", "cancelled", "CANCELLED")
     bench.answer(WorkKind.REPORT)
     assert bench.run.state is RunState.CANCELLED
-    assert bench.run.failure == Failure("CANCELLED", "enough", "HUMAN_REQUIRED")
+    assert bench.run.failure == Failure("CANCELLED", "enough", FailureClass.HUMAN_REQUIRED)
     assert [one.text for one in bench.said] == ["words"]
 
 
@@ -109,7 +110,7 @@ def test_a_hundred_racing_cancels_and_completions_end_a_run_once() -> None:
             if (number % 2 == 0) is cancels_first:
                 bench.cancel(request=f"cancel {number}")
             elif bench.state.ongoing:
-                bench.report(bench.attempt("only").id, 1, AgentFinished("succeeded"))
+                bench.report(bench.attempt("only").id, 1, AgentFinished(AttemptState.SUCCEEDED))
             for kind, step in ((WorkKind.CHECK, "only"), (WorkKind.REPORT, "")):
                 bench.answer(kind, step)
 

@@ -6,6 +6,7 @@ from conductor.core.model.commands import Record
 from conductor.core.model.events import Confinement, Event, Failure, FindingCounts, RunCreated
 from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost, ExecutionRefused, RequestCancel
 from conductor.core.model.plan import RetryPlan
+from conductor.core.model.states import AttemptState
 from conductor.core.model.truncation import cut_text
 from conductor.core.model.work import Folded, GuardDecided, WorkFailed, WorkKind
 from conductor.store.codec import decode_event, encode
@@ -46,7 +47,9 @@ def test_no_event_is_larger_than_4_kib_whatever_is_said(piece: str) -> None:
     bench.answer(WorkKind.FOLD, "folded", Folded(DIGEST, DIGEST, FindingCounts(1, 2, 3)))
     bench.queue(name)
     bench.report(bench.attempt(name).id, 1, AgentStarted(confinement(text)))
-    bench.report(bench.attempt(name).id, 2, AgentFinished("failed", "SHIM_LOST", text, confinement=confinement(text)))
+    bench.report(
+        bench.attempt(name).id, 2, AgentFinished(AttemptState.FAILED, "SHIM_LOST", text, confinement=confinement(text))
+    )
     bench.wake()
     bench.take(ExecutionRefused(bench.attempt(name).id, text, text, retryable=True))
     bench.wake()

@@ -16,6 +16,7 @@ from conductor.core.model.inputs import (
     RequestCancel,
 )
 from conductor.core.model.output import Channel, Output
+from conductor.core.model.states import AttemptState
 from conductor.engine.inbox import Inbox, InboxLimits
 from conductor.errors import NoCapacityError, ShuttingDownError
 
@@ -32,7 +33,7 @@ async def test_frames_that_follow_each_other_are_one_input() -> None:
     """Keeps D3."""
     inbox = Inbox()
     started = AgentStarted(Confinement())
-    finished = AgentFinished("succeeded")
+    finished = AgentFinished(AttemptState.SUCCEEDED)
     for frame in (
         report("a", 1, started),
         text("a", 2, "one "),

@@ -1,14 +1,25 @@
 """The Execute protocol in values: every frame, and a Start that is always the same bytes. Keeps D4 D7 and rule 3."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from agenthost.api.messages import write_frame
+from agenthost.core.admission.order import Limits
+from agenthost.core.ending import Cause as HostCause
+from agenthost.core.ending import Ending, judge
+from agenthost.core.models.metering import ModelUse
+from agenthost.core.output.agent_output import Summary
+from agenthost.core.output.frame import Attestation, Finished, Frame
 from agenthost.v1 import execution_service_pb2 as pb
+from conductor.core.decide.guessing import guess_cause, guess_class
 from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
-from conductor.core.model.events import Confinement, StartSpec
+from conductor.core.model.events import Confinement, Failure, StartSpec
+from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import AgentFinished, AgentStarted
 from conductor.core.model.output import Channel, Output
+from conductor.core.model.states import AttemptState
 from conductor.hosts.frames import reports, start_frame
 
 ATTEMPT = "run-step-1"
@@ -105,7 +116,7 @@ def test_the_end_tells_everything_that_was_told() -> None:
     (end,) = reports(ATTEMPT, pb.ExecuteResponse(finished=frame))
 
     assert isinstance(end, AgentFinished)
-    assert (end.outcome, end.reason, end.exit_code, end.signal) == ("failed", "AGENT_KILLED", None, 9)
+    assert (end.outcome, end.reason, end.exit_code, end.signal) == (AttemptState.FAILED, "AGENT_KILLED", None, 9)
     assert (end.usage, end.denial_count, end.answer_truncated) == (Usage(output_tokens=5, turns=3), 2, True)
     assert end.result is not None
     assert end.result.data == b'{"findings":[]}'
@@ -120,4 +131,45 @@ def test_an_outcome_of_a_later_version_is_a_failure() -> None:
     (end,) = reports(ATTEMPT, pb.ExecuteResponse(finished=pb.Finished(outcome=77)))  # type: ignore[arg-type]
 
     assert isinstance(end, AgentFinished)
-    assert end.outcome == "failed"
+    assert end.outcome is AttemptState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind", "cause"),
+    [
+        (
+            pb.Finished(failure_class=pb.Finished.FAILURE_CLASS_FATAL, cause=pb.Finished.CAUSE_HANG),
+            FailureClass.FATAL,
+            Cause.HANG,
+        ),
+        (pb.Finished(failure_class=pb.Finished.FAILURE_CLASS_HUMAN_REQUIRED), FailureClass.HUMAN_REQUIRED, None),
+        (pb.Finished(failure_class=77, cause=77), None, None),  # type: ignore[arg-type] # of a later version
+        (pb.Finished(reason="SHIM_LOST"), None, None),
+    ],
+)
+def test_the_end_tells_who_can_help_and_what_kind_of_trouble_it_was(
+    frame: pb.Finished, kind: FailureClass | None, cause: Cause | None
+) -> None:
+    (end,) = reports(ATTEMPT, pb.ExecuteResponse(finished=frame))
+
+    assert isinstance(end, AgentFinished)
+    assert (end.kind, end.cause) == (kind, cause)
+
+
+def ends() -> Iterator[Ending]:
+    yield from (Ending(cause, exit_code=0) for cause in HostCause)
+    yield from (Ending(HostCause.EXITED, exit_code=3), Ending(HostCause.EXITED, signal=9))
+    yield Ending(HostCause.EXITED, snapshot_changed=True)
+
+
+@pytest.mark.parametrize("status", [200, 401, 429])
+def test_a_host_says_of_every_end_what_a_conductor_of_f9ac01c_made_of_its_reason(status: int) -> None:
+    """Keeps K7: whichever of the two is older, a step is tried again in the same cases."""
+    for ending in ends():
+        use = ModelUse().with_request().with_status(status, ())
+        verdict = judge(ending, Summary(), Limits(), use)
+        summary = Finished(verdict, ending, Summary(), Attestation(), use)
+        (end,) = reports(ATTEMPT, pb.ExecuteResponse.FromString(write_frame(Frame(9, 0, summary)).SerializeToString()))
+        assert isinstance(end, AgentFinished)
+        guessed = Failure(end.reason, "", guess_class(end.reason))
+        assert (end.kind, end.cause) == (guessed.kind, guess_cause(guessed)), end.reason

@@ -102,6 +102,7 @@ def test_the_json_says_the_names_of_the_fields() -> None:
         "message": "m",
         "kind": "FATAL",
         "step": "a",
+        "cause": None,
     }
 
 
