@@ -14,10 +14,19 @@ from types import MappingProxyType
 
 import structlog
 
-from agenthost.core.admission.agent_spec import NAME, AgentSpec, SpecError, command_line, environment_of, parse_spec
+from agenthost.core.admission.agent_spec import (
+    NAME,
+    AgentSpec,
+    SpecError,
+    command_line,
+    environment_of,
+    files_of,
+    parse_spec,
+)
 from agenthost.core.admission.order import with_defaults
 from agenthost.core.models.endpoint import Endpoint
 from agenthost.core.models.gateway_rules import variables_for
+from agenthost.core.sandbox.policy import SANDBOX_PATH, Resources
 from agenthost.errors import AgentUnavailableError, ProgramError
 from agenthost.models.settings import ModelSettings
 from agenthost.sandbox.find import python_runtime
@@ -61,7 +70,26 @@ class Agent:
     @property
     def own_paths(self) -> tuple[Path, ...]:
         """Returns what it reads at its own path: the Python that it asks for."""
-        return python_runtime() if self.spec and "{python}" in self.spec.argv else ()
+        needs_python = self.spec is not None and ("{python}" in self.spec.argv or self.spec.bridge is not None)
+        return python_runtime() if needs_python else ()
+
+    @property
+    def mounts(self) -> Mapping[str, Path]:
+        """Returns the folders that it sees below /opt, by their names there."""
+        if self.spec is None:
+            return {}
+        own = {name: (self.source.parent / Path(path).expanduser()).resolve() for name, path in self.spec.mounts}
+        return own | ({"bridge": BUILT_IN} if self.spec.bridge else {})
+
+    @property
+    def resources(self) -> Resources:
+        """Returns what it may take of the machine; the memory is the order's."""
+        return Resources(**dict(self.spec.resources)) if self.spec else Resources()
+
+    def files(self, parameters: Mapping[str, str]) -> Mapping[str, str]:
+        """Returns the files of its home, for checked parameters."""
+        spec = self.usable()
+        return files_of(spec, with_defaults(parameters, spec.parameters))
 
     def argv(self, parameters: Mapping[str, str]) -> tuple[str, ...]:
         """Returns the command line inside the sandbox, for checked parameters."""
@@ -120,10 +148,13 @@ def _read(path: Path) -> Agent:
 
 def _missing(agent: Agent, spec: AgentSpec) -> str:
     for program in spec.requires:
-        if shutil.which(program) is None:
-            return f"the program '{program}' was not found on PATH: install it, then start the host again"
+        if shutil.which(program, path=SANDBOX_PATH) is None:
+            return f"the program '{program}' was not found in {SANDBOX_PATH}: install it there, then restart the host"
     if agent.install and not agent.install.exists():
         return f"{agent.source}: install names {agent.install}, which does not exist"
+    for name, folder in agent.mounts.items():
+        if not folder.is_dir():
+            return f"{agent.source}: mounts.{name} names {folder}, which is no folder"
     return ""
 
 

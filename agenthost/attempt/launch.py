@@ -34,6 +34,8 @@ class Launch:
     history: Path | None = None  # a git directory, seen at /history.git
     install: Path | None = None  # seen at /opt/agent
     own_paths: tuple[Path, ...] = ()  # seen, read-only, at their own paths: runtimes
+    mounts: Mapping[str, Path] = field(default_factory=dict)  # seen, read-only, below /opt by these names
+    files: Mapping[str, str] = field(default_factory=dict)  # written into its home, by paths below that
     environment: Mapping[str, str] = field(default_factory=dict)
     prompt: bytes = b""
     prompt_is_file: bool = False  # /run/prompt instead of stdin
@@ -66,6 +68,7 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
     policy = _policy(launch, sandbox)
     sources = {"bwrap": sandbox.folder, "tree": launch.tree, "history": launch.history, "install": launch.install}
     sources |= {f"path{at}": path for at, path in enumerate(launch.own_paths)}
+    sources |= {f"mount{at}": path for at, path in enumerate(launch.mounts.values())}
     return {
         "execution": launch.execution,
         "argv": launch.argv,
@@ -78,7 +81,7 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
         "cgroup": _cgroup(folder, launch.resources, sandbox.cgroups),
         "rlimits": sandbox_policy.rlimits(policy),
         "filter": base64.b64encode(policy.syscall_filter).decode(),
-        "texts": sandbox_policy.texts(),
+        "texts": sandbox_policy.texts(policy),
         "writable": sandbox_policy.WRITABLE,
         "sources": {name: str(path) for name, path in sources.items() if path is not None},
         "fingerprint": launch.fingerprint,
@@ -114,6 +117,8 @@ def _policy(launch: Launch, sandbox: Sandbox) -> Policy:
         has_history=launch.history is not None,
         has_install=launch.install is not None,
         has_prompt_file=launch.prompt_is_file,
+        mounts=tuple(launch.mounts),
+        files=launch.files,
         model=launch.model,
         resources=launch.resources,
     )

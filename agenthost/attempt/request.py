@@ -1,6 +1,6 @@
 """Holds a Start as it came and as it was accepted, and derives the shim's Launch from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agenthost.agent_specs import Agent
@@ -8,7 +8,6 @@ from agenthost.attempt.launch import Launch
 from agenthost.core.admission.admission import Claim
 from agenthost.core.admission.agent_spec import PromptDelivery
 from agenthost.core.admission.order import Order
-from agenthost.core.sandbox.policy import Resources
 from agenthost.snapshots.store import SnapshotPaths
 
 
@@ -51,11 +50,13 @@ def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str)
         history=paths.history,
         install=accepted.agent.install,
         own_paths=accepted.agent.own_paths,
+        mounts=accepted.agent.mounts,
+        files=accepted.agent.files(order.parameters),
         environment=accepted.agent.environment(),
         model=spec.model,
         prompt=order.prompt.encode(),
         prompt_is_file=spec.prompt is PromptDelivery.FILE,
         keeps_stdin=spec.takes_input,
         limits=limits,
-        resources=Resources(memory_bytes=limits.memory_bytes),
+        resources=replace(accepted.agent.resources, memory_bytes=limits.memory_bytes),
     )

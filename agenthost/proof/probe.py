@@ -21,6 +21,7 @@ from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.records import Status
 from agenthost.core.admission.order import Limits
 from agenthost.core.output.spool import RecordKind, SpoolReader
+from agenthost.core.sandbox.policy import Resources
 from agenthost.core.sandbox.remedy import SETTINGS, explain
 from agenthost.core.sandbox.report import Probe, SandboxReport
 from agenthost.errors import ReadOnlyUnavailableError, StatusError
@@ -31,6 +32,7 @@ PROBE_SECONDS = 20.0  # of the program inside
 PROOF_SECONDS = 45.0  # of all of it, the set-up of the sandbox included
 LEAST_ATTEMPTS = 40  # fewer lines than this mean that the program broke
 MAX_OUTPUT_BYTES = 1024 * 1024
+DEFAULT_RESOURCES = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class Occupant:
 
     install: Path | None = None
     own_paths: tuple[Path, ...] = ()
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources = DEFAULT_RESOURCES
     environment: Mapping[str, str] = field(default_factory=dict)
     model: str = ""
 
@@ -48,7 +53,15 @@ NO_AGENT = Occupant()
 
 def occupant(agent: Agent) -> Occupant:
     """Returns what a sandbox holds for this agent; raises AgentUnavailableError."""
-    return Occupant(agent.install, agent.own_paths, agent.environment(), agent.usable().model)
+    return Occupant(
+        install=agent.install,
+        own_paths=agent.own_paths,
+        mounts=agent.mounts,
+        files=agent.files({}),
+        resources=agent.resources,
+        environment=agent.environment(),
+        model=agent.usable().model,
+    )
 
 
 async def prove(sandbox: Sandbox, data: Path, occupant: Occupant = NO_AGENT) -> SandboxReport:
@@ -111,6 +124,9 @@ def _launch(folder: Path, bait: "_Bait", occupant: Occupant) -> Launch:
         tree=folder / "tree",
         install=occupant.install,
         own_paths=tuple(dict.fromkeys((*occupant.own_paths, *python_runtime()))),
+        mounts=occupant.mounts,
+        files=occupant.files,
+        resources=occupant.resources,
         environment=occupant.environment,
         model=occupant.model,
         prompt=json.dumps(bait.described).encode(),

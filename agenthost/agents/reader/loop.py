@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..voice import Voice
 from .calls import Call, native_calls, written_calls
 from .chat import ModelError, Reply
 from .files import ToolError
 from .speech import Speech
 from .tools import Tool
-from .voice import Voice
 from .window import Message, Window, fitted
 
 MAX_TURNS = 40

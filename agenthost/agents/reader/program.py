@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..voice import Voice
 from .calls import parsed
 from .chat import Chat, ModelError
 from .files import Files
 from .loop import Loop
 from .speech import Speech
 from .tools import tools_over
-from .voice import Voice
 from .window import DEFAULT_WINDOW, Window
 
 MAX_PROMPT_CHARACTERS = 1_000_000

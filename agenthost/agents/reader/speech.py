@@ -1,6 +1,6 @@
 """Passes the model's words on as they come, but for tool calls that it writes as text: those are no part of the answer."""
 
-from .voice import Voice
+from ..voice import Voice
 
 _TAG = "<tool_call"
 _OPENINGS = ("<", "{", "[", "`")

@@ -6,28 +6,45 @@ request can add an argument, and the prompt is never one.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from agenthost.core.admission.order import Parameter
+from agenthost.core.admission.spec_tables import (
+    Bridge,
+    SpecError,
+    read_bridge,
+    read_files,
+    read_mounts,
+    read_resources,
+)
 from agenthost.core.models.endpoint import MODEL_NAME
+from agenthost.core.models.gateway_rules import PORT
 from agenthost.core.output.dialects.table import DIALECTS
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _Choice = TypeVar("_Choice", bound=StrEnum)
+__all__ = [
+    "NAME",
+    "AgentSpec",
+    "PromptDelivery",
+    "SpecError",
+    "command_line",
+    "environment_of",
+    "files_of",
+    "parse_spec",
+    "secrets_of",
+]
 _KEYS = frozenset(
     {
         "name", "description", "argv", "prompt", "dialect", "environment", "network", "model", "input", "parameters",
-        "version", "version_command", "enforcement", "features", "requires", "install",
+        "version", "version_command", "enforcement", "features", "requires", "install", "mounts", "files", "resources",
+        "bridge",
     }
 )  # fmt: skip
-
-
-class SpecError(ValueError):
-    """A spec file is wrong; the text names the place."""
 
 
 class PromptDelivery(StrEnum):
@@ -61,6 +78,10 @@ class AgentSpec:
     requires: tuple[str, ...] = ()
     install: str = ""
     model: str = ""  # the endpoint that its network consists of; it has none where this is empty
+    mounts: tuple[tuple[str, str], ...] = ()  # (name below /opt, folder), read-only, relative to the spec's folder
+    files: tuple[tuple[str, str], ...] = ()  # (path below its home, text), written before it starts
+    resources: tuple[tuple[str, int], ...] = ()  # those that differ from the usual
+    bridge: Bridge | None = None
 
 
 def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
@@ -89,7 +110,12 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         requires=_strings(table, "requires"),
         install=_string(table, "install", ""),
         model=_model(table),
+        mounts=read_mounts(table.get("mounts", {})),
+        files=read_files(table.get("files", {})),
+        resources=read_resources(table.get("resources", {})),
+        bridge=read_bridge(table.get("bridge")),
     )
+    spec = _driven(spec, table)
     _check(spec)
     return spec
 
@@ -97,7 +123,17 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
 def command_line(spec: AgentSpec, python: str, parameters: Mapping[str, str]) -> tuple[str, ...]:
     """Returns the agent's arguments inside the sandbox."""
     values = {**parameters, "python": python}
-    return tuple(_replaced(argument, values) for argument in spec.argv)
+    own = tuple(_replaced(argument, values) for argument in spec.argv)
+    if spec.bridge is None:
+        return own
+    bridge = spec.bridge
+    return (python, "-I", "-S", "/opt/bridge", bridge.protocol, bridge.mode, bridge.login, "--", *own)
+
+
+def files_of(spec: AgentSpec, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Returns the files of its home; `{NAME}` in a text becomes the value of that parameter, `{model_url}` its model's address."""
+    values = {**parameters, "model_url": f"http://127.0.0.1:{PORT}"}
+    return {path: _filled(text, values) for path, text in spec.files}
 
 
 def environment_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> dict[str, str]:
@@ -116,6 +152,20 @@ def secrets_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> tuple[str, .
 def _replaced(argument: str, values: Mapping[str, str]) -> str:
     match = _PLACEHOLDER.fullmatch(argument)
     return values[match[1]] if match else argument
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """Replaces only what is known: configuration files are full of braces."""
+    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), text)
+
+
+def _driven(spec: AgentSpec, table: Mapping[str, Any]) -> AgentSpec:
+    """Returns the spec as its bridge needs it: the bridge reads a file, takes inputs and speaks jsonl."""
+    if spec.bridge is None:
+        return spec
+    if given := sorted({"prompt", "dialect", "input"} & set(table)):
+        raise SpecError(f"{given[0]} is the bridge's business: leave it out")
+    return replace(spec, prompt=PromptDelivery.FILE, dialect="jsonl", takes_input=True)
 
 
 def _check(spec: AgentSpec) -> None:

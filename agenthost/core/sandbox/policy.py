@@ -17,10 +17,12 @@ MIB = 1024 * 1024
 
 WORKSPACE = "/workspace"
 HISTORY = "/history.git"
-INSTALL = "/opt/agent"
+MOUNTS = "/opt"
+INSTALL = f"{MOUNTS}/agent"
 HOME = "/home/agent"
 PROMPT_FILE = "/run/prompt"
 INNER_UID = 1000
+SANDBOX_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 # An agent may write only here, all of it tmpfs of a fixed size. The shim refuses a sandbox with any other writable mount.
 WRITABLE = (HOME, "/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
@@ -93,6 +95,8 @@ class Policy:
     has_history: bool = False
     has_install: bool = False
     has_prompt_file: bool = False
+    mounts: tuple[str, ...] = ()  # names of further folders, read-only below /opt
+    files: Mapping[str, str] = field(default_factory=dict)  # texts, by path below the home
     model: str = ""  # whose endpoint is behind its network's one door; no network where empty
     resources: Resources = field(default_factory=Resources)
 
@@ -132,9 +136,10 @@ def rlimits(policy: Policy) -> dict[str, int]:
     return values | ({"RLIMIT_DATA": resources.data_bytes} if resources.data_bytes else {})
 
 
-def texts() -> dict[str, str]:
-    """Returns the small files of /etc. Name look-ups fail at once, because there is no network to wait for."""
+def texts(policy: Policy) -> dict[str, str]:
+    """Returns the small files of /etc, and those of the home. Name look-ups fail at once: there is no network to wait for."""
     return {
+        **{f"file{at}": text for at, text in enumerate(policy.files.values())},
         # Several runtimes crash for a user without an entry.
         "passwd": f"agent:x:{INNER_UID}:{INNER_UID}:agent:{HOME}:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
         "group": f"agent:x:{INNER_UID}:\nnogroup:x:65534:\n",
@@ -153,7 +158,7 @@ def digest(policy: Policy) -> str:
             public,
             command(policy, ()),
             rlimits(policy),
-            texts(),
+            texts(policy),
             policy.syscall_filter.hex(),
             policy.model,
             policy.resources.memory_bytes,
@@ -234,6 +239,10 @@ def _attempt(policy: Policy) -> tuple[str, ...]:
         arguments += ["--ro-bind", "{history}", HISTORY]
     if policy.has_install:
         arguments += ["--ro-bind", "{install}", INSTALL]
+    for at, name in enumerate(policy.mounts):
+        arguments += ["--ro-bind", f"{{mount{at}}}", f"{MOUNTS}/{name}"]
+    for at, path in enumerate(policy.files):
+        arguments += ["--perms", "0600", "--file", f"{{file{at}}}", f"{HOME}/{path}"]
     if policy.has_prompt_file:
         arguments += ["--perms", "0444", "--ro-bind-data", "{prompt}", PROMPT_FILE]
     return (*arguments, "--chdir", WORKSPACE, "--remount-ro", "/")
@@ -250,7 +259,7 @@ def _environment(policy: Policy) -> tuple[str, ...]:
 
 
 _BASE_ENVIRONMENT: Mapping[str, str] = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PATH": SANDBOX_PATH,
     "HOME": HOME,
     "USER": "agent",
     "LOGNAME": "agent",

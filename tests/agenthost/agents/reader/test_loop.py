@@ -13,8 +13,8 @@ from agenthost.agents.reader.files import Files
 from agenthost.agents.reader.loop import ANSWER_NOW, Loop
 from agenthost.agents.reader.speech import Speech
 from agenthost.agents.reader.tools import tools_over
-from agenthost.agents.reader.voice import Voice
 from agenthost.agents.reader.window import Window
+from agenthost.agents.voice import Voice
 
 
 class Model:

@@ -126,5 +126,5 @@ def test_limits_are_as_asked() -> None:
 
 
 def test_the_user_has_an_entry_and_names_resolve_to_nothing() -> None:
-    assert texts()["passwd"].startswith("agent:x:1000:1000:")
-    assert texts()["resolv"] == ""
+    assert texts(Policy())["passwd"].startswith("agent:x:1000:1000:")
+    assert texts(Policy())["resolv"] == ""

@@ -1,4 +1,4 @@
-"""Speaks the jsonl dialect on standard output: one JSON object a line, flushed, so that people can watch."""
+"""Speaks the jsonl dialect on standard output, for the reader and for bridges: one JSON object a line, flushed at once."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 
 class Voice:
-    """Writes what the reader says, in order."""
+    """Writes what is said, in order."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -20,7 +20,7 @@ class Voice:
         self._write("reasoning", text=text)
 
     def log(self, sentence: str) -> None:
-        """Says in words what the reader itself does."""
+        """Says in words what the program itself does."""
         self._write("log", text=f"{sentence}\n")
 
     def tool_call(self, call_id: str, name: str, arguments: Mapping[str, Any]) -> None:
@@ -30,6 +30,10 @@ class Voice:
     def tool_result(self, call_id: str, text: str, *, failed: bool) -> None:
         """Tells what a tool returned."""
         self._write("tool_result", id=call_id, failed=failed, text=text)
+
+    def denial(self, text: str) -> None:
+        """Tells that the agent was refused something."""
+        self._write("denial", text=text)
 
     def usage(self, input_tokens: int, output_tokens: int, turns: int) -> None:
         """Tells the tokens of all requests so far."""
