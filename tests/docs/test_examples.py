@@ -262,5 +262,5 @@ def test_every_spec_and_model_that_is_shown_is_taken() -> None:
     tables = [tomllib.loads(text) for text in specs if text.startswith("name = ")]
     models = tomllib.loads(page("agents").block("toml models"))["models"]
 
-    assert [parse_spec(table).name for table in tables] == ["todo", "qwen", "ask"]
+    assert [parse_spec(table).name for table in tables] == ["ask", "todo", "qwen"]
     assert parse_endpoint("cloud", models["cloud"]).key_env == "CLOUD_KEY"
