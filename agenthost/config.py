@@ -56,7 +56,7 @@ class Settings:
 def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     """Merges the settings; raises ConfigurationError that names the wrong one. Flags that are None are not given."""
     table = _read(file) if file else {}
-    known = {one.name for one in fields(Settings)} - {"keeping"}
+    known = {setting.name for setting in fields(Settings)} - {"keeping"}
     flags = dict(flags)
     model = flags.pop("model", None)
     if unknown := sorted(set(table) - known):
@@ -100,7 +100,7 @@ def _limits(table: Any) -> tuple[Limits, Keeping]:
     """Reads the limits of a Start and of kept snapshots: to an operator, both are limits of the host."""
     if not isinstance(table, Mapping):
         raise ConfigurationError("limits must be a table, as [limits]")
-    highest = {name: getattr(one, name) for one in (HIGHEST, MOST_KEEPING) for name in one.__slots__}
+    highest = {name: getattr(most, name) for most in (HIGHEST, MOST_KEEPING) for name in most.__slots__}
     for name, value in table.items():
         if name not in highest:
             raise ConfigurationError(f"limits.{name} is not a limit; there are {', '.join(highest)}")

@@ -21,13 +21,13 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
     """Reports on this machine as a host: returns 0 when agents can run and every spec can be read, else 1."""
     with tempfile.TemporaryDirectory(prefix="agenthost-doctor-") as folder:
         sandbox, report = await prove_host(Path(folder))
-        _tell_sandbox(report, say)
-        _tell_memory(sandbox, limits_of(config) if config else WIDEST, say)
+        _report_sandbox(report, say)
+        _report_memory(sandbox, limits_of(config) if config else WIDEST, say)
         models = models_of(config) if config else {}
-        _tell_models(models, say)
+        _report_models(models, say)
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
         proven = sandbox if report.available else None
-        usable = [await _tell_agent(agent, proven, Path(folder), say) for agent in agents.values()]
+        usable = [await _report_agent(agent, proven, Path(folder), say) for agent in agents.values()]
     refused = [agent for agent in agents.values() if agent.is_refused]
     if any(usable) and refused:
         folders = "".join(f" --agents-dir {shlex.quote(str(path))}" for path in agents_dirs)
@@ -41,7 +41,7 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
     return 0 if any(usable) else 1
 
 
-def _tell_memory(sandbox: Sandbox | None, limits: Limits, say: Say) -> None:
+def _report_memory(sandbox: Sandbox | None, limits: Limits, say: Say) -> None:
     """Reports what bounds an attempt's memory: the kernel, or its shim; and the limit."""
     if sandbox is None:
         return
@@ -50,14 +50,14 @@ def _tell_memory(sandbox: Sandbox | None, limits: Limits, say: Say) -> None:
         say(f"{GOOD} {most}, bounded by a control group of its own ({sandbox.memory_mode})")
         return
     say(
-        f"{GOOD} {most}, looked at every 250 ms by its keeper ({sandbox.memory_mode}); no control group is to be had here"
+        f"{GOOD} {most}, checked every 250 ms by its shim ({sandbox.memory_mode}); this machine gives it no control group"
     )
     say(
         "  for a bound by the kernel, start it in a group of its own:  systemd-run --user --scope -p Delegate=yes agenthost serve …"
     )
 
 
-async def _tell_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: Say) -> bool:
+async def _report_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: Say) -> bool:
     """Reports whether an agent can run: it is there, and its own sandbox holds. Escapes are listed, refused tries counted."""
     if not agent.available:
         say(f"{BAD} agent {agent.name}: {agent.unavailable_reason}")
@@ -69,13 +69,13 @@ async def _tell_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: 
     report = await prove(sandbox, folder, occupant(agent))
     if not report.available:
         say(f"{BAD} {title}: its sandbox is not proven: {report.reason}")
-        _tell_probes([probe for probe in report.probes if not probe.passed], say)
+        _report_probes([probe for probe in report.probes if not probe.passed], say)
         return False
     say(f"{GOOD} {title}, in a sandbox that held against all {len(report.probes)} attempts to get out")
     return True
 
 
-def _tell_models(models: Mapping[str, ModelSettings], say: Say) -> None:
+def _report_models(models: Mapping[str, ModelSettings], say: Say) -> None:
     """Reports each model's address and its open paths; never its key, and without asking it."""
     for name, model in models.items():
         at = model.endpoint
@@ -86,17 +86,17 @@ def _tell_models(models: Mapping[str, ModelSettings], say: Say) -> None:
             say(f"  the provider may run on its side: {', '.join(sorted(at.provider_tools))}")
 
 
-def _tell_probes(probes: Sequence[Probe], say: Say) -> None:
+def _report_probes(probes: Sequence[Probe], say: Say) -> None:
     for probe in probes:
         detail = f": {probe.detail}" if probe.detail else ""
         say(f"  {GOOD if probe.passed else BAD} {probe.name}{detail}")
 
 
-def _tell_sandbox(report: SandboxReport, say: Say) -> None:
+def _report_sandbox(report: SandboxReport, say: Say) -> None:
     """Reports every attempt to escape with what stopped it; then the verdict."""
     if report.probes:
-        say("what was tried from inside the sandbox, and what came of it:")
-    _tell_probes(report.probes, say)
+        say("what was tried from inside the sandbox, and the result:")
+    _report_probes(report.probes, say)
     if report.available:
         say(f"{GOOD} sandbox: {report.mechanism} held against all {len(report.probes)} attempts to get out")
     else:

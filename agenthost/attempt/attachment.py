@@ -39,19 +39,19 @@ class Attachments:
     @asynccontextmanager
     async def attach(self) -> AsyncIterator[Attachment]:
         """Attaches a stream, after the former one was superseded and has ended."""
-        mine, before = Attachment(), self._newest
-        self._newest = mine
+        attachment, before = Attachment(), self._newest
+        self._newest = attachment
         try:
             if before:
                 before.superseded.set()
                 await before.released.wait()
             self._change.notify()
-            yield mine
+            yield attachment
         finally:
             if before and not before.released.is_set():
                 # Cancelled while waiting: a stream that waits for this one must still wait for that one.
                 await asyncio.shield(before.released.wait())
-            mine.released.set()
-            if self._newest is mine:
+            attachment.released.set()
+            if self._newest is attachment:
                 self._newest = None
             self._change.notify()

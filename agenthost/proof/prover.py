@@ -61,7 +61,7 @@ class Prover:
         known: list[tuple[Occupant, SandboxReport]] = []
         for agent in self._found.values():
             if self._host.report.available and agent.available:
-                same = [report for one, report in known if one == occupant(agent)]
+                same = [report for proven, report in known if proven == occupant(agent)]
                 known.append((occupant(agent), await self._prove_agent(agent, *same[:1])))
 
     async def _prove_host(self) -> None:

@@ -34,15 +34,15 @@ class CgroupPlace:
 def find_cgroups(data: Path, root: Path = ROOT, own: Path = OWN) -> CgroupPlace | None:
     """Returns the place for groups, after a trial; None where there is none."""
     prefix = f"agenthost-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}-"
-    mine = {
+    own_groups = {
         name: path.strip().lstrip("/")
         for _, names, path in _lines(own)
         for name in names.removeprefix("name=").split(",")
     }
-    if {"memory", "pids"} <= mine.keys():
-        above = {name: root / name / mine[name] for name in controllers(Version.V1)}
+    if {"memory", "pids"} <= own_groups.keys():
+        above = {name: root / name / own_groups[name] for name in controllers(Version.V1)}
         place = CgroupPlace(Version.V1, above, prefix)
-    elif (root / "cgroup.controllers").exists() and (base := _delegated(root / mine.get("", ""))):
+    elif (root / "cgroup.controllers").exists() and (base := _delegated(root / own_groups.get("", ""))):
         place = CgroupPlace(Version.V2, {"": base}, prefix)
     else:
         return None

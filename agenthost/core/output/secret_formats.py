@@ -103,7 +103,7 @@ FORMATS = (
     ),
     SecretFormat("private-key", ("-----BEGIN PGP PRIVATE KEY BLOCK-----",), _KEY_LINES, 24, is_block=True),
 )
-FORMAT_BY_HEAD: Mapping[str, SecretFormat] = {head: one for one in FORMATS for head in one.heads}
+FORMAT_BY_HEAD: Mapping[str, SecretFormat] = {head: known for known in FORMATS for head in known.heads}
 
 
 def _any_of(heads: Iterable[str]) -> str:
