@@ -92,7 +92,7 @@ class Execution:
     @property
     def shim_alive(self) -> bool:
         """Returns whether its shim still lives."""
-        return self._process is not None and self._process.alive
+        return self._process is not None and not self._process.has_ended
 
     def open_outbox(self, after: int) -> Outbox:
         """Opens a stream's way through the output. Attach the stream first: one outbox is in use at a time."""

@@ -75,11 +75,6 @@ class AttemptProcess:
         self._wake()
 
     @property
-    def alive(self) -> bool:
-        """Returns whether the shim still keeps the attempt."""
-        return not self.has_ended
-
-    @property
     def is_lost(self) -> bool:
         """Returns whether the shim is gone without having written an end; the agent went with it."""
         return self._is_lost
