@@ -16,7 +16,12 @@ ANSWER_SECONDS = 600.0
 MAX_ERROR_BYTES = 64 * 1024
 MAX_LINE_BYTES = 4 * 1024 * 1024
 # Fields that some servers refuse, with the words by which their refusal names them.
-OPTIONAL = {"stream_options": "stream_options", "tools": "tool", "response_format": "response_format"}
+OPTIONAL = {
+    "stream_options": "stream_options",
+    "max_tokens": "max_tokens",
+    "tools": "tool",
+    "response_format": "response_format",
+}
 _OVERFLOW = re.compile(r"context|too long|maximum.{0,20}(length|tokens)|exceed", re.IGNORECASE)
 
 

@@ -97,7 +97,9 @@ class Loop:
             sent = fitted(self._messages, self.window)
             self.speech.begin()
             try:
-                reply = self.chat.ask([_plain(message) for message in sent], tools=functions)
+                reply = self.chat.ask(
+                    [_plain(message) for message in sent], tools=functions, max_tokens=self.window.answer
+                )
             except ModelError as error:
                 if not error.is_overflow or not left:
                     raise

@@ -34,6 +34,11 @@ class Window:
         """The tokens that a request may have."""
         return int(max(self.tokens, LEAST_WINDOW) * (1 - ANSWER_SHARE))
 
+    @property
+    def answer(self) -> int:
+        """Returns the tokens that a reply may have: a small model may repeat itself for ever."""
+        return max(self.tokens, LEAST_WINDOW) - self.room
+
     def estimate(self, messages: Sequence[Message]) -> int:
         """Returns about how many tokens the messages have."""
         return int(characters(messages) / self.characters_per_token)

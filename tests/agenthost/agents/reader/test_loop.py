@@ -73,6 +73,7 @@ def test_a_native_call_is_run_and_its_result_sent_back(root: Path) -> None:
 
     assert bench.loop.run("what is x?") == "x is 1, a.py:1"
     assert bench.model.sent[1][-1]["role"] == "tool"
+    assert bench.model.wanted[0]["max_tokens"] == 2_048
     assert "1| x = 1" in bench.model.sent[1][-1]["content"]
     assert [one["name"] for one in bench.said("tool_call")] == ["read_file"]
     assert bench.said("usage")[-1] == {"type": "usage", "input_tokens": 900, "output_tokens": 9, "turns": 2}
