@@ -1,9 +1,8 @@
-"""One Execute stream, once it is known what for: a reader that never waits for the agent, and the only writer.
+"""One Execute stream, once its execution is known: a reader that never waits for the agent, and the only writer.
 
-Its ends: `finished` was written and the client says goodbye (half-closes, and has acknowledged the end if anything: OK) or has
-had its time (END_UNHEARD); the client said something wrong; a newer stream took over; or the connection is lost, which looks
-like a half-close at first (grpc.md 2).
-A half-close alone therefore ends nothing: the writer goes on until writing fails, but the lease is not renewed for it.
+It ends when `finished` was written and the client half-closes (OK), or does not acknowledge the end in time (END_UNHEARD); when
+the client sends a wrong frame; when a newer stream takes over; or when the connection is lost, which looks like a half-close at
+first. A half-close alone therefore ends nothing: the writer goes on until writing fails, but the lease is not renewed for it.
 """
 
 import asyncio
@@ -31,12 +30,12 @@ class ExecutionStream:
         self._fences = fences
 
     async def serve(self, requests: AsyncIterator[pb.ExecuteRequest], context: Any, after: int) -> None:
-        """Serves the stream to its end; raises what the client is to be told."""
+        """Serves the stream to its end; raises the status that the client gets."""
         async with self._execution.attachments.attach() as attachment, asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(self._read(requests, attachment))
             watcher = tasks.create_task(self._watch(attachment))
             await self._write(context, after)
-            # gRPC loses the status of a server that returns first. Never a timeout around a read itself (grpc.md 3, 4).
+            # gRPC loses the status of a server that returns first. Never put a timeout around a read itself.
             await asyncio.wait({reader}, timeout=LINGER_SECONDS)
             left_in_order = reader.done() and not self._execution.delivery.acknowledged
             reader.cancel()
@@ -44,7 +43,7 @@ class ExecutionStream:
             # An acknowledgement may have come before the replay knew which number the end has.
             await self._release_if_acknowledged()
         if self._execution.delivery.is_unheard and not left_in_order:
-            # OK means that nothing is left to say: who acknowledges, and whose last word has not come, must come back for it.
+            # OK means that nothing is left to do: a client that has not acknowledged the end must come back for it.
             raise EndUnheardError
 
     async def _write(self, context: Any, after: int) -> None:

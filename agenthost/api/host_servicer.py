@@ -26,16 +26,16 @@ class HostServicer(pb_grpc.HostServiceServicer):
         self._left = asyncio.Event()
 
     async def GetHost(self, request: pb.GetHostRequest, context: Any) -> pb.Host:
-        """Gives the host as it is now."""
+        """Returns the host as it is now."""
         return self._describe()
 
     async def CheckAgent(self, request: pb.CheckAgentRequest, context: Any) -> pb.Agent:
-        """Proves an agent's sandbox anew, and gives the agent with all that was tried."""
+        """Proves an agent's sandbox again, and returns the agent with all that was tried."""
         agent, report = await self._prover.check(request.agent)
         return write_agent(agent, report)
 
     async def WatchHost(self, request: pb.WatchHostRequest, context: Any) -> AsyncIterator[pb.WatchHostResponse]:
-        """Gives the host at once, then on every change; in between says that it lives."""
+        """Sends the host at once, then on every change; sends a heartbeat in between."""
         watcher = object()
         self._watching.add(watcher)
         try:
@@ -47,7 +47,7 @@ class HostServicer(pb_grpc.HostServiceServicer):
             self._left.set()
 
     async def say_goodbye(self, seconds: float) -> None:
-        """Waits until everybody who watches was told that the host stops, and for no longer than that."""
+        """Waits until every watcher has heard that the host stops, for at most so many seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._watching:
@@ -55,14 +55,14 @@ class HostServicer(pb_grpc.HostServiceServicer):
                     await self._left.wait()
 
     async def _changes(self) -> AsyncGenerator[pb.WatchHostResponse, None]:
-        told: pb.Host | None = None
+        sent: pb.Host | None = None
         while True:
             changed = self._host.change.subscribe()
             host = self._describe()
-            yield pb.WatchHostResponse() if host == told else pb.WatchHostResponse(host=host)
+            yield pb.WatchHostResponse() if host == sent else pb.WatchHostResponse(host=host)
             if self._host.stopping:
                 raise ShuttingDownError
-            told = host
+            sent = host
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await changed.wait()

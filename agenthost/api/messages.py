@@ -36,7 +36,7 @@ _CAUSES = {cause: pb.Finished.Cause.Value(f"CAUSE_{cause.name}") for cause in Fa
 
 
 def digest_of(start: pb.Start) -> str:
-    """What two Starts with the same content have in common. Maps are put in order: their order on the wire means nothing."""
+    """Returns a digest that Starts with the same content share. Maps are put in order: their order on the wire means nothing."""
     return hashlib.sha256(start.SerializeToString(deterministic=True)).hexdigest()
 
 
@@ -52,7 +52,7 @@ def read_stored(stored: StoredStart, limits: Limits) -> Request | None:
 
 
 def read_order(start: pb.Start, defaults: Limits) -> Order:
-    """A Start in plain words, with this host's defaults for what it leaves open."""
+    """Reads a Start, with this host's defaults for what it leaves open."""
     return Order(
         execution=start.execution,
         agent=start.agent,
@@ -74,20 +74,20 @@ def _given_limits(start: pb.Start) -> Iterator[tuple[str, Any]]:
 
 
 def write_frame(frame: Frame) -> pb.ExecuteResponse:
-    """A frame as it is sent."""
+    """Writes a frame."""
     response = pb.ExecuteResponse(sequence=frame.sequence, time=timestamp(frame.time_ns))
     match frame.content:
         case Started(attestation=attestation):
             response.started.attestation.CopyFrom(write_attestation(attestation))
         case Finished():
             response.finished.CopyFrom(_finished(frame.content))
-        case said:
-            _write_said(response, said)
+        case report:
+            _write_report(response, report)
     return response
 
 
-def _write_said(response: pb.ExecuteResponse, said: Report) -> None:
-    match said:
+def _write_report(response: pb.ExecuteResponse, report: Report) -> None:
+    match report:
         case Output(channel=channel, text=text):
             response.output.CopyFrom(pb.Output(channel=_CHANNELS[channel], text=text))
         case ToolCall(id=call, name=name, arguments=arguments):
@@ -95,13 +95,13 @@ def _write_said(response: pb.ExecuteResponse, said: Report) -> None:
         case ToolResult(id=call, failed=failed, text=text):
             response.tool_result.CopyFrom(pb.ToolResult(id=call, failed=failed, text=text))
         case Usage():
-            response.usage.CopyFrom(_usage(said))
+            response.usage.CopyFrom(_usage(report))
         case Notice(kind=kind, text=text):
             response.notice.CopyFrom(pb.Notice(kind=_NOTICES[kind], text=text))
 
 
 def write_attestation(attestation: Attestation) -> pb.Attestation:
-    """How an attempt is confined."""
+    """Writes how an attempt is confined."""
     return pb.Attestation(
         mechanism=attestation.mechanism,
         policy_digest=attestation.policy_digest,
@@ -158,7 +158,7 @@ def _usage(usage: Usage) -> pb.Usage:
 
 
 def write_execution(execution: Execution) -> pb.Execution:
-    """An execution as it stands."""
+    """Writes an execution as it stands."""
     state = pb.Execution.STATE_RUNNING if execution.started else pb.Execution.STATE_STARTING
     return pb.Execution(
         execution=execution.id,
@@ -172,7 +172,7 @@ def write_execution(execution: Execution) -> pb.Execution:
 
 
 def write_released(stone: Tombstone) -> pb.Execution:
-    """What is left of an execution whose end was acknowledged."""
+    """Writes what is left of an execution whose end was acknowledged."""
     return pb.Execution(
         execution=stone.execution,
         state=pb.Execution.STATE_RELEASED,
@@ -183,7 +183,7 @@ def write_released(stone: Tombstone) -> pb.Execution:
 
 
 def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
-    """The host as it stands."""
+    """Writes the host as it stands."""
     return host_pb.Host(
         name=host.settings.name,
         state=host_pb.Host.STATE_DRAINING if host.draining else host_pb.Host.STATE_READY,
@@ -201,7 +201,7 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
 
 
 def write_agent(agent: Agent, report: SandboxReport | None = None) -> host_pb.Agent:
-    """An agent, and what was tried in its sandbox where that is asked for."""
+    """Writes an agent, with what was tried in its sandbox where there is a report."""
     message = host_pb.Agent(
         name=agent.name,
         version=agent.version,
@@ -222,7 +222,7 @@ def write_agent(agent: Agent, report: SandboxReport | None = None) -> host_pb.Ag
 
 
 def write_figures(figures: Figures, most_bytes: int) -> host_pb.Snapshots:
-    """What a host keeps of snapshots."""
+    """Writes what a host keeps of snapshots."""
     return host_pb.Snapshots(count=figures.count, bytes=figures.byte_count, most_bytes=most_bytes)
 
 
@@ -243,7 +243,7 @@ def _probes(report: SandboxReport) -> list[host_pb.Probe]:
 
 
 def timestamp(time_ns: int) -> Timestamp:
-    """A moment of the host's clock."""
+    """Writes a moment of the host's clock."""
     moment = Timestamp()
     moment.FromNanoseconds(time_ns)
     return moment

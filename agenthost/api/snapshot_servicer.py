@@ -56,7 +56,7 @@ async def _chunks(requests: AsyncIterator[pb.PushSnapshotRequest]) -> AsyncItera
 
 
 async def _next(requests: AsyncIterator[pb.PushSnapshotRequest]) -> pb.PushSnapshotRequest | None:
-    """The next message; None at the end. A timeout ends the call: gRPC reads no further after a read was cancelled."""
+    """Reads the next message; None at the end. A timeout ends the call: gRPC reads no further after a read was cancelled."""
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
             return await anext(requests, None)

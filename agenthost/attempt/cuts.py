@@ -1,11 +1,11 @@
-"""Where an attempt's spool was cut into frames: appended before the frames are sent, so that a replay makes the same ones.
+"""The file of an attempt's cuts: a cut is appended before its frames are sent, so that a replay makes the same ones.
 
-Records of `[offset u64][time u64, ns][sequence u32][final u8][CRC-32 u32]`, little endian. The sequence is that of the last frame
-which the cut made: a replay that arrives at another one (a damaged file, a parser that has changed) is found out, not sent.
-It needs no sync: what a power cut takes, it takes with the agent.
+Records of `[offset u64][time u64, ns][sequence u32][final u8][CRC-32 u32]`, little endian. The sequence is the number of the last
+frame of the cut: a replay that arrives at another number (a damaged file, a parser that has changed) is not sent. The file needs
+no sync: a power cut that takes its end has ended the agent, too.
 
-A full disk must not keep an end from being told. So room is taken ahead of need, without making the file longer, and when no more
-is to be had, the last of it is for large cuts (`has_room` says so): of those it holds as many as there can be.
+A full disk must not keep an end from being sent. So room is taken ahead of need, without making the file longer. When the disk has
+no more, the last of that room is for large cuts (`has_room`), and suffices for as many of them as there can be.
 """
 
 import errno
@@ -29,7 +29,7 @@ _READ_RECORDS = 4096
 
 
 class Cuts:
-    """The cuts of one attempt. One stream at a time uses it, keeps the file open meanwhile, and closes it."""
+    """Keeps the cuts of one attempt. One stream at a time uses it, keeps the file open meanwhile, and closes it."""
 
     def __init__(self, path: Path, max_output_bytes: int) -> None:
         self._path = path
@@ -38,7 +38,7 @@ class Cuts:
         self._allocated_bytes = self._used_bytes = 0
 
     def read(self) -> Iterator[Cut]:
-        """Every cut so far, in order; one that was torn by the daemon's death is dropped, its frames were never sent."""
+        """Yields every cut so far, in order. Drops one that the daemon's death has torn: its frames were never sent."""
         with os.fdopen(self._opened(), "rb", closefd=False) as file:
             self._used_bytes = os.fstat(file.fileno()).st_size // RECORD_BYTES * RECORD_BYTES
             os.ftruncate(file.fileno(), self._used_bytes)
@@ -48,9 +48,9 @@ class Cuts:
                     yield _unpack(block[start : start + RECORD_BYTES])
 
     def newest(self) -> Cut | None:
-        """The last cut, without a look at those before; None where there is none. Raises DamagedError and OSError.
+        """Returns the last cut without reading those before; None where there is none. Raises DamagedError and OSError.
 
-        It makes no file where there is none: that there is one tells that the output was read before.
+        It never makes the file: a file shows that the output was read before.
         """
         try:
             with self._path.open("rb") as file:
@@ -66,13 +66,13 @@ class Cuts:
         self._used_bytes += RECORD_BYTES
 
     def close(self) -> None:
-        """Lets go of the file; whoever reads or appends again opens it anew."""
+        """Closes the file; the next read or append opens it again."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def has_room(self) -> bool:
-        """Whether a small cut may be made. The first call takes the room that large ones will need."""
+        """Says that a small cut may be made. The first call takes the room that large ones will need."""
         wanted = self._used_bytes + self._needed_bytes
         if wanted <= self._allocated_bytes:
             return True

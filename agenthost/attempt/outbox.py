@@ -1,20 +1,19 @@
 """One stream's way through an attempt's output: from the spool to numbered frames, from the first or from any number on.
 
-The spool is the outbox: nothing is buffered here. A stream that comes reads the spool from its beginning, in silence up to the
-number that its client has, along the same cuts as the stream before it; from there on it makes cuts of its own. Whatever is
-there when the writer is free becomes the next frame, so the first token leaves at once and a slow reader gets large frames.
+The spool is the outbox: nothing is buffered here. A new stream reads the spool from its beginning, without sending up to the
+number that its client has, along the same cuts as the stream before it; from there on it makes cuts of its own. Whatever the spool
+holds when the writer is free becomes the next frame, so the first token leaves at once and a slow reader gets large frames.
 
-What becomes of bytes and cuts is `core.numbering`'s; here is the waiting and the reading. One outbox of an attempt is in use at a
-time: two would cut differently. The execution sees to that.
+`core.output.numbering` makes frames of bytes and cuts; this module waits and reads. Only one outbox of an attempt is in use at a
+time, because two would cut differently: the execution sees to that.
 
-Where a replay does not give what was sent (checksums, the numbers in the cuts, the number that the client has), the attempt
-ends as damaged: see `core.damage`.
+Where a replay differs from what was sent (checksums, the numbers in the cuts, the number that the client has), the attempt ends
+as damaged: see `core.damage`.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import Protocol
 
 from agenthost.attempt.cuts import LARGE_CUT_BYTES, Cuts
@@ -22,6 +21,7 @@ from agenthost.core.damage import FILLER, Damage, DamagedError, tells_of_a_file
 from agenthost.core.output.agent_output import AgentOutput, Summary
 from agenthost.core.output.frame import Finished, Frame, Started
 from agenthost.core.output.numbering import Cut, Numbering
+from agenthost.errors import StorageError
 from agenthost.system.change import Change
 
 # Parsing so much takes the event loop some ten milliseconds at worst; other streams wait that long.
@@ -29,44 +29,44 @@ READ_BYTES = LARGE_CUT_BYTES
 
 
 class Source(Protocol):
-    """The attempt, as far as its output goes."""
+    """The attempt, as far as its output is concerned."""
 
     @property
     def change(self) -> Change:
-        """Rung when there is more to read, when the agent started, and when it ended."""
+        """Notifies when there is more to read, when the agent started, and when it ended."""
 
     @property
     def started(self) -> tuple[Started, int] | None:
-        """The first frame and its time, once there is one."""
+        """Returns the first frame and its time, once there is one."""
 
     @property
     def ended(self) -> bool:
-        """Whether the spool is complete."""
+        """Says that the spool is complete."""
 
     @property
     def spool_size(self) -> int:
-        """How long the spool must be by now; its whole length when it is complete."""
+        """Returns how long the spool must be by now; its whole length when it is complete."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether the spool was completed in order, and not left as it was when its writer died."""
+        """Says that the spool was completed in order: its writer did not die before."""
 
     @property
     def fault(self) -> str:
-        """Why nothing of the output can be told; empty where that is not so."""
+        """Returns why the output cannot be sent at all; empty where it can."""
 
     @property
     def damage(self) -> Damage | None:
-        """What an earlier stream found."""
+        """Returns the damage that an earlier stream found."""
 
     def read_spool(self, offset: int, limit: int) -> bytes:
-        """Bytes of the spool; empty when there are none yet."""
+        """Reads bytes of the spool; empty when there are none yet."""
 
     async def mark_damaged(self, text: str, sequence: int) -> Damage:
-        """Ends the attempt as damaged, if it still runs. Gives what was found first, by whomever."""
+        """Ends the attempt as damaged, if it still runs, and returns the damage that was found first."""
 
     def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
-        """The last frame, which has this number, and its time."""
+        """Returns the last frame, which has this number, and its time."""
 
 
 class Outbox:
@@ -85,59 +85,60 @@ class Outbox:
         self._note_sequence = note_sequence
 
     async def frames(self, after: int) -> AsyncGenerator[Frame, None]:
-        """Every frame above the number `after`, as it comes; ends behind `Finished`."""
-        async with aclosing(self._all(after)) as frames:
-            async for frame in frames:
-                self._note_sequence(frame.sequence)
-                if frame.sequence > after:
-                    yield frame
-
-    async def _all(self, after: int) -> AsyncGenerator[Frame, None]:
+        """Yields every frame above the number `after`, as it comes; ends after `Finished`."""
+        recorded = self._cuts.read()
         try:
-            async with aclosing(self._intact(after)) as frames:
-                async for frame in frames:
-                    self._check_unused(frame)
+            await self._wait_until_started()
+            for frame in self._pass(self._first(), after):
+                yield frame
+            while not self._numbering.is_complete:
+                cut = await self._next_cut(next(recorded, None), after)
+                for frame in self._pass(self._numbering.frames_at(cut), after):
                     yield frame
+            self._check_resumed(after)
+            await self._wait_until_ended()
+            for frame in self._pass(self._last(), after):
+                yield frame
         except (DamagedError, OSError) as error:
             if isinstance(error, OSError) and not tells_of_a_file(error):
-                raise
-            async for frame in self._damaged(str(error), after):
+                raise StorageError(f"the attempt's files cannot be used now: {error.strerror}") from error
+            damage = await self._source.mark_damaged(str(error), max(self._numbering.sequence, after) + 1)
+            for frame in self._pass(self._damaged(damage, after), after, is_end=True):
                 yield frame
         finally:
             self._cuts.close()
 
-    def _check_unused(self, frame: Frame) -> None:
-        """The number of an end that was told is not given to anything else, not even where the damage was mended since."""
-        if (damage := self._source.damage) and frame.sequence >= damage.sequence:
-            raise DamagedError(damage.text)
+    def _first(self) -> Iterator[Frame]:
+        if self._source.started:
+            yield self._numbering.frame(*self._source.started)
 
-    async def _damaged(self, text: str, after: int) -> AsyncIterator[Frame]:
-        """The end of an attempt that cannot be told as it was, behind everything that its client has."""
+    def _last(self) -> Iterator[Frame]:
+        yield self._numbering.frame(*self._source.finish(self._numbering.summary, self._numbering.sequence + 1))
+
+    def _pass(self, frames: Iterable[Frame], after: int, *, is_end: bool = False) -> Iterator[Frame]:
+        """Notes every frame, and yields those that the client lacks.
+
+        The number of a damaged end is given to nothing else, not even where the damage was mended since.
+        """
+        for frame in frames:
+            if not is_end and (damage := self._source.damage) and frame.sequence >= damage.sequence:
+                raise DamagedError(damage.text)
+            self._note_sequence(frame.sequence)
+            if frame.sequence > after:
+                yield frame
+
+    def _damaged(self, damage: Damage, after: int) -> Iterator[Frame]:
+        """Makes the end of an attempt that cannot be sent as it was, after everything that its client has."""
         numbering = self._numbering
-        damage = await self._source.mark_damaged(text, max(numbering.sequence, after) + 1)
         numbering.sequence = min(max(numbering.sequence, after), damage.sequence - 1)
         while numbering.sequence < damage.sequence - 1:
             yield numbering.frame(FILLER, damage.time_ns)
         yield numbering.frame(*self._source.finish(numbering.summary, damage.sequence))
 
-    async def _intact(self, after: int) -> AsyncGenerator[Frame, None]:
-        numbering = self._numbering
-        await self._wait_until_started()
-        if self._source.started:
-            yield numbering.frame(*self._source.started)
-        for cut in self._cuts.read():
-            await self._read_up_to(cut)
-            for frame in numbering.frames_at(cut):
-                yield frame
-        if after > numbering.sequence + numbering.is_complete:
+    def _check_resumed(self, after: int) -> None:
+        """Raises DamagedError where the recorded cuts do not reach the number that the client has."""
+        if after > self._numbering.sequence + self._numbering.is_complete:
             raise DamagedError(f"cuts: it ends before frame {after}, which was sent")
-        while not numbering.is_complete:
-            cut = await self._next_cut()
-            self._cuts.append(cut)
-            for frame in numbering.frames_at(cut):
-                yield frame
-        await self._wait_until_ended()
-        yield numbering.frame(*self._source.finish(numbering.summary, numbering.sequence + 1))
 
     async def _wait_until_started(self) -> None:
         while True:
@@ -149,7 +150,7 @@ class Outbox:
             await changed.wait()
 
     async def _wait_until_ended(self) -> None:
-        """The last cut may be an earlier daemon's, and the end not be known again yet to this one."""
+        """Waits for the end: an earlier daemon may have made the last cut, and this one may not have read the end yet."""
         while True:
             changed = self._source.change.subscribe()
             if self._source.ended:
@@ -157,7 +158,7 @@ class Outbox:
             await changed.wait()
 
     async def _read_up_to(self, cut: Cut) -> None:
-        """The replay: reads as far as a cut that was made before."""
+        """Reads as far as a cut that was made before."""
         numbering = self._numbering
         while (left := cut.offset - numbering.offset) > 0:
             data = self._source.read_spool(numbering.offset, min(READ_BYTES, left))
@@ -168,8 +169,18 @@ class Outbox:
         if cut.final:
             numbering.take_end(is_whole=self._source.is_whole)
 
-    async def _next_cut(self) -> Cut:
-        """Waits until something was said, or until nothing more can be."""
+    async def _next_cut(self, recorded: Cut | None, after: int) -> Cut:
+        """Reads up to a cut that was recorded; where there is none, makes and records one."""
+        if recorded is not None:
+            await self._read_up_to(recorded)
+            return recorded
+        self._check_resumed(after)
+        cut = await self._new_cut()
+        self._cuts.append(cut)
+        return cut
+
+    async def _new_cut(self) -> Cut:
+        """Waits until there are frames to cut, or until the output is complete."""
         numbering, begun = self._numbering, self._numbering.offset
         while True:
             changed = self._source.change.subscribe()
@@ -182,7 +193,7 @@ class Outbox:
             await asyncio.sleep(0)
 
     def _take_more(self) -> bool:
-        """Takes what there is by now, the end included; whether there was anything."""
+        """Takes what there is by now, the end included; returns whether there was anything."""
         numbering, source = self._numbering, self._source
         data = source.read_spool(numbering.offset, READ_BYTES)
         if not data:

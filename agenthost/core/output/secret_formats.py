@@ -107,7 +107,7 @@ FORMAT_BY_HEAD: Mapping[str, SecretFormat] = {head: known for known in FORMATS f
 
 
 def _any_of(heads: Iterable[str]) -> str:
-    """A pattern for any head, those with the same first letter together: three times as fast as one after the other."""
+    """Makes a pattern for any head, those with the same first letter together: three times as fast as one after the other."""
     groups = groupby(sorted(heads), key=lambda head: head[0])
     return "|".join(
         f"{re.escape(first)}(?:{'|'.join(re.escape(head[1:]) for head in group)})" for first, group in groups
