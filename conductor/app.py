@@ -1,9 +1,9 @@
-"""Makes the parts, joins them, runs them and stops them: the only place that does.
+"""Makes the parts, joins them, runs them and stops them; no other module does.
 
-The order at start: the database (whose lock tells two conductors apart), the state that it holds, the parts, the tasks, and
+The order at start: the database (whose lock keeps a second conductor out), the state that it holds, the parts, the tasks, and
 last the server. A host that is down delays nothing. The order at the end, on SIGTERM or SIGINT: health says NOT_SERVING and new
-calls are refused; streams end, other calls get a little time; links let go of their hosts, whose agents go on; the engine
-stores what waits; the database closes. A failure in any part ends the process: recovery is the same path as a start.
+calls are refused; streams end, other calls get a little time; links let go of their hosts, whose agents go on; the engine stores
+the inputs that wait; the database closes. A failure in any part ends the process: recovery is the same path as a start.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ _log = structlog.get_logger(__name__)
 
 
 def run(settings: Settings) -> int:
-    """Serves until the process is told to stop; gives the exit code."""
+    """Serves until the process is told to stop; returns the exit code."""
     configure_logs(settings.log_format, settings.log_level)
 
     async def until_told() -> None:
@@ -77,7 +77,7 @@ def run(settings: Settings) -> int:
 @contextlib.asynccontextmanager
 async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIterator["Conductor"]:
     """Opens what outlives the process, and closes it at the end."""
-    if not settings.data.exists():  # a folder is not made for a conductor that cannot begin
+    if not settings.data.exists():  # no folder is made for a conductor that cannot start
         with _telling_of_taken():
             refuse_taken(settings.listen)
     async with AsyncExitStack() as stack:
@@ -99,11 +99,11 @@ def _telling_of_taken() -> Iterator[None]:
     try:
         yield
     except AddressInUseError as error:
-        raise ConfigurationError(str(error), hint="conductor serve --listen ADDRESS takes another") from error
+        raise ConfigurationError(str(error), hint="give another address:  conductor serve --listen ADDRESS") from error
 
 
 class Part(Protocol):
-    """What works until it is cancelled."""
+    """A part that works until it is cancelled."""
 
     async def run(self) -> None:
         """Works."""
@@ -111,7 +111,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What was opened, and is closed by whoever opened it."""
+    """The opened parts, which `serving` closes."""
 
     store: SqliteStore
     snapshots: SnapshotStore

@@ -1,20 +1,19 @@
-"""The engine's time: wall time when it began, and from there on the machine's steady clock, which nobody sets.
+"""The engine's time: wall time at its start, and from there on the machine's steady clock, which cannot be set.
 
-So time never jumps while the process lives, whatever is done to the machine's clock, and what is stored still reads as wall
-time. A machine that slept did not let this clock run; durations, never instants, go to hosts.
+So time never jumps while the process lives, whatever happens to the machine's clock, and stored times still read as wall time.
+This clock does not run while the machine sleeps; durations, never instants, go to hosts.
 
-The clocks of runs, queues and pauses are stored as instants and run on while no conductor does. What a new process takes for
-the present decides over them: a wall clock that was put forward an hour in between would end every run early, one that was put
-back would have a step wait an hour for a pause of a second. The truth lies in the steady clock, which goes on for as long as
-the machine is up. So (`continue_time`):
+The clocks of runs, queues and pauses are stored as instants and run on while no conductor does. The time that a new process
+starts with decides over them: a wall clock that was put forward by an hour would end every run early, one that was put back would
+turn a pause of a second into an hour. The steady clock tells the truth, for as long as the machine is up. So (`continue_time`):
 
-- While a run is at work, a start in the same boot goes on from what the last process kept: how far the engine's time lay ahead
-  of the steady clock. Durations are then what truly passed, and what is shown is off by what the wall clock jumped.
-- When no run is at work, nothing is measured, and the start takes wall time: so a clock that was wrong when the machine came up,
-  and was mended since, is right here at the next such start.
-- In another boot, and where the machine names none, only the wall clock is left to tell how long nobody was there. It is believed,
-  for want of better: a jump forward across a reboot does end what ran.
-- Time never begins before what is stored.
+- While a run is at work, a start in the same boot continues what the last process kept: how far the engine's time lay ahead of
+  the steady clock. Durations are then true, and shown times differ from the wall clock by its jump.
+- While no run is at work, nothing is measured, and the start takes wall time: a clock that was wrong when the machine came up,
+  and was corrected since, is right from the next such start on.
+- In another boot, and where the machine names none, only the wall clock tells how long no conductor ran. It is believed: a jump
+  forward across a reboot does end what ran.
+- Time never begins before the newest stored event.
 """
 
 import asyncio
@@ -29,18 +28,18 @@ _NAMESPACE = Path("/proc/self/ns/time")  # each has a steady clock of its own
 
 
 class Clock(Protocol):
-    """What tells the time, and waits for it."""
+    """Tells the time, and waits for it."""
 
     def now(self) -> float:
-        """Gives the time in seconds since 1970."""
+        """Returns the time in seconds since 1970."""
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
-        """Comes back when the event is set, or when it is `until`; None is never. Always lets other tasks go first."""
+        """Returns when the event is set, or at `until`; None is never. Always lets other tasks run first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a machine's clocks show at one moment. `boot` names the life of the steady one; empty where nothing does."""
+    """The machine's clocks at one moment. `boot` names the life of the steady one; empty where the machine names none."""
 
     wall: float
     steady: float
@@ -49,7 +48,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is stored of the time: of the newest event, whether a run is at work, and what the last process kept.
+    """The stored time: of the newest event, whether a run is at work, and the offset that the last process kept.
 
     `offset` is how far the engine's time lay ahead of the steady clock, in the boot of that name.
     """
@@ -61,8 +60,8 @@ class Past:
 
 
 def continue_time(reading: Reading, past: Past) -> float:
-    """Gives how far the engine's time is to lie ahead of the steady clock."""
-    # Where a steady clock shows less than what is stored, it is another one, whatever it is called.
+    """Returns how far the engine's time lies ahead of the steady clock from now on."""
+    # A steady clock that lies below a stored time is another one, whatever its name.
     is_same = bool(reading.boot) and reading.boot == past.boot and past.offset + reading.steady >= past.last_time
     if past.is_at_work and is_same:
         return past.offset
@@ -86,12 +85,12 @@ class SystemClock:
         self._steady = steady
 
     def now(self) -> float:
-        """Gives the time in seconds since 1970."""
-        # Whole microseconds, as the API shows them: who filters by a time that was shown means that very time.
+        """Returns the time in seconds since 1970."""
+        # Whole microseconds, as the API shows them: a filter by a shown time means exactly that time.
         return round(self._offset + self._steady(), 6)
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
-        """Comes back when the event is set, or when it is `until`; None is never. Always lets other tasks go first."""
+        """Returns when the event is set, or at `until`; None is never. Always lets other tasks run first."""
         await asyncio.sleep(0)
         try:
             async with asyncio.timeout(None if until is None else max(until - self.now(), 0)):

@@ -27,7 +27,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 _HOST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KEYS = frozenset({"listen", "data", "roots", "project", "hosts", "logs", "limits", "clocks", "retention"})
 DAY_SECONDS = 24 * 3600.0
-# From the end of an agent's lease to its certain death: its shim's polite signal (2 s), and 10 s for a machine that slept.
+# From the end of an agent's lease to its certain end: SIGTERM from its shim (2 s), and 10 s for a machine that slept.
 LEASE_MARGIN_SECONDS = 12.0
 _QUANTITY = re.compile(r"(?P<number>[0-9]{1,15}) ?(?P<unit>[A-Za-z]*)")
 AGES = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -36,7 +36,7 @@ SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds the service. Each may be set in `[limits]`, within 1 and the ten-thousandfold of its default."""
+    """The limits of the service. Each may be set in `[limits]`, from 1 to ten thousand times its default."""
 
     unfinished_runs: int = 200
     creations_at_once: int = 4
@@ -47,7 +47,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """How long things may take where a flow does not say it, in seconds. Each may be set in `[clocks]`; see `AgentWork`."""
+    """The durations for flows that set none, in seconds. Each may be set in `[clocks]`; see `AgentWork`."""
 
     queue_timeout_seconds: float = 12 * 3600.0
     first_output_timeout_seconds: float = 600.0
@@ -58,16 +58,16 @@ class Clocks:
     lost_after_seconds: float = 720.0
 
     def problems(self) -> Iterable[str]:
-        """What cannot be."""
+        """Returns what is wrong with these values."""
         for name, most in _MOST_SECONDS.items():
             if not 0 < getattr(self, name) <= most:
-                yield f"clocks.{name} is more than 0 and at most {most:.10g}, not {getattr(self, name):.10g}"
+                yield f"clocks.{name} must be more than 0 and at most {most:.10g}, not {getattr(self, name):.10g}"
         least = self.orphan_timeout_seconds + LEASE_MARGIN_SECONDS
         if self.lost_after_seconds < least:
             yield (
                 f"clocks.lost_after_seconds is {self.lost_after_seconds:g}, but agents live {self.orphan_timeout_seconds:g} s "
-                f"without their conductor (clocks.orphan_timeout_seconds) and take up to {LEASE_MARGIN_SECONDS:g} s to end: "
-                f"give it at least {least:g}, or two attempts of one step would run at once"
+                f"without their conductor (clocks.orphan_timeout_seconds) and take up to {LEASE_MARGIN_SECONDS:g} s to end. "
+                f"Set it to at least {least:g}, or two attempts of one step would run at once"
             )
 
 
@@ -84,7 +84,7 @@ _MOST_SECONDS = {
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Which settled runs go by themselves: older ones, and the oldest of a database that holds more. 0 is no bound."""
+    """Which settled runs are deleted: older ones, and the oldest of a database that holds more. 0 is no limit."""
 
     max_age_seconds: int = 0
     max_bytes: int = 0
@@ -92,7 +92,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class HostSetting:
-    """A host to drive. `target` is what gRPC is given."""
+    """A host to drive. `target` is its address for gRPC."""
 
     name: str
     target: str
@@ -100,7 +100,7 @@ class HostSetting:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings. `roots` empty means: whatever the service can read (it listens on this machine only)."""
+    """All settings. Empty `roots`: every folder that the service can read (it then listens on this machine only)."""
 
     listen: Address
     data: Path
@@ -114,11 +114,11 @@ class Settings:
     retention: Retention = field(default_factory=Retention)
 
     def shown(self) -> dict[str, str]:
-        """The settings in force by name, for people. None of them is a secret; one that were must not be added here."""
+        """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""
         shown = {
             "listen": self.listen.target,
             "data": str(self.data),
-            "roots": os.pathsep.join(str(root) for root in self.roots) or "(whatever the service can read)",
+            "roots": os.pathsep.join(str(root) for root in self.roots) or "(every folder that the service can read)",
             "project": str(self.project or ""),
             "logs.format": self.log_format,
             "logs.level": self.log_level,
@@ -143,9 +143,9 @@ def load(
     roots: Sequence[Path] = (),
     project: Path | None = None,
 ) -> Settings:
-    """Makes the settings of flags and file; a flag that is given hides its key in the file.
+    """Makes the settings of flags and file; a flag overrides its key in the file.
 
-    Raises ConfigurationError, which tells every problem at once.
+    Raises ConfigurationError, which names every problem at once.
     """
     problems: list[str] = []
     document = _read(config, problems)
@@ -216,7 +216,7 @@ def _hosts(named: Iterable[tuple[str, object]], problems: list[str]) -> Iterable
     seen: set[str] = set()
     for name, address in named:
         if not _HOST_NAME.fullmatch(name):
-            problems.append(f"a host's name is [a-z0-9][a-z0-9-]*, at most 40 characters; '{name}' is not")
+            problems.append(f"host name '{name}' must be [a-z0-9][a-z0-9-]* with at most 40 characters")
         if name in seen:
             problems.append(f"host '{name}' is given twice")
         seen.add(name)
@@ -228,7 +228,7 @@ def _roots(roots: Sequence[Path], problems: list[str]) -> Iterable[Path]:
         if root.is_dir():
             yield root.absolute()
         else:
-            problems.append(f"root '{root}' is no directory")
+            problems.append(f"root '{root}' is not a directory")
 
 
 def _project(given: object, problems: list[str]) -> Path | None:
@@ -236,14 +236,14 @@ def _project(given: object, problems: list[str]) -> Path | None:
         return None
     path = Path(str(given)).absolute()
     if not path.is_dir():
-        problems.append(f"project '{path}' is no directory")
+        problems.append(f"project '{path}' is not a directory")
     return path
 
 
 def _choice(name: str, given: object, known: Sequence[str], problems: list[str]) -> str:
     if given in known:
         return str(given)
-    problems.append(f"{name} is one of {', '.join(known)}, not '{given}'")
+    problems.append(f"{name} must be one of {', '.join(known)}, not '{given}'")
     return known[0]
 
 
@@ -255,7 +255,7 @@ def _limits(table: Mapping[str, Any], problems: list[str]) -> Limits:
         if not isinstance(default, int):
             problems.append(f"there is no limit '{name}'; there are {', '.join(known)}")
         elif type(value) is not int or not 1 <= value <= default * 10_000:
-            problems.append(f"limits.{name} is a whole number from 1 to {default * 10_000}, not {value!r}")
+            problems.append(f"limits.{name} must be a whole number from 1 to {default * 10_000}, not {value!r}")
         else:
             taken[name] = value
     return Limits(**taken)
@@ -267,7 +267,7 @@ def _clocks(table: Mapping[str, Any], problems: list[str]) -> Clocks:
         if name not in _MOST_SECONDS:
             problems.append(f"there is no clock '{name}'; there are {', '.join(_MOST_SECONDS)}")
         elif type(value) not in (int, float):
-            problems.append(f"clocks.{name} is a number of seconds, not {value!r}")
+            problems.append(f"clocks.{name} must be a number of seconds, not {value!r}")
         else:
             taken[name] = float(value)
     clocks = Clocks(**taken)
@@ -295,10 +295,10 @@ def _quantity(name: str, table: Mapping[str, Any], units: Mapping[str, int], pro
 
 
 def read_quantity(given: str, units: Mapping[str, int]) -> int:
-    """Gives `90d` in seconds or `20GiB` in bytes. ValueError says what it should have been."""
+    """Returns `90d` in seconds or `20GiB` in bytes. ValueError says what is expected."""
     read = _QUANTITY.fullmatch(given)
     if read is None or read["unit"] not in units:
-        raise ValueError(f"is a whole number with one of {', '.join(units)} behind it, not '{given}'")
+        raise ValueError(f"must be a whole number with a unit of {', '.join(units)}, not '{given}'")
     if not int(read["number"]):
-        raise ValueError(f"is a whole number of at least 1, not '{given}'")
+        raise ValueError(f"must be at least 1, not '{given}'")
     return int(read["number"]) * units[read["unit"]]

@@ -60,7 +60,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class FlowProblem:
-    """One thing that is wrong with a flow. `line` is 1 for the first, 0 where there is no file."""
+    """One problem of a flow. `line` counts from 1; it is 0 where there is no file."""
 
     path: str
     line: int
@@ -93,7 +93,7 @@ class FlowInvalidError(RequestError):
 
 
 def _flow_hint(problems: tuple[FlowProblem, ...]) -> str:
-    """A flow that came as a message is in no file; what such a one names is mostly good elsewhere, in its own project."""
+    """Returns what to do. A flow that came as a message is in no file, and may name what only its own project has."""
     if any(problem.line for problem in problems):
         return "conductor validate FILE shows every problem"
     if any(problem.field.endswith(".persona") or ".contracts[" in problem.field for problem in problems):
@@ -102,7 +102,7 @@ def _flow_hint(problems: tuple[FlowProblem, ...]) -> str:
 
 
 class NotFoundError(RequestError):
-    """There is no such thing."""
+    """It does not exist."""
 
     code = "NOT_FOUND"
 
@@ -112,14 +112,14 @@ class NotFoundError(RequestError):
 
 
 class RequestIdReusedError(RequestError):
-    """This request id was used before, with another body."""
+    """This request id was used before, with another body. Give a new id."""
 
     code = "ALREADY_EXISTS"
     reason = "REQUEST_ID_REUSED"
 
 
 class PreconditionError(RequestError):
-    """The thing is not in a state for that. Give the reason of the error table."""
+    """The state does not allow that."""
 
     code = "FAILED_PRECONDITION"
 
@@ -145,13 +145,13 @@ class NoCapacityError(ServiceError):
 
 
 class StorageError(ServiceError):
-    """The database cannot be used."""
+    """The database cannot be used now."""
 
     reason = "STORAGE_UNAVAILABLE"
 
 
 class OutcomeUnknownError(StorageError):
-    """It was decided and is not stored yet, and may still come to pass. Ask again with the same request id."""
+    """The request was accepted but is not stored yet; retry with the same request id."""
 
 
 class DatabaseInUseError(StorageError):
@@ -163,23 +163,23 @@ class DatabaseTooNewError(StorageError):
 
 
 class DatabaseNotUpgradedError(StorageError):
-    """The database could not be brought to this software's version, and is as it was."""
+    """The database could not be upgraded, and is unchanged."""
 
 
 class DatabaseDamagedError(StorageError):
-    """The database is damaged. Asking again does not mend it."""
+    """The database is damaged. A retry does not mend it."""
 
     code = "DATA_LOSS"
     reason = "STORAGE_DAMAGED"
     kind = "FATAL"
 
     def __init__(self, message: str = "", *, hint: str = "", metadata: dict[str, str] | None = None) -> None:
-        hint = hint or "see what is damaged, and what to do:  conductor doctor"
+        hint = hint or "conductor doctor shows what is damaged, and what to do"
         super().__init__(message, hint=hint, metadata=metadata)
 
 
 class BackupError(StatusError):
-    """A backup could not be made, or cannot be restored."""
+    """A backup could not be made or restored."""
 
     code = "FAILED_PRECONDITION"
     reason = "BACKUP_UNUSABLE"

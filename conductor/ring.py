@@ -1,7 +1,7 @@
 """The ring, joined: engine and dispatcher, and for each host the links of its liveness, its executions and its snapshots.
 
-It opens nothing and stops nothing: `app` gives it a store, a clock, channels and an evaluator, and runs its parts. The simulation
-gives it others of each and runs the same parts (tests/simulation).
+It opens nothing and stops nothing: `app` supplies a store, a clock, channels and an evaluator, and runs its parts. The simulation
+supplies others and runs the same parts (tests/simulation).
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ from conductor.store.port import Store
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How a host is reached."""
+    """The address of a host, and a channel to it."""
 
     address: str
     channel: grpc.aio.Channel
@@ -38,7 +38,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the ring stands on: opened, and closed, by the caller."""
+    """The parts that the ring stands on; the caller opens and closes them."""
 
     store: Store
     clock: Clock
@@ -66,7 +66,8 @@ class Ring:
         self.evaluator = make_evaluator(self.engine.note, self.ongoing)
         self.hosts = {name: self._host_link(name, reach) for name, reach in ground.hosts.items()}
         self.executions = {name: self._execution_link(name, reach.channel) for name, reach in ground.hosts.items()}
-        self._dispatcher = Dispatcher(self.executions, self.evaluator, self.engine.note)
+        posts = {name: link.post for name, link in self.executions.items()}
+        self._dispatcher = Dispatcher(posts, self.evaluator, self.engine.note)
 
     def dispatch(self, command: Command) -> None:
         """Hands a command of a stored decision to the part that carries it out."""

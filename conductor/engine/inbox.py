@@ -1,12 +1,12 @@
-"""Where inputs wait for the engine: two lanes, both bounded, neither of which makes the engine wait (rule 4).
+"""Inputs that wait for the engine: in two lanes, both bounded, neither of which makes the engine wait (rule 4).
 
-The control lane is taken first and keeps its order: requests, what hosts tell of themselves, answers of workers, ends. A
-request that finds its share of it full is refused. Everything else in it is bounded by what was asked for (an answer per
-question, an end per attempt), so its limit only guards that reckoning.
+The control lane is taken first and keeps its order: requests, reports of hosts, answers of workers, ends. A request is refused
+where too many wait. Everything else in this lane is bounded by what was asked (an answer per question, an end per attempt); its
+limit only guards against a defect.
 
-What attempts say waits in one slot per attempt. Frames that follow each other are merged there while they wait: the longer
-a commit takes, the more goes into the next one. A full slot makes its link wait, the link stops reading, HTTP/2 stops the
-host. Slots are taken in turn, whole; one that was emptied goes to the end of the line.
+What attempts say waits in one slot per attempt. Frames that follow each other are merged there: the longer a commit takes, the
+more goes into the next one. A full slot makes its link wait, the link stops reading, HTTP/2 stops the host. Slots are taken in
+turn, whole; an emptied slot goes to the end of the line.
 
 Nothing here looks into an input, except to merge text.
 """
@@ -36,7 +36,7 @@ Request = RequestRun | RequestCancel
 
 @dataclass(frozen=True, slots=True)
 class InboxLimits:
-    """What bounds the inbox. A batch is what one decision is made of."""
+    """The limits of the inbox. One decision is made of one batch."""
 
     requests: int = 256
     notes: int = 20_000
@@ -56,7 +56,7 @@ class _Stretch:
 
 @dataclass(slots=True)
 class _Slot:
-    """What an attempt said since it was taken last."""
+    """The output of an attempt since its slot was taken last."""
 
     attempt: str
     size: int = 0
@@ -64,7 +64,7 @@ class _Slot:
     taken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, report: ExecutionReported, size: int) -> None:
-        """Merges where the numbers go on; a repetition after a reconnection does not, and stays apart."""
+        """Merges a report where its numbers continue; a repetition after a reconnection stays apart."""
         self.size += size
         if self.stretches and self.stretches[-1].last + 1 == report.first_sequence:
             self.stretches[-1].last = report.last_sequence
@@ -73,7 +73,7 @@ class _Slot:
             self.stretches.append(_Stretch(report.first_sequence, report.last_sequence, list(report.reports)))
 
     def merged(self) -> list[ExecutionReported]:
-        """Gives its contents as inputs."""
+        """Returns the contents as inputs."""
         return [
             ExecutionReported(self.attempt, stretch.first, stretch.last, _join(stretch.reports))
             for stretch in self.stretches
@@ -106,15 +106,15 @@ class Inbox:
         self.filled.set()
 
     def note(self, note: Note) -> None:
-        """Takes what is not a request. Once the inbox is closed it is dropped: recovery finds out again."""
+        """Takes an input that is not a request. A closed inbox drops it: recovery asks again."""
         if self._closed:
             return
         if len(self._control) - self._requests >= self._limits.notes:
-            raise NoCapacityError(f"{self._limits.notes} notes wait already: more came than was asked for")
+            raise NoCapacityError(f"{self._limits.notes} notes wait already: more than were asked for")
         self._put(note)
 
     async def offer(self, report: ExecutionReported) -> None:
-        """Takes what an attempt said, as soon as its slot has room. One caller per attempt."""
+        """Takes what an attempt said, once its slot has room. One caller per attempt."""
         size = _size(report)
         while True:
             self._refuse_when_closed()
@@ -128,7 +128,7 @@ class Inbox:
             await slot.taken.wait()
 
     def take(self) -> tuple[Input, ...]:
-        """Takes the next batch: from the control lane first, then slots in turn; empty where nothing waits."""
+        """Takes the next batch: first from the control lane, then slots in turn. Empty where nothing waits."""
         batch: list[Input] = []
         while self._control and len(batch) < self._limits.batch_inputs:
             batch.append(self._control.popleft())
@@ -139,7 +139,7 @@ class Inbox:
         return tuple(batch)
 
     def close(self) -> None:
-        """Takes nothing any more; what waits can still be taken."""
+        """Refuses new inputs; those that wait can still be taken."""
         self._closed = True
         self.filled.set()
         for slot in self._slots.values():
@@ -147,7 +147,7 @@ class Inbox:
 
     @property
     def is_empty(self) -> bool:
-        """Tells whether nothing waits."""
+        """No input waits."""
         return not (self._control or self._slots)
 
     def _put(self, entry: Input) -> None:
@@ -189,7 +189,7 @@ def _size(report: ExecutionReported) -> int:
 
 
 def _size_of(part: Report) -> int:
-    # A frame costs something even when it says nothing; characters count as bytes for all but exact purposes.
+    # An empty frame costs something too; characters instead of bytes, since this need not be exact.
     match part:
         case Output(text=text) | ToolResult(text=text) | Notice(text=text):
             return 64 + len(text)

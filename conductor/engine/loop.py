@@ -10,7 +10,7 @@ The rules that this file keeps, because everything else leans on them:
 - It never waits for a link, a worker or a caller. It waits for inputs, for the clock and for the store.
 - Waiting inputs are taken before a timer is looked at, so that a late call does not mistake silence for death.
 
-It decides nothing itself; which request ids were used before, the store knows (`requests`).
+It decides nothing itself. The store knows which request ids were used before (`requests`).
 """
 
 import asyncio

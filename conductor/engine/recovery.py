@@ -1,7 +1,7 @@
-"""Reads what the last conductor left: the time that it had, and its runs, folded into the state that the engine begins with.
+"""Reads what the last conductor left: its time, and its runs, folded into the state that the engine begins with.
 
-What the state means, and which commands follow from it, is the core's (`restore`, `recover`). A run that cannot be read or
-folded is handed over as damaged: the first decision ends it, and no other run is harmed (I5).
+The core decides what the state means and which commands follow (`restore`, `recover`). A run that cannot be read or folded is
+passed on as damaged: the first decision ends it, and no other run is harmed (I5).
 """
 
 import gc
@@ -17,7 +17,7 @@ from conductor.core.model.run import Run, apply
 from conductor.store.port import Store
 from conductor.store.records import StoredRun
 
-NOTABLE_SECONDS = 5.0  # of difference to the machine's clock
+NOTABLE_SECONDS = 5.0  # of difference from the machine's clock
 
 log = structlog.get_logger(__name__)
 
@@ -25,9 +25,9 @@ log = structlog.get_logger(__name__)
 async def read_time(
     store: Store, read: Callable[[], Reading] = read_clocks, steady: Callable[[], float] = time.monotonic
 ) -> SystemClock:
-    """Returns the clock, which goes on from the last conductor's, and keeps its offset for the next conductor.
+    """Returns the clock, which continues the last conductor's, and keeps its offset for the next conductor.
 
-    `read` reads the machine's clocks, `steady` only the one that nobody sets.
+    `read` reads the machine's clocks, `steady` only the steady one.
     """
     reading = read()
     past = await store.past()
@@ -36,14 +36,14 @@ async def read_time(
         await store.keep_offset(reading.boot, offset)
     ahead = offset + reading.steady - reading.wall
     if abs(ahead) >= NOTABLE_SECONDS:
-        hint = "it follows the machine's clock again when the conductor is started while no run is at work"
+        hint = "restart the conductor while no run is at work, and it follows the machine's clock again"
         log.warning("time_differs", ahead_seconds=round(ahead, 3), hint=hint)
     return SystemClock(offset, steady)
 
 
 async def read_state(store: Store, now: float, limits: Limits | None = None) -> ConductorState:
-    """Gives the state of every run that has not ended."""
-    # What is read here stays: to look for garbage in it, again and again while it grows, would be half of the time that it takes.
+    """Returns the state of every run that has not ended."""
+    # What is read here stays: the garbage collector would double the time by searching it again and again while it grows.
     gc.disable()
     try:
         return await _read_state(store, now, limits)
@@ -69,12 +69,12 @@ async def _read_state(store: Store, now: float, limits: Limits | None) -> Conduc
 
 
 def _fold(stored: StoredRun) -> tuple[Run | None, str]:
-    """Gives the run, or why there is none."""
+    """Returns the run, or the reason why it cannot be folded."""
     run: Run | None = None
     for entry in stored.events:
         try:
             run = apply(run, entry.event, entry.time)
-        except Exception as error:  # noqa: BLE001 — whatever it is, it is this run's trouble alone
+        except Exception as error:  # noqa: BLE001 — any failure concerns this run alone
             return None, f"position {entry.position}: {type(error).__name__}: {error}"
     if stored.damage or run is None:
         return None, stored.damage or "it has no events"

@@ -1,8 +1,8 @@
-"""What callers ask, from its submission to its answer.
+"""Requests of callers, from their submission to their answer.
 
-A request id makes a request happen once. The store knows the ids of stored requests, for as long as their run or the memory of its
-deletion is kept: such a request is answered here, as before, and the core never sees it. An id that is being decided is
-known here only: another request with that id waits in the inbox until the first is answered.
+A request id makes a request happen once. The store knows the ids of stored requests, for as long as their run or the memory of
+its deletion is kept: such a request is answered here, as before, and the core never sees it. An id that is being decided is known
+here only: another request with that id waits in the inbox until the first is answered.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class Requests:
             caller.set_result(reply)
 
     def fail_all(self, make_error: Callable[[], StatusError]) -> None:
-        """Raises an error for every caller that still waits. What they asked for is decided all the same."""
+        """Raises an error for every caller that still waits. Their requests are decided all the same."""
         for reply in self._callers:
             self._fail(reply, make_error())
 
@@ -104,7 +104,7 @@ class Requests:
         return None if caller is None or caller.done() else caller
 
     async def _explain(self, request: Request, rejected: Rejected) -> StatusError:
-        """Returns the error that a reason of the core means. The core forgets runs that ended; the store tells how they did."""
+        """Returns the error that a reason of the core means. The core forgets ended runs; the store knows how they ended."""
         if rejected.reason in {RUN_NOT_FOUND, RUN_NOT_RUNNING} and isinstance(request, RequestCancel):
             row = await self._store.run(request.run)
             how = row.failure.message if row.failure else f"it {row.state}"

@@ -1,6 +1,6 @@
-"""One line of log for each change of a run's state: a grep for its id tells its story (K4).
+"""One log line for each change of a run's state: a grep for its id shows its story (K4).
 
-What people wrote, prompts and output never stand here; reasons and ids do.
+Questions, prompts and output are never logged; reasons and ids are.
 """
 
 import re
@@ -17,7 +17,7 @@ from conductor.core.model.output import Output
 log = structlog.get_logger(__name__)
 
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
-# What is told of an event where it has it; digests, plans and texts are not.
+# The fields of events that are logged; digests, plans and texts are not.
 _TOLD = frozenset(
     {"step", "attempt", "number", "host", "state", "kind", "exit_code", "signal", "denial_count", "answer_truncated"}
 )
@@ -34,7 +34,7 @@ def log_changes(stored: Iterable[Record | Output]) -> None:
 
 @cache
 def _name(event: str) -> str:
-    """`attempt_created` for AttemptCreated."""
+    """Returns `attempt_created` for AttemptCreated."""
     return _WORDS.sub("_", event).lower()
 
 

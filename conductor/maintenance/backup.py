@@ -1,13 +1,12 @@
-"""Backups: one file with everything that a conductor would need to go on elsewhere.
+"""Backups: one file with everything that a conductor needs to go on elsewhere.
 
-In it are the database as it was at one moment, and the snapshots that its runs keep: what evidence is checked against, and what
-an attempt that begins anew is given. Not in it are settings, hosts, flows of projects, and the keys of models, which the
-conductor never had.
+It holds the database as it was at one moment, and the snapshots that its runs keep: evidence is checked against them, and later
+attempts get them. It does not hold settings, hosts, project flows, or the keys of models, which the conductor never had.
 
-A backup is made beside a conductor at work: it reads, and holds up nobody. The database comes first; so whatever runs it
-knows, their snapshots were kept before that, and go only after it. A restored conductor has a new id. What was running in
-the database is then lost to it, since hosts answer for their own conductor's executions only, and is tried again as new
-attempts. So a copy that is started beside the original disturbs nothing but the hosts' time.
+A backup is made beside a conductor at work: it only reads, and delays nothing. The database is copied first: the snapshots of
+each run in it were kept before that, and are released only after it. A restored conductor has a new id. Attempts that were
+running are lost to it, since hosts answer only for the executions of their own conductor, and are tried again. So a copy that is
+started beside the original costs only the hosts' time.
 """
 
 import asyncio
@@ -59,7 +58,7 @@ class Restored:
 
 
 def make_backup(data: Path, target: Path, check_id: Callable[[str], object] = str) -> Backup:
-    """Backs a data folder up into a file that must not be there yet; `check_id` raises where it is the wrong conductor's."""
+    """Makes a backup of a data folder in a new file. `check_id` raises where it is the wrong conductor's."""
     target = target.absolute()
     if os.path.lexists(target):
         raise _there_already(target)
@@ -72,15 +71,15 @@ def make_backup(data: Path, target: Path, check_id: Callable[[str], object] = st
         _write_archive(folder, archive)
         make_durable(archive)
         try:
-            os.link(archive, target)  # unlike a rename, it does not replace what came there meanwhile
+            os.link(archive, target)  # unlike a rename, this does not replace a file that came there meanwhile
         except FileExistsError as error:
-            raise _there_already(target, " by now: another backup was made under this name at the same time") from error
+            raise _there_already(target, " by now: another backup wrote this file at the same time") from error
     make_durable(target.parent)
     return Backup(target, target.stat().st_size, database, snapshots)
 
 
 def restore_backup(source: Path, data: Path) -> Restored:
-    """Restores a backup into a data folder that holds no database yet."""
+    """Restores a backup into a data folder without a database."""
     with _held(data):
         _refuse_occupied(data)
         with _workshop(data) as folder:
@@ -88,24 +87,24 @@ def restore_backup(source: Path, data: Path) -> Restored:
             database = take_in(folder / DATABASE_NAME)
             asyncio.run(_pack_in(data, folder))
             make_durable(folder / DATABASE_NAME)
-            # Last, so that a restoration that was cut short left no database, and is begun anew.
+            # Last, so that an interrupted restoration leaves no database and can be started again.
             (folder / DATABASE_NAME).rename(data / DATABASE_NAME)
         make_durable(data)
     return Restored(database.conductor_id, made, database.runs, database.unfinished_runs)
 
 
 def _there_already(target: Path, how: str = " already") -> BackupError:
-    return BackupError(f"{target} is there{how}", hint="give another name, as conductor-$(date +%F).tar")
+    return BackupError(f"{target} exists{how}", hint="give another name, such as conductor-$(date +%F).tar")
 
 
 def _refuse_occupied(data: Path) -> None:
-    """A log that stayed behind when its database was moved away would turn what is restored back into that database."""
+    """Refuses a folder with a database, or with the log of one, which would turn the restored database back into that one."""
     if os.path.lexists(data / DATABASE_NAME):
-        hint = "give another folder with --data, or move that one away"
+        hint = "give another folder with --data, or move that database away"
         raise BackupError(f"{data} holds a database already", hint=hint)
     if left := [name for name in COMPANION_NAMES if os.path.lexists(data / name)]:
-        hint = "give another folder with --data, or move these to where their database is"
-        raise BackupError(f"{data} holds {', '.join(left)} of a database that was there", hint=hint)
+        hint = "give another folder with --data, or move these files to their database"
+        raise BackupError(f"{data} holds {', '.join(left)} of an earlier database", hint=hint)
 
 
 async def _pack_out(data: Path, folder: Path) -> int:
@@ -127,7 +126,7 @@ def _objects(data: Path) -> ObjectStore:
 
 @contextmanager
 def _held(data: Path) -> Iterator[None]:
-    """The data folder, locked. One that was made for it goes when that fails, unless it holds a database by then."""
+    """Locks the data folder. A folder that was created for this is removed on failure, unless it holds a database by then."""
     is_new = not data.exists()
     held = LockedFolder.acquire(data)
     try:
@@ -142,7 +141,7 @@ def _held(data: Path) -> Iterator[None]:
 
 @contextmanager
 def _workshop(parent: Path) -> Iterator[Path]:
-    """A private folder on the disk of what is to come, gone afterwards."""
+    """Makes a private folder on the target's disk, and removes it afterwards."""
     try:
         with tempfile.TemporaryDirectory(prefix=".conductor-", dir=parent) as name:
             yield Path(name)
@@ -157,7 +156,7 @@ def _write_manifest(folder: Path, database: CopiedDatabase) -> None:
 
 
 def _write_archive(folder: Path, archive: Path) -> None:
-    # Not compressed: packs are already, and whoever wants to may.
+    # Not compressed: packs are already.
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
         for name in MEMBERS:
             tar.add(folder / name, name, filter=_anonymous)
@@ -173,19 +172,21 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _extract(source: Path, folder: Path) -> str:
-    """Takes the known members out, and nothing else; gives when the backup was made."""
+    """Extracts the known members and nothing else; returns when the backup was made."""
     try:
         with tarfile.open(source, "r:") as tar:
             for name in MEMBERS:
                 member = tar.getmember(name)
                 if not member.isreg() or (name == MANIFEST and member.size > MAX_MANIFEST_BYTES):
-                    raise BackupError(f"{source} is no backup of a conductor: {name} is no file in it, or too large")
+                    raise BackupError(
+                        f"{source} is not a conductor's backup: its member {name} is not a file, or too large"
+                    )
                 tar.extract(member, folder, filter="data")
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
         if manifest["format"] > FORMAT:
-            raise BackupError(f"{source} was made by a newer conductor", hint="restore it with that one")
+            raise BackupError(f"{source} was made by a newer conductor", hint="restore it with that version")
         return datetime.fromisoformat(manifest["made"]).isoformat(timespec="seconds")
     except (tarfile.TarError, KeyError, ValueError, TypeError, EOFError, RecursionError) as error:
-        raise BackupError(f"{source} is no backup of a conductor, or not a whole one: {error}") from error
+        raise BackupError(f"{source} is not a conductor's backup, or is incomplete: {error}") from error
     except OSError as error:
         raise BackupError(f"{source} cannot be read: {error.strerror or error}") from error

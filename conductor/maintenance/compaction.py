@@ -1,9 +1,8 @@
-"""Has the small rows of settled runs packed, bit by bit, when nobody waits for it.
+"""Has the small rows of settled runs packed, slice by slice, in the background.
 
-A run has its turn some time after it ended: those who watch it to its end are then gone. After each slice there is a pause, so
-that the engine's commits, which queue on the same thread, wait for one slice at most and mostly for none. There is no hurry: a
-full disk, a busy database or a kill only makes it go on later, and a run that cannot be read is passed over. What is packed,
-and how, is the store's.
+A run has its turn some time after its end, when those who watched it to its end are gone. After each slice there is a pause, so
+that the engine's commits, which queue on the same thread, wait for one slice at most and mostly for none. A full disk, a busy
+database or a kill only postpones it, and a run that cannot be read is passed over. The store decides what is packed, and how.
 """
 
 import asyncio
@@ -15,14 +14,14 @@ from conductor.errors import DatabaseDamagedError, StatusError
 from conductor.store.port import Store
 
 ROUND_SECONDS = 600.0
-SETTLED_SECONDS = 60.0  # ago, at least
+SETTLED_SECONDS = 60.0  # at least, since its end
 PAUSE_SECONDS = 0.05
 
 _log = structlog.get_logger(__name__)
 
 
 class Compaction:
-    """The part that packs."""
+    """The part that compacts."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -40,7 +39,7 @@ class Compaction:
             await self._wait(ROUND_SECONDS)
 
     async def _compact_all(self) -> bool:
-        """Tells whether there was anything to look at."""
+        """Compacts every run that has its turn; returns whether there was one."""
         ended_before = self._clock.now() - SETTLED_SECONDS
         was_any = False
         after = (0.0, "")

@@ -1,10 +1,9 @@
-"""Deletes settled runs that are too old or too many, and whatever somebody asked to be deleted.
+"""Deletes settled runs that are too old or too many, and those that a caller asks to be deleted.
 
-`choose` decides, from values alone; it is what `conductor prune --dry-run` shows. What is chosen goes from sight at once, each run
-in one transaction; its rows and its snapshot go behind that, slice by slice, while the conductor works. A kill in between loses
-nothing: the next start goes on with what is marked. The order matters: a snapshot is let go of before the last row that says
-that it must be. Runs that are at work are never touched. Nothing here is in a hurry, and a full disk or a busy database only
-makes it try again later.
+`choose` decides, from values alone; `conductor prune --dry-run` shows its choice. Each chosen run is hidden at once, in one
+transaction; its rows and its snapshot are removed after that, slice by slice, while the conductor works. A kill loses nothing:
+the next start goes on with the marked runs. A snapshot is released before the last row that names it. Runs at work are never
+touched. A full disk or a busy database only postpones the work.
 """
 
 import asyncio
@@ -22,21 +21,21 @@ from conductor.store.records import Deletion, SettledRun
 from conductor.store.refusals import run_is_active
 
 ROUND_SECONDS = 600.0
-RUNS_PER_ROUND = 2_000  # the next round goes on
+RUNS_PER_ROUND = 2_000  # the next round continues
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A run that is to go, and why."""
+    """A run to delete, and why."""
 
     run: SettledRun
     why: str
 
 
 def choose(oldest_first: Iterable[SettledRun], used_bytes: int, policy: Policy, now: float) -> Iterator[Expired]:
-    """Gives the runs that are to go: those that ended too long ago, then the oldest until the rest has room."""
+    """Returns the runs to delete: those that ended too long ago, then the oldest until the rest has room."""
     excess = used_bytes - policy.max_bytes if policy.max_bytes else 0
     for settled in oldest_first:
         if policy.max_age_seconds and settled.end_time < now - policy.max_age_seconds:
@@ -71,7 +70,7 @@ class Retention:
         while True:
             self._asked.clear()
             try:
-                await self._purge()  # first: what is on its way out must not count as used
+                await self._purge()  # first: deleted runs must not count as used
                 await self._expire()
                 await self._purge()
             except StatusError as error:
@@ -79,12 +78,12 @@ class Retention:
             await self._clock.wait(self._asked, self._clock.now() + ROUND_SECONDS)
 
     async def delete(self, run: str, request_id: str) -> None:
-        """Deletes a settled run because somebody asked: it is out of sight when this comes back."""
-        await self._delete(run, "somebody asked for it", request_id)
+        """Deletes a settled run by request: it is hidden when this returns."""
+        await self._delete(run, "by request", request_id)
         self._asked.set()
 
     async def _delete(self, run: str, why: str, request_id: str = "") -> None:
-        # The engine forgets a run in the decision that settles it; until that is stored and adopted, it may write to it.
+        # Until the decision that settles a run is stored and adopted, the engine may still write to it.
         if self._is_at_work(run):
             raise run_is_active(run)
         await self._store.delete(Deletion(run, self._clock.now(), why, request_id))
@@ -118,5 +117,5 @@ class Retention:
         has_shrunk = False
         while await self._store.shrink():
             has_shrunk = True
-        if has_shrunk:  # else the free pages, few as they are, stay in the file for the next runs
+        if has_shrunk:  # else a few free pages stay in the file for the next runs
             _log.info("room_given_back")

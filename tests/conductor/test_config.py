@@ -67,7 +67,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         "'Alpha'",
         "NAME=ADDRESS",
         "host 'c'",
-        "no directory",
+        "not a directory",
     ):
         assert part in told
 
@@ -84,10 +84,10 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("[limits]\nstop_seconds = 2.5", "stop_seconds"),
         ("clocks = 3", "'clocks' must be a table"),
         ("[clocks]\nstep = 3", "there is no clock 'step'"),
-        ("[clocks]\nrun_timeout_seconds = '1h'", "clocks.run_timeout_seconds is a number of seconds, not '1h'"),
+        ("[clocks]\nrun_timeout_seconds = '1h'", "clocks.run_timeout_seconds must be a number of seconds, not '1h'"),
         ("[clocks]\nrun_timeout_seconds = inf", "at most 2592000, not inf"),
         ("[clocks]\nrun_timeout_seconds = nan", "not nan"),
-        ("[clocks]\nidle_timeout_seconds = 0", "clocks.idle_timeout_seconds is more than 0"),
+        ("[clocks]\nidle_timeout_seconds = 0", "clocks.idle_timeout_seconds must be more than 0"),
     ],
 )
 def test_a_bad_file_is_refused_by_its_key(text: str, part: str, tmp_path: Path) -> None:
@@ -139,10 +139,10 @@ def test_nothing_is_deleted_until_somebody_says_so_and_bounds_have_units(tmp_pat
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('max_age = "90"', "retention.max_age is a whole number with one of h, d, w behind it, not '90'"),
-        ('max_age = "0d"', "retention.max_age is a whole number"),
-        ("max_age = 90", "retention.max_age is a whole number"),
-        ('max_bytes = "20GB"', "with one of B, KiB, MiB, GiB, TiB behind it, not '20GB'"),
+        ('max_age = "90"', "retention.max_age must be a whole number with a unit of h, d, w, not '90'"),
+        ('max_age = "0d"', "retention.max_age must be at least 1"),
+        ("max_age = 90", "retention.max_age must be a whole number"),
+        ('max_bytes = "20GB"', "with a unit of B, KiB, MiB, GiB, TiB, not '20GB'"),
         ('max_runs = "5"', "there is no setting 'retention.max_runs'"),
     ],
 )

@@ -122,8 +122,8 @@ async def test_a_snapshot_without_room_is_refused_with_what_helps_and_leaves_not
     assert {(told.code, told.reason, told.kind) for told in refused} == {
         ("RESOURCE_EXHAUSTED", "NO_CAPACITY", "RECOVERABLE")
     }
-    assert "disk below the conductor's data folder is full" in refused[0].message
-    assert "make room" in refused[0].hint
+    assert "disk of the conductor's data folder is full" in refused[0].message
+    assert "free space" in refused[0].hint
     assert after == before
     assert created.snapshot.commit
 

@@ -79,7 +79,7 @@ def test_runs_are_backed_up_pruned_and_deleted_while_the_conductor_works(conduct
     assert (backup.returncode, again.returncode, over.returncode) == (0, 1, 1)
     assert "2 runs, 0 of them unfinished; 2 snapshots" in backup.stdout
     assert f"conductor restore {tmp_path}/b.tar --data DIR" in backup.stderr
-    assert "is there already" in again.stderr
+    assert "exists already" in again.stderr
     assert f"✔ database {tmp_path}/conductor/conductor.db" in looked.stdout
     assert " used, 2 runs, every row can be read" in looked.stdout
     assert f"conductor serve --data {tmp_path}/new --host NAME=ADDRESS" in restored.stderr
@@ -87,7 +87,7 @@ def test_runs_are_backed_up_pruned_and_deleted_while_the_conductor_works(conduct
     assert "--max-bytes 1.0 KiB takes every run that has ended; the rest of the database, about " in would.stdout
     assert "2 runs would go" in would.stdout
     assert "conductor prune --max-bytes 1KiB" in would.stderr
-    assert (wrong.returncode, "with one of B, KiB" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "with a unit of B, KiB" in wrong.stderr) == (2, True)
     assert deleted.stdout == f"deleted {runs[0]}\n"
     assert (unasked.returncode, unasked.stdout, there.returncode) == (2, "", 0)
     assert "1 run would be deleted for good, and there is no terminal to ask on; nothing was deleted" in unasked.stderr
@@ -155,7 +155,7 @@ def test_prune_asks_on_a_terminal_and_says_what_to_type(
     gone = conductor("prune", "--max-bytes", "1KiB", "--yes")
 
     assert f"conductor prune --max-bytes 1KiB --address {address}\n" in would.stderr
-    assert "--max-bytes is a whole number of at least 1, not '0KiB'" in wrong.stderr
+    assert "--max-bytes must be at least 1, not '0KiB'" in wrong.stderr
     assert (kept.returncode, "1 run to delete" in kept.stdout, "nothing was deleted" in kept.stderr) == (3, True, True)
     assert filtered.stderr == "no such runs; see all:  conductor runs\n"
     assert f"conductor show {run}" in ended.stderr

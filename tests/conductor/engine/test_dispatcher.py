@@ -28,11 +28,11 @@ class World:
     def __init__(self) -> None:
         self.north, self.south, self.evaluator = Link(), Link(), Evaluator()
         self.noted: list[str] = []
-        links = {"north": self.north, "south": self.south}
-        self.dispatcher = Dispatcher(links, self.evaluator, self.note)
+        posts = {"north": self.north.post, "south": self.south.post}
+        self.dispatcher = Dispatcher(posts, self.evaluator, self.note)
 
     def note(self, lost: ExecutionLost) -> None:
-        assert "'east' is not configured" in lost.message
+        assert "'east' is no longer configured" in lost.message
         self.noted.append(lost.attempt)
 
 
@@ -62,7 +62,7 @@ def test_work_goes_to_the_evaluator() -> None:
     assert world.evaluator.asked == [work]
 
 
-def test_a_command_without_a_host_goes_to_whoever_has_the_stream() -> None:
+def test_a_command_without_a_host_goes_to_every_host() -> None:
     world = World()
     command = AckExecution("", "a", 3, finished=True)
 
@@ -71,7 +71,7 @@ def test_a_command_without_a_host_goes_to_whoever_has_the_stream() -> None:
     assert world.north.posted == world.south.posted == [command]
 
 
-def test_an_attempt_on_a_host_that_is_configured_no_longer_is_lost_and_said_so() -> None:
+def test_an_attempt_on_a_host_that_is_no_longer_configured_is_lost() -> None:
     """Keeps C3."""
     world = World()
     for command in (start("east"), ResumeExecution("east", "b", 1), CancelExecution("east", "c", "enough")):

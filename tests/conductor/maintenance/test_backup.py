@@ -144,9 +144,9 @@ async def test_what_is_no_whole_backup_is_refused_and_leaves_nothing(backup: Pat
     newer = json.dumps({"format": 2}).encode()
     for number, (source, what) in enumerate(
         [
-            (cut, "no backup of a conductor, or not a whole one"),
-            (scribbled, "no backup of a conductor"),
-            (rewritten(backup, tmp_path / "a.tar", {"snapshots.pack": None}), "no backup of a conductor"),
+            (cut, "not a conductor's backup, or is incomplete"),
+            (scribbled, "not a conductor's backup"),
+            (rewritten(backup, tmp_path / "a.tar", {"snapshots.pack": None}), "not a conductor's backup"),
             (rewritten(backup, tmp_path / "b.tar", {"manifest.json": newer}), "made by a newer conductor"),
             (
                 rewritten(backup, tmp_path / "c.tar", {"conductor.db": database[:8192]}),
@@ -172,7 +172,7 @@ async def test_what_a_database_left_behind_is_not_taken_for_what_is_restored(bac
     target.mkdir()
     (target / "conductor.db-wal").write_bytes(log)
 
-    with pytest.raises(BackupError, match=r"holds conductor\.db-wal of a database that was there"):
+    with pytest.raises(BackupError, match=r"holds conductor\.db-wal of an earlier database"):
         await asyncio.to_thread(restore_backup, backup, target)
     assert (target / "conductor.db-wal").read_bytes() == log
 
@@ -191,7 +191,7 @@ async def test_a_manifest_that_is_none_is_refused_before_anything_is_restored(
 ) -> None:
     """I6."""
     odd = rewritten(backup, tmp_path / "odd.tar", {"manifest.json": manifest})
-    with pytest.raises(BackupError, match="is no backup of a conductor"):
+    with pytest.raises(BackupError, match="is not a conductor's backup"):
         await asyncio.to_thread(restore_backup, odd, tmp_path / "target")
     assert not (tmp_path / "target").exists()
 
@@ -231,7 +231,7 @@ async def test_a_link_that_leads_nowhere_is_not_written_through(backup: Path, tm
     link.symlink_to(tmp_path / "nowhere")
     (target / "conductor.db").symlink_to(tmp_path / "nowhere")
 
-    with pytest.raises(BackupError, match="is there already"):
+    with pytest.raises(BackupError, match="exists already"):
         await asyncio.to_thread(make_backup, tmp_path / "data", link)
     with pytest.raises(BackupError, match="holds a database already"):
         await asyncio.to_thread(restore_backup, backup, target)
@@ -261,7 +261,7 @@ async def test_a_backup_of_a_newer_database_is_refused_by_its_version(backup: Pa
 
 async def test_nothing_is_overwritten_and_no_conductor_at_work_is_restored_over(backup: Path, tmp_path: Path) -> None:
     before = backup.read_bytes()
-    with pytest.raises(BackupError, match="is there already"):
+    with pytest.raises(BackupError, match="exists already"):
         await asyncio.to_thread(make_backup, tmp_path / "data", backup)
     with pytest.raises(BackupError, match="holds a database already"):
         await asyncio.to_thread(restore_backup, backup, tmp_path / "data")
@@ -282,7 +282,7 @@ async def test_of_two_backups_to_one_name_one_is_made_and_the_other_is_told(tmp_
     made = await asyncio.gather(*both, return_exceptions=True)
 
     (refused,) = [one for one in made if isinstance(one, BackupError)]
-    assert str(refused).startswith(f"{target} is there")
+    assert str(refused).startswith(f"{target} exists")
     assert "give another name" in refused.hint
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     await asyncio.to_thread(restore_backup, target, tmp_path / "restored")

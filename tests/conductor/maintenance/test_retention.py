@@ -138,7 +138,7 @@ async def test_without_a_bound_nothing_goes_but_what_somebody_deletes(place: Pla
 
 async def test_what_was_marked_before_a_kill_is_taken_from_the_disk_by_the_next_start(place: Place) -> None:
     commit = await place.add(1, end=1.0)
-    await place.store.delete(Deletion(run_name(1), 2.0, "somebody asked for it"))
+    await place.store.delete(Deletion(run_name(1), 2.0, "by request"))
     assert place.has(commit)
 
     with structlog.testing.capture_logs() as logged:
@@ -155,7 +155,7 @@ async def test_room_is_said_to_be_given_back_where_it_was(place: Place, monkeypa
     monkeypatch.setattr(deletion, "SLICE_PAGES", 1)
     for number in range(1, 6):
         await place.add(number, end=1.0)
-        await place.store.delete(Deletion(run_name(number), 2.0, "somebody asked for it"))
+        await place.store.delete(Deletion(run_name(number), 2.0, "by request"))
 
     with structlog.testing.capture_logs() as logged:
         async with place.retaining(Policy()):
