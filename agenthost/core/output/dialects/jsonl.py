@@ -8,9 +8,9 @@ Any other line is a `Fault`. Nothing that an agent writes is trusted: numbers ar
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-from agenthost.core.output.dialects.lines import Fault, LineReader
+from agenthost.core.output.dialects.lines import Fault, LineReader, load_object
 from agenthost.core.output.report import (
     MAX_NAME_BYTES,
     MAX_RESULT_BYTES,
@@ -40,13 +40,9 @@ def read_jsonl() -> LineReader:
 
 def parse_line(line: bytes) -> Iterable[Parsed] | Fault:
     """Reads one line."""
-    # An agent of plain text may print millions of these lines; a value, because that many exceptions take their time.
-    if line[:1] != b"{" and not line.lstrip().startswith(b"{"):
-        return Fault.NO_OBJECT
-    try:
-        message = json.loads(line.decode(errors="replace"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return Fault.NO_JSON
+    message = load_object(line)
+    if isinstance(message, Fault):
+        return message
     kind = message.get("type")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
@@ -55,10 +51,6 @@ def parse_line(line: bytes) -> Iterable[Parsed] | Fault:
         return (reader(message),)
     except _WrongFieldError:
         return Fault.WRONG_FIELD
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def _text(message: Mapping[str, Any], key: str = "text") -> str:

@@ -3,8 +3,10 @@
 A dialect gives it a function that parses one whole line, without its end.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from typing import Any, NoReturn
 
 from agenthost.core.output.dialects.text import PlainText
 from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Parsed
@@ -24,6 +26,22 @@ class Fault(StrEnum):
 
 
 Parse = Callable[[bytes], Iterable[Parsed] | Fault]
+
+
+def load_object(line: bytes) -> Mapping[str, Any] | Fault:
+    """Reads a line that must hold one JSON object."""
+    # An agent of plain text may print millions of these lines; a value, because that many exceptions take their time.
+    if line[:1] != b"{" and not line.lstrip().startswith(b"{"):
+        return Fault.NO_OBJECT
+    try:
+        message: Mapping[str, Any] = json.loads(line.decode(errors="replace"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return Fault.NO_JSON
+    return message
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 class LineReader:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 
 from agenthost.core.output.dialects.dialect import DialectReader
 from agenthost.core.output.dialects.jsonl import read_jsonl
+from agenthost.core.output.dialects.stream_json import read_stream_json
 from agenthost.core.output.dialects.text import PlainText
 
 DIALECTS: Mapping[str, Callable[[], DialectReader]] = {
     "text": PlainText,
     "jsonl": read_jsonl,
+    "stream-json": read_stream_json,
 }
