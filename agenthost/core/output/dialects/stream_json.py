@@ -1,10 +1,10 @@
 """The dialect `stream-json`: what `claude -p` and `qwen` print with `--output-format stream-json`, one JSON object a line.
 
-Tokens come from `stream_event`, tool calls from `assistant`, tool results from `user`. `result` ends the turn, with usage and denials.
-Where a message was not streamed, `assistant` tells its text too.
+Tokens come from `stream_event`, tool calls from `assistant`, tool results from `user`; `result` ends the turn, with usage and
+denials. Where a message was not streamed, `assistant` tells its text too.
 
-Output cannot be taken back. When a stream breaks and the agent sends the message again, text that was told before is passed over; where
-the new text differs, it is told whole after an empty line. An agent's own error texts are log, never an answer.
+Output cannot be taken back. When a stream breaks and the agent sends the message again, text that was told before is passed over;
+where the new text differs, it is told whole after an empty line. An agent's own error texts are log, never an answer.
 """
 
 import json
