@@ -50,7 +50,7 @@ def _report_memory(sandbox: Sandbox | None, limits: Limits, say: Say) -> None:
         say(f"{GOOD} {most}, bounded by a control group of its own ({sandbox.memory_mode})")
         return
     say(
-        f"{GOOD} {most}, checked every 250 ms by its shim ({sandbox.memory_mode}); this machine gives it no control group"
+        f"{GOOD} {most}, checked every 250 ms by its shim ({sandbox.memory_mode}); this machine has no control group for it"
     )
     say(
         "  for a bound by the kernel, start it in a group of its own:  systemd-run --user --scope -p Delegate=yes agenthost serve …"
