@@ -47,7 +47,7 @@ STATUS_RESERVED_BYTES = 64 * 1024
 def main(folder: str) -> None:
     """Keeps the attempt of a folder, from set-up to status."""
     os.chdir(folder)
-    os.closerange(SNAPSHOT_FD + 1, FIRST_UNLIKELY_FD)  # whatever else the daemon was started with
+    os.closerange(SNAPSHOT_FD + 1, FIRST_UNLIKELY_FD)  # any others that the daemon was started with
     for fd in (LOCK_FD, LISTENER_FD, SNAPSHOT_FD):
         os.set_inheritable(fd, False)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -66,16 +66,18 @@ def main(folder: str) -> None:
         if config["model"]:
             keeper.door = open_door(sandbox.agent, config["model_port"], deadline)
         sandbox.verify()
-        # Before the agent runs: whoever finds this folder can tell whether it ever did.
+        # Before the agent runs, so that its folder tells whether it ever did.
         sandbox.released_ns = time.time_ns()
         write_file("released", describe(config, sandbox), durable=False)
         sandbox.release()
     except (Refused, Interrupted, OSError, ValueError, KeyError) as error:
-        ending: dict[str, Any] = sandbox.explain(error)  # first: what is dead by now was not ended by us
+        ending: dict[str, Any] = sandbox.explain(
+            error
+        )  # before we end anything: what is dead by now was not ended by us
         sandbox.give_up()
     else:
         signal.signal(
-            signal.SIGTERM, lambda *_: keeper.stop("cancelled", "The shim was told to end.", config["grace_seconds"])
+            signal.SIGTERM, lambda *_: keeper.stop("cancelled", "The shim got SIGTERM.", config["grace_seconds"])
         )
         keeper.keep(prompt)
         ending = {"cause": keeper.clocks.cause, "message": keeper.clocks.message, **sandbox.ending()}

@@ -1,7 +1,7 @@
-"""When an attempt must end, and for which reason. Pure: the caller tells the time, and does what is returned.
+"""Decides when an attempt must end, and for which reason. Pure: the caller passes the time, and does what is returned.
 
 Every clock is a deadline with the name of its cause. An attempt that is to end has one deadline only: `kill`, at which its sandbox
-is killed; one whose sandbox is gone has only `drained`, at which nobody waits for its pipes any more. The first reason stays.
+is killed; one whose sandbox is gone has only `drained`, at which its pipes are no longer waited for. The first reason stays.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Clocks:
 
     @property
     def is_drained(self) -> bool:
-        """Tells whether nothing is waited for any more."""
+        """Returns whether there is nothing more to wait for."""
         return "drained" in self.overdue()
 
     def overdue(self) -> list[str]:
@@ -45,14 +45,14 @@ class Clocks:
         return [cause for cause, deadline in self.deadlines.items() if deadline <= self.looked]
 
     def wait_until(self, next_look: float) -> float:
-        """Returns until when nothing is due, for a caller who looks at something else at `next_look`."""
+        """Returns the time until which nothing is due, for a caller that has another look at `next_look`."""
         self.due = max(self.looked, min(self.looked + LONGEST_WAIT_SECONDS, next_look, *self.deadlines.values()))
         return self.due
 
     def look(self, now: float) -> list[str]:
         """Looks at the clocks, and returns what is to be done to the sandbox: TERMINATE, KILL or nothing.
 
-        Who looks late was asleep, wherever that was, and so was whoever is to renew the lease: both get some time to wake up.
+        After a late look this process slept, or the machine did, and so did the daemon that renews the lease: both get some time.
         """
         self.looked = now
         if now > self.due + LATE_SECONDS:
@@ -84,7 +84,7 @@ class Clocks:
             self.deadlines["idle_timeout"] = now + self.config["idle_timeout_seconds"]
 
     def renew_lease(self, now: float) -> None:
-        """Puts off the end that comes when no conductor is attached."""
+        """Grants another orphan timeout."""
         if "orphaned" in self.deadlines:
             self.deadlines["orphaned"] = now + self.config["orphan_timeout_seconds"]
 

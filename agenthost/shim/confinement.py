@@ -1,4 +1,4 @@
-"""Starts bubblewrap with the agent's gate in it, and holds what can end it. What the sandbox is, the policy in config.json says."""
+"""Starts bubblewrap with the agent's gate in it, and holds the descriptors that can end it. config.json has the policy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import os
 import select
 import signal
 
-from agenthost.shim.birth import become_bwrap, stage, start_guard
-from agenthost.shim.collapse import describe_end, judge_collapse, signal_in
+from agenthost.shim.bwrap_start import become_bwrap, stage, start_guard
 from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of
 from agenthost.shim.kernel import Interrupted, Refused, now, own_pipe, text_file
 from agenthost.shim.memory import Bound
+from agenthost.shim.setup_failure import describe_end, judge_setup_failure, signal_in
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 READY_FD, GO_FD = 8, 9  # inside the sandbox, known to the gate
 GIVE_UP_SECONDS = 5.0
-NICENESS = 5  # a third of the time of those who have none, where there is not enough for all
+NICENESS = 5  # on a busy machine, a third of the time of processes without niceness
 READ_BYTES = 64 * 1024
-# From the moment at which its processes cannot be looked at any more to the kernel's word that one ended.
+# From the moment a process cannot be inspected any more until the kernel reports its end.
 DYING_SECONDS = 0.1
-SILENCE = "the sandbox ended before it was ready, without a word"
+SILENCE = "the sandbox ended before it was ready, without a message"
 
 
 class Sandbox:
-    """bubblewrap, its namespace's first process and the agent, from outside."""
+    """Controls bubblewrap, its namespace's first process and the agent from outside."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -38,13 +38,13 @@ class Sandbox:
         self.bwrap_fd = self.first_fd = self.agent_fd = -1
         self.stdin = self.stdout = self.stderr = self.ready = self.go = self.info = self.fault = -1
         self.wait_status: int | None = None
-        self.was_killed = self.was_felled = False
+        self.was_killed = self.was_killed_externally = False
         self.words = b""
         self.checks: list[str] = []
         self.released_ns = 0
 
     def start(self, prompt: bytes) -> None:
-        """Starts bubblewrap with the gate in it. What is opened here is the sandbox's or is closed at once."""
+        """Starts bubblewrap with the gate in it. Every descriptor opened here is the sandbox's, or is closed at once."""
         self.guard, self.guard_line = start_guard()
         stdin, self.stdin = own_pipe()
         self.stdout, stdout = own_pipe()
@@ -79,7 +79,7 @@ class Sandbox:
             os.close(fd)
 
     def wait_at_gate(self, deadline: float) -> None:
-        """Waits until the sandbox is complete and the gate says so; learns who is who."""
+        """Waits until the sandbox is complete and the gate says so; learns its processes' ids."""
         described = b""
         while not described.rstrip().endswith(b"}"):
             piece = self._read(self.info, deadline)
@@ -90,7 +90,7 @@ class Sandbox:
         self.first_fd = os.pidfd_open(self.first)
         if (word := self._read(self.ready, deadline)) != b"READY\n":
             raise Refused(self.hear() or (f"the gate said {word!r}" if word else SILENCE))
-        # Not before: had bubblewrap been killed before its child was bound to it, the child would have got ready all the same.
+        # Only now: if bubblewrap is killed before its child is bound to it, the child gets ready all the same.
         if parent_of(self.first) != self.bwrap:
             raise Refused("bubblewrap named a process that is not its own")
         inside = list(descendants(self.first))
@@ -106,7 +106,7 @@ class Sandbox:
         self.guard = 0
 
     def verify(self) -> None:
-        """Looks from outside whether the confinement is in force; refuses where any of it is not."""
+        """Checks from outside that the confinement is in force; refuses where any of it is not."""
         model, port = self.config["model"], self.config["model_port"]
         seen = inspect(self.agent, self.config["writable"], model, port)
         for check, holds in (*seen, self.bound.described(self.agent)):
@@ -115,7 +115,7 @@ class Sandbox:
                 raise Refused(f"the sandbox was set up, but does not hold: {check}")
 
     def release(self) -> None:
-        """Writes down that an agent is let go, then lets it go."""
+        """Writes to the spawn log that an agent is released, then releases it."""
         self._give_way()
         entry = {
             "execution": self.config["execution"],
@@ -130,10 +130,10 @@ class Sandbox:
         os.close(self.go)
 
     def _give_way(self) -> None:
-        """Has the agent, and all that it starts, come after those who wait for what it says: daemon, gateway and this process.
+        """Lowers the agent's priority, and that of all that it starts, below daemon, gateway and this process.
 
-        The agent has a session of its own, which some kernels give as much time as any other session whatever its processes'
-        niceness: there the session's counts.
+        The agent has a session of its own. Some kernels divide time between sessions, whatever their processes' niceness: there the
+        session's niceness counts.
         """
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self.agent, NICENESS)
@@ -146,7 +146,7 @@ class Sandbox:
         for pid in inside - {self.first}:
             with contextlib.suppress(OSError):
                 fd = os.pidfd_open(pid)
-                # Opened first, looked at afterwards: what the descriptor means was in the sandbox, or is gone.
+                # Opened before the check: the descriptor means a process that was in the sandbox, or is gone.
                 with contextlib.suppress(OSError):
                     if parent_of(pid) in inside:
                         signal.pidfd_send_signal(fd, signal.SIGTERM)
@@ -155,7 +155,7 @@ class Sandbox:
     def kill(self) -> None:
         """Ends everything, the namespace's first process before bubblewrap: otherwise it would become an orphan.
 
-        Bubblewrap ends behind it by itself, unless somebody stopped it: whoever asks again finds it there, and ends it too.
+        Bubblewrap then ends by itself, unless it was stopped: a second call finds it alive, and ends it too.
         """
         self.bound.kill()
         processes = [self.first_fd if self.first_fd >= 0 else self.bwrap_fd]
@@ -168,11 +168,11 @@ class Sandbox:
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
 
     def explain(self, error: Exception) -> dict[str, Any]:
-        """Why the agent was not let go; asked before anything is ended for it."""
+        """Returns why the agent was not released. Call it before ending anything for it."""
         self._see_end()
         ended_by, words = signal_in(self.wait_status), self.hear()
         was_starved = bool(ended_by and self.bound.folders and self.bound.is_exceeded(0))
-        cause = judge_collapse(error, ended_by=ended_by, has_words=bool(words), was_starved=was_starved)
+        cause = judge_setup_failure(error, ended_by=ended_by, has_words=bool(words), was_starved=was_starved)
         end = "" if words else describe_end(self.wait_status, was_starved=was_starved)
         return {"cause": cause, "message": f"{error}{end}"}
 
@@ -182,50 +182,50 @@ class Sandbox:
         if self.guard:
             os.killpg(self.guard, signal.SIGKILL)
         if self.bwrap_fd >= 0:
-            os.close(self.go)  # the gate reads EOF, should the rest fail
+            os.close(self.go)  # the gate reads EOF, even if the rest fails
         if self.bwrap_fd >= 0 and self.wait_status is None:
             if not self._ends_within(GIVE_UP_SECONDS, self.bwrap_fd):
                 signal.pidfd_send_signal(self.bwrap_fd, signal.SIGKILL)
             os.waitpid(self.bwrap, 0)
 
     def _see_end(self) -> None:
-        """Learns how the sandbox ended, where it did by itself. Who is on its way to its end is waited for, for a moment."""
+        """Learns how the sandbox ended by itself, if it did. Waits a moment for one that is dying."""
         known = [fd for fd in (self.bwrap_fd, self.first_fd, self.agent_fd) if fd >= 0]
         if known and self._ends_within(DYING_SECONDS, *known) and self._ends_within(GIVE_UP_SECONDS, self.bwrap_fd):
             self.wait_status = os.waitpid(self.bwrap, 0)[1]
 
     @staticmethod
     def _ends_within(seconds: float, *processes: int) -> bool:
-        """Whether any of these processes ends in time."""
+        """Returns whether any of these processes ends in time."""
         ended = select.poll()
         for fd in processes:
             ended.register(fd, select.POLLIN)
         return bool(ended.poll(seconds * 1000))
 
     def take_end(self) -> None:
-        """Takes bubblewrap's end. Of what dies inside, its first process included, it tells by an exit code."""
+        """Reaps bubblewrap, which reports the end of what was inside by an exit code."""
         self.wait_status = os.waitpid(self.bwrap, 0)[1]
-        self.was_felled = os.WIFSIGNALED(self.wait_status) and not self.was_killed
+        self.was_killed_externally = os.WIFSIGNALED(self.wait_status) and not self.was_killed
 
     def end_from_outside(self) -> str:
-        """By what somebody on the host ended bubblewrap, and with it an agent that was at work; nothing where nobody did."""
-        if not self.was_felled or self.ending() != {"signal": int(signal.SIGKILL)}:
+        """Returns the signal by which a process on the host ended bubblewrap, and with it a working agent; empty if none did."""
+        if not self.was_killed_externally or self.ending() != {"signal": int(signal.SIGKILL)}:
             return ""
         return f"signal {signal_in(self.wait_status)}"
 
     def ending(self) -> dict[str, int]:
-        """The agent's exit code or signal; nothing when it never ran."""
+        """Returns the agent's exit code or signal; nothing when it never ran."""
         status = exact_status(self.agent_fd)
         if status is not None:
             return {"signal": status & 127} if status & 127 else {"exit_code": status >> 8}
         if self.wait_status is None or os.WIFSIGNALED(self.wait_status):
             return {"signal": int(signal.SIGKILL)}
-        # Older kernels: bubblewrap tells a signal as 128 + number, and programs exit with such codes too.
+        # Older kernels: bubblewrap reports a signal as 128 + number, and programs exit with such codes too.
         number = signal_in(self.wait_status)
         return {"signal": number} if number else {"exit_code": os.WEXITSTATUS(self.wait_status)}
 
     def _read(self, fd: int, deadline: float) -> bytes:
-        """What comes, or nothing when nothing will: some other process may still hold the pipe of a bubblewrap that is dead."""
+        """Reads what comes, or nothing when nothing will: another process may hold the pipe of a bubblewrap that is dead."""
         waiting = select.poll()
         for watched in (fd, self.bwrap_fd):
             waiting.register(watched, select.POLLIN)
@@ -235,7 +235,7 @@ class Sandbox:
         return os.read(fd, READ_BYTES) if waiting.poll(0) else b""
 
     def hear(self) -> str:
-        """What was said during the set-up: what it died of, in its own words."""
+        """Returns what was said during the set-up: bubblewrap's own message."""
         for fd in (self.fault, self.stderr):
             with contextlib.suppress(OSError):
                 os.set_blocking(fd, False)

@@ -1,4 +1,4 @@
-"""The shim's side of control.sock: lines of JSON both ways, never waiting for the other side.
+"""Speaks the shim's side of control.sock: lines of JSON both ways, never waiting for the other side.
 
 In: {"do": "renew"}, {"do": "cancel", "reason", "cause"}, {"do": "input", "number", "text"}, {"do": "door"}.
 Out: {"size": spool length} as it grows, {"input": number, "applied": true} when the agent's stdin has it; to "door", which a
@@ -23,13 +23,13 @@ MAX_UNSENT_BYTES = 64 * 1024
 
 
 class Connection:
-    """A daemon that listens, or does not: nothing here waits for it."""
+    """A connection to a daemon or a gateway. It never waits for the other side."""
 
     def __init__(self, link: socket.socket) -> None:
         self.link = link
         self.heard = b""
         self.unsent = b""
-        self.told_size = -1
+        self.reported_size = -1
         self.is_gateway = False
 
     def say(self, message: dict[str, Any]) -> None:
@@ -38,7 +38,7 @@ class Connection:
         self.flush()
 
     def hand(self, fd: int) -> None:
-        """Gives a descriptor away, and is a gateway's from now on."""
+        """Sends a descriptor; from now on the connection is a gateway's."""
         self.is_gateway = True
         socket.send_fds(self.link, [b'{"door": true}\n'], [fd])
 
@@ -49,14 +49,14 @@ class Connection:
                 self.unsent = self.unsent[self.link.send(self.unsent) :]
 
     def readable(self) -> bool:
-        """Whether something waits to be heard, an end included."""
+        """Returns whether there is something to read, an end included."""
         with contextlib.suppress(BlockingIOError):
             self.link.recv(1, socket.MSG_PEEK)
             return True
         return False
 
     def hear(self) -> Iterator[dict[str, Any]]:
-        """The messages that are complete; fails with ValueError or OSError when the other side is no good or gone."""
+        """Yields the complete messages; fails with ValueError or OSError when the other side is faulty or gone."""
         data = self.link.recv(READ_BYTES)
         if not data:
             raise ConnectionResetError(errno.ECONNRESET, "closed")
@@ -66,5 +66,5 @@ class Connection:
         for line in lines:
             message = json.loads(line)
             if not isinstance(message, dict):
-                raise ValueError("not a message")  # noqa: TRY004 - one kind of error for all that is not understood
+                raise ValueError("not a message")  # noqa: TRY004 - one kind of error for every faulty message
             yield message

@@ -1,7 +1,7 @@
-"""The one door of an agent's network: a listening socket inside its namespace, made by and held by those outside.
+"""Opens the one door of an agent's network: a socket that listens inside its namespace and is held outside.
 
-Whoever has the descriptor answers the agent. This process keeps it for as long as the attempt lives and gives it to every gateway
-that asks, so that a gateway's death costs requests in flight, not the door.
+The process that has the descriptor answers the agent. The shim keeps it for as long as the attempt lives and gives it to every
+gateway that asks, so that a gateway's death costs requests in flight, not the door.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 import signal
 import socket
 
-from agenthost.shim.collapse import FROM_OTHERS, signal_in
 from agenthost.shim.kernel import Interrupted, Refused, call, now
+from agenthost.shim.setup_failure import FROM_OTHERS, signal_in
 
 NS_GET_USERNS = 0xB701
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-BACKLOG = 128  # who comes while there is no gateway waits here
+BACKLOG = 128  # connections wait here while there is no gateway
 MAX_COMPLAINT_BYTES = 1000
 LEAST_SECONDS = 0.01  # a time limit of 0 would mean not to wait at all
 
@@ -24,8 +24,8 @@ LEAST_SECONDS = 0.01  # a time limit of 0 would mean not to wait at all
 def open_door(pid: int, port: int, deadline: float) -> socket.socket:
     """Listens on 127.0.0.1 in the network of a process, which has its loopback up: bubblewrap sees to that.
 
-    A child does it: who entered another user namespace cannot come back, and what owns the network may enter it. It has until
-    the deadline, as all of the set-up: it may be stopped, and then nobody else looks at a clock.
+    A child does it: a process that entered another user namespace cannot come back, and only the owner of the network may enter it.
+    It has until the deadline of the whole set-up: if it is stopped, no other clock would notice.
     """
     network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
     here, there = socket.socketpair()
@@ -41,13 +41,13 @@ def open_door(pid: int, port: int, deadline: float) -> socket.socket:
         except TimeoutError as error:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            raise Interrupted("the door to the model was not made in time") from error
+            raise Interrupted("the socket of the agent's model was not opened in time") from error
     ended_by = signal_in(os.waitpid(child, 0)[1])
     if not descriptors and not said and ended_by in FROM_OTHERS:
-        raise Interrupted(f"what makes the door to the model was ended by signal {ended_by}")
+        raise Interrupted(f"signal {ended_by} killed the process that opens the socket of the agent's model")
     if not descriptors:
         raise Refused(
-            f"no door to the model could be made: {said.decode(errors='replace') or 'its maker did not say why'}"
+            f"cannot open the socket of the agent's model: {said.decode(errors='replace') or 'no reason was given'}"
         )
     door = socket.socket(fileno=descriptors[0])
     door.set_inheritable(False)
@@ -55,7 +55,7 @@ def open_door(pid: int, port: int, deadline: float) -> socket.socket:
 
 
 def _listen_inside(network: int, port: int, answer: socket.socket) -> None:
-    """In the forked child. Never returns."""
+    """Opens the door in the forked child. Never returns."""
     try:
         owner = fcntl.ioctl(network, NS_GET_USERNS)
         call("setns", owner, CLONE_NEWUSER)
@@ -71,7 +71,7 @@ def _listen_inside(network: int, port: int, answer: socket.socket) -> None:
 
 
 def listeners_of(pid: int) -> list[tuple[str, int]]:
-    """What listens in the network of a process, as the kernel tells it; IPv6 included."""
+    """Returns what listens in the network of a process, by the kernel's tables; IPv6 included."""
     found = []
     for family in ("tcp", "tcp6"):
         with open(f"/proc/{pid}/net/{family}", encoding="ascii") as table:

@@ -1,4 +1,4 @@
-"""A cheap witness that nobody touched a snapshot: a hash over what the file system says of every path.
+"""Makes a cheap witness that a snapshot was not touched: a hash over what the file system says of every path.
 
 Size and times alone can be put back after a change; the change time and the inode cannot, not without the kernel's
 help. Contents are not read: they were checked against git's ids at checkout. The daemon takes it before and after an attempt,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def look_over(tree: str | os.PathLike[str]) -> tuple[str, bytes]:
-    """The witness, 64 hexadecimal digits, and a path of something that is no file, folder or link; empty as a rule."""
+    """Returns the witness, 64 hexadecimal digits, and the path of something that is no file, folder or link, usually empty."""
     digest, special = sha256(), b""
     _note(digest, b"", os.lstat(tree))
     waiting = [(b"", os.fsencode(tree))]
@@ -39,7 +39,7 @@ def look_over(tree: str | os.PathLike[str]) -> tuple[str, bytes]:
 
 
 def fingerprint(tree: str | os.PathLike[str]) -> str:
-    """The witness alone."""
+    """Returns the witness alone."""
     return look_over(tree)[0]
 
 

@@ -1,4 +1,4 @@
-"""Which inputs an agent gets: each once, in order, and no more of them than fit. Pure: the caller writes and answers."""
+"""Decides which inputs an agent gets: each once, in order, and only as many as fit. Pure: the caller writes and answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Inputs:
     """The inputs of one attempt that the agent has not read yet."""
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[int, bytes, int]] = deque()  # number, text, who asked
+        self.waiting: deque[tuple[int, bytes, int]] = deque()  # number, text, asker
         self.last = 0  # the number of the input that was begun last
         self.feeding = b""  # what of the prompt, or of the first input, the agent has not read yet
         self.is_open = True

@@ -1,4 +1,4 @@
-"""What can be seen of a sandbox from outside: who is in it, whether the confinement is in force, how the agent ended.
+"""Inspects a sandbox from outside: its processes, whether the confinement is in force, how the agent ended.
 
 It looks and judges; it changes nothing.
 """
@@ -17,12 +17,12 @@ LOOPBACK_IN_HEX = "0100007F"
 
 
 def parent_of(pid: int) -> int:
-    """The parent's process id; fails with OSError when the process is gone."""
+    """Returns the parent's process id; fails with OSError when the process is gone."""
     return int(read_file(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
 
 
 def descendants(ancestor: int) -> list[int]:
-    """Every process below another one. Inside a pid namespace orphans go to its first process, so nobody escapes this."""
+    """Returns every process below another one. Inside a pid namespace orphans go to its first process, so none escapes."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -36,7 +36,7 @@ def descendants(ancestor: int) -> list[int]:
 
 
 def inspect(pid: int, writable: list[str], model: str = "", port: int = 0) -> Iterator[tuple[str, bool]]:
-    """What the kernel says of a process: each thing in words, and whether it is as it must be."""
+    """Yields what the kernel says of a process: each thing in words, and whether it is as it must be."""
     status = dict(line.split(":\t", 1) for line in read_file(f"/proc/{pid}/status").splitlines() if ":\t" in line)
     users = set(status["Uid"].split()) | set(status["Gid"].split())
     yield f"user and group: {', '.join(sorted(users))}, never 0", "0" not in users
@@ -68,7 +68,7 @@ def inspect(pid: int, writable: list[str], model: str = "", port: int = 0) -> It
 
 
 def exact_status(pidfd: int) -> int | None:
-    """The wait status of a process that is not our child, from kernels that tell it (6.15 and later)."""
+    """Returns the wait status of a process that is not our child; None before kernel 6.15."""
     answer = bytearray(struct.pack("<QQ11Ii", 8, *[0] * 13))  # struct pidfd_info, asking for PIDFD_INFO_EXIT
     try:
         fcntl.ioctl(pidfd, 0xC040FF0B, answer)
@@ -79,11 +79,11 @@ def exact_status(pidfd: int) -> int | None:
 
 
 def refuse_changes(tree: str, fingerprint: str) -> None:
-    """Nothing runs over a tree that changed since it was looked at, nor over a FIFO or a socket, which lead out of a mount."""
+    """Refuses a tree that changed since it was checked, or that holds a FIFO or a socket, which lead out of a mount."""
     seen, special = look_over(tree)
     if special:
         raise Refused(
-            f"the snapshot holds something that is no file, directory or link: {special.decode(errors='replace')!r}"
+            f"the snapshot holds {special.decode(errors='replace')!r}, which is neither a file, a directory nor a link"
         )
     if fingerprint not in {"", seen}:
-        raise SnapshotChanged("its fingerprint is not what it was a moment ago")
+        raise SnapshotChanged("its fingerprint changed during the set-up")

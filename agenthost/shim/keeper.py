@@ -1,4 +1,4 @@
-"""The loop around a released agent: carries bytes, watches clocks, does as the daemon says.
+"""Runs the loop around a released agent: carries bytes, watches clocks, obeys the daemon.
 
 Nothing here waits for the agent to read or for a daemon to listen; every clock, buffer and queue has a limit.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Keeper:
-    """The loop around a released agent: carries bytes, watches clocks, does as the daemon says, writes the end down."""
+    """Carries bytes, watches clocks and obeys the daemon while the agent runs."""
 
     def __init__(self, config: dict[str, Any], spool: Spool, sandbox: Sandbox) -> None:
         self.config, self.spool, self.sandbox = config, spool, sandbox
@@ -71,7 +71,7 @@ class Keeper:
             self.watch_memory()
             self.announce()
         if sandbox.bound.folders and clocks.cause == "exited" and sandbox.bound.is_exceeded(0):
-            clocks.cause, clocks.message = "memory_exceeded", "It was killed for it."
+            clocks.cause, clocks.message = "memory_exceeded", "The kernel killed it."
         if clocks.cause == "exited" and (end := sandbox.end_from_outside()):
             clocks.cause, clocks.message = "sandbox_killed", end
 
@@ -94,7 +94,7 @@ class Keeper:
                 handler(fd)
 
     def act(self, to_do: Iterable[str]) -> None:
-        """Does to the sandbox what the clocks say."""
+        """Terminates or kills the sandbox as the clocks say."""
         for deed in to_do:
             if deed == KILL:
                 self.sandbox.kill()
@@ -128,12 +128,12 @@ class Keeper:
             self.stop("output_too_large", f"It wrote more than {self.config['max_output_bytes']} bytes.", 0)
 
     def on_agent(self, fd: int) -> None:
-        """The agent ended. Bubblewrap notices at once, unless the agent stopped the namespace's first process."""
+        """Notes that the agent ended. Bubblewrap notices at once, unless the agent stopped the namespace's first process."""
         self.forget(fd)
         self.clocks.note_agent_gone(now())
 
     def on_bwrap(self, _: int) -> None:
-        """The agent ended, and with it bubblewrap, or bubblewrap was ended: whatever else runs inside ends now."""
+        """Ends whatever still runs inside: the agent ended, and with it bubblewrap, or bubblewrap was ended."""
         self.sandbox.take_end()
         self.forget(self.sandbox.bwrap_fd)
         self.sandbox.kill()
@@ -154,7 +154,7 @@ class Keeper:
                 self.close_stdin()
 
     def on_stdin(self, _: int) -> None:
-        """Gives the agent as much as it takes."""
+        """Writes to the agent as much as it takes."""
         try:
             count = os.write(self.sandbox.stdin, self.inputs.feeding[:READ_BYTES])
         except BlockingIOError:
@@ -168,7 +168,7 @@ class Keeper:
             self.feed()
 
     def close_stdin(self) -> None:
-        """Ends what the agent can be told."""
+        """Closes the agent's stdin, and refuses the inputs that wait."""
         self.forget(self.sandbox.stdin)
         if self.sandbox.stdin >= 0:
             os.close(self.sandbox.stdin)
@@ -177,7 +177,7 @@ class Keeper:
             self.answer(*dropped, applied=False)
 
     def on_listener(self, _: int) -> None:
-        """Lets a daemon in; the oldest goes when there are too many."""
+        """Accepts a daemon; closes the oldest connection when there are too many."""
         with contextlib.suppress(OSError):
             link = self.listener.accept()[0]
             link.setblocking(False)
@@ -187,7 +187,7 @@ class Keeper:
             self.watch(link.fileno(), self.on_connection)
 
     def on_connection(self, fd: int) -> None:
-        """Does what a daemon says; hangs up on nonsense."""
+        """Obeys a daemon's messages; hangs up on nonsense."""
         connection = self.connections[fd]
         try:
             for message in connection.hear() if connection.readable() else ():
@@ -199,7 +199,7 @@ class Keeper:
             self.hang_up(fd)
 
     def obey(self, fd: int, message: dict[str, Any]) -> None:
-        """Does one thing that a daemon asked for."""
+        """Does what one message asks for."""
         match message["do"]:
             case "renew":
                 self.clocks.renew_lease(now())
@@ -214,7 +214,7 @@ class Keeper:
                 raise ValueError(other)
 
     def take_input(self, fd: int, number: int, text: bytes) -> None:
-        """Queues an input once, in order, where there is room and somebody to read it."""
+        """Queues an input once, in order, where there is room and stdin is open."""
         applied = self.inputs.offer(number, text, fd)
         if applied is None:
             self.feed()
@@ -222,16 +222,16 @@ class Keeper:
             self.answer(fd, number, applied=applied)
 
     def answer(self, fd: int, number: int, *, applied: bool) -> None:
-        """Tells who asked what became of an input, if it is still there."""
+        """Sends the result of an input to its asker, if it is still connected."""
         if connection := self.connections.get(fd):
             connection.say({"input": number, "applied": applied})
 
     def announce(self) -> None:
-        """Tells every daemon how long the spool is, unless it has not taken the last word yet."""
+        """Sends the spool's length to every daemon that has taken the last message."""
         for fd, connection in list(self.connections.items()):
             try:
-                if not connection.is_gateway and not connection.unsent and connection.told_size != self.spool.size:
-                    connection.told_size = self.spool.size
+                if not connection.is_gateway and not connection.unsent and connection.reported_size != self.spool.size:
+                    connection.reported_size = self.spool.size
                     connection.say({"size": self.spool.size})
             except OSError:
                 self.hang_up(fd)

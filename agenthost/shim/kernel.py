@@ -1,4 +1,4 @@
-"""Small dealings with the kernel that the standard library leaves out or makes heavy. It decides nothing."""
+"""Makes kernel calls that the standard library leaves out or makes heavy. It decides nothing."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Refused(Exception):  # noqa: N818 - a verdict, not a defect
 
 
 class SnapshotChanged(Refused):
-    """What the agent was to read is not what was looked at before."""
+    """The snapshot changed since it was checked."""
 
 
 class Interrupted(Exception):  # noqa: N818 - a verdict, not a defect
-    """The set-up was ended or held up by something that says nothing of the confinement. The agent did not run."""
+    """The set-up was killed or held up by something that says nothing of the confinement. The agent did not run."""
 
 
 def call(name: str, *arguments: Any) -> None:
@@ -47,13 +47,13 @@ def own(fd: int) -> int:
 
 
 def own_pipe() -> tuple[int, int]:
-    """A pipe out of the way."""
+    """Makes a pipe out of the way."""
     reader, writer = os.pipe()
     return own(reader), own(writer)
 
 
 def text_file(content: bytes) -> int:
-    """A file in memory, at its beginning, for bubblewrap to read."""
+    """Returns a file in memory, at its beginning, for bubblewrap to read."""
     fd = own(os.memfd_create("text"))
     os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
@@ -61,11 +61,11 @@ def text_file(content: bytes) -> int:
 
 
 def read_file(path: str) -> str:
-    """The whole of a small file."""
+    """Returns the whole of a small file."""
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read()
 
 
 def now() -> float:
-    """Seconds that also pass while the machine sleeps, as they do for the conductor."""
+    """Returns seconds that also pass while the machine sleeps, as they do for the conductor."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,7 +1,7 @@
-"""What bounds the memory of an attempt: a control group where the host may make one, else a look at it every 250 ms.
+"""Bounds the memory of an attempt: by a control group where the host may make one, else by a look every 250 ms.
 
-The group is the kernel's own bound. The look can be late, and does not see what a process gave away through a socket and nobody
-has taken yet; it is what is left where no group is to be had, and the attestation says which of the two it was.
+The group is the kernel's own bound. The look can be late, and does not see what a process gave away through a socket and no process
+has taken yet. It is used where the machine gives no group, and the attestation says which of the two it was.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOOK_SECONDS = 0.25
-GROUP_LOOK_SECONDS = 1.0  # the kernel has bounded it by then: this is only for the rest of what shares its group
+GROUP_LOOK_SECONDS = 1.0  # the kernel bounds it by itself: this only finds out that it killed
 REMOVE_TRIES, REMOVE_PAUSE_SECONDS = 50, 0.01
 MIB = 1024 * 1024
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Bound:
-    """The bound of one attempt. `folders` are those of its group, none where there is no group."""
+    """The bound of one attempt. `folders` are its group's, none where there is no group."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.limit: int = config["memory_bytes"]
@@ -34,7 +34,7 @@ class Bound:
         self.next_look = now() + LOOK_SECONDS
 
     def make(self) -> None:
-        """Makes the group and tells it its limits; without one of them that is needed, there is no group."""
+        """Makes the group and sets its limits; without a limit that is needed, there is no group."""
         folders = dict(self.group.get("folders", {}))
         try:
             for folder in folders.values():
@@ -47,12 +47,12 @@ class Bound:
             self.remove()
 
     def join(self) -> None:
-        """In the child that becomes bubblewrap, so that nothing inside was ever outside of the group."""
+        """Joins the group in the child that becomes bubblewrap, so that nothing inside was ever outside of the group."""
         for folder in self.folders:
             write(f"{folder}/cgroup.procs", "0")
 
     def described(self, agent: int) -> tuple[str, bool]:
-        """The bound in words, and whether it is in force for a process."""
+        """Returns the bound in words, and whether it is in force for a process."""
         most = f"memory: at most {self.limit // MIB} MiB in all"
         if not self.folders:
             return f"{most}, looked at every {LOOK_SECONDS * 1000:g} ms", True
@@ -60,7 +60,7 @@ class Bound:
         return f"{most}, by a control group ({self.group['version']})", inside
 
     def is_exceeded(self, first: int) -> bool:
-        """Whether the attempt took more than it may. `first` is the first process inside."""
+        """Returns whether the attempt took more than it may. `first` is the first process inside."""
         self.next_look = now() + (GROUP_LOOK_SECONDS if self.folders else LOOK_SECONDS)
         if self.folders:
             return any(kills(folder) for folder in self.folders)
@@ -73,7 +73,7 @@ class Bound:
                 write(f"{folder}/cgroup.kill", "1")
 
     def remove(self) -> None:
-        """Removes the group; what is still on its way out of it gets a moment. The daemon sweeps what stays."""
+        """Removes the group, after a moment for what is still dying in it. The daemon sweeps what stays."""
         for _ in range(REMOVE_TRIES):
             for folder in list(self.folders):
                 with contextlib.suppress(OSError):
@@ -94,7 +94,7 @@ def write(path: str, value: str) -> None:
 
 
 def kills(folder: str) -> int:
-    """How often the kernel killed in a group for want of memory."""
+    """Returns how often the kernel killed in a group that was out of memory."""
     for name in ("memory.events", "memory.oom_control"):
         with contextlib.suppress(OSError):
             told = dict(line.split() for line in read_file(f"{folder}/{name}").splitlines())
@@ -103,7 +103,7 @@ def kills(folder: str) -> int:
 
 
 def used_bytes(first: int, limit: int) -> int:
-    """What a process and all below it take. Roughly while that is below the limit; shared pages are divided when it matters."""
+    """Returns the memory of a process and all below it: roughly below the limit, with shared pages divided above it."""
     pids = [first, *descendants(first)]
     held = sum(held_files(pids).values())
     rough = held
@@ -124,7 +124,7 @@ def used_bytes(first: int, limit: int) -> int:
 
 
 def held_files(pids: list[int]) -> dict[int, int]:
-    """The files in memory that processes hold open, mapped or not: inode and bytes."""
+    """Returns the files in memory that processes hold open, mapped or not: inode and bytes."""
     found: dict[int, int] = {}
     for pid in pids:
         with contextlib.suppress(OSError):

@@ -164,7 +164,7 @@ async def test_a_host_that_was_killed_or_stopped_takes_its_attempts_up_again(
 
 
 async def test_what_was_accepted_and_never_ran_is_run_by_the_next_host(short_path: Path, repository: Path) -> None:
-    """Found by `./dev chaos`: killed between the folder and the shim's birth; no attempt is spent on it."""
+    """Found by `./dev chaos`: killed between the folder and the start of the shim; it costs no attempt."""
     data, listen = short_path / "data", f"unix:{short_path}/s"
     async with serving(data, listen) as host, client_of(host, data, repository) as client:
         start = client.start_of("say one")

@@ -94,7 +94,7 @@ async def test_a_proof_whose_sandbox_is_killed_proves_nothing(tmp_path: Path) ->
         replace_bwrap(await find_sandbox(tmp_path), tmp_path / "bin", "#!/bin/sh\nkill -9 $$\n"), tmp_path
     )
     assert not report.available
-    assert report.reason.endswith("without a word (signal 9)")
+    assert report.reason.endswith("without a message (signal 9)")
 
 
 async def test_a_proof_that_does_not_end_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,7 +218,7 @@ async def test_a_sandbox_that_somebody_kills_before_it_is_ready_is_no_verdict_on
     conversation, finished = await client.run("say x")
 
     assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_REFUSED, "HOST_SETUP_INTERRUPTED")
-    assert finished.message.endswith("(the sandbox ended before it was ready, without a word (signal 9))")
+    assert finished.message.endswith("(the sandbox ended before it was ready, without a message (signal 9))")
     assert [frame.sequence for frame in conversation.frames] == [1]
     assert client.spawns() == []
 

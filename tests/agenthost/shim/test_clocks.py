@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from agenthost.attempt import shim_start as shim_birth
+from agenthost.attempt import shim_start
 from tests.attempts import Workbench, finish
 
 
@@ -83,8 +83,8 @@ async def test_a_wall_clock_that_jumps_by_an_hour_changes_nothing_for_a_shim(
 ) -> None:
     """Keeps I4: "wrong clock by an hour on either side"."""
     program = bench.folder / "jumping.py"
-    program.write_text(JUMPING.format(shim=str(shim_birth.SHIM)))
-    monkeypatch.setattr(shim_birth, "SHIM", program)
+    program.write_text(JUMPING.format(shim=str(shim_start.SHIM)))
+    monkeypatch.setattr(shim_start, "SHIM", program)
     done = await bench.run("sh", "-c", "echo fine; sleep 0.3", timeout_seconds=60, orphan_timeout_seconds=30)
     assert (done.status.cause, done.stdout) == ("exited", "fine\n")
     assert 0 < done.status.elapsed_seconds < 60

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.attempt import shim_start as shim_birth
+from agenthost.attempt import shim_start
 from agenthost.core.sandbox.policy import Resources
 from tests.attempts import PATIENCE_SECONDS, Done, Workbench, finish, gone, processes_with, records
 
@@ -30,8 +30,8 @@ class Disturb:
 
     def __init__(self, bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
         self._plan = bench.folder / "disturbance.json"
-        self._shim = str(shim_birth.SHIM)
-        monkeypatch.setattr(shim_birth, "SHIM", Path(__file__).parent / "disturbed.py")
+        self._shim = str(shim_start.SHIM)
+        monkeypatch.setattr(shim_start, "SHIM", Path(__file__).parent / "disturbed.py")
 
     def at(self, event: str, victim: str, number: str) -> None:
         self._write({"event": event, "victim": victim, "signal": number})
@@ -101,13 +101,13 @@ async def test_a_sandbox_program_that_goes_wrong_refuses(bench: Workbench, distu
 @pytest.mark.parametrize(
     ("script", "cause", "end"),
     [
-        ("kill -KILL $$", "set_up_interrupted", "without a word (signal 9)"),
-        ("kill -TERM $$", "set_up_interrupted", "without a word (signal 15)"),
+        ("kill -KILL $$", "set_up_interrupted", "without a message (signal 9)"),
+        ("kill -TERM $$", "set_up_interrupted", "without a message (signal 15)"),
         ("echo READY >&8; kill -KILL $$", "set_up_interrupted", "(signal 9)"),
-        ("kill -SYS $$", "sandbox_refused", "without a word (signal 31)"),
+        ("kill -SYS $$", "sandbox_refused", "without a message (signal 31)"),
         ("echo READY >&8; kill -SYS $$", "sandbox_refused", "(signal 31)"),
-        ("exit 3", "sandbox_refused", "without a word (exit code 3)"),
-        ("exit 0", "sandbox_refused", "without a word (exit code 0)"),
+        ("exit 3", "sandbox_refused", "without a message (exit code 3)"),
+        ("exit 0", "sandbox_refused", "without a message (exit code 0)"),
         ("echo ready >&8; sleep 100", "sandbox_refused", "the gate said b'ready"),
         ("echo 'I cannot' >&2; kill -KILL $$", "sandbox_refused", "I cannot"),
     ],
@@ -179,9 +179,9 @@ async def test_a_set_up_that_complained_and_hangs_refuses(bench: Workbench, dist
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        ("SIGKILL", "what makes the door to the model was ended by signal 9"),
-        ("SIGTERM", "what makes the door to the model was ended by signal 15"),
-        ("SIGSTOP", "the door to the model was not made in time"),
+        ("SIGKILL", "signal 9 killed the process that opens the socket of the agent's model"),
+        ("SIGTERM", "signal 15 killed the process that opens the socket of the agent's model"),
+        ("SIGSTOP", "the socket of the agent's model was not opened in time"),
     ],
 )
 async def test_a_door_whose_maker_is_killed_or_stopped_was_interrupted(
@@ -200,7 +200,7 @@ async def test_a_door_whose_maker_goes_wrong_refuses(bench: Workbench, disturb: 
     disturb.at("fcntl.ioctl", "itself", "SIGSYS")
     done = await bench.run(*RAN, model="fake")
     assert done.status.cause == "sandbox_refused"
-    assert "no door to the model could be made" in done.status.message
+    assert "cannot open the socket of the agent's model" in done.status.message
     assert_nothing_ran(bench, done)
 
 
@@ -209,7 +209,7 @@ async def test_a_sandbox_that_the_kernel_kills_for_want_of_its_own_memory_refuse
     if not bench.sandbox.cgroups:
         pytest.skip("without a control group nothing bounds the memory of a set-up")
     done = await bench.run(*RAN, resources=Resources(memory_bytes=64 * 1024))
-    assert (done.status.cause, "for want of memory" in done.status.message) == ("sandbox_refused", True), done.status
+    assert (done.status.cause, "out of memory" in done.status.message) == ("sandbox_refused", True), done.status
     assert_nothing_ran(bench, done)
 
 

@@ -131,7 +131,7 @@ async def test_a_sandbox_program_that_is_killed_in_mid_set_up_lets_nothing_run(b
     bench.sandbox = replace_bwrap(bench.sandbox, bench.folder / "bin", "#!/bin/sh\nkill -9 $$\n")
     done = await bench.run("sh", "-c", "echo ran")
     assert (done.status.cause, done.records) == ("set_up_interrupted", [])
-    assert done.status.message == "the sandbox ended before it was ready, without a word (signal 9)"
+    assert done.status.message == "the sandbox ended before it was ready, without a message (signal 9)"
     assert bench.spawned() == []
 
 

@@ -4,11 +4,11 @@ import signal
 
 import pytest
 
-from agenthost.shim.collapse import FROM_OTHERS, describe_end, judge_collapse, signal_in
 from agenthost.shim.kernel import Interrupted, Refused, SnapshotChanged
+from agenthost.shim.setup_failure import FROM_OTHERS, describe_end, judge_setup_failure, signal_in
 
 LATE = Interrupted("the sandbox was not ready within 20 s")
-OVER = Refused("the sandbox ended before it was ready, without a word")
+OVER = Refused("the sandbox ended before it was ready, without a message")
 GONE = FileNotFoundError(errno.ENOENT, "No such file or directory", "/proc/7/status")
 OPEN = Refused("the sandbox was set up, but does not hold: network: none")
 KILL, TERM, SYS, SEGV = (int(one) for one in (signal.SIGKILL, signal.SIGTERM, signal.SIGSYS, signal.SIGSEGV))
@@ -40,7 +40,7 @@ def test_what_a_signal_from_another_process_ended_or_time_ran_out_for_was_interr
     error: Exception, ended_by: int, cause: str
 ) -> None:
     """Keeps E2 and I1."""
-    assert judge_collapse(error, ended_by=ended_by, has_words=False, was_starved=False) == cause
+    assert judge_setup_failure(error, ended_by=ended_by, has_words=False, was_starved=False) == cause
 
 
 @pytest.mark.parametrize(("has_words", "was_starved"), [(True, False), (False, True), (True, True)])
@@ -49,7 +49,9 @@ def test_a_complaint_and_want_of_its_own_memory_make_a_refusal_of_it(
     error: Exception, ended_by: int, *, has_words: bool, was_starved: bool
 ) -> None:
     """Keeps E2: in doubt a person looks at it."""
-    assert judge_collapse(error, ended_by=ended_by, has_words=has_words, was_starved=was_starved) == "sandbox_refused"
+    assert (
+        judge_setup_failure(error, ended_by=ended_by, has_words=has_words, was_starved=was_starved) == "sandbox_refused"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""From the shim's fork to bubblewrap's first instruction: user, reach, limits, descriptors, and a guard for the time until then."""
+"""Prepares the forked child that becomes bubblewrap: user, paths, limits, descriptors; and a guard until then."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ STAGES = ("/mnt", "/media", "/srv", "/tmp")  # noqa: S108 - covered in a mount n
 
 
 def stage() -> str:
-    """Where, in a mount namespace of our own, sources are put within reach of the sandbox's user."""
+    """Returns where, in a mount namespace of our own, sources are put within reach of the sandbox's user."""
     return next(place for place in STAGES if os.path.isdir(place))
 
 
 def start_guard() -> tuple[int, int]:
-    """Starts what kills its process group when the shim dies while bubblewrap sets up; gives its id, and what keeps it calm.
+    """Starts a process that kills its group when the shim dies while bubblewrap sets up; returns its id and a pipe to it.
 
     Without it, a shim's death just then leaves bubblewrap's child behind, which waits for bubblewrap and is not yet bound
     to its life. The sandbox leaves the group in the last steps of its set-up, when the gate is all that it waits for.
@@ -46,8 +46,8 @@ def start_guard() -> tuple[int, int]:
             os.read(alarm, 1)
             os.kill(0, signal.SIGKILL)
         finally:
-            os._exit(0)  # whatever becomes of it, it must not unwind into the shim's code
-    os.setpgid(guard, guard)  # whichever of the two comes first
+            os._exit(0)  # it must never unwind into the shim's code
+    os.setpgid(guard, guard)  # parent and child both do it: either may run first
     os.close(alarm)
     return guard, line
 
@@ -63,7 +63,7 @@ def become_bwrap(
     group: int,
     fault: int,
 ) -> None:
-    """In the forked child: drops what root has, sets limits, and becomes bubblewrap. Never returns."""
+    """Drops root's rights in the forked child, sets limits, and becomes bubblewrap. Never returns."""
     try:
         for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
@@ -74,7 +74,7 @@ def become_bwrap(
             os.setgroups([])
             os.setresgid(config["uid"], config["uid"], config["uid"])
             os.setresuid(config["uid"], config["uid"], config["uid"])
-        # After the change of user, which clears it. Had the shim died before this line, it is not our parent any more.
+        # After the change of user, which clears it. If the shim died before this line, our parent is another process.
         call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != keeper:
             os._exit(125)
@@ -95,7 +95,7 @@ def become_bwrap(
 
 
 def put_within_reach(sources: dict[str, str]) -> None:
-    """As root: binds every source below the stage, because its own path may lead through folders closed to others."""
+    """Binds every source below the stage, as root, because its own path may lead through folders closed to others."""
     call("unshare", CLONE_NEWNS)
     call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
     handles = {name: os.open(path, os.O_PATH) for name, path in sources.items()}  # before the stage covers anything
