@@ -24,14 +24,15 @@ from conductor.v1.run_service_pb2 import (
 from tests import flows
 from tests.services import Pair, running_pair
 
-WORDS = 120
+WORDS = 60
 STEPS = 4
 pytestmark = pytest.mark.timeout(150)
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with running_pair(tmp_path) as running:
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Services for all tests here: a conductor that was killed serves again before a test ends."""
+    with running_pair(tmp_path_factory.mktemp("pair")) as running:
         yield running
 
 
@@ -39,7 +40,7 @@ def talkative_request(workspace: Path) -> CreateRunRequest:
     """Agents that talk for two or three seconds, and a fold that repeats them."""
     steps = []
     for number in range(STEPS):
-        directives = [part for word in range(WORDS) for part in (f"say s{number}w{word} ", "sleep 0.02")]
+        directives = [part for word in range(WORDS) for part in (f"say s{number}w{word} ", "sleep 0.04")]
         steps.append(flows.scripted(f"talk{number}", *directives))
     names = [step.id for step in steps]
     told = "\n".join(f"{{{{ steps.{name}.text }}}}" for name in names)
@@ -73,12 +74,13 @@ def said(messages: list[WatchRunResponse]) -> dict[tuple[str, int], str]:
     return channels
 
 
-def spawned(pair: Pair) -> list[str]:
+def spawned(pair: Pair, *runs: str) -> list[str]:
+    """The attempts of these runs that a host has let go."""
     lines: list[str] = []
     for host in pair.hosts:
         log = pair.folder / host / "spawns.jsonl"
         lines += [json.loads(line)["execution"] for line in log.read_text().splitlines()] if log.exists() else []
-    return lines
+    return [line for line in lines if f"runs/{line.partition('-')[0]}" in runs]
 
 
 def test_a_conductor_killed_in_mid_run_loses_and_repeats_nothing(pair: Pair, tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ def test_a_conductor_killed_in_mid_run_loses_and_repeats_nothing(pair: Pair, tmp
         assert len(attempts) == 1
         assert said(fresh)[attempts[0]].split() == expected_words(number)
     assert folded.split() == [word for number in range(STEPS) for word in expected_words(number)]
-    assert len(spawned(pair)) == len(set(spawned(pair))) == STEPS
+    assert len(spawned(pair, run)) == len(set(spawned(pair, run))) == STEPS
 
 
 def test_a_conductor_killed_again_and_again_still_ends_every_run_once(pair: Pair, tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_a_conductor_killed_again_and_again_still_ends_every_run_once(pair: Pair
             texts = said(told)
             for number in range(STEPS):
                 assert [texts[key].split() for key in texts if f"-talk{number}-" in key[0]] == [expected_words(number)]
-    assert len(spawned(pair)) == len(set(spawned(pair))) == 2 * STEPS
+    assert len(spawned(pair, *runs)) == len(set(spawned(pair, *runs))) == 2 * STEPS
 
 
 def test_twenty_watchers_who_join_at_any_moment_read_one_history(pair: Pair, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +15,10 @@ WORDS = [f"word{number}é" for number in range(100)]
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with running_pair(tmp_path, hosts=("alpha",)) as running:
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Services for all tests here: each starts the conductor again that it killed."""
+    with running_pair(tmp_path_factory.mktemp("pair"), hosts=("alpha",)) as running:
         yield running
 
 
