@@ -16,6 +16,8 @@ from agenthost.core.snapshots.eviction import DEFAULT_KEEPING
 from tests.docs.pages import page
 from tests.services import Service, free_port, wait_for
 
+pytestmark = pytest.mark.processes
+
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 # A setting that is shown and not set: a name, "=", and a value.
 SHOWN = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)

@@ -14,6 +14,8 @@ import pytest
 from benchmarks.__main__ import TITLES
 from benchmarks.measuring import Contender, Report, alternate, digits, ratio
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -19,6 +19,8 @@ from conductor.flows.library.layers import folders
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import RUN, Story, claim, telling
 
+pytestmark = pytest.mark.processes
+
 SHIPPED = sorted(folders(None, {})[-1].flows.glob("*.yaml"))
 KINDS = sorted((Path(__file__).parent / "kinds").glob("*.yaml"))
 BANDS = ("small", "medium", "large")

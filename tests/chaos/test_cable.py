@@ -19,6 +19,8 @@ from tests.chaos.cable_process import HOST_PORT
 from tests.chaos.namespaces import Namespace
 from tests.chaos.wire import CLEAR, Condition
 
+pytestmark = pytest.mark.processes
+
 REPOSITORY = Path(__file__).parent.parent.parent
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 # What a host at the far end is here: it sends back what it gets.

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.timeout(240)
 def test_killed_services_lose_nothing_and_run_nothing_twice() -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.chaos.cable import Cable, CableRefusedError
 from tests.chaos.rig import SHIM
 
+pytestmark = pytest.mark.processes
+
 BEGUN_SECONDS = 60
 GONE_SECONDS = 30
 PAUSE_SECONDS = 0.05

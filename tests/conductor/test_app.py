@@ -19,6 +19,8 @@ from servicekit.channels import open_channel
 from tests.conductor.running_conductor import agent_step, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 
+pytestmark = pytest.mark.processes
+
 
 @asynccontextmanager
 async def process(folder: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:

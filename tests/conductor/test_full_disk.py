@@ -23,6 +23,8 @@ from tests.conductor.store.material import damages
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 from tests.repositories import git
 
+pytestmark = pytest.mark.processes
+
 ROOM = 6 * 1024 * 1024
 
 

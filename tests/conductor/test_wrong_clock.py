@@ -12,6 +12,8 @@ from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import server_service_pb2 as server_pb
 from tests.conductor.running_conductor import Running, agent_step, running_conductor
 
+pytestmark = pytest.mark.processes
+
 HOUR = 3600.0
 TIMEOUT = 600.0
 

@@ -43,7 +43,7 @@ FINDINGS = {
     ]
 }
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 needs_jq = pytest.mark.skipif(
     shutil.which("jq") is None, reason="no jq on this machine: the README's lines for CI are not run"
 )

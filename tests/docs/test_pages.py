@@ -11,6 +11,8 @@ from conductor.cli.main import COMMANDS
 from conductor.cli.main import group as conductor_group
 from tests.docs.pages import DOCS, PAGES, README, ROOT, Page, page
 
+pytestmark = pytest.mark.processes
+
 MAX_README_LINES = 200
 MAX_PAGE_LINES = 400
 # Paths are written from the root, in backticks.

@@ -29,7 +29,7 @@ FLOW = {
     ],
 }
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 
 
 def conductor(*arguments: str, address: str) -> subprocess.CompletedProcess[str]:

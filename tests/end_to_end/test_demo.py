@@ -18,7 +18,7 @@ from tests.services import wait_for
 SWALLOWS = "def load(text):\n    try:\n        return int(text)\n    except:\n        pass\n"
 SECONDS = 90
 
-pytestmark = pytest.mark.timeout(2 * SECONDS)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(2 * SECONDS)]
 
 
 @dataclass

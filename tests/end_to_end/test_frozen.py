@@ -17,7 +17,7 @@ from tests.services import Pair, Service, running_pair, wait_for
 
 Stub = run_service_pb2_grpc.RunServiceStub
 SILENCE_SECONDS = 3  # hosts say something every 2 s
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

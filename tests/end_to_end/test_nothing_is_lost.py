@@ -26,7 +26,7 @@ from tests.services import Pair, running_pair
 
 WORDS = 60
 STEPS = 4
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(150)]
 
 
 @pytest.fixture(scope="module")

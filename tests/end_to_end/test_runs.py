@@ -29,7 +29,7 @@ from tests import flows
 from tests.services import Pair, running_pair, wait_for
 
 Stub = run_service_pb2_grpc.RunServiceStub
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

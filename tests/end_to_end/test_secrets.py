@@ -11,7 +11,7 @@ from tests import flows
 from tests.repositories import UserRepository
 from tests.services import Pair, running_pair
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hJ3lM6"
 MASKED = "ghp_[redacted:github-token]"
 

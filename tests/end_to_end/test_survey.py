@@ -14,7 +14,7 @@ from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import run_service_pb2_grpc
 from tests.services import Pair, running_pair
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 SOURCE = """
 import os

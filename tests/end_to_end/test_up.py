@@ -16,6 +16,8 @@ from tests.agenthost.running_host import make_repository
 from tests.fakes.chat import calls, models, words
 from tests.fakes.model_server import ModelServer
 
+pytestmark = pytest.mark.processes
+
 CLI = (sys.executable, "-m", "conductor.cli")
 
 

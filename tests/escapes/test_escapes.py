@@ -24,6 +24,8 @@ from agenthost.core.sandbox.policy import Resources
 from tests.attempts import Workbench, processes_with
 from tests.escapes.inside.storm import ATTEMPTS
 
+pytestmark = pytest.mark.processes
+
 RESOURCES = Resources(
     home_bytes=2**24, tmp_bytes=2**24, shm_bytes=2**22, file_bytes=2**26, processes=100, data_bytes=2**30
 )

@@ -22,7 +22,7 @@ from tests import flows
 from tests.hostile.repository import SHOUT, TITLE, HostileRepository
 from tests.services import Pair, running_pair
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 CONDUCTOR = Path(sys.executable).parent / "conductor"
 CHANNELS = (
     pb.Output.CHANNEL_ANSWER,

@@ -1,8 +1,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from agenthost.proof.probe import NO_AGENT, prove_host
 from tests.kit.proof import ProofOfTheSession
+
+pytestmark = pytest.mark.processes
 
 LETS_ALL_THROUGH = b"\x06\x00\x00\x00\x00\x00\xff\x7f"
 

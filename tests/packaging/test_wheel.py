@@ -31,7 +31,7 @@ for package in (conductor, agenthost, servicekit):
 print(count)
 """
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = """
 import pathlib, resource, sys
 from servicekit.descriptors import take_descriptors

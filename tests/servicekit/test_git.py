@@ -7,6 +7,8 @@ import pytest
 from servicekit.git import GitRunner
 from tests.repositories import git
 
+pytestmark = pytest.mark.processes
+
 LIMITS = {"timeout_seconds": 20.0, "max_output_bytes": 1_000_000}
 
 

@@ -10,6 +10,8 @@ import pytest
 from conductor.errors import ProgramError
 from servicekit import programs
 
+pytestmark = pytest.mark.processes
+
 LIMITS = {"timeout_seconds": 20.0, "max_output_bytes": 1 << 20}
 
 

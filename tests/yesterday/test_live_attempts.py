@@ -16,6 +16,8 @@ from tests.flows import scripted
 from tests.yesterday.crossing import SCRIPTS, WAITING, Crossing, cross
 from tests.yesterday.old_host import serving_then, unpack_code
 
+pytestmark = pytest.mark.processes
+
 ARCHIVE = Path(__file__).parent / "f9ac01c" / "agenthost.tar.xz"
 
 

@@ -14,6 +14,8 @@ from conductor.maintenance.backup import restore_backup
 from tests.yesterday.archive import differences, recall, unpack
 from tests.yesterday.world import resume
 
+pytestmark = pytest.mark.processes
+
 HERE = Path(__file__).parent / "f9ac01c"
 
 EVERY_STATE = {

@@ -15,6 +15,8 @@ from tests.yesterday.archive import differences, recall, unpack
 from tests.yesterday.ends import EPOCH, without_time
 from tests.yesterday.host_world import listed, meet, reopened
 
+pytestmark = pytest.mark.processes
+
 HERE = Path(__file__).parent / "f9ac01c"
 THEN: Mapping[str, Any] = recall(HERE / "host.json.xz")
 # What was never framed gets its time when it is, and no file tells when a shim was gone.

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from google.protobuf.json_format import MessageToDict
 
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.yesterday.archive import differences, recall
 from tests.yesterday.replaying import ReplayingHost, replay
+
+pytestmark = pytest.mark.processes
 
 THEN: Mapping[str, Any] = recall(Path(__file__).parent / "f9ac01c" / "wire.json.xz")
 

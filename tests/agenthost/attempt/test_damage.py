@@ -9,9 +9,13 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.host_process import host_at
 from tests.agenthost.running_host import Client, Conversation, eventually, execution_id, folder_of
+
+pytestmark = pytest.mark.processes
 
 Harm = Callable[[Path], object]
 

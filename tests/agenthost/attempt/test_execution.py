@@ -11,6 +11,8 @@ from agenthost.host.tombstones import Tombstone, Tombstones
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.running_host import CONDUCTOR, Client, eventually, execution_id
 
+pytestmark = pytest.mark.processes
+
 MORE_THAN_THREADS = 64  # of the event loop's own
 
 

@@ -10,6 +10,8 @@ from agenthost.v1 import host_service_pb2
 from servicekit.statuses import read_refusal
 from tests.agenthost.running_host import CONDUCTOR, Client, execution_id
 
+pytestmark = pytest.mark.processes
+
 
 async def test_a_step_inside_another_one_runs_under_its_path_and_the_host_says_that_it_may(client: Client) -> None:
     """growth.md 2."""

@@ -11,11 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import grpc
+import pytest
 
 from agenthost.v1 import execution_service_pb2 as pb
 from servicekit.channels import EXECUTION_OPTIONS
 from tests.agenthost.host_process import HostProcess, host_at
 from tests.agenthost.running_host import CONDUCTOR, Client, Conversation, eventually, execution_id, folder_of
+
+pytestmark = pytest.mark.processes
 
 AGENTS = 8
 

@@ -17,6 +17,8 @@ from tests.agenthost.host_process import client_of, serving, start_host
 from tests.agenthost.running_host import CONDUCTOR, eventually, execution_id
 from tests.agenthost.sandbox.test_agents_in_the_sandbox import gone, sandbox_tree
 
+pytestmark = pytest.mark.processes
+
 
 async def test_port_zero_becomes_a_port_that_is_told(tmp_path: Path, repository: Path) -> None:
     async with (

@@ -16,6 +16,8 @@ from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.running_host import Client, eventually, open_host
 from tests.agenthost.shim.test_shortage import without_descriptors
 
+pytestmark = pytest.mark.processes
+
 MIB = 1024 * 1024
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from agenthost.sandbox.find import python_runtime
 
+pytestmark = pytest.mark.processes
+
 USER = 60950
 HERE = Path(__file__).parents[1]
 ROOT = HERE.parent.parent

@@ -11,6 +11,8 @@ from agenthost.core.models.gateway_rules import PORT
 from agenthost.system.socket_path import short_path
 from tests.attempts import Workbench, finish, output
 
+pytestmark = pytest.mark.processes
+
 PYTHON = str(Path(sys.executable).resolve())
 KNOCK = f"""
 import socket

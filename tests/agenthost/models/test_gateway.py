@@ -22,6 +22,8 @@ from tests.agenthost.models.stage import AGENT, KEY, PYTHON, Asker, Stage, gatew
 from tests.attempts import Workbench, finish, output, processes_with
 from tests.fakes.model_server import ANSWER, BREAK_OFF, HANG_UP, Answer, ModelServer
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:

@@ -23,6 +23,8 @@ from tests.agenthost.host_process import client_of, serving
 from tests.agenthost.running_host import Client, open_host
 from tests.fakes.model_server import Answer, ModelServer
 
+pytestmark = pytest.mark.processes
+
 KEY = "sk-the-real-key-of-this-test"
 
 

@@ -10,6 +10,8 @@ from agenthost.proof.probe import prove, prove_host
 from agenthost.sandbox.find import find_sandbox
 from tests.attempts import replace_bwrap
 
+pytestmark = pytest.mark.processes
+
 
 async def test_this_machines_sandbox_is_proven_by_trying(tmp_path: Path) -> None:
     """Keeps E6."""

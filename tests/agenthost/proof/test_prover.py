@@ -18,6 +18,8 @@ from agenthost.v1 import host_service_pb2 as host_pb
 from servicekit.statuses import read_refusal
 from tests.agenthost.running_host import Client, open_host
 
+pytestmark = pytest.mark.processes
+
 
 class HeldBack:
     """The real proof, which does not begin before it is let."""

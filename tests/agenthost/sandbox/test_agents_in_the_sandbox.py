@@ -14,6 +14,8 @@ from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.running_host import Client, descendants_named, eventually, execution_id, open_host
 from tests.attempts import replace_bwrap
 
+pytestmark = pytest.mark.processes
+
 TOY = """\
 name = "toy"
 description = "Shouts its prompt."

@@ -12,6 +12,8 @@ import pytest
 from agenthost.core.sandbox.policy import MIB, Resources
 from tests.attempts import Done, Workbench, finish, gone, output
 
+pytestmark = pytest.mark.processes
+
 RESOURCES = Resources(
     memory_bytes=96 * MIB, home_bytes=16 * MIB, tmp_bytes=16 * MIB, file_bytes=32 * MIB, processes=60, data_bytes=2**32
 )

@@ -12,6 +12,8 @@ from tests.agenthost.host_process import client_of, serving
 from tests.agenthost.running_host import eventually
 from tests.agenthost.sandbox.test_agents_in_the_sandbox import gone, sandbox_tree
 
+pytestmark = pytest.mark.processes
+
 
 def second_version(root: Path, procs: str) -> Path:
     base = root / "system.slice" / "agenthost.service"

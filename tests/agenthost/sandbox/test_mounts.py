@@ -3,7 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.agenthost.running_host import open_host
+
+pytestmark = pytest.mark.processes
 
 SPEC = """
 name = "looker"

@@ -14,6 +14,8 @@ import pytest
 from agenthost.attempt import shim_start
 from tests.attempts import Workbench, finish
 
+pytestmark = pytest.mark.processes
+
 
 async def test_the_wall_clock_ends_an_attempt(bench: Workbench) -> None:
     """Keeps D6."""

@@ -12,9 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.shims import is_alive
 from tests.attempts import PATIENCE_SECONDS, Workbench, finish, gone
+
+pytestmark = pytest.mark.processes
 
 
 async def test_garbage_on_the_control_socket_is_survived(bench: Workbench) -> None:

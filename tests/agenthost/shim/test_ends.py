@@ -17,6 +17,8 @@ from agenthost.errors import ExecutionExistsError
 from agenthost.shim.inspection import parent_of
 from tests.attempts import Workbench, finish, output, processes_with
 
+pytestmark = pytest.mark.processes
+
 
 async def test_an_agents_words_and_exit_code_are_kept(bench: Workbench) -> None:
     """Keeps D4."""

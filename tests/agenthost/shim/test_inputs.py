@@ -14,6 +14,8 @@ import pytest
 from agenthost.core.output.spool import RecordKind
 from tests.attempts import Workbench, finish, output, processes_with, records
 
+pytestmark = pytest.mark.processes
+
 
 async def test_neither_prompt_nor_variables_show_in_the_process_table(bench: Workbench) -> None:
     """Keeps D8."""

@@ -15,6 +15,8 @@ from agenthost.attempt import shim_start
 from agenthost.core.sandbox.policy import Resources
 from tests.attempts import PATIENCE_SECONDS, Done, Workbench, finish, gone, processes_with, records
 
+pytestmark = pytest.mark.processes
+
 RAN = ("sh", "-c", "echo ran")
 # When the child that becomes bubblewrap may still signal its parent: root's drops what it may just after that.
 MIGHTY = "/tree" if os.getuid() == 0 else "os.exec"

@@ -19,6 +19,8 @@ import pytest
 from agenthost.shim.confinement import NICENESS
 from tests.attempts import PATIENCE_SECONDS, Workbench, finish, gone, processes_with, records, replace_bwrap
 
+pytestmark = pytest.mark.processes
+
 
 async def test_the_confinement_is_told_when_the_agent_is_let_go(bench: Workbench) -> None:
     """Keeps E6."""

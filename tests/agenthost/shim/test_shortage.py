@@ -27,6 +27,8 @@ from agenthost.host.adoption import adopt_leftovers
 from agenthost.host.preparation import refusing_start
 from tests.attempts import Workbench, finish, until_longer
 
+pytestmark = pytest.mark.processes
+
 
 @contextmanager
 def without_descriptors(spare: int = 0) -> Iterator[None]:

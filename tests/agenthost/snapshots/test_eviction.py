@@ -26,6 +26,8 @@ from tests.agenthost.sandbox.test_agents_in_the_sandbox import gone, sandbox_tre
 from tests.agenthost.snapshots.test_store import pack, push
 from tests.repositories import UserRepository
 
+pytestmark = pytest.mark.processes
+
 LATER = SETTLING_SECONDS + 1
 TINY = Keeping(snapshots_bytes=1)
 

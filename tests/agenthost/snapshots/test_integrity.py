@@ -23,6 +23,8 @@ from tests.agenthost.snapshots.test_store import push
 from tests.killed_git import KilledGit
 from tests.repositories import UserRepository
 
+pytestmark = pytest.mark.processes
+
 
 def tree(client: Client) -> Path:
     return client.data / "snapshots" / client.snapshot / "tree"

@@ -14,6 +14,8 @@ from agenthost.snapshots.store import SnapshotStore
 from tests.agenthost.packs import pack, pieces, push
 from tests.repositories import UserRepository, git
 
+pytestmark = pytest.mark.processes
+
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)

@@ -15,6 +15,8 @@ from servicekit.programs import Completed
 from tests.agenthost.packs import pack, pieces, push
 from tests.repositories import UserRepository, git
 
+pytestmark = pytest.mark.processes
+
 Spoil = Callable[[bytes], bytes]
 
 

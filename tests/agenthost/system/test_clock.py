@@ -17,7 +17,7 @@ SHOWN = {
     "host/state.py": "since when the daemon runs",
     "attempt/outbox.py": "when a frame was made",
     "snapshots/store.py": "where nobody gives the store a clock",
-    "attempt/testimony.py": "when an end was found whose file is gone",
+    "attempt/records.py": "when an end was found whose file is gone",
     "shim/__main__.py": "when an agent was let go",
 }
 

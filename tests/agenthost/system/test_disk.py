@@ -13,6 +13,8 @@ from agenthost.core.output.numbering import Cut
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.running_host import Client, eventually, execution_id, folder_of, open_host
 
+pytestmark = pytest.mark.processes
+
 MIB = 2**20
 
 

@@ -10,6 +10,8 @@ from agenthost.errors import ProgramError, ProgramUnavailableError
 from servicekit import programs
 from tests.agenthost.shim.test_shortage import without_descriptors
 
+pytestmark = pytest.mark.processes
+
 
 async def test_a_program_gets_its_input_and_gives_its_output_and_complaint() -> None:
     big = os.urandom(3_000_000)

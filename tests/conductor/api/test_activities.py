@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from agenthost.v1 import execution_service_pb2 as host_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import agent_step, running_conductor
 from tests.fakes.execution_host import ExecutionHost, said, started
+
+pytestmark = pytest.mark.processes
 
 LARGE = "\x01" * 20_000  # takes 120 kB as a line: two rows of the store
 FRAMES = (

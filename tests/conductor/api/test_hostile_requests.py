@@ -16,6 +16,8 @@ from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 
+pytestmark = pytest.mark.processes
+
 FOLD = flow_pb.Flow.Step(id="end", fold=flow_pb.FoldWork(template="done"))
 
 

@@ -11,6 +11,8 @@ from conductor.v1 import server_service_pb2 as server_pb
 from tests.conductor.running_conductor import Running, refusal, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost
 
+pytestmark = pytest.mark.processes
+
 GOOD = "steps:\n  - id: end\n    fold: {template: done}\n"
 
 

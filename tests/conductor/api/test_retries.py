@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from agenthost.v1 import execution_service_pb2 as host_pb
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, finished, started
+
+pytestmark = pytest.mark.processes
 
 BAD_RESULT = host_pb.Finished(outcome=host_pb.Finished.OUTCOME_SUCCEEDED, exit_code=0, result_json='{"findings":7}')
 

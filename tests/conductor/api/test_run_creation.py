@@ -18,6 +18,8 @@ from tests.conductor.running_conductor import Running, agent_step, refusal, runn
 from tests.fakes.execution_host import ExecutionHost, finished, started
 from tests.repositories import git
 
+pytestmark = pytest.mark.processes
+
 FOLD = flow_pb.Flow.Step(id="end", fold=flow_pb.FoldWork(template="done"))
 
 

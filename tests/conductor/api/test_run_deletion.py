@@ -3,11 +3,15 @@
 import uuid
 from pathlib import Path
 
+import pytest
+
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.statuses import Refusal
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+
+pytestmark = pytest.mark.processes
 
 
 async def test_a_run_that_has_ended_can_be_deleted_and_one_at_work_cannot(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, finding, finished, said, started, with_findings
 
+pytestmark = pytest.mark.processes
+
 NOBODY = f"runs/{'0' * 26}"
 
 

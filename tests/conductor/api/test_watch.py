@@ -12,6 +12,8 @@ from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, plain, refusal, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, FakeExecution, finding, finished, said, started, with_findings
 
+pytestmark = pytest.mark.processes
+
 TIMEOUT_SECONDS = 20
 STEPS = tuple(f"s{number}" for number in range(4))
 

@@ -30,7 +30,7 @@ HANGING = (
     'title: Hangs\nsteps:\n  - id: hangs\n    agent: {agents: [scripted], prompt: "#scripted\\nsay begin\\nhang"}\n'
 )
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

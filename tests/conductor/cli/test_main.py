@@ -10,6 +10,8 @@ import pytest
 
 from conductor.cli.main import COMMANDS, main
 
+pytestmark = pytest.mark.processes
+
 
 def _conductor(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "conductor.cli", *arguments]

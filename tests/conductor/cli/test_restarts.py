@@ -12,7 +12,7 @@ from tests import flows
 from tests.services import Pair, running_pair
 
 WORDS = [f"word{number}é" for number in range(100)]
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

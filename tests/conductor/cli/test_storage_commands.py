@@ -17,7 +17,7 @@ from tests.services import Service, free_port, wait_for
 
 FLOW = "title: Folds\nsteps:\n  - {id: said, fold: {template: hello}}\n"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 
 @dataclass(frozen=True, slots=True)

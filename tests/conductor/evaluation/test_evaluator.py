@@ -32,6 +32,8 @@ from conductor.flows.library.library import Texts
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import RUN, Story, agent, claim, flow_of, fold, merge, telling
 
+pytestmark = pytest.mark.processes
+
 FILE = "one\ntwo\nthree\nfour\n"
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 

@@ -25,6 +25,8 @@ from conductor.evaluation.reports.report import MAX_REPORT_BYTES
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import Story, agent, claim, flow_of, fold, merge, telling
 
+pytestmark = pytest.mark.processes
+
 GOLDEN = Path(__file__).parent / "golden"
 HOSTILE = "# Owned <script>alert(1)</script> ![x](http://example.org/x) \x1b[2J | ``` `"
 

@@ -24,6 +24,8 @@ from servicekit.programs import Running
 from tests.conductor.evaluation.story import agent, flow_of
 from tests.conductor.running_conductor import until
 
+pytestmark = pytest.mark.processes
+
 INPUTS = json.dumps({"question": "", "band": "small"}).encode()
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from agenthost.v1 import execution_service_pb2 as host_pb
@@ -15,6 +16,8 @@ from conductor.v1 import pool_service_pb2 as pool_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+
+pytestmark = pytest.mark.processes
 
 SHORT = Clocks(orphan_timeout_seconds=0.1, lost_after_seconds=0.6)
 

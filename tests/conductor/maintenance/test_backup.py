@@ -21,6 +21,8 @@ from tests.conductor.running_conductor import agent_step, running_conductor
 from tests.conductor.store.material import attempt, attempt_name, creation, damages, run_name, settlement, speech
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 
+pytestmark = pytest.mark.processes
+
 
 async def fill(folder: Path) -> None:
     """A data folder with two runs and their snapshots."""

@@ -20,6 +20,8 @@ from tests.conductor.manual_clock import ManualClock
 from tests.conductor.store.material import creation, events, run_name, settlement
 from tests.repositories import git
 
+pytestmark = pytest.mark.processes
+
 DAY = 86_400.0
 
 

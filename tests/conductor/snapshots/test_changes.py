@@ -18,6 +18,8 @@ from conductor.snapshots.reading import changes, working_tree
 from conductor.snapshots.roots import WorkspaceRoots
 from tests.repositories import UserRepository, git
 
+pytestmark = pytest.mark.processes
+
 UNCHANGED = WorkspaceChanges()
 
 

@@ -9,6 +9,8 @@ from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from tests.repositories import UserRepository, git
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(("file", "text"), [("index", "garbage"), ("HEAD", "x"), ("config", "[[[")])
 async def test_a_repository_that_git_cannot_read_is_a_wrong_workspace_and_says_why(

@@ -17,6 +17,8 @@ from conductor.snapshots.reading import blocking_files
 from conductor.snapshots.roots import WorkspaceRoots
 from tests.repositories import ENVIRONMENT, UserRepository, git
 
+pytestmark = pytest.mark.processes
+
 HOOKS = ("post-index-change", "reference-transaction", "post-checkout", "pre-auto-gc", "fsmonitor-watchman", "update")
 
 

@@ -16,6 +16,8 @@ from tests.conductor.running_conductor import until
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository, git
 
+pytestmark = pytest.mark.processes
+
 
 async def test_files_are_read_by_path_and_only_files(store: SnapshotStore, user: UserRepository) -> None:
     (user.folder / "link").symlink_to("README.md")

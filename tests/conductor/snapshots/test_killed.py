@@ -7,6 +7,8 @@ from conductor.snapshots import SnapshotStore
 from tests.killed_git import KilledGit
 from tests.repositories import UserRepository
 
+pytestmark = pytest.mark.processes
+
 # All that pinning a changed working tree runs, be it a question whose failure is an answer.
 COMMANDS = (
     "rev-parse",

@@ -10,6 +10,8 @@ from conductor.snapshots import SnapshotStore, WorkspaceMode
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository, git
 
+pytestmark = pytest.mark.processes
+
 
 async def test_a_folder_without_git_is_pinned_too(store: SnapshotStore, tmp_path: Path) -> None:
     plain = tmp_path / "plain"

@@ -17,6 +17,8 @@ from conductor.snapshots.storing import pin
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository
 
+pytestmark = pytest.mark.processes
+
 
 async def test_paths_that_no_host_could_check_out_are_left_out_with_a_note(
     store: SnapshotStore, user: UserRepository, tmp_path: Path

@@ -3,10 +3,14 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from conductor.core.model.plan import SnapshotPlan
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository, git
+
+pytestmark = pytest.mark.processes
 
 
 async def test_a_clean_working_tree_is_its_own_commit(store: SnapshotStore, user: UserRepository) -> None:

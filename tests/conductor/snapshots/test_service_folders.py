@@ -17,6 +17,8 @@ from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.snapshots.pinned import content
 from tests.repositories import UserRepository
 
+pytestmark = pytest.mark.processes
+
 
 async def make_conductors_folder(folder: Path) -> None:
     async with await SqliteStore.open(folder):

@@ -24,6 +24,8 @@ from servicekit.server import Server
 from tests.killed_git import KilledGit
 from tests.repositories import UserRepository, git
 
+pytestmark = pytest.mark.processes
+
 
 @dataclass
 class Way:

@@ -9,6 +9,8 @@ from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, running_conductor, until
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
 
+pytestmark = pytest.mark.processes
+
 
 async def report_of(it: Running, run: str) -> pb.Report:
     report: pb.Report = await it.runs.GetReport(pb.GetReportRequest(name=run))

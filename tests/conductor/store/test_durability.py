@@ -14,6 +14,8 @@ from conductor.store.records import StoredEvent, StoredOutput
 from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import creation, events, run_name
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[3]
 RUN = run_name(1)
 

@@ -23,6 +23,8 @@ from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.upkeep.migration import COPIES_KEPT, SCHEMA_VERSION, Schema
 from tests.conductor.store.material import creation, events, run_name
 
+pytestmark = pytest.mark.processes
+
 RUN = run_name(1)
 ROOT = Path(__file__).parents[3]
 

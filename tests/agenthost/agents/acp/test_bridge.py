@@ -13,6 +13,8 @@ import pytest
 
 from agenthost.agent_specs import BUILT_IN, interpreter
 
+pytestmark = pytest.mark.processes
+
 AGENT = Path(__file__).parent / "scripted_agent.py"
 
 

@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from agenthost.models.settings import read_models
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.running_host import Client, open_host
 from tests.fakes.chat import asked, calls, cut_off, models, refused, words
 from tests.fakes.model_server import Answer, ModelServer
+
+pytestmark = pytest.mark.processes
 
 LISTED = models({"id": "small", "max_model_len": 16_384})
 

@@ -11,6 +11,8 @@ from agenthost.agents.survey.reading.functions import find_functions, tangled_fu
 from agenthost.agents.survey.reading.history import Change, Commit, History, read_history
 from agenthost.agents.survey.reading.snapshot import SourceText
 
+pytestmark = pytest.mark.processes
+
 Looker = Callable[..., list[Finding]]
 TANGLE = "def tangle(a):\n" + "".join(f"    if a == {n}:\n        a += 1\n" for n in range(60)) + "    return a\n"
 LARGE = TANGLE + "".join(f"value_{n} = {n}\n" for n in range(400))

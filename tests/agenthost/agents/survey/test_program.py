@@ -9,6 +9,8 @@ import pytest
 
 import agenthost.agents.survey
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = Path(agenthost.agents.survey.__file__).parent
 
 
