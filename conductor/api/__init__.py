@@ -1,1 +1,1 @@
-"""The faces of the conductor: one servicer per service. They check, ask and answer; they never decide what a run does."""
+"""The API of the conductor: one servicer for each service. They check, ask and answer; they never decide what a run does."""

@@ -1,4 +1,4 @@
-"""FlowService: the catalogue as messages. Nothing of a flow is executed by it."""
+"""FlowService: the catalogue as messages. It executes nothing of a flow."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ class FlowServicer(flow_service_pb2_grpc.FlowServiceServicer):
 
 
 def _fitting(flows: list[pb.Flow]) -> list[pb.Flow]:
-    """Gives as many of them, one at least, as a page may hold."""
+    """Returns as many of them as a page may hold, and at least one."""
     size = 0
     for place, flow in enumerate(flows):
         size += flow.ByteSize()

@@ -15,10 +15,10 @@ _LIST = "hosts"
 
 
 class PoolServicer(pool_service_pb2_grpc.PoolServiceServicer):
-    """Tells which hosts there are.
+    """Shows the hosts.
 
-    `count_running` gives how many of this conductor's attempts a host has; `lost_before` since when one must be disconnected to
-    count as lost; `count_of_earlier` how many attempts wait for an earlier instance of a host.
+    `count_running` counts this conductor's attempts on a host; `lost_before` returns since when a host must be disconnected to
+    count as lost; `count_of_earlier` counts the attempts that wait for an earlier instance of a host.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Request ids: UUIDs that make a mutation happen once, however they are spelt."""
+"""Reads request ids: UUIDs that make a mutation happen once."""
 
 import uuid
 
@@ -6,13 +6,15 @@ from conductor.errors import InvalidRequestError, Violation
 
 
 def read_request_id(given: str, *others: Violation) -> str:
-    """Gives it in lower case: in capitals it is the same id.
+    """Returns the id in lower case: in capitals it is the same id.
 
-    InvalidRequestError, together with the other violations, for what is neither empty nor a UUID.
+    InvalidRequestError, together with the other violations, for an id that is neither empty nor a UUID.
     """
     violations = list(others)
     if given and not _is_uuid(given):
-        violations.append(Violation("request_id", "must be a UUID, as 8b2f9c1e-4d33-4b52-9f0e-3f0c6a1d2e77, or empty"))
+        violations.append(
+            Violation("request_id", "must be a UUID such as 8b2f9c1e-4d33-4b52-9f0e-3f0c6a1d2e77, or empty")
+        )
     if violations:
         raise InvalidRequestError(*violations)
     return given.lower()

@@ -1,7 +1,7 @@
-"""CreateRun: checks everything that was asked, pins what the run will need, and asks the engine for the run.
+"""CreateRun: checks the whole request, pins what the run will need, and asks the engine for the run.
 
-Nothing of a run exists before the engine stored it whole. So a caller who goes away in the middle leaves nothing, and one who
-goes away later undoes nothing (B1); with a request id they find out which it was.
+Nothing of a run exists before the engine has stored it whole. So a caller who goes away early leaves nothing, and one who goes
+away later undoes nothing (B1); a retry with the same request id tells which it was.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ MAX_LABELS = 32
 MAX_LABEL_CHARACTERS = 128
 MAX_PRIORITY = 100
 MAX_REVISION_CHARACTERS = 200
-# Longer than a repository whose configuration never ends keeps its place (see `snapshots.blocking_files`).
+# Longer than a repository with an endless configuration keeps its place (see `snapshots.reading.blocking_files`).
 MAX_PLACE_WAIT_SECONDS = 25.0
 
 _MODE_NAMES = {
@@ -61,7 +61,7 @@ _MODE_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Pinning:
-    """Whom a run is pinned by."""
+    """The parts that pin a run."""
 
     catalogue: Catalogue
     evaluator: Evaluator
@@ -83,7 +83,7 @@ class RunCreation:
         self._workspaces = KeyedLocks()
 
     async def create(self, request: pb.CreateRunRequest) -> str:
-        """Gives the id of the run that this request made, now or before."""
+        """Returns the id of the run that this request created, now or before."""
         request_id = _check_shape(request)
         digest = _digest(request)
         if known := await self._known(request_id, digest):
@@ -100,31 +100,31 @@ class RunCreation:
 
     @asynccontextmanager
     async def _place(self, folder: Path) -> "AsyncIterator[None]":
-        """A place among those who pin: one for each workspace, so that whoever waits for the same one takes no other's.
+        """Holds a place among the creations: one for each workspace, so that requests for one workspace take no other's place.
 
-        Whoever finds none in time is told so while they still listen, and not when their deadline has passed.
+        A caller who gets no place in time is told so before their own deadline passes.
         """
         async with self._workspaces.hold(str(folder)):
             try:
                 async with asyncio.timeout(MAX_PLACE_WAIT_SECONDS):
                     await self._places.acquire()
             except TimeoutError as error:
-                text = f"{self._most} runs are being created, and none of them was done in {MAX_PLACE_WAIT_SECONDS:g} s"
-                raise NoCapacityError(text, hint="ask again, with the same request id") from error
+                text = f"{self._most} runs are being created, and none of them was finished within {MAX_PLACE_WAIT_SECONDS:g} s"
+                raise NoCapacityError(text, hint="retry with the same request id") from error
             try:
                 yield
             finally:
                 self._places.release()
 
     async def _known(self, request_id: str, digest: str) -> str:
-        met = (await self._store.requests((request_id,))).get(request_id) if request_id else None
-        if met is None:
+        known = (await self._store.requests((request_id,))).get(request_id) if request_id else None
+        if known is None:
             return ""
-        if met.digest != digest:
+        if known.digest != digest:
             raise RequestIdReusedError
-        if met.deleted:
-            raise run_was_deleted(met)
-        return met.run
+        if known.deleted:
+            raise run_was_deleted(known)
+        return known.run
 
     async def _plan(self, request: pb.CreateRunRequest, folder: Path) -> tuple[RunPlan, tuple[Blob, ...]]:
         loaded = await self._load(request)
@@ -163,7 +163,7 @@ class RunCreation:
             given = json_format.MessageToDict(request.inputs)
         except ValueError as error:
             raise InvalidRequestError(
-                Violation("inputs", "hold a number that JSON has not: NaN or infinite")
+                Violation("inputs", "hold a number that JSON does not have: NaN or infinite")
             ) from error
         launch = await self._pinning.evaluator.launch(bundle, given)
         violations = tuple(Violation(field, text) for field, text in launch.inputs.violations)
@@ -175,22 +175,22 @@ class RunCreation:
 
     @asynccontextmanager
     async def _kept(self, plan: RunPlan) -> "AsyncIterator[None]":
-        """Keeps the snapshot for the run from before it exists; lets it go again when there will be no such run.
+        """Keeps the snapshot for the run from before it exists, and releases it where there will be no such run.
 
-        When this is cancelled or killed, nobody here knows whether there will be: that is looked at when the conductor starts.
+        After a cancellation or a kill it is not known here whether there will be: the next start of the conductor looks.
         """
         await self._pinning.snapshots.keep(plan.run, plan.snapshot.commit)
         try:
             yield
         except OutcomeUnknownError:
-            raise  # the run may yet be; where it never is, the next start of the conductor lets go
+            raise  # the run may still be stored; if not, the next start of the conductor releases the snapshot
         except Exception:
             await self._pinning.snapshots.release(plan.run)
             raise
 
 
 def _check_shape(request: pb.CreateRunRequest) -> str:
-    """Gives the request's id."""
+    """Returns the request's id."""
     violations = [*_source_violations(request), *_workspace_violations(request), *_label_violations(request)]
     if not -MAX_PRIORITY <= request.priority <= MAX_PRIORITY:
         violations.append(Violation("priority", f"is {request.priority}; it may be -{MAX_PRIORITY} to {MAX_PRIORITY}"))
@@ -200,9 +200,9 @@ def _check_shape(request: pb.CreateRunRequest) -> str:
 def _source_violations(request: pb.CreateRunRequest) -> list[Violation]:
     match request.WhichOneof("source"):
         case None:
-            return [Violation("flow", "give the name of a flow, as flows/survey, or a flow inline")]
+            return [Violation("flow", "is missing; give the name of a flow, such as flows/survey, or a flow inline")]
         case "flow" if not request.flow:
-            return [Violation("flow", "is empty; give the name of a flow, as flows/survey")]
+            return [Violation("flow", "is empty; give the name of a flow, such as flows/survey")]
         case _:
             return []
 
@@ -213,7 +213,7 @@ def _workspace_violations(request: pb.CreateRunRequest) -> list[Violation]:
     if not workspace.path:
         violations.append(Violation("workspace.path", "is missing; give the absolute path of a directory"))
     if workspace.mode not in _MODE_NAMES:
-        violations.append(Violation("workspace.mode", "is no value of the enumeration"))
+        violations.append(Violation("workspace.mode", "is not a value of the enumeration"))
     if len(workspace.revision) > MAX_REVISION_CHARACTERS:
         violations.append(Violation("workspace.revision", f"has more than {MAX_REVISION_CHARACTERS} characters"))
     return violations
@@ -231,7 +231,7 @@ def _label_violations(request: pb.CreateRunRequest) -> list[Violation]:
 
 
 def _digest(request: pb.CreateRunRequest) -> str:
-    """What makes two requests the same: everything but their id."""
+    """Returns the digest by which two requests are the same: of everything but their id."""
     asked = pb.CreateRunRequest()
     asked.CopyFrom(request)
     asked.request_id = ""

@@ -1,6 +1,6 @@
 """Reads runs from the store and shows them: one run, one step, lists, findings, the report. Changes nothing.
 
-Large JSON is made into messages beside the event loop: a report of a megabyte takes long enough to be felt by every stream.
+Large JSON is made into messages beside the event loop: a report of a megabyte would delay every stream.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from conductor.store.records import FindingKey, RunFilter, RunKey
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import seconds
 
-# What GetStep shows of a text: with a prompt and a result of their largest, the answer stays below the 4 MiB that clients take.
+# Of a text in GetStep: with the largest prompt and result, the answer stays below the 4 MiB that clients take.
 MAX_TEXT_BYTES = 1024 * 1024
-# What a page of findings may hold; where they are long, it holds fewer than were asked for.
+# Of a page of findings: a page of long findings holds fewer than were asked for.
 MAX_PAGE_CHARACTERS = 1024 * 1024
 
 
 class RunReading:
-    """Everything that is shown of runs, except what streams."""
+    """Everything that the API shows of runs, except streams."""
 
     def __init__(self, store: Store, absences: Callable[[str], Sequence[Absence]]) -> None:
         self._store = store
         self._absences = absences
 
     async def run(self, run: str) -> pb.Run:
-        """Shows a run with its steps; of one whose events are damaged, what lists know of it."""
+        """Returns a run with its steps; of one whose events are damaged, its row of the list."""
         try:
             folded, position = await self._folded(run)
         except DatabaseDamagedError as error:
@@ -49,7 +49,7 @@ class RunReading:
         return run_message(folded, position, inputs, self._absences(run))
 
     async def step(self, name: str) -> pb.Step:
-        """Shows a step with its bodies."""
+        """Returns a step with its bodies."""
         run, folded, step = await self.find_step(name)
         message = step_message(run, step, self._absences(run))
         if step.prompt:
@@ -61,7 +61,7 @@ class RunReading:
         return message
 
     async def find_step(self, name: str) -> tuple[str, Run, Step]:
-        """Gives a step of a run by its name, with the run's id and the run."""
+        """Returns a step by its name, with the run's id and the run."""
         run, step = read_step(name)
         folded, _ = await self._folded(run)
         if step not in folded.steps:
@@ -96,15 +96,15 @@ class RunReading:
         return pb.ListFindingsResponse(findings=findings, next_page_token=token)
 
     async def report(self, name: str) -> pb.Report:
-        """Gives a settled run's report."""
+        """Returns a settled run's report."""
         run = read_run(name)
         folded, _ = await self._folded(run)
         if not folded.is_settled:
-            message = f"run {run} is {folded.state}: its report is made at its end"
+            message = f"run {run} is {folded.state}; its report is made when it ends"
             hint = f"follow it to its end (WatchRun):  conductor watch {run}"
             raise PreconditionError("SOURCE_NOT_SETTLED", message, subject=run_name(run), hint=hint)
         if not folded.markdown:
-            why = folded.failure.message if folded.failure else "the run ended before one was made"
+            why = folded.failure.message if folded.failure else "the run ended before its report was made"
             raise NotFoundError("report", f"{run_name(run)}/report", hint=why)
         markdown = (await self._store.blob(run, folded.markdown)).decode()
         document = await _struct(await self._store.blob(run, folded.json)) if folded.json else Struct()
@@ -136,7 +136,7 @@ async def _struct(data: bytes) -> Struct:
 def _shown(data: bytes, total: int, name: str) -> str:
     text = data.decode("utf-8", "ignore")
     left = total - len(data)
-    return text if left <= 0 else f"{text}\n[… {left} bytes more: ReadOutput of {name} gives them]"
+    return text if left <= 0 else f"{text}\n[… {left} more bytes: ReadOutput of {name} returns them]"
 
 
 def _filter(request: pb.ListRunsRequest) -> RunFilter:
@@ -162,7 +162,7 @@ def _filter(request: pb.ListRunsRequest) -> RunFilter:
 
 
 def _context(request: pb.ListRunsRequest) -> str:
-    """Everything of the request but the place: a token of one filter is none of another."""
+    """Returns everything of the request but the place: a token belongs to one filter."""
     asked = pb.ListRunsRequest()
     asked.CopyFrom(request)
     asked.page_token, asked.page_size = "", 0
@@ -194,4 +194,4 @@ def _finding_filter(request: pb.ListFindingsRequest) -> tuple[int, tuple[str, ..
         return max_rank(request.min_severity), tuple(status_word(status) for status in request.statuses)
     except ValueError as error:
         field = "min_severity, statuses"
-        raise InvalidRequestError(Violation(field, "hold a number that is no value of the enumeration")) from error
+        raise InvalidRequestError(Violation(field, "hold a number that is not a value of the enumeration")) from error

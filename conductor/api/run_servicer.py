@@ -1,4 +1,4 @@
-"""RunService: each method asks the part that knows, and gives its answer. See `run_service.proto` for what they promise."""
+"""RunService: each method asks the part that knows, and returns its answer. `run_service.proto` says what they promise."""
 
 import hashlib
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +25,7 @@ MAX_REASON_CHARACTERS = 1_000
 
 
 class RunServicer(run_service_pb2_grpc.RunServiceServicer):
-    """Starts, follows, stops and reads runs."""
+    """Creates, follows, cancels, deletes and shows runs."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""ServerService: what this server is."""
+"""ServerService: facts about this server."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from servicekit.times import timestamp
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What does not change while the server runs."""
+    """The facts that do not change while the server runs."""
 
     version: str
     conductor_id: str
@@ -21,7 +21,7 @@ class ServerFacts:
 
 
 class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
-    """Tells what this server is. `count_unfinished` gives how many runs have not ended."""
+    """Describes this server. `count_unfinished` counts the runs that have not ended."""
 
     def __init__(self, facts: ServerFacts, address: Callable[[], str], count_unfinished: Callable[[], int]) -> None:
         self._facts = facts

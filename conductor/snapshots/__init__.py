@@ -3,7 +3,7 @@
     store ─▶ pin ─▶ source, working_tree, special_files, listing ─▶ objects ─▶ commit_writer, history, git
       └────▶ changes ─▶ working_tree, listing
 
-`repository` finds what a folder belongs to, `descent` goes into it, `reading` keeps files off the event loop.
+`repository` finds the repository of a folder, `descent` goes into folders, `files` keeps their reading off the event loop.
 Hosts get snapshots through `conductor.hosts.snapshots`.
 """
 

@@ -7,7 +7,7 @@ Two rules carry this:
 2. Only refs, the index and the ignore rules need the user's git folder. Those calls run with every setting that names a
    program switched off, and with the work tree named.
 
-It does not know what a snapshot is, and it interprets no output. What holds for every git stands in `servicekit.git`.
+It does not know what a snapshot is, and it interprets no output. `servicekit.git` holds what is the same for every git.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -45,7 +45,7 @@ _FULL = (b"No space left on device", b"Disk quota exceeded", b"Out of diskspace"
 
 
 class GitError(ProgramError):
-    """Git could not do its work."""
+    """Git failed."""
 
 
 class DiskFullError(NoCapacityError):
@@ -57,7 +57,7 @@ class DiskFullError(NoCapacityError):
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """One way of looking at a repository. `objects` and `shallow` replace what the git folder itself would say."""
+    """One view of a repository. `objects` and `shallow` replace what the git folder itself would say."""
 
     folder: Path
     objects: Path | None = None

@@ -1,4 +1,4 @@
-"""Locks by name, for work that two callers would do twice. Names that nobody uses are forgotten."""
+"""Locks by name, for work that two callers would do twice. Unused names are forgotten."""
 
 import asyncio
 import contextlib
@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 
 class KeyedLocks:
-    """One lock a name."""
+    """One lock for each name."""
 
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     @contextlib.asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[None]:
-        """Waits for the name's turn."""
+        """Waits for the name's lock and holds it."""
         lock, users = self._locks.get(name, (asyncio.Lock(), 0))
         self._locks[name] = (lock, users + 1)
         try:

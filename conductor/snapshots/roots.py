@@ -1,9 +1,9 @@
-"""Says which folders of this machine a run may read.
+"""Decides which folders of this machine a run may read.
 
-The rule: what is read lies, after every symbolic link was followed, below a root that the operator allowed. Without
-roots, whatever the service itself can read is allowed (the service then listens on loopback only).
-A path outside is refused before the disk is asked, so that the answer does not tell what exists there.
-It does not open anything: the reader of a working tree goes down by folder descriptors, which cannot be led astray.
+The rule: a path, after every symbolic link was followed, must lie below a root that the operator allowed. Without roots,
+everything that the service can read is allowed (it then listens on loopback only). A path outside is refused before the disk is
+asked, so that the answer does not reveal what exists there. Nothing is opened here: the reader of a working tree goes down by
+folder descriptors, which no link can lead outside.
 """
 
 import os
@@ -17,7 +17,7 @@ MAX_PATH_BYTES = 4000
 
 
 class WorkspaceRoots:
-    """The allowed roots. None at all means: whatever the service can read."""
+    """The allowed roots. Without any, everything that the service can read is allowed."""
 
     def __init__(self, roots: Sequence[Path] = ()) -> None:
         for root in roots:
@@ -28,7 +28,7 @@ class WorkspaceRoots:
         self._real = tuple(Path(os.path.realpath(root)) for root in roots)
 
     def resolve(self, path: str) -> Path:
-        """Gives the real folder behind a caller's path, or says why it may not be read."""
+        """Returns the real folder behind a caller's path; raises the reason why it may not be read."""
         self._check_form(path)
         named = Path(path)
         if ".." in named.parts:
@@ -43,11 +43,11 @@ class WorkspaceRoots:
         return real
 
     def contains(self, real: Path) -> bool:
-        """Tells whether a path without links lies below a root."""
+        """A path without links lies below a root."""
         return not self._real or _is_below(real, self._real)
 
     def ceiling(self, real: Path) -> Path:
-        """The highest folder above `real` that may still be looked at."""
+        """Returns the highest folder above `real` that may still be read."""
         above = [root for root in self._real if _is_below(real, (root,))]
         return min(above, key=lambda root: len(root.parts)) if above else Path("/")
 

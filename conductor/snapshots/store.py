@@ -39,7 +39,7 @@ _log = structlog.get_logger(__name__)
 
 
 class SnapshotStore:
-    """All snapshots of one conductor. Make it with `open`."""
+    """All snapshots of one conductor. `open` makes it."""
 
     def __init__(self, folder: Path, roots: WorkspaceRoots, history_commits: int) -> None:
         self._folder = folder.absolute()
@@ -91,26 +91,27 @@ class SnapshotStore:
         await self._objects.point(f"{RUNS}/{run}", commit)
 
     async def release(self, run: str) -> None:
-        """Ends that. Idempotent."""
+        """Keeps it for this run no longer. Idempotent."""
         await self._objects.forget([f"{RUNS}/{run}"])
 
     async def sweep(self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> None:
-        """Lets go of what is kept for runs that do not exist: their creation was killed or cancelled on its way.
+        """Releases the snapshots of runs that do not exist: their creation was killed or cancelled.
 
-        Only before runs are created: one that is on its way exists for nobody yet. `known` gives those of some names that are runs.
+        Only before runs are created: one that is being created is in no store yet. `known` returns those of these names that are
+        runs.
         """
         kept = {name.rpartition("/")[2]: name for name in await self._objects.named(RUNS)}
         try:
             if orphans := kept.keys() - frozenset(await known(kept.keys())):
                 await self._objects.forget(kept[run] for run in sorted(orphans))
                 _log.info("snapshots_released", runs=len(orphans))
-        except (ProgramError, DiskFullError) as error:  # what is kept too long takes room, and harms nobody
+        except (ProgramError, DiskFullError) as error:  # a snapshot that is kept too long only takes room
             _log.warning("snapshots_not_released", error=str(error))
 
     async def changes(self, path: str, mode: str, snapshot: SnapshotPlan) -> WorkspaceChanges | None:
-        """Tells what of a workspace is no longer as it was pinned; None where no working tree was read.
+        """Returns the differences between a workspace and what was pinned of it; None where no working tree was pinned.
 
-        The user's tree is only read, and whatever keeps it from being read is told in the answer.
+        The user's tree is only read, and the answer says what could not be read.
         """
         if mode == WorkspaceMode.COMMIT:
             return None
@@ -123,8 +124,8 @@ class SnapshotStore:
     async def prune(self) -> None:
         """Deletes the objects that no run needs. Pins wait meanwhile: they rely on objects that no ref names yet.
 
-        A workspace's snapshots, kept as bases for its next one, go with its last run. What was pinned a short while ago stays,
-        since the run that it is for may be about to begin.
+        A workspace's snapshots are kept as bases for its next one, and go with its last run. Recent pins stay, since their run
+        may be about to begin.
         """
         async with self._turns.alone():
             oldest = monotonic() - RECENT_SECONDS
@@ -142,15 +143,15 @@ class SnapshotStore:
     async def read_files(
         self, commit: str, paths: Sequence[str], max_bytes_each: int = MAX_READ_BYTES
     ) -> dict[str, bytes | None]:
-        """Gives the content of files by their paths; None for what is no file there, or a larger one."""
+        """Returns the content of files by their paths; None for a path that is not a file, or a larger one."""
         return await read_files(self._objects.git, commit, paths, max_bytes_each)
 
     async def history(self, commit: str) -> History:
-        """A snapshot and its history, as hosts get them."""
+        """Returns a snapshot and its history, as hosts get them."""
         return await self._objects.history(commit)
 
     async def relatives(self, commit: str) -> tuple[str, ...]:
-        """Other snapshots of the same workspace: a host may have one, and this one differs little from it."""
+        """Returns other snapshots of the same workspace: a host may have one, from which this one differs little."""
         named = await self._objects.named(WORKSPACES)
         folders = {name.rpartition("/")[0] for name, kept in named.items() if kept == commit}
         kept = {other for name, other in named.items() if name.rpartition("/")[0] in folders}
@@ -159,5 +160,5 @@ class SnapshotStore:
     def pack(
         self, history: History, have: Collection[str], bases: Iterable[str] = ()
     ) -> AbstractAsyncContextManager[Running]:
-        """Starts a pack of what a receiver lacks that has the commits `have` of this history, and `bases` beside it."""
+        """Starts a pack of the commits that a receiver lacks, who has `have` of this history, and `bases` beside it."""
         return self._objects.pack(history, have, bases)

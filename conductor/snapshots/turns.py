@@ -1,4 +1,4 @@
-"""Two kinds of work that must not meet: one that many may do at once, and one that is done alone."""
+"""Two kinds of work that must not overlap: one that may be done at once, and one that is done alone."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 
 class Turns:
-    """Whoever works together waits for whoever works alone, and the other way round. Who waits to be alone comes first."""
+    """Work together waits for work alone, and the other way round. Work that waits to be alone comes first."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Condition()
@@ -16,7 +16,7 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def together(self) -> AsyncIterator[None]:
-        """For as long as the block lasts, nobody works alone."""
+        """Lets no work be done alone in this block."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._alone and not self._waiting)
             self._together += 1
@@ -24,11 +24,11 @@ class Turns:
             yield
         finally:
             self._together -= 1
-            await self._tell()
+            await self._notify()
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """For as long as the block lasts, nobody else works."""
+        """Lets no other work be done in this block."""
         self._waiting += 1
         try:
             async with self._changed:
@@ -36,13 +36,13 @@ class Turns:
                 self._alone = True
         finally:
             self._waiting -= 1
-            await self._tell()
+            await self._notify()
         try:
             yield
         finally:
             self._alone = False
-            await self._tell()
+            await self._notify()
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()

@@ -1,11 +1,11 @@
-"""Finds what would make git wait for ever: FIFOs and devices under the names that git itself opens.
+"""Finds the files that would make git wait forever: FIFOs and devices under the names that git itself opens.
 
-Git opens its own files without asking what they are, and waits in `open` for a writer that never comes. So before the first git
-command over somebody's repository these names are looked at, and nothing is opened. Sockets are let be: opening one fails at
-once, and git's own file watcher keeps one in the git folder.
+Git opens its own files without asking what they are, and waits in `open` for a writer that never comes. So these names are looked
+at before the first git command over a user's repository; nothing is opened. Sockets are harmless: opening one fails at once, and
+git's own file watcher keeps one in the git folder.
 
-It is a look at names, not a promise: whoever renames files meanwhile, or hides a FIFO behind `include.path`, wins a wait, which
-`git.TIMEOUT_SECONDS` and `CONFIGURATION_SECONDS` end. That nobody else waits for it is seen to where runs are created.
+This is a look at names, not a promise: a user who renames files meanwhile, or hides a FIFO behind `include.path`, causes a wait,
+which `git.TIMEOUT_SECONDS` and `CONFIGURATION_SECONDS` end. The creation of runs makes sure that no other workspace waits for it.
 """
 
 import os
@@ -25,7 +25,7 @@ MAX_ENTRIES = 200_000
 MAX_SECONDS = 3.0
 
 _PER_FOLDER = frozenset({".gitignore", ".gitattributes", ".gitmodules"})
-# Folders at the top of a git folder that may be large, and that git opens nothing in when it lists files or reads objects.
+# Large folders in which git opens nothing when it lists files or reads objects.
 _UNREAD = frozenset({"hooks", "lfs", "annex", "modules", "worktrees"})
 
 
@@ -34,7 +34,7 @@ async def refuse_blocking_files(repository: Repository) -> None:
     found = await in_thread(lambda: next(_blocking(repository), None))
     if found is None and not (found := await _excludes(repository)):
         return
-    text = f"holds a FIFO or a device where git has a file of its own: {shown(os.fsencode(found))}; remove it"
+    text = f"holds a FIFO or a device under a name that git opens: {shown(os.fsencode(found))}; remove it"
     raise InvalidRequestError(Violation("workspace.path", text))
 
 
@@ -46,7 +46,7 @@ def _blocking(repository: Repository) -> Iterator[Path]:
         yield from _in_git_folder(folder, budget)
     if repository.is_bare:
         return
-    # Git reads these from the top on down to where it is asked.
+    # Git reads these from the top down to the workspace.
     way = [repository.inside, *repository.inside.parents]
     for folder in way[: way.index(repository.top) + 1]:
         yield from (path for name in sorted(_PER_FOLDER) if _blocks(path := folder / name))
@@ -54,14 +54,14 @@ def _blocking(repository: Repository) -> Iterator[Path]:
 
 
 class _Budget:
-    """How much is looked at, of everything together. The nearest is looked at first; beyond it git is believed."""
+    """A limit of the entries that are looked at in all, the nearest first. Beyond it git is trusted."""
 
     def __init__(self) -> None:
         self._entries = MAX_ENTRIES
         self._end = time.monotonic() + MAX_SECONDS
 
     def entries(self, folder: Path) -> list[os.DirEntry[str]]:
-        """What a folder holds; nothing where it is gone, or nothing more is looked at."""
+        """Returns the entries of a folder; none where it is gone, or the budget is spent."""
         found: list[os.DirEntry[str]] = []
         try:
             with os.scandir(folder) as entries:
@@ -104,7 +104,7 @@ def _in_work_tree(top: Path, budget: _Budget) -> Iterator[Path]:
 
 
 def _blocks(path: Path) -> bool:
-    """Whether opening it may take for ever. Links are followed, as git does."""
+    """Opening the path may take forever. Links are followed, as git does."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -113,9 +113,10 @@ def _blocks(path: Path) -> bool:
 
 
 async def _excludes(repository: Repository) -> Path | None:
-    """The file of further ignore rules that the configuration names, where that blocks; git opens it as its own.
+    """Returns the file of further ignore rules that the configuration names, where opening it blocks.
 
-    The first command that opens the configuration: where that takes long, it includes what never ends.
+    This is the first command that opens the configuration: where it takes long, the configuration includes a file that never
+    ends.
     """
     asked = ("config", "--null", "--type=path", "--get", "core.excludesFile")
     try:

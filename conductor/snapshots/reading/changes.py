@@ -1,15 +1,15 @@
-"""Compares a user's working tree with what was pinned of it: a change during a run is a warning, since agents read the snapshot.
+"""Compares a user's working tree with the pinned snapshot: a change during a run is a warning, since agents read the snapshot.
 
-The question is: would the same paths be pinned with other content now, or more of them? So content counts, and the present is
-read as a pinning reads it (see `working_tree`): a commit in mid-run changes nothing, neither does a file that was changed back.
+The question is: would the same paths be pinned with other content now, or more of them? So content counts, and the tree is read
+as a pinning reads it (see `working_tree`): a commit in mid-run changes nothing, nor does a file that was changed back.
 
-Most files need not be read. A file is as it was where its size is, and where neither it nor a folder on the way to it changed
-since before the pinning began: the file system stamps every change with a time (ctime) that no program can set. Only the
-top folder's own time says nothing: whatever is moved into it brings a new time of its own. The stamps are compared with
-the machine's clock, so a margin covers the coarseness of the kernel's, and a clock that is set back, or a file server's that
-goes wrong by more than the margin, can hide a change that keeps a file's size.
+Most files need not be read. A file is unchanged where its size is, and where neither it nor a folder on the way to it changed
+since before the pinning began: the file system stamps every change with a time (ctime) that no program can set. Only the top
+folder's own time says nothing: whatever is moved into it brings a new time. The stamps are compared with the machine's clock, so
+a margin covers the coarseness of the kernel's. A clock that is set back, or a file server's that is wrong by more than the
+margin, can hide a change that keeps a file's size.
 
-It takes a bounded time, whatever the workspace is by now, and never fails: what is not known is said to be.
+The comparison takes a bounded time, whatever the workspace is by now, and never fails: the answer says what is not known.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ CLOCK_MARGIN_SECONDS = 2.0
 
 
 class _EnoughError(Exception):
-    """A limit was reached; the rest of the tree is not looked at."""
+    """A limit was reached; the rest of the tree is not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +52,23 @@ class Comparison:
 
 
 async def compared(comparison: Comparison) -> WorkspaceChanges | None:
-    """What is no longer as it was pinned; None for a bare repository, which has no working tree."""
+    """Returns the differences from the snapshot; None for a bare repository, which has no working tree."""
     end = time.monotonic() + MAX_SECONDS
     try:
-        # What hangs in the file system cannot be ended; it is waited for no longer.
+        # A thread that hangs in the file system cannot be ended, but need not be waited for.
         async with asyncio.timeout(MAX_SECONDS + 1.0):
             present = await _present(comparison)
             return None if present is None else await _read(_Reading(comparison, present, end))
     except TimeoutError:
-        return WorkspaceChanges(note=f"looking at the workspace took more than {MAX_SECONDS:g} s")
+        return WorkspaceChanges(note=f"comparing the workspace took more than {MAX_SECONDS:g} s")
     except (StatusError, OSError) as error:
         why = str(error).replace(f"{FIELD}: ", "it ", 1)
-        return WorkspaceChanges(note=f"the workspace could not be looked at: {why}")
+        return WorkspaceChanges(note=f"the workspace could not be compared: {why}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Present:
-    """What a workspace is now. Without git there is no list: the folder itself is one."""
+    """The workspace as it is now. Without git there is no list, and the folder itself is one."""
 
     folder: Path
     listed: tuple[Listed, ...] | None = None
@@ -79,7 +79,7 @@ async def _read(reading: "_Reading") -> WorkspaceChanges:
     try:
         return await asyncio.to_thread(reading.changes)
     finally:
-        reading.end = 0.0  # whoever waits no more (the service may stop) wants the thread to end, too
+        reading.end = 0.0  # where nothing waits any more (the service may stop), the thread must end, too
 
 
 async def _present(comparison: Comparison) -> _Present | None:
@@ -90,7 +90,7 @@ async def _present(comparison: Comparison) -> _Present | None:
     if repository.is_bare:
         return None
     listed = await list_workspace(repository, LeftOut())
-    # As at the pinning: a folder that git ignores whole, and that was named, is taken whole.
+    # As at the pinning: a named folder that git ignores is taken whole.
     present = listed if listed or repository.is_at_top else None
     return _Present(folder, present, await trusts_modes(repository.refs()))
 
@@ -106,7 +106,7 @@ class _Reading:
     found: dict[bytes, TreeEntry | None] = field(default_factory=dict)
 
     def changes(self) -> WorkspaceChanges:
-        """Compares path by path, until all are or a limit says stop; what was found until then is told."""
+        """Compares path by path, until all are compared or a limit is reached; returns what was found until then."""
         note = ""
         looked: set[bytes] = set()
         left_out = LeftOut()
@@ -124,12 +124,12 @@ class _Reading:
         return _told_as(sorted(differences(base, self.found)), note)
 
     def _listed(self, tree: WorkingTree) -> Iterable[Listed]:
-        """Every pinned path, as git lists it now where it does, and then the new ones."""
+        """Returns every pinned path, as git lists it now where it does, and then the new ones."""
         pinned = self.comparison.pinned
         present = self._timely(tree.walk()) if self.present.listed is None else self.present.listed
         now = {listed.path: listed for listed in present}
         yield from (now.get(path, Listed(path, entry.mode, entry.oid)) for path, entry in pinned.items())
-        # Without what git's index says: a large file that was not pinned was left out, and is not news.
+        # Without the entries of git's index: a large file that was not pinned was left out, and is not news.
         yield from (Listed(path, listed.mode) for path, listed in now.items() if path not in pinned)
 
     def _watched(self, listed: Iterable[Listed], looked: set[bytes]) -> Iterable[Listed]:
@@ -146,7 +146,7 @@ class _Reading:
             yield entry
 
     def _told(self, listed: Listed, status: os.stat_result, way_changed_ns: int) -> str | None:
-        """The id of a file that need not be read: the pinned one where it cannot have changed, none where it must have."""
+        """Returns the id of a file that need not be read: the pinned one where it cannot have changed, none where it must have."""
         pinned = self.comparison.pinned.get(listed.path)
         if pinned is None or pinned.size != status.st_size:
             return ""

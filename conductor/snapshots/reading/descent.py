@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import Self
 
-MAX_DEPTH = 100  # of folders: each that is entered is held open
+MAX_DEPTH = 100  # of folders: each entered folder is held open
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Descent:
-    """A folder, held open. A context."""
+    """A folder, held open. A context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._open = [(b"", os.open(folder, _FLAGS), 0)]
@@ -26,11 +26,11 @@ class Descent:
 
     @property
     def changed_ns(self) -> int:
-        """When the way to the last entered folder changed last: any folder of it, but the one at the top."""
+        """Returns when any folder on the way to the last entered one changed last; the top folder does not count."""
         return self._open[-1][2]
 
     def enter(self, parts: tuple[bytes, ...]) -> int:
-        """Opens a folder below, keeping those above it open for its neighbours. A link on the way is no folder."""
+        """Opens a folder below, and keeps those above it open for its neighbours. Raises OSError at a link."""
         kept = 1
         while kept <= len(parts) and kept < len(self._open) and self._open[kept][0] == parts[kept - 1]:
             kept += 1

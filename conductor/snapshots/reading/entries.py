@@ -1,4 +1,4 @@
-"""What a snapshot is made of: listed paths, the items read from them, and what had to be left out.
+"""The parts of a snapshot: listed paths, the items read from them, and the paths that had to be left out.
 
 Plain values; nothing here reads or writes.
 """
@@ -13,7 +13,7 @@ FILE, PROGRAM, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A path that may belong to the snapshot. `mode` and `oid` are what git's index says, empty for what it does not know."""
+    """A path that may belong to the snapshot. `mode` and `oid` are those of git's index, empty for a path that it does not know."""
 
     path: bytes
     mode: str = ""
@@ -23,7 +23,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A path that does. `data` is its content, unless that is known by its id."""
+    """A path that belongs to the snapshot. `data` is its content, or None where its id is enough."""
 
     path: bytes
     mode: str
@@ -33,19 +33,19 @@ class Item:
 
 @dataclass(slots=True)
 class LeftOut:
-    """What is not in the snapshot or not as it should be, by reason."""
+    """The paths that are not in the snapshot, or not as they should be, by reason."""
 
     paths: dict[str, list[bytes]] = field(default_factory=dict)
     in_full: set[str] = field(default_factory=set)
 
     def add(self, reason: str, path: bytes, *, in_full: bool = False) -> None:
-        """Remembers one path; of a reason whose paths are noted in full, the caller sees to it that they stay few."""
+        """Adds a path. `in_full`: the notes name all paths of this reason; the caller keeps them few."""
         self.paths.setdefault(reason, []).append(path)
         if in_full:
             self.in_full.add(reason)
 
     def notes(self) -> tuple[str, ...]:
-        """One sentence a reason, with a few of its paths."""
+        """Returns a sentence for each reason, with a few of its paths."""
         return tuple(self._note(reason, paths) for reason, paths in sorted(self.paths.items()))
 
     def _note(self, reason: str, paths: list[bytes]) -> str:
@@ -55,11 +55,11 @@ class LeftOut:
 
 
 def shown(path: bytes) -> str:
-    """A path as text; bytes that are no text, and control characters, are written out."""
+    """Returns a path as text; undecodable bytes and control characters are escaped."""
     text = path.decode("utf-8", "backslashreplace")
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def blob_id(data: bytes) -> str:
-    """The id that git gives to this content."""
+    """Returns git's id of this content."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""Carries the slow reading of files into a thread, the files themselves a batch at a time. It opens nothing itself."""
+"""Moves the slow reading of files into a thread, a batch at a time. It opens nothing itself."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,18 +12,18 @@ Done = TypeVar("Done")
 
 
 async def read_in_batches(items: Iterator[Item]) -> AsyncIterator[list[Item]]:
-    """Gives the items, at most one batch of content in memory."""
+    """Yields the items, with at most one batch of content in memory."""
     while batch := await in_thread(lambda: _batch(items)):
         yield batch
 
 
 async def in_thread(work: Callable[[], Done]) -> Done:
-    """Does the work beside the event loop, and outlasts it also when cancelled."""
+    """Does the work beside the event loop; waits for its end also when cancelled."""
     future = asyncio.get_running_loop().run_in_executor(None, work)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        # The thread reads through descriptors that the caller closes next: it must be out of there first.
+        # The thread reads through descriptors that the caller closes next: it must end first.
         await asyncio.wait([future])
         raise
 

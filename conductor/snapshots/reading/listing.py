@@ -15,7 +15,7 @@ SKIPPED_BY_SPARSE_CHECKOUT = b"S"
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
-    """What a tree holds at one path."""
+    """The entry of a tree at one path."""
 
     mode: str
     oid: str
@@ -23,38 +23,38 @@ class TreeEntry:
 
 
 async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
-    """Every file, link and submodule of a tree, by its path."""
+    """Returns every file, link and submodule of a tree, by its path."""
     listing = await git.run("ls-tree", "-r", "-l", "-z", "--full-tree", tree)
-    # Beside the event loop: half a million lines take long enough to be felt by every stream.
+    # Beside the event loop: half a million lines would delay every stream.
     return await asyncio.to_thread(lambda: dict(map(_entry, _records(listing))))
 
 
 async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Listed, ...]:
-    """What is tracked, and what is neither tracked nor ignored, below the workspace folder; but for what services keep there."""
+    """Returns the tracked and the new paths below the workspace folder, without ignored ones and services' files."""
     git, folder = repository.refs(), repository.inside
     try:
         tracked = await git.run("ls-files", "-z", "-t", "--stage", "--cached", cwd=folder)
         others = await git.run("ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
-    except GitError as error:  # a damaged index, HEAD or configuration: its owner can mend it, and must be told
+    except GitError as error:  # a damaged index, HEAD or configuration, which its owner can mend
         raise InvalidRequestError(
             Violation("workspace.path", f"is a repository that git cannot read: {error}")
         ) from error
     listed: Mapping[bytes, Listed] = {entry.path: entry for entry in map(_tracked, _records(tracked))}
     untracked = tuple(_untracked(others, listed, left_out))
-    # Beside the event loop: a tree may have any number of folders that look like a service's.
+    # Beside the event loop: any number of folders may look like a service's.
     kept = await asyncio.to_thread(lambda: tuple(without_services(folder, untracked, left_out)))
     return (*listed.values(), *kept)
 
 
 async def trusts_modes(git: Git) -> bool:
-    """Tells whether the executable bit of files means something in this working tree."""
+    """The executable bit of files has a meaning in this working tree."""
     return (await git.attempt("config", "--type=bool", "--get", "core.fileMode")).stdout.strip() != b"false"
 
 
 def differences(
     base: Mapping[bytes, TreeEntry], found: Mapping[bytes, TreeEntry | None]
 ) -> dict[bytes, TreeEntry | None]:
-    """What makes one tree of the other: the new entry of each path, None where it is gone."""
+    """Returns what turns one tree into the other: the new entry of each path, None where it is gone."""
     gone: dict[bytes, TreeEntry | None] = {path: None for path in base if path not in found}
     return gone | {path: entry for path, entry in found.items() if base.get(path) != entry}
 
@@ -62,7 +62,7 @@ def differences(
 def _entry(record: bytes) -> tuple[bytes, TreeEntry]:
     head, _, path = record.partition(b"\t")
     mode, _, oid, size = head.decode("ascii").split()
-    # A submodule has no size, and neither has what a partial clone lacks.
+    # Submodules have no size, nor have objects that a partial clone lacks.
     return path, TreeEntry(mode, oid, int(size) if size.isdigit() else 0)
 
 

@@ -1,8 +1,8 @@
 """Finds the repository that a folder belongs to, by looking at files only.
 
-Git's own discovery is not used: it follows `core.worktree`, and it climbs beyond the allowed roots. Everything that a
-git folder may point to (the folder of a linked worktree, alternates) must lie below an allowed root too: otherwise a
-crafted `.git` file would let a caller read somebody else's repository.
+Git's own discovery is not used: it follows `core.worktree`, and it climbs beyond the allowed roots. Every place that a git folder
+points to (the folder of a linked worktree, alternates) must lie below an allowed root too: otherwise a crafted `.git` file would
+let a caller read another user's repository.
 """
 
 import os
@@ -31,24 +31,24 @@ class Repository:
 
     @property
     def objects(self) -> Path:
-        """Where its objects are."""
+        """The folder of its objects."""
         return self.common_folder / "objects"
 
     @property
     def is_at_top(self) -> bool:
-        """Tells whether the workspace is the whole of it."""
+        """The workspace is the whole repository."""
         return self.top == self.inside
 
     def refs(self) -> Git:
-        """For its refs, index and ignore rules: the only way in which its configuration is opened."""
+        """A view of its refs, index and ignore rules: the only one in which its configuration is opened."""
         return Git(self.git_folder, work_tree=None if self.is_bare else self.top)
 
     def contents(self, own_folder: Path) -> Git:
-        """For its objects, seen from a git folder of our own."""
+        """A view of its objects from a git folder of our own."""
         return Git(own_folder, objects=self.objects, shallow=self.common_folder / "shallow")
 
     def shallow_commits(self) -> frozenset[str]:
-        """The commits whose parents it lacks."""
+        """Returns the commits whose parents it lacks."""
         try:
             return frozenset(_read_file(self.common_folder / "shallow").decode("ascii").split())
         except (OSError, UnicodeDecodeError):
@@ -56,7 +56,7 @@ class Repository:
 
 
 def find_repository(folder: Path, roots: WorkspaceRoots) -> Repository | None:
-    """Gives the repository around a folder, at most up to the allowed root."""
+    """Returns the repository around a folder, at most up to the allowed root."""
     if _is_git_folder(folder, folder):
         return _allowed(Repository(folder, folder, folder, folder, is_bare=True), roots)
     ceiling = roots.ceiling(folder)
@@ -104,7 +104,7 @@ def _allowed(repository: Repository, roots: WorkspaceRoots) -> Repository:
 
 
 def object_folders(objects: Path) -> list[Path]:
-    """The object folder and every alternate that git would read with it."""
+    """Returns the object folder and every alternate that git would read with it."""
     found = [objects]
     for folder in found:
         listing = folder / "info" / "alternates"
@@ -121,6 +121,6 @@ def _read_pointer(path: Path) -> str:
 
 
 def _read_file(path: Path, max_bytes: int = MAX_SHALLOW_BYTES) -> bytes:
-    """Reads what is a file at this very moment: a FIFO that took its place would never be opened, or never end."""
+    """Reads a regular file. A FIFO in its place is not waited for, and not read."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         return file.read(max_bytes) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""

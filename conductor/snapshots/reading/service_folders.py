@@ -1,15 +1,15 @@
-"""Knows what conductors and agent hosts keep in their data folders, which belongs to no snapshot even where it lies in a workspace.
+"""Recognizes the files that conductors and agent hosts keep in their data folders, and leaves them out of snapshots.
 
-It is what other runs were asked and answered, changes all the time, and grows with each snapshot. A folder is a service's where
-the files lie that it makes at its first start, with the sizes that they have. Of such a folder only what the service itself makes
-is left out; any other file in it stays. What is tracked is not asked about: somebody wants it to be there.
+They hold the questions and answers of other runs, change all the time, and grow with each snapshot. A folder is a service's where
+it holds the files that the service creates at its first start, with their sizes. Only files with the service's names are left
+out; any other file in the folder stays. Tracked files always stay: their owner wants them there.
 
-A hostile tree can imitate all that: names and sizes, and as well whatever a file would begin with. So it can still hide what it
-puts into folders with a service's names (`snapshots`, `attempts`, `probes`) or into the files themselves. But never unseen: each
-such folder is named in a note, and a workspace with more of them than a note can name is refused.
+A hostile tree can imitate all that: names, sizes, and contents as well. So it can still hide files in folders with a service's
+names (`snapshots`, `attempts`, `probes`) or under the names of its files. But never unseen: a note names each such folder, and a
+workspace with more of them than a note can name is refused.
 
-It opens no file. A conductor may find its own database here, and whoever closes a file gives up every lock that their process
-has on it (POSIX): SQLite's too, without which another process may cut the log that this one still writes to.
+No file is opened. A conductor may find its own database here, and closing any file gives up every lock that the process has on it
+(POSIX): SQLite's too, without which another process may cut the log that this one still writes to.
 """
 
 import os
@@ -26,13 +26,13 @@ from conductor.snapshots.reading.entries import LeftOut, Listed, shown
 
 MAX_FOLDERS = 16
 LEFT_OUT = "data of a conductor or an agent host, left out in"
-SMALLEST_PAGE_BYTES = 512  # a database is made of pages, and these are powers of two
+SMALLEST_PAGE_BYTES = 512  # a database consists of pages, whose size is a power of two
 INSTANCE_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """What there is from its first start on, each with a test of its size; and the names of all that it ever makes."""
+    """The files of a service from its first start on, each with a test of its size; and the names of all that it ever makes."""
 
     marks: Mapping[bytes, Callable[[int], bool]]
     own: re.Pattern[bytes]
@@ -63,9 +63,9 @@ _TELLING = frozenset(name for service in _SERVICES for name in service.marks)
 
 
 def own_entries(parts: Sequence[bytes], folder: int, names: Collection[bytes], left_out: LeftOut) -> frozenset[bytes]:
-    """Those of the entries of a folder, open as `folder`, that a service made. Notes the folder where there are any.
+    """Returns the entries of a folder, open as `folder`, that a service made. Notes the folder where there are any.
 
-    InvalidRequestError where that is the workspace itself, or one of too many.
+    InvalidRequestError: the folder is the workspace itself, or one of too many.
     """
     services = [service for service in _SERVICES if _is_kept_by(service, folder, names)]
     if services:
@@ -74,8 +74,8 @@ def own_entries(parts: Sequence[bytes], folder: int, names: Collection[bytes], l
 
 
 def without_services(workspace: Path, untracked: Sequence[Listed], left_out: LeftOut) -> Iterator[Listed]:
-    """Those of the paths that no service made."""
-    # What git ignores is not listed, so that one telling name is a reason to look for the others.
+    """Returns the paths that no service made."""
+    # Git does not list ignored files, so one telling name is a reason to look for the others.
     telling = {folder for folder, _, name in (one.path.rpartition(b"/") for one in untracked) if name in _TELLING}
     own: list[bytes] = []
     with Descent(workspace) as descent:
@@ -86,7 +86,7 @@ def without_services(workspace: Path, untracked: Sequence[Listed], left_out: Lef
 
 
 def _own_in(descent: Descent, parts: tuple[bytes, ...], left_out: LeftOut) -> Iterable[bytes]:
-    if len(parts) > MAX_DEPTH:  # no snapshot reaches so deep
+    if len(parts) > MAX_DEPTH:  # deeper than any snapshot
         return ()
     with suppress(OSError):
         folder = descent.enter(parts)
@@ -110,16 +110,18 @@ def _is_kept_by(service: _Service, folder: int, names: Collection[bytes]) -> boo
 def _note(parts: Sequence[bytes], left_out: LeftOut) -> None:
     if not parts:
         raise InvalidRequestError(
-            Violation("workspace.path", "is the data folder of a conductor or an agent host, which no agent is shown"),
-            hint="name a folder with code; give the service another one with --data",
+            Violation(
+                "workspace.path", "is the data folder of a conductor or an agent host, which agents may not read"
+            ),
+            hint="name a folder with code, or give the service another folder with --data",
         )
     folder = b"/".join(parts)
     known = left_out.paths.get(LEFT_OUT, [])
-    if folder not in known:  # a folder that git ignores whole is looked at twice
+    if folder not in known:  # a folder that git ignores is looked at twice
         left_out.add(LEFT_OUT, folder, in_full=True)
     if len(left_out.paths[LEFT_OUT]) > MAX_FOLDERS:
         some = ", ".join(map(shown, (*known[:2], folder)))
         text = f"holds more than {MAX_FOLDERS} data folders of conductors or agent hosts, such as {some}"
         raise InvalidRequestError(
-            Violation("workspace.path", text), hint="name a smaller folder, or take those elsewhere with --data"
+            Violation("workspace.path", text), hint="name a smaller folder, or move those elsewhere with --data"
         )

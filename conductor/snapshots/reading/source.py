@@ -1,4 +1,4 @@
-"""What a pinning takes out of a user's repository: a commit's id, its tree, and the newest part of its history."""
+"""Reads what a pinning needs of a user's repository: a commit's id, its tree, and the newest part of its history."""
 
 import os
 import re
@@ -20,7 +20,7 @@ REVISION_TIMEOUT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """What a snapshot of a working tree is compared with and, with `has_head`, built upon."""
+    """The base of a snapshot of a working tree: compared with it, and with `has_head` also its parent."""
 
     head: str = ""
     time: int = 0
@@ -37,12 +37,12 @@ class Source:
         self.contents = repository.contents(own_folder)
 
     async def is_readable(self) -> bool:
-        """Tells whether its objects can be copied into a store of SHA-1 names."""
+        """Its objects can be copied into a store of SHA-1 names."""
         answer = await self.repository.refs().attempt("rev-parse", "--show-object-format")
         return answer.stdout.strip() == b"sha1"
 
     async def resolve(self, revision: str) -> str:
-        """Gives the id of the commit that a revision names, or nothing."""
+        """Returns the id of the commit that a revision names, or an empty text."""
         if revision.startswith("-") or len(revision) > MAX_REVISION_CHARACTERS or not revision.isprintable():
             text = f"must be printable, at most {MAX_REVISION_CHARACTERS} characters, and not begin with '-'"
             raise InvalidRequestError(Violation("workspace.revision", text))
@@ -51,7 +51,7 @@ class Source:
         return _only_id(answer.stdout) if answer.returncode == 0 else ""
 
     async def is_unborn(self) -> bool:
-        """Tells whether HEAD is a branch without commits, rather than one that is damaged."""
+        """HEAD is a branch without commits, rather than a damaged one."""
         refs = self.repository.refs()
         branch = await refs.attempt("symbolic-ref", "--quiet", "HEAD")
         name = branch.stdout.decode("utf-8", "replace").strip()
@@ -61,7 +61,7 @@ class Source:
         return not path.exists() and (await refs.attempt("rev-parse", "--verify", "--quiet", name)).returncode != 0
 
     async def folder_tree_id(self, commit: str) -> str:
-        """Gives the id of the workspace folder's tree in a commit, or nothing."""
+        """Returns the id of the workspace folder's tree in a commit, or an empty text."""
         inside = os.fspath(self.repository.inside.relative_to(self.repository.top))
         answer = await self.contents.attempt("rev-parse", "--verify", "--quiet", f"{commit}:{inside}")
         oid = _only_id(answer.stdout) if answer.returncode == 0 else ""
@@ -70,12 +70,12 @@ class Source:
         return oid
 
     async def folder_tree(self, commit: str) -> Mapping[bytes, TreeEntry]:
-        """What a commit holds in the workspace folder."""
+        """Returns what a commit holds in the workspace folder."""
         tree = await self.folder_tree_id(commit)
         return await list_tree(self.contents, tree) if tree else {}
 
     async def tree(self, commit: str) -> Mapping[bytes, TreeEntry]:
-        """What a commit holds; nothing where the repository itself lacks some of it, which copying it will tell."""
+        """Returns what a commit holds; nothing where the repository lacks some of it, which its copying will report."""
         try:
             return await list_tree(self.contents, commit)
         except GitError:
@@ -105,6 +105,6 @@ class Source:
 
 
 def _only_id(output: bytes) -> str:
-    """An id and nothing else: git also verifies `^main`, and answers with more than an id."""
+    """Returns an id and nothing else: git also verifies `^main`, and answers with more than an id."""
     text = output.decode("ascii", "replace").strip()
     return text if SHA1_ID.fullmatch(text) else ""

@@ -1,6 +1,6 @@
-"""Finds what git does not even list: FIFOs, sockets and devices in a working tree. They are left out, and are said to be.
+"""Finds what git does not list: FIFOs, sockets and devices in a working tree. They are left out, and a note says so.
 
-Only the kind of each entry is looked at. What git ignores is passed over, and so are repositories inside this one.
+Only the kind of each entry is looked at. Ignored entries and repositories inside this one are passed over.
 """
 
 import os
@@ -20,7 +20,7 @@ NOT_ALL = f"folders that were not searched for special files, beyond {MAX_ENTRIE
 
 
 async def find_special_files(repository: Repository, listed: Collection[Listed], left_out: LeftOut) -> None:
-    """Adds them to what is left out. Paths that git lists are not looked for: whoever reads those sees what they are."""
+    """Adds special files to those that are left out. Listed paths are skipped: their reader sees what they are."""
     git, folder = repository.refs(), repository.inside
     asked = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
     ignored = frozenset((await git.run(*asked, cwd=folder)).split(b"\0"))
@@ -45,7 +45,7 @@ def _walk(top: Path, ignored: Collection[bytes], left_out: LeftOut) -> Iterator[
                 continue
             for name, kind in entries:
                 path = b"/".join((*parts, name))
-                # Nothing below so many folders is taken, and its notes say that.
+                # Nothing deeper is taken, and a note says so.
                 is_open = name != b".git" and path + b"/" not in ignored and len(parts) < MAX_DEPTH
                 if kind == "folder" and is_open:
                     waiting.append((*parts, name))
@@ -54,7 +54,7 @@ def _walk(top: Path, ignored: Collection[bytes], left_out: LeftOut) -> Iterator[
 
 
 def _entries(descent: Descent, parts: tuple[bytes, ...]) -> list[tuple[bytes, str]]:
-    """What a folder holds; nothing where it is gone, or is not ours to read: git then lists nothing of it either."""
+    """Returns the entries of a folder; none where it is gone, or not readable: git then lists nothing of it either."""
     try:
         with os.scandir(descent.enter(parts)) as entries:
             return [(os.fsencode(entry.name), _kind(entry)) for entry in entries]
@@ -69,10 +69,10 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 
 async def _ignored(git: Git, folder: Path, paths: Collection[bytes]) -> frozenset[bytes]:
-    """Those that git would ignore. Its exit code tells whether there are any, so it is no failure."""
+    """Returns the paths that git ignores. Its exit code says whether there are any, so it is no failure."""
     if not paths:
         return frozenset()
-    # The one command that knows no literal paths; none that begins like this is anything else.
+    # The only command without literal paths; a path with this prefix is read as it stands.
     asked = b"".join(b"./%s\0" % path for path in sorted(paths))
     willing = replace(git, takes_literally=False)
     answer = await willing.attempt("check-ignore", "-z", "--stdin", cwd=folder, stdin=asked)

@@ -1,12 +1,12 @@
 """Reads the files of a working tree as they are, while their owner may be editing, or may be hostile.
 
-Folders are entered one by one through descriptors that follow no link, so no rename or link planted during the reading
-leads outside. Only regular files and symbolic links are opened: a FIFO would hang, a device would act. Bytes are taken
-verbatim: what git's filters or line-end conversions would make of them is code or opinion, and never asked.
+Folders are entered one by one through descriptors that follow no link, so no rename or link planted meanwhile leads outside. Only
+regular files and symbolic links are opened: a FIFO would hang, a device would act. Bytes are taken verbatim: git's filters and
+line-end conversions are code, and never run.
 
-A file that changes while it is read is read once more; if it still changes, the last reading counts and a note says so.
-What is too much is found out from sizes, before anything is read (`check_size`), and while reading: trees grow.
-It does not decide which files belong to a snapshot, and it writes nothing.
+A file that changes while it is read is read once more; if it still changes, the last reading counts and a note says so. Too large
+a tree is found out from sizes, before anything is read (`check_size`), and while reading: trees grow. This module does not decide
+which files belong to a snapshot, and it writes nothing.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ SPECIAL = "special files left out"
 TOO_LONG = f"paths of more than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders"
 
 
-# Gives a file's id where that needs no reading, by its status and by when the way to it changed last; None where it does.
+# Returns a file's id without reading it, from its status and the last change of the way to it; None where it must be read.
 Told = Callable[[Listed, os.stat_result, int], str | None]
 
 
@@ -53,7 +53,7 @@ class WorkingTree:
         self._descent.__exit__(*error)
 
     def check_size(self, listed: Iterable[Listed]) -> tuple[Listed, ...]:
-        """Gives the listed paths, or raises InvalidRequestError where they are more than a snapshot may hold. Reads no file."""
+        """Returns the listed paths; InvalidRequestError where a snapshot may not hold so much. Reads no file."""
         checked: list[Listed] = []
         total = 0
         for entry in listed:
@@ -63,7 +63,7 @@ class WorkingTree:
         return tuple(checked)
 
     def walk(self) -> Iterator[Listed]:
-        """Every path below, for folders without git. Nothing is skipped but what is named `.git`, and what services keep there."""
+        """Returns every path below, for folders without git. Only `.git` and services' files are skipped."""
         waiting: list[tuple[bytes, ...]] = [()]
         while waiting:
             parts = waiting.pop()
@@ -85,7 +85,7 @@ class WorkingTree:
                     self._left_out.add(TOO_LONG, b"/".join((*parts, name)))
 
     def read(self, listed: Iterable[Listed], known: Collection[str]) -> Iterator[Item]:
-        """Reads the listed paths. What has an id in `known` comes without its content."""
+        """Reads the listed paths. An item whose id is in `known` comes without its content."""
         for entry in listed:
             item = self._read(entry, known)
             if item is not None:
@@ -162,7 +162,7 @@ class WorkingTree:
         return PROGRAM if status.st_mode & stat.S_IXUSR and self._trusts_modes else FILE
 
     def _size(self, listed: Listed) -> int:
-        """How much reading this path would take; nothing where it will be left out."""
+        """Returns how many bytes this path holds; nothing where it will be left out."""
         parts = tuple(listed.path.split(b"/"))
         if listed.mode == SUBMODULE or _unfit(parts):
             return 0
@@ -174,14 +174,14 @@ class WorkingTree:
 
 
 def _unfit(parts: tuple[bytes, ...]) -> str:
-    """Why no host could check this path out; empty when it can."""
+    """Returns why no host could check this path out; empty when it can."""
     if len(parts) > MAX_DEPTH or sum(map(len, parts)) + len(parts) > MAX_PATH_BYTES:
         return TOO_LONG
     return "paths that git keeps to itself" if any(part.lower() == b".git" for part in parts) else ""
 
 
 def _gone(listed: Listed, known: Collection[str]) -> Item | None:
-    """What is not there was removed, unless a sparse checkout never brought it."""
+    """Returns nothing for a missing path, which was removed, unless a sparse checkout never created it."""
     return Item(listed.path, listed.mode, listed.oid) if listed.is_sparse and listed.oid in known else None
 
 
@@ -204,7 +204,7 @@ def _read_up_to(file: FileIO, limit: int) -> bytes:
 
 
 def _stream_id(file: FileIO, size: int) -> str:
-    """The id of a file that is too large to be held."""
+    """Returns the id of a file that is too large for memory."""
     digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     while piece := file.read(READ_BYTES):
         digest.update(piece)
@@ -223,5 +223,5 @@ def _check_amount(files: int, size: int) -> None:
     else:
         return
     raise InvalidRequestError(
-        Violation("workspace.path", text), hint="name a smaller folder, or ignore what is generated"
+        Violation("workspace.path", text), hint="name a smaller folder, or let git ignore generated files"
     )

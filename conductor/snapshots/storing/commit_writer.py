@@ -1,8 +1,8 @@
 """Writes blobs and snapshot commits into the conductor's own object store, through `git fast-import`.
 
-A snapshot commit depends on its content and its parent only: identity and message are fixed, and its time is one second
-after its parent's. (A fixed time would be older than the parent, and `git log --since` would stop at the snapshot.)
-It does not choose what is written.
+A snapshot commit depends on its content and its parent only: identity and message are fixed, and its time is one second after its
+parent's. (A fixed time would be older than the parent, and `git log --since` would stop at the snapshot.) It does not choose what
+is written.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ from servicekit.programs import Running
 IDENTITY = b"conductor <conductor@localhost>"
 MESSAGE = b"Snapshot of a working tree"
 TIME_WITHOUT_PARENT = 946_684_800  # the first second of 2000
-LATEST_TIME = 4_102_444_800  # 2100: a commit from beyond is somebody's joke
+LATEST_TIME = 4_102_444_800  # 2100: a later time of a commit is not believed
 
 
 Changes = Mapping[bytes, TreeEntry | None]
 
 
 class CommitWriter:
-    """One import, a context; `commit` ends it. Git starts with the first blob: most trees are as their commit is."""
+    """One import, a context manager; `commit` ends it. Git starts with the first blob: most trees equal their commit."""
 
     def __init__(self, store: Git) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class CommitWriter:
         await (await self._started()).write(b"blob\ndata %d\n" % len(data) + data + b"\n")
 
     async def commit(self, ref: str, changes: Changes, *, parent: str = "", parent_time: int = 0) -> str:
-        """Commits the parent's tree with some paths changed (None: removed), points `ref` at it, and gives its id."""
+        """Commits the parent's tree with some paths changed (None: removed), points `ref` at it, and returns its id."""
         running = await self._started()
         await running.write(_commit(ref, changes, parent, parent_time))
         running.close_stdin()
@@ -73,6 +73,6 @@ def _commit(ref: str, changes: Changes, parent: str, parent_time: int) -> bytes:
 
 
 def _quoted(path: bytes) -> bytes:
-    """A path as fast-import reads it, whatever bytes it holds."""
+    """Returns a path as fast-import reads it, whatever bytes it holds."""
     plain = path.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
     return b'"' + plain + b'"'

@@ -1,6 +1,6 @@
 """Reads files of a snapshot by path, for citation checks. A few git processes, however many paths.
 
-Paths come from agents: whatever is not the plain path of a regular file is answered with None, never followed.
+Paths come from agents: anything but the plain path of a regular file is answered with None, never followed.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ MAX_PATH_BYTES = 4000
 
 
 async def read_files(git: Git, commit: str, paths: Sequence[str], max_bytes_each: int) -> dict[str, bytes | None]:
-    """Gives the content of each path; None where there is no such file, or a larger one."""
+    """Returns the content of each path; None where there is no such file, or a larger one."""
     files: dict[str, bytes | None] = dict.fromkeys(paths)
     blobs = await _blobs(git, commit, [path for path in files if _is_plain(path)], max_bytes_each)
     contents = await _contents(git, tuple(dict.fromkeys(blobs.values())))
@@ -21,7 +21,7 @@ async def read_files(git: Git, commit: str, paths: Sequence[str], max_bytes_each
 
 
 async def _blobs(git: Git, commit: str, paths: list[str], max_bytes_each: int) -> dict[str, str]:
-    """The ids of those paths that are regular files and small enough."""
+    """Returns the ids of those paths that are regular files and small enough."""
     blobs = {}
     for start in range(0, len(paths), PATHS_PER_LISTING):
         asked = paths[start : start + PATHS_PER_LISTING]

@@ -1,10 +1,10 @@
-"""How much history a snapshot takes along, and which of it a receiver still lacks.
+"""Decides how much history a snapshot takes along, and which of it a receiver still lacks.
 
-A history is the newest commits below a snapshot, up to a limit. Where it is cut, the cut commit is *shallow*: it is
-there, with its whole tree, but its parents are not. Whoever has a commit has its tree, but need not have its parents;
-so what to send is worked out commit by commit, and git is told of every edge, instead of trusting ancestry.
+A history is the newest commits below a snapshot, up to a limit. Where it is cut, the cut commit is *shallow*: it is there, with
+its whole tree, but its parents are not. A receiver that has a commit has its tree, but perhaps not its parents; so what to send
+is worked out commit by commit, and git is given every edge, instead of trusting ancestry.
 
-It decides and starts nothing: parents come in as rows, the lines for `git pack-objects --revs` go out.
+It starts nothing: parents come in as rows, the lines for `git pack-objects --revs` go out.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ class History:
     shallow: frozenset[str]
 
     def lacking(self, have: Collection[str]) -> tuple[str, ...]:
-        """The commits that are not in `have`."""
+        """Returns the commits that are not in `have`."""
         return tuple(commit for commit in self.commits if commit not in have)
 
 
@@ -32,7 +32,7 @@ def parse_rows(listing: bytes) -> tuple[tuple[str, ...], ...]:
 
 
 def bounded(rows: Sequence[tuple[str, ...]], cut: Collection[str] = ()) -> History:
-    """Makes a history out of (commit, parents…) rows, newest first. Commits in `cut` are cut already."""
+    """Makes a history of (commit, parents…) rows, newest first. Commits in `cut` are cut already."""
     known = {row[0] for row in rows}
     shallow = {row[0] for row in rows if row[0] in cut or not known.issuperset(row[1:])}
     parents = {row[0]: () if row[0] in shallow else row[1:] for row in rows}
@@ -45,10 +45,9 @@ def bounded(rows: Sequence[tuple[str, ...]], cut: Collection[str] = ()) -> Histo
 
 
 def revisions(history: History, have: Collection[str], bases: Iterable[str] = ()) -> bytes:
-    """Lines for `git pack-objects --revs`: all of the history that `have` lacks, built upon `have` and `bases`.
+    """Returns lines for `git pack-objects --revs`: all of the history that `have` lacks, built upon `have` and `bases`.
 
-    Every edge is declared shallow, so that excluding it excludes its tree and not its ancestors, which the receiver
-    need not have.
+    Every edge is declared shallow, so that excluding it excludes its tree and not its ancestors, which the receiver may lack.
     """
     wanted = history.lacking(have)
     edges = {parent for commit in wanted for parent in history.parents[commit] if parent in have} | set(bases)

@@ -1,14 +1,13 @@
 """The conductor's own object store: one bare git folder with the objects of every snapshot that it pinned.
 
-Objects come in by copying: `git pack-objects` reads the user's, `git index-pack` writes ours. Nothing of the user's
-repository stays behind (no alternates, no configuration), and nothing in ours ever runs.
+Objects come in by copying: `git pack-objects` reads the user's, `git index-pack` writes ours. Nothing of the user's repository
+stays behind (no alternates, no configuration), and nothing in ours ever runs.
 
-The store holds commits whose parents were left out. Git must know of every one of them, or it fails at the gap: they
-stand in the file `shallow`, which grows before a copy and is cleaned after it, so that a crash between leaves too many
-there and never too few. What git was writing when it was killed is an unfinished pack (`tmp_*`: no index, hence no object of it
-exists) or a lock; what fast-import leaves where it fails is a report. All are removed as soon as nothing else is being written,
-or at the next start, so every git that writes is counted (`_written`): the lock of one at work is not ours to take. It knows
-nothing of workspaces and hosts.
+The store holds commits whose parents were left out. Git must know of every one of them, or it fails at the gap: they stand in the
+file `shallow`, which grows before a copy and is cleaned after it, so that a crash between leaves too many there and never too
+few. A killed git leaves an unfinished pack (`tmp_*`: it has no index, so none of its objects exist) or a lock; a failed
+fast-import leaves a report. All are removed as soon as nothing else is being written, or at the next start. So every git that
+writes is counted (`_written`): the lock of a running one must stay. The store knows nothing of workspaces and hosts.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ from servicekit.programs import Running
 
 CONFIGURATION = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n"
 MAX_PACKS = 50
-# `--shallow` makes git look into the trees of every base, also of those that are no ancestors.
+# `--shallow` makes git look into the trees of every base, also where it is no ancestor.
 PACK_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--thin", "--shallow", "--delta-base-offset", "-q")
 COPY_ARGUMENTS = ("pack-objects", "--revs", "--stdout", "--delta-base-offset", "-q")
 
@@ -42,7 +41,7 @@ class ObjectStore:
         self._has_leftovers = False
 
     async def open(self) -> None:
-        """Makes the folder where it is not, and tidies it where it is."""
+        """Creates the folder where it is missing, and tidies it otherwise."""
         for name in ("objects/info", "objects/pack", "refs"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         (self._folder / "config").write_text(CONFIGURATION)
@@ -50,22 +49,22 @@ class ObjectStore:
         packs = self._folder / "objects" / "pack"
         self._remove_leftovers()
         if len(list(packs.glob("*.pack"))) > MAX_PACKS:
-            # Keeps what no ref needs: it may be the base of the next snapshot.
+            # Keeps objects that no ref needs: they may be the base of the next snapshot.
             await self.git.run("repack", "-d", "-q", "--geometric=2", "--no-write-bitmap-index")
 
     async def present(self, oids: Sequence[str]) -> frozenset[str]:
-        """Those of some ids whose objects are here."""
+        """Returns those of these ids whose objects are here."""
         asked = "".join(f"{oid}\n" for oid in oids).encode("ascii")
         answer = await self.git.run("cat-file", "--batch-check=%(objectname)", stdin=asked)
         return frozenset(line for line in answer.decode("ascii").splitlines() if " " not in line)
 
     async def history(self, commit: str) -> History:
-        """The newest commits that are here from one commit down."""
+        """Returns the newest commits that are here from one commit down."""
         listing = await self.git.run("rev-list", "--parents", f"--max-count={self.history_commits}", commit, "--")
         return bounded(parse_rows(listing), self.shallow())
 
     async def copy(self, source: Git, history: History) -> None:
-        """Copies what is lacking of a history out of another repository."""
+        """Copies the missing part of a history out of another repository."""
         async with self._copying:
             have = await self.present(history.commits)
             if not history.lacking(have):
@@ -80,7 +79,7 @@ class ObjectStore:
 
     @contextlib.asynccontextmanager
     async def importing(self) -> AsyncIterator[CommitWriter]:
-        """Takes in new contents."""
+        """Opens a writer of new contents."""
         async with self._written(), CommitWriter(self.git) as writer:
             yield writer
 
@@ -88,7 +87,7 @@ class ObjectStore:
         """Changes refs, then deletes every object that no ref needs. Nothing may be copied or committed meanwhile."""
         changes = [f"update {ref} {commit}\n" for ref, commit in keep.items()] + [f"delete {ref}\n" for ref in drop]
         await self.git.run("update-ref", "--stdin", stdin="".join(changes).encode("ascii"))
-        async with self._written():  # a repack that does not end well leaves the old packs, and a file to remove
+        async with self._written():  # a failed repack leaves the old packs, and a file to remove
             repack = ("repack", "-a", "-d", "-q", "--no-write-bitmap-index")
             await self.git.run(*repack, timeout_seconds=PACK_TIMEOUT_SECONDS)
             await self.git.run("prune", "--expire=now", timeout_seconds=PACK_TIMEOUT_SECONDS)
@@ -99,19 +98,19 @@ class ObjectStore:
             await self.git.run("update-ref", ref, commit)
 
     async def forget(self, refs: Iterable[str]) -> None:
-        """Ends that, for all of some names or for none. Idempotent."""
+        """Removes some names, all or none of them. Idempotent."""
         lines = "".join(f"delete {ref}\n" for ref in refs)
         async with self._written():
             await self.git.run("update-ref", "--stdin", stdin=lines.encode())
 
     async def named(self, pattern: str) -> dict[str, str]:
-        """The kept commits, by their names, whose names begin with a pattern of whole parts."""
+        """Returns the kept commits by their names, for names below a prefix of whole parts."""
         listing = await self.git.run("for-each-ref", "--format=%(refname) %(objectname)", pattern)
         return dict(line.split() for line in listing.decode().splitlines())
 
     @contextlib.asynccontextmanager
     async def pack(self, history: History, have: Collection[str], bases: Iterable[str]) -> AsyncIterator[Running]:
-        """Starts the making of a pack for a receiver that has some commits; read it to its end."""
+        """Starts a pack for a receiver that has some commits; read it to its end."""
         async with self.git.start(*PACK_ARGUMENTS, stdin=revisions(history, have, bases)) as running:
             yield running
 
@@ -128,7 +127,7 @@ class ObjectStore:
 
     @contextlib.asynccontextmanager
     async def _written(self) -> AsyncIterator[None]:
-        """Something is written; when it does not end well, what it left goes as soon as nobody else writes."""
+        """Counts a git that writes; after a failure its leftovers go as soon as nothing else writes."""
         self._writing += 1
         try:
             yield
@@ -141,8 +140,8 @@ class ObjectStore:
                 self._remove_leftovers()
 
     def _remove_leftovers(self) -> None:
-        # A lock of a git that was killed would stop every later one; nobody but us writes here.
-        reports = self._folder.glob("fast_import_crash_*")  # what git complained of is told to whoever asked
+        # The lock of a killed git would stop every later one; only we write here.
+        reports = self._folder.glob("fast_import_crash_*")  # the caller gets git's complaint
         for leftover in (*(self._folder / "objects" / "pack").glob("tmp_*"), *reports, *self._locks()):
             leftover.unlink(missing_ok=True)
         self._has_leftovers = False
@@ -151,14 +150,14 @@ class ObjectStore:
         return (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock"))
 
     def shallow(self) -> frozenset[str]:
-        """The commits whose parents were left out."""
+        """Returns the commits whose parents were left out."""
         try:
             return frozenset((self._folder / "shallow").read_text("ascii").split())
         except FileNotFoundError:
             return frozenset()
 
     def write_shallow(self, commits: Collection[str]) -> None:
-        """Says which they are; durable before it counts."""
+        """Writes the list of shallow commits; durable before it counts."""
         temporary = self._folder / "shallow.new"
         try:
             with temporary.open("w", encoding="ascii") as file:
@@ -172,11 +171,11 @@ class ObjectStore:
             raise
 
     async def _clean_shallow(self) -> None:
-        """Forgets the commits whose parents have all come in since."""
+        """Removes the commits from the list whose parents are here now."""
         shallow = sorted(self.shallow())
         if not shallow:
             return
-        # The raw commits: what git shows of a shallow commit has no parents.
+        # The raw commits: git shows a shallow commit without parents.
         asked = "".join(f"{commit}\n" for commit in shallow).encode("ascii")
         raw = await self.git.run("cat-file", "--batch", stdin=asked)
         parents = _raw_parents(raw)

@@ -1,18 +1,18 @@
-"""Pins what a workspace holds at this moment, as a commit in the conductor's own object store.
+"""Pins the content of a workspace at this moment, as a commit in the conductor's own object store.
 
-What is pinned is exactly the folder that the caller named:
+Exactly the folder that the caller named is pinned:
 
 * A repository's top: its commit, or its working tree on top of its HEAD, with the newest part of its history.
 * A folder inside a repository: that folder alone, without history. The caller named less than the repository, the
-  allowed root may end there, and citations are then relative to what was named.
+  allowed root may end there, and citations are then relative to the named folder.
 * A folder without git: its files.
 * A bare repository: a commit; there is no working tree.
 
-The same content gives the same id: see `commit_writer`. The user's repository is only read: see `git`.
+The same content gets the same id: see `commit_writer`. The user's repository is only read: see `git`.
 
-What is too large is refused by what git and the file system say of sizes, before anything is read or copied: a refused pinning
-writes nothing. A tree that grows beyond the limit while it is read is refused in the middle; so is, in its way, a pinning that is
-cancelled. What such a one wrote is an unfinished pack that no ref and no index knows: the store removes it.
+A workspace that is too large is refused by the sizes that git and the file system report, before anything is read or copied: a
+refused pinning writes nothing. A tree that grows beyond the limit while it is read is refused in the middle. What such a pinning,
+or a cancelled one, wrote is an unfinished pack that no ref and no index knows: the store removes it.
 """
 
 import time
@@ -36,7 +36,7 @@ MAX_DIRTY_PATHS = 100
 
 
 class WorkspaceMode(StrEnum):
-    """Which state of a workspace is read."""
+    """The state of a workspace that is read."""
 
     WORKING_TREE = "working_tree"
     COMMIT = "commit"
@@ -51,7 +51,7 @@ class Pin:
     ref: str
     left_out: LeftOut = field(default_factory=LeftOut)
     notes: list[str] = field(default_factory=list)
-    # The machine's clock and not the service's: it is compared with what the file system says of files (see `changes`).
+    # The machine's clock, not the service's: it is compared with times of the file system (see `changes`).
     time: float = field(default_factory=time.time)
 
     async def commit(self, source: Source, revision: str) -> SnapshotPlan:
@@ -103,7 +103,7 @@ class Pin:
     async def _read_and_write(
         self, tree: WorkingTree, listed: tuple[Listed, ...], trunk: Trunk
     ) -> tuple[dict[bytes, TreeEntry | None], str]:
-        """Reads the files, writes what is new, and gives the changes against the trunk with the snapshot's id."""
+        """Reads the files and writes new ones; returns the changes against the trunk with the snapshot's id."""
         found: dict[bytes, TreeEntry | None] = {}
         known = frozenset(entry.oid for entry in trunk.tree.values()) if trunk.has_head else frozenset[str]()
         async with self.store.importing() as writer:
@@ -121,12 +121,12 @@ class Pin:
         return changes, trunk.head
 
     async def _listed(self, source: Source | None, tree: WorkingTree) -> tuple[Listed, ...]:
-        """What may belong to the snapshot: what git knows of, or every file; refused where that is too much."""
+        """Returns the paths that may belong to the snapshot: those that git knows, or every file. Refuses too many."""
         known = None if source is None else await self._known(source.repository)
         return await in_thread(lambda: tree.check_size(tree.walk() if known is None else known))
 
     async def _known(self, repository: Repository) -> tuple[Listed, ...] | None:
-        """What git knows of. None where it ignores the whole folder, which the caller did name."""
+        """Returns the paths that git knows; None where it ignores the whole folder, which the caller did name."""
         listed = await list_workspace(repository, self.left_out)
         if not listed and not repository.is_at_top:
             self.notes.append("git ignores this folder, so all of its files were taken")

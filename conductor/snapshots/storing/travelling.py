@@ -1,7 +1,7 @@
-"""Takes the snapshots that runs keep out of an object store as three files, and into another: for backups.
+"""Packs the snapshots that runs keep into three files, and takes them into another object store: for backups.
 
-A pack, what its commits are kept for, and where its history was cut. Only what a ref names is packed, so a conductor may go on
-pinning and pruning beside it.
+A pack, the refs of its commits, and where its history was cut. Only commits with a ref are packed, so a conductor may go on
+pinning and pruning meanwhile.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ CHUNK_BYTES = 256 * 1024
 
 
 async def pack_out(objects: ObjectStore, target: Path) -> int:
-    """Writes the files into a folder, and gives how many runs' snapshots they hold."""
+    """Writes the files into a folder; returns how many runs' snapshots they hold."""
     named = await objects.named(RUNS)
     (target / REFS).write_text("".join(f"update {ref} {commit}\n" for ref, commit in sorted(named.items())), "ascii")
     (target / SHALLOW).write_text("".join(f"{commit}\n" for commit in sorted(objects.shallow())), "ascii")
@@ -29,7 +29,7 @@ async def pack_out(objects: ObjectStore, target: Path) -> int:
 
 
 async def pack_in(objects: ObjectStore, source: Path) -> None:
-    """Takes the files in. The object store is open, and nobody else uses it yet."""
+    """Takes the files in. The object store is open, and not in use yet."""
     objects.write_shallow({*objects.shallow(), *(source / SHALLOW).read_text("ascii").split()})
     async with objects.git.start("index-pack", "--stdin", "--fix-thin") as writer:
         with (source / PACK).open("rb") as file:

@@ -267,7 +267,7 @@ async def test_a_fifo_that_git_would_open_is_refused_before_git_is_asked(
         with pytest.raises(InvalidRequestError) as refused:
             await store.pin(user.folder)
 
-    assert f"where git has a file of its own: {bait}" in str(refused.value)
+    assert f"under a name that git opens: {bait}" in str(refused.value)
 
 
 async def test_a_configuration_that_never_ends_is_given_up_soon(
@@ -291,7 +291,7 @@ async def test_ignore_rules_that_the_configuration_keeps_in_a_fifo_are_refused(
     git(user.folder, "config", "core.excludesFile", "rules")
 
     async with asyncio.timeout(20):
-        with pytest.raises(InvalidRequestError, match=r"own: .*/rules; remove it"):
+        with pytest.raises(InvalidRequestError, match=r"opens: .*/rules; remove it"):
             await store.pin(user.folder)
 
 

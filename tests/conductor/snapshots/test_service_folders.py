@@ -68,7 +68,7 @@ async def test_a_workspace_that_is_such_a_folder_is_refused(
 
     with pytest.raises(InvalidRequestError, match="is the data folder of a conductor") as refused:
         await store.pin(user.folder)
-    assert "give the service another one with --data" in refused.value.hint
+    assert "give the service another folder with --data" in refused.value.hint
 
 
 async def test_what_somebody_tracks_under_such_names_is_theirs(store: SnapshotStore, user: UserRepository) -> None:
