@@ -26,7 +26,7 @@ def short_path() -> Iterator[Path]:
 
 @pytest.fixture
 def proof() -> Proof:
-    """How the host of `client` proves its sandbox."""
+    """The proof of the sandbox for the host of `client`."""
     return proof_of_the_session
 
 

@@ -40,7 +40,7 @@ class HostProcess:
         return line
 
     async def end(self, number: int = signal.SIGTERM) -> int:
-        """Sends a signal and gives the exit code; what it still says is kept."""
+        """Sends a signal and returns the exit code; what it still says is kept."""
         if self.process.returncode is None:
             self.process.send_signal(number)
         while await self._line():
@@ -72,9 +72,9 @@ async def serving(data: Path, listen: str, *more: str) -> AsyncIterator[HostProc
 @asynccontextmanager
 async def client_of(host: HostProcess, data: Path, repository: Path) -> AsyncIterator[Client]:
     """A client, with the snapshot pushed."""
-    nobody: Any = None  # the host's insides are in another process
+    unreachable: Any = None  # the host's insides are in another process
     async with grpc.aio.insecure_channel(host.target, options=EXECUTION_OPTIONS) as channel:
-        yield Client(nobody, data, channel, await push_snapshot(channel, repository))
+        yield Client(unreachable, data, channel, await push_snapshot(channel, repository))
 
 
 @asynccontextmanager

@@ -80,7 +80,7 @@ class Conversation:
         return finished.finished
 
     async def refusal(self) -> Refusal:
-        """How a stream ended that the host would not serve."""
+        """The status of a stream that the host would not serve."""
         try:
             while await self.receive() is not None:
                 pass

@@ -1,4 +1,4 @@
-"""Files of attempts that somebody cut, changed or removed while the daemon was away: named, contained, told as typed ends.
+"""Damages files of attempts while the daemon is away: each fault is named, contained, and reported as a typed end.
 
 The daemon is ended with SIGKILL, files of all attempts but one are damaged by hand, each in its own way, and the next daemon is
 asked. The one that is left alone must not notice.
@@ -154,7 +154,7 @@ async def test_a_resume_beyond_all_that_was_sent_is_refused_by_the_next_daemon_a
 async def test_a_client_that_has_less_than_was_sent_is_told_what_it_missed_and_the_same_end(
     short_path: Path, repository: Path
 ) -> None:
-    """Keeps I3 as far as damage allows: no gap, no second end, the same frames whoever comes back."""
+    """Keeps I3 as far as damage allows: no gap, no second end, the same frames for every client that comes back."""
     async with host_at(short_path, repository) as (host, client):
         first = await speak(client, "look", *LIVE)
         await host.end(signal.SIGKILL)
@@ -183,12 +183,12 @@ async def test_a_client_that_has_less_than_was_sent_is_told_what_it_missed_and_t
 
 
 def afters(count: int) -> Iterator[tuple[int, ...]]:
-    """What the clients of two daemons have: the first one everything, the next ones less."""
+    """Yields the numbers that the clients of two daemons have: the first one everything, the next ones less."""
     yield (count, 1)
     yield (0, count, 2)
 
 
-async def test_attempts_that_somebody_removes_under_the_daemon_end_and_new_ones_begin(
+async def test_attempts_that_are_removed_under_the_daemon_end_and_new_ones_begin(
     short_path: Path, repository: Path
 ) -> None:
     """Keeps I4: what nothing can be kept of any more ends all the same, instead of being asked for again and again."""
@@ -227,7 +227,7 @@ async def test_what_is_no_attempt_in_the_folder_of_attempts_stops_no_daemon(shor
     """Keeps I4: neither one that serves and clears away after an attempt, nor the next one that starts."""
     attempts = short_path / "data" / "attempts"
     async with host_at(short_path, repository) as (host, client):
-        (attempts / "notes.txt").write_text("somebody was here\n")
+        (attempts / "notes.txt").write_text("not an attempt\n")
         (attempts / "odd" / "lock").mkdir(parents=True)
         _, first = await client.run("say one", step="one")
         _, second = await client.run("say two", step="two")

@@ -346,7 +346,7 @@ async def test_the_host_counts_what_runs(client: Client) -> None:
     await eventually(lambda: client.host.running == 0)
 
 
-async def test_an_end_that_nobody_came_for_is_let_go(client: Client) -> None:
+async def test_an_end_that_is_not_acknowledged_is_let_go(client: Client) -> None:
     async with client.open(start=client.start_of("say old", step="old")) as conversation:
         await conversation.until(lambda frame: frame.HasField("finished"))
     (folder,) = (client.data / "attempts").iterdir()

@@ -91,7 +91,7 @@ async def test_a_start_with_other_content_is_refused(client: Client) -> None:
 
 
 async def test_another_conductor_can_neither_resume_nor_burn_an_execution(client: Client) -> None:
-    """Keeps I2: an epoch fences the stream of its own conductor only, so nobody else's may take it over."""
+    """Keeps I2: an epoch fences the stream of its own conductor only, so no other conductor may take it over."""
     start = client.start_of("say one", "hang")
     async with client.open(start=start) as own:
         await own.until(lambda frame: frame.HasField("output"))

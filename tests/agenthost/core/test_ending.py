@@ -55,7 +55,7 @@ def test_every_end_has_one_outcome_and_one_reason(
     ],
 )
 def test_a_clock_that_ended_an_attempt_is_named_with_its_limit(cause: Cause, limit: str) -> None:
-    """C6: whoever reads it knows which field of the flow to change, and from what."""
+    """C6: its reader learns which field of the flow to change, and from what."""
     limits = Limits(timeout_seconds=90.0, idle_timeout_seconds=1.5, first_output_timeout_seconds=30.0)
 
     verdict = judge(Ending(cause, detail="in {braces}"), ANSWERED, limits)
@@ -83,7 +83,7 @@ def use_of(*statuses: int) -> ModelUse:
         (EXITED, ANSWERED, (529,), "RATE_LIMITED"),
         (GOOD, Summary(), (429,), "RATE_LIMITED"),
         (Ending(Cause.EXITED, signal=6), ANSWERED, (401,), "AUTH_FAILED"),
-        # It went on, or ended in order, or was ended by somebody: the refusal is not what it died of.
+        # It went on, or ended in order, or was ended: the refusal is not the cause of its end.
         (EXITED, ANSWERED, (401, 429, 200), "AGENT_EXIT_NONZERO"),
         (EXITED, ANSWERED, (500,), "AGENT_EXIT_NONZERO"),
         (EXITED, ANSWERED, (), "AGENT_EXIT_NONZERO"),

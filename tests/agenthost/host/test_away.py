@@ -148,7 +148,7 @@ async def test_eight_agents_that_are_cancelled_end_and_say_so_also_those_that_wi
         assert conversation.said("answer") == "partial\n"
     assert [finished.signal for _, finished in ends[:2]] == [9, 9]
     assert len(set(started.values())) == AGENTS
-    # A namespace's number may be another's by now: whoever was forked by these agents is older than their cancels.
+    # A namespace's number may be another's by now: processes that these agents forked are older than their cancels.
     old = [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if began(int(entry.name)) < min(told)]
     assert not set(started.values()) & {namespace_of(pid) for pid in old}
 

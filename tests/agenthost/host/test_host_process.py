@@ -125,7 +125,7 @@ async def test_a_stop_that_is_to_end_the_agents_tells_it_and_leaves_no_process(
         code = await host.end(0)
     await eventually(lambda: gone(tree))
 
-    # Nobody asked for its end but the host: that is no cancel, and the step is tried again.
+    # Only the host asked for its end: that is no cancel, and the step is tried again.
     assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_FAILED, "HOST_STOPPED")
     assert "is stopping" in finished.message
     assert code == 0
@@ -219,7 +219,7 @@ def _only(folder: Path) -> str:
     return entry.name
 
 
-async def test_an_end_that_nobody_heard_is_told_by_the_next_host(short_path: Path, repository: Path) -> None:
+async def test_an_end_that_was_not_heard_is_told_by_the_next_host(short_path: Path, repository: Path) -> None:
     data, listen = short_path / "data", f"unix:{short_path}/s"
     async with serving(data, listen) as host, client_of(host, data, repository) as client:
         start = client.start_of("say one")

@@ -1,4 +1,4 @@
-"""What a host clears away while it serves, and what it tells of memory. Real processes and control groups. Keeps D6, J3, E1."""
+"""Checks that a host clears away while it serves, and reports on memory. Real processes and control groups. Keeps D6, J3, E1."""
 
 import asyncio
 import os

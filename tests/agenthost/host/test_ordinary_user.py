@@ -1,4 +1,4 @@
-"""What holds for root must hold for everybody: the same tests once more, as a user without any privilege."""
+"""Runs tests once more as a user without any privilege: what holds for root must hold for every user."""
 
 import os
 import shutil
@@ -56,7 +56,7 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="whoever is not root runs those tests directly")
+@pytest.mark.skipif(os.getuid() != 0, reason="other users run those tests directly")
 @pytest.mark.timeout(300)
 def test_confinement_holds_for_an_ordinary_user(home: Path) -> None:
     """Keeps E3 for both kinds of user."""
@@ -73,7 +73,7 @@ def test_confinement_holds_for_an_ordinary_user(home: Path) -> None:
         "NUMBER": str(USER),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    # That the list of escapes finds weakened sandboxes is true of the list, whoever runs it.
+    # That the list of escapes finds weakened sandboxes is true of the list for every user.
     options = [
         "-q",
         "-p",

@@ -70,7 +70,7 @@ class Asker:
     async def ask(
         self, path: str = "/v1/chat/completions", method: str = "POST", body: str = "{}", **headers: str
     ) -> str:
-        """Asks, and gives what is said to the end."""
+        """Asks, and returns all that is answered."""
         before = len(self.said())
         await self.begin(path, method, body, **headers)
         while True:

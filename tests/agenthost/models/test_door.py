@@ -54,7 +54,7 @@ def answer(door: socket.socket, word: bytes) -> None:
         visitor.sendall(word)
 
 
-async def test_whoever_gets_the_door_answers_the_agent_and_the_next_one_too(bench: Workbench) -> None:
+async def test_the_process_that_gets_the_door_answers_the_agent_and_the_next_one_too(bench: Workbench) -> None:
     """Keeps E8, and rule 12: a gateway's death does not close the door."""
     launch = {"model": "fake", "keeps_stdin": True}
     async with await bench.spawn(PYTHON, "-I", "-S", "-c", KNOCK, **launch) as attempt:

@@ -197,7 +197,7 @@ async def test_a_killed_gateway_costs_what_is_in_flight_and_nothing_else(stage: 
     assert book.metered == 2
 
 
-async def test_a_daemon_that_is_gone_cuts_nobody_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_daemon_that_is_gone_cuts_no_agent_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps rule 12: the next daemon finds the same gateway, and the same connection."""
     monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
     more = asyncio.Event()

@@ -86,7 +86,7 @@ async def test_a_connection_whose_answer_was_complete_serves_the_next_request() 
     [
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
         b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}",
-        GOOD + b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nforged"[:60],  # an answer to what nobody asked
+        GOOD + b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nforged"[:60],  # an answer that was not asked for
         GOOD + b"x",
     ],
 )

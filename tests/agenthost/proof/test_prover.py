@@ -152,7 +152,7 @@ async def test_a_proof_that_breaks_proves_nothing(client: Client, tmp_path: Path
 
 
 async def test_a_spec_that_cannot_be_read_is_to_be_mended_though_other_agents_can_run(tmp_path: Path) -> None:
-    """Whoever wrote it is told by the doctor's last line, and by the log of a host that starts."""
+    """Its author learns it from the doctor's last line, and from the log of a host that starts."""
     (tmp_path / "broken.toml").write_text('name = "broken"\n')
     said: list[str] = []
 

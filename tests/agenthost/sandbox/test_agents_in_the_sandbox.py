@@ -1,4 +1,4 @@
-"""What an agent is given, what it is not, and that nothing of it is left. Seen from outside."""
+"""Checks from outside what an agent gets, what it does not get, and that nothing of it is left."""
 
 import asyncio
 import json
@@ -90,7 +90,7 @@ async def test_an_agent_that_ends_takes_its_tree_with_it(client: Client) -> None
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
 
 
-async def test_an_attempt_that_nobody_attends_to_ends_as_orphaned(client: Client) -> None:
+async def test_an_attempt_without_a_conductor_ends_as_orphaned(client: Client) -> None:
     """Keeps D6."""
     start = client.start_of("say ready", "hang", orphan_timeout="0.5s")
     async with client.open(start=start) as conversation:
@@ -214,7 +214,7 @@ async def test_a_sandbox_that_does_not_hold_refuses_the_attempt_and_lets_nothing
     assert client.spawns() == []
 
 
-async def test_a_sandbox_that_somebody_kills_before_it_is_ready_is_no_verdict_on_the_machine(client: Client) -> None:
+async def test_a_sandbox_that_is_killed_before_it_is_ready_is_no_verdict_on_the_machine(client: Client) -> None:
     """Keeps I1: the host's trouble, which a conductor tries again; nothing ran."""
     use_bwrap(client, "kill -KILL $$")
     conversation, finished = await client.run("say x")
@@ -232,7 +232,7 @@ def use_bwrap(client: Client, script: str) -> None:
 
 
 def test_no_field_of_a_start_could_widen_what_an_agent_may_do() -> None:
-    """Keeps E1: whoever adds a field must come by here."""
+    """Keeps E1: a new field must be added here, too."""
     assert {field.name for field in pb.Start.DESCRIPTOR.fields} == {
         "execution", "agent", "prompt", "snapshot", "parameters", "orphan_timeout", "timeout", "idle_timeout",
         "cancel_grace", "max_output_bytes", "max_answer_bytes", "memory_bytes",

@@ -48,7 +48,7 @@ def hit(victim: str, number: signal.Signals) -> None:
             dead = select.poll()
             dead.register(os.pidfd_open(gate), select.POLLIN)
             os.kill({"gate": gate, "first": first, "bwrap": parent_of(first)}[victim], number)
-            dead.poll()  # whoever of them is killed, the gate dies
+            dead.poll()  # if any of them is killed, the gate dies
 
 
 def parent_of(pid: int) -> int:

@@ -37,7 +37,7 @@ async def test_an_agent_that_never_says_a_byte_is_ended_by_a_clock_of_its_own(be
     assert (late.status.cause, late.stdout) == ("exited", "twice\n")
 
 
-async def test_nobody_attached_ends_an_attempt(bench: Workbench) -> None:
+async def test_an_attempt_without_a_conductor_ends(bench: Workbench) -> None:
     """Keeps D6: a connection is not a lease."""
     done = await bench.run("sleep", "100", orphan_timeout_seconds=0.4)
     assert done.status.cause == "orphaned"
@@ -52,7 +52,7 @@ async def test_a_renewed_lease_keeps_an_attempt(bench: Workbench) -> None:
 
 
 async def test_a_shim_that_slept_gives_the_others_time_to_wake_up(bench: Workbench) -> None:
-    """Keeps I4 and architecture rule 8: as when the machine was suspended, nobody could renew the lease meanwhile."""
+    """Keeps I4 and architecture rule 8: as when the machine was suspended, no daemon could renew the lease meanwhile."""
     async with await bench.spawn(
         "sh", "-c", "read -r l; echo got $l", keeps_stdin=True, orphan_timeout_seconds=1, idle_timeout_seconds=1
     ) as attempt:

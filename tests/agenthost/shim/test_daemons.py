@@ -55,7 +55,7 @@ def _is_hung_up_on(guest: socket.socket, garbage: bytes) -> bool:
     return True
 
 
-async def test_a_daemon_that_never_listens_hinders_nobody(bench: Workbench) -> None:
+async def test_a_daemon_that_never_listens_hinders_no_other(bench: Workbench) -> None:
     """Keeps D10."""
     async with await bench.spawn("sh", "-c", "for i in $(seq 2000); do echo $i; done; echo over") as attempt:
         place = os.open(bench.folder / "attempt0", os.O_PATH)

@@ -1,4 +1,4 @@
-"""How attempts end, and what is kept of them, with real sandboxes.
+"""Ends attempts in real sandboxes, and checks what is kept of them.
 
 Run by root and, through test_ordinary_user, by others.
 """
@@ -114,7 +114,7 @@ async def test_an_agent_that_stops_the_sandbox_itself_ends_all_the_same(bench: W
 
 @pytest.mark.parametrize("agent", ["sleep 100", "exit 3"])
 async def test_an_attempt_whose_bubblewrap_was_stopped_ends_all_the_same(bench: Workbench, agent: str) -> None:
-    """Keeps D6: neither a cancel nor a clock waits for a process that somebody stopped outside of the sandbox."""
+    """Keeps D6: neither a cancel nor a clock waits for a process that was stopped outside of the sandbox."""
     async with await bench.spawn("sh", "-c", f"read word; {agent}", keeps_stdin=True) as attempt:
         bubblewrap = await bubblewrap_of(attempt)
         os.kill(bubblewrap, signal.SIGSTOP)
@@ -150,7 +150,7 @@ async def test_a_bubblewrap_that_is_killed_while_we_end_the_agent_changes_nothin
     assert (done.status.cause, done.status.message) == ("cancelled", "enough")
 
 
-# Itself, its group, which is that of the first process inside, and whoever it sees: bubblewrap is out of its reach.
+# Itself, its group, which is that of the first process inside, and every process that it sees: bubblewrap is out of its reach.
 @pytest.mark.parametrize("whom", ["$$", "0", "-1 1; kill -9 $$"])
 async def test_an_agent_that_kills_all_it_can_is_still_its_own_end(bench: Workbench, whom: str) -> None:
     done = await bench.run("sh", "-c", f"kill -9 {whom}")

@@ -1,4 +1,4 @@
-"""What an agent is given: prompts, inputs, variables; and what it is not.
+"""Checks what an agent gets: prompts, inputs, variables; and what it does not get.
 
 Run by root and, through test_ordinary_user, by others.
 """
@@ -45,7 +45,7 @@ async def test_an_agent_inherits_three_descriptors(bench: Workbench) -> None:
     assert done.stdout == "[0, 1, 2]\n"
 
 
-async def test_a_prompt_that_nobody_reads_blocks_nothing(bench: Workbench) -> None:
+async def test_a_prompt_that_is_not_read_blocks_nothing(bench: Workbench) -> None:
     """Keeps D8 and the second rule: the shim never waits for an agent."""
     done = await bench.run("sh", "-c", "echo deaf; sleep 0.1; exit 3", prompt=bytes(1024 * 1024))
     assert (done.stdout, done.status.exit_code) == ("deaf\n", 3)
@@ -85,7 +85,7 @@ async def test_inputs_reach_the_agent_once_and_in_order(bench: Workbench) -> Non
     assert said == b"p prompt\ngot one\ngot two\n"
 
 
-async def test_an_agent_that_reads_nothing_takes_no_input_and_hinders_nobody(bench: Workbench) -> None:
+async def test_an_agent_that_reads_nothing_takes_no_input_and_hinders_nothing(bench: Workbench) -> None:
     async with await bench.spawn("sh", "-c", "echo up; sleep 100", keeps_stdin=True) as attempt:
         await output(attempt, "up")
         waiting = asyncio.ensure_future(attempt.give_input(1, "x" * 200_000))

@@ -71,7 +71,7 @@ def assert_nothing_ran(bench: Workbench, done: Done) -> None:
 async def test_a_sandbox_that_another_process_kills_before_it_is_ready_was_interrupted(
     bench: Workbench, disturb: Disturb, event: str, victim: str, number: str
 ) -> None:
-    """Keeps I1: that somebody kills a process says nothing of the machine's confinement, so no person is asked to mend that."""
+    """Keeps I1: that a process was killed says nothing of the machine's confinement, so no person is asked to mend that."""
     disturb.at(event, victim, number)
     done = await bench.run(*RAN)
     assert done.status.cause == "set_up_interrupted", done.status
@@ -84,7 +84,7 @@ async def test_a_sandbox_that_another_process_kills_before_it_is_ready_was_inter
 async def test_a_sandbox_that_is_killed_as_its_agent_is_let_go_was_interrupted(
     bench: Workbench, disturb: Disturb, victim: str
 ) -> None:
-    """Keeps I1: what nobody heard let nothing go, although it was written down beforehand."""
+    """Keeps I1: a release that was written down but not heard released nothing."""
     disturb.at("spawns.jsonl", victim, "SIGKILL")
     done = await bench.run(*RAN)
     assert (done.status.cause, done.records) == ("set_up_interrupted", [])
@@ -146,7 +146,7 @@ async def test_a_shim_that_is_ended_in_mid_set_up_is_lost(bench: Workbench, dist
 async def test_a_sandbox_that_is_killed_while_its_gate_is_awaited_was_interrupted_and_is_not_waited_for(
     bench: Workbench, disturb: Disturb, victim: str
 ) -> None:
-    """Keeps I1: nobody waits until the time for a set-up is over for what is dead."""
+    """Keeps I1: a dead sandbox is not waited for until the time for a set-up is over."""
     marker = f"3600.{os.getpid()}7"
     disturb.by_gate(f"exec sleep {marker}")
     async with await bench.spawn(*RAN, setup_seconds=3600.0) as attempt:

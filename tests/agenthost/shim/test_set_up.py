@@ -1,4 +1,4 @@
-"""What is refused before an agent runs, and what is told of one that does.
+"""Checks what is refused before an agent runs, and what is reported of one that does.
 
 Run by root and, through test_ordinary_user, by others.
 """
@@ -155,7 +155,7 @@ async def test_a_sandbox_program_that_lies_is_refused(bench: Workbench) -> None:
 
 
 async def test_a_sandbox_that_outlives_its_program_is_ended_and_lets_nothing_run(bench: Workbench) -> None:
-    """Keeps E2: before bubblewrap's child is bound to bubblewrap, it would get ready without it, and be bound to nobody."""
+    """Keeps E2: before bubblewrap's child is bound to bubblewrap, it would get ready without it, and be bound to no process."""
     script = LIAR.replace("wait\n", "kill -KILL $$\n")
     bench.sandbox = replace_bwrap(bench.sandbox, bench.folder / "bin", script)
     marker = f"3600.{os.getpid()}8"

@@ -73,7 +73,7 @@ def test_how_a_sandbox_ended_is_read_from_its_wait_status(wait_status: int | Non
     assert describe_end(wait_status, was_starved=False) == told
 
 
-def test_what_the_kernel_sends_to_a_program_that_goes_wrong_is_nobody_elses_signal() -> None:
+def test_what_the_kernel_sends_to_a_program_that_goes_wrong_is_no_other_process_signal() -> None:
     """Keeps E2: a sandbox that a system call filter kills must not be tried for ever."""
     own = ["SIGSYS", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGABRT", "SIGXCPU", "SIGXFSZ", "SIGPIPE"]
     assert not FROM_OTHERS & {signal.Signals[name] for name in own}

@@ -130,7 +130,7 @@ def test_a_start_for_which_something_runs_short_may_go_elsewhere(
         raise error
 
 
-def test_a_snapshot_that_somebody_evicts_is_missing_for_a_shim(tmp_path: Path) -> None:
+def test_a_snapshot_that_is_being_evicted_is_missing_for_a_shim(tmp_path: Path) -> None:
     (tmp_path / "attempt").mkdir()
     launch = Launch(execution="look", argv=("true",), tree=tmp_path, held=tmp_path)
     evicting = os.open(tmp_path, os.O_RDONLY)
@@ -157,16 +157,16 @@ class ShortAfterwards(AttemptFolders):
 
 
 async def test_what_cannot_be_looked_at_while_adopting_is_kept_for_the_next_start(tmp_path: Path) -> None:
-    """What is taken for never begun is deleted: a shim may live in it."""
+    """Keeps what cannot be read: a folder that is taken for never begun is deleted, and a shim may live in it."""
     (tmp_path / "left").mkdir()
-    nobody: Any = None  # there is nothing to adopt
+    no_supervisor: Any = None  # there is nothing to adopt
     await asyncio.to_thread(AttemptFolders(tmp_path).leftovers)  # a thread is there, with all that it imports
     with ExitStack() as stack, capture_logs() as logs:
-        await adopt_leftovers(nobody, ShortAfterwards(tmp_path, stack), partial(read_stored, limits=WIDEST))
+        await adopt_leftovers(no_supervisor, ShortAfterwards(tmp_path, stack), partial(read_stored, limits=WIDEST))
 
     assert [(line["event"], line["folder"]) for line in logs] == [("folder_kept", str(tmp_path / "left"))]
     assert (tmp_path / "left").is_dir()
-    await adopt_leftovers(nobody, AttemptFolders(tmp_path), partial(read_stored, limits=WIDEST))
+    await adopt_leftovers(no_supervisor, AttemptFolders(tmp_path), partial(read_stored, limits=WIDEST))
     assert not (tmp_path / "left").exists()
 
 

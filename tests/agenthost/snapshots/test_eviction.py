@@ -63,7 +63,7 @@ def aside(store: SnapshotStore) -> list[str]:
     return sorted(path.name.split("-")[0] for path in (store._folder / ".incoming").iterdir())
 
 
-async def test_what_nobody_used_in_a_long_time_goes_and_its_id_is_missing_from_then_on(
+async def test_what_was_not_used_in_a_long_time_goes_and_its_id_is_missing_from_then_on(
     tmp_path: Path, user: UserRepository, clock: Clock
 ) -> None:
     store = await opened(tmp_path, clock)
@@ -86,7 +86,7 @@ async def test_what_nobody_used_in_a_long_time_goes_and_its_id_is_missing_from_t
 async def test_asking_for_a_snapshot_and_finding_it_keeps_it(
     tmp_path: Path, user: UserRepository, clock: Clock
 ) -> None:
-    """Whoever was told that it is here comes with a Start."""
+    """A conductor that was told that it is here comes with a Start."""
     store = await opened(tmp_path, clock, TINY)
     await push(store, user, user.head)
     clock.ahead = LATER
@@ -159,7 +159,7 @@ async def test_an_eviction_that_was_killed_leaves_a_whole_snapshot_or_none(
             place,
         ]
         assert subprocess.run(holder, check=False).returncode == -signal.SIGABRT
-    elif stage == "stripped":  # deleted by somebody's hand, in place
+    elif stage == "stripped":  # deleted by hand, in place
         (place / "ready").unlink()
     else:
         place.rename(away)
@@ -237,7 +237,7 @@ async def test_a_shim_without_any_daemon_keeps_its_snapshot(short_path: Path, re
             await conversation.until_said("ready")
             tree = await sandbox_tree(client)
             await host.end(signal.SIGKILL)
-        clock.ahead = 1e9  # by this clock, nobody used anything for years
+        clock.ahead = 1e9  # by this clock, nothing was used for years
         store = await SnapshotStore.open(data / "snapshots", TINY, clock)
         assert await store.eviction.evict() == 0
         assert (store.locate(client.snapshot).tree / "README.md").is_file()

@@ -1,4 +1,4 @@
-"""What becomes of attempts and snapshots when somebody writes into a snapshot. As root of the host, with real agents."""
+"""Writes into snapshots, as root of the host, and checks what becomes of attempts and snapshots. With real agents."""
 
 import asyncio
 import contextlib
@@ -108,7 +108,7 @@ async def test_a_planted_change_ends_all_who_read_the_snapshot(
 async def test_a_change_is_seen_while_everybody_goes_on_reading(
     short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keeps E7: nobody comes, and nobody leaves."""
+    """Keeps E7: no reader comes, and none leaves."""
     monkeypatch.setattr(integrity, "LOOK_SECONDS", 0.05)
     async with (
         open_host(short_path, repository) as client,
@@ -137,7 +137,7 @@ async def test_a_snapshot_that_was_given_up_is_pushed_anew_and_read_again(client
     assert finished.attestation.checks[-1] == "snapshot: the same before and after"
 
 
-async def test_a_change_while_nobody_reads_refuses_the_next_start_before_anything_is_spawned(client: Client) -> None:
+async def test_a_change_while_no_agent_reads_refuses_the_next_start_before_anything_is_spawned(client: Client) -> None:
     """Keeps E7 and E2."""
     edit(tree(client))
     refusal = await client.refused(client.start_of("say x"))
@@ -149,7 +149,7 @@ async def test_a_change_while_nobody_reads_refuses_the_next_start_before_anythin
 
 
 async def test_a_data_directory_that_was_moved_holds_the_same_snapshots(client: Client) -> None:
-    """Keeps E7: nobody read it, and contents are right."""
+    """Keeps E7: no agent read it, and contents are right."""
     touch(tree(client))
     _, finished = await client.run("say x")
 
@@ -177,7 +177,7 @@ async def test_a_change_between_check_and_start_refuses_with_nothing_run(
 
 
 async def test_a_violation_is_told_in_the_same_words_after_a_restart(short_path: Path, repository: Path) -> None:
-    """Keeps E7 and I3: also when the snapshot was pushed anew meanwhile."""
+    """Keeps E7 and I3: also when the snapshot was pushed again meanwhile."""
     data, listen = short_path / "data", f"unix:{short_path}/s"
     async with serving(data, listen) as host, client_of(host, data, repository) as client:
         start = client.start_of("say ready", "echo-input 1")
@@ -205,7 +205,7 @@ async def test_many_who_leave_at_once_agree(client: Client) -> None:
     assert {finished.outcome for _, finished in results} == {pb.Finished.OUTCOME_SUCCEEDED}
 
 
-async def test_a_snapshot_that_cannot_be_set_aside_is_looked_at_once_and_holds_up_nobody(
+async def test_a_snapshot_that_cannot_be_set_aside_is_looked_at_once_and_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(integrity, "SHORTAGE_PAUSE_SECONDS", 0.0)
@@ -225,7 +225,7 @@ async def test_a_snapshot_that_cannot_be_set_aside_is_looked_at_once_and_holds_u
     assert [line["event"] for line in logs].count("snapshot_not_looked_at") == 1
 
 
-async def test_a_snapshot_is_not_taken_for_damaged_because_somebody_killed_what_reads_it(
+async def test_a_snapshot_is_not_taken_for_damaged_because_the_program_that_reads_it_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(integrity, "SHORTAGE_PAUSE_SECONDS", 0.0)
@@ -245,7 +245,7 @@ async def test_a_snapshot_is_not_taken_for_damaged_because_somebody_killed_what_
 
 
 class Unconcerned:
-    """Who would read a snapshot, and never gets to."""
+    """A reader that never gets to read."""
 
     violation = ""
 

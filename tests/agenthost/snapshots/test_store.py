@@ -1,4 +1,4 @@
-"""What a host makes of a pack. Keeps J2 (host's side), J3 and the snapshot part of E7."""
+"""Pushes packs to a host. Keeps J2 (host's side), J3 and the snapshot part of E7."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What a host refuses of what is pushed to it: packs that are not sound, trees that are not safe, and too much. Keeps J2 and E3."""
+"""Pushes what a host must refuse: packs that are not sound, trees that are not safe, and too much. Keeps J2 and E3."""
 
 import signal
 from collections.abc import Callable

@@ -16,7 +16,7 @@ SHOWN = {
     "attempt/execution.py": "when damage was found",
     "host/state.py": "since when the daemon runs",
     "attempt/outbox.py": "when a frame was made",
-    "snapshots/store.py": "where nobody gives the store a clock",
+    "snapshots/store.py": "where the store is opened without a clock",
     "attempt/records.py": "when an end was found whose file is gone",
     "shim/__main__.py": "when an agent was let go",
 }

@@ -34,7 +34,7 @@ def small_disk(short_path: Path) -> Iterator[Path]:
 
 def fill(data: Path) -> Path:
     """Takes what is free, to the last page."""
-    filler = data / "somebody_elses"
+    filler = data / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
             while file.write(bytes(MIB)):
@@ -49,9 +49,7 @@ def fill(data: Path) -> Path:
     return filler
 
 
-async def test_a_disk_that_fills_ends_who_writes_with_a_reason_and_nobody_else(
-    small_disk: Path, repository: Path
-) -> None:
+async def test_a_disk_that_fills_ends_the_writer_with_a_reason_and_no_other(small_disk: Path, repository: Path) -> None:
     """Keeps I4: "disk full: named, contained, reported; nothing else suffers"."""
     cap = {"max_output_bytes": 16 * MIB}
     async with open_host(small_disk, repository, slots=4) as client:
@@ -114,7 +112,7 @@ async def test_output_that_was_promised_to_others_is_not_promised_again(small_di
     assert {finished.outcome, alone.outcome} == {pb.Finished.OUTCOME_SUCCEEDED}
 
 
-async def test_ends_that_nobody_acknowledges_give_way_to_newer_ones(short_path: Path, repository: Path) -> None:
+async def test_unacknowledged_ends_give_way_to_newer_ones(short_path: Path, repository: Path) -> None:
     """Keeps architecture rule 9: bounded by size, told in the log, and the id stays spent."""
     async with open_host(short_path, repository, unheard_bytes=300_000) as client:
         for step in ("first", "second", "third"):

@@ -1,4 +1,4 @@
-"""What a host must not forget: epochs, spent ids, and what it began."""
+"""Checks what a host must not forget: epochs, blocked ids, and what it began."""
 
 from pathlib import Path
 

@@ -120,7 +120,7 @@ async def test_cancelling_the_caller_ends_the_program() -> None:
 
 
 async def _gone(pid: int) -> None:
-    """Waits until a process is no more; a zombie that nobody here reaps counts as gone."""
+    """Waits until a process is no more; a zombie counts as gone."""
     deadline = time.monotonic() + 10
     while _state(pid) not in ("", "Z"):
         assert time.monotonic() < deadline, f"{pid} lives on"

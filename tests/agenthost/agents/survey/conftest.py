@@ -44,7 +44,7 @@ def make_survey(tmp_path: Path) -> MakeSurvey:
 
 @pytest.fixture
 def look(make_survey: MakeSurvey, tmp_path: Path) -> Callable[..., list[Finding]]:
-    """Lets one detector look at the given files; every quote that it gives must stand in its file as it says."""
+    """Lets one detector look at the given files; every quote in its findings must stand in its file as it says."""
 
     def run(detector: Look, files: Mapping[str, str | bytes], *, history: History | None = None) -> list[Finding]:
         found = list(detector(make_survey(files, history=history)))

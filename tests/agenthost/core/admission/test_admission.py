@@ -1,4 +1,4 @@
-"""Who attaches, who begins, who is refused, as tables (I2)."""
+"""Checks by tables which request attaches, begins or is refused (I2)."""
 
 import pytest
 
@@ -94,7 +94,7 @@ def test_a_start_that_the_disk_cannot_take_is_told_the_figures_and_what_to_do() 
         (0.5, 0, {"first", "second", "third"}),
     ],
 )
-def test_ends_that_nobody_hears_are_let_go_by_age_and_then_by_size(
+def test_unacknowledged_ends_are_let_go_by_age_and_then_by_size(
     kept_seconds: float, kept_bytes: int, gone: set[str]
 ) -> None:
     """Keeps architecture rule 9."""

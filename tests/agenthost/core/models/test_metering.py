@@ -1,4 +1,4 @@
-"""What is counted of the answers that pass, whatever their shape and however they are cut."""
+"""Counts the answers that pass, whatever their shape and however they are cut."""
 
 import itertools
 import json

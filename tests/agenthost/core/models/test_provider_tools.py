@@ -82,7 +82,7 @@ GEMINI = [
     ({"batch": {"inputConfig": {"requests": {"requests": [{"request": {"tools": [{"googleSearch": {}}]}}]}}}}, None),
     ({"contents": [{"parts": [{"fileData": {"fileUri": "https://evil.example/x"}}]}]}, URL_SOURCES),
 ]
-# What somebody would write who hopes to be misread.
+# Requests that hope to be misread.
 DEVIOUS = [
     ({"Tools": [{"Type": "web_search"}]}, "web_search"),
     ({"tools": [{"type": "function", "name": "x", "google_search": {}}]}, "google_search"),

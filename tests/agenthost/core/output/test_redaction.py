@@ -102,7 +102,7 @@ def test_secrets_are_masked_wherever_they_are_cut(secret: str, expected: str) ->
 
 @pytest.mark.parametrize("secret", PLANTED, ids=lambda text: text[:12])
 def test_no_beginning_of_a_secret_gives_more_away_than_it_takes_to_know_one(secret: str) -> None:
-    """What is told while a secret comes is its head, never one character of its inside."""
+    """Passes on only the head of a secret while it comes, never one character of its inside."""
     redactor = Redactor([KNOWN, LONGER])
     told = "".join(redactor.feed(character) for character in secret)
 

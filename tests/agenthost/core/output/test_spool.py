@@ -52,7 +52,7 @@ def test_a_whole_spool_that_ends_within_a_record_is_found(
         read(b"".join(records)[:-cut], 7)
 
 
-def test_a_length_that_nobody_wrote_is_not_waited_for() -> None:
+def test_a_length_that_was_never_written_is_not_waited_for() -> None:
     header = bytearray(pack(RecordKind.STDOUT, b"x"))
     header[1:5] = (MAX_RECORD_BYTES + 1).to_bytes(4, "little")
 

@@ -11,7 +11,7 @@ MACHINES = pytest.mark.parametrize("machine", ARCHITECTURES)
 
 
 def verdict(machine: str, number: int, *arguments: int, architecture: int | None = None) -> int:
-    """What the kernel would do: runs the bytes as it does."""
+    """Runs the bytes as the kernel does."""
     arch = ARCHITECTURES[machine] if architecture is None else architecture
     data = struct.pack("<IIQ6Q", number, arch, 0, *arguments, *[0] * (6 - len(arguments)))
     code = list(struct.iter_unpack("<HBBI", program(machine)))

@@ -1,4 +1,4 @@
-"""Keeps J2: which snapshots go, by age, by size and for want of room."""
+"""Keeps J2: which snapshots go, by age, by size and when room is short."""
 
 import pytest
 from hypothesis import given

@@ -25,5 +25,5 @@ def test_contents_are_read_only_where_they_can_decide(look: Look, *, needed: boo
     ],
 )
 def test_every_look_has_one_consequence(look: Look, judgement: Judgement, *, in_use: bool) -> None:
-    """Keeps E7: while somebody reads, any difference is a violation; while nobody does, contents decide."""
+    """Keeps E7: while an agent reads, any difference is a violation; while none does, contents decide."""
     assert judge(look, in_use=in_use) == judgement
