@@ -1,4 +1,4 @@
-"""What both services stand on and neither owns: addresses, channels, statuses, reflection, logs and trusted programs.
+"""The parts that both services share: addresses, channels, statuses, reflection, logs, git and other trusted programs.
 
-Imports neither service. Each module stands alone; nothing here knows a run, an agent or a database.
+It imports neither service. Each module stands alone; nothing here knows a run, an agent or a database.
 """

@@ -1,6 +1,6 @@
 """Addresses: `unix:/path/socket` or `HOST:PORT` on loopback. Nothing else is served or dialled before there is TLS.
 
-Knows how an address is written, how its socket is locked, and whether somebody has it; serves nothing.
+This module reads addresses, locks their sockets and finds out whether one is in use; it serves nothing.
 """
 
 import errno
@@ -20,7 +20,7 @@ MAX_PORT_DIGITS = 5
 
 
 class AddressError(ValueError):
-    """An address is not one that can be used; the text says why and what would do."""
+    """An address cannot be used; the text says why, and which one can."""
 
 
 class AddressInUseError(AddressError):
@@ -29,7 +29,7 @@ class AddressInUseError(AddressError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens. `target` is what gRPC is given; `socket` is set for unix sockets."""
+    """The address of a server. `target` is its form for gRPC; `socket` is set for unix sockets."""
 
     target: str
     socket: Path | None = None
@@ -41,7 +41,7 @@ class Address:
             return cls._parse_socket(text.removeprefix("unix:"))
         host, colon, port = text.rpartition(":")
         if not colon or not host or not port.isascii() or not port.isdigit():
-            raise AddressError(f"'{text}' is no address: give HOST:PORT or unix:/path/to/socket")
+            raise AddressError(f"'{text}' is not an address: give HOST:PORT or unix:/path/to/socket")
         if len(port) > MAX_PORT_DIGITS or int(port) > MAX_PORT:
             raise AddressError(f"the port of '{text}' is too large: give one up to {MAX_PORT}")
         if not _is_loopback(host):
@@ -62,31 +62,31 @@ class Address:
 
 
 def refuse_taken(address: Address) -> None:
-    """Raises AddressInUseError where somebody listens now: for whoever would make something before listening, and leave it behind.
+    """Raises AddressInUseError where a process listens now: for callers that would create something before they listen.
 
     It promises nothing: the listening itself decides.
     """
     if address.socket:
-        with suppress(OSError):  # whatever else there is to say of an address, the listening says
+        with suppress(OSError):  # other faults of an address show when the server listens
             _refuse_locked(address.socket)
     elif _is_port_taken(address.target):
         raise taken(address.target)
 
 
 def taken(target: str) -> AddressInUseError:
-    """What is said of an address that somebody else has."""
-    return AddressInUseError(f"cannot listen on {target}: something else does")
+    """Returns the error for an address that another process has."""
+    return AddressInUseError(f"another process listens on {target}")
 
 
 class SocketLock:
-    """Holds the lock beside a unix socket: gRPC would take a live socket over without a word."""
+    """Holds the lock beside a unix socket: gRPC would take over a live socket silently."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
         self._file = -1
 
     def acquire(self) -> None:
-        """Takes the lock and removes a dead process's socket; raises AddressInUseError when a live one holds it."""
+        """Takes the lock and removes a dead process's socket; raises AddressInUseError where a live one holds it."""
         self._socket.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(f"{self._socket}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -97,7 +97,7 @@ class SocketLock:
         self._socket.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Removes the socket and gives the lock up; the lock's file stays, or two could hold two locks of one name."""
+        """Removes the socket and releases the lock. The lock file stays, or two processes could lock two files of one name."""
         if self._file >= 0:
             self._socket.unlink(missing_ok=True)
             self._close()
@@ -108,14 +108,14 @@ class SocketLock:
 
 
 def _is_port_taken(target: str) -> bool:
-    """As gRPC has it: a name may stand for several addresses, and one of them is enough to listen."""
+    """A process listens on one of the addresses that a name stands for, which is what gRPC refuses."""
     host, _, port = target.rpartition(":")
     met = set()
     with suppress(socket.gaierror):
         for family, kind, protocol, _, place in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
             try:
                 with socket.socket(family, kind, protocol) as probe:
-                    # What lingers of connections that have ended takes no port.
+                    # Lingering connections do not take the port.
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(place)
                     return False

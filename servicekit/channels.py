@@ -1,13 +1,12 @@
-"""Options of every channel and server, each of them measured (see grpc.md), and the one place where a channel is made."""
+"""Options of every channel and server, each of them measured, and the one place where channels are opened."""
 
 import grpc
 
 MAX_WIRE_BYTES = 16 * 1024 * 1024
-# Of one listener, those included that have said nothing yet. What comes beyond is closed, until another one leaves.
+# Of one listener, silent ones included. Further connections are closed until another one leaves.
 MAX_CONNECTIONS = 512
-# A connection without a call is ended after this, or up to twice of it, also one that answers pings: the quiet could keep everybody
-# else out for as long as they like. Streams are calls, so whoever watches stays. A channel that is used again connects again; a
-# call that meets the very end of its connection (some milliseconds) fails as UNAVAILABLE, as with any other loss of one.
+# A connection without a call ends after once or twice this time: idle ones could keep all others out. Streams are calls. A channel
+# connects again when it is used; a call at the very moment of the end fails as UNAVAILABLE.
 MAX_IDLE_SECONDS = 60
 
 _COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
@@ -23,19 +22,19 @@ _COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
 
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     *_COMMON_OPTIONS,
-    # Nothing else bounds them: without it each takes a descriptor, until agents and the database find none.
+    # Nothing else bounds them: each takes a descriptor, which agents and the database need.
     ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
     ("grpc.max_connection_idle_ms", MAX_IDLE_SECONDS * 1000),
-    # Otherwise a second server binds the same port without a word.
+    # Otherwise a second server binds the same port silently.
     ("grpc.so_reuseport", 0),
-    # The tolerance for pings; `grpc.http2.min_recv_ping_interval_without_data_ms` is ignored without a word.
+    # The tolerance for pings; `grpc.http2.min_recv_ping_interval_without_data_ms` is silently ignored.
     ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
 )
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     *_COMMON_OPTIONS,
     ("grpc.enable_http_proxy", 0),
-    # Whoever calls repeats for themselves; gRPC's own retries buffer what was sent.
+    # Callers retry themselves; gRPC's own retries buffer what was sent.
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
@@ -47,5 +46,5 @@ EXECUTION_OPTIONS: tuple[tuple[str, int], ...] = (*CHANNEL_OPTIONS, ("grpc.http2
 
 
 def open_channel(target: str, *, many_streams: bool = False) -> grpc.aio.Channel:
-    """Opens a channel without TLS; `many_streams` keeps small what unread streams may buffer."""
+    """Opens a channel without TLS; `many_streams` keeps the buffers of unread streams small."""
     return grpc.aio.insecure_channel(target, options=EXECUTION_OPTIONS if many_streams else CHANNEL_OPTIONS)

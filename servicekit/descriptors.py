@@ -1,4 +1,4 @@
-"""How many files a service may have open: as many as it is allowed to. Most shells hand out a small part of that."""
+"""Raises the limit of open files to what the service is allowed. Most shells set it far below."""
 
 import resource
 from pathlib import Path
@@ -7,9 +7,9 @@ NR_OPEN = Path("/proc/sys/fs/nr_open")
 
 
 def take_descriptors(nr_open: Path = NR_OPEN) -> int:
-    """Raises the soft limit to the hard one, and gives it. What a service starts for others has limits of its own.
+    """Raises the soft limit to the hard one, and returns it. Programs that the service starts get limits of their own.
 
-    The kernel grants nothing above `nr_open`, not even to those whose hard limit was set while that was higher.
+    The kernel grants nothing above `nr_open`, even where the hard limit was set while that was higher.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = int(nr_open.read_text())

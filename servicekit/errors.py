@@ -17,7 +17,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A field that is wrong, as `workspace.path`, and what would be right. Empty `field` for the request as a whole."""
+    """A wrong field, such as `workspace.path`, and what it must be. An empty `field` stands for the whole request."""
 
     field: str
     text: str

@@ -1,8 +1,7 @@
-"""The outermost interceptor: every exception becomes a status, every request has its limit, every call is known.
+"""The outermost interceptor: every exception becomes a status, every request has its limit, every call is counted.
 
-Servicers only raise. Handlers may be coroutines or async generators, of all four kinds; streaming ones must take
-requests from their iterator, not from `context.read()`, because the limit is kept there. Decides nothing about errors:
-`statuses` does.
+Servicers only raise. Handlers may be coroutines or async generators, of all four kinds; streaming ones must take requests from
+their iterator, not from `context.read()`, because the limit is kept there. `statuses` decides about errors.
 """
 
 import asyncio
@@ -30,11 +29,11 @@ Call = Callable[[Any, Any], Awaitable[Any]]
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
-    """Turns exceptions into statuses, and knows the calls that are still at work."""
+    """Turns exceptions into statuses, and knows the calls that are at work."""
 
     def __init__(self, domain: str) -> None:
         self._domain = domain
-        # The calls at work; True for those whose answer is a stream, which may have no end of its own.
+        # The calls at work; True for streamed answers, which may have no end of their own.
         self._calls: dict[asyncio.Task[Any], bool] = {}
         self._ended: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
@@ -88,13 +87,13 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
                     await _abort(context, describe(ShuttingDownError(), self._domain))
                 if task.cancelling():
                     raise
-                # A cancellation that nobody asked this call for: unanswered, it hangs the client until its deadline.
+                # A cancellation that this call did not ask for: unanswered, it hangs the client until its deadline.
                 await self._abort_defect(context, method)
             except grpc.aio.AbortError:
                 raise
             # A task group inside of a generator cancels this task while it writes; closing the generator then raises a
             # group that holds GeneratorExit beside the cause, which is no Exception.
-            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - a task's top: all becomes a status
+            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - a task's top: every error becomes a status
                 if (rich := find_rich(error)) is not None:
                     await _abort(context, describe(rich, self._domain))
                 if _tells_of_a_lost_client(error):
@@ -108,10 +107,10 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _call_of(handler: Any) -> Call:
-    """Gives any handler as one coroutine function; responses of a generator are written from it.
+    """Returns any handler as one coroutine function, which writes the responses of a generator.
 
-    A generator that gRPC itself iterates is left suspended when the call is cancelled, and cleans up whenever the
-    garbage collector comes by; here it is closed in the call's own task.
+    A generator that gRPC itself iterates stays suspended when its call is cancelled, and cleans up whenever the garbage collector
+    finds it; here it is closed in the call's own task.
     """
     method = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     if not inspect.isasyncgenfunction(method):
@@ -140,7 +139,7 @@ def _wrapped(handler: Any, call: Call) -> Any:
 
 
 def _limited(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
-    """Reads a request, or gives the error instead of it: what a deserializer raises reaches the client without details."""
+    """Reads a request, or returns the error instead: an exception of a deserializer reaches the client without details."""
     if deserialize is None:
         return None
 
@@ -173,7 +172,7 @@ async def _checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
 
 
 def _tells_of_a_lost_client(error: BaseException) -> bool:
-    """Whether a write met a connection that was gone, and nothing else went wrong; gRPC cancels such a call a moment later."""
+    """The error is only a write on a lost connection; gRPC cancels such a call a moment later."""
     if isinstance(error, BaseExceptionGroup):
         return all(isinstance(inner, GeneratorExit) or _tells_of_a_lost_client(inner) for inner in error.exceptions)
     return isinstance(error, grpc.aio.InternalError)

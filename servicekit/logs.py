@@ -1,4 +1,4 @@
-"""Logs of a service: one line per event on stderr, as JSON or for people. Configured once, by whoever starts the service."""
+"""Logs of a service: one line per event on stderr, as JSON or for people. Configured once, at the start of the service."""
 
 import logging
 import sys
@@ -9,11 +9,11 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.Except
 
 
 def configure_logs(style: str, level: str) -> None:
-    """Sends structlog, and what libraries log, to stderr."""
+    """Sends structlog, and the logs of libraries, to stderr."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        # Plain tracebacks: the rich ones take the event loop seconds and show the values of variables, which may be prompts.
+        # Plain tracebacks: rich ones take seconds of the event loop, and show the values of variables, which may be prompts.
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )

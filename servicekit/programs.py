@@ -1,16 +1,16 @@
-"""How both services start trusted programs. The only module but the shim that starts one.
+"""Starts trusted programs for both services. No other module does, but the shim.
 
-`run` is for short programs whose output fits in memory, `start` for those that are fed or read piece by piece.
-It does not run agents (the shim does, in a sandbox), it sets no resource limits (workers limit themselves), and it does not
-judge exit codes: the caller knows what they mean. That somebody killed a program tells nothing of its work, and neither does a
-lack of descriptors or memory: both have an error of their own, so that whoever asked may ask again.
+`run` is for short programs whose output fits in memory, `start` for those that are fed or read piece by piece. Agents are not
+started here (the shim does that, in a sandbox). No resource limits are set (workers limit themselves), and exit codes are not
+judged: the caller knows what they mean. A program that was killed from outside, and a lack of descriptors or memory, say nothing
+of its work: both have an error of their own, so that the caller may try again.
 
-Every program gets a session of its own, so that its end takes its children along; an environment that is written out,
-because this process holds keys which are nobody else's business; a wall limit and an output limit.
-Programs start from the event loop's thread: the kernel's parent-death signal follows the thread, not the process.
+Every program gets a session of its own, so that its children end with it; a written-out environment, because this process holds
+keys that are not for others; a wall limit and an output limit. Programs start from the event loop's thread: the kernel's
+parent-death signal follows the thread, not the process.
 
-What `run` feeds, and what any program complains, are files in memory rather than pipes: then there is only one pipe to
-look after, and no order of reading and writing can lock up.
+The input of `run`, and every program's stderr, are files in memory rather than pipes: then there is only one pipe to look after,
+and no order of reading and writing can lock up.
 """
 
 import asyncio
@@ -33,19 +33,19 @@ PLAIN_ENVIRONMENT: Mapping[str, str] = {
 }
 CHUNK_BYTES = 256 * 1024
 MAX_STDERR_BYTES = 64 * 1024
-# For a git to remove its lock files.
+# So that git removes its lock files.
 ASK_WAIT_SECONDS = 1.0
 KILL_WAIT_SECONDS = 5.0
 
-# What one process sends to another, or the kernel for want of memory. A program that goes wrong by itself ends by others.
+# Signals of other processes, or of the kernel without memory. A program that fails by itself ends by other signals.
 FROM_OTHERS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM})
-# What this process, or the machine, lacks for a moment.
+# Resources that this process, or the machine, lacks for a moment.
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How a program ended and what it said. `returncode` is negative for a signal."""
+    """The end of a program, and its output. `returncode` is negative for a signal."""
 
     returncode: int
     stdout: bytes
@@ -53,13 +53,13 @@ class Completed:
 
     @property
     def complaint(self) -> str:
-        """The end of what it wrote to stderr, as text for a message."""
+        """The end of its stderr, as text for a message."""
         return self.stderr[-2000:].decode(errors="replace").strip()
 
     def refuse_killed(self, name: str) -> None:
-        """Raises ProgramUnavailableError where somebody ended it: that tells nothing of what it was asked."""
+        """Raises ProgramUnavailableError where it was killed from outside, which says nothing of its work."""
         if -self.returncode in FROM_OTHERS:
-            raise ProgramUnavailableError(f"{name} was ended from outside by signal {-self.returncode}; ask again")
+            raise ProgramUnavailableError(f"{name} was ended from outside by signal {-self.returncode}; try again")
 
 
 class Running:
@@ -76,34 +76,34 @@ class Running:
         return self._process.pid
 
     def processor_seconds(self) -> float:
-        """What it has had of the processors so far; as long as it runs."""
+        """Returns the processor time that it has had so far."""
         # Behind the name, which may hold anything: the 12th and 13th field, in ticks.
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def feed(self, data: bytes) -> None:
-        """Gives it bytes without waiting until it has read them: how many there may be is the caller's to bound."""
+        """Writes to its stdin without waiting until it has read; the caller bounds the amount."""
         if self._process.stdin is not None:
             self._process.stdin.write(data)
 
     async def write(self, data: bytes) -> None:
-        """Gives it bytes, waiting while it is slow. Silent when it reads no more: its exit code will tell."""
+        """Writes to its stdin, and waits while it is slow. Silent when it reads no more: its exit code will tell."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._process.stdin.write(data)
                 await self._process.stdin.drain()
 
     def close_stdin(self) -> None:
-        """Tells it that nothing more comes."""
+        """Closes its stdin."""
         if self._process.stdin is not None:
             self._process.stdin.close()
 
     async def read(self, limit: int = CHUNK_BYTES) -> bytes:
-        """The next bytes of its output; empty at the end."""
+        """Returns the next bytes of its output; empty at the end."""
         return await self._stdout.read(limit)
 
     async def read_exactly(self, size: int) -> bytes:
-        """Exactly so many bytes of its output."""
+        """Returns exactly so many bytes of its output."""
         try:
             return await self._stdout.readexactly(size)
         except asyncio.IncompleteReadError as error:
@@ -113,14 +113,14 @@ class Running:
             raise ProgramError(f"{self._name} ended in the middle of its answer") from error
 
     async def read_line(self) -> bytes:
-        """The next line with its end; empty at the end. At most `CHUNK_BYTES`."""
+        """Returns the next line with its end; empty at the end. At most `CHUNK_BYTES`."""
         try:
             return await self._stdout.readline()
         except ValueError as error:
-            raise ProgramError(f"a program wrote a line of more than {CHUNK_BYTES} bytes") from error
+            raise ProgramError(f"{self._name} wrote a line of more than {CHUNK_BYTES} bytes") from error
 
     async def finish(self) -> Completed:
-        """Closes its stdin, drops what output is left, and waits for its end."""
+        """Closes its stdin, drops the rest of its output, and waits for its end."""
         self.close_stdin()
         while await self.read():
             pass
@@ -132,7 +132,7 @@ class Running:
     @property
     def _stdout(self) -> asyncio.StreamReader:
         if self._process.stdout is None:
-            raise ProgramError("a program was started without a pipe for its output")
+            raise ProgramError(f"{self._name} was started without a pipe for its output")
         return self._process.stdout
 
 
@@ -145,9 +145,9 @@ async def start(
     cwd: Path | None = None,
     timeout_seconds: float | None,
 ) -> AsyncIterator[Running]:
-    """Starts a program; without a file for `stdin` it is fed by `write`. Leaving the block ends it, children included.
+    """Starts a program; without a file for `stdin` it is fed by `write`. Leaving the block ends it and its children.
 
-    No timeout is for workers that live as long as the service: their owner bounds each request instead.
+    Only workers that live as long as the service have no timeout: their owner bounds each request instead.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -183,7 +183,7 @@ async def run(
     timeout_seconds: float,
     max_output_bytes: int,
 ) -> Completed:
-    """Runs a program to its end. Raises ProgramError when it cannot start, takes too long or says too much."""
+    """Runs a program to its end. ProgramError: it cannot start, takes too long or writes too much."""
     with memory_file("input", stdin) as feed:
         async with start(program, *args, stdin=feed, env=env, cwd=cwd, timeout_seconds=timeout_seconds) as running:
             output = bytearray()
@@ -197,7 +197,7 @@ async def run(
 
 @contextlib.contextmanager
 def memory_file(name: str, content: bytes = b"", *, max_bytes: int | None = None) -> Iterator[BinaryIO]:
-    """Gives a file in memory; with a limit, writing past it fails, which programs ignore for their complaints."""
+    """Opens a file in memory; writing past its limit fails, which programs ignore for their stderr."""
     try:
         descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     except OSError as error:
@@ -217,7 +217,7 @@ def _not_started(program: str | Path, error: OSError) -> ProgramError:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends what is left of a program: asks first, since a git that is killed leaves its lock files, and nobody gets past those."""
+    """Ends the rest of a program. Asks first: a killed git leaves its lock files, which stop every later git."""
     if process.stdin is not None:
         process.stdin.close()
     await _signal(process, signal.SIGTERM, ASK_WAIT_SECONDS)
@@ -225,7 +225,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 async def _signal(process: asyncio.subprocess.Process, number: signal.Signals, wait_seconds: float) -> None:
-    """Its group is only ours to signal while its leader is not reaped."""
+    """Signals its group, which is only ours to signal while its leader is not reaped."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -1,7 +1,7 @@
 """Server reflection, v1 and v1alpha, over the shipped descriptors with their comments.
 
-grpcio-reflection serves v1alpha only and strips comments (grpc#38576); only its messages are used here, which are the same
-on the wire under both names. `google/rpc/error_details.proto` is served too, so that grpcurl prints the details of errors.
+grpcio-reflection serves v1alpha only and strips comments (grpc#38576); only its messages are used here, which are the same on the
+wire under both names. `google/rpc/error_details.proto` is served too, so that grpcurl prints the details of errors.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -41,12 +41,12 @@ class DescriptorLibrary:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Full names of all services."""
+        """Returns the full names of all services."""
         names = (f"{file.package}.{service.name}" for file in self._files.values() for service in file.service)
         return tuple(sorted(names))
 
     def file_named(self, name: str) -> tuple[bytes, ...] | None:
-        """Gives a file, serialized, and after it all that it imports."""
+        """Returns a file, serialized, and after it all that it imports."""
         if name not in self._files:
             return None
         found: dict[str, None] = {}
@@ -59,15 +59,15 @@ class DescriptorLibrary:
         return tuple(self._files[each].SerializeToString() for each in found)
 
     def file_defining(self, symbol: str) -> tuple[bytes, ...] | None:
-        """Gives the file that defines a service, method, message, field, enum or value."""
+        """Returns the file that defines a service, method, message, field, enum or value."""
         return self.file_named(self._symbols.get(symbol.lstrip("."), ""))
 
     def file_extending(self, extendee: str, number: int) -> tuple[bytes, ...] | None:
-        """Gives the file with an extension."""
+        """Returns the file with an extension."""
         return self.file_named(self._extensions.get((extendee, number), ""))
 
     def extension_numbers(self, extendee: str) -> list[int] | None:
-        """Gives the numbers of a message's extensions; None when there is no such message."""
+        """Returns the numbers of a message's extensions; None where there is no such message."""
         if extendee not in self._symbols:
             return None
         return sorted(number for name, number in self._extensions if name == extendee)

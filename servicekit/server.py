@@ -1,6 +1,6 @@
-"""A gRPC server with what every service of ours has: options, interceptor, health, reflection, and a lock beside its unix socket.
+"""A gRPC server with what both services need: options, interceptor, health, reflection, and a lock beside its unix socket.
 
-Owns listening and stopping. Owns no state of the application: whoever starts it stops its own parts in between.
+It owns listening and stopping, and no state of the application: its owner stops its own parts in between.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from servicekit.reflection import DescriptorLibrary, ReflectionServicer
 MAX_CONCURRENT_CALLS = 2_000
 LAST_CALLS_SECONDS = 0.5
 
-# As the generated modules offer it, `add_XServicer_to_server`, and the servicer for it.
+# `add_XServicer_to_server` of a generated module, and the servicer for it.
 Registration = tuple[Callable[[Any, Any], None], object]
 
 
@@ -47,7 +47,7 @@ class Server:
 
     @property
     def target(self) -> str:
-        """Where it listens, with the port that port 0 became."""
+        """The address that it listens on, with the port that port 0 became."""
         if self._address.socket:
             return self._address.target
         return f"{self._address.target.rpartition(':')[0]}:{self._port}"
@@ -60,7 +60,7 @@ class Server:
         """Refuses new calls, ends streams, gives other calls some time; returns when the last handler has cleaned up."""
         await self.tell_stopping()
         await self._interceptor.end_calls(grace_seconds)
-        # Calls that came meanwhile are refused by their handlers: without a moment for that they would end as CANCELLED.
+        # Handlers refuse the calls that came meanwhile; without a moment for that, they would end as CANCELLED.
         await self._server.stop(LAST_CALLS_SECONDS)
         await self._interceptor.end_calls(0)
         if self._lock:

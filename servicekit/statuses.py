@@ -1,6 +1,6 @@
-"""Exceptions as `google.rpc.Status`, and such a status read back by a client.
+"""Turns exceptions into `google.rpc.Status`, and reads such a status on the client's side.
 
-An exception is *rich* when it has a `code` (name of a gRPC code) and a `reason`, both strings; `kind`, `hint`, `metadata`,
+An exception is *rich* when it has a `code` (the name of a gRPC code) and a `reason`, both strings; `kind`, `hint`, `metadata`,
 `violations`, `problems`, `subject` and `retry_after_seconds` are used where it has them. Nothing is sent from here.
 """
 
@@ -16,8 +16,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
 
-# Trailers above 8 KiB may be refused by the client's transport, and then no error at all arrives; the details travel
-# in base64 and the message travels twice, percent-encoded the second time.
+# A client's transport may refuse trailers above 8 KiB, and then no error arrives. Details travel in base64, and the message twice,
+# once percent-encoded.
 MAX_MESSAGE_BYTES = 640
 MAX_DETAILS_BYTES = 3_400
 
@@ -37,7 +37,7 @@ class Refusal:
 
 
 def find_rich(error: BaseException) -> BaseException | None:
-    """Gives the first rich exception: the error itself, or one that its group holds."""
+    """Returns the first rich exception: the error itself, or one in its group."""
     if isinstance(getattr(error, "code", None), str) and isinstance(getattr(error, "reason", None), str):
         return error
     if isinstance(error, BaseExceptionGroup):
@@ -63,21 +63,20 @@ def describe(error: BaseException, domain: str) -> status_pb2.Status:
 
 
 def describe_defect(error_id: str, domain: str) -> status_pb2.Status:
-    """Makes the status of an exception that nobody foresaw: its text stays in the log."""
-    message = f"internal error {error_id}: the log of the service says more"
+    """Makes the status of an unforeseen exception: its text stays in the log."""
+    message = f"internal error {error_id}; the log of the service has the details"
     status = status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message=message)
     metadata = {"class": "FATAL", "error_id": error_id}
     _append(status, error_details_pb2.ErrorInfo(reason="INTERNAL", domain=domain, metadata=metadata))
     return status
 
 
-# What grpc.aio says, with INTERNAL, in the place of a status that it lost: a write met a call, or a connection, that had just
-# ended. Nobody's defect.
+# The texts of grpc.aio, with INTERNAL, for a status that it lost: a write met a call, or a connection, that had just ended.
 LOST_BY_GRPC = "Internal error from Core"
 
 
 def read_refusal(error: grpc.RpcError) -> Refusal:
-    """Reads what a failed call says; a status without details gives a refusal without a reason."""
+    """Reads the error of a failed call; a status without details has no reason."""
     code: grpc.StatusCode = error.code()
     message = error.details() or ""
     details = _details(error)

@@ -1,4 +1,4 @@
-"""Times and durations: the engine's seconds since 1970 as protocol messages, and back."""
+"""Converts the engine's seconds since 1970 to protocol messages, and back."""
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,14 +10,14 @@ def timestamp(seconds: float | None) -> Timestamp | None:
     """Makes a timestamp, to the microsecond; None stays None, which leaves a field unset."""
     if seconds is None:
         return None
-    # A float of today's date holds no more than microseconds: finer digits would be noise that differs between readers.
+    # A float of today's date is exact to the microsecond: finer digits would differ between readers.
     made = Timestamp()
     made.FromMicroseconds(round(seconds * 1_000_000))
     return made
 
 
 def seconds(made: Timestamp) -> float:
-    """Gives a timestamp's seconds since 1970, to the microsecond: the very number that `timestamp` was made from."""
+    """Returns the seconds since 1970, to the microsecond: the very number that `timestamp` was made from."""
     return round(made.seconds + made.nanos / _NANOSECONDS, 6)
 
 

@@ -98,7 +98,7 @@ async def test_a_second_conductor_on_one_address_says_so_and_exits(tmp_path: Pat
     ("arguments", "part"),
     [
         (("--listen", "0.0.0.0:7070"), "TLS"),
-        (("--listen", "nonsense"), "no address"),
+        (("--listen", "nonsense"), "not an address"),
         (("--listen", "127.0.0.1:0", "--host", "x"), "NAME=ADDRESS"),
         (("--listen", "127.0.0.1:0", "--root", "/no/such/folder"), "not a directory"),
     ],

@@ -98,7 +98,7 @@ async def test_a_second_host_on_the_same_port_says_so_and_ends(short_path: Path)
 
     said = [line.rstrip() for line in second.lines if line.strip()]
     assert said[-1] == "  agenthost serve --listen ADDRESS takes another"
-    assert said[-2] == f"agenthost: cannot listen on {first.target}: something else does"
+    assert said[-2] == f"agenthost: another process listens on {first.target}"
     assert "add_port" not in "".join(said)
     assert not (short_path / "two").exists()
 

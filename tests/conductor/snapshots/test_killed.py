@@ -31,7 +31,7 @@ async def test_a_git_that_is_killed_while_a_workspace_is_pinned_says_to_ask_agai
 ) -> None:
     user.write("new.txt", "x")
     killed_git.arm(command)
-    with pytest.raises(ProgramUnavailableError, match="ask again") as caught:
+    with pytest.raises(ProgramUnavailableError, match="try again") as caught:
         await store.pin(user.folder)
 
     assert killed_git.has_killed
