@@ -16,7 +16,7 @@ import structlog
 from agenthost.attempt.attachment import Attachments
 from agenthost.attempt.control import AttemptControl
 from agenthost.attempt.cuts import Cuts
-from agenthost.attempt.folder import remembered_secrets
+from agenthost.attempt.folder import check_revisions, remembered_secrets
 from agenthost.attempt.outbox import Outbox
 from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.records import (
@@ -101,6 +101,8 @@ class Execution:
         self.delivery.resume(after, self._highest_number(cuts))
         secrets: tuple[str, ...] = ()
         try:
+            if self.request.adopted:
+                check_revisions(self.request.folder)
             secrets = remembered_secrets(self.request.folder, secrets_of(spec, os.environ))
         except DamagedError as error:
             self._fault = str(error)

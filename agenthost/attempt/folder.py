@@ -14,7 +14,12 @@ from pathlib import Path
 
 from agenthost.attempt.records import read_object
 from agenthost.core.damage import DamagedError, is_shortage
+from agenthost.core.output.agent_output import PARSER_REVISION
+from agenthost.core.output.redaction import REVISION
 from agenthost.system.files import sync_folder, write_file
+
+_REVISIONS = {"parser": PARSER_REVISION, "redaction": REVISION}
+_FIRST = {"parser": 1, "redaction": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class AttemptFolders:
         folder.mkdir(mode=0o700, parents=True)  # the parent may have been removed by hand; that ends its attempts only
         write_file(folder / "start", stored.start)
         about = {"conductor": stored.conductor, "snapshot_fingerprint": stored.snapshot_fingerprint}
-        write_file(folder / "owner.json", json.dumps(about).encode())
+        write_file(folder / "owner.json", json.dumps(about | {"revisions": _REVISIONS}).encode())
         sync_folder(self._root)
 
     def remove(self, folder: Path) -> None:
@@ -78,6 +83,17 @@ def remembered_secrets(folder: Path, values: Sequence[str]) -> tuple[str, ...]:
         return ()
     write_file(file, json.dumps(list(values)).encode())
     return tuple(values)
+
+
+def check_revisions(folder: Path) -> None:
+    """Raises DamagedError where this daemon lacks the parser or the redaction that an attempt's output was first read with.
+
+    A folder of f9ac01c names none, and was read with the first. Blocking.
+    """
+    owner = read_object(folder / "owner.json") or {}
+    revisions = owner.get("revisions", _FIRST)
+    if revisions not in (_FIRST, _REVISIONS):
+        raise DamagedError(f"owner.json: the output was read with {revisions}, which this agenthost does not have")
 
 
 def _read_secrets(file: Path) -> tuple[str, ...]:

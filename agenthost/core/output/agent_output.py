@@ -32,6 +32,10 @@ from agenthost.core.output.report import (
 from agenthost.core.output.spool import INPUT_NUMBER, RecordKind, SpoolReader
 from agenthost.core.output.utf8 import fitting
 
+# Raise it when a parser makes other reports of the same bytes, and keep the earlier parser for a release: an attempt keeps the
+# revision that its output was first read with. So with `redaction.REVISION`.
+PARSER_REVISION = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

@@ -26,6 +26,7 @@ from agenthost.core.output.secret_formats import (
     is_convincing,
 )
 
+REVISION = 1  # see `agent_output.PARSER_REVISION`
 VALUE_MASK = "[redacted:secret]"
 # A shorter value would mask ordinary words; a longer one would be held back for too long.
 MIN_VALUE_CHARACTERS = 8

@@ -1,6 +1,10 @@
+import json
 from pathlib import Path
 
-from agenthost.attempt.folder import remembered_secrets
+import pytest
+
+from agenthost.attempt.folder import AttemptFolders, StoredStart, check_revisions, remembered_secrets
+from agenthost.core.damage import DamagedError
 
 
 def test_a_replay_masks_what_was_masked_when_the_output_was_first_read(tmp_path: Path) -> None:
@@ -15,3 +19,18 @@ def test_an_attempt_whose_output_was_read_without_secrets_goes_on_without(tmp_pa
     assert remembered_secrets(tmp_path, []) == ()
     (tmp_path / "cuts").touch()
     assert remembered_secrets(tmp_path, ["new-value"]) == ()
+
+
+def test_a_folder_names_the_parser_and_the_redaction_that_read_its_output(tmp_path: Path) -> None:
+    """Keeps I2 K7: another revision would give its frames other numbers. A folder of f9ac01c names none: its was the first."""
+    folders = AttemptFolders(tmp_path)
+    folders.create("run-step-1", StoredStart("one", b"start", ""))
+    folder = folders.path_of("run-step-1")
+    owner = json.loads((folder / "owner.json").read_bytes())
+
+    check_revisions(folder)
+    (folder / "owner.json").write_text(json.dumps({name: owner[name] for name in owner if name != "revisions"}))
+    check_revisions(folder)
+    (folder / "owner.json").write_text(json.dumps(owner | {"revisions": {"parser": 9, "redaction": 1}}))
+    with pytest.raises(DamagedError, match="'parser': 9"):
+        check_revisions(folder)
