@@ -1,9 +1,7 @@
 """A workbench for attempts: a snapshot, a sandbox, and a place for each attempt's folder. Real processes, nothing faked."""
 
 import asyncio
-import contextlib
 import itertools
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -16,6 +14,7 @@ from agenthost.attempt.records import Status
 from agenthost.core.admission.order import Limits
 from agenthost.core.output.spool import RecordKind, SpoolReader
 from agenthost.sandbox.find import Sandbox, find_sandbox, python_runtime
+from tests.kit.processes import processes_with
 
 PATIENCE_SECONDS = 30
 
@@ -114,17 +113,6 @@ async def output(attempt: AttemptProcess, text: str) -> None:
                 return
             assert not attempt.has_ended, f"it ended without {text!r}: {attempt.status()} {records(attempt)}"
             await until_longer(attempt, seen)
-
-
-def processes_with(word: str) -> list[int]:
-    """Every process of this machine, zombies excepted, with a word in its command line."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                if word in (entry / "cmdline").read_bytes().decode(errors="replace"):
-                    found.append(int(entry.name))
-    return found
 
 
 async def gone(word: str) -> None:

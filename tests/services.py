@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,14 +92,6 @@ class Pair:
         except grpc.RpcError:
             return False
         return all(host.state == pool_service_pb2.Host.STATE_READY for host in hosts)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Until something that happens elsewhere, in another process, has come to pass."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def free_port() -> int:

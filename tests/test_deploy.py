@@ -14,7 +14,8 @@ import agenthost.config
 import conductor.config
 from agenthost.core.snapshots.eviction import DEFAULT_KEEPING
 from tests.docs.pages import page
-from tests.services import Service, free_port, wait_for
+from tests.kit.waiting import wait_until
+from tests.services import Service, free_port
 
 pytestmark = pytest.mark.processes
 
@@ -88,7 +89,7 @@ def test_the_recipe_for_systemd_starts_both_services(tmp_path: Path) -> None:
             assert program == f"{folder}/bin/{unit}"
             services.append(Service([f"{unit}.cli", *arguments], tmp_path / f"{unit}.log"))
             services[-1].start()
-        wait_for(lambda: "all good" in call("--address", address, "doctor").stdout)
+        wait_until(lambda: "all good" in call("--address", address, "doctor").stdout)
     finally:
         for service in reversed(services):
             service.stop()

@@ -1,9 +1,8 @@
 """A real host on a unix socket, a real snapshot pushed to it, and a client that keeps the protocol. For tests."""
 
-import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from agenthost.v1 import (
 from servicekit.addresses import Address
 from servicekit.channels import EXECUTION_OPTIONS
 from servicekit.statuses import Refusal, read_refusal
+from tests.kit.processes import tree_of
 from tests.kit.proof import proof_of_the_session
 
 CONDUCTOR = "conductor-1"
@@ -195,26 +195,12 @@ def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     ).stdout
 
 
-async def eventually(holds: Callable[[], bool]) -> None:
-    """Waits for something that has no event: the process table, a file. The test's own time limit ends it."""
-    while not holds():
-        await asyncio.sleep(0.01)
-
-
-def descendants_named(words: Sequence[str]) -> list[int]:
-    """The processes whose command line holds all of these words."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if all(word in line for word in words):
-                found.append(int(entry.name))
-    return found
-
-
 def folder_of(data: Path, execution: str) -> Path:
     """Where a host keeps an attempt."""
     return AttemptFolders(data / "attempts").path_of(execution)
+
+
+async def sandbox_tree(client: Client) -> list[int]:
+    """Returns the shim of the only attempt, and every process below it."""
+    (spawn,) = client.spawns()
+    return tree_of(int(str(spawn["shim"])))

@@ -1,23 +1,22 @@
 """A soak that is killed leaves nothing behind: no service, no agent, no cable, no namespace."""
 
-import asyncio
 import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.cable import Cable, CableRefusedError
 from tests.chaos.rig import SHIM
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
 BEGUN_SECONDS = 60
 GONE_SECONDS = 30
-PAUSE_SECONDS = 0.05
 
 
 @pytest.mark.timeout(150)
@@ -31,11 +30,11 @@ async def test_a_soak_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> No
         )
     soak = [sys.executable, "-m", "tests.chaos", "--short"]
     with subprocess.Popen(soak, stdout=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path)}) as killed:
-        await _until(lambda: any(SHIM in line for _, line in _processes(tmp_path)), BEGUN_SECONDS)
+        await until(lambda: any(SHIM in line for _, line in _processes(tmp_path)), BEGUN_SECONDS)
         below = dict(_processes(tmp_path))
         killed.kill()
 
-    await _until(lambda: not dict(_processes(tmp_path)), GONE_SECONDS)
+    await until(lambda: not dict(_processes(tmp_path)), GONE_SECONDS)
     for kind in ("chaos.conductor", "chaos.agenthost", "cable_process", SHIM):
         assert kind in str(below)
 
@@ -48,9 +47,3 @@ def _processes(folder: Path) -> Iterator[tuple[int, str]]:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 if f"{folder}/chaos-" in line:
                     yield int(entry.name), line
-
-
-async def _until(condition: Callable[[], bool], seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(PAUSE_SECONDS)

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from tests.chaos.scenarios import SCENARIOS, Caller, Scenario, make_workspace
 from tests.chaos.schedule import Act
 from tests.chaos.trouble import Trouble
 from tests.chaos.watchers import Watcher, cancel, create, open_channel
+from tests.kit.waiting import until
 
 WATCHERS_OF_A_RUN = 2
 CALLERS = (Caller.FICKLE, Caller.HASTY, Caller.PATIENT, Caller.HASTY, Caller.FICKLE)  # the others ask for anything
@@ -179,11 +180,13 @@ class World:
             async with open_channel(link.address) as channel:
                 if taken := await evidence.slots_of(channel):
                     faults.append(f"host {host} says that {taken} of its slots are taken, and nothing runs")
-        await _wait_until(lambda: not rig.kept_folders())
+        with contextlib.suppress(TimeoutError):  # what is judged then is the same condition
+            await until(lambda: not rig.kept_folders(), REST_SECONDS)
         faults += [f"{folder} is kept, and everything was acknowledged" for folder in rig.kept_folders()]
         await rig.stop()
         faults += rig.wrong_ends()
-        await _wait_until(lambda: not rig.left_over())
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: not rig.left_over(), REST_SECONDS)
         faults += [f"process {describe(pid)} is left" for pid in rig.left_over()]
         watchers = tuple(self.watchers)
         case = Case(rig, settled, told, watchers, reference, frozenset(self.trouble.killed))
@@ -207,13 +210,6 @@ class World:
 
 def _identity(random: Random) -> str:
     return str(uuid.UUID(int=random.getrandbits(128), version=4))
-
-
-async def _wait_until(condition: Callable[[], bool]) -> None:
-    """Until it is so, or it has had its time: what is judged then is the same condition."""
-    deadline = time.monotonic() + REST_SECONDS
-    while not condition() and time.monotonic() < deadline:
-        await asyncio.sleep(0.05)
 
 
 def _place(task: "asyncio.Task[None]") -> str:

@@ -19,6 +19,7 @@ from servicekit.addresses import Address
 from servicekit.channels import open_channel
 from servicekit.server import Server
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+from tests.kit.waiting import until
 
 RUN = "0" * 26
 ATTEMPT = f"{RUN}-ask-1"
@@ -50,10 +51,7 @@ class RecordingInbox:
         self.changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():
-                self.changed.clear()
-                await self.changed.wait()
+        await until(condition, changed=self.changed)
 
     @property
     def sequences(self) -> list[int]:

@@ -1,7 +1,7 @@
 """A real conductor in this process, on a unix socket, with real database and engine, over fake hosts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,10 +126,3 @@ async def running_conductor(
         stack.callback(stop.set)
         await channel.channel_ready()
         yield Running(settings.listen.target, channel, executions, tellers, workspace, stop, serves)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Until something that another task does has come to pass."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)

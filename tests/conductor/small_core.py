@@ -24,8 +24,8 @@ from conductor.core.model.work import Work, WorkKind
 from conductor.engine.inbox import InboxLimits
 from conductor.engine.loop import Engine
 from conductor.store.sqlite.store import SqliteStore
-from tests.conductor.manual_clock import ManualClock
 from tests.conductor.store.material import attempt_name, plan, run_name
+from tests.kit.clock import ManualClock
 
 RUN = run_name(1)
 NOW = 1000.0

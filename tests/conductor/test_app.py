@@ -16,8 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.channels import open_channel
-from tests.conductor.running_conductor import agent_step, running_conductor, until
+from tests.conductor.running_conductor import agent_step, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 

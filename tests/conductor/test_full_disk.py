@@ -18,9 +18,10 @@ from conductor.v1 import run_service_pb2 as pb
 from conductor.v1.flow_service_pb2 import Flow
 from conductor.v1.run_service_pb2 import Run
 from servicekit.statuses import Refusal
-from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
+from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 from tests.conductor.store.material import damages
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+from tests.kit.waiting import until
 from tests.repositories import git
 
 pytestmark = pytest.mark.processes

@@ -21,7 +21,8 @@ from agenthost.core.models.endpoint import parse_endpoint
 from tests.docs.pages import DOCS, README, page
 from tests.fakes.chat import models
 from tests.fakes.model_server import Answer, ModelServer
-from tests.services import Service, free_port, wait_for
+from tests.kit.waiting import wait_until
+from tests.services import Service, free_port
 
 CODE = """import json
 
@@ -78,7 +79,7 @@ def serving(folder: Path, *host_extra: str) -> Iterator[str]:
     try:
         for service in services:
             service.start()
-        wait_for(lambda: "  ready  " in conductor("hosts", folder=folder, address=socket).stdout)
+        wait_until(lambda: "  ready  " in conductor("hosts", folder=folder, address=socket).stdout)
         yield socket
     finally:
         for service in reversed(services):

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT, page
-from tests.services import Service, free_port, wait_for
+from tests.kit.waiting import wait_until
+from tests.services import Service, free_port
 
 SBIN = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"])
 GO_PLUGINS = (
@@ -79,7 +80,7 @@ def far_machine(tmp_path: Path) -> Iterator[FarMachine]:
     server = subprocess.Popen([sshd, "-D", "-f", folder / "config", "-E", folder / "log"])
     machine = FarMachine(folder, port)
     try:
-        wait_for(machine.is_listening)
+        wait_until(machine.is_listening)
         yield machine
     finally:
         server.terminate()
@@ -89,7 +90,7 @@ def far_machine(tmp_path: Path) -> Iterator[FarMachine]:
 @contextmanager
 def _open(tunnel: subprocess.Popen[bytes], near: Path) -> Iterator[None]:
     try:
-        wait_for(near.exists)
+        wait_until(near.exists)
         yield
     finally:
         tunnel.kill()
@@ -112,11 +113,11 @@ def test_a_host_behind_an_ssh_tunnel_loses_no_word_when_the_tunnel_breaks(
         for service in services:
             service.start()
         with _open(far_machine.tunnel(near, far), near):
-            wait_for(lambda: "  ready  " in conductor("hosts", address=address).stdout)
+            wait_until(lambda: "  ready  " in conductor("hosts", address=address).stdout)
             started = conductor("run", str(tmp_path / "slow.yaml"), str(tmp_path / "code"), "--detach", address=address)
             run = started.stdout.strip()
-            wait_for(lambda: "one" in conductor("output", run, "slow", address=address).stdout)
-        wait_for(lambda: "  disconnected  " in conductor("hosts", address=address).stdout)
+            wait_until(lambda: "one" in conductor("output", run, "slow", address=address).stdout)
+        wait_until(lambda: "  disconnected  " in conductor("hosts", address=address).stdout)
         near.touch()  # what a killed tunnel leaves is in the way of the next
         with _open(far_machine.tunnel(near, far), near):
             ended = conductor("watch", run, address=address)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.processes import processes_with
+from tests.kit.waiting import wait_until
 from tests.repositories import UserRepository
-from tests.services import wait_for
 
 SWALLOWS = "def load(text):\n    try:\n        return int(text)\n    except:\n        pass\n"
 SECONDS = 90
@@ -34,20 +35,12 @@ class Demo:
         return self.err.read_text(errors="replace")
 
     def wait_until_agents_speak(self) -> None:
-        wait_for(lambda: " │ " in self.progress() or self.process.poll() is not None, SECONDS)
+        wait_until(lambda: " │ " in self.progress() or self.process.poll() is not None, SECONDS)
         assert self.process.poll() is None, self.progress()
 
-    def processes(self) -> list[str]:
-        """The command lines of what it started and still runs."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                except OSError:
-                    continue
-                found += [line] if str(self.place) in line else []
-        return found
+    def processes(self) -> list[int]:
+        """Returns what it started and still runs."""
+        return processes_with(str(self.place))
 
 
 @pytest.fixture
@@ -141,7 +134,7 @@ def test_when_the_demo_is_killed_outright_its_services_end_by_themselves(
     demo.process.kill()
     demo.process.wait()
 
-    wait_for(lambda: demo.processes() == [], SECONDS)
+    wait_until(lambda: demo.processes() == [], SECONDS)
 
 
 def test_a_path_that_is_no_directory_is_wrong_usage(place: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from conductor.v1.flow_service_pb2 import AgentWork, Flow, Retries
 from conductor.v1.pool_service_pb2 import GetHostRequest, Host
 from conductor.v1.run_service_pb2 import Attempt, GetRunRequest, GetStepRequest, Run
 from tests import flows
-from tests.services import Pair, Service, running_pair, wait_for
+from tests.kit.waiting import wait_until
+from tests.services import Pair, Service, running_pair
 
 Stub = run_service_pb2_grpc.RunServiceStub
 SILENCE_SECONDS = 3  # hosts say something every 2 s
@@ -58,7 +59,7 @@ def test_a_conductor_that_stood_still_blames_nobody_and_one_result_of_a_host_tha
 
         run = stub.CreateRun(flows.request(flows.plain_workspace(tmp_path / "w"), *steps), timeout=30).name
         # Both hosts have the same room, so each has one of the two.
-        wait_for(lambda: all(s.attempts and s.attempts[0].state == Attempt.STATE_RUNNING for s in shown().steps))
+        wait_until(lambda: all(s.attempts and s.attempts[0].state == Attempt.STATE_RUNNING for s in shown().steps))
         moved = next(step for step in shown().steps if step.attempts[0].host == "alpha").name
 
         # The conductor stands still for longer than a host may be silent, and than the steps wait for theirs. So does alpha,
@@ -70,12 +71,12 @@ def test_a_conductor_that_stood_still_blames_nobody_and_one_result_of_a_host_tha
         assert Attempt.STATE_LOST not in [one.state for step in shown().steps for one in step.attempts]
 
         # Only now alpha has been silent to somebody who listened: its attempt is lost, and made on beta.
-        wait_for(lambda: host("alpha").state == Host.STATE_DISCONNECTED)
+        wait_until(lambda: host("alpha").state == Host.STATE_DISCONNECTED)
         assert host("alpha").HasField("disconnected_time")
-        wait_for(lambda: len(stub.GetStep(GetStepRequest(name=moved), timeout=30).attempts) == 2)
+        wait_until(lambda: len(stub.GetStep(GetStepRequest(name=moved), timeout=30).attempts) == 2)
         send(pair.hosts["alpha"], signal.SIGCONT)
-        wait_for(lambda: host("alpha").state == Host.STATE_READY)
-        wait_for(lambda: shown().state == Run.STATE_SUCCEEDED)
+        wait_until(lambda: host("alpha").state == Host.STATE_READY)
+        wait_until(lambda: shown().state == Run.STATE_SUCCEEDED)
 
         states = {step.name: [(one.host, one.state) for one in step.attempts] for step in shown().steps}
         assert states.pop(moved) == [("alpha", Attempt.STATE_LOST), ("beta", Attempt.STATE_SUCCEEDED)]
@@ -85,4 +86,4 @@ def test_a_conductor_that_stood_still_blames_nobody_and_one_result_of_a_host_tha
         assert len(told) == 1
         assert "alpha" in told[0]
         # What alpha has to say late is dismissed: it lets the attempt go.
-        wait_for(lambda: "execution_released" in pair.hosts["alpha"].log.read_text())
+        wait_until(lambda: "execution_released" in pair.hosts["alpha"].log.read_text())

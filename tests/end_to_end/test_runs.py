@@ -26,7 +26,8 @@ from conductor.v1.run_service_pb2 import (
     Workspace,
 )
 from tests import flows
-from tests.services import Pair, running_pair, wait_for
+from tests.kit.waiting import wait_until
+from tests.services import Pair, running_pair
 
 Stub = run_service_pb2_grpc.RunServiceStub
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
@@ -137,7 +138,7 @@ def test_a_failing_run_stops_its_other_workers_and_settles_every_step(pair: Pair
     assert by_id["bad"].state == Step.STATE_FAILED
     assert by_id["bad"].attempts[0].exit_code == 3
     assert {by_id[name].state for name in ("slow", "slower", "never")} == {Step.STATE_CANCELLED}
-    wait_for(lambda: not shims_alive(pair), 5)
+    wait_until(lambda: not shims_alive(pair), 5)
 
 
 def test_a_cancelled_run_keeps_what_was_said_and_says_nothing_after_its_end(stub: Stub, workspace: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from agenthost.models.settings import read_models
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.host_process import client_of
-from tests.agenthost.running_host import Client, Conversation, eventually, execution_id, open_host
-from tests.attempts import processes_with
+from tests.agenthost.running_host import Client, Conversation, execution_id, open_host
 from tests.fakes.model_server import ModelServer
+from tests.kit.processes import processes_with
+from tests.kit.waiting import until
 from tests.yesterday.ends import EPOCH, THINKER, write_agents
 from tests.yesterday.host_world import listed
 from tests.yesterday.old_host import serving_then
@@ -74,7 +75,7 @@ async def _cross(code: Path, folder: Path, repository: Path, url: str) -> Crossi
         await _end(client, crossing)
         crossing.refusal = (await client.refused(_start(client, "talking"), epoch=EPOCH)).reason
         crossing.spawned = len(client.spawns())
-        await eventually(lambda: not any(map(_lives, crossing.agents.values())))
+        await until(lambda: not any(map(_lives, crossing.agents.values())))
     return crossing
 
 

@@ -14,7 +14,8 @@ from google.protobuf.json_format import MessageToDict
 
 from conductor.store.sqlite.store import SqliteStore
 from conductor.v1 import run_service_pb2 as pb
-from tests.conductor.running_conductor import Running, running_conductor, until
+from tests.conductor.running_conductor import Running, running_conductor
+from tests.kit.waiting import until
 from tests.yesterday.archive import keep, pack, unpack
 from tests.yesterday.reading import read_end
 from tests.yesterday.stories import HOSTLESS, SETTLED, UNFINISHED, Story

@@ -12,9 +12,10 @@ from agenthost.attempt.launch import prepare
 from agenthost.attempt.process import AttemptProcess, Launch
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.host_process import client_of, serving
-from tests.agenthost.running_host import CONDUCTOR, Client, eventually, execution_id, folder_of, make_repository
+from tests.agenthost.running_host import CONDUCTOR, Client, execution_id, folder_of, make_repository
 from tests.attempts import Workbench, finish, replace_bwrap
 from tests.fakes.model_server import Answer, ModelServer
+from tests.kit.waiting import until
 from tests.yesterday.archive import keep, pack, unpack
 from tests.yesterday.ends import (
     ENDS,
@@ -67,7 +68,7 @@ async def _leave(data: Path, repository: Path) -> tuple[list[pb.Start], dict[str
                 start, frames = await _end(client, end)
                 starts.append(start)
                 heard[start.execution] = frames
-            await eventually(lambda: all((one / "aftermath.json").exists() for one in (data / "attempts").iterdir()))
+            await until(lambda: all((one / "aftermath.json").exists() for one in (data / "attempts").iterdir()))
             await _damage(client, execution_id("spool_damaged"))
             starts += [await _release(client), await _burn(client)]
             await host.end(signal.SIGKILL)

@@ -13,7 +13,8 @@ import pytest
 
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.host_process import host_at
-from tests.agenthost.running_host import Client, Conversation, eventually, execution_id, folder_of
+from tests.agenthost.running_host import Client, Conversation, execution_id, folder_of
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -82,7 +83,7 @@ async def test_each_damaged_file_ends_its_own_attempt_with_a_reason_and_no_other
     async with host_at(short_path, repository) as (host, client):
         after = {step: await resumed(client, step, before[step]) for step in HARMS}
         for step in UNASKABLE:
-            await eventually((folder_of(data, execution_id(step)) / "status.json").exists)
+            await until((folder_of(data, execution_id(step)) / "status.json").exists)
             async with client.open(resume=pb.Resume(execution=execution_id(step))) as unknown:
                 assert (await unknown.refusal()).reason == "EXECUTION_NOT_FOUND"
         going_on = await resumed(client, "untouched", untouched)

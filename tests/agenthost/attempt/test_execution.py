@@ -9,7 +9,8 @@ import pytest
 
 from agenthost.host.tombstones import Tombstone, Tombstones
 from agenthost.v1 import execution_service_pb2 as pb
-from tests.agenthost.running_host import CONDUCTOR, Client, eventually, execution_id
+from tests.agenthost.running_host import CONDUCTOR, Client, execution_id
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -122,7 +123,7 @@ async def test_an_attempt_is_resumed_after_every_frame_with_the_same_frames(clie
         assert [frame.SerializeToString() for frame in again.frames] == whole[after:]
     async with client.open(resume=pb.Resume(execution=start.execution, after_sequence=len(whole))) as last:
         await last.send(ack=pb.Ack(sequence=len(whole)))
-        await eventually(lambda: not list((client.data / "attempts").iterdir()))
+        await until(lambda: not list((client.data / "attempts").iterdir()))
 
 
 async def test_a_resume_beyond_the_last_number_is_refused(client: Client) -> None:
@@ -169,7 +170,7 @@ async def test_a_stream_that_is_cut_in_the_middle_of_a_release_leaves_no_folder(
     await client.executions.ListExecutions(pb.ListExecutionsRequest(conductor_id=CONDUCTOR, epoch=1))
     room.set()
 
-    await eventually(lambda: not list((client.data / "attempts").iterdir()))
+    await until(lambda: not list((client.data / "attempts").iterdir()))
 
 
 async def test_a_lost_connection_does_not_end_the_agent(client: Client) -> None:
@@ -343,7 +344,7 @@ async def test_the_host_counts_what_runs(client: Client) -> None:
         assert client.host.running == 1
         await conversation.send(cancel=pb.Cancel())
         await conversation.finish()
-    await eventually(lambda: client.host.running == 0)
+    await until(lambda: client.host.running == 0)
 
 
 async def test_an_end_that_is_not_acknowledged_is_let_go(client: Client) -> None:
@@ -356,7 +357,7 @@ async def test_an_end_that_is_not_acknowledged_is_let_go(client: Client) -> None
     assert folder.exists()
     client.host.settings = replace(client.host.settings, unheard_seconds=0.0)
     await client.run("say new", step="new")
-    await eventually(lambda: not folder.exists())
+    await until(lambda: not folder.exists())
 
     assert (await client.refused(client.start_of("say old", step="old"))).reason == "EXECUTION_EXISTS"
 

@@ -16,7 +16,8 @@ import pytest
 from agenthost.v1 import execution_service_pb2 as pb
 from servicekit.channels import EXECUTION_OPTIONS
 from tests.agenthost.host_process import HostProcess, host_at
-from tests.agenthost.running_host import CONDUCTOR, Client, Conversation, eventually, execution_id, folder_of
+from tests.agenthost.running_host import CONDUCTOR, Client, Conversation, execution_id, folder_of
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -35,7 +36,7 @@ async def test_agents_that_stream_survive_the_kill_of_their_daemon_and_lose_no_b
         async with client.open(start=short) as lonely:
             await lonely.until_said("short")
         await host.end(signal.SIGKILL)
-    await eventually((folder_of(short_path / "data", execution_id("short")) / "status.json").exists)
+    await until((folder_of(short_path / "data", execution_id("short")) / "status.json").exists)
     async with host_at(short_path, repository) as (host, client):
         second = dict(
             zip(steps, await asyncio.gather(*(resumed(client, first[step], step) for step in steps)), strict=True)
@@ -87,7 +88,7 @@ async def test_neither_a_frozen_daemon_nor_readers_that_do_not_read_hold_an_agen
             await slow.until(lambda frame: frame.HasField("output") and frame.output.channel == pb.Output.CHANNEL_LOG)
             host.process.send_signal(signal.SIGSTOP)
             spools = [folder_of(client.data, execution_id(step)) / "spool" for step in ("frozen", "slow")]
-            await eventually(lambda: all(spool.stat().st_size > size for spool in spools))
+            await until(lambda: all(spool.stat().st_size > size for spool in spools))
             host.process.send_signal(signal.SIGCONT)
             while await running(client):
                 await slow.receive()
@@ -132,7 +133,7 @@ async def test_eight_agents_that_are_cancelled_end_and_say_so_also_those_that_wi
         async with client.open(start=client.start_of(*script, step=step, cancel_grace="0.5s")) as conversation:
             await conversation.until_said("partial")
             started[step] = namespace_of(conversation.frames[0].started.attestation.pid)
-            await eventually(lambda: len(started) == AGENTS)
+            await until(lambda: len(started) == AGENTS)
             told.append(time.clock_gettime(time.CLOCK_BOOTTIME))
             await conversation.send(cancel=pb.Cancel(reason="enough"))
             return conversation, await conversation.finish()

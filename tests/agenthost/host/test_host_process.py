@@ -14,8 +14,9 @@ from agenthost.attempt.folder import AttemptFolders, StoredStart
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.host_process import client_of, serving, start_host
-from tests.agenthost.running_host import CONDUCTOR, eventually, execution_id
-from tests.agenthost.sandbox.test_agents_in_the_sandbox import gone, sandbox_tree
+from tests.agenthost.running_host import CONDUCTOR, execution_id, sandbox_tree
+from tests.kit.processes import are_gone
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -123,7 +124,7 @@ async def test_a_stop_that_is_to_end_the_agents_tells_it_and_leaves_no_process(
         host.process.send_signal(number)
         finished = await conversation.finish()
         code = await host.end(0)
-    await eventually(lambda: gone(tree))
+    await until(lambda: are_gone(tree))
 
     # Only the host asked for its end: that is no cancel, and the step is tried again.
     assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_FAILED, "HOST_STOPPED")
@@ -144,7 +145,7 @@ async def test_a_host_that_was_killed_or_stopped_takes_its_attempts_up_again(
             await first.until_said("before")
         tree = await sandbox_tree(client)
         await host.end(number)
-    assert not gone(tree[:1])
+    assert not are_gone(tree[:1])
     async with serving(data, listen) as again, client_of(again, data, repository) as client:
         async with client.open(resume=pb.Resume(execution=start.execution), epoch=4) as stale:
             refusal = await stale.refusal()
@@ -199,7 +200,7 @@ async def test_a_stopped_host_sends_its_conductors_away_and_leaves_its_agents_ru
             away = await first.refusal()
         code = await host.end(0)
     said = "".join(host.lines)
-    await eventually((data / "attempts" / _only(data / "attempts") / "status.json").exists)
+    await until((data / "attempts" / _only(data / "attempts") / "status.json").exists)
     resume = pb.Resume(execution=start.execution, after_sequence=len(first.frames))
     async with (
         serving(data, listen) as again,

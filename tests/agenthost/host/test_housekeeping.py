@@ -13,8 +13,9 @@ from agenthost.doctor import examine
 from agenthost.sandbox.cgroups import find_cgroups
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
-from tests.agenthost.running_host import Client, eventually, open_host
-from tests.agenthost.shim.test_shortage import without_descriptors
+from tests.agenthost.running_host import Client, open_host
+from tests.kit.processes import without_descriptors
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -39,7 +40,7 @@ async def test_the_group_of_a_shim_that_was_killed_goes_while_the_host_serves_an
         before = groups()
         os.kill(shim, 9)
         assert (await killed.finish()).reason == "SHIM_LOST"
-        await eventually(lambda: len(groups()) == 1)
+        await until(lambda: len(groups()) == 1)
         assert groups() < before
         await other.send(input=pb.Input(input_sequence=1, text="end"))
         assert (await other.finish()).outcome == pb.Finished.OUTCOME_SUCCEEDED
@@ -57,7 +58,7 @@ async def test_a_sweep_that_finds_no_descriptor_is_made_again(client: Client) ->
     left.mkdir()
     client.host.change.notify()
 
-    await eventually(lambda: not left.exists())
+    await until(lambda: not left.exists())
 
 
 async def test_what_a_daemon_left_that_was_killed_while_it_proved_is_pruned_and_nothing_else(

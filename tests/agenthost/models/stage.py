@@ -15,8 +15,9 @@ from agenthost.core.models.endpoint import Api
 from agenthost.core.models.gateway_rules import variables_for
 from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models
-from tests.attempts import Done, Workbench, finish, processes_with, records, until_longer
+from tests.attempts import Done, Workbench, finish, records, until_longer
 from tests.fakes.model_server import ModelServer
+from tests.kit.processes import processes_with
 
 PYTHON = str(Path(sys.executable).resolve())
 KEY = "sk-real-key-of-the-test"

@@ -11,8 +11,10 @@ import pytest
 
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
-from tests.agenthost.running_host import Client, descendants_named, eventually, execution_id, open_host
+from tests.agenthost.running_host import Client, execution_id, open_host, sandbox_tree
 from tests.attempts import replace_bwrap
+from tests.kit.processes import are_gone, processes_with
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -41,29 +43,6 @@ default = "full"
 """
 
 
-def tree_of(pid: int) -> list[int]:
-    """A process and all below it."""
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    found = [pid]
-    for file in children:
-        try:
-            for child in file.read_text().split():
-                found += tree_of(int(child))
-        except OSError:
-            continue
-    return found
-
-
-def gone(pids: list[int]) -> bool:
-    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
-
-
-async def sandbox_tree(client: Client) -> list[int]:
-    """The shim of the only attempt, and everything below it."""
-    (spawn,) = client.spawns()
-    return tree_of(int(str(spawn["shim"])))
-
-
 async def test_a_cancel_takes_the_whole_tree_with_it(client: Client) -> None:
     """Keeps D6: double forks in sessions of their own, which ignore the polite signal."""
     script = ("ignore TERM", "fork 3", "say ready", "hang")
@@ -72,7 +51,7 @@ async def test_a_cancel_takes_the_whole_tree_with_it(client: Client) -> None:
         tree = await sandbox_tree(client)
         await conversation.send(cancel=pb.Cancel(reason="enough"))
         finished = await conversation.finish()
-    await eventually(lambda: gone(tree))
+    await until(lambda: are_gone(tree))
 
     assert finished.outcome == pb.Finished.OUTCOME_CANCELLED
     assert len(tree) >= 6
@@ -85,7 +64,7 @@ async def test_an_agent_that_ends_takes_its_tree_with_it(client: Client) -> None
         tree = await sandbox_tree(client)
         await conversation.send(input=pb.Input(input_sequence=1, text="end"))
         finished = await conversation.finish()
-    await eventually(lambda: gone(tree))
+    await until(lambda: are_gone(tree))
 
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
 
@@ -96,7 +75,7 @@ async def test_an_attempt_without_a_conductor_ends_as_orphaned(client: Client) -
     async with client.open(start=start) as conversation:
         await conversation.until_said("ready")
         tree = await sandbox_tree(client)
-    await eventually(lambda: gone(tree))
+    await until(lambda: are_gone(tree))
     async with client.open(resume=pb.Resume(execution=start.execution)) as again:
         finished = await again.finish()
 
@@ -117,7 +96,7 @@ async def test_neither_prompt_nor_the_hosts_environment_shows(client: Client, mo
     monkeypatch.setenv("SECRET_OF_THE_HOST", "tell-nobody")
     async with client.open(start=client.start_of("env", "argv", "say needle-in-prompt", "hang")) as conversation:
         await conversation.until_said("needle-in-prompt")
-        shown = descendants_named(["needle-in-prompt"])
+        shown = processes_with("needle-in-prompt")
         environments = [
             Path(f"/proc/{pid}/environ").read_bytes() for pid in await sandbox_tree(client) if _is_readable(pid)
         ]
@@ -248,7 +227,7 @@ async def test_a_killed_shim_is_told_as_such(client: Client) -> None:
         tree = await sandbox_tree(client)
         os.kill(tree[0], 9)
         finished = await conversation.finish()
-    await eventually(lambda: gone(tree))
+    await until(lambda: are_gone(tree))
 
     assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_FAILED, "SHIM_LOST")
 
@@ -280,7 +259,7 @@ async def test_a_reader_that_stands_still_stops_neither_agent_nor_costs_memory(c
         await conversation.until(lambda frame: frame.HasField("output"))
         before = resident_bytes()
         await conversation.send(input=pb.Input(input_sequence=1, text="go"))
-        await eventually(lambda: client.host.running == 0)
+        await until(lambda: client.host.running == 0)
         grown = resident_bytes() - before
         finished = await conversation.finish()
 

@@ -9,8 +9,9 @@ import pytest
 from agenthost.core.sandbox.control_groups import Version
 from agenthost.sandbox.cgroups import find_cgroups, sweep
 from tests.agenthost.host_process import client_of, serving
-from tests.agenthost.running_host import eventually
-from tests.agenthost.sandbox.test_agents_in_the_sandbox import gone, sandbox_tree
+from tests.agenthost.running_host import sandbox_tree
+from tests.kit.processes import are_gone
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -90,7 +91,7 @@ async def test_a_host_sweeps_what_its_predecessor_left(short_path: Path, reposit
             tree = await sandbox_tree(client)
             await host.end(signal.SIGKILL)
         os.kill(tree[0], signal.SIGKILL)
-        await eventually(lambda: gone(tree))
+        await until(lambda: are_gone(tree))
     left = [group for above in place.above.values() for group in above.glob(f"{place.prefix}*")]
     assert left
     async with serving(data, listen):

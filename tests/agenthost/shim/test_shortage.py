@@ -4,9 +4,7 @@ import asyncio
 import errno
 import fcntl
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,22 +24,9 @@ from agenthost.errors import NoCapacityError, PreconditionError, ProgramError, S
 from agenthost.host.adoption import adopt_leftovers
 from agenthost.host.preparation import refusing_start
 from tests.attempts import Workbench, finish, until_longer
+from tests.kit.processes import without_descriptors
 
 pytestmark = pytest.mark.processes
-
-
-@contextmanager
-def without_descriptors(spare: int = 0) -> Iterator[None]:
-    """Nothing can be opened in this process, or so few."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = [os.dup(0) for _ in range(spare + 1)]
-    for descriptor in free:
-        os.close(descriptor)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize(

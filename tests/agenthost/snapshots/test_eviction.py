@@ -21,9 +21,10 @@ from agenthost.snapshots.store import SnapshotStore
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.host_process import client_of, serving
-from tests.agenthost.running_host import eventually, open_host, push_snapshot
-from tests.agenthost.sandbox.test_agents_in_the_sandbox import gone, sandbox_tree
-from tests.agenthost.snapshots.test_store import pack, push
+from tests.agenthost.packs import pack, push
+from tests.agenthost.running_host import open_host, push_snapshot, sandbox_tree
+from tests.kit.processes import are_gone
+from tests.kit.waiting import until
 from tests.repositories import UserRepository
 
 pytestmark = pytest.mark.processes
@@ -243,7 +244,7 @@ async def test_a_shim_without_any_daemon_keeps_its_snapshot(short_path: Path, re
         assert (store.locate(client.snapshot).tree / "README.md").is_file()
         clock.ahead += LATER
         os.kill(tree[0], signal.SIGKILL)
-        await eventually(lambda: gone(tree))
+        await until(lambda: are_gone(tree))
         assert await store.eviction.evict() == 1
 
 
@@ -260,7 +261,7 @@ async def test_an_attempt_keeps_its_snapshot_from_the_start_to_the_last_look(
             await push_snapshot(client.channel, other.folder)
 
         async with client.open(start=client.start_of("read README.md", "echo-input 1")) as conversation:
-            await eventually(lambda: client.host.running == 1)
+            await until(lambda: client.host.running == 1)
             with pytest.raises(grpc.aio.AioRpcError, match="all are in use or new"):
                 await push_another()
             await conversation.until_said("# Hello")
@@ -270,7 +271,7 @@ async def test_an_attempt_keeps_its_snapshot_from_the_start_to_the_last_look(
             await conversation.send(input=pb.Input(input_sequence=1, text="end"))
             finished = await conversation.finish()
         told = await client.hosts.GetHost(host_pb.GetHostRequest())
-        await eventually(lambda: gone(tree))  # the shim outlives its own last word by a moment
+        await until(lambda: are_gone(tree))  # the shim outlives its own last word by a moment
         await push_another()
         assert (await client.refused(client.start_of("say x", step="late"))).reason == "SNAPSHOT_MISSING"
 

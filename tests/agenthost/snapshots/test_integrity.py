@@ -18,8 +18,8 @@ from agenthost.snapshots.store import SnapshotStore
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2, snapshot_service_pb2_grpc
 from tests.agenthost.host_process import client_of, serving
+from tests.agenthost.packs import push
 from tests.agenthost.running_host import Client, open_host, push_snapshot
-from tests.agenthost.snapshots.test_store import push
 from tests.killed_git import KilledGit
 from tests.repositories import UserRepository
 

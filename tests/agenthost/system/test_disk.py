@@ -11,7 +11,8 @@ from agenthost.attempt.cuts import LARGE_CUT_BYTES, Cuts
 from agenthost.core.admission.admission import OWN_BYTES
 from agenthost.core.output.numbering import Cut
 from agenthost.v1 import execution_service_pb2 as pb
-from tests.agenthost.running_host import Client, eventually, execution_id, folder_of, open_host
+from tests.agenthost.running_host import Client, execution_id, folder_of, open_host
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -118,7 +119,7 @@ async def test_unacknowledged_ends_give_way_to_newer_ones(short_path: Path, repo
         for step in ("first", "second", "third"):
             await unheard(client, step)
         first = folder_of(client.data, execution_id("first"))
-        await eventually(lambda: not first.exists())
+        await until(lambda: not first.exists())
         again = await client.refused(client.start_of("fill 200000", step="first"))
         async with client.open(resume=pb.Resume(execution=execution_id("third"))) as newest:
             await newest.finish()

@@ -8,7 +8,7 @@ import pytest
 
 from agenthost.errors import ProgramError, ProgramUnavailableError
 from servicekit import programs
-from tests.agenthost.shim.test_shortage import without_descriptors
+from tests.kit.processes import without_descriptors
 
 pytestmark = pytest.mark.processes
 

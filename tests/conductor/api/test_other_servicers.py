@@ -8,8 +8,9 @@ import pytest
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import pool_service_pb2 as pool_pb
 from conductor.v1 import server_service_pb2 as server_pb
-from tests.conductor.running_conductor import Running, refusal, running_conductor, until
+from tests.conductor.running_conductor import Running, refusal, running_conductor
 from tests.fakes.execution_host import ExecutionHost
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 

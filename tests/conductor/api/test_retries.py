@@ -7,8 +7,9 @@ import pytest
 from agenthost.v1 import execution_service_pb2 as host_pb
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
-from tests.conductor.running_conductor import running_conductor, until
+from tests.conductor.running_conductor import running_conductor
 from tests.fakes.execution_host import ExecutionHost, finished, started
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 

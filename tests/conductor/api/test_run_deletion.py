@@ -8,8 +8,9 @@ import pytest
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.statuses import Refusal
-from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
+from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 

@@ -13,8 +13,9 @@ from google.protobuf import json_format
 from agenthost.v1 import execution_service_pb2 as host_pb
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
-from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor, until
+from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finding, finished, said, started, with_findings
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 

@@ -9,8 +9,9 @@ import pytest
 from conductor.config import Limits
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
-from tests.conductor.running_conductor import Running, agent_step, plain, refusal, running_conductor, until
+from tests.conductor.running_conductor import Running, agent_step, plain, refusal, running_conductor
 from tests.fakes.execution_host import ExecutionHost, FakeExecution, finding, finished, said, started, with_findings
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 

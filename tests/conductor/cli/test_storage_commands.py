@@ -13,7 +13,8 @@ import pytest
 
 from conductor.cli.main import main
 from conductor.store.sqlite.store import SqliteStore
-from tests.services import Service, free_port, wait_for
+from tests.kit.waiting import wait_until
+from tests.services import Service, free_port
 
 FLOW = "title: Folds\nsteps:\n  - {id: said, fold: {template: hello}}\n"
 
@@ -47,7 +48,7 @@ def conductor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
     service.start()
     try:
-        wait_for(lambda: "no_hosts" in service.tail())  # the line behind service_started: this one can run no agent
+        wait_until(lambda: "no_hosts" in service.tail())  # the line behind service_started: this one can run no agent
         yield call
     finally:
         service.stop()

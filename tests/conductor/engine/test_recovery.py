@@ -16,8 +16,8 @@ from conductor.engine.loop import Engine
 from conductor.engine.recovery import read_state
 from conductor.store.records import RunFilter
 from conductor.store.sqlite.store import SqliteStore
-from tests.conductor.manual_clock import ManualClock
 from tests.conductor.store.material import blob, plan, run_name
+from tests.kit.clock import ManualClock
 
 RUN = run_name(1)
 BROKEN = run_name(2)

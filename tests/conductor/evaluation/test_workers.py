@@ -22,7 +22,7 @@ from conductor.flows.library.bundle import write_bundle
 from conductor.flows.library.library import Texts
 from servicekit.programs import Running
 from tests.conductor.evaluation.story import agent, flow_of
-from tests.conductor.running_conductor import until
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 

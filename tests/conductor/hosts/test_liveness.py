@@ -15,6 +15,7 @@ from conductor.v1 import pool_service_pb2
 from servicekit.channels import open_channel
 from tests.fakes.agent_host import HostTeller, agent_host
 from tests.fakes.execution_host import ExecutionHost
+from tests.kit.waiting import until
 
 LONG_SECONDS = 60.0
 
@@ -37,10 +38,7 @@ class Watching:
         self.changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():
-                self.changed.clear()
-                await self.changed.wait()
+        await until(condition, changed=self.changed)
 
 
 @asynccontextmanager

@@ -14,8 +14,9 @@ from conductor.config import Clocks
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import pool_service_pb2 as pool_pb
 from conductor.v1 import run_service_pb2 as pb
-from tests.conductor.running_conductor import Running, agent_step, running_conductor, until
+from tests.conductor.running_conductor import Running, agent_step, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 

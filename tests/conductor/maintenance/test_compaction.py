@@ -11,8 +11,8 @@ import pytest
 from conductor.core.model.commands import Decision
 from conductor.maintenance.compaction import PAUSE_SECONDS, ROUND_SECONDS, SETTLED_SECONDS, Compaction
 from conductor.store.sqlite.store import SqliteStore
-from tests.conductor.manual_clock import ManualClock
 from tests.conductor.store.material import attempt, creation, run_name, said, settlement
+from tests.kit.clock import ManualClock
 
 ENDED = 500.0
 

@@ -16,8 +16,8 @@ from conductor.snapshots import SnapshotStore
 from conductor.store.records import Deletion, RunFilter, SettledRun
 from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import deletion
-from tests.conductor.manual_clock import ManualClock
 from tests.conductor.store.material import creation, events, run_name, settlement
+from tests.kit.clock import ManualClock
 from tests.repositories import git
 
 pytestmark = pytest.mark.processes

@@ -12,8 +12,8 @@ from conductor.snapshots import SnapshotStore
 from conductor.snapshots.git import Git
 from conductor.snapshots.storing import objects
 from conductor.snapshots.storing.commit_writer import CommitWriter
-from tests.conductor.running_conductor import until
 from tests.conductor.snapshots.pinned import content
+from tests.kit.waiting import until
 from tests.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from conductor.v1 import run_service_pb2 as pb
-from tests.conductor.running_conductor import Running, agent_step, running_conductor, until
+from tests.conductor.running_conductor import Running, agent_step, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 

@@ -1,10 +1,10 @@
-"""A clock that stands still until it is told to go on."""
+"""A clock that stands still until a test moves it on."""
 
 import asyncio
 
 
 class ManualClock:
-    """Time for tests. It knows what is being waited for, so that a test can wait until somebody waits."""
+    """Time for tests. It knows what is being waited for, so that a test can wait until a task waits."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self._now = now
@@ -16,13 +16,13 @@ class ManualClock:
         return self._now
 
     async def advance(self, seconds: float) -> None:
-        """Lets time pass, and whoever waited for it look."""
+        """Lets time pass, and wakes the tasks that waited for it."""
         async with self._moved:
             self._now += seconds
             self._moved.notify_all()
 
     async def until_waiting(self, until: float | None) -> None:
-        """Waits until somebody waits for this very time."""
+        """Waits until a task waits for this very time."""
         while until not in self._waits:
             self._begun.clear()
             await self._begun.wait()
