@@ -29,12 +29,14 @@ from agenthost.core.models.gateway_rules import variables_for
 from agenthost.core.sandbox.policy import SANDBOX_PATH, Resources
 from agenthost.errors import AgentUnavailableError, ProgramError
 from agenthost.models.settings import ModelSettings
+from agenthost.packages.prefix import missing, prefix_of
 from agenthost.sandbox.find import python_runtime
 from servicekit import programs
 
 BUILT_IN = Path(__file__).parent / "agents"
 MAX_SPEC_BYTES = 64 * 1024
 MAX_SPECS = 200
+PREFIX = "{prefix}"  # as `install`: the folder that `agenthost agents install` makes
 MAX_VERSION_LENGTH = 100
 VERSION_SECONDS = 5.0
 
@@ -65,7 +67,14 @@ class Agent:
     @property
     def install(self) -> Path | None:
         """Returns the folder that is bound at /opt/agent."""
-        return (self.source.parent / self.spec.install).resolve() if self.spec and self.spec.install else None
+        if self.spec is None or not self.spec.install:
+            return None
+        return prefix_of(self.name) if self.is_packaged else (self.source.parent / self.spec.install).resolve()
+
+    @property
+    def is_packaged(self) -> bool:
+        """Returns whether `agenthost agents install` puts it where it is."""
+        return self.spec is not None and self.spec.install == PREFIX
 
     @property
     def own_paths(self) -> tuple[Path, ...]:
@@ -88,18 +97,21 @@ class Agent:
 
     def files(self, parameters: Mapping[str, str]) -> Mapping[str, str]:
         """Returns the files of its home, for checked parameters."""
-        spec = self.usable()
-        return files_of(spec, with_defaults(parameters, spec.parameters))
+        return files_of(self.usable(), self._values(parameters))
 
     def argv(self, parameters: Mapping[str, str]) -> tuple[str, ...]:
         """Returns the command line inside the sandbox, for checked parameters."""
-        spec = self.usable()
-        return command_line(spec, str(interpreter()), with_defaults(parameters, spec.parameters))
+        return command_line(self.usable(), str(interpreter()), self._values(parameters))
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, parameters: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         """Returns the variables that its spec passes and sets, and those that name its model's address."""
         found = variables_for(self.endpoint.api) if self.endpoint else {}
-        return found | environment_of(self.usable(), os.environ)
+        return found | environment_of(self.usable(), os.environ, self._values(parameters))
+
+    def _values(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Returns the value of every parameter; where a flow names no model, the endpoint's name counts."""
+        known = {"model": self.endpoint.model} if self.endpoint and self.endpoint.model else {}
+        return with_defaults({**known, **given}, self.usable().parameters)
 
     def usable(self) -> AgentSpec:
         """Returns the spec; raises AgentUnavailableError with the reason when the agent cannot be started."""
@@ -150,6 +162,8 @@ def _missing(agent: Agent, spec: AgentSpec) -> str:
     for program in spec.requires:
         if shutil.which(program, path=SANDBOX_PATH) is None:
             return f"the program '{program}' was not found in {SANDBOX_PATH}: install it there, then restart the host"
+    if agent.is_packaged:
+        return missing(agent.name)
     if agent.install and not agent.install.exists():
         return f"{agent.source}: install names {agent.install}, which does not exist"
     for name, folder in agent.mounts.items():
@@ -176,7 +190,12 @@ def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:
         flag = "start the host with --model URL, or " if agent.spec.model == "default" else ""
         add = f"add [models.{agent.spec.model}] to the file of --config"
         return replace(agent, unavailable_reason=f"{reason}: {flag}{add}")
-    return replace(agent, endpoint=models[agent.spec.model].endpoint)
+    endpoint = models[agent.spec.model].endpoint
+    named = next((each for each in agent.spec.parameters if each.name == "model"), None)
+    if named and not named.pattern.fullmatch(endpoint.model or named.default):
+        reason = f"it needs the name of a model: add model = 'NAME' to [models.{endpoint.name}] in the file of --config"
+        return replace(agent, unavailable_reason=reason)
+    return replace(agent, endpoint=endpoint)
 
 
 async def _with_version(agent: Agent) -> Agent:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from agenthost.catalogue.commands import agents
 from agenthost.errors import StatusError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -89,6 +90,9 @@ def doctor(agents_dirs: tuple[Path, ...], config: Path | None) -> int:
     from agenthost.doctor import examine
 
     return asyncio.run(examine(agents_dirs, click.echo, config))
+
+
+group.add_command(agents)
 
 
 def main(arguments: list[str] | None = None) -> int:

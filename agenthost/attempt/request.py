@@ -52,7 +52,7 @@ def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str)
         own_paths=accepted.agent.own_paths,
         mounts=accepted.agent.mounts,
         files=accepted.agent.files(order.parameters),
-        environment=accepted.agent.environment(),
+        environment=accepted.agent.environment(order.parameters),
         model=spec.model,
         prompt=order.prompt.encode(),
         prompt_is_file=spec.prompt is PromptDelivery.FILE,

@@ -28,7 +28,8 @@ class ModelSettings:
 
     def message(self) -> dict[str, Any]:
         """Returns the message that tells the gateway of this endpoint."""
-        return {"table": dict(self.table), "key": self.key}
+        # A gateway of an earlier release may still run; it needs no model's name.
+        return {"table": {name: value for name, value in self.table.items() if name != "model"}, "key": self.key}
 
 
 def read_models(tables: Any) -> Mapping[str, ModelSettings]:

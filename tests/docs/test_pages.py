@@ -82,12 +82,19 @@ def _calls(page: Page) -> list[tuple[str, str, str]]:
     return [call for line in lines for call in CALL.findall(line)]
 
 
+def _options(command: click.Command | None) -> set[str]:
+    """Returns the options of a command, and of those below it."""
+    own = {option for parameter in command.params for option in parameter.opts} if command else set()
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    return own.union(*map(_options, below))
+
+
 @EVERY
 def test_every_command_and_option_that_is_shown_is_known(each: Page) -> None:
     unknown = []
     for program, name, rest in _calls(each):
         command = GROUPS[program].get_command(click.Context(GROUPS[program]), name)
-        known = {option for parameter in command.params for option in parameter.opts} if command else set()
+        known = _options(command)
         unknown += [f"{program} {name} {option}" for option in re.findall(r"--[a-z-]+", rest) if option not in known]
         unknown += [] if command else [f"{program} {name}"]
 

@@ -28,12 +28,16 @@ def words(*texts: str, **how: Any) -> Answer:
     return streamed(*(delta(content=text) for text in texts), **how)
 
 
-def calls(*wanted: tuple[str, Mapping[str, Any]]) -> Answer:
+def calls(*wanted: tuple[str, Mapping[str, Any]], call_id: str = "c0") -> Answer:
     """Tool calls as OpenAI streams them: the name first, then the arguments in two pieces."""
     pieces = []
     for number, (name, arguments) in enumerate(wanted):
         text = json.dumps(arguments)
-        for part in ({"id": f"c{number}", "function": {"name": name, "arguments": ""}}, text[:5], text[5:]):
+        for part in (
+            {"id": call_id if number == 0 else f"c{number}", "function": {"name": name, "arguments": ""}},
+            text[:5],
+            text[5:],
+        ):
             call = part if isinstance(part, dict) else {"function": {"arguments": part}}
             pieces.append(delta(tool_calls=[{"index": number, **call}]))
     return streamed(*pieces, finish="tool_calls")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -38,9 +38,10 @@ HANG_UP = Answer(status=0)  # no answer: the connection is closed without a byte
 
 
 class ModelServer:
-    """Speaks HTTP/1.1. Requests without an answer laid out get `ANSWER`."""
+    """Speaks HTTP/1.1. Requests without an answer laid out get what `reply` says, `ANSWER` where there is none."""
 
     def __init__(self) -> None:
+        self.reply: Callable[[Asked], Answer] | None = None
         self.asked: list[Asked] = []
         self.answers: deque[Answer] = deque()
         self.at_once = self.most_at_once = self.connections = 0
@@ -91,7 +92,7 @@ class ModelServer:
         assert head is not None
         headers = {name.decode(): value.decode() for name, value in head.headers}
         self.asked.append(Asked(head.method.decode(), head.target.decode(), headers, body))
-        answer = self.answers.popleft() if self.answers else Answer()
+        answer = self.answers.popleft() if self.answers else self.reply(self.asked[-1]) if self.reply else Answer()
         if answer is HANG_UP:
             return False
         writer.write(http.send(h11.Response(status_code=answer.status, headers=list(answer.headers.items()))))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from agenthost.core.admission.order import Parameter
@@ -136,11 +137,16 @@ def files_of(spec: AgentSpec, parameters: Mapping[str, str]) -> dict[str, str]:
     return {path: _filled(text, values) for path, text in spec.files}
 
 
-def environment_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables that the spec adds to the sandbox's own: those it allows, and those it sets."""
+def environment_of(
+    spec: AgentSpec, surroundings: Mapping[str, str], parameters: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Returns the variables that the spec adds to the sandbox's own: those it allows, and those it sets.
+
+    A value that is set is replaced as an argument is: only as a whole.
+    """
     names = (*spec.allowed_environment, *spec.secret_environment)
     allowed = {name: surroundings[name] for name in names if name in surroundings}
-    return {**allowed, **dict(spec.environment)}
+    return {**allowed, **{name: _replaced(value, parameters) for name, value in spec.environment}}
 
 
 def secrets_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> tuple[str, ...]:
@@ -151,7 +157,7 @@ def secrets_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> tuple[str, .
 
 def _replaced(argument: str, values: Mapping[str, str]) -> str:
     match = _PLACEHOLDER.fullmatch(argument)
-    return values[match[1]] if match else argument
+    return values.get(match[1], argument) if match else argument
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
@@ -247,10 +253,12 @@ def _parameter(name: str, table: Any) -> Parameter:
     if not isinstance(table, Mapping) or not set(table) <= {"pattern", "default"}:
         raise SpecError(f"{where} holds 'pattern' and 'default', nothing else")
     try:
-        pattern = re.compile(_string(table, "pattern"))
+        texts = [_string(table, "pattern"), _string(table, "default", "" if name == "model" else None)]
+        pattern, default = re.compile(texts[0]), texts[1]
+    except SpecError as error:
+        raise SpecError(f"{where}.{error}") from error
     except re.error as error:
         raise SpecError(f"{where}.pattern is not a regular expression: {error}") from error
-    default = _string(table, "default")
-    if not pattern.fullmatch(default):
+    if not pattern.fullmatch(default) and "default" in table:
         raise SpecError(f"{where}.default is '{default}', which does not match its pattern")
     return Parameter(name, pattern, default)

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from agenthost.core.models.provider_tools import plain_name
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+PROVIDERS_NAME = re.compile(r"[A-Za-z0-9._:/@+-]{0,200}")
 MAX_AT_ONCE = 1000
 MAX_RULES = 100
 MAX_PROVIDER_TOOLS = 50
@@ -21,7 +22,9 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RULE = re.compile(r"(?:(GET|POST) )?(/[A-Za-z0-9._~:/-]*)")
 _TOOL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-fA-F:.]+")
-_KEYS = frozenset({"url", "api", "key_env", "key_file", "paths", "max_concurrent", "ca_file", "provider_tools"})
+_KEYS = frozenset(
+    {"url", "api", "key_env", "key_file", "paths", "max_concurrent", "ca_file", "provider_tools", "model"}
+)
 
 
 class EndpointError(ValueError):
@@ -64,6 +67,7 @@ class Endpoint:
     key_file: str = ""
     ca_file: str = ""
     max_concurrent: int = 8
+    model: str = ""  # the name to ask for where a flow gives none
     provider_tools: frozenset[str] = frozenset()  # what the provider may do on its side beyond thinking
 
 
@@ -115,6 +119,7 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
         key_file=_string(name, table, "key_file"),
         ca_file=_string(name, table, "ca_file"),
         max_concurrent=_at_once(name, table.get("max_concurrent", 8)),
+        model=_string(name, table, "model"),
         provider_tools=_provider_tools(name, table.get("provider_tools", [])),
     )
     _check(endpoint)
@@ -130,6 +135,8 @@ def _check(endpoint: Endpoint) -> None:
         raise EndpointError(f"{where}.key_env must be the name of a variable that holds the key, not the key")
     if (endpoint.key_env or endpoint.key_file) and not endpoint.tls and endpoint.host not in LOOPBACK:
         raise EndpointError(f"{where}.url would send the key over the network in the clear: use https")
+    if not PROVIDERS_NAME.fullmatch(endpoint.model):
+        raise EndpointError(f"{where}.model must match {PROVIDERS_NAME.pattern}: it is the provider's name of a model")
     if endpoint.ca_file and not endpoint.tls:
         raise EndpointError(f"{where}.ca_file is for https, but url is http: change url or leave ca_file out")
 

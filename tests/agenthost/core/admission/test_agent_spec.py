@@ -64,3 +64,17 @@ def test_the_built_in_specs_are_right() -> None:
     specs = [parse_spec(tomllib.loads(path.read_text())) for path in sorted(folder.glob("*.toml"))]
 
     assert {"scripted", "survey"} <= {spec.name for spec in specs}
+
+
+def test_the_parameter_model_may_lack_a_default_and_fills_a_variable() -> None:
+    table = {
+        **MINIMAL,
+        "argv": ["x"],
+        "parameters": {"model": {"pattern": "[a-z0-9:]+"}},
+        "environment": {"set": {"OPENAI_MODEL": "{model}", "URL": "at {model}"}},
+    }
+    spec = parse_spec(table)
+
+    assert environment_of(spec, {}, {"model": "qwen3:8b"}) == {"OPENAI_MODEL": "qwen3:8b", "URL": "at {model}"}
+    with pytest.raises(SpecError, match=r"parameters\.lens\.default is required"):
+        parse_spec({**table, "parameters": {"lens": {"pattern": "[a-z]+"}}})

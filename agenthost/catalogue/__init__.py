@@ -1,0 +1,1 @@
+"""The agents of this machine, as its operator sees them: listed, installed, checked, removed."""

@@ -1,0 +1,108 @@
+"""The commands `agenthost agents …`, as an operator types them. Keeps D9."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agenthost.catalogue.commands import agents
+from agenthost.cli import main
+from tests.kit.proof import proof_of_the_session
+
+SPEC = """\
+name = "mine"
+description = "Says hello."
+argv = ["/bin/echo", "hello"]
+
+[parameters.lens]
+pattern = "[a-z]+"
+default = "all"
+"""
+NAMES = ["claude", "codex", "gemini", "opencode", "pi", "qwen", "reader", "scripted", "survey"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path / "none"))
+    monkeypatch.setattr("agenthost.catalogue.check.prove", proof_of_the_session)
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(agents, arguments, standalone_mode=False)
+
+
+def test_the_list_has_a_line_for_every_agent_that_begins_with_its_name() -> None:
+    lines = call("list").output.splitlines()[1:]
+
+    assert [line.split()[0] for line in lines] == NAMES
+    told = dict(zip(NAMES, lines, strict=True))
+    assert "install it: agenthost agents install qwen" in told["qwen"]
+    assert "0.24.4" in told["qwen"]
+    assert "the sandbox; its plan mode" in told["qwen"]
+    assert "[models.anthropic]" in told["claude"]
+    assert "built in" in told["reader"]
+    assert "findings, tools" in told["reader"]
+    assert "not yet: it needs a bridge" in told["codex"]
+
+
+def test_the_list_has_the_operators_own_agents_and_those_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(SPEC)
+    (tmp_path / "bad.toml").write_text("name = 7\n")
+    lines = call("list", "--agents-dir", str(tmp_path)).output.splitlines()
+
+    assert next(line for line in lines if line.startswith("mine ")).split()[1] == "yes"
+    assert "name must be a string" in next(line for line in lines if line.startswith("bad "))
+
+
+@pytest.mark.parametrize("command", ["install", "remove"])
+def test_what_cannot_be_installed_is_a_wrong_use_that_says_what_can(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["agents", command, "nope"]) == 2
+    assert "there are claude, gemini, opencode, qwen" in capsys.readouterr().err
+    assert main(["agents", command, "pi"]) == 2
+    assert "pi is not yet" in capsys.readouterr().err
+
+
+def test_remove_says_when_there_is_nothing() -> None:
+    assert call("remove", "qwen").output == "qwen is not installed\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ('name = "mine"', 'name = "Mine"', ":1: name 'Mine' must match"),
+        ("argv =", "args =", ":3: 'args' is not a setting"),
+        ('argv = ["/bin/echo", "hello"]', "argv = 7", ":3: argv must be a list of strings"),
+        ('"hello"]', '"{loud}"]', ":3: argv holds {loud}"),
+        ('default = "all"', 'default = "7"', ":7: parameters.lens.default is '7'"),
+        ('pattern = "[a-z]+"', 'pattern = "["', ":6: parameters.lens.pattern is not a regular expression"),
+        ('argv = ["/bin/echo"', "argv = [[", ":3: Invalid value"),
+        ("[parameters.lens]", "[files]\n'../x' = 'y'\n[parameters.lens]", ":6: files.'../x' must be a plain path"),
+        ("\n[parameters", "bridge = {protocol = 'smoke'}\n[parameters", ":4: bridge.protocol must be one of acp"),
+        ("\n[parameters", "dialect = 'xml'\n[parameters", ":4: dialect is 'xml'"),
+    ],
+)
+def test_what_is_wrong_with_a_spec_is_told_by_line_and_field(tmp_path: Path, old: str, new: str, where: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SPEC.replace(old, new))
+    result = call("check", str(path))
+
+    assert result.return_value == 1
+    assert f"{path}{where}" in result.output
+
+
+def test_a_good_spec_is_checked_with_its_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(SPEC)
+    result = call("check", "mine", "--agents-dir", str(tmp_path))
+
+    assert result.return_value == 0, result.output
+    assert "every field is good" in result.output
+    assert "mine: its sandbox held against all" in result.output
+
+
+def test_check_says_what_an_agent_lacks() -> None:
+    assert "qwen cannot run here: install it: agenthost agents install qwen" in call("check", "qwen").output
+    assert "reader cannot run here: it needs the model 'default'" in call("check", "reader").output
+    assert "codex: not yet: it needs a bridge" in call("check", "codex").output
+    assert "nope: there is no such agent; there are claude, codex" in call("check", "nope").output
