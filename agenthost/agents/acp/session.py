@@ -47,6 +47,7 @@ class Session:
     def prompt(self, text: str) -> bool:
         """Asks, and tells what the agent does and says until the turn ends; returns whether it ended in order."""
         blocks = [{"type": "text", "text": text}]
+        self._updates.in_turn = True
         result = self._connection.call("session/prompt", sessionId=self._id, prompt=blocks)
         self._turns += 1
         taken, given = tokens_in(result)

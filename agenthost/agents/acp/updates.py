@@ -1,12 +1,14 @@
 """Translates what an agent of the protocol reports during a turn into the jsonl dialect."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..voice import Voice
 
 MAX_RESULT_CHARACTERS = 60_000
+_MODE = re.compile(r"\[MODE_UPDATE\] \S+")  # gemini says so when its mode was set, in the turn that follows
 
 
 class Updates:
@@ -18,6 +20,7 @@ class Updates:
         self._told: set[str] = set()
         self._needs_break = False
         self.has_answer = False
+        self.in_turn = False  # what is said outside of a turn is no answer
 
     def take(self, update: Mapping[str, Any]) -> None:
         """Takes one `session/update`; kinds that say nothing to people are passed over."""
@@ -31,6 +34,9 @@ class Updates:
 
     def _say(self, text: str) -> None:
         if not text:
+            return
+        if not self.in_turn or _MODE.fullmatch(text):
+            self._voice.log(text)
             return
         if self._needs_break and self.has_answer:
             text = f"\n\n{text.lstrip()}"

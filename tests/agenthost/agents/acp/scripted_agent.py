@@ -44,6 +44,8 @@ class ScriptedAgent(acp.Agent):
 
     async def set_session_mode(self, session_id: str, mode_id: str, **_: Any) -> None:
         self.mode = mode_id
+        if os.environ.get("CHATTY"):
+            await self.client.session_update(session_id, acp.update_agent_message_text("Welcome!"))
 
     async def cancel(self, session_id: str, **_: Any) -> None:
         self.cancelled.set()

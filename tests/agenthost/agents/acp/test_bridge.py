@@ -100,6 +100,13 @@ def test_words_before_and_after_a_tool_are_two_paragraphs(tmp_path: Path) -> Non
     assert run(tmp_path, "say First.", "read a", "say Then.").text("answer") == "First.\n\nThen."
 
 
+def test_what_an_agent_says_of_its_mode_is_no_answer(tmp_path: Path) -> None:
+    ended = run(tmp_path, "say [MODE_UPDATE] plan", "say Done.", CHATTY="1")
+
+    assert ended.text("answer") == "Done."
+    assert ended.text("log") == "Welcome!\n[MODE_UPDATE] plan\n"
+
+
 def test_a_stray_line_of_the_agent_disturbs_nothing(tmp_path: Path) -> None:
     ended = run(tmp_path, "print npm notice", "print [1]", "say ok")
 
