@@ -9,6 +9,8 @@ from agenthost.catalogue.commands import agents
 from agenthost.cli import main
 from tests.kit.proof import proof_of_the_session
 
+pytestmark = pytest.mark.processes
+
 SPEC = """\
 name = "mine"
 description = "Says hello."

@@ -12,6 +12,9 @@ from agenthost.models.settings import read_models
 from agenthost.packages import npm
 from agenthost.packages.prefix import prefix_of
 
+pytestmark = pytest.mark.processes
+
+
 # Makes what the real npm would: the programs that the links lead to; and remembers how it was called.
 NPM = """#!/bin/sh
 [ -z "$FAIL" ] || { echo "npm error $FAIL" >&2; exit 1; }
