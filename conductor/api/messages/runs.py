@@ -199,7 +199,7 @@ def _wait(step: Step) -> pb.Wait | None:
     wait: Wait | None = step.wait
     if wait is None:
         return None
-    kind = pb.Wait.Kind.Value(f"KIND_{wait.kind.upper()}")
+    kind = pb.Wait.Kind.Value(f"KIND_{wait.kind.name}")
     return pb.Wait(kind=kind, text=wait.text, until_time=timestamp(wait.until))
 
 

@@ -1,19 +1,19 @@
-"""The one function that decides. Inputs and time go in; what to store, what to send and the next state come out.
+"""Decides: from a state, inputs and the time to what is stored, what is sent, and the next state.
 
     decision, after = advance(state, inputs, now)
     store(decision)          # one transaction; when it fails, try the same decision again
-    send(decision.to_send)   # only now; and only now `after` is the state
+    send(decision.to_send)   # only now, and only now `after` is the state
 
-It is pure: the same arguments give the same result, and `state` stays as it was. In this order:
+It is pure: the same arguments give the same result, and `state` stays unchanged. It works in this order:
 
-1. runs that wanted to be called by now, and runs that could not be folded at the start;
-2. inputs, as far as the decision has room for their events; the rest waits for the next call, which `wake_at` asks for at once;
-3. attempts whose hosts were silent too long are lost (`loss`);
-4. every step that something happened to is looked at (`progress`), runs one by one;
-5. runs and queued steps whose time is up are ended (`clocks`): after what came in time, and before anything more is begun;
-6. queued steps get places, over all runs (`schedule`);
-7. what is stored by now is acknowledged, and streams with a gap begin anew, where that is due;
-8. workers are asked what is open now and was not before (`questions`).
+1. It opens runs that asked to be called by now, and ends runs that could not be folded at the start.
+2. It takes inputs, as far as the decision has room for their events. The others wait for the next call, which is due at once.
+3. It ends attempts whose hosts were silent too long (`loss`).
+4. It looks at every step that something happened to, run by run (`progress`).
+5. It ends runs and queued steps whose time is up (`clocks`): after taking what came in time, and before anything else begins.
+6. It places queued steps of all runs (`schedule`).
+7. It acknowledges what is stored by now, and restarts streams that have a gap, where that is due.
+8. It asks workers the questions that became open (`questions`).
 """
 
 from collections.abc import Sequence
@@ -49,77 +49,79 @@ from conductor.core.model.truncation import MOST_REASON, cut_text
 
 
 def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple[Decision, ConductorState]:
-    """Decides what follows from inputs and from the time. `state` is not changed."""
-    making = DecisionDraft(state, now)
-    making.touched_hosts = state.unscheduled
+    """Decides what follows from inputs and from the time."""
+    decision = DecisionDraft(state, now)
+    decision.touched_hosts = state.unscheduled
     is_late = state.wake_at is not None and now - state.wake_at > state.limits.late_tick
     if is_late:
-        making.spared_until = max(making.spared_until, now + state.limits.late_grace)
-    _settle_damaged(making)
-    _open_due_runs(making)
+        decision.timeouts_suspended_until = max(decision.timeouts_suspended_until, now + state.limits.late_grace)
+    _settle_damaged(decision)
+    _open_due_runs(decision)
     waiting = (*state.backlog, *inputs)
     for place, one in enumerate(waiting):
-        if making.room <= 0:
-            making.backlog.extend(waiting[place:])
+        if decision.room <= 0:
+            decision.backlog.extend(waiting[place:])
             break
-        _take(making, one)
-    lose_silent_hosts(making, is_late=is_late)
-    _look_at_runs(making)
-    if now >= making.spared_until:
-        _ring_clocks(making)
-    if _needs_places(making):
-        place_queued_steps(making)
-        _look_at_runs(making)  # a step that began may have let its children begin
-    for run in list(making.drafts):
-        making.change(run, RunDraft.tell_hosts)
-        making.change(run, ask_workers)
-    return making.decide()
+        _take(decision, one)
+    lose_silent_hosts(decision, is_late=is_late)
+    _look_at_runs(decision)
+    if now >= decision.timeouts_suspended_until:
+        _ring_clocks(decision)
+    if _needs_places(decision):
+        place_queued_steps(decision)
+        _look_at_runs(decision)  # a step that began may have let its children begin
+    for run in list(decision.drafts):
+        decision.change(run, RunDraft.tell_hosts)
+        decision.change(run, ask_workers)
+    return decision.finish()
 
 
-def _look_at_runs(making: DecisionDraft) -> None:
-    for run in list(making.drafts):
-        making.change(run, lambda draft: make_progress(draft, draft.events + making.room))
+def _look_at_runs(decision: DecisionDraft) -> None:
+    for run in list(decision.drafts):
+        decision.change(run, lambda draft: make_progress(draft, draft.events + decision.room))
 
 
-def _ring_clocks(making: DecisionDraft) -> None:
-    rung = [run for run, draft in list(making.drafts.items()) if making.ask(run, partial(_is_due, draft, making.now))]
+def _ring_clocks(decision: DecisionDraft) -> None:
+    rung = [
+        run for run, draft in list(decision.drafts.items()) if decision.ask(run, partial(_is_due, draft, decision.now))
+    ]
     for run in rung:
-        making.change(run, lambda draft: ring_clocks(draft, draft.events + making.room))
+        decision.change(run, lambda draft: ring_clocks(draft, draft.events + decision.room))
     if rung:
-        _look_at_runs(making)
+        _look_at_runs(decision)
 
 
 def _is_due(draft: RunDraft, now: float) -> bool:
     return any(when <= now for when in draft.deadlines())
 
 
-def _take(making: DecisionDraft, one: Input) -> None:
+def _take(decision: DecisionDraft, one: Input) -> None:
     match one:
         case RequestRun():
-            take_run_request(making, one)
+            take_run_request(decision, one)
         case RequestCancel():
-            take_cancel_request(making, one)
+            take_cancel_request(decision, one)
         case HostReported():
-            _take_host(making, one)
+            _take_host(decision, one)
         case WorkFinished():
-            making.change(one.result.work.run, partial(take_answer, finished=one))
+            decision.change(one.result.work.run, partial(take_answer, finished=one))
         case ExecutionReported():
             run, _ = attempt_owner(one.attempt)
-            if not making.change(run, partial(take_report, report=one, limits=making.limits)):
-                making.commands.extend(refuse_unknown(one))
+            if not decision.change(run, partial(take_report, report=one, limits=decision.limits)):
+                decision.commands.extend(refuse_unknown(one))
         case ExecutionRefused():
             run, _ = attempt_owner(one.attempt)
-            making.change(run, partial(take_refusal, refusal=one))
+            decision.change(run, partial(take_refusal, refusal=one))
         case ExecutionLost():
             run, _ = attempt_owner(one.attempt)
-            making.change(run, partial(take_loss, loss=one))
+            decision.change(run, partial(take_loss, loss=one))
 
 
-def _take_host(making: DecisionDraft, report: HostReported) -> None:
-    before = making.hosts.get(report.host)
+def _take_host(decision: DecisionDraft, report: HostReported) -> None:
+    before = decision.hosts.get(report.host)
     silent_since = None
     if not report.connected:
-        silent_since = before.silent_since if before is not None and not before.connected else making.now
+        silent_since = before.silent_since if before is not None and not before.connected else decision.now
     after = Host(
         name=report.host,
         connected=report.connected,
@@ -129,32 +131,34 @@ def _take_host(making: DecisionDraft, report: HostReported) -> None:
         unusable={agent.name: cut_text(agent.reason, MOST_REASON) for agent in report.unusable},
         silent_since=silent_since,
         instance=report.instance or (before.instance if before is not None else ""),
-        instance_since=before.instance_since if before is not None else making.now,
+        instance_since=before.instance_since if before is not None else decision.now,
         was_reached=report.connected or (before is not None and before.was_reached),
         features=report.features,
     )
     if before is not None and after.instance != before.instance:
-        after = replace(after, instance_since=making.now)
+        after = replace(after, instance_since=decision.now)
     if after != before:
-        making.hosts[report.host] = after
-        making.touched_hosts = True
+        decision.hosts[report.host] = after
+        decision.touched_hosts = True
 
 
-def _settle_damaged(making: DecisionDraft) -> None:
-    for run, damage in making.state.damaged.items():
-        failure = Failure(INTERNAL, cut_text(f"What is stored of it cannot be read: {damage}"), FailureClass.FATAL)
-        making.stored.append(Record(run, RunSettled(RunState.FAILED, failure), "RunSettled"))
+def _settle_damaged(decision: DecisionDraft) -> None:
+    for run, damage in decision.state.damaged.items():
+        failure = Failure(
+            INTERNAL, cut_text(f"Cannot read the stored events of this run: {damage}"), FailureClass.FATAL
+        )
+        decision.stored.append(Record(run, RunSettled(RunState.FAILED, failure), "RunSettled"))
 
 
-def _open_due_runs(making: DecisionDraft) -> None:
-    for run, ongoing in making.state.ongoing.items():
-        if ongoing.wake_at is not None and ongoing.wake_at <= making.now:
-            draft = making.draft(run)
+def _open_due_runs(decision: DecisionDraft) -> None:
+    for run, ongoing in decision.state.ongoing.items():
+        if ongoing.wake_at is not None and ongoing.wake_at <= decision.now:
+            draft = decision.draft(run)
             if draft is not None:
                 draft.wants_place = bool(draft.queue)
 
 
-def _needs_places(making: DecisionDraft) -> bool:
-    if making.touched_hosts or making.unscheduled:
+def _needs_places(decision: DecisionDraft) -> bool:
+    if decision.touched_hosts or decision.unscheduled:
         return True
-    return any(draft.wants_place or draft.freed_place for draft in making.drafts.values())
+    return any(draft.wants_place or draft.freed_place for draft in decision.drafts.values())

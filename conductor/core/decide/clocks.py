@@ -1,8 +1,8 @@
-"""The two clocks that no host can watch: how long a step waits for a place, and how long a run takes.
+"""The two clocks of the conductor: how long a step waits for a place, and how long a run takes.
 
-The other three of C6 (first output, silence, wall time) belong to a process, and the host's shim watches them: they run even
-while nobody listens. None of these ends anything while `spared_until` lies ahead (see `advance`): after a sleep or a start, what
-happened meanwhile is heard first.
+The other clocks of C6 (first output, silence, wall time) belong to a process. The host's shim keeps them, also while no
+conductor is connected. Before `timeouts_suspended_until` these two end nothing: after a sleep or a start, the conductor first
+hears what happened meanwhile (see `advance`).
 """
 
 from conductor.core.decide.run_draft import RunDraft
@@ -16,7 +16,7 @@ QUEUE_TIMEOUT = "QUEUE_TIMEOUT"
 
 
 def ring_clocks(draft: RunDraft, most_events: int) -> None:
-    """Ends the run, or the queued steps, whose time is up, until the draft holds that many events."""
+    """Ends the run or its queued steps, where their time is up, until the draft holds that many events."""
     deadline = draft.run.deadline
     if deadline is not None and deadline <= draft.now:
         draft.emit(RunTimedOut(_explain_run(draft)))
@@ -29,8 +29,8 @@ def ring_clocks(draft: RunDraft, most_events: int) -> None:
 
 
 def _explain_run(draft: RunDraft) -> Failure:
-    text = f"The run took longer than the {draft.run.plan.timeout_seconds:g} s that its flow gives it; what still ran was ended."
-    return Failure(RUN_TIMEOUT, f"{text} Give the flow a longer timeout, or less to do.", FailureClass.FATAL)
+    text = f"The run took longer than its timeout of {draft.run.plan.timeout_seconds:g} s, and was stopped."
+    return Failure(RUN_TIMEOUT, f"{text} Give the flow a longer timeout or fewer steps.", FailureClass.FATAL)
 
 
 def _explain_wait(step: Step) -> Failure:

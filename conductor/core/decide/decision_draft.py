@@ -1,7 +1,7 @@
-"""A whole decision while it is made: drafts of the runs that it touches, and what concerns no run.
+"""A decision while it is made: drafts of the runs that it touches, and what belongs to no run.
 
-Runs are isolated here: what is done to a run is done through `change`, what is asked of one through `ask`, and an exception there
-throws that run's draft away, ends that run as FailureClass.FATAL, and reaches nobody else.
+Runs are isolated here. A run is changed through `change` and read through `ask` only. An exception in either throws that run's
+draft away and ends that run as FATAL; other runs go on.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -47,15 +47,15 @@ class DecisionDraft:
         self.replies: list[Reply] = []
         self.touched_hosts = False
         self.unscheduled = state.unscheduled
-        self.spared_until = state.spared_until
+        self.timeouts_suspended_until = state.timeouts_suspended_until
 
     @property
     def room(self) -> int:
-        """Tells how many more events the decision may hold."""
+        """Returns how many more events the decision may hold."""
         return self.limits.events_per_decision - len(self.stored) - sum(draft.events for draft in self.drafts.values())
 
     def draft(self, run: str) -> RunDraft | None:
-        """Gives the draft of an unfinished run, opening it when it is touched first."""
+        """Returns the draft of an unfinished run, which is opened at the first call."""
         if run in self.drafts:
             return self.drafts[run]
         ongoing = self.state.ongoing.get(run)
@@ -65,18 +65,18 @@ class DecisionDraft:
         return draft
 
     def change(self, run: str, how: Callable[[RunDraft], None]) -> bool:
-        """Does something to a run that goes on; gives whether there is such a run."""
+        """Changes an unfinished run; returns whether there is such a run."""
         draft = self.draft(run)
         if draft is None or draft.run.is_settled:
             return False
         try:
             how(draft)
-        except Exception as error:  # noqa: BLE001 — whatever it is, it is this run's trouble alone (rule 6)
+        except Exception as error:  # noqa: BLE001 — no error of one run may reach another (rule 6)
             self._quarantine(draft, cut_text(f"{type(error).__name__}: {error}"))
         return True
 
     def ask(self, run: str, what: Callable[[], Answer]) -> Answer | None:
-        """Gives something about a run without touching it; None where that fails, which is that run's end."""
+        """Returns something about a run without opening it; ends the run and returns None where that fails."""
         try:
             return what()
         except Exception as error:  # noqa: BLE001 — as in `change`
@@ -86,11 +86,11 @@ class DecisionDraft:
             return None
 
     def view(self, run: str) -> Ongoing | RunDraft | None:
-        """Gives a run that goes on, as it is now, without touching it."""
+        """Returns an unfinished run as it is now, without opening it."""
         return self.drafts.get(run) or self.state.ongoing.get(run)
 
     def runs(self) -> Iterator[tuple[str, Ongoing | RunDraft]]:
-        """Gives every run that goes on, as it is now."""
+        """Returns every unfinished run as it is now."""
         for run, ongoing in self.state.ongoing.items():
             if run not in self.drafts:
                 yield run, ongoing
@@ -98,8 +98,8 @@ class DecisionDraft:
             if not draft.run.is_settled:
                 yield run, draft
 
-    def decide(self) -> tuple[Decision, ConductorState]:
-        """Gives the decision, and the state that holds once it is stored."""
+    def finish(self) -> tuple[Decision, ConductorState]:
+        """Returns the decision, and the state after it is stored."""
         drafts = self.drafts.values()
         after = self._state_after()
         stored = (*self.stored, *(one for draft in drafts for one in draft.stored))
@@ -119,10 +119,12 @@ class DecisionDraft:
         ongoing = dict(self.state.ongoing)
         settled = dict(self.state.settled)
         for run, draft in list(self.drafts.items()):
-            after = None if draft.run.is_settled else self.ask(run, partial(draft.finished, self.spared_until))
+            after = (
+                None if draft.run.is_settled else self.ask(run, partial(draft.finished, self.timeouts_suspended_until))
+            )
             if after is not None:
                 ongoing[run] = after
-            elif run in self.drafts:  # one that broke while it was created leaves nothing
+            elif run in self.drafts:  # a run that failed while it was created leaves nothing
                 ongoing.pop(run, None)
                 settled[run] = None
         while len(settled) > self.limits.remembered_runs:
@@ -133,7 +135,7 @@ class DecisionDraft:
             settled=settled,
             backlog=tuple(self.backlog),
             unscheduled=self.unscheduled,
-            spared_until=self.spared_until,
+            timeouts_suspended_until=self.timeouts_suspended_until,
             wake_at=self._wake_at(ongoing),
             limits=self.limits,
         )
@@ -154,13 +156,13 @@ class DecisionDraft:
         run, origin = broken.run.id, broken.origin
         replies = [Rejected(reply.reply, INTERNAL, message) for reply in broken.replies]
         if origin is None:
-            # It was created in this very decision: nothing of it is stored, so nothing of it remains.
+            # It was created in this decision: nothing of it is stored yet, so it is forgotten.
             del self.drafts[run]
             self.replies += replies
             return
         try:
             draft = _end_everything(RunDraft(origin, self.now, origin=origin), message)
-        except Exception:  # noqa: BLE001 — its steps cannot be folded any more: then the run ends without them
+        except Exception:  # noqa: BLE001 — its steps cannot be folded, so the run ends without them
             draft = RunDraft(origin, self.now, origin=origin)
         draft.commands = [CancelExecution(track.host, attempt, message) for attempt, track in origin.tracks.items()]
         draft.emit(RunSettled(RunState.FAILED, Failure(INTERNAL, message, FailureClass.FATAL)))

@@ -1,27 +1,28 @@
-"""Where an attempt runs, and what a step waits for that has no place. Pure functions of hosts and their free slots.
+"""Chooses the host of an attempt, and explains why a step has no place. Pure functions of hosts and their free slots.
 
-What a step waits for is worded for whoever must mend it: which host is away, why an agent cannot run on the host that has it, and
-that a name is perhaps mistyped, where every host is connected and none knows it. Times are not in it: it changes with hosts only.
+The explanation is for the operator: which host is away, why a host cannot run its agent, or that an agent's name may be mistyped
+(every host is connected, and none knows it). It holds no times, so it changes with hosts only.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from conductor.core.model.conductor_state import Host
+from conductor.core.model.states import WaitKind
 from conductor.core.model.step import Wait
 from conductor.core.model.truncation import MOST_REASON, cut_text
 
-# Hosts and agents that a sentence names; the others are counted.
+# How many hosts and agents a sentence names; it counts the others.
 MOST_NAMED = 12
-# Reasons that it gives in full.
+# How many reasons it quotes.
 MOST_REASONS = 2
-# Where no host has told anything, and none was missed: none is configured, or one is just being dialled.
-NOBODY_MET = " None was met since the conductor's start; to give it one:  conductor serve --host NAME=ADDRESS"
+# No host has connected or failed to: none is configured, or the conductor is connecting right now.
+NO_HOST_YET = " None has connected since the conductor started; configure one:  conductor serve --host NAME=ADDRESS"
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a step needs of a host: one of the agents, and every feature."""
+    """The needs of a step: a host with one of the agents, and with every feature."""
 
     agents: tuple[str, ...]
     features: frozenset[str] = frozenset()
@@ -40,10 +41,10 @@ class Placement:
 def choose_host(
     hosts: Mapping[str, Host], free: Mapping[str, int], demand: Demand, avoid: Collection[str] = ()
 ) -> Placement | None:
-    """Returns the best place, None where there is none. `free` holds free slots of usable hosts; `avoid` is taken last.
+    """Returns the best place; None where there is none. `free` holds free slots of usable hosts; hosts in `avoid` come last.
 
-    The first agent that has a place is taken. Of the hosts that offer it, the one with the greatest free share: so
-    work spreads, and a small host is not filled before a large one is half used. Ties go by name.
+    The first agent that has a place is taken. Of the hosts that offer it, the one with the largest free share is taken, so that
+    work spreads and a small host is not full before a large one is half used. Ties go by name.
     """
     able = [host for host in _usable(hosts) if demand.features <= host.features]
     for agent in demand.agents:
@@ -64,21 +65,23 @@ def explain_wait(hosts: Mapping[str, Host], demand: Demand) -> Wait:
     if not usable:
         draining = any(host.connected and host.draining for host in hosts.values())
         text = "Every connected host is draining." if draining else "No host is connected."
-        return Wait("host", cut_text(text + (_name_absent(hosts) if hosts else NOBODY_MET)))
+        return Wait(WaitKind.HOST, cut_text(text + (_name_absent(hosts) if hosts else NO_HOST_YET)))
     known = [host for host in usable if not host.agents.isdisjoint(agents)]
     if not known:
-        return Wait("agent", cut_text(f"No connected host offers {names}.{_explain_lack(hosts, usable, agents)}"))
+        return Wait(
+            WaitKind.AGENT, cut_text(f"No connected host offers {names}.{_explain_lack(hosts, usable, agents)}")
+        )
     offering = [host.name for host in known if demand.features <= host.features]
     if not offering:
         old = _list(sorted(host.name for host in known))
         text = f"Every connected host that offers {names} is too old for a step inside another step: {old}."
-        return Wait("host", cut_text(f"{text} Update agenthost there."))
+        return Wait(WaitKind.HOST, cut_text(f"{text} Update agenthost there."))
     where = f"host {offering[0]}" if len(offering) == 1 else f"the {len(offering)} hosts"
-    return Wait("slot", f"Every slot of {where} that can run {names} is taken.")
+    return Wait(WaitKind.SLOT, f"Every slot of {where} that can run {names} is taken.")
 
 
 def _explain_lack(hosts: Mapping[str, Host], usable: Sequence[Host], agents: Sequence[str]) -> str:
-    """Why no usable host offers an agent, as far as hosts have told."""
+    """Explains why no usable host offers an agent, as far as hosts have said."""
     known = [
         f" {host.name} has {agent}, but: {host.unusable[agent].rstrip('.') or 'it gives no reason'}."
         for host in sorted(usable, key=lambda host: host.name)
@@ -91,15 +94,15 @@ def _explain_lack(hosts: Mapping[str, Host], usable: Sequence[Host], agents: Seq
     if len(usable) < len(hosts):
         return _name_absent(hosts)
     offered = sorted({agent for host in usable for agent in host.agents})
-    return f" Every host is connected, and none knows it; there are: {_list(offered)}." if offered else ""
+    return f" Every host is connected; they offer {_list(offered)}." if offered else ""
 
 
 def _name_absent(hosts: Mapping[str, Host]) -> str:
-    """Which hosts were here and are away, and which are configured and never came: a sentence each."""
+    """Names the hosts that went away, and those that never connected: a sentence each."""
     absent = sorted(host.name for host in hosts.values() if not host.connected and host.was_reached)
     missed = sorted(host.name for host in hosts.values() if not host.connected and not host.was_reached)
     away = f" Disconnected: {_list(absent)}." if absent else ""
-    return f"{away} Never reached since the conductor's start: {_list(missed)}." if missed else away
+    return f"{away} Not reached since the conductor started: {_list(missed)}." if missed else away
 
 
 def _list(names: Sequence[str]) -> str:

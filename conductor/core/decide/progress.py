@@ -1,11 +1,11 @@
-"""What a run does next by itself.
+"""Takes a run further by itself.
 
 The rules, before the code (see also `settling`; what differs between kinds of steps is in `core.kinds`):
 
-- A step is looked at when something happened to it, to what it needs, to its parent or to its children; to no other.
-- PENDING becomes READY as soon as its own needs are met and its parent, if it has one, is at work (C1: no waves).
-- A need is met by a step that succeeded, was skipped or excluded, or may fail and failed (or was cancelled with its parent).
-- What can never begin (a cycle, a need that was cancelled) is cancelled as soon as nothing else is at work, so no run hangs (C3).
+- A step is looked at when something happened to it, to a step that it needs, to its parent, or to a child. No other step is.
+- PENDING becomes READY as soon as the step's own needs are met and its parent, if any, is running (C1: no waves).
+- A need is met by a step that succeeded, was skipped or excluded, or that may fail and failed (or was cancelled with its parent).
+- A step that can never begin (a cycle, a cancelled need) is cancelled as soon as nothing else is running, so no run hangs (C3).
 """
 
 from conductor.core.decide.questions import pending_work
@@ -22,14 +22,14 @@ _NOT_BEGUN = frozenset({StepState.PENDING, StepState.READY, StepState.QUEUED})
 
 
 def make_progress(draft: RunDraft, most_events: int) -> None:
-    """Looks at every step that is due, until nothing is or the draft holds that many events."""
+    """Looks at every step that is due, until none is left or the draft holds that many events."""
     while draft.events < most_events:
         if draft.dirty:
             name = next(iter(draft.dirty))
             del draft.dirty[name]
             _look_at(draft, draft.step(name))
         elif stuck := _find_stuck(draft):
-            settle_step(draft, StepCancelled(stuck, "nothing can meet what it needs"))
+            settle_step(draft, StepCancelled(stuck, "its needs cannot be met"))
         else:
             return
     if stuck := _find_stuck(draft):
@@ -37,7 +37,7 @@ def make_progress(draft: RunDraft, most_events: int) -> None:
 
 
 def is_ready(run: Run, step: Step) -> bool:
-    """Tells whether a pending step has what it needs."""
+    """Returns whether a pending step has what it needs."""
     parent = run.steps.get(step.plan.parent)
     if parent is not None and parent.state is not StepState.RUNNING:
         return False
@@ -65,7 +65,7 @@ def _look_at(draft: RunDraft, step: Step) -> None:
 
 
 def _find_stuck(draft: RunDraft) -> str:
-    """Names a step that can never begin; empty where there is none. While anything is at work, that is not known."""
+    """Names a step that can never begin; empty where there is none, and while anything is running."""
     if draft.run.unsettled == 0 or draft.tracks or draft.queue or draft.dirty:
         return ""
     first = ""

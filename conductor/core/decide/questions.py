@@ -1,7 +1,7 @@
-"""Questions to workers: which are open, asking them, and taking the answers.
+"""Questions to workers: finds the open ones, asks them, and takes the answers.
 
-Which are open follows from stored events alone. So a decision asks those that its events opened, recovery asks every open one
-again, and an answer counts only while its question is open: work is pure, so a later one was given before, or is of no use now.
+Which questions are open follows from stored events alone. So a decision asks those that its events opened, recovery asks every
+open one again, and an answer counts only while its question is open. (Work is pure: a late answer is a repetition, or useless.)
 """
 
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def list_pending(run: Run) -> Iterator[Work]:
 
 
 def ask_workers(draft: RunDraft) -> None:
-    """Asks what is open now and was not before this decision."""
+    """Asks the questions that are open now and were not before this decision."""
     before = None if draft.origin is None else draft.origin.run
     for name in _touched_steps(draft):
         work = pending_work(draft.run, draft.step(name))
@@ -57,7 +57,7 @@ def ask_workers(draft: RunDraft) -> None:
 
 
 def take_answer(draft: RunDraft, finished: WorkFinished) -> None:
-    """Does what follows from a worker's answer, where its question is open."""
+    """Takes a worker's answer, if its question is open."""
     work, answer = finished.result.work, finished.result.answer
     if not _is_pending(draft.run, work):
         return
@@ -100,7 +100,7 @@ def _take_report(draft: RunDraft, answer: Answer) -> None:
         case WorkFailed():
             settle_run(draft, answer.failure)
         case _:
-            raise TypeError(f"a report was asked for, {type(answer).__name__} came")
+            raise TypeError(f"the answer to REPORT is {type(answer).__name__}")
 
 
 def _take_guard(draft: RunDraft, step: Step, answer: Answer) -> None:

@@ -1,8 +1,8 @@
-"""How work goes on after a restart: the state that the journal tells, and the commands that may not have been sent.
+"""Restores the state after a restart, and the commands that may not have been sent.
 
-The conductor may have died between storing a decision and sending its commands, so every command that the state implies is sent
-again. All of them may be repeated: hosts know attempts by id, workers are pure. Nothing is decided here: what must be
-decided is left to the first call of `advance`, which `wake_at` asks for at once.
+The conductor may have died after it stored a decision and before it sent the commands. So every command that the state implies is
+sent again. Each may be repeated: hosts know attempts by id, and workers are pure. This module decides nothing: the first call of
+`advance` does, which is due at once.
 """
 
 from collections.abc import Mapping
@@ -31,10 +31,10 @@ def restore(
     damaged: Mapping[str, str] | None = None,
     limits: Limits | None = None,
 ) -> ConductorState:
-    """Gives the state after a restart, of the unfinished runs in order of creation.
+    """Returns the state after a restart, with the unfinished runs in order of creation.
 
-    `cursors` holds the last sequence stored per attempt, `damaged` why a run could not be folded: such a run is ended by the first
-    decision. Send `recover`'s commands, then call `advance` with no input: `wake_at` is now.
+    `cursors` holds the last stored sequence of each attempt, `damaged` why a run could not be folded; the first decision ends such
+    a run. The caller sends the commands of `recover`, then calls `advance` without input.
     """
     limits = limits or Limits()
     ongoing = {run: _restore_run(one, cursors, now, limits) for run, one in runs.items()}
@@ -44,14 +44,14 @@ def restore(
         hosts={host: Host(host, connected=False, silent_since=now) for host in sorted(used)},
         damaged=dict(damaged or {}),
         unscheduled=True,
-        spared_until=now + limits.late_grace if ongoing else 0.0,
+        timeouts_suspended_until=now + limits.late_grace if ongoing else 0.0,
         wake_at=now,
         limits=limits,
     )
 
 
 def recover(state: ConductorState) -> tuple[Command, ...]:
-    """Gives every command that a restored state implies."""
+    """Returns every command that a restored state implies."""
     return tuple(command for one in state.ongoing.values() for command in _recover_run(one))
 
 
@@ -70,7 +70,7 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
             )
         if step.state is StepState.QUEUED:
             queue[name] = step.not_before
-    # A decision may have left steps for the next one: looking at all of them once finds out.
+    # The last decision may have left steps for the next one, so each is looked at once.
     dirty = tuple(name for name, step in run.steps.items() if not step.is_settled)
     return Ongoing(run, tracks, queue, dirty, wake_at=now)
 
@@ -88,7 +88,7 @@ def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:
             if attempt.last_sequence and attempt.state is not AttemptState.LOST:
                 commands.append(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
         elif track.cancelled:
-            # No Start: where the host was never asked, it must not be; Resume attaches, or burns the id.
+            # No Start: a host that was never asked must not be. Resume attaches, or blocks the id.
             commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor, attempt.instance))
             commands.append(CancelExecution(attempt.host, attempt.id, why_stopped(one.run, step)))
         elif attempt.state is AttemptState.STARTING and track.cursor == 0:

@@ -91,7 +91,7 @@ def end_attempt(
 
 
 def refuse_unknown(report: ExecutionReported) -> tuple[Command, ...]:
-    """Gives what to do about a report for an attempt of no run that goes on: whatever runs ends, and its host lets it go."""
+    """Returns what to do about a report for an attempt of no run that goes on: whatever runs ends, and its host lets it go."""
     return (_dismiss(report),)
 
 

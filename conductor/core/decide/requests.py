@@ -1,4 +1,4 @@
-"""What callers ask: a run, or the end of one. Every request gets exactly one reply.
+"""Takes the requests of callers: to create a run, or to cancel one. Every request gets exactly one reply.
 
 A request id that was used before never comes here: the engine answers it from the store.
 """
@@ -19,33 +19,33 @@ from conductor.core.model.truncation import cut_text
 MOST_REASON = 2000
 
 
-def take_run_request(making: DecisionDraft, request: RequestRun) -> None:
-    """Creates a run with its whole roster, or says why not."""
-    limits = making.limits
-    if sum(1 for _ in making.runs()) >= limits.unfinished_runs:
-        message = f"{limits.unfinished_runs} runs are at work already; try again when one has ended"
-        making.replies.append(Rejected(request.reply, "NO_CAPACITY", message))
+def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
+    """Creates a run with all its steps, or replies why not."""
+    limits = decision.limits
+    if sum(1 for _ in decision.runs()) >= limits.unfinished_runs:
+        message = f"{limits.unfinished_runs} runs are unfinished, which is the limit; try again when one has ended"
+        decision.replies.append(Rejected(request.reply, "NO_CAPACITY", message))
     elif flaw := _find_flaw(request.plan, limits.steps_per_run):
-        making.replies.append(Rejected(request.reply, "INVALID_REQUEST", flaw))
+        decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", flaw))
     else:
-        _create_run(making, request)
+        _create_run(decision, request)
 
 
-def take_cancel_request(making: DecisionDraft, request: RequestCancel) -> None:
-    """Has a run stop, or says why it cannot."""
-    draft = making.draft(request.run)
-    if draft is None and request.run not in making.state.settled:
-        # One that ended before this process began is not known here; the store knows it.
-        message = f"no run {request.run} goes on here"
-        making.replies.append(Rejected(request.reply, "RUN_NOT_FOUND", message))
+def take_cancel_request(decision: DecisionDraft, request: RequestCancel) -> None:
+    """Cancels a run, or replies why not."""
+    draft = decision.draft(request.run)
+    if draft is None and request.run not in decision.state.settled:
+        # The store knows runs that ended before this process began; the core does not.
+        message = f"there is no unfinished run {request.run}"
+        decision.replies.append(Rejected(request.reply, "RUN_NOT_FOUND", message))
     elif draft is None or draft.run.is_settled:
-        making.replies.append(Rejected(request.reply, "RUN_NOT_RUNNING", f"run {request.run} has ended"))
+        decision.replies.append(Rejected(request.reply, "RUN_NOT_RUNNING", f"run {request.run} has ended"))
     else:
-        making.change(request.run, lambda draft: _cancel(draft, request))
+        decision.change(request.run, lambda draft: _cancel(draft, request))
 
 
 def _find_flaw(plan: RunPlan, most_steps: int) -> str:
-    """Says what no run can be made of. Flows are validated long before: this only keeps the core's own assumptions."""
+    """Returns why a plan cannot become a run; empty where it can. Flows are validated before: this keeps the core's assumptions."""
     if len(plan.steps) > most_steps:
         return f"a run has at most {most_steps} steps, this one has {len(plan.steps)}"
     if not plan.run or "-" in plan.run:
@@ -59,23 +59,23 @@ def _find_flaw(plan: RunPlan, most_steps: int) -> str:
     return ""
 
 
-def _create_run(making: DecisionDraft, request: RequestRun) -> None:
+def _create_run(decision: DecisionDraft, request: RequestRun) -> None:
     run = request.plan.run
     event = RunCreated(request.plan, request.request_id, request.request_digest)
-    if making.view(run) is not None or run in making.state.settled:
-        making.replies.append(Rejected(request.reply, "INVALID_REQUEST", f"there is a run {run} already"))
+    if decision.view(run) is not None or run in decision.state.settled:
+        decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", f"there is a run {run} already"))
         return
     try:
-        draft = RunDraft(Ongoing(apply(None, event, making.now)), making.now, origin=None)
+        draft = RunDraft(Ongoing(apply(None, event, decision.now)), decision.now, origin=None)
     except IllegalTransitionError as error:
-        making.replies.append(Rejected(request.reply, "INVALID_REQUEST", str(error)))
+        decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", str(error)))
         return
     draft.stored.append(Record(run, event, key_of(event)))
     draft.events = 1
     draft.blobs.extend(request.blobs)
     draft.replies.append(Accepted(request.reply, run))
-    making.drafts[run] = draft
-    making.change(run, look_at_all)
+    decision.drafts[run] = draft
+    decision.change(run, look_at_all)
 
 
 def _cancel(draft: RunDraft, request: RequestCancel) -> None:

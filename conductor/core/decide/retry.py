@@ -46,7 +46,7 @@ def find_cause(failure: Failure) -> Cause | None:
 
 
 def decide_retry(plan: AgentPlan, attempts: Sequence[Attempt], failure: Failure) -> Retry | None:
-    """Gives the next attempt of a step whose last attempt ended so; None where there is to be none.
+    """Returns the next attempt of a step whose last attempt ended so; None where there is to be none.
 
     `failure` is the last attempt's, or says what was wrong with the result of one that succeeded.
     """

@@ -1,6 +1,6 @@
-"""One run while a decision about it is made: an overlay that is kept whole or thrown away whole.
+"""One run while a decision about it is made: an overlay that is kept or thrown away as a whole.
 
-It collects; it decides nothing. Whatever is emitted is folded at once, so that later questions see it.
+It collects and decides nothing. Every emitted event is folded at once, so that later code sees it.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RunDraft:
-    """Collects what is to be stored, sent and answered for one run."""
+    """Collects the events, commands and replies of one run."""
 
     __slots__ = (
         "blobs",
@@ -56,21 +56,21 @@ class RunDraft:
         self.freed_place = False
 
     def emit(self, event: Event) -> None:
-        """Notes that something happened, and makes it so."""
+        """Adds an event, and folds it."""
         self.run = apply(self.run, event, self.now)
         self.stored.append(Record(self.run.plan.run, event, key_of(event)))
         self.events += 1
 
     def step(self, name: str) -> Step:
-        """Gives a step as it is now."""
+        """Returns a step as it is now."""
         return self.run.steps[name]
 
     def send(self, command: Command) -> None:
-        """Asks for something outside, once all this is stored."""
+        """Adds a command, to be sent once the decision is stored."""
         self.commands.append(command)
 
     def mark(self, *steps: str) -> None:
-        """Has steps looked at before the decision ends, or first thing in the next one."""
+        """Marks steps to be looked at, in this decision or at the beginning of the next."""
         self.dirty.update(dict.fromkeys(steps))
 
     def enqueue(self, step: str, not_before: float) -> None:
@@ -79,44 +79,44 @@ class RunDraft:
         self.wants_place = True
 
     def move_cursor(self, attempt: str, sequence: int, interval: float) -> None:
-        """Notes the last frame that this decision stores, and when it is to be acknowledged."""
+        """Moves the last stored frame of an attempt, and sets when it is acknowledged."""
         track = self.tracks[attempt]
         self.tracks[attempt] = replace(track, cursor=sequence, ack_at=track.ack_at or self._next_beat(interval))
         self.cursors[attempt] = sequence
 
     def acknowledge_again(self, attempt: str, interval: float) -> None:
-        """Has an acknowledgement repeated: its host told what was stored long ago."""
+        """Repeats an acknowledgement: the host sent frames that are stored already."""
         track = self.tracks[attempt]
         self.tracks[attempt] = replace(track, ack_at=track.ack_at or self._next_beat(interval))
 
     def note_cancelled(self, attempt: str) -> None:
-        """Remembers that an attempt was told to end."""
+        """Notes that an attempt was told to end."""
         self.tracks[attempt] = replace(self.tracks[attempt], cancelled=True)
 
     def tell_hosts(self) -> None:
-        """Acknowledges what is stored and has streams begin anew, where that is due."""
+        """Acknowledges stored frames and restarts streams, where that is due."""
         for attempt, track in list(self.tracks.items()):
             if track.ack_at is not None and track.ack_at <= self.now:
                 self.send(AckExecution(track.host, attempt, track.cursor))
-                # Stored again: a transaction that writes nothing would not make durable what was written before it.
+                # Stored again: a transaction that writes nothing does not make earlier writes durable.
                 self.cursors[attempt] = track.cursor
                 self.tracks[attempt] = replace(self.tracks[attempt], ack_at=None)
             if track.resume_at is not None and track.resume_at <= self.now:
                 self.send(ResumeExecution(track.host, attempt, track.cursor, track.instance))
                 self.tracks[attempt] = replace(self.tracks[attempt], resume_at=None, resumed_at=self.now)
 
-    def finished(self, spared_until: float) -> Ongoing:
-        """Gives the run's new place in the conductor's state."""
+    def finished(self, timeouts_suspended_until: float) -> Ongoing:
+        """Returns the run for the conductor's next state."""
         due = [track.ack_at for track in self.tracks.values() if track.ack_at is not None]
         due += [track.resume_at for track in self.tracks.values() if track.resume_at is not None]
         due += [when for when in self.queue.values() if when > self.now]
-        due += [max(when, spared_until) for when in self.deadlines()]
+        due += [max(when, timeouts_suspended_until) for when in self.deadlines()]
         if self.dirty:
             due.append(self.now)
         return Ongoing(self.run, self.tracks, self.queue, tuple(self.dirty), min(due, default=None))
 
     def deadlines(self) -> Iterator[float]:
-        """Gives when the clocks of the run and of its queued steps run out."""
+        """Yields when the clocks of the run and of its queued steps run out."""
         if (deadline := self.run.deadline) is not None:
             yield deadline
         for name in self.queue:
@@ -124,5 +124,5 @@ class RunDraft:
                 yield deadline
 
     def _next_beat(self, interval: float) -> float:
-        # One beat for all attempts: acknowledgements need a FULL commit, and so they share it.
+        # All attempts are acknowledged at one time, because that needs a FULL commit.
         return (floor(self.now / interval) + 1) * interval

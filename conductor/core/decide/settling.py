@@ -1,11 +1,11 @@
-"""How steps and runs begin and end, whatever their kind.
+"""Begins and ends steps of every kind, and runs.
 
 The rules, before the code:
 
-- A run stops when a step fails that may not, or when a caller asks. Then what has not begun is cancelled, what runs is told to
-  end, and what was said is kept.
+- A run stops when a step fails that may not fail, or when a caller cancels it. Then steps that have not begun are cancelled,
+  running attempts are told to end, and their output is kept.
 - A step ends after its children. When its attempt ended badly, its children are stopped first.
-- When every step has ended, the report is asked for (see `questions`), and then the run ends. Its steps say how.
+- When every step has ended, the report is asked for (see `questions`), and then the run ends. Its state follows from its steps.
 """
 
 from conductor.core.decide.run_draft import RunDraft
@@ -32,13 +32,13 @@ STEPS_STUCK = "STEPS_STUCK"
 
 
 def start_run(draft: RunDraft) -> None:
-    """Notes that the first step began, where none had."""
+    """Starts the run, if this is its first step that begins."""
     if draft.run.state is RunState.QUEUED:
         draft.emit(RunStarted())
 
 
 def start_step(draft: RunDraft, step: Step) -> None:
-    """Starts a step that needs no place, so that its children may begin."""
+    """Starts a step that needs no place; its children may begin then."""
     name = step.plan.id
     start_run(draft)
     draft.emit(StepStarted(name))
@@ -46,7 +46,7 @@ def start_step(draft: RunDraft, step: Step) -> None:
 
 
 def succeed(draft: RunDraft, step: Step, text: str, findings: str, counts: FindingCounts) -> None:
-    """Ends a step well, and reports its findings one by one."""
+    """Ends a step well, with one event for each finding."""
     name = step.plan.id
     for number in range(counts.verified + counts.moved + counts.missing):
         draft.emit(FindingChecked(name, findings, number))
@@ -54,7 +54,7 @@ def succeed(draft: RunDraft, step: Step, text: str, findings: str, counts: Findi
 
 
 def settle_step(draft: RunDraft, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled) -> None:
-    """Ends a step, and has everything looked at that waited for that."""
+    """Ends a step, and marks every step that waited for it."""
     stopped = draft.run.stop
     draft.queue.pop(event.step, None)
     draft.emit(event)
@@ -66,17 +66,17 @@ def settle_step(draft: RunDraft, event: StepSkipped | StepSucceeded | StepFailed
 
 
 def look_at_all(draft: RunDraft) -> None:
-    """Has every step looked at that has not ended: the run begins, or stops."""
+    """Marks every step that has not ended: the run begins, or stops."""
     draft.mark(*(name for name, step in draft.run.steps.items() if not step.is_settled))
 
 
 def are_children_settled(run: Run, step: Step) -> bool:
-    """Tells whether every child of a step has ended."""
+    """Returns whether every child of a step has ended."""
     return all(run.steps[child].is_settled for child in run.children.get(step.plan.id, ()))
 
 
 def why_stopped(run: Run, step: Step) -> str:
-    """Tells why a step must not go on; empty where it may."""
+    """Returns why a step must not go on; empty where it may."""
     if run.stop is Stop.CANCEL:
         return run.cancel_reason or "the run was cancelled"
     if run.stop is Stop.FAILURE:
@@ -90,7 +90,7 @@ def why_stopped(run: Run, step: Step) -> str:
 
 
 def settle_run(draft: RunDraft, report_failure: Failure | None = None) -> None:
-    """Ends the run. One that would have succeeded fails when it has no report: that is what it was for."""
+    """Ends the run. A run without its report has failed, even if its steps succeeded."""
     state, failure = judge(draft.run)
     if report_failure is not None and state is RunState.SUCCEEDED:
         state, failure = RunState.FAILED, report_failure
@@ -98,7 +98,7 @@ def settle_run(draft: RunDraft, report_failure: Failure | None = None) -> None:
 
 
 def judge(run: Run) -> tuple[RunState, Failure | None]:
-    """Tells how a run ends whose steps have ended: by what stopped it, or well where nothing was stopped."""
+    """Returns how a run ends whose steps have ended."""
     if run.stop is Stop.FAILURE:
         return RunState.FAILED, run.failure
     cancelled = [step for step in run.steps.values() if step.state is StepState.CANCELLED]
@@ -112,7 +112,7 @@ def judge(run: Run) -> tuple[RunState, Failure | None]:
             return RunState.FAILED, step.failure
     stuck = [step for step in cancelled if _is_stuck(run, step)]
     if stuck:
-        message = f"Nothing could meet what step {stuck[0].plan.id} needs."
+        message = f"The needs of step {stuck[0].plan.id} could not be met."
         return RunState.FAILED, Failure(STEPS_STUCK, message, FailureClass.FATAL, stuck[0].plan.id)
     return RunState.SUCCEEDED, None
 
@@ -122,6 +122,6 @@ def _ended_badly(attempt: Attempt | None) -> bool:
 
 
 def _is_stuck(run: Run, step: Step) -> bool:
-    """Tells whether a cancelled step, in a run that was not stopped, is not explained by the end of its parent."""
+    """Returns whether a step of a run that was not stopped was cancelled for its needs, and not with its parent."""
     parent = run.steps.get(step.plan.parent)
     return parent is None or parent.state is StepState.SUCCEEDED

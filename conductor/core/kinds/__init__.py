@@ -1,1 +1,1 @@
-"""Kinds of steps, one module each: how a step of that kind begins and goes on, what it asks workers, what an answer means."""
+"""Kinds of steps, one module each: begins such a step, takes it further, asks workers and takes their answers."""

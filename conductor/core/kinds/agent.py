@@ -20,14 +20,14 @@ from conductor.core.model.work import Answer, Checked, PromptRendered, Work, Wor
 
 
 def begin(_draft: RunDraft, _step: Step) -> None:
-    """Does nothing more: a ready step is one whose prompt is asked for."""
+    """Does nothing: a ready step's open question is its prompt."""
 
 
 def go_on(draft: RunDraft, step: Step) -> None:
-    """Stops an attempt that must not go on, and concludes from one that ended."""
+    """Stops an attempt that must not go on, or acts on the end of one."""
     attempt = step.last_attempt
     if attempt is None:
-        raise ValueError(f"step {step.plan.id} runs, and no attempt was ever made of it")
+        raise ValueError(f"step {step.plan.id} is running without an attempt")
     if attempt.is_live:
         _stop_attempt(draft, step, attempt)
     elif are_children_settled(draft.run, step):
@@ -38,7 +38,7 @@ def go_on(draft: RunDraft, step: Step) -> None:
 
 
 def pending_work(run: Run, step: Step) -> Work | None:
-    """Returns the prompt of a ready step, and the check of one whose attempt ended well."""
+    """Asks for the prompt of a ready step, or for the check of a step whose attempt ended well."""
     match step.state:
         case StepState.READY:
             return Work(run.id, WorkKind.PROMPT, step.plan.id)
@@ -49,7 +49,7 @@ def pending_work(run: Run, step: Step) -> Work | None:
 
 
 def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
-    """Queues the step with its prompt, or ends it with what was checked."""
+    """Queues the step with its prompt, or ends it with its checked findings."""
     name = step.plan.id
     match step.state, answer:
         case StepState.READY, PromptRendered():
@@ -73,7 +73,7 @@ def _stop_attempt(draft: RunDraft, step: Step, attempt: Attempt) -> None:
 def _conclude_failure(draft: RunDraft, step: Step, attempt: Attempt) -> None:
     failure = attempt.failure
     if failure is None:
-        raise ValueError(f"attempt {attempt.id} ended badly and does not say why")
+        raise ValueError(f"attempt {attempt.id} ended badly without a failure")
     why = why_stopped(draft.run, step)
     if why and failure.kind is FailureClass.RECOVERABLE:
         settle_step(draft, StepCancelled(step.plan.id, why))

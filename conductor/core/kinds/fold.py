@@ -1,4 +1,4 @@
-"""A step that brings results together: a worker renders or merges, and its answer is the step's."""
+"""A step that combines results: a worker renders or merges them, and its answer is the step's result."""
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import are_children_settled, settle_step, start_step, succeed, why_stopped
@@ -11,25 +11,25 @@ from conductor.core.model.work import Answer, Folded, Work, WorkFailed, WorkKind
 
 
 def begin(draft: RunDraft, step: Step) -> None:
-    """Starts it: it needs no place."""
+    """Starts the step: it needs no place."""
     start_step(draft, step)
 
 
 def go_on(draft: RunDraft, step: Step) -> None:
-    """Cancels it once its run stops."""
+    """Cancels the step when its run stops."""
     if are_children_settled(draft.run, step) and (why := why_stopped(draft.run, step)):
         settle_step(draft, StepCancelled(step.plan.id, why))
 
 
 def pending_work(run: Run, step: Step) -> Work | None:
-    """Returns the fold, once its children have ended."""
+    """Asks for the fold, once the step's children have ended."""
     if step.state is StepState.RUNNING and are_children_settled(run, step):
         return Work(run.id, WorkKind.FOLD, step.plan.id)
     return None
 
 
 def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
-    """Ends it with what was folded."""
+    """Ends the step with the result."""
     match answer:
         case Folded():
             succeed(draft, step, answer.text, answer.findings, answer.counts)

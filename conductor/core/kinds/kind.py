@@ -1,7 +1,7 @@
-"""The questions that every kind of step answers. A module of this folder is one answer to all of them (see `table`).
+"""The interface of every kind of step. A module of this folder implements it (see `table`).
 
-The rules that hold for every kind are elsewhere: when a step is ready, skipped or stopped (`progress`, `settling`), where an agent
-gets its place (`schedule`), how often it is tried (`retry`).
+Rules that hold for every kind are elsewhere: when a step is ready, skipped or stopped (`progress`, `settling`), where an agent
+runs (`schedule`), how often it is tried (`retry`).
 """
 
 from typing import Protocol
@@ -16,7 +16,7 @@ class Kind(Protocol):
     """One kind of step."""
 
     def begin(self, draft: RunDraft, step: Step) -> None:
-        """Begins a ready step whose guard, if it has one, let it pass. Called once, in the decision that makes it so."""
+        """Begins a step that is ready and not skipped. Called once, in the decision that makes it so."""
 
     def go_on(self, draft: RunDraft, step: Step) -> None:
         """Takes a running step further, after something happened to it, to a child, or to the run."""
@@ -25,9 +25,9 @@ class Kind(Protocol):
         """Returns the question that is open about an unsettled step. A function of stored events only (see `questions`)."""
 
     def take_answer(self, draft: RunDraft, step: Step, answer: Answer) -> None:
-        """Does what follows from the answer to the open question. Raises TypeError for an answer to another question."""
+        """Takes the answer to the open question. Raises TypeError for an answer to another question."""
 
 
 def reject_answer(step: Step, answer: Answer) -> TypeError:
     """Returns the error for an answer to a question that was not asked."""
-    return TypeError(f"step {step.plan.id} is {step.state} and got {type(answer).__name__}")
+    return TypeError(f"step {step.plan.id} is {step.state}, and the answer is {type(answer).__name__}")

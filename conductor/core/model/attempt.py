@@ -54,7 +54,7 @@ class Attempt:
 
     @property
     def is_live(self) -> bool:
-        """Tells whether something of it may still run."""
+        """Returns whether something of it may still run."""
         return self.state not in SETTLED_ATTEMPT
 
 
@@ -64,7 +64,7 @@ def attempt_id(run: str, step: str, number: int) -> str:
 
 
 def attempt_owner(attempt: str) -> tuple[str, str]:
-    """Gives the run and the step of an attempt's id; neither may hold a dash. Empty where it is no such id."""
+    """Returns the run and the step of an attempt's id; neither may hold a dash. Empty where it is no such id."""
     run, _, rest = attempt.partition("-")
     step, _, number = rest.rpartition("-")
     return (run, step) if step and number.isdigit() else ("", "")
@@ -78,7 +78,7 @@ def create_attempt(event: AttemptCreated, time: float) -> Attempt:
 
 
 def apply_to_attempt(attempt: Attempt, event: AttemptEvent, time: float) -> Attempt:
-    """Gives the attempt after an event."""
+    """Returns the attempt after an event."""
     match event:
         case AttemptStarted():
             state = move_attempt(attempt.state, AttemptState.RUNNING)

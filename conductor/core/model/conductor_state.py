@@ -89,7 +89,7 @@ class Host:
         return self.instance_since if is_another else self.silent_since
 
     def is_another(self, instance: str) -> bool:
-        """Whether it is known to have another data folder than the instance: what was given to that one it cannot know of."""
+        """Returns whether it is known to have another data folder than the instance: what was given to that one it cannot know of."""
         return bool(instance and self.instance) and instance != self.instance
 
 
@@ -97,7 +97,7 @@ class Host:
 class ConductorState:
     """Everything. `backlog` holds inputs that had no room in the last decision, `damaged` runs that could not be folded.
 
-    Before `spared_until` no clock of a queue or run ends anything (see `clocks`).
+    Before `timeouts_suspended_until` no clock of a queue or run ends anything (see `clocks`).
     """
 
     ongoing: Mapping[str, Ongoing] = field(default_factory=dict)
@@ -106,11 +106,11 @@ class ConductorState:
     damaged: Mapping[str, str] = field(default_factory=dict)
     backlog: tuple[Input, ...] = ()
     unscheduled: bool = False
-    spared_until: float = 0.0
+    timeouts_suspended_until: float = 0.0
     wake_at: float | None = None
     limits: Limits = Limits()
 
     def run(self, run: str) -> Run | None:
-        """Gives an unfinished run."""
+        """Returns an unfinished run."""
         found = self.ongoing.get(run)
         return None if found is None else found.run

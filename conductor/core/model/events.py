@@ -1,7 +1,7 @@
 """What happened: facts, stored before anything is done about them. State is nothing but these, folded.
 
 Every event belongs to a run; the store gives it the run's next position and the time of its decision. Bodies above 4 KiB
-are blobs, named by digest, and texts from outside are cut (see `brevity`). `RunCreated` may be larger (steps are capped at
+are blobs, named by digest, and texts from outside are cut (see `truncation`). `RunCreated` may be larger (steps are capped at
 200): folding must not need a second read.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.plan import RunPlan, StepPlan
-from conductor.core.model.states import AttemptState, RunState
+from conductor.core.model.states import AttemptState, RunState, WaitKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +165,10 @@ class StepQueued:
 
 @dataclass(frozen=True, slots=True)
 class StepWaits:
-    """A queued step waits for something else than before. `kind`: slot, host, agent or retry."""
+    """A queued step waits for something else than before."""
 
     step: str
-    kind: str
+    kind: WaitKind
     text: str
 
 

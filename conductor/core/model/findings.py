@@ -11,6 +11,6 @@ from conductor.core.model.plan import StepPlan
 
 
 def list_counted_steps(steps: Sequence[StepPlan], finders: Collection[str]) -> tuple[str, ...]:
-    """Gives the steps whose findings count, in the plan's order; `finders` succeeded with findings (an empty list is some)."""
+    """Returns the steps whose findings count, in the plan's order; `finders` succeeded with findings (an empty list is some)."""
     merged = {need for step in steps if step.work.merges_findings and step.id in finders for need in step.needs}
     return tuple(step.id for step in steps if step.id in finders and step.id not in merged)

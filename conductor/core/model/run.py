@@ -67,18 +67,18 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Gives the run's id."""
+        """Returns the run's id."""
         return self.plan.run
 
     @property
     def deadline(self) -> float | None:
-        """Gives when the run clock runs out; None where there is none, and once nothing is left that it could stop."""
+        """Returns when the run clock runs out; None where there is none, and once nothing is left that it could stop."""
         seconds = self.plan.timeout_seconds
         return self.create_time + seconds if seconds and self.stop is None and self.unsettled else None
 
     @property
     def is_settled(self) -> bool:
-        """Tells whether it ended."""
+        """Returns whether it ended."""
         return self.state in SETTLED_RUN
 
     @property
@@ -95,7 +95,7 @@ class Run:
 
 
 def apply(run: Run | None, event: Event, time: float) -> Run:
-    """Gives the run after an event. Raises IllegalTransitionError for one that cannot follow."""
+    """Returns the run after an event. Raises IllegalTransitionError for one that cannot follow."""
     if run is None:
         if not isinstance(event, RunCreated):
             raise IllegalTransitionError(f"{type(event).__name__} comes before RunCreated")
@@ -106,7 +106,7 @@ def apply(run: Run | None, event: Event, time: float) -> Run:
 
 
 def fold(events: Iterable[tuple[Event, float]]) -> Run:
-    """Gives the run that a journal tells: its events with their times, from the first."""
+    """Returns the run that a journal tells: its events with their times, from the first."""
     run: Run | None = None
     for event, time in events:
         run = apply(run, event, time)
@@ -116,7 +116,7 @@ def fold(events: Iterable[tuple[Event, float]]) -> Run:
 
 
 def key_of(event: Event) -> str:
-    """Gives what makes an event unique in its run; empty for those that may come again."""
+    """Returns what makes an event unique in its run; empty for those that may come again."""
     match event:
         case RunStarted() | RunCreated() | RunCancelRequested() | RunTimedOut() | RunReported() | RunSettled():
             return type(event).__name__

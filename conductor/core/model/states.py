@@ -125,26 +125,35 @@ SETTLED_ATTEMPT = frozenset(state for state, after in ATTEMPT_TRANSITIONS.items(
 SATISFYING_STEP = frozenset({StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED})
 
 
+class WaitKind(StrEnum):
+    """What a queued step waits for."""
+
+    SLOT = "slot"
+    HOST = "host"
+    AGENT = "agent"
+    RETRY = "retry"
+
+
 class IllegalTransitionError(Exception):
     """A state was asked to become one that its table does not list."""
 
 
 def move_run(state: RunState, after: RunState) -> RunState:
-    """Gives `after` where the table lists it; raises IllegalTransitionError otherwise."""
+    """Returns `after` where the table lists it; raises IllegalTransitionError otherwise."""
     if after not in RUN_TRANSITIONS[state]:
         raise IllegalTransitionError(f"a run cannot go from {state} to {after}")
     return after
 
 
 def move_step(state: StepState, after: StepState) -> StepState:
-    """Gives `after` where the table lists it; raises IllegalTransitionError otherwise."""
+    """Returns `after` where the table lists it; raises IllegalTransitionError otherwise."""
     if after not in STEP_TRANSITIONS[state]:
         raise IllegalTransitionError(f"a step cannot go from {state} to {after}")
     return after
 
 
 def move_attempt(state: AttemptState, after: AttemptState) -> AttemptState:
-    """Gives `after` where the table lists it; raises IllegalTransitionError otherwise."""
+    """Returns `after` where the table lists it; raises IllegalTransitionError otherwise."""
     if after not in ATTEMPT_TRANSITIONS[state]:
         raise IllegalTransitionError(f"an attempt cannot go from {state} to {after}")
     return after

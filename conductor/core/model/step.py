@@ -27,7 +27,7 @@ from conductor.core.model.events import (
     StepWaits,
 )
 from conductor.core.model.plan import StepPlan
-from conductor.core.model.states import SETTLED_STEP, IllegalTransitionError, StepState, move_step
+from conductor.core.model.states import SETTLED_STEP, IllegalTransitionError, StepState, WaitKind, move_step
 
 StepEvent = (
     StepBecameReady
@@ -51,12 +51,12 @@ StepEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a queued step waits for: `kind` is slot, host, agent or retry; `text` a sentence.
+    """What a queued step waits for, as a sentence.
 
     `until` is when a pause ends; for anything else when the queue clock ends the step, None where it has none.
     """
 
-    kind: str
+    kind: WaitKind
     text: str
     until: float | None = None
 
@@ -84,23 +84,23 @@ class Step:
 
     @property
     def is_settled(self) -> bool:
-        """Tells whether it ended, one way or another."""
+        """Returns whether it ended, one way or another."""
         return self.state in SETTLED_STEP
 
     @property
     def queue_deadline(self) -> float | None:
-        """Gives when the queue clock of a queued step runs out; None where there is none."""
+        """Returns when the queue clock of a queued step runs out; None where there is none."""
         seconds = self.plan.agent.queue_timeout_seconds if self.plan.agent is not None else 0.0
         return self.queue_time + seconds if seconds and self.state is StepState.QUEUED else None
 
     @property
     def last_attempt(self) -> Attempt | None:
-        """Gives the newest attempt."""
+        """Returns the newest attempt."""
         return self.attempts[-1] if self.attempts else None
 
     @property
     def live_attempt(self) -> Attempt | None:
-        """Gives the attempt that may still run; there is one at most."""
+        """Returns the attempt that may still run; there is one at most."""
         return self.attempts[-1] if self.attempts and self.attempts[-1].is_live else None
 
 
@@ -112,7 +112,7 @@ def create_step(plan: StepPlan, time: float) -> Step:
 
 
 def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
-    """Gives the step after an event."""
+    """Returns the step after an event."""
     match event:
         case AttemptCreated():
             return _add_attempt(step, event, time)
@@ -172,7 +172,7 @@ def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits, time: float
             return replace(step, state=move_step(step.state, StepState.QUEUED), prompt=event.prompt, queue_time=time)
         case StepRequeued():
             state = move_step(step.state, StepState.QUEUED)
-            wait = Wait("retry", _explain_retry(event), event.not_before)
+            wait = Wait(WaitKind.RETRY, _explain_retry(event), event.not_before)
             return replace(step, state=state, wait=wait, not_before=event.not_before, queue_time=event.not_before)
         case StepWaits():
             if step.state is not StepState.QUEUED:

@@ -17,15 +17,15 @@ _STEP_PATH = re.compile(STEP_PATH)
 
 
 def is_step_name(text: str) -> bool:
-    """Tells whether an author may call a step so."""
+    """Returns whether an author may call a step so."""
     return _NAME.fullmatch(text) is not None
 
 
 def is_step_path(text: str) -> bool:
-    """Tells whether a step may have this id."""
+    """Returns whether a step may have this id."""
     return _STEP_PATH.fullmatch(text) is not None
 
 
 def is_child_path(path: str) -> bool:
-    """Tells whether a step is part of another one."""
+    """Returns whether a step is part of another one."""
     return "." in path

@@ -18,7 +18,7 @@ _CUT = " [… cut]"
 
 
 def cut_text(text: str, most: int = MOST_TEXT) -> str:
-    """Gives a text of at most this weight."""
+    """Returns a text of at most this weight."""
     weight = 0
     for place, character in enumerate(text):
         weight += _weigh(character)
@@ -28,7 +28,7 @@ def cut_text(text: str, most: int = MOST_TEXT) -> str:
 
 
 def cut_confinement(told: Confinement) -> Confinement:
-    """Gives what a host told of a confinement, as far as it fits."""
+    """Returns what a host told of a confinement, as far as it fits."""
     return replace(
         told,
         mechanism=cut_text(told.mechanism, MOST_WORD),

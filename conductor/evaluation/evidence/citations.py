@@ -177,7 +177,7 @@ def _stands_in(quote: str, lines: str, item: Evidence) -> bool:
 
 
 def _is_whole(quote: str, position: int, text: CitedText) -> bool:
-    """Whether only white space shares the quote's first and last line with it."""
+    """Returns whether only white space shares the quote's first and last line with it."""
     begin = text.starts[text.line_at(position) - 1]
     last = position + len(quote)
     end = text.line_end(text.line_at(last - 1))

@@ -19,12 +19,12 @@ MIN_VISIBLE = 3
 
 
 def is_masked(quote: str) -> bool:
-    """Whether a quote holds a mask."""
+    """Returns whether a quote holds a mask."""
     return len(_parts(quote)) > 1
 
 
 def stands_masked(quote: str, lines: str) -> bool:
-    """Whether the quote, each mask standing for a secret, is all that the lines hold. White space around it does not matter."""
+    """Returns whether the quote, each mask standing for a secret, is all that the lines hold. White space around it does not matter."""
     first, *others = _parts(quote.strip())
     text = lines.strip()
     visible = "".join((first[1], *(literal for _, literal in others)))

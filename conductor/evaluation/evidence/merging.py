@@ -36,7 +36,7 @@ class _Group:
     others: list[Finding]
 
     def holds(self, finding: Finding) -> bool:
-        """Whether a finding says what this group says."""
+        """Returns whether a finding says what this group says."""
         if not _overlap(self.leader, finding):
             return False
         is_other_step = finding.step not in (self.leader.step, *(other.step for other in self.others))
@@ -100,7 +100,7 @@ def _rank(finding: Finding) -> tuple[object, ...]:
 
 
 def _overlap(one: Finding, other: Finding) -> bool:
-    """Whether the first places of both share a line. Findings without a place share none."""
+    """Returns whether the first places of both share a line. Findings without a place share none."""
     if not one.evidence or not other.evidence:
         return False
     (first_begin, first_end), (second_begin, second_end) = _lines(one.evidence[0]), _lines(other.evidence[0])
@@ -115,7 +115,7 @@ def _lines(place: Evidence) -> tuple[int, int]:
 
 
 def _similar(one: str, other: str) -> bool:
-    """Whether two titles use mostly the same words."""
+    """Returns whether two titles use mostly the same words."""
     first, second = (frozenset(title.casefold().split()) for title in (one, other))
     return len(first & second) >= MAX_SIMILAR_SHARE * len(first | second)
 

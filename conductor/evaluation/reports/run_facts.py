@@ -62,7 +62,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _began(step: Step) -> bool:
-    """Whether its work began: an agent's does with an attempt that started, and not with its wait for a place."""
+    """Returns whether its work began: an agent's does with an attempt that started, and not with its wait for a place."""
     if step.plan.agent is None:
         return step.start_time is not None
     return any(attempt.start_time is not None for attempt in step.attempts)
@@ -126,7 +126,7 @@ def _confined(found: Confinement) -> dict[str, Any]:
 
 
 def _is_unchanged(found: Confinement) -> bool | None:
-    """Whether both fingerprints agree; None where one was not taken."""
+    """Returns whether both fingerprints agree; None where one was not taken."""
     if not found.snapshot_fingerprint_before or not found.snapshot_fingerprint_after:
         return None
     return found.snapshot_fingerprint_before == found.snapshot_fingerprint_after

@@ -16,7 +16,7 @@ KEPT_LINES = 50
 
 
 def shorter(values: Values, size_without_findings: int, most_bytes: int) -> Iterator[Values]:
-    """Gives the values of ever shorter reports; the first one probably fits."""
+    """Returns the values of ever shorter reports; the first one probably fits."""
     findings = values["findings"]
     number = _count_fitting(findings, most_bytes - size_without_findings)
     while number > 0:
@@ -29,7 +29,7 @@ def shorter(values: Values, size_without_findings: int, most_bytes: int) -> Iter
 
 
 def leave_out(values: Values, kept: int) -> Values:
-    """Gives the values with the first so many findings."""
+    """Returns the values with the first so many findings."""
     findings: Sequence[Mapping[str, Any]] = values["findings"]
     if kept >= len(findings):
         return values
@@ -43,7 +43,7 @@ def leave_out(values: Values, kept: int) -> Values:
 
 
 def without_lines(values: Values) -> Values:
-    """Gives the values without what steps said, and with the first few attempts and notes."""
+    """Returns the values without what steps said, and with the first few attempts and notes."""
     execution = values["execution"]
     attempts, notes = execution["attempts"], values["notes"]
     short = {**execution, "attempts": attempts[:KEPT_LINES]}

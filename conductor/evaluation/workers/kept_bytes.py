@@ -19,7 +19,7 @@ class KeptBytes:
         self._size = 0
 
     def get(self, name: Hashable) -> bytes | None:
-        """Gives what is kept under a name."""
+        """Returns what is kept under a name."""
         data = self._pieces.get(name)
         if data is not None:
             self._pieces.move_to_end(name)

@@ -93,7 +93,7 @@ def _references(value: Any) -> Iterator[str]:
 
 
 def is_open(schema: Mapping[str, Any]) -> bool:
-    """Whether the schema itself says what else than its `properties` may be given. One that does not admits nothing else."""
+    """Returns whether the schema itself says what else than its `properties` may be given. One that does not admits nothing else."""
     return any(name in schema for name in _OPENING)
 
 

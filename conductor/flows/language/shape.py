@@ -64,7 +64,7 @@ class Shape:
         return result
 
     def _is_taken(self, field: Field, taken: dict[str, str], node: Node, path: str) -> bool:
-        """Whether the place is taken: by the same field in its other spelling, or by another of its oneof."""
+        """Returns whether the place is taken: by the same field in its other spelling, or by another of its oneof."""
         group = field.containing_oneof.full_name if field.containing_oneof else field.full_name
         if first := taken.get(group):
             self._problems.add_at(node.line, path, f"stands beside '{first}': one of the two must go")
@@ -119,7 +119,7 @@ class Shape:
 
 
 def _fits(value: Any, field: Field) -> bool:
-    """Whether json_format would take it in this field."""
+    """Returns whether json_format would take it in this field."""
     if field.enum_type is not None and isinstance(value, int):
         return not isinstance(value, bool) and value in field.enum_type.values_by_number
     assert field.containing_type is not None  # noqa: S101 - no extensions here; this is for the type checker

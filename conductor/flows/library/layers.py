@@ -85,7 +85,7 @@ def sources(layer: Layer, folder: Path, suffixes: tuple[str, ...]) -> Iterator[S
 
 
 def _is_named(name: str) -> bool:
-    """Whether a name is visible, and text that can be sent."""
+    """Returns whether a name is visible, and text that can be sent."""
     return not name.startswith(".") and name.isprintable()
 
 
