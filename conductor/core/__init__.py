@@ -1,1 +1,1 @@
-"""Every decision of the conductor, and nothing else: no clock, no IO, no chance, no protocol."""
+"""The decisions of the conductor: pure functions without clock, IO, chance or protocol."""

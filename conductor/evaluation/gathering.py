@@ -9,8 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from conductor.core.model.findings import list_counted_steps
-from conductor.core.model.run import Run, fold
+from conductor.core.model.run import Run, fold, list_counted_steps
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
 from conductor.evaluation.reports.run_facts import run_facts

@@ -18,9 +18,9 @@ from conductor.core.model.events import (
     StepsAdded,
     StepSucceeded,
 )
-from conductor.core.model.findings import list_counted_steps
 from conductor.core.model.output import Output
 from conductor.core.model.plan import StepPlan
+from conductor.core.model.run import list_counted_steps
 from conductor.core.model.states import RunState
 from conductor.store.codec import encode
 from conductor.store.findings import list_findings

@@ -1,6 +1,6 @@
-"""One execution of one step by one agent, as its events tell it.
+"""One execution of one step by one agent, folded from its events.
 
-Pure folding: what an event means for an attempt is here, whether it may happen is `states`, why it happens is elsewhere.
+This module knows what an event means for an attempt, `states` whether it may happen, `decide` why it happens.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ AttemptEvent = AttemptStarted | AttemptEnded | ReportRefused
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt with everything that is shown of it. Times are the engine's clock, None until they came."""
+    """An attempt, with everything that readers see. Times are of the engine's clock, None until they come."""
 
     id: str
     number: int
@@ -44,7 +44,7 @@ class Attempt:
     confinement: Confinement | None = None
     last_sequence: int = 0
     refused: str = ""
-    instance: str = ""  # of the host, where it told one
+    instance: str = ""  # of the host, where it has told one
     retry_after_seconds: float = 0.0
 
     @property
@@ -54,17 +54,17 @@ class Attempt:
 
     @property
     def is_live(self) -> bool:
-        """Returns whether something of it may still run."""
+        """Returns whether its agent may still run."""
         return self.state not in SETTLED_ATTEMPT
 
 
 def attempt_id(run: str, step: str, number: int) -> str:
-    """Names an attempt; the name is its id on the host, too."""
+    """Returns the id of an attempt, here and on its host."""
     return f"{run}-{step}-{number}"
 
 
 def attempt_owner(attempt: str) -> tuple[str, str]:
-    """Returns the run and the step of an attempt's id; neither may hold a dash. Empty where it is no such id."""
+    """Returns the run and the step in an attempt's id (neither holds a dash); empty texts for anything else."""
     run, _, rest = attempt.partition("-")
     step, _, number = rest.rpartition("-")
     return (run, step) if step and number.isdigit() else ("", "")

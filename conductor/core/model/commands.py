@@ -1,4 +1,4 @@
-"""What is to be done outside, and the decision that carries it. Nothing here is done before its decision is stored."""
+"""Commands to the outside, and the decision that carries them. A command is sent after its decision is stored."""
 
 from dataclasses import dataclass
 
@@ -19,10 +19,9 @@ class StartExecution:
 
 @dataclass(frozen=True, slots=True)
 class ResumeExecution:
-    """Attach to an attempt that runs, and replay what came after a number.
+    """Attach to a running attempt, and replay the frames after a number.
 
-    Where the attempt has a stream already, that stream has a gap: what was read from it and not delivered is dropped, and
-    it begins anew after this number.
+    If the attempt has a stream already, that stream has a gap: undelivered frames are dropped, and it restarts after this number.
     """
 
     host: str
@@ -33,7 +32,7 @@ class ResumeExecution:
 
 @dataclass(frozen=True, slots=True)
 class CancelExecution:
-    """Tell a host to end an attempt. Repeating it is harmless. `host` is empty where only the stream's owner knows it."""
+    """Tell a host to end an attempt; repeating it is harmless. `host` is empty where only the stream's owner knows it."""
 
     host: str
     attempt: str
@@ -62,7 +61,7 @@ Command = StartExecution | ResumeExecution | CancelExecution | AckExecution | Ev
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An event of a run, to be stored. `key` is unique in its run where it is not empty: an event that comes twice is a defect."""
+    """An event of a run, to be stored. A `key` that is not empty is unique in its run: a second such event is a defect."""
 
     run: str
     event: Event
@@ -71,7 +70,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The answer to RequestRun and RequestCancel: the run that it is about. `repeated`: the request was known."""
+    """The reply to RequestRun and RequestCancel: the run that it is about. `repeated`: the request was known."""
 
     reply: int
     run: str
@@ -80,7 +79,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The answer to a request that cannot be met. `reason` is one of the error table, as RUN_NOT_RUNNING."""
+    """The reply to a request that cannot be met. `reason` is one of the error table, such as RUN_NOT_RUNNING."""
 
     reply: int
     reason: str
@@ -92,11 +91,11 @@ Reply = Accepted | Rejected
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to store, then what to send.
+    """Everything to store, then everything to send.
 
-    `to_store` keeps the order of journal and transcript per run: positions are given in it. `cursors` holds the last sequence
-    stored of each attempt. `durable` asks for a FULL commit: events and acknowledgements need one, mere text does not.
-    `wake_at` tells when to call again without input, in seconds of the engine's clock; None for never.
+    `to_store` is in the order of journal and transcript: the store gives positions in that order. `cursors` holds the last stored
+    sequence of each attempt. `durable` asks for a FULL commit, which events and acknowledgements need, and text alone does not.
+    `wake_at` is when to call again without input, in seconds of the engine's clock; None for never.
     """
 
     to_store: tuple[Record | Output, ...] = ()

@@ -1,7 +1,7 @@
-"""All that the conductor knows while it works: unfinished runs, hosts, and what requests asked.
+"""Everything that the conductor knows while it works: unfinished runs and hosts.
 
-A value: `advance` gives a new one and leaves the old one as it was. Everything in it follows from the journal and the
-cursors (see `recover`), except what hosts tell again anyway. Slots and waits are computed from it; it keeps no counters.
+It is a value: `advance` returns a new one. Everything in it follows from the journal and the cursors (see `recover`), except what
+hosts repeat anyway. Slots and waits are computed from it; it keeps no counters.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from conductor.core.model.run import Run
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds the core. Durations are seconds."""
+    """Limits of the core. Durations are in seconds."""
 
     unfinished_runs: int = 200
     steps_per_run: int = 200
@@ -21,11 +21,11 @@ class Limits:
     remembered_runs: int = 1000
     ack_interval: float = 1.0
     resume_interval: float = 1.0
-    # Above what an agent lives without its conductor: orphan timeout (10 min), grace, and 10 s for a machine that slept.
+    # Longer than an agent lives without its conductor: orphan timeout (10 min), grace, and 10 s for a machine that slept.
     lost_after: float = 720.0
-    # A call that comes later than this was not late by chance: the machine slept, and silence proves nothing.
+    # A call later than this is not late by chance: the machine slept, so silence proves nothing.
     late_tick: float = 1.0
-    # After such a call, and after a start, the clocks of queue and run end nothing for so long: what happened is heard first.
+    # How long after such a call, and after a start, the clocks of queues and runs end nothing: news comes first.
     late_grace: float = 10.0
 
 
@@ -33,8 +33,8 @@ class Limits:
 class Track:
     """A live attempt's place in its stream.
 
-    `cursor` is the last number stored, `ack_at` when its host is told so, `resume_at` when its stream begins anew.
-    `lost_after` is how long its host may be silent. `instance` is the host's that it was given to.
+    `cursor` is the last stored number, `ack_at` when it is acknowledged, `resume_at` when the stream restarts. `lost_after` is how
+    long the host may be silent. `instance` is that of the host which was given the attempt.
     """
 
     host: str
@@ -49,10 +49,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Ongoing:
-    """An unfinished run, with what its scheduling needs at hand.
+    """An unfinished run, with what its scheduling needs.
 
-    `tracks` has one entry per live attempt, `queue` one per queued step (when it may be tried), `dirty` names the steps that
-    something happened to since they were looked at. `wake_at` is when the run wants to be called without input.
+    `tracks` has one entry for each live attempt, `queue` one for each queued step (when it may be tried). `dirty` names the steps
+    that must be looked at. `wake_at` is when the run asks to be called without input.
     """
 
     run: Run
@@ -64,11 +64,10 @@ class Ongoing:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host as it was told last. `silent_since` is when it stopped telling; None while it is connected.
+    """A host, as it was reported last. `silent_since` is when it disconnected; None while it is connected.
 
-    `was_reached` is False of one that is configured, and has told nothing yet.
-    `unusable` says why the agents that it has beside `agents` cannot run there.
-    `instance_since` is when its instance was told first, as of what this process knows.
+    `was_reached` is False for a configured host that has never connected. `unusable` says why its other agents cannot run there.
+    `instance_since` is when this process first heard of its instance.
     """
 
     name: str
@@ -84,20 +83,20 @@ class Host:
     features: frozenset[str] = frozenset()
 
     def silence(self, instance: str) -> float | None:
-        """Since when what was given to an instance hears nothing: the host is away, or another stands in its place."""
+        """Returns since when an instance is silent: its host is away, or came back as another one. None while it is connected."""
         is_another = self.silent_since is None and self.is_another(instance)
         return self.instance_since if is_another else self.silent_since
 
     def is_another(self, instance: str) -> bool:
-        """Returns whether it is known to have another data folder than the instance: what was given to that one it cannot know of."""
+        """Returns whether the host has another data folder than the instance, and so cannot know what that one was given."""
         return bool(instance and self.instance) and instance != self.instance
 
 
 @dataclass(frozen=True, slots=True)
 class ConductorState:
-    """Everything. `backlog` holds inputs that had no room in the last decision, `damaged` runs that could not be folded.
+    """The whole state. `backlog` holds inputs without room in the last decision, `damaged` runs that could not be folded.
 
-    Before `timeouts_suspended_until` no clock of a queue or run ends anything (see `clocks`).
+    Before `timeouts_suspended_until` the clocks of queues and runs end nothing (see `clocks`).
     """
 
     ongoing: Mapping[str, Ongoing] = field(default_factory=dict)
@@ -111,6 +110,6 @@ class ConductorState:
     limits: Limits = Limits()
 
     def run(self, run: str) -> Run | None:
-        """Returns an unfinished run."""
+        """Returns an unfinished run; None where there is none."""
         found = self.ongoing.get(run)
         return None if found is None else found.run

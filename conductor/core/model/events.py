@@ -1,8 +1,8 @@
-"""What happened: facts, stored before anything is done about them. State is nothing but these, folded.
+"""Events: facts that are stored before anything follows from them. State is events, folded.
 
-Every event belongs to a run; the store gives it the run's next position and the time of its decision. Bodies above 4 KiB
-are blobs, named by digest, and texts from outside are cut (see `truncation`). `RunCreated` may be larger (steps are capped at
-200): folding must not need a second read.
+Every event belongs to a run; the store gives it the run's next position and the time of its decision. Bodies above 4 KiB are
+blobs, named by digest, and texts from outside are cut (see `truncation`). Only `RunCreated` may be larger (at most 200 steps), so
+that folding needs no second read.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class FindingCounts:
-    """How citations were judged."""
+    """Counts of findings, by how their citations were judged."""
 
     verified: int = 0
     moved: int = 0
@@ -37,7 +37,7 @@ class FindingCounts:
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """How an attempt was confined, as its host proved it."""
+    """The confinement of an attempt, as its host proved it."""
 
     mechanism: str = ""
     policy_digest: str = ""
@@ -50,7 +50,7 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True)
 class StartSpec:
-    """Exactly what the host is asked: the serialized Start is a pure function of this and of the prompt's blob."""
+    """The request to a host: the serialized Start is a pure function of this and of the prompt's blob."""
 
     execution: str
     agent: str
@@ -59,14 +59,14 @@ class StartSpec:
     parameters: tuple[tuple[str, str], ...]
     timeout_seconds: float
     idle_timeout_seconds: float
-    # 0 leaves it to the host, as Starts of an earlier version did: they are sent again byte for byte.
+    # 0 leaves it to the host. Starts of an earlier version did, and are sent again byte for byte.
     first_output_timeout_seconds: float = 0.0
     orphan_timeout_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunCreated:
-    """A run was accepted, with its whole roster. Always position 1."""
+    """A run was accepted, with all its steps. Always at position 1."""
 
     plan: RunPlan
     request_id: str = ""
@@ -80,7 +80,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunCancelRequested:
-    """Somebody asked the run to stop."""
+    """A caller asked the run to stop."""
 
     reason: str
     request_id: str = ""
@@ -89,9 +89,9 @@ class RunCancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceChanges:
-    """What of the user's own tree was no longer as it was pinned, at the end of a run.
+    """The user's tree at the end of a run, compared with what was pinned.
 
-    `count` paths differ, some of which are named; `note` says why that is not known, or not of every path.
+    `count` paths differ, and some of them are named. `note` says why that is not known, or not for every path.
     """
 
     count: int = 0
@@ -101,7 +101,7 @@ class WorkspaceChanges:
 
 @dataclass(frozen=True, slots=True)
 class RunTimedOut:
-    """The run took longer than it may, and stops."""
+    """The run took longer than its timeout, and stops."""
 
     failure: Failure
 
@@ -110,7 +110,7 @@ class RunTimedOut:
 class RunReported:
     """The report was rendered. Digests of blobs: Markdown and JSON.
 
-    `workspace_changes` is what the report tells of the user's tree; None where the run read a commit and no tree.
+    `workspace_changes` is what the report says of the user's tree; None where the run read a commit.
     """
 
     markdown: str
@@ -120,7 +120,7 @@ class RunReported:
 
 @dataclass(frozen=True, slots=True)
 class RunSettled:
-    """The run ended. Always the last."""
+    """The run ended. Always the last event."""
 
     state: RunState
     failure: Failure | None = None
@@ -128,7 +128,7 @@ class RunSettled:
 
 @dataclass(frozen=True, slots=True)
 class StepsAdded:
-    """The tree of steps grew below a step that is at work (see `states`). Their `parent` names steps that exist."""
+    """Children were added to a running step (see `states`). The `parent` of each exists."""
 
     steps: tuple[StepPlan, ...]
 
@@ -142,14 +142,14 @@ class StepBecameReady:
 
 @dataclass(frozen=True, slots=True)
 class StepGuardPassed:
-    """A ready step's guard let it pass. Rows of an earlier version lack it: there the guard is asked again."""
+    """The guard of a ready step did not skip it. Earlier versions did not store this: there the guard is asked again."""
 
     step: str
 
 
 @dataclass(frozen=True, slots=True)
 class StepSkipped:
-    """A step's guard said no."""
+    """The guard of a ready step skipped it."""
 
     step: str
     reason: str
@@ -157,7 +157,7 @@ class StepSkipped:
 
 @dataclass(frozen=True, slots=True)
 class StepQueued:
-    """A step waits for a place. `prompt` is the digest of its prompt, kept for every attempt."""
+    """A step waits for a place. `prompt` is the digest of its prompt, which every attempt gets."""
 
     step: str
     prompt: str
@@ -181,9 +181,9 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptCreated:
-    """An attempt was decided; its step runs. This is what a Start is made from, now and after every crash.
+    """An attempt was decided, and its step runs. The Start is made from this, now and after every crash.
 
-    `start.parameters` are the plan's, and left out.
+    `start.parameters` are left out: they are the plan's.
     """
 
     step: str
@@ -192,7 +192,7 @@ class AttemptCreated:
     host: str
     placement_reason: str
     start: StartSpec
-    instance: str = ""  # of the host, where it told one
+    instance: str = ""  # of the host, where it has told one
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +206,9 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt ended. `result` is the digest of its structured result, empty where it gave none.
+    """An attempt ended. `result` is the digest of its structured result; empty where there is none.
 
-    Whether another attempt is made is `retry`'s to say. `last_sequence` is the last frame that counts.
+    `last_sequence` is the last frame that counts. `retry` decides whether another attempt follows.
     """
 
     step: str
@@ -225,7 +225,7 @@ class AttemptEnded:
     result: str = ""
     confinement: Confinement | None = None
     last_sequence: int = 0
-    retry_after_seconds: float = 0.0  # how long whoever refused asked to wait
+    retry_after_seconds: float = 0.0  # how long the model's endpoint or the host asked to wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class StepRequeued:
     step: str
     failure: Failure
     not_before: float
-    # Which retry of how many this is, among those for trouble of this cause.
+    # Which retry this is, and of how many, among those for this cause.
     cause: str = ""
     retry: int = 0
     retries: int = 0
@@ -268,7 +268,7 @@ class StepFailed:
 
 @dataclass(frozen=True, slots=True)
 class StepCancelled:
-    """A step was stopped, or never came to run."""
+    """A step was stopped, or never began."""
 
     step: str
     reason: str
@@ -276,7 +276,7 @@ class StepCancelled:
 
 @dataclass(frozen=True, slots=True)
 class ReportRefused:
-    """Something came from a host for an attempt that had ended: recorded, and without effect."""
+    """A host reported on an attempt that had ended. It has no effect."""
 
     step: str
     attempt: str
@@ -285,9 +285,9 @@ class ReportRefused:
 
 @dataclass(frozen=True, slots=True)
 class FindingChecked:
-    """A finding was judged; `findings` is the digest of the document that holds it, `number` its place there, from 0.
+    """A finding was judged. `findings` is the digest of the document that holds it, `number` its place there, from 0.
 
-    One event a finding, so that each has a position, and a watcher who comes back gets each once.
+    There is one event for each finding, so that each has a position, and a watcher that comes back gets each once.
     """
 
     step: str

@@ -1,6 +1,6 @@
-"""What reaches the conductor. Whoever brings an input only carries: what it means is decided in `advance`.
+"""Inputs: everything that reaches the conductor. `advance` decides what they mean.
 
-`reply` names the caller that waits for an answer (see `Decision.replies`); 0 means nobody does.
+`reply` names the caller that waits for a reply (see `Decision.replies`); 0 is none.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class RequestRun:
-    """Somebody asks for a run; everything in the plan is validated and pinned already."""
+    """A caller asks for a run. Everything in the plan is validated and pinned already."""
 
     plan: RunPlan
     blobs: tuple[Blob, ...]
@@ -35,7 +35,7 @@ class RequestRun:
 
 @dataclass(frozen=True, slots=True)
 class RequestCancel:
-    """Somebody asks a run to stop."""
+    """A caller asks a run to stop."""
 
     run: str
     reason: str
@@ -62,12 +62,10 @@ class UnusableAgent:
 
 @dataclass(frozen=True, slots=True)
 class HostReported:
-    """A host told how it is, or stopped telling, or cannot be reached (both: `connected` False).
+    """A host described itself, or disconnected or could not be reached (both: `connected` False).
 
-    `agents` holds the usable ones, `unusable` the others.
-
-    `instance` is the id of its data folder: under another one it knows nothing of what was begun before. `features` are what its
-    version takes beyond the first one's protocol (see `step_path`).
+    `agents` holds the usable agents, `unusable` the others. `instance` is the id of its data folder: with another one it knows
+    nothing of earlier attempts. `features` are what its version takes beyond the first protocol (see `step_path`).
     """
 
     host: str
@@ -103,7 +101,7 @@ class AgentFinished:
     answer_truncated: bool = False
     result: Blob | None = None
     confinement: Confinement | None = None
-    # What its model's endpoint asked to wait, where its last word was a refusal for going too fast.
+    # How long its model's endpoint asked to wait, if it refused the last request as one too many.
     retry_after_seconds: float = 0.0
 
 
@@ -114,8 +112,8 @@ Report = Output | Activity | AgentStarted | AgentFinished
 class ExecutionReported:
     """Frames `first_sequence` to `last_sequence` of an attempt, merged: texts of one channel in a row are one `Output`.
 
-    A frame that was stored already may come again after a reconnection; the core drops what is not above the last sequence.
-    A merged slot is dropped or taken as a whole: links never merge across the number that they resumed from.
+    After a reconnection a stored frame may come again; the core drops frames up to the last stored sequence. It takes or drops
+    merged frames as a whole: links never merge across the number that they resumed from.
     """
 
     attempt: str
@@ -126,7 +124,7 @@ class ExecutionReported:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRefused:
-    """The host would not take a Start. `retryable`: another time or another host may."""
+    """The host refused a Start. `retryable`: it may be taken later, or by another host."""
 
     attempt: str
     reason: str
@@ -145,7 +143,7 @@ class ExecutionLost:
 
 @dataclass(frozen=True, slots=True)
 class WorkFinished:
-    """A worker process answered, or failed, or was killed at its limit."""
+    """A worker process answered, failed, or was killed at its limit."""
 
     result: WorkResult
     blobs: tuple[Blob, ...] = ()

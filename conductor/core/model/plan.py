@@ -1,7 +1,7 @@
-"""A flow as the core sees it: the graph, and what its scheduling needs. Texts stay in the run's pinned bundle.
+"""The flow of a run as the core sees it: the graph, and what scheduling needs. Texts stay in the run's pinned bundle.
 
-The bundle (a blob, see `messages`) holds the whole flow, its personas and contracts as they were at launch; the
-workers that evaluate guards, prompts, folds and reports read it. Here are only ids, needs and limits.
+The bundle (a blob) holds the flow, its personas and its contracts as they were at launch. Workers read it to evaluate guards,
+prompts, folds and reports. Here are only ids, needs and limits.
 """
 
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from typing import ClassVar
 
 
 class OnFailure(StrEnum):
-    """What a failed step means for its run."""
+    """The effect of a failed step on its run."""
 
     FAIL = "fail"
     CONTINUE = "continue"
 
 
 class OnLost(StrEnum):
-    """What a lost attempt means for its step."""
+    """The effect of a lost attempt on its step."""
 
     RETRY = "retry"
     FAIL = "fail"
@@ -25,7 +25,7 @@ class OnLost(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """How often a step is tried again, by what ended an attempt; `infrastructure` None is as often as attempts allow."""
+    """The number of retries for each cause. `infrastructure` None: as many as attempts allow."""
 
     infrastructure: int | None = None
     rate_limit: int = 5
@@ -38,10 +38,10 @@ class RetryPlan:
 
 @dataclass(frozen=True, slots=True)
 class AgentPlan:
-    """What asking an agent needs to know before there is a prompt. Durations are seconds, sizes bytes.
+    """The plan of asking an agent. Durations are in seconds.
 
-    0 where a plan of an earlier version says nothing: no queue clock, the host's own first-output and orphan clocks, the
-    conductor's `lost_after`. `max_attempts` bounds all attempts, whatever ended them.
+    Plans of earlier versions have 0 for: no queue clock, the host's own first-output and orphan clocks, the conductor's
+    `lost_after`. `max_attempts` bounds all attempts, of every cause.
     """
 
     kind: ClassVar[str] = "agent"
@@ -62,13 +62,13 @@ class AgentPlan:
 
 @dataclass(frozen=True, slots=True)
 class FoldPlan:
-    """Bringing results together. The template or the merge is in the bundle."""
+    """The plan of a fold. Its template or its merge is in the bundle; the core need not know it."""
 
     kind: ClassVar[str] = "fold"
     merges_findings: ClassVar[bool] = True
 
 
-# Every kind of step has a plan here, told by its `kind` where it is stored, and an entry in `core.kinds`.
+# Every kind of step has a plan here, which is stored with its `kind`, and an entry in `core.kinds.table`.
 WorkPlan = AgentPlan | FoldPlan
 
 
@@ -98,7 +98,7 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """All that a run is started with. `bundle` and `inputs` are digests of blobs stored in the same transaction."""
+    """The plan of a run. `bundle` and `inputs` are digests of blobs, stored in the same transaction."""
 
     run: str
     flow: str
@@ -119,10 +119,9 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPlan:
-    """What the run reads, pinned. See `conductor.v1.Snapshot`.
+    """The pinned snapshot that the run reads. See `conductor.v1.Snapshot`.
 
-    `pin_time` is when the pinning began, in seconds of the machine's clock. It is no part of what was pinned: the same tree is
-    the same snapshot whenever it was read.
+    `pin_time` is when the pinning began, in seconds of the machine's clock. It is not compared: the same tree is the same snapshot.
     """
 
     commit: str

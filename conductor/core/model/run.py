@@ -1,10 +1,10 @@
-"""A run, folded from its events. Live, after a restart, and for every reader it is the same function.
+"""A run, folded from its events: by the same function live, after a restart, and for every reader.
 
-Nothing is decided here. What GetRun, GetStep and WatchRun show is in `Run`, `Step` and `Attempt`, except bodies
-(blobs, by digest), text (the transcript) and positions (the store's).
+It decides nothing. GetRun, GetStep and WatchRun show `Run`, `Step` and `Attempt`, and beside them bodies (blobs, by digest), text
+(the transcript) and positions (the store's).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -27,14 +27,13 @@ from conductor.core.model.events import (
     StepsAdded,
     WorkspaceChanges,
 )
-from conductor.core.model.findings import list_counted_steps
 from conductor.core.model.plan import OnFailure, RunPlan, StepPlan
 from conductor.core.model.states import SETTLED_RUN, SETTLED_STEP, IllegalTransitionError, RunState, StepState, move_run
 from conductor.core.model.step import Step, StepEvent, apply_to_step, create_step
 
 
 class Stop(StrEnum):
-    """What made a run stop its work, whichever came first."""
+    """Why a run stops: the first cause counts."""
 
     FAILURE = "failure"
     CANCEL = "cancel"
@@ -42,10 +41,10 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run with everything that is shown of it. `steps` keeps the flow's order.
+    """A run, with everything that readers see. `steps` is in the flow's order.
 
-    `failure` is why it ended so; before the end it is the failure of the first step that stops the run. `dependants` and
-    `children` are the plan's edges the other way round, `unsettled` counts steps: all three follow from `steps`.
+    `failure` is why it ended; before the end, it is the failure of the step that stopped the run. `dependants` and `children` are
+    the plan's edges reversed, and `unsettled` counts steps: all three follow from `steps`.
     """
 
     plan: RunPlan
@@ -72,7 +71,7 @@ class Run:
 
     @property
     def deadline(self) -> float | None:
-        """Returns when the run clock runs out; None where there is none, and once nothing is left that it could stop."""
+        """Returns when the run's time is up; None where it has no timeout, and when it has nothing left to stop."""
         seconds = self.plan.timeout_seconds
         return self.create_time + seconds if seconds and self.stop is None and self.unsettled else None
 
@@ -83,7 +82,7 @@ class Run:
 
     @property
     def counts(self) -> FindingCounts:
-        """Adds up how the citations of the findings that count were judged (see `findings`)."""
+        """Adds up how the citations of the findings that count were judged (see `list_counted_steps`)."""
         plans = [step.plan for step in self.steps.values()]
         finders = {name for name, step in self.steps.items() if step.state is StepState.SUCCEEDED and step.findings}
         counts = [self.steps[name].counts for name in list_counted_steps(plans, finders)]
@@ -95,7 +94,7 @@ class Run:
 
 
 def apply(run: Run | None, event: Event, time: float) -> Run:
-    """Returns the run after an event. Raises IllegalTransitionError for one that cannot follow."""
+    """Returns the run after an event. Raises IllegalTransitionError for an event that cannot follow."""
     if run is None:
         if not isinstance(event, RunCreated):
             raise IllegalTransitionError(f"{type(event).__name__} comes before RunCreated")
@@ -106,17 +105,27 @@ def apply(run: Run | None, event: Event, time: float) -> Run:
 
 
 def fold(events: Iterable[tuple[Event, float]]) -> Run:
-    """Returns the run that a journal tells: its events with their times, from the first."""
+    """Returns the run of a journal: of its events with their times, from the first on."""
     run: Run | None = None
     for event, time in events:
         run = apply(run, event, time)
     if run is None:
-        raise IllegalTransitionError("there is no run without events")
+        raise IllegalTransitionError("a run without events cannot be folded")
     return run
 
 
+def list_counted_steps(steps: Sequence[StepPlan], finders: Collection[str]) -> tuple[str, ...]:
+    """Returns the steps whose findings count, in the plan's order; `finders` succeeded with findings (or with an empty list).
+
+    A step's findings count until a fold that needs the step directly succeeds with findings of its own: those are the merged
+    ones. An agent that reads another step's findings merges nothing, so both count; so does a fold that renders text only.
+    """
+    merged = {need for step in steps if step.work.merges_findings and step.id in finders for need in step.needs}
+    return tuple(step.id for step in steps if step.id in finders and step.id not in merged)
+
+
 def key_of(event: Event) -> str:
-    """Returns what makes an event unique in its run; empty for those that may come again."""
+    """Returns the key that makes an event unique in its run; empty for an event that may come again."""
     match event:
         case RunStarted() | RunCreated() | RunCancelRequested() | RunTimedOut() | RunReported() | RunSettled():
             return type(event).__name__
@@ -163,7 +172,7 @@ def _add_steps(run: Run, plans: tuple[StepPlan, ...], time: float) -> Run:
     for plan in plans:
         parent = run.steps.get(plan.parent)
         if (plan.parent and plan.parent not in steps) or (parent is not None and parent.is_settled):
-            raise IllegalTransitionError(f"step {plan.id} has no parent at work")
+            raise IllegalTransitionError(f"the parent of step {plan.id} is missing or has ended")
     return replace(
         run,
         steps=steps,

@@ -1,15 +1,10 @@
-"""The states of runs, steps and attempts, and every transition there is. An unlisted pair is an error.
+"""The states of runs, steps and attempts, and every transition that there is. An unlisted pair is an error.
 
-How this grows, so that nothing has to move:
-
-- Steps form a *tree*. Today every step hangs below the run; a `foreach`, `loop`, `panel`, sub-flow or script call will
-  add children to a step while the run goes on (`StepsAdded`). A step's id is therefore unique in its run, names no
-  position, and `StepPlan.parent` is already stored (empty now). A child begins while its parent is at work; a parent settles
-  after its children (see `progress`). Waiting for them is a typed wait, not a state of its own.
-- An *attempt* is one execution of one step by one agent; it may have several turns (a repair, a follow-up), numbered by
-  its inputs. A repair keeps the attempt and passes VALIDATING -> REPAIRING -> VALIDATING.
-- A *wait* has a kind (slot, host, agent, retry; later gate, budget, rate limit, children): it explains QUEUED, it is no state.
-- A run that pauses is PAUSED with the kind of its wait; it remembers nothing else, because its steps do.
+- Steps form a *tree*. Today every step is a child of the run. `foreach` and `loop` will add children to a step while the run goes
+  on (`StepsAdded`), with ids that are paths (see `step_path`). A child begins while its parent is running, and a parent settles
+  after its children (see `settling`).
+- An *attempt* is one execution of one step by one agent.
+- A *wait* explains QUEUED; it is not a state.
 
 "Disconnected" is derived from the host's view and stored nowhere.
 """
@@ -19,7 +14,7 @@ from enum import StrEnum
 
 
 class RunState(StrEnum):
-    """Where a run stands."""
+    """The states of a run."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,7 +25,7 @@ class RunState(StrEnum):
 
 
 class StepState(StrEnum):
-    """Where a step stands."""
+    """The states of a step."""
 
     EXCLUDED = "excluded"
     PENDING = "pending"
@@ -45,10 +40,10 @@ class StepState(StrEnum):
 
 
 class AttemptState(StrEnum):
-    """Where an attempt stands.
+    """The states of an attempt.
 
-    STARTING is stored together with its Start, before anything is sent (api.md's CREATED and STARTING are one: whether
-    the host was asked already is not known after a crash, and must not matter).
+    STARTING is stored together with its Start, before anything is sent. So a crash cannot tell whether the host was asked, and
+    it does not matter.
     """
 
     STARTING = "starting"
@@ -89,7 +84,7 @@ STEP_TRANSITIONS: Mapping[StepState, frozenset[StepState]] = {
     ),
     StepState.VALIDATING: frozenset(
         {
-            StepState.QUEUED,  # another attempt: its result was no good
+            StepState.QUEUED,  # another attempt: its result was invalid
             StepState.SUCCEEDED,
             StepState.FAILED,
             StepState.CANCELLED,
@@ -121,12 +116,12 @@ SETTLED_RUN = frozenset(state for state, after in RUN_TRANSITIONS.items() if not
 SETTLED_STEP = frozenset(state for state, after in STEP_TRANSITIONS.items() if not after)
 SETTLED_ATTEMPT = frozenset(state for state, after in ATTEMPT_TRANSITIONS.items() if not after)
 
-# What lets a dependant begin. A failed step does so only when its plan says that the run goes on without it.
+# States that let a dependant begin. A failed step does too, where its plan says that the run goes on without it.
 SATISFYING_STEP = frozenset({StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED})
 
 
 class WaitKind(StrEnum):
-    """What a queued step waits for."""
+    """The kinds of waits of a queued step."""
 
     SLOT = "slot"
     HOST = "host"
@@ -135,25 +130,25 @@ class WaitKind(StrEnum):
 
 
 class IllegalTransitionError(Exception):
-    """A state was asked to become one that its table does not list."""
+    """The table of states does not list this transition."""
 
 
 def move_run(state: RunState, after: RunState) -> RunState:
-    """Returns `after` where the table lists it; raises IllegalTransitionError otherwise."""
+    """Returns `after`; raises IllegalTransitionError where the table does not list it."""
     if after not in RUN_TRANSITIONS[state]:
         raise IllegalTransitionError(f"a run cannot go from {state} to {after}")
     return after
 
 
 def move_step(state: StepState, after: StepState) -> StepState:
-    """Returns `after` where the table lists it; raises IllegalTransitionError otherwise."""
+    """Returns `after`; raises IllegalTransitionError where the table does not list it."""
     if after not in STEP_TRANSITIONS[state]:
         raise IllegalTransitionError(f"a step cannot go from {state} to {after}")
     return after
 
 
 def move_attempt(state: AttemptState, after: AttemptState) -> AttemptState:
-    """Returns `after` where the table lists it; raises IllegalTransitionError otherwise."""
+    """Returns `after`; raises IllegalTransitionError where the table does not list it."""
     if after not in ATTEMPT_TRANSITIONS[state]:
         raise IllegalTransitionError(f"an attempt cannot go from {state} to {after}")
     return after

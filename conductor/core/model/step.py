@@ -1,7 +1,4 @@
-"""One step of a run, as its events tell it.
-
-Pure folding, like `attempt`: states change by the tables of `states` only.
-"""
+"""One step of a run, folded from its events. States change by the tables of `states` only."""
 
 from dataclasses import dataclass, replace
 
@@ -51,9 +48,9 @@ StepEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a queued step waits for, as a sentence.
+    """A wait of a queued step, explained by a sentence.
 
-    `until` is when a pause ends; for anything else when the queue clock ends the step, None where it has none.
+    `until` is when a pause ends. For every other wait it is when the queue clock ends the step; None where there is no such clock.
     """
 
     kind: WaitKind
@@ -63,7 +60,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step with everything that is shown of it. `prompt`, `text` and `findings` are digests of blobs."""
+    """A step, with everything that readers see. `prompt`, `text` and `findings` are digests of blobs."""
 
     plan: StepPlan
     state: StepState = StepState.PENDING
@@ -74,7 +71,7 @@ class Step:
     prompt: str = ""
     attempts: tuple[Attempt, ...] = ()
     not_before: float = 0.0
-    queue_time: float = 0.0  # since when it waits for a place, pauses left out
+    queue_time: float = 0.0  # since when it waits for a place, without pauses
     text: str = ""
     findings: str = ""
     counts: FindingCounts = FindingCounts()
@@ -84,12 +81,12 @@ class Step:
 
     @property
     def is_settled(self) -> bool:
-        """Returns whether it ended, one way or another."""
+        """Returns whether it ended."""
         return self.state in SETTLED_STEP
 
     @property
     def queue_deadline(self) -> float | None:
-        """Returns when the queue clock of a queued step runs out; None where there is none."""
+        """Returns when the queue clock of a queued step ends it; None where there is no such clock."""
         seconds = self.plan.agent.queue_timeout_seconds if self.plan.agent is not None else 0.0
         return self.queue_time + seconds if seconds and self.state is StepState.QUEUED else None
 
@@ -105,7 +102,7 @@ class Step:
 
 
 def create_step(plan: StepPlan, time: float) -> Step:
-    """Begins a step; one that was excluded at launch is settled at once."""
+    """Returns a new step. A step that was excluded at launch is settled."""
     if plan.excluded_because:
         return Step(plan, StepState.EXCLUDED, reason=plan.excluded_because, end_time=time)
     return Step(plan)
@@ -131,11 +128,11 @@ def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
 def _advance(step: Step, event: StepGuardPassed | StepStarted | StepValidating | FindingChecked, time: float) -> Step:
     if isinstance(event, StepGuardPassed):
         if step.state is not StepState.READY or not step.plan.has_skip_guard:
-            raise IllegalTransitionError(f"step {step.plan.id} is {step.state}: no guard of it is asked")
+            raise IllegalTransitionError(f"step {step.plan.id} is {step.state}, and has no open guard")
         return replace(step, guard_passed=True)
     if isinstance(event, FindingChecked):
         if step.is_settled:
-            raise IllegalTransitionError(f"step {step.plan.id} has ended: it finds nothing more")
+            raise IllegalTransitionError(f"step {step.plan.id} has ended, and cannot find anything more")
         return step
     if isinstance(event, StepStarted):
         return replace(step, state=move_step(step.state, StepState.RUNNING), start_time=time)
@@ -166,7 +163,7 @@ def _change_attempt(step: Step, event: AttemptEvent, time: float) -> Step:
 
 def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits, time: float) -> Step:
     if step.live_attempt is not None:
-        raise IllegalTransitionError(f"step {step.plan.id} has a live attempt: another would run beside it")
+        raise IllegalTransitionError(f"step {step.plan.id} has a live attempt, and cannot queue for another")
     match event:
         case StepQueued():
             return replace(step, state=move_step(step.state, StepState.QUEUED), prompt=event.prompt, queue_time=time)
@@ -176,7 +173,7 @@ def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits, time: float
             return replace(step, state=state, wait=wait, not_before=event.not_before, queue_time=event.not_before)
         case StepWaits():
             if step.state is not StepState.QUEUED:
-                raise IllegalTransitionError(f"step {step.plan.id} is {step.state}: only a queued step waits")
+                raise IllegalTransitionError(f"step {step.plan.id} is {step.state}, and only a queued step waits")
             return replace(step, wait=Wait(event.kind, event.text, step.queue_deadline))
 
 
@@ -190,7 +187,7 @@ def _explain_retry(event: StepRequeued) -> str:
 
 def _settle(step: Step, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled, time: float) -> Step:
     if step.live_attempt is not None:
-        raise IllegalTransitionError(f"step {step.plan.id} has a live attempt: it cannot end before that")
+        raise IllegalTransitionError(f"step {step.plan.id} has a live attempt, and cannot end before it")
     match event:
         case StepSkipped():
             state = move_step(step.state, StepState.SKIPPED)

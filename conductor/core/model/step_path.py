@@ -1,13 +1,13 @@
-"""Ids of steps. The one place in this service that knows what such an id looks like.
+"""The grammar of step ids: the one place in this service that knows it.
 
 An id is a path of names and indexes, joined by dots: `angles.3.look` is the step `look` of the fourth item of `angles`. It begins
-with a name and has at most 90 characters, so that an attempt's id (`run-step-attempt`) has at most 128. A step of a flow file
-has a path of one name; so had every step of earlier versions.
+with a name and has at most 90 characters, so that an attempt's id (`run-step-attempt`) has at most 128. Steps of a flow file, and
+all steps of earlier versions, have a path of one name.
 """
 
 import re
 
-# The feature that a host declares when it takes attempts of steps whose id has more than one part.
+# The feature of a host that takes attempts of steps whose id has more than one part.
 PATH_IDS = "path_ids"
 NAME = r"[a-z][a-z0-9_]{0,39}"
 STEP_PATH = rf"(?=[a-z0-9_.]{{1,90}}(?![a-z0-9_.])){NAME}(?:\.(?:{NAME}|0|[1-9][0-9]*))*"
@@ -17,7 +17,7 @@ _STEP_PATH = re.compile(STEP_PATH)
 
 
 def is_step_name(text: str) -> bool:
-    """Returns whether an author may call a step so."""
+    """Returns whether an author may give a step this id."""
     return _NAME.fullmatch(text) is not None
 
 

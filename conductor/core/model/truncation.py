@@ -1,7 +1,7 @@
-"""Texts from outside, cut to what an event may hold: events stay below 4 KiB, whatever hosts and authors say (rule 15).
+"""Truncates texts from outside, so that events stay below 4 KiB whatever hosts and authors write (rule 15).
 
-Weighed as the store writes them: a character that JSON escapes counts as much as its escape. What is cut says so. Whole bodies
-(prompts, answers, results, reports) are blobs or transcript and never come here.
+Texts are weighed as the store writes them: a character counts as much as its escape in JSON. A truncated text says so. Whole
+bodies (prompts, answers, results, reports) are blobs or transcript, and never come here.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _CUT = " [… cut]"
 
 
 def cut_text(text: str, most: int = MOST_TEXT) -> str:
-    """Returns a text of at most this weight."""
+    """Returns the text, truncated to at most this weight."""
     weight = 0
     for place, character in enumerate(text):
         weight += _weigh(character)
@@ -28,7 +28,7 @@ def cut_text(text: str, most: int = MOST_TEXT) -> str:
 
 
 def cut_confinement(told: Confinement) -> Confinement:
-    """Returns what a host told of a confinement, as far as it fits."""
+    """Returns a confinement with truncated texts."""
     return replace(
         told,
         mechanism=cut_text(told.mechanism, MOST_WORD),

@@ -1,6 +1,6 @@
-"""What worker processes are asked, and what they answer. Author's expressions never run in the engine's process.
+"""Questions to worker processes, and their answers. Expressions of authors never run in the engine's process.
 
-A work is named by (run, kind, step): it is pure, so asking twice is harmless, and recovery simply asks again.
+A work is pure, so asking twice is harmless, and recovery asks again.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from conductor.core.model.events import Failure, FindingCounts, WorkspaceChanges
 
 
 class WorkKind(StrEnum):
-    """What a worker does."""
+    """The kinds of questions."""
 
     SKIP_GUARD = "skip_guard"  # evaluates `skip_when`
     PROMPT = "prompt"  # renders an agent's prompt
@@ -21,7 +21,7 @@ class WorkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One question. `step` is empty for REPORT; `attempt` names whose result CHECK looks at, and `turn` which turn of it."""
+    """One question. `step` is empty for REPORT. CHECK is about the result of `attempt`, in its `turn`."""
 
     run: str
     kind: WorkKind
@@ -32,7 +32,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class GuardDecided:
-    """SKIP_GUARD: `skip`, with the reason to record."""
+    """The answer to SKIP_GUARD, with the reason to record."""
 
     skip: bool
     reason: str = ""
@@ -40,14 +40,14 @@ class GuardDecided:
 
 @dataclass(frozen=True, slots=True)
 class PromptRendered:
-    """PROMPT: digest of the prompt's blob."""
+    """The answer to PROMPT: the digest of the prompt's blob."""
 
     prompt: str
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """FOLD: digests of blobs; `findings` is empty where the fold gives none."""
+    """The answer to FOLD: digests of blobs. `findings` is empty where the fold has none."""
 
     text: str
     findings: str = ""
@@ -56,7 +56,7 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """CHECK: digest of the checked findings; empty where the agent gave none."""
+    """The answer to CHECK: the digest of the checked findings; empty where the agent gave none."""
 
     findings: str = ""
     counts: FindingCounts = FindingCounts()
@@ -64,7 +64,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """REPORT: digests of blobs, and what the report tells of the user's tree."""
+    """The answer to REPORT: digests of blobs, and what the report says of the user's tree."""
 
     markdown: str
     json: str
@@ -73,7 +73,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class WorkFailed:
-    """The author's text was wrong, or a limit was hit.
+    """The answer where the author's text was wrong, or a limit was hit.
 
     Reasons: PROMPT_BUILD_FAILED, GUARD_FAILED, FOLD_FAILED, OUTPUT_INVALID, REPORT_FAILED, EVALUATION_LIMIT.
     """

@@ -145,7 +145,7 @@ CREATE TABLE spent_requests (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX spent_requests_by_run ON spent_requests (run);
 
--- Steps with findings. Which of them count: conductor/core/model/findings.py.
+-- Steps with findings. Which of them count: list_counted_steps in conductor/core/model/run.py.
 CREATE TABLE finders (
   run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
   step TEXT NOT NULL,

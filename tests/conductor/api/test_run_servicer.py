@@ -370,7 +370,7 @@ async def test_a_damaged_run_is_read_as_far_as_it_goes_and_everything_else_as_ev
     assert (len(other.steps), other.damage) == (1, "")
     assert {run.name: run.state for run in listed}[broken.name] == pb.Run.STATE_FAILED
     assert (cancelled.code, cancelled.reason) == ("FAILED_PRECONDITION", "RUN_NOT_RUNNING")
-    assert "cannot be read: journal, position 3" in cancelled.message
+    assert "events of this run: journal, position 3" in cancelled.message
     assert [message.sequence for message in told] == [1, 2]
     assert (ended.code, ended.reason) == ("DATA_LOSS", "STORAGE_DAMAGED")
     assert other.state == pb.Run.STATE_SUCCEEDED

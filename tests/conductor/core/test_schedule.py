@@ -77,10 +77,11 @@ def test_a_step_says_what_it_waits_for_and_again_only_when_that_changes() -> Non
     bench.launch(asks("one"), asks("two"))
 
     bench.queue("one", "two")
-    nobody = "No host is connected. None was met since the conductor's start; to give it one:  conductor serve --host NAME=ADDRESS"
+    nobody = "No host is connected. None has connected since the conductor started; configure one:"
+    nobody += "  conductor serve --host NAME=ADDRESS"
     assert bench.stored(StepWaits) == [StepWaits("two", "host", nobody)]
     bench.host("h1", 1, "claude")
-    unknown = "No connected host offers survey. Every host is connected, and none knows it; there are: claude."
+    unknown = "No connected host offers survey. Every host is connected; they offer claude."
     assert bench.stored(StepWaits) == [
         StepWaits("one", "agent", unknown),
         StepWaits("two", "agent", unknown),
@@ -147,7 +148,7 @@ def test_a_host_that_never_came_is_named_as_such_until_it_comes() -> None:
 
     bench.queue("one")
     lack = "No connected host offers rare."
-    never = "Never reached since the conductor's start"
+    never = "Not reached since the conductor started"
     assert bench.stored(StepWaits) == [StepWaits("one", "agent", f"{lack} {never}: b, c.")]
     bench.host("b", 1, "survey")
     assert bench.stored(StepWaits) == [StepWaits("one", "agent", f"{lack} {never}: c.")]

@@ -200,7 +200,7 @@ async def test_a_host_that_was_never_reached_is_named_where_a_step_waits_and_amo
                 await asyncio.sleep(0.01)
         gamma = await host_state(running, "gamma")
 
-    assert wait.text == "No connected host offers nobody. Never reached since the conductor's start: gamma."
+    assert wait.text == "No connected host offers nobody. Not reached since the conductor started: gamma."
     assert gamma.state == pool_pb.Host.STATE_CONNECTING
     assert not gamma.HasField("last_seen_time")
     assert host_line(gamma).startswith("✘ gamma         connecting    never seen  unix:")

@@ -1,7 +1,7 @@
 """Keeps the tables that lists are read from, in the transaction of the events that change them.
 
 A projection decides nothing and holds nothing that the journal does not: it can be deleted and made again. Which findings count
-is the rule of `conductor.core.model.findings`.
+is the rule of `list_counted_steps` in the core.
 """
 
 import json
@@ -18,8 +18,8 @@ from conductor.core.model.events import (
     StepsAdded,
     StepSucceeded,
 )
-from conductor.core.model.findings import list_counted_steps
 from conductor.core.model.plan import StepPlan
+from conductor.core.model.run import list_counted_steps
 from conductor.core.model.states import RunState
 from conductor.store.codec import decode_event, encode
 from conductor.store.findings import list_findings
