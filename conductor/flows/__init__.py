@@ -1,4 +1,4 @@
-"""Flow files, personas and contracts: found, read, validated and pinned. A flow file *is* a Flow message.
+"""Flow files, personas and contracts: finds, reads, validates and pins them. A flow file *is* a Flow message.
 
-Nothing here runs a step, and nothing but the worker processes and the CLI calls what compiles an author's expressions.
+Nothing here runs a step. Only worker processes and the CLI call code that compiles an author's expressions.
 """

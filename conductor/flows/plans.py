@@ -1,4 +1,4 @@
-"""A good flow as the core's plan: ids, needs and limits, with defaults filled in. Texts stay in the bundle."""
+"""Plans a good flow for the core: ids, needs and limits, with defaults filled in. Texts stay in the bundle."""
 
 from collections.abc import Mapping
 
@@ -23,7 +23,7 @@ def run_timeout(flow: Flow, clocks: Clocks) -> float:
 def _plan_step(step: Flow.Step, excluded_because: str, clocks: Clocks) -> StepPlan:
     kind = step.WhichOneof("work")
     if kind is None:
-        raise ValueError(f"step {step.id} does nothing: no good flow has it")
+        raise ValueError(f"step {step.id} has no kind; the flow was not validated")
     return StepPlan(
         id=step.id,
         work=KINDS[kind].plan(step, clocks),

@@ -1,7 +1,4 @@
-"""What an author may say about time and retries: every duration within its limit, and lost only after the agent's certain end.
-
-A part of `rules`, which says what it is called for.
-"""
+"""Rules for clocks and retries: durations have limits, and an attempt is lost only after its agent has surely ended."""
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -25,12 +22,12 @@ _COUNTS = ("infrastructure", "rate_limit", "hang", "schema", "agent")
 
 
 def judge_run_clock(flow: flow_service_pb2.Flow, problems: Problems) -> None:
-    """Adds what is wrong with the run's clock."""
+    """Adds the problems of the run's clock."""
     _judge_duration(flow, "timeout", "timeout", MAX_RUN_SECONDS, problems)
 
 
 def judge_clocks(agent: AgentWork, where: str, problems: Problems) -> None:
-    """Adds what is wrong with a step's clocks and retries."""
+    """Adds the problems of a step's clocks and retries."""
     for name in _STEP_CLOCKS:
         _judge_duration(agent, name, f"{where}.{name}", MAX_TIMEOUT_SECONDS, problems)
     _judge_duration(agent, "orphan_timeout", f"{where}.orphan_timeout", MAX_ORPHAN_SECONDS, problems)
@@ -59,7 +56,7 @@ def _judge_lease(agent: AgentWork, where: str, problems: Problems) -> None:
         least = f"{'at least' if orphan else 'more than'} {orphan + LEASE_MARGIN_SECONDS:g} s"
         problems.add(
             f"{where}.lost_after",
-            f"is {lost_after:g} s, but {lives} and takes up to {LEASE_MARGIN_SECONDS:g} s for it: give {least}, "
+            f"is {lost_after:g} s, but {lives} and needs up to {LEASE_MARGIN_SECONDS:g} s to end: give {least}, "
             "or allow two at once with may_overlap: true",
         )
 
@@ -68,10 +65,11 @@ def _judge_duration(message: Message, name: str, where: str, most: int, problems
     if not message.HasField(name):
         return
     duration = getattr(message, name)
-    # What has no form in JSON could not be kept with the run.
+    # A duration without a form in JSON could not be stored with the run.
     if not -NANOS < duration.nanos < NANOS or duration.seconds * duration.nanos < 0:
         problems.add(
-            where, f"is no duration: its nanos are {duration.nanos}, of the sign of its seconds at most {NANOS - 1}"
+            where,
+            f"is not a duration: its nanos are {duration.nanos}, and must have the sign of its seconds and at most {NANOS - 1}",
         )
         return
     seconds = _seconds(duration)
@@ -80,5 +78,5 @@ def _judge_duration(message: Message, name: str, where: str, most: int, problems
 
 
 def _seconds(duration: Duration) -> float:
-    # To the microsecond, as plans take it; ToTimedelta raises beyond its range.
+    # Rounded to microseconds, as in plans; ToTimedelta raises beyond its range.
     return round(duration.seconds + duration.nanos / 1e9, 6)

@@ -1,4 +1,4 @@
-"""The graph of a flow, before it is known to be one: needs may be unknown, doubled or circular. Pure."""
+"""The graph of a flow that is not validated yet: needs may be unknown, doubled or circular. Pure."""
 
 from conductor.v1 import flow_service_pb2
 
@@ -6,7 +6,7 @@ Flow = flow_service_pb2.Flow
 
 
 def ancestors(flow: Flow) -> dict[str, set[str]]:
-    """What each step may see: everything that it needs, directly or through others, be it known or not."""
+    """Returns the steps that each step may see: all that it needs, directly or through others, known or not."""
     needs = _needs(flow, known_only=False)
     seen: dict[str, set[str]] = {}
     for step in needs:
@@ -22,7 +22,7 @@ def ancestors(flow: Flow) -> dict[str, set[str]]:
 
 
 def find_cycle(flow: Flow) -> tuple[str, ...]:
-    """Steps that need one another in a circle, in that order; empty where there is none."""
+    """Returns steps that need one another in a circle, in that order; empty where there is no circle."""
     needs = _needs(flow, known_only=True)
     done: set[str] = set()
     for start in needs:
@@ -45,7 +45,7 @@ def find_cycle(flow: Flow) -> tuple[str, ...]:
 
 
 def _needs(flow: Flow, *, known_only: bool) -> dict[str, list[str]]:
-    """What each step needs; of steps that share an id, the first counts."""
+    """Returns the needs of each step; of steps with one id, the first counts."""
     known = {step.id for step in flow.steps}
     needs: dict[str, list[str]] = {}
     for step in flow.steps:

@@ -1,6 +1,6 @@
-"""The inputs of a run, judged against the flow, with defaults filled in, as JSON values.
+"""Judges the inputs of a run against its flow, and fills in defaults. The inputs are JSON values.
 
-Pure. It applies the author's schema, so it runs in a worker process (rule 5); the service learns of violations, not of errors.
+Pure. It applies the author's schema, so it runs in a worker process (rule 5). It returns violations and raises nothing.
 """
 
 import json
@@ -19,7 +19,7 @@ QUESTION_FIELD = "inputs.question"
 
 
 def judge_inputs(flow: flow_service_pb2.Flow, given: Mapping[str, Any]) -> Inputs:
-    """The inputs, or what is wrong with them: everything at once."""
+    """Returns the inputs with every violation."""
     if len(json.dumps(given, ensure_ascii=False).encode(errors="replace")) > MAX_INPUTS_BYTES:
         return Inputs(violations=(("inputs", f"are larger than {MAX_INPUTS_BYTES} bytes"),))
     schema = json_format.MessageToDict(flow.input_schema)
@@ -34,11 +34,11 @@ def judge_inputs(flow: flow_service_pb2.Flow, given: Mapping[str, Any]) -> Input
 
 
 def _question(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, bool, tuple[tuple[str, str], ...]]:
-    """The question, whether it is missing, and what is wrong with it."""
+    """Returns the question, whether it is missing, and its violations."""
     if given is not None and not isinstance(given, str):
         return "", False, ((QUESTION_FIELD, "must be a string"),)
     question = (given or "").strip()
-    # One that was given and is blank is a slip of its sender, also where none is needed.
+    # A blank question is a mistake of the caller, also where the flow needs none.
     if not question and (flow.question_required or given is not None):
         return (
             "",
@@ -55,7 +55,7 @@ def _question(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, bool, tuple
 
 
 def _band(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The band: small, or the smallest that the flow knows, where none is given."""
+    """Returns the band with its violations. The default is the smallest band that the flow knows."""
     known = [BANDS[band - 1] for band in sorted(set(flow.bands)) if band] or list(BANDS)
     if given is None or given == "":
         return known[0], ()
@@ -65,7 +65,7 @@ def _band(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, tuple[tuple[str
 
 
 def _number(value: Any, schema: Mapping[str, Any], name: str) -> Any:
-    """Numbers as the schema means them: a Struct carries every number as a double, and CEL tells the two apart."""
+    """Returns a value with the numbers that the schema means: a Struct holds only doubles, and CEL distinguishes integers."""
     member = (schema.get("properties") or {}).get(name)
     wanted = member.get("type") if isinstance(member, Mapping) else None
     if wanted == "number" and isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -74,7 +74,7 @@ def _number(value: Any, schema: Mapping[str, Any], name: str) -> Any:
 
 
 def whole_numbers(value: Any) -> Any:
-    """The value with integers in place of doubles without a fraction."""
+    """Returns the value with integers in place of doubles without a fraction."""
     match value:
         case float() if value.is_integer() and abs(value) < 2**53:
             return int(value)

@@ -1,4 +1,4 @@
-"""The inputs of a run, as values. How they are judged is `input_rules`' business, in a worker process."""
+"""The inputs of a run, as values. `input_rules` judges them, in a worker process."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ BANDS = ("small", "medium", "large")
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a run was given. `values` holds question, band and extras; `violations` are (field, text), empty when all is well."""
+    """The inputs of a run. `values` holds question, band and extras; `violations` are pairs of field and text."""
 
     values: dict[str, Any] = field(default_factory=dict)
     band: str = BANDS[0]

@@ -1,4 +1,4 @@
-"""What becomes of a flow that is judged, and what it may name. Values only, so that the service need not load what judges."""
+"""The result of judging a flow, and the names that it may use. Only values, so that the service need not load the judging code."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from conductor.v1 import flow_service_pb2
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The personas and contracts that a flow may name."""
+    """The names of the personas and contracts that a flow may use."""
 
     personas: frozenset[str] = frozenset()
     contracts: frozenset[str] = frozenset()
@@ -16,7 +16,7 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became of a flow: the flow itself, named and with its revision, or None, and its problems."""
+    """A good flow, with its name and revision, or None with its problems."""
 
     flow: flow_service_pb2.Flow | None
     problems: tuple[FlowProblem, ...]

@@ -1,4 +1,4 @@
-"""What is wrong with a flow, collected: every problem with its field and its line. It judges nothing itself."""
+"""Collects the problems of a flow, each with its field and its line. It judges nothing itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Problems:
         self.add_at(self.line_of(name, line_in_text), name, text)
 
     def add_if_longer(self, name: str, text: str, limit: int) -> None:
-        """Adds that a text has too many characters, where it has."""
+        """Adds a problem where a text has too many characters."""
         if len(text) > limit:
             self.add(name, f"has at most {limit} characters, this has {len(text)}")
 
@@ -39,20 +39,20 @@ class Problems:
             self.found.append(problem)
 
     def add_excess(self, name: str, text: str) -> None:
-        """Adds that a list is too long for anything else to be asked of the flow."""
+        """Adds a list that is too long: then nothing else of the flow is judged."""
         self.add(name, text)
         self.is_excessive = True
 
     def spoil(self) -> None:
-        """What was found so far left its fields out; that they are now missing is no second problem."""
+        """Marks the fields with problems so far: they were left out, and that is no second problem."""
         self.spoiled.update(problem.field for problem in self.found)
 
     def sorted(self) -> tuple[FlowProblem, ...]:
-        """All of them, in the file's order."""
+        """Returns the problems in the file's order."""
         return tuple(sorted(self.found, key=lambda problem: problem.line))
 
     def line_of(self, name: str, line_in_text: int = 0) -> int:
-        """The line of a field; of what holds it, where the field itself is not there."""
+        """Returns the line of a field; of its parent, where the field is missing."""
         if not self.nodes:
             return 0
         node = self.nodes.get(name)

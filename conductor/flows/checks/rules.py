@@ -1,7 +1,7 @@
-"""What makes a flow good beyond its shape: ids, needs, limits, names, guards, templates, schema. Every rule adds problems.
+"""Rules for flows of the right shape: ids, needs, limits, names, guards, templates, schema. Each rule adds problems.
 
-No rule stops at the first problem, and none depends on another having passed. It compiles an author's expressions, so it
-runs in a worker process or in the CLI, never in the service's own.
+No rule stops at the first problem or depends on another rule. Rules compile an author's expressions, so they run in a worker
+process or in the CLI, never in the service's own process.
 """
 
 import re
@@ -26,12 +26,12 @@ Flow = flow_service_pb2.Flow
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
 FLOW_NAME = re.compile(r"flows/[a-z][a-z0-9_-]{0,63}\Z")
-# Numbers that came by wire may be of no value of their enumeration.
+# A number in a message may be outside of its enumeration.
 _BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSPECIFIED}
 
 
 def judge(flow: Flow, library: Library, problems: Problems) -> None:
-    """Adds every problem of a flow whose shape is right, and whose lists are no longer than they may be (see `counts`)."""
+    """Adds every problem of a flow whose shape is right and whose lists are short enough (see `counts`)."""
     _judge_head(flow, problems)
     _judge_graph(flow, problems)
     schema = _read_schema(flow, problems)
@@ -59,7 +59,7 @@ def _read_schema(flow: Flow, problems: Problems) -> dict[str, Any]:
     try:
         schema: dict[str, Any] = json_format.MessageToDict(flow.input_schema)
     except ValueError:
-        problems.add("input_schema", "holds a number that JSON has not: NaN or infinite")
+        problems.add("input_schema", "holds a number that JSON does not have: NaN or infinite")
         return {}
     for text in schema_problems(schema):
         problems.add("input_schema", text)

@@ -1,7 +1,7 @@
-"""Whether a flow is good, and what is wrong with it if not: every problem at once, with file, line and field.
+"""Validates flows, and finds every problem at once, with file, line and field.
 
-Pure apart from reading personas and contracts where a caller asks by project. It compiles what authors wrote: the service
-asks a worker process to call it (see `conductor.evaluation.evaluator`), only the CLI calls it directly.
+It is pure, except that `problems_of` reads personas and contracts. It compiles texts of authors, so the service asks a worker
+process to call it (see `conductor.evaluation.evaluator`); only the CLI calls it directly.
 """
 
 from pathlib import Path, PurePath
@@ -22,7 +22,7 @@ INLINE_NAME = "flows/inline"
 
 
 def judge_text(data: bytes, path: str, library: Library | None) -> Judgement:
-    """Judges the text of a flow file. Its name, where it gives none, is the file's. Without a library it may name anything."""
+    """Judges the text of a flow file. Its default name is the file's. Without a library it may use any name."""
     nodes: dict[str, Node] = {}
     problems = Problems(path, nodes)
     try:
@@ -40,7 +40,7 @@ def judge_text(data: bytes, path: str, library: Library | None) -> Judgement:
 
 
 def judge_message(flow: Flow, path: str, library: Library) -> Judgement:
-    """Judges a flow that came as a message: the same rules, line 0."""
+    """Judges a flow that came as a message, by the same rules; its line is 0."""
     problems = Problems(path)
     for where, text in excesses(flow):
         problems.add_excess(where, text)
@@ -62,23 +62,23 @@ def _judgement(flow: Flow, default_name: str, library: Library, problems: Proble
 
 
 def _named(flow: Flow) -> Library:
-    """The library that has what the flow names."""
+    """Returns a library with the names that the flow uses."""
     agents = [step.agent for step in flow.steps]
     personas = frozenset(agent.persona for agent in agents)
     return Library(personas, frozenset(name for agent in agents for name in agent.contracts))
 
 
 def parsed(data: bytes, path: str) -> tuple[Flow | None, tuple[FlowProblem, ...]]:
-    """The flow in a file's text, without its revision, for sending it inline; and its problems.
+    """Returns the flow in a file's text, to be sent inline, and its problems.
 
-    What it names is looked up by the conductor that gets it: that one's project counts, and may be another than is known here.
+    The conductor that gets the flow looks up its personas and contracts, in a project that may differ from the one here.
     """
     judgement = judge_text(data, path, None)
     return (authored(judgement.flow) if judgement.flow else None), judgement.problems
 
 
 def line_of(data: bytes, field: str) -> int:
-    """The line of a field in a flow file's text; of what holds it, where it is not there; 1 where nothing of it is."""
+    """Returns the line of a field in a flow file's text; of its nearest parent, where it is missing."""
     nodes: dict[str, Node] = {}
     problems = Problems("", nodes)
     try:
@@ -90,5 +90,5 @@ def line_of(data: bytes, field: str) -> int:
 
 
 def problems_of(data: bytes, path: str, project: Path | None) -> tuple[FlowProblem, ...]:
-    """Every problem of a flow file's text. `project` is whose personas and contracts it may name, beside the user's and ours."""
+    """Returns every problem of a flow file's text. It may use the personas and contracts of `project`, of the user, and ours."""
     return judge_text(data, path, library_of(project)).problems

@@ -1,7 +1,7 @@
 """A step that asks an agent.
 
-Of the two durations that must fit each other (`lost_after` at least `orphan_timeout` and a margin), the one that an author leaves
-out follows the one that they give; where both are given, `clock_rules` has judged them.
+Two durations must fit each other: `lost_after` is at least `orphan_timeout` and a margin. If the author gives one of them, the
+other follows from it; if they give both, `clock_rules` has judged them.
 """
 
 import re
@@ -26,7 +26,7 @@ _AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 
 
 def judge(step: Step, where: str, library: Library, problems: Problems) -> None:
-    """Adds what is wrong with how an agent is asked."""
+    """Adds the problems of a step that asks an agent."""
     agent = step.agent
     if not agent.agents:
         problems.add(f"{where}.agents", "name at least one agent")
@@ -46,13 +46,13 @@ def judge(step: Step, where: str, library: Library, problems: Problems) -> None:
 
 
 def templates(step: Step) -> Iterator[tuple[str, str]]:
-    """Returns the prompt."""
+    """Yields the prompt."""
     if step.agent.prompt:
         yield "prompt", step.agent.prompt
 
 
 def plan(step: Step, clocks: Clocks) -> AgentPlan:
-    """Returns how the agent is asked, with the conductor's clocks where the author gave none."""
+    """Returns the plan of asking the agent, with the conductor's clocks where the author gave none."""
     work = step.agent
     orphan, lost_after = _lease(work, clocks)
     return AgentPlan(

@@ -1,4 +1,4 @@
-"""A step that brings earlier results together: by a template, or by merging findings."""
+"""A step that combines earlier results: by a template, or by merging findings."""
 
 from collections.abc import Iterator
 
@@ -12,22 +12,22 @@ MAX_MERGED_FINDINGS = 500
 
 
 def judge(step: Step, where: str, _library: Library, problems: Problems) -> None:
-    """Adds what is wrong with a fold."""
+    """Adds the problems of a fold."""
     match step.fold.WhichOneof("method"):
         case "template":
             if not step.fold.template.strip():
                 problems.add(f"{where}.template", "must not be empty")
         case "merge":
             if not step.needs:
-                problems.add(where, "a merge brings together what the step needs: give it 'needs'")
+                problems.add(where, "a merge combines the findings of the needed steps: give it 'needs'")
             if not 0 <= step.fold.merge.max_findings <= MAX_MERGED_FINDINGS:
                 problems.add(f"{where}.merge.max_findings", f"must be 1 to {MAX_MERGED_FINDINGS}")
         case _:
-            problems.add(where, "say how: give it 'template' or 'merge'")
+            problems.add(where, "a fold has a method: give it 'template' or 'merge'")
 
 
 def templates(step: Step) -> Iterator[tuple[str, str]]:
-    """Returns the template of a fold that has one."""
+    """Yields the template of a fold that has one."""
     if step.fold.template:
         yield "template", step.fold.template
 

@@ -1,6 +1,6 @@
-"""What every kind of step answers about its part of a flow. A module of this folder is one answer to all of it (see `table`).
+"""The interface of every kind of step in a flow. A module of this folder implements it (see `table`).
 
-The shape of that part is the message in `protos/`: reading and writing it is the same for every kind (see `language.shape`).
+The shape of a kind's part is its message in `protos/`, which is read in the same way for every kind (see `language.shape`).
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ class Kind(Protocol):
     """One kind of step."""
 
     def judge(self, step: Step, where: str, library: Library, problems: Problems) -> None:
-        """Adds what is wrong with the kind's part of a step, which stands at `where`."""
+        """Adds the problems of the kind's part of a step, whose field is `where`."""
 
     def templates(self, step: Step) -> Iterator[tuple[str, str]]:
-        """Returns the templates of that part, each after the name of its field."""
+        """Yields the templates of that part, each after the name of its field."""
 
     def plan(self, step: Step, clocks: Clocks) -> WorkPlan:
-        """Returns that part as the core's plan. The step is good."""
+        """Returns the core's plan of a good step."""

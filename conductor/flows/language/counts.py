@@ -1,7 +1,6 @@
-"""How many entries a flow's lists may have, counted before anything else looks at them.
+"""Limits the entries of a flow's lists, before anything else looks at them.
 
-Most rules compare an entry with all others, so a list of thousands would keep a worker busy for as long as it may be, for one
-line of complaint.
+Most rules compare an entry with all others, so a list of thousands would keep a worker busy until its time limit.
 """
 
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ _FLOW, _STEP, _AGENT = (
     message.DESCRIPTOR.fields_by_name
     for message in (flow_service_pb2.Flow, flow_service_pb2.Flow.Step, flow_service_pb2.AgentWork)
 )
-# Other lists of a flow are those that only answers carry.
+# The other lists of a flow exist in answers only.
 _MOST = {
     _FLOW["steps"]: MAX_STEPS,
-    _FLOW["bands"]: len(flow_service_pb2.Band.values()) - 1,  # all but the unspecified one
+    _FLOW["bands"]: len(flow_service_pb2.Band.values()) - 1,  # without the unspecified one
     _STEP["needs"]: MAX_STEPS,
     _AGENT["agents"]: MAX_AGENTS,
     _AGENT["contracts"]: MAX_CONTRACTS,
@@ -32,13 +31,13 @@ _MOST = {
 
 
 def excess(field: FieldDescriptor, count: int) -> str:
-    """What is wrong with so many entries in a field; empty where nothing is."""
+    """Returns the problem of so many entries in a field; empty where there is none."""
     most = _MOST.get(field, count)
     return f"has at most {most} entries, this has {count}" if count > most else ""
 
 
 def excesses(message: Message, where: str = "") -> Iterator[tuple[str, str]]:
-    """Returns the lists of a flow that are too long, each with what is wrong, and looks into the others."""
+    """Yields the lists of a flow that are too long, each with its problem, and looks into the others."""
     for field, value in message.ListFields():
         name = f"{where}{field.name}"
         if field.is_repeated and (text := excess(field, len(value))):

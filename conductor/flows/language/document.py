@@ -1,9 +1,9 @@
-"""YAML (and so JSON) text as a tree that remembers its lines.
+"""Reads YAML (and so JSON) text into a tree that remembers its lines.
 
-The data model is JSON's: what YAML 1.1 makes of `yes`, `012` or `2026-01-01` is not what a JSON reader of the same Flow
-would, so plain scalars follow JSON (and `~`), and everything else is a string. Tags and merge keys are not used.
-It is built on parser events, never on composed objects: depth, size and aliases are bounded while reading, so that neither
-a tower of brackets nor a bomb of aliases costs more than its text. It knows nothing of flows.
+The data model is JSON's. YAML 1.1 reads `yes`, `012` or `2026-01-01` differently than a reader of the same flow in JSON would, so
+plain scalars follow JSON (and `~`), and everything else is a string. Tags and merge keys are refused.
+It reads parser events, never composed objects. So it bounds depth, size and aliases while reading, and deep nesting or a bomb of
+aliases costs no more than its text. It knows nothing of flows.
 """
 
 import json
@@ -19,12 +19,12 @@ MAX_DEPTH = 40
 MAX_NODES = 50_000
 MAX_TEXT_BYTES = 1024 * 1024
 
-# libyaml has a C parser; the pure one takes the same text 20 times as long.
+# libyaml's C parser is 20 times as fast as the pure one.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,40})\Z")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,4})?\Z")
 _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}
-# YAML knows no surrogate pairs, JSON writes every character beyond the first plane as one.
+# YAML has no surrogate pairs; JSON writes every character beyond the first plane as one.
 _SURROGATES = re.compile(r"(\\\\)|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
@@ -37,7 +37,7 @@ class Node:
     text_line: int
 
     def plain(self) -> Any:
-        """The value without places."""
+        """Returns the value without places."""
         match self.value:
             case dict():
                 return {key: node.plain() for key, node in self.value.items()}
@@ -48,7 +48,7 @@ class Node:
 
 
 class DocumentError(Exception):
-    """The text is no document. `line` tells where."""
+    """The text is not a document. `line` is where."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
@@ -58,7 +58,7 @@ class DocumentError(Exception):
 
 @dataclass(slots=True)
 class _Composer:
-    """Makes nodes of events. `duplicates` collects keys that stand twice: the first one counts."""
+    """Makes nodes of events. `duplicates` collects repeated keys: the first one counts."""
 
     events: Iterator[Any]
     anchors: dict[str, Node] = field(default_factory=dict)
@@ -108,11 +108,11 @@ class _Composer:
             yield event
 
     def _alias(self, event: Any, depth: int, line: int) -> Node:
-        """A copy in the alias's place: what it stands for counts again, so that a bomb is seen before it is built."""
+        """Returns the node of an alias. Its values count again, so that a bomb of aliases is refused before it is built."""
         known = self.anchors.get(event.anchor)
         if known is None:
-            # An anchor is registered when its node is complete, so a node that holds itself ends here too.
-            raise DocumentError(line, f"nothing complete is called *{event.anchor}")
+            # An anchor is known once its node is complete, so a node that holds itself ends here too.
+            raise DocumentError(line, f"there is no complete value &{event.anchor} for the alias *{event.anchor}")
         self._count_again(known, depth, line)
         return Node(known.value, line, known.text_line)
 
@@ -132,7 +132,7 @@ class _Composer:
 
 
 def read_document(data: bytes) -> tuple[Node, list[tuple[int, str]]]:
-    """The document in `data`, and keys that stand twice with their lines. Raises DocumentError."""
+    """Returns the document in `data`, and repeated keys with their lines. Raises DocumentError."""
     text = _decoded(data)
     try:
         events = yaml.parse(_yaml_from_json(text), Loader=_Loader)
@@ -140,7 +140,7 @@ def read_document(data: bytes) -> tuple[Node, list[tuple[int, str]]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
-        if "nesting depth" in (error.problem or ""):  # libyaml's own limit, which its scanner meets before we meet ours
+        if "nesting depth" in (error.problem or ""):  # libyaml's own limit, which is reached before ours
             raise DocumentError(line, f"this is nested more than {MAX_DEPTH} deep") from error
         problem = " ".join(part for part in (error.context, error.problem) if part)
         raise DocumentError(line, f"this is not YAML: {problem}") from error
@@ -180,7 +180,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _yaml_from_json(text: str) -> str:
-    """JSON's surrogate pairs as the characters that they mean, where the text is JSON; other texts as they are."""
+    """Returns JSON text with characters in place of surrogate pairs, and any other text unchanged."""
     if not text.lstrip().startswith("{") or "\\u" not in text:
         return text
     try:
@@ -198,7 +198,7 @@ def _character(match: re.Match[str]) -> str:
 
 def _scalar(event: Any) -> str | int | float | bool | None:
     text: str = event.value
-    if event.style:  # quoted, or a block; a plain one has none or an empty one, as the parser likes
+    if event.style:  # quoted, or a block; a plain scalar has none or an empty one, depending on the parser
         return text
     if text in _WORDS:
         return _WORDS[text]

@@ -1,8 +1,8 @@
 """CEL: the language of guards. Checked against what a step may see, evaluated over JSON values.
 
-Checking uses message types made for the flow at hand, so that `steps.risk.text` for a step called `risks`, or a text
-compared with a number, is found before a run; evaluating uses plain maps, because inputs may be any JSON. Only worker
-processes and the CLI's own `validate` call this: an expression may be costly (rule 5).
+Checking uses message types that are made for the flow. So `steps.risk.text` for a step called `risks`, or a text compared with a
+number, is found before a run. Evaluating uses plain maps, because inputs may be any JSON. Only worker processes and the CLI's
+`validate` call this, because an expression may be costly (rule 5).
 """
 
 import re
@@ -16,7 +16,7 @@ from conductor.flows.language.schemas import is_open
 
 MAX_EXPRESSION_CHARACTERS = 4000
 _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
-# The checker adds these to an error that it has told already.
+# The checker adds these to an error that it has reported already.
 _ECHO = "expression of type '*error*'"
 _UNKNOWN = re.compile(r"undefined field '([^']*)' not found in struct 'flow\.(\w+)'")
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -29,7 +29,7 @@ class ExpressionError(Exception):
 
 
 class ExpressionTypes:
-    """What the expressions of one flow may name: inputs with their types, and the given steps."""
+    """The names for expressions of one flow: inputs with their types, and the given steps."""
 
     def __init__(self, input_schema: Mapping[str, Any], steps: Iterable[str] | None) -> None:
         pool = descriptor_pool.DescriptorPool()
@@ -44,44 +44,48 @@ class ExpressionTypes:
         self._environment = cel.NewEnv(descriptor_pool=pool, variables=variables)
 
     def problems(self, expression: str) -> list[tuple[int, str]]:
-        """What is wrong with a guard, each with its line inside the expression."""
+        """Returns the problems of a guard, each with its line inside the expression."""
         if len(expression) > MAX_EXPRESSION_CHARACTERS:
             return [(1, f"is longer than {MAX_EXPRESSION_CHARACTERS} characters")]
         try:
             kind = self._environment.compile(expression).return_type()
         except RuntimeError as error:
-            return _told(str(error))
+            return _errors_in(str(error))
         if kind in (cel.Type.BOOL, cel.Type.DYN):
             return []
         return [(1, f"must be true or false, but is {kind.name().lower()}")]
 
 
 def decide(expression: str, values: Mapping[str, Any]) -> bool:
-    """The value of a guard over `inputs`, `band` and, where given, `steps`. Raises ExpressionError."""
+    """Returns the value of a guard over `inputs`, `band` and, where given, `steps`. Raises ExpressionError."""
     variables = {
         name: cel.Type.STRING if name == "band" else cel.Type.Map(cel.Type.STRING, cel.Type.DYN) for name in values
     }
     try:
         value = cel.NewEnv(variables=variables).compile(expression).eval(data=dict(values))
     except RuntimeError as error:
-        raise ExpressionError("; ".join(text for _, text in _told(str(error)))) from error
+        raise ExpressionError("; ".join(text for _, text in _errors_in(str(error)))) from error
     if value.type() == cel.Type.BOOL:
         return bool(value.value())
-    # An error is a value in CEL; its text says what was missing.
-    what = str(value.value()) if value.type() == cel.Type.ERROR else f"{value.type().name().lower()}, not true or false"
-    raise ExpressionError(f"'{expression.strip()}' gives {what}")
+    # An error is a value in CEL; its text says what is missing.
+    what = (
+        str(value.value())
+        if value.type() == cel.Type.ERROR
+        else f"it is {value.type().name().lower()}, not true or false"
+    )
+    raise ExpressionError(f"'{expression.strip()}': {what}")
 
 
-def _told(message: str) -> list[tuple[int, str]]:
-    """The checker's errors, one each, without its drawings and its echoes."""
-    found = [(int(line), f"{_worded(text)} (column {column})") for line, column, text in _PLACE.findall(message)]
+def _errors_in(message: str) -> list[tuple[int, str]]:
+    """Returns the checker's errors with their lines, without its drawings and repetitions."""
+    found = [(int(line), f"{_reword(text)} (column {column})") for line, column, text in _PLACE.findall(message)]
     return (
         [(line, text) for line, text in found if not text.startswith(_ECHO)] or found or [(1, message.splitlines()[0])]
     )
 
 
-def _worded(text: str) -> str:
-    """The checker's words, where they speak of our made-up types, in the words of a flow."""
+def _reword(text: str) -> str:
+    """Returns an error of the checker in the words of a flow, where it is about our own types."""
     if text.startswith("undeclared reference to 'steps"):
         return "no step has a result at launch: only skip_when can look at steps"
     if "'_[_]' applied to '(flow." in text:
@@ -115,7 +119,7 @@ def _types_file(schema: Mapping[str, Any], steps: Iterable[str]) -> descriptor_p
 
 
 def input_types(schema: Mapping[str, Any]) -> dict[str, str]:
-    """The inputs that expressions and templates may name: JSON type by name, empty where it may be anything."""
+    """Returns the inputs that expressions and templates may name, with their JSON types; empty for any type."""
     properties = schema.get("properties")
     members = properties.items() if isinstance(properties, Mapping) else ()
     kinds = {str(name): member.get("type") if isinstance(member, Mapping) else "" for name, member in members}
@@ -124,7 +128,7 @@ def input_types(schema: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _add(message: descriptor_pb2.DescriptorProto, name: str, kind: str) -> None:
-    """Adds a field. Whole numbers stay dynamic: `number` admits both 2 and 2.5, and CEL tells int from double."""
+    """Adds a field. Whole numbers stay dynamic: `number` admits 2 and 2.5, and CEL distinguishes int from double."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         return  # reached as inputs["such a name"] by templates only
     simple = {"string": _Field.TYPE_STRING, "boolean": _Field.TYPE_BOOL, "integer": _Field.TYPE_INT64}

@@ -1,29 +1,28 @@
-"""Foreign text in Markdown, made inert: what a repository or an agent wrote is shown and never obeyed.
+"""Makes foreign text inert in Markdown: texts of a repository or an agent are shown and never obeyed.
 
-Prose loses its power to make headings, lists, links, images, HTML or tables, and keeps its `code`; code keeps its characters
-behind a fence that is longer than any inside; a quoted answer keeps its form but for links, images and HTML. Terminal escapes
-and direction marks become visible in all of them. These are the filters that report templates have: `inert`, `cell`, `code`,
-`fenced`, `quoted`.
+Prose can make no headings, lists, links, images, HTML or tables, and keeps its `code`. Code keeps its characters behind a fence
+that is longer than any inside. A quoted answer keeps its form without links, images and HTML. Terminal escapes and direction marks
+become visible everywhere. Report templates have these functions as filters: `inert`, `cell`, `code`, `fenced`, `quoted`.
 """
 
 import unicodedata
 
 MIN_FENCE = 3
-# What CommonMark gives a meaning anywhere in a line, and what only at its beginning.
+# Characters with a meaning in CommonMark: anywhere in a line, and only at its beginning.
 _ACTIVE = frozenset("\\*[]<|$")
 _LINE_STARTERS = frozenset("-+=:>#~")
-# What makes a tag of a `<`, beside a letter.
+# Characters that make a tag of a `<`, beside letters.
 _TAG = ("/", "!", "?")
 _PARTING = "\u200b"
 
 
 def visible(text: str) -> str:
-    """Text without characters that move, hide or colour other text: those are written out."""
+    """Returns the text with its characters written out that move, hide or colour other text."""
     return "".join(_shown(character) for character in text)
 
 
 def inert(text: str) -> str:
-    """Prose of others, paragraphs kept."""
+    """Returns foreign prose with its paragraphs."""
     paragraphs = visible(_with_plain_line_ends(str(text))).split("\n\n")
     return "\n\n".join(
         " ".join(_line(line) for line in paragraph.split("\n")) for paragraph in paragraphs if paragraph.strip()
@@ -31,34 +30,34 @@ def inert(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Prose of others in one line, as in a heading or in a table's cell."""
+    """Returns foreign prose in one line, for a heading or a table's cell."""
     return _line(" ".join(visible(str(text)).split()))
 
 
 def code(text: str) -> str:
-    """Text of others as a code span in one line."""
+    """Returns foreign text as a code span in one line."""
     shown = " ".join(visible(str(text)).split())
     fence = "`" * (_longest_run(shown, "`") + 1)
     padding = " " if shown.startswith("`") or shown.endswith("`") else ""
-    # A pipe ends a table's cell even inside of code.
+    # A pipe ends a table's cell, also inside code.
     return f"{fence}{padding}{shown}{padding}{fence}".replace("|", "\\|") if shown else "-"
 
 
 def fenced(text: str, indent: int = 0) -> str:
-    """Text of others as a block of code."""
+    """Returns foreign text as a block of code."""
     shown = visible(_with_plain_line_ends(str(text))).strip("\n")
     fence = "`" * max(_longest_run(shown, "`") + 1, MIN_FENCE)
     return "\n".join(" " * indent + line for line in (fence + "text", *shown.split("\n"), fence))
 
 
 def quoted(text: str) -> str:
-    """Markdown of others as a quotation: whatever it opens ends with the quotation."""
+    """Returns foreign Markdown as a quotation: everything that it opens ends with the quotation."""
     shown = visible(_with_plain_line_ends(str(text))).strip("\n")
     return "\n".join(f"> {_without_links(line)}".rstrip() for line in shown.split("\n"))
 
 
 def _line(line: str) -> str:
-    """A line of prose; what stands between two backticks is code already."""
+    """Returns a line of prose; text between two backticks is code already."""
     pieces = line.strip().split("`")
     if len(pieces) % 2 == 0 or "" in pieces[1::2]:
         return _started("\\`".join(map(_escaped, pieces)))
@@ -83,7 +82,7 @@ def _safe(text: str, index: int) -> str:
 
 
 def _started(line: str) -> str:
-    """A line whose beginning begins nothing."""
+    """Returns the line with an escaped beginning, where it would start a block."""
     digits = len(line) - len(line.lstrip("0123456789"))
     if line[:1] in _LINE_STARTERS or (digits and line[digits : digits + 1] in (".", ")")):
         return f"{line[:digits]}\\{line[digits:]}"
@@ -91,10 +90,10 @@ def _started(line: str) -> str:
 
 
 def _without_links(line: str) -> str:
-    """A line without tags, links and images: what would make them is parted by a space that has no width.
+    """Returns the line without tags, links and images: a space without width parts their characters.
 
-    Nothing is escaped here and code is no exception: whether a backslash or a fence counts depends on all that stands before,
-    and whoever writes the text knows that, too.
+    Nothing is escaped, in code neither: whether a backslash or a fence counts depends on all text before it, which an attacker
+    writes.
     """
     parted = line.replace("](", f"]{_PARTING}(").replace("]:", f"]{_PARTING}:")
     return "".join(
@@ -110,14 +109,14 @@ def _with_plain_line_ends(text: str) -> str:
 
 
 def _without_addresses(text: str) -> str:
-    """Bare addresses, which many renderers make links of, kept as text."""
+    """Returns the text with parted addresses, which many renderers would make links of."""
     return text.replace("://", f":{_PARTING}//").replace("www.", f"www{_PARTING}.")
 
 
 def _shown(character: str) -> str:
     if character in ("\n", "\t") or character.isprintable():
         return character
-    # Controls (C0, C1), marks of direction, and what is not assigned: `\x1b`, `\u202e`.
+    # Controls (C0, C1), marks of direction, and unassigned characters: `\x1b`, `\u202e`.
     if unicodedata.category(character) in ("Zs", "Zl", "Zp"):
         return " "
     return ascii(character)[1:-1]

@@ -1,9 +1,9 @@
-"""The JSON schema of a flow's extra inputs: judged when the flow is read, applied when a run is asked for.
+"""The JSON schema of a flow's extra inputs: judged with the flow, and applied to the inputs of a run.
 
-A schema never leads to the network: references reach only what it holds itself. Patterns are the author's, so this runs in
-worker processes (rule 5) and in the CLI's own `validate`.
+A schema never leads to the network: its references reach its own parts only. Patterns are the author's, so this runs in worker
+processes (rule 5) and in the CLI's `validate`.
 
-What judges schemas is imported by whoever has one to judge: few flows have, and it would be a quarter of a worker's start.
+jsonschema is imported only when there is a schema: few flows have one, and the import is a quarter of a worker's start.
 """
 
 import json
@@ -28,7 +28,7 @@ _EMPTY: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProp
 
 
 def schema_problems(schema: Mapping[str, Any]) -> list[str]:
-    """What is wrong with an `input_schema`; nothing where it is empty."""
+    """Returns the problems of an `input_schema`; an empty one has none."""
     if not schema:
         return []
     if len(json.dumps(schema)) > MAX_SCHEMA_BYTES:
@@ -47,7 +47,7 @@ def schema_problems(schema: Mapping[str, Any]) -> list[str]:
 
 
 def _dangling(schema: Mapping[str, Any]) -> Iterator[str]:
-    """References that lead nowhere: found by following each."""
+    """Yields references that lead nowhere, by following each."""
     import referencing.jsonschema
 
     resolver = referencing.Registry().resolver_with_root(
@@ -63,7 +63,7 @@ def _dangling(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unreadable_patterns(value: Any) -> Iterator[str]:
-    """Regular expressions that are none: the meta-schema does not look into them."""
+    """Yields invalid regular expressions, which the meta-schema does not check."""
     match value:
         case Mapping():
             pattern, by_pattern = value.get("pattern"), value.get("patternProperties")
@@ -72,7 +72,7 @@ def _unreadable_patterns(value: Any) -> Iterator[str]:
                 try:
                     re.compile(each)
                 except (re.error, OverflowError, RecursionError) as error:
-                    yield f"pattern '{each[:100]}' is no regular expression: {error}"
+                    yield f"pattern '{each[:100]}' is not a regular expression: {error}"
             for member in value.values():
                 yield from _unreadable_patterns(member)
         case list():
@@ -93,12 +93,12 @@ def _references(value: Any) -> Iterator[str]:
 
 
 def is_open(schema: Mapping[str, Any]) -> bool:
-    """Returns whether the schema itself says what else than its `properties` may be given. One that does not admits nothing else."""
+    """Returns whether the schema says what is allowed beside its `properties`. Otherwise nothing else is."""
     return any(name in schema for name in _OPENING)
 
 
 def with_defaults(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
-    """The extras, with the schema's own top-level defaults where they are left out."""
+    """Returns the extras, with the schema's top-level defaults for missing ones."""
     properties = schema.get("properties") or {}
     defaults = {
         name: member["default"]
@@ -109,7 +109,7 @@ def with_defaults(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[
 
 
 def input_violations(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is wrong with the extras, each with its field as `inputs.depth`. Undeclared ones are, unless the schema admits them."""
+    """Returns the problems of the extras, with fields such as `inputs.depth`. An undeclared one is, unless the schema is open."""
     if not schema and not extras:
         return []
     import referencing
@@ -131,7 +131,7 @@ def _validator(schema: Mapping[str, Any]) -> "Validator":
     import jsonschema
     import referencing
 
-    # An explicit registry: the default one would fetch what a reference names.
+    # An explicit registry: the default one would fetch references.
     return jsonschema.Draft202012Validator(dict(schema), registry=referencing.Registry())
 
 

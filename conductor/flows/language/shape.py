@@ -1,8 +1,7 @@
-"""The shape of a flow file: proto-JSON of `conductor.v1.Flow`, read field by field.
+"""Reads a flow file, field by field, as proto-JSON of `conductor.v1.Flow`.
 
-json_format stops at the first thing that is wrong and does not say where. So each field is tried on its own: a wrong one
-becomes a problem with its line and is left out, and the rest still makes a message that can be judged further.
-It knows names and types only; what a flow means is the business of `rules`.
+json_format stops at the first problem and does not say where it is. So each field is tried alone: a wrong field becomes a problem
+with its line and is left out, and the others make a message that `rules` can judge. This module knows names and types only.
 """
 
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ class Shape:
         self._nodes = nodes
 
     def read(self, node: Node, descriptor: protobuf.Descriptor) -> Message:
-        """The message, as far as the document is right."""
+        """Returns the message, as far as the document is right."""
         message = message_factory.GetMessageClass(descriptor)()
         self._nodes[""] = node
         json_format.ParseDict(self._message(node, descriptor, ""), message)
@@ -52,7 +51,7 @@ class Shape:
             field = fields.get(key)
             if field is None:
                 known = ", ".join(field.name for field in descriptor.fields)
-                self._problems.add_at(member.line, inner, f"is no field; there are {known}")
+                self._problems.add_at(member.line, inner, f"is not a field; the fields are {known}")
                 continue
             inner = f"{path}.{field.name}" if path else field.name
             self._nodes[inner] = member
@@ -64,10 +63,10 @@ class Shape:
         return result
 
     def _is_taken(self, field: Field, taken: dict[str, str], node: Node, path: str) -> bool:
-        """Returns whether the place is taken: by the same field in its other spelling, or by another of its oneof."""
+        """Returns whether the place is taken by the same field in its other spelling, or by another field of its oneof."""
         group = field.containing_oneof.full_name if field.containing_oneof else field.full_name
         if first := taken.get(group):
-            self._problems.add_at(node.line, path, f"stands beside '{first}': one of the two must go")
+            self._problems.add_at(node.line, path, f"stands beside '{first}': remove one of the two")
             return True
         taken[group] = field.name
         return False
@@ -108,7 +107,7 @@ class Shape:
         return result
 
     def _single(self, node: Node, field: Field, path: str) -> Any:
-        """One value as json_format takes it; None where it is wrong, which was then said."""
+        """Returns one value as json_format takes it; None where it is wrong, which is then added as a problem."""
         if field.message_type is not None and field.message_type.full_name not in _WELL_KNOWN:
             return self._message(node, field.message_type, path)
         value = node.plain()
@@ -119,7 +118,7 @@ class Shape:
 
 
 def _fits(value: Any, field: Field) -> bool:
-    """Returns whether json_format would take it in this field."""
+    """Returns whether json_format takes the value in this field."""
     if field.enum_type is not None and isinstance(value, int):
         return not isinstance(value, bool) and value in field.enum_type.values_by_number
     assert field.containing_type is not None  # noqa: S101 - no extensions here; this is for the type checker

@@ -1,10 +1,9 @@
-"""Jinja2 in its sandbox: the language of prompts, folds and reports. Checked before a run, rendered with strict names.
+"""Jinja2 in its sandbox: the language of prompts, folds and reports. Checks templates before a run, and renders with strict names.
 
-What differs from a plain sandbox, and why: members win over methods (`steps.items` is the step called `items`); what cannot
-render the same twice is gone (`random`, `lipsum`, printed functions with their addresses); there is no loader, so nothing
-is included; names that begin with an underscore are refused when the flow is read, not only when it runs. What is added: the
-filters of `markdown`, for texts that go into reports.
-Only worker processes and the CLI's own `validate` call this: a template may be costly (rule 5).
+It differs from a plain sandbox: members win over methods (`steps.items` is the step called `items`); nothing renders differently
+the second time (no `random`, no `lipsum`, no printed functions with their addresses); there is no loader, so nothing is included;
+names that begin with an underscore are refused when the flow is read, not only when it runs. Reports also have the filters of
+`markdown`. Only worker processes and the CLI's `validate` call this, because a template may be costly (rule 5).
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -19,8 +18,8 @@ from conductor.flows.language.expressions import RESULT_FIELDS
 from conductor.flows.language.markdown import FILTERS
 
 MAX_TEMPLATE_CHARACTERS = 256 * 1024
-# Compiling takes fifty times what rendering does, and a flow is run again and again. Few and small ones are kept, so that
-# memory is no matter of what was rendered before.
+# Compiling takes fifty times as long as rendering, and a flow runs often. Only a few small templates are kept, so that memory does
+# not depend on earlier renderings.
 KEPT_TEMPLATES = 32
 MAX_KEPT_CHARACTERS = 16 * 1024
 _IMPURE_FILTERS = ("random",)
@@ -29,7 +28,7 @@ _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
 class TemplateError(Exception):
-    """The template cannot be rendered. `line` is the line inside it, 0 where it is not known."""
+    """The template cannot be rendered. `line` is the line inside it; 0 where it is not known."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(f"line {line}: {text}" if line else text)
@@ -47,7 +46,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 def environment() -> jinja2.Environment:
-    """The environment in which every text of an author is compiled."""
+    """Returns the environment that compiles every text of an author."""
     made = _Environment(
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=False,
@@ -64,18 +63,18 @@ def environment() -> jinja2.Environment:
 
 def _final(value: Any) -> Any:
     if callable(value) and not isinstance(value, jinja2.Undefined):
-        raise jinja2.TemplateRuntimeError("a function is printed: it was not called")
+        raise jinja2.TemplateRuntimeError("a function is printed without being called")
     return value
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """The text. Raises TemplateError with the template's line."""
+    """Returns the rendered text. Raises TemplateError with the template's line."""
     try:
         return _compiled(template).render(values)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(error.lineno, error.message or "it is not a template") from error
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        # What an author's text raises may be any of these: all mean that it does not fit its values.
+        # A template may raise any of these: all mean that it does not fit its values.
         raise TemplateError(_line_of(error), str(error) or type(error).__name__) from error
     except RecursionError as error:
         raise TemplateError(0, "it calls itself without end") from error
@@ -87,12 +86,12 @@ def _compiled(template: str) -> jinja2.Template:
 
 @lru_cache(KEPT_TEMPLATES)
 def _kept(template: str) -> jinja2.Template:
-    # In an environment of its own: nothing that one template does can reach another.
+    # Each template has an environment of its own, so that none can affect another.
     return environment().from_string(template)
 
 
 def _line_of(error: BaseException) -> int:
-    """The template's line where it broke: jinja rewrites tracebacks to say so."""
+    """Returns the template's line that failed: jinja rewrites tracebacks to hold it."""
     line, trace = 0, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<template>":
@@ -104,7 +103,7 @@ def _line_of(error: BaseException) -> int:
 def template_problems(
     template: str, *, inputs: Collection[str] | None, steps: Collection[str], names: Collection[str] = ()
 ) -> list[tuple[int, str]]:
-    """What is wrong with a template: its syntax, names that nothing fills, steps that it may not see. `inputs` None: any."""
+    """Returns the problems of a template: syntax, unknown names, steps that it may not see. `inputs` None: any input is known."""
     if len(template) > MAX_TEMPLATE_CHARACTERS:
         return [(1, f"is longer than {MAX_TEMPLATE_CHARACTERS} characters")]
     try:
@@ -114,9 +113,7 @@ def template_problems(
         return [(error.lineno, error.message or "it is not a template")]
     except RecursionError:
         return [(1, "is nested too deep")]
-    except (
-        ValueError
-    ) as error:  # what is constant is reckoned while compiling, and a number may be too large to write down
+    except ValueError as error:  # constants are computed while compiling, and a number may be too large to write
         return [(1, f"cannot be compiled: {error}")]
     found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", *names}), *_hidden(tree)]
     if inputs is not None:
@@ -133,7 +130,7 @@ def _unfilled(tree: nodes.Template, known: Collection[str]) -> Iterator[tuple[in
     missing = meta.find_undeclared_variables(tree) - set(known) - set(_GLOBALS)
     for node in tree.find_all(nodes.Name):
         if node.name in missing and node.ctx == "load":
-            yield node.lineno, f"nothing is called '{node.name}'; there are {', '.join(sorted(known))}"
+            yield node.lineno, f"there is no '{node.name}'; there are {', '.join(sorted(known))}"
 
 
 def _hidden(tree: nodes.Template) -> Iterator[tuple[int, str]]:
@@ -147,14 +144,14 @@ _Access = nodes.Getattr | nodes.Getitem
 
 
 def _accesses(tree: nodes.Template) -> Iterator[_Access]:
-    """Every place where a member is read."""
+    """Yields every place that reads a member."""
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
         if isinstance(node, (nodes.Getattr, nodes.Getitem)):
             yield node
 
 
 def _members(tree: nodes.Template, variable: str, known: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Members of `inputs` and `steps` that are not there. Methods of a mapping are."""
+    """Yields unknown members of `inputs` and `steps`. Methods of a mapping are known."""
     for node in _accesses(tree):
         if not isinstance(node.node, nodes.Name) or node.node.name != variable:
             continue
@@ -168,7 +165,7 @@ def _members(tree: nodes.Template, variable: str, known: Collection[str]) -> Ite
 
 
 def _results(tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    """Members of a step's result that it does not have."""
+    """Yields unknown members of a step's result."""
     for node in _accesses(tree):
         inner = node.node
         if not isinstance(inner, (nodes.Getattr, nodes.Getitem)) or not isinstance(inner.node, nodes.Name):
@@ -179,7 +176,7 @@ def _results(tree: nodes.Template) -> Iterator[tuple[int, str]]:
 
 
 def _member(node: _Access) -> str | None:
-    """The member's name where it is written out."""
+    """Returns the member's name, where it is written out."""
     if isinstance(node, nodes.Getattr):
         return node.attr
     return node.arg.value if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str) else None

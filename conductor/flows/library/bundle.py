@@ -1,6 +1,6 @@
-"""What a run keeps of its flow: the flow, its personas and its contracts as they were at launch, as one canonical JSON text.
+"""The bundle of a run: its flow, personas and contracts as they were at launch, as one canonical JSON text.
 
-Every worker reads this and nothing else, so that editing a file in mid-run changes nothing.
+Workers read the bundle only, so that editing a file during a run changes nothing.
 """
 
 import json
@@ -19,18 +19,18 @@ MAX_BUNDLE_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle, read."""
+    """The content of a bundle."""
 
     flow: flow_service_pb2.Flow
     texts: Texts
 
     def step(self, step: str) -> flow_service_pb2.Flow.Step:
-        """The step with this id."""
+        """Returns the step with this id."""
         return next(candidate for candidate in self.flow.steps if candidate.id == step)
 
 
 def write_bundle(flow: flow_service_pb2.Flow, texts: Texts) -> bytes:
-    """The bundle's bytes: the same for the same content."""
+    """Returns the bundle's bytes: equal content gives equal bytes."""
     return canonical_json(
         {
             "format": FORMAT,
@@ -42,12 +42,12 @@ def write_bundle(flow: flow_service_pb2.Flow, texts: Texts) -> bytes:
 
 
 def read_bundle(data: bytes) -> Bundle:
-    """The bundle in these bytes."""
+    """Returns the bundle in these bytes."""
     values = json.loads(data)
     flow = json_format.ParseDict(values["flow"], flow_service_pb2.Flow())
     return Bundle(flow, Texts(values["personas"], values["contracts"]))
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
-    """JSON with sorted keys and no spaces: equal values give equal bytes."""
+    """Returns JSON with sorted keys and no spaces: equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

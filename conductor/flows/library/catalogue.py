@@ -1,10 +1,10 @@
-"""The flows that can be run, and the files that cannot.
+"""Lists and loads the flows that can be run, and the problems of files that cannot.
 
-Files are looked at again whenever somebody asks, and judged again only when they, or the names they may use, have changed.
-Judging compiles what authors wrote, so it is done by whoever is passed as `judge` (the evaluator, in a worker process).
+Each request looks at the files again. A file is judged again only when it, or the names that it may use, have changed. Judging
+compiles texts of authors, so `judge` does it (the evaluator, in a worker process).
 
-Nothing of a flow is executed here. A bad file is a problem in the list and never an error of the service; it does hide a
-good flow of the same name in a later folder: running something else than the operator wrote would be worse than refusing.
+Nothing of a flow is executed here. A bad file is a problem in the list and never an error of the service. It hides a good flow of
+the same name in a later folder: running another flow than the operator wrote would be worse than refusing.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class Judge(Protocol):
-    """Whoever judges flows: the evaluator's `judge_text` and `judge_message`."""
+    """The part of the evaluator that judges flows."""
 
     async def judge_text(self, data: bytes, path: str, library: Library) -> Judgement:
         """Judges the text of a flow file."""
@@ -36,19 +36,19 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedFlow:
-    """A good flow, with what it says through others."""
+    """A good flow, with the personas and contracts that it uses."""
 
     flow: Flow
     texts: Texts
 
     def bundle(self) -> bytes:
-        """What a run keeps."""
+        """Returns the bundle for a run."""
         return write_bundle(self.flow, self.texts)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Good flows by name, and what is wrong with the others."""
+    """Good flows by name, and the problems of the others."""
 
     flows: tuple[LoadedFlow, ...]
     problems: tuple[FlowProblem, ...]
@@ -72,14 +72,14 @@ class Catalogue:
         self._known: dict[Path, tuple[object, Judgement]] = {}
 
     async def list(self) -> Listing:
-        """Every flow, by name; the earlier folder shadows the later."""
+        """Returns every flow by name; an earlier folder shadows a later one."""
         texts, files = await self._look()
         flows = [_loaded(group, texts) for group in _by_name(files).values() if group[0].judgement.flow is not None]
         problems = [problem for file in files for problem in file.judgement.problems]
         return Listing(tuple(sorted(flows, key=lambda loaded: loaded.flow.name)), tuple(problems))
 
     async def get(self, name: str) -> LoadedFlow:
-        """The flow `flows/NAME`. Raises NotFoundError, naming the known ones, and FlowInvalidError."""
+        """Returns the flow `flows/NAME`. Raises NotFoundError, which names the known flows, or FlowInvalidError."""
         texts, files = await self._look()
         groups = _by_name(files)
         group = groups.get(name)
@@ -91,7 +91,7 @@ class Catalogue:
         return _loaded(group, texts)
 
     async def load_inline(self, flow: Flow) -> LoadedFlow:
-        """A flow that came as a message. Raises FlowInvalidError."""
+        """Returns a flow that came as a message. Raises FlowInvalidError."""
         library, texts = await asyncio.to_thread(read_library, self._places)
         judgement = await self._judge.judge_message(flow, "flow", library)
         if judgement.flow is None:
@@ -99,7 +99,7 @@ class Catalogue:
         return _with_texts(judgement.flow, texts)
 
     async def validate_text(self, data: bytes, path: str) -> Judgement:
-        """Judges a text as a file of that name."""
+        """Judges a text as the file at this path."""
         return await self._judge.judge_text(data, path, await self._library())
 
     async def validate_message(self, flow: Flow, path: str) -> Judgement:
@@ -113,7 +113,7 @@ class Catalogue:
         library, texts = await asyncio.to_thread(read_library, self._places)
         found = await asyncio.to_thread(self._find)
         files = tuple([await self._judged(source, library) for source in found])
-        # Files that are gone are forgotten, so what is known stays as small as the folders are.
+        # Files that are gone are forgotten, so memory is bounded by the folders.
         self._known = {source.path: self._known[source.path] for source in found if source.path in self._known}
         return texts, files
 

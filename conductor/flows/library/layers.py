@@ -1,7 +1,7 @@
-"""Where flows, personas and contracts lie: the operator's project, the user's own, and what is shipped.
+"""The layers of flows, personas and contracts: the operator's project, the user's own, and the built-in ones.
 
-The earlier shadows the later. The workspace under review is never among them: what it holds is to be read, not obeyed.
-Files are small, regular and read whole; anything else is passed by, so that a pipe in a folder cannot stop a listing.
+An earlier layer shadows a later one. The workspace under review is never a layer: its files are read, not obeyed. Only small
+regular files are read, so that a pipe in a folder cannot stop a listing.
 """
 
 import os
@@ -18,7 +18,7 @@ MAX_FILE_BYTES = 1024 * 1024
 
 
 class Layer(IntEnum):
-    """Which of the three, numbered as in `Flow.Layer`."""
+    """The three layers, numbered as in `Flow.Layer`."""
 
     PROJECT = 1
     USER = 2
@@ -37,7 +37,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as it was when it was looked at; `stamp` changes when its content may have."""
+    """A file that was found. `stamp` changes when its content may have changed."""
 
     layer: Layer
     path: Path
@@ -45,7 +45,7 @@ class Source:
 
 
 def folders(project: Path | None, environment: Mapping[str, str]) -> tuple[Folder, ...]:
-    """The folders, in the order in which they shadow one another."""
+    """Returns the folders; an earlier one shadows a later one."""
     home = environment.get("HOME", "")
     configuration = environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
     found = []
@@ -61,7 +61,7 @@ def _folder(layer: Layer, root: Path) -> Folder:
 
 
 def _built_in() -> Folder:
-    """`conductor/catalogue` in a wheel, `flows/` beside the package in a checkout. Flow files lie in its root."""
+    """Returns `conductor/catalogue` in a wheel, `flows/` beside the package in a checkout. Flow files lie in its root."""
     package = Path(conductor.__file__).parent
     shipped = package / "catalogue"
     root = shipped if shipped.is_dir() else package.parent / "flows"
@@ -69,7 +69,7 @@ def _built_in() -> Folder:
 
 
 def sources(layer: Layer, folder: Path, suffixes: tuple[str, ...]) -> Iterator[Source]:
-    """The regular files of a folder with one of the suffixes, by name, at most `MAX_FILES_PER_FOLDER` of them."""
+    """Yields the regular files of a folder with one of the suffixes, by name, at most `MAX_FILES_PER_FOLDER`."""
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(suffixes) and _is_named(name))  # noqa: PTH208
     except OSError:
@@ -85,12 +85,12 @@ def sources(layer: Layer, folder: Path, suffixes: tuple[str, ...]) -> Iterator[S
 
 
 def _is_named(name: str) -> bool:
-    """Returns whether a name is visible, and text that can be sent."""
+    """Returns whether a name is visible, and can be sent as text."""
     return not name.startswith(".") and name.isprintable()
 
 
 def read_file(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
-    """At most `limit` bytes and one more, so that a larger file is seen to be one. Raises OSError."""
+    """Returns at most `limit` bytes and one more, which shows that a file is larger. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
         return file.read(limit + 1)

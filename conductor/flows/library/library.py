@@ -1,7 +1,7 @@
-"""The personas and contracts that there are, and what those say that a flow names.
+"""Reads the library: personas and contracts.
 
-A contract is a plain text, composed into prompts by name: evidence, simplicity, read_only, output are shipped. A persona goes by
-its file's name, and by the name in its front matter where no file has that name.
+A contract is a plain text that prompts include by name; evidence, simplicity, read_only and output are built in. A persona has its
+file's name, and also the name in its front matter where no file has that name.
 """
 
 import os
@@ -20,19 +20,19 @@ _SUFFIXES = (".md",)
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What a flow's personas and contracts say, by name."""
+    """The texts of personas and contracts, by name."""
 
     personas: Mapping[str, str]
     contracts: Mapping[str, str]
 
 
 def library_of(project: Path | None) -> Library:
-    """What a flow of this project may name."""
+    """Returns the names that a flow of this project may use."""
     return read_library(folders(project, os.environ))[0]
 
 
 def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
-    """Every persona and contract, the earlier folder before the later."""
+    """Returns every persona and contract; an earlier folder shadows a later one."""
     personas: dict[str, str] = {}
     declared: dict[str, str] = {}
     contracts: dict[str, str] = {}
@@ -48,7 +48,7 @@ def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
 
 
 def texts_for(flow: flow_service_pb2.Flow, texts: Texts) -> Texts:
-    """Only what the flow names: what is pinned with a run."""
+    """Returns the texts that the flow names, which are pinned with a run."""
     named = [step.agent for step in flow.steps if step.HasField("agent")]
     return Texts(
         personas={agent.persona: texts.personas[agent.persona] for agent in named if agent.persona},

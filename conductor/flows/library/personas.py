@@ -1,7 +1,7 @@
-"""Personas: who an agent is to be, as Markdown with YAML front matter, the form that users' own agent files have already.
+"""Reads personas: Markdown with YAML front matter, the form of users' own agent files.
 
 Only the body goes into a prompt. The front matter of a foreign file may hold any key, and is often not quite YAML (an unquoted
-colon in a description): then its simple lines are read one by one. A persona is never a reason to fail.
+colon in a description): then its simple lines are read one by one. A persona never fails a flow.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _FENCE = "---"
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """A persona. What a file says of tools and models is passed over: a host decides those, and a flow's author names the agent."""
+    """A persona. Tools and models in its file are ignored: the host decides those, and the flow's author names the agent."""
 
     name: str
     description: str
@@ -23,7 +23,7 @@ class Persona:
 
 
 def parse_persona(text: str, file_name: str) -> Persona:
-    """The persona in a file's text. Its name, where it gives none, is the file's."""
+    """Returns the persona in a file's text. Its default name is the file's."""
     head, body = _split(text.removeprefix("\ufeff").replace("\r\n", "\n"))
     values = _values(head)
     return Persona(
@@ -34,7 +34,7 @@ def parse_persona(text: str, file_name: str) -> Persona:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Front matter and body. Front matter that never ends is none."""
+    """Returns front matter and body. Front matter without an end is part of the body."""
     lines = text.split("\n")
     if lines[0].rstrip() != _FENCE:
         return "", text

@@ -1,4 +1,4 @@
-"""A flow's identity: what its author wrote, without where it was found."""
+"""The revision of a flow: a digest of what its author wrote, without where it was found."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ OUTPUT_ONLY = ("revision", "source_path", "layer", "shadows")
 
 
 def authored(flow: flow_service_pb2.Flow) -> flow_service_pb2.Flow:
-    """A copy without the fields that only answers carry."""
+    """Returns a copy without the fields that exist in answers only."""
     copy = flow_service_pb2.Flow()
     copy.CopyFrom(flow)
     for name in OUTPUT_ONLY:
@@ -17,5 +17,5 @@ def authored(flow: flow_service_pb2.Flow) -> flow_service_pb2.Flow:
 
 
 def revision_of(flow: flow_service_pb2.Flow) -> str:
-    """SHA-256 in hex over everything that its author wrote."""
+    """Returns the SHA-256, in hex, of everything that its author wrote."""
     return hashlib.sha256(authored(flow).SerializeToString(deterministic=True)).hexdigest()

@@ -67,7 +67,7 @@ def test_a_duration_that_has_no_form_in_a_file_is_a_problem(seconds: int, nanos:
 
     judge_clocks(flow.steps[0].agent, "agent", problems)
 
-    assert ["is no duration" in problem.text for problem in problems.found] == [True]
+    assert ["is not a duration" in problem.text for problem in problems.found] == [True]
 
 
 def test_the_clock_of_a_run_is_judged_and_has_a_default() -> None:

@@ -91,7 +91,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         (b"- " * 100_000, "nested"),
         (b'{"a":' * 100_000, "nested"),
         (b"a: &a [*a]", "complete"),
-        (b"a: *b", "called"),
+        (b"a: *b", "alias"),
         (b"x" * (MAX_TEXT_BYTES + 1), "larger"),
         (b"a: \xff\xfe", "UTF-8"),
         (b"a: [1\nb: 2", "YAML"),

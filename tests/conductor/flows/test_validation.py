@@ -63,7 +63,7 @@ def test_five_planted_faults_are_five_problems_at_the_right_lines() -> None:
     [
         ("", 1, "", "must be an object"),
         ("title: x", 1, "steps", "at least one step"),
-        (step(AGENT, "titel: x\n"), 1, "titel", "is no field"),
+        (step(AGENT, "titel: x\n"), 1, "titel", "is not a field"),
         (step(AGENT, "title: [x]\n"), 1, "title", "must be a string, not a list"),
         (step(AGENT, "title: 3\n"), 1, "title", "must be a string, not the number 3"),
         (step(AGENT, "question_required: 'yes'\n"), 1, "question_required", "true or false"),
@@ -128,7 +128,7 @@ def test_five_planted_faults_are_five_problems_at_the_right_lines() -> None:
             step("    agent: {agents: [a], prompt: '{{ nope }}'}\n"),
             3,
             "steps[0].agent.prompt",
-            "nothing is called 'nope'",
+            "there is no 'nope'",
         ),
         (
             step("    agent: {agents: [a], prompt: '{{ inputs.nope }}'}\n"),
