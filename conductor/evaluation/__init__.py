@@ -1,4 +1,5 @@
-"""What worker processes do: guards, prompts, findings, citations, folds and reports, as pure functions of what they are sent.
+"""Evaluates texts of authors in worker processes: guards, prompts, findings, citations, folds and reports.
 
-`worker` is the program; `workers` is the service's side of it. Nothing here reads a database, a clock or a file of the user's.
+`tasks` and `kinds` run in workers: pure functions of a frame, without database, clock or files. `evaluator`, `questions` and
+`gathering` are the service's side, and `workers` joins the two.
 """

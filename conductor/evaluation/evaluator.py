@@ -1,11 +1,11 @@
-"""Asks worker processes: what steps and reports need of an author's text, and whether requests and flows are good (rule 5).
+"""Asks worker processes: questions of the core, and whether requests and flows are good (rule 5).
 
-`ask` never waits: the answer comes back as an input, once, whatever happened. Folds have a lane, which keeps them from delaying
-what an agent waits for (guards, prompts, checks); reports have another, because anybody's fold may hang, and everybody waits for a
-report. Inside a lane runs take turns, one job of each at a time, so a run whose expression hangs holds one worker for one limit;
-after that its work goes to the lane of the folds.
+`ask` never waits: its answer comes as an input, exactly once. Folds have a lane, so that they do not delay guards, prompts and
+checks, which agents wait for. Reports have another lane, because a fold may hang and every run waits for its report. Inside a lane
+runs take turns, one job of each at a time. So a run whose expression hangs holds one worker for one time limit; then its work goes
+to the lane of the folds.
 
-Nothing is decided here about runs, and nothing is evaluated in this process.
+This module decides nothing about runs, and nothing is evaluated in this process.
 """
 
 import asyncio
@@ -40,14 +40,14 @@ _REQUESTS = "(requests)"
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a run starts with: its inputs, with what is wrong with them, and why steps are excluded."""
+    """The inputs of a new run, with their violations, and why steps are excluded."""
 
     inputs: Inputs
     excluded: Mapping[str, str]
 
 
 class Evaluator:
-    """Everything that authors wrote is evaluated through this."""
+    """Evaluates texts of authors."""
 
     def __init__(
         self,
@@ -75,11 +75,11 @@ class Evaluator:
                 group.create_task(lane.run())
 
     def ask(self, work: Work) -> None:
-        """Takes a question; its answer is delivered. A question that waits already is not asked twice."""
+        """Takes a question, whose answer is delivered later. A waiting question is not asked twice."""
         if work in self._asked:
             return
         if len(self._asked) >= limits.MAX_WAITING:
-            refused = over_limit(work, f"{limits.MAX_WAITING} questions wait already")
+            refused = over_limit(work, f"{limits.MAX_WAITING} questions are waiting, which is the limit")
             asyncio.get_running_loop().call_soon(self._deliver, refused)
             return
         self._asked.add(work)
@@ -94,7 +94,7 @@ class Evaluator:
         return self._lanes[pace]
 
     async def launch(self, bundle: bytes, inputs: Mapping[str, Any]) -> Launch:
-        """Judges the inputs of a run and decides which steps are excluded. Violations are in the answer, not raised."""
+        """Judges the inputs of a run and decides which steps are excluded. Violations are returned, not raised."""
         try:
             answer = await self._call(Frame({"task": "launch", "inputs": dict(inputs)}, (bundle,)))
         except LimitHitError as error:
@@ -122,20 +122,20 @@ class Evaluator:
         try:
             answer = await self._call(Frame({"task": task, "path": path, **names}, (data,)))
         except LimitHitError as error:
-            return Judgement(None, (FlowProblem(path, 0, "", f"it cannot be validated: {error}"),))
+            return Judgement(None, (FlowProblem(path, 0, "", f"cannot be validated: {error}"),))
         problems = tuple(FlowProblem(*problem) for problem in answer.header["problems"])
         return Judgement(None if problems else flow_service_pb2.Flow.FromString(answer.attachments[0]), problems)
 
     async def _call(self, frame: Frame) -> Frame:
         if self._quick.waiting(_REQUESTS) >= limits.MAX_WAITING_REQUESTS:
-            raise NoCapacityError("too many requests wait for their evaluation; try again later")
+            raise NoCapacityError("too many requests are waiting for their evaluation; try again later")
         try:
             return await self._quick.call(_REQUESTS, frame, limits.QUICK_SECONDS)
         except WorkerBrokenError as error:
             raise ServiceError(str(error)) from error
 
     async def _do(self, work: Work, worker: Worker) -> None:
-        """Answers a question, whatever happens: a run waits for it."""
+        """Answers a question in every case, because a run waits for the answer."""
         try:
             answered = await ask_worker(self._gathering, worker, work)
         except LimitHitError as error:
@@ -148,7 +148,7 @@ class Evaluator:
         except StatusError as error:
             log.error("evaluation_failed", run=work.run, step=work.step, kind=work.kind, error=str(error))  # noqa: TRY400
             answered = broken(work, str(error))
-        except Exception as error:  # a job's top: without an answer its run would wait for ever
+        except Exception as error:  # the top of a job: without an answer its run would wait forever
             log.exception("evaluation_failed", run=work.run, step=work.step, kind=work.kind)
             answered = broken(work, type(error).__name__)
         self._asked.discard(work)

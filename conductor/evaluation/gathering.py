@@ -1,8 +1,8 @@
-"""Gathers what an evaluation needs, from the store and from the snapshots: the pinned bundle and inputs, results, cited files.
+"""Reads the inputs of an evaluation from the store and from snapshots: bundle, inputs, results, cited files.
 
-It reads and cuts; it judges nothing. What steps see is what they need, directly or through others: so a result is the same
-whenever it is asked for. A run that goes on is taken as the engine holds it, which is as it was stored last; each read that is
-not made saves a step of a chain a way to another thread.
+It reads and truncates, and judges nothing. A step sees the steps that it needs, directly or through others, so its result does not
+depend on when it is asked for. An unfinished run is taken from the engine, where it is as it was stored last: each read that is
+saved spares a step of a chain a way to another thread.
 """
 
 import json
@@ -25,7 +25,7 @@ ANSWER = "answer"
 
 
 class TooMuchError(Exception):
-    """What an evaluation needs is larger than a request may be."""
+    """The inputs of an evaluation are larger than a request may be."""
 
 
 class Gathering:
@@ -41,20 +41,20 @@ class Gathering:
 
     @retried
     async def run(self, name: str) -> Run:
-        """The run as it is stored now."""
+        """Returns the run as it is stored now."""
         if (current := self._current(name)) is not None:
             return current
         return fold((stored.event, stored.time) for stored in await self._store.events(name))
 
     @retried
     async def for_step(self, run: Run, task: str, step: str) -> Frame:
-        """A frame about a step: with the results of all that it needs."""
+        """Returns a frame about a step, with the results of all steps that it needs."""
         results = await self._results(run, _needed(run, step))
         return Frame({"task": task, "step": step}, (*await self._pinned(run), results))
 
     @retried
     async def for_report(self, run: Run) -> Frame:
-        """A frame for the report: with everything. It looks at the user's tree once more; the answer is stored with the report."""
+        """Returns the frame for the report, with all results, and with what changed in the user's tree meanwhile."""
         finders = [name for name, step in run.steps.items() if step.state is StepState.SUCCEEDED and step.findings]
         counted = list_counted_steps([step.plan for step in run.steps.values()], finders)
         found = {name: await self._findings(run, run.steps[name]) for name in finders}
@@ -70,19 +70,19 @@ class Gathering:
 
     @retried
     async def result_of(self, run: Run, attempt: str) -> bytes:
-        """An attempt's structured result; empty where it gave none."""
+        """Returns an attempt's structured result; empty where there is none."""
         digest = next(
             (tried.result for step in run.steps.values() for tried in step.attempts if tried.id == attempt), ""
         )
         return await self._blob(run, digest) if digest else b""
 
     def remember(self, digest: str, data: bytes) -> None:
-        """Keeps a blob that is on its way to the store: whoever asks for it does so by what was stored."""
+        """Keeps a blob that is on its way to the store. It is asked for only after its event was stored."""
         self._kept.put(digest, data)
 
     @retried
     async def for_check(self, run: Run, step: str, result: bytes, paths: Sequence[str]) -> Frame:
-        """A frame for checking a result's citations: with the files that it cites, as many as fit."""
+        """Returns a frame for checking a result's citations, with as many of the cited files as fit."""
         files: dict[str, int] = {}
         unread: dict[str, str] = {}
         contents = [result]
@@ -113,7 +113,7 @@ class Gathering:
         return data
 
     async def _results(self, run: Run, names: Iterable[str]) -> bytes:
-        """The results of settled steps as one JSON object, joined from pieces that were made once."""
+        """Returns the results of steps as one JSON object, joined from pieces that are made once."""
         pieces: list[bytes] = []
         room = MAX_REQUEST_BYTES
         for name in names:
@@ -122,7 +122,7 @@ class Gathering:
             piece = self._kept.get(key)
             if piece is None:
                 piece = json.dumps({name: await self._result(run, step)})[1:-1].encode()
-                if step.is_settled:  # as it is wherever it was needed: only then does it stay as it is
+                if step.is_settled:  # only then its result stays the same
                     self._kept.put(key, piece)
             room -= len(piece)
             if room < 0:
@@ -134,7 +134,7 @@ class Gathering:
         if step.state is not StepState.SUCCEEDED:
             return {"state": step.state.value}
         data, total = await self._text(run, step)
-        # What is cut in the middle of a character loses that character.
+        # A character that was cut in its middle is lost.
         result: dict[str, Any] = {"state": step.state.value, "text": data.decode(errors="ignore"), "text_bytes": total}
         if step.findings:
             result["findings"] = (await self._findings(run, step))["findings"]
@@ -144,7 +144,7 @@ class Gathering:
         return result
 
     async def _text(self, run: Run, step: Step) -> tuple[bytes, int]:
-        """What a step said, at most `MAX_TEXT_BYTES` of it, and how much it is in all."""
+        """Returns a step's text, at most `MAX_TEXT_BYTES` of it, and its whole size."""
         if step.text:
             data = await self._blob(run, step.text)
             return data[:MAX_TEXT_BYTES], len(data)
@@ -165,7 +165,7 @@ class Gathering:
 
 
 def _needed(run: Run, step: str) -> tuple[str, ...]:
-    """What a step needs, directly or through others, in the flow's order."""
+    """Returns the steps that a step needs, directly or through others, in the flow's order."""
     reached: set[str] = set()
     waiting = list(run.steps[step].plan.needs)
     while waiting:

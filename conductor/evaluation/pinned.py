@@ -1,4 +1,4 @@
-"""What a worker gets with most tasks: what the run was started with, and the results that came since."""
+"""Reads the attachments of most tasks: bundle and inputs of the run, and results of its steps."""
 
 import json
 from functools import lru_cache
@@ -8,8 +8,7 @@ from conductor.evaluation.reports.results import Result, read_results
 from conductor.evaluation.workers.frames import Frame
 from conductor.flows.library.bundle import Bundle, read_bundle
 
-# A flow is asked about once for each of its steps, and reading one of 200 steps takes 2 ms. What is kept is bounded, so
-# that it is no part of what an evaluation may fail by: some ten megabytes of 512.
+# Each step of a flow needs its bundle, and reading one with 200 steps takes 2 ms. The cache takes some ten of a worker's 512 MB.
 KEPT_BUNDLES = 8
 MAX_KEPT_BUNDLE_BYTES = 256 * 1024
 
@@ -21,12 +20,12 @@ def read_pinned(frame: Frame) -> tuple[Bundle, dict[str, Any], dict[str, Result]
 
 
 def read_kept_bundle(data: bytes) -> Bundle:
-    """Returns the bundle in these bytes. Not to be changed: the next task may get the same."""
+    """Returns the bundle in these bytes. The caller must not change it: the next task may get the same."""
     return _kept_bundle(data) if len(data) <= MAX_KEPT_BUNDLE_BYTES else read_bundle(data)
 
 
 def failed(reason: str, message: str) -> Frame:
-    """Returns the answer for what authors or agents did wrong: `reason` is one of the error table."""
+    """Returns the answer for a mistake of an author or an agent; `reason` is one of the error table."""
     return Frame({"failed": {"reason": reason, "message": message}})
 
 

@@ -1,6 +1,6 @@
-"""Each question of the core: which lane it takes, how it is put to a worker, and how what the worker says becomes the answer.
+"""Puts the core's questions to workers: a row for each kind says its lane, how it is asked, and how its answer is read.
 
-What a worker does to answer is in `tasks` and `kinds`: this process loads none of that.
+The workers' side is in `tasks` and `kinds`, which this process does not load.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ Read = Callable[[Frame, Sequence[str]], Answer]
 
 
 class Pace(StrEnum):
-    """How long an evaluation may take, and behind which others it waits."""
+    """The pace of an evaluation: how long it may take, and behind which others it waits."""
 
     QUICK = "quick"
     SLOW = "slow"

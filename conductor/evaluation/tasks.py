@@ -1,6 +1,6 @@
-"""What a worker can be asked, by name: values in, values out. Failures of authors and agents are answers, not errors.
+"""The tasks of a worker, by name: pure functions of a frame. Mistakes of authors and agents are answers, not errors.
 
-Each task gets a frame and gives the answer's. `failed` in its header holds a reason of the error table and a message.
+Each task gets a frame and returns the answer's. `failed` in an answer's header holds a reason of the error table and a message.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ def report(frame: Frame) -> Frame:
         made = build_report(bundle, inputs, sources)
     except ReportError as error:
         return failed("REPORT_FAILED", str(error))
-    # Told with the report that says it, so that the run and its report are of one mind.
+    # Returned with the report, so that the run and its report agree.
     changes = header["facts"]["workspace"]["changes"]
     return Frame({"workspace_changes": changes}, (made.markdown.encode(errors="replace"), made.json))
 

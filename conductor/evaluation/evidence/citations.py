@@ -1,21 +1,21 @@
-"""Checks citations against the snapshot: whether the quote stands where the finding says. By code, not by opinion.
+"""Checks citations against the snapshot: whether the quote stands where the finding says.
 
-The rules, which the tests keep word for word:
+The rules, which the tests quote:
 
-1. VERIFIED: what stands in the lines `start_line` to `end_line` is the quote. The lines must exist.
-2. Line ends do not matter (CRLF, CR and LF are one), nor does white space around the whole quote: agents drop the first
-   line's indentation and the last line's newline. Inside the quote every character counts.
-3. A quote of part of these lines verifies, too, when it begins in the first and ends in the last of them and has at least
-   `MIN_PARTIAL` visible characters. (A lone `)` out of a line would prove nothing.)
-4. MOVED: not there, but as whole lines elsewhere in the same file (rule 2 applies); the nearest place is told, the earlier of
-   two. Parts of lines do not move: too many files hold `return None` somewhere.
-5. Everything else is MISSING, with a reason: no such file, a path that is no path of the snapshot, not text, not found.
-6. A quote in which the host has masked a secret is compared as `masked_quotes` says. It verifies as whole lines, and never moves.
-7. Paths are those of the snapshot: relative, without `..`. `./a` and `/workspace/a`, which is where an agent sees the
-   snapshot, mean `a`. What is no regular file there (a link, a submodule, a directory) is no file.
+1. VERIFIED: the lines `start_line` to `end_line` exist, and hold the quote.
+2. Line ends do not matter (CRLF, CR and LF are equal), nor does white space around the whole quote: agents drop the first line's
+   indentation and the last line's newline. Inside the quote every character counts.
+3. A quote of a part of these lines also verifies, if it begins in the first and ends in the last of them and has at least
+   `MIN_PARTIAL` visible characters. (A single `)` proves nothing.)
+4. MOVED: the quote stands as whole lines elsewhere in the same file (rule 2 applies). The nearest place is reported, the earlier of
+   two. Parts of lines do not move: `return None` stands somewhere in many files.
+5. Everything else is MISSING, with a reason: no such file, a path outside the snapshot, not text, not found.
+6. A quote with a secret that the host masked is compared by the rules of `masked_quotes`. It verifies as whole lines only.
+7. Paths are those of the snapshot: relative, without `..`. `./a` and `/workspace/a` (where an agent sees the snapshot) mean `a`.
+   Only regular files count: links, submodules and directories do not.
 
-Nothing of an agent's is used as a pattern. All searching is `str.find` (never `rfind`, whose worst case is a product), and how
-much of it one check may do is counted in characters, so that the verdict does not depend on the machine's speed.
+No text of an agent is used as a pattern. Searches use `str.find` (never `rfind`, whose worst case is quadratic), and one check may
+search a limited number of characters, so that the result does not depend on the machine's speed.
 """
 
 from bisect import bisect_right
@@ -34,7 +34,7 @@ WORKSPACE = "/workspace/"
 
 
 def normal_path(path: str) -> str:
-    """The path inside the snapshot; empty where it cannot be one (rule 7)."""
+    """Returns the path inside the snapshot; empty for a path that cannot be one (rule 7)."""
     inside = path.removeprefix(WORKSPACE)
     while inside.startswith("./"):
         inside = inside[2:]
@@ -44,7 +44,7 @@ def normal_path(path: str) -> str:
 
 
 def cited_paths(findings: Iterable[Finding]) -> tuple[str, ...]:
-    """The files to look into, each once, in the order in which they are cited."""
+    """Returns the files to read, each once, in the order of their citations."""
     paths = (normal_path(item.path) for finding in findings for item in finding.evidence if not item.status)
     return tuple(dict.fromkeys(path for path in paths if path))
 
@@ -67,26 +67,26 @@ class CitedText:
         while position >= 0:
             self.starts.append(position + 1)
             position = self.text.find("\n", position + 1)
-        # What follows the last newline is a line only when something stands there.
+        # The text after the last newline is a line only if it is not empty.
         self.count = len(self.starts) - (self.starts[-1] == len(self.text))
 
     def line_at(self, position: int) -> int:
-        """The number of the line that holds a position."""
+        """Returns the number of the line that holds a position."""
         return bisect_right(self.starts, position)
 
     def span(self, start_line: int, end_line: int) -> tuple[int, int]:
-        """Where these lines begin and end; an empty span where one of them does not exist."""
+        """Returns where these lines begin and end; an empty span where one of them does not exist."""
         if end_line > self.count:
             return 0, 0
         return self.starts[start_line - 1], self.line_end(end_line)
 
     def line_end(self, line: int) -> int:
-        """Where a line ends, without its newline."""
+        """Returns where a line ends, without its newline."""
         return self.starts[line] - 1 if line < len(self.starts) else len(self.text)
 
 
 class CitationCheck:
-    """One check of one result: files are read into lines once, and searching is counted."""
+    """Checks one result: splits files into lines once, and counts what it searches."""
 
     def __init__(self, files: Mapping[str, bytes | Unread | None]) -> None:
         self._files = files
@@ -94,7 +94,7 @@ class CitationCheck:
         self._searched = 0
 
     def judge(self, finding: Finding) -> Finding:
-        """The finding with its citations judged."""
+        """Returns the finding with its citations judged."""
         return replace(finding, evidence=tuple(self._judge(item) for item in finding.evidence))
 
     def _judge(self, item: Evidence) -> Evidence:
@@ -102,7 +102,7 @@ class CitationCheck:
             return item
         path = normal_path(item.path)
         if not path:
-            return _missing(item, "its path is no path inside the snapshot")
+            return _missing(item, "its path is not inside the snapshot")
         text = self._text(path)
         if isinstance(text, Unread):
             return _missing(replace(item, path=path), text.reason)
@@ -126,7 +126,7 @@ class CitationCheck:
             return replace(item, status="moved", actual_start_line=line)
         is_over = self._searched > MAX_SEARCHED_CHARACTERS
         why = (
-            "this result cites too much to look for it elsewhere"
+            "this result cites too much to search for it elsewhere"
             if is_over
             else "the quote does not stand in this file"
         )
@@ -136,10 +136,10 @@ class CitationCheck:
         self._searched += len(lines) * MAX_MASKS
         if self._searched <= MAX_SEARCHED_CHARACTERS and stands_masked(quote, lines):
             return replace(item, status="verified")
-        return _missing(item, "a secret in the quote is masked, and what is not masked does not stand in these lines")
+        return _missing(item, "the quote holds a masked secret, and its other text does not stand in these lines")
 
     def _nearest(self, quote: str, start_line: int, text: CitedText) -> int:
-        """The line where the quote stands as whole lines, nearest to the one claimed; 0 where it does not."""
+        """Returns the line nearest to the cited one where the quote stands as whole lines; 0 where there is none."""
         self._searched += len(text.text)
         before, position = 0, -1
         while self._searched <= MAX_SEARCHED_CHARACTERS:
@@ -169,7 +169,7 @@ def _as_text(data: bytes | Unread | None) -> CitedText | Unread:
 
 
 def _stands_in(quote: str, lines: str, item: Evidence) -> bool:
-    """Rules 1 to 3. A quote with as many line ends as the lines have can begin in the first of them only."""
+    """Applies rules 1 to 3. A quote with as many line ends as the lines can only begin in the first of them."""
     if lines.strip() == quote:
         return True
     visible = len(quote) - sum(map(str.isspace, quote))
@@ -177,7 +177,7 @@ def _stands_in(quote: str, lines: str, item: Evidence) -> bool:
 
 
 def _is_whole(quote: str, position: int, text: CitedText) -> bool:
-    """Returns whether only white space shares the quote's first and last line with it."""
+    """Returns whether the quote's first and last line hold nothing else but white space."""
     begin = text.starts[text.line_at(position) - 1]
     last = position + len(quote)
     end = text.line_end(text.line_at(last - 1))

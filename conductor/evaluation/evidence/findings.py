@@ -1,10 +1,10 @@
-"""Findings: what an agent may hand in, read from its result with tolerance for form and none for substance.
+"""Reads findings from an agent's result: tolerant of its form, and strict about its substance.
 
-An agent is no program of ours. What cannot be read as a finding is left out, counted and told; what can be read but not checked
-(a line 0, a quote that is too long) stays, and its citation will be MISSING with that reason. Only a result whose findings are
-no list, or in which nothing can be read, fails its step. No pattern runs over an agent's text.
+A finding that cannot be read is left out and counted in a note. One that can be read but not checked (a line 0, a quote that is
+too long) stays, and its citation is MISSING with that reason. A step fails only if its findings are not a list, or if none can be
+read. No pattern runs over an agent's text.
 
-An agent may also hand in `notes`: sentences that say what its findings do not speak of, as a language that it has no rule for.
+An agent may also add `notes`: sentences about what its findings do not cover, such as a language that it has no rules for.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ DEFAULT_CATEGORY = "general"
 
 
 class ResultError(Exception):
-    """The result holds no findings that can be read."""
+    """The findings of a result cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A place and what is said to stand there. `reason` tells why it was not found."""
+    """A place, and the text that is said to stand there. `reason` says why it was not found."""
 
     path: str
     start_line: int
@@ -45,7 +45,7 @@ class Evidence:
     reason: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """As the findings document holds it."""
+        """Returns the JSON of the findings document."""
         value: dict[str, Any] = {
             "path": self.path,
             "start_line": self.start_line,
@@ -62,7 +62,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is claimed. `status` is the worst of its evidence; without evidence it is missing."""
+    """A claim with its evidence. `status` is the worst of its evidence; without evidence it is missing."""
 
     severity: str
     title: str
@@ -74,18 +74,18 @@ class Finding:
 
     @property
     def id(self) -> str:
-        """The same for the same claim at the same place, in every run."""
+        """Returns an id that is the same in every run, for the same claim at the same place."""
         path, quote = (self.evidence[0].path, self.evidence[0].quote.strip()) if self.evidence else ("", "")
         text = f"{self.category}\0{self.title}\0{path}\0{quote}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def status(self) -> str:
-        """How its citations were judged."""
+        """Returns how its citations were judged."""
         return max((evidence.status for evidence in self.evidence), key=STATUSES.index, default="missing")
 
     def as_json(self) -> dict[str, Any]:
-        """As the findings document holds it."""
+        """Returns the JSON of the findings document."""
         return {
             "id": self.id,
             "severity": self.severity,
@@ -101,14 +101,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Findings with what was left out of them. `notes` are sentences for people, at most `MAX_NOTES`."""
+    """Findings, and how many were left out. `notes` are sentences for people, at most `MAX_NOTES`."""
 
     findings: tuple[Finding, ...]
     left_out: int = 0
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The findings document."""
+        """Returns the findings document."""
         value: dict[str, Any] = {"findings": [finding.as_json() for finding in self.findings]}
         if self.left_out:
             value["left_out"] = self.left_out
@@ -118,7 +118,7 @@ class Found:
 
 
 def count(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many findings were judged how."""
+    """Counts findings by how they were judged."""
     counts = dict.fromkeys(STATUSES, 0)
     for finding in findings:
         counts[finding.status] += 1
@@ -126,7 +126,7 @@ def count(findings: Iterable[Finding]) -> dict[str, int]:
 
 
 def read_result(data: bytes, step: str) -> Found | None:
-    """The findings in an agent's result, unchecked; None where it brings none. Raises ResultError."""
+    """Returns the unchecked findings in an agent's result; None where it has none. Raises ResultError."""
     if len(data) > MAX_RESULT_BYTES:
         raise ResultError(f"the result has {len(data)} bytes; the limit is {MAX_RESULT_BYTES}")
     try:
@@ -141,12 +141,12 @@ def read_result(data: bytes, step: str) -> Found | None:
 
 
 def read_document(document: dict[str, Any]) -> tuple[Finding, ...]:
-    """The findings of a document that was checked before."""
+    """Returns the findings of a document that was checked before."""
     return tuple(_from_document(value) for value in document["findings"])
 
 
 def _read_notes(values: Any) -> list[str]:
-    """An agent's own notes. They are no findings: what cannot be read is passed over."""
+    """Returns an agent's own notes. They are not findings: a note that cannot be read is ignored."""
     told = [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
     cleaned = (" ".join(_clean(text).split()) for text in told[:MAX_NOTES])
     return [text[:MAX_NOTE_CHARACTERS] for text in cleaned if text]
@@ -201,7 +201,7 @@ def _read_evidence(value: Any) -> Evidence:
     cited = Evidence(path[:MAX_PATH_CHARACTERS], start, end or start, quote[:MAX_QUOTE_CHARACTERS])
     reason = ""
     if not start or cited.end_line < start:
-        reason = "its lines are no lines of a file: the first is 1, and the end does not come before the start"
+        reason = "its lines are invalid: the first line is 1, and the end is not before the start"
     elif len(quote) > MAX_QUOTE_CHARACTERS:
         reason = f"its quote has more than {MAX_QUOTE_CHARACTERS} characters"
     elif not quote.strip():
@@ -222,14 +222,14 @@ def _text(value: dict[str, Any], name: str, limit: int) -> str:
 
 
 def _line(value: Any) -> int:
-    """A line's number; 0 for what is none. JSON that went through a Struct has doubles."""
+    """Returns a line's number; 0 for any other value. JSON from a Struct has doubles."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
         return 0
     return int(value) if 1 <= value <= MAX_LINE else 0
 
 
 def _clean(text: str) -> str:
-    """Text that has a UTF-8 form: JSON can spell halves of characters."""
+    """Returns text with a UTF-8 form: JSON can spell halves of characters."""
     return text.encode(errors="replace").decode()
 
 

@@ -1,13 +1,13 @@
-"""Whether a quote whose secrets the host has masked stands in lines of the snapshot.
+"""Compares quotes that hold masked secrets with lines of the snapshot.
 
-Hosts replace the inside of a secret by `[redacted:KIND]` before anything leaves them, quotes of findings included, so a finding
-about a committed key would cite what stands nowhere. Therefore a mask in a quote stands for a piece of the cited lines that
-could be a secret: `MIN_SECRET` characters or more, without white space unless it is a private key's. All that is not masked
-must stand there, character by character, and must be more than nothing; heads of tokens (`ghp_`) are not masked.
+Hosts replace the inside of a secret by `[redacted:KIND]` before output leaves them. So the quote of a finding about a committed key
+stands nowhere in the snapshot. Therefore a mask matches a piece of the cited lines that may be a secret: at least `MIN_SECRET`
+characters, without white space unless it is a private key. The rest of the quote must not be empty, and must stand there character
+by character; heads of tokens (`ghp_`) are not masked.
 
-Why here, and not by masking the snapshot's lines likewise: what is masked may differ between hosts (their keys do), and no
-secret should have to travel for the comparison. An agent may write a mask itself. It gains that one word in a line is not
-compared, and the reader sees that; it can neither move a quote nor invent a line.
+The snapshot's lines are not masked instead, because hosts mask differently (they have different keys), and no secret should travel
+for this comparison. An agent may write a mask itself. Then one word of a line is not compared, which the reader sees; it can
+neither move a quote nor invent a line.
 """
 
 MASK = "[redacted:"
@@ -24,7 +24,7 @@ def is_masked(quote: str) -> bool:
 
 
 def stands_masked(quote: str, lines: str) -> bool:
-    """Returns whether the quote, each mask standing for a secret, is all that the lines hold. White space around it does not matter."""
+    """Returns whether the lines hold just the quote, with a secret for each mask. White space around it does not matter."""
     first, *others = _parts(quote.strip())
     text = lines.strip()
     visible = "".join((first[1], *(literal for _, literal in others)))
@@ -43,7 +43,7 @@ def stands_masked(quote: str, lines: str) -> bool:
 
 
 def _parts(quote: str) -> list[tuple[str, str]]:
-    """The kind of each mask with the text behind it; first, without a kind, the text before the first mask."""
+    """Returns the kind of each mask with the text behind it; first, without a kind, the text before the first mask."""
     parts = [("", "")]
     position = 0
     while len(parts) <= MAX_MASKS and (begin := quote.find(MASK, position)) >= 0:

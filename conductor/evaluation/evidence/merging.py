@@ -1,13 +1,12 @@
-"""The fold `merge`: the findings of several steps as one list, without telling the same thing twice.
+"""Merges the findings of several steps into one list, for the fold `merge`.
 
-Two findings are one when they are about the same place (same file, lines that overlap, counted where the quote really stands)
-and either say nearly the same (titles with mostly the same words) or come from different steps and share their category. Two
-findings of one step with different titles are two: whoever made them saw both. A place that is MISSING is no place: what was
-invented never takes in what was verified. The graver one leads and keeps its id; the
-other's steps and places join it, and its words when they differ, so that nothing is lost by merging.
+Two findings are merged if they are about the same place (one file, and lines that overlap where the quotes really stand), and if
+their titles have mostly the same words, or they come from different steps and share a category. Two findings of one step with
+different titles stay two: its agent saw both. A MISSING place is no place, so an invented finding never absorbs a verified one. The
+graver finding leads and keeps its id. The other's steps and places join it, and its words where they differ, so nothing is lost.
 
-Ranked by severity, then verified before moved before missing, then by how many steps found it, then by place. Pure, and
-independent of the order in which steps ended.
+The order is by severity, then verified, moved, missing, then by the number of steps, then by place. It does not depend on the order
+in which steps ended.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,14 +22,14 @@ from conductor.evaluation.evidence.findings import (
     Found,
 )
 
-# By band: the few things that matter most, more of everything, everything.
+# By band: the few most important findings, more of them, all of them.
 DEFAULT_MAX_FINDINGS = {"small": 20, "medium": 50, "large": 500}
 MAX_SIMILAR_SHARE = 0.75
 
 
 @dataclass(slots=True)
 class _Group:
-    """A leading finding with those that say the same."""
+    """A leading finding with the others that say the same."""
 
     leader: Finding
     others: list[Finding]
@@ -45,7 +44,7 @@ class _Group:
         )
 
     def merged(self) -> Finding:
-        """The group as one finding."""
+        """Returns the group as one finding."""
         evidence = dict.fromkeys(item for finding in (self.leader, *self.others) for item in finding.evidence)
         steps = dict.fromkeys(
             step for finding in (self.leader, *self.others) for step in finding.found_by or (finding.step,)
@@ -63,7 +62,7 @@ class _Group:
 
 
 def merge(findings: Iterable[Finding], max_findings: int) -> Found:
-    """The merged findings, the most important first, and how many did not fit."""
+    """Returns the merged findings, the most important first, and how many did not fit."""
     by_file: dict[str, list[_Group]] = {}
     for finding in sorted(findings, key=_rank):
         groups = by_file.setdefault(finding.evidence[0].path if finding.evidence else "", [])

@@ -1,1 +1,1 @@
-"""What workers do for each kind of step: one module each, with its tasks. A worker loads these; the service never does."""
+"""The tasks of workers for each kind of step, in one module each. Workers load them; the service never does."""

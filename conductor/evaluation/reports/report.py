@@ -1,8 +1,8 @@
 """The report of a run: one set of values, as JSON for programs and rendered as Markdown for people.
 
-Sections tell only of what there is; failures, skips and cuts are always told (F6). All that is not ours (findings, questions,
-paths, reasons) passes through a filter of `markdown`. Pure: no clock, and what differs between equal runs is under
-`execution` and in the Markdown's last section, "Execution". Cut there to compare two reports.
+Empty sections are left out; failures, skips and truncations are always reported (F6). Foreign texts (findings, questions, paths,
+reasons) pass through a filter of `markdown`. It is pure. Everything that differs between equal runs is under `execution` and in the
+Markdown's last section, "Execution": cut it off to compare two reports.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from conductor.flows.language.templates import TemplateError, render
 from conductor.flows.library.bundle import Bundle, canonical_json
 
 FORMAT = 1
-# Markdown and JSON together stay below what gRPC clients take unless they are told to take more (4 MiB).
+# Markdown and JSON together stay below the default limit of gRPC clients (4 MiB).
 MAX_REPORT_BYTES = 3 * 1024 * 1024
 MAX_SHOWN_TEXT_CHARACTERS = 50_000
-# Of all of them together: each stands in the Markdown and in the JSON, in up to three bytes a character.
+# Of all texts together: each is in the Markdown and in the JSON, with up to three bytes a character.
 MAX_SHOWN_TEXTS_CHARACTERS = 400_000
-# Nothing found is praise only where everything was judged.
+# "No findings" says something about the code only if everything was judged.
 UNJUDGED = ", but not everything could be judged: see what was left out"
 
 
@@ -33,20 +33,20 @@ class ReportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The report, both ways."""
+    """The report, in Markdown and JSON."""
 
     markdown: str
     json: bytes
 
     @property
     def size(self) -> int:
-        """Both together, in bytes."""
+        """Returns the size of both, in bytes."""
         return len(self.markdown.encode(errors="replace")) + len(self.json)
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a report is made from: facts of the run, its steps' results, and the findings documents that count, by step."""
+    """The sources of a report: facts of the run, results of its steps, and the findings documents that count, by step."""
 
     facts: Mapping[str, Any]
     results: Mapping[str, Result]
@@ -55,11 +55,11 @@ class Sources:
 
 
 def build_report(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> Report:
-    """The report, shortened where it would be too long. Raises ReportError where the author's template does not fit."""
+    """Returns the report, shortened where it would be too long. Raises ReportError where the author's template fails."""
     values = _values(bundle, inputs, sources)
     template = bundle.flow.report_template or _built_in()
     names = {"inputs": inputs, "band": values["band"], "steps": whole(sources.results)}
-    # One whose values alone are too large is not rendered for that.
+    # Values that are too large alone are not rendered to find that out.
     if len(canonical_json(values)) <= MAX_REPORT_BYTES:
         report = _rendered(template, values, names)
         if report.size <= MAX_REPORT_BYTES:
@@ -103,7 +103,7 @@ def _severities(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _verdict(facts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], *, has_notes: bool) -> str:
-    """One or two sentences: how the run ended, and what it found."""
+    """Returns one or two sentences: how the run ended, and what it found."""
     steps = facts["steps"]
     failed = [step["id"] for step in steps if step["state"] == "failed"]
     match facts["outcome"]:
@@ -132,10 +132,10 @@ def _found(findings: Sequence[Mapping[str, Any]], *, has_notes: bool) -> str:
 
 
 def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[str, Any]]:
-    """What the last steps said, where it is no list of findings: that is the flow's answer."""
+    """Returns the texts of the last steps, where they are no lists of findings: they are the flow's answer."""
     needed = {need for step in steps for need in step["needs"]}
     last = [step for step in steps if step["id"] not in needed and step["id"] not in sources.documents]
-    # A hundred agents that say much are cut short; that they said it all the same is no reason for a run to fail.
+    # The texts of a hundred talkative agents are truncated; the run does not fail for them.
     most = min(MAX_SHOWN_TEXT_CHARACTERS, MAX_SHOWN_TEXTS_CHARACTERS // max(1, len(last)))
     return [
         {"step": step["id"], "label": step["label"], "kind": step["kind"], "text": text}
@@ -157,7 +157,7 @@ def _built_in() -> str:
 
 
 def _tidy(text: str) -> str:
-    """At most one empty line in a row outside of code, none at the end of a line."""
+    """Returns the text with at most one empty line in a row outside of code, and no space at the ends of lines."""
     lines: list[str] = []
     fence = ""
     for line in text.split("\n"):

@@ -1,7 +1,7 @@
-"""What expressions and templates see: `inputs`, `band` and `steps.ID.{state,text,output,findings}`, and how it is shortened.
+"""The results that expressions and templates see: `steps.ID.{state,text,output,findings}`.
 
-A prompt must stay readable whatever came before it, so every earlier result has a limit there; what is left out is said in the
-place where it is missing (F2). Guards and folds see results whole, up to the limits of a request.
+A prompt must stay readable, so every earlier result has a limit there, and a sentence says what is left out (F2). Guards and folds
+see whole results, up to the limits of a request.
 """
 
 import json
@@ -12,9 +12,9 @@ DEFAULT_RESULT_CHARACTERS = 20_000
 
 
 class Result(NamedTuple):
-    """How a step ended, and what it gave. `text_bytes` is the text's size before the service cut it for sending.
+    """The end of a step and its result. `text_bytes` is the text's size before the service truncated it.
 
-    A tuple, because the last step of a long chain sees hundreds, and a frozen dataclass takes three times as long to make.
+    It is a tuple, because the last step of a long chain sees hundreds, and a frozen dataclass takes three times as long to make.
     """
 
     state: str
@@ -25,7 +25,7 @@ class Result(NamedTuple):
 
 
 def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
-    """The results in a request."""
+    """Returns the results in a request."""
     return {
         step: Result(
             state=value["state"],
@@ -39,7 +39,7 @@ def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
 
 
 def whole(results: Mapping[str, Result]) -> dict[str, dict[str, Any]]:
-    """The results as guards, folds and reports see them."""
+    """Returns the results as guards, folds and reports see them."""
     return {
         step: {
             "state": result.state,
@@ -52,12 +52,12 @@ def whole(results: Mapping[str, Result]) -> dict[str, dict[str, Any]]:
 
 
 def _told_whole(result: Result) -> str:
-    # Asked hundreds of times in a long chain, so the case that it almost always is comes first.
+    # It is called hundreds of times in a long chain, so the common case comes first.
     return result.text if result.text_bytes <= len(result.text) else shortened(*result[1:3], len(result.text))
 
 
 class Watched(dict[str, Any]):
-    """A step's result in a prompt; remembers whether its findings were looked at."""
+    """A step's result in a prompt. It remembers whether its findings were used."""
 
     findings_read: bool = False
 
@@ -66,18 +66,18 @@ class Watched(dict[str, Any]):
         return super().__getitem__(key)
 
     def items(self) -> Any:
-        """All members, findings among them."""
+        """Returns all members, findings included."""
         self.findings_read = True
         return super().items()
 
     def values(self) -> Any:
-        """All members, findings among them."""
+        """Returns all members, findings included."""
         self.findings_read = True
         return super().values()
 
 
 def limited(results: Mapping[str, Result], characters: int) -> dict[str, Watched]:
-    """The results as a prompt sees them: each part at most `characters` long."""
+    """Returns the results as a prompt sees them: each part has at most `characters`."""
     return {
         step: Watched(
             state=result.state,
@@ -90,7 +90,7 @@ def limited(results: Mapping[str, Result], characters: int) -> dict[str, Watched
 
 
 def left_out(results: Mapping[str, Result], seen: Mapping[str, Watched]) -> Iterator[str]:
-    """A sentence for every list of findings that a prompt used and that did not fit."""
+    """Yields a sentence for every list of findings that a prompt used and that did not fit."""
     for step, watched in seen.items():
         given, total = len(dict.__getitem__(watched, "findings")), len(results[step].findings)
         if watched.findings_read and given < total:
@@ -98,9 +98,9 @@ def left_out(results: Mapping[str, Result], seen: Mapping[str, Watched]) -> Iter
 
 
 def shortened(text: str, total_bytes: int, characters: int) -> str:
-    """The text's beginning, with a sentence in place of the rest."""
+    """Returns the text's beginning, with a sentence in place of the rest."""
     if len(text) <= characters and total_bytes <= len(text):
-        return text  # as almost always: nothing needs to be counted
+        return text  # the common case: nothing needs to be counted
     kept = text[:characters]
     total = max(total_bytes, len(text.encode(errors="replace")))
     missing = total - len(kept.encode(errors="replace"))

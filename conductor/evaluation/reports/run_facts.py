@@ -1,7 +1,7 @@
-"""What the report may know of a run, as JSON: how its steps ended, and apart from that, how and where they ran.
+"""The facts of a run for its report, as JSON: how its steps ended, and how and where they ran.
 
-Pure: a run in, values out. Everything that two runs over the same snapshot with the same answers need not share (times, hosts,
-attempts, the run's id) is under `execution`, and nothing else is: a run that was killed and went on reports the same besides.
+Everything that may differ between two runs with the same snapshot and the same answers (times, hosts, attempts, the run's id) is
+under `execution`, and nothing else is. So a run that went on after a crash has the same other facts.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from conductor.core.model.step import Step
 
 
 def run_facts(run: Run, changes: WorkspaceChanges | None) -> dict[str, Any]:
-    """The facts of a run whose steps have all ended, and of what its workspace has become since."""
+    """Returns the facts of a run whose steps have ended, and the changes of its workspace."""
     state, failure = judge(run)
     plan = run.plan
     return {
@@ -62,7 +62,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _began(step: Step) -> bool:
-    """Returns whether its work began: an agent's does with an attempt that started, and not with its wait for a place."""
+    """Returns whether the step began. A step that asks an agent begins when an attempt starts, not while it waits for a place."""
     if step.plan.agent is None:
         return step.start_time is not None
     return any(attempt.start_time is not None for attempt in step.attempts)
@@ -96,7 +96,7 @@ def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
 
 
 def _confinement(attempts: Iterable[tuple[Step, Attempt]]) -> list[dict[str, Any]]:
-    """How attempts were confined, those that were confined alike together."""
+    """Returns how attempts were confined, in groups of equal confinement."""
     groups: dict[tuple[object, ...], dict[str, Any]] = {}
     for step, attempt in attempts:
         if (found := attempt.confinement) is not None:
@@ -133,11 +133,13 @@ def _is_unchanged(found: Confinement) -> bool | None:
 
 
 def _failure(failure: Failure | None) -> dict[str, Any] | None:
-    return asdict(failure) if failure is not None else None
+    if failure is None:
+        return None
+    return {"reason": failure.reason, "message": failure.message, "kind": str(failure.kind), "step": failure.step}
 
 
 def _date(time: float) -> str:
-    """`2026-11-21T10:33:51Z`: a report is read elsewhere, too."""
+    """Returns a date such as `2026-11-21T10:33:51Z`."""
     return datetime.fromtimestamp(int(time), UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -1,7 +1,7 @@
-"""A report within its size: what does not fit is left out, the least that matters first, and the report says so.
+"""Shortens a report to its maximal size: it leaves out the least important parts first, and says so.
 
-The findings are ordered already, the most severe first, so their end goes first; then what steps said, then the list of attempts
-and the notes. What is left out is counted in the verdict, which a reader sees first. How a report is made is its caller's.
+Findings are ordered by severity, so the last ones go first, then the texts of steps, then attempts and notes. The report's first
+sentences count what is left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,13 +10,13 @@ from typing import Any
 from conductor.flows.library.bundle import canonical_json
 
 Values = dict[str, Any]
-# A finding stands in the JSON and, wrapped and escaped, in the Markdown: together about this many times its JSON.
+# A finding is in the JSON and, wrapped and escaped, in the Markdown: together about this many times its JSON.
 TIMES_ITS_JSON = 2.6
 KEPT_LINES = 50
 
 
 def shorter(values: Values, size_without_findings: int, most_bytes: int) -> Iterator[Values]:
-    """Returns the values of ever shorter reports; the first one probably fits."""
+    """Yields the values of ever shorter reports; the first one probably fits."""
     findings = values["findings"]
     number = _count_fitting(findings, most_bytes - size_without_findings)
     while number > 0:
@@ -29,28 +29,30 @@ def shorter(values: Values, size_without_findings: int, most_bytes: int) -> Iter
 
 
 def leave_out(values: Values, kept: int) -> Values:
-    """Returns the values with the first so many findings."""
+    """Returns the values with the first `kept` findings."""
     findings: Sequence[Mapping[str, Any]] = values["findings"]
     if kept >= len(findings):
         return values
     shown = findings[:kept]
     severities = {name: sum(one["severity"] == name for one in shown) for name in values["severities"]}
-    text = f"{len(findings) - kept} of its {len(findings)} findings, the least severe, do not stand here"
+    text = f"{len(findings) - kept} of its {len(findings)} findings, the least severe, are left out"
     return _say(
         {**values, "findings": shown, "severities": {name: number for name, number in severities.items() if number}},
-        f"{text}: ListFindings gives all of them.",
+        f"{text}: ListFindings returns all of them.",
     )
 
 
 def without_lines(values: Values) -> Values:
-    """Returns the values without what steps said, and with the first few attempts and notes."""
+    """Returns the values without the texts of steps, and with the first few attempts and notes."""
     execution = values["execution"]
     attempts, notes = execution["attempts"], values["notes"]
     short = {**execution, "attempts": attempts[:KEPT_LINES]}
-    told = f"What steps said, {max(len(attempts) - KEPT_LINES, 0)} attempts and {max(len(notes) - KEPT_LINES, 0)} notes"
+    told = (
+        f"The texts of steps, {max(len(attempts) - KEPT_LINES, 0)} attempts and {max(len(notes) - KEPT_LINES, 0)} notes"
+    )
     return _say(
         {**values, "texts": [], "execution": short, "notes": notes[:KEPT_LINES]},
-        f"{told} do not stand here: GetStep gives them.",
+        f"{told} are left out: GetStep returns them.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Whose turn it is: jobs by owner, one owner after the other, and never more than so many of one owner at once.
+"""A fair queue: owners take turns, and each has a limited number of jobs at once.
 
-So a run with two hundred prompts waits behind itself, and one whose expression hangs holds one worker of several. It bounds
-nothing itself: who puts jobs in does (see `limits`).
+So a run with two hundred prompts delays only itself, and a run whose expression hangs holds one worker of several. The queue has no
+bound of its own: its callers have (see `limits`).
 """
 
 import asyncio
@@ -12,7 +12,7 @@ Job = TypeVar("Job")
 
 
 class FairQueue(Generic[Job]):
-    """Jobs that wait, by owner."""
+    """Waiting jobs, by owner."""
 
     def __init__(self, at_once: int = 1) -> None:
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
@@ -21,7 +21,7 @@ class FairQueue(Generic[Job]):
         self._changed = asyncio.Event()
 
     def waiting(self, owner: str) -> int:
-        """How many jobs of an owner wait."""
+        """Returns how many jobs of an owner wait."""
         return len(self._waiting.get(owner, ()))
 
     def put(self, owner: str, job: Job) -> None:
@@ -30,14 +30,14 @@ class FairQueue(Generic[Job]):
         self._changed.set()
 
     async def take(self) -> tuple[str, Job]:
-        """The next job of the owner whose turn it is; `done` must follow."""
+        """Returns the next job of the owner whose turn it is; the caller must call `done` after it."""
         while (taken := self._take()) is None:
             self._changed.clear()
             await self._changed.wait()
         return taken
 
     async def until_one_waits(self, seconds: float) -> None:
-        """Returns when there is a job that might be taken, and so much later still is one."""
+        """Waits until a job can be taken, and still can after so many seconds."""
         while True:
             while self._next_owner() is None:
                 self._changed.clear()
@@ -47,7 +47,7 @@ class FairQueue(Generic[Job]):
                 return
 
     def done(self, owner: str) -> None:
-        """Tells that the owner's job has ended."""
+        """Ends a job of the owner."""
         self._busy[owner] -= 1
         if not self._busy[owner]:
             del self._busy[owner]

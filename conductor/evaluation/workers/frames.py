@@ -1,6 +1,6 @@
-"""What goes through the pipes between the service and its workers: a JSON header, then bytes that JSON would only inflate.
+"""Frames between the service and its workers: a JSON header, then bytes that JSON would only inflate.
 
-A frame is the header's length (4 bytes, little-endian), the header, and its attachments, whose sizes the header tells.
+A frame is the header's length (4 bytes, little-endian), the header, and its attachments, whose sizes are in the header.
 """
 
 import json
@@ -16,7 +16,7 @@ _SIZES = "attachment_sizes"
 
 
 class FrameError(Exception):
-    """The bytes are no frame, or a frame that is too large."""
+    """The bytes are not a frame, or the frame is too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,18 @@ class Frame:
     attachments: tuple[bytes, ...] = field(default=())
 
 
-# What a worker does with a frame.
+# A task of a worker.
 Task = Callable[[Frame], Frame]
 
 
 def encode(frame: Frame) -> bytes:
-    """The frame's bytes."""
+    """Returns the frame's bytes."""
     header = json.dumps({**frame.header, _SIZES: [len(data) for data in frame.attachments]}).encode()
     return b"".join((PREFIX.pack(len(header)), header, *frame.attachments))
 
 
 def header_size(prefix: bytes) -> int:
-    """The header's length, as its prefix tells it."""
+    """Returns the header's length, from its prefix."""
     size = int(PREFIX.unpack(prefix)[0])
     if size > MAX_HEADER_BYTES:
         raise FrameError(f"a header of {size} bytes")
@@ -46,7 +46,7 @@ def header_size(prefix: bytes) -> int:
 
 
 def read_header(data: bytes) -> tuple[dict[str, Any], list[int]]:
-    """The header, and the sizes of what follows."""
+    """Returns the header, and the sizes of its attachments."""
     header = json.loads(data)
     sizes: list[int] = header.pop(_SIZES)
     if sum(sizes) > MAX_FRAME_BYTES:
@@ -55,7 +55,7 @@ def read_header(data: bytes) -> tuple[dict[str, Any], list[int]]:
 
 
 def read(stream: BinaryIO) -> Frame | None:
-    """The next frame of a blocking stream; None at its end."""
+    """Returns the next frame of a blocking stream; None at its end."""
     prefix = stream.read(PREFIX.size)
     if len(prefix) < PREFIX.size:
         return None
@@ -71,7 +71,7 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
 
 
 def split(data: bytes, sizes: Sequence[int]) -> tuple[bytes, ...]:
-    """Attachments that came as one piece."""
+    """Returns the attachments in one piece of bytes."""
     pieces, start = [], 0
     for size in sizes:
         pieces.append(data[start : start + size])

@@ -1,7 +1,7 @@
-"""Bytes that were needed lately: a flow's bundle for each of its steps, a step's result for all that need it.
+"""A cache of bytes: a flow's bundle for all its steps, a step's result for all steps that need it.
 
-What is kept is never wrong: a blob is named by its content, and a result by a step and its end, after which it does not change.
-It is bounded by bytes; what is too large is not kept.
+Entries never become wrong: a blob is named by its content, and a result by a step and its end, after which it does not change. The
+cache is bounded by bytes, and ignores entries that are too large.
 """
 
 from collections import OrderedDict
@@ -12,21 +12,21 @@ MAX_KEPT_PIECE_BYTES = 1024 * 1024
 
 
 class KeptBytes:
-    """What was looked at last, by its name."""
+    """The newest entries, by name."""
 
     def __init__(self) -> None:
         self._pieces: OrderedDict[Hashable, bytes] = OrderedDict()
         self._size = 0
 
     def get(self, name: Hashable) -> bytes | None:
-        """Returns what is kept under a name."""
+        """Returns the entry of a name; None where there is none."""
         data = self._pieces.get(name)
         if data is not None:
             self._pieces.move_to_end(name)
         return data
 
     def put(self, name: Hashable, data: bytes) -> None:
-        """Keeps a piece, and lets the oldest go where there are too many."""
+        """Keeps an entry, and drops the oldest ones where there are too many bytes."""
         if name in self._pieces or len(data) > MAX_KEPT_PIECE_BYTES:
             return
         self._pieces[name] = data

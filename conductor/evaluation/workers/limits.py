@@ -1,12 +1,11 @@
-"""How much one evaluation may take. A result never depends on them: it is given whole, or the limit is told."""
+"""Limits of one evaluation. A result never depends on them: it is complete, or the limit is reported."""
 
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
 MAX_CPU_SECONDS = 10
 MAX_ANSWER_BYTES = 24 * 1024 * 1024
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 
-# Of the wall clock, where a worker has had the processor meanwhile (see `workers`). Others wait for what is quick; checks read
-# files of the repository's size; folds and reports have lanes.
+# Wall time, if the worker has had the processor meanwhile (see `pool`). Agents wait for quick ones; checks read files of any size.
 QUICK_SECONDS = 5.0
 CHECK_SECONDS = 20.0
 SLOW_SECONDS = 30.0
@@ -14,13 +13,13 @@ SLOW_SECONDS = 30.0
 QUICK_WORKERS = 2
 FOLD_WORKERS = 1
 REPORT_WORKERS = 1
-# So many folds, and reports, are gathered for, wait in the pipe, and are dealt with, while one is evaluated.
+# Jobs of one run that are prepared, wait in the pipe, or are finished, while a fold or report is evaluated.
 SLOW_JOBS_AT_ONCE = 4
-# Unfinished runs and their steps are capped, so the first is never met; requests come from anybody.
+# Runs and steps are capped, so the first is never reached; requests come from any caller.
 MAX_WAITING = 100_000
 MAX_WAITING_REQUESTS = 256
 
-# What a request may hold of what came before.
+# How much of earlier results a request may hold.
 MAX_TEXT_BYTES = 1024 * 1024
 MAX_CITED_FILE_BYTES = 4 * 1024 * 1024
 MAX_CITED_BYTES = 32 * 1024 * 1024

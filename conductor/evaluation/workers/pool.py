@@ -1,10 +1,9 @@
-"""The service's side of worker processes: started in time, asked frame by frame, killed at their limits, started again.
+"""The service's side of worker processes: starts them in time, asks them frame by frame, kills them at their limits.
 
-A worker that broke is never asked again. What it was at fails with the limit that it hit; it is not tried again, because a
-result is a pure function of what was asked, and so is running out of memory. What others do to a worker is not: one that
-somebody killed or stopped, or that was left no processor, is replaced, and what it was at is tried again a few times, with more
-time each. What only waited in its pipe is asked of the next one. Small questions may wait there, so that a worker need not idle
-while its last answer is dealt with.
+A worker that hit a limit is not used again, and its question fails with that limit. The question is not retried, because its result
+is a pure function, and so is running out of memory. A worker that was killed or stopped from outside, or that got no processor, is
+replaced, and its question is retried a few times, each time with more time. Questions that waited in its pipe go to the next
+worker. Small questions may wait there, so that a worker need not idle while its last answer is processed.
 """
 
 import asyncio
@@ -26,18 +25,18 @@ log = structlog.get_logger(__name__)
 
 PROGRAM = ("-I", "-m", "conductor.evaluation.workers.worker")
 START_SECONDS = 30.0
-# This process may lack descriptors or memory, say: that passes, and nobody's agent must run again for it.
+# This process may lack descriptors or memory for a while. No agent must run again for that.
 START_PAUSES_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
-# How long after the service the workers start that nothing has needed yet, and how long a job waits before it needs another one:
-# as long as a process takes to start.
+# How long after the service an unused worker starts, and how long a job waits before it gets another worker: about the time that a
+# process takes to start.
 SETTLING_SECONDS = 1.0
 PATIENCE_SECONDS = 0.25
-# A larger question is only written when its turn has come: it would fill the service's memory meanwhile.
+# A larger question is written only when its turn comes: it would fill the service's memory.
 MAX_WAITING_BYTES = 1024 * 1024
-# Less of the processor than this share of its time, and a worker was kept from its work. Each try has twice the time of the last.
+# A worker that got less of the processor than this share was disturbed. Each try has twice the time of the last.
 FAIR_SHARE = 0.8
 TRIES = 3
-# No question makes a process end itself by one of these. (Running out of memory or stack does, by others.)
+# Signals that no question can cause. (Running out of memory or stack causes others.)
 _SENT_BY_OTHERS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 
@@ -46,21 +45,21 @@ class LimitHitError(Exception):
 
 
 class WorkerBrokenError(Exception):
-    """A worker ended by itself: a defect of ours, or of the machine."""
+    """A worker ended by itself: a defect of this program, or of the machine."""
 
 
 class _DisturbedError(Exception):
-    """Others kept a worker from its work; the message says how."""
+    """A worker was disturbed from outside; the message says how."""
 
 
 class Worker:
-    """One worker process at a time. It may be asked while it is at something else: the next question then waits in its pipe."""
+    """One worker process at a time. It may be asked while it is busy: the question waits in its pipe."""
 
     def __init__(self) -> None:
         self._stack = contextlib.AsyncExitStack()
         self._running: programs.Running | None = None
         self._writing = asyncio.Lock()
-        # Answers come in the order of the questions: each waits until the one before it was answered.
+        # Answers come in the order of questions, so each waits for the one before it.
         self._last = asyncio.Event()
         self._last.set()
 
@@ -71,7 +70,7 @@ class Worker:
         await self.stop()
 
     async def start(self) -> programs.Running:
-        """Starts the process where there is none, and waits until it is ready. Raises WorkerBrokenError after some attempts."""
+        """Starts the process, if there is none, and waits until it is ready. Raises WorkerBrokenError after some attempts."""
         for pause in (0.0, *START_PAUSES_SECONDS):
             if self._running is not None:
                 return self._running
@@ -82,7 +81,7 @@ class Worker:
                 await self.stop()
                 log.warning("worker_start_failed", error=str(error))
         if self._running is None:
-            raise WorkerBrokenError("no worker process can be started")
+            raise WorkerBrokenError("cannot start a worker process")
         return self._running
 
     async def warm(self) -> None:
@@ -91,16 +90,16 @@ class Worker:
             await self.start()
 
     async def stop(self) -> None:
-        """Ends the process, whatever it is doing."""
+        """Ends the process at once."""
         self._running = None
-        # Another may be started while this one ends.
+        # Another one may start while this one ends.
         stack, self._stack = self._stack, contextlib.AsyncExitStack()
         await stack.aclose()
 
     async def ask(self, frame: Frame, seconds: float) -> Frame:
-        """The answer to a frame; `seconds` count from when the one before it was answered.
+        """Returns the answer to a frame; `seconds` count from when the one before it was answered.
 
-        Raises LimitHitError and WorkerBrokenError; the process is then gone. Those who waited behind ask another one.
+        Raises LimitHitError or WorkerBrokenError; then the process is gone, and waiting questions go to another one.
         """
         for attempt in range(TRIES):
             try:
@@ -108,7 +107,7 @@ class Worker:
             except _DisturbedError as error:
                 log.warning("worker_disturbed", why=str(error), attempt=attempt + 1)
                 why = str(error)
-        raise WorkerBrokenError(f"something on this machine keeps its worker process from working: {why}")
+        raise WorkerBrokenError(f"something on this machine disturbs its worker process: {why}")
 
     async def _ask(self, frame: Frame, seconds: float, wall_seconds: float) -> Frame:
         data = encode(frame)
@@ -122,20 +121,20 @@ class Worker:
                 if running is self._running:
                     return await self._answer(running, seconds, wall_seconds)
             except asyncio.CancelledError:
-                # The answer would come when something else is asked.
+                # The answer would come to another question.
                 await self.stop()
                 raise
             finally:
                 answered.set()
 
     async def _put(self, data: bytes, answered: asyncio.Event) -> tuple[programs.Running, asyncio.Event]:
-        """Writes a question behind those that wait. Gives whom it was put to, and who is answered before."""
+        """Writes a question behind those that wait. Returns the process, and the event of the question before."""
         async with self._writing:
             running = await self.start()
             before, self._last = self._last, answered
             if len(data) > MAX_WAITING_BYTES:
                 await before.wait()
-            running.feed(data)  # a worker that reads nothing is noticed by whoever waits for its answer
+            running.feed(data)  # a worker that reads nothing is noticed while waiting for its answer
         return running, before
 
     async def _answer(self, running: programs.Running, seconds: float, wall_seconds: float) -> Frame:
@@ -164,7 +163,7 @@ class Worker:
         return running
 
     async def _explained(self, running: programs.Running) -> Exception:
-        """Why a worker ended in the middle of its answer."""
+        """Returns the reason why a worker ended in the middle of its answer."""
         completed = await running.finish()
         await self.stop()
         if completed.returncode == -signal.SIGXCPU:
@@ -180,14 +179,14 @@ class Worker:
 def _processor_seconds(running: programs.Running) -> float:
     try:
         return running.processor_seconds()
-    except OSError:  # it ended just now, or this process has no descriptor left
+    except OSError:  # it ended just now, or this process has no free descriptor
         return 0.0
 
 
 async def _read(running: programs.Running) -> Frame:
     header, sizes = read_header(await running.read_exactly(header_size(await running.read_exactly(PREFIX.size))))
     if sum(sizes) > MAX_ANSWER_BYTES:
-        raise ProgramError("a worker answered more than it may")
+        raise ProgramError("a worker's answer is larger than it may be")
     return Frame(header, split(await running.read_exactly(sum(sizes)), sizes))
 
 
@@ -196,11 +195,10 @@ NewWorker = Callable[[], Worker]
 
 
 class Lane:
-    """Some workers and the jobs that wait for them. Owners take turns, and each has at most `jobs_at_once` at a time.
+    """Some workers, and the jobs that wait for them. Owners take turns, and each has at most `jobs_at_once` jobs at a time.
 
-    So many jobs share a worker. More than one only where there is one worker: an owner whose jobs hang would hold them all.
-    Its processes start when they are needed, or when the service has found its feet: it does so sooner if it need not share the
-    processors with them. All but the first worker are a reserve, needed when a job waits for somebody to take it.
+    So many jobs share a worker. With several workers it is one: an owner whose jobs hang would hold them all. A process starts when
+    it is needed, or a while after the service, which starts faster alone. All workers but the first start when a job waits.
     """
 
     def __init__(self, name: str, workers: int, jobs_at_once: int = 1, new_worker: NewWorker = Worker) -> None:
@@ -211,19 +209,19 @@ class Lane:
         self._queue: FairQueue[Job] = FairQueue(jobs_at_once)
 
     def waiting(self, owner: str) -> int:
-        """How many jobs of an owner wait."""
+        """Returns how many jobs of an owner wait."""
         return self._queue.waiting(owner)
 
     def put(self, owner: str, job: Job) -> None:
-        """Adds a job. It must not raise: it is the lane's and nobody waits for it."""
+        """Adds a job. It must not raise: no caller waits for it."""
         self._queue.put(owner, job)
 
     async def call(self, owner: str, frame: Frame, seconds: float) -> Frame:
-        """Asks a worker in turn and waits for the answer."""
+        """Asks a worker in turn, and returns its answer."""
         answered: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
 
         async def job(worker: Worker) -> None:
-            if answered.done():  # whoever asked went away
+            if answered.done():  # the caller has gone
                 return
             try:
                 answer = await worker.ask(frame, seconds)

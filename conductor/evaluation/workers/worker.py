@@ -1,7 +1,7 @@
 """The worker program: `python -I -m conductor.evaluation.workers.worker`. Reads frames, does tasks, writes frames; nothing else.
 
-It limits itself before it reads the first frame: memory, processor time per frame, no core files, few descriptors. The wall
-clock is its owner's business, and so is starting another one: after a limit was hit this process is not used again.
+It limits itself before it reads the first frame: memory, processor time per frame, no core files, few descriptors. Its owner limits
+the wall time, and starts another process after a limit was hit.
 """
 
 import resource
@@ -24,7 +24,7 @@ def main() -> None:
     sys.stdout.buffer.write(encode(Frame({"ready": True})))
     sys.stdout.buffer.flush()
     while (frame := read(sys.stdin.buffer)) is not None:
-        # RLIMIT_CPU counts the whole process, so each frame moves it. Its signal ends us: the owner reads that from the exit.
+        # RLIMIT_CPU counts for the whole process, so each frame moves it. Its signal ends this process, which the owner sees.
         limit = int(time.process_time() + MAX_CPU_SECONDS + 1)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
         if not _answer(frame, sys.stdout.buffer):
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _answer(frame: Frame, output: BinaryIO) -> bool:
-    """Writes the answer to a frame. Gives whether this process is still good for another."""
+    """Writes the answer to a frame. Returns whether this process may take another."""
     is_good = True
     try:
         data = encode(TASKS[frame.header["task"]](frame))

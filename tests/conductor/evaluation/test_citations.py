@@ -178,7 +178,7 @@ def test_a_hostile_result_costs_a_bounded_search(monkeypatch: pytest.MonkeyPatch
     assert {item.status for item in judged} == {"missing"}
     assert {item.reason for item in judged} == {
         "the quote does not stand in this file",
-        "this result cites too much to look for it elsewhere",
+        "this result cites too much to search for it elsewhere",
     }
 
 

@@ -365,9 +365,7 @@ async def test_a_report_that_would_be_too_large_is_shortened_and_says_so(story: 
     shown = values["findings"]
     assert [one["severity"] for one in shown[:30]] == ["high"] * 30
     assert 50 < len(shown) < 500
-    left = (
-        f"{500 - len(shown)} of its 500 findings, the least severe, do not stand here: ListFindings gives all of them."
-    )
+    left = f"{500 - len(shown)} of its 500 findings, the least severe, are left out: ListFindings returns all of them."
     assert left in values["verdict"]
     assert left in markdown
     assert sum(values["severities"].values()) == len(shown)

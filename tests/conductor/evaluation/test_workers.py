@@ -120,7 +120,7 @@ async def test_a_question_whose_workers_are_stopped_again_and_again_fails_as_tro
             return running
 
     async with StoppedWorker() as worker:
-        with pytest.raises(WorkerBrokenError, match="keeps its worker process from working"):
+        with pytest.raises(WorkerBrokenError, match="disturbs its worker process"):
             await worker.ask(prompt(ENDLESS), 0.2)
 
     assert len(stopped) == workers.TRIES
