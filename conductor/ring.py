@@ -106,7 +106,7 @@ class Ring:
             inbox=self.engine,
             sources=Sources(store.blob, SnapshotLink(channel, self._ground.snapshots).ensure),
             is_live=self.is_live,
-            condemn=self.hosts[name].condemn,
+            disable=self.hosts[name].disable,
         )
 
     def _compare(self, host: str) -> None:

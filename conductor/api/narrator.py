@@ -1,7 +1,7 @@
-"""One run, folded up to a position, that tells what follows: each stored item as one message.
+"""Makes messages of a run's stored items, one each. It folds the run as it goes.
 
-A watcher that comes back is first told how the run stood at its position, then what follows; so every item is told once. Reads
-the store only for what an item names (a finding's document); decides nothing.
+A client that resumes first gets the run as it was at its position, then the items after it: so it gets every item once. It reads
+the store only for what an item names (a finding's document).
 """
 
 import asyncio
@@ -46,16 +46,16 @@ _OF_THE_RUN = (RunCreated, RunStarted, RunCancelRequested, RunTimedOut, RunRepor
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Standing:
-    """How a run stands at a position, with its inputs."""
+    """Holds a run as it is at a position, with its inputs."""
 
     run: Run
     inputs: Struct
 
 
 class SharedStandings:
-    """How runs stand where watchers wait: one value for all who stand at the same place, for as long as any of them does.
+    """Shares folded runs among the watchers that wait at the same position, while any of them waits there.
 
-    Each of them has folded the same events to the same run; a run of 200 steps would else be in memory once for each watcher.
+    Each of them has folded the same events to the same run. Otherwise a run of 200 steps would be in memory once for each watcher.
     """
 
     def __init__(self) -> None:
@@ -65,19 +65,19 @@ class SharedStandings:
         return len(self._standings)
 
     def share(self, position: int, standing: Standing) -> Standing:
-        """Gives the one that stands there already, or this one."""
+        """Returns the one that is shared at this position already, or this one."""
         return self._standings.setdefault((standing.run.id, position), standing)
 
 
 class Narrator:
-    """One run, folded up to a position, that tells what follows."""
+    """Holds one run, folded up to a position, and makes messages of what follows."""
 
     def __init__(self, store: Store, standing: Standing, position: int, time: float) -> None:
         self._store = store
         self._standing = standing
         self.position = position
         self._time = time
-        self._findings: tuple[str, list[dict[str, Any]]] = ("", [])  # of the step that is told
+        self._findings: tuple[str, list[dict[str, Any]]] = ("", [])  # of the step that was shown last
 
     @classmethod
     async def at(cls, store: Store, run: str, position: int) -> Self:
@@ -93,19 +93,19 @@ class Narrator:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing follows."""
+        """Says that nothing follows."""
         return self._run.is_settled
 
-    def rest(self, shared: SharedStandings) -> None:
-        """Lets go of what others who stand at this place hold too."""
+    def share(self, shared: SharedStandings) -> None:
+        """Shares the folded run with other watchers at this position."""
         self._standing = shared.share(self.position, self._standing)
 
-    def tell_run(self) -> pb.WatchRunResponse:
-        """Tells how the run stands, at the position that it has."""
+    def show_run(self) -> pb.WatchRunResponse:
+        """Shows the run, at its position."""
         return self._response(self._time, run=run_message(self._run, self.position, self._standing.inputs))
 
-    def tell_progress(self, absences: Sequence[Absence], now: float) -> pb.WatchRunResponse:
-        """Tells how things stand now, at the position that it has."""
+    def show_progress(self, absences: Sequence[Absence], now: float) -> pb.WatchRunResponse:
+        """Shows the present progress, at the run's position."""
         states = [step.state for step in self._run.steps.values()]
         progress = pb.Progress(
             settled_steps=sum(state in SETTLED_STEP for state in states),
@@ -115,8 +115,8 @@ class Narrator:
         )
         return self._response(now, progress=progress)
 
-    async def tell(self, stored: StoredEvent | StoredOutput) -> pb.WatchRunResponse:
-        """Moves on by one item, and tells it."""
+    async def show(self, stored: StoredEvent | StoredOutput) -> pb.WatchRunResponse:
+        """Moves on by one item, and shows it."""
         self.position = stored.position
         if isinstance(stored, StoredOutput):
             is_activity = stored.output.channel is Channel.ACTIVITY
@@ -127,9 +127,9 @@ class Narrator:
         if isinstance(stored.event, FindingChecked):
             return self._response(stored.time, finding=await self._finding(stored.event))
         self._findings = ("", [])
-        return self._tell_event(stored.event, stored.time)
+        return self._show_event(stored.event, stored.time)
 
-    def _tell_event(self, event: Event, time: float) -> pb.WatchRunResponse:
+    def _show_event(self, event: Event, time: float) -> pb.WatchRunResponse:
         if isinstance(event, _OF_THE_RUN):
             return self._response(time, run=run_message(self._run, self.position, self._standing.inputs))
         if isinstance(event, ReportRefused):

@@ -1,4 +1,4 @@
-"""ReadOutput: bytes of what an attempt said, cut on the borders of characters. Changes nothing, waits for nothing."""
+"""ReadOutput: bytes of an attempt's output, cut between characters. Changes nothing, waits for nothing."""
 
 from collections.abc import AsyncIterator
 
@@ -23,7 +23,7 @@ class OutputReading:
         self._reading = reading
 
     async def read(self, request: pb.ReadOutputRequest) -> AsyncIterator[pb.ReadOutputResponse]:
-        """Gives the bytes from `offset`, `limit` of them at most, up to what is there now; one message at least."""
+        """Yields the bytes from `offset`, at most `limit`, up to the present end; at least one message."""
         channel = _read_channel(request)
         _, _, step = await self._reading.find_step(request.name)
         attempt = _find_attempt(step.attempts, request.attempt)
@@ -39,13 +39,13 @@ class OutputReading:
             begin, text = _whole_characters(data, is_first=is_first)
             if not text and not is_first:
                 return
-            told = text.decode("utf-8", "replace")
+            words = text.decode("utf-8", "replace")
             yield pb.ReadOutputResponse(
                 offset=min(offset + begin, max(total, offset)),
-                text=told,
+                text=words,
                 total_bytes=total,
                 complete=not attempt.is_live,
-                activities=map(activity_message, lines.feed(told) if channel is Channel.ACTIVITY else ()),
+                activities=map(activity_message, lines.feed(words) if channel is Channel.ACTIVITY else ()),
             )
             offset += begin + len(text)
             if not text or (end is not None and offset >= end):
@@ -78,7 +78,7 @@ def _find_attempt(attempts: tuple[Attempt, ...], wanted: str) -> Attempt | None:
 
 
 def _whole_characters(data: bytes, *, is_first: bool) -> tuple[int, bytes]:
-    """Gives how many bytes to skip until the first character begins, and the whole characters from there."""
+    """Returns how many bytes to skip until the first character begins, and the whole characters from there."""
     begin = 0
     while is_first and begin < min(3, len(data)) and data[begin] & 0xC0 == 0x80:  # in the middle of one
         begin += 1
@@ -86,7 +86,7 @@ def _whole_characters(data: bytes, *, is_first: bool) -> tuple[int, bytes]:
 
 
 def _last_border(data: bytes) -> int:
-    """Gives where the last whole character ends: at most three bytes before the end."""
+    """Returns where the last whole character ends: at most three bytes before the end."""
     for back in range(1, min(4, len(data)) + 1):
         byte = data[-back]
         if byte & 0xC0 != 0x80:

@@ -1,7 +1,7 @@
-"""Everything between this conductor and one attempt on its host: streams, one after another, until the attempt is over.
+"""The streams between this conductor and one attempt on its host, one after another, until the attempt is over.
 
-It carries: what a stream begins with, which frames count and when it is over is `core.conversation`'s. What it keeps to itself
-(grpc.md 2, 3, 5; architecture.md 4):
+This module only carries. `core.decide.conversation` decides what a stream begins with, which frames count, and when the attempt is
+over. Two rules belong to this module:
 
 - One reader and one writer per stream, no timeout around `read()`, and `call.cancel()` at every end.
 - Frames are offered to the engine one by one, in order; when its slot is full, reading stops, and so does the host.
@@ -40,36 +40,36 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this conductor is to its hosts: the id made with its database, and the number of this start."""
+    """Names this conductor to its hosts: the id made with its database, and the number of this start."""
 
     conductor_id: str
     epoch: int
 
 
 class Inbox(Protocol):
-    """The engine, as far as links are concerned."""
+    """The engine, as links use it."""
 
     async def offer(self, report: ExecutionReported) -> None:
         """Takes frames; waits while there is no room."""
 
-    def note(self, told: ExecutionRefused | ExecutionLost) -> None:
+    def note(self, news: ExecutionRefused | ExecutionLost) -> None:
         """Takes news; never waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a Start needs beside its spec: the prompt of a run by digest, and a snapshot made sure of on the host."""
+    """Brings what a Start needs beside its spec: a prompt of a run by its digest, and the snapshot on the host."""
 
     prompt: Callable[[str, str], Awaitable[bytes]]
     ensure_snapshot: Callable[[str], Awaitable[object]]
 
 
 class EpochSupersededError(Exception):
-    """A newer start of this conductor speaks to this host: this one must not."""
+    """A newer start of this conductor uses this host: this one must not."""
 
 
 class AttemptStream:
-    """Everything between this conductor and one attempt on its host."""
+    """Holds the conversation with one attempt on its host."""
 
     def __init__(
         self,
@@ -89,16 +89,16 @@ class AttemptStream:
         self._answered = asyncio.Event()
 
     def dismiss(self, host: str, last_sequence: int, *, has_ended: bool) -> None:
-        """Makes this the stream of an attempt that no run counts on: its output is dropped, its end is acknowledged."""
+        """Drops the output of an attempt that no run counts on, and acknowledges its end."""
         self._conversation.is_dismissed = True
-        # The last frame is heard again: so the end is heard, whether or not its host had made it already (one that was restarted
-        # may not), and only then acknowledged. An acknowledgement of less would let nothing go.
+        # Asks for the last frame again: so the end is received, even where a restarted host has not made it yet, and only then
+        # acknowledged. An acknowledgement of less would release nothing.
         self.mailbox.put(ResumeExecution(host, self.attempt, max(last_sequence - 1, 0)))
         if not has_ended:
-            self.mailbox.put(CancelExecution(host, self.attempt, "nobody counts on it any more"))
+            self.mailbox.put(CancelExecution(host, self.attempt, "no run counts on it any more"))
 
     async def run(self) -> None:
-        """Speaks streams, one after another, until the attempt is over."""
+        """Opens streams, one after another, until the attempt is over."""
         self._conversation.hear(await self.mailbox.take())
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -112,7 +112,7 @@ class AttemptStream:
             await asyncio.sleep(pause)
 
     async def _ready(self) -> Refusal | None:
-        """Makes sure of the snapshot before a Start, unless the attempt is cancelled meanwhile."""
+        """Brings the snapshot to the host before a Start, unless the attempt is cancelled meanwhile."""
         if (command := self._conversation.to_start) is None:
             return None
         async with asyncio.TaskGroup() as tasks:
@@ -146,17 +146,17 @@ class AttemptStream:
         return self._request(start=start_frame(spec, prompt.decode()))
 
     async def _stream(self) -> Refusal | None:
-        """Speaks one stream to its end; gives the status that it ended with, None for OK."""
+        """Serves one stream to its end; returns the status that it ended with, None for OK."""
         try:
             opening = await self._opening()
         except StatusError as error:
             return _unreadable(error)
         self._conversation.begin_stream()
         self._answered.clear()
-        # What was written to an earlier stream, or heard before this one, may never have arrived.
+        # Frames that were written to an earlier stream may never have arrived.
         self.mailbox.rewind()
-        # Waiting here for a host that is away costs nothing; a pause of our own would only come later. But a Start does not wait:
-        # it would leave when the host comes back, whatever was decided meanwhile.
+        # Waiting here for a disconnected host is cheaper and faster than pausing. But a Start does not wait: it would be sent when
+        # the host comes back, whatever was decided meanwhile.
         call = self._stub.Execute(wait_for_ready=not opening.HasField("start"))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -197,8 +197,8 @@ class AttemptStream:
     async def _write(
         self, call: "grpc.aio.StreamStreamCall[pb.ExecuteRequest, pb.ExecuteResponse]", opening: pb.ExecuteRequest
     ) -> None:
-        # A call that ended refuses writes; why it ended is the reader's to find out. InternalError: what a half-close raises when
-        # the connection broke a moment ago, and gRPC has not noticed the end of the call yet.
+        # An ended call refuses writes; the reader finds out why it ended. A half-close raises InternalError when the connection
+        # broke a moment ago and gRPC has not noticed the end of the call yet.
         with suppress(grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
             await call.write(opening)
             if self._conversation.is_cautious:
@@ -215,21 +215,21 @@ class AttemptStream:
                             self._conversation.release()
                             return
                     case ResumeExecution() as resume:
-                        # What was read and is not stored got lost between here and the engine: read it again.
+                        # Frames were lost between here and the engine: read them again.
                         self._conversation.hear(resume)
                         call.cancel()
                         return
                     case StartExecution():
-                        pass  # already told: this stream serves the attempt
+                        pass  # this stream serves the attempt already
 
     async def _listen(self) -> None:
-        """Gives a host that refuses the time to say so; one that has nothing to say waits for our acknowledgement."""
+        """Waits a moment for a refusal; a host without one waits for our acknowledgement."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LISTENING_SECONDS):
                 await self._answered.wait()
 
     def _is_over(self, refusal: Refusal | None) -> bool:
-        """Judges the end of a stream; tells the engine where it is news."""
+        """Judges the end of a stream; notes news for the engine; returns whether the attempt is over."""
         if refusal is not None:
             _log.info("stream_ended", code=refusal.code, reason=refusal.reason, message=refusal.message)
             if refusal.reason == EPOCH_SUPERSEDED:
@@ -272,7 +272,7 @@ def _read_status(error: grpc.aio.AioRpcError) -> Refusal:
 
 
 def _unreadable(error: StatusError) -> Refusal:
-    """What it means that the prompt cannot be read: a row that is damaged is this attempt's end, and nobody else's."""
+    """Returns the refusal of an attempt whose prompt cannot be read: a damaged row ends only this attempt."""
     may_pass = isinstance(error, StorageError) and not isinstance(error, DatabaseDamagedError)
     return Refusal("UNAVAILABLE" if may_pass else "INVALID_ARGUMENT", str(error), reason=error.reason)
 

@@ -1,7 +1,7 @@
 """The executions of one host: an attempt stream for each, and a comparison whenever the host connects.
 
 Brings commands to the stream of their attempt, and begins one where there is none. Compares what a host runs with what the core
-counts on (architecture.md, rule 9). An execution that no run counts on is dismissed: it is told to end, and released when it has.
+counts on. An execution that no run counts on is dismissed: it is cancelled, and released when it has ended.
 An attempt that the core counts on has a stream already, which finds out by itself.
 """
 
@@ -39,7 +39,7 @@ class ExecutionLink:
         inbox: Inbox,
         sources: Sources,
         is_live: Callable[[str], bool],
-        condemn: Callable[[str], None],
+        disable: Callable[[str], None],
     ) -> None:
         self._host = host
         self._stub: ExecutionServiceAsyncStub = ExecutionServiceStub(channel)
@@ -47,7 +47,7 @@ class ExecutionLink:
         self._inbox = inbox
         self._sources = sources
         self._is_live = is_live
-        self._condemn = condemn
+        self._disable = disable
         self._host_came = asyncio.Event()
         self._streams: dict[str, AttemptStream] = {}
         # One entry per attempt at most, and those are bounded by the core.
@@ -79,7 +79,7 @@ class ExecutionLink:
         except* EpochSupersededError:
             problem = "a newer start of this conductor drives this host; this one stopped speaking to it"
             _log.critical("host_superseded", host=self._host, epoch=self._identity.epoch)
-            self._condemn(problem)
+            self._disable(problem)
 
     def _stream_of(self, attempt: str) -> AttemptStream:
         stream = self._streams.get(attempt)

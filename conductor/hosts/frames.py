@@ -1,7 +1,7 @@
 """The Execute protocol: commands as frames, frames as reports.
 
-The serialized Start is a pure function of the stored spec and the stored prompt (architecture.md, rule 3): a host that is
-asked again compares what it is asked. Nothing here knows streams.
+The serialized Start is a pure function of the stored spec and the stored prompt: a host compares a repeated Start with the first.
+This module knows no streams.
 """
 
 import hashlib
@@ -83,7 +83,7 @@ def _activity(response: pb.ExecuteResponse) -> Activity:
 
 
 def confinement(attestation: pb.Attestation) -> Confinement:
-    """Gives how an attempt was confined."""
+    """Reads how an attempt was confined."""
     return Confinement(
         mechanism=attestation.mechanism,
         policy_digest=attestation.policy_digest,

@@ -1,4 +1,4 @@
-"""A host as its link sees it, and the core's input that follows from it."""
+"""A host as its link sees it, and the core's input that follows."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from conductor.core.model.inputs import HostAgent, HostReported, UnusableAgent
 
 
 class HostState(StrEnum):
-    """Whether a host can be used, as its link sees it."""
+    """The state of a host, as its link sees it."""
 
     CONNECTING = "connecting"
     READY = "ready"
@@ -19,7 +19,7 @@ class HostState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """A host as its link sees it. `told` is what it said last, None before that."""
+    """Holds what its link knows of a host. `host` is the host's last message, None before the first."""
 
     name: str
     address: str
@@ -27,20 +27,20 @@ class HostView:
     problem: str = ""
     last_seen: float | None = None
     disconnected_since: float | None = None
-    told: host_pb.Host | None = None
+    host: host_pb.Host | None = None
 
 
-def reported(name: str, told: host_pb.Host) -> HostReported:
-    """Makes the core's input of what a host tells."""
+def reported(name: str, host: host_pb.Host) -> HostReported:
+    """Makes the core's input of a host's message."""
     return HostReported(
         host=name,
         connected=True,
-        draining=told.state == host_pb.Host.STATE_DRAINING,
-        slots=told.slots,
-        agents=tuple(HostAgent(agent.name, agent.version) for agent in told.agents if agent.available),
+        draining=host.state == host_pb.Host.STATE_DRAINING,
+        slots=host.slots,
+        agents=tuple(HostAgent(agent.name, agent.version) for agent in host.agents if agent.available),
         unusable=tuple(
-            UnusableAgent(agent.name, agent.unavailable_reason) for agent in told.agents if not agent.available
+            UnusableAgent(agent.name, agent.unavailable_reason) for agent in host.agents if not agent.available
         ),
-        instance=told.instance,
-        features=frozenset(told.features),
+        instance=host.instance,
+        features=frozenset(host.features),
     )

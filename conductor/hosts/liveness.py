@@ -1,6 +1,6 @@
-"""One configured host: watched for as long as the conductor runs, and told to the engine when it changes.
+"""One configured host: watched while the conductor runs; the engine hears of every change.
 
-Its silence is the liveness signal (grpc.md 7): a blocked host answers pings, but sends no heartbeat. Knows nothing of attempts.
+Its silence is the liveness signal: a blocked host answers pings, but sends no heartbeat. This module knows no attempts.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a name of the stubs only
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
-# A timer that fires later than this was not late by chance: this process was stopped, and the silence was its own.
+# A timer that fires later than this shows that this process was stopped: the silence was its own.
 LATE_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -47,24 +47,24 @@ class HostLink:
         self._now = now
         self._silence_seconds = silence_seconds
         self._attached = attached
-        self._condemned = asyncio.Event()
+        self._disabled = asyncio.Event()
         self._heard_at = 0.0
 
     @property
     def view(self) -> HostView:
-        """How the host is, as far as is known."""
+        """Returns what is known of the host."""
         return self._view
 
-    def condemn(self, problem: str) -> None:
-        """Stops using the host for good, because of something that only a person can mend."""
+    def disable(self, problem: str) -> None:
+        """Stops using the host for good, because of a problem that only a person can mend."""
         self._lose(problem)
-        self._condemned.set()
+        self._disabled.set()
 
     async def run(self) -> None:
-        """Follows the host until it is cancelled, or condemned."""
+        """Follows the host until it is cancelled, or disabled."""
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(self._follow())
-            await self._condemned.wait()
+            await self._disabled.wait()
             following.cancel()
 
     async def _follow(self) -> None:
@@ -77,7 +77,7 @@ class HostLink:
             await asyncio.sleep(pause)
 
     async def _watch(self) -> str:
-        """Reads one stream to its end; gives what is wrong then."""
+        """Reads one stream to its end; returns the problem that ended it."""
         call = self._stub.WatchHost(pb.WatchHostRequest())
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -120,10 +120,10 @@ class HostLink:
         self._heard_at = asyncio.get_running_loop().time()
         view = replace(self._view, last_seen=self._now(), disconnected_since=None)
         if response.HasField("host"):
-            told = response.host
-            state = HostState.DRAINING if told.state == pb.Host.STATE_DRAINING else HostState.READY
-            view = replace(view, state=state, problem=_misnamed(view, told.name), told=told)
-            self._note(reported(view.name, told))
+            host = response.host
+            state = HostState.DRAINING if host.state == pb.Host.STATE_DRAINING else HostState.READY
+            view = replace(view, state=state, problem=_misnamed(view, host.name), host=host)
+            self._note(reported(view.name, host))
         came = self._view.state in {HostState.CONNECTING, HostState.DISCONNECTED}
         self._view = view
         if came and view.state in {HostState.READY, HostState.DRAINING}:
@@ -136,7 +136,7 @@ class HostLink:
         since = self._view.disconnected_since or self._now() if lost is HostState.DISCONNECTED else None
         is_missed = was is HostState.CONNECTING and not self._view.problem
         self._view = replace(self._view, state=lost, problem=problem, disconnected_since=since)
-        if is_missed:  # told once: what waits for it says so
+        if is_missed:  # noted once: steps that wait for the host say so
             _log.warning("host_not_reached", host=self._view.name, problem=problem)
             self._note(HostReported(self._view.name, connected=False))
         if was in {HostState.READY, HostState.DRAINING}:
@@ -144,8 +144,8 @@ class HostLink:
             self._note(HostReported(self._view.name, connected=False))
 
 
-def _misnamed(view: HostView, told: str) -> str:
-    if told == view.name:
+def _misnamed(view: HostView, name: str) -> str:
+    if name == view.name:
         return ""
-    others = f"conductor serve --host {told}={view.address}"
-    return f"calls itself '{told}'; start it with agenthost serve --name {view.name}, or the conductor with:  {others}"
+    others = f"conductor serve --host {name}={view.address}"
+    return f"calls itself '{name}'; start it with agenthost serve --name {view.name}, or the conductor with:  {others}"

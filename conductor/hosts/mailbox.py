@@ -1,11 +1,11 @@
-"""What the conductor still has to tell about one attempt: a place to put commands into, which never makes anybody wait.
+"""The commands of one attempt that its host has not received yet. Putting one in never waits.
 
-It holds at most one command of each kind, so it is bounded whatever happens: a newer Ack takes the place of an older one (a
-number says all that numbers below it said), and a Cancel stays the first one asked for. It is taken from in the order in
-which a stream must be spoken: the opening (Start or Resume), then Cancel, which overtakes, then Ack.
+It holds at most one command of each kind, so it is bounded: a newer Ack replaces an older one, since its number includes the lower
+ones, and the first Cancel stays. Commands are taken in the order in which a stream needs them: the opening (Start or Resume), then
+Cancel, which overtakes, then Ack.
 
-It does not send and does not know streams: a link takes from it, and calls `rewind` after a connection broke, because what
-was written then may never have arrived. Everything in it may be told twice without harm.
+It neither sends nor knows streams: a stream takes from it, and calls `rewind` after a connection broke, because frames that were
+written then may never have arrived. Every command in it may be sent twice without harm.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from conductor.core.model.commands import AckExecution, CancelExecution, ResumeE
 
 
 class Mailbox:
-    """The commands of one attempt that wait to be told."""
+    """Keeps the commands of one attempt that wait to be sent."""
 
     def __init__(self) -> None:
         self._opening: StartExecution | ResumeExecution | None = None
         self._cancel: CancelExecution | None = None
         self._ack: AckExecution | None = None
-        self._untold: set[str] = set()
+        self._unsent: set[str] = set()
         self._filled = asyncio.Event()
 
     def put(self, command: ExecutionCommand) -> None:
@@ -37,22 +37,22 @@ class Mailbox:
                 self._put_ack(command)
 
     async def take(self) -> ExecutionCommand:
-        """Waits for the next command to tell, and takes it."""
+        """Waits for the next command to send, and takes it."""
         while (command := self.take_now()) is None:
             self._filled.clear()
             await self._filled.wait()
         return command
 
     def take_now(self) -> ExecutionCommand | None:
-        """Takes the next command to tell, if there is one."""
+        """Takes the next command to send, if there is one."""
         for kind, command in (("opening", self._opening), ("cancel", self._cancel), ("ack", self._ack)):
-            if kind in self._untold:
-                self._untold.discard(kind)
+            if kind in self._unsent:
+                self._unsent.discard(kind)
                 return command
         return None
 
     def rewind(self) -> None:
-        """Makes Cancel and Ack untold again. The opening is the link's: after a `started` it resumes and does not start."""
+        """Has Cancel and Ack sent again. The stream makes its own opening: after `started` it resumes and does not start."""
         if self._cancel is not None:
             self._mark("cancel")
         if self._ack is not None:
@@ -65,5 +65,5 @@ class Mailbox:
             self._mark("ack")
 
     def _mark(self, kind: str) -> None:
-        self._untold.add(kind)
+        self._unsent.add(kind)
         self._filled.set()

@@ -1,10 +1,8 @@
 """Brings snapshots to one host, over its channel, sending only what the host lacks.
 
-`ensure` asks what the host has, commit by commit, and sends a pack that builds upon it. It keeps no memory of a host:
-one that lost its disk is simply told again. Doing it again is also how a broken push is resumed; what one push brought
-is not asked for twice once it is whole.
-Callers that want the same snapshot wait for one push. It neither chooses hosts nor retries: whoever has to start an
-execution knows what else may be tried.
+`ensure` asks which commits the host has, and sends a pack that builds upon them. It remembers nothing of a host, so a host that
+lost its disk gets everything again. A broken push is resumed by pushing again; objects of a complete push are not sent twice.
+Callers that want the same snapshot wait for one push. This module neither chooses hosts nor retries: that is the caller's decision.
 """
 
 import asyncio
@@ -34,7 +32,7 @@ _RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"
 
 
 class SnapshotPushError(Exception):
-    """A host did not take a snapshot. `is_retryable` tells whether the same may work later."""
+    """A host did not take a snapshot. `is_retryable`: the same may work later."""
 
     def __init__(self, reason: str, message: str, *, is_retryable: bool) -> None:
         super().__init__(message)
@@ -44,14 +42,14 @@ class SnapshotPushError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What it took: nothing, when the host had the snapshot."""
+    """Counts what a push sent: nothing, when the host had the snapshot."""
 
     snapshot: str
     pack_bytes: int = 0
 
 
 class SnapshotLink:
-    """The way of snapshots to one host."""
+    """Sends snapshots to one host."""
 
     def __init__(self, channel: grpc.aio.Channel, snapshots: SnapshotStore) -> None:
         self._stub: rpc.SnapshotServiceAsyncStub = rpc.SnapshotServiceStub(channel)
@@ -104,7 +102,7 @@ class SnapshotLink:
         async with self._snapshots.pack(history, have, bases) as running:
             call = self._stub.PushSnapshot(timeout=PUSH_SECONDS)
             try:
-                with _heard_below():
+                with _ends_with_the_call():
                     await call.write(pb.PushSnapshotRequest(header=header))
                     while chunk := await running.read(CHUNK_BYTES):
                         await call.write(pb.PushSnapshotRequest(chunk=chunk))
@@ -117,8 +115,8 @@ class SnapshotLink:
 
 
 @contextlib.contextmanager
-def _heard_below() -> Iterator[None]:
-    """Ends writing where a call has ended: its answer, or why it has none, is heard from the call itself.
+def _ends_with_the_call() -> Iterator[None]:
+    """Ends writing where a call has ended: the call itself has its answer, or its status.
 
     A host that has the snapshot by now, or that refuses, answers before the end and reads no more. grpc.aio then raises one of
     three: InvalidStateError, InternalError at a half-close, or a status of its own making.
@@ -133,7 +131,7 @@ def _heard_below() -> Iterator[None]:
 
 
 def _is_lost(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the host's own status was lost on the way: in 4 of 100 calls that end while they are written to."""
+    """Says that gRPC lost the host's own status, as in 4 of 100 calls that end while they are written to."""
     return error.details() == LOST_BY_GRPC
 
 

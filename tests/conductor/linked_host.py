@@ -69,7 +69,7 @@ class Linked:
     host: ExecutionHost
     inbox: RecordingInbox
     link: ExecutionLink
-    condemned: list[str]
+    disabled: list[str]
     ensured: list[str]
     live: set[str]
     arrive: Callable[[], Awaitable[object]]  # has a host come that was absent
@@ -91,7 +91,7 @@ async def linked(
     epoch: int = 1,
     is_absent: bool = False,
 ) -> AsyncIterator[Linked]:
-    inbox, condemned, ensured, live = RecordingInbox(), [], [], set()
+    inbox, disabled, ensured, live = RecordingInbox(), [], [], set()
 
     async def prompt(run: str, digest: str) -> bytes:
         assert (run, digest) == (RUN, SPEC.prompt)
@@ -118,13 +118,13 @@ async def linked(
             inbox=inbox,
             sources=Sources(prompt, ensure_snapshot),
             is_live=lambda attempt: attempt in live,
-            condemn=condemned.append,
+            disable=disabled.append,
         )
         inbox.post = link.post
         running = asyncio.create_task(link.run())
         listed = ExecutionServiceStub(channel).ListExecutions
         asked = pb.ListExecutionsRequest(conductor_id="c1", epoch=epoch)
-        yield Linked(host, inbox, link, condemned, ensured, live, arrive, lambda: listed(asked))
+        yield Linked(host, inbox, link, disabled, ensured, live, arrive, lambda: listed(asked))
         running.cancel()
         await asyncio.wait([running])
 

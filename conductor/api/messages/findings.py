@@ -27,7 +27,7 @@ def finding_message(run: str, finding: Mapping[str, Any]) -> pb.Finding:
 
 
 def max_rank(min_severity: pb.Finding.Severity.ValueType) -> int:
-    """Gives the largest rank that a filter lets through; nothing asked lets all through."""
+    """Returns the largest rank that passes a filter; every rank passes an empty one."""
     if min_severity == pb.Finding.SEVERITY_UNSPECIFIED:
         return len(SEVERITIES) - 1
     name = pb.Finding.Severity.Name(min_severity).removeprefix("SEVERITY_").lower()
@@ -35,7 +35,7 @@ def max_rank(min_severity: pb.Finding.Severity.ValueType) -> int:
 
 
 def status_word(value: pb.Evidence.Status.ValueType) -> str:
-    """Gives a status as the JSON writes it."""
+    """Returns a status as the JSON writes it."""
     return pb.Evidence.Status.Name(value).removeprefix("STATUS_").lower()
 
 

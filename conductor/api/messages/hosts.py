@@ -12,19 +12,19 @@ def host_message(view: HostView, running: int, lost_before: float, of_earlier: i
 
     A host that is disconnected since before `lost_before` is lost: derived here, and known nowhere else.
     """
-    told = view.told or host_pb.Host()
+    host = view.host or host_pb.Host()
     is_lost = view.disconnected_since is not None and view.disconnected_since <= lost_before
     state = HostState.LOST if is_lost else view.state
     return pb.Host(
         name=host_name(view.name),
         address=view.address,
         state=pb.Host.State.Value(f"STATE_{state.name}"),
-        problem=view.problem or _own_problem(told),
-        version=told.version,
-        slots=told.slots,
+        problem=view.problem or _own_problem(host),
+        version=host.version,
+        slots=host.slots,
         running=running,
-        agents=[_agent(agent) for agent in told.agents],
-        sandbox_mechanism=told.sandbox.mechanism,
+        agents=[_agent(agent) for agent in host.agents],
+        sandbox_mechanism=host.sandbox.mechanism,
         last_seen_time=timestamp(view.last_seen),
         disconnected_time=timestamp(view.disconnected_since),
         attempts_of_earlier_instance=of_earlier,
@@ -43,7 +43,7 @@ def _agent(agent: host_pb.Agent) -> pb.HostAgent:
     )
 
 
-def _own_problem(told: host_pb.Host) -> str:
-    if told.HasField("sandbox") and not told.sandbox.available:
-        return f"agents cannot be confined there (ask there:  agenthost doctor): {told.sandbox.unavailable_reason}"
+def _own_problem(host: host_pb.Host) -> str:
+    if host.HasField("sandbox") and not host.sandbox.available:
+        return f"agents cannot be confined there (ask there:  agenthost doctor): {host.sandbox.unavailable_reason}"
     return ""

@@ -26,18 +26,18 @@ def host_name(host: str) -> str:
 
 
 def read_run(name: str, field: str = "name") -> str:
-    """Gives the run's id; raises InvalidRequestError for what is no run's name."""
+    """Reads the run's id in its name; raises InvalidRequestError for any other text."""
     return _read(_RUN, name, field, "runs/{run}, with 26 characters of a-z and 0-9")[0]
 
 
 def read_step(name: str, field: str = "name") -> tuple[str, str]:
-    """Gives the ids of run and step; raises InvalidRequestError for what is no step's name."""
+    """Reads the ids of run and step in the step's name; raises InvalidRequestError for any other text."""
     run, step = _read(_STEP, name, field, "runs/{run}/steps/{step}")
     return run, step
 
 
 def read_host(name: str, field: str = "name") -> str:
-    """Gives the host's name; raises InvalidRequestError for what is none."""
+    """Reads the host in its name; raises InvalidRequestError for any other text."""
     return _read(_HOST, name, field, "hosts/{host}")[0]
 
 

@@ -1,4 +1,4 @@
-"""What agents say, as the API shows it."""
+"""Shows the output of agents: texts at their places, and activities."""
 
 from collections.abc import Iterable
 

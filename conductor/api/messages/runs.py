@@ -137,10 +137,10 @@ def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()
 
 def disconnections(run: str, absences: Sequence[Absence]) -> list[pb.Disconnection]:
     """Shows which hosts went away from a run, or came back as another instance, by name."""
-    told = []
+    messages = []
     for host in sorted({one.host for one in absences}):
         there = [one for one in absences if one.host == host]
-        told.append(
+        messages.append(
             pb.Disconnection(
                 host=host_name(host),
                 disconnected_time=timestamp(there[0].since),
@@ -149,16 +149,16 @@ def disconnections(run: str, absences: Sequence[Absence]) -> list[pb.Disconnecti
                 other_instance=there[0].other_instance,
             )
         )
-    return told
+    return messages
 
 
 def run_state(state: RunState) -> pb.Run.State.ValueType:
-    """Gives the state's value in the API."""
+    """Returns the state's value in the API."""
     return pb.Run.State.Value(f"STATE_{state.name}")
 
 
 def read_run_states(values: list[Any]) -> tuple[RunState, ...]:
-    """Gives the states of a filter; a value that names none is left out, as it names no run."""
+    """Reads the states of a filter. A value that names no state is left out: no run has it."""
     known = {run_state(state): state for state in RunState}
     return tuple(known[value] for value in values if value in known)
 
@@ -224,14 +224,14 @@ def _put_times(message: pb.Run, create: float, start: float | None, end: float |
 def _put_failure(message: pb.Run | pb.Step | pb.Attempt, run: str, failure: Failure | None) -> None:
     if failure is not None:
         word: Any = {"class": failure.kind.value}  # a word of Python, too
-        told = pb.Failure(reason=failure.reason, message=failure.message, step=step_name(run, failure.step), **word)
-        told.kind = pb.Failure.Kind.Value(f"KIND_{failure.kind.name}")
+        shown = pb.Failure(reason=failure.reason, message=failure.message, step=step_name(run, failure.step), **word)
+        shown.kind = pb.Failure.Kind.Value(f"KIND_{failure.kind.name}")
         if failure.cause:
-            told.cause = pb.Failure.Cause.Value(f"CAUSE_{failure.cause.name}")
-        message.failure.CopyFrom(told)
+            shown.cause = pb.Failure.Cause.Value(f"CAUSE_{failure.cause.name}")
+        message.failure.CopyFrom(shown)
 
 
 def _put_counts(message: pb.Run | pb.Step, counts: FindingCounts) -> None:
     if counts != FindingCounts():
-        told = pb.FindingCounts(verified=counts.verified, moved=counts.moved, missing=counts.missing)
-        message.finding_counts.CopyFrom(told)
+        shown = pb.FindingCounts(verified=counts.verified, moved=counts.moved, missing=counts.missing)
+        message.finding_counts.CopyFrom(shown)

@@ -1,7 +1,7 @@
-"""Page tokens and resume tokens: places in a list or a run, opaque to whoever carries them.
+"""Page tokens and resume tokens: places in a list or a run, opaque to clients.
 
-A token holds a place and a checksum over it and its context (the run, or the filter of a list): one that was cut, made up
-or brought to another list is refused. The checksum guards against mistakes, not against malice: a place is no secret.
+A token holds a place and a checksum over it and its context (the run, or the filter of a list). A token that was cut, invented or
+brought to another list is refused. The checksum guards against mistakes, not against malice: a place is no secret.
 """
 
 import hashlib
@@ -28,16 +28,16 @@ def seal(context: str, *place: Place) -> str:
 
 
 def unseal(token: str, context: str, field: str) -> list[Place]:
-    """Gives the place of a token; raises InvalidRequestError for one that was not made in this context."""
+    """Reads the place in a token; raises InvalidRequestError for one that was not made in this context."""
     place = _opened(token, context) if len(token) <= _MAX_TOKEN_CHARACTERS else None
     if place is None:
-        text = "is no token that was given out for this request; give one that an answer held, with the same request otherwise"
+        text = "was not made for this request; give a token of an earlier answer to the same request"
         raise InvalidRequestError(Violation(field, text))
     return place
 
 
 def read_page_size(given: int) -> int:
-    """Gives the size of a page; raises InvalidRequestError above the limit."""
+    """Reads the size of a page; raises InvalidRequestError above the limit."""
     if not 0 <= given <= MAX_PAGE_SIZE:
         raise InvalidRequestError(Violation("page_size", f"is {given}; it may be 0 (for 50) to {MAX_PAGE_SIZE}"))
     return given or DEFAULT_PAGE_SIZE
@@ -57,7 +57,7 @@ def _opened(token: str, context: str) -> list[Place] | None:
 
 
 def _is_place(part: object) -> bool:
-    """Whether the database can look for it: anybody can reckon a checksum."""
+    """Says that the database can look for it: a client could compute the checksum of any place."""
     match part:
         case bool():
             return False

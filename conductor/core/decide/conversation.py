@@ -1,21 +1,21 @@
-"""What this conductor and a host know of each other about one attempt, and what follows for the streams between them. Pure.
+"""Decides about the streams of one attempt: how each begins, which frames count, and what follows from its end.
 
 The rules, before the code:
 
 - A stream begins with Start only while nothing shows that the host has the attempt, and with Resume after the last number
-  received otherwise. An attempt that is to be cancelled before it was started is resumed too: that attaches where an earlier
-  process of ours had started it, and spends its id where none had.
+  received otherwise. An attempt that is cancelled before it was started is resumed, too: that attaches where an earlier process
+  of this conductor had started it, and blocks its id where none had.
 - Frames are taken in order, each once; a number that leaves one out is a defect of the host.
-- The end of a stream is no goodbye. An attempt is over when its end was stored and acknowledged and the host closed the call after
-  our half-close; or when the host said that it does not know it, or would not take it.
-- A refusal of a Start is final only where no other Start of the attempt may still be on its way: where one was sent on a stream
-  that broke, the id is spent first, by a Resume, so that nothing begins that was refused.
-- A host that ends a call while it is written to may not be heard: why it ended is lost. It is asked again, and then nothing but the
-  opening is written until it has answered.
-- What a host says in refusal counts against the attempt only where it is about the attempt: a host that is away is asked again,
-  and so is one that answers nonsense, a few times.
+- The end of a stream does not end an attempt. It is over when its end was stored and acknowledged and the host closed the call
+  after our half-close; or when the host does not know it, or refused it.
+- A refusal of a Start is final only where no other Start of the attempt may still be on its way. Where one was sent on a stream
+  that broke, a Resume blocks the id first, so that no refused attempt begins.
+- gRPC loses the status of a call that ends while it is written to. The host is asked again, and then only the opening is written
+  until it has answered.
+- A refusal counts against the attempt only where it is about the attempt. A host that is disconnected is asked again, and so is one
+  that answers nonsense, a few times.
 
-It sends nothing and waits for nothing: `conductor.hosts.attempt_stream` does.
+This module sends nothing and waits for nothing: `conductor.hosts.attempt_stream` does.
 """
 
 from dataclasses import dataclass
@@ -33,15 +33,15 @@ EPOCH_SUPERSEDED = "EPOCH_SUPERSEDED"
 STATUS_LOST = "STATUS_LOST"
 
 _UNREACHABLE = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", STATUS_LOST})
-# The stream of another one of us serves it; or the host at that address is another than the one that has it, and may be again.
+# A newer stream of this conductor serves it; or another instance of the host answers at that address.
 _ELSEWHERE = frozenset({"STREAM_SUPERSEDED", "OTHER_INSTANCE"})
 # ALREADY_EXISTS: the id is taken, as where this conductor was restored from a backup; the next attempt has another.
 _ANOTHER_MAY = frozenset({"FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "ALREADY_EXISTS"})
-_NOBODY_MAY = frozenset({"INVALID_ARGUMENT", "PERMISSION_DENIED", "UNIMPLEMENTED", "OUT_OF_RANGE"})
+_NONE_MAY = frozenset({"INVALID_ARGUMENT", "PERMISSION_DENIED", "UNIMPLEMENTED", "OUT_OF_RANGE"})
 
 
 class Place(StrEnum):
-    """Where a frame stands beside what was received."""
+    """Compares a frame's number with the last that was received."""
 
     NEXT = "next"
     KNOWN = "known"
@@ -50,7 +50,7 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
-    """The status that a stream ended with: the name of a gRPC code, and what the host said."""
+    """Holds the status that a stream ended with: the name of a gRPC code, and the host's reason."""
 
     code: str
     reason: str = ""
@@ -59,31 +59,31 @@ class StreamEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What follows from a stream's end. `news` is for the engine; `is_defect`: it was given up, and a person should look."""
+class StreamVerdict:
+    """Says what follows from a stream's end. `news` is for the engine; `is_defect`: given up, and a person should look."""
 
     is_over: bool
     news: ExecutionRefused | ExecutionLost | None = None
     is_defect: bool = False
 
 
-GO_ON = Verdict(is_over=False)
-OVER = Verdict(is_over=True)
+GO_ON = StreamVerdict(is_over=False)
+OVER = StreamVerdict(is_over=True)
 
 
 class Conversation:
-    """All streams of one attempt, one after another."""
+    """Follows all streams of one attempt, one after another."""
 
     def __init__(self, attempt: str) -> None:
         self.attempt = attempt
         self.received = 0
         self.is_cancelled = False
         self.is_cautious = False  # the last stream's status was lost: listen before more is written
-        self.is_dismissed = False  # nobody counts on it: its words are dropped, its end is acknowledged
+        self.is_dismissed = False  # no run counts on it: its output is dropped, its end is acknowledged
         self.instance = ""  # of the host that is meant
         self._start: StartExecution | None = None
         self._starts = 0  # streams that began with it
-        self._refusal: ExecutionRefused | None = None  # heard, and told when the id is spent
+        self._refusal: ExecutionRefused | None = None  # received, and noted when the id is blocked
         self._is_known = False  # the host has shown that it has the attempt
         self._is_finished = False  # the last frame was received
         self._is_released = False  # its acknowledgement was written, and the stream half-closed
@@ -91,11 +91,11 @@ class Conversation:
 
     @property
     def to_start(self) -> StartExecution | None:
-        """The Start that a stream must begin with; None where it begins with a Resume after `received`."""
+        """Returns the Start that a stream must begin with; None where it begins with a Resume after `received`."""
         return None if self._is_known or self.is_cancelled or self._refusal else self._start
 
     def hear(self, command: ExecutionCommand) -> None:
-        """Takes in what the core wants, when it is about to be told to the host."""
+        """Notes a command of the core before it is sent to the host."""
         match command:
             case StartExecution():
                 self._start, self.instance = command, command.instance
@@ -105,12 +105,12 @@ class Conversation:
             case CancelExecution():
                 self.is_cancelled = True
             case AckExecution():
-                # Alone, it settles what an earlier process of ours had received: nothing below it is wanted again.
+                # Without a Resume before it, it settles what an earlier process received: no frame below it is wanted again.
                 self.received = max(self.received, command.sequence)
                 self._is_finished = self._is_finished or command.finished
 
     def begin_stream(self) -> None:
-        """Begins a stream: nothing was said on it yet."""
+        """Begins a stream."""
         self._starts += self.to_start is not None
         self._is_released = False
 
@@ -130,11 +130,11 @@ class Conversation:
         self._defects = 0
         return Place.NEXT
 
-    def judge(self, end: StreamEnd | None) -> Verdict:
-        """Says what follows from the end of a stream; None is a stream that ended in order."""
+    def judge(self, end: StreamEnd | None) -> StreamVerdict:
+        """Says what follows from the end of a stream; None for a stream that ended with OK."""
         self.is_cautious = end is not None and end.code == STATUS_LOST
         if end is None:
-            return Verdict(is_over=self._is_released)
+            return StreamVerdict(is_over=self._is_released)
         if end.code == "NOT_FOUND":
             return self._lose(end.message)
         is_turned_away = end.reason == "HOST_DRAINING" and not self._is_known
@@ -143,33 +143,33 @@ class Conversation:
         if not self._is_known and end.reason != "SNAPSHOT_MISSING":
             if end.code in _ANOTHER_MAY:
                 return self._refuse(end, retryable=True)
-            if end.code in _NOBODY_MAY:
+            if end.code in _NONE_MAY:
                 return self._refuse(end, retryable=False)
         return self._count_defect(end)
 
-    def _count_defect(self, end: StreamEnd) -> Verdict:
+    def _count_defect(self, end: StreamEnd) -> StreamVerdict:
         self._defects += 1
         if self._defects < MAX_DEFECTS:
             return GO_ON
         if self._is_known:
             given_up = self._lose(f"its host answers only with {end.code}: {end.message}")
         else:
-            given_up = Verdict(is_over=True, news=self._refusal or self._explain(end, retryable=True))
-        return Verdict(is_over=True, news=given_up.news, is_defect=True)
+            given_up = StreamVerdict(is_over=True, news=self._refusal or self._explain(end, retryable=True))
+        return StreamVerdict(is_over=True, news=given_up.news, is_defect=True)
 
-    def _lose(self, message: str) -> Verdict:
+    def _lose(self, message: str) -> StreamVerdict:
         if self._refusal is not None and not self._is_known:
-            return Verdict(is_over=True, news=self._refusal)
+            return StreamVerdict(is_over=True, news=self._refusal)
         if self._is_finished or self.is_dismissed:
             return OVER
-        return Verdict(is_over=True, news=ExecutionLost(self.attempt, message))
+        return StreamVerdict(is_over=True, news=ExecutionLost(self.attempt, message))
 
-    def _refuse(self, end: StreamEnd, *, retryable: bool) -> Verdict:
+    def _refuse(self, end: StreamEnd, *, retryable: bool) -> StreamVerdict:
         news = self._refusal or self._explain(end, retryable=retryable)
         if self._starts > 1 and self._refusal is None and not self.is_cancelled:
             self._refusal = news
             return GO_ON
-        return Verdict(is_over=True, news=news)
+        return StreamVerdict(is_over=True, news=news)
 
     def _explain(self, end: StreamEnd, *, retryable: bool) -> ExecutionRefused:
         return ExecutionRefused(self.attempt, end.reason or end.code, end.message, retryable, end.retry_after_seconds)

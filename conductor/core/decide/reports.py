@@ -1,12 +1,12 @@
-"""What hosts tell of attempts, turned into events.
+"""Turns hosts' reports on attempts into events.
 
 The rules, before the code:
 
-- Frames are taken in order, once: exactly those after the last one stored. Older ones are acknowledged again; where some are
-  missing, or a slot mixes old and new, nothing of it is taken and the stream begins anew after the last one stored.
-- Text counts while its attempt is live. The end of an attempt is acknowledged at once, text at most once a second.
-- What comes for an attempt that has ended is recorded once and has no effect. If its agent still runs, it is told to end.
-- Whether the step is tried again is decided when it is looked at (`progress`), not here.
+- Frames are taken in order, once: exactly those after the last stored one. Older frames are acknowledged again. Where some are
+  missing, or a slot mixes old and new, none is taken and the stream begins again after the last stored frame.
+- Output counts while its attempt is live. The end of an attempt is acknowledged at once, output at most once a second.
+- A report on an attempt that has ended is recorded once and has no effect. If its agent still runs, it is cancelled.
+- The kind of the step decides whether it is tried again, not this module.
 """
 
 from collections.abc import Iterable
@@ -38,14 +38,14 @@ NO_CAPACITY = "NO_CAPACITY"
 
 
 def take_report(draft: RunDraft, report: ExecutionReported, limits: Limits) -> None:
-    """Stores what an attempt said and did."""
+    """Takes the reports of an attempt."""
     track = draft.tracks.get(report.attempt)
     if track is None:
         _refuse_late(draft, report)
     elif report.last_sequence <= track.cursor:
         draft.acknowledge_again(report.attempt, limits.ack_interval)
     elif report.first_sequence != track.cursor + 1:
-        _begin_anew(draft, report.attempt, limits.resume_interval)
+        _begin_again(draft, report.attempt, limits.resume_interval)
     else:
         draft.move_cursor(report.attempt, report.last_sequence, limits.ack_interval)
         for is_activity, parts in groupby(report.reports, key=lambda part: isinstance(part, Activity)):
@@ -56,7 +56,7 @@ def take_report(draft: RunDraft, report: ExecutionReported, limits: Limits) -> N
 
 
 def take_refusal(draft: RunDraft, refusal: ExecutionRefused) -> None:
-    """Ends an attempt that its host would not take."""
+    """Ends an attempt that its host refused."""
     kind = FailureClass.RECOVERABLE if refusal.retryable else FailureClass.FATAL
     cause = Cause.INFRASTRUCTURE if refusal.retryable else Cause.AGENT
     if refusal.reason == NO_CAPACITY:
@@ -66,7 +66,7 @@ def take_refusal(draft: RunDraft, refusal: ExecutionRefused) -> None:
 
 
 def give_up_attempt(draft: RunDraft, attempt: str, message: str) -> None:
-    """Ends an attempt whose host was silent too long. It is told to end, so that a Start that still waits never leaves."""
+    """Ends an attempt whose host was silent too long, and cancels it, so that a Start that still waits is never sent."""
     draft.send(CancelExecution(draft.tracks[attempt].host, attempt, message))
     end_attempt(draft, attempt, AttemptState.LOST, _host_lost(message))
 
@@ -79,7 +79,7 @@ def take_loss(draft: RunDraft, loss: ExecutionLost) -> None:
 def end_attempt(
     draft: RunDraft, attempt: str, state: AttemptState, failure: Failure, retry_after_seconds: float = 0.0
 ) -> None:
-    """Ends an attempt without its agent's word. One that ended already stays as it ended."""
+    """Ends an attempt that its agent did not end. One that has ended stays as it is."""
     track = draft.tracks.pop(attempt, None)
     if track is None:
         return
@@ -91,7 +91,7 @@ def end_attempt(
 
 
 def refuse_unknown(report: ExecutionReported) -> tuple[Command, ...]:
-    """Returns what to do about a report for an attempt of no run that goes on: whatever runs ends, and its host lets it go."""
+    """Returns the commands that end an attempt of no unfinished run, and let its host release it."""
     return (_dismiss(report),)
 
 
@@ -112,7 +112,7 @@ def _take_parts(draft: RunDraft, report: ExecutionReported, parts: Iterable[Repo
 
 
 def _store_activities(draft: RunDraft, attempt: str, parts: Iterable[Report]) -> None:
-    """Stores neighbouring activities as one text: a row each would cost more than what they say."""
+    """Stores neighbouring activities as one text: a row for each would cost more than its text."""
     if attempt in draft.tracks:
         lines = (write_line(part) for part in parts if isinstance(part, Activity))
         draft.stored.append(Output(attempt, Channel.ACTIVITY, "".join(lines)))
@@ -161,8 +161,8 @@ def _look_after_end(draft: RunDraft, step: str) -> None:
     draft.mark(step, *draft.run.children.get(step, ()))
 
 
-def _begin_anew(draft: RunDraft, attempt: str, interval: float) -> None:
-    """Has the stream begin anew, at most once an interval: what comes in between was mostly on its way before that."""
+def _begin_again(draft: RunDraft, attempt: str, interval: float) -> None:
+    """Has the stream begin again, at most once an interval: frames in between were mostly on their way before."""
     track = draft.tracks[attempt]
     draft.tracks[attempt] = replace(track, resume_at=max(draft.now, track.resumed_at + interval))
 
@@ -184,7 +184,7 @@ def _refuse_late(draft: RunDraft, report: ExecutionReported) -> None:
 
 
 def _dismiss(report: ExecutionReported) -> Command:
-    # No host: it is for the stream that brought this, and where that has ended meanwhile, nobody's.
+    # No host: the command is only for the stream that brought this report, if it still exists.
     if any(isinstance(part, AgentFinished) for part in report.reports):
         return AckExecution("", report.attempt, report.last_sequence, finished=True)
     return CancelExecution("", report.attempt, "its attempt has ended")

@@ -1,14 +1,14 @@
-"""Whether a step is tried again, and when: by what ended its attempt, never by words.
+"""Decides whether a step is tried again, and when, by the cause of what ended its attempt.
 
 The rules, before the code:
 
-- What ended an attempt has a cause, and each cause has its own number of retries in the step's plan, counted apart: a host that
-  went away does not use up what an overloaded model may cost. All attempts together are bounded as well.
-- Infrastructure is tried again by default, and so is a model that was asked too fast. An agent's own failure is not, nor a hang
-  or a bad result, unless the plan says so: the same prompt to the same agent mostly fails again, and what it said is worth reading.
-- What a person must mend is never tried again.
-- Pauses double with each failure of the same cause. A host without room is asked more rarely: it says nothing about the step, and
-  its attempts would be used up in seconds. Whoever named a time to wait is not asked before that.
+- Each cause has its own number of retries in the step's plan, counted apart: a lost host does not use up the retries of an
+  overloaded model. All attempts together are bounded as well.
+- Trouble of infrastructure and of a model that was asked too fast is retried by default. An agent's own failure, a hang or a bad
+  result is not, unless the plan says so: the same prompt to the same agent mostly fails again, and its output is worth reading.
+- A failure that a person must mend is never retried.
+- Pauses double with each failure of the same cause. A host without room is asked more rarely: its refusals say nothing about the
+  step, and would use its attempts up in seconds. A host or an endpoint that named a time to wait is not asked before that.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ LONGEST_RETRY_AFTER_SECONDS = 6 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Another attempt: after how many seconds, and the how many-th of its cause it is."""
+    """Describes the next attempt: its cause, its pause in seconds, and its number among those of its cause."""
 
     cause: Cause
     pause: float
@@ -64,7 +64,7 @@ def decide_retry(plan: AgentPlan, attempts: Sequence[Attempt], failure: Failure)
 
 
 def _find_cause_of(attempt: Attempt) -> Cause | None:
-    # An attempt that succeeded and was not the last one had a result that was no good.
+    # An earlier attempt that succeeded had a result of the wrong form.
     return Cause.SCHEMA if attempt.failure is None else find_cause(attempt.failure)
 
 
@@ -89,9 +89,9 @@ def _pause(retries: RetryPlan, cause: Cause, number: int, last: Attempt) -> floa
     first, longest = retries.first_pause_seconds, retries.longest_pause_seconds
     if cause is Cause.CAPACITY:
         first, longest = FIRST_CAPACITY_PAUSE_SECONDS, LONGEST_CAPACITY_PAUSE_SECONDS
-    # Chance without chance: the id is unlike any other, and the same after every restart.
+    # Spread by the id, which is unlike any other and the same after every restart: no randomness is needed.
     spread = 1 - SPREAD / 2 + SPREAD * crc32(last.id.encode()) / 2**32
     asked = min(last.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
     pause = min(first * 2.0 ** (number - 1), longest) * spread
-    # Nobody is asked before the time that they named, and not by everybody at that very time.
+    # Never before the time that the endpoint named, and not all steps at that very time.
     return max(pause, asked + min(asked, first) * spread)

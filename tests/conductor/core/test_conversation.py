@@ -2,7 +2,7 @@
 
 import pytest
 
-from conductor.core.decide.conversation import GO_ON, MAX_DEFECTS, OVER, Conversation, Place, StreamEnd, Verdict
+from conductor.core.decide.conversation import GO_ON, MAX_DEFECTS, OVER, Conversation, Place, StreamEnd, StreamVerdict
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
 from conductor.core.model.events import StartSpec
 from conductor.core.model.inputs import ExecutionLost, ExecutionRefused
@@ -80,7 +80,7 @@ def test_a_start_that_is_refused_is_told_to_the_engine_and_one_that_ran_is_asked
 ) -> None:
     refused = ExecutionRefused(ATTEMPT, end.reason, "no", retryable)
 
-    assert asked(START).judge(end) == Verdict(is_over=True, news=refused)
+    assert asked(START).judge(end) == StreamVerdict(is_over=True, news=refused)
     assert known().judge(end) == GO_ON
 
 
@@ -105,7 +105,7 @@ def test_a_refusal_is_told_only_when_no_earlier_start_can_begin_any_more() -> No
     conversation.begin_stream()
     refused = ExecutionRefused(ATTEMPT, "NO_CAPACITY", "no", retryable=True)
 
-    assert conversation.judge(StreamEnd("NOT_FOUND", "EXECUTION_NOT_FOUND", "spent")) == Verdict(
+    assert conversation.judge(StreamEnd("NOT_FOUND", "EXECUTION_NOT_FOUND", "spent")) == StreamVerdict(
         is_over=True, news=refused
     )
 
@@ -124,7 +124,7 @@ def test_a_refused_start_whose_earlier_one_arrived_goes_on() -> None:
 
 def test_an_attempt_that_its_host_does_not_know_is_lost_unless_its_end_was_received() -> None:
     unknown = StreamEnd("NOT_FOUND", "EXECUTION_NOT_FOUND", "there is none")
-    assert known().judge(unknown) == Verdict(is_over=True, news=ExecutionLost(ATTEMPT, "there is none"))
+    assert known().judge(unknown) == StreamVerdict(is_over=True, news=ExecutionLost(ATTEMPT, "there is none"))
     ended = known()
     ended.take(2, is_end=True)
     assert ended.judge(unknown) == OVER

@@ -219,9 +219,9 @@ async def test_a_newer_start_of_this_conductor_silences_the_older(tmp_path: Path
     async with linked(tmp_path, host, epoch=4) as it:
         it.link.post(StartExecution("alpha", SPEC))
         async with asyncio.timeout(10):
-            while not it.condemned:
+            while not it.disabled:
                 await asyncio.sleep(0.01)
-        assert "newer start" in it.condemned[0]
+        assert "newer start" in it.disabled[0]
         assert host.spawned == []
 
 

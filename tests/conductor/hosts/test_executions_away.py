@@ -105,7 +105,7 @@ async def test_a_status_that_was_lost_is_asked_for_again_and_nothing_else_is_sai
             assert host.heard == []
             host.may_end.set()
             async with asyncio.timeout(20):
-                while not it.condemned:
+                while not it.disabled:
                     await asyncio.sleep(0.01)
 
     ended = [(log["code"], log["reason"]) for log in logs if log["event"] == "stream_ended"]

@@ -140,11 +140,11 @@ async def test_a_host_that_is_silent_is_disconnected_although_its_connection_sta
         assert [note.connected for note in it.notes[:3]] == [True, False, True]
 
 
-async def test_a_condemned_host_stays_disconnected_and_says_why(tmp_path: Path) -> None:
+async def test_a_disabled_host_stays_disconnected_and_says_why(tmp_path: Path) -> None:
     teller = HostTeller("alpha")
     async with agent_host(tmp_path, "alpha", ExecutionHost(), teller) as address, watching(address) as it:
         await it.until(lambda: it.attached == 1)
-        it.link.condemn("another drives it")
+        it.link.disable("another drives it")
         await it.until(lambda: len(it.notes) == 2)
 
         assert it.link.view.state is HostState.DISCONNECTED
