@@ -41,6 +41,7 @@ from conductor.maintenance.retention import Retention
 from conductor.ring import Ground, Reach, Ring
 from conductor.snapshots import SnapshotStore
 from conductor.snapshots.roots import WorkspaceRoots
+from conductor.store.port import Store
 from conductor.store.sqlite.store import SqliteStore
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
 from servicekit.addresses import AddressInUseError, refuse_taken
@@ -113,7 +114,7 @@ class Part(Protocol):
 class Opened:
     """The opened parts, which `serving` closes."""
 
-    store: SqliteStore
+    store: Store
     snapshots: SnapshotStore
     roots: WorkspaceRoots
     clock: SystemClock

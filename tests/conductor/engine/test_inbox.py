@@ -174,3 +174,18 @@ async def test_a_closed_inbox_lets_nobody_wait_and_keeps_what_it_has() -> None:
         inbox.request(RequestCancel("r", "enough"))
     assert inbox.take() == (text("a", 1, "x" * 9),)
     assert inbox.is_empty
+
+
+async def test_a_request_that_was_put_back_comes_first_and_counts_again() -> None:
+    inbox = Inbox(InboxLimits(requests=2))
+    early, late = RequestCancel("r", "early"), RequestCancel("r", "late")
+    inbox.request(early)
+    inbox.take()
+    inbox.request(late)
+    inbox.put_back(early)
+    with pytest.raises(NoCapacityError, match="2 requests wait"):
+        inbox.request(late)
+
+    assert inbox.filled.is_set()
+    assert inbox.take() == (early, late)
+    assert not inbox.filled.is_set()
