@@ -60,10 +60,10 @@ async def compared(comparison: Comparison) -> WorkspaceChanges | None:
             present = await _present(comparison)
             return None if present is None else await _read(_Reading(comparison, present, end))
     except TimeoutError:
-        return WorkspaceChanges(note=f"comparing the workspace took more than {MAX_SECONDS:g} s")
+        return WorkspaceChanges(note=f"looking at the workspace took more than {MAX_SECONDS:g} s")
     except (StatusError, OSError) as error:
         why = str(error).replace(f"{FIELD}: ", "it ", 1)
-        return WorkspaceChanges(note=f"the workspace could not be compared: {why}")
+        return WorkspaceChanges(note=f"the workspace could not be looked at: {why}")
 
 
 @dataclass(frozen=True, slots=True)
