@@ -1,4 +1,4 @@
-"""Keeps `./dev test --fast` honest: a test that starts a process says so by its marker, or fails."""
+"""Tells tests that start processes from those that do not: the marker cannot be forgotten, and the quick ones come last."""
 
 import sys
 from collections.abc import Generator
@@ -15,6 +15,12 @@ def _note(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_note)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lets several workers end together: the quick modules come last, so none waits long for another's last one."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("processes") is None)
 
 
 @pytest.hookimpl(tryfirst=True)

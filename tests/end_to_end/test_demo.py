@@ -98,18 +98,6 @@ def test_the_demo_streams_from_two_hosts_and_ends_in_checked_findings(
     assert list(place.iterdir()) == []
 
 
-def test_a_directory_without_git_is_surveyed_as_well(place: Path, tmp_path: Path) -> None:
-    """Keeps J1."""
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    (plain / "load.py").write_text(SWALLOWS)
-    demo = started(plain, place, tmp_path)
-
-    assert demo.process.wait(SECONDS) == 0, demo.progress()
-    assert "load.py:4" in demo.out.read_text()
-    assert [path.name for path in plain.iterdir()] == ["load.py"]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_demo_stops_what_it_started_and_says_so_by_its_code(
     number: signal.Signals, repository: UserRepository, place: Path, tmp_path: Path

@@ -30,6 +30,7 @@ from tests.kit.waiting import wait_until
 from tests.services import Pair, running_pair
 
 Stub = run_service_pb2_grpc.RunServiceStub
+MOST_OUTPUT_BYTES = 8 * 1024 * 1024
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 
 
@@ -37,7 +38,9 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
     (folder / "allowed").mkdir()
-    with running_pair(folder, extra=("--root", str(folder / "allowed"))) as running:
+    (folder / "host.toml").write_text(f"[limits]\nmax_output_bytes = {MOST_OUTPUT_BYTES}\n")
+    more = {"extra": ("--root", str(folder / "allowed")), "host_extra": ("--config", str(folder / "host.toml"))}
+    with running_pair(folder, **more) as running:
         yield running
 
 

@@ -67,7 +67,7 @@ def installed(wheel: Path) -> Path:
     """Installs the wheel and what it requires into a new environment; returns the folder of its commands."""
     environment = wheel.parent / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    pip("--python", environment / "bin" / "python", "install", wheel, cwd=wheel.parent)
+    pip("--python", environment / "bin" / "python", "install", "--no-compile", wheel, cwd=wheel.parent)
     return environment / "bin"
 
 

@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from agenthost.attempt.folder import AttemptFolders, StoredStart
+from agenthost.cli import main
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.host_process import client_of, serving, start_host
@@ -47,9 +48,9 @@ async def test_a_host_on_the_socket_of_another_is_refused_in_one_sentence(short_
     assert not (short_path / "other").exists()
 
 
-@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.0.2.1:7411", "example.org:80", "nonsense", ""])
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", ""])
 async def test_an_address_that_reaches_beyond_the_machine_is_refused(tmp_path: Path, listen: str) -> None:
-    """Keeps K3 as far as this part goes."""
+    """Keeps K3 as far as this part goes; every such address is refused in `tests/servicekit/test_addresses.py`."""
     host = await start_host(tmp_path, listen)
 
     assert await host.end(0) == 1
@@ -343,15 +344,16 @@ def test_doctor_says_what_to_do_next() -> None:
         ("agents_dirs = ['/no/such/folder']", "--agents-dir"),
     ],
 )
-def test_a_wrong_setting_is_named_before_anything_starts(tmp_path: Path, content: str, text: str) -> None:
+def test_a_wrong_setting_is_named_before_anything_starts(
+    tmp_path: Path, content: str, text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Keeps K5."""
+    monkeypatch.setenv("GRPC_VERBOSITY", "NONE")  # the command sets it for its process, which is this one
     (tmp_path / "config.toml").write_text(content)
     flags = ["--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--config", str(tmp_path / "config.toml")]
-    done = command("serve", *flags, *([] if "name" in content else ["--name", "x"]))
 
-    assert done.returncode == 1
-    assert text in done.stderr
-    assert "Traceback" not in done.stderr
+    assert main(["serve", *flags, *([] if "name" in content else ["--name", "x"])]) == 1
+    assert text in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
 
 
