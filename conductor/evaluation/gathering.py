@@ -80,12 +80,16 @@ class Gathering:
         """Keeps a blob that is on its way to the store. It is asked for only after its event was stored."""
         self._kept.put(digest, data)
 
-    @retried
     async def for_check(self, run: Run, step: str, result: bytes, paths: Sequence[str]) -> Frame:
-        """Returns a frame for checking a result's citations, with as many of the cited files as fit."""
+        """Returns a frame for checking a result's citations: with the files that it cites, as many as fit."""
+        return await self.with_files(run, Frame({"task": "check", "step": step}, (result,)), paths)
+
+    @retried
+    async def with_files(self, run: Run, frame: Frame, paths: Sequence[str]) -> Frame:
+        """Returns the frame with these files of the snapshot behind its attachments, as many as fit."""
         files: dict[str, int] = {}
         unread: dict[str, str] = {}
-        contents = [result]
+        contents = list(frame.attachments)
         room = MAX_CITED_BYTES
         for start in range(0, len(paths), FILES_AT_ONCE):
             asked = paths[start : start + FILES_AT_ONCE]
@@ -100,7 +104,7 @@ class Gathering:
                     files[path] = len(contents)
                     contents.append(data)
                     room -= len(data)
-        return Frame({"task": "check", "step": step, "files": files, "unread": unread}, tuple(contents))
+        return Frame({**frame.header, "files": files, "unread": unread}, tuple(contents))
 
     async def _pinned(self, run: Run) -> tuple[bytes, bytes]:
         return await self._blob(run, run.plan.bundle), await self._blob(run, run.plan.inputs)

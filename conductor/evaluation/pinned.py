@@ -4,6 +4,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from conductor.evaluation.evidence.citations import Unread
 from conductor.evaluation.reports.results import Result, read_results
 from conductor.evaluation.workers.frames import Frame
 from conductor.flows.library.bundle import Bundle, read_bundle
@@ -15,8 +16,16 @@ MAX_KEPT_BUNDLE_BYTES = 256 * 1024
 
 def read_pinned(frame: Frame) -> tuple[Bundle, dict[str, Any], dict[str, Result]]:
     """Returns the bundle, the inputs and the results of a frame."""
-    bundle, inputs, results = frame.attachments
+    bundle, inputs, results = frame.attachments[:3]
     return read_kept_bundle(bundle), json.loads(inputs), read_results(json.loads(results))
+
+
+def read_files(frame: Frame) -> dict[str, bytes | Unread | None]:
+    """Returns the files of the snapshot that a frame carries, and why others were not read."""
+    files: dict[str, bytes | Unread | None] = {
+        path: frame.attachments[index] for path, index in frame.header.get("files", {}).items()
+    }
+    return files | {path: Unread(reason) for path, reason in frame.header.get("unread", {}).items()}
 
 
 def read_kept_bundle(data: bytes) -> Bundle:

@@ -5,7 +5,7 @@ The workers' side is in `tasks` and `kinds`, which this process does not load.
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from conductor.core.model.events import Failure, FindingCounts, WorkspaceChanges
@@ -102,7 +102,12 @@ def _step(task: str) -> Ask:
 
 
 async def _ask_for_report(gathering: Gathering, worker: Worker, work: Work) -> Frame:
-    frame = await gathering.for_report(await gathering.run(work.run))
+    """Asks which files the answers of the run name, then for the report, which says whether those places exist."""
+    run = await gathering.run(work.run)
+    frame = await gathering.for_report(run)
+    if _has_prose(frame):
+        named = await worker.ask(replace(frame, header={**frame.header, "task": "places"}), limits.CHECK_SECONDS)
+        frame = await gathering.with_files(run, frame, named.header["paths"])
     return await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
 
 
@@ -119,6 +124,13 @@ async def _ask_for_check(gathering: Gathering, worker: Worker, work: Work) -> Fr
         return NO_FINDINGS
     frame = await gathering.for_check(run, work.step, result, cited.header["paths"])
     return await worker.ask(frame, limits.CHECK_SECONDS)
+
+
+def _has_prose(frame: Frame) -> bool:
+    """Returns whether one of the last steps may have answered in prose: its text stands in the report."""
+    steps, documents = frame.header["facts"]["steps"], frame.header["documents"]
+    needed = {need for step in steps for need in step["needs"]}
+    return any(step["id"] not in needed and step["id"] not in documents for step in steps)
 
 
 def _counts(frame: Frame) -> FindingCounts:

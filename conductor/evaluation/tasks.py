@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from conductor.evaluation.kinds.table import KINDS
-from conductor.evaluation.pinned import failed, read_kept_bundle, read_pinned
-from conductor.evaluation.reports.report import ReportError, Sources, build_report
+from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_pinned
+from conductor.evaluation.reports.report import ReportError, Sources, build_report, paths_in_texts
 from conductor.evaluation.reports.results import whole
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.checks.input_rules import judge_inputs
@@ -60,10 +60,11 @@ def guard(frame: Frame) -> Frame:
 
 
 def report(frame: Frame) -> Frame:
-    """Renders the report."""
+    """Renders the report. Behind the pinned attachments come the files that its texts name."""
     bundle, inputs, results = read_pinned(frame)
     header = frame.header
-    sources = Sources(header["facts"], results, header["documents"], header["notes"])
+    files = read_files(frame)
+    sources = Sources(header["facts"], results, header["documents"], header["notes"], files)
     try:
         made = build_report(bundle, inputs, sources)
     except ReportError as error:
@@ -71,6 +72,13 @@ def report(frame: Frame) -> Frame:
     # Returned with the report, so that the run and its report agree.
     changes = header["facts"]["workspace"]["changes"]
     return Frame({"workspace_changes": changes}, (made.markdown.encode(errors="replace"), made.json))
+
+
+def places(frame: Frame) -> Frame:
+    """Tells which files the texts of a report name."""
+    _, _, results = read_pinned(frame)
+    header = frame.header
+    return Frame({"paths": paths_in_texts(Sources(header["facts"], results, header["documents"], header["notes"]))})
 
 
 def _library(header: Mapping[str, Any]) -> Library:
@@ -87,5 +95,6 @@ TASKS: Mapping[str, Task] = {
     "judge_message": judge_flow_message,
     "launch": launch,
     "guard": guard,
+    "places": places,
     "report": report,
 } | {name: task for tasks in KINDS.values() if tasks for name, task in tasks.items()}

@@ -86,6 +86,7 @@ async def test_a_question_is_answered_by_the_model_of_the_one_who_asks(tmp_path:
     assert "✔ reader" in it.said
     assert f"✔ model  {model.url}/v1  small" in it.said
     assert "It greets, README.md:1." in out
+    assert "The answer names 1 place; it exists." in out
     assert {json.loads(one.body)["model"] for one in model.asked if one.body} == {"small"}
 
 

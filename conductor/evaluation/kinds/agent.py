@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from conductor.evaluation.evidence.citations import CitationCheck, Unread, cited_paths
+from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
 from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result
-from conductor.evaluation.pinned import failed, read_pinned
+from conductor.evaluation.pinned import failed, read_files, read_pinned
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.language.templates import TemplateError, render
@@ -42,10 +42,7 @@ def check(frame: Frame) -> Frame:
     found = read_result(frame.attachments[0], frame.header["step"])
     if found is None:
         return Frame({"counts": {}}, (b"",))
-    contents = frame.attachments
-    files: dict[str, bytes | Unread | None] = {path: contents[index] for path, index in frame.header["files"].items()}
-    files |= {path: Unread(reason) for path, reason in frame.header["unread"].items()}
-    examiner = CitationCheck(files)
+    examiner = CitationCheck(read_files(frame))
     checked = tuple(examiner.judge(finding) for finding in found.findings)
     document = Found(checked, found.left_out, found.notes).as_json()
     return Frame({"counts": count(checked)}, (canonical_json(document),))

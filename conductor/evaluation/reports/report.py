@@ -6,11 +6,13 @@ Markdown's last section, "Execution": cut it off to compare two reports.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+from conductor.evaluation.evidence.citations import Unread
 from conductor.evaluation.evidence.findings import SEVERITIES, STATUSES
+from conductor.evaluation.evidence.places import check_places, named_places
 from conductor.evaluation.reports.results import Result, shortened, whole
 from conductor.evaluation.reports.shortening import leave_out, shorter
 from conductor.flows.language import markdown
@@ -52,6 +54,7 @@ class Sources:
     results: Mapping[str, Result]
     documents: Mapping[str, Mapping[str, Any]]
     notes: Mapping[str, Sequence[str]]
+    files: Mapping[str, bytes | Unread | None] = field(default_factory=dict)  # those that the shown texts name
 
 
 def build_report(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> Report:
@@ -84,17 +87,18 @@ def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict
     facts = dict(sources.facts)
     findings = [finding for document in sources.documents.values() for finding in document["findings"]]
     findings.sort(key=lambda finding: (SEVERITIES.index(finding["severity"]), STATUSES.index(finding["status"])))
+    texts = _texts(facts["steps"], sources)
     return {
         **facts,
         "format": FORMAT,
         "title": bundle.flow.title or facts["flow"].removeprefix("flows/"),
         "inputs": dict(inputs),
-        "verdict": _verdict(facts, findings, has_notes=any(sources.notes.values())),
+        "verdict": _verdict(facts, findings, has_notes=any(sources.notes.values())) + _places_verdict(texts),
         "findings": findings,
         "counts": {status: sum(finding["status"] == status for finding in findings) for status in STATUSES},
         "severities": _severities(findings),
         "notes": [{"step": step, "text": text} for step, texts in sources.notes.items() for text in texts],
-        "texts": _texts(facts["steps"], sources),
+        "texts": texts,
     }
 
 
@@ -138,10 +142,33 @@ def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[st
     # The texts of a hundred talkative agents are truncated; the run does not fail for them.
     most = min(MAX_SHOWN_TEXT_CHARACTERS, MAX_SHOWN_TEXTS_CHARACTERS // max(1, len(last)))
     return [
-        {"step": step["id"], "label": step["label"], "kind": step["kind"], "text": text}
+        {"step": step["id"], "label": step["label"], "kind": step["kind"], "text": text, **_places(text, sources)}
         for step in last
         if (text := _text(sources.results.get(step["id"]), most)).strip()
     ]
+
+
+def paths_in_texts(sources: Sources) -> tuple[str, ...]:
+    """Returns the files that the shown texts name, each once: what `Sources.files` must hold."""
+    shown = _texts(sources.facts["steps"], sources)
+    return tuple(dict.fromkeys(place.path for text in shown for place in named_places(text["text"])))
+
+
+def _places(text: str, sources: Sources) -> dict[str, Any]:
+    places = check_places(named_places(text), sources.files)
+    return {"places": places} if places else {}
+
+
+def _places_verdict(texts: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence about the places that the answers name; nothing where they name none."""
+    places = [place for text in texts for place in text.get("places", ())]
+    if not places:
+        return ""
+    missing = sum(not place["exists"] for place in places)
+    named = f" The answer names {_counted(len(places), 'place')}; "
+    if not missing:
+        return named + ("it exists." if len(places) == 1 else "all of them exist.")
+    return f"{named}{missing} of them {'does' if missing == 1 else 'do'} not exist."
 
 
 def _text(result: Result | None, most: int) -> str:

@@ -315,6 +315,19 @@ async def test_what_the_last_steps_said_is_the_answer(story: Story, workspace: P
     same_as_golden("answer.md", markdown, workspace)
 
 
+async def test_places_that_an_answer_names_are_looked_up(story: Story, workspace: Path) -> None:
+    """Keeps A11 and F4: prose is a good answer, and what it names is checked by code."""
+    name = next(path.name for path in sorted(workspace.iterdir()) if path.is_file())
+    await story.begin(flow_of(agent("a")), workspace)
+    await story.agent("a", says=f"It stands in {name}:1, and not in none.py:3-5.")
+    markdown, values = await story.report()
+
+    assert [(one["path"], one["exists"]) for one in values["texts"][0]["places"]] == [(name, True), ("none.py", False)]
+    assert values["verdict"] == "No findings. The answer names 2 places; 1 of them does not exist."
+    assert f"- ✓ `{name}:1`" in markdown
+    assert "- ✗ `none.py:3-5`: there is no such file" in markdown
+
+
 async def test_agents_that_say_very_much_are_cut_in_the_report_and_fail_no_run(story: Story, workspace: Path) -> None:
     """Found by the benchmark of the relay: a hundred agents of 40 KB each ended in a run without a report."""
     names = [f"s{number}" for number in range(40)]
