@@ -26,7 +26,7 @@ from tests.conductor.store.material import creation, events, run_name
 pytestmark = pytest.mark.processes
 
 RUN = run_name(1)
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def change(folder: Path, script: str) -> None:

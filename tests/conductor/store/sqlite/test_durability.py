@@ -16,14 +16,14 @@ from tests.conductor.store.material import creation, events, run_name
 
 pytestmark = pytest.mark.processes
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 RUN = run_name(1)
 
 
 async def kill_after(folder: Path, lines: int, acknowledged: dict[str, int]) -> None:
     """Lets an appender work until it said so many lines, kills it, and notes what it acknowledged."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.conductor.store.appender", str(folder)),
+        *(sys.executable, "-m", "tests.conductor.store.sqlite.appender", str(folder)),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
