@@ -13,7 +13,6 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Protocol
 
 import grpc
@@ -47,6 +46,7 @@ from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_servi
 from servicekit.addresses import AddressInUseError, refuse_taken
 from servicekit.channels import open_channel
 from servicekit.logs import configure_logs
+from servicekit.release import release_number
 from servicekit.server import Registration, Server
 from servicekit.statuses import find_rich
 
@@ -211,7 +211,7 @@ class Conductor:
     def _facts(self) -> ServerFacts:
         store = self._opened.store
         return ServerFacts(
-            version=version("conductor-agenthost"),
+            version=release_number(),
             conductor_id=store.conductor_id,
             epoch=store.epoch,
             start_time=self._opened.clock.now(),

@@ -5,7 +5,8 @@ wire under both names. `google/rpc/error_details.proto` is served too, so that g
 """
 
 from collections.abc import AsyncIterator, Iterable
-from importlib import resources
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -32,7 +33,8 @@ class DescriptorLibrary:
     @classmethod
     def load(cls, service: str) -> "DescriptorLibrary":
         """Reads the descriptors that protos/generate.py wrote for `service`, and adds health and reflection themselves."""
-        path = resources.files(f"{service}.v1").joinpath("descriptors.binpb")
+        package = import_module(f"{service}.v1").__file__ or ""
+        path = Path(package).with_name("descriptors.binpb")
         shipped = FileDescriptorSet.FromString(path.read_bytes())
         health, alpha = FileDescriptorProto(), FileDescriptorProto()
         health_pb2.DESCRIPTOR.CopyToProto(health)

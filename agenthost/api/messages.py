@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from importlib.metadata import version
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -25,8 +24,9 @@ from agenthost.host.state import Host
 from agenthost.snapshots.eviction import Figures
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
+from servicekit.release import release_number
 
-VERSION = version("conductor-agenthost")
+VERSION = release_number()
 
 _CHANNELS = {channel: pb.Output.Channel.Value(f"CHANNEL_{channel.name}") for channel in Channel}
 _NOTICES = {kind: pb.Notice.Kind.Value(f"KIND_{kind.name}") for kind in NoticeKind}

@@ -14,7 +14,6 @@ import socket
 import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +23,7 @@ from agenthost.errors import AgentUnavailableError, ProgramError
 from agenthost.models.settings import ModelSettings
 from agenthost.system import process
 from agenthost.system.socket_path import short_path
+from servicekit.release import release_number
 
 _log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ def program_version() -> str:
     package = Path(__file__).parent
     files = sorted((*(package / "gateway").glob("*.py"), *(package.parent / "core" / "models").glob("*.py")))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return f"{version('conductor-agenthost')}+{digest[:12]}"
+    return f"{release_number()}+{digest[:12]}"
 
 
 class ModelGateway:

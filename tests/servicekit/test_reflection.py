@@ -60,7 +60,7 @@ async def test_a_described_service_has_its_comments_and_all_that_it_imports(vers
     files = files_of(response)
     run = files["conductor/v1/run_service.proto"]
     comments = [location.leading_comments for location in run.source_code_info.location]
-    assert any("Starts a run and answers at once" in comment for comment in comments)
+    assert any("Starts a run and returns it at once" in comment for comment in comments)
     assert set(run.dependency) <= set(files)
 
 
