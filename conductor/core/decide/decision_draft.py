@@ -61,7 +61,7 @@ class DecisionDraft:
         ongoing = self.state.ongoing.get(run)
         if ongoing is None:
             return None
-        self.drafts[run] = draft = RunDraft(ongoing, self.now, origin=ongoing)
+        self.drafts[run] = draft = RunDraft(ongoing, self.now, self.limits, origin=ongoing)
         return draft
 
     def change(self, run: str, how: Callable[[RunDraft], None]) -> bool:
@@ -161,9 +161,9 @@ class DecisionDraft:
             self.replies += replies
             return
         try:
-            draft = _end_everything(RunDraft(origin, self.now, origin=origin), message)
+            draft = _end_everything(RunDraft(origin, self.now, self.limits, origin=origin), message)
         except Exception:  # noqa: BLE001 — its steps cannot be folded, so the run ends without them
-            draft = RunDraft(origin, self.now, origin=origin)
+            draft = RunDraft(origin, self.now, self.limits, origin=origin)
         draft.commands = [CancelExecution(track.host, attempt, message) for attempt, track in origin.tracks.items()]
         draft.emit(RunSettled(RunState.FAILED, Failure(INTERNAL, message, FailureClass.FATAL)))
         draft.replies = list(replies)

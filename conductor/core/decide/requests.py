@@ -66,7 +66,7 @@ def _create_run(decision: DecisionDraft, request: RequestRun) -> None:
         decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", f"there is a run {run} already"))
         return
     try:
-        draft = RunDraft(Ongoing(apply(None, event, decision.now)), decision.now, origin=None)
+        draft = RunDraft(Ongoing(apply(None, event, decision.now)), decision.now, decision.limits, origin=None)
     except IllegalTransitionError as error:
         decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", str(error)))
         return

@@ -9,7 +9,7 @@ from math import floor
 from typing import TYPE_CHECKING
 
 from conductor.core.model.commands import AckExecution, Command, Record, Reply, ResumeExecution
-from conductor.core.model.conductor_state import Ongoing, Track
+from conductor.core.model.conductor_state import Limits, Ongoing, Track
 from conductor.core.model.events import Event
 from conductor.core.model.run import Run, apply, key_of
 from conductor.core.model.step import Step
@@ -29,6 +29,7 @@ class RunDraft:
         "dirty",
         "events",
         "freed_place",
+        "limits",
         "now",
         "origin",
         "queue",
@@ -39,8 +40,9 @@ class RunDraft:
         "wants_place",
     )
 
-    def __init__(self, ongoing: Ongoing, now: float, *, origin: Ongoing | None) -> None:
+    def __init__(self, ongoing: Ongoing, now: float, limits: Limits, *, origin: Ongoing | None) -> None:
         self.origin = origin
+        self.limits = limits
         self.now = now
         self.run: Run = ongoing.run
         self.tracks: dict[str, Track] = dict(ongoing.tracks)

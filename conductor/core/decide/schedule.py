@@ -20,7 +20,7 @@ from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import start_run
 from conductor.core.model.attempt import attempt_id
 from conductor.core.model.commands import StartExecution
-from conductor.core.model.conductor_state import Limits, Ongoing, Track
+from conductor.core.model.conductor_state import Ongoing, Track
 from conductor.core.model.events import AttemptCreated, StartSpec, StepWaits
 from conductor.core.model.plan import AgentPlan
 from conductor.core.model.states import WaitKind
@@ -84,7 +84,7 @@ class Scheduling:
         self.free[placement.host] -= 1
         if not self.free[placement.host]:
             del self.free[placement.host]
-        self.decision.change(run, partial(create_attempt, name=name, placement=placement, limits=self.decision.limits))
+        self.decision.change(run, partial(create_attempt, name=name, placement=placement))
         draft = self.decision.draft(run)
         return draft if draft is not None and not draft.run.is_settled else None
 
@@ -108,7 +108,7 @@ class Scheduling:
                 draft.emit(StepWaits(name, wait.kind, wait.text))
 
 
-def create_attempt(draft: RunDraft, name: str, placement: Placement, limits: Limits) -> None:
+def create_attempt(draft: RunDraft, name: str, placement: Placement) -> None:
     """Creates an attempt, and asks its host to start it."""
     step = draft.step(name)
     plan = _plan(step)
@@ -132,7 +132,7 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, limits: Lim
     )
     del draft.queue[name]
     draft.tracks[start.execution] = Track(
-        placement.host, plan.lost_after_seconds or limits.lost_after, placement.instance
+        placement.host, plan.lost_after_seconds or draft.limits.lost_after, placement.instance
     )
     draft.send(StartExecution(placement.host, start, placement.instance))
     draft.mark(*draft.run.children.get(name, ()))

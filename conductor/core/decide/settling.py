@@ -18,17 +18,19 @@ from conductor.core.model.events import (
     RunStarted,
     StepCancelled,
     StepFailed,
+    StepsAdded,
     StepSkipped,
     StepStarted,
     StepSucceeded,
 )
 from conductor.core.model.failure import FailureClass
-from conductor.core.model.plan import OnFailure
+from conductor.core.model.plan import OnFailure, StepPlan
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import AttemptState, RunState, StepState
 from conductor.core.model.step import Step
 
 STEPS_STUCK = "STEPS_STUCK"
+TOO_MANY_STEPS = "TOO_MANY_STEPS"
 
 
 def start_run(draft: RunDraft) -> None:
@@ -43,6 +45,17 @@ def start_step(draft: RunDraft, step: Step) -> None:
     start_run(draft)
     draft.emit(StepStarted(name))
     draft.mark(*draft.run.children.get(name, ()))
+
+
+def add_steps(draft: RunDraft, steps: tuple[StepPlan, ...]) -> Failure | None:
+    """Adds the steps of one item or round below a running step. Returns why not, where the run would have too many steps."""
+    most = draft.limits.steps_per_run
+    if len(draft.run.steps) + len(steps) > most:
+        message = f"The run would have more than {most} steps, children included. Give the step {steps[0].parent} fewer items."
+        return Failure(TOO_MANY_STEPS, message, FailureClass.HUMAN_REQUIRED, steps[0].parent)
+    draft.emit(StepsAdded(steps))
+    draft.mark(*(step.id for step in steps))
+    return None
 
 
 def succeed(draft: RunDraft, step: Step, text: str, findings: str, counts: FindingCounts) -> None:

@@ -128,7 +128,7 @@ class RunSettled:
 
 @dataclass(frozen=True, slots=True)
 class StepsAdded:
-    """Children were added to a running step (see `states`). The `parent` of each exists."""
+    """The steps of one item or round were added below a running step. The ids of all begin with the same `parent.index`."""
 
     steps: tuple[StepPlan, ...]
 

@@ -74,7 +74,10 @@ WorkPlan = AgentPlan | FoldPlan
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One step of the graph. `parent` is empty for steps of the flow itself (see `states`)."""
+    """One step of the graph. `parent` is empty for steps of the flow itself (see `states`).
+
+    A child belongs to an item of its parent, with its digest and its index, or to a round.
+    """
 
     id: str
     work: WorkPlan
@@ -84,6 +87,9 @@ class StepPlan:
     excluded_because: str = ""
     on_failure: OnFailure = OnFailure.FAIL
     parent: str = ""
+    item: str = ""
+    index: int = 0
+    round: int = 0
 
     @property
     def kind(self) -> str:

@@ -30,6 +30,7 @@ from conductor.core.model.events import (
 from conductor.core.model.plan import OnFailure, RunPlan, StepPlan
 from conductor.core.model.states import SETTLED_RUN, SETTLED_STEP, IllegalTransitionError, RunState, StepState, move_run
 from conductor.core.model.step import Step, StepEvent, apply_to_step, create_step
+from conductor.core.model.step_path import is_step_path, item_of
 
 
 class Stop(StrEnum):
@@ -133,6 +134,8 @@ def key_of(event: Event) -> str:
             return f"{type(event).__name__}/{event.attempt}"
         case StepBecameReady() | StepGuardPassed():
             return f"{type(event).__name__}/{event.step}"
+        case StepsAdded():
+            return f"StepsAdded/{item_of(event.steps[0].id)}"
         case _:
             return ""
 
@@ -150,7 +153,7 @@ def _change(run: Run, event: Event, time: float) -> Run:
         case RunSettled():
             return replace(run, state=move_run(run.state, event.state), failure=event.failure, end_time=time)
         case StepsAdded():
-            return _add_steps(run, event.steps, time)
+            return _grow(run, event.steps, time)
         case _:
             return _change_step(run, event, time)
 
@@ -164,15 +167,25 @@ def _create(event: RunCreated, time: float) -> Run:
     return _add_steps(run, event.plan.steps, time)
 
 
+def _grow(run: Run, plans: tuple[StepPlan, ...], time: float) -> Run:
+    for plan in plans:
+        item = item_of(plan.id)
+        parent = run.steps.get(plan.parent)
+        if not is_step_path(plan.id) or item != item_of(plans[0].id) or item_of(item) != plan.parent:
+            raise IllegalTransitionError(f"step {plan.id} is not named after an item of its parent {plan.parent}")
+        if parent is None or parent.state is not StepState.RUNNING:
+            raise IllegalTransitionError(f"the parent of step {plan.id} is not running")
+    return _add_steps(run, plans, time)
+
+
 def _add_steps(run: Run, plans: tuple[StepPlan, ...], time: float) -> Run:
     added = {plan.id: create_step(plan, time) for plan in plans}
     if len(added) < len(plans) or not run.steps.keys().isdisjoint(added):
         raise IllegalTransitionError(f"run {run.id} has two steps with one id")
     steps = {**run.steps, **added}
     for plan in plans:
-        parent = run.steps.get(plan.parent)
-        if (plan.parent and plan.parent not in steps) or (parent is not None and parent.is_settled):
-            raise IllegalTransitionError(f"the parent of step {plan.id} is missing or has ended")
+        if plan.parent and plan.parent not in steps:
+            raise IllegalTransitionError(f"the parent of step {plan.id} is missing")
     return replace(
         run,
         steps=steps,

@@ -26,6 +26,16 @@ def is_step_path(text: str) -> bool:
     return _STEP_PATH.fullmatch(text) is not None
 
 
+def child_path(parent: str, index: int, name: str) -> str:
+    """Returns the id of a step for one item or round of its parent."""
+    return f"{parent}.{index}.{name}"
+
+
+def item_of(child: str) -> str:
+    """Returns the item or round that a child belongs to: its id without its name."""
+    return child.rpartition(".")[0]
+
+
 def is_child_path(path: str) -> bool:
     """Returns whether a step is part of another one."""
     return "." in path

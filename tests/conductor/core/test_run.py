@@ -27,7 +27,8 @@ from conductor.core.model.events import (
     StepWaits,
 )
 from conductor.core.model.events import Failure as Why
-from conductor.core.model.run import Run, apply, fold
+from conductor.core.model.plan import StepPlan
+from conductor.core.model.run import Run, apply, fold, key_of
 from conductor.core.model.states import AttemptState, IllegalTransitionError, RunState
 from conductor.core.model.step import Wait
 from conductor.core.model.work import Checked, Folded, WorkKind
@@ -119,21 +120,40 @@ def test_a_run_begins_with_its_creation() -> None:
 
 
 def test_the_tree_of_steps_grows_while_the_run_goes_on() -> None:
-    run = run_after(
-        StepQueued("one", "p"), created(), StepsAdded((folds("child", parent="one"), asks("next", "child")))
-    )
+    grown = StepsAdded((folds("one.0.look", parent="one"), asks("one.0.ask", "one.0.look", parent="one")))
+    run = run_after(StepQueued("one", "p"), created(), grown)
 
-    assert list(run.steps) == ["one", "two", "child", "next"]
-    assert run.children == {"one": ("child",)}
-    assert run.dependants == {"one": ("two",), "child": ("next",)}
+    assert list(run.steps) == ["one", "two", "one.0.look", "one.0.ask"]
+    assert run.children == {"one": ("one.0.look", "one.0.ask")}
+    assert run.dependants == {"one": ("two",), "one.0.look": ("one.0.ask",)}
     assert run.unsettled == 4
+    assert key_of(grown) == "StepsAdded/one.0"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (folds("child", parent="one"),),
+        (folds("two.0.child", parent="one"),),
+        (folds("one.0.child", parent="two"),),
+        (folds("one.child", parent="one"),),
+        (folds("one.0.Child", parent="one"),),
+        (folds("one.0.a", parent="one"), folds("one.1.b", parent="one")),
+        (folds("one.0.a", parent="one"), folds("one.0.a", parent="one")),
+    ],
+)
+def test_a_child_is_named_after_an_item_of_its_parent(steps: tuple[StepPlan, ...]) -> None:
+    run = run_after(StepQueued("one", "p"), created())
+
+    with pytest.raises(IllegalTransitionError):
+        apply(run, StepsAdded(steps), 2000.0)
 
 
 def test_nothing_grows_below_a_step_that_has_ended() -> None:
     run = run_after(StepFailed("one", Why("PROMPT_BUILD_FAILED", "no")))
 
     with pytest.raises(IllegalTransitionError):
-        apply(run, StepsAdded((folds("child", parent="one"),)), 2000.0)
+        apply(run, StepsAdded((folds("one.0.child", parent="one"),)), 2000.0)
 
 
 def test_the_first_failure_that_stops_the_run_is_its_failure() -> None:

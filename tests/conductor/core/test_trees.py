@@ -1,4 +1,4 @@
-"""Random trees of steps that grow while their run goes on: whatever their shape, they keep a few promises."""
+"""Random trees of steps that grow while their run goes on, with crashes: whatever their shape, they keep a few promises."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -7,41 +7,52 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conductor.core.decide.questions import list_pending
-from conductor.core.model.commands import Command, Evaluate, StartExecution
+from conductor.core.model.commands import Command, Decision, Evaluate, StartExecution
+from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import (
     AttemptEnded,
     StepBecameReady,
     StepCancelled,
     StepFailed,
-    StepsAdded,
     StepSkipped,
     StepSucceeded,
 )
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, StepPlan
-from conductor.core.model.run import apply, fold
+from conductor.core.model.run import fold, key_of
 from conductor.core.model.states import StepState
+from conductor.core.model.step_path import PATH_IDS
 from conductor.core.model.work import GuardDecided, Work, WorkKind
-from tests.conductor.core.bench import ANSWERS, RUN, Bench
+from tests.conductor.core.bench import ANSWERS, Bench
+from tests.conductor.core.branching import BranchPlan, items_of, live_items, with_branches
 
 Draw = st.DrawFn
 MOST_TURNS = 500
+MOST_STEPS = 20
 WORKS = (AgentPlan(("survey",), max_attempts=2), FoldPlan())
 ENDS = (StepSucceeded, StepFailed, StepSkipped, StepCancelled)
 
 
+BRANCHES = st.recursive(
+    st.sampled_from(WORKS),
+    lambda inner: st.builds(
+        BranchPlan, st.integers(0, 3), st.integers(1, 2), st.lists(inner, min_size=1, max_size=2).map(tuple)
+    ),
+    max_leaves=3,
+)
+
+
 @st.composite
-def forests(draw: Draw, prefix: str = "s", parents: tuple[str, ...] = ()) -> tuple[StepPlan, ...]:
-    """Steps whose parents and needs are steps before them, or `parents` that exist already."""
+def forests(draw: Draw) -> tuple[StepPlan, ...]:
+    """Steps whose parents and needs are steps before them. Some add steps while they run."""
     steps: list[StepPlan] = []
     for number in range(draw(st.integers(1, 6))):
         earlier = [step.id for step in steps]
-        choices = [*parents, *earlier] if parents else ["", *earlier]
-        parent = draw(st.sampled_from(choices))
+        parent = draw(st.sampled_from(["", *(step.id for step in steps if not isinstance(step.work, BranchPlan))]))
         needs = draw(st.sets(st.sampled_from(earlier), max_size=2)) if earlier else set()
         steps.append(
             StepPlan(
-                id=f"{prefix}{number}",
-                work=draw(st.sampled_from(WORKS)),
+                id=f"s{number}",
+                work=draw(BRANCHES),
                 needs=tuple(sorted(needs - {parent})),
                 has_skip_guard=draw(st.booleans()),
                 on_failure=draw(st.sampled_from(OnFailure)),
@@ -61,18 +72,23 @@ class Grower:
 
     def __init__(self, data: st.DataObject) -> None:
         self.data = data
-        self.bench = Bench()
-        self.bench.host(slots=3)
+        self.bench = Bench(Limits(steps_per_run=MOST_STEPS))
+        self._connect()
         self.bench.launch(*data.draw(forests(), "flow"))
         self.open: set[Work] = set()
-        self.grown = 0
         self._note_questions(self.bench.last.to_send)
+
+    def _connect(self) -> Decision:
+        return self.bench.host(slots=3, features=frozenset({PATH_IDS}))
 
     def live(self) -> None:
         done = 0
         for _ in range(MOST_TURNS):
             if not self.bench.state.ongoing:
                 return
+            if self.data.draw(st.integers(0, 9), "crash") == 0:
+                self.open = {command.work for command in self.bench.crash() if isinstance(command, Evaluate)}
+                self._note_questions(self._connect().to_send)
             if done < len(self.bench.commands):
                 self._obey(done)
                 done += 1
@@ -92,7 +108,6 @@ class Grower:
             case StartExecution(start=start):
                 _, step, _ = start.execution.split("-")
                 if self.bench.attempt(step).is_live:
-                    self._grow_below(step)
                     self._note_questions(self.bench.finish(step, *self.data.draw(OUTCOMES, "outcome")).to_send)
             case _:
                 pass
@@ -105,24 +120,18 @@ class Grower:
         pending = set(list_pending(self.bench.run))
         assert pending <= self.open
         self.open &= pending  # a step that was stopped needs no answer any more
-
-    def _grow_below(self, step: str) -> None:
-        if self.grown < 3 and self.data.draw(st.booleans(), "grow"):
-            self.grown += 1
-            added = StepsAdded(self.data.draw(forests(f"g{self.grown}", (step,)), "growth"))
-            # Nothing adds steps yet, so the journal is told what a later part of the core will tell it.
-            self.bench.runs[RUN] = apply(self.bench.run, added, self.bench.now)
-            self.bench.events.append((RUN, added))
-            self.open = {command.work for command in self.bench.crash() if isinstance(command, Evaluate)}
-            self._note_questions(self.bench.host(slots=3).to_send)
+        for step in self.bench.run.steps.values():
+            if isinstance(step.plan.work, BranchPlan):
+                assert len(live_items(self.bench.run, step)) <= step.plan.work.at_once
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_whatever_tree_grows_it_ends_and_parents_end_after_their_children(data: st.DataObject) -> None:
     """Keeps C3, B4."""
-    grower = Grower(data)
-    grower.live()
+    with with_branches():
+        grower = Grower(data)
+        grower.live()
     bench = grower.bench
 
     events = [event for _, event in bench.events]
@@ -139,3 +148,12 @@ def test_whatever_tree_grows_it_ends_and_parents_end_after_their_children(data: 
     attempts = [event.attempt for event in events if isinstance(event, AttemptEnded)]
     assert len(attempts) == len(set(attempts)) == sum(len(step.attempts) for step in bench.run.steps.values())
     assert replace(fold((event, 0.0) for event in events), steps={}).state is bench.run.state
+    keys = [key for event in events if (key := key_of(event))]
+    assert len(keys) == len(set(keys))
+    assert len(bench.run.steps) <= MOST_STEPS
+    for step in bench.run.steps.values():
+        if isinstance(step.plan.work, BranchPlan):
+            assert items_of(bench.run, step) == [
+                f"{step.plan.id}.{index}" for index in range(len(items_of(bench.run, step)))
+            ]
+            assert step.state is not StepState.SUCCEEDED or len(items_of(bench.run, step)) == step.plan.work.items
