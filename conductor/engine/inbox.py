@@ -46,7 +46,7 @@ class InboxLimits:
 
 
 @dataclass(slots=True)
-class _Stretch:
+class _Frames:
     """Frames without a gap between them."""
 
     first: int
@@ -60,23 +60,22 @@ class _Slot:
 
     attempt: str
     size: int = 0
-    stretches: list[_Stretch] = field(default_factory=list)
+    frames: list[_Frames] = field(default_factory=list)
     taken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, report: ExecutionReported, size: int) -> None:
         """Merges a report where its numbers continue; a repetition after a reconnection stays apart."""
         self.size += size
-        if self.stretches and self.stretches[-1].last + 1 == report.first_sequence:
-            self.stretches[-1].last = report.last_sequence
-            self.stretches[-1].reports.extend(report.reports)
+        if self.frames and self.frames[-1].last + 1 == report.first_sequence:
+            self.frames[-1].last = report.last_sequence
+            self.frames[-1].reports.extend(report.reports)
         else:
-            self.stretches.append(_Stretch(report.first_sequence, report.last_sequence, list(report.reports)))
+            self.frames.append(_Frames(report.first_sequence, report.last_sequence, list(report.reports)))
 
     def merged(self) -> list[ExecutionReported]:
         """Returns the contents as inputs."""
         return [
-            ExecutionReported(self.attempt, stretch.first, stretch.last, _join(stretch.reports))
-            for stretch in self.stretches
+            ExecutionReported(self.attempt, frames.first, frames.last, _join(frames.reports)) for frames in self.frames
         ]
 
 

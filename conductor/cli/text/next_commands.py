@@ -3,10 +3,8 @@
 from conductor.cli.text.names import short
 from conductor.v1 import run_service_pb2
 
-# Ends that say something of machines, beside all HOST_… and those that a person must mend: the doctor looks at these.
-_OF_MACHINES = frozenset(
-    {"QUEUE_TIMEOUT", "PROGRAM_UNAVAILABLE", "NO_CAPACITY", "SNAPSHOT_MISSING", "SNAPSHOT_CHANGED", "SHIM_LOST"}
-)
+# The doctor looks at machines, and at what a person must mend; it can do nothing about a model that was asked too fast.
+_FOR_THE_DOCTOR = frozenset({run_service_pb2.Failure.KIND_RECOVERABLE, run_service_pb2.Failure.KIND_HUMAN_REQUIRED})
 
 
 def next_commands(ended: run_service_pb2.Run) -> list[str]:
@@ -24,8 +22,7 @@ def _reasons(ended: run_service_pb2.Run, run: str) -> list[tuple[str, str]]:
         found.append(("why it failed:", f"conductor show {run} {short(failure.step)}"))
     if any(step.name == failure.step and _has_run(step) for step in ended.steps):
         found.append(("what it logged:", f"conductor output {run} {short(failure.step)} --channel log"))
-    is_of_machines = failure.reason.startswith("HOST_") or failure.reason in _OF_MACHINES
-    if is_of_machines or getattr(failure, "class") == "HUMAN_REQUIRED":
+    if failure.kind in _FOR_THE_DOCTOR and failure.cause != run_service_pb2.Failure.CAUSE_RATE_LIMIT:
         found.append(("what is wrong:", "conductor doctor"))
     return found
 

@@ -11,12 +11,17 @@ LOG = "what it logged:    conductor output x c --channel log"
 DOCTOR = "what is wrong:     conductor doctor"
 
 
-def failed(reason: str, *, has_run: bool, step: str = "runs/x/steps/c", **more: str) -> Run:
+def failed(reason: str, kind: str, *, has_run: bool, step: str = "runs/x/steps/c", cause: str = "UNSPECIFIED") -> Run:
     attempt = Attempt(id="x-c-1")
     if has_run:
         attempt.start_time.FromSeconds(1)
     steps = [Step(name="runs/x/steps/b"), Step(name="runs/x/steps/c", attempts=[attempt])]
-    failure = Failure(reason=reason, step=step, **more)  # type: ignore[arg-type]
+    failure = Failure(
+        reason=reason,
+        step=step,
+        kind=Failure.Kind.Value(f"KIND_{kind}"),
+        cause=Failure.Cause.Value(f"CAUSE_{cause}"),
+    )
     return Run(name="runs/x", state=Run.STATE_FAILED, failure=failure, steps=steps)
 
 
@@ -28,12 +33,13 @@ def test_a_run_that_did_not_fail_has_a_report_and_steps(state: "Run.State.ValueT
 @pytest.mark.parametrize(
     ("run", "first"),
     [
-        (failed("AGENT_EXIT_NONZERO", has_run=True), [WHY, LOG]),
-        (failed("PROMPT_BUILD_FAILED", has_run=False), [WHY]),
-        (failed("QUEUE_TIMEOUT", has_run=False), [WHY, DOCTOR]),
-        (failed("HOST_DISK_FULL", has_run=True), [WHY, LOG, DOCTOR]),
-        (failed("READ_ONLY_UNAVAILABLE", has_run=False, **{"class": "HUMAN_REQUIRED"}), [WHY, DOCTOR]),
-        (failed("RUN_TIMEOUT", has_run=True, step=""), []),
+        (failed("AGENT_EXIT_NONZERO", "FATAL", has_run=True, cause="AGENT"), [WHY, LOG]),
+        (failed("INTERNAL", "FATAL", has_run=False), [WHY]),
+        (failed("QUEUE_TIMEOUT", "HUMAN_REQUIRED", has_run=False), [WHY, DOCTOR]),
+        (failed("HOST_DISK_FULL", "RECOVERABLE", has_run=True, cause="INFRASTRUCTURE"), [WHY, LOG, DOCTOR]),
+        (failed("SHIM_LOST", "RECOVERABLE", has_run=True), [WHY, LOG, DOCTOR]),  # stored by f9ac01c
+        (failed("RATE_LIMITED", "RECOVERABLE", has_run=True, cause="RATE_LIMIT"), [WHY, LOG]),
+        (failed("RUN_TIMEOUT", "FATAL", has_run=True, step=""), []),
     ],
     ids=lambda given: given.failure.reason if isinstance(given, Run) else "",
 )
