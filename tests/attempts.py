@@ -71,7 +71,7 @@ class Workbench:
             return await finish(attempt)
 
     def spawned(self) -> list[str]:
-        """What the spawn oracle says."""
+        """Returns the lines of the spawn log."""
         log = self.sandbox.spawn_log
         return log.read_text().splitlines() if log.exists() else []
 

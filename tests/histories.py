@@ -1,7 +1,7 @@
-"""What must be true of what happened, whoever made it happen: a simulated world, or real processes that were killed.
+"""Judges what happened, in a simulated world or with real processes that were killed.
 
-Values in, sentences out: `find_faults` gives everything that is wrong, nothing where all promises were kept (I1 to I4). Whoever
-judges a history brings it into this shape; where it comes from (a journal, WatchRun, spawn logs, process tables) is not known here.
+Values in, sentences out: `find_faults` returns everything that is wrong, nothing where all promises were kept (I1 to I4). The
+caller brings a history into this shape; where it comes from (a journal, WatchRun, spawn logs, process tables) is not known here.
 
 The rules, before the code:
 
@@ -32,7 +32,7 @@ class Fact:
     """A stored event.
 
     `subject` is "run", "step NAME" or "attempt ID"; `end` says how that ended, and is empty where this is no end. `body` is
-    anything that is the same for whoever is told of it (a digest, say). A watcher that is told less than the journal holds
+    anything that is the same for every watcher (a digest, say). A watcher that is told less than the journal holds
     leaves `name`, `subject` and `end` empty.
     """
 
@@ -87,7 +87,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What an attempt said, per channel. `kept`: these are all bytes that its shim kept, and not what it tried to say."""
+    """Holds the output of an attempt, per channel. `kept`: these are all bytes that its shim kept, and not what it tried to say."""
 
     attempt: str
     channels: Mapping[str, bytes]
@@ -127,7 +127,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out of a run: its state, each step's state and what it gave (a digest, say), and its report."""
+    """Holds what came out of a run: its state, each step's state and result (a digest, say), and its report."""
 
     state: str
     steps: Mapping[str, tuple[str, str]]
@@ -135,12 +135,12 @@ class Outcome:
 
 
 def find_faults(evidence: Evidence) -> tuple[str, ...]:
-    """Gives a sentence for everything that is wrong."""
+    """Returns a sentence for everything that is wrong."""
     return tuple(_find_faults(evidence))
 
 
 def compare_outcomes(seen: Outcome, undisturbed: Outcome) -> tuple[str, ...]:
-    """Says how a run came out otherwise than it does when nobody disturbs it."""
+    """Says how a run came out otherwise than it does undisturbed."""
     faults = []
     if seen.state != undisturbed.state:
         faults.append(f"it ended as {seen.state}, and {undisturbed.state} when undisturbed")
@@ -239,7 +239,7 @@ def _difference(stored: bytes, said: bytes) -> str:
 def _judge_watch(watch: Watch, history: RunHistory) -> Iterator[str]:
     who = f"watcher {watch.watcher} of run {watch.run}"
     last = history.entries[-1].position if history.entries else 0
-    place = watch.visits[0].after if watch.visits else 0  # whoever begins with a token has it from another
+    place = watch.visits[0].after if watch.visits else 0  # a watcher that begins with a token has it from another
     for visit in watch.visits:
         if visit.after > place:
             yield f"{who} came with {visit.after}, and had been told no more than {place}"
@@ -289,7 +289,7 @@ def _judge_channels(visit: Visit, last: int, transcripts: "_Transcripts") -> Ite
 
 
 class _Transcripts:
-    """What each channel of a run held, and how much of it at a position."""
+    """Knows what each channel of a run held, and how much of it at a position."""
 
     def __init__(self, history: RunHistory) -> None:
         self._speeches: defaultdict[_Channel, list[Speech]] = defaultdict(list)
@@ -306,7 +306,7 @@ class _Transcripts:
         return self._texts.get(channel, b"")
 
     def lengths_at(self, channel: _Channel, position: int) -> range:
-        """How many bytes were there: several answers where the position lies within a text that was merged."""
+        """Returns how many bytes were there: several answers where the position lies within a text that was merged."""
         low = 0
         for speech in self._speeches.get(channel, ()):
             if position < min((speech.position, *speech.merged)):

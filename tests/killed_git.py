@@ -1,4 +1,4 @@
-"""A git that somebody kills: the real one, but for the first time that a named command is run."""
+"""A git that is killed: the real one, but for the first time that a named command is run."""
 
 import os
 import shutil
@@ -40,5 +40,5 @@ class KilledGit:
 
     @property
     def has_killed(self) -> bool:
-        """Whether it came to that."""
+        """Returns whether it came to that."""
         return not self._armed.exists()

@@ -84,7 +84,7 @@ class UserRepository:
         return self.git("rev-parse", "HEAD").strip()
 
     def state(self) -> tuple[str, str, bytes, int, list[str]]:
-        """All that nobody but its owner may change: status, work trees, the index with its time, and every git file."""
+        """Returns all that only its owner may change: status, work trees, the index with its time, and every git file."""
         index = self.folder / ".git" / "index"
         files = sorted(str(path) for path in (self.folder / ".git").rglob("*"))
         before = (index.read_bytes(), index.stat().st_mtime_ns) if index.exists() else (b"", 0)

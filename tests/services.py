@@ -72,7 +72,7 @@ class Pair:
         return grpc.insecure_channel(self.address, options=[("grpc.max_receive_message_length", 16 * 1024 * 1024)])
 
     def wait_until_ready(self) -> None:
-        """Until every host is ready; shows the logs when that does not happen."""
+        """Waits until every host is ready; shows the logs when that does not happen."""
         deadline = time.monotonic() + READY_SECONDS
         with self.channel() as channel:
             pool = pool_service_pb2_grpc.PoolServiceStub(channel)

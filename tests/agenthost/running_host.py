@@ -196,7 +196,7 @@ def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
 
 
 def folder_of(data: Path, execution: str) -> Path:
-    """Where a host keeps an attempt."""
+    """Returns the folder where a host keeps an attempt."""
     return AttemptFolders(data / "attempts").path_of(execution)
 
 

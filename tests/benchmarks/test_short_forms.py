@@ -1,4 +1,4 @@
-"""Each benchmark in its short form, as somebody would type it: it works, loses nothing, and writes what it found. Keeps J3.
+"""Each benchmark in its short form, as a developer types it: it works, loses nothing, and writes what it found. Keeps J3.
 
 Whether anything is fast is not asked here: `./dev bench` on a quiet machine tells.
 """

@@ -3,7 +3,7 @@
 It goes on until there were enough kills and disconnects and every crash point was met often enough; the last worlds are for the
 points that fell short. What happens in a world follows from its seed and from what is printed with it, and from nothing else.
 
-In the end it lives worlds whose services make a mistake on purpose (`twins`): where nobody finds that, the rest proved nothing.
+In the end it lives worlds whose services make a mistake on purpose (`twins`): where the judge misses it, the rest proved nothing.
 """
 
 import argparse
@@ -90,7 +90,7 @@ class Soak:
 
 
 async def run(arguments: argparse.Namespace) -> int:
-    """Gives the exit code."""
+    """Returns the exit code."""
     soak = Soak(arguments)
     is_good = await soak.run()
     missed = [twin for twin in arguments.twins if is_good and not await soak.find(twin)]
@@ -104,7 +104,7 @@ async def run(arguments: argparse.Namespace) -> int:
     if short:
         say(f"met fewer than {arguments.each} times: {', '.join(short)}")
     if missed:
-        say(f"mistakes made on purpose that nobody found, so that nothing is proven: {', '.join(missed)}")
+        say(f"mistakes made on purpose that were not found, so that nothing is proven: {', '.join(missed)}")
     say("every promise was kept" if is_good else "a promise was broken: see the fault above")
     return 1 if missed or short or not is_good else 0
 

@@ -75,7 +75,7 @@ def _burying(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
 def _adopting(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
     def adopt(self: Any, request: Any, fingerprint: str) -> None:
         method(self, request, fingerprint)
-        # No stream can be open yet. At stake is all that was found: what goes on, and ends that nobody has heard.
+        # No stream can be open yet. At stake is all that was found: attempts that go on, and ends that no conductor has heard.
         fuse.meet("H-adopting", len(list(self._folders.path_of(request.order.execution).parent.iterdir())))
 
     return adopt

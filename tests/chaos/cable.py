@@ -60,12 +60,12 @@ class Cable:
 
     @property
     def address(self) -> str:
-        """Where the host is reached."""
+        """Returns the address at which the host is reached."""
         return f"unix:{self._near_socket}"
 
     @property
     def entrance(self) -> tuple[str, ...]:
-        """What to put before a program, so that it runs at the far end."""
+        """Returns the words before a program that make it run at the far end."""
         return (sys.executable, "-I", "-S", namespaces.__file__, str(self.pid))
 
     async def set_condition(self, condition: Condition) -> None:
@@ -86,7 +86,7 @@ class Cable:
         self._orders += 1
         self._process.stdin.write(json.dumps({"order": self._orders, **order}).encode() + b"\n")
         await self._process.stdin.drain()
-        # Whoever gave an earlier order may have been cancelled before it was answered.
+        # The task that gave an earlier order may have been cancelled before it was answered.
         while (told := await self._hear())["order"] != self._orders:
             pass
         self.carried = Carried(**told["carried"])

@@ -7,8 +7,8 @@ pulls at our word. Since services listen on loopback only (K3), a relay at eithe
     conductor → proxy → NEAR_SOCKET → [near] 192.0.2.1 ═ wire ═ 192.0.2.2 [far] → 127.0.0.1 → host
 
 It does what it is told on its standard input, a line of JSON for each order, and answers each by its number, with the figures.
-When the input ends, whoever told it is gone: it ends all that lives in the far namespace, then itself, and both namespaces with
-it. They have neither a name nor a way out of the two of them.
+When the input ends, the process that gave orders is gone: it ends all that lives in the far namespace, then itself, and both
+namespaces with it. They have neither a name nor a way out of the two of them.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWrite
 
 @dataclass(slots=True)
 class Carried:
-    """How many packets the cable has carried, lost, repeated and let overtake another."""
+    """Counts the packets that the cable has carried, lost, repeated and let overtake another."""
 
     carried: int = 0
     lost: int = 0
@@ -125,7 +125,7 @@ async def relay(connect: Connect, reader: asyncio.StreamReader, writer: asyncio.
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         for pump in pumps:
             pump.cancel()
-    except OSError:  # nobody is there, or the cable is pulled; TimeoutError is one of them
+    except OSError:  # no host is there, or the cable is pulled; TimeoutError is one of them
         pass
     finally:
         for one in writers:
@@ -174,7 +174,7 @@ def answer(told: Mapping[str, object]) -> None:
 
 
 def sweep() -> None:
-    """Ends whoever lives in the far namespace; what they begin meanwhile as well."""
+    """Ends every process of the far namespace; those that they start meanwhile as well."""
     for _ in range(SWEEPS):
         if not (found := inhabitants()):
             return

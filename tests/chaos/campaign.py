@@ -1,7 +1,7 @@
-"""Which worlds a soak lives, one after the other, until it has what was asked for. Pure: figures in, the next world out.
+"""Chooses the worlds that a soak lives, one after the other, until it has what was asked for. Pure: figures in, the next world out.
 
 First worlds in which everything happens; then, for points of death that were not met often enough, worlds in which services die at
-these alone. There is an end to those: whoever cannot meet a point is told so, and does not wait for ever.
+these alone. There is an end to those: a soak that cannot meet a point says so, and does not go on for ever.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ MORE_WORLDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What there is to be in the end. `each`: how often every point is to be met."""
+    """Names the goals of a soak. `each`: how often every point is to be met."""
 
     seed: int
     kills: int
@@ -37,12 +37,12 @@ class World:
 
     @property
     def acts(self) -> tuple[Act, ...]:
-        """Who dies how."""
+        """Returns the deaths of each service."""
         return acts(self.seed, self.kills, self.points)
 
     @property
     def arguments(self) -> str:
-        """What makes `./dev chaos` live just this world again."""
+        """Returns the arguments that make `./dev chaos` live just this world again."""
         which = "" if self.points == ALL_POINTS else f" --points {' '.join(self.points)}"
         return f"--seed {self.seed} --kills {self.kills} --disconnects {self.disconnects} --each 0{which}"
 

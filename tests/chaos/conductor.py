@@ -47,7 +47,7 @@ def lay_fuse(fuse: Fuse) -> None:
 
 def _counted(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
     async def stream(self: Any) -> object:
-        # One that waits for its host is open, but nobody would feel its end.
+        # One that waits for its host is open, but no host would feel its end.
         with fuse.stream(lambda: time.monotonic() - getattr(self, "heard_at", -HEARD_SECONDS) < HEARD_SECONDS):
             return await method(self)
 

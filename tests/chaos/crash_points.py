@@ -2,7 +2,7 @@
 
 No product code knows of this. The wrappers (`tests.chaos.conductor`, `tests.chaos.agenthost`) put a fuse at the seams of the
 parts that they start, and the fuse ends its own process with SIGKILL when its point is met for the n-th time. It burns only
-while enough streams are open and alive, because a crash that nobody feels proves nothing.
+while enough streams are open and alive, because a crash that no stream feels proves nothing.
 
 Which fuse a process gets comes in one variable: `POINT:COUNT`. What it did is one line in a file, written before the kill.
 """
@@ -70,7 +70,7 @@ class Fuse:
 
     @contextmanager
     def stream(self, is_live: Callable[[], bool] = lambda: True) -> Iterator[None]:
-        """Counts a stream for as long as it is open; `is_live` tells whether somebody speaks on it."""
+        """Counts a stream for as long as it is open; `is_live` tells whether an agent speaks on it."""
         key = object()
         self.streams[key] = is_live
         try:

@@ -1,4 +1,4 @@
-"""What is left of a world when it is calm again, as the API tells it and as the database holds it. It judges nothing."""
+"""Reads what is left of a world when it is calm again, from the API and from the database. It judges nothing."""
 
 import hashlib
 import sqlite3
@@ -33,7 +33,7 @@ from tests.chaos.watchers import entry_of
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A run that somebody asked for, and what it was to be."""
+    """A run that a caller asked for, and what it was to be."""
 
     run: str
     scenario: Scenario
@@ -41,7 +41,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the API tells of a run in the end."""
+    """A run as the API shows it in the end."""
 
     outcome: histories.Outcome
     bodies: Mapping[int, str]
@@ -84,13 +84,13 @@ async def all_runs(channel: grpc.aio.Channel) -> set[str]:
 
 
 async def slots_taken(channel: grpc.aio.Channel) -> int:
-    """How many attempts the conductor believes to be running."""
+    """Returns how many attempts run, as the conductor counts them."""
     hosts = await pool_service_pb2_grpc.PoolServiceStub(channel).ListHosts(ListHostsRequest(), timeout=30)
     return sum(host.running for host in hosts.hosts)
 
 
 async def slots_of(channel: grpc.aio.Channel) -> int:
-    """How many attempts a host itself believes to be running."""
+    """Returns how many attempts run, as a host counts them."""
     return (await HostServiceStub(channel).GetHost(GetHostRequest(), timeout=30)).running
 
 
@@ -105,7 +105,7 @@ def stored_history(rig: Rig, run: str) -> list[StoredEvent | StoredOutput]:
 
 
 def spoken(history: list[StoredEvent | StoredOutput]) -> dict[str, dict[str, bytes]]:
-    """What each attempt said, by channel."""
+    """Returns the output of each attempt, by channel."""
     said: dict[str, dict[str, bytes]] = {}
     for item in history:
         if isinstance(item, StoredOutput):

@@ -1,4 +1,4 @@
-"""What was done to a world, and to how many."""
+"""Counts what was done to a world, and to how many."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Figures:
-    """What was done, and to how many. `planned`: how often each point was to be met; `points`: how often it was."""
+    """Counts what was done, and to how many. `planned`: how often each point was to be met; `points`: how often it was."""
 
     kills: int = 0
     stops: int = 0
@@ -50,7 +50,7 @@ class Figures:
 
     @property
     def cables(self) -> str:
-        """What was done to cables."""
+        """Returns what was done to cables."""
         return (
             f"{self.pulls} cables pulled for {self.pulled_seconds:.0f} s and bad for {self.bad_seconds:.0f} s "
             f"({self.packets} packets, {self.packets_lost} lost, {self.packets_repeated} repeated, "

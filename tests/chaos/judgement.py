@@ -1,7 +1,7 @@
-"""Whether a world kept every promise. Gives a sentence for everything that is wrong.
+"""Judges whether a world kept every promise. Yields a sentence for everything that is wrong.
 
 What was stored and told is brought into the shape of `tests.histories`, which judges it. Beside it stand the rules that only real
-processes can break: a run comes out as it does undisturbed; no attempt is made again though nobody had killed the one before.
+processes can break: a run comes out as it does undisturbed; no attempt is made again unless something killed the one before.
 """
 
 import re
@@ -61,7 +61,7 @@ def collect(case: Case) -> histories.Evidence:
 
 
 def find_faults(case: Case, evidence: histories.Evidence) -> Iterator[str]:
-    """Gives a sentence for everything that is wrong."""
+    """Yields a sentence for everything that is wrong."""
     yield from histories.find_faults(evidence)
     yield from _find_lost_work(case, evidence)
     for story in case.stories.values():
@@ -69,7 +69,7 @@ def find_faults(case: Case, evidence: histories.Evidence) -> Iterator[str]:
 
 
 def _find_lost_work(case: Case, evidence: histories.Evidence) -> Iterator[str]:
-    """Attempts that ran and were given up though nobody had killed what kept them. One that never ran lost nothing."""
+    """Finds attempts that ran and were given up though nothing had killed what kept them. One that never ran lost nothing."""
     ran = {life.attempt for host in evidence.hosts for life in host.lifetimes} - case.killed
     for history in evidence.runs:
         attempts: dict[str, list[tuple[str, str]]] = {}
@@ -80,10 +80,10 @@ def _find_lost_work(case: Case, evidence: histories.Evidence) -> Iterator[str]:
         for made in attempts.values():
             for attempt, end in made[:-1]:
                 if attempt in ran:
-                    yield f"{attempt} ended as {end} and was made again, though nobody had killed it: its work is lost"
+                    yield f"{attempt} ended as {end} and was made again, though it was not killed: its work is lost"
             attempt, end = made[-1]
             if end == histories.LOST and attempt in ran:
-                yield f"{attempt} was lost, though nobody had killed it"
+                yield f"{attempt} was lost, though it was not killed"
 
 
 def _compare(case: Case, story: Story) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _states(outcome: histories.Outcome) -> histories.Outcome:
 
 
 def _ends(stored: Iterable[_History]) -> Iterator[tuple[str, tuple[float, str]]]:
-    """When and how each attempt ended."""
+    """Returns when and how each attempt ended."""
     for history in stored:
         for item in history:
             if isinstance(item, StoredEvent) and isinstance(item.event, AttemptEnded):
@@ -118,7 +118,7 @@ def _ends(stored: Iterable[_History]) -> Iterator[tuple[str, tuple[float, str]]]
 def _words(
     case: Case, stored: Mapping[str, _History], ends: Mapping[str, tuple[float, str]]
 ) -> Iterator[histories.Words]:
-    """What each attempt said: its answer as reckoned from its lines, the rest as it was said undisturbed."""
+    """Returns the output of each attempt: its answer as reckoned from its lines, the rest as it was said undisturbed."""
     kept = {attempt: channels for history in stored.values() for attempt, channels in spoken(history).items()}
     for attempt, (_, end) in ends.items():
         run, step, _ = attempt.split("-")

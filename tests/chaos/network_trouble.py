@@ -1,4 +1,4 @@
-"""What happens to the networks of a rig: the moods and cuts of its proxies, and what befalls the cables to its hosts."""
+"""Troubles the networks of a rig: gives its proxies moods and cuts, and pulls and disturbs the cables to its hosts."""
 
 import asyncio
 import time
@@ -28,11 +28,11 @@ class NetworkTrouble:
 
     @property
     def disconnects(self) -> int:
-        """How many connections with open calls were cut."""
+        """Returns how many connections with open calls were cut."""
         return sum(proxy.disconnects for proxy in self.proxies.values())
 
     async def make(self) -> None:
-        """Until it is cancelled; whatever was bad is good again then."""
+        """Makes trouble until it is cancelled, and then mends every network."""
         async with asyncio.TaskGroup() as tasks:
             for name, proxy in self.proxies.items():
                 tasks.create_task(self._cut(proxy, weather(self._seed, name)))

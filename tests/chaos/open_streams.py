@@ -1,4 +1,4 @@
-"""How many calls are open on a connection, read off the heads of HTTP/2 frames as they pass. Pure: bytes in, a number out.
+"""Counts the calls that are open on a connection, by the heads of HTTP/2 frames as they pass. Pure: bytes in, a number out.
 
 A call is open from the client's HEADERS until the server has ended the stream or either side has reset it. That is all that
 is looked at: no header is decoded.

@@ -2,7 +2,7 @@
 
 It listens on loopback and carries to a unix socket or to a port. What it does to bytes is its mood: pass them on, hold them up,
 swallow them without a word (the connection stays, as when a cable is pulled), or drip them. `reset` ends every connection with
-RST, and counts those that had calls open: only these are disconnects that somebody felt.
+RST, and counts those that had calls open: only these are disconnects that a caller felt.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _RST_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Mood(StrEnum):
-    """What becomes of bytes."""
+    """Names what becomes of bytes."""
 
     PASS = "pass"
     DELAY = "delay"
@@ -74,7 +74,7 @@ class Proxy:
 
     @property
     def open_streams(self) -> int:
-        """How many calls are open through it."""
+        """Returns how many calls are open through it."""
         return sum(len(connection.streams.open) for connection in self._connections)
 
     def set_mood(self, mood: Mood) -> None:
@@ -108,14 +108,14 @@ class Proxy:
         try:
             upstream_reader, upstream_writer = await self._reach()
         except OSError:
-            writer.transport.abort()  # nobody is there
+            writer.transport.abort()  # no service is there
             return
         connection = _Connection((writer, upstream_writer))
         self._connections.add(connection)
         up = self._pump(reader, upstream_writer, connection.streams.from_client)
         down = self._pump(upstream_reader, writer, connection.streams.from_server)
         try:
-            # At the end of everything this task is cancelled, and nobody asks it why.
+            # At the end of everything this task is cancelled, and its end is not awaited.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.gather(up, down)
         finally:

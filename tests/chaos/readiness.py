@@ -1,4 +1,4 @@
-"""Whether a conductor serves and all its hosts can be used."""
+"""Waits until a conductor serves and all its hosts can be used."""
 
 import asyncio
 import time

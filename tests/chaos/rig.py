@@ -102,12 +102,12 @@ class Rig:
 
     @property
     def address(self) -> str:
-        """Where the conductor listens; watchers come through `front`."""
+        """Returns the address where the conductor listens; watchers come through `front`."""
         return f"unix:{self.folder}/conductor.sock"
 
     @property
     def deeds(self) -> Path:
-        """What the fuses did."""
+        """Returns the file of what the fuses did."""
         return self.folder / "deeds.jsonl"
 
     def data(self, service: str) -> Path:
@@ -138,7 +138,7 @@ class Rig:
                     yield pid, json.loads(Path(arguments[-2], "config.json").read_bytes())["execution"]
 
     def wrong_ends(self) -> list[str]:
-        """Services that ended though nobody had killed them or asked them to, or did not when they were asked."""
+        """Returns services that ended without being killed or asked to, or that did not end when asked."""
         return [wrong for service in self.services.values() for wrong in service.wrong_ends]
 
     def kept_folders(self, *hosts: str) -> list[Path]:
@@ -146,7 +146,7 @@ class Rig:
         return [path for host in hosts or self.links for path in (self.data(host) / "attempts").iterdir()]
 
     def spawns(self, host: str) -> list[dict[str, object]]:
-        """What a host's spawn log says."""
+        """Returns a host's spawn log."""
         return _lines(self.data(host) / "spawns.jsonl")
 
     def living(self, host: str) -> list[str]:
@@ -155,14 +155,14 @@ class Rig:
         return sorted({attempt for _, attempt in self.shims()} & begun)
 
     def admissions(self, host: str) -> list[tuple[str, int]]:
-        """Which conductors a host has admitted, and with which epoch, in that order."""
+        """Returns the conductors that a host has admitted, with their epochs, in that order."""
         return [(str(line["conductor"]), int(str(line["epoch"]))) for line in _lines(self._admissions(host))]
 
     def _admissions(self, host: str) -> Path:
         return self.folder / f"{host}.admissions"
 
     def burnt(self) -> list[dict[str, object]]:
-        """What the fuses wrote down before they killed."""
+        """Returns what the fuses wrote down before they killed."""
         return _lines(self.deeds)
 
 

@@ -1,4 +1,4 @@
-"""What the agents are asked to do, and, byte for byte, what they will have said when they are done.
+"""Holds what the agents are asked to do, and, byte for byte, what they will have said when they are done.
 
 A scenario is a flow of scripted agents. Undisturbed it takes a few seconds and always ends with the same report. `says` is
 what each agent will have answered; it is reckoned here, from the same lines that the agent gets, and not read from any service.
@@ -19,7 +19,7 @@ ACCENTS = "grüße → 日本語 🦀 "
 
 
 class Caller(Enum):
-    """Who asks for a scenario. A world has all of them at work all the time, so that every crash point is always near."""
+    """Names who asks for a scenario. A world has all of them at work all the time, so that every crash point is always near."""
 
     ANY = auto()
     FICKLE = auto()  # cancels what it asked for
@@ -50,12 +50,12 @@ class Scenario:
 
     @property
     def fails(self) -> bool:
-        """Whether a step of it fails it, and so ends the others."""
+        """Returns whether a step of it fails it, and so ends the others."""
         return self.ends == Run.STATE_FAILED
 
     @property
     def to_be_cancelled(self) -> bool:
-        """Whether somebody will stop it."""
+        """Returns whether a caller will cancel it."""
         return self.caller is Caller.FICKLE
 
     def request(self, workspace: Path, request_id: str) -> CreateRunRequest:
@@ -64,7 +64,7 @@ class Scenario:
 
 
 def make_workspace(folder: Path) -> Path:
-    """What the agents read."""
+    """Makes the folder that the agents read."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "readme.txt").write_text(WORKSPACE_TEXT)
     return folder
@@ -179,7 +179,7 @@ def _doomed() -> Scenario:
 
 
 def _cancelled() -> Scenario:
-    """Nobody but a caller ends it; one agent ignores signals and has children of its own."""
+    """Goes on until a caller ends it; one agent ignores signals and has children of its own."""
     speeches = {"one": drip(600, 0.05), "two": drip(600, 0.05), "deaf": say("deaf") + drip(600, 0.05)}
     steps = (
         _step("one", speeches["one"], "hang"),
@@ -197,7 +197,7 @@ def _cancelled() -> Scenario:
 
 
 def _stopped() -> Scenario:
-    """Nobody but a caller ends it, and that is soon done."""
+    """Goes on until a caller ends it, and that is soon done."""
     speeches = {"one": drip(600, 0.05), "two": drip(600, 0.05)}
     steps = tuple(_step(name, speech, "hang") for name, speech in speeches.items())
     return Scenario("stopped", steps, _says(speeches), ends=Run.STATE_CANCELLED, caller=Caller.FICKLE)

@@ -1,4 +1,4 @@
-"""What goes wrong, and when: everything follows from the seed, so a seed that failed goes wrong in the same way again.
+"""Decides what goes wrong, and when: everything follows from the seed, so a seed that failed goes wrong in the same way again.
 
 Not the same instant: the processes are real. Which point kills which process how often, what the network does one after the
 other, whom a freeze meets and for how long: that is the same. Pure.
@@ -33,7 +33,7 @@ _NARROW_WAYS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How one life of a process ends: at a point, or after so many seconds wherever it is; with whom together.
+    """Says how one life of a process ends: at a point, or after so many seconds wherever it is; with whom together.
 
     `politely`: it is asked to end (SIGTERM), and must.
     """
@@ -67,7 +67,7 @@ class CableSpell:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """Somebody stands still: a service by its name, or one of the shims where that is empty."""
+    """A process stands still: a service by its name, or one of the shims where that is empty."""
 
     after: float
     seconds: float
@@ -78,11 +78,11 @@ Act = dict[str, tuple[Death, ...]]
 
 
 def acts(seed: int, kills: int, points: Collection[str] = ALL_POINTS) -> tuple[Act, ...]:
-    """Who dies how, act by act; in an act all services die side by side, each its own deaths one after the other.
+    """Returns the deaths, act by act; in an act all services die side by side, each its own deaths one after the other.
 
-    First the conductor at its points, then one host at some of theirs and the other at the rest, so that there is always somebody
+    First the conductor at its points, then one host at some of theirs and the other at the rest, so that there is always a host
     who keeps the world going; then all of them, wherever they are. Everything comes once before anything comes twice. Where only
-    some points are named, nobody dies anywhere else.
+    some points are named, no service dies anywhere else.
     """
     random = Random(f"deaths {seed}")
     of_conductor = tuple(point for point in CONDUCTOR_POINTS if point in points)
@@ -137,7 +137,7 @@ def _death(random: Random, name: str, point: str) -> Death:
 
 
 def weather(seed: int, network: str) -> Iterator[Spell]:
-    """What one network is like, without end. A host's has more peace: where its streams hardly live, nobody feels a death."""
+    """Yields the spells of one network, without end. A host's has more peace: where its streams hardly live, none feels a death."""
     random = Random(f"weather {seed} {network}")
     cut, every, peace = _HOSTS_WEATHER if network in HOSTS else _WATCHERS_WEATHER
     while True:
@@ -148,7 +148,7 @@ def weather(seed: int, network: str) -> Iterator[Spell]:
 
 
 def cable_spells(seed: int) -> Iterator[CableSpell]:
-    """What happens to the hosts' cables, without end: one after the other, so that there is always a host to work with.
+    """Yields what happens to the hosts' cables, without end: one after the other, so that there is always a host to work with.
 
     Most are pulled for longer than TCP takes to repeat a packet; some for longer than a ping may go unanswered (15 s).
     """
@@ -177,7 +177,7 @@ def _bad(random: Random) -> Condition:
 
 
 def freezes(seed: int) -> Iterator[Freeze]:
-    """Who stands still, without end."""
+    """Yields the processes that stand still, without end."""
     random = Random(f"freezes {seed}")
     while True:
         service = random.choice((CONDUCTOR, *HOSTS, "", ""))

@@ -31,7 +31,7 @@ class Superseded:
         self._figures = figures
 
     async def speak(self) -> None:
-        """Gives one order after the other, until it is cancelled."""
+        """Sends one order after the other, until it is cancelled."""
         # grpc.aio loses a cancellation that meets the end of a call: one in 65, where connections break all the time.
         while not _is_cancelled():
             await asyncio.sleep(PAUSE_SECONDS)
@@ -45,7 +45,7 @@ class Superseded:
                 self._figures.voices += await self._cancel(host, self._random.choice(attempts), order)
 
     async def _cancel(self, host: str, attempt: str, order: pb.ExecuteRequest) -> bool:
-        """Whether that was heard, and refused because of its epoch."""
+        """Returns whether an order was heard, and refused because of its epoch."""
         resume, cancel = pb.ExecuteRequest(), pb.ExecuteRequest()
         for one in (resume, cancel):
             one.CopyFrom(order)

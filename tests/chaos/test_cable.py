@@ -126,7 +126,7 @@ async def test_a_pulled_cable_carries_nothing_and_keeps_the_connection_which_goe
 
 
 @pytest.mark.usefixtures("far_end")
-async def test_nobody_is_reached_over_a_pulled_cable(cable: Cable) -> None:
+async def test_no_host_is_reached_over_a_pulled_cable(cable: Cable) -> None:
     await cable.set_link(is_up=False)
     reader, writer = await connect(cable)
     writer.write(b"hello")
@@ -147,7 +147,7 @@ async def test_the_far_end_has_a_network_of_its_own_and_no_way_out(cable: Cable)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-async def test_whoever_holds_a_cable_may_be_killed_and_nothing_of_it_is_left(
+async def test_a_process_that_holds_a_cable_may_be_killed_and_nothing_of_it_is_left(
     cable: Cable, tmp_path: Path, number: signal.Signals
 ) -> None:
     assert cable.pid  # cables are allowed here
@@ -167,7 +167,7 @@ async def test_whoever_holds_a_cable_may_be_killed_and_nothing_of_it_is_left(
 
 
 async def _ended(descriptor: int) -> None:
-    """Until the process is gone."""
+    """Waits until the process is gone."""
     gone = asyncio.Event()
     asyncio.get_running_loop().add_reader(descriptor, gone.set)
     async with asyncio.timeout(30):

@@ -1,4 +1,4 @@
-"""What is chance in a run's report is not judged, and nothing else is left out."""
+"""Chance in a run's report is not judged, and nothing else is left out."""
 
 from tests.chaos.judgement import without_chance
 

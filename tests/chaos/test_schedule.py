@@ -1,4 +1,4 @@
-"""What goes wrong follows from the seed, and is enough."""
+"""All trouble follows from the seed, and is enough."""
 
 from collections import Counter
 from itertools import islice

@@ -1,4 +1,4 @@
-"""What happens to a rig: services die and are started again, shims and daemons stand still or die.
+"""Troubles a rig: services die and are started again, shims and daemons stand still or die.
 
 What happens to networks is `network_trouble`'s, and what an earlier conductor says is `superseded`'s.
 All of it comes from the schedule of a seed, and ends when every planned death has come and enough connections were cut. It asks
@@ -101,7 +101,7 @@ class Trouble:
         return False
 
     async def _wait_for_attempts(self, service: Service) -> None:
-        """Until a host has enough to adopt; some of it ends until it is started again."""
+        """Waits until a host has enough to adopt; some of it ends until it is started again."""
         deadline = time.monotonic() + ENOUGH_TO_ADOPT_SECONDS
         while time.monotonic() < deadline:
             kept, living = self._rig.kept_folders(service.name), self._rig.living(service.name)
@@ -135,7 +135,7 @@ class Trouble:
                     os.kill(target, signal.SIGCONT)
 
     async def _kill_shims(self) -> None:
-        """Now and then an attempt's own keeper dies: the one loss that is nobody's fault. Never twice in a step."""
+        """Kills an attempt's own keeper now and then: the one loss that is no fault of ours. Never twice in a step."""
         random = Random(f"shims {self._seed}")
         while True:
             await asyncio.sleep(SHIM_DEATH_SECONDS)

@@ -1,7 +1,7 @@
 """Services with one mistake each, in the real processes. A checker that does not notice them is worth nothing.
 
 Which one comes in a variable; without it nothing is changed. Each breaks one rule of architecture.md, in the way in which a
-careful person might break it: every one of them passes every run that nobody disturbs. `TWINS` says at which point a service
+careful person might break it: every one of them passes every run without trouble. `TWINS` says at which point a service
 has to die for it to show; the network does the rest.
 """
 
@@ -82,7 +82,7 @@ def take_the_watchers_cursor_for_a_time() -> None:
     Narrator.at = classmethod(by_time)  # type: ignore[assignment, method-assign]
 
 
-def admit_everybody() -> None:
+def admit_every_epoch() -> None:
     """Rule 10: any start of a conductor may act, not the newest alone."""
     from agenthost.host.fences import Fences
 
@@ -93,7 +93,7 @@ def admit_everybody() -> None:
 
 
 def forget_the_cuts() -> None:
-    """Rule 1: frames are cut anew after a restart, wherever the output stands then."""
+    """Rule 1: frames are cut again after a restart, wherever the output stands then."""
     from agenthost.attempt.cuts import Cuts
     from agenthost.core.output.numbering import Cut
 
@@ -126,7 +126,7 @@ def replay_one_too_few() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A mistake, in which service, and the point at which somebody must die for it to show."""
+    """A mistake, in which service, and the point at which a service must die for it to show."""
 
     mistake: Callable[[], None]
     is_of_the_host: bool
@@ -139,7 +139,7 @@ TWINS: Mapping[str, Twin] = {
         (acknowledge_before_the_commit, False, "K5-uncommitted"),
         (resume_the_watchers_one_too_far, False, "K4"),
         (take_the_watchers_cursor_for_a_time, False, "K4"),
-        (admit_everybody, True, "K5"),
+        (admit_every_epoch, True, "K5"),
         (forget_the_cuts, True, "H-cut"),
         (replay_one_too_few, True, "H-cut"),
     )

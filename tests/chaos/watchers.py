@@ -50,7 +50,7 @@ def open_channel(address: str) -> grpc.aio.Channel:
 
 
 def _is_away(error: grpc.aio.AioRpcError) -> bool:
-    """Whether it is the network that said so; what a service says against a call is not tried again."""
+    """Returns whether the network said so; what a service says against a call is not tried again."""
     return error.code() in _AWAY or error.details() == _BROKEN_WRITE
 
 
@@ -130,12 +130,12 @@ class Watcher:
             await asyncio.sleep(seconds)
 
     def watch(self) -> Watch:
-        """What it was told, to be judged."""
+        """Returns what it was told, to be judged."""
         return Watch(self.name, self.run, tuple(self.visits), self.heard_end)
 
 
 def entry_of(message: WatchRunResponse, after: int) -> Entry | None:
-    """What a message tells; None where it only says how things stand."""
+    """Returns what a message tells; None where it only says how things stand."""
     kind = message.WhichOneof("message")
     if kind == "progress" or message.sequence == after:
         return None

@@ -1,4 +1,4 @@
-"""What becomes of a packet on a wire: when it arrives, once, twice or never. Pure: its size and the time in, arrivals out.
+"""Decides what becomes of a packet on a wire: when it arrives, once, twice or never. Pure: its size and the time in, arrivals out.
 
 A wire has a pace: what comes faster waits its turn, and what would have to wait too long is lost, as in any router. Packets that
 are held up for different times overtake each other.
@@ -12,7 +12,7 @@ LONGEST_QUEUE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a wire is: what share of packets it loses and repeats, how long it holds up the rest, and its pace (0: any)."""
+    """Describes a wire: what share of packets it loses and repeats, how long it holds up the rest, and its pace (0: any)."""
 
     loss: float = 0.0
     repeats: float = 0.0
@@ -33,7 +33,7 @@ class Wire:
         self.condition = CLEAR
 
     def arrivals(self, size: int, now: float) -> tuple[float, ...]:
-        """When a packet of this size, sent now, arrives; empty where it is lost."""
+        """Returns when a packet of this size, sent now, arrives; empty where it is lost."""
         condition = self.condition
         if self._random.random() < condition.loss:
             return ()

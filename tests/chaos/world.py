@@ -43,7 +43,7 @@ LAST_LINES = 30
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong, which should be nothing, and the figures. `without_cables`: why the hosts had none, if so."""
+    """Holds what is wrong, which should be nothing, and the figures. `without_cables`: why the hosts had none, if so."""
 
     seed: int
     faults: tuple[str, ...]
@@ -54,7 +54,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is to happen in a world. It goes on until there were enough of both."""
+    """Says how much is to happen in a world. It goes on until there were enough of both."""
 
     seed: int
     acts: tuple[Act, ...]
@@ -120,7 +120,7 @@ class World:
         return self._faults
 
     async def undisturbed(self) -> Reference:
-        """How every scenario comes out when nothing goes wrong."""
+        """Returns how every scenario comes out when nothing goes wrong."""
         random = Random(f"undisturbed {self.plan.seed}")
         address = self.rig.address
         runs = {scenario: await self._ask_for(address, scenario, random) for scenario in self.plan.scenarios}
@@ -150,7 +150,7 @@ class World:
             await self._see_to_its_end(run, scenario, random)
 
     def _scenarios_of(self, number: int) -> list[Scenario]:
-        """Those that a caller asks for: those meant for it, or any that is meant for nobody."""
+        """Those that a caller asks for: those meant for it, or those meant for any caller."""
         meant = CALLERS[number] if number < len(CALLERS) else Caller.ANY
         by_caller = {caller: [one for one in self.plan.scenarios if one.caller is caller] for caller in Caller}
         return by_caller[meant] or by_caller[Caller.ANY]
@@ -173,7 +173,7 @@ class World:
         async with open_channel(rig.address) as channel:
             told = {run: await evidence.ask(channel, story, self.workspace) for run, story in settled.items()}
             if strangers := await evidence.all_runs(channel) - self.stories.keys():
-                faults.append(f"{strangers} are there, and nobody asked for them, or asked for another")
+                faults.append(f"{strangers} are there, and no caller asked for them, or one asked for another")
             if taken := await evidence.slots_taken(channel):
                 faults.append(f"the conductor says that {taken} slots are taken, and nothing runs")
         for host, link in rig.links.items():
@@ -213,7 +213,7 @@ def _identity(random: Random) -> str:
 
 
 def _place(task: "asyncio.Task[None]") -> str:
-    """Where a task waits, down through what it awaits."""
+    """Returns where a task waits, down through what it awaits."""
     place: list[str] = []
     awaited: object = task.get_coro()
     while awaited is not None:

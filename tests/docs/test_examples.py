@@ -197,7 +197,7 @@ async def begun(folder: Path, *arguments: str) -> tuple[asyncio.subprocess.Proce
 @needs_jq
 def test_the_readmes_lines_for_ci_judge_the_findings(tmp_path: Path) -> None:
     folder = written({}, tmp_path) / "code"
-    token = "ghp_" + hashlib.sha256(b"a token of nobody").hexdigest()[:36]
+    token = "ghp_" + hashlib.sha256(b"a token that opens nothing").hexdigest()[:36]
     (folder / "key.py").write_text(f'TOKEN = "{token}"\n')
     demo, judge = README.block("sh ci").splitlines()
     dirty = _shell(["set -e", demo, judge], folder)

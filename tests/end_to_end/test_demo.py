@@ -56,7 +56,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> UserRepository:
-    """A repository with something to find, and with a change that nobody committed."""
+    """Makes a repository with something to find, and with a change that is not committed."""
     made = UserRepository.make(tmp_path / "repository", **{"src/load.py": SWALLOWS})
     made.write("src/new.py", "print('not committed')\n")
     # Enough to read for being interrupted in the middle of it.

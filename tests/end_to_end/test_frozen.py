@@ -44,7 +44,7 @@ def impatient(step: Flow.Step) -> Flow.Step:
     return step
 
 
-def test_a_conductor_that_stood_still_blames_nobody_and_one_result_of_a_host_that_did_counts(
+def test_a_conductor_that_stood_still_blames_no_host_and_one_result_of_a_host_that_did_counts(
     pair: Pair, tmp_path: Path
 ) -> None:
     steps = [impatient(flows.scripted(name, "say begin", "sleep 2", "say end")) for name in ("one", "two")]
@@ -70,7 +70,7 @@ def test_a_conductor_that_stood_still_blames_nobody_and_one_result_of_a_host_tha
         send(pair.conductor, signal.SIGCONT)
         assert Attempt.STATE_LOST not in [one.state for step in shown().steps for one in step.attempts]
 
-        # Only now alpha has been silent to somebody who listened: its attempt is lost, and made on beta.
+        # Only now alpha has been silent to a conductor that listened: its attempt is lost, and made on beta.
         wait_until(lambda: host("alpha").state == Host.STATE_DISCONNECTED)
         assert host("alpha").HasField("disconnected_time")
         wait_until(lambda: len(stub.GetStep(GetStepRequest(name=moved), timeout=30).attempts) == 2)

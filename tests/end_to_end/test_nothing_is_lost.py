@@ -58,7 +58,7 @@ def watched(stub: run_service_pb2_grpc.RunServiceStub, run: str, token: str = ""
 
 
 def history(messages: list[WatchRunResponse]) -> list[bytes]:
-    """What two watchers must agree on: each position's messages, in order."""
+    """Returns what two watchers must agree on: each position's messages, in order."""
     return [message.SerializeToString(deterministic=True) for message in messages]
 
 
@@ -159,7 +159,7 @@ def test_twenty_watchers_who_join_at_any_moment_read_one_history(pair: Pair, tmp
     assert all(told == histories[0] for told in histories)
 
 
-def test_watchers_that_never_read_hold_up_nobody(pair: Pair, tmp_path: Path) -> None:
+def test_watchers_that_never_read_hold_up_no_other(pair: Pair, tmp_path: Path) -> None:
     with pair.channel() as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         workspace = flows.plain_workspace(tmp_path / "w")

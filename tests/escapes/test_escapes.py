@@ -75,7 +75,7 @@ async def storm(folder: Path, model: str = "", **weaker: Any) -> Outcome:
     bench = await Workbench.make(folder)
     bench.sandbox = replace(bench.sandbox, **weaker)
     (folder / "canary").write_text(SECRET)
-    # Open to everybody: it is the mount that must protect them, not their mode.
+    # Open to every user: the mount must protect them, not their mode.
     for path, mode in ((folder / "canary", 0o666), (bench.tree, 0o777), (bench.tree / "hello.txt", 0o666)):
         path.chmod(mode)
     (bench.tree / "link-out").symlink_to(folder / "canary")
@@ -99,7 +99,7 @@ async def storm(folder: Path, model: str = "", **weaker: Any) -> Outcome:
     facts = {
         "a tree is not what it was": before != after,
         "the canary is not what it was": (folder / "canary").read_text() != SECRET,
-        "somebody came": bool(visited),
+        "a socket was reached": bool(visited),
         "a neighbour is dead": not alive,
         "processes are left": bool(processes_with(marker)),
     }

@@ -90,7 +90,7 @@ def prober(parameter: str) -> Flow.Step:
 
 
 def in_a_terminal(arguments: list[str], pair: Pair, cwd: Path) -> bytes:
-    """What a command writes to a person's terminal, with its exit code asserted."""
+    """Returns what a command writes to a person's terminal, and asserts its exit code."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "CONDUCTOR_ADDRESS": pair.address, "COLUMNS": "100"}
     command = [str(CONDUCTOR), *arguments]

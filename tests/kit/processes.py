@@ -1,4 +1,4 @@
-"""What a test asks of processes: which there are below an attempt, whether they are gone, and to have no descriptor left."""
+"""Finds processes, and whether they are gone; takes a process its descriptors."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Where a server listens: which addresses there are, who has one, and what its health says. Keeps K3 and grpc.md's rules."""
+"""A server's address: which there are, which process has one, and what its health says. Keeps K3 and grpc.md's rules."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How many may be connected to a server, and for how long without a call. Keeps K3 and grpc.md's rules."""
+"""Connections to a server are limited in number, and in time without a call. Keeps K3 and grpc.md's rules."""
 
 import asyncio
 from contextlib import suppress

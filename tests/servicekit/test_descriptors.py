@@ -1,4 +1,4 @@
-"""How many files a service takes for itself. In processes of their own: a limit that was lowered stays low."""
+"""A service takes the descriptors that it may have. In processes of their own: a limit that was lowered stays low."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a service never uses is not in its memory, and the CLI has it all the same."""
+"""A service does not load what it never uses, and the CLI has it all the same."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ structlog.get_logger().warning("still", well=1)
 
 
 @pytest.mark.parametrize("package", ["conductor", "agenthost"])
-def test_a_service_loads_no_rich_and_whoever_wants_it_later_gets_it(package: str) -> None:
+def test_a_service_loads_no_rich_and_a_module_that_imports_it_later_gets_it(package: str) -> None:
     command = [sys.executable, "-c", PROGRAM.format(package=package)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 

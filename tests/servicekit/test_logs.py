@@ -1,4 +1,4 @@
-"""What a service logs of its own defects: where, but not with what."""
+"""A service logs where its own defects are, but not with which values."""
 
 import subprocess
 import sys

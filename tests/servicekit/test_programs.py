@@ -57,7 +57,7 @@ async def test_a_program_that_takes_too_long_is_ended_with_its_children() -> Non
     with pytest.raises(ProgramError, match="did not end"):
         await outstay()
 
-    # A dead child may still wait to be reaped by whoever adopted it; a running one has a command line.
+    # A dead child may still wait to be reaped by the process that adopted it; a running one has a command line.
     command = Path(f"/proc/{children[0]}/cmdline")
     assert not (command.exists() and command.read_bytes())
 

@@ -1,4 +1,4 @@
-"""What every server of ours has, over real sockets: statuses, limits, cancelling, stopping. Keeps K1 and grpc.md's rules."""
+"""Every server of ours, over real sockets: statuses, limits, cancelling, stopping. Keeps K1 and grpc.md's rules."""
 
 import asyncio
 from pathlib import Path

@@ -155,7 +155,7 @@ async def test_eight_agents_that_are_cancelled_end_and_say_so_also_those_that_wi
 
 
 def began(pid: int) -> float:
-    """When a process began, in seconds since the boot; never, for one that is gone."""
+    """Returns when a process began, in seconds since the boot; never, for one that is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

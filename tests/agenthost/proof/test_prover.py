@@ -1,4 +1,4 @@
-"""When the sandbox is proven, what waits for it, and what a proof that fails switches off. Real hosts, real sandboxes."""
+"""The proof's time, what waits for it, and what a proof that fails switches off. Real hosts, real sandboxes."""
 
 import asyncio
 from dataclasses import replace
@@ -101,7 +101,7 @@ async def test_an_agent_is_checked_in_its_own_sandbox_on_request(client: Client)
 
 async def test_an_agent_that_is_not_there_is_not_checked(client: Client) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await check(client, "nobody")
+        await check(client, "absent")
     assert read_refusal(caught.value).reason == "AGENT_NOT_FOUND"
 
 

@@ -93,7 +93,7 @@ async def test_an_attached_stream_keeps_the_lease(client: Client) -> None:
 
 async def test_neither_prompt_nor_the_hosts_environment_shows(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps D8."""
-    monkeypatch.setenv("SECRET_OF_THE_HOST", "tell-nobody")
+    monkeypatch.setenv("SECRET_OF_THE_HOST", "keep-to-yourself")
     async with client.open(start=client.start_of("env", "argv", "say needle-in-prompt", "hang")) as conversation:
         await conversation.until_said("needle-in-prompt")
         shown = processes_with("needle-in-prompt")
@@ -105,8 +105,8 @@ async def test_neither_prompt_nor_the_hosts_environment_shows(client: Client, mo
 
     assert shown == []
     assert environments
-    assert not any(b"tell-nobody" in environment for environment in environments)
-    assert "tell-nobody" not in conversation.said("answer")
+    assert not any(b"keep-to-yourself" in environment for environment in environments)
+    assert "keep-to-yourself" not in conversation.said("answer")
     assert "HOME=/home/agent" in conversation.said("answer")
 
 

@@ -1,4 +1,4 @@
-"""Where control groups are made. The second version's rules are tried on plain folders: this machine may have the first."""
+"""Places of control groups. The second version's rules are tried on plain folders: this machine may have the first."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Reaching anybody."""
+"""Reaching any other process or machine."""
 
 import fcntl
 import socket

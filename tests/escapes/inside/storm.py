@@ -1,4 +1,4 @@
-"""What a hostile agent would try, all of it. Runs inside the sandbox, with the bait as JSON on stdin.
+"""Tries all that a hostile agent would. Runs inside the sandbox, with the bait as JSON on stdin.
 
 Prints a line of JSON per attempt: {"name", "escaped", "detail"}. Each attempt runs in a process of its own, with a time limit,
 so that none can spoil another. Run it only where an attempt's success would be a test's failure.
