@@ -42,7 +42,7 @@ def lay_fuse(fuse: Fuse) -> None:
     wrap(SqliteStore, "append", lambda method: _after_commit(method, fuse))
     wrap(transaction, "_write_all", lambda method: _before_commit(method, fuse))
     wrap(Dispatcher, "send", lambda method: _sending(method, fuse))
-    wrap(evaluator.Evaluator, "_answered", lambda method: _answering(method, fuse))
+    wrap(evaluator, "ask_worker", lambda method: _answering(method, fuse))
 
 
 def _counted(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
@@ -100,13 +100,13 @@ def _sending(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
 
 
 def _answering(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
-    async def answered(self: evaluator.Evaluator, work: Any, worker: object) -> object:
-        answer = await method(self, work, worker)
+    async def ask_worker(gathering: object, worker: object, work: Any) -> object:
+        answer = await method(gathering, worker, work)
         if point := _ANSWERED.get(work.kind):
             fuse.meet(point)
         return answer
 
-    return answered
+    return ask_worker
 
 
 if __name__ == "__main__":

@@ -1,0 +1,35 @@
+"""The seams of the services at which fuses and mistakes are put are where the wrappers look for them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.processes
+
+# In a process of its own, because it changes the product's classes.
+CONDUCTOR = """
+from tests.chaos.conductor import lay_fuse
+from tests.chaos.crash_points import Fuse
+from tests.chaos.twins import TWINS
+lay_fuse(Fuse())
+[twin.mistake() for twin in TWINS.values() if not twin.is_of_the_host]
+"""
+HOST = """
+from pathlib import Path
+from tests.chaos.agenthost import lay_fuse, list_admissions
+from tests.chaos.crash_points import Fuse
+from tests.chaos.twins import TWINS
+lay_fuse(Fuse())
+list_admissions(Path("/nowhere"))
+[twin.mistake() for twin in TWINS.values() if twin.is_of_the_host]
+"""
+
+
+@pytest.mark.parametrize("program", [CONDUCTOR, HOST], ids=["conductor", "agenthost"])
+def test_every_seam_of_a_service_is_there(program: str) -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
