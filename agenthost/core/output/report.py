@@ -1,4 +1,4 @@
-"""What an attempt reports while it runs, whatever dialect its agent speaks. Plain values: no protocol, no numbers, no time."""
+"""The reports of an attempt while it runs, whatever dialect its agent speaks. Plain values: no protocol, no numbers, no time."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What an agent does beside speaking: it calls tools, uses tokens, and is noticed.
+"""Activities: tool calls, their results, usage and notices of an agent, beside the text that it writes.
 
 Activities reach the core as values. They are stored in a channel of their own, one JSON object a line, and read back from there.
 The lines are those of every earlier version, byte for byte: offsets count them.

@@ -1,4 +1,4 @@
-"""What an agent says: one form from the host's frame to the store, and one enum of channels."""
+"""The output of an agent: one form from the host's frame to the store, and one enum of channels."""
 
 from dataclasses import dataclass
 from enum import StrEnum
