@@ -170,7 +170,7 @@ class Bench:
         return self.take(WorkFinished(WorkResult(work, answer or ANSWERS[kind])))
 
     def queue(self, *steps: str, run: str = RUN) -> None:
-        """Gives steps their prompts, so that they ask for a place."""
+        """Answers the prompts of steps, so that they wait for a place."""
         for step in steps:
             self.answer(WorkKind.PROMPT, step, PromptRendered(f"prompt of {step}"), run)
 
@@ -197,7 +197,7 @@ class Bench:
         return self.answer(WorkKind.CHECK, step, run=run)
 
     def crash(self) -> tuple[Command, ...]:
-        """Dies, and comes back from what is stored; gives what recovery sends."""
+        """Crashes, and restores the state from what is stored; returns what recovery sends."""
         unfinished = {name: run for name, run in self.runs.items() if not run.is_settled}
         self.state = restore(unfinished, self.cursors, self.now, limits=self.state.limits)
         return recover(self.state)
@@ -226,7 +226,7 @@ class Bench:
         return [one.work.step for one in self.last.to_send if isinstance(one, Evaluate) and one.work.kind is kind]
 
     def stored(self, kind: type[Event]) -> list[Event]:
-        """Gives the events of a kind in the last decision."""
+        """Returns the events of a kind in the last decision."""
         return [one.event for one in self.last.to_store if isinstance(one, Record) and isinstance(one.event, kind)]
 
 

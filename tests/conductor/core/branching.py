@@ -28,7 +28,7 @@ from conductor.core.model.work import Answer, Work
 
 @dataclass(frozen=True)
 class BranchPlan:
-    """How often the inner steps are added, each of which needs the one before it, and for how many items at once."""
+    """The number of items, how many run at once, and the inner steps, each of which needs the one before it."""
 
     kind: ClassVar[str] = "branch"
     merges_findings: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""What a run does next by itself: each rule of `progress` as a sentence."""
+"""Each rule of `progress` and `settling` as a sentence: how a run goes on by itself."""
 
 from conductor.core.model.commands import CancelExecution, StartExecution
 from conductor.core.model.events import (
@@ -197,7 +197,7 @@ def test_a_fold_is_started_and_asked_in_one_decision() -> None:
     assert bench.asked(WorkKind.FOLD) == ["one"]
 
 
-def test_an_answer_that_nobody_waits_for_has_no_effect() -> None:
+def test_an_answer_to_a_question_that_is_not_open_has_no_effect() -> None:
     bench = Bench()
     bench.host()
     bench.launch(asks("one"))

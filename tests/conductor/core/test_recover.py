@@ -1,4 +1,4 @@
-"""How work goes on after a restart, at each point where the conductor may die."""
+"""Work goes on after a restart, at each point where the conductor may die."""
 
 from conductor.core.decide.advance import advance
 from conductor.core.decide.recover import recover, restore

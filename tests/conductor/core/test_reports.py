@@ -1,4 +1,4 @@
-"""What hosts tell of attempts: each rule of `reports` as a sentence."""
+"""Each rule of `reports` as a sentence: what follows from what hosts report."""
 
 import pytest
 

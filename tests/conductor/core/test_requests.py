@@ -34,8 +34,8 @@ def test_too_many_unfinished_runs_are_refused_for_now() -> None:
 
 def test_a_plan_that_no_run_can_be_made_of_is_refused() -> None:
     bench = Bench(Limits(steps_per_run=3))
-    nobody = StepPlan("one", AgentPlan(()))
-    for steps in ((folds("a"),) * 2, tuple(folds(f"s{n}") for n in range(4)), (folds("a-b"),), (nobody,)):
+    no_agent = StepPlan("one", AgentPlan(()))
+    for steps in ((folds("a"),) * 2, tuple(folds(f"s{n}") for n in range(4)), (folds("a-b"),), (no_agent,)):
         decision = bench.launch(*steps)
         assert isinstance(decision.replies[0], Rejected)
         assert decision.replies[0].reason == "INVALID_REQUEST"
@@ -68,7 +68,7 @@ def test_a_run_that_has_ended_cannot_be_cancelled() -> None:
     assert late.replies[0].reason == "RUN_NOT_RUNNING"
 
 
-def test_a_run_that_nobody_knows_cannot_be_cancelled() -> None:
+def test_an_unknown_run_cannot_be_cancelled() -> None:
     decision = Bench().cancel()
 
     assert isinstance(decision.replies[0], Rejected)

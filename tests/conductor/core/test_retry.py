@@ -1,4 +1,4 @@
-"""Whether and when a step is tried again. Keeps C5."""
+"""Retries: which failures of a step are followed by another attempt, and when. Keeps C5."""
 
 from itertools import pairwise
 
@@ -29,7 +29,7 @@ def ended(number: int, reason: str, state: AttemptState = AttemptState.FAILED, r
 
 
 def retry_after(plan: AgentPlan, *reasons: str, asked: float = 0.0) -> Retry | None:
-    """What follows these attempts."""
+    """Returns what follows these attempts."""
     attempts = [ended(number, reason, retry_after=asked) for number, reason in enumerate(reasons, 1)]
     last = attempts[-1].failure or Failure("OUTPUT_INVALID", "")
     return decide_retry(plan, attempts, last)

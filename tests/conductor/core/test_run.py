@@ -84,7 +84,7 @@ ENDED = AttemptEnded("one", attempt_id(RUN, "one", 1), AttemptState.LOST, Why("H
     [
         (RunCreated(plan(asks("one"))),),
         (StepBecameReady("one"),),
-        (StepBecameReady("nobody"),),
+        (StepBecameReady("unknown"),),
         (StepWaits("one", "slot", "taken"),),
         (created(),),
         (StepQueued("one", "p"), created(2)),
@@ -99,7 +99,7 @@ ENDED = AttemptEnded("one", attempt_id(RUN, "one", 1), AttemptState.LOST, Why("H
         (RunSettled(RunState.FAILED), RunStarted()),
         (RunSettled(RunState.FAILED), RunSettled(RunState.FAILED)),
         (StepsAdded((folds("one"),)),),
-        (StepsAdded((folds("three", parent="nobody"),)),),
+        (StepsAdded((folds("three", parent="unknown"),)),),
         (StepStarted("two"),),
     ],
 )
@@ -187,7 +187,7 @@ def test_only_findings_that_count_are_counted() -> None:
 
 
 @pytest.mark.parametrize("attempt", ["", "x", "run-1", "run-step", "run-step-x"])
-def test_an_id_that_is_none_belongs_to_nobody(attempt: str) -> None:
+def test_an_invalid_id_belongs_to_no_run(attempt: str) -> None:
     assert attempt_owner(attempt) == ("", "")
 
 

@@ -1,4 +1,4 @@
-"""Who gets which place: each rule of `schedule` and `placement` as a sentence."""
+"""Each rule of `schedule` and `placement` as a sentence: which step gets which place."""
 
 import json
 
@@ -77,9 +77,9 @@ def test_a_step_says_what_it_waits_for_and_again_only_when_that_changes() -> Non
     bench.launch(asks("one"), asks("two"))
 
     bench.queue("one", "two")
-    nobody = "No host is connected. None has connected since the conductor started; configure one:"
-    nobody += "  conductor serve --host NAME=ADDRESS"
-    assert bench.stored(StepWaits) == [StepWaits("two", "host", nobody)]
+    no_host = "No host is connected. None has connected since the conductor started; configure one:"
+    no_host += "  conductor serve --host NAME=ADDRESS"
+    assert bench.stored(StepWaits) == [StepWaits("two", "host", no_host)]
     bench.host("h1", 1, "claude")
     unknown = "No connected host offers survey. Every host is connected; they offer claude."
     assert bench.stored(StepWaits) == [
@@ -186,7 +186,7 @@ def test_a_draining_host_gets_nothing_new_and_keeps_what_it_has() -> None:
     assert bench.stored(StepWaits) == [StepWaits("two", "host", "Every connected host is draining.")]
 
 
-def test_a_step_that_cannot_be_placed_holds_up_nobody_behind_it() -> None:
+def test_a_step_that_cannot_be_placed_does_not_hold_up_those_behind_it() -> None:
     bench = Bench()
     bench.host("h1", 1)
     bench.launch(asks("odd", agents=("none",)), asks("plain"))

@@ -1,4 +1,4 @@
-"""How runs end: by themselves, by a failure, by request; once, and with a report."""
+"""Runs end by themselves, by a failure or by request: once, and with a report."""
 
 from conductor.core.model.commands import CancelExecution
 from conductor.core.model.events import AttemptEnded, Failure, RunReported, RunSettled

@@ -158,7 +158,7 @@ class Story:
         number: int = 1,
         host: str = "alpha",
     ) -> Answer:
-        """Runs an agent's step to its end, and gives what the check of its result came to."""
+        """Runs an agent's step to its end, and returns the answer to the check of its result."""
         attempt = await self.start(step, number=number, host=host)
         data = result if isinstance(result, bytes) else json.dumps(result).encode() if result is not None else b""
         ended = AttemptEnded(
@@ -184,7 +184,7 @@ class Story:
         return await self._settle(step, await self.ask(WorkKind.CHECK, step, attempt))
 
     async def start(self, step: str, *, number: int = 1, host: str = "alpha") -> str:
-        """Starts an attempt of an agent's step; gives its id."""
+        """Starts an attempt of an agent's step; returns its id."""
         prompt = await self.prompt(step)
         attempt = f"{self.run}-{step}-{number}"
         spec = StartSpec(attempt, "survey", prompt, "c" * 40, (), 60.0, 60.0)
@@ -193,7 +193,7 @@ class Story:
         return attempt
 
     async def prompt(self, step: str) -> str:
-        """Makes a step ready and builds its prompt; gives the prompt's digest."""
+        """Makes a step ready and builds its prompt; returns the prompt's digest."""
         await self.tell(StepBecameReady(step))
         answer = await self.ask(WorkKind.PROMPT, step)
         assert isinstance(answer, PromptRendered), answer

@@ -5,7 +5,7 @@ import asyncio
 from conductor.evaluation.workers.fair_queue import FairQueue
 
 
-async def test_owners_take_turns_whoever_came_with_more() -> None:
+async def test_owners_take_turns_however_many_jobs_each_has() -> None:
     queue: FairQueue[int] = FairQueue()
     for owner, jobs in (("a", range(3)), ("b", range(10, 12)), ("c", range(20, 21))):
         for job in jobs:
@@ -65,7 +65,7 @@ async def test_an_owner_may_have_several_at_once_but_takes_turns_all_the_same() 
     assert await waiting == ("a", 2)
 
 
-async def test_who_waits_for_a_job_that_nobody_takes_hears_of_none_that_is_taken() -> None:
+async def test_only_a_job_that_stays_untaken_ends_the_wait_for_one() -> None:
     queue: FairQueue[int] = FairQueue()
     taking = asyncio.ensure_future(queue.take())
     hearing = asyncio.ensure_future(queue.until_one_waits(0.0))
@@ -73,7 +73,7 @@ async def test_who_waits_for_a_job_that_nobody_takes_hears_of_none_that_is_taken
 
     queue.put("a", 1)
     assert await taking == ("a", 1)
-    queue.put("a", 2)  # has to wait for its owner: nobody might take it
+    queue.put("a", 2)  # has to wait for its owner: it cannot be taken
     for _ in range(5):
         await asyncio.sleep(0)
     assert not hearing.done()

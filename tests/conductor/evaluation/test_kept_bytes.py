@@ -1,4 +1,4 @@
-"""What was read lately is kept, within bounds."""
+"""The cache keeps the newest bytes, within bounds."""
 
 import pytest
 

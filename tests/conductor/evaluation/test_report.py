@@ -1,6 +1,6 @@
 """The report: what its reader sees, word for word, and what may differ between two equal runs. Keeps F6 C4 E10 K1.
 
-`golden/` holds whole reports. To make one anew after a change that is meant: delete it, run this test twice, read the difference.
+`golden/` holds whole reports. After an intended change: delete one, run this test twice, and read the difference.
 """
 
 import json
@@ -51,7 +51,7 @@ def same_as_golden(name: str, text: str, workspace: Path) -> None:
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-        pytest.fail(f"{path} was made anew: read it, and run the test again")
+        pytest.fail(f"{path} was written: read it, and run the test again")
     assert text == path.read_text()
 
 

@@ -1,4 +1,4 @@
-"""Worker processes at their limits: killed, named, started again, and nobody else waits. Keeps C2."""
+"""Worker processes at their limits: killed, named and started again, while other jobs go on. Keeps C2."""
 
 import asyncio
 import json
@@ -160,7 +160,7 @@ async def test_a_worker_answers_in_order_what_was_asked_of_it_at_once() -> None:
 
 @pytest.mark.parametrize("seconds", [0.5, 20.0])
 async def test_what_waits_behind_a_question_that_hits_a_limit_is_answered_all_the_same(seconds: float) -> None:
-    """Keeps C2. One hits the wall clock, and one the memory: neither is tried again, and nobody else notices."""
+    """Keeps C2. One hits the wall clock, and one the memory: neither is tried again, and no other job is affected."""
     bad = ENDLESS if seconds < 2 else "{{ 'x' * 900000000 }}"
     async with Worker() as worker:
         asked = [worker.ask(prompt(bad if number in {3, 7} else f"{number}"), seconds) for number in range(12)]
@@ -172,7 +172,7 @@ async def test_what_waits_behind_a_question_that_hits_a_limit_is_answered_all_th
     ]
 
 
-async def test_whoever_goes_away_while_others_wait_behind_takes_no_answer_along() -> None:
+async def test_a_caller_that_goes_away_takes_no_answer_of_those_behind_it() -> None:
     async with Worker() as worker:
         hanging = asyncio.ensure_future(worker.ask(prompt(ENDLESS), 20.0))
         behind = [asyncio.ensure_future(worker.ask(prompt(f"{number}"), 20.0)) for number in range(5)]
@@ -214,7 +214,7 @@ async def test_a_run_that_hangs_holds_one_worker_and_the_others_go_on() -> None:
 
 
 def started() -> int:
-    """How many worker processes this process has."""
+    """Counts the worker processes of this process."""
     children = "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
     programs = (Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
     return sum(b"conductor.evaluation.workers.worker" in program for program in programs)
@@ -241,7 +241,7 @@ async def test_all_workers_start_by_themselves_when_the_service_has_found_its_fe
         await until(lambda: started() == 3)
 
 
-async def test_whoever_goes_away_leaves_nothing_to_do() -> None:
+async def test_a_caller_that_goes_away_leaves_nothing_to_do() -> None:
     async with serving(Lane("test", 1)) as lane:
         gone = [asyncio.ensure_future(lane.call("a", prompt(ENDLESS), 2.0)) for _ in range(20)]
         await asyncio.sleep(0)
@@ -290,7 +290,7 @@ async def test_a_worker_ends_when_its_service_is_killed() -> None:
 
 
 def test_a_worker_starts_without_what_only_few_flows_need() -> None:
-    """What judges JSON schemas would be a quarter of its start, and each conductor has four workers."""
+    """Importing jsonschema would be a quarter of its start, and each conductor has four workers."""
     program = (
         "import sys, conductor.evaluation.workers.worker; print('jsonschema' in sys.modules, 'jinja2' in sys.modules)"
     )

@@ -1,4 +1,4 @@
-"""What authors say about time and retries: judged by line, and filled in with what the configuration says. Keeps C5 C6 I4."""
+"""Clocks and retries of authors: judged by line, and filled in from the configuration. Keeps C5 C6 I4."""
 
 import pytest
 

@@ -332,7 +332,7 @@ def agent_with(name: str, values: object) -> dict[str, object]:
 def test_a_list_that_is_too_long_is_the_one_thing_that_is_wrong_with_a_flow(
     flow: dict[str, object], field: str, most: int, count: int
 ) -> None:
-    """Whatever else is wrong, nobody looked: each of these lists holds more."""
+    """Nothing else is judged: each of these lists holds other problems."""
     expected = [(field, f"has at most {most} entries, this has {count}")]
 
     of_text = judge_text(json.dumps(flow).encode(), "x.json", LIBRARY).problems
