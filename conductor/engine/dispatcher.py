@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from conductor.core.decide.conversation import ExecutionCommand
+from conductor.core.conversation import ExecutionCommand
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Evaluate, StartExecution
 from conductor.core.model.inputs import ExecutionLost
 from conductor.core.model.work import Work

@@ -1,6 +1,6 @@
 """The streams between this conductor and one attempt on its host, one after another, until the attempt is over.
 
-This module only carries. `core.decide.conversation` decides what a stream begins with, which frames count, and when the attempt is
+This module only carries. `core.conversation` decides what a stream begins with, which frames count, and when the attempt is
 over. Two rules belong to this module:
 
 - One reader and one writer per stream, no timeout around `read()`, and `call.cancel()` at every end.
@@ -17,7 +17,7 @@ import grpc
 import structlog
 
 from agenthost.v1 import execution_service_pb2 as pb
-from conductor.core.decide.conversation import EPOCH_SUPERSEDED, STATUS_LOST, Conversation, Place, StreamEnd
+from conductor.core.conversation import EPOCH_SUPERSEDED, STATUS_LOST, Conversation, Place, StreamEnd
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
 from conductor.core.model.inputs import ExecutionLost, ExecutionRefused, ExecutionReported
 from conductor.errors import DatabaseDamagedError, StatusError, StorageError

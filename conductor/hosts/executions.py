@@ -14,7 +14,7 @@ import structlog
 
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub
-from conductor.core.decide.conversation import EPOCH_SUPERSEDED, ExecutionCommand
+from conductor.core.conversation import EPOCH_SUPERSEDED, ExecutionCommand
 from conductor.core.model.commands import StartExecution
 from conductor.hosts.attempt_stream import AttemptStream, EpochSupersededError, Identity, Inbox, Sources
 from servicekit.statuses import read_refusal

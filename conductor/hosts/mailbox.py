@@ -10,7 +10,7 @@ written then may never have arrived. Every command in it may be sent twice witho
 
 import asyncio
 
-from conductor.core.decide.conversation import ExecutionCommand
+from conductor.core.conversation import ExecutionCommand
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from conductor.core.decide.conversation import ExecutionCommand
+from conductor.core.conversation import ExecutionCommand
 from tests.simulation.agenda import Bell
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from random import Random
 from typing import TYPE_CHECKING
 
-from conductor.core.decide.conversation import EPOCH_SUPERSEDED, ExecutionCommand, Place, StreamEnd
+from conductor.core.conversation import EPOCH_SUPERSEDED, ExecutionCommand, Place, StreamEnd
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import (
     AckExecution,

@@ -8,8 +8,8 @@ from agenthost.core.admission.fence import Admission, admit
 from agenthost.core.output.delivery import Delivery
 from agenthost.core.output.numbering import Numbering
 from conductor.clock import Past, Reading, continue_time
+from conductor.core.conversation import Conversation
 from conductor.core.decide.advance import advance
-from conductor.core.decide.conversation import Conversation
 from conductor.core.decide.recover import recover, restore
 from conductor.core.model.commands import Command, Decision
 from conductor.core.model.conductor_state import ConductorState, Limits

@@ -12,7 +12,7 @@ from agenthost.core.admission.admission import Claim, Tombstone, attaches
 from agenthost.core.admission.fence import Admission
 from agenthost.core.output.delivery import Delivery
 from agenthost.core.output.numbering import Cut, Numbering
-from conductor.core.decide.conversation import Conversation, ExecutionCommand
+from conductor.core.conversation import Conversation, ExecutionCommand
 from conductor.core.model.commands import AckExecution, CancelExecution
 from conductor.hosts.mailbox import Mailbox
 from tests.histories import Entry

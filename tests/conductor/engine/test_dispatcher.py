@@ -1,6 +1,6 @@
 """Commands reach the part that carries them out, at once."""
 
-from conductor.core.decide.conversation import ExecutionCommand
+from conductor.core.conversation import ExecutionCommand
 from conductor.core.model.commands import AckExecution, CancelExecution, Evaluate, ResumeExecution, StartExecution
 from conductor.core.model.events import StartSpec
 from conductor.core.model.inputs import ExecutionLost

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from conductor.core.decide.conversation import ExecutionCommand
+from conductor.core.conversation import ExecutionCommand
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
 from conductor.core.model.events import StartSpec
 from conductor.hosts.mailbox import Mailbox
