@@ -58,7 +58,9 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     table = _read(file) if file else {}
     known = {setting.name for setting in fields(Settings)} - {"keeping"}
     flags = dict(flags)
-    model = flags.pop("model", None)
+    model, model_name = flags.pop("model", None), flags.pop("model_name", None)
+    if model_name and not model:
+        raise ConfigurationError("--model-name needs --model URL")
     if unknown := sorted(set(table) - known):
         raise ConfigurationError(f"{file}: '{unknown[0]}' is not a setting; there are {', '.join(sorted(known))}")
     values: dict[str, Any] = {**table, **{name: value for name, value in flags.items() if value is not None}}
@@ -71,7 +73,9 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     values["agents_dirs"] = tuple(Path(folder).expanduser().absolute() for folder in values.get("agents_dirs", ()))
     values["limits"], values["keeping"] = _limits(values.get("limits", {}))
     models = values.get("models", {})
-    values["models"] = read_models({**models, DEFAULT_MODEL: {"url": model}} if model else models)
+    values["models"] = read_models(
+        {**models, DEFAULT_MODEL: {"url": model, "model": model_name or ""}} if model else models
+    )
     settings = Settings(**values)
     _check(settings)
     return settings

@@ -194,6 +194,9 @@ def _failure_of_agent(ending: Ending, summary: Summary) -> Verdict | None:
 
 def _refused_by_model(failure: Verdict, use: ModelUse | None) -> Verdict | None:
     """Returns the failure with its cause, if the endpoint's last answer was a refusal."""
+    if use is not None and use.unreachable:
+        text = f"The model cannot be reached at {use.unreachable}. Start its server, or correct the url of this model on the host."
+        return Verdict(Outcome.FAILED, "MODEL_UNREACHABLE", text, INFRASTRUCTURE)
     if use is None or use.last_status not in UNAUTHORIZED | RATE_LIMITS:
         return None
     cause = f"The model's endpoint answered with HTTP {use.last_status}, and the agent gave up: {failure.message}"

@@ -83,7 +83,7 @@ def address_source() -> ParameterSource:
     return here.find_root().get_parameter_source("address") or ParameterSource.DEFAULT
 
 
-def ask(address: str) -> "server_service_pb2.ServerInfo | None":
+def ask(address: str, seconds: float = LOOK_SECONDS) -> "server_service_pb2.ServerInfo | None":
     """Returns what the conductor at the address says of itself; None where none answers."""
     import grpc
 
@@ -93,7 +93,7 @@ def ask(address: str) -> "server_service_pb2.ServerInfo | None":
     with connected(address) as connection:
         try:
             asked = server_service_pb2.GetServerInfoRequest()
-            return connection.server.GetServerInfo(asked, timeout=LOOK_SECONDS)
+            return connection.server.GetServerInfo(asked, timeout=seconds)
         except grpc.RpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 return None

@@ -1,5 +1,6 @@
 """A conductor and its hosts as child processes: for `conductor demo` and `conductor up`."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,10 +15,9 @@ from typing import Any
 import grpc
 
 from conductor.cli.text.failure import RUN_FAILED, CommandError
-from conductor.cli.text.names import short
 from conductor.v1 import pool_service_pb2
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0  # the proof of the sandbox included
 LOOK_SECONDS = 2.0
 PAUSE_SECONDS = 0.02
 # Above what either service takes to stop: 10 s for the conductor's calls, 5 s and 5 s for a host's agents and calls.
@@ -83,23 +83,23 @@ class Services:
 
 
 def wait_for_hosts(pool: Any, services: Services) -> list[pool_service_pb2.Host]:
-    """Returns the hosts when all are ready; raises a CommandError with the logs when one cannot be, or a service ends."""
+    """Returns the hosts once each is ready and its sandbox proven; raises a CommandError that says why one cannot be used."""
     deadline = time.monotonic() + START_SECONDS
     request = pool_service_pb2.ListHostsRequest()
     hosts: list[pool_service_pb2.Host] = []
     while time.monotonic() < deadline and not services.ended():
-        try:
+        with contextlib.suppress(grpc.RpcError):  # not there yet
             hosts = list(pool.ListHosts(request, timeout=LOOK_SECONDS).hosts)
-        except grpc.RpcError:
-            hosts = []  # not there yet
-        if hosts and all(host.state == pool_service_pb2.Host.STATE_READY for host in hosts):
-            return hosts
+        # A host names its mechanism once the proof has ended, whatever its outcome.
+        if hosts and all(host.state == host.STATE_READY and host.sandbox_mechanism for host in hosts):
+            break
         time.sleep(PAUSE_SECONDS)
-    problems = tuple(f"{short(host.name)}: {host.problem}" for host in hosts if host.problem)
-    what = (
-        f"the service '{services.ended()}' ended at its start" if services.ended() else "the hosts did not become ready"
-    )
-    lines = (*problems, *last_logs(services.folder), "see what is missing on this machine:  agenthost doctor")
+    ended = services.ended()
+    problems = tuple(dict.fromkeys(host.problem for host in hosts if host.problem))
+    if not ended and not problems:
+        return hosts
+    lines = problems or (*last_logs(services.folder), "see what is missing on this machine:  agenthost doctor")
+    what = f"the service '{ended}' ended at its start" if ended else "no agent can run on this machine"
     raise CommandError(what, lines=lines, code=RUN_FAILED)
 
 

@@ -241,7 +241,7 @@ def test_the_agent_of_the_docs_finds_with_its_persona_and_its_parameter(folder: 
     assert done.returncode == 0, done.stderr
     assert "Left to do in app.py" in done.stdout
     assert "every citation was verified" in done.stdout
-    assert "You believe code, not comments." in shown
+    assert "You are a surveyor of code." in shown
 
 
 @pytest.mark.parametrize("name", ["owners.yaml", "rehearsal.yaml"])

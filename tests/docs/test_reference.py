@@ -115,6 +115,8 @@ def test_every_reason_of_a_failed_step_or_run_stands_in_the_tables() -> None:
 def test_the_table_says_which_count_of_retries_a_reason_falls_under() -> None:
     rows = [(plain(row[0]), row[2]) for row in page("reasons").table("A step failed")]
     told = {reason: plain(by).replace("_", " ") for reason, by in rows if by.startswith("`")}
+    # The host of f9ac01c had no such reason: today's names its cause itself.
+    assert told.pop("MODEL_UNREACHABLE") == "infrastructure"
     found = {reason: find_cause(Failure(reason, "", guess_class(reason))) for reason in told}
 
     assert {reason: str(cause) for reason, cause in found.items()} == told

@@ -188,6 +188,8 @@ def _refusal(status: int, data: bytes) -> ModelError:
     text = error.get("message") if isinstance(error, dict) else error
     said = str(text or data.decode("utf-8", "replace")).strip()[:500]
     is_overflow = status in {400, 413, 422} and bool(_OVERFLOW.search(said))
+    if isinstance(error, dict) and error.get("code") == "upstream_unreachable":
+        return ModelError(f"the model cannot be reached: {said}", status)
     return ModelError(f"the model refused the request with HTTP {status}: {said}", status, is_overflow=is_overflow)
 
 

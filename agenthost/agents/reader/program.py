@@ -78,7 +78,8 @@ def _model(chat: Chat, name: str = "", window: str = "0") -> tuple[str, int]:
         raise
     if not name and not listed:
         raise ModelError("the endpoint lists no model: give the step the parameter `model`")
-    entry = next((one for one in listed if one.get("id") == name), {} if name else listed[0])
+    thinking = [one for one in listed if "embed" not in str(one.get("id", "")).lower()] or listed
+    entry = next((one for one in listed if one.get("id") == name), {} if name else thinking[0])
     return name or str(entry.get("id", "")), int(window) or _window_of(entry)
 
 

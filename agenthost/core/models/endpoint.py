@@ -70,6 +70,12 @@ class Endpoint:
     model: str = ""  # the name to ask for where a flow gives none
     provider_tools: frozenset[str] = frozenset()  # what the provider may do on its side beyond thinking
 
+    @property
+    def url(self) -> str:
+        """Returns its address as an operator would write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}{self.base}"
+
 
 # What an agent needs in order to think, and nothing that stores, fetches or administers.
 _DEFAULT_PATHS: Mapping[Api, tuple[str, ...]] = {
@@ -118,8 +124,8 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
         key_env=_string(name, table, "key_env"),
         key_file=_string(name, table, "key_file"),
         ca_file=_string(name, table, "ca_file"),
-        max_concurrent=_at_once(name, table.get("max_concurrent", 8)),
         model=_string(name, table, "model"),
+        max_concurrent=_at_once(name, table.get("max_concurrent", 8)),
         provider_tools=_provider_tools(name, table.get("provider_tools", [])),
     )
     _check(endpoint)

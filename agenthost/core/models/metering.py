@@ -39,10 +39,15 @@ class ModelUse:
     rate_limited: int = 0
     retry_after_seconds: int | None = None  # what the last rate limit asked for
     last_status: int = 0  # of the endpoint's newest answer: an agent that went on after a refusal has a later one
+    unreachable: str = ""  # why the newest request found no endpoint
 
     def with_refusal(self) -> "ModelUse":
         """Counts a request that the gateway refused."""
         return replace(self, refused=self.refused + 1)
+
+    def with_unreachable(self, why: str) -> "ModelUse":
+        """Returns the use after a request that found no endpoint."""
+        return replace(self.with_failure(), unreachable=why)
 
     def with_failure(self) -> "ModelUse":
         """Counts a request that got no whole answer."""
@@ -56,7 +61,7 @@ class ModelUse:
         """Counts an answer's status."""
         count = self.statuses.get(status, 0) + 1
         known = {**self.statuses, status: count} if status in self.statuses or len(self.statuses) < MAX_STATUSES else {}
-        use = replace(self, statuses=known or self.statuses, last_status=status)
+        use = replace(self, statuses=known or self.statuses, last_status=status, unreachable="")
         if status not in RATE_LIMITS:
             return use
         wait = dict(headers).get(b"retry-after", b"").strip()
@@ -87,7 +92,7 @@ def describe(use: ModelUse) -> dict[str, Any]:
 
 def restore(described: Mapping[str, Any]) -> ModelUse:
     """Reads the use from JSON; fails with KeyError, TypeError or ValueError when `describe` did not write it."""
-    described = {"last_status": 0} | dict(described)  # an earlier version did not write it
+    described = {**dict[str, Any](last_status=0, unreachable=""), **described}  # an earlier version did not write it
     plain = {name: described[name] for name in ModelUse.__slots__ if name not in {"statuses", "tokens"}}
     statuses = {int(status): int(count) for status, count in described["statuses"].items()}
     return ModelUse(**plain, statuses=statuses, tokens=Tokens(int(described["taken"]), int(described["given"])))

@@ -139,7 +139,7 @@ class AgentConnection:
                     await _send_request(upstream, forward, body)
                     return await self._send_answer(upstream, model)
         except UnreachableError as error:
-            self._account.use = self._account.use.with_failure()
+            self._account.use = self._account.use.with_unreachable(f"{model.endpoint.url}: {error}")
             why = f"model '{model.endpoint.name}' cannot be reached ({error})"
             return await self._turn_away(Refusal(502, "upstream_unreachable", why), count=False)
 

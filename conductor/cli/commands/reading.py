@@ -21,6 +21,8 @@ from conductor.v1 import run_service_pb2
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct
 
+# Where the built-in report goes from what was found to how.
+DETAILS = "\n## What ran\n"
 CHANNELS = ("answer", "reasoning", "log", "activity")
 # Between two looks at an attempt that still speaks.
 FOLLOW_SECONDS = 0.5
@@ -42,12 +44,17 @@ def report(context: Context, name: str, form: str) -> None:
             print_report(connection, full)
 
 
-def print_report(connection: Connection, run: str) -> None:
-    """Prints a run's report on stdout: rendered for a person's terminal, as Markdown elsewhere."""
+def print_report(connection: Connection, run: str, *, whole: bool = True) -> None:
+    """Prints a run's report on stdout: rendered for a person's terminal, as Markdown elsewhere.
+
+    Without `whole` a terminal gets it up to what ran and how: that would push the result off the screen.
+    """
     markdown = _report(connection, run).markdown
     if not sys.stdout.isatty():
         click.echo(markdown)
         return
+    if not whole:
+        markdown = markdown.partition(DETAILS)[0]
     from rich.console import Console
     from rich.markdown import Markdown
 

@@ -144,14 +144,14 @@ def _view_for(context: Context, on_interrupt: str) -> View:
 def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
     say(f"\n{closing(ended)}", 4, err=True)
     sys.stderr.flush()
-    print_report(connection, ended.name)
+    print_report(connection, ended.name, whole=False)
     if sys.stdout.isatty():
         # A report is longer than a screen, and ends with checksums: the reader's eye shall end on the result.
         say(f"\n{closing(ended)}", 4, err=True)
         _show_worst_findings(connection, ended)
     if is_passing:
         click.echo("\nanother directory:  conductor demo PATH  (in a clone: ./dev demo PATH)", err=True)
-        click.echo("to keep it running: agenthost serve, conductor serve, conductor run; see README.md", err=True)
+        click.echo("to keep it running: conductor up, conductor run; see README.md", err=True)
     else:
         click.echo("\n".join(["", *next_commands(ended)]), err=True)
 

@@ -5,26 +5,27 @@ import os
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import click
 
 from conductor.cli.commands.hosts import say_host
-from conductor.cli.connection import Connection, connected
+from conductor.cli.connection import connected
+from conductor.cli.local_data import ask
 from conductor.cli.main import Context
 from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts
 from conductor.cli.text.failure import RUN_FAILED, CommandError
 from conductor.cli.text.terminal_text import printable
 from conductor.cli.views.page import say
-from conductor.v1 import pool_service_pb2
-from conductor.v1.pool_service_pb2 import Host
 
 HOST = "local"
 LONGEST_SOCKET_BYTES = 80
 LOOK_SECONDS = 5.0
-PROOF_SECONDS = 45.0
+QUICK_SECONDS = 0.5
 PAUSE_SECONDS = 0.2
 SHOWN_MODELS = 8
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -35,18 +36,26 @@ ENDPOINTS = (
     ("LM Studio", "http://127.0.0.1:1234/v1"),
 )
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
 
 @click.command()
 @click.option("--model", metavar="URL", help="OpenAI-compatible endpoint for the agent `reader`.")
+@click.option("--model-name", metavar="NAME", help="Model to ask for there.  [default: the first that it lists]")
+@click.option("--config", type=_FILE, help="The host's TOML file: models with keys, limits.")
+@click.option("--agents-dir", "agents_dirs", multiple=True, type=_FOLDER, help="Agents' spec files; repeatable.")
+@click.option("--project", type=_FOLDER, help="Directory whose .conductor/ holds flows and personas.")
 @click.option(
     "--listen", metavar="ADDRESS", help="Address of the conductor.  [default: CONDUCTOR_ADDRESS, or 127.0.0.1:7410]"
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Folder for all data.  [default: $XDG_STATE_HOME]")
 @click.pass_obj
-def up(context: Context, model: str | None, listen: str | None, data: Path | None) -> int:
+def up(context: Context, /, model: str | None, listen: str | None, data: Path | None, **more: Any) -> int:
     """Run a conductor and one agent host until Ctrl-C. With --model, agents can think."""
     folder = (data or _state_home()).expanduser().absolute()
     address = listen or context.address
+    _refuse_second(address)
     logs = folder / "conductor-up"
     _make(logs)
     stop_on_terminate()
@@ -54,12 +63,19 @@ def up(context: Context, model: str | None, listen: str | None, data: Path | Non
         services = stack.enter_context(services_in(logs))
         socket = f"unix:{_socket(folder, stack)}"
         click.echo("starting a conductor and an agent host …", err=True)
-        _start(services, folder, address, socket, model)
+        _start(
+            services,
+            folder,
+            address=address,
+            socket=socket,
+            options=_host_options(model, more),
+            project=more["project"],
+        )
         try:
             with connected(address) as connection:
                 hosts = wait_for_hosts(connection.pool, services)
                 say(f"✔ conductor  {printable(address)}  data in {printable(str(folder / 'conductor'))}")
-                for host in _proven(connection, hosts):
+                for host in hosts:
                     say_host(host, with_agents=True)
             _say_model(model)
             _say_next(address, context)
@@ -88,31 +104,27 @@ def _socket(folder: Path, stack: ExitStack) -> Path:
     return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conductor-up-")), "agenthost.sock")
 
 
-def _start(services: Services, folder: Path, address: str, socket: str, model: str | None) -> None:
-    endpoint = ["--model", model] if model else []
-    services.start(
-        "agenthost.cli", "agenthost", "--listen", socket, "--data", str(folder / "agenthost"), "--name", HOST, *endpoint
-    )
-    services.start(
-        "conductor.cli",
-        "conductor",
-        "--listen",
-        address,
-        "--data",
-        str(folder / "conductor"),
-        "--host",
-        f"{HOST}={socket}",
-    )
+def _refuse_second(address: str) -> None:
+    """Raises a CommandError where a conductor answers already: two would only get in each other's way."""
+    if ask(address, QUICK_SECONDS) is not None:
+        lines = ("use it:  conductor run …", "or start another:  conductor up --listen ADDRESS --data DIR")
+        raise CommandError(f"a conductor is running at {address} already", lines=lines, code=RUN_FAILED)
 
 
-def _proven(connection: Connection, hosts: list[Host]) -> list[Host]:
-    """Returns the hosts as they stand once their sandboxes are proven, or refused."""
-    deadline = time.monotonic() + PROOF_SECONDS
-    while time.monotonic() < deadline and not all(host.sandbox_mechanism for host in hosts):
-        time.sleep(PAUSE_SECONDS)
-        request = pool_service_pb2.ListHostsRequest()
-        hosts = list(connection.pool.ListHosts(request, timeout=LOOK_SECONDS).hosts)
-    return hosts
+def _host_options(model: str | None, more: Mapping[str, Any]) -> list[str]:
+    named = (("--model", model), ("--model-name", more["model_name"]), ("--config", more["config"]))
+    options = [word for name, value in named if value for word in (name, str(value))]
+    return options + [word for folder in more["agents_dirs"] for word in ("--agents-dir", str(folder))]
+
+
+def _start(
+    services: Services, folder: Path, *, address: str, socket: str, options: Sequence[str], project: Path | None
+) -> None:
+    host = ("--listen", socket, "--data", str(folder / "agenthost"), "--name", HOST)
+    services.start("agenthost.cli", "agenthost", *host, *options)
+    conductor = ["--listen", address, "--data", str(folder / "conductor"), "--host", f"{HOST}={socket}"]
+    conductor += ["--project", str(project)] if project else []
+    services.start("conductor.cli", "conductor", *conductor)
 
 
 def _say_model(model: str | None) -> None:
@@ -146,7 +158,7 @@ def _models(url: str) -> tuple[list[str], str]:
 
 def _say_next(address: str, context: Context) -> None:
     option = "" if address == context.address else f" --address {address}"
-    say(f"\nask:   conductor{option} run ask . --question “…”", err=True)
+    say(f'\nask:   conductor{option} run ask . --question "…"', err=True)
     say(f"look:  conductor{option} run survey .", err=True)
     say("stop:  Ctrl-C", err=True)
 

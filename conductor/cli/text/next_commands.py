@@ -10,7 +10,7 @@ _FOR_THE_DOCTOR = frozenset({run_service_pb2.Failure.KIND_RECOVERABLE, run_servi
 def next_commands(ended: run_service_pb2.Run) -> list[str]:
     """Returns lines with a command each."""
     run = short(ended.name)
-    named = [("the report again:", f"conductor report {run}"), ("its steps:", f"conductor show {run}")]
+    named = [("how it ran, too:", f"conductor report {run}"), ("its steps:", f"conductor show {run}")]
     if ended.state == run_service_pb2.Run.STATE_FAILED:
         named = [*_reasons(ended, run), *named]
     return [f"{what:<17}  {command}" for what, command in named]

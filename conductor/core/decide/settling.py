@@ -8,6 +8,8 @@ The rules, before the code:
 - When every step has ended, the report is asked for (see `questions`), and then the run ends. Its state follows from its steps.
 """
 
+from dataclasses import replace
+
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import (
@@ -28,6 +30,7 @@ from conductor.core.model.plan import OnFailure, StepPlan
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import AttemptState, RunState, StepState
 from conductor.core.model.step import Step
+from conductor.core.model.truncation import cut_text
 
 STEPS_STUCK = "STEPS_STUCK"
 TOO_MANY_STEPS = "TOO_MANY_STEPS"
@@ -127,7 +130,19 @@ def judge(run: Run) -> tuple[RunState, Failure | None]:
     if stuck:
         message = f"The needs of step {stuck[0].plan.id} could not be met."
         return RunState.FAILED, Failure(STEPS_STUCK, message, FailureClass.FATAL, stuck[0].plan.id)
+    if (failure := _nothing_answered(run)) is not None:
+        return RunState.FAILED, failure
     return RunState.SUCCEEDED, None
+
+
+def _nothing_answered(run: Run) -> Failure | None:
+    """Returns the first failure of a run whose agents all failed: going on without each is not going on without all."""
+    asked = [step for step in run.steps.values() if step.attempts]
+    failed = [step for step in asked if step.state is StepState.FAILED]
+    if not failed or len(failed) < len(asked) or (first := failed[0].failure) is None:
+        return None
+    message = cut_text(f"No agent of this run succeeded. The first failure: {first.message}")
+    return replace(first, message=message, step=failed[0].plan.id)
 
 
 def _ended_badly(attempt: Attempt | None) -> bool:

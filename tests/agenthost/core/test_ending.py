@@ -4,6 +4,7 @@ from agenthost.core.admission.order import Limits
 from agenthost.core.ending import Cause, Ending, Outcome, judge
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.agent_output import Summary
+from agenthost.core.trouble import INFRASTRUCTURE
 
 ANSWERED = Summary(has_answer=True)
 GOOD = Ending(Cause.EXITED, exit_code=0)
@@ -102,6 +103,19 @@ def test_an_agent_that_its_model_refused_failed_for_that(
     assert verdict.reason == reason
     assert ("wait for 9 s" in verdict.message) == (reason == "RATE_LIMITED")
     assert ("this model's key" in verdict.message) == (reason == "AUTH_FAILED")
+
+
+def test_a_model_that_cannot_be_reached_is_named_with_its_address() -> None:
+    """Keeps D4: the agent's own word for it, an exit code, says nothing."""
+    gone = ModelUse().with_request().with_unreachable("http://127.0.0.1:11434: Connection refused")
+    back = gone.with_request().with_status(200, ())
+
+    verdict = judge(EXITED, Summary(), Limits(), gone)
+
+    assert (verdict.reason, verdict.trouble) == ("MODEL_UNREACHABLE", INFRASTRUCTURE)
+    assert "http://127.0.0.1:11434: Connection refused. Start its server" in verdict.message
+    assert judge(EXITED, Summary(), Limits(), back).reason == "AGENT_EXIT_NONZERO"
+    assert judge(GOOD, ANSWERED, Limits(), gone).reason == ""
 
 
 def test_every_cause_is_judged() -> None:

@@ -5,7 +5,7 @@ import pytest
 from conductor.cli.text.next_commands import next_commands
 from conductor.v1.run_service_pb2 import Attempt, Failure, Run, Step
 
-ALWAYS = ["the report again:  conductor report x", "its steps:         conductor show x"]
+ALWAYS = ["how it ran, too:   conductor report x", "its steps:         conductor show x"]
 WHY = "why it failed:     conductor show x c"
 LOG = "what it logged:    conductor output x c --channel log"
 DOCTOR = "what is wrong:     conductor doctor"

@@ -260,3 +260,34 @@ def test_every_finding_is_told_at_a_place_of_its_own_before_its_step_ends() -> N
     told = [event for _, event in bench.events if isinstance(event, FindingChecked)]
     assert told == [FindingChecked("look", "document", number) for number in range(3)]
     assert isinstance(bench.events[-1][1], StepSucceeded)
+
+
+def test_a_run_whose_agents_all_failed_has_failed_although_it_may_go_on_without_each() -> None:
+    """Keeps C4: five lenses that were refused by a machine without a sandbox are no survey without findings."""
+    bench = Bench()
+    bench.host()
+    bench.launch(asks("one", on_failure=CONTINUE), asks("two", on_failure=CONTINUE), folds("sum", "one", "two"))
+    for name in ("one", "two"):
+        bench.queue(name)
+        bench.finish(name, "failed", "AUTH_FAILED")
+    bench.answer(WorkKind.FOLD, "sum")
+    bench.answer(WorkKind.REPORT)
+
+    assert bench.states() == {"one": "failed", "two": "failed", "sum": "succeeded"}
+    assert bench.run.state is RunState.FAILED
+    assert bench.run.failure is not None
+    assert (bench.run.failure.reason, bench.run.failure.step) == ("AUTH_FAILED", "one")
+    assert bench.run.failure.message.startswith("No agent of this run succeeded.")
+
+
+def test_a_run_goes_on_without_one_agent_of_two() -> None:
+    """Keeps C4."""
+    bench = Bench()
+    bench.host()
+    bench.launch(asks("one", on_failure=CONTINUE), asks("two"))
+    bench.queue("one")
+    bench.finish("one", "failed", "AUTH_FAILED")
+    bench.complete("two")
+    bench.answer(WorkKind.REPORT)
+
+    assert bench.run.state is RunState.SUCCEEDED
