@@ -150,7 +150,7 @@ async def supervising(
     shims: Shims = SHIMS,
 ) -> AsyncIterator[Supervisor]:
     """Supervises the executions of a host, with those that an earlier daemon left. The simulation begins here, too."""
-    folders = AttemptFolders(data.attempts)
+    folders = AttemptFolders(data.attempts, host.boot_id)
     preparation = Preparation(host, integrity, folders, gateway, shims)
     async with Supervisor(
         host, integrity, folders, Tombstones(data.tombstones, now), preparation, now=now

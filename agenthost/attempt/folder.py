@@ -24,18 +24,20 @@ _FIRST = {"parser": 1, "redaction": 1}
 
 @dataclass(frozen=True, slots=True)
 class StoredStart:
-    """A Start as it came, serialized, and its conductor."""
+    """A Start as it came, serialized, its conductor, and the boot of the machine that it came in; empty where that is not known."""
 
     conductor: str
     start: bytes
     snapshot_fingerprint: str
+    boot_id: str = ""
 
 
 class AttemptFolders:
     """Keeps all attempts' folders below the data directory, named by the hash of the execution's id: socket paths are short."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, boot_id: str = "") -> None:
         self._root = root
+        self._boot_id = boot_id
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path_of(self, execution: str) -> Path:
@@ -47,9 +49,18 @@ class AttemptFolders:
         folder = self.path_of(execution)
         folder.mkdir(mode=0o700, parents=True)  # the parent may have been removed by hand; that ends its attempts only
         write_file(folder / "start", stored.start)
-        about = {"conductor": stored.conductor, "snapshot_fingerprint": stored.snapshot_fingerprint}
-        write_file(folder / "owner.json", json.dumps(about | {"revisions": _REVISIONS}).encode())
+        about = {
+            "conductor": stored.conductor,
+            "snapshot_fingerprint": stored.snapshot_fingerprint,
+            "boot_id": self._boot_id,
+            "revisions": _REVISIONS,
+        }
+        write_file(folder / "owner.json", json.dumps(about).encode())
         sync_folder(self._root)
+
+    def outlived_boot(self, stored: StoredStart) -> bool:
+        """Tells whether the machine was booted since: a power cut may then have taken what tells that an agent ran."""
+        return stored.boot_id not in {"", self._boot_id}
 
     def remove(self, folder: Path) -> None:
         """Deletes a folder. Its name goes first, so that a half-deleted one is never taken for an attempt.
@@ -117,7 +128,7 @@ def _read(folder: Path) -> StoredStart | None:
             raise
         return None
     match owner:
-        case {"conductor": str(conductor), "snapshot_fingerprint": str(fingerprint)}:
-            return StoredStart(conductor, start, fingerprint)
+        case {"conductor": str(conductor), "snapshot_fingerprint": str(fingerprint), **others}:
+            return StoredStart(conductor, start, fingerprint, str(others.get("boot_id", "")))
         case _:
             return None

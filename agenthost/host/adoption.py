@@ -1,9 +1,10 @@
 """Takes over the attempts that an earlier daemon of this data folder left.
 
 A conductor that resumes one finds it: if its shim lives, it goes on; if it has ended, its end is sent; if its shim is gone without
-an end, the end is SHIM_LOST. A folder is deleted if its attempt was released, or never begun: no shim lives, and none wrote a
-release or an end. Then nothing has run, and the same Start may come again. Where the stored Start is damaged, no conductor can
-resume the attempt: its shim is told to end, and its folder stays until the next start.
+an end, the end is SHIM_LOST. A folder is deleted if its attempt was released, or never begun: no shim lives, none wrote a release
+or an end, and the machine was not booted since, because a power cut may take both. Then nothing has run, and the same Start may
+come again. Where the stored Start is damaged, no conductor can resume the attempt: its shim is told to end, and its folder stays
+until the next start.
 """
 
 import asyncio
@@ -45,7 +46,7 @@ async def _take_on(
     shims: Shims,
 ) -> None:
     is_its_own = request is not None and folders.path_of(request.order.execution) == folder
-    begun = shims.is_alive(folder) or was_begun(folder)
+    begun = shims.is_alive(folder) or was_begun(folder) or (stored is not None and folders.outlived_boot(stored))
     if stored and request and is_its_own and begun and not supervisor.is_blocked(request.order.execution):
         supervisor.adopt(request, stored.snapshot_fingerprint)
     elif shims.is_alive(folder):

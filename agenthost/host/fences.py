@@ -11,7 +11,7 @@ import structlog
 
 from agenthost.core.admission.fence import CONDUCTOR_ID, MAX_EPOCH, Admission, admit
 from agenthost.errors import EpochSupersededError, InvalidRequestError, NoCapacityError, Violation
-from agenthost.system.files import append_lines, read_json_lines, write_file
+from agenthost.system.files import append_lines, compact_lines, read_json_lines
 
 # A forgotten fence would let an old conductor act again, so they are refused when full, never dropped.
 MAX_CONDUCTORS = 10_000
@@ -32,7 +32,7 @@ class Fences:
                     self._epochs[conductor] = max(epoch, self._epochs.get(conductor, 0))
                 case _:
                     _log.warning("fence_damaged")
-        write_file(path, b"".join(_line(conductor, epoch) for conductor, epoch in self._epochs.items()))
+        compact_lines(path, (_line(conductor, epoch) for conductor, epoch in self._epochs.items()))
 
     async def admit(self, conductor: str, epoch: int) -> None:
         """Returns when this epoch may act and is stored; raises EpochSupersededError when a newer one was seen."""

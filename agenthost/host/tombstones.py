@@ -13,7 +13,8 @@ from typing import Any
 import structlog
 
 from agenthost.core.admission.admission import Tombstone, TombstoneReason
-from agenthost.system.files import append_lines, read_json_lines, write_file
+from agenthost.errors import StorageError
+from agenthost.system.files import append_lines, compact_lines, read_json_lines
 
 MAX_TOMBSTONES = 200_000
 
@@ -32,7 +33,7 @@ class Tombstones:
             if stone := _read(line):
                 self._stones[stone.execution] = stone
         self._drop_expired()
-        write_file(path, b"".join(_line(stone) for stone in self._stones.values()))
+        compact_lines(path, map(_line, self._stones.values()))
 
     def find(self, execution: str) -> Tombstone | None:
         """Returns the tombstone of an id, if it still counts."""
@@ -49,7 +50,11 @@ class Tombstones:
             self._stones.pop(stone.execution, None)
             self._stones[stone.execution] = stone
             self._drop_expired()
-            await asyncio.to_thread(append_lines, self._path, _line(stone))
+            try:
+                await asyncio.to_thread(append_lines, self._path, _line(stone))
+            except StorageError:
+                del self._stones[stone.execution]  # a restart would not know it
+                raise
 
     def _drop_expired(self) -> None:
         while self._stones:

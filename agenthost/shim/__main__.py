@@ -33,6 +33,7 @@ from agenthost.shim.door import open_door
 from agenthost.shim.inspection import refuse_changes
 from agenthost.shim.keeper import LISTENER_FD, Keeper
 from agenthost.shim.kernel import PR_SET_CHILD_SUBREAPER, Interrupted, Refused, call, now, read_file
+from agenthost.shim.records import reserve_status, write_file, write_status
 from agenthost.shim.spool import Spool
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 LOCK_FD, SNAPSHOT_FD = 3, 5
 FIRST_UNLIKELY_FD = 4096
-STATUS_RESERVED_BYTES = 64 * 1024
 
 
 def main(folder: str) -> None:
@@ -100,34 +100,6 @@ def describe(config: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
         "checks": sandbox.checks,
         "time_ns": sandbox.released_ns,
     }
-
-
-def reserve_status() -> None:
-    """Takes the room for the status while there is some: a full disk must not hide how an attempt ended."""
-    fd = os.open("status.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with contextlib.suppress(OSError):
-        os.posix_fallocate(fd, 0, STATUS_RESERVED_BYTES)
-    os.close(fd)
-
-
-def write_status(status: dict[str, Any], spool: Spool) -> None:
-    """Makes the end durable: first all that was said, then, with its length, how it ended."""
-    os.fsync(spool.fd)
-    write_file("status", status | {"spool_length": spool.size}, durable=True)
-    here = os.open(".", os.O_RDONLY)
-    os.fsync(here)
-
-
-def write_file(name: str, value: dict[str, Any], *, durable: bool) -> None:
-    """Writes NAME.json so that it is there as a whole or not at all."""
-    content = json.dumps(value).encode()
-    fd = os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT, 0o600)
-    os.write(fd, content)
-    os.ftruncate(fd, len(content))
-    if durable:
-        os.fsync(fd)
-    os.close(fd)
-    os.rename(f"{name}.new", f"{name}.json")
 
 
 def reap() -> None:

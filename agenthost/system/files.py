@@ -6,7 +6,7 @@ A file that cannot be written raises StorageError, and keeps its old content.
 import ctypes
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,24 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def append_lines(path: Path, lines: bytes) -> None:
-    """Adds lines to a file and waits until they are on the disk."""
+    """Adds lines to a file and waits until they are on the disk. A torn line before them stays a line of its own."""
     with _storage_errors(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            append_whole(descriptor, path, lines)
+            size = os.fstat(descriptor).st_size
+            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            append_whole(descriptor, path, b"\n" + lines if is_torn else lines)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def compact_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Leaves only these lines in a file; leaves all of its lines where the disk is full."""
+    try:
+        write_file(path, b"".join(lines))
+    except StorageError as error:
+        _log.warning("lines_not_compacted", why=str(error))
 
 
 def append_whole(descriptor: int, path: Path, data: bytes) -> None:

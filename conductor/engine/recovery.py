@@ -46,13 +46,14 @@ async def read_state(store: Store, now: float, limits: Limits | None = None) -> 
     # What is read here stays: the garbage collector would double the time by searching it again and again while it grows.
     gc.disable()
     try:
-        return await _read_state(store, now, limits)
+        return await fold_state(store, now, limits)
     finally:
         gc.freeze()
         gc.enable()
 
 
-async def _read_state(store: Store, now: float, limits: Limits | None) -> ConductorState:
+async def fold_state(store: Store, now: float, limits: Limits | None) -> ConductorState:
+    """Folds the events of every run that has not ended."""
     runs: dict[str, Run] = {}
     damaged: dict[str, str] = {}
     cursors: dict[str, int] = {}
