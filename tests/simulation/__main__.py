@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.subject import Subject
 from tests.simulation.twins import TWINS
 from tests.simulation.world import World, live_and_compare
 
@@ -64,11 +63,11 @@ def main() -> int:
 def live_batch(batch: tuple[int, int, str]) -> Tally:
     first, count, twin = batch
     tally = Tally()
-    with _planted(twin) as subject:
+    with _planted(twin):
         for seed in range(first, first + count):
             tally.seeds += 1
             try:
-                world = live_and_compare(seed, subject)
+                world = live_and_compare(seed)
             except Exception:  # noqa: BLE001 — whatever it is, the seed is what one wants to know
                 tally.failed.append(seed)
                 return tally
@@ -77,18 +76,18 @@ def live_batch(batch: tuple[int, int, str]) -> Tally:
     return tally
 
 
-def _planted(twin: str) -> AbstractContextManager[Subject]:
+def _planted(twin: str) -> AbstractContextManager[None]:
     if not twin:
-        return nullcontext(Subject())
+        return nullcontext()
     return next(one for one in (*TWINS, *MUTANTS) if one.name == twin).planted()
 
 
 def _tell_failure(seed: int, twin: str) -> None:
     """Lives the world again, and tells of its end."""
-    with _planted(twin) as subject:
-        world = World(seed, subject, traced=True)
+    with _planted(twin):
+        world = World(seed, traced=True)
         try:
-            live_and_compare(seed, subject, world)
+            live_and_compare(seed, world)
         except Exception as error:  # noqa: BLE001 — it is what was asked for
             print("\n".join(world.trace or ()))
             traceback.print_exception(error, limit=-4)

@@ -1,13 +1,14 @@
 """Cores with one mistake each. A simulation that does not notice them is worth nothing.
 
-A mutant wraps one of the core's functions, or stands in for one of its rules while `planted`.
+A mutant stands in for one of the core's functions while it is `planted`. So does a twin, for a part of the shells (see `twins`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from unittest.mock import patch
 
+from conductor import ring
 from conductor.clock import Past, Reading, continue_time
 from conductor.core.decide import progress, schedule
 from conductor.core.decide.decision_draft import DecisionDraft
@@ -18,36 +19,33 @@ from conductor.core.model.inputs import ExecutionReported, Input
 from conductor.core.model.output import Output
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.step import Step
-from tests.simulation.subject import Subject
+from conductor.engine import recovery
 
 Inputs = Sequence[Input]
 Outcome = tuple[Decision, ConductorState]
 
-_real = Subject()
+_advance, _recover = ring.advance, ring.recover
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
+    """A mistake: what stands in for which attributes. `hint` is the seed that caught it last time."""
+
     name: str
-    subject: Subject = field(default_factory=Subject)
-    hint: int = 1  # the seed that caught it last time
-    stand_ins: Mapping[tuple[object, str], Callable[..., object]] = field(default_factory=dict)
+    stand_ins: Mapping[tuple[object, str], object]
+    hint: int = 1
 
     @contextmanager
-    def planted(self) -> Iterator[Subject]:
-        patches = [patch.object(place, name, stand_in) for (place, name), stand_in in self.stand_ins.items()]
-        for one in patches:
-            one.start()
-        try:
-            yield self.subject
-        finally:
-            for one in patches:
-                one.stop()
+    def planted(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for (place, name), stand_in in self.stand_ins.items():
+                stack.enter_context(patch.object(place, name, stand_in))
+            yield
 
 
 def _forget_cursor(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
     """Takes every report for new."""
-    return _real.advance(state, [_as_new(state, one) for one in inputs], now)
+    return _advance(state, [_as_new(state, one) for one in inputs], now)
 
 
 def _as_new(state: ConductorState, one: Input) -> Input:
@@ -60,7 +58,7 @@ def _as_new(state: ConductorState, one: Input) -> Input:
 
 def _acknowledge_what_came(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
     """Acknowledges what was received, not what is stored."""
-    decision, after = _real.advance(state, inputs, now)
+    decision, after = _advance(state, inputs, now)
     acks: list[Command] = []
     for one in inputs:
         track = _track(state, one.attempt) if isinstance(one, ExecutionReported) else None
@@ -74,12 +72,12 @@ def _start_again(state: ConductorState) -> tuple[Command, ...]:
     steps = [step for one in state.ongoing.values() for step in one.run.steps.values()]
     live = [step.live_attempt for step in steps if step.live_attempt is not None]
     again = (StartExecution(one.host, replace(one.start, execution=f"{one.id}0")) for one in live)
-    return (*_real.recover(state), *again)
+    return (*_recover(state), *again)
 
 
 def _let_workers_go_on(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
     """A failed run's other agents are not told to end."""
-    decision, after = _real.advance(state, inputs, now)
+    decision, after = _advance(state, inputs, now)
 
     def is_dropped(command: Command) -> bool:
         if not isinstance(command, CancelExecution):
@@ -92,7 +90,7 @@ def _let_workers_go_on(state: ConductorState, inputs: Inputs, now: float) -> Out
 
 def _listen_after_the_end(state: ConductorState, inputs: Inputs, now: float) -> Outcome:
     """Stores what comes after an attempt's end."""
-    decision, after = _real.advance(state, inputs, now)
+    decision, after = _advance(state, inputs, now)
     late = [
         part
         for one in inputs
@@ -105,7 +103,7 @@ def _listen_after_the_end(state: ConductorState, inputs: Inputs, now: float) -> 
 
 def _forget_cancels(state: ConductorState) -> tuple[Command, ...]:
     """After a restart, nobody is told to end."""
-    return tuple(command for command in _real.recover(state) if not isinstance(command, CancelExecution))
+    return tuple(command for command in _recover(state) if not isinstance(command, CancelExecution))
 
 
 def _trust_the_wall_clock(reading: Reading, past: Past) -> float:
@@ -136,13 +134,13 @@ def _track(state: ConductorState, attempt: str) -> Track | None:
 
 
 MUTANTS = (
-    Mutant("forgets the cursor", Subject(advance=_forget_cursor), hint=6),
-    Mutant("acknowledges before the commit", Subject(advance=_acknowledge_what_came), hint=12),
-    Mutant("starts twice after a restart", Subject(recover=_start_again)),
-    Mutant("lets a failed run's workers go on", Subject(advance=_let_workers_go_on)),
-    Mutant("stores output after the terminal event", Subject(advance=_listen_after_the_end), hint=2),
-    Mutant("forgets cancels in a restart", Subject(recover=_forget_cancels), hint=14),
-    Mutant("trusts the wall clock over a restart", Subject(continue_time=_trust_the_wall_clock), hint=15),
-    Mutant("waits for the wave", stand_ins={(progress, "is_ready"): _wait_for_the_wave}),
-    Mutant("overbooks hosts", stand_ins={(schedule, "_count_free"): _overbook}, hint=3),
+    Mutant("forgets the cursor", {(ring, "advance"): _forget_cursor}),
+    Mutant("acknowledges before the commit", {(ring, "advance"): _acknowledge_what_came}, hint=7),
+    Mutant("starts twice after a restart", {(ring, "recover"): _start_again}, hint=2),
+    Mutant("lets a failed run's workers go on", {(ring, "advance"): _let_workers_go_on}),
+    Mutant("stores output after the terminal event", {(ring, "advance"): _listen_after_the_end}, hint=2),
+    Mutant("forgets cancels in a restart", {(ring, "recover"): _forget_cancels}, hint=7),
+    Mutant("trusts the wall clock over a restart", {(recovery, "continue_time"): _trust_the_wall_clock}, hint=142),
+    Mutant("waits for the wave", {(progress, "is_ready"): _wait_for_the_wave}),
+    Mutant("overbooks hosts", {(schedule, "_count_free"): _overbook}),
 )

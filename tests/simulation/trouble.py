@@ -9,12 +9,12 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.simulation.agenda import Process
-from tests.simulation.network import Call
-from tests.simulation.shim import ORPHAN_SECONDS
+from tests.simulation.ground.network import Call
+from tests.simulation.ground.process import Process
+from tests.simulation.programs.plans import ORPHAN_SECONDS
 
 if TYPE_CHECKING:
-    from tests.simulation.machine import Machine
+    from tests.simulation.programs.machine import Machine
     from tests.simulation.world import World
 
 LOST_AFTER_SECONDS = 90.0
@@ -46,7 +46,7 @@ class Trouble:
         self._kinds = kinds
         self._weights = [rng.choice((1, 1, 3)) for _ in kinds]
         self._traps: set[str] = set()
-        self._pace = rng.choice((0.1, 0.3, 1.0))
+        self._pace = rng.choice((0.1, 0.3, 1.0, 4.0))
         self.left = rng.choice((0, 5, 15, 40))
 
     def happen(self) -> None:
@@ -74,7 +74,8 @@ class Trouble:
             else:
                 call.lose_what_is_on_its_way()
             return
-        fault = self.rng.choice((self.kill_daemon, self.cut_power, self.kill_conductor, self.reset_calls))
+        faults = (self.kill_daemon, self.cut_power, self.kill_conductor, self.reset_calls, self.fill_disk)
+        fault = self.rng.choice(faults)
         self.world.agenda.after(self.rng.choice((0.0, 0.005, 0.05)), lambda: fault(machine))
 
     def lay_trap(self, point: str) -> None:
@@ -93,6 +94,11 @@ class Trouble:
     def reset_calls(self, _: "Machine | None" = None) -> None:
         self.world.network.reset_some()
 
+    def fill_disk(self, machine: "Machine") -> None:
+        machine.disk.is_full = True
+        seconds = self.rng.random() * self.rng.choice((8, 25))
+        self.world.agenda.after(seconds, lambda: setattr(machine.disk, "is_full", False))
+
     def machine(self) -> "Machine":
         return self.rng.choice(list(self.world.machines.values()))
 
@@ -109,7 +115,7 @@ def _reset_calls(trouble: Trouble) -> None:
 
 
 def _lay_trap(trouble: Trouble) -> None:
-    for point in (*trouble.rng.sample(POINTS, 2), trouble.rng.choice(("start told", "cancel told"))):
+    for point in (*trouble.rng.sample(POINTS, 4), trouble.rng.choice(("start told", "cancel told"))):
         trouble.lay_trap(point)
 
 
@@ -122,7 +128,8 @@ def _cut_off_host(trouble: Trouble) -> None:
     machine = trouble.rng.choice([one for one in machines if one.living] or list(machines))
     long = LOST_AFTER_SECONDS + 20
     seconds = trouble.rng.choice((*_OUTAGES, long, long, long))
-    trouble.world.network.cut_off(machine.name, machine.daemon, seconds)
+    daemon = None if machine.daemon is None else machine.daemon.process
+    trouble.world.network.cut_off(machine.name, daemon, seconds)
 
 
 def _kill_daemon(trouble: Trouble) -> None:
@@ -132,12 +139,12 @@ def _kill_daemon(trouble: Trouble) -> None:
 def _freeze_daemon(trouble: Trouble) -> None:
     machine = trouble.machine()
     if machine.daemon is not None:
-        trouble.freeze([machine.daemon], trouble.rng.choice(_FREEZES), machine)
+        trouble.freeze([machine.daemon.process], trouble.rng.choice(_FREEZES), machine)
 
 
 def _freeze_machine(trouble: Trouble) -> None:
     machine = trouble.machine()
-    daemon = [] if machine.daemon is None else [machine.daemon]
+    daemon = [] if machine.daemon is None else [machine.daemon.process]
     seconds = trouble.rng.choice((*_FREEZES, ORPHAN_SECONDS + 10))
     trouble.freeze([*daemon, *map(machine.freeze_shim, machine.shims)], seconds, machine)
 
@@ -160,14 +167,12 @@ def _cut_power_of_host(trouble: Trouble) -> None:
 
 
 def _fill_disk_of_host(trouble: Trouble) -> None:
-    disk = trouble.machine().disk
-    disk.is_full = True
-    trouble.world.agenda.after(trouble.rng.random() * 8, lambda: setattr(disk, "is_full", False))
+    trouble.fill_disk(trouble.machine())
 
 
 def _drain_host(trouble: Trouble) -> None:
     machine = trouble.machine()
-    machine.is_draining = not machine.is_draining
+    trouble.world.drain(machine, is_draining=not machine.is_draining)
 
 
 def _set_clock_of_host(trouble: Trouble) -> None:
@@ -195,7 +200,7 @@ def _depose_conductor(trouble: Trouble) -> None:
 
 def _freeze_conductor(trouble: Trouble) -> None:
     if trouble.world.conductor is not None:
-        trouble.freeze([trouble.world.conductor], trouble.rng.choice(_FREEZES))
+        trouble.freeze([trouble.world.conductor.process], trouble.rng.choice(_FREEZES))
 
 
 def _fill_disk_of_conductor(trouble: Trouble) -> None:
@@ -214,6 +219,7 @@ KINDS: tuple[Callable[[Trouble], None], ...] = (
     _lay_trap,
     _lay_trap,
     _slow_network,
+    _cut_off_host,
     _cut_off_host,
     _kill_daemon,
     _freeze_daemon,

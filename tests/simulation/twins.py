@@ -4,59 +4,53 @@ The mutants beside this file break what the conductor's core decides; these brea
 real part with one thing changed, and is caught by what it does to a history, never by how it does it.
 """
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
+import agenthost.app
+from agenthost.attempt import cuts, execution, folder, outbox
+from agenthost.attempt.folder import AttemptFolders, StoredStart
+from agenthost.attempt.process import AttemptProcess
 from agenthost.core.admission.admission import Claim, Tombstone, attaches
 from agenthost.core.admission.fence import Admission
 from agenthost.core.output.delivery import Delivery
+from agenthost.core.output.frame import Frame
 from agenthost.core.output.numbering import Cut, Numbering
+from agenthost.host import fences, supervisor
+from agenthost.host.tombstones import Tombstones
+from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.conversation import Conversation, ExecutionCommand
 from conductor.core.model.commands import AckExecution, CancelExecution
+from conductor.hosts import attempt_stream
+from conductor.hosts.attempt_stream import AttemptStream
+from conductor.hosts.executions import ExecutionLink
 from conductor.hosts.mailbox import Mailbox
 from tests.histories import Entry
-from tests.simulation.agenda import Task
-from tests.simulation.conductor import Attendance, Conductor
-from tests.simulation.daemon import Daemon
-from tests.simulation.disk import Folder
-from tests.simulation.execution import Execution
-from tests.simulation.messages import Listed, Request
 from tests.simulation.mutants import Mutant
-from tests.simulation.outbox import Outbox
-from tests.simulation.subject import Subject
-from tests.simulation.watchers import PAGE, Watcher
+from tests.simulation.programs.watchers import PAGE, Watcher
 
-if TYPE_CHECKING:
-    from agenthost.core.output.frame import Frame
-    from tests.simulation.machine import Machine
+_take, _frames = AttemptStream._take, outbox.Outbox.frames
 
 
-class _AcknowledgesWhatItReads(Conductor):
+async def _acknowledge_what_is_read(self: AttemptStream, response: pb.ExecuteResponse) -> None:
     """Acknowledges a frame when it arrives, before anything is stored."""
-
-    def _take(self, one: Attendance, frame: "Frame"):  # type: ignore[no-untyped-def] # noqa: ANN202
-        fault = super()._take(one, frame)
-        is_end = type(frame.content).__name__ == "Finished"
-        one.put(AckExecution(one.machine.name, one.attempt, one.conversation.received, finished=is_end))
-        return fault
+    await _take(self, response)
+    self.mailbox.put(AckExecution("", self.attempt, response.sequence, finished=response.HasField("finished")))
 
 
-class _ReadsByTime(Watcher):
-    """Its token is the time of what it was told last, not the position."""
-
-    def read(self) -> list[Entry]:
-        entries, times = self.world.store.entries[self.run], self.world.store.times[self.run]
-        last = times[self.place - 1] if self.place else float("-inf")
-        return [entry for entry, time in zip(entries, times, strict=True) if time > last][:PAGE]
+def _read_by_time(self: Watcher) -> list[Entry]:
+    """Takes the time of what was told last for the token, not the position."""
+    entries, times = self.world.store.entries[self.run], self.world.store.times[self.run]
+    last = times[self.place - 1] if self.place else float("-inf")
+    return [entry for entry, time in zip(entries, times, strict=True) if time > last][:PAGE]
 
 
-class _ReadsWhatItReadLast(Watcher):
-    """Goes on at its token, not after it."""
-
-    def read(self) -> list[Entry]:
-        is_back = len(self.visits) > 1 and not self.visits[-1][1]
-        return self.world.store.page(self.run, self.place - is_back, PAGE)
+def _read_the_last_again(self: Watcher) -> list[Entry]:
+    """Goes on at the token, not after it."""
+    is_back = len(self.visits) > 1 and not self.visits[-1][1]
+    return self.world.store.page(self.run, self.place - is_back, PAGE)
 
 
 class _ResumesOneTooLate(Conversation):
@@ -89,52 +83,42 @@ class _TellsCancelOnce(Mailbox):
         return command
 
 
-class _ForgetsCuts(Outbox):
+def _forget_cuts(self: cuts.Cuts) -> Iterator[Cut]:
     """A replay cuts the spool as it likes."""
-
-    def cuts(self) -> Sequence[Cut]:
-        self.folder.cuts.items.clear()
-        self.after = min(self.after, 1)
-        return ()
+    self._path.write_bytes(b"")
+    return iter(())
 
 
-class _ReplaysAlongOtherCuts(Daemon):
-    outbox = _ForgetsCuts
+def _replay_anyhow(self: outbox.Outbox, after: int) -> AsyncGenerator[Frame, None]:
+    return _frames(self, min(after, 1))
 
 
-class _SpawnsFirst(Daemon):
+def _sync_nothing(*_: object) -> None:
     """The agent runs before its folder is sure to survive."""
 
-    def settle_folder(self, folder: Folder) -> Task:
-        yield 0.0
 
-
-class _BuriesNothing(Daemon):
+async def _bury_nothing(self: Tombstones, stone: Tombstone) -> None:
     """An id that was asked for in vain, or released, may run all the same."""
 
-    def bury(self, stone: Tombstone) -> Task:
-        yield 0.0
 
-
-class _AdoptsNothing(Daemon):
+async def _adopt_nothing(*_: object) -> None:
     """A restarted daemon knows nothing of what an earlier one began."""
 
-    def is_adoptable(self, folder: Folder) -> bool:
-        return False
+
+def _trust_the_files(self: AttemptFolders, stored: StoredStart) -> bool:
+    """An agent of which a power cut left no trace has never run."""
+    return False
 
 
-class _KeepsAllLeases(Daemon):
+async def _renew_every_lease(self: execution.Execution, process: AttemptProcess) -> None:
     """The lease is renewed whether or not a conductor is attached."""
+    while True:
+        await process.renew_lease()
+        await asyncio.sleep(2)
 
-    def is_attended(self, execution: Execution) -> bool:
-        return True
 
-
-class _KeepsNoLease(Daemon):
+async def _renew_no_lease(self: execution.Execution, process: AttemptProcess) -> None:
     """The lease is never renewed."""
-
-    def is_attended(self, execution: Execution) -> bool:
-        return False
 
 
 class _SettlesEarly(Delivery):
@@ -145,20 +129,8 @@ class _SettlesEarly(Delivery):
         return self.end is not None and self.acknowledged > 0
 
 
-class _ForgetsTheFence(Daemon):
-    """Remembers epochs in memory only."""
-
-    def admit(self, request: Request) -> Task:
-        yield from super().admit(request)
-        self.disk.fences.items.clear()
-        self.disk.fences.sync()
-
-
-class _DismissesNothing(Conductor):
+def _dismiss_nothing(self: ExecutionLink, known: pb.ListExecutionsResponse) -> None:
     """What nobody counts on is left as it is."""
-
-    def dismiss(self, machine: "Machine", found: Listed) -> None:
-        pass
 
 
 def _admit_everybody(known: int, epoch: int) -> Admission:
@@ -173,29 +145,38 @@ def _begin_again(execution: str, claim: Claim, known: Claim | None, stone: Tombs
 class _DropsTheEnd(Numbering):
     """What the end of the spool completes is left out."""
 
-    def frames_at(self, cut: Cut) -> Iterator["Frame"]:
+    def frames_at(self, cut: Cut) -> Iterator[Frame]:
         if cut.final:
             self._waiting.clear()
         return super().frames_at(replace(cut))
 
 
+def _write_without_sync(path: Any, data: bytes) -> None:
+    path.write_bytes(data)
+
+
 TWINS = (
-    Mutant("acknowledges before the commit", Subject(conductor=_AcknowledgesWhatItReads), hint=8),
-    Mutant("reads by time", Subject(watcher=_ReadsByTime)),
-    Mutant("reads the last one again", Subject(watcher=_ReadsWhatItReadLast)),
-    Mutant("has no fence", Subject(admit=_admit_everybody), hint=6),
-    Mutant("forgets the fence in a restart", Subject(daemon=_ForgetsTheFence), hint=71),
-    Mutant("resumes one too late", Subject(conversation=_ResumesOneTooLate), hint=6),
-    Mutant("tells nothing again", Subject(mailbox=_ForgetsAfterTelling), hint=12),
-    Mutant("tells a cancel once", Subject(mailbox=_TellsCancelOnce), hint=74),
-    Mutant("replays along other cuts", Subject(daemon=_ReplaysAlongOtherCuts), hint=6),
-    Mutant("spawns before the folder is durable", Subject(daemon=_SpawnsFirst)),
-    Mutant("forgets tombstones", Subject(daemon=_BuriesNothing), hint=82),
-    Mutant("begins what is spent", Subject(attaches=_begin_again), hint=82),
-    Mutant("adopts nothing", Subject(daemon=_AdoptsNothing)),
-    Mutant("renews every lease", Subject(daemon=_KeepsAllLeases), hint=41),
-    Mutant("renews no lease", Subject(daemon=_KeepsNoLease), hint=28),
-    Mutant("settles at any acknowledgement", Subject(delivery=_SettlesEarly), hint=84),
-    Mutant("drops what the end completes", Subject(numbering=_DropsTheEnd), hint=166),
-    Mutant("dismisses nothing", Subject(conductor=_DismissesNothing), hint=66),
+    Mutant("acknowledges before the commit (link)", {(AttemptStream, "_take"): _acknowledge_what_is_read}, hint=2),
+    Mutant("reads by time", {(Watcher, "read"): _read_by_time}),
+    Mutant("reads the last one again", {(Watcher, "read"): _read_the_last_again}),
+    Mutant("has no fence", {(fences, "admit"): _admit_everybody}, hint=2),
+    Mutant("forgets the fence in a restart", {(fences, "append_lines"): _sync_nothing}, hint=8),
+    Mutant("resumes one too late", {(attempt_stream, "Conversation"): _ResumesOneTooLate}),
+    Mutant("tells nothing again", {(attempt_stream, "Mailbox"): _ForgetsAfterTelling}, hint=9),
+    Mutant("tells a cancel once", {(attempt_stream, "Mailbox"): _TellsCancelOnce}, hint=15),
+    Mutant("replays along other cuts", {(cuts.Cuts, "read"): _forget_cuts, (outbox.Outbox, "frames"): _replay_anyhow}),
+    Mutant(
+        "spawns before the folder is durable",
+        {(folder, "write_file"): _write_without_sync, (folder, "sync_folder"): _sync_nothing},
+        hint=59,
+    ),
+    Mutant("forgets tombstones", {(Tombstones, "add"): _bury_nothing}, hint=139),
+    Mutant("begins what is spent", {(supervisor, "attaches"): _begin_again}, hint=7),
+    Mutant("adopts nothing", {(agenthost.app, "adopt_leftovers"): _adopt_nothing}),
+    Mutant("forgets that the machine was booted", {(AttemptFolders, "outlived_boot"): _trust_the_files}, hint=190),
+    Mutant("renews every lease", {(execution.Execution, "_keep_lease"): _renew_every_lease}, hint=26),
+    Mutant("renews no lease", {(execution.Execution, "_keep_lease"): _renew_no_lease}, hint=4),
+    Mutant("settles at any acknowledgement", {(execution, "Delivery"): _SettlesEarly}, hint=22),
+    Mutant("drops what the end completes", {(outbox, "Numbering"): _DropsTheEnd}, hint=145),
+    Mutant("dismisses nothing", {(ExecutionLink, "_dismiss_unknown"): _dismiss_nothing}, hint=83),
 )

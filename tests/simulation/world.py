@@ -1,14 +1,27 @@
 """A world: one conductor at a time, a few hosts, a network, callers and watchers, and trouble, all from one seed.
 
-Nothing here waits or sleeps: time is a number, and what is due next happens next (`agenda`). After a while the trouble ends, and
-everything must come to its end. What is judged on the way is in `invariants`, what is judged in the end in `tests.histories`.
+The programs are the real ones; what they stand on is simulated, at these seams:
+
+- time and tasks: each program has an event loop of its own in virtual time (`process`), whose `to_thread` is a matter of chance;
+- transport: channels and servers as grpc.aio has them, with real messages and the real interceptor (`client`, `server`, `network`);
+- the conductor's store: the port, over a store in memory that a power cut takes some of (`storage`, `memory_store`); its clocks;
+- a host's disk: a folder in memory, with power cuts and no space left (`disk`); its shims, with agents (`shim`); its clock;
+- beside them: evaluation workers, the proof of the sandbox, snapshots, callers and watchers.
+
+Nothing waits or sleeps: what is due next happens next (`agenda`). After a while the trouble ends, and everything must come to its
+end. What is judged on the way is in `invariants`, what is judged in the end in `tests.histories`.
 """
 
+import gc
+import shutil
+import sys
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING, Any
 
-from conductor.clock import Past, Reading
+from agenthost.shim.clocks import LATE_GRACE_SECONDS
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import Decision
 from conductor.core.model.conductor_state import Limits
@@ -16,34 +29,47 @@ from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
 from tests.histories import Evidence, Outcome, compare_outcomes, find_faults
-from tests.simulation.agenda import Agenda, Bell
-from tests.simulation.callers import Callers
-from tests.simulation.conductor import CONDUCTOR, Conductor
-from tests.simulation.invariants import check_run_end
-from tests.simulation.machine import Machine
-from tests.simulation.memory_store import MemoryStore
-from tests.simulation.network import Call, Network
-from tests.simulation.plans import AGENTS
-from tests.simulation.stopwatch import Stopwatch
-from tests.simulation.subject import Subject
+from tests.simulation.ground.agenda import Agenda
+from tests.simulation.ground.disk import make_root, watching_files
+from tests.simulation.ground.ear import hearing
+from tests.simulation.ground.network import Call, Network
+from tests.simulation.ground.process import Process, running
+from tests.simulation.judges.invariants import check_run_end
+from tests.simulation.judges.memory_store import MemoryStore
+from tests.simulation.judges.stopwatch import Stopwatch
+from tests.simulation.judges.violation import Violation
+from tests.simulation.programs.callers import Callers
+from tests.simulation.programs.conductor import Conductor
+from tests.simulation.programs.host import Daemon
+from tests.simulation.programs.machine import THAWING_SECONDS, Machine
+from tests.simulation.programs.plans import AGENTS, ORPHAN_SECONDS
+from tests.simulation.programs.storage import CONDUCTOR
+from tests.simulation.programs.watchers import Watcher
 from tests.simulation.trouble import LOST_AFTER_SECONDS, Trouble
-from tests.simulation.violation import Violation
+
+if TYPE_CHECKING:
+    import asyncio
 
 LIMITS = Limits(lost_after=LOST_AFTER_SECONDS, remembered_runs=2)
 EVENTS_PER_DECISION = (500, 500, 500, 20, 5)
-MOST_STEPS = 200_000
-MOST_SECONDS = 20_000.0
-MOST_TRACED = 80
+MOST_STEPS = 2_000_000
+MOST_SECONDS = 3_000.0
+MOST_TRACED = 200
+# What programs log when they met a mistake of their own.
+_DEFECTS = {"call_failed", "execution_broke", "execution_not_begun", "execution_given_up"}
+# Of which lines of log what else is counted.
+_DETAILS = {"execution_ended": "cause", "stream_ended": "reason"}
 # From the end of all trouble: keepalive finds the last broken call, the host is asked again, the agent has its grace.
 NEEDLESS_SECONDS = 25.0
+# The orphan timeout, the grace after it, and what a shim grants when it looked late.
+LEASE_SECONDS = ORPHAN_SECONDS + 5.0 + LATE_GRACE_SECONDS
 
 
 class World:
     """Everything there is."""
 
-    def __init__(self, seed: int, subject: Subject, *, calm: bool = False, traced: bool = False) -> None:
+    def __init__(self, seed: int, *, calm: bool = False, traced: bool = False) -> None:
         self.seed = seed
-        self.subject = subject
         self.agenda = Agenda()
         self.seen: Counter[str] = Counter()
         self.trace: deque[str] | None = deque(maxlen=MOST_TRACED) if traced else None
@@ -51,13 +77,14 @@ class World:
         self.network = Network(self.agenda, Random(f"network {seed}"), self.seen)
         self.limits = replace(LIMITS, events_per_decision=rng.choice(EVENTS_PER_DECISION))
         self.callers = Callers(rng, seed)
+        self.root = make_root(f"{seed}-calm" if calm else f"{seed}")
         self.machines = self._make_machines(rng)
         self.store = MemoryStore()
-        self.stored = Bell()
+        self._readers: list[tuple[Process, asyncio.Future[None]]] = []
         self.store_is_full = False
         self.clock_offset = 0.0
         self.boots = [0.0]  # when the conductor's machine came up
-        self.kept_clock = ("", 0.0)
+        self.started: set[str] = set()  # attempts that were asked for, each with its host
         self.stopwatch = Stopwatch()
         self.is_troubled = not calm
         # Between the streams and the engine nothing is lost or doubled, but its core would bear it.
@@ -68,8 +95,11 @@ class World:
         self.trouble = Trouble(self, Random(f"trouble {seed}"))
         self.rng = rng
         self.epochs: list[int] = []
-        self.watchers: dict[str, object] = {}
+        self.watchers: dict[str, Watcher] = {}
+        self.processes: list[Process] = []
         self.conductor: Conductor | None = None
+        self.conductors: list[Conductor] = []
+        self.defects: list[str] = []
         self.needless: dict[str, float] = {}
         self.is_over = False
 
@@ -77,6 +107,21 @@ class World:
 
     def live(self) -> None:
         """Lives until every run has ended, everybody knows, and every host is quiet."""
+        gc.disable()  # what a dead program left must not be cleaned up by chance
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(lambda _: None, lambda _: None)
+        try:
+            with watching_files(), hearing(self._hear):
+                try:
+                    self._live()
+                finally:
+                    self._bury()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            gc.enable()
+            shutil.rmtree(self.root)
+
+    def _live(self) -> None:
         for machine in self.machines.values():
             self._boot_daemon(machine)
         self._boot_conductor()
@@ -84,14 +129,46 @@ class World:
         self.agenda.after(0.5, self._look)
         if self.is_troubled:
             self.agenda.after(self.rng.random() * 2, self.trouble.happen)
-        for _ in range(MOST_STEPS):
+        while self.agenda.steps < MOST_STEPS and self.agenda.now < MOST_SECONDS:
             self.agenda.step()
             if self.is_over:
                 self._check_end()
                 return
-            if self.agenda.now > MOST_SECONDS:
-                break
         raise Violation(f"the world does not come to an end: {self.describe()}")
+
+    def _bury(self) -> None:
+        for process in self._all_processes():
+            process.bury()
+
+    def _all_processes(self) -> list[Process]:
+        machines = [process for machine in self.machines.values() for process in machine.processes]
+        return [*self.processes, *machines, *(watcher.process for watcher in self.watchers.values())]
+
+    def _check_faults(self) -> None:
+        """No program may fail, whatever happens around it."""
+        for process in self._all_processes():
+            for fault in process.faults:
+                if isinstance(fault, Violation):
+                    raise fault
+                raise Violation(f"{process.name} failed: {fault!r}") from (
+                    fault if isinstance(fault, BaseException) else None
+                )
+
+    def _hear(self, event: str, values: Mapping[str, Any]) -> None:
+        """Hears a line of a program's log."""
+        process = running()
+        if process is None or not process.is_alive:
+            return  # it is being buried
+        detail = f": {values.get(_DETAILS[event]) or 'other'}" if event in _DETAILS else ""
+        self.seen[f"{event.replace('_', ' ')}{detail}"] += 1
+        if self.trace is not None:
+            self.note(f"{process.name}: {event} {dict(values)}")
+        if event == "host_superseded" and any(
+            one.process is process and not one.storage.is_deposed for one in self.conductors
+        ):
+            raise Violation(f"{values['host']} takes the conductor's newest start for an old one")
+        if event in _DEFECTS:
+            self.defects.append(f"{event} {dict(values)}: {sys.exception()!r}")
 
     def note(self, text: str) -> None:
         if self.trace is not None:
@@ -102,7 +179,19 @@ class World:
             self.trouble.pass_point(point, machine, call)
 
     def tell_stored(self) -> None:
-        self.stored.ring()
+        readers, self._readers = self._readers, []
+        for process, reader in readers:
+            process.do(lambda reader=reader: reader.done() or reader.set_result(None))  # type: ignore[misc]
+
+    def stored(self, process: Process) -> "asyncio.Future[None]":
+        """Returns what is done when something is stored."""
+        reader = process.create_future()
+        self._readers.append((process, reader))
+        return reader
+
+    @property
+    def is_served(self) -> bool:
+        return self.conductor is not None and not self.conductor.process.is_frozen
 
     def _look(self) -> None:
         """Every second: is the trouble over, and is everything?"""
@@ -110,25 +199,27 @@ class World:
             self._end_trouble()
         elif not self.is_troubled and self._is_done():
             self.is_over = True
+        self._check_leases()
         if not self.is_troubled:
             self._check_purpose()
+        self._check_faults()
         self._send_watchers()
         self.agenda.after(1.0, self._look)
 
     def _ask(self) -> None:
-        if self.conductor is not None and not self.conductor.is_frozen and not self.store_is_full:
+        if self.conductor is not None and self.is_served and not self.store_is_full:
             self.conductor.ask(self.callers.ask(troubled=self.is_troubled))
         self.agenda.after(self.rng.random() * 2, self._ask)
 
     def _is_done(self) -> bool:
         conductor = self.conductor
-        if conductor is None or conductor.attendances or self.callers.are_waiting:
+        if conductor is None or not conductor.is_at_rest or self.callers.are_waiting:
             return False
         if any(not run.is_settled for run in self.store.runs.values()):
             return False
-        if any(machine.living or machine.shims or machine.disk.folders for machine in self.machines.values()):
+        if any(machine.living or machine.shims or machine.folders for machine in self.machines.values()):
             return False
-        return all(watcher.has_heard_end for watcher in self.watchers.values())  # type: ignore[attr-defined]
+        return all(watcher.has_heard_end for watcher in self.watchers.values())
 
     def describe(self) -> str:
         runs = {
@@ -136,28 +227,16 @@ class World:
             for name, run in self.store.runs.items()
             if not run.is_settled
         }
-        conductor = self.conductor
-        attended = (
-            {} if conductor is None else {name: vars(one.conversation) for name, one in conductor.attendances.items()}
-        )
+        ring = None if self.conductor is None else self.conductor.ring
+        links = {} if ring is None else ring.executions
+        attended = {name: vars(one._conversation) for link in links.values() for name, one in link._streams.items()}
         living = {name: sorted(machine.living) for name, machine in self.machines.items()}
         return f"at {self.agenda.now:.1f}: runs {runs}, attended {attended}, living {living}"
 
     # Programs and machines.
 
-    def begin_clock(self) -> float:
-        """What a conductor's clock is ahead of the true time, when it begins now on a machine whose wall clock may be wrong."""
-        reading = Reading(
-            1000.0 + self.agenda.now + self.clock_offset, self.agenda.now - self.boots[-1], str(len(self.boots))
-        )
-        last = max((times[-1] for times in self.store.times.values()), default=0.0)
-        is_at_work = any(not run.is_settled for run in self.store.runs.values())
-        offset = self.subject.continue_time(reading, Past(last, is_at_work, *self.kept_clock))
-        self.kept_clock = (reading.boot, offset)
-        return offset - self.boots[-1]
-
     def _boot_daemon(self, machine: Machine) -> None:
-        machine.daemon = self.subject.daemon(machine, self.subject)
+        machine.daemon = Daemon(machine)
 
     def restart_daemon(self, machine: Machine, pause: float) -> None:
         machine.kill_daemon()
@@ -165,29 +244,32 @@ class World:
 
     def _boot_conductor(self) -> None:
         if self.conductor is None:
-            self.conductor = self.subject.conductor(self)
+            self.conductor = Conductor(self)
+            self.conductors.append(self.conductor)
+            self.processes.append(self.conductor.process)
             self.epochs.append(self.conductor.epoch)
 
     def restart_conductor(self, pause: float) -> None:
         """Kills it; what it wrote last may still be on its way."""
         if self.conductor is not None:
-            self.conductor.kill()
-            self.network.lose(self.conductor, at_once=self.rng.random() < 0.5)
+            self.conductor.process.kill()
+            self.network.lose(self.conductor.process, at_once=self.rng.random() < 0.5)
             self.conductor = None
         self.agenda.after(pause, self._boot_conductor)
 
     def cut_power_of_conductor(self) -> None:
         """What was shown and not yet durable is gone: whoever was told of it begins anew."""
         if self.conductor is not None:
-            self.conductor.kill()
-            self.network.lose(self.conductor, at_once=False)
+            self.conductor.process.kill()
+            self.network.lose(self.conductor.process, at_once=False)
             self.conductor = None
         self.store.lose_power()
         self.boots.append(self.agenda.now)
         for name, watcher in list(self.watchers.items()):
-            if watcher.place > self.store.positions[watcher.run]:  # type: ignore[attr-defined]
+            if watcher.place > self.store.positions[watcher.run]:
                 self.seen["watcher was told what a power cut took"] += 1
-                watcher.kill()  # type: ignore[attr-defined]
+                watcher.process.kill()
+                self.processes.append(watcher.process)
                 del self.watchers[name]
         self.agenda.after(1.0 + self.rng.random() * 3, self._boot_conductor)
 
@@ -196,11 +278,11 @@ class World:
         if self.conductor is None:
             return
         old, self.conductor = self.conductor, None
-        old.is_deposed = True
+        old.storage.is_deposed = True
 
         def end() -> None:
-            old.kill()
-            self.network.lose(old, at_once=True)
+            old.process.kill()
+            self.network.lose(old.process, at_once=True)
 
         self.agenda.after(seconds, end)
         self._boot_conductor()
@@ -212,24 +294,31 @@ class World:
         self.repeats = self.drops = self.network.slowness = 0.0
         self.store_is_full = False
         if self.conductor is not None:
-            self.conductor.thaw()
+            self.conductor.process.thaw()
         for machine in self.machines.values():
-            machine.is_draining = machine.disk.is_full = False
-            for process in (machine.daemon, *machine.shims.values()):
-                if process is not None:
-                    process.thaw()
+            machine.disk.is_full = False
+            self.drain(machine, is_draining=False)
+            for program in (machine.daemon, *machine.shims.values()):
+                if program is not None:
+                    program.process.thaw()
+
+    def drain(self, machine: Machine, *, is_draining: bool) -> None:
+        machine.is_draining = is_draining
+        if machine.daemon is not None:
+            machine.daemon.drain(is_draining=is_draining)
 
     def _make_machines(self, rng: Random) -> dict[str, Machine]:
         machines = {}
-        for number in range(rng.randint(1, 3)):
+        for number in range(rng.choice((1, 2, 2, 3, 3))):
             name = f"host{number}"
-            agents = AGENTS if number == 0 else tuple(rng.sample(AGENTS, rng.randint(1, 3)))
+            agents = AGENTS if number == 0 else tuple(rng.sample(AGENTS, rng.randint(1, len(AGENTS))))
             machines[name] = Machine(
                 name,
                 self.seed,
                 self.agenda,
                 self.network,
-                self.seen,
+                seen=self.seen,
+                root=self.root,
                 slots=rng.randint(1, 4),
                 agents=agents,
                 check_spawn=self._check_spawn,
@@ -243,11 +332,11 @@ class World:
         for run in self.store.runs:
             name = f"{run} 0"
             if name not in self.watchers:
-                self.watchers[name] = self.subject.watcher(self, name, run, 0)
+                self.watchers[name] = Watcher(self, name, run, 0)
             elif len(self.watchers) < 8 and not self.is_over and self.rng.random() < 0.05:
                 number = len(self.watchers)
                 after = self.rng.randint(0, self.store.durable_positions[run])
-                self.watchers[f"{run} {number}"] = self.subject.watcher(self, f"{run} {number}", run, after)
+                self.watchers[f"{run} {number}"] = Watcher(self, f"{run} {number}", run, after)
 
     # What is judged.
 
@@ -258,6 +347,13 @@ class World:
     def _check_spawn(self, attempt: str) -> None:
         if not self.store.is_live(attempt):
             raise Violation(f"{attempt} begins though it has ended")
+
+    def _check_leases(self) -> None:
+        """No agent outlives its lease where no conductor is attached (rule 8)."""
+        for machine in self.machines.values():
+            is_awake = self.agenda.now > machine.thawed_at + THAWING_SECONDS
+            if machine.living and is_awake and self.network.alone_for(machine.name) > LEASE_SECONDS:
+                raise Violation(f"{sorted(machine.living)} live on, and no conductor is attached")
 
     def _check_purpose(self) -> None:
         """When all is well again, no agent goes on for long that nobody counts on, or whose run stops."""
@@ -270,6 +366,9 @@ class World:
                     raise Violation(f"the agent of {attempt} goes on, and nobody counts on it")
 
     def _check_end(self) -> None:
+        self._check_faults()
+        if self.defects:
+            raise Violation(f"a program met a defect of its own: {self.defects[0]}")
         for run in self.store.runs.values():
             check_run_end(run)
             if self.store.ends[f"run {run.id}"] != 1:
@@ -294,7 +393,7 @@ class World:
         lost = {attempt.id for attempt in attempts if attempt.state is AttemptState.LOST}
         return Evidence(
             runs=self.store.histories(),
-            watches=tuple(watcher.watch() for watcher in self.watchers.values()),  # type: ignore[attr-defined]
+            watches=tuple(watcher.watch() for watcher in self.watchers.values()),
             words=tuple(words for machine in machines for words in machine.words()),
             hosts=tuple(machine.history(lost) for machine in machines),
             epochs={CONDUCTOR: tuple(self.epochs)},
@@ -338,17 +437,9 @@ def _ended_by_itself(step: Step, *also: str) -> bool:
     return all((attempt.failure.reason if attempt.failure else "") in own for attempt in step.attempts)
 
 
-def simulate(seed: int, subject: Subject | None = None, *, traced: bool = False) -> World:
-    """Lives one world to its end; raises Violation where a promise is broken."""
-    subject = subject or Subject()
-    world = World(seed, subject, traced=traced)
-    world.live()
-    return world
-
-
-def live_and_compare(seed: int, subject: Subject, world: World | None = None) -> World:
+def live_and_compare(seed: int, world: World | None = None) -> World:
     """Lives a world, and compares every fourth with a calm one: they cost time, and differ by little from seed to seed."""
-    world = world or World(seed, subject)
+    world = world or World(seed)
     world.live()
     if seed % 4 == 0:
         compare_with_calm(world)
@@ -357,7 +448,7 @@ def live_and_compare(seed: int, subject: Subject, world: World | None = None) ->
 
 def compare_with_calm(world: World) -> None:
     """Lives the same world without trouble: what was not legitimately lost must have come out the same."""
-    calm = World(world.seed, world.subject, calm=True)
+    calm = World(world.seed, calm=True)
     calm.live()
     expected = calm.outcomes()
     for run, seen in world.outcomes().items():

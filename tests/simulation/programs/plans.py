@@ -5,11 +5,12 @@ from random import Random
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, OnLost, RetryPlan, RunPlan, SnapshotPlan, StepPlan
 
 AGENTS = ("survey", "scripted", "reader")
+ORPHAN_SECONDS = 12.0  # with its grace and a late wake-up, below the shortest patience of a simulated flow
 
 
 def make_plan(rng: Random, number: int) -> RunPlan:
     steps = tuple(make_steps(rng, rng.randint(1, 13)))
-    timeout = rng.choice((0.0,) * 9 + (40.0,))
+    timeout = rng.choice((0.0,) * 5 + (40.0,))
     return plan_of(f"{number:026d}", steps, priority=rng.choice((0, 0, 0, 1)), timeout=timeout)
 
 
@@ -57,9 +58,10 @@ def make_step(rng: Random, place: int) -> StepPlan:
 def make_agent(rng: Random) -> AgentPlan:
     return AgentPlan(
         tuple(rng.sample(AGENTS, rng.randint(1, 3))),
-        max_attempts=rng.randint(1, 4),
-        queue_timeout_seconds=rng.choice((0.0,) * 9 + (30.0,)),
-        lost_after_seconds=rng.choice((0.0, 0.0, 25.0, 40.0)),
+        max_attempts=rng.choice((1, 2, 3, 4, 4)),
+        orphan_timeout_seconds=ORPHAN_SECONDS,
+        queue_timeout_seconds=rng.choice((0.0,) * 7 + (30.0,)),
+        lost_after_seconds=rng.choice((0.0, 25.0, 40.0)),
         on_lost=rng.choice((OnLost.RETRY, OnLost.RETRY, OnLost.FAIL)),
         retries=RetryPlan(hang=rng.randint(0, 2), agent=rng.randint(0, 1), first_pause_seconds=rng.choice((0.2, 1.0))),
     )

@@ -3,11 +3,12 @@
 They read as `conductor.api.watch` does: pages of what lies above a position, told in order, each with its position as token.
 """
 
+import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
 from tests.histories import Entry, Visit, Watch
-from tests.simulation.agenda import Process, Task
+from tests.simulation.ground.process import Process
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
 PAGE = 7
 
 
-class Watcher(Process):
-    """Somebody who wants to know everything of a run."""
+class Watcher:
+    """Wants to know everything of a run."""
 
     def __init__(self, world: "World", name: str, run: str, after: int) -> None:
-        super().__init__(world.agenda)
         self.world = world
         self.name = name
         self.run = run
         self.rng = Random(f"watcher {world.seed} {name}")
         self.visits: list[tuple[int, list[Entry]]] = [(after, [])]
         self.has_heard_end = False
-        self.start(self._watch())
+        self.process = Process(world.agenda, f"watcher {name}", self.rng)
+        self.process.start(self._watch())
 
     @property
     def place(self) -> int:
@@ -37,10 +38,9 @@ class Watcher(Process):
         visits = tuple(Visit(after, tuple(told)) for after, told in self.visits)
         return Watch(self.name, self.run, visits, self.has_heard_end)
 
-    def _watch(self) -> Task:
+    async def _watch(self) -> None:
         while True:
-            conductor = self.world.conductor
-            page = self.read() if conductor is not None and not conductor.is_frozen else []
+            page = self.read() if self.world.is_served else []
             for entry in page:
                 self.visits[-1][1].append(entry)
                 if self.rng.random() < 0.01:
@@ -51,7 +51,10 @@ class Watcher(Process):
             if page and self.rng.random() < 0.1:
                 self.world.seen["watcher comes back"] += 1
                 self.visits.append((self.place, []))
-            yield self.world.stored if conductor is not None and not page else self.rng.random() * 0.5
+            if page or not self.world.is_served:
+                await asyncio.sleep(self.rng.random() * 0.5)
+            else:
+                await self.world.stored(self.process)
 
     def read(self) -> list[Entry]:
         """What lies above the token."""

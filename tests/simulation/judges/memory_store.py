@@ -27,7 +27,7 @@ from conductor.core.model.run import Run, apply, fold
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
 from tests.histories import RUN, Entry, Fact, RunHistory, Speech
-from tests.simulation.violation import Violation
+from tests.simulation.judges.violation import Violation
 
 _MET = {StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED}
 _NOTHING = {StepState.FAILED, StepState.CANCELLED}
@@ -38,6 +38,7 @@ class MemoryStore:
         self.log: list[tuple[Decision, float]] = []
         self.durable = 0
         self.epoch = 0
+        self.kept_clock = ("", 0.0)
         self._forget()
 
     def begin_epoch(self) -> int:
@@ -93,6 +94,10 @@ class MemoryStore:
             if run != self.runs[name]:
                 raise Violation(f"run {name} folds to something else than it was")
         return runs
+
+    def cursors_of(self, run: str) -> dict[str, int]:
+        """How far each attempt of a run was read."""
+        return {attempt: cursor for attempt, cursor in self.cursors.items() if attempt_owner(attempt)[0] == run}
 
     def is_live(self, attempt: str) -> bool:
         run, step = attempt_owner(attempt)

@@ -6,20 +6,29 @@ What is noted here is what a spawn log and a process table would tell: nothing o
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from tests.histories import HostHistory, Lifetime, Words
-from tests.simulation.agenda import Agenda
-from tests.simulation.disk import Disk, Folder
-from tests.simulation.network import Network
-from tests.simulation.shim import Shim
+from tests.simulation.ground.agenda import Agenda
+from tests.simulation.ground.disk import Disk
+from tests.simulation.ground.network import Network
+from tests.simulation.ground.process import Process
+from tests.simulation.programs.shim import Shim
 
 if TYPE_CHECKING:
-    from tests.simulation.daemon import Daemon
+    from tests.simulation.programs.host import Daemon
 
 # What a frozen program had before it froze it does when it is thawed: that much later nobody can have told it otherwise.
 THAWING_SECONDS = 15.0
+# Writes and syncs between which a daemon may be caught, by the end of the file's name.
+_POINTS = {
+    ("sync", "/.start.new"): "folder made, not durable",
+    ("sync", "/.owner.json.new"): "folder made, not durable",
+    ("write", "/fences.jsonl"): "epoch seen, not stored",
+    ("write", "/cuts"): "cut made, not sent",
+}
 
 
 class Machine:
@@ -31,8 +40,9 @@ class Machine:
         seed: int,
         agenda: Agenda,
         network: Network,
-        seen: Counter[str],
         *,
+        seen: Counter[str],
+        root: Path,
         slots: int,
         agents: tuple[str, ...],
         check_spawn: Callable[[str], None],
@@ -48,17 +58,24 @@ class Machine:
         self.agents = agents
         self.note = note
         self.rng = Random(f"machine {seed} {name}")
-        self.disk = Disk()
+        self.disk = Disk(root / name, self._pass_file)
+        (self.disk.root / "instance").write_text(f"{name} {seed}")
+        (self.disk.root / "attempts").mkdir()
+        (self.disk.root / "lock").touch()
+        self.disk.settle()
         self.is_draining = False
         self.clock_offset = 0.0
+        self.boot_id = "boot 1"
         self.daemon: Daemon | None = None
-        self.shims: dict[str, Shim] = {}
+        self.shims: dict[Path, Shim] = {}
         self.admitted: list[tuple[str, int]] = []
         self.spawned: Counter[str] = Counter()
+        self.processes: list[Process] = []
         self._check_spawn = check_spawn
         self._pass_point = pass_point
         self.thawed_at = -THAWING_SECONDS
         self.unpowered: set[str] = set()  # whose files were there when the power was cut
+        self._attempts: dict[str, str] = {}  # by the name of its folder
         self._lives: dict[str, float] = {}
         self._lifetimes: list[Lifetime] = []
         self._frozen: dict[str, float] = {}
@@ -68,11 +85,25 @@ class Machine:
     def pass_point(self, point: str) -> None:
         self._pass_point(point, self)
 
-    def spawn(self, folder: Folder) -> None:
+    def _pass_file(self, act: str, path: str, data: bytes) -> None:
+        point = _POINTS.get((act, path[path.rfind("/") :]))
+        if point is None and act == "write" and path.endswith("/tombstones.jsonl") and b"released" in data:
+            point = "end acknowledged, not released"
+        if point is not None:
+            self.pass_point(point)
+
+    @property
+    def folders(self) -> list[str]:
+        """The attempts that this machine has files of."""
+        return [folder.name for folder in (self.disk.root / "attempts").iterdir()]
+
+    def spawn(self, folder: Path, attempt: str) -> None:
         """Starts a shim, which will let the agent go when its sandbox stands."""
-        attempt = folder.start.execution
         self.spawned[attempt] += 1
-        self.shims[attempt] = Shim(self, folder)
+        self._attempts[folder.name] = attempt
+        shim = self.shims[folder] = Shim(self, folder, attempt)
+        self.processes.append(shim.process)
+        self.pass_point("spawned")
 
     def begin_life(self, attempt: str) -> None:
         if self.agenda.now > self.thawed_at + THAWING_SECONDS:
@@ -91,37 +122,39 @@ class Machine:
 
     def forget(self, shim: Shim) -> None:
         """The shim's program has ended."""
-        shim.kill()
-        self.shims.pop(shim.attempt, None)
+        self.shims.pop(shim.folder, None)
+        shim.process.kill()
+        for link in shim.links:
+            link.break_()
 
-    def kill_shim(self, attempt: str) -> None:
+    def kill_shim(self, folder: Path) -> None:
         """The agent dies with its shim."""
-        shim = self.shims[attempt]
+        shim = self.shims[folder]
         self.forget(shim)
-        self.end_life(attempt)
-        shim.bell.ring()
+        self.end_life(shim.attempt)
 
-    def freeze_shim(self, attempt: str) -> Shim:
-        self._frozen.setdefault(attempt, self.agenda.now)
-        return self.shims[attempt]
+    def freeze_shim(self, folder: Path) -> Process:
+        shim = self.shims[folder]
+        self._frozen.setdefault(shim.attempt, self.agenda.now)
+        return shim.process
 
-    def kill_daemon(self) -> None:
+    def kill_daemon(self, *, at_once: bool = True) -> None:
         if self.daemon is not None:
-            self.daemon.kill()
-            self.network.lose(self.daemon, at_once=True)
-            self.daemon = None
+            process, self.daemon = self.daemon.process, None
+            process.kill()
+            self.network.lose(process, at_once=at_once)
+            for shim in self.shims.values():
+                shim.links = [link for link in shim.links if link.daemon is not process]
 
     def lose_power(self) -> None:
         """Everything ends at once, and the disk keeps what was synced."""
-        if self.daemon is not None:
-            self.daemon.kill()
-            self.network.lose(self.daemon, at_once=False)
-            self.daemon = None
-        for attempt in list(self.shims):
-            self.forget(self.shims[attempt])
-            self.end_life(attempt)
-        self.unpowered.update(self.disk.folders)
-        self._torn.update(self.disk.lose_power(self.rng))
+        self.kill_daemon(at_once=False)
+        for folder in list(self.shims):
+            self.kill_shim(folder)
+        self.unpowered.update(self._attempts[name] for name in self.folders if name in self._attempts)
+        self.boot_id = f"boot {int(self.boot_id.split()[1]) + 1}"
+        torn = {Path(folder).name for folder in self.disk.lose_power(self.rng)}
+        self._torn.update(attempt for name, attempt in self._attempts.items() if name in torn)
 
     @property
     def living(self) -> frozenset[str]:

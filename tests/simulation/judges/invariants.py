@@ -17,8 +17,8 @@ from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.work import Work, WorkKind
-from tests.simulation.memory_store import MemoryStore, could_begin
-from tests.simulation.violation import Violation
+from tests.simulation.judges.memory_store import MemoryStore, could_begin
+from tests.simulation.judges.violation import Violation
 
 _MOST_EVENTS_OF_AN_INPUT = 4
 

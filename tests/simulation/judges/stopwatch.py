@@ -9,7 +9,7 @@ from conductor.core.decide.clocks import QUEUE_TIMEOUT
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import RunCreated, RunTimedOut, StepFailed, StepQueued, StepRequeued
 from conductor.core.model.run import Run
-from tests.simulation.violation import Violation
+from tests.simulation.judges.violation import Violation
 
 _ROUNDING = 0.001
 

@@ -1,0 +1,170 @@
+"""A host's daemon in a simulated world: the real supervisor, executions, outboxes, fences, tombstones and servicers.
+
+What is simulated is below them: the loop, the disk, the shims, the network; and beside them the proof of the sandbox, and
+snapshots, which are there always.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from agenthost.agent_specs import Agent
+from agenthost.api.execution_servicer import ExecutionServicer
+from agenthost.api.host_servicer import HostServicer
+from agenthost.api.snapshot_servicer import SnapshotServicer
+from agenthost.app import supervising
+from agenthost.config import Settings
+from agenthost.core.admission.agent_spec import parse_spec
+from agenthost.core.admission.order import WIDEST
+from agenthost.core.sandbox.policy import HostLayout
+from agenthost.core.sandbox.report import SandboxReport
+from agenthost.errors import EpochSupersededError
+from agenthost.host.data_folder import DataFolder
+from agenthost.host.fences import Fences
+from agenthost.host.state import Host
+from agenthost.models.link import ModelGateway
+from agenthost.proof.prover import Prover
+from agenthost.sandbox.find import Sandbox
+from agenthost.snapshots.eviction import Figures
+from agenthost.snapshots.integrity import SnapshotIntegrity
+from agenthost.snapshots.store import Missing, SnapshotPaths
+from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
+from tests.simulation.ground.process import Process
+from tests.simulation.ground.server import Server
+from tests.simulation.programs.shim import MachineShims
+
+if TYPE_CHECKING:
+    from agenthost.host.supervisor import Supervisor
+    from agenthost.v1 import execution_service_pb2 as pb
+    from tests.simulation.ground.network import Call
+    from tests.simulation.programs.machine import Machine
+
+EPOCH = 1_000_000.0  # the wall clock's, when the world begins
+_PROVEN = SandboxReport(available=True, reason="", mechanism="simulated")
+_SANDBOX = Sandbox(Path("/nowhere"), "bwrap", "1", 65534, HostLayout(), b"", Path("/nowhere/spawns"))
+
+
+class Daemon:
+    """One life of a host's daemon."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self.machine = machine
+        self.rng = Random(f"daemon {machine.seed} {machine.name} {machine.agenda.now}")
+        self.process = Process(machine.agenda, f"daemon of {machine.name}", self.rng, disk=machine.disk)
+        machine.processes.append(self.process)
+        self.host: Host | None = None
+        self.server: Server | None = None
+        self.supervisor: Supervisor | None = None
+        self._clock_ahead = EPOCH + machine.clock_offset
+        self.process.start(self._serve())
+
+    def drain(self, *, is_draining: bool) -> None:
+        if self.host is not None:
+            self.host.draining = is_draining
+            self.process.do(self.host.change.notify)
+
+    async def _serve(self) -> None:
+        machine = self.machine
+        await asyncio.sleep(self.rng.random())
+        data = DataFolder(machine.disk.root)
+        data.acquire()
+        settings = Settings(listen="", data=data.path, name=machine.name, slots=machine.slots, limits=WIDEST)
+        agents = {name: _agent(name, data.path) for name in machine.agents}
+        host = self.host = Host(
+            settings, agents, instance=data.instance(), boot_id=machine.boot_id, draining=machine.is_draining
+        )
+        host.settle(_SANDBOX, _PROVEN)
+        for agent in agents.values():
+            host.settle_agent(agent, _PROVEN)
+        snapshots: Any = Snapshots(self.rng)
+        integrity, prover = SnapshotIntegrity(snapshots), Prover(host, data.path)
+        async with (
+            ModelGateway(data.path, {}) as gateway,
+            supervising(host, data, integrity, gateway, now=self._now, shims=MachineShims(machine)) as supervisor,
+        ):
+            self.supervisor = supervisor
+            executions = ExecutionServicer(supervisor, NotedFences(data.fences, machine.admitted, machine.seen), host)
+            self.server = Server(
+                self.process,
+                [
+                    (execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server, executions),
+                    (
+                        host_service_pb2_grpc.add_HostServiceServicer_to_server,
+                        HostServicer(host, prover, snapshots.eviction),
+                    ),
+                    (
+                        snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server,
+                        SnapshotServicer(snapshots),
+                    ),
+                ],
+                "agenthost",
+                self._pass,
+            )
+            await asyncio.Event().wait()
+
+    def _now(self) -> float:
+        return self.process.time() + self._clock_ahead
+
+    def _pass(self, method: str, response: "pb.ExecuteResponse", call: "Call") -> None:
+        if method.endswith("/Execute") and response.HasField("finished"):
+            call.has_told_end = True
+            self.machine.pass_point("end told")
+
+
+class NotedFences(Fences):
+    """Fences, with a record of all that was admitted."""
+
+    def __init__(self, path: Path, admitted: list[tuple[str, int]], seen: Counter[str]) -> None:
+        super().__init__(path)
+        self._seen = seen
+        self._admitted = admitted
+
+    async def admit(self, conductor: str, epoch: int) -> None:
+        try:
+            await super().admit(conductor, epoch)
+        except EpochSupersededError:
+            self._seen["older epoch refused"] += 1
+            raise
+        self._admitted.append((conductor, epoch))
+
+
+class Snapshots:
+    """A store of snapshots in which every snapshot is, and stays as it was."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self.eviction = Uses()
+
+    def locate(self, commit: str) -> SnapshotPaths:
+        return SnapshotPaths(Path(f"/nowhere/{commit}/tree"), Path(f"/nowhere/{commit}/history.git"))
+
+    def witness(self, commit: str) -> str:
+        return f"witness {commit}"
+
+    async def fingerprint(self, commit: str) -> str:
+        await asyncio.sleep(self._rng.random() * 0.1)
+        return self.witness(commit)
+
+    async def find_missing(self, commits: Sequence[str]) -> Missing:
+        await asyncio.sleep(self._rng.random() * 0.1)
+        return Missing((), tuple(commits))
+
+
+class Uses:
+    """What snapshots are used for: nothing follows from it here."""
+
+    figures = Figures()
+
+    def keep(self, commit: str) -> None:
+        pass
+
+    def let_go(self, commit: str) -> None:
+        pass
+
+
+def _agent(name: str, folder: Path) -> Agent:
+    spec = parse_spec({"name": name, "description": "says what its script says", "argv": ["/agent"]})
+    return Agent(name, folder, spec)
