@@ -36,6 +36,7 @@ class Launch:
     own_paths: tuple[Path, ...] = ()  # seen, read-only, at their own paths: runtimes
     mounts: Mapping[str, Path] = field(default_factory=dict)  # seen, read-only, below /opt by these names
     files: Mapping[str, str] = field(default_factory=dict)  # written into its home, by paths below that
+    hidden: tuple[tuple[str, bool], ...] = ()  # names at the root of the tree, covered; whether each is a folder
     environment: Mapping[str, str] = field(default_factory=dict)
     prompt: bytes = b""
     prompt_is_file: bool = False  # /run/prompt instead of stdin
@@ -118,6 +119,7 @@ def _policy(launch: Launch, sandbox: Sandbox) -> Policy:
         has_install=launch.install is not None,
         has_prompt_file=launch.prompt_is_file,
         mounts=tuple(launch.mounts),
+        hidden=launch.hidden,
         files=launch.files,
         model=launch.model,
         resources=launch.resources,

@@ -1,5 +1,6 @@
 """Holds a Start as it came and as it was accepted, and derives the shim's Launch from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from agenthost.attempt.launch import Launch
 from agenthost.core.admission.admission import Claim
 from agenthost.core.admission.agent_spec import PromptDelivery
 from agenthost.core.admission.order import Order
+from agenthost.errors import AgentUnavailableError
 from agenthost.snapshots.store import SnapshotPaths
 
 
@@ -38,6 +40,17 @@ class AcceptedRequest:
         return Claim(self.conductor, self.digest)
 
 
+def _hidden(agent: str, names: Sequence[str], tree: Path) -> tuple[tuple[str, bool], ...]:
+    """Returns those of the names that the snapshot has; raises AgentUnavailableError for a link, which cannot be covered."""
+    there = [name for name in names if (tree / name).is_symlink() or (tree / name).exists()]
+    for name in there:
+        if (tree / name).is_symlink():
+            raise AgentUnavailableError(
+                f"agent '{agent}' must not see '{name}' of this snapshot, and that is a link, which cannot be covered"
+            )
+    return tuple((name, (tree / name).is_dir()) for name in there)
+
+
 def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str) -> Launch:
     """Returns what the shim must know of the order, the agent and the snapshot."""
     spec, order, limits = accepted.agent.usable(), accepted.order, accepted.order.limits
@@ -52,6 +65,7 @@ def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str)
         own_paths=accepted.agent.own_paths,
         mounts=accepted.agent.mounts,
         files=accepted.agent.files(order.parameters),
+        hidden=_hidden(accepted.agent.name, spec.hides, paths.tree),
         environment=accepted.agent.environment(order.parameters),
         model=spec.model,
         prompt=order.prompt.encode(),

@@ -4,6 +4,7 @@ It has no state: how many results of tools a request holds says which step of th
 tools, as for a title, get a word.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,15 @@ from tests.fakes.model_server import BREAK_OFF, Answer, Asked
 
 STREAM = {"content-type": "text/event-stream"}
 INPUT_TOKENS, OUTPUT_TOKENS = 1_000, 20
-ASIDE = "Title"
+
+
+@dataclass(frozen=True)
+class Say:
+    """The model says this, a word at a time. It may wait after the first word, or break off after the last."""
+
+    text: str
+    wait: asyncio.Event | None = None
+    breaks_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,21 +36,16 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Broken:
-    """The model says this, and the connection breaks."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Failing:
+class Fail:
     """The endpoint refuses."""
 
     status: int
     headers: Mapping[str, str] | None = None
 
 
-Step = str | Call | Broken | Failing | Answer
+Step = Say | Call | Fail
+ASIDE = Say("Title")
+Pieces = tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]  # before, the words or the call, after
 
 
 class ScriptedModel:
@@ -49,39 +53,27 @@ class ScriptedModel:
 
     def __init__(self, *steps: Step) -> None:
         self.steps = steps
-        self.bodies: list[Mapping[str, Any]] = []  # of the requests that offered tools
+        self.results: list[str] = []  # of the tools, in the last request, as JSON
 
     def __call__(self, asked: Asked) -> Answer:
         if asked.method == "GET":
             return chat.models({"id": "stub-model"})
         body = json.loads(asked.body)
-        if "count_tokens" in asked.target or "countTokens" in asked.target:
-            return Answer(pieces=[json.dumps({"input_tokens": 10, "totalTokens": 10}).encode()])
-        speak = _api(asked.target)
+        if "count" in asked.target:
+            return _json({"input_tokens": 10, "totalTokens": 10})
+        is_streamed = "stream" in asked.target.lower() or body.get("stream") is True
         if not body.get("tools"):
-            return speak(ASIDE, is_streamed="stream" in asked.target.lower() or body.get("stream") is True)
-        self.bodies.append(body)
-        at = len(_all_results(body))
+            return _answer(asked.target, ASIDE) if is_streamed else _whole(asked.target, ASIDE.text)
+        self.results = [json.dumps(one) for one in _results(body)]
+        at = len(self.results)
         step = self.steps[min(at, len(self.steps) - 1)]
-        if isinstance(step, Answer):
-            return step
-        if isinstance(step, Failing):
+        if isinstance(step, Fail):
             return chat.refused(step.status, "stub error", step.headers)
-        return speak(replace(step, id=f"call_{at}") if isinstance(step, Call) else step, is_streamed=True)
-
-    def results(self) -> Sequence[str]:
-        """The results of tools that the last request held, as JSON."""
-        return [json.dumps(one) for one in _all_results(self.bodies[-1])] if self.bodies else []
+        return _answer(asked.target, replace(step, id=f"call_{at}") if isinstance(step, Call) else step)
 
 
-def _api(target: str) -> Any:
-    if "/messages" in target:
-        return _messages
-    return _gemini if "generatecontent" in target.lower() else _chat
-
-
-def _all_results(body: Mapping[str, Any]) -> list[Any]:
-    """Returns what tools said since the user last spoke in words."""
+def _results(body: Mapping[str, Any]) -> list[Any]:
+    """Returns what tools said, in the form of any of the APIs."""
     found: list[Any] = []
     for message in body.get("messages", []):
         if message.get("role") == "tool":
@@ -93,67 +85,89 @@ def _all_results(body: Mapping[str, Any]) -> list[Any]:
     return found
 
 
-def _chat(step: str | Call | Broken, *, is_streamed: bool) -> Answer:
-    if isinstance(step, Broken):
-        return chat.cut_off(step.text)
+def _answer(target: str, step: Say | Call) -> Answer:
+    if "/messages" in target:
+        before, middle, after = _messages(step)
+    elif "generatecontent" in target.lower():
+        before, middle, after = _gemini(step)
+    else:
+        before, middle, after = _chat(step)
+    pieces: list[bytes | asyncio.Event] = [*before, *middle, *after]
+    if isinstance(step, Say) and step.breaks_off:
+        pieces = [*before, *middle, BREAK_OFF]
+    if isinstance(step, Say) and step.wait:
+        pieces.insert(len(before) + 1, step.wait)
+    return Answer(headers=STREAM, pieces=pieces)
+
+
+def _chat(step: Say | Call) -> Pieces:
     if isinstance(step, Call):
-        return chat.calls((step.name, step.arguments), call_id=step.id)
-    if is_streamed:
-        return chat.words(*_tokens(step))
-    message = {"role": "assistant", "content": step}
+        answer = chat.calls((step.name, step.arguments), call_id=step.id)
+        return [], [piece for piece in answer.pieces if isinstance(piece, bytes)], []
+    end = chat.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    usage = chat.event({"choices": [], "usage": chat.USAGE})
+    return [], [chat.delta(content=word) for word in _words(step)], [end, usage, b"data: [DONE]\n\n"]
+
+
+def _messages(step: Say | Call) -> Pieces:
+    usage = {"input_tokens": INPUT_TOKENS, "output_tokens": 1}
+    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "stub", "content": [], "usage": usage}
+    if isinstance(step, Call):
+        block: Mapping[str, Any] = {"type": "tool_use", "id": step.id, "name": step.name, "input": {}}
+        deltas = [{"type": "input_json_delta", "partial_json": json.dumps(step.arguments)}]
+    else:
+        block = {"type": "text", "text": ""}
+        deltas = [{"type": "text_delta", "text": word} for word in _words(step)]
+    reason = {"stop_reason": "tool_use" if isinstance(step, Call) else "end_turn"}
+    return (
+        [
+            _event("message_start", message=head),
+            _event("content_block_start", index=0, content_block=block),
+        ],
+        [_event("content_block_delta", index=0, delta=delta) for delta in deltas],
+        [
+            _event("content_block_stop", index=0),
+            _event("message_delta", delta=reason, usage={"output_tokens": OUTPUT_TOKENS}),
+            _event("message_stop"),
+        ],
+    )
+
+
+def _gemini(step: Say | Call) -> Pieces:
+    if isinstance(step, Call):
+        parts: list[Any] = [{"functionCall": {"name": step.name, "args": step.arguments}}]
+    else:
+        parts = [{"text": word} for word in _words(step)]
+    usage = {"promptTokenCount": INPUT_TOKENS, "candidatesTokenCount": OUTPUT_TOKENS, "totalTokenCount": 1_020}
+    end = {"candidates": [{"index": 0, "content": {"role": "model", "parts": []}, "finishReason": "STOP"}]}
+    return (
+        [],
+        [chat.event({"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]}) for part in parts],
+        [chat.event({**end, "usageMetadata": usage})],
+    )
+
+
+def _whole(target: str, text: str) -> Answer:
+    """Returns an answer that is not streamed."""
+    if "/messages" in target:
+        usage = {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS}
+        block = {"type": "text", "text": text}
+        head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "stub", "stop_reason": "end_turn"}
+        return _json({**head, "content": [block], "usage": usage})
+    if "generatecontent" in target.lower():
+        content = {"role": "model", "parts": [{"text": text}]}
+        return _json({"candidates": [{"index": 0, "content": content, "finishReason": "STOP"}]})
+    message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return _json({"id": "c", "object": "chat.completion", "choices": [choice], "usage": chat.USAGE})
 
 
-def _messages(step: str | Call | Broken, *, is_streamed: bool) -> Answer:
-    usage = {"input_tokens": INPUT_TOKENS, "output_tokens": 1}
-    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "stub", "content": [], "usage": usage}
-    text = step if isinstance(step, str) else step.text if isinstance(step, Broken) else ""
-    if not is_streamed:
-        return _json({**head, "content": [{"type": "text", "text": text}], "stop_reason": "end_turn"})
-    events: list[Mapping[str, Any]] = [{"type": "message_start", "message": head}]
-    if isinstance(step, Call):
-        block = {"type": "tool_use", "id": step.id, "name": step.name, "input": {}}
-        deltas: list[Any] = [{"type": "input_json_delta", "partial_json": json.dumps(step.arguments)}]
-    else:
-        block = {"type": "text", "text": ""}
-        deltas = [{"type": "text_delta", "text": token} for token in _tokens(text)]
-    events.append({"type": "content_block_start", "index": 0, "content_block": block})
-    events += [{"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas]
-    if isinstance(step, Broken):
-        return Answer(headers=STREAM, pieces=[*map(_event, events), BREAK_OFF])
-    reason = "tool_use" if isinstance(step, Call) else "end_turn"
-    events.append({"type": "content_block_stop", "index": 0})
-    events.append(
-        {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": OUTPUT_TOKENS}}
-    )
-    return Answer(headers=STREAM, pieces=[_event(event) for event in [*events, {"type": "message_stop"}]])
+def _words(step: Say) -> list[str]:
+    return [f"{word} " for word in step.text.split(" ")]
 
 
-def _gemini(step: str | Call | Broken, *, is_streamed: bool) -> Answer:
-    if isinstance(step, Call):
-        parts: list[Any] = [{"functionCall": {"name": step.name, "args": step.arguments}}]
-    else:
-        parts = [{"text": token} for token in _tokens(step if isinstance(step, str) else step.text)]
-    chunks = [{"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]} for part in parts]
-    if isinstance(step, Broken):
-        return Answer(headers=STREAM, pieces=[*map(chat.event, chunks), BREAK_OFF])
-    usage = {"promptTokenCount": INPUT_TOKENS, "candidatesTokenCount": OUTPUT_TOKENS, "totalTokenCount": 1_020}
-    chunks[-1]["candidates"][0]["finishReason"] = "STOP"  # type: ignore[index]
-    chunks[-1]["usageMetadata"] = usage  # type: ignore[assignment]
-    if not is_streamed:
-        return _json(
-            {"candidates": [{"index": 0, "content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
-        )
-    return Answer(headers=STREAM, pieces=[chat.event(chunk) for chunk in chunks])
-
-
-def _tokens(text: str) -> list[str]:
-    return [f"{word} " for word in text.split(" ")]
-
-
-def _event(event: Mapping[str, Any]) -> bytes:
-    return f"event: {event['type']}\n".encode() + chat.event(event)
+def _event(kind: str, **fields: Any) -> bytes:
+    return f"event: {kind}\n".encode() + chat.event({"type": kind, **fields})
 
 
 def _json(value: Mapping[str, Any]) -> Answer:

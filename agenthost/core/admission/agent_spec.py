@@ -17,6 +17,7 @@ from agenthost.core.admission.spec_tables import (
     SpecError,
     read_bridge,
     read_files,
+    read_hides,
     read_mounts,
     read_resources,
 )
@@ -43,7 +44,7 @@ _KEYS = frozenset(
     {
         "name", "description", "argv", "prompt", "dialect", "environment", "network", "model", "input", "parameters",
         "version", "version_command", "enforcement", "features", "requires", "install", "mounts", "files", "resources",
-        "bridge",
+        "bridge", "hides",
     }
 )  # fmt: skip
 
@@ -83,6 +84,7 @@ class AgentSpec:
     files: tuple[tuple[str, str], ...] = ()  # (path below its home, text), written before it starts
     resources: tuple[tuple[str, int], ...] = ()  # those that differ from the usual
     bridge: Bridge | None = None
+    hides: tuple[str, ...] = ()  # names at the root of a snapshot that it does not see: its own configuration
 
 
 def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
@@ -115,6 +117,7 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         files=read_files(table.get("files", {})),
         resources=read_resources(table.get("resources", {})),
         bridge=read_bridge(table.get("bridge")),
+        hides=read_hides(table.get("hides", [])),
     )
     spec = _driven(spec, table)
     _check(spec)

@@ -17,6 +17,7 @@ MAX_FILE_BYTES = 64 * 1024
 BRIDGES = ("acp",)
 _MOUNT = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _FILE = re.compile(r"(?:[A-Za-z0-9_.-]{1,80}/){0,7}[A-Za-z0-9_.-]{1,80}")
+_HIDDEN = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{0,80}")
 # The most that a spec may ask for; the agents that need it (Bun, V8) reserve far more than they use.
 HIGHEST = Resources(
@@ -67,6 +68,16 @@ def read_files(table: Any) -> tuple[tuple[str, str], ...]:
         if not isinstance(text, str) or len(text.encode()) > MAX_FILE_BYTES:
             raise SpecError(f"files.'{path}' must be a text of at most {MAX_FILE_BYTES} bytes")
     return tuple(sorted(table.items()))
+
+
+def read_hides(names: Any) -> tuple[str, ...]:
+    """Returns the names at the root of a snapshot that the agent does not see; raises SpecError."""
+    if not isinstance(names, list) or len(names) > MAX_FILES:
+        raise SpecError(f"hides must be a list of at most {MAX_FILES} names, as ['.tool']")
+    for name in names:
+        if not isinstance(name, str) or not _HIDDEN.fullmatch(name) or name in {".", ".."}:
+            raise SpecError(f"hides: {name!r} must be a name at the root of a snapshot, as '.tool'")
+    return tuple(sorted(set(names)))
 
 
 def read_resources(table: Any) -> tuple[tuple[str, int], ...]:

@@ -97,6 +97,7 @@ class Policy:
     has_prompt_file: bool = False
     mounts: tuple[str, ...] = ()  # names of further folders, read-only below /opt
     files: Mapping[str, str] = field(default_factory=dict)  # texts, by path below the home
+    hidden: tuple[tuple[str, bool], ...] = ()  # names at the root of the workspace, covered; whether each is a folder
     model: str = ""  # whose endpoint is behind its network's one door; no network where empty
     resources: Resources = field(default_factory=Resources)
 
@@ -140,6 +141,7 @@ def texts(policy: Policy) -> dict[str, str]:
     """Returns the small files of /etc, and those of the home. Name look-ups fail at once: there is no network to wait for."""
     return {
         **{f"file{at}": text for at, text in enumerate(policy.files.values())},
+        **{f"hidden{at}": "" for at, (_, is_folder) in enumerate(policy.hidden) if not is_folder},
         # Several runtimes crash for a user without an entry.
         "passwd": f"agent:x:{INNER_UID}:{INNER_UID}:agent:{HOME}:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
         "group": f"agent:x:{INNER_UID}:\nnogroup:x:65534:\n",
@@ -234,7 +236,7 @@ def _writable(resources: Resources) -> tuple[str, ...]:
 
 def _attempt(policy: Policy) -> tuple[str, ...]:
     """Binds what this attempt reads; then makes the root itself, also a tmpfs, read-only."""
-    arguments = ["--ro-bind", "{tree}", WORKSPACE]
+    arguments = ["--ro-bind", "{tree}", WORKSPACE, *_covers(policy)]
     if policy.has_history:
         arguments += ["--ro-bind", "{history}", HISTORY]
     if policy.has_install:
@@ -246,6 +248,18 @@ def _attempt(policy: Policy) -> tuple[str, ...]:
     if policy.has_prompt_file:
         arguments += ["--perms", "0444", "--ro-bind-data", "{prompt}", PROMPT_FILE]
     return (*arguments, "--chdir", WORKSPACE, "--remount-ro", "/")
+
+
+def _covers(policy: Policy) -> list[str]:
+    """Lays something empty and read-only over what the agent shall not see."""
+    arguments: list[str] = []
+    for at, (name, is_folder) in enumerate(policy.hidden):
+        path = f"{WORKSPACE}/{name}"
+        if is_folder:
+            arguments += ["--perms", "0555", "--size", "4096", "--tmpfs", path, "--remount-ro", path]
+        else:
+            arguments += ["--perms", "0444", "--ro-bind-data", f"{{hidden{at}}}", path]
+    return arguments
 
 
 def _environment(policy: Policy) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """A real sandbox with a spec's mounts, files and resources: they are there, and nothing of them can be changed. Keeps D2, E3."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.agenthost.running_host import open_host
+from agenthost.v1 import execution_service_pb2 as pb
+from tests.agenthost.running_host import make_repository, open_host
 
 pytestmark = pytest.mark.processes
 
@@ -56,3 +58,53 @@ async def test_a_mount_that_is_not_there_makes_the_agent_unavailable(short_path:
         agent = client.host.agents["looker"]
 
     assert "mounts.tools names" in agent.unavailable_reason
+
+
+HIDING = """
+name = "seeker"
+description = "Looks for what it must not see."
+argv = ["/bin/sh", "-c", "cat >/dev/null; ls -A .tool; cat tool.json README.md; echo x 2>/dev/null >.tool/new || echo sealed"]
+hides = [".tool", "tool.json", "absent"]
+"""
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    """A repository that holds an agent's configuration: a folder and a file."""
+    work = make_repository(tmp_path / "work")
+    (work / ".tool").mkdir()
+    (work / ".tool" / "plugin.js").write_text("evil()")
+    (work / "tool.json").write_text("evil")
+    commit(work)
+    return work
+
+
+async def test_an_agent_does_not_see_what_its_spec_hides(short_path: Path, configured: Path) -> None:
+    """Keeps E5: for an agent that would run what it finds there."""
+    (short_path / "agents").mkdir()
+    (short_path / "agents" / "seeker.toml").write_text(HIDING)
+    async with open_host(short_path, configured, agents_dirs=(short_path / "agents",)) as client:
+        conversation, finished = await client.run(agent="seeker")
+
+    assert conversation.said("answer") == "# Hello\n\nA line to quote.\nsealed\n"
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert "writable: only /home/agent, /tmp, /dev/shm" in finished.attestation.checks
+
+
+async def test_a_link_where_something_must_be_hidden_refuses_the_attempt(short_path: Path, configured: Path) -> None:
+    (configured / "tool.json").unlink()
+    (configured / "tool.json").symlink_to("README.md")
+    commit(configured)
+    (short_path / "agents").mkdir()
+    (short_path / "agents" / "seeker.toml").write_text(HIDING)
+    async with open_host(short_path, configured, agents_dirs=(short_path / "agents",)) as client:
+        refusal = await client.refused(client.start_of(agent="seeker"))
+
+        assert client.spawns() == []
+    assert "must not see 'tool.json' of this snapshot, and that is a link" in refusal.message
+
+
+def commit(work: Path) -> None:
+    for arguments in (("add", "--force", "."), ("commit", "--quiet", "-m", "more")):
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+        subprocess.run(["git", "-C", work, *identity, *arguments], check=True)

@@ -1,0 +1,133 @@
+"""The real qwen, claude, gemini and opencode in the real sandbox, behind the real gateway. Keeps D9 and E5.
+
+They run with `./dev test --agents`; `./dev setup --agents` installs them.
+"""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agenthost.v1 import execution_service_pb2 as pb
+from tests.agenthost.agents.cli.hostile_repository import CALL, make_hostile
+from tests.agenthost.agents.cli.real_agents import RealAgent, each_agent, host_with, installed, start_of
+from tests.agenthost.running_host import make_repository, sandbox_tree
+from tests.fakes.scripted_model import Fail, Say
+from tests.kit.processes import are_gone
+from tests.kit.waiting import until
+
+__all__ = ["installed"]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+EVERY = pytest.mark.parametrize("agent", each_agent())
+CONTROL = """\
+name = "control"
+description = "Runs the program of the repository."
+argv = ["/workspace/hook.sh"]
+network = "model"
+model = "MODEL"
+"""
+
+
+def calls(frames: list[pb.ExecuteResponse]) -> list[str]:
+    return [frame.tool_call.name for frame in frames if frame.HasField("tool_call")]
+
+
+@EVERY
+async def test_an_answer_is_streamed_and_the_gateway_counts_its_tokens(agent: RealAgent, short_path: Path) -> None:
+    rest = asyncio.Event()
+    async with (
+        host_with(agent, short_path, Say("First, and then the rest.", wait=rest)) as (client, _, _),
+        client.open(start=client.start_of(**start_of(agent))) as conversation,
+    ):
+        await conversation.until_said("First,")
+        rest.set()
+        finished = await conversation.finish()
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
+    assert conversation.said("answer").strip() == "First, and then the rest."
+    assert finished.usage.input_tokens >= 1_000
+    assert finished.usage.output_tokens >= 20
+
+
+@EVERY
+async def test_a_file_is_read_and_told_as_a_call_with_its_result(agent: RealAgent, short_path: Path) -> None:
+    steps = (agent.reading("/workspace/README.md"), Say("It says hello."))
+    async with host_with(agent, short_path, *steps) as (client, _, model):
+        conversation, finished = await client.run(**start_of(agent))
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
+    assert len(calls(conversation.frames)) == 1
+    assert "A line to quote." in model.results[0]
+    assert conversation.said("answer").strip() == "It says hello."
+
+
+@EVERY
+async def test_a_write_and_a_shell_write_change_nothing(agent: RealAgent, short_path: Path) -> None:
+    steps = (agent.writing("/workspace/new.txt"), agent.running("touch /workspace/newer.txt"), Say("It was refused."))
+    async with host_with(agent, short_path, *steps) as (client, _, model):
+        conversation, finished = await client.run(**start_of(agent))
+        left = [path.name for path in short_path.rglob("new*.txt")]
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
+    assert len(model.results) == 2
+    assert left == []
+    proof = finished.attestation
+    assert proof.snapshot_fingerprint_before == proof.snapshot_fingerprint_after != ""
+
+
+@EVERY
+async def test_the_repositorys_own_hooks_servers_and_plugins_do_not_run(agent: RealAgent, short_path: Path) -> None:
+    """Keeps E5. A spec that runs the repository's program shows that it would have been seen."""
+    work = make_hostile(make_repository(short_path / "work"))
+    (short_path / "agents").mkdir()
+    (short_path / "agents" / "control.toml").write_text(CONTROL.replace("MODEL", agent.model))
+    steps = (agent.reading("/workspace/README.md"), agent.running("/workspace/hook.sh"), Say("Done."))
+    settings = {"repository": work, "agents_dirs": (short_path / "agents",)}
+    async with host_with(agent, short_path, *steps, **settings) as (client, server, model):
+        conversation, finished = await client.run(**start_of(agent))
+        ran = [one.target for one in server.asked if CALL in one.target]
+        await client.run(agent="control", step="control", prompt="")
+        would_have = [one.target for one in server.asked if CALL in one.target]
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
+    assert len(model.results) == 2
+    assert ran == []
+    assert len(would_have) == 1
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (Fail(401), "AUTH_FAILED"),
+        (Fail(429, {"retry-after": "1"}), "RATE_LIMITED"),
+        (Fail(500), ""),
+        (Say("Half an answer", breaks_off=True), ""),
+    ],
+    ids=["401", "429", "500", "cut"],
+)
+async def test_a_failure_of_the_model_is_told_as_what_it_is(
+    agent: RealAgent, short_path: Path, step: Fail | Say, reason: str
+) -> None:
+    async with host_with(agent, short_path, step) as (client, _, _):
+        conversation, finished = await client.run(**start_of(agent))
+
+    assert finished.outcome == pb.Finished.OUTCOME_FAILED, conversation.said("answer")
+    assert finished.reason == (reason or "AGENT_EXIT_NONZERO")
+    assert conversation.said("answer").count("Half") <= 1
+
+
+@EVERY
+async def test_a_cancel_in_mid_answer_leaves_no_process(agent: RealAgent, short_path: Path) -> None:
+    async with (
+        host_with(agent, short_path, Say("First, and then nothing.", wait=asyncio.Event())) as (client, _, _),
+        client.open(start=client.start_of(**start_of(agent), cancel_grace="1s")) as conversation,
+    ):
+        await conversation.until_said("First,")
+        tree = await sandbox_tree(client)
+        await conversation.send(cancel=pb.Cancel(reason="enough"))
+        finished = await conversation.finish()
+        await until(lambda: are_gone(tree))
+
+    assert finished.outcome == pb.Finished.OUTCOME_CANCELLED
+    assert len(tree) >= 4
