@@ -5,14 +5,16 @@ A conductor that restarts speaks with a higher epoch; requests that still arrive
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import structlog
 
-from agenthost.core.admission.fence import CONDUCTOR_ID, MAX_EPOCH, Admission, admit
 from agenthost.errors import EpochSupersededError, InvalidRequestError, NoCapacityError, Violation
 from agenthost.system.files import append_lines, compact_lines, read_json_lines
 
+CONDUCTOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAX_EPOCH = 2**62
 # A forgotten fence would let an old conductor act again, so they are refused when full, never dropped.
 MAX_CONDUCTORS = 10_000
 
@@ -37,10 +39,10 @@ class Fences:
     async def admit(self, conductor: str, epoch: int) -> None:
         """Returns when this epoch may act and is stored; raises EpochSupersededError when a newer one was seen."""
         _check(conductor, epoch)
-        if self._compare(conductor, epoch) is Admission.CURRENT:
+        if not is_newer(conductor, epoch, self._epochs.get(conductor, 0)):
             return
         async with self._lock:
-            if self._compare(conductor, epoch) is Admission.NEWER:
+            if is_newer(conductor, epoch, self._epochs.get(conductor, 0)):
                 if conductor not in self._epochs and len(self._epochs) >= MAX_CONDUCTORS:
                     raise NoCapacityError(
                         f"this host remembers {MAX_CONDUCTORS} conductors, and has no room for another"
@@ -48,16 +50,16 @@ class Fences:
                 await asyncio.to_thread(append_lines, self._path, _line(conductor, epoch))
                 self._epochs[conductor] = epoch
 
-    def _compare(self, conductor: str, epoch: int) -> Admission:
-        known = self._epochs.get(conductor, 0)
-        admission = admit(known, epoch)
-        if admission is Admission.STALE:
-            raise EpochSupersededError(
-                f"epoch {epoch} of conductor {conductor} was superseded by {known}",
-                hint="a newer start of this conductor is active; end this one",
-                metadata={"epoch": str(known)},
-            )
-        return admission
+
+def is_newer(conductor: str, epoch: int, known: int) -> bool:
+    """Returns whether an epoch is above the highest known one, 0 for none; raises EpochSupersededError where it is below."""
+    if epoch < known:
+        raise EpochSupersededError(
+            f"epoch {epoch} of conductor {conductor} was superseded by {known}",
+            hint="a newer start of this conductor is active; end this one",
+            metadata={"epoch": str(known)},
+        )
+    return epoch > known
 
 
 def _check(conductor: str, epoch: int) -> None:

@@ -1,19 +1,19 @@
-"""The keeper of one attempt: sets its sandbox up, verifies it, releases the agent, spools what it says, writes its end down.
+"""Keeps one attempt: sets its sandbox up, verifies it, releases the agent, spools what it says, and writes how it ended.
 
 Run as `python -I -S agenthost/shim/__main__.py FOLDER`, in a session of its own, from the standard library only: it outlives the
 daemon that started it, so all that it will ever need is loaded at its start. It takes no part in understanding what an agent says.
 
 It inherits three descriptors: 3 is FOLDER/lock, locked (that lock, never a process id, says that the attempt lives), 4 listens
-on FOLDER/control.sock, and 5 holds the snapshot's lock, shared: nobody deletes it while this process lives. It reads config.json
+on FOLDER/control.sock, and 5 holds the snapshot's lock, shared: it is not deleted while this process lives. It reads config.json
 and prompt, writes spool as things happen, released.json before the agent runs, and status.json at the very end.
 
-Rules that the order of things keeps:
+Rules that the order keeps:
 - The agent waits at a gate inside the finished sandbox until it was verified from outside. The gate opens on the word GO; when
   this process dies before, the gate reads EOF and nothing runs. When it dies later, the kernel kills bubblewrap, and that the rest.
 - To end everything, the first process of the pid namespace is killed, through a descriptor that cannot mean another process.
 - Started by root, the sandbox is set up by another user: what bubblewrap believes to be unprivileged must be so for the kernel.
 
-Several modules rather than one file: as a script, all of it would be compiled anew for every attempt.
+Several modules rather than one file: as a script, all of it would be compiled again for every attempt.
 """
 
 from __future__ import annotations
@@ -71,9 +71,8 @@ def main(folder: str) -> None:
         write_file("released", describe(config, sandbox), durable=False)
         sandbox.release()
     except (Refused, Interrupted, OSError, ValueError, KeyError) as error:
-        ending: dict[str, Any] = sandbox.explain(
-            error
-        )  # before we end anything: what is dead by now was not ended by us
+        # Before we end anything: what is dead by now was not ended by us.
+        ending: dict[str, Any] = sandbox.explain(error)
         sandbox.give_up()
     else:
         signal.signal(
@@ -88,7 +87,7 @@ def main(folder: str) -> None:
 
 
 def describe(config: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
-    """What is true of the attempt however it ended."""
+    """Returns what is true of the attempt however it ended."""
     return {
         "execution": config["execution"],
         "argv": config["argv"],
@@ -103,7 +102,7 @@ def describe(config: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
 
 
 def reap() -> None:
-    """Takes leave of what was ours; nothing of it can be alive."""
+    """Reaps exited children. None can be alive."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

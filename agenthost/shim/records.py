@@ -1,7 +1,4 @@
-"""What a shim writes about its attempt: that the agent was let go, and how it ended.
-
-The folder is the attempt's, in which a shim works.
-"""
+"""Writes the result files of an attempt: that its agent was released, and how it ended. `attempt.records` reads them."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def reserve_status(folder: str = ".") -> None:
-    """Takes the room for the status while there is some: a full disk must not hide how an attempt ended."""
+    """Reserves space for the status: a disk that fills must not hide how an attempt ended."""
     fd = os.open(f"{folder}/status.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with contextlib.suppress(OSError):
         os.posix_fallocate(fd, 0, STATUS_RESERVED_BYTES)

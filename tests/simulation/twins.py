@@ -14,7 +14,6 @@ from agenthost.attempt import cuts, execution, folder, outbox
 from agenthost.attempt.folder import AttemptFolders, StoredStart
 from agenthost.attempt.process import AttemptProcess
 from agenthost.core.admission.admission import Claim, Tombstone, attaches
-from agenthost.core.admission.fence import Admission
 from agenthost.core.output.delivery import Delivery
 from agenthost.core.output.frame import Frame
 from agenthost.core.output.numbering import Cut, Numbering
@@ -133,8 +132,8 @@ def _dismiss_nothing(self: ExecutionLink, known: pb.ListExecutionsResponse) -> N
     """What nobody counts on is left as it is."""
 
 
-def _admit_everybody(known: int, epoch: int) -> Admission:
-    return Admission.NEWER if epoch > known else Admission.CURRENT
+def _admit_everybody(_: str, epoch: int, known: int) -> bool:
+    return epoch > known
 
 
 def _begin_again(execution: str, claim: Claim, known: Claim | None, stone: Tombstone | None) -> bool:
@@ -159,7 +158,7 @@ TWINS = (
     Mutant("acknowledges before the commit (link)", {(AttemptStream, "_take"): _acknowledge_what_is_read}, hint=2),
     Mutant("reads by time", {(Watcher, "read"): _read_by_time}),
     Mutant("reads the last one again", {(Watcher, "read"): _read_the_last_again}),
-    Mutant("has no fence", {(fences, "admit"): _admit_everybody}, hint=2),
+    Mutant("has no fence", {(fences, "is_newer"): _admit_everybody}, hint=2),
     Mutant("forgets the fence in a restart", {(fences, "append_lines"): _sync_nothing}, hint=8),
     Mutant("resumes one too late", {(attempt_stream, "Conversation"): _ResumesOneTooLate}),
     Mutant("tells nothing again", {(attempt_stream, "Mailbox"): _ForgetsAfterTelling}, hint=9),
