@@ -52,23 +52,17 @@ class Purged:
     run: str
 
 
-@dataclass(frozen=True, slots=True)
-class OffsetKept:
-    """How far the engine's time lay ahead of a steady clock."""
-
-    boot: str
-    offset: float
-
-
-Write = Appended | Deletion | Purged | OffsetKept
+Write = Appended | Deletion | Purged
 
 
 @dataclass
 class MemoryDisk:
-    """What outlives the process: every write, and how many of them a power cut leaves."""
+    """What outlives the process: every write, and how many of them a power cut leaves. Epoch and clock are durable at once."""
 
     conductor_id: str = "memory"
     epoch: int = 0
+    boot: str = ""
+    offset: float = 0.0
     writes: list[Write] = field(default_factory=list)
     durable: int = 0
 
@@ -94,7 +88,6 @@ class MemoryStore(Store):
         self._disk = disk
         self._wakeups = Wakeups()
         self._runs = MemoryRuns()
-        self._clock = OffsetKept("", 0.0)
         for write in disk.writes:
             self._apply(write)
         disk.epoch += 1
@@ -125,8 +118,6 @@ class MemoryStore(Store):
                 self._runs.delete(write)
             case Purged(run):
                 del self._runs.by_name[run]
-            case OffsetKept():
-                self._clock = write
         return {}
 
     async def append(self, decision: Decision, time: float) -> dict[str, int]:
@@ -151,10 +142,10 @@ class MemoryStore(Store):
     async def past(self) -> Past:
         times = [event.time for run in self._runs.by_name.values() for event in run.events()]
         is_at_work = any(run.row.end_time is None for run in self._runs.by_name.values())
-        return Past(max(times, default=0.0), is_at_work, self._clock.boot, self._clock.offset)
+        return Past(max(times, default=0.0), is_at_work, self._disk.boot, self._disk.offset)
 
     async def keep_offset(self, boot: str, offset: float) -> None:
-        self.write(OffsetKept(boot, offset))
+        self._disk.boot, self._disk.offset = boot, offset
 
     async def run(self, run: str) -> RunRow:
         return self._find(run).row

@@ -4,7 +4,7 @@ The programs are the real ones; what they stand on is simulated, at these seams:
 
 - time and tasks: each program has an event loop of its own in virtual time (`process`), whose `to_thread` is a matter of chance;
 - transport: channels and servers as grpc.aio has them, with real messages and the real interceptor (`client`, `server`, `network`);
-- the conductor's store: the port, over a store in memory that a power cut takes some of (`storage`, `memory_store`); its clocks;
+- the conductor's store: the port, over a store in memory that a power cut takes some of (`storage`, `journal`); its clocks;
 - a host's disk: a folder in memory, with power cuts and no space left (`disk`); its shims, with agents (`shim`); its clock;
 - beside them: evaluation workers, the proof of the sandbox, snapshots, callers and watchers.
 
@@ -35,7 +35,7 @@ from tests.simulation.ground.ear import hearing
 from tests.simulation.ground.network import Call, Network
 from tests.simulation.ground.process import Process, running
 from tests.simulation.judges.invariants import check_run_end
-from tests.simulation.judges.memory_store import MemoryStore
+from tests.simulation.judges.journal import CONDUCTOR, JudgedDisk
 from tests.simulation.judges.stopwatch import Stopwatch
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.callers import Callers
@@ -43,7 +43,6 @@ from tests.simulation.programs.conductor import Conductor
 from tests.simulation.programs.host import Daemon
 from tests.simulation.programs.machine import THAWING_SECONDS, Machine
 from tests.simulation.programs.plans import AGENTS, ORPHAN_SECONDS
-from tests.simulation.programs.storage import CONDUCTOR
 from tests.simulation.programs.watchers import Watcher
 from tests.simulation.trouble import LOST_AFTER_SECONDS, Trouble
 
@@ -79,7 +78,7 @@ class World:
         self.callers = Callers(rng, seed)
         self.root = make_root(f"{seed}-calm" if calm else f"{seed}")
         self.machines = self._make_machines(rng)
-        self.store = MemoryStore()
+        self.store = JudgedDisk(CONDUCTOR)
         self._readers: list[tuple[Process, asyncio.Future[None]]] = []
         self.store_is_full = False
         self.clock_offset = 0.0

@@ -17,7 +17,7 @@ from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.work import Work, WorkKind
-from tests.simulation.judges.memory_store import MemoryStore, could_begin
+from tests.simulation.judges.journal import JudgedDisk, could_begin
 from tests.simulation.judges.violation import Violation
 
 _MOST_EVENTS_OF_AN_INPUT = 4
@@ -33,7 +33,7 @@ def check_decision(decision: Decision, limits: Limits) -> None:
         raise Violation(f"{len(records)} events in one decision")
 
 
-def check_state(state: ConductorState, store: MemoryStore, now: float) -> None:
+def check_state(state: ConductorState, store: JudgedDisk, now: float) -> None:
     """Judges a state that has become true."""
     unfinished = {name for name, run in store.runs.items() if not run.is_settled}
     if set(state.ongoing) != unfinished:
@@ -48,7 +48,7 @@ def check_state(state: ConductorState, store: MemoryStore, now: float) -> None:
         _check_places(state, used, now)
 
 
-def _check_ongoing(one: Ongoing, store: MemoryStore) -> list[str]:
+def _check_ongoing(one: Ongoing, store: JudgedDisk) -> list[str]:
     """Judges one run; gives the hosts of its live attempts."""
     run = one.run
     if run != store.runs[run.id]:
@@ -64,7 +64,7 @@ def _check_ongoing(one: Ongoing, store: MemoryStore) -> list[str]:
     return list(live.values())
 
 
-def check_command(command: Command, store: MemoryStore) -> None:
+def check_command(command: Command, store: JudgedDisk) -> None:
     """Judges a command at the moment it is sent."""
     match command:
         case StartExecution():
@@ -112,7 +112,7 @@ def check_run_end(run: Run) -> None:
         raise Violation(f"run {run.id} failed for no reason")
 
 
-def _check_start(command: StartExecution, store: MemoryStore) -> None:
+def _check_start(command: StartExecution, store: JudgedDisk) -> None:
     attempt = command.start.execution
     run = store.runs.get(attempt.partition("-")[0])
     if run is None or not store.is_live(attempt):
@@ -124,7 +124,7 @@ def _check_start(command: StartExecution, store: MemoryStore) -> None:
         raise Violation(f"{attempt} is started otherwise than it was stored")
 
 
-def _check_work(work: Work, store: MemoryStore) -> None:
+def _check_work(work: Work, store: JudgedDisk) -> None:
     run = store.runs.get(work.run)
     if run is None or run.is_settled:
         raise Violation(f"{work} is asked of a run that does not go on")
@@ -142,7 +142,7 @@ def _check_work(work: Work, store: MemoryStore) -> None:
         raise Violation(f"{work} is asked while the step is {run.steps[work.step].state}")
 
 
-def _was_refused(attempt: str, store: MemoryStore) -> bool:
+def _was_refused(attempt: str, store: JudgedDisk) -> bool:
     run = store.runs.get(attempt.partition("-")[0])
     return run is None or any(one.id == attempt and one.refused for step in run.steps.values() for one in step.attempts)
 

@@ -62,9 +62,9 @@ class Conductor:
 
     async def _work(self) -> None:
         world, storage = self.world, self.storage
-        clock = await recovery.read_time(storage, self._read_clocks, self.process.time)  # type: ignore[arg-type]
+        clock = await recovery.read_time(storage, self._read_clocks, self.process.time)
         storage.clock_ahead = clock.now() - world.agenda.now
-        state = await recovery.fold_state(storage, clock.now(), world.limits)  # type: ignore[arg-type]
+        state = await recovery.fold_state(storage, clock.now(), world.limits)
         hosts = {
             name: ring.Reach(name, self._channel(machine))  # type: ignore[arg-type]
             for name, machine in world.machines.items()

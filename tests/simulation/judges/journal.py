@@ -1,7 +1,7 @@
-"""A store in memory: it folds what was stored, gives positions, and refuses what a real one would refuse.
+"""Judges what is stored, beside the store in memory that keeps it: each run is folded as its events come.
 
-What was appended survives its process; what no FULL commit followed does not survive a power cut. It also judges, as only a store
-can: no key twice, no text of an attempt that has not begun or has ended, one end for each thing.
+No text of an attempt that has not begun or has ended, no cursor that goes back, one end for each thing. Keys and request ids that
+come twice the store itself refuses.
 """
 
 from collections import Counter, defaultdict
@@ -12,7 +12,6 @@ from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import (
     AttemptEnded,
     Event,
-    RunCancelRequested,
     RunCreated,
     RunSettled,
     StepBecameReady,
@@ -26,40 +25,52 @@ from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run, apply, fold
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
+from conductor.store.records import StoredRun
+from tests.fakes.memory_store import Appended, MemoryDisk, Write
 from tests.histories import RUN, Entry, Fact, RunHistory, Speech
 from tests.simulation.judges.violation import Violation
 
+CONDUCTOR = "c1"
 _MET = {StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED}
 _NOTHING = {StepState.FAILED, StepState.CANCELLED}
 
 
-class MemoryStore:
-    def __init__(self) -> None:
-        self.log: list[tuple[Decision, float]] = []
-        self.durable = 0
-        self.epoch = 0
-        self.kept_clock = ("", 0.0)
+class JudgedDisk(MemoryDisk):
+    """The disk of the conductors' store, which judges each decision before it keeps it."""
+
+    def __init__(self, conductor_id: str) -> None:
+        super().__init__(conductor_id)
         self._forget()
 
-    def begin_epoch(self) -> int:
-        """Counts the conductor's starts; durable at once."""
-        self.epoch += 1
-        return self.epoch
-
     def _forget(self) -> None:
-        self.journal: dict[str, list[tuple[Event, float]]] = {}
         self.positions: Counter[str] = Counter()
         self.runs: dict[str, Run] = {}
         self.texts: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.cursors: dict[str, int] = {}
         self.durable_cursors: dict[str, int] = {}
         self.durable_positions: Counter[str] = Counter()
-        self.keys: set[tuple[str, str]] = set()
         self.ends: Counter[str] = Counter()
-        self.requests: dict[str, tuple[str, str]] = {}
         self.entries: dict[str, list[Entry]] = defaultdict(list)
         self.times: dict[str, list[float]] = defaultdict(list)
         self._said_bytes: Counter[tuple[str, str]] = Counter()
+
+    def take(self, write: Write) -> None:
+        self._judge(write)
+        super().take(write)
+        self._note_durable()
+
+    def lose_power(self) -> None:
+        super().lose_power()
+        self._forget()
+        for write in self.writes:
+            self._judge(write)
+        self._note_durable()
+
+    def check_folds(self, unfinished: Iterable[StoredRun]) -> None:
+        """Compares what a new process would fold with what was judged, run by run."""
+        for stored in unfinished:
+            if fold((event.event, event.time) for event in stored.events) != self.runs[stored.run]:
+                raise Violation(f"run {stored.run} folds to something else than it was")
 
     def page(self, run: str, after: int, limit: int) -> list[Entry]:
         """What lies above a position."""
@@ -71,34 +82,6 @@ class MemoryStore:
     def histories(self) -> tuple[RunHistory, ...]:
         return tuple(RunHistory(run, tuple(entries)) for run, entries in self.entries.items())
 
-    def append(self, decision: Decision, now: float) -> None:
-        self.log.append((decision, now))
-        self._write(decision, now)
-        if decision.durable and (decision.to_store or decision.cursors):
-            self.durable = len(self.log)
-            self.durable_cursors = dict(self.cursors)
-            self.durable_positions = Counter(self.positions)
-
-    def lose_power(self) -> None:
-        """Forgets what no FULL commit followed."""
-        log, self.log = self.log[: self.durable], []
-        self.durable = 0
-        self._forget()
-        for decision, now in log:
-            self.append(decision, now)
-
-    def unfinished(self) -> dict[str, Run]:
-        """Folds the journal from its beginning, as a new process would."""
-        runs = {run: fold(events) for run, events in self.journal.items() if not self.runs[run].is_settled}
-        for name, run in runs.items():
-            if run != self.runs[name]:
-                raise Violation(f"run {name} folds to something else than it was")
-        return runs
-
-    def cursors_of(self, run: str) -> dict[str, int]:
-        """How far each attempt of a run was read."""
-        return {attempt: cursor for attempt, cursor in self.cursors.items() if attempt_owner(attempt)[0] == run}
-
     def is_live(self, attempt: str) -> bool:
         run, step = attempt_owner(attempt)
         if run not in self.runs or step not in self.runs[run].steps:
@@ -109,16 +92,25 @@ class MemoryStore:
     def said(self, attempt: str, channel: str) -> str:
         return "".join(self.texts[attempt, channel])
 
-    def _write(self, decision: Decision, now: float) -> None:
+    def _note_durable(self) -> None:
+        if self.durable == len(self.writes):
+            self.durable_cursors = dict(self.cursors)
+            self.durable_positions = Counter(self.positions)
+
+    def _judge(self, write: Write) -> None:
+        if isinstance(write, Appended):
+            self._judge_decision(write.decision, write.time)
+
+    def _judge_decision(self, decision: Decision, now: float) -> None:
         for item in decision.to_store:
             self.positions[item.run] += 1
             if isinstance(item, Output):
                 if not self.is_live(item.attempt):
                     raise Violation(f"text of attempt {item.attempt}, which does not live")
                 self.texts[item.attempt, item.channel].append(item.text)
-                self._write_speech(item)
+                self._judge_speech(item)
             else:
-                self._write_record(item, now)
+                self._judge_record(item, now)
                 name, end = type(item.event).__name__, _end(item.event)
                 self.entries[item.run].append(Fact(self.positions[item.run], name, _subject(item.event), end))
             self.times[item.run].append(now)
@@ -127,22 +119,15 @@ class MemoryStore:
                 raise Violation(f"the cursor of {attempt} went back to {cursor}")
             self.cursors[attempt] = cursor
 
-    def _write_speech(self, item: Output) -> None:
+    def _judge_speech(self, item: Output) -> None:
         channel, data = (item.attempt, item.channel), item.text.encode()
         self.entries[item.run].append(Speech(self.positions[item.run], *channel, self._said_bytes[channel], data))
         self._said_bytes[channel] += len(data)
 
-    def _write_record(self, record: Record, now: float) -> None:
+    def _judge_record(self, record: Record, now: float) -> None:
         event = record.event
         if isinstance(event, RunCreated) and self.positions[record.run] != 1:
             raise Violation(f"run {record.run} does not begin with its creation")
-        if isinstance(event, RunCreated | RunCancelRequested) and event.request_id:
-            if event.request_id in self.requests:
-                raise Violation(f"request id {event.request_id} was stored twice")
-            self.requests[event.request_id] = (event.request_digest, record.run)
-        if record.key and (record.run, record.key) in self.keys:
-            raise Violation(f"{record.key} came twice in run {record.run}")
-        self.keys.add((record.run, record.key))
         for end in _ends(record.run, event):
             self.ends[end] += 1
             if self.ends[end] > 1:
@@ -152,7 +137,6 @@ class MemoryStore:
             if run.stop is not None or not could_begin(run, run.steps[event.step]):
                 raise Violation(f"step {record.run}/{event.step} begins too early, or too late")
         self.runs[record.run] = apply(self.runs.get(record.run), event, now)
-        self.journal.setdefault(record.run, []).append((event, now))
 
 
 def _subject(event: Event) -> str:
