@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorSet
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[1]
 BUF = Path(sys.executable).with_name("buf")
 PACKAGES = ("conductor", "agenthost")
