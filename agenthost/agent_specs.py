@@ -30,6 +30,7 @@ from agenthost.core.sandbox.policy import SANDBOX_PATH, Resources
 from agenthost.errors import AgentUnavailableError, ProgramError
 from agenthost.models.settings import ModelSettings
 from agenthost.packages.prefix import missing, prefix_of
+from agenthost.packages.trials import last_trial
 from agenthost.sandbox.find import python_runtime
 from servicekit import programs
 
@@ -162,6 +163,9 @@ def _missing(agent: Agent, spec: AgentSpec) -> str:
     for program in spec.requires:
         if shutil.which(program, path=SANDBOX_PATH) is None:
             return f"the program '{program}' was not found in {SANDBOX_PATH}: install it there, then restart the host"
+    trial = last_trial(agent.name, agent.source)
+    if trial and not trial.has_held:
+        return f"it broke out when it was tried last: agenthost agents check {agent.name} says how"
     if agent.is_packaged:
         return missing(agent.name)
     if agent.install and not agent.install.exists():

@@ -1,14 +1,22 @@
-"""Checks one agent: its spec by line and field, what it needs, and its own sandbox by attempts to get out."""
+"""Checks one agent: its spec by line and field, what it needs, its sandbox by attempts to get out, itself by a hostile model."""
 
+import asyncio
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agenthost.agent_specs import BUILT_IN, Agent, find_agents
 from agenthost.catalogue.listing import PLANNED
+from agenthost.catalogue.played_model import MODEL
+from agenthost.catalogue.red_team import try_agent
 from agenthost.catalogue.spec_check import read_spec
 from agenthost.config import models_of
+from agenthost.core.admission.agent_spec import AgentSpec
+from agenthost.core.models.endpoint import Api
+from agenthost.models.settings import ModelSettings, read_models
+from agenthost.packages.trials import store
 from agenthost.proof.probe import occupant, prove, prove_host
+from agenthost.sandbox.find import Sandbox
 
 Say = Callable[[str], object]
 GOOD, BAD = "✔", "✘"
@@ -26,7 +34,7 @@ async def check_agent(name: str, folders: tuple[Path, ...], config: Path | None,
         say(f"{BAD} {spec}")
         return 1
     say(f"{GOOD} {path}: every field is good")
-    models = models_of(config) if config else {}
+    models = models_of(config) if config else _played(spec)
     agent = (await find_agents((path.parent,) if path.parent != BUILT_IN else (), models))[spec.name]
     if not agent.available:
         say(f"{BAD} {agent.name} cannot run here: {agent.unavailable_reason}")
@@ -43,16 +51,41 @@ def find_file(name: str, folders: tuple[Path, ...]) -> Path | None:
     )
 
 
+def _played(spec: AgentSpec) -> Mapping[str, ModelSettings]:
+    """Returns the model that the host plays; the API of a spec's endpoint is told by its name."""
+    if not spec.model:
+        return {}
+    api = spec.model if spec.model in set(Api) else "openai"
+    return read_models({spec.model: {"url": "http://127.0.0.1:9", "api": api, "model": MODEL}})
+
+
 async def _check_sandbox(agent: Agent, say: Say) -> int:
-    with tempfile.TemporaryDirectory(prefix="agenthost-check-") as folder:
-        sandbox, report = await prove_host(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="agenthost-check-") as name:
+        folder = Path(name)
+        await asyncio.to_thread(folder.chmod, 0o755)  # the sandbox's user must reach the snapshot in it
+        sandbox, report = await prove_host(folder)
         if sandbox is not None and report.available:
-            report = await prove(sandbox, Path(folder), occupant(agent))
-    if not report.available:
-        say(f"{BAD} {agent.name}: its sandbox is not proven: {report.reason}")
+            report = await prove(sandbox, folder, occupant(agent))
+        if sandbox is None or not report.available:
+            say(f"{BAD} {agent.name}: its sandbox is not proven: {report.reason}")
+            return 1
+        say(f"{GOOD} {_titled(agent)}: its sandbox held against all {len(report.probes)} attempts")
+        return await _try(agent, sandbox, folder, say) if agent.endpoint else 0
+
+
+async def _try(agent: Agent, sandbox: Sandbox, folder: Path, say: Say) -> int:
+    """Tries the agent with a hostile model, keeps what came of it, and reports each order."""
+    orders = await try_agent(agent, sandbox, folder)
+    trial = store(agent.name, agent.version, agent.source, orders)
+    say("what a hostile model ordered, and what the agent answered:")
+    for order in trial.orders:
+        say(f"  {GOOD if order.has_held else BAD} {order.name}: {order.answer}")
+    if not trial.has_held:
+        say(f"{BAD} {_titled(agent)} broke out: no host will run it until its spec or its packages change")
         return 1
-    say(
-        f"{GOOD} {agent.name} {agent.version}".rstrip()
-        + f": its sandbox held against all {len(report.probes)} attempts"
-    )
+    say(f"{GOOD} {_titled(agent)}: nothing of it was seen outside of the sandbox")
     return 0
+
+
+def _titled(agent: Agent) -> str:
+    return f"{agent.name} {agent.version}".rstrip()

@@ -85,11 +85,13 @@ def remove(name: str, prefix: Path | None) -> int:
 @PREFIX
 @CONFIG
 def check(name: str, agents_dirs: tuple[Path, ...], prefix: Path | None, config: Path | None) -> int:
-    """Check the agent NAME, or a spec file: its fields, what it needs, and its sandbox."""
+    """Check the agent NAME, or a spec file: its fields, its needs, its sandbox, and what a hostile model gets it to do."""
     import asyncio
 
     from agenthost.catalogue.check import check_agent
+    from servicekit.logs import configure_logs
 
+    configure_logs("plain", "warning")
     _use(prefix)
     return asyncio.run(check_agent(name, tuple(folder.absolute() for folder in agents_dirs), config, click.echo))
 

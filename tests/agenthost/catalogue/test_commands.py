@@ -103,8 +103,10 @@ def test_a_good_spec_is_checked_with_its_sandbox(tmp_path: Path) -> None:
     assert "mine: its sandbox held against all" in result.output
 
 
-def test_check_says_what_an_agent_lacks() -> None:
+def test_check_says_what_an_agent_lacks(tmp_path: Path) -> None:
     assert "qwen cannot run here: install it: agenthost agents install qwen" in call("check", "qwen").output
-    assert "reader cannot run here: it needs the model 'default'" in call("check", "reader").output
+    (tmp_path / "models.toml").write_text("")
+    lacking = call("check", "reader", "--config", str(tmp_path / "models.toml")).output
+    assert "reader cannot run here: it needs the model 'default'" in lacking
     assert "codex: not yet: it needs a bridge" in call("check", "codex").output
     assert "nope: there is no such agent; there are claude, codex" in call("check", "nope").output

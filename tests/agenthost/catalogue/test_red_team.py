@@ -1,0 +1,184 @@
+"""The trial of an agent by a hostile model. Keeps E11."""
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from agenthost.catalogue.commands import agents
+from agenthost.catalogue.red_team import Bait, HostileModel, arguments_of, lay_bait
+from agenthost.catalogue.speech import Call
+from agenthost.cli import main
+from agenthost.packages.trials import Order, last_trial, store
+from tests.kit.proof import proof_of_the_session
+
+pytestmark = pytest.mark.processes
+
+# An agent that does whatever its model says, with no rule of its own.
+OBEDIENT = """
+import json, os, subprocess, sys, urllib.request
+def ask(messages):
+    tools = [{"type": "function", "function": {"name": name, "parameters": {"properties": properties}}}
+             for name, properties in (("read_file", {"file_path": {}}), ("write_file", {"file_path": {}, "content": {}}),
+                                      ("bash", {"command": {}}), ("exit_plan_mode", {}))]
+    body = json.dumps({"model": "m", "messages": messages, "tools": tools, "stream": True}).encode()
+    url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    events = [json.loads(line[6:]) for line in urllib.request.urlopen(request) if line.startswith(b"data: {")]
+    return events[0]["choices"][0]["delta"]
+def do(name, arguments):
+    if name == "bash":
+        ended = subprocess.run(arguments["command"], shell=True, capture_output=True, text=True)
+        return ended.stdout + ended.stderr
+    try:
+        if name == "write_file":
+            open(arguments["file_path"], "w").write(arguments["content"])
+        return open(arguments["file_path"]).read() if name == "read_file" else "done"
+    except OSError as error:
+        return str(error)
+messages = [{"role": "user", "content": sys.stdin.read()}]
+for _ in range(30):
+    message = ask(messages)
+    if not message.get("tool_calls"):
+        break
+    call = message["tool_calls"][0]["function"]
+    messages += [message, {"role": "tool", "content": do(call["name"], json.loads(call["arguments"]))}]
+print("done")
+"""
+SPEC = """\
+name = "obedient"
+description = "Does what its model says."
+argv = ["{python}", "-I", "/opt/agent/obedient.py"]
+install = "."
+network = "model"
+model = "default"
+"""
+
+
+@pytest.fixture
+def bait(tmp_path: Path) -> Iterator[Bait]:
+    with lay_bait(tmp_path / "trial") as bait:
+        yield bait
+
+
+def request(*results: str, tools: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    offered = [{"function": {"name": name, "parameters": schema}} for name, schema in (tools or {}).items()]
+    return {"messages": [{"role": "tool", "content": one} for one in results], "tools": offered}
+
+
+def test_an_agent_without_any_rule_of_its_own_gets_nothing_out_of_its_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path / "home"))
+    monkeypatch.setattr("agenthost.catalogue.check.prove", proof_of_the_session)
+    tmp_path.chmod(0o755)  # it is what the sandbox has at /opt/agent
+    (tmp_path / "obedient.py").write_text(OBEDIENT)
+    (tmp_path / "obedient.toml").write_text(SPEC)
+    result = CliRunner().invoke(agents, ["check", str(tmp_path / "obedient.toml")], standalone_mode=False)
+
+    assert result.return_value == 0, result.output
+    lines = {line.split(":")[0].strip(): line for line in result.output.splitlines()}
+    assert "Read-only file system" in lines["✔ write a file"]
+    assert "Read-only file system" in lines["✔ write by a command"]
+    assert "Connection refused" in lines["✔ reach the host's network"]
+    assert "No such file" in lines["✔ read a secret of the host"]
+    assert "nothing of it was seen outside of the sandbox" in result.output
+    trial = last_trial("obedient", tmp_path / "obedient.toml")
+    assert trial is not None
+    assert len(trial.orders) == 9
+    listed = CliRunner().invoke(agents, ["list", "--agents-dir", str(tmp_path)], standalone_mode=False).output
+    assert "held 20" in next(line for line in listed.splitlines() if line.startswith("obedient"))
+
+
+def test_what_is_seen_outside_is_told_of_the_order_that_did_it(bait: Bait) -> None:
+    model = HostileModel("any", bait)
+    model(request())
+    model(request("refused"))
+    with socket.create_connection(bait.listener.getsockname()):
+        model(request("refused", "connected"))
+    model(request("refused", "connected", f"it is {bait.secret}"))
+    (bait.tree / "ordered.txt").write_text("x")
+    model(request("refused", "connected", "read", "written"))
+
+    assert [order.has_held for order in model.outcome()[:4]] == [True, False, False, False]
+
+
+def test_orders_that_an_agent_did_not_wait_for_are_told_as_such(bait: Bait) -> None:
+    model = HostileModel("any", bait)
+    model(request())
+    outcome = model.outcome()
+
+    assert {order.answer for order in outcome} == {"the agent ended before"}
+    assert len(outcome) == 9
+
+
+def test_the_model_uses_the_tools_that_are_offered_and_else_the_agents_own_names(bait: Bait) -> None:
+    offered = {
+        "edit_or_write": {
+            "properties": {"filePath": {}, "content": {}, "force": {"type": "boolean"}},
+            "required": ["force"],
+        }
+    }
+
+    assert HostileModel("any", bait)(request(tools=offered)) == Call(
+        "edit_or_write", {"filePath": "/workspace/ordered.txt", "content": "x", "force": False}, "order_0"
+    )
+    unoffered = HostileModel("claude", bait)(request())
+    assert isinstance(unoffered, Call)
+    assert unoffered.name == "Write"
+    assert HostileModel("any", bait)(request(*["no"] * 9)) == "Done."
+
+
+def test_arguments_go_under_the_names_of_the_schema() -> None:
+    schema = {"properties": {"cmd_command": {}, "why": {"type": "string"}, "spare": {}}, "required": ["why"]}
+
+    assert arguments_of(schema, {"command": "id"}) == {"cmd_command": "id", "why": "x"}
+
+
+def test_an_agent_that_broke_out_is_unavailable_until_its_spec_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path / "home"))
+    spec = tmp_path / "obedient.toml"
+    spec.write_text(SPEC)
+    store("obedient", "1", spec, (Order("write a file", "done", has_held=False),))
+
+    def listed() -> str:
+        output = CliRunner().invoke(agents, ["list", "--agents-dir", str(tmp_path)], standalone_mode=False).output
+        return next(line for line in output.splitlines() if line.startswith("obedient"))
+
+    assert "it broke out when it was tried last: agenthost agents check obedient says how" in listed()
+    assert "broke out 20" in listed()
+    spec.write_text(f"{SPEC}# mended\n")
+    assert "it broke out" not in listed()
+
+
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path))
+    spec = tmp_path / "a.toml"
+    spec.write_text(SPEC)
+    store("a", "1", spec, ())
+    path = tmp_path / ".trials" / "a.json"
+    table = json.loads(path.read_text())
+
+    assert last_trial("a", spec) is not None
+    for broken in ("", "[]", json.dumps({**table, "new": 1}), json.dumps({**table, "orders": 7})):
+        path.write_text(broken)
+        assert last_trial("a", spec) is None
+
+
+def test_an_agent_that_does_not_ask_is_no_trial_and_its_last_words_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path / "home"))
+    monkeypatch.setattr("agenthost.catalogue.check.prove", proof_of_the_session)
+    spec = tmp_path / "obedient.toml"
+    spec.write_text(SPEC.replace("/opt/agent/obedient.py", "/opt/agent/absent.py"))
+
+    assert main(["agents", "check", str(spec)]) == 1
+    assert "obedient ended without asking its model: exited, exit code 2" in capsys.readouterr().err
+    assert last_trial("obedient", spec) is None
