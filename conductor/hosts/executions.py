@@ -16,7 +16,14 @@ from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from conductor.core.conversation import EPOCH_SUPERSEDED, ExecutionCommand
 from conductor.core.model.commands import StartExecution
-from conductor.hosts.attempt_stream import AttemptStream, EpochSupersededError, Identity, Inbox, Sources
+from conductor.hosts.attempt_stream import (
+    FIRST_PAUSE_SECONDS,
+    AttemptStream,
+    EpochSupersededError,
+    Identity,
+    Inbox,
+    Sources,
+)
 from servicekit.statuses import read_refusal
 
 if TYPE_CHECKING:  # a name of the stubs only
@@ -93,16 +100,24 @@ class ExecutionLink:
         while True:
             await self._host_came.wait()
             self._host_came.clear()
-            request = pb.ListExecutionsRequest(conductor_id=self._identity.conductor_id, epoch=self._identity.epoch)
-            try:
-                known = await self._stub.ListExecutions(request, timeout=COMPARE_SECONDS)
-            except grpc.aio.AioRpcError as error:
-                refusal = read_refusal(error)
-                _log.warning("executions_not_compared", host=self._host, code=refusal.code, message=refusal.message)
-                if refusal.reason == EPOCH_SUPERSEDED:
-                    raise EpochSupersededError from error
-                continue
+            pause = FIRST_PAUSE_SECONDS
+            # A comparison that fails is made again: the host may stay connected, and then nothing else asks for it.
+            while (known := await self._list()) is None:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, COMPARE_SECONDS)
             self._dismiss_unknown(known)
+
+    async def _list(self) -> pb.ListExecutionsResponse | None:
+        """Asks what the host runs; returns None where it does not say."""
+        request = pb.ListExecutionsRequest(conductor_id=self._identity.conductor_id, epoch=self._identity.epoch)
+        try:
+            return await self._stub.ListExecutions(request, timeout=COMPARE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            refusal = read_refusal(error)
+            _log.warning("executions_not_compared", host=self._host, code=refusal.code, message=refusal.message)
+            if refusal.reason == EPOCH_SUPERSEDED:
+                raise EpochSupersededError from error
+            return None
 
     def _dismiss_unknown(self, known: pb.ListExecutionsResponse) -> None:
         for execution in known.executions:

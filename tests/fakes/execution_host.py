@@ -75,6 +75,7 @@ class ExecutionHost(execution_service_pb2_grpc.ExecutionServiceServicer):
         self.spawned: list[str] = []
         self.streams = 0
         self.compared = 0
+        self.list_refusals: list[Exception] = []
         self.epoch = 0
         self.refusal: Exception | None = None
         self.deaf = False  # takes cancels, and does nothing about them
@@ -106,6 +107,8 @@ class ExecutionHost(execution_service_pb2_grpc.ExecutionServiceServicer):
 
     async def ListExecutions(self, request: pb.ListExecutionsRequest, context: Any) -> pb.ListExecutionsResponse:  # noqa: N802
         self.compared += 1
+        if self.list_refusals:
+            raise self.list_refusals.pop()
         return pb.ListExecutionsResponse(executions=[_listed(*entry) for entry in self.executions.items()])
 
     async def _read(self, requests: AsyncIterator[pb.ExecuteRequest], execution: FakeExecution) -> None:

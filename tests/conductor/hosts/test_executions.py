@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.errors import AgentUnavailableError, HostDrainingError, InvalidRequestError, PreconditionError, Violation
+from agenthost.errors import (
+    AgentUnavailableError,
+    HostDrainingError,
+    InvalidRequestError,
+    PreconditionError,
+    StorageError,
+    Violation,
+)
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
 from conductor.core.model.events import StartSpec
@@ -255,6 +262,20 @@ async def test_what_nobody_counts_on_is_ended_and_let_go_without_a_word(
 
         assert it.inbox.reports == []
         assert it.inbox.notes == []
+
+
+async def test_a_comparison_that_fails_is_made_again(tmp_path: Path) -> None:
+    """Found by simulation: the host stayed connected, so nothing else asked for it, and its executions were never released."""
+    host = ExecutionHost(SCRIPT)
+    host._started(pb.Start(execution=ATTEMPT))
+    host.list_refusals.append(StorageError())
+    async with linked(tmp_path, host) as it:
+        it.link.compare()
+        async with asyncio.timeout(10):
+            while not host.executions[ATTEMPT].is_released:
+                await asyncio.sleep(0.01)
+
+        assert host.compared == 2
 
 
 async def test_what_the_core_counts_on_is_left_alone_by_the_comparison(tmp_path: Path) -> None:
