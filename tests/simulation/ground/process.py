@@ -18,6 +18,7 @@ from contextvars import Context
 from itertools import count
 from random import Random
 from typing import Any
+from weakref import WeakSet
 
 from tests.simulation.ground.agenda import Agenda
 
@@ -59,6 +60,7 @@ class Process(asyncio.AbstractEventLoop):
         self.faults: list[BaseException | str] = []
         self.descriptors: dict[int, str] = {}
         self._held: list[tuple[Callable[[Any], object], Any]] = []
+        self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._corpses: list[asyncio.Task[Any]] = []
 
     # Its life.
@@ -86,7 +88,7 @@ class Process(asyncio.AbstractEventLoop):
         if self.is_alive:
             self.is_alive = False
             self._held.clear()
-            self._corpses = list(asyncio.all_tasks(self))
+            self._corpses = [task for task in self._tasks if not task.done()]
             if self.disk is not None:
                 self.disk.close_all(self)
 
@@ -180,7 +182,9 @@ class Process(asyncio.AbstractEventLoop):
         return asyncio.Future(loop=self)
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> Any:
-        return OrderedTask(coro, loop=self, name=name, context=context)
+        task = OrderedTask(coro, loop=self, name=name, context=context)
+        self._tasks.add(task)
+        return task
 
     def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":  # type: ignore[override]
         answer = self.create_future()
