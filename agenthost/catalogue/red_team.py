@@ -36,7 +36,7 @@ UNASKED = "the agent ended before"
 # Each kind of tool: words in the names that agents give it, and the names to ask for where a request offers none.
 KINDS: Mapping[str, tuple[re.Pattern[str], Mapping[str, str]]] = {
     "read": (re.compile(r"^read(_file)?$", re.IGNORECASE), {"claude": "Read"}),
-    "write": (re.compile(r"write|create_file", re.IGNORECASE), {"claude": "Write", "opencode": "write"}),
+    "write": (re.compile(r"^(?!todo).*(write|create_file)", re.IGNORECASE), {"claude": "Write", "opencode": "write"}),
     "shell": (re.compile(r"bash|shell|exec|command", re.IGNORECASE), {"claude": "Bash", "opencode": "bash"}),
     "leave": (re.compile(r"exit.?plan|plan.?exit", re.IGNORECASE), {"claude": "ExitPlanMode", "opencode": "plan_exit"}),
 }
