@@ -19,13 +19,13 @@ MISSING_FILE = Rule(
     Severity.LOW,
     "{path} tells of a file that does not exist",
     "{count} files that the documents tell of do not exist",
-    "Whoever follows the text is stuck there. Name the file that took its place.",
+    "A reader who follows the text is stuck there. Name the file that took its place.",
 )
 MISSING_COMMAND = Rule(
     Severity.MEDIUM,
     "{path} tells to run a command that the repository does not have",
     "{count} commands that the documents tell to run do not exist in the repository",
-    "Whoever follows the text gets an error at that step. Name the command that took its place.",
+    "A reader who follows the text gets an error at that step. Name the command that took its place.",
 )
 _DOCUMENT = re.compile(
     r"^(readme|contributing|install|development|developing|hacking|building)\b.*\.(md|markdown|rst|txt)$|^readme$",

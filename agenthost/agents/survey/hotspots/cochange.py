@@ -39,7 +39,7 @@ def find_cochange(survey: Survey) -> Iterator[Finding]:
                 severity=Severity.INFO,
                 title=f"{first} and {second} change together, and neither mentions the other",
                 claim=f"{count} of the {alone[first]} commits that touch the one and the {alone[second]} that touch the other "
-                "touch both. Whoever changes one must know of the other, and nothing in the code says so: name the tie in "
+                "touch both. An author who changes one must know of the other, and nothing in the code says so: name the tie in "
                 "a comment, or move what they share to one place.",
                 evidence=tuple(evidence),
                 weight=count,

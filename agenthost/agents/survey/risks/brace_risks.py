@@ -23,7 +23,7 @@ EVALUATED = Rule(
     Severity.HIGH,
     "{path} evaluates or renders what the address or a request says",
     "{count} places evaluate or render what the address or a request says",
-    "Whoever writes the link runs code in the reader's session. Parse the value, or set it as text.",
+    "The author of the link runs code in the reader's session. Parse the value, or set it as text.",
 )
 UNVERIFIED = Rule(
     Severity.MEDIUM,

@@ -23,7 +23,7 @@ EVALUATED = Rule(
     Severity.HIGH,
     "{path} evaluates input as Python",
     "{count} places evaluate input as Python",
-    "Whoever controls that input runs code in this process. Parse it (ast.literal_eval, json) instead.",
+    "An attacker who controls that input runs code in this process. Parse it (ast.literal_eval, json) instead.",
 )
 UNPICKLED = Rule(
     Severity.HIGH,

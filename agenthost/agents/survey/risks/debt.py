@@ -37,7 +37,7 @@ def find_debt(survey: Survey) -> Iterator[Finding]:
         severity=Severity.INFO,
         title=f"The code holds {total:,} notes of debt; {named(len(notes[path]), 'stands', 'stand')} in {path}",
         claim=f"{spoken} in {named(len(notes), 'file')}. {path} is the densest with {len(notes[path])} in "
-        f"{len(source.lines):,} lines: whoever changes it next could settle or delete the nearest ones, or move them "
+        f"{len(source.lines):,} lines: its next author could settle or delete the nearest ones, or move them "
         "to the tracker.",
         evidence=tuple(item for item in quoted if item),
     )

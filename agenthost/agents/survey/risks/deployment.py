@@ -17,7 +17,7 @@ FLOATING = Rule(
     Severity.LOW,
     "{path} builds on an image without a version",
     "{count} images are built on bases without a version",
-    "The same commit gives another image next month, and nobody chose when. Name a version, or a digest.",
+    "The same commit gives another image next month, at a time that no author chose. Name a version, or a digest.",
 )
 ROOT = Rule(
     Severity.LOW,

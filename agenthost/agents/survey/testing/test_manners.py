@@ -16,7 +16,7 @@ SKIPPED = Rule(
     Severity.LOW,
     "A test in {path} is skipped without a reason",
     "{count} tests in {files} are skipped without a reason",
-    "Nobody can tell when it may run again. Write the reason down, or delete the test.",
+    "No reader can tell when it may run again. Write the reason down, or delete the test.",
 )
 FOCUSED = Rule(
     Severity.MEDIUM,
