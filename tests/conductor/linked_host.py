@@ -30,7 +30,7 @@ SCRIPT = (started(), said("a"), said("bc"), said("think", pb.Output.CHANNEL_REAS
 
 @dataclass
 class RecordingInbox:
-    """What the engine would get; it acknowledges as the engine would, through `post`."""
+    """Records what the engine would get; it acknowledges as the engine would, through `post`."""
 
     post: Callable[[object], None] = lambda command: None
     reports: list[ExecutionReported] = field(default_factory=list)

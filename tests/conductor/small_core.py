@@ -119,7 +119,7 @@ class World:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the database so that nobody can write."""
+        """Holds the database so that no other can write."""
         connection = sqlite3.connect(self.folder / "conductor.db", isolation_level=None)
         connection.execute("BEGIN IMMEDIATE")
         try:

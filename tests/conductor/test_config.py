@@ -126,7 +126,7 @@ def test_settings_are_values() -> None:
     assert isinstance(load(**DEFAULTS), Settings)
 
 
-def test_nothing_is_deleted_until_somebody_says_so_and_bounds_have_units(tmp_path: Path) -> None:
+def test_nothing_is_deleted_until_the_operator_says_so_and_bounds_have_units(tmp_path: Path) -> None:
     """Keeps K6."""
     config = written(tmp_path, '[retention]\nmax_age = "90d"\nmax_bytes = "20 GiB"\n')
     settings = load(**DEFAULTS, config=config)

@@ -1,4 +1,4 @@
-"""The conductor's disk fills up under a service at work, and gets room again: nothing is lost, and nobody restarts anything.
+"""The conductor's disk fills up under a service at work, and gets room again: nothing is lost, and nothing is restarted.
 
 Keeps rules 6 and 16. It needs a small file system of its own, which only root may mount.
 """
@@ -155,7 +155,7 @@ async def test_a_database_is_not_rewritten_where_that_would_take_the_last_room(s
 
 
 def files_of_git(data: Path) -> set[Path]:
-    """What lies in the store of snapshots, but for the list of commits whose parents are not there."""
+    """Returns the files in the store of snapshots, but for the list of commits whose parents are not there."""
     return {path for path in (data / "snapshots").rglob("*") if path.is_file() and path.name != "shallow"}
 
 

@@ -1,4 +1,4 @@
-"""What a store in memory holds: the same positions, ids, channels, lists and refusals as any other store."""
+"""The contents of a store in memory: the same positions, ids, channels, lists and refusals as any other store's."""
 
 import re
 from collections import defaultdict

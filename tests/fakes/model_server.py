@@ -27,7 +27,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """What is said to one request. An event among the pieces is waited for; `BREAK_OFF` cuts the connection."""
+    """An answer to one request. An event among the pieces is waited for; `BREAK_OFF` cuts the connection."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})

@@ -105,7 +105,7 @@ async def test_a_planted_change_ends_all_who_read_the_snapshot(
     assert len(client.spawns()) == 3
 
 
-async def test_a_change_is_seen_while_everybody_goes_on_reading(
+async def test_a_change_is_seen_while_every_agent_goes_on_reading(
     short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keeps E7: no reader comes, and none leaves."""

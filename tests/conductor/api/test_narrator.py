@@ -1,4 +1,4 @@
-"""What watchers hold while they wait. Keeps G4."""
+"""Watchers hold little while they wait. Keeps G4."""
 
 import asyncio
 from pathlib import Path

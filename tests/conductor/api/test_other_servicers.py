@@ -95,7 +95,7 @@ async def test_hosts_are_listed_by_name_connected_or_not(it: Running) -> None:
     assert (host.slots, host.running, host.sandbox_mechanism) == (8, 0, "fake 1")
     assert [agent.name for agent in host.agents] == ["scripted"]
 
-    told = await refusal(it.pool.GetHost(pool_pb.GetHostRequest(name="hosts/nobody")))
+    told = await refusal(it.pool.GetHost(pool_pb.GetHostRequest(name="hosts/absent")))
     assert (told.code, told.reason) == ("NOT_FOUND", "HOST_NOT_FOUND")
     assert dict(told.metadata)["known"] == "hosts/alpha, hosts/beta, hosts/gamma"
     told = await refusal(it.pool.GetHost(pool_pb.GetHostRequest(name="alpha")))

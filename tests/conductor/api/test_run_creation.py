@@ -111,7 +111,7 @@ async def test_a_flow_that_needs_a_question_gets_one(question: str, it: Running)
 async def test_a_bad_flow_is_refused_with_each_problem(it: Running) -> None:
     asked = request(it)
     asked.inline.steps.add(id="Bad Id")
-    asked.inline.steps.add(id="lonely", needs=["nobody"], fold=flow_pb.FoldWork(template="x"))
+    asked.inline.steps.add(id="lonely", needs=["missing"], fold=flow_pb.FoldWork(template="x"))
     told = await refusal(it.runs.CreateRun(asked))
 
     assert (told.code, told.reason) == ("INVALID_ARGUMENT", "FLOW_INVALID")
@@ -223,7 +223,7 @@ async def test_bytes_that_are_no_request_are_refused(it: Running) -> None:
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_who_waits_for_one_workspace_takes_no_place_from_others_and_nobody_waits_for_long(
+async def test_a_caller_that_waits_for_one_workspace_takes_no_place_from_others_and_none_waits_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """E9: a repository whose configuration includes what never ends holds up its own runs, one at a time, and no others."""

@@ -122,10 +122,10 @@ async def test_a_request_id_in_capitals_cancels_and_deletes_as_the_same_one_does
         )
         await it.runs.DeleteRun(pb.DeleteRunRequest(name=run, request_id=deleting.upper()))
         await it.runs.DeleteRun(pb.DeleteRunRequest(name=run, request_id=deleting))
-        nobody = await refusal(it.runs.DeleteRun(pb.DeleteRunRequest(name=run, request_id=str(uuid.uuid4()))))
+        unknown = await refusal(it.runs.DeleteRun(pb.DeleteRunRequest(name=run, request_id=str(uuid.uuid4()))))
 
     assert (other.code, other.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
-    assert nobody.reason == "RUN_NOT_FOUND"
+    assert unknown.reason == "RUN_NOT_FOUND"
 
 
 async def test_what_deleted_a_run_cancels_no_other(tmp_path: Path) -> None:

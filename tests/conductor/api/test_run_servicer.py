@@ -19,7 +19,7 @@ from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
-NOBODY = f"runs/{'0' * 26}"
+UNKNOWN = f"runs/{'0' * 26}"
 
 
 async def read_all(it: Running, **fields: Any) -> tuple[bytes, list[pb.ReadOutputResponse]]:
@@ -112,11 +112,11 @@ async def test_what_there_is_not_is_not_found_and_a_bad_name_is_a_bad_field(tmp_
     async with running_conductor(tmp_path) as it:
         run = await it.create(agent_step("s"))
         missing = [
-            (it.runs.GetRun(pb.GetRunRequest(name=NOBODY)), "RUN_NOT_FOUND"),
-            (it.runs.CancelRun(pb.CancelRunRequest(name=NOBODY)), "RUN_NOT_FOUND"),
-            (it.runs.GetReport(pb.GetReportRequest(name=NOBODY)), "RUN_NOT_FOUND"),
-            (it.runs.ListFindings(pb.ListFindingsRequest(parent=NOBODY)), "RUN_NOT_FOUND"),
-            (it.runs.GetStep(pb.GetStepRequest(name=f"{NOBODY}/steps/s")), "RUN_NOT_FOUND"),
+            (it.runs.GetRun(pb.GetRunRequest(name=UNKNOWN)), "RUN_NOT_FOUND"),
+            (it.runs.CancelRun(pb.CancelRunRequest(name=UNKNOWN)), "RUN_NOT_FOUND"),
+            (it.runs.GetReport(pb.GetReportRequest(name=UNKNOWN)), "RUN_NOT_FOUND"),
+            (it.runs.ListFindings(pb.ListFindingsRequest(parent=UNKNOWN)), "RUN_NOT_FOUND"),
+            (it.runs.GetStep(pb.GetStepRequest(name=f"{UNKNOWN}/steps/s")), "RUN_NOT_FOUND"),
             (it.runs.GetStep(pb.GetStepRequest(name=f"{run.name}/steps/t")), "STEP_NOT_FOUND"),
         ]
         for call, reason in missing:
@@ -340,7 +340,7 @@ async def _keep(told: list[pb.WatchRunResponse], stream: Any) -> None:
 
 
 async def test_a_damaged_run_is_read_as_far_as_it_goes_and_everything_else_as_ever(tmp_path: Path) -> None:
-    """Keeps I5: damaged by hand between two starts, the run ends, and whoever asks is told which row it was."""
+    """Keeps I5: damaged by hand between two starts, the run ends, and every caller that asks is told which row it was."""
     working = ExecutionHost([started(), said("so far")])
     async with running_conductor(tmp_path, hosts={"alpha": working}) as it:
         broken, sound = await it.create(agent_step("talk")), await it.create(agent_step("talk"))

@@ -1,4 +1,4 @@
-"""Watching runs over the real server: nothing missing, nothing twice, and nobody waits for anybody. Keeps G1 G3 G4 G5 B3."""
+"""Watching runs over the real server: nothing missing, nothing twice, and no watcher waits for another. Keeps G1 G3 G4 G5 B3."""
 
 import asyncio
 import random
@@ -97,7 +97,7 @@ async def test_a_watcher_who_comes_back_with_any_token_sees_the_rest_once(tmp_pa
 
 
 async def test_each_finding_is_told_once_with_a_position_of_its_own(tmp_path: Path) -> None:
-    """Keeps F4 and G1: whoever comes back after any of them gets the others."""
+    """Keeps F4 and G1: a watcher that comes back after any of them gets the others."""
     found = with_findings(finding("one", "high", 1, "one"), finding("two", "low", 7, "invented"))
     async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost((started(), found))}) as it:
         run = await it.create(agent_step("look"))
@@ -195,7 +195,7 @@ async def test_a_host_that_goes_and_comes_back_is_told_before_the_pace_is_over(t
     assert not message.progress.disconnections
 
 
-async def test_fifty_watchers_that_never_read_hold_nobody_up(tmp_path: Path) -> None:
+async def test_fifty_watchers_that_never_read_hold_up_no_other(tmp_path: Path) -> None:
     """Keeps G4."""
     async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost((started(),))}) as it:
         run = await it.create(agent_step("s"))

@@ -15,7 +15,7 @@ from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import find_step, run_name
 from conductor.v1 import run_service_pb2
 
-PATH = "/home/somebody/a/rather/long/way/down/to/the/project"
+PATH = "/home/somename/a/rather/long/way/down/to/the/project"
 
 
 def listed(path: str = PATH) -> run_service_pb2.Run:
@@ -33,7 +33,7 @@ def test_on_a_narrow_terminal_a_run_takes_two_lines_and_its_workspace_is_read_to
     lines = list(run_lines([listed(), listed("/short")], 80))
 
     assert [line.strip() for line in lines[1::2]] == [
-        "14 findings, all verified  …e/somebody/a/rather/long/way/down/to/the/project",
+        "14 findings, all verified  …e/somename/a/rather/long/way/down/to/the/project",
         "14 findings, all verified  /short",
     ]
     assert max(map(len, lines)) <= 80

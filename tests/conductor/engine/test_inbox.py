@@ -1,4 +1,4 @@
-"""What waits for the engine: bounded, in order, and merged while it waits."""
+"""The engine's inbox is bounded, keeps its order, and merges reports while they wait."""
 
 import asyncio
 
@@ -158,7 +158,7 @@ async def test_a_request_too_many_is_refused_and_room_comes_back() -> None:
     inbox.request(RequestCancel("r", "enough"))
 
 
-async def test_a_closed_inbox_lets_nobody_wait_and_keeps_what_it_has() -> None:
+async def test_a_closed_inbox_lets_no_caller_wait_and_keeps_what_it_has() -> None:
     """Keeps I6."""
     inbox = Inbox(InboxLimits(slot_bytes=10))
     await inbox.offer(text("a", 1, "x" * 9))

@@ -351,7 +351,7 @@ async def test_a_run_that_ended_before_the_process_began_is_told_from_one_that_n
     assert unknown.value.reason == "RUN_NOT_FOUND"
 
 
-async def test_a_caller_that_went_away_disturbs_nobody(world: World) -> None:
+async def test_a_caller_that_went_away_disturbs_no_other(world: World) -> None:
     stored = asyncio.Event()
     world.on_send = lambda _: stored.set()
     async with world.engine() as engine, asyncio.TaskGroup() as group:

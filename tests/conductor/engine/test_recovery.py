@@ -99,7 +99,7 @@ async def test_what_the_core_refuses_to_fold_is_damage_too(tmp_path: Path) -> No
     async with conductor(tmp_path / "data", []) as (engine, _):
         await engine.submit(RequestRun(plan(RUN), BLOBS))
     connection = sqlite3.connect(tmp_path / "data" / "conductor.db")
-    connection.execute("""UPDATE journal SET type = 'StepFailed', data = '{"step": "nobody", "failure":
+    connection.execute("""UPDATE journal SET type = 'StepFailed', data = '{"step": "missing", "failure":
         {"reason": "R", "message": "m"}}' WHERE position = 2""")
     connection.commit()
     connection.close()

@@ -24,7 +24,7 @@ from conductor.core.model.work import (
 )
 from conductor.errors import InvalidRequestError
 from conductor.evaluation import retrying
-from conductor.evaluation.workers import limits
+from conductor.evaluation.workers import limits, pool
 from conductor.evaluation.workers.pool import Worker
 from conductor.flows.checks.judgement import Library
 from conductor.flows.library.bundle import write_bundle
@@ -45,8 +45,9 @@ async def story(tmp_path: Path) -> AsyncIterator[Story]:
 
 
 @pytest.fixture
-async def limited(tmp_path: Path) -> AsyncIterator[Story]:
-    """A story whose workers are processes with limits."""
+async def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Story]:
+    """A story whose workers are processes with limits; they try often, as other tests may take the processor meanwhile."""
+    monkeypatch.setattr(pool, "TRIES", 5)
     async with telling(tmp_path, Worker) as told:
         yield told
 
@@ -345,7 +346,7 @@ async def test_a_slow_fold_delays_no_prompt(limited: Story, workspace: Path, mon
 
 
 async def test_folds_that_hang_delay_no_report(limited: Story, workspace: Path) -> None:
-    """Keeps C2: anybody's fold may hang, and everybody waits for a report."""
+    """Keeps C2: any user's fold may hang, and every user waits for a report."""
     hanging = [fold(f"slow{number}", ENDLESS) for number in range(8)]
     await limited.begin(flow_of(*hanging), workspace)
     for step in hanging:

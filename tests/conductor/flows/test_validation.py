@@ -26,7 +26,7 @@ steps:
     exclude_when: band > 3
     agent:
       agents: [survey]
-      persona: nobody
+      persona: missing
       prompt: look
   - id: one
     fold:

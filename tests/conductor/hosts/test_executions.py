@@ -247,7 +247,7 @@ async def test_many_attempts_have_streams_at_once_and_none_gets_anothers_words(t
 
 
 @pytest.mark.parametrize("script", [SCRIPT, SCRIPT[:2]], ids=["ended", "running"])
-async def test_what_nobody_counts_on_is_ended_and_let_go_without_a_word(
+async def test_an_execution_that_no_run_counts_on_is_ended_and_let_go_without_a_word(
     script: tuple[pb.ExecuteResponse, ...], tmp_path: Path
 ) -> None:
     """Keeps rule 9."""
@@ -291,7 +291,7 @@ async def test_what_the_core_counts_on_is_left_alone_by_the_comparison(tmp_path:
         assert host.executions[ATTEMPT].cancels == []
 
 
-async def test_a_command_for_whoever_attends_reaches_only_them(tmp_path: Path) -> None:
+async def test_a_command_reaches_only_the_stream_that_attends(tmp_path: Path) -> None:
     async with linked(tmp_path, ExecutionHost((started(),))) as it:
         it.link.post(CancelExecution("", ATTEMPT, "enough"))
         assert it.link.attempts == frozenset()

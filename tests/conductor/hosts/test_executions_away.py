@@ -18,7 +18,7 @@ from tests.fakes.execution_host import ExecutionHost
 
 
 async def until_tried_again(it: Linked) -> None:
-    """Until another Start has begun: the snapshot is made sure of before each."""
+    """Waits until another Start has begun: the snapshot is made sure of before each."""
     tried = len(it.ensured)
     async with asyncio.timeout(20):
         while len(it.ensured) == tried:

@@ -105,7 +105,7 @@ async def test_a_host_that_drains_is_told_as_draining(tmp_path: Path) -> None:
 
 
 async def test_a_host_that_is_not_there_delays_nothing_and_says_what_is_wrong(tmp_path: Path) -> None:
-    address = f"unix:{tmp_path}/nobody.sock"
+    address = f"unix:{tmp_path}/absent.sock"
     async with watching(address) as it:
         async with asyncio.timeout(10):
             while not it.link.view.problem:

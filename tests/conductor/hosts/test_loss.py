@@ -150,7 +150,7 @@ async def test_a_run_and_a_step_that_take_too_long_end_with_their_own_reasons(tm
     alpha = ExecutionHost([started(), said("words")])
     async with running_conductor(tmp_path, hosts={"alpha": alpha}) as running:
         nowhere = impatient("one", queue_timeout=Duration(nanos=200_000_000))
-        nowhere.agent.agents[:] = ["nobody"]
+        nowhere.agent.agents[:] = ["unknown"]
         waited = await running.settled((await running.create(nowhere, impatient("two", "one"))).name)
         flow = flow_pb.Flow(
             name="flows/slow", timeout=Duration(nanos=300_000_000), steps=[impatient("a"), impatient("b", "a")]
@@ -160,7 +160,7 @@ async def test_a_run_and_a_step_that_take_too_long_end_with_their_own_reasons(tm
         ended = await running.settled(created.name)
 
     assert (waited.failure.reason, waited.failure.step) == ("QUEUE_TIMEOUT", f"{waited.name}/steps/one")
-    assert "No connected host offers nobody." in waited.failure.message
+    assert "No connected host offers unknown." in waited.failure.message
     assert ended.state == pb.Run.STATE_FAILED
     assert ended.failure.reason == "RUN_TIMEOUT"
     assert {step.state for step in ended.steps} == {pb.Step.STATE_CANCELLED}
@@ -168,7 +168,7 @@ async def test_a_run_and_a_step_that_take_too_long_end_with_their_own_reasons(tm
 
 
 async def test_a_cancel_waits_for_no_host_and_is_true_in_the_end(tmp_path: Path) -> None:
-    """Keeps B7 and rule 2: `cancelling` at once, though nobody can tell the agent; `cancelled` when it is certain."""
+    """Keeps B7 and rule 2: `cancelling` at once, though no host can tell the agent; `cancelled` when it is certain."""
     alpha = ExecutionHost([started(), said("words")])
     async with running_conductor(tmp_path, hosts={"alpha": alpha}) as running:
         run = (
@@ -193,14 +193,14 @@ async def test_a_host_that_was_never_reached_is_named_where_a_step_waits_and_amo
     """Keeps C6: it may be the one that has the agent."""
     async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost()}, absent=("gamma",)) as running:
         nowhere = agent_step("one")
-        nowhere.agent.agents[:] = ["nobody"]
+        nowhere.agent.agents[:] = ["unknown"]
         run = (await running.create(nowhere)).name
         async with asyncio.timeout(20):
             while "gamma" not in (wait := (await running.runs.GetRun(pb.GetRunRequest(name=run))).steps[0].wait).text:
                 await asyncio.sleep(0.01)
         gamma = await host_state(running, "gamma")
 
-    assert wait.text == "No connected host offers nobody. Not reached since the conductor started: gamma."
+    assert wait.text == "No connected host offers unknown. Not reached since the conductor started: gamma."
     assert gamma.state == pool_pb.Host.STATE_CONNECTING
     assert not gamma.HasField("last_seen_time")
     assert host_line(gamma).startswith("✘ gamma         connecting    never seen  unix:")

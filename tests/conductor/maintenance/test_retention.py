@@ -1,4 +1,4 @@
-"""What is too old or too much goes, with its snapshot; what is at work stays, and what is being pinned too. Keeps K6, B12."""
+"""Runs that are too old or too many go, with their snapshots; those at work stay, and what is being pinned too. Keeps K6, B12."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -119,7 +119,7 @@ async def test_old_runs_go_with_their_snapshots_and_those_at_work_stay_however_o
         assert "it was older than retention.max_age" in told.value.hint
 
 
-async def test_without_a_bound_nothing_goes_but_what_somebody_deletes(place: Place) -> None:
+async def test_without_a_bound_nothing_goes_but_what_a_user_deletes(place: Place) -> None:
     kept = await place.add(1, end=1.0)
     await place.add(2, end=None)
     gone = await place.add(3, end=2.0)

@@ -1,4 +1,4 @@
-"""What the store of a test holds: looked at with git, past the store."""
+"""Reads what the store of a test holds, with git, past the store."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What became of a user's own tree since it was pinned: every change is seen, and nothing else is. Keeps B14 and E7."""
+"""Changes of a user's own tree since it was pinned: every one is seen, and nothing else is. Keeps B14 and E7."""
 
 import asyncio
 import os
@@ -96,7 +96,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_tree_that_nobody_touched_is_unchanged(
+async def test_a_tree_that_was_not_touched_is_unchanged(
     kind: Callable[[UserRepository], Path],
     store: SnapshotStore,
     user: UserRepository,

@@ -50,7 +50,7 @@ async def test_a_commit_of_a_repository_with_longer_names_is_refused_for_that(
         await store.pin(tmp_path / "modern", WorkspaceMode.COMMIT)
 
 
-async def test_one_huge_file_that_nobody_tracks_is_left_out_and_does_not_spoil_the_rest(
+async def test_one_huge_file_that_is_not_tracked_is_left_out_and_does_not_spoil_the_rest(
     store: SnapshotStore, user: UserRepository
 ) -> None:
     with (user.folder / "huge").open("wb") as file:

@@ -1,4 +1,4 @@
-"""What a store of snapshots keeps, for whom, and how it is read. Keeps J1 and J3."""
+"""A store of snapshots: what it keeps, for which runs, and how it is read. Keeps J1 and J3."""
 
 import asyncio
 import os
@@ -47,7 +47,9 @@ async def test_hundreds_of_files_are_read_at_once(store: SnapshotStore, user: Us
     }
 
 
-async def test_locks_of_a_git_that_was_killed_stop_nobody_after_a_restart(user: UserRepository, tmp_path: Path) -> None:
+async def test_locks_of_a_git_that_was_killed_stop_no_other_after_a_restart(
+    user: UserRepository, tmp_path: Path
+) -> None:
     """I6: a power cut in the middle of a pin must not make every later one fail."""
     store = await SnapshotStore.open(tmp_path / "data" / "objects.git")
     await store.pin(user.folder)
@@ -96,7 +98,7 @@ async def test_snapshots_of_runs_that_do_not_exist_are_let_go_and_no_others(
     assert refs[2].startswith("refs/workspaces/")
 
 
-async def test_what_a_cancelled_pinning_wrote_is_gone_when_nobody_writes_any_more(
+async def test_what_a_cancelled_pinning_wrote_is_gone_when_no_git_writes_any_more(
     store: SnapshotStore, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packs = tmp_path / "data" / "objects.git" / "objects" / "pack"

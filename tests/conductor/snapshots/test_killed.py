@@ -1,4 +1,4 @@
-"""Somebody kills a git in the middle of its work: that is told as trouble that passes, and asking again is all it takes."""
+"""A git is killed in the middle of its work: that is told as trouble that passes, and asking again is all it takes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which folders can be pinned, and what of them: with git and without, commits, parts of repositories, odd checkouts. Keeps J1."""
+"""Folders that can be pinned, and what of them: with git and without, commits, parts of repositories, odd checkouts. Keeps J1."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is left out of a snapshot, always with a note, and what is refused. Keeps J1 and K5."""
+"""Files that are left out of a snapshot, always with a note, and workspaces that are refused. Keeps J1 and K5."""
 
 import os
 import shutil

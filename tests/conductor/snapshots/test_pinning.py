@@ -1,4 +1,4 @@
-"""What is pinned of a working tree, and what the pinning leaves alone. Keeps J1 and J3."""
+"""Pinning a working tree: what is pinned of it, and what is left alone. Keeps J1 and J3."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which folders may be read. Keeps E9."""
+"""Folders that may be read. Keeps E9."""
 
 from pathlib import Path
 

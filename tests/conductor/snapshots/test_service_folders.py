@@ -32,7 +32,7 @@ async def make_hosts_folder(folder: Path) -> None:
     Fences(data.fences)
     Tombstones(data.tombstones, lambda: 0.0)
     (folder / "attempts").mkdir()
-    (folder / "attempts" / "prompt").write_text("what somebody else asked")
+    (folder / "attempts" / "prompt").write_text("what another user asked")
 
 
 @pytest.mark.parametrize("with_git", [True, False])
@@ -71,7 +71,7 @@ async def test_a_workspace_that_is_such_a_folder_is_refused(
     assert "give the service another folder with --data" in refused.value.hint
 
 
-async def test_what_somebody_tracks_under_such_names_is_theirs(store: SnapshotStore, user: UserRepository) -> None:
+async def test_what_a_user_tracks_under_such_names_is_theirs(store: SnapshotStore, user: UserRepository) -> None:
     user.write("fixtures/conductor.db", "")
     user.write("fixtures/conductor.lock", "")
     user.commit("a fixture")
@@ -160,7 +160,7 @@ async def test_a_conductor_that_pins_the_folder_around_its_own_data_keeps_its_lo
 
 
 def locks_of(path: Path) -> list[str]:
-    """What the kernel knows of POSIX locks on a file, without the numbers of its lines."""
+    """Returns the POSIX locks on a file that the kernel knows, without the numbers of its lines."""
     inode = f":{path.stat().st_ino} "
     lines = Path("/proc/locks").read_text().splitlines()
     return sorted(line.partition(": ")[2] for line in lines if inode in line and "POSIX" in line)

@@ -223,7 +223,7 @@ async def test_a_push_for_which_a_git_was_killed_on_either_side_may_be_tried_aga
 
 async def test_a_host_that_is_not_there_may_be_tried_again(way: Way, user: UserRepository, tmp_path: Path) -> None:
     plan = await way.conductor.pin(user.folder)
-    async with open_channel(f"unix:{tmp_path}/nobody") as channel:
+    async with open_channel(f"unix:{tmp_path}/absent") as channel:
         with pytest.raises(SnapshotPushError) as caught:
             await SnapshotLink(channel, way.conductor).ensure(plan.commit)
 

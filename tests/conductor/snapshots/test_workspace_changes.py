@@ -1,4 +1,4 @@
-"""A file changed by hand in mid-run is a warning, in the report and on the run, whoever reads it and when. Keeps B14 and E7."""
+"""A file changed by hand in mid-run is a warning, in the report and on the run, for every reader at any time. Keeps B14 and E7."""
 
 import shutil
 from pathlib import Path

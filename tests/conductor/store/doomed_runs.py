@@ -19,7 +19,7 @@ async def live(store: Store, run: str, number: int, *, is_settled: bool = True) 
 
 
 async def look(store: Store, run: str) -> tuple[int, int, int, int]:
-    """What there is of a run: events and texts, findings, bytes said, answers to its request id."""
+    """Counts what there is of a run: events and texts, findings, bytes said, answers to its request id."""
     history, after = 0, 0
     while page := await store.history(run, after):
         history, after = history + len(page), page[-1].position

@@ -58,7 +58,7 @@ def test_text_without_a_utf8_form_comes_back_as_it_was() -> None:
     encode(event).encode("utf-8")
 
 
-def test_a_field_that_nobody_knows_is_passed_over() -> None:
+def test_an_unknown_field_is_passed_over() -> None:
     """Keeps K7."""
     assert decode_event("RunStarted", '{"speed": 9}') == RunStarted()
 

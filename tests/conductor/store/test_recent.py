@@ -1,4 +1,4 @@
-"""What is kept of watched runs is what the database tells, within bounds. Keeps G1 and G4."""
+"""The entries kept of watched runs are those of the database, within bounds. Keeps G1 and G4."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +53,7 @@ def test_what_is_not_kept_is_not_told_as_nothing() -> None:
         assert positions(recent.after(RUN, 4, EVERYTHING)) is None
 
 
-def test_of_a_run_only_so_much_is_kept_and_nothing_when_nobody_watches() -> None:
+def test_of_a_run_only_so_much_is_kept_and_nothing_when_it_is_not_watched() -> None:
     """Keeps G4: however long a watcher does not look."""
     recent = Recent()
     with recent.kept(RUN):

@@ -1,4 +1,4 @@
-"""Where a store of each kind lives: it is opened there, killed, and opened again."""
+"""Places for a store of each kind: it is opened there, killed, and opened again."""
 
 import shutil
 from collections.abc import AsyncIterator

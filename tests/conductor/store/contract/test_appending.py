@@ -1,4 +1,4 @@
-"""What is appended is read back: events, text, cursors, blobs, requests."""
+"""A store reads back what was appended: events, text, cursors, blobs, requests."""
 
 import hashlib
 import random
@@ -103,7 +103,7 @@ async def test_a_run_is_created_once(store: Store) -> None:
 async def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
     """Keeps I1."""
     await store.append(creation(RUN), 1.0)
-    strange = replace(events(RUN, RunStarted()), cursors=(("nobody-knows-1", 4),))
+    strange = replace(events(RUN, RunStarted()), cursors=(("unknown-run-1", 4),))
 
     with pytest.raises(LookupError):
         await store.append(strange, 2.0)

@@ -1,4 +1,4 @@
-"""What one process stored, the next one finds, whatever ended the first. Keeps I1, I3."""
+"""A process finds what the one before stored, whatever ended that. Keeps I1, I3."""
 
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import StepBecameReady

@@ -281,7 +281,11 @@ async def test_a_block_that_is_gone_is_missed_and_all_else_is_read(tmp_path: Pat
         ("UPDATE chunks SET text = x'ff' WHERE position = 30", "chunks, position 30", 1),
         ("UPDATE chunks SET end_byte = 0 WHERE position = 30", "chunks, position 30", 1),
         ("UPDATE chunks SET end_byte = end_byte + 100000 WHERE position = 30", "ends at byte 1", 1),
-        ("UPDATE chunks SET attempt = 77 WHERE position = 30", "chunks, ", 0),  # a block of nobody's text is refused
+        (
+            "UPDATE chunks SET attempt = 77 WHERE position = 30",
+            "chunks, ",
+            0,
+        ),  # a block of no attempt's text is refused
         ("DELETE FROM chunks WHERE position = 30", "where runs.last_position says", 1),
     ],
 )

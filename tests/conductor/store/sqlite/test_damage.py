@@ -1,4 +1,4 @@
-"""A row that cannot be read is its run's trouble, and nobody else's."""
+"""A row that cannot be read is its run's trouble, and no other run's."""
 
 import sqlite3
 from dataclasses import replace

@@ -118,7 +118,7 @@ async def test_the_folder_and_its_files_are_private(tmp_path: Path) -> None:
 
 
 async def test_a_folder_of_other_things_is_not_closed_to_others(tmp_path: Path) -> None:
-    (tmp_path / "somebody").mkdir()
+    (tmp_path / "another").mkdir()
     tmp_path.chmod(0o755)
 
     await make(tmp_path)
@@ -261,7 +261,7 @@ async def test_a_database_that_has_no_room_to_be_rewritten_opens_and_is_rewritte
 
 
 async def test_a_database_that_another_program_holds_is_told_as_such(tmp_path: Path) -> None:
-    """Keeps K5: somebody's SQLite shell, say."""
+    """Keeps K5: an operator's SQLite shell, say."""
     await make(tmp_path)
     shell = sqlite3.connect(tmp_path / "conductor.db", isolation_level=None)
     shell.execute("BEGIN EXCLUSIVE")
