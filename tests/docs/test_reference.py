@@ -15,11 +15,14 @@ import agenthost.errors
 import conductor.cli.text.failure as exit_codes
 import conductor.config
 import conductor.errors
+from agenthost.agent_specs import BUILT_IN
+from agenthost.catalogue.spec_check import read_spec
 from agenthost.core.admission import agent_spec
 from agenthost.core.models import endpoint
 from agenthost.core.output.dialects import jsonl
 from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.report import Channel, Notice, Output, Report
+from agenthost.packages.prefix import packaged
 from conductor.core.decide.guessing import guess_class
 from conductor.core.decide.retry import find_cause
 from conductor.core.model.events import Failure
@@ -330,3 +333,10 @@ def test_every_folder_of_the_packages_has_its_line() -> None:
     lenses = {folder for folder in there if folder.startswith("agenthost/agents/survey/") and folder.count("/") > 3}
 
     assert told == there - lenses - {"conductor/v1/", "agenthost/v1/"}
+
+
+def test_the_table_of_agents_names_those_that_can_be_installed_with_their_releases() -> None:
+    told = {plain(row[0]): row[1] for row in page("agents").table("Agents that others make")}
+    specs = {name: read_spec(BUILT_IN / f"{name}.toml") for name in packaged()}
+
+    assert told == {name: spec.version for name, spec in specs.items() if isinstance(spec, agent_spec.AgentSpec)}

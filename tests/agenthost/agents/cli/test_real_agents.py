@@ -4,6 +4,7 @@ They run with `./dev test --agents`; `./dev setup --agents` installs them.
 """
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.agents.cli.hostile_repository import CALL, make_hostile
 from tests.agenthost.agents.cli.real_agents import RealAgent, each_agent, host_with, installed, start_of
+from tests.agenthost.host_process import client_of, serving
 from tests.agenthost.running_host import make_repository, sandbox_tree
-from tests.fakes.scripted_model import Fail, Say
+from tests.fakes.model_server import ModelServer
+from tests.fakes.scripted_model import Fail, Say, ScriptedModel
 from tests.kit.processes import are_gone
 from tests.kit.waiting import until
 
@@ -131,3 +134,30 @@ async def test_a_cancel_in_mid_answer_leaves_no_process(agent: RealAgent, short_
 
     assert finished.outcome == pb.Finished.OUTCOME_CANCELLED
     assert len(tree) >= 4
+
+
+@EVERY
+async def test_a_daemon_that_is_killed_in_mid_answer_costs_nothing(agent: RealAgent, short_path: Path) -> None:
+    """Keeps I4 for agents that others make: the same process, and its whole answer."""
+    rest, work = asyncio.Event(), make_repository(short_path / "work")
+    data, listen, config = short_path / "data", f"unix:{short_path}/s", short_path / "host.toml"
+    async with ModelServer.serving() as server:
+        server.reply = ScriptedModel(Say("First, and then the rest.", wait=rest))
+        config.write_text(f'[models.{agent.model}]\nurl = "{server.url}"\napi = "{agent.api}"\nmodel = "stub-model"\n')
+        async with serving(data, listen, "--config", str(config)) as host, client_of(host, data, work) as client:
+            start = client.start_of(**start_of(agent))
+            async with client.open(start=start) as first:
+                await first.until_said("First,")
+            await host.end(signal.SIGKILL)
+        rest.set()
+        async with (
+            serving(data, listen, "--config", str(config)) as again,
+            client_of(again, data, work) as client,
+            client.open(start=start) as second,
+        ):
+            finished = await second.finish()
+            spawned = client.spawns()
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, second.said("log")
+    assert second.said("answer").strip() == "First, and then the rest."
+    assert len(spawned) == 1
