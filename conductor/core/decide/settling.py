@@ -130,19 +130,24 @@ def judge(run: Run) -> tuple[RunState, Failure | None]:
     if stuck:
         message = f"The needs of step {stuck[0].plan.id} could not be met."
         return RunState.FAILED, Failure(STEPS_STUCK, message, FailureClass.FATAL, stuck[0].plan.id)
-    if (failure := _nothing_answered(run)) is not None:
+    if (failure := _none_could_work(run)) is not None:
         return RunState.FAILED, failure
     return RunState.SUCCEEDED, None
 
 
-def _nothing_answered(run: Run) -> Failure | None:
-    """Returns the first failure of a run whose agents all failed: going on without each is not going on without all."""
+def _none_could_work(run: Run) -> Failure | None:
+    """Returns the first failure of a run in which no agent could work, for reasons that were not the agents' own.
+
+    `continue` lets a run go on without an agent that fails. A machine without a sandbox, or without a model, is another matter:
+    a report without findings would read as praise.
+    """
     asked = [step for step in run.steps.values() if step.attempts]
-    failed = [step for step in asked if step.state is StepState.FAILED]
-    if not failed or len(failed) < len(asked) or (first := failed[0].failure) is None:
+    failures = [step.failure for step in asked if step.state is StepState.FAILED and step.failure is not None]
+    if not failures or len(failures) < len(asked) or any(one.kind is FailureClass.FATAL for one in failures):
         return None
-    message = cut_text(f"No agent of this run succeeded. The first failure: {first.message}")
-    return replace(first, message=message, step=failed[0].plan.id)
+    first = failures[0]
+    message = cut_text(f"No agent of this run could work. The first failure: {first.message}")
+    return replace(first, message=message, step=asked[0].plan.id)
 
 
 def _ended_badly(attempt: Attempt | None) -> bool:

@@ -1,5 +1,7 @@
 """Each rule of `progress` and `settling` as a sentence: how a run goes on by itself."""
 
+import pytest
+
 from conductor.core.model.commands import CancelExecution, StartExecution
 from conductor.core.model.events import (
     Failure,
@@ -262,7 +264,7 @@ def test_every_finding_is_told_at_a_place_of_its_own_before_its_step_ends() -> N
     assert isinstance(bench.events[-1][1], StepSucceeded)
 
 
-def test_a_run_whose_agents_all_failed_has_failed_although_it_may_go_on_without_each() -> None:
+def test_a_run_in_which_no_agent_could_work_has_failed_although_it_may_go_on_without_each() -> None:
     """Keeps C4: five lenses that were refused by a machine without a sandbox are no survey without findings."""
     bench = Bench()
     bench.host()
@@ -277,7 +279,21 @@ def test_a_run_whose_agents_all_failed_has_failed_although_it_may_go_on_without_
     assert bench.run.state is RunState.FAILED
     assert bench.run.failure is not None
     assert (bench.run.failure.reason, bench.run.failure.step) == ("AUTH_FAILED", "one")
-    assert bench.run.failure.message.startswith("No agent of this run succeeded.")
+    assert bench.run.failure.message.startswith("No agent of this run could work.")
+
+
+@pytest.mark.parametrize("reason", ["AGENT_EXIT_NONZERO", "EMPTY_OUTPUT"])
+def test_a_run_goes_on_without_agents_that_failed_by_themselves(reason: str) -> None:
+    """Keeps C4."""
+    bench = Bench()
+    bench.host()
+    bench.launch(asks("weak", on_failure=CONTINUE, agent={"max_attempts": 1}), folds("end", "weak"))
+    bench.queue("weak")
+    bench.finish("weak", "failed", reason)
+    bench.answer(WorkKind.FOLD, "end")
+    bench.answer(WorkKind.REPORT)
+
+    assert bench.run.state is RunState.SUCCEEDED
 
 
 def test_a_run_goes_on_without_one_agent_of_two() -> None:
