@@ -65,6 +65,7 @@ class _Message:
     def send_again(self) -> None:
         """Expects the same message from its beginning."""
         earlier = "".join(self._told)
+        self._told = [earlier]  # joined once: an agent may say so a million times
         self._repeated, self.is_streamed = 0, False
         if self._size > len(earlier):
             self._forget(BREAK)

@@ -1,6 +1,7 @@
 """The dialect stream-json, over what the real claude and qwen printed (`transcripts`). Keeps D7."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +203,18 @@ def test_lines_of_no_known_type_become_log_after_one_notice() -> None:
 
     assert [one.kind for one in said if isinstance(one, Notice)] == [NoticeKind.MALFORMED_OUTPUT] * 2
     assert log(said) == 'warning: old config\n{"type":"new_thing"}\n'
+
+
+def test_a_request_that_is_sent_again_and_again_costs_little() -> None:
+    """An agent could stall its host with lines of 36 bytes, if each joined all that was told before."""
+    told = lines(delta("xy")) * 100_000
+    reader = read_stream_json()
+    for _ in reader.feed(told):
+        pass
+    again = b'{"type":"system","subtype":"retry"}\n' * 5_000
+
+    began = time.process_time()
+    count = sum(1 for _ in reader.feed(again))
+
+    assert count == 5_000
+    assert time.process_time() - began < 2.0  # it was 5 s and more
