@@ -132,7 +132,7 @@ class Chat:
         if isinstance(usage, dict):
             reply.input_tokens = _count(usage.get("prompt_tokens")) or reply.input_tokens
             reply.output_tokens = _count(usage.get("completion_tokens")) or reply.output_tokens
-        for choice in event.get("choices") or ():
+        for choice in _list(event.get("choices")):
             if isinstance(choice, dict):
                 reply.finish_reason = choice.get("finish_reason") or reply.finish_reason
                 delta = choice.get("delta") or choice.get("message")
@@ -147,7 +147,7 @@ class Chat:
         if isinstance(text := delta.get("content"), str) and text:
             reply.text += text
             self.on_text(text)
-        for position, call in enumerate(delta.get("tool_calls") or ()):
+        for position, call in enumerate(_list(delta.get("tool_calls"))):
             if isinstance(call, dict):
                 _add_call(reply.calls, call, position)
 
@@ -198,6 +198,10 @@ def _json(data: bytes) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError):
         return None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _count(value: Any) -> int:

@@ -87,7 +87,10 @@ class Files:
 
     def _path(self, path: str) -> Path:
         plain = PurePosixPath(path.removeprefix("/workspace").lstrip("/") or ".")
-        full = (self._root / plain).resolve()
+        try:
+            full = (self._root / plain).resolve()
+        except RuntimeError as error:  # before Python 3.13
+            raise ToolError(f"{path} is a link that leads to itself") from error
         if not full.is_relative_to(self._root):
             raise ToolError(f"{path} leads out of the repository")
         if not full.exists():
@@ -123,7 +126,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         raise ToolError(f"pattern must have 1 to {MAX_PATTERN_CHARACTERS} characters")
     try:
         return re.compile(pattern)
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return re.compile(re.escape(pattern))  # models search for `foo(` and mean just that
 
 

@@ -19,6 +19,7 @@ from .tools import tools_over
 from .window import DEFAULT_WINDOW, Window
 
 MAX_PROMPT_CHARACTERS = 1_000_000
+MAX_WINDOW = 99_999_999  # the largest that a flow may give
 SHOWN_FILES = 30
 USAGE, MODEL_FAILED = 2, 1
 
@@ -89,7 +90,7 @@ def _window_of(entry: dict[str, Any]) -> int:
     for holder in (entry, meta if isinstance(meta, dict) else {}):
         for key in ("max_model_len", "context_length", "context_window", "n_ctx"):
             if isinstance(size := holder.get(key), int) and size > 0:
-                return size
+                return min(size, MAX_WINDOW)
     return DEFAULT_WINDOW
 
 

@@ -1,5 +1,6 @@
 """The tools that a model may call: their names, their arguments, and how each call is answered. All of them only read."""
 
+import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from .files import Files, ToolError
 
 MAX_RESULT_CHARACTERS = 24_000
 MAX_SECONDS = 30.0  # of one call: a pattern may take for ever
+# What the kernel takes in a path or an argument: no NUL, and of surrogates those that stand for a byte of a name.
+_CARRIED = re.compile("[^\0\ud800-\udc7f\udd00-\udfff]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,23 @@ class Tool:
             return self.run(**given)[:MAX_RESULT_CHARACTERS]
 
 
+class _ExpiredError(BaseException):
+    """A call took too long. No tool may catch this: the clock rings once."""
+
+
 @contextmanager
 def _bounded() -> Iterator[None]:
     """Ends what takes longer than MAX_SECONDS with a ToolError; regular expressions heed signals, too."""
 
     def expire(*_: object) -> None:
-        raise ToolError(f"that took longer than {MAX_SECONDS:g} s; narrow the pattern or the path")
+        raise _ExpiredError
 
     before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
     try:
         yield
+    except _ExpiredError as error:
+        raise ToolError(f"that took longer than {MAX_SECONDS:g} s; narrow the pattern or the path") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -70,9 +79,12 @@ def _fitted(name: str, value: Any, kind: str) -> Any:
     if kind == "integer":
         try:
             return int(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ToolError(f"{name} must be a number, not {value!r}") from error
-    return value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else str(value)
+    if not _CARRIED.fullmatch(text):
+        raise ToolError(f"{name} holds a NUL or half a character, which no path and no pattern can")
+    return text
 
 
 _PATH = ("string", "path from the root of the repository")

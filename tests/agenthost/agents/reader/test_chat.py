@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agenthost.agents.reader.chat import Chat, ModelError, Reply
-from tests.fakes.chat import calls, cut_off, delta, models, refused, streamed, words
+from tests.fakes.chat import calls, cut_off, delta, event, models, refused, streamed, words
 from tests.fakes.model_server import HANG_UP, Answer, ModelServer
 
 
@@ -94,3 +94,10 @@ async def test_the_models_of_an_endpoint_are_listed(server: ModelServer) -> None
     chat = Chat(f"{server.url}/v1", "", "", print, print)
 
     assert await asyncio.to_thread(chat.models) == [{"id": "qwen3", "max_model_len": 32_768}]
+
+
+@pytest.mark.parametrize("odd", [{"choices": 5}, {"choices": [{"delta": {"tool_calls": True}}]}, {"choices": {"a": 1}}])
+async def test_fields_of_another_type_are_passed_over(server: ModelServer, odd: dict[str, object]) -> None:
+    reply, _ = await ask(server, streamed(event(odd), delta(content="yes")))
+
+    assert reply.text == "yes"

@@ -1,5 +1,6 @@
 """The tools read what is there, within bounds, and tell a model plainly what is not. Keeps B5."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,43 @@ def test_arguments_are_fitted_or_refused_by_name(files: Files) -> None:
         read.call({})
     with pytest.raises(ToolError, match="start_line must be a number"):
         read.call({"path": "README.md", "start_line": "one"})
+
+
+@pytest.mark.parametrize("tool", ["list_files", "search", "read_file", "git_log", "git_show", "git_blame"])
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800"])
+def test_what_no_path_can_hold_is_refused(files: Files, tool: str, odd: str) -> None:
+    with pytest.raises(ToolError, match="path holds a NUL or half a character"):
+        tools_over(files)[tool].call({"path": odd, "pattern": "x", "commit": "HEAD"})
+
+
+@pytest.mark.parametrize("path", ["loop", "loop/x"])
+def test_a_link_to_itself_is_refused(files: Files, tmp_path: Path, path: str) -> None:
+    (tmp_path / "root" / "loop").symlink_to("loop")
+
+    with pytest.raises(ToolError, match=r"leads to itself|there is no"):
+        files.lines(path)
+
+
+def test_a_link_to_itself_does_not_end_a_search(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "root" / "loop").symlink_to("loop")
+
+    assert files.search("main").startswith("src/app.py:3")
+
+
+@pytest.mark.parametrize("pattern", ["a{99999999999999999999}", "(" * 150, "a\\"])
+def test_a_pattern_beyond_what_patterns_can_be_is_a_text(files: Files, pattern: str) -> None:
+    assert files.search(pattern).startswith("no line matches")
+
+
+def test_an_endless_number_is_refused(files: Files) -> None:
+    with pytest.raises(ToolError, match="must be a number"):
+        tools_over(files)["read_file"].call({"path": "README.md", "start_line": float("inf")})
+
+
+def test_the_end_of_a_call_is_not_lost_while_a_file_is_read(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`search` passes over files that it cannot read; it must not pass over the clock."""
+    monkeypatch.setattr(tools, "MAX_SECONDS", 0.2)
+    monkeypatch.setattr(Files, "_text", lambda *_: time.sleep(0.5) or "")
+
+    with pytest.raises(ToolError, match="took longer"):
+        tools_over(files)["search"].call({"pattern": "x"})
