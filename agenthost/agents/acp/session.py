@@ -91,7 +91,7 @@ def answer(voice: Voice, method: str, parameters: Mapping[str, Any]) -> Mapping[
         return None
     call = parameters.get("toolCall")
     call = call if isinstance(call, dict) else {}
-    may = call.get("kind") in READING
+    may = str(call.get("kind")) in READING
     if not may:
         voice.denial(f"refused: {call.get('title') or call.get('kind') or 'a tool'}")
     wanted = ("allow_once",) if may else ("reject_once", "reject_always")

@@ -24,7 +24,7 @@ class Updates:
 
     def take(self, update: Mapping[str, Any]) -> None:
         """Takes one `session/update`; kinds that say nothing to people are passed over."""
-        kind = update.get("sessionUpdate")
+        kind = str(update.get("sessionUpdate"))
         if kind == "agent_message_chunk":
             self._say(_text(update.get("content")))
         elif kind == "agent_thought_chunk" and (text := _text(update.get("content"))):
@@ -47,7 +47,7 @@ class Updates:
         call_id = str(update.get("toolCallId", ""))
         call = self._calls.setdefault(call_id, {})
         call |= {name: value for name, value in update.items() if value not in (None, [], {})}
-        is_over = call.get("status") in {"completed", "failed"}
+        is_over = str(call.get("status")) in {"completed", "failed"}
         if call_id not in self._told and (is_over or call.get("rawInput") or call.get("status") == "in_progress"):
             self._told.add(call_id)
             self._voice.tool_call(call_id, _name(call), _arguments(call))
@@ -63,7 +63,8 @@ def tokens_in(result: Mapping[str, Any]) -> tuple[int, int]:
     meta = result.get("_meta")
     holders = [result.get("usage"), *([meta.get("usage"), meta.get("quota")] if isinstance(meta, dict) else [])]
     for holder in holders:
-        counts = holder.get("token_count", holder) if isinstance(holder, dict) else {}
+        inner = holder.get("token_count", holder) if isinstance(holder, dict) else {}
+        counts = inner if isinstance(inner, dict) else {}
         found = [
             _count(counts, *names) for names in (("inputTokens", "input_tokens"), ("outputTokens", "output_tokens"))
         ]
@@ -74,6 +75,10 @@ def tokens_in(result: Mapping[str, Any]) -> tuple[int, int]:
 
 def _count(counts: Mapping[str, Any], *names: str) -> int:
     return next((value for name in names if isinstance(value := counts.get(name), int) and value > 0), 0)
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _text(content: Any) -> str:
@@ -96,12 +101,12 @@ def _arguments(call: Mapping[str, Any]) -> Mapping[str, Any]:
     given = call.get("rawInput")
     if isinstance(given, dict):
         return given
-    places = [place.get("path") for place in call.get("locations", ()) if isinstance(place, dict)]
+    places = [place.get("path") for place in _tables(call.get("locations"))]
     return {"title": call.get("title", ""), **({"path": places[0]} if places else {})}
 
 
 def _output(call: Mapping[str, Any]) -> str:
-    parts = [_text(part.get("content")) for part in call.get("content", ()) if isinstance(part, dict)]
+    parts = [_text(part.get("content")) for part in _tables(call.get("content"))]
     text = "\n".join(part for part in parts if part)
     if not text and (raw := call.get("rawOutput")):
         text = raw if isinstance(raw, str) else json.dumps(raw)
