@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from conductor.cli.commands import up as up_command
 from tests.agenthost.running_host import make_repository
 from tests.fakes.chat import calls, models, words
 from tests.fakes.model_server import ModelServer
 
 pytestmark = pytest.mark.processes
 
+say_model = up_command._say_model
 CLI = (sys.executable, "-m", "conductor.cli")
 
 
@@ -106,3 +108,62 @@ async def test_what_keeps_a_service_from_starting_is_shown_and_ends_the_command(
         await it.until("http://HOST[:PORT]")
         assert await it.process.wait() == 1
     assert not os.path.exists(tmp_path / "state" / "agenthost.sock")  # noqa: PTH110
+
+
+HOSTILE_LISTINGS = (
+    b"SSH-2.0-OpenSSH_9.6\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200_000,
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+    b'HTTP/1.1 200 OK\r\n\r\n{"data":[{"id":"a\\ud800\\u001b[2J\\nb"}]}',
+)
+
+
+@pytest.mark.parametrize("listing", HOSTILE_LISTINGS, ids=["other protocol", "deep", "headers", "names"])
+async def test_no_listing_of_an_endpoint_ends_the_command_or_acts_on_the_terminal(
+    listing: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(listing)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        await asyncio.to_thread(say_model, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+    said = "".join(capsys.readouterr())
+    assert said.count("\n") == 1
+    assert "it lists no models" in said or "a? b" in said
+
+
+async def test_a_listing_that_drips_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+        ended.set()
+
+    ended = asyncio.Event()
+    monkeypatch.setattr(up_command, "LOOK_SECONDS", 0.5)
+    async with asyncio.timeout(10), await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        await asyncio.to_thread(say_model, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        await ended.wait()
+
+    assert "it lists no models (TimeoutError)" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(120)
+async def test_a_second_one_over_the_same_data_is_refused_and_leaves_the_firsts_logs(tmp_path: Path) -> None:
+    async with up(tmp_path) as first:
+        await first.until("stop:  Ctrl-C")
+        log = (tmp_path / "state" / "conductor-up" / "agenthost.log").read_text()
+        async with up(tmp_path) as second:
+            await second.until("another 'conductor up' uses")
+            assert await second.process.wait() == 1
+
+        assert (tmp_path / "state" / "conductor-up" / "agenthost.log").read_text() == log

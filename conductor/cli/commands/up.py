@@ -1,5 +1,6 @@
 """`conductor up`: a conductor and one agent host in this terminal, for one machine and its own model."""
 
+import fcntl
 import json
 import os
 import tempfile
@@ -7,8 +8,9 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.error import URLError
 
 import click
@@ -19,7 +21,7 @@ from conductor.cli.local_data import ask
 from conductor.cli.main import Context
 from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts
 from conductor.cli.text.failure import RUN_FAILED, CommandError
-from conductor.cli.text.terminal_text import printable
+from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.views.page import say
 
 HOST = "local"
@@ -28,6 +30,7 @@ LOOK_SECONDS = 5.0
 QUICK_SECONDS = 0.5
 PAUSE_SECONDS = 0.2
 SHOWN_MODELS = 8
+NAME_WIDTH = 80
 MAX_ANSWER_BYTES = 1024 * 1024
 ENDPOINTS = (
     ("Ollama", "http://127.0.0.1:11434/v1"),
@@ -57,9 +60,9 @@ def up(context: Context, /, model: str | None, listen: str | None, data: Path | 
     address = listen or context.address
     _refuse_second(address)
     logs = folder / "conductor-up"
-    _make(logs)
     stop_on_terminate()
     with ExitStack() as stack:
+        stack.enter_context(_made(logs))
         services = stack.enter_context(services_in(logs))
         socket = f"unix:{_socket(folder, stack)}"
         click.echo("starting a conductor and an agent host …", err=True)
@@ -89,11 +92,20 @@ def _state_home() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
-def _make(logs: Path) -> None:
+def _made(logs: Path) -> IO[bytes]:
+    """Makes the folder and returns its lock: a second `up` would write into the logs of the first."""
     try:
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (logs / "lock").open("wb")
     except OSError as error:
         raise CommandError(f"--data: {logs} cannot be made: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        line = "start another:  conductor up --listen ADDRESS --data DIR"
+        raise CommandError(f"another 'conductor up' uses {logs.parent}", lines=(line,), code=RUN_FAILED) from error
+    return lock
 
 
 def _socket(folder: Path, stack: ExitStack) -> Path:
@@ -138,7 +150,8 @@ def _say_model(model: str | None) -> None:
         say(f"✘ model  {printable(model)}  does not answer: {printable(trouble)}", err=True)
         return
     more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
-    say(f"✔ model  {printable(model)}  {printable(', '.join(names[:SHOWN_MODELS]))}{more}")
+    shown = ", ".join(one_line(name, NAME_WIDTH) for name in names[:SHOWN_MODELS])
+    say(f"✔ model  {printable(model)}  {shown}{more}")
 
 
 def _models(url: str) -> tuple[list[str], str]:
@@ -148,12 +161,23 @@ def _models(url: str) -> tuple[list[str], str]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(listing, timeout=LOOK_SECONDS) as answer:
-            listed = json.loads(answer.read(MAX_ANSWER_BYTES))
-        return [str(one["id"]) for one in listed["data"]], ""
+            listed = json.loads(_read(answer))
+        # A lone surrogate, which JSON can name, is nothing that a terminal could show.
+        return [str(one["id"]).encode(errors="replace").decode() for one in listed["data"]], ""
     except URLError as error:
         return [], str(error.reason)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, HTTPException) as error:
         return [], f"it lists no models ({type(error).__name__})"
+
+
+def _read(answer: Any) -> bytes:
+    """Reads an answer as it comes; raises TimeoutError where a drip would take longer than LOOK_SECONDS."""
+    deadline, data = time.monotonic() + LOOK_SECONDS, b""
+    while piece := answer.read1(MAX_ANSWER_BYTES - len(data)):
+        data += piece
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return data
 
 
 def _say_next(address: str, context: Context) -> None:
