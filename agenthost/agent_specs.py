@@ -5,6 +5,7 @@ It runs nothing but an agent's version command, through `servicekit.programs`.
 
 import os
 import shutil
+import stat
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -153,10 +154,13 @@ def _read(path: Path) -> Agent:
         if len(data) > MAX_SPEC_BYTES:
             raise SpecError(f"the file is larger than {MAX_SPEC_BYTES} bytes")
         spec = parse_spec(tomllib.loads(data.decode()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return Agent(name, path, unavailable_reason=f"{path}: {error}")
     agent = Agent(spec.name, path, spec, spec.version)
-    return replace(agent, unavailable_reason=_missing(agent, spec))
+    try:
+        return replace(agent, unavailable_reason=_missing(agent, spec))
+    except (OSError, RuntimeError) as error:  # a link to itself, a folder that may not be read, a user who is not there
+        return replace(agent, unavailable_reason=f"{path}: install or mounts: {error}")
 
 
 def _missing(agent: Agent, spec: AgentSpec) -> str:
@@ -170,10 +174,25 @@ def _missing(agent: Agent, spec: AgentSpec) -> str:
         return missing(agent.name)
     if agent.install and not agent.install.exists():
         return f"{agent.source}: install names {agent.install}, which does not exist"
+    return _unfit_mount(agent)
+
+
+def _unfit_mount(agent: Agent) -> str:
     for name, folder in agent.mounts.items():
         if not folder.is_dir():
             return f"{agent.source}: mounts.{name} names {folder}, which is no folder"
+    if pipe := _named_pipe(agent):
+        return (
+            f"{agent.source}: {pipe} is a named pipe, which leads out of the sandbox: remove it, or name another folder"
+        )
     return ""
+
+
+def _named_pipe(agent: Agent) -> str:
+    """Returns a named pipe below what the agent is given: one can be written to though its mount is read-only."""
+    folders = [agent.install, *agent.mounts.values()]
+    every = (Path(place, name) for folder in folders if folder for place, _, names in os.walk(folder) for name in names)
+    return next((str(path) for path in every if stat.S_ISFIFO(path.lstat().st_mode)), "")
 
 
 def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:

@@ -22,6 +22,8 @@ def read_spec(path: Path) -> AgentSpec | str:
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+)", str(error))
         return f"{path}:{found[1] if found else len(text.splitlines())}: {error}"
+    except RecursionError:
+        return f"{path}: its values are nested too deeply"
     except SpecError as error:
         return f"{path}:{line_of(text, str(error))}: {error}"
 

@@ -63,7 +63,12 @@ class Sandbox:
             else self.config["sources"]
         )
         known = {f"{{{name}}}": str(place) for name, place in (texts | places).items()}
-        arguments = [known.get(argument, argument) for argument in self.config["arguments"]]
+        given = self.config["arguments"]
+        # A variable's value is the agent's own text, even where it reads as one of our names.
+        arguments = [
+            argument if given[at - 2 : at - 1] == ["--setenv"] else known.get(argument, argument)
+            for at, argument in enumerate(given)
+        ]
         arguments_fd = text_file("\0".join(["--info-fd", str(info), *arguments]).encode() + b"\0")
         handed = [info, arguments_fd, *texts.values()]
         program = f"{places['bwrap']}/{self.config['bwrap']}"

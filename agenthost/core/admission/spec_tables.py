@@ -65,6 +65,8 @@ def read_files(table: Any) -> tuple[tuple[str, str], ...]:
     for path, text in table.items():
         if not _FILE.fullmatch(path) or {".", ".."} & set(path.split("/")):
             raise SpecError(f"files.'{path}' must be a plain path below the agent's home, without '..'")
+        if any(other.startswith(f"{path}/") for other in table):
+            raise SpecError(f"files.'{path}' cannot be a file and the folder of another one")
         if not isinstance(text, str) or len(text.encode()) > MAX_FILE_BYTES:
             raise SpecError(f"files.'{path}' must be a text of at most {MAX_FILE_BYTES} bytes")
     return tuple(sorted(table.items()))

@@ -1,11 +1,13 @@
 """A real sandbox with a spec's mounts, files and resources: they are there, and nothing of them can be changed. Keeps D2, E3."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from agenthost.agent_specs import find_agents
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.running_host import make_repository, open_host
 
@@ -60,6 +62,48 @@ async def test_a_mount_that_is_not_there_makes_the_agent_unavailable(short_path:
     assert "mounts.tools names" in agent.unavailable_reason
 
 
+@pytest.mark.parametrize("folder", ["tools/deep", "."])
+async def test_a_named_pipe_in_a_mount_makes_the_agent_unavailable(tmp_path: Path, folder: str) -> None:
+    """A read-only mount does not keep an agent from writing into one, and a process of the host may read it."""
+    (tmp_path / "tools" / "deep").mkdir(parents=True)
+    (tmp_path / "looker.toml").write_text(SPEC)
+    (tmp_path / "look.sh").write_text(LOOK)
+    assert (await find_agents((tmp_path,)))["looker"].available
+    os.mkfifo(tmp_path / folder / "door")
+
+    assert "is a named pipe, which leads out" in (await find_agents((tmp_path,)))["looker"].unavailable_reason
+
+
+@pytest.mark.parametrize("place", ["loop", "~no-such-user/x"])
+async def test_a_mount_that_leads_nowhere_makes_its_own_agent_unavailable_and_no_other(
+    tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "looker.toml").write_text(SPEC.replace('"tools"}', f'"{place}"}}'))
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 5_000)
+    found = await find_agents((tmp_path,))
+
+    assert str(tmp_path / "looker.toml") in found["looker"].unavailable_reason
+    assert found["deep"].unavailable_reason
+    assert found["scripted"].available
+
+
+async def test_the_value_of_a_variable_is_never_a_path_of_the_host(short_path: Path, repository: Path) -> None:
+    agents = short_path / "agents"
+    agents.mkdir()
+    (agents / "teller.toml").write_text(TELLER)
+    async with open_host(short_path, repository, agents_dirs=(agents,)) as client:
+        conversation, _ = await client.run(agent="teller")
+
+    assert conversation.said("answer") == "{tree}\n"
+
+
+TELLER = """
+name = "teller"
+description = "Tells a variable."
+argv = ["/bin/sh", "-c", "cat >/dev/null; echo $PLACE"]
+environment = {set = {PLACE = "{tree}"}}
+"""
 HIDING = """
 name = "seeker"
 description = "Looks for what it must not see."

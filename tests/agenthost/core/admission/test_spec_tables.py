@@ -18,6 +18,7 @@ PLAIN = {"name": "tool", "description": "A tool.", "argv": ["/opt/agent/tool"]}
         ({"files": {"../.bashrc": "x"}}, "without '..'"),
         ({"files": {"/etc/passwd": "x"}}, "plain path"),
         ({"files": {"a": "x" * 70_000}}, "at most 65536 bytes"),
+        ({"files": {"a": "x", "a/b": "y"}}, "file and the folder of another"),
         ({"resources": {"memory_bytes": 1}}, "memory_bytes is none"),
         ({"resources": {"processes": 1_000_000}}, "from 1 to 4096"),
         ({"resources": {"open_files": True}}, "whole number"),
