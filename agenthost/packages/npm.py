@@ -5,6 +5,7 @@ from the prefix into its packages, and `executables` to mark. `{arch}` stands fo
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -50,11 +51,10 @@ async def install(name: str) -> Path:
 async def remove(name: str) -> bool:
     """Removes what `install` made; returns whether there was anything. A host that runs must be restarted."""
     prefix = prefix_of(name)
-    if not prefix.exists():
-        return False
-    (prefix / MARKER).unlink(missing_ok=True)
-    await asyncio.to_thread(shutil.rmtree, prefix)
-    return True
+    try:
+        return await asyncio.to_thread(_delete, prefix)
+    except OSError as error:
+        raise ConfigurationError(f"cannot remove {prefix}: {error.strerror}: {error.filename}") from error
 
 
 def _architecture(name: str, known: list[str]) -> str:
@@ -104,7 +104,19 @@ def _finish(folder: Path, steps: Any, architecture: str) -> None:
 def _replace(fresh: Path, prefix: Path) -> None:
     """Puts a whole folder in the place of an older one. Agents that run keep the old one open until they end."""
     old = prefix.with_name(f".{prefix.name}.{os.getpid()}.old")
-    if prefix.exists():
+    if prefix.exists() or prefix.is_symlink():
         prefix.rename(old)
     fresh.rename(prefix)
-    shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        _delete(old)
+
+
+def _delete(place: Path) -> bool:
+    """Deletes a folder, its marker first, or a link in its place; returns whether there was one. What the link names stays."""
+    was_there = place.exists() or place.is_symlink()
+    if place.is_dir() and not place.is_symlink():
+        (place / MARKER).unlink(missing_ok=True)
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+    return was_there

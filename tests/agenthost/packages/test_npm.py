@@ -119,3 +119,21 @@ async def test_a_processor_without_packages_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     with pytest.raises(ConfigurationError, match="with glibc on x64 or arm64, and this is riscv64"):
         await npm.install("claude")
+
+
+async def test_what_a_link_in_its_place_names_is_left_alone(tmp_path: Path) -> None:
+    prefix, others = prefix_of("claude"), tmp_path / "others"
+    others.mkdir()
+    (others / "installed.json").write_text("{}")
+    prefix.parent.mkdir()
+    prefix.symlink_to(others)
+    assert await npm.remove("claude")
+    assert not prefix.is_symlink()
+
+    prefix.symlink_to(others)
+    await npm.install("claude")
+
+    assert [one.name for one in prefix.parent.iterdir()] == ["claude"]
+    assert (others / "installed.json").read_text() == "{}"
+    assert await npm.remove("claude")
+    assert not await npm.remove("claude")
