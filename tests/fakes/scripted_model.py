@@ -48,14 +48,15 @@ class ScriptedModel:
         if asked.method == "GET":
             return chat.models({"id": "stub-model"})
         body = json.loads(asked.body)
+        if isinstance(self.steps[0], Fail):  # an endpoint that refuses refuses a title, too
+            return chat.refused(self.steps[0].status, "stub error", self.steps[0].headers)
         if not body.get("tools"):
             is_streamed = "stream" in asked.target.lower() or body.get("stream") is True
             return _answer(asked.target, ASIDE) if is_streamed else Answer(pieces=[whole(asked.target, ASIDE.text)])
         self.results = [json.dumps(one) for one in results_in(body)]
         at = len(self.results)
         step = self.steps[min(at, len(self.steps) - 1)]
-        if isinstance(step, Fail):
-            return chat.refused(step.status, "stub error", step.headers)
+        assert not isinstance(step, Fail), "an endpoint refuses from the first request on"
         return _answer(asked.target, replace(step, id=f"call_{at}") if isinstance(step, Call) else step)
 
 
