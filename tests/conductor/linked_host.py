@@ -76,7 +76,7 @@ class Linked:
     round_trip: Callable[[], Awaitable[object]]  # what was written before it has arrived after it, both ways
 
     async def until_over(self) -> None:
-        """Until the link has no attempt left: every call has ended."""
+        """Waits until the link has no attempt left: every call has ended."""
         async with asyncio.timeout(20):
             while self.link.attempts:
                 await asyncio.sleep(0.01)

@@ -53,7 +53,7 @@ def test_in_another_boot_the_wall_clock_is_believed_but_never_before_what_is_sto
 
 
 def test_when_nothing_is_measured_time_is_that_of_the_wall_again() -> None:
-    """Where the machine came up with a wrong clock that was mended since."""
+    """The machine came up with a wrong clock that was mended since."""
     later = Reading(wall=10_100.0 + HOUR, steady=600.0, boot="first")
 
     assert continue_time(later, replace(AT_WORK, is_at_work=False)) + later.steady == later.wall

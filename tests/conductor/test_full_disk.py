@@ -45,7 +45,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def resize(disk: Path, size: int) -> None:
-    """Gives the disk more room, or less; never less than is taken."""
+    """Makes the disk larger or smaller; never smaller than what is taken."""
     subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 

@@ -57,7 +57,7 @@ Write = Appended | Deletion | Purged
 
 @dataclass
 class MemoryDisk:
-    """What outlives the process: every write, and how many of them a power cut leaves. Epoch and clock are durable at once."""
+    """Outlives the process: every write, and how many of them a power cut leaves. Epoch and clock are durable at once."""
 
     conductor_id: str = "memory"
     epoch: int = 0

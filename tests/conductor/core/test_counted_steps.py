@@ -1,4 +1,4 @@
-"""Which findings count, as a table."""
+"""The steps whose findings count, as a table."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever texts hold: readers do not break, prose stays prose, and a quote out of a file is verified. Keeps A4 F4 F6."""
+"""Arbitrary texts: readers do not break, prose stays prose, and a quote out of a file is verified. Keeps A4 F4 F6."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -208,7 +208,7 @@ async def read_until_first(store: SqliteStore, position: int) -> list[StoredEven
 
 
 async def hear(store: SqliteStore, place: tuple[str, str]) -> tuple[bytes, str]:
-    """What a channel begins with, or why it cannot be read."""
+    """Returns the beginning of a channel, or why it cannot be read."""
     try:
         return (await store.channel(*place, 0, 0))[0], ""
     except DatabaseDamagedError as error:

@@ -145,7 +145,7 @@ async def test_a_damaged_row_is_named_and_harms_no_other_run(what: str, tmp_path
 
 
 async def complaints(store: SqliteStore) -> list[str]:
-    """What reading the damaged run says, of every kind of read; any other error fails the test."""
+    """Returns the answer to every kind of read of the damaged run; any other error fails the test."""
     told = []
     for ask in every_read(store, BROKEN, blob(b"inputs 2").digest):
         try:

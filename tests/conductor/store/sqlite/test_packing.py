@@ -61,7 +61,7 @@ def test_words_every_20_ms_take_less_than_their_text() -> None:
 
 
 def read(data: bytes) -> list[Entry] | None:
-    """What a block holds; None where it says that it is damaged."""
+    """Returns the content of a block; None where it says that it is damaged."""
     try:
         return unpack(data)
     except UnreadableBlockError:
