@@ -16,7 +16,7 @@ from benchmarks.services import HOST, descendants, pid_of, proportional_kib, res
 from conductor.evaluation.workers.limits import FOLD_WORKERS, QUICK_WORKERS, REPORT_WORKERS
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, GetRunRequest, Run, WatchRunRequest
-from tests.services import Pair
+from tests.kit.services import Pair
 
 SETTLING_SECONDS = 1.0
 WAIT_SECONDS = 60

@@ -21,7 +21,7 @@ from agenthost.models.settings import read_models
 from agenthost.sandbox.find import Sandbox, find_sandbox, python_runtime
 from benchmarks.measuring import Report, Sample, alternate
 from benchmarks.services import proportional_kib, why_no_sandbox
-from tests.attempts import until_longer
+from tests.kit.attempts import until_longer
 
 PYTHON = str(Path(sys.executable).resolve())
 ANSWER = json.dumps({"usage": {"prompt_tokens": 1, "completion_tokens": 1}}).encode()

@@ -23,8 +23,8 @@ from benchmarks.services import HOST, descendants, pair, pid_of, processor_secon
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, GetRunRequest, Output, Run, WatchRunRequest
-from tests import flows
-from tests.services import Pair, Service, free_port
+from tests.kit import flows
+from tests.kit.services import Pair, Service, free_port
 
 POLL_SECONDS = 0.002
 READY_SECONDS = 60

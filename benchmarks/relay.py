@@ -19,7 +19,7 @@ from benchmarks import relays
 from benchmarks.measuring import Report, Sample, alternate, must, percentile, ratio
 from benchmarks.relays import Heard, Load
 from benchmarks.services import pair, why_no_sandbox
-from tests import flows
+from tests.kit import flows
 
 ROUNDS = 3
 TRIES = 6

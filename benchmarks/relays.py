@@ -21,8 +21,8 @@ from benchmarks.services import processor_seconds, seconds_of
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 from conductor.v1.run_service_pb2 import GetRunRequest, Output, Run, WatchRunRequest
-from tests import flows
-from tests.services import Pair
+from tests.kit import flows
+from tests.kit.services import Pair
 
 ROUND_SECONDS = 120
 MESSAGE_BYTES = 16 * 1024 * 1024

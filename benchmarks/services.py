@@ -1,6 +1,6 @@
 """Measures a conductor and a host from outside, as processes: their processor time, their memory, their agents' processes.
 
-`tests/services.py` starts them; here is what only a benchmark asks of them.
+`tests/kit/services.py` starts them; here is what only a benchmark asks of them.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agenthost.errors import StatusError
 from agenthost.sandbox.find import find_sandbox
-from tests.services import Pair, Service, running_pair
+from tests.kit.services import Pair, Service, running_pair
 
 AGENTS = Path(__file__).parent / "agents"
 HOST = "alpha"

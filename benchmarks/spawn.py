@@ -32,9 +32,9 @@ from benchmarks.services import (
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 from conductor.v1.run_service_pb2 import GetRunRequest, ListRunsRequest, Run
-from tests import flows
-from tests.attempts import until_longer
-from tests.services import Pair
+from tests.kit import flows
+from tests.kit.attempts import until_longer
+from tests.kit.services import Pair
 
 ROUNDS = 40
 ABREAST = 20

@@ -21,8 +21,8 @@ from benchmarks.services import pair, processor_seconds
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import Flow
 from conductor.v1.run_service_pb2 import CreateRunRequest, GetRunRequest, ListRunsRequest, Run
-from tests import flows
-from tests.services import Pair
+from tests.kit import flows
+from tests.kit.services import Pair
 
 ROUNDS = 3
 POLL_SECONDS = 0.05

@@ -14,8 +14,8 @@ import agenthost.config
 import conductor.config
 from agenthost.core.snapshots.eviction import DEFAULT_KEEPING
 from tests.docs.pages import page
+from tests.kit.services import Service, free_port
 from tests.kit.waiting import wait_until
-from tests.services import Service, free_port
 
 pytestmark = pytest.mark.processes
 

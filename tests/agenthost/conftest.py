@@ -9,7 +9,7 @@ from agenthost.proof.probe import Proof
 from agenthost.snapshots.store import SnapshotStore
 from tests.agenthost.running_host import Client, make_repository, open_host
 from tests.kit.proof import proof_of_the_session
-from tests.repositories import UserRepository
+from tests.kit.repositories import UserRepository
 
 
 @pytest.fixture(scope="session")

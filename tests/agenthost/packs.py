@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from agenthost.snapshots.packs import Offer
 from agenthost.snapshots.store import SnapshotStore
-from tests.repositories import UserRepository, git
+from tests.kit.repositories import UserRepository, git
 
 
 def pack(user: UserRepository, *revisions: str) -> bytes:

@@ -24,11 +24,11 @@ from conductor.v1.run_service_pb2 import (
     Step,
     WatchRunRequest,
 )
-from tests import histories
 from tests.chaos.rig import Rig
 from tests.chaos.scenarios import Scenario
 from tests.chaos.schedule import CONDUCTOR
 from tests.chaos.watchers import entry_of
+from tests.kit import histories
 
 
 @dataclass(frozen=True, slots=True)

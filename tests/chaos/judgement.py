@@ -1,7 +1,7 @@
 """Judges whether a world kept every promise. Yields a sentence for everything that is wrong.
 
-What was stored and told is brought into the shape of `tests.histories`, which judges it. Beside it stand the rules that only real
-processes can break: a run comes out as it does undisturbed; no attempt is made again unless something killed the one before.
+Brings what was stored and told into the shape of `tests.kit.histories`, which judges it. Beside it stand the rules that only
+real processes can break: a run comes out as it does undisturbed; no attempt is made again unless something killed the one before.
 """
 
 import re
@@ -19,11 +19,11 @@ from conductor.core.model.events import (
     StepSucceeded,
 )
 from conductor.store.records import StoredEvent, StoredOutput
-from tests import histories
 from tests.chaos.evidence import Reference, Story, Told, spoken, stored_history
 from tests.chaos.rig import SLOTS, Rig
 from tests.chaos.schedule import CONDUCTOR, HOSTS
 from tests.chaos.watchers import Watcher
+from tests.kit import histories
 
 _ENDS = {StepSucceeded: "succeeded", StepFailed: "failed", StepCancelled: "cancelled", StepSkipped: "skipped"}
 _STARTED = re.compile(r"service_started.*\bepoch=(\d+)")

@@ -1,6 +1,6 @@
 """Those who ask for runs and follow them through a bad network: over the public API only, each on a connection of its own.
 
-A watcher keeps what it was told as visits, a visit for every call, in the shape that `tests.histories` judges.
+A watcher keeps what it was told as visits, a visit for every call, in the shape that `tests.kit.histories` judges.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import grpc
 
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.run_service_pb2 import CancelRunRequest, CreateRunRequest, Output, WatchRunRequest, WatchRunResponse
-from tests.histories import Entry, Fact, Speech, Visit, Watch
+from tests.kit.histories import Entry, Fact, Speech, Visit, Watch
 
 AGAIN_SECONDS = 0.2
 PATIENCE_SECONDS = 150.0

@@ -20,7 +20,6 @@ from random import Random
 
 import grpc
 
-from tests import histories
 from tests.chaos import evidence
 from tests.chaos.evidence import Reference, Story
 from tests.chaos.figures import Figures
@@ -31,6 +30,7 @@ from tests.chaos.scenarios import SCENARIOS, Caller, Scenario, make_workspace
 from tests.chaos.schedule import Act
 from tests.chaos.trouble import Trouble
 from tests.chaos.watchers import Watcher, cancel, create, open_channel
+from tests.kit import histories
 from tests.kit.waiting import until
 
 WATCHERS_OF_A_RUN = 2

@@ -21,8 +21,8 @@ from servicekit.statuses import Refusal
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 from tests.conductor.store.material import damages
 from tests.fakes.execution_host import ExecutionHost, finished, said, started
+from tests.kit.repositories import git
 from tests.kit.waiting import until
-from tests.repositories import git
 
 pytestmark = pytest.mark.processes
 

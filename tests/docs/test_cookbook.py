@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import Pair, running_pair
+from tests.kit.services import Pair, running_pair
 
 ROOT = Path(__file__).resolve().parents[2]
 GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"

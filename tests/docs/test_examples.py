@@ -21,8 +21,8 @@ from agenthost.core.models.endpoint import parse_endpoint
 from tests.docs.pages import DOCS, README, page
 from tests.fakes.chat import models
 from tests.fakes.model_server import Answer, ModelServer
+from tests.kit.services import Service, free_port
 from tests.kit.waiting import wait_until
-from tests.services import Service, free_port
 
 CODE = """import json
 

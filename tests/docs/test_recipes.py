@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT, page
+from tests.kit.services import Service, free_port
 from tests.kit.waiting import wait_until
-from tests.services import Service, free_port
 
 SBIN = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"])
 GO_PLUGINS = (

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.processes import processes_with
+from tests.kit.repositories import UserRepository
 from tests.kit.waiting import wait_until
-from tests.repositories import UserRepository
 
 SWALLOWS = "def load(text):\n    try:\n        return int(text)\n    except:\n        pass\n"
 SECONDS = 90

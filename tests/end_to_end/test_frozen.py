@@ -12,9 +12,9 @@ from conductor.v1 import pool_service_pb2_grpc, run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, Retries
 from conductor.v1.pool_service_pb2 import GetHostRequest, Host
 from conductor.v1.run_service_pb2 import Attempt, GetRunRequest, GetStepRequest, Run
-from tests import flows
+from tests.kit import flows
+from tests.kit.services import Pair, Service, running_pair
 from tests.kit.waiting import wait_until
-from tests.services import Pair, Service, running_pair
 
 Stub = run_service_pb2_grpc.RunServiceStub
 SILENCE_SECONDS = 3  # hosts say something every 2 s

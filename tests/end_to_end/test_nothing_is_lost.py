@@ -21,8 +21,8 @@ from conductor.v1.run_service_pb2 import (
     WatchRunRequest,
     WatchRunResponse,
 )
-from tests import flows
-from tests.services import Pair, running_pair
+from tests.kit import flows
+from tests.kit.services import Pair, running_pair
 
 WORDS = 60
 STEPS = 4

@@ -25,9 +25,9 @@ from conductor.v1.run_service_pb2 import (
     WatchRunResponse,
     Workspace,
 )
-from tests import flows
+from tests.kit import flows
+from tests.kit.services import Pair, running_pair
 from tests.kit.waiting import wait_until
-from tests.services import Pair, running_pair
 
 Stub = run_service_pb2_grpc.RunServiceStub
 MOST_OUTPUT_BYTES = 8 * 1024 * 1024

@@ -7,9 +7,9 @@ import pytest
 
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1.run_service_pb2_grpc import RunServiceStub
-from tests import flows
-from tests.repositories import UserRepository
-from tests.services import Pair, running_pair
+from tests.kit import flows
+from tests.kit.repositories import UserRepository
+from tests.kit.services import Pair, running_pair
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hJ3lM6"

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1 import run_service_pb2_grpc
-from tests.services import Pair, running_pair
+from tests.kit.services import Pair, running_pair
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 

@@ -21,8 +21,8 @@ import pytest
 
 from agenthost.core.sandbox import policy as sandbox_policy
 from agenthost.core.sandbox.policy import Resources
-from tests.attempts import Workbench
 from tests.escapes.inside.storm import ATTEMPTS
+from tests.kit.attempts import Workbench
 from tests.kit.processes import processes_with
 
 pytestmark = pytest.mark.processes

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.repositories import UserRepository
+from tests.kit.repositories import UserRepository
 
 SHOUT = "BAIT-RAN"
 TITLE = "\x1b]0;PWNED\x07\x1b[31m\x9b2J\u202egnp.exe"

@@ -18,9 +18,9 @@ from google.protobuf import json_format
 from conductor.v1 import run_service_pb2 as pb
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 from conductor.v1.run_service_pb2_grpc import RunServiceStub
-from tests import flows
 from tests.hostile.repository import SHOUT, TITLE, HostileRepository
-from tests.services import Pair, running_pair
+from tests.kit import flows
+from tests.kit.services import Pair, running_pair
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 CONDUCTOR = Path(sys.executable).parent / "conductor"

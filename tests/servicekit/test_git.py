@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from servicekit.git import GitRunner
-from tests.repositories import git
+from tests.kit.repositories import git
 
 pytestmark = pytest.mark.processes
 

@@ -48,7 +48,7 @@ EXPECTED = {
 
 @pytest.mark.timeout(300)
 def test_troubled_worlds_keep_every_promise_and_are_troubled_enough() -> None:
-    """Keeps B4, B7, B8, C1, C3, F1, I1 to I4: `invariants` is judged after every decision, `tests.histories` in the end."""
+    """Keeps B4, B7, B8, C1, C3, F1, I1 to I4: `invariants` is judged after every decision, `tests.kit.histories` in the end."""
     seen: Counter[str] = Counter()
     for seed in range(1, 1 + SEEDS):
         try:

@@ -26,7 +26,7 @@ from conductor.hosts import attempt_stream
 from conductor.hosts.attempt_stream import AttemptStream
 from conductor.hosts.executions import ExecutionLink
 from conductor.hosts.mailbox import Mailbox
-from tests.histories import Entry
+from tests.kit.histories import Entry
 from tests.simulation.mutants import Mutant
 from tests.simulation.programs.watchers import PAGE, Watcher
 

@@ -9,7 +9,7 @@ The programs are the real ones; what they stand on is simulated, at these seams:
 - beside them: evaluation workers, the proof of the sandbox, snapshots, callers and watchers.
 
 Nothing waits or sleeps: what is due next happens next (`agenda`). After a while the trouble ends, and everything must come to its
-end. What is judged on the way is in `invariants`, what is judged in the end in `tests.histories`.
+end. What is judged on the way is in `invariants`, what is judged in the end in `tests.kit.histories`.
 """
 
 import gc
@@ -28,7 +28,7 @@ from conductor.core.model.conductor_state import Limits
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
-from tests.histories import Evidence, Outcome, compare_outcomes, find_faults
+from tests.kit.histories import Evidence, Outcome, compare_outcomes, find_faults
 from tests.simulation.ground.agenda import Agenda
 from tests.simulation.ground.disk import make_root, watching_files
 from tests.simulation.ground.ear import hearing

@@ -13,8 +13,8 @@ from agenthost.attempt.process import AttemptProcess, Launch
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.host_process import client_of, serving
 from tests.agenthost.running_host import CONDUCTOR, Client, execution_id, folder_of, make_repository
-from tests.attempts import Workbench, finish, replace_bwrap
 from tests.fakes.model_server import Answer, ModelServer
+from tests.kit.attempts import Workbench, finish, replace_bwrap
 from tests.kit.waiting import until
 from tests.yesterday.archive import keep, pack, unpack
 from tests.yesterday.ends import (

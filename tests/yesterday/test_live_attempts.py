@@ -12,7 +12,7 @@ import pytest
 
 from tests.agenthost.running_host import make_repository
 from tests.conductor.running_conductor import running_conductor
-from tests.flows import scripted
+from tests.kit.flows import scripted
 from tests.yesterday.crossing import SCRIPTS, WAITING, Crossing, cross
 from tests.yesterday.old_host import serving_then, unpack_code
 

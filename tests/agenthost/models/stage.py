@@ -15,8 +15,8 @@ from agenthost.core.models.endpoint import Api
 from agenthost.core.models.gateway_rules import variables_for
 from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models
-from tests.attempts import Done, Workbench, finish, records, until_longer
 from tests.fakes.model_server import ModelServer
+from tests.kit.attempts import Done, Workbench, finish, records, until_longer
 from tests.kit.processes import processes_with
 
 PYTHON = str(Path(sys.executable).resolve())

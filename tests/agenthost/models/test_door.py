@@ -9,7 +9,7 @@ import pytest
 
 from agenthost.core.models.gateway_rules import PORT
 from agenthost.system.socket_path import short_path
-from tests.attempts import Workbench, finish, output
+from tests.kit.attempts import Workbench, finish, output
 
 pytestmark = pytest.mark.processes
 

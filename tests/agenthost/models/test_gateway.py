@@ -19,8 +19,8 @@ from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models
 from agenthost.models.usage import read_use
 from tests.agenthost.models.stage import AGENT, KEY, PYTHON, Asker, Stage, gateways, gone, opened
-from tests.attempts import Workbench, finish, output
 from tests.fakes.model_server import ANSWER, BREAK_OFF, HANG_UP, Answer, ModelServer
+from tests.kit.attempts import Workbench, finish, output
 from tests.kit.processes import processes_with
 
 pytestmark = pytest.mark.processes

@@ -8,7 +8,7 @@ from agenthost.core.sandbox import policy as sandbox_policy
 from agenthost.proof import probe as sandbox_probe
 from agenthost.proof.probe import prove, prove_host
 from agenthost.sandbox.find import find_sandbox
-from tests.attempts import replace_bwrap
+from tests.kit.attempts import replace_bwrap
 
 pytestmark = pytest.mark.processes
 

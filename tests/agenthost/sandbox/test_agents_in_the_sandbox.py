@@ -12,7 +12,7 @@ import pytest
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.running_host import Client, execution_id, open_host, sandbox_tree
-from tests.attempts import replace_bwrap
+from tests.kit.attempts import replace_bwrap
 from tests.kit.processes import are_gone, processes_with
 from tests.kit.waiting import until
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agenthost.core.sandbox.policy import MIB, Resources
-from tests.attempts import Done, Workbench, finish, gone, output
+from tests.kit.attempts import Done, Workbench, finish, gone, output
 
 pytestmark = pytest.mark.processes
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from agenthost.sandbox.cgroups import sweep
-from tests.attempts import Workbench
+from tests.kit.attempts import Workbench
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from agenthost.attempt import shim_start
-from tests.attempts import Workbench, finish
+from tests.kit.attempts import Workbench, finish
 
 pytestmark = pytest.mark.processes
 

@@ -16,7 +16,7 @@ import pytest
 
 from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.shims import is_alive
-from tests.attempts import PATIENCE_SECONDS, Workbench, finish, gone
+from tests.kit.attempts import PATIENCE_SECONDS, Workbench, finish, gone
 
 pytestmark = pytest.mark.processes
 
@@ -69,7 +69,7 @@ async def test_a_daemon_that_never_listens_hinders_no_other(bench: Workbench) ->
 DAEMON = """
 import asyncio, sys
 from pathlib import Path
-from tests.attempts import Workbench, output
+from tests.kit.attempts import Workbench, output
 async def main():
     bench = await Workbench.make(Path(sys.argv[1]))
     attempt = await bench.spawn("sh", "-c", "echo up; read -r l; echo got $l; exit 4", keeps_stdin=True)

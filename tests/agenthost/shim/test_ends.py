@@ -15,7 +15,7 @@ from agenthost.attempt.launch import Launch
 from agenthost.attempt.process import AttemptProcess
 from agenthost.errors import ExecutionExistsError
 from agenthost.shim.inspection import parent_of
-from tests.attempts import Workbench, finish, output
+from tests.kit.attempts import Workbench, finish, output
 from tests.kit.processes import processes_with
 
 pytestmark = pytest.mark.processes

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agenthost.core.output.spool import RecordKind
-from tests.attempts import Workbench, finish, output, records
+from tests.kit.attempts import Workbench, finish, output, records
 from tests.kit.processes import processes_with
 
 pytestmark = pytest.mark.processes

@@ -13,7 +13,7 @@ import pytest
 
 from agenthost.attempt import shim_start
 from agenthost.core.sandbox.policy import Resources
-from tests.attempts import PATIENCE_SECONDS, Done, Workbench, finish, gone, records
+from tests.kit.attempts import PATIENCE_SECONDS, Done, Workbench, finish, gone, records
 from tests.kit.processes import processes_with
 
 pytestmark = pytest.mark.processes

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from agenthost.shim.confinement import NICENESS
-from tests.attempts import PATIENCE_SECONDS, Workbench, finish, gone, records, replace_bwrap
+from tests.kit.attempts import PATIENCE_SECONDS, Workbench, finish, gone, records, replace_bwrap
 from tests.kit.processes import processes_with
 
 pytestmark = pytest.mark.processes

@@ -23,7 +23,7 @@ from agenthost.core.damage import Damage, DamagedError, is_shortage
 from agenthost.errors import NoCapacityError, PreconditionError, ProgramError, StorageError
 from agenthost.host.adoption import adopt_leftovers
 from agenthost.host.preparation import refusing_start
-from tests.attempts import Workbench, finish, until_longer
+from tests.kit.attempts import Workbench, finish, until_longer
 from tests.kit.processes import without_descriptors
 
 pytestmark = pytest.mark.processes

@@ -24,8 +24,8 @@ from tests.agenthost.host_process import client_of, serving
 from tests.agenthost.packs import pack, push
 from tests.agenthost.running_host import open_host, push_snapshot, sandbox_tree
 from tests.kit.processes import are_gone
+from tests.kit.repositories import UserRepository
 from tests.kit.waiting import until
-from tests.repositories import UserRepository
 
 pytestmark = pytest.mark.processes
 

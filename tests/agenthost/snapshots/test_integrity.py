@@ -20,8 +20,8 @@ from agenthost.v1 import snapshot_service_pb2, snapshot_service_pb2_grpc
 from tests.agenthost.host_process import client_of, serving
 from tests.agenthost.packs import push
 from tests.agenthost.running_host import Client, open_host, push_snapshot
-from tests.killed_git import KilledGit
-from tests.repositories import UserRepository
+from tests.kit.killed_git import KilledGit
+from tests.kit.repositories import UserRepository
 
 pytestmark = pytest.mark.processes
 

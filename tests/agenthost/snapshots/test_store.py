@@ -12,7 +12,7 @@ from agenthost.errors import NoCapacityError
 from agenthost.snapshots.packs import Offer
 from agenthost.snapshots.store import SnapshotStore
 from tests.agenthost.packs import pack, pieces, push
-from tests.repositories import UserRepository, git
+from tests.kit.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes
 

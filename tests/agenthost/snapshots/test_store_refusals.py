@@ -13,7 +13,7 @@ from agenthost.snapshots.packs import Offer
 from agenthost.snapshots.store import SnapshotStore
 from servicekit.programs import Completed
 from tests.agenthost.packs import pack, pieces, push
-from tests.repositories import UserRepository, git
+from tests.kit.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes
 

@@ -16,7 +16,7 @@ from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finished, started
-from tests.repositories import git
+from tests.kit.repositories import git
 
 pytestmark = pytest.mark.processes
 

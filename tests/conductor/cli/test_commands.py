@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.flows import plain_workspace
-from tests.services import Pair, running_pair
+from tests.kit.flows import plain_workspace
+from tests.kit.services import Pair, running_pair
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 FLOW = """

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from conductor.v1 import run_service_pb2_grpc
-from tests import flows
-from tests.services import Pair, running_pair
+from tests.kit import flows
+from tests.kit.services import Pair, running_pair
 
 WORDS = [f"word{number}é" for number in range(100)]
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]

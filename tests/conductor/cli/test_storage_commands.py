@@ -13,8 +13,8 @@ import pytest
 
 from conductor.cli.main import main
 from conductor.store.sqlite.store import SqliteStore
+from tests.kit.services import Service, free_port
 from tests.kit.waiting import wait_until
-from tests.services import Service, free_port
 
 FLOW = "title: Folds\nsteps:\n  - {id: said, fold: {template: hello}}\n"
 

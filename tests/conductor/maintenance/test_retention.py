@@ -18,7 +18,7 @@ from conductor.store.sqlite.store import SqliteStore
 from conductor.store.sqlite.writing import deletion
 from tests.conductor.store.material import creation, events, run_name, settlement
 from tests.kit.clock import ManualClock
-from tests.repositories import git
+from tests.kit.repositories import git
 
 pytestmark = pytest.mark.processes
 

@@ -4,8 +4,8 @@ import pytest
 
 from conductor.snapshots import SnapshotStore
 from tests.conductor.snapshots.pinned import OBJECTS
-from tests.killed_git import KilledGit
-from tests.repositories import UserRepository
+from tests.kit.killed_git import KilledGit
+from tests.kit.repositories import UserRepository
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.repositories import snapshot_content
+from tests.kit.repositories import snapshot_content
 
 OBJECTS = Path("data", "objects.git")  # below the test's folder
 

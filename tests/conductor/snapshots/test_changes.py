@@ -16,7 +16,7 @@ from conductor.core.model.plan import SnapshotPlan
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.snapshots.reading import changes, working_tree
 from conductor.snapshots.roots import WorkspaceRoots
-from tests.repositories import UserRepository, git
+from tests.kit.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes
 

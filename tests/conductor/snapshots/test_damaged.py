@@ -7,7 +7,7 @@ import pytest
 
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
-from tests.repositories import UserRepository, git
+from tests.kit.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes
 

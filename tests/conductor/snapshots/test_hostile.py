@@ -15,7 +15,7 @@ from conductor.errors import InvalidRequestError, RootNotAllowedError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.snapshots.reading import blocking_files
 from conductor.snapshots.roots import WorkspaceRoots
-from tests.repositories import ENVIRONMENT, UserRepository, git
+from tests.kit.repositories import ENVIRONMENT, UserRepository, git
 
 pytestmark = pytest.mark.processes
 

@@ -13,8 +13,8 @@ from conductor.snapshots.git import Git
 from conductor.snapshots.storing import objects
 from conductor.snapshots.storing.commit_writer import CommitWriter
 from tests.conductor.snapshots.pinned import content
+from tests.kit.repositories import UserRepository, git
 from tests.kit.waiting import until
-from tests.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes
 

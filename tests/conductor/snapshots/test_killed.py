@@ -4,8 +4,8 @@ import pytest
 
 from conductor.errors import ProgramUnavailableError
 from conductor.snapshots import SnapshotStore
-from tests.killed_git import KilledGit
-from tests.repositories import UserRepository
+from tests.kit.killed_git import KilledGit
+from tests.kit.repositories import UserRepository
 
 pytestmark = pytest.mark.processes
 

@@ -8,7 +8,7 @@ from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from tests.conductor.snapshots.pinned import content
-from tests.repositories import UserRepository, git
+from tests.kit.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes
 

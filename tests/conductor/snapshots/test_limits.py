@@ -15,7 +15,7 @@ from conductor.snapshots.reading import working_tree
 from conductor.snapshots.reading.entries import Listed
 from conductor.snapshots.storing import pin
 from tests.conductor.snapshots.pinned import content
-from tests.repositories import UserRepository
+from tests.kit.repositories import UserRepository
 
 pytestmark = pytest.mark.processes
 

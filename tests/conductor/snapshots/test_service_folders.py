@@ -15,7 +15,7 @@ from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.snapshots.reading.service_folders import MAX_FOLDERS
 from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.snapshots.pinned import content
-from tests.repositories import UserRepository
+from tests.kit.repositories import UserRepository
 
 pytestmark = pytest.mark.processes
 

@@ -21,8 +21,8 @@ from conductor.snapshots import SnapshotStore
 from servicekit.addresses import Address
 from servicekit.channels import open_channel
 from servicekit.server import Server
-from tests.killed_git import KilledGit
-from tests.repositories import UserRepository, git
+from tests.kit.killed_git import KilledGit
+from tests.kit.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes
 

@@ -27,7 +27,7 @@ from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
 from conductor.store.records import StoredRun
 from tests.fakes.memory_store import Appended, MemoryDisk, Write
-from tests.histories import RUN, Entry, Fact, RunHistory, Speech
+from tests.kit.histories import RUN, Entry, Fact, RunHistory, Speech
 from tests.simulation.judges.violation import Violation
 
 CONDUCTOR = "c1"

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.histories import HostHistory, Lifetime, Words
+from tests.kit.histories import HostHistory, Lifetime, Words
 from tests.simulation.ground.agenda import Agenda
 from tests.simulation.ground.disk import Disk
 from tests.simulation.ground.network import Network

@@ -7,7 +7,7 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.histories import Entry, Visit, Watch
+from tests.kit.histories import Entry, Visit, Watch
 from tests.simulation.ground.process import Process
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from conductor.store.sqlite.upkeep.migration import SCHEMA_VERSION
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 from conductor.v1.run_service_pb2 import CancelRunRequest, WatchRunRequest
-from tests import flows
-from tests.services import running_pair
+from tests.kit import flows
+from tests.kit.services import running_pair
 
 HERE = Path(__file__).parent
 REQUEST_ID = "0b5ab2f4-1111-4222-8333-444455556677"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.histories import (
+from tests.kit.histories import (
     Evidence,
     Fact,
     HostHistory,
