@@ -12,9 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from tests.simulation.comparison import live_and_compare
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.twins import TWINS
-from tests.simulation.world import World, live_and_compare
+from tests.simulation.world import World
 
 BATCH = 25
 

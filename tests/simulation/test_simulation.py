@@ -5,11 +5,12 @@ from collections.abc import Iterable
 
 import pytest
 
+from tests.simulation.comparison import live_and_compare
 from tests.simulation.judges.violation import Violation
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.trouble import KINDS, POINTS
 from tests.simulation.twins import TWINS
-from tests.simulation.world import World, live_and_compare
+from tests.simulation.world import World
 
 SEEDS = 120
 SEEDS_FOR_A_TWIN = 200

@@ -1,0 +1,76 @@
+"""Lives a world with trouble and without: what was not legitimately lost must have come out the same."""
+
+from conductor.core.model.run import Run
+from conductor.core.model.states import StepState
+from conductor.core.model.step import Step
+from tests.kit.histories import Outcome, compare_outcomes
+from tests.simulation.judges.journal import JudgedDisk
+from tests.simulation.judges.violation import Violation
+from tests.simulation.world import World
+
+
+def live_and_compare(seed: int, world: World | None = None) -> World:
+    """Lives a world, and compares every fourth with a calm one: they cost time, and differ by little from seed to seed."""
+    world = world or World(seed)
+    world.live()
+    if seed % 4 == 0:
+        compare_with_calm(world)
+    return world
+
+
+def compare_with_calm(world: World) -> None:
+    """Lives the same world without trouble: what was not legitimately lost must have come out the same."""
+    calm = World(world.seed, calm=True)
+    calm.live()
+    expected = list_outcomes(calm.store)
+    for run, seen in list_outcomes(world.store).items():
+        steps, is_stopped = calm.store.runs[run].steps.values(), calm.store.runs[run].stop is not None
+        # A part of a step that ended may be cancelled before its agent began: then nothing of it is known anywhere.
+        if not is_stopped and not all(
+            _ended_by_itself(step, "CANCELLED", "HOST_LOST" if step.plan.parent else "CANCELLED") for step in steps
+        ):
+            raise Violation(f"run {run} was disturbed by nobody, and an attempt of it did not end by itself")
+        is_free = not is_stopped and not _ran_out_of_time(calm.store.runs[run])
+        if is_free and run in find_comparable(world.store):
+            world.seen["outcome compared"] += 1
+            if faults := compare_outcomes(seen, expected[run]):
+                raise Violation(f"run {run}: {'; '.join(faults)}")
+
+
+def list_outcomes(store: JudgedDisk) -> dict[str, Outcome]:
+    """What came of each run, with the text of each step's last attempt."""
+    return {
+        name: Outcome(
+            str(run.state),
+            {
+                step: (str(one.state), store.said(one.attempts[-1].id, "answer") if one.attempts else "")
+                for step, one in run.steps.items()
+            },
+            run.markdown,
+        )
+        for name, run in store.runs.items()
+    }
+
+
+def find_comparable(store: JudgedDisk) -> frozenset[str]:
+    """The runs that nobody stopped, and whose every attempt ended by its agent's own doing: trouble must not show in them."""
+    return frozenset(
+        name
+        for name, run in store.runs.items()
+        if run.cancel_time is None
+        and not _ran_out_of_time(run)
+        and all(map(_ended_by_itself, run.steps.values()))
+        # How far children are when their parent fails is a matter of time.
+        and not any(run.children.get(step.plan.id) for step in run.steps.values() if step.state is StepState.FAILED)
+    )
+
+
+def _ran_out_of_time(run: Run) -> bool:
+    """Trouble takes time, and flows may set limits to that."""
+    failures = [run.failure, *(step.failure for step in run.steps.values())]
+    return any(failure is not None and failure.reason in {"RUN_TIMEOUT", "QUEUE_TIMEOUT"} for failure in failures)
+
+
+def _ended_by_itself(step: Step, *also: str) -> bool:
+    own = {"", "AGENT_EXIT_NONZERO", "EMPTY_OUTPUT", "SANDBOX_REFUSED", *also}
+    return all((attempt.failure.reason if attempt.failure else "") in own for attempt in step.attempts)
