@@ -101,14 +101,20 @@ def redacted(text: str, values: Iterable[str] = ()) -> str:
 
 def redacted_json(text: str, values: Iterable[str] = ()) -> str:
     """Returns JSON with the secrets in its strings masked. Each string is its own text, so that JSON stays JSON."""
-    values = tuple(values)
+    known = ValueMask(values)
+
+    def whole(text: str) -> str:
+        formats = FormatMask()
+        return formats.feed(known.feed(text) + known.finish()) + formats.finish()
 
     def mask(literal: re.Match[str]) -> str:
+        if len(literal[0]) < MIN_VALUE_CHARACTERS:  # too short for a secret; an agent may send a million of them
+            return literal[0]
         try:
             inside = json.loads(literal[0], strict=False)
         except ValueError:  # the text was cut in the middle of a string
-            return redacted(literal[0], values)
-        masked = redacted(inside, values)
+            return whole(literal[0])
+        masked = whole(inside)
         return literal[0] if masked == inside else json.dumps(masked, ensure_ascii=False)
 
     return _LITERAL.sub(mask, text)
