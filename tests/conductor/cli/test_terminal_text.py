@@ -20,6 +20,7 @@ from conductor.cli.text.terminal_text import one_line, printable
         ("over\rwritten", "over\nwritten"),
         ("dos\r\nline", "dos\nline"),
         ("\u202etxt.exe", "txt.exe"),
+        ("a\u061cb\u00adc\u180ed\ufff9e\U000e0041f", "abcdef"),
         ("zero\u200bwidth", "zerowidth"),
         ("bell\x07 null\x00 back\x08", "bell null back"),
         ("cut in the middle \x1b[3", "cut in the middle 3"),
