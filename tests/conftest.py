@@ -1,11 +1,16 @@
-"""Tells tests that start processes from those that do not: the marker cannot be forgotten, and the quick ones come last."""
+"""Rules for all tests: those that start processes say so, quick ones come last, and none ends outside its event loop."""
 
+import asyncio
+import functools
+import inspect
 import sys
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 
 import pytest
 
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
+# How long a test has to end what it started, before its time limit interrupts it wherever it is.
+END_SECONDS = 5.0
 _started: list[str] = []
 
 
@@ -21,6 +26,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Lets several workers end together: the quick modules come last, so none waits long for another's last one."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            marker = item.get_closest_marker("timeout")
+            limit = marker.args[0] if marker else float(config.getini("timeout"))
+            item.obj = _within(item.obj, limit - END_SECONDS)
+
+
+def _within(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
+    """Cancels a test that takes too long. The interruption by a signal leaves its tasks to a loop that waits for them for ever."""
+
+    @functools.wraps(test)
+    async def limited(**fixtures: object) -> None:
+        async with asyncio.timeout(seconds):
+            await test(**fixtures)
+
+    return limited
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,7 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 SECONDS = 30.0
 PAUSE_SECONDS = 0.01
@@ -25,3 +28,10 @@ def wait_until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"it did not come to pass within {seconds:g} s"
         time.sleep(PAUSE_SECONDS)
+
+
+async def side_by_side(works: Iterable[Coroutine[None, None, Result]]) -> list[Result]:
+    """Returns all results in order. Where one fails the others are cancelled: `gather` would leave them at work."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+    return [task.result() for task in tasks]

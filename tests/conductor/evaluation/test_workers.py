@@ -22,7 +22,7 @@ from conductor.flows.library.bundle import write_bundle
 from conductor.flows.library.library import Texts
 from servicekit.programs import Running
 from tests.conductor.evaluation.story import agent, flow_of
-from tests.kit.waiting import until
+from tests.kit.waiting import side_by_side, until
 
 pytestmark = pytest.mark.processes
 
@@ -97,7 +97,7 @@ async def test_a_worker_that_others_stopped_or_ended_is_replaced_and_what_it_was
     async with Worker() as worker:
         first = await worker.start()
         os.kill(first.pid, sent)
-        answers = await asyncio.gather(*(worker.ask(prompt(f"{number}" * size), 1.0) for number in range(3)))
+        answers = await side_by_side(worker.ask(prompt(f"{number}" * size), 1.0) for number in range(3))
         second = await worker.start()
 
     assert {answer.attachments[0] for answer in answers} == {b"%d" % number * size + b"\n" for number in range(3)}
@@ -161,7 +161,7 @@ async def test_a_worker_for_which_there_are_too_few_descriptors_starts_when_ther
 async def test_a_worker_answers_in_order_what_was_asked_of_it_at_once() -> None:
     async with Worker() as worker:
         asked = [worker.ask(prompt(f"{number} {'x' * (number * 12_000)}"), 20.0) for number in range(60)]
-        answers = await asyncio.gather(*asked)
+        answers = await side_by_side(asked)
 
     assert [answer.attachments[0].split()[0] for answer in answers] == [b"%d" % number for number in range(60)]
 
