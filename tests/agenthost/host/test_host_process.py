@@ -14,6 +14,7 @@ from agenthost.attempt.folder import AttemptFolders, StoredStart
 from agenthost.cli import main
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
+from servicekit import logs
 from tests.agenthost.host_process import client_of, serving, start_host
 from tests.agenthost.running_host import CONDUCTOR, execution_id, sandbox_tree
 from tests.kit.processes import are_gone
@@ -341,20 +342,40 @@ def test_doctor_says_what_to_do_next() -> None:
         ("[limits]\nsnapshots_unused_seconds = 1e12", "limits.snapshots_unused_seconds"),
         ("[keeping]\nsnapshots_bytes = 5", "'keeping' is not a setting"),
         ("name = ", "config.toml"),
-        ("agents_dirs = ['/no/such/folder']", "--agents-dir"),
     ],
 )
 def test_a_wrong_setting_is_named_before_anything_starts(
     tmp_path: Path, content: str, text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keeps K5."""
-    monkeypatch.setenv("GRPC_VERBOSITY", "NONE")  # the command sets it for its process, which is this one
+    # The command is for a process of its own: what it would change for all of this one, it must not come to.
+    monkeypatch.setenv("GRPC_VERBOSITY", "NONE")
+    monkeypatch.setattr(logs, "configure_logs", lambda *_: pytest.fail("the host begins to serve"))
     (tmp_path / "config.toml").write_text(content)
     flags = ["--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--config", str(tmp_path / "config.toml")]
 
     assert main(["serve", *flags, *([] if "name" in content else ["--name", "x"])]) == 1
     assert text in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_of_specs_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Keeps K5."""
+    flags = [
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        str(tmp_path / "data"),
+        "--name",
+        "x",
+        "--agents-dir",
+        "/no/such/folder",
+    ]
+    done = command("serve", *flags)
+
+    assert done.returncode == 1
+    assert "--agents-dir" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_help_needs_no_grpc() -> None:
