@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Generator
 
 import pytest
+import structlog
 
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
 # How long a test has to end what it started, before its time limit interrupts it wherever it is.
@@ -51,7 +52,7 @@ def pytest_runtest_setup() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fails what started a process, in its fixtures or in itself, and is among the fast tests."""
+    """Fails a fast test that started a process, in its fixtures or in itself, and a test that redirected the logs of all."""
     result = yield
     if _started and not item.get_closest_marker("processes"):
         pytest.fail(
@@ -59,4 +60,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             "Write `pytestmark = pytest.mark.processes` into its module.",
             pytrace=False,
         )
+    if structlog.get_config()["cache_logger_on_first_use"]:
+        structlog.reset_defaults()
+        pytest.fail("this test sent the logs of all tests to its own stderr: configure logs in another process")
     return result
