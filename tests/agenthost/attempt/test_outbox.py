@@ -92,7 +92,7 @@ lines = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(writes=st.lists(st.tuples(lines, st.integers(1, 30)), max_size=10), data=st.data())
 async def test_a_stream_that_breaks_at_any_frame_is_resumed_with_the_same_numbers_and_bytes(
     writes: list[tuple[bytes, int]], data: st.DataObject, tmp_path_factory: object

@@ -125,7 +125,7 @@ class Grower:
                 assert len(live_items(self.bench.run, step)) <= step.plan.work.at_once
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_whatever_tree_grows_it_ends_and_parents_end_after_their_children(data: st.DataObject) -> None:
     """Keeps C3, B4."""

@@ -15,7 +15,7 @@ PROSE = {"paragraph_open", "paragraph_close", "inline", "text", "softbreak", "co
 LIVE = {"link_open", "image", "html_inline", "html_block"}
 marked = st.text(st.sampled_from("`*_[]()<>!#|~\\&;:/-+=.1ab \n\t\u200b\x1b\"'{}%"), max_size=60)
 flow_like = st.text(st.sampled_from("steps: [{id}]\n - ab\"'|>&*!{%}#,?\t\\u"), max_size=80)
-quick = settings(deadline=None, max_examples=150)
+quick = settings(max_examples=150)
 
 
 def kinds(text: str) -> set[str]:
