@@ -52,6 +52,14 @@ class Running:
         call = self.runs.WatchRun(pb.WatchRunRequest(name=run, resume_token=token))
         return [told async for told in call]
 
+    async def until_said(self, run: str) -> None:
+        """Watches until an agent's first text is stored."""
+        call = self.runs.WatchRun(pb.WatchRunRequest(name=run))
+        async for told in call:
+            if told.HasField("output"):
+                break
+        call.cancel()
+
     async def settled(self, run: str) -> pb.Run:
         told = await self.watch(run)
         return told[-1].run

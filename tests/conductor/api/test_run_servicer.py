@@ -344,10 +344,10 @@ async def test_a_damaged_run_is_read_as_far_as_it_goes_and_everything_else_as_ev
     working = ExecutionHost([started(), said("so far")])
     async with running_conductor(tmp_path, hosts={"alpha": working}) as it:
         broken, sound = await it.create(agent_step("talk")), await it.create(agent_step("talk"))
-        await until(lambda: len(working.executions) == 2)
+        await it.until_said(broken.name)  # its third event is stored by then
     connection = sqlite3.connect(tmp_path / "data" / "conductor.db")
     script = "UPDATE journal SET data = '{oops' WHERE position = 3 AND run = (SELECT key FROM runs WHERE run = ?)"
-    connection.execute(script, (broken.name.removeprefix("runs/"),))
+    assert connection.execute(script, (broken.name.removeprefix("runs/"),)).rowcount == 1
     connection.commit()
     connection.close()
 
