@@ -16,7 +16,7 @@ import structlog
 from agenthost.attempt.attachment import Attachments
 from agenthost.attempt.control import AttemptControl
 from agenthost.attempt.cuts import Cuts
-from agenthost.attempt.folder import check_revisions, remembered_secrets
+from agenthost.attempt.folder import read_revisions, remembered_secrets
 from agenthost.attempt.outbox import Outbox
 from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.records import (
@@ -39,6 +39,7 @@ from agenthost.core.output.agent_output import AgentOutput, Summary
 from agenthost.core.output.delivery import Delivery
 from agenthost.core.output.frame import Attestation, Finished, Started
 from agenthost.core.output.numbering import highest_number
+from agenthost.core.output.revisions import LATEST
 from agenthost.errors import InvalidRequestError, ProgramError, StatusError, Violation
 from agenthost.models.usage import read_use
 from agenthost.system.change import Change
@@ -100,13 +101,14 @@ class Execution:
         cuts = Cuts(self.request.folder / "cuts", limits.max_output_bytes)
         self.delivery.resume(after, self._highest_number(cuts))
         secrets: tuple[str, ...] = ()
+        revisions = LATEST
         try:
             if self.request.adopted:
-                check_revisions(self.request.folder)
+                revisions = read_revisions(self.request.folder)
             secrets = remembered_secrets(self.request.folder, secrets_of(spec, os.environ))
         except DamagedError as error:
             self._fault = str(error)
-        output = AgentOutput(spec.dialect, limits.max_answer_bytes, secrets)
+        output = AgentOutput(spec.dialect, limits.max_answer_bytes, secrets, revisions)
         return Outbox(self, cuts, output, self.delivery.note)
 
     def _highest_number(self, cuts: Cuts) -> int | None:

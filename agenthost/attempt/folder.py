@@ -9,17 +9,13 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agenthost.attempt.records import read_object
 from agenthost.core.damage import DamagedError, is_shortage
-from agenthost.core.output.agent_output import PARSER_REVISION
-from agenthost.core.output.redaction import REVISION
+from agenthost.core.output.revisions import FIRST, KEPT, LATEST, Revisions
 from agenthost.system.files import sync_folder, write_file
-
-_REVISIONS = {"parser": PARSER_REVISION, "redaction": REVISION}
-_FIRST = {"parser": 1, "redaction": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class AttemptFolders:
             "conductor": stored.conductor,
             "snapshot_fingerprint": stored.snapshot_fingerprint,
             "boot_id": self._boot_id,
-            "revisions": _REVISIONS,
+            "revisions": asdict(LATEST),
         }
         write_file(folder / "owner.json", json.dumps(about).encode())
         sync_folder(self._root)
@@ -96,15 +92,17 @@ def remembered_secrets(folder: Path, values: Sequence[str]) -> tuple[str, ...]:
     return tuple(values)
 
 
-def check_revisions(folder: Path) -> None:
-    """Raises DamagedError where this daemon lacks the parser or the redaction that an attempt's output was first read with.
+def read_revisions(folder: Path) -> Revisions:
+    """Returns the revisions that an attempt's output was first read with: the first where its folder names none.
 
-    A folder of f9ac01c names none, and was read with the first. Blocking.
+    Raises DamagedError where this daemon lacks them. Blocking.
     """
     owner = read_object(folder / "owner.json") or {}
-    revisions = owner.get("revisions", _FIRST)
-    if revisions not in (_FIRST, _REVISIONS):
-        raise DamagedError(f"owner.json: the output was read with {revisions}, which this agenthost does not have")
+    named = owner.get("revisions", asdict(FIRST))
+    for revisions in KEPT:
+        if named == asdict(revisions):
+            return revisions
+    raise DamagedError(f"owner.json: the output was read with {named}, which this agenthost does not have")
 
 
 def _read_secrets(file: Path) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.dialects.text import PlainText
-from agenthost.core.output.redaction import Redaction
+from agenthost.core.output.redaction import REDACTIONS
 from agenthost.core.output.report import (
     MAX_NAME_BYTES,
     MAX_NOTICE_BYTES,
@@ -29,12 +29,9 @@ from agenthost.core.output.report import (
     ToolResult,
     Usage,
 )
+from agenthost.core.output.revisions import LATEST, Revisions
 from agenthost.core.output.spool import INPUT_NUMBER, RecordKind, SpoolReader
 from agenthost.core.output.utf8 import fitting
-
-# Raise it when a parser makes other reports of the same bytes, and keep the earlier parser for a release: an attempt keeps the
-# revision that its output was first read with. So with `redaction.REVISION`.
-PARSER_REVISION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +49,15 @@ class Summary:
 class AgentOutput:
     """Reads one attempt's spool from its beginning, in order."""
 
-    def __init__(self, dialect: str, max_answer_bytes: int, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, dialect: str, max_answer_bytes: int, secrets: Iterable[str] = (), revisions: Revisions = LATEST
+    ) -> None:
         self._records = SpoolReader()
         self._stdout = DIALECTS[dialect]()
         self._stderr = PlainText(Channel.LOG)
         secrets = tuple(secrets)
-        self._of_stdout = Redaction(secrets)
-        self._of_stderr = Redaction(secrets)
+        self._of_stdout = REDACTIONS[revisions.redaction](secrets)
+        self._of_stderr = REDACTIONS[revisions.redaction](secrets)
         self._answer_room = max_answer_bytes
         self._max_answer_bytes = max_answer_bytes
         self.summary = Summary()
@@ -97,11 +96,11 @@ class AgentOutput:
                 case Notice(kind=NoticeKind.DENIAL, text=text):
                     self.summary = replace(self.summary, denial_count=self.summary.denial_count + 1)
                     yield replace(report, text=fitting(text, MAX_NOTICE_BYTES))
-                case ToolCall(name=name, arguments=arguments):
-                    name, arguments = fitting(name, MAX_NAME_BYTES), fitting(arguments, MAX_TOOL_BYTES)
-                    yield replace(report, name=name, arguments=arguments)
-                case ToolResult(text=text):
-                    yield replace(report, text=fitting(text, MAX_TOOL_BYTES))
+                case ToolCall(id=call, name=name, arguments=arguments):
+                    call, name = fitting(call, MAX_NAME_BYTES), fitting(name, MAX_NAME_BYTES)
+                    yield ToolCall(call, name, fitting(arguments, MAX_TOOL_BYTES))
+                case ToolResult(id=call, text=text):
+                    yield replace(report, id=fitting(call, MAX_NAME_BYTES), text=fitting(text, MAX_TOOL_BYTES))
                 case _:
                     yield report
 

@@ -13,10 +13,19 @@ an agent that wants to tell a secret, and so agents are given none.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from agenthost.core.output.report import Channel, Notice, Output, Parsed, Result, ToolCall, ToolResult
+from agenthost.core.output.report import (
+    MAX_NAME_BYTES,
+    Channel,
+    Notice,
+    Output,
+    Parsed,
+    Result,
+    ToolCall,
+    ToolResult,
+)
 from agenthost.core.output.secret_formats import (
     FORMAT_BY_HEAD,
     HEAD_PATTERN,
@@ -25,15 +34,17 @@ from agenthost.core.output.secret_formats import (
     begins_word,
     is_convincing,
 )
+from agenthost.core.output.utf8 import fitting
 
-REVISION = 1  # see `agent_output.PARSER_REVISION`
 VALUE_MASK = "[redacted:secret]"
 # A shorter value would mask ordinary words; a longer one would be held back for too long.
 MIN_VALUE_CHARACTERS = 8
 MAX_VALUE_CHARACTERS = 8192
 MAX_VALUES = 100
 BLOCK_END = "-----"
-_LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_STRINGS_AND_NUMBERS = re.compile(rf"{_STRING}|-?\d[\d.eE+-]*+", re.DOTALL)
 
 
 class Redaction:
@@ -44,7 +55,7 @@ class Redaction:
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        self._values = tuple(values)
+        self._values = self._spelt(tuple(values))
         self._redactors = {channel: Redactor(self._values) for channel in Channel}
 
     def feed(self, parsed: Iterable[Parsed]) -> Iterator[Parsed]:
@@ -64,17 +75,50 @@ class Redaction:
         match report:
             case Output(channel=channel, text=text):
                 return Output(channel, self._redactors[channel].feed(text))
-            case ToolCall(name=name, arguments=arguments):
-                return replace(report, name=self._whole(name), arguments=redacted_json(arguments, self._values))
-            case ToolResult(text=text) | Notice(text=text):
+            case ToolCall(id=call, name=name, arguments=arguments):
+                return ToolCall(self._id(call), self._name(name), self._json(arguments))
+            case ToolResult(id=call, text=text):
+                return replace(report, id=self._id(call), text=self._whole(text))
+            case Notice(text=text):
                 return replace(report, text=self._whole(text))
             case Result(json=text):
-                return Result(redacted_json(text, self._values))
+                return Result(self._json(text))
             case _:
                 return report
 
     def _whole(self, text: str) -> str:
         return redacted(text, self._values)
+
+    _id = _name = _whole
+
+    def _json(self, text: str) -> str:
+        return redacted_json(text, self._values)
+
+    @staticmethod
+    def _spelt(values: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the values as they are and as JSON spells them: agents log JSON, and quote files in it."""
+        spellings = (json.dumps(value, ensure_ascii=plain)[1:-1] for value in values for plain in (False, True))
+        return tuple(dict.fromkeys((*values, *spellings)))
+
+
+class FirstRedaction(Redaction):
+    """Masks as f9ac01c did, for the attempts that it began: ids and numbers stay, and a name is cut before it is masked."""
+
+    def _id(self, text: str) -> str:
+        return fitting(text, MAX_NAME_BYTES)
+
+    def _name(self, text: str) -> str:
+        return self._whole(fitting(text, MAX_NAME_BYTES))
+
+    def _json(self, text: str) -> str:
+        return redacted_json(text, self._values, _STRINGS)
+
+    @staticmethod
+    def _spelt(values: tuple[str, ...]) -> tuple[str, ...]:
+        return values
+
+
+REDACTIONS: Mapping[int, type[Redaction]] = {1: FirstRedaction, 2: Redaction}  # by `Revisions.redaction`
 
 
 class Redactor:
@@ -99,9 +143,10 @@ def redacted(text: str, values: Iterable[str] = ()) -> str:
     return redactor.feed(text) + redactor.finish()
 
 
-def redacted_json(text: str, values: Iterable[str] = ()) -> str:
-    """Returns JSON with the secrets in its strings masked. Each string is its own text, so that JSON stays JSON."""
+def redacted_json(text: str, values: Sequence[str] = (), tokens: re.Pattern[str] = _STRINGS_AND_NUMBERS) -> str:
+    """Returns JSON with its secrets masked. Each string and number is its own text, so that JSON stays JSON."""
     known = ValueMask(values)
+    numbers = ValueMask(value for value in values if value in text)  # few or none, and an agent may send many numbers
 
     def whole(text: str) -> str:
         formats = FormatMask()
@@ -110,6 +155,9 @@ def redacted_json(text: str, values: Iterable[str] = ()) -> str:
     def mask(literal: re.Match[str]) -> str:
         if len(literal[0]) < MIN_VALUE_CHARACTERS:  # too short for a secret; an agent may send a million of them
             return literal[0]
+        if literal[0][0] != '"':
+            masked = numbers.feed(literal[0]) + numbers.finish()
+            return literal[0] if masked == literal[0] else json.dumps(masked)
         try:
             inside = json.loads(literal[0], strict=False)
         except ValueError:  # the text was cut in the middle of a string
@@ -117,7 +165,7 @@ def redacted_json(text: str, values: Iterable[str] = ()) -> str:
         masked = whole(inside)
         return literal[0] if masked == inside else json.dumps(masked, ensure_ascii=False)
 
-    return _LITERAL.sub(mask, text)
+    return tokens.sub(mask, text)
 
 
 class FormatMask:

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.attempt.folder import AttemptFolders, StoredStart, check_revisions, remembered_secrets
+from agenthost.attempt.folder import AttemptFolders, StoredStart, read_revisions, remembered_secrets
 from agenthost.core.damage import DamagedError
+from agenthost.core.output.revisions import FIRST, LATEST
 
 
 def test_a_replay_masks_what_was_masked_when_the_output_was_first_read(tmp_path: Path) -> None:
@@ -28,9 +29,10 @@ def test_a_folder_names_the_parser_and_the_redaction_that_read_its_output(tmp_pa
     folder = folders.path_of("run-step-1")
     owner = json.loads((folder / "owner.json").read_bytes())
 
-    check_revisions(folder)
+    assert read_revisions(folder) == LATEST
     (folder / "owner.json").write_text(json.dumps({name: owner[name] for name in owner if name != "revisions"}))
-    check_revisions(folder)
-    (folder / "owner.json").write_text(json.dumps(owner | {"revisions": {"parser": 9, "redaction": 1}}))
-    with pytest.raises(DamagedError, match="'parser': 9"):
-        check_revisions(folder)
+    assert read_revisions(folder) == FIRST
+    for unknown in ({"parser": 9, "redaction": 1}, {"parser": 1, "redaction": 9}, {"parser": 1}, "newest"):
+        (folder / "owner.json").write_text(json.dumps(owner | {"revisions": unknown}))
+        with pytest.raises(DamagedError, match="does not have"):
+            read_revisions(folder)

@@ -12,7 +12,6 @@ from typing import Any
 
 from agenthost.core.output.dialects.lines import Fault, LineReader, load_object
 from agenthost.core.output.report import (
-    MAX_NAME_BYTES,
     MAX_RESULT_BYTES,
     Channel,
     Notice,
@@ -24,7 +23,7 @@ from agenthost.core.output.report import (
     ToolResult,
     Usage,
 )
-from agenthost.core.output.utf8 import clean, fitting
+from agenthost.core.output.utf8 import clean
 
 MAX_COUNT = 2**62
 
@@ -62,7 +61,7 @@ def _text(message: Mapping[str, Any], key: str = "text") -> str:
 
 def _name(message: Mapping[str, Any], key: str) -> str:
     value = message.get(key, "")
-    return fitting(clean(str(value)), MAX_NAME_BYTES) if isinstance(value, str | int) else ""
+    return clean(str(value)) if isinstance(value, str | int) else ""
 
 
 def _count(message: Mapping[str, Any], key: str) -> int | None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from agenthost.core.output.dialects.lines import Fault, LineReader, load_object
 from agenthost.core.output.report import (
-    MAX_NAME_BYTES,
     Channel,
     Notice,
     NoticeKind,
@@ -23,7 +22,7 @@ from agenthost.core.output.report import (
     ToolResult,
     Usage,
 )
-from agenthost.core.output.utf8 import clean, fitting
+from agenthost.core.output.utf8 import clean
 
 MAX_COUNT = 2**62
 MAX_KEPT = 1024 * 1024  # characters of one message that are kept, to know them again
@@ -140,8 +139,7 @@ class _Conversation:
         for block in _blocks(_table(message.get("message")).get("content")):
             text = _text(block.get("text")) or _text(block.get("thinking"))
             if block.get("type") == "tool_use":
-                name = fitting(_text(block.get("name")), MAX_NAME_BYTES)
-                yield ToolCall(_id(block.get("id")), name, _compact(block.get("input", {})))
+                yield ToolCall(_text(block.get("id")), _text(block.get("name")), _compact(block.get("input", {})))
             elif message.get("is_api_error_message") or text.startswith(API_ERROR):
                 yield from () if self._answer.is_streamed else _log(text)
             elif is_own:
@@ -159,7 +157,7 @@ class _Conversation:
         for block in _blocks(_table(message.get("message")).get("content")):
             if block.get("type") == "tool_result":
                 text = "\n".join(_text(part.get("text")) for part in _blocks(block.get("content")))
-                yield ToolResult(_id(block.get("tool_use_id")), block.get("is_error") is True, text)
+                yield ToolResult(_text(block.get("tool_use_id")), block.get("is_error") is True, text)
 
     def _read_result(self, message: Mapping[str, Any]) -> Iterator[Parsed]:
         for denial in _blocks(message.get("permission_denials")):
@@ -206,10 +204,6 @@ def _blocks(content: Any) -> list[Mapping[str, Any]]:
 
 def _text(value: Any) -> str:
     return clean(value) if isinstance(value, str) else ""
-
-
-def _id(value: Any) -> str:
-    return fitting(_text(value), MAX_NAME_BYTES)
 
 
 def _compact(value: Any) -> str:

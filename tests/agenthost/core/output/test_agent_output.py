@@ -10,8 +10,20 @@ from agenthost.core.output.agent_output import AgentOutput, Summary
 from agenthost.core.output.dialects.lines import MAX_LINE_BYTES
 from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.frames import MAX_TEXT_BYTES, merge
-from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Report, ToolCall, ToolResult, Usage
+from agenthost.core.output.report import (
+    MAX_NAME_BYTES,
+    Channel,
+    Notice,
+    NoticeKind,
+    Output,
+    Report,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from agenthost.core.output.revisions import FIRST, LATEST, Revisions
 from agenthost.core.output.spool import INPUT_NUMBER, RecordKind
+from agenthost.core.output.utf8 import fitting
 from agenthost.shim.spool import pack
 
 PLENTY = 10**9
@@ -133,6 +145,54 @@ def test_a_limit_cuts_what_is_masked_already() -> None:
     result = {"type": "tool_result", "id": "1", "failed": False, "text": "x" * 65_529 + " " + TOKEN}
 
     assert parse("jsonl", [stdout(line(result))])[0] == [ToolResult("1", failed=False, text="x" * 65_529 + " ghp_[r")]
+
+
+STRADDLING = "n" * 240 + " " + TOKEN
+NAMED: dict[str, list[object]] = {
+    "jsonl": [
+        {"type": "tool_call", "id": STRADDLING, "name": STRADDLING, "arguments": {KNOWN: 48151623}},
+        {"type": "tool_result", "id": STRADDLING, "failed": False, "text": ""},
+    ],
+    "stream-json": [
+        {
+            "type": "assistant",
+            "message": {
+                "content": [{"type": "tool_use", "id": STRADDLING, "name": STRADDLING, "input": {KNOWN: 48151623}}]
+            },
+        },
+        {
+            "type": "user",
+            "message": {"content": [{"type": "tool_result", "tool_use_id": STRADDLING, "content": ""}]},
+        },
+    ],
+}
+
+
+def named_by(dialect: str, revisions: Revisions) -> list[Report]:
+    spool = stdout(b"".join(line(message) for message in NAMED[dialect]))
+    output = AgentOutput(dialect, PLENTY, [KNOWN, "48151623"], revisions)
+    return [*output.feed(spool), *output.finish()]
+
+
+def test_secrets_are_masked_in_names_ids_and_numbers_before_their_limit_cuts_them() -> None:
+    """Keeps E10 for every dialect with tools."""
+    name = fitting(f"{'n' * 240} ghp_[redacted:github-token]", MAX_NAME_BYTES)
+    assert NAMED.keys() == DIALECTS.keys() - {"text"}
+    for dialect in NAMED:
+        assert named_by(dialect, LATEST) == [
+            ToolCall(name, name, '{"[redacted:secret]":"[redacted:secret]"}'),
+            ToolResult(name, failed=False, text=""),
+        ]
+
+
+def test_an_attempt_of_the_first_revision_is_masked_as_it_was() -> None:
+    """Keeps I2 K7: frames that were sent before an upgrade are made again byte for byte."""
+    cut = STRADDLING[:MAX_NAME_BYTES]
+    for dialect in NAMED:
+        assert named_by(dialect, FIRST) == [
+            ToolCall(cut, cut, '{"[redacted:secret]":48151623}'),
+            ToolResult(cut, failed=False, text=""),
+        ]
 
 
 def test_text_keeps_stdout_as_answer_and_stderr_as_log() -> None:

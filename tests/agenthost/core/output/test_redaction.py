@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import agenthost
 import conductor
-from agenthost.core.output.redaction import VALUE_MASK, Redactor, redacted, redacted_json
+from agenthost.core.output.redaction import VALUE_MASK, Redaction, Redactor, redacted, redacted_json
+from agenthost.core.output.report import ToolResult
 from agenthost.core.output.secret_formats import FORMAT_BY_HEAD, FORMATS, MAX_LEAD
 
 KNOWN = "a-known/value+42"
@@ -129,6 +130,21 @@ def test_heads_that_no_word_ends_in_are_found_within_words() -> None:
 def test_json_that_was_cut_is_masked_too() -> None:
     text = json.dumps({"quote": "ghp_" + drawn(36)})
     assert redacted_json(text[:-5]) == '{"quote": "ghp_[redacted:github-token]'
+
+
+@pytest.mark.parametrize("number", ["48151623", "-48151623", "9948151623.5e3", "[48151623]"])
+def test_a_secret_that_is_a_number_is_masked_and_json_stays_json(number: str) -> None:
+    masked = redacted_json(f'{{"line": {number}, "n": 12, "word": "48151623"}}', ["48151623"])
+
+    assert "48151623" not in masked
+    assert json.loads(masked)["n"] == 12
+
+
+def test_a_secret_in_the_spelling_of_json_is_masked_in_plain_text() -> None:
+    secret = 'pass"wörd\n42'
+    for spelt in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        (masked,) = Redaction([secret]).feed([ToolResult("1", failed=False, text=f"it is {spelt}.")])
+        assert masked == ToolResult("1", failed=False, text=f"it is {VALUE_MASK}.")
 
 
 def test_words_flow_as_they_come() -> None:

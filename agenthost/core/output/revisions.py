@@ -1,0 +1,20 @@
+"""Names the revisions of the parser and of the redaction. An attempt keeps those that its output was first read with.
+
+Raise one when it makes other reports of the same bytes, and keep the earlier one for a release: a replay by another would give
+the frames other numbers.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """The revisions that an attempt's output is read with."""
+
+    parser: int = 1
+    redaction: int = 1  # 2 masks ids and numbers, and names before they are cut
+
+
+FIRST = Revisions()  # f9ac01c's, whose folders name none
+LATEST = Revisions(redaction=2)
+KEPT = (FIRST, LATEST)
