@@ -9,7 +9,7 @@ import stat
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,11 +24,12 @@ from agenthost.core.admission.agent_spec import (
     files_of,
     parse_spec,
 )
-from agenthost.core.admission.order import with_defaults
+from agenthost.core.admission.file_texts import unfit_values
+from agenthost.core.admission.order import check_parameters, with_defaults
 from agenthost.core.models.endpoint import Endpoint
 from agenthost.core.models.gateway_rules import variables_for
-from agenthost.core.sandbox.policy import SANDBOX_PATH, Resources
-from agenthost.errors import AgentUnavailableError, ProgramError
+from agenthost.core.sandbox.policy import INSTALL, MOUNTS, SANDBOX_PATH, Resources
+from agenthost.errors import AgentUnavailableError, ProgramError, Violation
 from agenthost.models.settings import ModelSettings
 from agenthost.packages.prefix import missing, prefix_of
 from agenthost.packages.trials import last_trial
@@ -55,6 +56,9 @@ class Agent:
     version: str = ""
     unavailable_reason: str = ""
     endpoint: Endpoint | None = None  # of the model that its spec names
+    pins: Mapping[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # device and inode of its folders, by place inside
 
     @property
     def available(self) -> bool:
@@ -93,9 +97,31 @@ class Agent:
         return own | ({"bridge": BUILT_IN} if self.spec.bridge else {})
 
     @property
+    def folders(self) -> Mapping[str, Path]:
+        """Returns the folders that it is given, by their places in the sandbox."""
+        own = {INSTALL: self.install} if self.install else {}
+        return own | {f"{MOUNTS}/{name}": folder for name, folder in self.mounts.items()}
+
+    def moved(self) -> str:
+        """Returns which folder is another one than when its spec was read, and what to do; nothing where all are the same."""
+        for place, folder in self.folders.items():
+            try:
+                is_same = _identity(folder) == self.pins.get(place)
+            except OSError:
+                is_same = False
+            if not is_same:
+                return f"{folder} is another folder than the one that was proven: check the agent again, or restart the host"
+        return ""
+
+    @property
     def resources(self) -> Resources:
         """Returns what it may take of the machine; the memory is the order's."""
         return Resources(**dict(self.spec.resources)) if self.spec else Resources()
+
+    def violations(self, given: Mapping[str, str]) -> tuple[Violation, ...]:
+        """Returns what a Start must not ask of it: parameters that it has not, and values that it cannot take."""
+        spec = self.usable()
+        return tuple(check_parameters(given, spec.parameters)) or tuple(unfit_values(spec.files, self._values(given)))
 
     def files(self, parameters: Mapping[str, str]) -> Mapping[str, str]:
         """Returns the files of its home, for checked parameters."""
@@ -134,7 +160,7 @@ async def find_agents(
     found: dict[str, Agent] = {}
     for folder in (BUILT_IN, *folders):
         for path in sorted(folder.glob("*.toml"))[:MAX_SPECS]:
-            agent = _with_model(_read(path), models)
+            agent = _with_fit_values(_with_model(_read(path), models))
             found[agent.name] = await _with_version(agent)
     return MappingProxyType(dict(sorted(found.items())))
 
@@ -156,11 +182,22 @@ def _read(path: Path) -> Agent:
         spec = parse_spec(tomllib.loads(data.decode()))
     except (OSError, ValueError, RecursionError) as error:
         return Agent(name, path, unavailable_reason=f"{path}: {error}")
-    agent = Agent(spec.name, path, spec, spec.version)
+    return examined(Agent(spec.name, path, spec, spec.version))
+
+
+def examined(agent: Agent) -> Agent:
+    """Returns an agent with its folders pinned as they are now, or unavailable because of what they are. Blocking."""
     try:
-        return replace(agent, unavailable_reason=_missing(agent, spec))
+        reason = _missing(agent, agent.usable())
+        pins = {} if reason else {place: _identity(folder) for place, folder in agent.folders.items()}
     except (OSError, RuntimeError) as error:  # a link to itself, a folder that may not be read, a user who is not there
-        return replace(agent, unavailable_reason=f"{path}: install or mounts: {error}")
+        reason, pins = f"{agent.source}: install or mounts: {error}", {}
+    return replace(agent, unavailable_reason=reason, pins=pins)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _missing(agent: Agent, spec: AgentSpec) -> str:
@@ -219,6 +256,14 @@ def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:
         reason = f"it needs the name of a model: add model = 'NAME' to [models.{endpoint.name}] in the file of --config"
         return replace(agent, unavailable_reason=reason)
     return replace(agent, endpoint=endpoint)
+
+
+def _with_fit_values(agent: Agent) -> Agent:
+    """Refuses an agent whose own values its files cannot hold: those of a flow are looked at when they come."""
+    if not agent.available or not (unfit := agent.violations({})):
+        return agent
+    reason = f"{agent.source}: the default of {unfit[0].field.removeprefix('start.')} {unfit[0].text}"
+    return replace(agent, unavailable_reason=reason)
 
 
 async def _with_version(agent: Agent) -> Agent:

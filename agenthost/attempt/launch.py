@@ -35,6 +35,9 @@ class Launch:
     install: Path | None = None  # seen at /opt/agent
     own_paths: tuple[Path, ...] = ()  # seen, read-only, at their own paths: runtimes
     mounts: Mapping[str, Path] = field(default_factory=dict)  # seen, read-only, below /opt by these names
+    pins: Mapping[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # device and inode of what must lie at these places
     files: Mapping[str, str] = field(default_factory=dict)  # written into its home, by paths below that
     hidden: tuple[tuple[str, bool], ...] = ()  # names at the root of the tree, covered; whether each is a folder
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +87,7 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
         "filter": base64.b64encode(policy.syscall_filter).decode(),
         "texts": sandbox_policy.texts(policy),
         "writable": sandbox_policy.WRITABLE,
+        "pins": dict(launch.pins),
         "sources": {name: str(path) for name, path in sources.items() if path is not None},
         "fingerprint": launch.fingerprint,
         "spawn_log": str(sandbox.spawn_log),

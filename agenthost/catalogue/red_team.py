@@ -207,6 +207,7 @@ def _launch(agent: Agent, bait: Bait, execution: str) -> Launch:
         install=agent.install,
         own_paths=agent.own_paths,
         mounts=agent.mounts,
+        pins=agent.pins,
         files=agent.files({}),
         environment=agent.environment(),
         model=spec.model,

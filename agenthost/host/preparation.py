@@ -41,6 +41,7 @@ class Preparation:
         """Makes everything durable, then spawns the shim; returns it with the snapshot's fingerprint."""
         order = request.order
         sandbox = await self._host.confinement_of(order.agent)
+        self._host.refuse_moved(execution.request.agent)
         if execution.request.agent.endpoint:
             await self._gateway.ready()
         paths, fingerprint = await self._integrity.admit(order.snapshot, execution)

@@ -63,6 +63,12 @@ class Host:
         self.agents = {**self.agents, agent.name: agent}
         self.change.notify()
 
+    def refuse_moved(self, agent: Agent) -> None:
+        """Disables an agent whose folders are not those that were proven, and raises AgentUnavailableError."""
+        if moved := agent.moved():
+            self.settle_agent(agent, SandboxReport(available=False, reason=moved, mechanism=self.report.mechanism))
+            self.agent(agent.name)
+
     async def confinement_of(self, name: str) -> Sandbox:
         """Waits until the host's and the agent's sandbox are proven, and returns it; raises as `refuse_unproven` and `agent` do."""
         while True:

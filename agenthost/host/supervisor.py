@@ -28,7 +28,7 @@ from agenthost.core.admission.admission import (
     expired,
     is_found,
 )
-from agenthost.core.admission.order import Order, check_order, check_parameters
+from agenthost.core.admission.order import Order, check_order
 from agenthost.core.ending import Cause
 from agenthost.errors import InvalidRequestError, NotFoundError, StatusError
 from agenthost.host.preparation import Preparation
@@ -186,7 +186,7 @@ class Supervisor:
             raise InvalidRequestError(*violations)
         self._host.refuse_unproven()
         agent = self._host.agent(order.agent)
-        if violations := tuple(check_parameters(order.parameters, agent.usable().parameters)):
+        if violations := agent.violations(order.parameters):
             raise InvalidRequestError(*violations)
         self._require_room(order)
         accepted = AcceptedRequest(

@@ -42,6 +42,7 @@ class Occupant:
     install: Path | None = None
     own_paths: tuple[Path, ...] = ()
     mounts: Mapping[str, Path] = field(default_factory=dict)
+    pins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = DEFAULT_RESOURCES
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +58,7 @@ def occupant(agent: Agent) -> Occupant:
         install=agent.install,
         own_paths=agent.own_paths,
         mounts=agent.mounts,
+        pins=agent.pins,
         files=agent.files({}),
         resources=agent.resources,
         environment=agent.environment(),
@@ -125,6 +127,7 @@ def _launch(folder: Path, bait: "_Bait", occupant: Occupant) -> Launch:
         install=occupant.install,
         own_paths=tuple(dict.fromkeys((*occupant.own_paths, *python_runtime()))),
         mounts=occupant.mounts,
+        pins=occupant.pins,
         files=occupant.files,
         resources=occupant.resources,
         environment=occupant.environment,

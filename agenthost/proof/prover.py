@@ -10,7 +10,7 @@ from typing import Self
 
 import structlog
 
-from agenthost.agent_specs import Agent
+from agenthost.agent_specs import Agent, examined
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.errors import NotFoundError
 from agenthost.host.state import Host
@@ -26,7 +26,7 @@ class Prover:
         self._host = host
         self._data = data
         self._proof = proof
-        self._found = host.agents  # before any was disabled
+        self._found = dict(host.agents)  # before any was disabled
         self._one_at_a_time = asyncio.Lock()
         self._tasks = asyncio.TaskGroup()
         self._first: asyncio.Task[None] | None = None
@@ -49,8 +49,19 @@ class Prover:
             if not self._host.report.available:
                 await self._prove_all()
             elif self._found[name].available:
-                await self._prove_agent(self._found[name])
+                await self._prove_again(name)
         return self._host.agents[name], self._host.proofs.get(name, self._host.report)
+
+    async def _prove_again(self, name: str) -> None:
+        """Proves an agent with its folders as they are now."""
+        agent = await asyncio.to_thread(examined, self._found[name])
+        if agent.available:
+            self._found[name] = agent
+            await self._prove_agent(agent)
+        else:
+            self._host.settle_agent(
+                agent, SandboxReport(available=False, reason=agent.unavailable_reason, mechanism="")
+            )
 
     async def _begin(self) -> None:
         async with self._one_at_a_time:

@@ -10,7 +10,7 @@ import select
 import signal
 
 from agenthost.shim.bwrap_start import become_bwrap, stage, start_guard
-from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of
+from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of, pinned
 from agenthost.shim.kernel import Interrupted, Refused, now, own_pipe, text_file
 from agenthost.shim.memory import Bound
 from agenthost.shim.setup_failure import describe_end, judge_setup_failure, signal_in
@@ -114,7 +114,7 @@ class Sandbox:
         """Checks from outside that the confinement is in force; refuses where any of it is not."""
         model, port = self.config["model"], self.config["model_port"]
         seen = inspect(self.agent, self.config["writable"], model, port)
-        for check, holds in (*seen, self.bound.described(self.agent)):
+        for check, holds in (*seen, *pinned(self.agent, self.config["pins"]), self.bound.described(self.agent)):
             self.checks.append(check)
             if not holds:
                 raise Refused(f"the sandbox was set up, but does not hold: {check}")

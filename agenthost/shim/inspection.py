@@ -67,6 +67,13 @@ def inspect(pid: int, writable: list[str], model: str = "", port: int = 0) -> It
     yield f"processes: at most {limit}", limit != "unlimited"
 
 
+def pinned(pid: int, pins: dict[str, list[int]]) -> Iterator[tuple[str, bool]]:
+    """Yields whether what lies at each place of the sandbox is the folder that was proven, by its device and inode."""
+    for place, identity in pins.items():
+        seen = os.stat(f"/proc/{pid}/root{place}")
+        yield f"{place}: the folder that was proven", [seen.st_dev, seen.st_ino] == identity
+
+
 def exact_status(pidfd: int) -> int | None:
     """Returns the wait status of a process that is not our child; None before kernel 6.15."""
     answer = bytearray(struct.pack("<QQ11Ii", 8, *[0] * 13))  # struct pidfd_info, asking for PIDFD_INFO_EXIT

@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from agenthost.core.admission.file_texts import PLACEHOLDER, filled
 from agenthost.core.admission.order import Parameter
 from agenthost.core.admission.spec_tables import (
     Bridge,
@@ -27,7 +28,6 @@ from agenthost.core.output.dialects.table import DIALECTS
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _Choice = TypeVar("_Choice", bound=StrEnum)
 __all__ = [
     "NAME",
@@ -137,7 +137,7 @@ def command_line(spec: AgentSpec, python: str, parameters: Mapping[str, str]) ->
 def files_of(spec: AgentSpec, parameters: Mapping[str, str]) -> dict[str, str]:
     """Returns the files of its home; `{NAME}` in a text becomes the value of that parameter, `{model_url}` its model's address."""
     values = {**parameters, "model_url": f"http://127.0.0.1:{PORT}"}
-    return {path: _filled(text, values) for path, text in spec.files}
+    return {path: filled(path, text, values) for path, text in spec.files}
 
 
 def environment_of(
@@ -159,13 +159,8 @@ def secrets_of(spec: AgentSpec, surroundings: Mapping[str, str]) -> tuple[str, .
 
 
 def _replaced(argument: str, values: Mapping[str, str]) -> str:
-    match = _PLACEHOLDER.fullmatch(argument)
+    match = PLACEHOLDER.fullmatch(argument)
     return values.get(match[1], argument) if match else argument
-
-
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    """Replaces only what is known: configuration files are full of braces."""
-    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), text)
 
 
 def _driven(spec: AgentSpec, table: Mapping[str, Any]) -> AgentSpec:
@@ -184,7 +179,7 @@ def _check(spec: AgentSpec) -> None:
         raise SpecError("an agent with input = true needs prompt = 'file': on stdin nothing would end the prompt")
     known = {"python", *(parameter.name for parameter in spec.parameters)}
     for argument in spec.argv:
-        match = _PLACEHOLDER.fullmatch(argument)
+        match = PLACEHOLDER.fullmatch(argument)
         if match and match[1] not in known:
             raise SpecError(f"argv holds {argument}, but there is no parameter of that name")
 

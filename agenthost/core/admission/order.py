@@ -116,6 +116,8 @@ def check_parameters(given: Mapping[str, str], declared: tuple[Parameter, ...]) 
         field = f"start.parameters[{name}]"
         if name not in known:
             yield Violation(field, f"the agent has no such parameter; it has {', '.join(sorted(known)) or 'none'}")
+        elif "\0" in value:
+            yield Violation(field, "must not hold NUL: no argument, variable or file of an agent can")
         elif not known[name].pattern.fullmatch(value):
             yield Violation(field, f"must match {known[name].pattern.pattern}")
 

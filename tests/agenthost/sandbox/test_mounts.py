@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.agent_specs import find_agents
+from agenthost.agent_specs import Agent, find_agents
 from agenthost.v1 import execution_service_pb2 as pb
+from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.running_host import make_repository, open_host
 
 pytestmark = pytest.mark.processes
@@ -86,6 +87,62 @@ async def test_a_mount_that_leads_nowhere_makes_its_own_agent_unavailable_and_no
     assert str(tmp_path / "looker.toml") in found["looker"].unavailable_reason
     assert found["deep"].unavailable_reason
     assert found["scripted"].available
+
+
+def lay_looker(agents: Path) -> Path:
+    """Lays the agent that looks at its mounts, and returns the folder that it mounts."""
+    tools = agents / "tools"
+    tools.mkdir(parents=True)
+    (tools / "word").write_text("as proven\n")
+    (agents / "looker.toml").write_text(SPEC)
+    (agents / "look.sh").write_text(LOOK)
+    return tools
+
+
+def swap(folder: Path) -> None:
+    folder.rename(folder.with_name("proven"))
+    folder.mkdir()
+    (folder / "word").write_text("another\n")
+
+
+async def test_an_agent_whose_mount_was_swapped_is_disabled_until_it_is_proven_again(
+    short_path: Path, repository: Path
+) -> None:
+    """Keeps E3 E6: a proof counts for the folder that it was made with, not for whatever has its name later."""
+    tools = lay_looker(short_path / "agents")
+    async with open_host(short_path, repository, agents_dirs=(short_path / "agents",)) as client:
+        swap(tools)
+        refusal = await client.refused(client.start_of(agent="looker"))
+        disabled = client.host.agents["looker"].unavailable_reason
+        spawned = client.spawns()
+        checked = await client.hosts.CheckAgent(host_pb.CheckAgentRequest(agent="looker"))
+        conversation, _ = await client.run(agent="looker")
+
+    assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "AGENT_UNAVAILABLE")
+    assert f"{tools} is another folder than the one that was proven" in disabled
+    assert spawned == []
+    assert checked.available
+    assert conversation.said("answer").startswith("another\n")
+
+
+async def test_a_mount_that_is_swapped_during_the_launch_lets_no_agent_go(
+    short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shim compares what lies in the sandbox, with the gate still closed: so nothing can come in between."""
+    tools = lay_looker(short_path / "agents")
+    async with open_host(short_path, repository, agents_dirs=(short_path / "agents",)) as client:
+        looks = client.host.refuse_moved
+
+        def swap_after_the_look(agent: Agent) -> None:
+            looks(agent)
+            swap(tools)
+
+        monkeypatch.setattr(type(client.host), "refuse_moved", lambda _, agent: swap_after_the_look(agent))
+        _, finished = await client.run(agent="looker")
+
+        assert client.spawns() == []
+    assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_REFUSED, "SANDBOX_REFUSED")
+    assert "does not hold: /opt/tools: the folder that was proven" in finished.message
 
 
 async def test_the_value_of_a_variable_is_never_a_path_of_the_host(short_path: Path, repository: Path) -> None:
