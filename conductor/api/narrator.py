@@ -33,8 +33,9 @@ from conductor.core.model.events import (
     StepsAdded,
 )
 from conductor.core.model.output import Channel
-from conductor.core.model.run import Run, apply, fold
+from conductor.core.model.run import Run
 from conductor.core.model.states import SETTLED_STEP, StepState
+from conductor.store.folding import fold_stored, reading_damage
 from conductor.store.port import Store
 from conductor.store.records import StoredEvent, StoredOutput
 from conductor.v1 import run_service_pb2 as pb
@@ -83,9 +84,10 @@ class Narrator:
     async def at(cls, store: Store, run: str, position: int) -> Self:
         """Folds a run's events up to a position, which is at least 1."""
         events = await store.events(run, upto=position)
-        folded = fold((stored.event, stored.time) for stored in events)
-        inputs = struct(await store.blob(run, folded.plan.inputs))
-        return cls(store, Standing(folded, inputs), position, events[-1].time)
+        folded = fold_stored(run, events)
+        inputs = await store.blob(run, folded.plan.inputs)
+        with reading_damage(run, f"blobs, {folded.plan.inputs}"):
+            return cls(store, Standing(folded, struct(inputs)), position, events[-1].time)
 
     @property
     def _run(self) -> Run:
@@ -123,11 +125,12 @@ class Narrator:
             activities = await read_activities(self._store, stored) if is_activity else ()
             return self._response(stored.time, output=output_message(stored, activities))
         self._time = stored.time
-        self._standing = Standing(apply(self._run, stored.event, stored.time), self._standing.inputs)
+        self._standing = Standing(fold_stored(self._run.id, [stored], self._run), self._standing.inputs)
         if isinstance(stored.event, FindingChecked):
             return self._response(stored.time, finding=await self._finding(stored.event))
         self._findings = ("", [])
-        return self._show_event(stored.event, stored.time)
+        with reading_damage(self._run.id, f"journal, position {stored.position}"):
+            return self._show_event(stored.event, stored.time)
 
     def _show_event(self, event: Event, time: float) -> pb.WatchRunResponse:
         if isinstance(event, _OF_THE_RUN):
@@ -138,10 +141,11 @@ class Narrator:
         return self._response(time, step=step_message(self._run.id, self._run.steps[event.step]))
 
     async def _finding(self, event: FindingChecked) -> pb.Finding:
-        if self._findings[0] != event.findings:
-            document = await self._store.blob(self._run.id, event.findings)
-            self._findings = (event.findings, (await asyncio.to_thread(json.loads, document))["findings"])
-        return finding_message(self._run.id, {"step": event.step, **self._findings[1][event.number]})
+        document = b"" if self._findings[0] == event.findings else await self._store.blob(self._run.id, event.findings)
+        with reading_damage(self._run.id, f"journal, position {self.position} (FindingChecked)"):
+            if document:
+                self._findings = (event.findings, (await asyncio.to_thread(json.loads, document))["findings"])
+            return finding_message(self._run.id, {"step": event.step, **self._findings[1][event.number]})
 
     def _response(
         self,

@@ -16,11 +16,12 @@ from conductor.api.messages.runs import read_run_states, row_message, run_messag
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.run_creation import MAX_LABELS
 from conductor.core.decide.loss import Absence
-from conductor.core.model.run import Run, fold
+from conductor.core.model.run import Run
 from conductor.core.model.step import Step
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, PreconditionError, Violation
+from conductor.store.folding import fold_stored, reading_damage
 from conductor.store.port import Store
-from conductor.store.records import FindingKey, RunFilter, RunKey
+from conductor.store.records import FindingKey, FindingRow, RunFilter, RunKey
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import seconds
 
@@ -28,6 +29,7 @@ from servicekit.times import seconds
 MAX_TEXT_BYTES = 1024 * 1024
 # Of a page of findings: a page of long findings holds fewer than were asked for.
 MAX_PAGE_CHARACTERS = 1024 * 1024
+MISFIT = "journal: its events do not fit each other"
 
 
 class RunReading:
@@ -40,24 +42,29 @@ class RunReading:
     async def run(self, run: str) -> pb.Run:
         """Returns a run with its steps; of one whose events are damaged, its row of the list."""
         try:
-            folded, position = await self._folded(run)
+            return await self._whole(run)
         except DatabaseDamagedError as error:
             message = row_message(await self._store.run(run))
             message.damage = str(error)
             return message
-        inputs = struct(await self._store.blob(run, folded.plan.inputs))
-        return run_message(folded, position, inputs, self._absences(run))
+
+    async def _whole(self, run: str) -> pb.Run:
+        folded, position = await self._folded(run)
+        inputs = await self._store.blob(run, folded.plan.inputs)
+        with reading_damage(run, MISFIT):
+            return run_message(folded, position, struct(inputs), self._absences(run))
 
     async def step(self, name: str) -> pb.Step:
         """Returns a step with its bodies."""
         run, folded, step = await self.find_step(name)
-        message = step_message(run, step, self._absences(run))
+        with reading_damage(run, MISFIT):
+            message = step_message(run, step, self._absences(run))
         if step.prompt:
             message.prompt = (await self._store.blob(run, step.prompt)).decode("utf-8", "replace")
         message.text = await self._text(folded, step)
         digest = step.findings or (step.last_attempt.result if step.last_attempt else "")
         if digest:
-            message.result.CopyFrom(await _struct(await self._store.blob(run, digest)))
+            message.result.CopyFrom(await self._struct(run, digest))
         return message
 
     async def find_step(self, name: str) -> tuple[str, Run, Step]:
@@ -89,9 +96,7 @@ class RunReading:
         while size > 1 and sum(len(row.data) for row in page.rows) > MAX_PAGE_CHARACTERS:
             size //= 2
             page = await self._store.findings(run, size, after, max_rank=rank, statuses=statuses)
-        findings = await asyncio.to_thread(
-            lambda: [finding_message(run, {"step": row.step, **json.loads(row.data)}) for row in page.rows]
-        )
+        findings = await asyncio.to_thread(lambda: [_finding(run, row) for row in page.rows])
         token = seal(context, page.next.rank, page.next.key) if page.next else ""
         return pb.ListFindingsResponse(findings=findings, next_page_token=token)
 
@@ -106,13 +111,19 @@ class RunReading:
         if not folded.markdown:
             why = folded.failure.message if folded.failure else "the run ended before its report was made"
             raise NotFoundError("report", f"{run_name(run)}/report", hint=why)
-        markdown = (await self._store.blob(run, folded.markdown)).decode()
-        document = await _struct(await self._store.blob(run, folded.json)) if folded.json else Struct()
-        return pb.Report(name=f"{run_name(run)}/report", markdown=markdown, json=document)
+        markdown = await self._store.blob(run, folded.markdown)
+        document = await self._struct(run, folded.json) if folded.json else Struct()
+        with reading_damage(run, f"blobs, {folded.markdown}"):
+            return pb.Report(name=f"{run_name(run)}/report", markdown=markdown.decode(), json=document)
 
     async def _folded(self, run: str) -> tuple[Run, int]:
         events = await self._store.events(run)
-        return fold((stored.event, stored.time) for stored in events), events[-1].position
+        return fold_stored(run, events), events[-1].position
+
+    async def _struct(self, run: str, digest: str) -> Struct:
+        data = await self._store.blob(run, digest)
+        with reading_damage(run, f"blobs, {digest}"):
+            return await asyncio.to_thread(struct, data)
 
     async def _text(self, run: Run, step: Step) -> str:
         if step.text:
@@ -129,8 +140,9 @@ class RunReading:
         return _shown(pieces[:MAX_TEXT_BYTES], total, step_name(run.id, step.plan.id))
 
 
-async def _struct(data: bytes) -> Struct:
-    return await asyncio.to_thread(struct, data)
+def _finding(run: str, row: FindingRow) -> pb.Finding:
+    with reading_damage(run, f"findings, {row.finding} of step {row.step}"):
+        return finding_message(run, {"step": row.step, **json.loads(row.data)})
 
 
 def _shown(data: bytes, total: int, name: str) -> str:

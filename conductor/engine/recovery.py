@@ -13,9 +13,12 @@ import structlog
 from conductor.clock import Reading, SystemClock, continue_time, read_clocks
 from conductor.core.decide.recover import restore
 from conductor.core.model.conductor_state import ConductorState, Limits
-from conductor.core.model.run import Run, apply
+from conductor.core.model.run import Run
+from conductor.errors import DatabaseDamagedError
+from conductor.store.folding import fold_stored
 from conductor.store.port import Store
 from conductor.store.records import StoredRun
+from conductor.store.refusals import damage_of
 
 NOTABLE_SECONDS = 5.0  # of difference from the machine's clock
 
@@ -71,12 +74,8 @@ async def fold_state(store: Store, now: float, limits: Limits | None) -> Conduct
 
 def _fold(stored: StoredRun) -> tuple[Run | None, str]:
     """Returns the run, or the reason why it cannot be folded."""
-    run: Run | None = None
-    for entry in stored.events:
-        try:
-            run = apply(run, entry.event, entry.time)
-        except Exception as error:  # noqa: BLE001 — any failure concerns this run alone
-            return None, f"position {entry.position}: {type(error).__name__}: {error}"
-    if stored.damage or run is None:
-        return None, stored.damage or "it has no events"
-    return run, ""
+    try:
+        run = fold_stored(stored.run, stored.events)
+    except DatabaseDamagedError as error:
+        return None, stored.damage or damage_of(error)
+    return (None, stored.damage) if stored.damage else (run, "")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from conductor.core.model.run import Run, fold, list_counted_steps
+from conductor.core.model.run import Run, list_counted_steps
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
 from conductor.evaluation.reports.run_facts import run_facts
@@ -18,6 +18,7 @@ from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.kept_bytes import KeptBytes
 from conductor.evaluation.workers.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from conductor.snapshots.store import SnapshotStore
+from conductor.store.folding import fold_stored
 from conductor.store.port import Store
 
 FILES_AT_ONCE = 8
@@ -44,7 +45,7 @@ class Gathering:
         """Returns the run as it is stored now."""
         if (current := self._current(name)) is not None:
             return current
-        return fold((stored.event, stored.time) for stored in await self._store.events(name))
+        return fold_stored(name, await self._store.events(name))
 
     @retried
     async def for_step(self, run: Run, task: str, step: str) -> Frame:

@@ -1,8 +1,8 @@
-"""Errors about runs that were deleted, or cannot be: the same words from every store."""
+"""Errors about runs that were deleted, cannot be, or are damaged: the same words from every store."""
 
 from datetime import UTC, datetime
 
-from conductor.errors import NotFoundError, PreconditionError
+from conductor.errors import DatabaseDamagedError, NotFoundError, PreconditionError
 from conductor.store.records import StoredRequest
 
 
@@ -24,6 +24,16 @@ def run_is_active(run: str) -> PreconditionError:
 def run_was_deleted(request: StoredRequest) -> NotFoundError:
     """Returns the error for a request whose run was deleted: the same request creates no second one."""
     return run_not_found(request.run, f"the same request made it before; {request.deleted}")
+
+
+def damaged_row(run: str, what: object) -> DatabaseDamagedError:
+    """Returns the error for a run of which a row cannot be read; `what` names the row."""
+    return DatabaseDamagedError(f"a row of run {run} cannot be read: {what}", metadata={"run": run})
+
+
+def damage_of(error: DatabaseDamagedError) -> str:
+    """Returns what is damaged, without the run."""
+    return str(error).partition(" cannot be read: ")[2] or str(error)
 
 
 def describe_deletion(time: float, why: str) -> str:

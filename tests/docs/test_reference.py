@@ -35,7 +35,7 @@ UNITS = {"KiB": 1024, "Ki": 1024, "MiB": 1024**2, "GiB": 1024**3, "min": 60, "h"
 # How a failure is written in code: the call, and which argument is the reason.
 FAILURES = {"Verdict": 1, "Failure": 0, "_failed": 0}
 # Reasons that name no failure of a step: a run's, and what a host says of its streams.
-OF_RUNS = {"RUN_TIMEOUT", "STEPS_STUCK", "REPORT_FAILED", "INTERNAL"}
+OF_RUNS = {"RUN_TIMEOUT", "STEPS_STUCK", "REPORT_FAILED", "STORAGE_DAMAGED", "INTERNAL"}
 
 
 def plain(cell: str) -> str:

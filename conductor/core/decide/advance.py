@@ -21,7 +21,7 @@ from dataclasses import replace
 from functools import partial
 
 from conductor.core.decide.clocks import ring_clocks
-from conductor.core.decide.decision_draft import INTERNAL, DecisionDraft
+from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.loss import lose_silent_hosts
 from conductor.core.decide.progress import make_progress
 from conductor.core.decide.questions import ask_workers, take_answer
@@ -46,6 +46,8 @@ from conductor.core.model.inputs import (
 )
 from conductor.core.model.states import RunState
 from conductor.core.model.truncation import MOST_REASON, cut_text
+
+STORAGE_DAMAGED = "STORAGE_DAMAGED"
 
 
 def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple[Decision, ConductorState]:
@@ -144,9 +146,8 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
 
 def _settle_damaged(decision: DecisionDraft) -> None:
     for run, damage in decision.state.damaged.items():
-        failure = Failure(
-            INTERNAL, cut_text(f"Cannot read the stored events of this run: {damage}"), FailureClass.FATAL
-        )
+        text = cut_text(f"Cannot read the stored events of this run: {damage}")
+        failure = Failure(STORAGE_DAMAGED, text, FailureClass.FATAL)
         decision.stored.append(Record(run, RunSettled(RunState.FAILED, failure), "RunSettled"))
 
 

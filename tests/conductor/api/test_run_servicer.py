@@ -364,7 +364,7 @@ async def test_a_damaged_run_is_read_as_far_as_it_goes_and_everything_else_as_ev
         await it.runs.DeleteRun(pb.DeleteRunRequest(name=broken.name))
         left = (await it.runs.ListRuns(pb.ListRunsRequest())).runs
 
-    assert (shown.state, shown.failure.reason) == (pb.Run.STATE_FAILED, "INTERNAL")
+    assert (shown.state, shown.failure.reason) == (pb.Run.STATE_FAILED, "STORAGE_DAMAGED")
     assert "journal, position 3" in shown.failure.message
     assert "journal, position 3" in shown.damage
     assert (len(other.steps), other.damage) == (1, "")

@@ -143,7 +143,7 @@ def test_a_run_that_cannot_be_read_is_ended_and_stops_no_other() -> None:
 
     decision, bench.state = advance(state, (), bench.now)
 
-    failure = Failure("INTERNAL", "Cannot read the stored events of this run: event 3 is no JSON")
+    failure = Failure("STORAGE_DAMAGED", "Cannot read the stored events of this run: event 3 is no JSON")
     assert [(one.run, one.event) for one in decision.to_store] == [(OTHER, RunSettled(RunState.FAILED, failure))]
     assert bench.state.damaged == {}
     assert bench.attempt("one").is_live

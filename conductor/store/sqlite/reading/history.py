@@ -17,9 +17,10 @@ from conductor.errors import NotFoundError
 from conductor.store.codec import UndecodableEventError, decode_event
 from conductor.store.port import CHANNEL_BYTES, END, HISTORY_BYTES
 from conductor.store.records import Stored, StoredEvent, StoredOutput
+from conductor.store.refusals import damaged_row
 from conductor.store.sqlite.packing import UnreadableBlockError
 from conductor.store.sqlite.reading.blocks import find_channel_end, one_moment, read_packed, read_pieces
-from conductor.store.sqlite.reading.runs import damaged_row, find_run
+from conductor.store.sqlite.reading.runs import find_run
 
 EVENTS = """
 SELECT position, time, type, CAST(data AS BLOB) FROM journal WHERE run = ? AND position > ? AND position <= ? ORDER BY position

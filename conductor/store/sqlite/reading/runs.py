@@ -8,10 +8,9 @@ import json
 import sqlite3
 from collections.abc import Collection, Sequence
 
-from conductor.errors import DatabaseDamagedError, NotFoundError
-from conductor.store.codec import UndecodableEventError
+from conductor.errors import NotFoundError
 from conductor.store.records import StoredRequest
-from conductor.store.refusals import describe_deletion, run_not_found
+from conductor.store.refusals import damaged_row, describe_deletion, run_not_found
 
 _REQUEST = """
 SELECT q.digest, r.run, NULL, NULL FROM requests q JOIN runs r ON r.key = q.run WHERE q.request_id = ?1
@@ -34,11 +33,6 @@ def not_found(connection: sqlite3.Connection, run: str) -> NotFoundError:
     """Returns the error for a run that does not exist, or was deleted."""
     row = connection.execute("SELECT time, why FROM deletions WHERE run = ?", (run,)).fetchone()
     return run_not_found(run, "" if row is None else describe_deletion(*row))
-
-
-def damaged_row(run: str, error: UndecodableEventError | str) -> DatabaseDamagedError:
-    """Returns the error for a run of which a row cannot be read."""
-    return DatabaseDamagedError(f"a row of run {run} cannot be read: {error}", metadata={"run": run})
 
 
 def read_known_runs(connection: sqlite3.Connection, runs: Collection[str]) -> frozenset[str]:

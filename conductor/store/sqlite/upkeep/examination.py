@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from conductor.core.model.run import fold
 from conductor.errors import DatabaseDamagedError
+from conductor.store.folding import fold_stored
 from conductor.store.records import Usage
+from conductor.store.refusals import damage_of
 from conductor.store.sqlite.connection import connect_reader, translate
 from conductor.store.sqlite.folder import find_database
 from conductor.store.sqlite.reading.blocks import find_unreadable
@@ -119,11 +120,9 @@ def _rows(connection: sqlite3.Connection) -> Iterator[Damage]:
 def _run_damages(connection: sqlite3.Connection, key: int, run: str) -> Iterator[Damage]:
     try:
         read_run(connection, run)
-        fold((stored.event, stored.time) for stored in read_events(connection, run, 0))
+        fold_stored(run, read_events(connection, run, 0))
     except DatabaseDamagedError as error:
-        yield Damage(run, str(error).partition("cannot be read: ")[2])
-    except Exception as error:  # noqa: BLE001 — any failure to fold is a finding
-        yield Damage(run, f"journal: its events do not follow from each other: {error}")
+        yield Damage(run, damage_of(error))
     if gap := find_gap(connection, key):
         yield Damage(run, gap)
     cursors = dict(connection.execute("SELECT attempt, cursor FROM attempts WHERE run = ?", (key,)).fetchall())
