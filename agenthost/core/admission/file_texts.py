@@ -7,7 +7,6 @@ digits and signs that no configuration language reads as its own. Another value 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 
 from agenthost.errors import Violation
 
@@ -16,8 +15,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9._:/@+-]*")
 _DOUBLE = r'"(?:[^"\\]|\\.)*"'
 # Everything in which a quote may stand. What begins with a double quote takes the escapes of JSON.
 _TEXTS = {
-    ".json": re.compile(_DOUBLE, re.DOTALL),
-    ".toml": re.compile(
+    "json": re.compile(_DOUBLE, re.DOTALL),
+    "toml": re.compile(
         rf"""\"{{3}}(?:[^"\\]|\\.|"(?!""))*\"{{3}}|{_DOUBLE}|'{{3}}.*?'{{3}}|'[^'\n]*'|\#[^\n]*""", re.DOTALL
     ),
 }
@@ -46,7 +45,7 @@ def unfit_values(files: tuple[tuple[str, str], ...], values: Mapping[str, str]) 
 
 def _quoted(path: str, text: str) -> frozenset[int]:
     """Returns where a file's placeholders within double quotes begin."""
-    texts = _TEXTS.get(PurePosixPath(path).suffix)
+    texts = _TEXTS.get(path.rpartition(".")[2])
     strings = [found for found in texts.finditer(text) if found[0].startswith('"')] if texts else []
     return frozenset(string.start() + place.start() for string in strings for place in PLACEHOLDER.finditer(string[0]))
 
