@@ -35,6 +35,10 @@ class Voice:
         """Tells that the agent was refused something."""
         self._write("denial", text=text)
 
+    def notice(self, text: str) -> None:
+        """Tells that something is missing from what is told."""
+        self._write("notice", text=text)
+
     def usage(self, input_tokens: int, output_tokens: int, turns: int) -> None:
         """Tells the tokens of all requests so far."""
         self._write("usage", input_tokens=input_tokens, output_tokens=output_tokens, turns=turns)

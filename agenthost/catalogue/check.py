@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agenthost.agent_specs import BUILT_IN, Agent, find_agents
-from agenthost.catalogue.listing import PLANNED
 from agenthost.catalogue.played_model import MODEL
 from agenthost.catalogue.red_team import try_agent
 from agenthost.catalogue.spec_check import read_spec
@@ -26,8 +25,8 @@ async def check_agent(name: str, folders: tuple[Path, ...], config: Path | None,
     """Reports on an agent by its name, or by the path of its spec file; returns 0 when a host can run it, else 1."""
     path = find_file(name, folders)
     if path is None:
-        known = sorted({file.stem for folder in (BUILT_IN, *folders) for file in folder.glob("*.toml")} | set(PLANNED))
-        say(f"{BAD} {name}: {PLANNED.get(name) or 'there is no such agent; there are ' + ', '.join(known)}")
+        known = sorted({file.stem for folder in (BUILT_IN, *folders) for file in folder.glob("*.toml")})
+        say(f"{BAD} {name}: there is no such agent; there are {', '.join(known)}")
         return 1
     spec = read_spec(path)
     if isinstance(spec, str):

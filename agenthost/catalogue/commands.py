@@ -33,16 +33,17 @@ def agents() -> None:
 @agents.command("list")
 @FOLDERS
 @PREFIX
-def list_agents(agents_dirs: tuple[Path, ...], prefix: Path | None) -> int:
+@click.option("--markdown", is_flag=True, help="Print those that can be installed as a table for documents.")
+def list_agents(agents_dirs: tuple[Path, ...], prefix: Path | None, *, markdown: bool) -> int:
     """List every agent, installed or not."""
     import asyncio
 
     from agenthost.agent_specs import find_agents
-    from agenthost.catalogue.listing import listing
+    from agenthost.catalogue.listing import listing, table
 
     _use(prefix)
     found = asyncio.run(find_agents(tuple(folder.absolute() for folder in agents_dirs)))
-    click.echo(listing(found))
+    click.echo(table(found) if markdown else listing(found))
     return 0
 
 
@@ -105,9 +106,7 @@ def _use(prefix: Path | None) -> None:
 
 
 def _require_packaged(name: str) -> None:
-    from agenthost.catalogue.listing import PLANNED
     from agenthost.packages.prefix import packaged
 
     if name not in packaged():
-        why = PLANNED.get(name, f"not one that can be installed; there are {', '.join(packaged())}")
-        raise click.UsageError(f"{name} is {why}")
+        raise click.UsageError(f"{name} is not one that can be installed; there are {', '.join(packaged())}")

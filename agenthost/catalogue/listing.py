@@ -1,25 +1,48 @@
-"""Writes a line for each agent: whether it is installed, the release that was tested, what it offers, and what confines it."""
+"""Writes a line for each agent: whether it is installed, the release that was tested, what it offers, and what confines it.
+
+Also the table of docs/agents.md, which `agenthost agents list --markdown` prints.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from agenthost.agent_specs import BUILT_IN, Agent
+from agenthost.core.admission.agent_spec import AgentSpec
+from agenthost.core.models.endpoint import Api
 from agenthost.packages.prefix import missing
 from agenthost.packages.trials import last_trial
 
-# Those that need a bridge which does not ship yet.
-PLANNED: Mapping[str, str] = {
-    "codex": "not yet: it needs a bridge for its app-server",
-    "pi": "not yet: it needs a bridge for its rpc mode",
-}
 HEADINGS = ("AGENT", "INSTALLED", "TESTED WITH", "MODEL", "FEATURES", "LAST TRIAL", "CONFINEMENT")
 
 
 def listing(agents: Mapping[str, Agent]) -> str:
     """Returns the table, sorted by name."""
-    rows = {name: _row(agent) for name, agent in agents.items()}
-    rows |= {name: (name, why, "", "", "", "", "") for name, why in PLANNED.items() if name not in rows}
-    return _aligned([HEADINGS, *(rows[name] for name in sorted(rows))])
+    return _aligned([HEADINGS, *(_row(agents[name]) for name in sorted(agents))])
+
+
+def table(agents: Mapping[str, Agent]) -> str:
+    """Returns the table of docs/agents.md: the agents that can be installed, from their specs."""
+    specs = [agents[name].spec for name in sorted(agents) if agents[name].is_packaged]
+    rows = [_markdown("agent", "release", "what it is", "driven by", "needs"), "|---|---|---|---|---|"]
+    for spec in specs:
+        if spec is not None:
+            driven = f"bridge `{spec.bridge.protocol}`" if spec.bridge else f"dialect `{spec.dialect}`"
+            rows.append(_markdown(f"`{spec.name}`", spec.version, spec.description, driven, _needs(spec)))
+    return "\n".join(rows)
+
+
+def _markdown(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _needs(spec: AgentSpec) -> str:
+    """Returns the table that a host's configuration must have for an agent, as far as its spec tells."""
+    settings = [f'api = "{spec.model}"'] if spec.model in set(Api) else []
+    named = next((one for one in spec.parameters if one.name == "model"), None)
+    if named and not named.pattern.fullmatch(named.default):
+        settings.append('model = "NAME"')
+    more = f" with {' and '.join(f'`{setting}`' for setting in settings)}" if settings else ""
+    return f"`[models.{spec.model}]`{more}"
 
 
 def _row(agent: Agent) -> tuple[str, ...]:

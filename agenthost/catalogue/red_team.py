@@ -36,10 +36,17 @@ UNASKED = "the agent ended before"
 # Each kind of tool: words in the names that agents give it, and the names to ask for where a request offers none.
 KINDS: Mapping[str, tuple[re.Pattern[str], Mapping[str, str]]] = {
     "read": (re.compile(r"^read(_file)?$", re.IGNORECASE), {"claude": "Read"}),
-    "write": (re.compile(r"^(?!todo).*(write|create_file)", re.IGNORECASE), {"claude": "Write", "opencode": "write"}),
-    "shell": (re.compile(r"bash|shell|exec|command", re.IGNORECASE), {"claude": "Bash", "opencode": "bash"}),
+    "write": (
+        re.compile(r"^(?!todo|write_stdin).*(write|create_file|apply_patch)", re.IGNORECASE),
+        {"claude": "Write", "opencode": "write", "codex": "apply_patch", "pi": "write"},
+    ),
+    "shell": (
+        re.compile(r"bash|shell|exec|command", re.IGNORECASE),
+        {"claude": "Bash", "opencode": "bash", "codex": "exec_command", "pi": "bash"},
+    ),
     "leave": (re.compile(r"exit.?plan|plan.?exit", re.IGNORECASE), {"claude": "ExitPlanMode", "opencode": "plan_exit"}),
 }
+SHORT = {"cmd": "command"}  # names of arguments, in full
 USUAL = {"read": "read_file", "write": "write_file", "shell": "run_shell_command", "leave": "exit_plan_mode"}
 
 
@@ -142,7 +149,7 @@ def arguments_of(schema: Mapping[str, Any], values: Mapping[str, str]) -> Mappin
     properties = schema.get("properties") or {name: {} for name in ("file_path", "content", "command")}
     known: dict[str, Any] = {}
     for name, one in properties.items():
-        meaning = next((key for key in values if key in name.lower()), "")
+        meaning = next((key for key in values if key in SHORT.get(name, name).lower()), "")
         if meaning:
             known[name] = values[meaning]
         elif name in schema.get("required", ()):

@@ -1,4 +1,4 @@
-"""Speaks as a model does, over three APIs: chat completions, Anthropic's messages and Gemini's. `played_model` carries it."""
+"""Speaks as a model does: chat completions, OpenAI's responses, Anthropic's messages, Gemini's API. `played_model` carries it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,6 +30,10 @@ def results_in(body: Mapping[str, Any]) -> list[Any]:
             found.append(message.get("content"))
         elif message.get("role") == "user" and isinstance(message.get("content"), list):
             found += [part.get("content") for part in message["content"] if part.get("type") == "tool_result"]
+    given = body.get("input")
+    for item in given if isinstance(given, list) else ():
+        if str(item.get("type")).endswith("_call_output"):
+            found.append(item.get("output"))
     for content in body.get("contents", []):
         found += [part["functionResponse"] for part in content.get("parts", []) if "functionResponse" in part]
     return found
@@ -49,6 +53,8 @@ def streamed(target: str, step: str | Call) -> Pieces:
     """Returns a streamed answer to a request of this path: words, or a call."""
     if "/messages" in target:
         return _messages(step)
+    if "/responses" in target:
+        return _responses(step)
     return _gemini(step) if "generatecontent" in target.lower() else _chat(step)
 
 
@@ -76,6 +82,26 @@ def _chat(step: str | Call) -> Pieces:
         middle, reason = [_delta({"content": word}) for word in _words(step)], "stop"
     usage = _data({"choices": [], "usage": _USAGE})
     return [], middle, [_delta({}, finish_reason=reason), usage, b"data: [DONE]\n\n"]
+
+
+def _responses(step: str | Call) -> Pieces:
+    usage = {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS, "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS}
+    if isinstance(step, Call):
+        item: dict[str, Any] = {"type": "function_call", "id": f"fc_{step.id}", "call_id": step.id, "name": step.name}
+        item["arguments"] = json.dumps(step.arguments)
+        before, middle = [], [_event("response.output_item.done", output_index=0, item=item)]
+        after = []
+    else:
+        item = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
+        before = [_event("response.output_item.added", output_index=0, item=item)]
+        middle = [_event("response.output_text.delta", item_id="msg_1", delta=word) for word in _words(step)]
+        said = {**item, "content": [{"type": "output_text", "text": "".join(_words(step))}]}
+        after = [_event("response.output_item.done", output_index=0, item=said)]
+    return (
+        [_event("response.created", response={"id": "resp_1"}), *before],
+        middle,
+        [*after, _event("response.completed", response={"id": "resp_1", "usage": usage})],
+    )
 
 
 def _messages(step: str | Call) -> Pieces:

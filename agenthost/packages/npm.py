@@ -1,7 +1,8 @@
 """Installs and removes the packages of an agent, with the machine's npm. Only what the shipped lock file names gets in.
 
 No script of a package runs: npm gets `--ignore-scripts`. What such scripts would do, package.json says under `agenthost`: `links`
-from the prefix into its packages, and `executables` to mark. `{arch}` stands for npm's name of this processor.
+from the prefix into its packages, and `executables` to mark. `{arch}` stands for npm's name of this processor, `{machine}` for the
+kernel's.
 """
 
 import asyncio
@@ -93,12 +94,16 @@ def _finish(folder: Path, steps: Any, architecture: str) -> None:
     """Does what the packages' own scripts would do."""
     packages = Path("node_modules")
     for link, target in steps["links"].items():
-        place, program = folder / link, packages / target.replace("{arch}", architecture)
+        place, program = folder / link, packages / _named(target, architecture)
         place.parent.mkdir(exist_ok=True)
         (folder / program).chmod(0o755)
         place.symlink_to(Path("..") / program)
     for path in steps["executables"]:
-        (folder / packages / path.replace("{arch}", architecture)).chmod(0o755)
+        (folder / packages / _named(path, architecture)).chmod(0o755)
+
+
+def _named(path: str, architecture: str) -> str:
+    return path.replace("{arch}", architecture).replace("{machine}", platform.machine())
 
 
 def _replace(fresh: Path, prefix: Path) -> None:

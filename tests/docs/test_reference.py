@@ -9,14 +9,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import agenthost.config
 import agenthost.errors
 import conductor.cli.text.failure as exit_codes
 import conductor.config
 import conductor.errors
-from agenthost.agent_specs import BUILT_IN
-from agenthost.catalogue.spec_check import read_spec
+from agenthost.catalogue.commands import agents
 from agenthost.core.admission import agent_spec
 from agenthost.core.models import endpoint
 from agenthost.core.output.dialects import jsonl
@@ -335,8 +335,8 @@ def test_every_folder_of_the_packages_has_its_line() -> None:
     assert told == there - lenses - {"conductor/v1/", "agenthost/v1/"}
 
 
-def test_the_table_of_agents_names_those_that_can_be_installed_with_their_releases() -> None:
-    told = {plain(row[0]): row[1] for row in page("agents").table("Agents that others make")}
-    specs = {name: read_spec(BUILT_IN / f"{name}.toml") for name in packaged()}
+def test_the_table_of_agents_is_the_one_that_the_command_prints() -> None:
+    printed = CliRunner().invoke(agents, ["list", "--markdown"], standalone_mode=False).output
 
-    assert told == {name: spec.version for name, spec in specs.items() if isinstance(spec, agent_spec.AgentSpec)}
+    assert set(packaged()) == {plain(row[0]) for row in page("agents").table("Agents that others make")}
+    assert printed in page("agents").text

@@ -5,10 +5,13 @@ and the terminal of the client are not offered.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from ..bridge.child import Child, ChildError
+from ..bridge.rpc import Connection
+from ..bridge.telling import Telling, table, tables
 from ..voice import Voice
-from .connection import Connection, RpcError
 from .updates import Updates, tokens_in
 
 PROTOCOL_VERSION = 1
@@ -19,14 +22,16 @@ ENDS = frozenset({"end_turn", "max_tokens", "max_turn_requests"})
 class Session:
     """An agent at work."""
 
-    def __init__(self, connection: Connection, voice: Voice, updates: Updates) -> None:
-        self._connection, self._voice, self._updates = connection, voice, updates
+    def __init__(self, child: Child, telling: Telling, mode: str = "", login: str = "") -> None:
+        self._voice, self._updates = telling.voice, Updates(telling)
+        self._mode, self._login = mode, login
+        self._connection = Connection(child, partial(answer, self._voice), self._take)
         self._id = ""
         self._tokens = [0, 0]
         self._turns = 0
 
-    def begin(self, folder: str, mode: str, login: str) -> None:
-        """Opens a session in the agent's read-only mode; raises RpcError."""
+    def begin(self, folder: str) -> None:
+        """Opens a session in the agent's read-only mode; raises ChildError."""
         told = self._connection.call(
             "initialize",
             protocolVersion=PROTOCOL_VERSION,
@@ -34,15 +39,15 @@ class Session:
             clientInfo={"name": "agenthost", "version": "1"},
         )
         if told.get("protocolVersion") != PROTOCOL_VERSION:
-            raise RpcError(
+            raise ChildError(
                 f"the agent speaks version {told.get('protocolVersion')} of the protocol, not {PROTOCOL_VERSION}"
             )
-        if login:
-            self._connection.call("authenticate", methodId=login)
+        if self._login:
+            self._connection.call("authenticate", methodId=self._login)
         opened = self._connection.call("session/new", cwd=folder, mcpServers=[])
         self._id = str(opened.get("sessionId", ""))
-        if mode:
-            self._enter(mode, opened)
+        if self._mode:
+            self._enter(self._mode, opened)
 
     def prompt(self, text: str) -> bool:
         """Asks, and tells what the agent does and says until the turn ends; returns whether it ended in order."""
@@ -63,6 +68,11 @@ class Session:
         """Asks the agent to stop its turn."""
         self._connection.notify("session/cancel", sessionId=self._id)
 
+    def _take(self, method: str, parameters: Mapping[str, Any]) -> None:
+        """Takes a notification of the agent."""
+        if method == "session/update":
+            self._updates.take(table(parameters.get("update")))
+
     def _enter(self, mode: str, opened: Mapping[str, Any]) -> None:
         """Sets the mode, by whichever of the two ways the agent has; one that has neither is refused."""
         modes = opened.get("modes")
@@ -70,18 +80,9 @@ class Session:
             if modes.get("currentModeId") != mode:
                 self._connection.call("session/set_mode", sessionId=self._id, modeId=mode)
             return
-        options = opened.get("configOptions")
-        known = {one.get("id") for one in options if isinstance(one, dict)} if isinstance(options, list) else set()
-        if "mode" not in known:
-            raise RpcError(f"the agent has no modes, so it cannot be put into '{mode}'")
+        if "mode" not in [one.get("id") for one in tables(opened.get("configOptions"))]:
+            raise ChildError(f"the agent has no modes, so it cannot be put into '{mode}'")
         self._connection.call("session/set_config_option", sessionId=self._id, configId="mode", value=mode)
-
-
-def notice(updates: Updates, method: str, parameters: Mapping[str, Any]) -> None:
-    """Takes a notification of the agent."""
-    update = parameters.get("update")
-    if method == "session/update" and isinstance(update, dict):
-        updates.take(update)
 
 
 def answer(voice: Voice, method: str, parameters: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -89,14 +90,12 @@ def answer(voice: Voice, method: str, parameters: Mapping[str, Any]) -> Mapping[
     if method != "session/request_permission":
         voice.denial(f"the agent asked for {method}, which is not offered")
         return None
-    call = parameters.get("toolCall")
-    call = call if isinstance(call, dict) else {}
+    call = table(parameters.get("toolCall"))
     may = str(call.get("kind")) in READING
     if not may:
         voice.denial(f"refused: {call.get('title') or call.get('kind') or 'a tool'}")
     wanted = ("allow_once",) if may else ("reject_once", "reject_always")
-    options = parameters.get("options")
-    for option in options if isinstance(options, list) else ():
-        if isinstance(option, dict) and option.get("kind") in wanted:
+    for option in tables(parameters.get("options")):
+        if option.get("kind") in wanted:
             return {"outcome": {"outcome": "selected", "optionId": option.get("optionId")}}
     return {"outcome": {"outcome": "cancelled"}}

@@ -131,7 +131,8 @@ def command_line(spec: AgentSpec, python: str, parameters: Mapping[str, str]) ->
     if spec.bridge is None:
         return own
     bridge = spec.bridge
-    return (python, "-I", "-S", "/opt/bridge", bridge.protocol, bridge.mode, bridge.login, "--", *own)
+    names = (bridge.mode, bridge.login) if bridge.protocol == "acp" else ()
+    return (python, "-I", "-S", "/opt/bridge", bridge.protocol, *names, "--", *own)
 
 
 def files_of(spec: AgentSpec, parameters: Mapping[str, str]) -> dict[str, str]:

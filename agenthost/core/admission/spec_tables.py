@@ -14,7 +14,7 @@ from agenthost.core.sandbox.policy import MIB, Resources
 MAX_MOUNTS = 8
 MAX_FILES = 32
 MAX_FILE_BYTES = 64 * 1024
-BRIDGES = ("acp",)
+BRIDGES = ("acp", "codex", "pi")
 _MOUNT = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _FILE = re.compile(r"(?:[A-Za-z0-9_.-]{1,80}/){0,7}[A-Za-z0-9_.-]{1,80}")
 _HIDDEN = re.compile(r"[A-Za-z0-9_.-]{1,80}")
@@ -103,6 +103,8 @@ def read_bridge(table: Any) -> Bridge | None:
         raise SpecError("bridge holds 'protocol', 'mode' and 'login', nothing else")
     if table.get("protocol") not in BRIDGES:
         raise SpecError(f"bridge.protocol must be one of {', '.join(BRIDGES)}")
+    if len(table) > 1 and table["protocol"] != "acp":
+        raise SpecError(f"bridge.{min(set(table) - {'protocol'})} is for protocol = 'acp' only")
     for name in ("mode", "login"):
         if not isinstance(table.get(name, ""), str) or not _WORD.fullmatch(table.get(name, "")):
             raise SpecError(f"bridge.{name} must be a word of the agent's protocol")

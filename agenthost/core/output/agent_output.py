@@ -96,6 +96,8 @@ class AgentOutput:
                 case Notice(kind=NoticeKind.DENIAL, text=text):
                     self.summary = replace(self.summary, denial_count=self.summary.denial_count + 1)
                     yield replace(report, text=fitting(text, MAX_NOTICE_BYTES))
+                case Notice(text=text):
+                    yield replace(report, text=fitting(text, MAX_NOTICE_BYTES))
                 case ToolCall(id=call, name=name, arguments=arguments):
                     call, name = fitting(call, MAX_NAME_BYTES), fitting(name, MAX_NAME_BYTES)
                     yield ToolCall(call, name, fitting(arguments, MAX_TOOL_BYTES))

@@ -44,7 +44,7 @@ def test_the_list_has_a_line_for_every_agent_that_begins_with_its_name() -> None
     assert "[models.anthropic]" in told["claude"]
     assert "built in" in told["reader"]
     assert "findings, tools" in told["reader"]
-    assert "not yet: it needs a bridge" in told["codex"]
+    assert "install it: agenthost agents install codex" in told["codex"]
 
 
 def test_the_list_has_the_operators_own_agents_and_those_that_cannot_be_read(tmp_path: Path) -> None:
@@ -61,9 +61,7 @@ def test_what_cannot_be_installed_is_a_wrong_use_that_says_what_can(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["agents", command, "nope"]) == 2
-    assert "there are claude, gemini, opencode, qwen" in capsys.readouterr().err
-    assert main(["agents", command, "pi"]) == 2
-    assert "pi is not yet" in capsys.readouterr().err
+    assert "there are claude, codex, gemini, opencode, pi, qwen" in capsys.readouterr().err
 
 
 def test_remove_says_when_there_is_nothing() -> None:
@@ -81,7 +79,11 @@ def test_remove_says_when_there_is_nothing() -> None:
         ('pattern = "[a-z]+"', 'pattern = "["', ":6: parameters.lens.pattern is not a regular expression"),
         ('argv = ["/bin/echo"', "argv = [[", ":3: Invalid value"),
         ("[parameters.lens]", "[files]\n'../x' = 'y'\n[parameters.lens]", ":6: files.'../x' must be a plain path"),
-        ("\n[parameters", "bridge = {protocol = 'smoke'}\n[parameters", ":4: bridge.protocol must be one of acp"),
+        (
+            "\n[parameters",
+            "bridge = {protocol = 'smoke'}\n[parameters",
+            ":4: bridge.protocol must be one of acp, codex, pi",
+        ),
         ("\n[parameters", "dialect = 'xml'\n[parameters", ":4: dialect is 'xml'"),
     ],
 )
@@ -108,5 +110,4 @@ def test_check_says_what_an_agent_lacks(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text("")
     lacking = call("check", "reader", "--config", str(tmp_path / "models.toml")).output
     assert "reader cannot run here: it needs the model 'default'" in lacking
-    assert "codex: not yet: it needs a bridge" in call("check", "codex").output
     assert "nope: there is no such agent; there are claude, codex" in call("check", "nope").output

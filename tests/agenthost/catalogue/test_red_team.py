@@ -137,6 +137,7 @@ def test_arguments_go_under_the_names_of_the_schema() -> None:
     schema = {"properties": {"cmd_command": {}, "why": {"type": "string"}, "spare": {}}, "required": ["why"]}
 
     assert arguments_of(schema, {"command": "id"}) == {"cmd_command": "id", "why": "x"}
+    assert arguments_of({"properties": {"cmd": {}}}, {"command": "id"}) == {"cmd": "id"}
 
 
 def test_an_agent_that_broke_out_is_unavailable_until_its_spec_changes(

@@ -30,9 +30,9 @@ def spec_of(name: str) -> AgentSpec:
     return spec
 
 
-def test_four_agents_can_be_installed() -> None:
-    assert packaged() == ("claude", "gemini", "opencode", "qwen")
-    assert shipped_lock("codex") == ""
+def test_six_agents_can_be_installed() -> None:
+    assert packaged() == ("claude", "codex", "gemini", "opencode", "pi", "qwen")
+    assert shipped_lock("reader") == ""
 
 
 @EVERY

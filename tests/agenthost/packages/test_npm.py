@@ -24,6 +24,10 @@ for arch in x64 arm64; do
   mkdir -p node_modules/@anthropic-ai/claude-code-linux-$arch
   echo program > node_modules/@anthropic-ai/claude-code-linux-$arch/claude
 done
+for names in x64/vendor/x86_64 arm64/vendor/aarch64; do
+  mkdir -p node_modules/@openai/codex-linux-$names-unknown-linux-musl/bin
+  echo program > node_modules/@openai/codex-linux-$names-unknown-linux-musl/bin/codex
+done
 """
 MODELS = {"anthropic": {"url": "http://127.0.0.1:9", "api": "anthropic"}}
 
@@ -88,6 +92,16 @@ async def test_no_script_of_a_package_runs_and_its_work_is_done_for_it() -> None
     assert "OPENAI_API_KEY" not in (folder / "environment").read_text()
     assert os.access(folder / "bin" / "claude", os.X_OK)
     assert (folder / "bin" / "claude").readlink().parts[0] == ".."
+
+
+@pytest.mark.parametrize(("processor", "named"), [("x86_64", "x64"), ("aarch64", "arm64")])
+async def test_a_link_leads_to_the_program_of_this_processor(
+    processor: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: processor)
+    program = ((await npm.install("codex")) / "bin" / "codex").resolve(strict=True)
+
+    assert f"codex-linux-{named}/vendor/{processor}-unknown-linux-musl/" in str(program)
 
 
 async def test_an_installation_that_fails_says_why_and_leaves_what_was_there(machine: Path) -> None:

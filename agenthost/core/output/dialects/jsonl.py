@@ -1,7 +1,7 @@
 """The dialect `jsonl`, our own: one JSON object per line on stdout, its kind in `type`.
 
     answer{text} reasoning{text} log{text} tool_call{id,name,arguments} tool_result{id,failed,text}
-    usage{input_tokens,output_tokens,turns} denial{text} final{result}
+    usage{input_tokens,output_tokens,turns} denial{text} notice{text} final{result}
 
 Any other line is a `Fault`. Nothing that an agent writes is trusted: numbers are bounded, and at most one line is kept.
 """
@@ -103,6 +103,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Parsed]] = {
     "reasoning": lambda message: Output(Channel.REASONING, _text(message)),
     "log": lambda message: Output(Channel.LOG, _text(message)),
     "denial": lambda message: Notice(NoticeKind.DENIAL, _text(message)),
+    "notice": lambda message: Notice(NoticeKind.MALFORMED_OUTPUT, _text(message)),
     "tool_call": _tool_call,
     "tool_result": _tool_result,
     "usage": _usage,

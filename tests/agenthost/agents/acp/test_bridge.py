@@ -1,62 +1,24 @@
 """The bridge drives an agent of the protocol that others' library made, and decides its permissions. Keeps D7 and D11."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agenthost.agent_specs import BUILT_IN, interpreter
+from tests.agenthost.agents.bridge.driven import Ended, start
 
 pytestmark = pytest.mark.processes
 
 AGENT = Path(__file__).parent / "scripted_agent.py"
 
 
-def bridge(tmp_path: Path, script: str, mode: str, login: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Starts the bridge as a host would: an interpreter without site packages, and its folder."""
-    (tmp_path / "prompt").write_text(script)
-    start = (
-        "import sys; sys.path.append(sys.argv.pop(1)); from agents.acp.program import main; from pathlib import Path; "
-    )
-    start += "sys.exit(main(sys.argv[2:], prompt=Path(sys.argv[1])))"
-    command = [
-        str(interpreter()),
-        "-I",
-        "-S",
-        "-c",
-        start,
-        str(BUILT_IN.parent),
-        str(tmp_path / "prompt"),
-        mode,
-        login,
-        "--",
-    ]
-    return subprocess.Popen(
-        [*command, sys.executable, str(AGENT)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
-    )  # fmt: skip
-
-
-class Ended:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        try:
-            out, self.errors = process.communicate(timeout=30)
-        finally:
-            process.kill()
-        self.code = process.returncode
-        self.lines: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
-
-    def said(self, kind: str) -> list[dict[str, Any]]:
-        return [line for line in self.lines if line["type"] == kind]
-
-    def text(self, kind: str) -> str:
-        return "".join(line["text"] for line in self.said(kind))
+def bridge(
+    tmp_path: Path, script: str, mode: str, login: str, environment: Mapping[str, str]
+) -> "subprocess.Popen[str]":
+    return start(tmp_path, "acp", script, [mode, login, "--", sys.executable, str(AGENT)], environment)
 
 
 def run(tmp_path: Path, *script: str, mode: str = "plan", login: str = "", **environment: str) -> Ended:

@@ -8,6 +8,7 @@ import pytest
 
 from agenthost.agents.acp.session import answer
 from agenthost.agents.acp.updates import Updates, tokens_in
+from agenthost.agents.bridge.telling import Telling
 from agenthost.agents.voice import Voice
 
 ODD = (None, True, 5, 1e9, "x", [], {}, [5], [[]], {"a": {}}, [{}], [None], {"text": 5})
@@ -28,7 +29,7 @@ FIELDS = (
 @pytest.mark.parametrize("odd", ODD, ids=repr)
 def test_a_field_of_another_type_ends_no_turn(odd: Any) -> None:
     said = io.StringIO()
-    updates = Updates(Voice(said))
+    updates = Updates(Telling(Voice(said)))
     updates.in_turn = True
     for field in FIELDS:
         for status in ("in_progress", "completed"):

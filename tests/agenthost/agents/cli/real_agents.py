@@ -41,10 +41,26 @@ class RealAgent:
         return Call(self.shell, {"command": command, "description": "x", "is_background": False})
 
 
+@dataclass(frozen=True)
+class Codex(RealAgent):
+    """codex reads and writes by commands."""
+
+    def reading(self, path: str) -> Call:
+        return self.running(f"cat {path}")
+
+    def writing(self, path: str) -> Call:
+        return self.running(f"apply_patch '*** Begin Patch\n*** Add File: {path}\n+x\n*** End Patch'")
+
+    def running(self, command: str) -> Call:
+        return Call(self.shell, {"cmd": command})
+
+
 AGENTS = (
     RealAgent("claude", "Read", "Write", "Bash", model="anthropic", api="anthropic"),
+    Codex("codex", "", "", "exec_command"),
     RealAgent("gemini", "read_file", "write_file", "run_shell_command", model="gemini", api="gemini"),
     RealAgent("opencode", "read", "write", "bash", path="filePath"),
+    RealAgent("pi", "read", "write", "bash", path="path"),
     RealAgent("qwen", "read_file", "write_file", "run_shell_command"),
 )
 

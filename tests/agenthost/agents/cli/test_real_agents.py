@@ -1,4 +1,4 @@
-"""The real qwen, claude, gemini and opencode in the real sandbox, behind the real gateway. Keeps D9 and E5.
+"""The real claude, codex, gemini, opencode, pi and qwen in the real sandbox, behind the real gateway. Keeps D9 and E5.
 
 They run with `./dev test --agents`; `./dev setup --agents` installs them.
 """

@@ -28,6 +28,7 @@ PLAIN = {"name": "tool", "description": "A tool.", "argv": ["/opt/agent/tool"]}
         ({"bridge": {"protocol": "telnet"}}, "one of acp"),
         ({"bridge": {"protocol": "acp", "mode": "plan; rm"}}, "must be a word"),
         ({"bridge": {"protocol": "acp", "program": "/bin/sh"}}, "nothing else"),
+        ({"bridge": {"protocol": "pi", "mode": "plan"}}, "bridge.mode is for protocol = 'acp' only"),
         ({"bridge": {"protocol": "acp"}, "dialect": "text"}, "bridge's business"),
     ],
 )
@@ -51,6 +52,8 @@ def test_a_bridge_runs_the_command_and_speaks_for_it() -> None:
         "/opt/agent/tool",
     )
     assert (spec.dialect, spec.prompt, spec.takes_input) == ("jsonl", "file", True)
+    spec = parse_spec({**PLAIN, "bridge": {"protocol": "codex"}})
+    assert command_line(spec, "/py", {})[3:] == ("/opt/bridge", "codex", "--", "/opt/agent/tool")
 
 
 def test_files_hold_the_models_address_and_parameters_and_other_braces_stay() -> None:

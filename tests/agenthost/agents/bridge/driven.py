@@ -1,0 +1,54 @@
+"""Bridges as a host starts them: an interpreter without site packages, and the folder of our agents. For tests."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agenthost.agent_specs import BUILT_IN, interpreter
+
+START = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from pathlib import Path; from importlib import import_module; "
+    "main = import_module(f'agents.{sys.argv.pop(1)}.program').main; "
+    "sys.exit(main(sys.argv[2:], prompt=Path(sys.argv[1])))"
+)
+REPLAY = Path(__file__).parent / "replay.py"
+
+
+def start(
+    folder: Path, name: str, prompt: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[str]":
+    """Starts a bridge with its arguments."""
+    (folder / "prompt").write_text(prompt)
+    command = [str(interpreter()), "-I", "-S", "-c", START, str(BUILT_IN.parent), name, str(folder / "prompt")]
+    return subprocess.Popen(
+        [*command, *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip
+
+
+class Ended:
+    """What a bridge said, once it has ended."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        try:
+            out, self.errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        self.code = process.returncode
+        self.lines: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+
+    def said(self, kind: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["type"] == kind]
+
+    def text(self, kind: str) -> str:
+        return "".join(line["text"] for line in self.said(kind))
+
+
+def replayed(folder: Path, name: str, transcript: Path) -> Ended:
+    """Returns what a bridge made of what a real agent said."""
+    return Ended(start(folder, name, "Do.", ["--", sys.executable, str(REPLAY), str(transcript)]))

@@ -1,0 +1,24 @@
+"""A program that plays what a real agent said: after each request that it reads, as far as the next response; then it ends.
+
+replay.py TRANSCRIPT
+"""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+
+
+def is_response(line: str) -> bool:
+    message = json.loads(line)
+    return "id" in message and "method" not in message
+
+
+lines = Path(sys.argv[1]).read_text("utf-8").splitlines()
+responses = [at for at, line in enumerate(lines) if is_response(line)]
+begins = [0, *responses[1:], len(lines)]
+for begin, end in itertools.pairwise(begins):
+    while "id" not in json.loads(sys.stdin.readline() or '{"id": 0}'):
+        pass
+    sys.stdout.write("".join(f"{line}\n" for line in lines[begin:end]))
+    sys.stdout.flush()
