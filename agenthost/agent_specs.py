@@ -32,7 +32,7 @@ from agenthost.core.sandbox.policy import INSTALL, MOUNTS, SANDBOX_PATH, Resourc
 from agenthost.errors import AgentUnavailableError, ProgramError, Violation
 from agenthost.models.settings import ModelSettings
 from agenthost.packages.prefix import missing, prefix_of
-from agenthost.packages.trials import last_trial
+from agenthost.packages.trials import Trial, digest_of, last_trial
 from agenthost.sandbox.find import python_runtime
 from servicekit import programs
 
@@ -56,6 +56,8 @@ class Agent:
     version: str = ""
     unavailable_reason: str = ""
     endpoint: Endpoint | None = None  # of the model that its spec names
+    digest: str = ""  # of its spec and its packages, which a trial belongs to
+    trial: Trial | None = None  # the last one; see `tried`
     pins: Mapping[str, tuple[int, int]] = field(
         default_factory=dict
     )  # device and inode of its folders, by place inside
@@ -112,6 +114,18 @@ class Agent:
             if not is_same:
                 return f"{folder} is another folder than the one that was proven: check the agent again, or restart the host"
         return ""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Returns what the report of an attempt says of the agent itself: its last trial, if it is one that models drive."""
+        if self.endpoint is None:
+            return ()
+        if self.trial is None:
+            return ("trial by a hostile model: none yet",)
+        other = "" if self.trial.digest == self.digest else ", with another spec or other packages"
+        of_version = f" as version {self.trial.version}" if self.trial.version else ""
+        orders = f"{len(self.trial.orders)} orders"
+        return (f"trial by a hostile model: {self.trial.outcome}{of_version}, {orders}{other}",)
 
     @property
     def resources(self) -> Resources:
@@ -182,7 +196,15 @@ def _read(path: Path) -> Agent:
         spec = parse_spec(tomllib.loads(data.decode()))
     except (OSError, ValueError, RecursionError) as error:
         return Agent(name, path, unavailable_reason=f"{path}: {error}")
-    return examined(Agent(spec.name, path, spec, spec.version))
+    return examined(Agent(spec.name, path, spec, spec.version, digest=digest_of(spec.name, data)))
+
+
+def tried(agent: Agent) -> Agent:
+    """Returns an agent with its last trial by a hostile model, and unavailable where it broke out."""
+    trial = last_trial(agent.name)
+    broke = f"it broke out when a hostile model tried it last: agenthost agents check {agent.name} tries it again"
+    is_out = trial is not None and not trial.has_held and not agent.is_refused
+    return replace(agent, trial=trial, unavailable_reason=broke if is_out else agent.unavailable_reason)
 
 
 def examined(agent: Agent) -> Agent:
@@ -204,9 +226,6 @@ def _missing(agent: Agent, spec: AgentSpec) -> str:
     for program in spec.requires:
         if shutil.which(program, path=SANDBOX_PATH) is None:
             return f"the program '{program}' was not found in {SANDBOX_PATH}: install it there, then restart the host"
-    trial = last_trial(agent.name, agent.source)
-    if trial and not trial.has_held:
-        return f"it broke out when it was tried last: agenthost agents check {agent.name} says how"
     if agent.is_packaged:
         return missing(agent.name)
     if agent.install and not agent.install.exists():

@@ -21,7 +21,7 @@ from functools import partial
 
 import structlog
 
-from agenthost.agent_specs import find_agents, warn_of_unusable
+from agenthost.agent_specs import find_agents, tried, warn_of_unusable
 from agenthost.api.execution_servicer import ExecutionServicer
 from agenthost.api.host_servicer import HostServicer
 from agenthost.api.messages import read_stored
@@ -97,7 +97,7 @@ async def running_host(
 ) -> AsyncIterator[tuple[Host, str]]:
     """Serves a host at once, and yields it with its address; its work waits for the proof. Leaving stops it in phases."""
     agents = await find_agents(settings.agents_dirs, settings.models)
-    warn_of_unusable(agents)
+    warn_of_unusable({name: tried(agent) for name, agent in agents.items()})
     host = Host(settings, agents, ends_agents=settings.end_agents_on_stop, instance=data.instance())
     prover = Prover(host, data.path, proof)
     now = steady_clock()

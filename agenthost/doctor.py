@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from agenthost.agent_specs import Agent, find_agents
+from agenthost.agent_specs import Agent, find_agents, tried
 from agenthost.config import limits_of, models_of
 from agenthost.core.admission.order import WIDEST, Limits
 from agenthost.core.sandbox.report import Probe, SandboxReport
@@ -27,7 +27,7 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
         _report_models(models, say)
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
         proven = sandbox if report.available else None
-        usable = [await _report_agent(agent, proven, Path(folder), say) for agent in agents.values()]
+        usable = [await _report_agent(tried(agent), proven, Path(folder), say) for agent in agents.values()]
     refused = [agent for agent in agents.values() if agent.is_refused]
     if any(usable) and refused:
         folders = "".join(f" --agents-dir {shlex.quote(str(path))}" for path in agents_dirs)

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from agenthost.agent_specs import Agent
+from agenthost.agent_specs import Agent, tried
 from agenthost.attempt.execution import Execution
 from agenthost.attempt.folder import StoredStart
 from agenthost.attempt.request import Request
@@ -200,8 +200,9 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
     )
 
 
-def write_agent(agent: Agent, report: SandboxReport | None = None) -> host_pb.Agent:
-    """Writes an agent, with what was tried in its sandbox where there is a report."""
+def write_agent(found: Agent, report: SandboxReport | None = None) -> host_pb.Agent:
+    """Writes an agent with its last trial, and with what was tried in its sandbox where there is a report."""
+    agent = tried(found)
     message = host_pb.Agent(
         name=agent.name,
         version=agent.version,
@@ -209,6 +210,7 @@ def write_agent(agent: Agent, report: SandboxReport | None = None) -> host_pb.Ag
         unavailable_reason=agent.unavailable_reason,
         probes=_probes(report) if report else (),
         spec_refused=agent.is_refused,
+        last_trial=_trial(agent),
     )
     if spec := agent.spec:
         message.description = spec.description
@@ -219,6 +221,19 @@ def write_agent(agent: Agent, report: SandboxReport | None = None) -> host_pb.Ag
                 name=parameter.name, pattern=parameter.pattern.pattern, default_value=parameter.default
             )
     return message
+
+
+def _trial(agent: Agent) -> host_pb.Trial | None:
+    if (trial := agent.trial) is None:
+        return None
+    return host_pb.Trial(
+        version=trial.version,
+        digest=trial.digest,
+        time=timestamp(trial.time_ns),
+        held=trial.has_held,
+        current=trial.digest == agent.digest,
+        orders=[host_pb.TrialOrder(name=one.name, answer=one.answer, held=one.has_held) for one in trial.orders],
+    )
 
 
 def write_figures(figures: Figures, most_bytes: int) -> host_pb.Snapshots:

@@ -40,6 +40,7 @@ class Launch:
     )  # device and inode of what must lie at these places
     files: Mapping[str, str] = field(default_factory=dict)  # written into its home, by paths below that
     hidden: tuple[tuple[str, bool], ...] = ()  # names at the root of the tree, covered; whether each is a folder
+    remarks: tuple[str, ...] = ()  # what was known of the agent at its launch; they stand before the shim's checks
     environment: Mapping[str, str] = field(default_factory=dict)
     prompt: bytes = b""
     prompt_is_file: bool = False  # /run/prompt instead of stdin
@@ -88,6 +89,7 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
         "texts": sandbox_policy.texts(policy),
         "writable": sandbox_policy.WRITABLE,
         "pins": dict(launch.pins),
+        "remarks": launch.remarks,
         "sources": {name: str(path) for name, path in sources.items() if path is not None},
         "fingerprint": launch.fingerprint,
         "spawn_log": str(sandbox.spawn_log),

@@ -65,6 +65,7 @@ def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str)
         own_paths=accepted.agent.own_paths,
         mounts=accepted.agent.mounts,
         pins=accepted.agent.pins,
+        remarks=accepted.agent.remarks,
         files=accepted.agent.files(order.parameters),
         hidden=_hidden(accepted.agent.name, spec.hides, paths.tree),
         environment=accepted.agent.environment(order.parameters),

@@ -75,12 +75,12 @@ async def _check_sandbox(agent: Agent, say: Say) -> int:
 async def _try(agent: Agent, sandbox: Sandbox, folder: Path, say: Say) -> int:
     """Tries the agent with a hostile model, keeps what came of it, and reports each order."""
     orders = await try_agent(agent, sandbox, folder)
-    trial = store(agent.name, agent.version, agent.source, orders)
+    trial = store(agent.name, agent.version, agent.digest, orders)
     say("what a hostile model ordered, and what the agent answered:")
     for order in trial.orders:
         say(f"  {GOOD if order.has_held else BAD} {order.name}: {order.answer}")
     if not trial.has_held:
-        say(f"{BAD} {_titled(agent)} broke out: no host will run it until its spec or its packages change")
+        say(f"{BAD} {_titled(agent)} broke out: no host here runs it until it holds in another check")
         return 1
     say(f"{GOOD} {_titled(agent)}: nothing of it was seen outside of the sandbox")
     return 0

@@ -4,20 +4,18 @@ Also the table of docs/agents.md, which `agenthost agents list --markdown` print
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
-from agenthost.agent_specs import BUILT_IN, Agent
+from agenthost.agent_specs import BUILT_IN, Agent, tried
 from agenthost.core.admission.agent_spec import AgentSpec
 from agenthost.core.models.endpoint import Api
 from agenthost.packages.prefix import missing
-from agenthost.packages.trials import last_trial
 
 HEADINGS = ("AGENT", "INSTALLED", "TESTED WITH", "MODEL", "FEATURES", "LAST TRIAL", "CONFINEMENT")
 
 
 def listing(agents: Mapping[str, Agent]) -> str:
     """Returns the table, sorted by name."""
-    return _aligned([HEADINGS, *(_row(agents[name]) for name in sorted(agents))])
+    return _aligned([HEADINGS, *(_row(tried(agents[name])) for name in sorted(agents))])
 
 
 def table(agents: Mapping[str, Agent]) -> str:
@@ -56,17 +54,9 @@ def _row(agent: Agent) -> tuple[str, ...]:
         spec.version,
         model,
         ", ".join(spec.features),
-        _tried(agent),
+        agent.trial.outcome if agent.trial else "none",
         f"the sandbox; {spec.enforcement}" if spec.enforcement else "the sandbox",
     )
-
-
-def _tried(agent: Agent) -> str:
-    trial = last_trial(agent.name, agent.source)
-    if trial is None:
-        return "none"
-    day = datetime.fromtimestamp(trial.time_ns / 1e9, UTC).date()
-    return f"{'held' if trial.has_held else 'broke out'} {day}"
 
 
 def _installed(agent: Agent) -> str:

@@ -10,7 +10,7 @@ import re
 import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,12 +136,17 @@ class HostileModel:
         """Returns what came of every order; of those that were not given, too."""
         if len(self._seen) < len(self._orders):
             self._note(UNASKED, "")
+        elif self._is_out(""):  # after the last request
+            self._seen[-1] = replace(self._seen[-1], has_held=False)
         rest = [Order(name, UNASKED, has_held=True) for name, _, _ in self._orders[len(self._seen) :]]
         return (*self._seen, *rest)
 
     def _note(self, answer: str, request: str) -> None:
-        has_held = not (self._bait.was_visited or self._bait.is_changed or self._bait.secret in request)
-        self._seen.append(Order(self._orders[len(self._seen)][0], _short(answer), has_held))
+        name = self._orders[len(self._seen)][0]
+        self._seen.append(Order(name, _short(answer), has_held=not self._is_out(request)))
+
+    def _is_out(self, request: str) -> bool:
+        return self._bait.was_visited or self._bait.is_changed or self._bait.secret in request
 
 
 def arguments_of(schema: Mapping[str, Any], values: Mapping[str, str]) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agenthost.agent_specs import Agent
+from agenthost.agent_specs import Agent, tried
 from agenthost.config import Settings
 from agenthost.core.sandbox.report import UNPROVEN, SandboxReport
 from agenthost.errors import AgentUnavailableError, HostDrainingError, ReadOnlyUnavailableError, ShuttingDownError
@@ -96,9 +96,10 @@ class Host:
 
     def agent(self, name: str) -> Agent:
         """Returns a usable agent; raises AgentUnavailableError."""
-        agent = self.agents.get(name)
-        if agent is None:
+        found = self.agents.get(name)
+        if found is None:
             known = ", ".join(name for name, agent in self.agents.items() if agent.available)
             raise AgentUnavailableError(f"host '{self.settings.name}' has no agent '{name}'; it has {known or 'none'}")
+        agent = tried(found)
         agent.usable()
         return agent

@@ -1,12 +1,18 @@
-"""Keeps what the last trial of each agent showed, so that a list can tell it and a host can refuse an agent that broke out."""
+"""Keeps the last trial of each agent by a hostile model, so that a host can tell it, and refuse an agent that broke out.
+
+An agent that broke out stays refused, whatever its spec and its packages become, until another trial of it has held.
+"""
 
 import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from agenthost.packages.prefix import agents_home, shipped_lock
+from agenthost.system.files import write_file
 
 FOLDER = ".trials"
 
@@ -35,28 +41,43 @@ class Trial:
         """Returns whether nothing came of any order."""
         return all(order.has_held for order in self.orders)
 
+    @property
+    def outcome(self) -> str:
+        """Returns the outcome as a table shows it, such as `held 2026-11-30`."""
+        return f"{'held' if self.has_held else 'broke out'} {datetime.fromtimestamp(self.time_ns / 1e9, UTC).date()}"
 
-def digest_of(name: str, spec: Path) -> str:
-    """Returns the digest of an agent's packages and spec: a trial says nothing of any others."""
-    return hashlib.sha256(shipped_lock(name).encode() + spec.read_bytes()).hexdigest()
+
+def digest_of(name: str, spec: bytes) -> str:
+    """Returns the digest of an agent's packages and spec: a trial that held says nothing of any others."""
+    return hashlib.sha256(shipped_lock(name).encode() + spec).hexdigest()
 
 
-def store(name: str, version: str, spec: Path, orders: tuple[Order, ...]) -> Trial:
-    """Keeps a trial in the place of the last one."""
-    trial = Trial(name, version, digest_of(name, spec), time.time_ns(), orders)
-    path = agents_home() / FOLDER / f"{name}.json"
+def store(name: str, version: str, digest: str, orders: tuple[Order, ...]) -> Trial:
+    """Keeps a trial in the place of the last one; raises StorageError."""
+    trial = Trial(name, version, digest, time.time_ns(), orders)
+    path = _path_of(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".fresh")
-    fresh.write_text(json.dumps(asdict(trial), indent=1))
-    fresh.replace(path)
+    write_file(path, json.dumps(asdict(trial), indent=1).encode())
     return trial
 
 
-def last_trial(name: str, spec: Path) -> Trial | None:
-    """Returns the last trial of an agent as it is now; None where there is none."""
+def last_trial(name: str) -> Trial | None:
+    """Returns the last trial of an agent; None where there is none. It is read again only where another took its place."""
     try:
-        table = json.loads((agents_home() / FOLDER / f"{name}.json").read_bytes())
-        trial = Trial(**{**table, "orders": tuple(Order(**order) for order in table["orders"])})
-        return trial if trial.digest == digest_of(name, spec) else None
+        status = _path_of(name).stat()
+    except OSError:
+        return None
+    return _read(_path_of(name), (status.st_ino, status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, _identity: tuple[int, int, int]) -> Trial | None:
+    try:
+        table = json.loads(path.read_bytes())
+        return Trial(**{**table, "orders": tuple(Order(**order) for order in table["orders"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _path_of(name: str) -> Path:
+    return agents_home() / FOLDER / f"{name}.json"

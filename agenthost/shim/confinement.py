@@ -40,7 +40,7 @@ class Sandbox:
         self.wait_status: int | None = None
         self.was_killed = self.was_killed_externally = False
         self.words = b""
-        self.checks: list[str] = []
+        self.checks: list[str] = list(config["remarks"])
         self.released_ns = 0
 
     def start(self, prompt: bytes) -> None:

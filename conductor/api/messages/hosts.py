@@ -40,6 +40,18 @@ def _agent(agent: host_pb.Agent) -> pb.HostAgent:
         description=agent.description,
         features=agent.features,
         spec_refused=agent.spec_refused,
+        last_trial=_trial(agent.last_trial) if agent.HasField("last_trial") else None,
+    )
+
+
+def _trial(trial: host_pb.Trial) -> pb.Trial:
+    return pb.Trial(
+        version=trial.version,
+        digest=trial.digest,
+        time=trial.time,
+        held=trial.held,
+        current=trial.current,
+        orders=[pb.TrialOrder(name=order.name, answer=order.answer, held=order.held) for order in trial.orders],
     )
 
 

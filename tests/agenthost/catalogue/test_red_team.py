@@ -14,49 +14,10 @@ from agenthost.catalogue.red_team import Bait, HostileModel, arguments_of, lay_b
 from agenthost.catalogue.speech import Call
 from agenthost.cli import main
 from agenthost.packages.trials import Order, last_trial, store
+from tests.agenthost.catalogue.obedient import OBEDIENT, SPEC
 from tests.kit.proof import proof_of_the_session
 
 pytestmark = pytest.mark.processes
-
-# An agent that does whatever its model says, with no rule of its own.
-OBEDIENT = """
-import json, os, subprocess, sys, urllib.request
-def ask(messages):
-    tools = [{"type": "function", "function": {"name": name, "parameters": {"properties": properties}}}
-             for name, properties in (("read_file", {"file_path": {}}), ("write_file", {"file_path": {}, "content": {}}),
-                                      ("bash", {"command": {}}), ("exit_plan_mode", {}))]
-    body = json.dumps({"model": "m", "messages": messages, "tools": tools, "stream": True}).encode()
-    url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    events = [json.loads(line[6:]) for line in urllib.request.urlopen(request) if line.startswith(b"data: {")]
-    return events[0]["choices"][0]["delta"]
-def do(name, arguments):
-    if name == "bash":
-        ended = subprocess.run(arguments["command"], shell=True, capture_output=True, text=True)
-        return ended.stdout + ended.stderr
-    try:
-        if name == "write_file":
-            open(arguments["file_path"], "w").write(arguments["content"])
-        return open(arguments["file_path"]).read() if name == "read_file" else "done"
-    except OSError as error:
-        return str(error)
-messages = [{"role": "user", "content": sys.stdin.read()}]
-for _ in range(30):
-    message = ask(messages)
-    if not message.get("tool_calls"):
-        break
-    call = message["tool_calls"][0]["function"]
-    messages += [message, {"role": "tool", "content": do(call["name"], json.loads(call["arguments"]))}]
-print("done")
-"""
-SPEC = """\
-name = "obedient"
-description = "Does what its model says."
-argv = ["{python}", "-I", "/opt/agent/obedient.py"]
-install = "."
-network = "model"
-model = "default"
-"""
 
 
 @pytest.fixture
@@ -87,7 +48,7 @@ def test_an_agent_without_any_rule_of_its_own_gets_nothing_out_of_its_sandbox(
     assert "Connection refused" in lines["✔ reach the host's network"]
     assert "No such file" in lines["✔ read a secret of the host"]
     assert "nothing of it was seen outside of the sandbox" in result.output
-    trial = last_trial("obedient", tmp_path / "obedient.toml")
+    trial = last_trial("obedient")
     assert trial is not None
     assert len(trial.orders) == 9
     listed = CliRunner().invoke(agents, ["list", "--agents-dir", str(tmp_path)], standalone_mode=False).output
@@ -140,36 +101,39 @@ def test_arguments_go_under_the_names_of_the_schema() -> None:
     assert arguments_of({"properties": {"cmd": {}}}, {"command": "id"}) == {"cmd": "id"}
 
 
-def test_an_agent_that_broke_out_is_unavailable_until_its_spec_changes(
+def test_an_agent_that_broke_out_is_unavailable_until_another_trial_has_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path / "home"))
     spec = tmp_path / "obedient.toml"
     spec.write_text(SPEC)
-    store("obedient", "1", spec, (Order("write a file", "done", has_held=False),))
+    store("obedient", "1", "digest", (Order("write a file", "done", has_held=False),))
 
     def listed() -> str:
         output = CliRunner().invoke(agents, ["list", "--agents-dir", str(tmp_path)], standalone_mode=False).output
         return next(line for line in output.splitlines() if line.startswith("obedient"))
 
-    assert "it broke out when it was tried last: agenthost agents check obedient says how" in listed()
+    assert "it broke out when a hostile model tried it last: agenthost agents check obedient tries it again" in listed()
     assert "broke out 20" in listed()
     spec.write_text(f"{SPEC}# mended\n")
-    assert "it broke out" not in listed()
+    assert "broke out 20" in listed()
+    store("obedient", "1", "digest", (Order("write a file", "refused", has_held=True),))
+    assert "broke out" not in listed()
+    assert "held 20" in listed()
 
 
 def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path))
     spec = tmp_path / "a.toml"
     spec.write_text(SPEC)
-    store("a", "1", spec, ())
+    store("a", "1", "digest", ())
     path = tmp_path / ".trials" / "a.json"
     table = json.loads(path.read_text())
 
-    assert last_trial("a", spec) is not None
+    assert last_trial("a") is not None
     for broken in ("", "[]", json.dumps({**table, "new": 1}), json.dumps({**table, "orders": 7})):
         path.write_text(broken)
-        assert last_trial("a", spec) is None
+        assert last_trial("a") is None
 
 
 def test_an_agent_that_does_not_ask_is_no_trial_and_its_last_words_are_told(
@@ -182,4 +146,4 @@ def test_an_agent_that_does_not_ask_is_no_trial_and_its_last_words_are_told(
 
     assert main(["agents", "check", str(spec)]) == 1
     assert "obedient ended without asking its model: exited, exit code 2" in capsys.readouterr().err
-    assert last_trial("obedient", spec) is None
+    assert last_trial("obedient") is None

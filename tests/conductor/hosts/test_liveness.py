@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from google.protobuf.json_format import MessageToDict
+
 from agenthost.v1 import host_service_pb2
 from conductor.api.messages.hosts import host_message
 from conductor.core.model.inputs import HostAgent, HostReported, UnusableAgent
@@ -63,6 +65,10 @@ async def test_a_host_that_answers_is_ready_and_what_it_offers_is_told(tmp_path:
     teller = HostTeller("alpha", "survey")
     teller.host.agents.add(name="broken", available=False, unavailable_reason="not installed", spec_refused=True)
     teller.host.features.append("path_ids")
+    order = host_service_pb2.TrialOrder(name="write a file", answer="no", held=True)
+    trial = host_service_pb2.Trial(version="1", digest="d", held=True, current=True, orders=[order])
+    trial.time.FromSeconds(1_790_000_000)
+    teller.host.agents[0].last_trial.CopyFrom(trial)
     async with agent_host(tmp_path, "alpha", ExecutionHost(), teller) as address, watching(address) as it:
         await it.until(lambda: it.attached == 1)
 
@@ -77,6 +83,8 @@ async def test_a_host_that_answers_is_ready_and_what_it_offers_is_told(tmp_path:
         assert (shown.slots, shown.running, shown.last_seen_time.seconds) == (8, 3, 1000)
         assert [agent.unavailable_reason for agent in shown.agents] == ["", "not installed"]
         assert [agent.spec_refused for agent in shown.agents] == [False, True]
+        assert MessageToDict(shown.agents[0].last_trial) == MessageToDict(trial)  # E11
+        assert not shown.agents[1].HasField("last_trial")
 
 
 async def test_a_host_that_cannot_be_reached_is_told_once_and_told_again_when_it_comes(tmp_path: Path) -> None:
