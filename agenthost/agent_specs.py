@@ -27,6 +27,7 @@ from agenthost.core.admission.agent_spec import (
 from agenthost.core.admission.file_texts import unfit_values
 from agenthost.core.admission.order import check_parameters, with_defaults
 from agenthost.core.models.endpoint import Endpoint
+from agenthost.core.models.facts import ModelFacts
 from agenthost.core.models.gateway_rules import variables_for
 from agenthost.core.sandbox.policy import INSTALL, MOUNTS, SANDBOX_PATH, Resources
 from agenthost.errors import AgentUnavailableError, ProgramError, Violation
@@ -61,6 +62,7 @@ class Agent:
     pins: Mapping[str, tuple[int, int]] = field(
         default_factory=dict
     )  # device and inode of its folders, by place inside
+    facts: ModelFacts = field(default_factory=ModelFacts)  # of that endpoint, as they are when an attempt begins
 
     @property
     def available(self) -> bool:
@@ -151,15 +153,21 @@ class Agent:
         return found | environment_of(self.usable(), os.environ, self._values(parameters))
 
     def _values(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Returns the value of every parameter; where a flow names no model, the endpoint's name counts."""
-        known = {"model": self.endpoint.model} if self.endpoint and self.endpoint.model else {}
-        return with_defaults({**known, **given}, self.usable().parameters)
+        """Returns the value of every parameter; what a flow leaves open of the model, its endpoint tells."""
+        model = self.endpoint.model if self.endpoint else ""
+        window = self.facts.window_of(given.get("model") or model)
+        told = {"model": model, "window": str(window) if window else ""}
+        return with_defaults({**_named(told), **given}, self.usable().parameters)
 
     def usable(self) -> AgentSpec:
         """Returns the spec; raises AgentUnavailableError with the reason when the agent cannot be started."""
         if self.spec is None or self.unavailable_reason:
             raise AgentUnavailableError(f"agent '{self.name}' is unavailable: {self.unavailable_reason}")
         return self.spec
+
+
+def _named(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
 
 
 def interpreter() -> Path:

@@ -29,6 +29,7 @@ from agenthost.api.snapshot_servicer import SnapshotServicer
 from agenthost.attempt.folder import AttemptFolders
 from agenthost.attempt.shims import SHIMS, Shims
 from agenthost.config import GOODBYE_SECONDS, STOP_GRACE_SECONDS, Settings
+from agenthost.core.models.facts import ModelFacts
 from agenthost.errors import ConfigurationError
 from agenthost.host.adoption import adopt_leftovers
 from agenthost.host.data_folder import DataFolder
@@ -38,6 +39,7 @@ from agenthost.host.preparation import Preparation
 from agenthost.host.state import Host
 from agenthost.host.supervisor import Supervisor
 from agenthost.host.tombstones import Tombstones
+from agenthost.models.enquiry import Enquiry
 from agenthost.models.link import ModelGateway
 from agenthost.proof.probe import Proof, prove
 from agenthost.proof.prover import Prover
@@ -99,6 +101,7 @@ async def running_host(
     agents = await find_agents(settings.agents_dirs, settings.models)
     warn_of_unusable({name: tried(agent) for name, agent in agents.items()})
     host = Host(settings, agents, ends_agents=settings.end_agents_on_stop, instance=data.instance())
+    host.models = {name: ModelFacts() for name in settings.models}
     prover = Prover(host, data.path, proof)
     now = steady_clock()
     snapshots = await SnapshotStore.open(data.snapshots, settings.keeping, now)
@@ -120,7 +123,11 @@ async def running_host(
             ],
         )
         try:
-            async with Housekeeping(data, snapshots, integrity, host.change), prover:
+            async with (
+                Housekeeping(data, snapshots, integrity, host.change),
+                Enquiry(settings.models, host.settle_model),
+                prover,
+            ):
                 yield host, server.target
         finally:
             await server.tell_stopping()

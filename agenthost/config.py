@@ -58,9 +58,10 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     table = _read(file) if file else {}
     known = {setting.name for setting in fields(Settings)} - {"keeping"}
     flags = dict(flags)
-    model, model_name = flags.pop("model", None), flags.pop("model_name", None)
-    if model_name and not model:
-        raise ConfigurationError("--model-name needs --model URL")
+    model = flags.pop("model", None)
+    of_model = {name: flags.pop(flag, None) or "" for name, flag in (("model", "model_name"), ("key_env", "key_env"))}
+    if any(of_model.values()) and not model:
+        raise ConfigurationError("--model-name and --key-env need --model URL")
     if unknown := sorted(set(table) - known):
         raise ConfigurationError(f"{file}: '{unknown[0]}' is not a setting; there are {', '.join(sorted(known))}")
     values: dict[str, Any] = {**table, **{name: value for name, value in flags.items() if value is not None}}
@@ -74,7 +75,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     values["limits"], values["keeping"] = _limits(values.get("limits", {}))
     models = values.get("models", {})
     values["models"] = read_models(
-        {**models, DEFAULT_MODEL: {"url": model, "model": model_name or ""}} if model else models
+        {**models, DEFAULT_MODEL: {"url": model, **of_model}} if model else models
     )
     settings = Settings(**values)
     _check(settings)

@@ -1,5 +1,6 @@
 """Tries everything that serving needs, for `agenthost doctor`, and says how it is and what to do next."""
 
+import asyncio
 import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +10,15 @@ from agenthost.agent_specs import Agent, find_agents, tried
 from agenthost.config import limits_of, models_of
 from agenthost.core.admission.order import WIDEST, Limits
 from agenthost.core.sandbox.report import Probe, SandboxReport
+from agenthost.core.models.facts import ModelFacts
+from agenthost.models.enquiry import facts_of
 from agenthost.models.settings import ModelSettings
 from agenthost.proof.probe import occupant, prove, prove_host
 from agenthost.sandbox.find import Sandbox
 
 Say = Callable[[str], object]
 GOOD, BAD = "✔", "✘"
+SHOWN_MODELS = 8
 
 
 async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None = None) -> int:
@@ -24,7 +28,7 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
         _report_sandbox(report, say)
         _report_memory(sandbox, limits_of(config) if config else WIDEST, say)
         models = models_of(config) if config else {}
-        _report_models(models, say)
+        await _report_models(models, say)
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
         proven = sandbox if report.available else None
         usable = [await _report_agent(tried(agent), proven, Path(folder), say) for agent in agents.values()]
@@ -75,15 +79,30 @@ async def _report_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say
     return True
 
 
-def _report_models(models: Mapping[str, ModelSettings], say: Say) -> None:
-    """Reports each model's address and its open paths; never its key, and without asking it."""
-    for name, model in models.items():
+async def _report_models(models: Mapping[str, ModelSettings], say: Say) -> None:
+    """Reports each model's address, its open paths, and what it answers; never its key."""
+    every = await asyncio.gather(*(facts_of(model) for model in models.values()))
+    for (name, model), facts in zip(models.items(), every, strict=True):
         at = model.endpoint
-        url = f"http{'s' * at.tls}://{at.host}:{at.port}{at.base}"
         key = f"the key from {at.key_env or at.key_file}" if model.key else "no key"
-        say(f"{GOOD} model {name}: {at.api} at {url}, with {key}, open for {len(at.rules)} paths")
+        title = f"model {name}: {at.api} at {at.url}, with {key}, open for {len(at.rules)} paths"
+        say(f"{BAD if facts.problem else GOOD} {title}")
+        say(f"  {facts.problem or _told(facts, at.model)}")
         if at.provider_tools:
             say(f"  the provider may run on its side: {', '.join(sorted(at.provider_tools))}")
+
+
+def _told(facts: ModelFacts, name: str) -> str:
+    """Returns `llama.cpp answers: small; a context of 4096 tokens; 2 slots`."""
+    names = [each.name for each in facts.models]
+    listed = ", ".join(names[:SHOWN_MODELS]) + (f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else "")
+    parts = [listed or "it lists no models"]
+    if name and names and name not in names:
+        parts.append(f"'{name}', which is to be asked for, is not among them")
+    window = facts.window_of(name)
+    parts.append(f"a context of {window} tokens" if window else "its context is not known: add context = TOKENS")
+    parts += [f"{facts.slots} slots"] if facts.slots else []
+    return f"{facts.server or 'it'} answers: {'; '.join(parts)}"
 
 
 def _report_probes(probes: Sequence[Probe], say: Say) -> None:

@@ -15,6 +15,8 @@ from agenthost.attempt.request import Request
 from agenthost.core.admission.admission import Tombstone
 from agenthost.core.admission.order import FEATURES, Limits, Order, check_execution_id, defaults_within
 from agenthost.core.ending import Outcome
+from agenthost.core.models.endpoint import Endpoint
+from agenthost.core.models.facts import ModelFacts
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.frame import Attestation, Finished, Frame, Started
 from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Report, ToolCall, ToolResult, Usage
@@ -197,6 +199,22 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
         snapshots=snapshots,
         instance=host.instance,
         features=FEATURES,
+        models=[_model(model.endpoint, host.models.get(name, ModelFacts())) for name, model in host.settings.models.items()],
+    )
+
+
+def _model(endpoint: Endpoint, facts: ModelFacts) -> host_pb.Model:
+    return host_pb.Model(
+        name=endpoint.name,
+        url=endpoint.url,
+        api=endpoint.api,
+        answers=facts.is_asked and not facts.problem,
+        problem=facts.problem,
+        server=facts.server,
+        window=facts.window_of(endpoint.model),
+        slots=facts.slots,
+        listed=[host_pb.ListedModel(name=each.name, window=each.window) for each in facts.models],
+        model=endpoint.model,
     )
 
 
@@ -216,6 +234,7 @@ def write_agent(found: Agent, report: SandboxReport | None = None) -> host_pb.Ag
         message.description = spec.description
         message.enforcement = spec.enforcement
         message.features.extend(spec.features)
+        message.model = spec.model
         for parameter in spec.parameters:
             message.parameters.add(
                 name=parameter.name, pattern=parameter.pattern.pattern, default_value=parameter.default

@@ -6,6 +6,7 @@ An error on the way to the shim refuses the Start; nothing has run then.
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from agenthost.attempt.execution import Execution
@@ -41,12 +42,15 @@ class Preparation:
         """Makes everything durable, then spawns the shim; returns it with the snapshot's fingerprint."""
         order = request.order
         sandbox = await self._host.confinement_of(order.agent)
-        self._host.refuse_moved(execution.request.agent)
-        if execution.request.agent.endpoint:
+        accepted = execution.request
+        self._host.refuse_moved(accepted.agent)
+        if endpoint := accepted.agent.endpoint:
             await self._gateway.ready()
+            agent = replace(accepted.agent, facts=await self._host.facts_of(endpoint.name))
+            accepted = replace(accepted, agent=agent)
         paths, fingerprint = await self._integrity.admit(order.snapshot, execution)
         stored = StoredStart(request.conductor, request.serialized, fingerprint)
-        launch = launch_of(execution.request, paths, fingerprint)
+        launch = launch_of(accepted, paths, fingerprint)
         with refusing_start(execution.request.folder):
             await asyncio.to_thread(self._folders.create, order.execution, stored)
             process = await AttemptProcess.spawn(execution.request.folder, launch, sandbox, self._shims)

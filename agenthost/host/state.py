@@ -1,5 +1,7 @@
 """Holds the state of this host: name, agents, sandbox, proof, and whether it takes work."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,11 +9,14 @@ from pathlib import Path
 
 from agenthost.agent_specs import Agent, tried
 from agenthost.config import Settings
+from agenthost.core.models.facts import ModelFacts
 from agenthost.core.sandbox.report import UNPROVEN, SandboxReport
 from agenthost.errors import AgentUnavailableError, HostDrainingError, ReadOnlyUnavailableError, ShuttingDownError
 from agenthost.sandbox.find import Sandbox
 from agenthost.system.change import Change
 
+# A start waits so long for the first answer of its model's endpoint: an agent that is not told its context guesses.
+FACTS_SECONDS = 2.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -24,6 +29,7 @@ class Host:
     sandbox: Sandbox | None = None
     report: SandboxReport = UNPROVEN
     proofs: dict[str, SandboxReport] = field(default_factory=dict)  # by agent
+    models: dict[str, ModelFacts] = field(default_factory=dict)  # by the NAME of [models.NAME]
     change: Change = field(default_factory=Change)
     boot_id: str = field(default_factory=lambda: _BOOT_ID.read_text().strip())
     start_time_ns: int = field(default_factory=time.time_ns)
@@ -68,6 +74,20 @@ class Host:
         if moved := agent.moved():
             self.settle_agent(agent, SandboxReport(available=False, reason=moved, mechanism=self.report.mechanism))
             self.agent(agent.name)
+
+    def settle_model(self, name: str, facts: ModelFacts) -> None:
+        """Notes what an endpoint told of itself."""
+        if self.models.get(name) != facts:
+            self.models[name] = facts
+            self.change.notify()
+
+    async def facts_of(self, name: str) -> ModelFacts:
+        """Returns the facts of an endpoint; waits a moment for the first ones."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FACTS_SECONDS):
+                while name in self.models and not self.models[name].is_asked:
+                    await self.change.subscribe().wait()
+        return self.models.get(name, ModelFacts())
 
     async def confinement_of(self, name: str) -> Sandbox:
         """Waits until the host's and the agent's sandbox are proven, and returns it; raises as `refuse_unproven` and `agent` do."""

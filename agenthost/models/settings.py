@@ -16,6 +16,7 @@ from agenthost.errors import ConfigurationError
 
 MAX_MODELS = 100
 MAX_KEY_BYTES = 16 * 1024
+_OURS = frozenset({"model", "context", "slots"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,8 @@ class ModelSettings:
 
     def message(self) -> dict[str, Any]:
         """Returns the message that tells the gateway of this endpoint."""
-        # A gateway of an earlier release may still run; it needs no model's name.
-        return {"table": {name: value for name, value in self.table.items() if name != "model"}, "key": self.key}
+        # A gateway of an earlier release may still run; it needs nothing of these, and would refuse them.
+        return {"table": {name: value for name, value in self.table.items() if name not in _OURS}, "key": self.key}
 
 
 def read_models(tables: Any) -> Mapping[str, ModelSettings]:

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from conductor.cli.commands import up as up_command
 from tests.agenthost.running_host import make_repository
 from tests.fakes.chat import calls, models, words
 from tests.fakes.model_server import ModelServer
 
 pytestmark = pytest.mark.processes
 
-say_model = up_command._say_model
+KEY = "sk-the-key-of-this-test"
 CLI = (sys.executable, "-m", "conductor.cli")
 
 
@@ -76,7 +75,8 @@ async def test_a_question_is_answered_by_the_model_of_the_one_who_asks(tmp_path:
     answer = words("It greets,", " README.md:1.")
     async with ModelServer.serving() as model:
         listed = models({"id": "small", "max_model_len": 16_384})
-        model.answers.extend((listed, listed, calls(("read_file", {"path": "README.md"})), answer))
+        model.facts["/v1/models"] = listed
+        model.answers.extend((listed, calls(("read_file", {"path": "README.md"})), answer))
         async with up(tmp_path, "--model", f"{model.url}/v1") as it:
             await it.until("stop:  Ctrl-C")
             code, out, err = await conductor(
@@ -86,7 +86,7 @@ async def test_a_question_is_answered_by_the_model_of_the_one_who_asks(tmp_path:
 
     assert (code, ended) == (0, 0), err
     assert "✔ reader" in it.said
-    assert f"✔ model  {model.url}/v1  small" in it.said
+    assert f"✔ model default       {model.url}  small, 16384 tokens" in it.said
     assert "It greets, README.md:1." in out
     assert "The answer names 1 place; it exists." in out
     assert {json.loads(one.body)["model"] for one in model.asked if one.body} == {"small"}
@@ -100,7 +100,7 @@ async def test_without_an_endpoint_it_says_what_to_type_and_a_dead_one_is_told(t
         assert await it.stop() == 0
     async with up(tmp_path, "--model", "http://127.0.0.1:1/v1") as it:
         await it.until("stop:  Ctrl-C")
-        assert "does not answer: " in it.said
+        assert "✘ model default       http://127.0.0.1:1  it cannot be reached" in it.said
 
 
 async def test_what_keeps_a_service_from_starting_is_shown_and_ends_the_command(tmp_path: Path) -> None:
@@ -110,51 +110,27 @@ async def test_what_keeps_a_service_from_starting_is_shown_and_ends_the_command(
     assert not os.path.exists(tmp_path / "state" / "agenthost.sock")  # noqa: PTH110
 
 
-HOSTILE_LISTINGS = (
-    b"SSH-2.0-OpenSSH_9.6\r\n",
-    b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200_000,
-    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
-    b'HTTP/1.1 200 OK\r\n\r\n{"data":[{"id":"a\\ud800\\u001b[2J\\nb"}]}',
-)
-
-
-@pytest.mark.parametrize("listing", HOSTILE_LISTINGS, ids=["other protocol", "deep", "headers", "names"])
-async def test_no_listing_of_an_endpoint_ends_the_command_or_acts_on_the_terminal(
-    listing: bytes, capsys: pytest.CaptureFixture[str]
+@pytest.mark.timeout(120)
+async def test_a_hosted_endpoint_gets_the_key_of_a_variable_and_nothing_keeps_it(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(listing)
-        writer.close()
+    monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = models({"id": "small"})
+        model.reply = lambda _: words("It greets.")
+        options = ("--model", model.url, "--model-name", "small", "--key-env", "KEY_OF_THE_TEST")
+        async with up(tmp_path, *options) as it:
+            await it.until("stop:  Ctrl-C")
+            code, out, err = await conductor(
+                "--address", it.address, "run", "ask", str(repository), "--question", "What is it?"
+            )
+            await it.stop()
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        await asyncio.to_thread(say_model, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-
-    said = "".join(capsys.readouterr())
-    assert said.count("\n") == 1
-    assert "it lists no models" in said or "a? b" in said
-
-
-async def test_a_listing_that_drips_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
-            while True:
-                writer.write(b" ")
-                await writer.drain()
-                await asyncio.sleep(0.05)
-        writer.close()
-        ended.set()
-
-    ended = asyncio.Event()
-    monkeypatch.setattr(up_command, "LOOK_SECONDS", 0.5)
-    async with asyncio.timeout(10), await asyncio.start_server(drip, "127.0.0.1", 0) as server:
-        await asyncio.to_thread(say_model, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        await ended.wait()
-
-    assert "it lists no models (TimeoutError)" in capsys.readouterr().err
+    assert code == 0, err
+    assert {one.headers["authorization"] for one in (*model.asked, *model.enquiries)} == {f"Bearer {KEY}"}
+    assert kept == []
+    assert KEY not in out + err + it.said
 
 
 @pytest.mark.timeout(120)

@@ -1,4 +1,7 @@
-"""A model endpoint on loopback that says what it is told to say, piece by piece, and remembers what it was asked."""
+"""A model endpoint on loopback that says what it is told to say, piece by piece, and remembers what it was asked.
+
+What the host itself asks, for the endpoint's facts, is kept apart from what agents ask.
+"""
 
 import asyncio
 import json
@@ -13,6 +16,7 @@ import h11
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7}
 ANSWER = json.dumps({"choices": [{"message": {"content": "hello"}}], "usage": USAGE}).encode()
 BREAK_OFF = b"\0break off"
+NOT_FOUND = 404
 
 
 @dataclass
@@ -43,6 +47,8 @@ class ModelServer:
     def __init__(self) -> None:
         self.reply: Callable[[Asked], Answer] | None = None
         self.asked: list[Asked] = []
+        self.facts: dict[str, Answer] = {}  # by path, for the host's own enquiries
+        self.enquiries: list[Asked] = []
         self.answers: deque[Answer] = deque()
         self.at_once = self.most_at_once = self.connections = 0
         self.port = 0
@@ -64,16 +70,13 @@ class ModelServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         http = h11.Connection(h11.SERVER)
-        self.at_once += 1
         self.connections += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             while await self._serve_one(http, reader, writer):
                 http.start_next_cycle()
         except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError):
             pass
         finally:
-            self.at_once -= 1
             writer.transport.abort()
 
     async def _serve_one(
@@ -91,8 +94,20 @@ class ModelServer:
                 return False
         assert head is not None
         headers = {name.decode(): value.decode() for name, value in head.headers}
-        self.asked.append(Asked(head.method.decode(), head.target.decode(), headers, body))
-        answer = self.answers.popleft() if self.answers else self.reply(self.asked[-1]) if self.reply else Answer()
+        asked = Asked(head.method.decode(), head.target.decode(), headers, body)
+        if headers.get("user-agent", "").startswith("agenthost/"):
+            self.enquiries.append(asked)
+            return await self._say(self.facts.get(asked.target, Answer(NOT_FOUND)), http, writer)
+        self.asked.append(asked)
+        answer = self.answers.popleft() if self.answers else self.reply(asked) if self.reply else Answer()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return await self._say(answer, http, writer)
+        finally:
+            self.at_once -= 1
+
+    async def _say(self, answer: Answer, http: h11.Connection, writer: asyncio.StreamWriter) -> bool:
         if answer is HANG_UP:
             return False
         writer.write(http.send(h11.Response(status_code=answer.status, headers=list(answer.headers.items()))))

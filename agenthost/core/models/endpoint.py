@@ -15,6 +15,7 @@ from agenthost.core.models.provider_tools import plain_name
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 PROVIDERS_NAME = re.compile(r"[A-Za-z0-9._:/@+-]{0,200}")
 MAX_AT_ONCE = 1000
+MAX_CONTEXT = 99_999_999
 MAX_RULES = 100
 MAX_PROVIDER_TOOLS = 50
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -23,8 +24,11 @@ _RULE = re.compile(r"(?:(GET|POST) )?(/[A-Za-z0-9._~:/-]*)")
 _TOOL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-fA-F:.]+")
 _KEYS = frozenset(
-    {"url", "api", "key_env", "key_file", "paths", "max_concurrent", "ca_file", "provider_tools", "model"}
-)
+    {
+        "url", "api", "key_env", "key_file", "paths", "max_concurrent", "ca_file", "provider_tools", "model", "context",
+        "slots",
+    }
+)  # fmt: skip
 
 
 class EndpointError(ValueError):
@@ -68,6 +72,8 @@ class Endpoint:
     ca_file: str = ""
     max_concurrent: int = 8
     model: str = ""  # the name to ask for where a flow gives none
+    context: int = 0  # tokens of one request and its answer; 0 where the server is to tell
+    slots: int = 0  # requests that the server works on at once; 0 where it is to tell
     provider_tools: frozenset[str] = frozenset()  # what the provider may do on its side beyond thinking
 
     @property
@@ -125,7 +131,9 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
         key_file=_string(name, table, "key_file"),
         ca_file=_string(name, table, "ca_file"),
         model=_string(name, table, "model"),
-        max_concurrent=_at_once(name, table.get("max_concurrent", 8)),
+        max_concurrent=_number(name, table, "max_concurrent", 8, MAX_AT_ONCE),
+        context=_number(name, table, "context", 0, MAX_CONTEXT),
+        slots=_number(name, table, "slots", 0, MAX_AT_ONCE),
         provider_tools=_provider_tools(name, table.get("provider_tools", [])),
     )
     _check(endpoint)
@@ -199,10 +207,11 @@ def _is_devious(path: str) -> bool:
     return "//" in path or any(part in {".", ".."} for part in path.split("/"))
 
 
-def _at_once(name: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_AT_ONCE:
-        raise EndpointError(f"models.{name}.max_concurrent is {value!r}: it must be a number from 1 to {MAX_AT_ONCE}")
-    return value
+def _number(name: str, table: Mapping[str, Any], key: str, default: int, most: int) -> int:
+    value = table.get(key, default)
+    if key in table and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most):
+        raise EndpointError(f"models.{name}.{key} is {value!r}: it must be a number from 1 to {most}")
+    return int(value)
 
 
 def _string(name: str, table: Mapping[str, Any], key: str) -> str:

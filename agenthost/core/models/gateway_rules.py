@@ -114,7 +114,7 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
     if mark and (kept := _plain_parameters(query)):
         target += f"?{kept}"
     headers = (
-        (b"host", _authority(endpoint)),
+        (b"host", authority_of(endpoint)),
         *_kept(request.headers, _NOT_TO_THE_MODEL),
         # What cannot be read cannot be metered or searched for the key.
         (b"accept-encoding", b"identity"),
@@ -123,7 +123,7 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
             if b"content-length" not in known and b"transfer-encoding" in known
             else ()
         ),
-        *_credentials(endpoint.api, key),
+        *credentials_of(endpoint.api, key),
     )
     # Thinking twice changes only the bill; other paths that an operator opened may do more.
     may_be_repeated = method == "GET" or any(rule.admits(method, path) for rule in DEFAULT_RULES[endpoint.api])
@@ -196,7 +196,8 @@ def _kept(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> 
     )
 
 
-def _credentials(api: Api, key: str) -> Headers:
+def credentials_of(api: Api, key: str) -> Headers:
+    """Returns the header that carries a key, as the API wants it."""
     if not key:
         return ()
     match api:
@@ -218,7 +219,8 @@ def _plain_parameters(query: str) -> str:
     return urlencode([(name, value) for name, value in kept if name.lower() not in _KEY_PARAMETERS])
 
 
-def _authority(endpoint: Endpoint) -> bytes:
+def authority_of(endpoint: Endpoint) -> bytes:
+    """Returns the value of the header `host`."""
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     usual = 443 if endpoint.tls else 80
     return (host if endpoint.port == usual else f"{host}:{endpoint.port}").encode()

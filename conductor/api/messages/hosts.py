@@ -28,6 +28,22 @@ def host_message(view: HostView, running: int, lost_before: float, of_earlier: i
         last_seen_time=timestamp(view.last_seen),
         disconnected_time=timestamp(view.disconnected_since),
         attempts_of_earlier_instance=of_earlier,
+        models=[_model(model) for model in host.models],
+    )
+
+
+def _model(model: host_pb.Model) -> pb.HostModel:
+    return pb.HostModel(
+        name=model.name,
+        url=model.url,
+        api=model.api,
+        answers=model.answers,
+        problem=model.problem,
+        server=model.server,
+        window=model.window,
+        slots=model.slots,
+        listed=[pb.ListedModel(name=each.name, window=each.window) for each in model.listed],
+        model=model.model,
     )
 
 
@@ -40,6 +56,7 @@ def _agent(agent: host_pb.Agent) -> pb.HostAgent:
         description=agent.description,
         features=agent.features,
         spec_refused=agent.spec_refused,
+        model=agent.model,
         last_trial=_trial(agent.last_trial) if agent.HasField("last_trial") else None,
     )
 

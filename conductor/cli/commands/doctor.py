@@ -22,6 +22,7 @@ from conductor.cli.text.failure import RUN_FAILED, CommandError, from_rpc
 from conductor.cli.text.names import short
 from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import counted, size
+from conductor.cli.views.models import model_lines
 from conductor.cli.views.page import say
 from conductor.v1 import flow_service_pb2, pool_service_pb2, server_service_pb2
 
@@ -167,7 +168,7 @@ def _host_look(host: pool_service_pb2.Host) -> Look:
     problem = (one_line(host.problem, 300),) if host.problem else ()
     has_other_folder = bool(host.attempts_of_earlier_instance)
     folder = (other_folder(host),) if has_other_folder else ()
-    details = (*problem, *folder, *(line.strip() for line in agent_lines(host)))
+    details = (*problem, *folder, *(line.strip() for line in (*model_lines(host), *agent_lines(host))))
     answers = host.state == pool_service_pb2.Host.STATE_READY
     advice: tuple[str, ...] = (
         f"start it:  agenthost serve --listen {address} --data DIR --name {name}",

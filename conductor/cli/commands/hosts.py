@@ -1,4 +1,4 @@
-"""`conductor hosts`: the machines that agents run on, and what each of them offers."""
+"""`conductor hosts` and `conductor agents`: the machines that agents run on, their agents and their models."""
 
 import time
 
@@ -9,6 +9,7 @@ from conductor.cli.main import Context
 from conductor.cli.text.names import short
 from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import elapsed
+from conductor.cli.views.models import agents_over, model_lines
 from conductor.cli.views.page import say
 from conductor.cli.views.view import as_json
 from conductor.v1 import pool_service_pb2
@@ -42,13 +43,31 @@ def hosts(context: Context, name: str | None) -> None:
             click.echo("no hosts; give the conductor some:  conductor serve --host NAME=ADDRESS", err=True)
 
 
+@click.command()
+@click.pass_obj
+def agents(context: Context) -> None:
+    """List agents over all hosts, each with its model, or with the reason why it cannot be used."""
+    with connected(context.address) as connection:
+        answer = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=CALL_SECONDS)
+    if context.is_json:
+        for host in answer.hosts:
+            click.echo(as_json(host))
+        return
+    for line in agents_over(answer.hosts):
+        say(line, AGENT_INDENT)
+    if not any(host.agents for host in answer.hosts):
+        click.echo("no agents: no host has connected; look at them:  conductor hosts", err=True)
+
+
 def say_host(host: Host, *, with_agents: bool = False) -> None:
-    """Prints a line about a host, what is wrong with it, and a line for each of its agents."""
+    """Prints a line about a host, what is wrong with it, and a line for each of its models and agents."""
     say(host_line(host))
     if host.problem:
         say(f"    {one_line(host.problem, 300)}")
     if host.attempts_of_earlier_instance:
         say(f"    {other_folder(host)}")
+    for line in model_lines(host):
+        say(line, AGENT_INDENT)
     for line in agent_lines(host) if with_agents else ():
         say(line, AGENT_INDENT)
 

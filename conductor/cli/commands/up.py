@@ -1,43 +1,39 @@
 """`conductor up`: a conductor and one agent host in this terminal, for one machine and its own model."""
 
 import fcntl
-import json
 import os
 import tempfile
 import time
-import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
-from urllib.error import URLError
 
 import click
 
 from conductor.cli.commands.hosts import say_host
-from conductor.cli.connection import connected
+from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.local_data import ask
 from conductor.cli.main import Context
 from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts
 from conductor.cli.text.failure import RUN_FAILED, CommandError
-from conductor.cli.text.terminal_text import one_line, printable
+from conductor.cli.text.terminal_text import printable
 from conductor.cli.views.page import say
+from conductor.v1 import pool_service_pb2
 
 HOST = "local"
 LONGEST_SOCKET_BYTES = 80
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 8.0  # for the models to answer: above what their host waits
 QUICK_SECONDS = 0.5
 PAUSE_SECONDS = 0.2
-SHOWN_MODELS = 8
-NAME_WIDTH = 80
-MAX_ANSWER_BYTES = 1024 * 1024
 ENDPOINTS = (
     ("Ollama", "http://127.0.0.1:11434/v1"),
     ("llama.cpp", "http://127.0.0.1:8080/v1"),
     ("vLLM", "http://127.0.0.1:8000/v1"),
     ("LM Studio", "http://127.0.0.1:1234/v1"),
 )
+
+_OF_THE_HOST = ("model_name", "key_env", "config")  # options that the host takes, too
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -46,6 +42,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command()
 @click.option("--model", metavar="URL", help="OpenAI-compatible endpoint for the agent `reader`.")
 @click.option("--model-name", metavar="NAME", help="Model to ask for there.  [default: the first that it lists]")
+@click.option("--key-env", metavar="NAME", help="Variable of the environment that holds the key of --model.")
 @click.option("--config", type=_FILE, help="The host's TOML file: models with keys, limits.")
 @click.option("--agents-dir", "agents_dirs", multiple=True, type=_FOLDER, help="Agents' spec files; repeatable.")
 @click.option("--project", type=_FOLDER, help="Directory whose .conductor/ holds flows and personas.")
@@ -76,11 +73,9 @@ def up(context: Context, /, model: str | None, listen: str | None, data: Path | 
         )
         try:
             with connected(address) as connection:
-                hosts = wait_for_hosts(connection.pool, services)
+                wait_for_hosts(connection.pool, services)
                 say(f"✔ conductor  {printable(address)}  data in {printable(str(folder / 'conductor'))}")
-                for host in hosts:
-                    say_host(host, with_agents=True)
-            _say_model(model)
+                _say_hosts(connection.pool, services, model)
             _say_next(address, context)
             _wait(services)
         except KeyboardInterrupt:
@@ -124,7 +119,7 @@ def _refuse_second(address: str) -> None:
 
 
 def _host_options(model: str | None, more: Mapping[str, Any]) -> list[str]:
-    named = (("--model", model), ("--model-name", more["model_name"]), ("--config", more["config"]))
+    named = (("--model", model), *((f"--{name.replace('_', '-')}", more[name]) for name in _OF_THE_HOST))
     options = [word for name, value in named if value for word in (name, str(value))]
     return options + [word for folder in more["agents_dirs"] for word in ("--agents-dir", str(folder))]
 
@@ -139,45 +134,22 @@ def _start(
     services.start("conductor.cli", "conductor", *conductor)
 
 
-def _say_model(model: str | None) -> None:
-    if model is None:
+def _say_hosts(pool: Any, services: Services, model: str | None) -> None:
+    """Prints the hosts once their models have answered, or have not; says what to type where there is no model."""
+    hosts = wait_for_hosts(pool, services)
+    deadline = time.monotonic() + LOOK_SECONDS
+    while any(not (each.answers or each.problem) for host in hosts for each in host.models):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(PAUSE_SECONDS)
+        hosts = list(pool.ListHosts(pool_service_pb2.ListHostsRequest(), timeout=CALL_SECONDS).hosts)
+    for host in hosts:
+        say_host(host, with_agents=True)
+    if model is None and not any(host.models for host in hosts):
         say("no model: the agents that think need one, any of these for example", err=True)
         for name, url in ENDPOINTS:
             say(f"  {name:<10} conductor up --model {url}", err=True)
-        return
-    names, trouble = _models(model)
-    if trouble:
-        say(f"✘ model  {printable(model)}  does not answer: {printable(trouble)}", err=True)
-        return
-    more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
-    shown = ", ".join(one_line(name, NAME_WIDTH) for name in names[:SHOWN_MODELS])
-    say(f"✔ model  {printable(model)}  {shown}{more}")
-
-
-def _models(url: str) -> tuple[list[str], str]:
-    """Returns the models that the endpoint lists, or why it lists none."""
-    base = url.rstrip("/")
-    listing = f"{base}/models" if base.endswith("/v1") else f"{base}/v1/models"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(listing, timeout=LOOK_SECONDS) as answer:
-            listed = json.loads(_read(answer))
-        # A lone surrogate, which JSON can name, is nothing that a terminal could show.
-        return [str(one["id"]).encode(errors="replace").decode() for one in listed["data"]], ""
-    except URLError as error:
-        return [], str(error.reason)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, HTTPException) as error:
-        return [], f"it lists no models ({type(error).__name__})"
-
-
-def _read(answer: Any) -> bytes:
-    """Reads an answer as it comes; raises TimeoutError where a drip would take longer than LOOK_SECONDS."""
-    deadline, data = time.monotonic() + LOOK_SECONDS, b""
-    while piece := answer.read1(MAX_ANSWER_BYTES - len(data)):
-        data += piece
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    return data
+        say("  hosted     conductor up --model https://HOST/v1 --model-name NAME --key-env VARIABLE", err=True)
 
 
 def _say_next(address: str, context: Context) -> None:

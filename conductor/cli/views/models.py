@@ -1,0 +1,58 @@
+"""Says in lines what hosts told of their models and agents."""
+
+from collections.abc import Iterable
+
+from conductor.cli.text.terminal_text import one_line, printable
+from conductor.v1 import pool_service_pb2
+
+Host = pool_service_pb2.Host
+SHOWN_MODELS = 8
+NAME_WIDTH = 80
+
+
+def model_lines(host: Host) -> list[str]:
+    """Returns a line for each model endpoint of a host: what it serves, or why it does not answer."""
+    return [model_line(model) for model in host.models]
+
+
+def model_line(model: pool_service_pb2.HostModel) -> str:
+    """Returns `✔ model default       http://127.0.0.1:8080  llama.cpp  small, 4096 tokens, 2 slots`."""
+    glyph = "✔" if model.answers else "✘" if model.problem else "?"
+    told = model_facts(model) if model.answers else one_line(model.problem, 200) or "it was not asked yet"
+    parts = (f"    {glyph} model {printable(model.name):<12}", printable(model.url), printable(model.server), told)
+    return "  ".join(part for part in parts if part)
+
+
+def model_facts(model: pool_service_pb2.HostModel) -> str:
+    """Returns `small, 4096 tokens, 2 slots`: the model that is asked for, or all that are listed, and what is known."""
+    names = [model.model] if model.model else [each.name for each in model.listed]
+    more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
+    shown = ", ".join(one_line(name, NAME_WIDTH) for name in names[:SHOWN_MODELS]) + more
+    window = f"{model.window} tokens" if model.window else "its context is not known"
+    slots = f"{model.slots} {'slot' if model.slots == 1 else 'slots'}" if model.slots else ""
+    return ", ".join(part for part in (shown or "it lists no models", window, slots) if part)
+
+
+def agents_over(hosts: Iterable[Host]) -> list[str]:
+    """Returns, for each agent of any host, a line with its name, and one for each host that has it."""
+    names = sorted({agent.name for host in hosts for agent in host.agents})
+    return [line for name in names for line in _agent_over(name, hosts)]
+
+
+def _agent_over(name: str, hosts: Iterable[Host]) -> Iterable[str]:
+    found = [(host, agent) for host in hosts for agent in host.agents if agent.name == name]
+    described = next((agent.description for _, agent in found if agent.description), "")
+    yield f"{printable(name):<12}  {one_line(described, 200)}".rstrip()
+    for host, agent in found:
+        answers = host.state in (Host.STATE_READY, Host.STATE_DRAINING)
+        glyph = ("✔" if agent.available else "✘") if answers else "?"
+        told = one_line(agent.unavailable_reason, 200)
+        if agent.available:
+            model = next((each for each in host.models if each.name == agent.model), None)
+            told = f"model {printable(model.name)}: {_told(model)}" if model else "needs no model"
+        place = printable(host.name.removeprefix("hosts/"))
+        yield "  ".join(part for part in (f"    {glyph} {place:<12}", printable(agent.version), told) if part)
+
+
+def _told(model: pool_service_pb2.HostModel) -> str:
+    return model_facts(model) if model.answers else one_line(model.problem, 200) or "it was not asked yet"

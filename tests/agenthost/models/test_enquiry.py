@@ -1,0 +1,139 @@
+"""Asks endpoints on loopback for their facts, alone and through a real host. Keeps D1."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agenthost.core.models.facts import LLAMA_CPP, ModelFacts
+from agenthost.models import enquiry
+from agenthost.models.enquiry import Enquiry, facts_of
+from agenthost.models.settings import ModelSettings, read_models
+from agenthost.v1 import host_service_pb2 as host_pb
+from tests.agenthost.running_host import open_host
+from tests.fakes.chat import asked, models, words
+from tests.fakes.model_server import Answer, ModelServer
+
+KEY = "sk-the-key-of-this-test"
+
+
+def told(value: Any) -> Answer:
+    return Answer(pieces=[json.dumps(value).encode()])
+
+
+PROPS = told({"default_generation_settings": {"n_ctx": 3072}, "total_slots": 2})
+LLAMA = {"/v1/models": models({"id": "small"}), "/props": PROPS}
+
+
+def settings_of(url: str, **table: Any) -> ModelSettings:
+    return read_models({"default": {"url": url, **table}})["default"]
+
+
+async def test_an_endpoint_is_asked_with_its_key_and_tells_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
+    async with ModelServer.serving() as model:
+        model.facts.update(LLAMA)
+        facts = await facts_of(settings_of(f"{model.url}/v1", key_env="KEY_OF_THE_TEST"))
+
+    assert (facts.server, facts.slots, facts.window_of("small"), facts.problem) == (LLAMA_CPP, 2, 3072, "")
+    assert {one.headers["authorization"] for one in model.enquiries} == {f"Bearer {KEY}"}
+    assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Answer(401, pieces=(b"{}",)), "HTTP 401: check its key"),
+        (Answer(503, pieces=(b"loading",)), "HTTP 503: it may be loading"),
+    ],
+)
+async def test_an_endpoint_that_refuses_says_why_it_tells_nothing(answer: Answer, problem: str) -> None:
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = answer
+        facts = await facts_of(settings_of(model.url))
+
+    assert problem in facts.problem
+
+
+HOSTILE_LISTINGS = {
+    "other protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "deep": b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200_000,
+    "headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
+    "endless": b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 5_000_000,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("listing", HOSTILE_LISTINGS.values(), ids=HOSTILE_LISTINGS)
+async def test_no_answer_of_an_endpoint_breaks_the_enquiry(listing: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(listing)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        facts = await facts_of(settings_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+
+    assert facts.models == ()
+    assert facts.is_asked
+
+
+async def test_an_endpoint_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = asyncio.Event()
+    monkeypatch.setattr(enquiry, "ENQUIRY_SECONDS", 0.2)
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = Answer(pieces=(b"{", never))
+        facts = await facts_of(settings_of(model.url))
+
+    assert "did not answer within" in facts.problem
+
+
+async def test_an_endpoint_is_asked_again_until_it_comes_back_and_again_after_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(enquiry, "UNANSWERED_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(enquiry, "PRIVATE_PAUSE_SECONDS", 0.01)
+    heard: asyncio.Queue[ModelFacts] = asyncio.Queue()
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = Answer(503, pieces=(b"loading",))
+        async with Enquiry({"default": settings_of(model.url)}, lambda _, facts: heard.put_nowait(facts)), asyncio.timeout(10):
+            assert (await heard.get()).problem
+            model.facts.update(LLAMA)
+            while (facts := await heard.get()).problem:
+                pass
+            model.facts["/props"] = told({"default_generation_settings": {"n_ctx": 1024}, "total_slots": 1})
+            while (await heard.get()).window != 1024:
+                pass
+
+    assert (facts.window, facts.slots) == (3072, 2)
+
+
+@pytest.mark.processes
+async def test_a_host_tells_what_its_model_tells_and_gives_the_reader_its_window(
+    short_path: Path, repository: Path
+) -> None:
+    async with ModelServer.serving() as model:
+        model.facts.update(LLAMA)
+        model.reply = lambda _: words("It says hello.")
+        settings = read_models({"default": {"url": model.url, "model": "small"}})
+        async with open_host(short_path, repository, models=settings) as client:
+            conversation, _ = await client.run(agent="reader", prompt="What does it say?")
+            (shown,) = (await client.hosts.GetHost(host_pb.GetHostRequest())).models
+
+    assert "asks small, with a context of 3072 tokens" in conversation.said("log")
+    assert len(asked(model.asked[0].body)) == 2
+    assert (shown.name, shown.server, shown.window, shown.slots, shown.answers) == ("default", LLAMA_CPP, 3072, 2, True)
+    assert [(one.name, one.window) for one in shown.listed] == [("small", 3072)]
+
+
+@pytest.mark.processes
+async def test_a_dead_endpoint_delays_neither_the_host_nor_its_answer(short_path: Path, repository: Path) -> None:
+    settings = read_models({"default": {"url": "http://127.0.0.1:1"}, "slow": {"url": "http://192.0.2.1"}})
+    async with asyncio.timeout(20), open_host(short_path, repository, models=settings) as client:
+        while not (shown := (await client.hosts.GetHost(host_pb.GetHostRequest())).models)[0].problem:
+            await client.host.change.subscribe().wait()
+
+    assert "cannot be reached" in shown[0].problem
+    assert not shown[0].answers
