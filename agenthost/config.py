@@ -74,9 +74,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     values["agents_dirs"] = tuple(Path(folder).expanduser().absolute() for folder in values.get("agents_dirs", ()))
     values["limits"], values["keeping"] = _limits(values.get("limits", {}))
     models = values.get("models", {})
-    values["models"] = read_models(
-        {**models, DEFAULT_MODEL: {"url": model, **of_model}} if model else models
-    )
+    values["models"] = read_models({**models, DEFAULT_MODEL: {"url": model, **of_model}} if model else models)
     settings = Settings(**values)
     _check(settings)
     return settings

@@ -9,8 +9,8 @@ from pathlib import Path
 from agenthost.agent_specs import Agent, find_agents, tried
 from agenthost.config import limits_of, models_of
 from agenthost.core.admission.order import WIDEST, Limits
-from agenthost.core.sandbox.report import Probe, SandboxReport
 from agenthost.core.models.facts import ModelFacts
+from agenthost.core.sandbox.report import Probe, SandboxReport
 from agenthost.models.enquiry import facts_of
 from agenthost.models.settings import ModelSettings
 from agenthost.proof.probe import occupant, prove, prove_host
@@ -95,7 +95,9 @@ async def _report_models(models: Mapping[str, ModelSettings], say: Say) -> None:
 def _told(facts: ModelFacts, name: str) -> str:
     """Returns `llama.cpp answers: small; a context of 4096 tokens; 2 slots`."""
     names = [each.name for each in facts.models]
-    listed = ", ".join(names[:SHOWN_MODELS]) + (f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else "")
+    listed = ", ".join(names[:SHOWN_MODELS]) + (
+        f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
+    )
     parts = [listed or "it lists no models"]
     if name and names and name not in names:
         parts.append(f"'{name}', which is to be asked for, is not among them")

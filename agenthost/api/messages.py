@@ -14,7 +14,6 @@ from agenthost.attempt.folder import StoredStart
 from agenthost.attempt.request import Request
 from agenthost.core.admission.admission import Tombstone
 from agenthost.core.admission.order import FEATURES, Limits, Order, check_execution_id, defaults_within
-from agenthost.core.ending import Outcome
 from agenthost.core.models.endpoint import Endpoint
 from agenthost.core.models.facts import ModelFacts
 from agenthost.core.models.metering import ModelUse
@@ -22,6 +21,7 @@ from agenthost.core.output.frame import Attestation, Finished, Frame, Started
 from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Report, ToolCall, ToolResult, Usage
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.core.trouble import FailureCause, FailureClass
+from agenthost.core.verdict import Outcome
 from agenthost.host.state import Host
 from agenthost.snapshots.eviction import Figures
 from agenthost.v1 import execution_service_pb2 as pb
@@ -149,6 +149,7 @@ def _model_use(use: ModelUse) -> pb.ModelUse:
         statuses=use.statuses,
         metered=use.metered,
         rate_limited=use.rate_limited,
+        model=use.model,
     )
     if use.retry_after_seconds is not None:
         message.retry_after.FromSeconds(use.retry_after_seconds)
@@ -199,7 +200,9 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
         snapshots=snapshots,
         instance=host.instance,
         features=FEATURES,
-        models=[_model(model.endpoint, host.models.get(name, ModelFacts())) for name, model in host.settings.models.items()],
+        models=[
+            _model(model.endpoint, host.models.get(name, ModelFacts())) for name, model in host.settings.models.items()
+        ],
     )
 
 

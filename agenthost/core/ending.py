@@ -1,18 +1,20 @@
 """Judges how an attempt ended, from what the shim saw and what the agent said. One table, no IO.
 
-A changed snapshot outweighs everything; then what the host did to the agent; then how the agent left; and an agent that left in
-order but said nothing has failed all the same. Where the agent failed by itself and the last answer of its model's endpoint was a
-refusal, that is the reason: a retry must wait, or a person must mend a key. A refusal that was followed by another answer, or by an
-end in order, does not count.
+A changed snapshot outweighs everything; then what the host did to the agent. Then the gateway's book counts, and never the agent's
+exit code or words: where the newest answer of its model was an error, a limit or broke off, that is the reason, even of an agent
+that left in order. Trouble that was followed by a better answer does not count. Then how the agent left; and an agent that left in
+order but said nothing has failed all the same.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agenthost.core.admission.order import Limits
-from agenthost.core.models.metering import RATE_LIMITS, UNAUTHORIZED, ModelUse
+from agenthost.core.models.ending import failure_of_model
+from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.agent_output import Summary
-from agenthost.core.trouble import AGENT, HANG, HUMAN_REQUIRED, INFRASTRUCTURE, RATE_LIMIT, Trouble
+from agenthost.core.trouble import AGENT, HANG, HUMAN_REQUIRED, INFRASTRUCTURE
+from agenthost.core.verdict import Outcome, Verdict
 
 
 class Cause(StrEnum):
@@ -36,16 +38,6 @@ class Cause(StrEnum):
     SHIM_LOST = "shim_lost"
 
 
-class Outcome(StrEnum):
-    """An attempt's end in one word."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    TIMED_OUT = "timed_out"
-    REFUSED = "refused"
-
-
 @dataclass(frozen=True, slots=True)
 class Ending:
     """The known facts when the process has ended. `detail` is the shim's message, or how the snapshot changed."""
@@ -56,16 +48,6 @@ class Ending:
     detail: str = ""
     elapsed_seconds: float = 0.0
     snapshot_changed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The outcome that is sent to the conductor."""
-
-    outcome: Outcome
-    reason: str = ""
-    message: str = ""
-    trouble: Trouble | None = None
 
 
 # Texts name the limit that was reached: they are formatted with the attempt's limits.
@@ -175,9 +157,9 @@ def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None
     if stopped := _STOPPED.get(ending.cause):
         return replace(stopped, message=stopped.message.format(limits=limits) + detail)
     failure = _failure_of_agent(ending, summary)
-    if failure is None:
-        return Verdict(Outcome.SUCCEEDED)
-    return _refused_by_model(failure, use) or failure
+    if use and (found := failure_of_model(use, failure)):
+        return found
+    return failure or Verdict(Outcome.SUCCEEDED)
 
 
 def _failure_of_agent(ending: Ending, summary: Summary) -> Verdict | None:
@@ -190,18 +172,3 @@ def _failure_of_agent(ending: Ending, summary: Summary) -> Verdict | None:
     if not summary.has_answer and not summary.result_json:
         return Verdict(Outcome.FAILED, "EMPTY_OUTPUT", "The agent exited with code 0 but gave no answer.", AGENT)
     return None
-
-
-def _refused_by_model(failure: Verdict, use: ModelUse | None) -> Verdict | None:
-    """Returns the failure with its cause, if the endpoint's last answer was a refusal."""
-    if use is not None and use.unreachable:
-        text = f"The model cannot be reached at {use.unreachable}. Start its server, or correct the url of this model on the host."
-        return Verdict(Outcome.FAILED, "MODEL_UNREACHABLE", text, INFRASTRUCTURE)
-    if use is None or use.last_status not in UNAUTHORIZED | RATE_LIMITS:
-        return None
-    cause = f"The model's endpoint answered with HTTP {use.last_status}, and the agent gave up: {failure.message}"
-    if use.last_status in UNAUTHORIZED:
-        text = f"{cause} Check this model's key (key_env or key_file) and its permissions."
-        return Verdict(Outcome.FAILED, "AUTH_FAILED", text, HUMAN_REQUIRED)
-    wait = "" if use.retry_after_seconds is None else f" The endpoint asks to wait for {use.retry_after_seconds} s."
-    return Verdict(Outcome.FAILED, "RATE_LIMITED", f"{cause}{wait}", RATE_LIMIT)

@@ -1,13 +1,14 @@
 """Asks each model's endpoint for its facts, again and again: at once, and never in the way of the host's start.
 
-An endpoint that does not answer is asked every few seconds, so its facts are there soon after it came back. A server on this machine
-or in a private network is asked twice a minute, because models are loaded and settings change; a hosted one six times an hour.
+An endpoint that does not answer is asked every few seconds, so its facts are there soon after it came back. A server on this
+machine or in a private network is asked twice a minute, because models are loaded and settings change; a hosted one six times an
+hour.
 """
 
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import h11

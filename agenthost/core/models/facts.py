@@ -110,7 +110,9 @@ def _listed(answer: Any) -> tuple[ListedModel, ...]:
         name = _table(entry).get("id") or _table(entry).get("name")
         if isinstance(name, str) and name:
             # People read these on their terminals: whatever could act on one, or has no UTF-8, becomes a question mark.
-            plain = "".join(one if one.isprintable() else "?" for one in name.removeprefix("models/")[:MAX_NAME_CHARACTERS])
+            plain = "".join(
+                one if one.isprintable() else "?" for one in name.removeprefix("models/")[:MAX_NAME_CHARACTERS]
+            )
             found.append(ListedModel(plain, _window(entry)))
     return tuple(found)
 

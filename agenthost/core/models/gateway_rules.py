@@ -31,6 +31,7 @@ MAX_NAMED = 5  # tools in a refusal
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._~:/@-]*")
+_THINKING = re.compile(r"/(completions|responses|messages)$|:(stream)?generateContent$", re.IGNORECASE)
 _HOP_BY_HOP = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer",
@@ -65,6 +66,7 @@ class Forward:
     target: bytes
     headers: Headers
     may_be_repeated: bool = False  # on another connection, if the first one turns out to be dead
+    thinks: bool = False  # it asks the model for an answer, not for a list or a count
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
     )
     # Thinking twice changes only the bill; other paths that an operator opened may do more.
     may_be_repeated = method == "GET" or any(rule.admits(method, path) for rule in DEFAULT_RULES[endpoint.api])
-    return Forward(request.method, target.encode(), headers, may_be_repeated)
+    thinks = method == "POST" and bool(_THINKING.search(path))
+    return Forward(request.method, target.encode(), headers, may_be_repeated, thinks)
 
 
 def judge_body(body: bytes, endpoint: Endpoint) -> Refusal | None:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from agenthost.core.ending import Ending, Verdict
+from agenthost.core.ending import Ending
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.agent_output import Summary
 from agenthost.core.output.report import Report
+from agenthost.core.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

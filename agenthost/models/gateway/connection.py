@@ -7,7 +7,9 @@ and breaks is cut off, so that no agent takes half of it for the whole.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 
 import h11
 
@@ -22,7 +24,8 @@ from agenthost.core.models.gateway_rules import (
     too_large,
 )
 from agenthost.core.models.key_mask import KeyMask
-from agenthost.core.models.metering import Meter
+from agenthost.core.models.meter import Meter, Reading, prompt_was_cut
+from agenthost.core.models.refusals import ModelTrouble
 from agenthost.models.gateway.account import Account
 from agenthost.models.gateway.limits import (
     BODY_SECONDS,
@@ -131,38 +134,43 @@ class AgentConnection:
             try:
                 async with model.connected(fresh=False) as upstream:
                     await _send_request(upstream, forward, body)
-                    return await self._send_answer(upstream, model)
+                    return await self._send_answer(upstream, model, forward, body)
             except StaleError:
                 if not forward.may_be_repeated:
-                    return await self._tell_broken(model, is_late=False)
+                    return await self._tell_broken(model, forward)
                 async with model.connected(fresh=True) as upstream:
                     await _send_request(upstream, forward, body)
-                    return await self._send_answer(upstream, model)
+                    return await self._send_answer(upstream, model, forward, body)
         except UnreachableError as error:
-            self._account.use = self._account.use.with_unreachable(f"{model.endpoint.url}: {error}")
+            why = f"{model.endpoint.url}: {error}"
+            self._account.use = self._account.use.with_unreachable(why, thinks=forward.thinks)
             why = f"model '{model.endpoint.name}' cannot be reached ({error})"
             return await self._turn_away(Refusal(502, "upstream_unreachable", why), count=False)
 
-    async def _send_answer(self, upstream: Upstream, model: Model) -> bool:
-        account = self._account
+    async def _send_answer(self, upstream: Upstream, model: Model, forward: Forward, body: bytes) -> bool:
+        account, status = self._account, 0
         try:
             head = await upstream.receive(FIRST_ANSWER_SECONDS)
             if not isinstance(head, h11.Response):
                 raise h11.RemoteProtocolError("no answer")  # noqa: TRY301 - one place decides what follows
-            account.use = account.use.with_status(head.status_code, head.headers)
-            headers = judge_answer(head.status_code, head.headers)
+            status = head.status_code
+            account.use = account.use.with_status(status)
+            headers = judge_answer(status, head.headers)
             if isinstance(headers, Refusal):
+                error = Reading(trouble=ModelTrouble.ERROR)
+                account.use = account.use.with_answer(status, error, thinks=forward.thinks)
                 return await self._turn_away(headers, count=False)
-            meter = Meter(dict(headers).get(b"content-type", b""))
-            await self._pass_answer(upstream, head.status_code, headers, model.key.encode(), meter)
+            meter = Meter(dict(headers).get(b"content-type", b""), status)
+            await self._pass_answer(upstream, status, headers, model.key.encode(), meter)
         except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
-            return await self._tell_broken(model, is_late=isinstance(error, TimeoutError))
-        account.use = account.use.with_tokens(meter.finish())
+            return await self._tell_broken(model, forward, status, is_late=isinstance(error, TimeoutError))
+        reading = await _judge_size(meter.finish(), forward, body)
+        account.use = account.use.with_answer(status, reading, head.headers, now=time.time(), thinks=forward.thinks)
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
-    async def _tell_broken(self, model: Model, *, is_late: bool) -> bool:
+    async def _tell_broken(self, model: Model, forward: Forward, status: int = 0, *, is_late: bool = False) -> bool:
         """Answers for an endpoint that did not; cuts off an answer that had begun."""
-        self._account.use = self._account.use.with_failure()
+        self._account.use = self._account.use.with_cut(status, thinks=forward.thinks)
         if self._http.our_state is not h11.SEND_RESPONSE:
             self._http.send_failed()
             return False
@@ -280,6 +288,17 @@ async def _judge_body(body: bytes, model: Model) -> Refusal | None:
     if len(body) <= JUDGED_AT_ONCE_BYTES:
         return judge_body(body, model.endpoint)
     return await asyncio.to_thread(judge_body, body, model.endpoint)
+
+
+async def _judge_size(reading: Reading, forward: Forward, body: bytes) -> Reading:
+    """Returns the reading; an overflow where the endpoint counts far fewer tokens than the prompt has."""
+    if reading.tokens is None or reading.trouble or not forward.thinks:
+        return reading
+    if len(body) <= JUDGED_AT_ONCE_BYTES:
+        is_cut = prompt_was_cut(body, reading.tokens.taken)
+    else:
+        is_cut = await asyncio.to_thread(prompt_was_cut, body, reading.tokens.taken)
+    return replace(reading, trouble=ModelTrouble.OVERFLOW) if is_cut else reading
 
 
 async def _send_request(upstream: Upstream, forward: Forward, body: bytes) -> None:

@@ -1,10 +1,13 @@
 import pytest
 
 from agenthost.core.admission.order import Limits
-from agenthost.core.ending import Cause, Ending, Outcome, judge
+from agenthost.core.ending import Cause, Ending, judge
+from agenthost.core.models.meter import Reading
 from agenthost.core.models.metering import ModelUse
+from agenthost.core.models.refusals import ModelTrouble, trouble_of
 from agenthost.core.output.agent_output import Summary
-from agenthost.core.trouble import INFRASTRUCTURE
+from agenthost.core.trouble import AGENT, HUMAN_REQUIRED, INFRASTRUCTURE, RATE_LIMIT, Trouble
+from agenthost.core.verdict import Outcome
 
 ANSWERED = Summary(has_answer=True)
 GOOD = Ending(Cause.EXITED, exit_code=0)
@@ -68,10 +71,12 @@ def test_a_clock_that_ended_an_attempt_is_named_with_its_limit(cause: Cause, lim
 EXITED = Ending(Cause.EXITED, exit_code=1)
 
 
-def use_of(*statuses: int) -> ModelUse:
+def use_of(*statuses: int, body: bytes = b"", wait: bytes = b"9") -> ModelUse:
     use = ModelUse()
     for status in statuses:
-        use = use.with_request().with_status(status, ((b"retry-after", b"9"),))
+        reading = Reading(trouble=trouble_of(status, body), error=body)
+        headers = ((b"retry-after", wait),) if wait else ()
+        use = use.with_request().with_status(status).with_answer(status, reading, headers)
     return use
 
 
@@ -84,11 +89,15 @@ def use_of(*statuses: int) -> ModelUse:
         (EXITED, ANSWERED, (529,), "RATE_LIMITED"),
         (GOOD, Summary(), (429,), "RATE_LIMITED"),
         (Ending(Cause.EXITED, signal=6), ANSWERED, (401,), "AUTH_FAILED"),
-        # It went on, or ended in order, or was ended: the refusal is not the cause of its end.
+        (EXITED, ANSWERED, (500,), "MODEL_ERROR"),
+        # Whatever the agent says of itself.
+        (GOOD, ANSWERED, (401,), "AUTH_FAILED"),
+        (GOOD, ANSWERED, (200, 429), "RATE_LIMITED"),
+        (GOOD, ANSWERED, (500,), "MODEL_ERROR"),
+        # A better answer followed, or the host ended it: the refusal is not the cause of its end.
         (EXITED, ANSWERED, (401, 429, 200), "AGENT_EXIT_NONZERO"),
-        (EXITED, ANSWERED, (500,), "AGENT_EXIT_NONZERO"),
+        (GOOD, ANSWERED, (401, 429, 500, 200), ""),
         (EXITED, ANSWERED, (), "AGENT_EXIT_NONZERO"),
-        (GOOD, ANSWERED, (401,), ""),
         (Ending(Cause.CANCELLED, signal=15), ANSWERED, (401,), "CANCELLED"),
         (Ending(Cause.TIMEOUT), ANSWERED, (429,), "STEP_TIMEOUT"),
         (Ending(Cause.EXITED, exit_code=1, snapshot_changed=True), ANSWERED, (401,), "READ_ONLY_VIOLATION"),
@@ -103,19 +112,62 @@ def test_an_agent_that_its_model_refused_failed_for_that(
     assert verdict.reason == reason
     assert ("wait for 9 s" in verdict.message) == (reason == "RATE_LIMITED")
     assert ("this model's key" in verdict.message) == (reason == "AUTH_FAILED")
+    assert ("HTTP 500" in verdict.message) == (reason == "MODEL_ERROR")
+
+
+@pytest.mark.parametrize(
+    ("status", "trouble"), [(500, INFRASTRUCTURE), (503, INFRASTRUCTURE), (400, AGENT), (404, HUMAN_REQUIRED)]
+)
+def test_who_can_help_with_an_error_of_a_model_depends_on_its_status(status: int, trouble: Trouble) -> None:
+    assert judge(EXITED, Summary(), Limits(), use_of(status)).trouble is trouble
+
+
+@pytest.mark.parametrize("ending", [GOOD, EXITED])
+def test_each_trouble_within_an_answer_has_its_own_reason(ending: Ending) -> None:
+    """Keeps D4 and D5: judged by the gateway's book, whatever the agent's exit code is."""
+    reasons = {
+        ModelTrouble.CUT: "MODEL_STREAM_CUT",
+        ModelTrouble.REFUSED: "MODEL_REFUSED",
+        ModelTrouble.OVERFLOW: "CONTEXT_OVERFLOW",
+        ModelTrouble.ERROR: "MODEL_ERROR",
+    }
+    judged = {
+        trouble: judge(ending, ANSWERED, Limits(), ModelUse().with_answer(200, Reading(trouble=trouble))).reason
+        for trouble in reasons
+    }
+
+    assert judged == reasons
+
+
+def test_a_quota_that_names_its_time_is_waited_for_and_any_other_needs_a_person() -> None:
+    used_up = b'{"error": {"code": "insufficient_quota"}}'
+    timed, open_ended = (
+        judge(EXITED, Summary(), Limits(), use_of(429, body=used_up, wait=wait)) for wait in (b"9", b"")
+    )
+
+    assert (timed.reason, timed.trouble) == ("QUOTA_EXCEEDED", RATE_LIMIT)
+    assert "wait for 9 s" in timed.message
+    assert (open_ended.reason, open_ended.trouble) == ("QUOTA_EXCEEDED", HUMAN_REQUIRED)
+
+
+def test_trouble_beside_the_answer_counts_only_for_an_agent_that_failed() -> None:
+    use = use_of(200).with_answer(401, Reading(trouble=ModelTrouble.AUTHENTICATION), thinks=False)
+
+    assert judge(GOOD, ANSWERED, Limits(), use).reason == ""
+    assert judge(EXITED, ANSWERED, Limits(), use).reason == "AUTH_FAILED"
 
 
 def test_a_model_that_cannot_be_reached_is_named_with_its_address() -> None:
     """Keeps D4: the agent's own word for it, an exit code, says nothing."""
     gone = ModelUse().with_request().with_unreachable("http://127.0.0.1:11434: Connection refused")
-    back = gone.with_request().with_status(200, ())
+    back = gone.with_request().with_status(200).with_answer(200, Reading())
 
     verdict = judge(EXITED, Summary(), Limits(), gone)
 
     assert (verdict.reason, verdict.trouble) == ("MODEL_UNREACHABLE", INFRASTRUCTURE)
     assert "http://127.0.0.1:11434: Connection refused. Start its server" in verdict.message
     assert judge(EXITED, Summary(), Limits(), back).reason == "AGENT_EXIT_NONZERO"
-    assert judge(GOOD, ANSWERED, Limits(), gone).reason == ""
+    assert judge(GOOD, ANSWERED, Limits(), gone).reason == "MODEL_UNREACHABLE"
 
 
 def test_every_cause_is_judged() -> None:

@@ -98,7 +98,10 @@ async def test_an_endpoint_is_asked_again_until_it_comes_back_and_again_after_th
     heard: asyncio.Queue[ModelFacts] = asyncio.Queue()
     async with ModelServer.serving() as model:
         model.facts["/v1/models"] = Answer(503, pieces=(b"loading",))
-        async with Enquiry({"default": settings_of(model.url)}, lambda _, facts: heard.put_nowait(facts)), asyncio.timeout(10):
+        async with (
+            Enquiry({"default": settings_of(model.url)}, lambda _, facts: heard.put_nowait(facts)),
+            asyncio.timeout(10),
+        ):
             assert (await heard.get()).problem
             model.facts.update(LLAMA)
             while (facts := await heard.get()).problem:

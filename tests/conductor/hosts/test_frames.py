@@ -9,7 +9,9 @@ from agenthost.api.messages import write_frame
 from agenthost.core.admission.order import Limits
 from agenthost.core.ending import Cause as HostCause
 from agenthost.core.ending import Ending, judge
+from agenthost.core.models.meter import Reading
 from agenthost.core.models.metering import ModelUse
+from agenthost.core.models.refusals import trouble_of
 from agenthost.core.output.agent_output import Summary
 from agenthost.core.output.frame import Attestation, Finished, Frame
 from agenthost.v1 import execution_service_pb2 as pb
@@ -166,7 +168,8 @@ def ends() -> Iterator[Ending]:
 def test_a_host_says_of_every_end_what_a_conductor_of_f9ac01c_made_of_its_reason(status: int) -> None:
     """Keeps K7: whichever of the two is older, a step is tried again in the same cases."""
     for ending in ends():
-        use = ModelUse().with_request().with_status(status, ())
+        reading = Reading(trouble=trouble_of(status))
+        use = ModelUse().with_request().with_status(status).with_answer(status, reading)
         verdict = judge(ending, Summary(), Limits(), use)
         summary = Finished(verdict, ending, Summary(), Attestation(), use)
         (end,) = reports(ATTEMPT, pb.ExecuteResponse.FromString(write_frame(Frame(9, 0, summary)).SerializeToString()))

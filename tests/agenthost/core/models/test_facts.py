@@ -79,7 +79,7 @@ def test_a_server_that_is_known_is_asked_for_its_own_path_only_and_a_hosted_one_
     ("host", "private"),
     [("127.0.0.1", True), ("192.168.1.7", True), ("gpu.lan", True), ("8.8.8.8", False), ("api.example.com", False)],
 )
-def test_an_address_tells_whether_an_endpoint_is_private(host: str, private: bool) -> None:
+def test_an_address_tells_whether_an_endpoint_is_private(host: str, private: object) -> None:
     assert is_private(parse_endpoint("x", {"url": f"http://{host}:1"})) is private
 
 
