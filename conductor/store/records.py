@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from conductor.core.model.events import Event, Failure, FindingCounts
 from conductor.core.model.output import Output
@@ -18,9 +19,11 @@ class StoredEvent:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class StoredOutput:
-    """Text of an attempt at its place in its run. `offset`: bytes of its channel before it."""
+class StoredOutput(NamedTuple):
+    """Text of an attempt at its place in its run. `offset`: bytes of its channel before it.
+
+    A tuple, because a long answer has many thousands: it is made in half the time of a frozen dataclass.
+    """
 
     position: int
     time: float
