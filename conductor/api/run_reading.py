@@ -19,6 +19,7 @@ from conductor.core.decide.loss import Absence
 from conductor.core.model.run import Run
 from conductor.core.model.step import Step
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, PreconditionError, Violation
+from conductor.store.answers import read_answer
 from conductor.store.folding import fold_stored, reading_damage
 from conductor.store.port import Store
 from conductor.store.records import FindingKey, FindingRow, RunFilter, RunKey
@@ -61,6 +62,9 @@ class RunReading:
             message = step_message(run, step, self._absences(run))
         if step.prompt:
             message.prompt = (await self._store.blob(run, step.prompt)).decode("utf-8", "replace")
+        if step.repair is not None:
+            told = step.repair.prompt if message.repair.repairing_attempt else step.repair.input or step.repair.prompt
+            message.repair.text = (await self._store.blob(run, told)).decode("utf-8", "replace")
         message.text = await self._text(folded, step)
         digest = step.findings or (step.last_attempt.result if step.last_attempt else "")
         if digest:
@@ -131,13 +135,8 @@ class RunReading:
             return _shown(data[:MAX_TEXT_BYTES], len(data), step_name(run.id, step.plan.id))
         if step.last_attempt is None:
             return ""
-        pieces, total = b"", 1
-        while len(pieces) < min(total, MAX_TEXT_BYTES):
-            piece, total = await self._store.channel(step.last_attempt.id, "answer", len(pieces), 0)
-            if not piece:
-                break
-            pieces += piece
-        return _shown(pieces[:MAX_TEXT_BYTES], total, step_name(run.id, step.plan.id))
+        data, total = await read_answer(self._store, step.last_attempt, MAX_TEXT_BYTES)
+        return _shown(data, total, step_name(run.id, step.plan.id))
 
 
 def _finding(run: str, row: FindingRow) -> pb.Finding:

@@ -21,10 +21,16 @@ This module sends nothing and waits for nothing: `conductor.hosts.attempt_stream
 from dataclasses import dataclass
 from enum import StrEnum
 
-from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
+from conductor.core.model.commands import (
+    AckExecution,
+    CancelExecution,
+    ResumeExecution,
+    StartExecution,
+    TurnCommand,
+)
 from conductor.core.model.inputs import ExecutionLost, ExecutionRefused
 
-ExecutionCommand = StartExecution | ResumeExecution | CancelExecution | AckExecution
+ExecutionCommand = StartExecution | ResumeExecution | CancelExecution | TurnCommand | AckExecution
 
 # Failures in a row that are neither a lost connection nor an answer about the attempt: a defect on one of the two sides.
 MAX_DEFECTS = 8

@@ -9,8 +9,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from conductor.core.model.attempt import Attempt
 from conductor.core.model.run import Run, list_counted_steps
-from conductor.core.model.states import AttemptState, StepState
+from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
 from conductor.evaluation.reports.run_facts import run_facts
 from conductor.evaluation.retrying import retried
@@ -18,11 +19,11 @@ from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.kept_bytes import KeptBytes
 from conductor.evaluation.workers.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from conductor.snapshots.store import SnapshotStore
+from conductor.store.answers import read_answer
 from conductor.store.folding import fold_stored
 from conductor.store.port import Store
 
 FILES_AT_ONCE = 8
-ANSWER = "answer"
 
 
 class TooMuchError(Exception):
@@ -71,11 +72,17 @@ class Gathering:
 
     @retried
     async def result_of(self, run: Run, attempt: str) -> bytes:
-        """Returns an attempt's structured result; empty where there is none."""
-        digest = next(
-            (tried.result for step in run.steps.values() for tried in step.attempts if tried.id == attempt), ""
-        )
-        return await self._blob(run, digest) if digest else b""
+        """Returns an attempt's structured result, of its last turn; empty where there is none."""
+        found = _find_attempt(run, attempt)
+        return await self._blob(run, found.result) if found is not None and found.result else b""
+
+    @retried
+    async def for_repair(self, run: Run, step: str, attempt: str, errors: Sequence[str]) -> Frame:
+        """Returns a frame for asking an agent to repair its answer: with its prompt, its answer and its result."""
+        found = _find_attempt(run, attempt)
+        answer, _ = await read_answer(self._store, found, MAX_TEXT_BYTES) if found is not None else (b"", 0)
+        prompt = await self._blob(run, run.steps[step].prompt)
+        return Frame({"task": "repair", "errors": list(errors)}, (prompt, answer, await self.result_of(run, attempt)))
 
     def remember(self, digest: str, data: bytes) -> None:
         """Keeps a blob that is on its way to the store. It is asked for only after its event was stored."""
@@ -154,19 +161,17 @@ class Gathering:
             data = await self._blob(run, step.text)
             return data[:MAX_TEXT_BYTES], len(data)
         attempt = step.last_attempt
-        if attempt is None or attempt.state is not AttemptState.SUCCEEDED:
+        if attempt is None or not attempt.ended_well:
             return b"", 0
-        pieces, total = await self._store.channel(attempt.id, ANSWER, 0, MAX_TEXT_BYTES)
-        while len(pieces) < min(total, MAX_TEXT_BYTES):
-            more, total = await self._store.channel(attempt.id, ANSWER, len(pieces), MAX_TEXT_BYTES - len(pieces))
-            if not more:
-                break
-            pieces += more
-        return pieces, total
+        return await read_answer(self._store, attempt, MAX_TEXT_BYTES)
 
     async def _findings(self, run: Run, step: Step) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(await self._blob(run, step.findings))
         return document
+
+
+def _find_attempt(run: Run, attempt: str) -> Attempt | None:
+    return next((tried for step in run.steps.values() for tried in step.attempts if tried.id == attempt), None)
 
 
 def _needed(run: Run, step: str) -> tuple[str, ...]:

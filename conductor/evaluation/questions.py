@@ -16,6 +16,7 @@ from conductor.core.model.work import (
     Checked,
     Folded,
     GuardDecided,
+    OutputInvalid,
     PromptRendered,
     Reported,
     Work,
@@ -64,10 +65,10 @@ async def ask_worker(gathering: Gathering, worker: Worker, work: Work) -> WorkFi
     """Puts a question to a worker, and returns its answer."""
     question = QUESTIONS[work.kind]
     frame = await question.ask(gathering, worker, work)
-    if failed := frame.header.get("failed"):
-        return WorkFinished(WorkResult(work, WorkFailed(_explain(work, failed["reason"], failed["message"]))))
     blobs = tuple(Blob(hashlib.sha256(data).hexdigest(), data) if data else None for data in frame.attachments)
-    answer = question.read(frame, [blob.digest if blob else "" for blob in blobs])
+    digests = [blob.digest if blob else "" for blob in blobs]
+    failed = frame.header.get("failed")
+    answer = _read_failure(work, failed, digests) if failed else question.read(frame, digests)
     return WorkFinished(WorkResult(work, answer), tuple(blob for blob in blobs if blob))
 
 
@@ -81,10 +82,11 @@ def broken(work: Work, why: str) -> WorkFinished:
     return _failed(work, QUESTIONS[work.kind].failure, f"could not be made: {why}", FailureClass.RECOVERABLE)
 
 
-def _explain(work: Work, reason: str, message: str) -> Failure:
-    if reason == OUTPUT_INVALID:  # the agent's, which may do better: `retries.schema`
-        return Failure(reason, message, FailureClass.FATAL, work.step, Cause.SCHEMA)
-    return Failure(reason, message, FailureClass.HUMAN_REQUIRED, work.step)
+def _read_failure(work: Work, failed: Mapping[str, str], digests: Sequence[str]) -> Answer:
+    reason, message = failed["reason"], failed["message"]
+    if reason == OUTPUT_INVALID:  # the agent's, which may do better: by a repair, or by `retries.schema`
+        return OutputInvalid(Failure(reason, message, FailureClass.FATAL, work.step, Cause.SCHEMA), *digests)
+    return WorkFailed(Failure(reason, message, FailureClass.HUMAN_REQUIRED, work.step))
 
 
 def _failed(work: Work, reason: str, what: str, kind: FailureClass) -> WorkFinished:
@@ -112,14 +114,15 @@ async def _ask_for_report(gathering: Gathering, worker: Worker, work: Work) -> F
 
 
 async def _ask_for_check(gathering: Gathering, worker: Worker, work: Work) -> Frame:
-    """Asks which files a result cites, then whether its quotes stand in them."""
+    """Asks which files a result cites, then whether its quotes stand in them; or how to ask for a repair of the result."""
     run = await gathering.run(work.run)
     result = await gathering.result_of(run, work.attempt)
     if not result:
         return NO_FINDINGS
     cited = await worker.ask(Frame({"task": "cite", "step": work.step}, (result,)), limits.CHECK_SECONDS)
     if "failed" in cited.header:
-        return cited
+        frame = await gathering.for_repair(run, work.step, work.attempt, cited.header["errors"])
+        return replace(await worker.ask(frame, limits.CHECK_SECONDS), header=cited.header)
     if not cited.header["has_findings"]:
         return NO_FINDINGS
     frame = await gathering.for_check(run, work.step, result, cited.header["paths"])

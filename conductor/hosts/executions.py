@@ -15,7 +15,7 @@ import structlog
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from conductor.core.conversation import EPOCH_SUPERSEDED, ExecutionCommand
-from conductor.core.model.commands import StartExecution
+from conductor.core.model.commands import StartExecution, TurnCommand
 from conductor.hosts.attempt_stream import (
     FIRST_PAUSE_SECONDS,
     AttemptStream,
@@ -66,10 +66,10 @@ class ExecutionLink:
         return frozenset(self._streams)
 
     def post(self, command: ExecutionCommand) -> None:
-        """Takes a command; never waits. A command without a host is only for a stream that exists."""
+        """Takes a command; never waits. A command without a host, or within a turn, is only for a stream that exists."""
         if isinstance(command, StartExecution):
             self._stream_of(command.start.execution).mailbox.put(command)
-        elif command.host or command.attempt in self._streams:
+        elif command.attempt in self._streams or (command.host and not isinstance(command, TurnCommand)):
             self._stream_of(command.attempt).mailbox.put(command)
 
     def compare(self) -> None:

@@ -17,6 +17,7 @@ from conductor.core.model.plan import RunPlan, SnapshotPlan
 from conductor.core.model.run import Run
 from conductor.core.model.states import RunState, StepState
 from conductor.core.model.step import Step, Wait
+from conductor.core.model.turn import Repair, Turn
 from conductor.store.records import RunRow
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
@@ -99,6 +100,8 @@ def step_message(run: str, step: Step, absences: Sequence[Absence] = ()) -> pb.S
         start_time=timestamp(step.start_time),
         end_time=timestamp(step.end_time),
     )
+    if step.repair is not None:
+        message.repair.CopyFrom(_repair(run, step, step.repair))
     _put_failure(message, run, step.failure)
     _put_counts(message, step.counts)
     return message
@@ -128,6 +131,7 @@ def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()
         disconnected_time=timestamp(absence.since if absence else None),
         lost_time=timestamp(absence.lost_at if absence else None),
         other_instance=absence is not None and absence.other_instance,
+        ended_turns=[_turn(run, turn) for turn in attempt.ended_turns],
     )
     # A row of f9ac01c names no cause, and is retried by its reason: that is shown, too.
     failure = attempt.failure and replace(attempt.failure, cause=find_cause(attempt.failure))
@@ -203,6 +207,30 @@ def _wait(step: Step) -> pb.Wait | None:
     return pb.Wait(kind=kind, text=wait.text, until_time=timestamp(wait.until))
 
 
+def _turn(run: str, turn: Turn) -> pb.Turn:
+    message = pb.Turn(
+        number=turn.number,
+        state=pb.Turn.State.Value(f"STATE_{turn.state.name}"),
+        answer_start=turn.answer_start,
+        answer_end=turn.answer_end,
+        end_time=timestamp(turn.end_time),
+    )
+    _put_failure(message, run, turn.failure)
+    return message
+
+
+def _repair(run: str, step: Step, repair: Repair) -> pb.Repair:
+    made_for_it = (one.id for one in step.attempts if repair.prompt == one.start.prompt)
+    message = pb.Repair(
+        attempt=repair.attempt,
+        turn=repair.turn,
+        create_time=timestamp(repair.time),
+        repairing_attempt=next(made_for_it, ""),
+    )
+    _put_failure(message, run, repair.failure)
+    return message
+
+
 def _confinement(confinement: Confinement) -> pb.Confinement:
     return pb.Confinement(
         mechanism=confinement.mechanism,
@@ -221,7 +249,9 @@ def _put_times(message: pb.Run, create: float, start: float | None, end: float |
             field.CopyFrom(made)
 
 
-def _put_failure(message: pb.Run | pb.Step | pb.Attempt, run: str, failure: Failure | None) -> None:
+def _put_failure(
+    message: pb.Run | pb.Step | pb.Attempt | pb.Turn | pb.Repair, run: str, failure: Failure | None
+) -> None:
     if failure is not None:
         word: Any = {"class": failure.kind.value}  # a word of Python, too
         shown = pb.Failure(reason=failure.reason, message=failure.message, step=step_name(run, failure.step), **word)

@@ -13,7 +13,7 @@ It is pure: the same arguments give the same result, and `state` stays unchanged
 5. It ends runs and queued steps whose time is up (`clocks`): after taking what came in time, and before anything else begins.
 6. It places queued steps of all runs (`schedule`).
 7. It acknowledges what is stored by now, and restarts streams that have a gap, where that is due.
-8. It asks workers the questions that became open (`questions`).
+8. It tells agents that wait after a turn what follows (`turns`), and asks workers the questions that became open (`questions`).
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ from conductor.core.decide.reports import refuse_unknown, take_loss, take_refusa
 from conductor.core.decide.requests import take_cancel_request, take_run_request
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.schedule import place_queued_steps
+from conductor.core.decide.turns import tell_agents
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.conductor_state import ConductorState, Host
@@ -74,6 +75,7 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
         _look_at_runs(decision)  # a step that began may have let its children begin
     for run in list(decision.drafts):
         decision.change(run, RunDraft.tell_hosts)
+        decision.change(run, tell_agents)
         decision.change(run, ask_workers)
     return decision.finish()
 
@@ -130,6 +132,7 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
         draining=report.draining,
         slots=report.slots,
         agents=frozenset(agent.name for agent in report.agents),
+        turn_agents=frozenset(agent.name for agent in report.agents if agent.takes_turns),
         unusable={agent.name: cut_text(agent.reason, MOST_REASON) for agent in report.unusable},
         silent_since=silent_since,
         instance=report.instance or (before.instance if before is not None else ""),

@@ -30,12 +30,13 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A host and an agent there, with the reason as a sentence."""
+    """A host and an agent there, with the reason as a sentence. `takes_turns`: the agent can be asked further there."""
 
     host: str
     agent: str
     reason: str
     instance: str = ""
+    takes_turns: bool = False
 
 
 def choose_host(
@@ -53,7 +54,7 @@ def choose_host(
         if open_hosts:
             best = min(open_hosts, key=lambda host: (host.name in avoid, -free[host.name] / host.slots, host.name))
             reason = _give_reason(best, free[best.name], agent, len(offering))
-            return Placement(best.name, agent, reason, best.instance)
+            return Placement(best.name, agent, reason, best.instance, agent in best.turn_agents)
     return None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from conductor.core.decide.questions import list_pending
 from conductor.core.decide.settling import why_stopped
+from conductor.core.decide.turns import pending_frames
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
@@ -77,7 +78,7 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
 
 def _recover_run(one: Ongoing) -> list[Command]:
     attempts = [command for step in one.run.steps.values() for command in _recover_attempts(one, step)]
-    return [*attempts, *map(Evaluate, list_pending(one.run))]
+    return [*attempts, *pending_frames(one.run), *map(Evaluate, list_pending(one.run))]
 
 
 def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:

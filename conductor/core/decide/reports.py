@@ -4,7 +4,8 @@ The rules, before the code:
 
 - Frames are taken in order, once: exactly those after the last stored one. Older frames are acknowledged again. Where some are
   missing, or a slot mixes old and new, none is taken and the stream begins again after the last stored frame.
-- Output counts while its attempt is live. The end of an attempt is acknowledged at once, output at most once a second.
+- Output counts while its attempt is live, and so does the end of a turn, whose answer is all that came since the turn before it.
+- The end of an attempt is acknowledged at once, output at most once a second.
 - A report on an attempt that has ended is recorded once and has no effect. If its agent still runs, it is cancelled.
 - The kind of the step decides whether it is tried again, not this module.
 """
@@ -19,11 +20,13 @@ from conductor.core.model.activity import Activity, write_line
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import AttemptEnded, AttemptStarted, Failure, ReportRefused
+from conductor.core.model.events import AttemptEnded, AttemptStarted, Failure, InputRefused, ReportRefused, TurnEnded
 from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import (
     AgentFinished,
+    AgentRefusedInput,
     AgentStarted,
+    AgentTurnEnded,
     ExecutionLost,
     ExecutionRefused,
     ExecutionReported,
@@ -31,7 +34,8 @@ from conductor.core.model.inputs import (
 )
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState
-from conductor.core.model.truncation import MOST_WORD, cut_confinement, cut_text
+from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_confinement, cut_text
+from conductor.core.model.turn import TurnState
 
 HOST_LOST = "HOST_LOST"
 NO_CAPACITY = "NO_CAPACITY"
@@ -107,6 +111,10 @@ def _take_parts(draft: RunDraft, report: ExecutionReported, parts: Iterable[Repo
             case AgentStarted():
                 if draft.step(step).attempts[-1].state is AttemptState.STARTING:
                     draft.emit(AttemptStarted(step, attempt, cut_confinement(part.confinement)))
+            case AgentTurnEnded():
+                _end_turn(draft, attempt, part)
+            case AgentRefusedInput():
+                _refuse_input(draft, attempt, part)
             case AgentFinished():
                 _finish(draft, report, part)
 
@@ -116,6 +124,31 @@ def _store_activities(draft: RunDraft, attempt: str, parts: Iterable[Report]) ->
     if attempt in draft.tracks:
         lines = (write_line(part) for part in parts if isinstance(part, Activity))
         draft.stored.append(Output(attempt, Channel.ACTIVITY, "".join(lines)))
+
+
+def _end_turn(draft: RunDraft, attempt: str, part: AgentTurnEnded) -> None:
+    """Stores the end of a turn. A turn that was not asked for is passed over: its host numbers otherwise than this conductor."""
+    _, name = attempt_owner(attempt)
+    last = draft.step(name).attempts[-1].last_turn
+    if part.number != (last.number + 1 if last else 1) or (last and last.state is not TurnState.TO_REPAIR):
+        return
+    start = max(part.answer_start, last.answer_end if last else 0)
+    if part.result is not None:
+        draft.blobs.append(part.result)
+    usage, digest = part.usage, part.result.digest if part.result is not None else ""
+    tokens = (usage.input_tokens, usage.output_tokens, usage.turns)
+    reason = cut_text(part.reason, MOST_WORD)
+    draft.emit(
+        TurnEnded(name, attempt, part.number, start, max(start, part.answer_end), digest, *tokens, reason=reason)
+    )
+
+
+def _refuse_input(draft: RunDraft, attempt: str, part: AgentRefusedInput) -> None:
+    _, name = attempt_owner(attempt)
+    asked = draft.step(name).attempts[-1]
+    turn = asked.last_turn
+    if turn and turn.number == part.number and turn.state is TurnState.TO_REPAIR and not asked.refused_input:
+        draft.emit(InputRefused(name, attempt, part.number, cut_text(part.reason, MOST_REASON)))
 
 
 def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> None:

@@ -64,8 +64,8 @@ def decide_retry(plan: AgentPlan, attempts: Sequence[Attempt], failure: Failure)
 
 
 def _find_cause_of(attempt: Attempt) -> Cause | None:
-    # An earlier attempt that succeeded had a result of the wrong form.
-    return Cause.SCHEMA if attempt.failure is None else find_cause(attempt.failure)
+    # An earlier attempt that ended well had an answer of the wrong form.
+    return Cause.SCHEMA if attempt.failure is None or attempt.ended_well else find_cause(attempt.failure)
 
 
 def _most_retries(plan: AgentPlan, cause: Cause) -> int:

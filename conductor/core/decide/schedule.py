@@ -8,6 +8,7 @@ The rules, before the code:
 - A step that cannot be placed does not hold up the steps behind it.
 - A step without a place says what it waits for once, and again only when that changes.
 - A host on which the step failed before is taken last.
+- An agent that takes turns is given one for its answer and one for its repair, until the step has asked for its repair.
 """
 
 from dataclasses import replace
@@ -28,6 +29,7 @@ from conductor.core.model.step import Step, Wait
 from conductor.core.model.step_path import PATH_IDS, is_child_path
 
 _FOR_CHILDREN = frozenset({PATH_IDS})
+TURNS_WITH_REPAIR = 2
 
 
 def place_queued_steps(decision: DecisionDraft) -> None:
@@ -116,13 +118,14 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement) -> None:
     start = StartSpec(
         execution=attempt_id(draft.run.id, name, number),
         agent=placement.agent,
-        prompt=step.prompt,
+        prompt=step.next_prompt,
         snapshot=draft.run.plan.snapshot.commit,
         parameters=plan.parameters,
         timeout_seconds=plan.timeout_seconds,
         idle_timeout_seconds=plan.idle_timeout_seconds,
         first_output_timeout_seconds=plan.first_output_timeout_seconds,
         orphan_timeout_seconds=plan.orphan_timeout_seconds,
+        turns=TURNS_WITH_REPAIR if placement.takes_turns and plan.repairs and step.repair is None else 0,
     )
     start_run(draft)
     # The plan's parameters are not stored again with each attempt: folding adds them (see `step`).

@@ -28,7 +28,7 @@ from conductor.core.model.events import (
 from conductor.core.model.failure import FailureClass
 from conductor.core.model.plan import OnFailure, StepPlan
 from conductor.core.model.run import Run, Stop
-from conductor.core.model.states import AttemptState, RunState, StepState
+from conductor.core.model.states import RunState, StepState
 from conductor.core.model.step import Step
 from conductor.core.model.truncation import cut_text
 
@@ -151,7 +151,7 @@ def _none_could_work(run: Run) -> Failure | None:
 
 
 def _ended_badly(attempt: Attempt | None) -> bool:
-    return attempt is not None and not attempt.is_live and attempt.state is not AttemptState.SUCCEEDED
+    return attempt is not None and not attempt.is_live and not attempt.ended_well
 
 
 def _is_stuck(run: Run, step: Step) -> bool:

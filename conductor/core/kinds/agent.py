@@ -2,8 +2,14 @@
 
 - The prompt is rendered once, for all attempts. With it the step waits for a place (see `schedule`).
 - An attempt that ended badly is followed by another where the plan has one (see `retry`); one that ended well is checked.
+- An agent that takes turns is checked while it waits. When its last turn is checked it is told that nothing more comes (`turns`),
+  and then the step ends as its last turn did.
+- An answer of the wrong form is asked for once more in the life of a step: of the agent that waits, or else of a new attempt,
+  which is shown its former answer. That attempt counts neither against `retries.schema` nor against `max_attempts`.
 - A step whose run stops tells its attempt to end. An attempt that ends well all the same counts.
 """
+
+from dataclasses import replace
 
 from conductor.core.decide.retry import decide_retry
 from conductor.core.decide.run_draft import RunDraft
@@ -11,12 +17,26 @@ from conductor.core.decide.settling import are_children_settled, settle_step, su
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import CancelExecution
-from conductor.core.model.events import Failure, StepCancelled, StepFailed, StepQueued, StepRequeued, StepValidating
+from conductor.core.model.events import (
+    Failure,
+    RepairAsked,
+    StepCancelled,
+    StepFailed,
+    StepQueued,
+    StepRequeued,
+    StepValidating,
+    TurnChecked,
+)
 from conductor.core.model.failure import FailureClass
 from conductor.core.model.run import Run
-from conductor.core.model.states import AttemptState, StepState
-from conductor.core.model.step import Step
-from conductor.core.model.work import Answer, Checked, PromptRendered, Work, WorkFailed, WorkKind
+from conductor.core.model.states import StepState
+from conductor.core.model.step import REPAIR, Step
+from conductor.core.model.truncation import cut_text
+from conductor.core.model.turn import Repair, Turn, TurnState
+from conductor.core.model.work import Answer, Checked, OutputInvalid, PromptRendered, Work, WorkFailed, WorkKind
+
+OUTPUT_INVALID = "OUTPUT_INVALID"
+OUTPUT_INVALID_AFTER_REPAIR = "OUTPUT_INVALID_AFTER_REPAIR"
 
 
 def begin(_draft: RunDraft, _step: Step) -> None:
@@ -31,36 +51,105 @@ def go_on(draft: RunDraft, step: Step) -> None:
     if attempt.is_live:
         _stop_attempt(draft, step, attempt)
     elif are_children_settled(draft.run, step):
-        if attempt.state is AttemptState.SUCCEEDED:
-            draft.emit(StepValidating(step.plan.id))
+        if attempt.ended_well:
+            _conclude(draft, step, attempt)
         else:
             _conclude_failure(draft, step, attempt)
 
 
 def pending_work(run: Run, step: Step) -> Work | None:
-    """Asks for the prompt of a ready step, or for the check of a step whose attempt ended well."""
+    """Asks for the prompt of a ready step, or for the check of a turn or an attempt that ended well."""
     match step.state:
         case StepState.READY:
             return Work(run.id, WorkKind.PROMPT, step.plan.id)
         case StepState.VALIDATING:
-            return Work(run.id, WorkKind.CHECK, step.plan.id, step.attempts[-1].id)
+            return _ask_for_check(run, step, step.attempts[-1])
+        case StepState.RUNNING if step.live_attempt is not None and _is_unchecked(step.live_attempt):
+            return _ask_for_check(run, step, step.live_attempt)
         case _:
             return None
 
 
 def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
-    """Queues the step with its prompt, or ends it with its checked findings."""
+    """Queues the step with its prompt, or takes what a check found."""
     name = step.plan.id
     match step.state, answer:
         case StepState.READY, PromptRendered():
             draft.emit(StepQueued(name, answer.prompt))
             draft.enqueue(name, draft.now)
-        case StepState.VALIDATING, Checked():
-            succeed(draft, step, "", answer.findings, answer.counts)
-        case _, WorkFailed():
-            _try_again_or_fail(draft, step, answer.failure)
+        case StepState.READY, WorkFailed():
+            settle_step(draft, StepFailed(name, answer.failure))
+        case StepState.RUNNING | StepState.VALIDATING, Checked() | OutputInvalid() | WorkFailed():
+            _take_check(draft, step, answer)
         case _:
             raise reject_answer(step, answer)
+
+
+def _is_unchecked(attempt: Attempt) -> bool:
+    return attempt.last_turn is not None and attempt.last_turn.state is TurnState.CHECKING
+
+
+def _ask_for_check(run: Run, step: Step, attempt: Attempt) -> Work:
+    turn = attempt.last_turn.number if attempt.last_turn is not None else 0
+    return Work(run.id, WorkKind.CHECK, step.plan.id, attempt.id, turn)
+
+
+def _take_check(draft: RunDraft, step: Step, answer: Checked | OutputInvalid | WorkFailed) -> None:
+    """Notes what was found of an answer. While its agent lives, the step goes on when that has ended (see `go_on`)."""
+    attempt = step.attempts[-1]
+    if attempt.last_turn is not None:
+        _note_turn(draft, step, attempt.last_turn, answer)
+    if isinstance(answer, OutputInvalid) and _may_repair(draft.run, step, answer):
+        turn = attempt.last_turn.number if attempt.last_turn is not None else 0
+        draft.emit(RepairAsked(step.plan.id, attempt.id, turn, answer.prompt, answer.input, answer.failure))
+    step = draft.step(step.plan.id)
+    if step.live_attempt is not None:
+        return
+    if attempt.last_turn is not None:
+        _conclude(draft, step, step.attempts[-1])
+    elif isinstance(answer, Checked):
+        succeed(draft, step, "", answer.findings, answer.counts)
+    elif step.repair is not None and step.repair.attempt == attempt.id:
+        _repair_anew(draft, step, step.repair)
+    else:
+        _try_again_or_fail(draft, step, answer.failure)
+
+
+def _note_turn(draft: RunDraft, step: Step, turn: Turn, answer: Checked | OutputInvalid | WorkFailed) -> None:
+    checked = TurnChecked(step.plan.id, step.attempts[-1].id, turn.number)
+    if isinstance(answer, Checked):
+        draft.emit(replace(checked, findings=answer.findings, counts=answer.counts))
+    else:
+        draft.emit(replace(checked, failure=answer.failure))
+
+
+def _may_repair(run: Run, step: Step, answer: OutputInvalid) -> bool:
+    """Returns whether the agent may be asked for another answer: once in the life of a step whose run goes on."""
+    is_planned = step.plan.agent is not None and step.plan.agent.repairs
+    return is_planned and bool(answer.prompt) and step.repair is None and not why_stopped(run, step)
+
+
+def _conclude(draft: RunDraft, step: Step, attempt: Attempt) -> None:
+    """Goes on after an attempt that ended well: as its last turn did, or with a check."""
+    turn = attempt.last_turn
+    if turn is None or turn.state is TurnState.CHECKING:
+        draft.emit(StepValidating(step.plan.id))
+    elif turn.state is TurnState.VALID:
+        succeed(draft, step, "", turn.findings, turn.counts)
+    elif turn.state is TurnState.TO_REPAIR and step.repair is not None:
+        _repair_anew(draft, step, step.repair)
+    elif turn.failure is not None:
+        _try_again_or_fail(draft, step, turn.failure)
+
+
+def _repair_anew(draft: RunDraft, step: Step, repair: Repair) -> None:
+    """Makes another attempt for the repair, since the agent of the last one could not be asked."""
+    name = step.plan.id
+    if why := why_stopped(draft.run, step):
+        settle_step(draft, StepCancelled(name, why))
+        return
+    draft.emit(StepRequeued(name, repair.failure, draft.now, REPAIR))
+    draft.enqueue(name, draft.now)
 
 
 def _stop_attempt(draft: RunDraft, step: Step, attempt: Attempt) -> None:
@@ -71,7 +160,7 @@ def _stop_attempt(draft: RunDraft, step: Step, attempt: Attempt) -> None:
 
 
 def _conclude_failure(draft: RunDraft, step: Step, attempt: Attempt) -> None:
-    failure = attempt.failure
+    failure = attempt.failure or (attempt.last_turn.failure if attempt.last_turn is not None else None)
     if failure is None:
         raise ValueError(f"attempt {attempt.id} ended badly without a failure")
     why = why_stopped(draft.run, step)
@@ -83,10 +172,22 @@ def _conclude_failure(draft: RunDraft, step: Step, attempt: Attempt) -> None:
 
 def _try_again_or_fail(draft: RunDraft, step: Step, failure: Failure) -> None:
     name = step.plan.id
-    retry = decide_retry(step.plan.agent, step.attempts, failure) if step.plan.agent and step.attempts else None
+    # The attempt that another one repaired counts as one with it.
+    attempts = [one for one in step.attempts if step.repair is None or one.id != step.repair.instead_of]
+    retry = decide_retry(step.plan.agent, attempts, failure) if step.plan.agent else None
     if retry is None or why_stopped(draft.run, step):
-        settle_step(draft, StepFailed(name, failure))
+        settle_step(draft, StepFailed(name, _after_repair(step, failure)))
         return
     not_before = draft.now + retry.pause
     draft.emit(StepRequeued(name, failure, not_before, retry.cause, retry.number, retry.most))
     draft.enqueue(name, not_before)
+
+
+def _after_repair(step: Step, failure: Failure) -> Failure:
+    """Says that a repair was asked for, where the answer is of the wrong form all the same."""
+    if failure.reason != OUTPUT_INVALID or step.repair is None:
+        return failure
+    message = cut_text(
+        f"Asked once to repair its answer, the agent gave another one that cannot be used: {failure.message}"
+    )
+    return replace(failure, reason=OUTPUT_INVALID_AFTER_REPAIR, message=message)

@@ -11,17 +11,27 @@ from conductor.core.model.events import (
     AttemptStarted,
     Confinement,
     Failure,
+    InputRefused,
+    RepairAsked,
     ReportRefused,
     StartSpec,
+    TurnChecked,
+    TurnEnded,
 )
 from conductor.core.model.states import SETTLED_ATTEMPT, AttemptState, IllegalTransitionError, move_attempt
+from conductor.core.model.turn import Turn, TurnEvent, TurnState, apply_to_turns
 
-AttemptEvent = AttemptStarted | AttemptEnded | ReportRefused
+AttemptEvent = AttemptStarted | AttemptEnded | ReportRefused | TurnEvent
+
+READ_ONLY_VIOLATION = "READ_ONLY_VIOLATION"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt, with everything that readers see. Times are of the engine's clock, None until they come."""
+    """An attempt, with everything that readers see. Times are of the engine's clock, None until they come.
+
+    `turns` counts what the agent itself calls turns; `ended_turns` are those that were waited for and checked.
+    """
 
     id: str
     number: int
@@ -46,11 +56,42 @@ class Attempt:
     refused: str = ""
     instance: str = ""  # of the host, where it has told one
     retry_after_seconds: float = 0.0
+    ended_turns: tuple[Turn, ...] = ()
+    refused_input: int = 0  # the last input that its agent could not be given
 
     @property
     def agent(self) -> str:
         """Names the agent that was asked."""
         return self.start.agent
+
+    @property
+    def last_turn(self) -> Turn | None:
+        """Returns the turn that ended last; None for an attempt that answers once and ends."""
+        return self.ended_turns[-1] if self.ended_turns else None
+
+    @property
+    def answer_range(self) -> tuple[int, int | None]:
+        """Returns where its answer begins and ends, in bytes; None for the end of all that it answers."""
+        turn = self.last_turn
+        if turn is None:
+            return 0, None
+        is_repairing = turn.state is TurnState.TO_REPAIR and self.is_live
+        return (turn.answer_end, None) if is_repairing else (turn.answer_start, turn.answer_end)
+
+    @property
+    def ended_well(self) -> bool:
+        """Returns whether it has ended, and what it answered decides what follows.
+
+        After the last turn exit code, signal and cancel change nothing. But an attempt that was lost has not proved that it left
+        the snapshot as it was, and one that did not leave it so has proved the contrary.
+        """
+        turn = self.last_turn
+        is_violation = self.failure is not None and self.failure.reason == READ_ONLY_VIOLATION
+        if self.is_live or self.state is AttemptState.LOST or is_violation:
+            return False
+        if turn is None or (turn.state is TurnState.TO_REPAIR and self.refused_input != turn.number):
+            return self.state is AttemptState.SUCCEEDED
+        return turn.state is not TurnState.FAILED
 
     @property
     def is_live(self) -> bool:
@@ -85,10 +126,31 @@ def apply_to_attempt(attempt: Attempt, event: AttemptEvent, time: float) -> Atte
             return replace(attempt, state=state, start_time=time, confinement=event.confinement)
         case AttemptEnded():
             return _end(attempt, event, time)
+        case TurnEnded() | TurnChecked() | RepairAsked() | InputRefused():
+            return _apply_turn(attempt, event, time)
         case ReportRefused():
             if attempt.is_live:
                 raise IllegalTransitionError(f"attempt {attempt.id} is live: its reports count")
             return replace(attempt, refused=event.what)
+
+
+def _apply_turn(attempt: Attempt, event: TurnEvent, time: float) -> Attempt:
+    attempt = replace(attempt, ended_turns=apply_to_turns(attempt.ended_turns, event, time))
+    match event:
+        case TurnEnded() if attempt.is_live:
+            return replace(
+                attempt,
+                result=event.result,
+                input_tokens=event.input_tokens,
+                output_tokens=event.output_tokens,
+                turns=event.turns,
+            )
+        case TurnEnded():
+            raise IllegalTransitionError(f"attempt {attempt.id} has ended: no turn of it can end")
+        case InputRefused():
+            return replace(attempt, refused_input=event.turn)
+        case _:
+            return attempt
 
 
 def _end(attempt: Attempt, event: AttemptEnded, time: float) -> Attempt:
@@ -104,7 +166,7 @@ def _end(attempt: Attempt, event: AttemptEnded, time: float) -> Attempt:
         turns=event.turns,
         denial_count=event.denial_count,
         answer_truncated=event.answer_truncated,
-        result=event.result,
+        result=attempt.result if attempt.ended_turns else event.result,
         confinement=event.confinement or attempt.confinement,
         last_sequence=event.last_sequence,
         retry_after_seconds=event.retry_after_seconds,

@@ -50,13 +50,32 @@ class AckExecution:
 
 
 @dataclass(frozen=True, slots=True)
+class SendInput:
+    """Give an agent that waits a further input; repeating it is harmless. Input n follows turn n. `text`: digest of a blob."""
+
+    host: str
+    attempt: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseExecution:
+    """Tell an agent that waits that nothing more will come; repeating it is harmless."""
+
+    host: str
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluate:
     """Ask a worker process."""
 
     work: Work
 
 
-Command = StartExecution | ResumeExecution | CancelExecution | AckExecution | Evaluate
+TurnCommand = SendInput | CloseExecution
+Command = StartExecution | ResumeExecution | CancelExecution | AckExecution | TurnCommand | Evaluate
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class Host:
     """A host, as it was reported last. `silent_since` is when it disconnected; None while it is connected.
 
     `was_reached` is False for a configured host that has never connected. `unusable` says why its other agents cannot run there.
+    `turn_agents` are those of its agents that take further inputs after an answer.
     `instance_since` is when this process first heard of its instance.
     """
 
@@ -75,6 +76,7 @@ class Host:
     draining: bool = False
     slots: int = 0
     agents: frozenset[str] = frozenset()
+    turn_agents: frozenset[str] = frozenset()
     unusable: Mapping[str, str] = field(default_factory=dict)
     silent_since: float | None = None
     instance: str = ""

@@ -62,6 +62,7 @@ class StartSpec:
     # 0 leaves it to the host. Starts of an earlier version did, and are sent again byte for byte.
     first_output_timeout_seconds: float = 0.0
     orphan_timeout_seconds: float = 0.0
+    turns: int = 0  # the most turns that the attempt may take; 0: it answers once and ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,63 @@ class AttemptStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """An agent that may take further turns ended one, and waits. Turns of an attempt are numbered from 1.
+
+    Its answer is the bytes `answer_start` to `answer_end` of the attempt's answer, its `result` the digest of a blob. Tokens are
+    totals of the attempt. `reason` says why the turn failed; empty where it did not.
+    """
+
+    step: str
+    attempt: str
+    turn: int
+    answer_start: int
+    answer_end: int
+    result: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    turns: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnChecked:
+    """The answer of a turn was checked: `failure` says what is wrong with it, else `findings` (a digest) counts."""
+
+    step: str
+    attempt: str
+    turn: int
+    findings: str = ""
+    counts: FindingCounts = FindingCounts()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RepairAsked:
+    """The agent is asked, once in the life of its step, to repair the answer of a turn (0: of an attempt without turns).
+
+    Digests of blobs: `input` is for the agent that waits for it, `prompt` for a new attempt, which is shown the former answer.
+    """
+
+    step: str
+    attempt: str
+    turn: int
+    prompt: str
+    input: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class InputRefused:
+    """An agent could not be given the input that follows a turn."""
+
+    step: str
+    attempt: str
+    turn: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptEnded:
     """An attempt ended. `result` is the digest of its structured result; empty where there is none.
 
@@ -311,6 +369,10 @@ Event = (
     | StepStarted
     | AttemptCreated
     | AttemptStarted
+    | TurnEnded
+    | TurnChecked
+    | RepairAsked
+    | InputRefused
     | AttemptEnded
     | StepRequeued
     | StepValidating

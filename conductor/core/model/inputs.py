@@ -46,10 +46,11 @@ class RequestCancel:
 
 @dataclass(frozen=True, slots=True)
 class HostAgent:
-    """An agent that a host can run now."""
+    """An agent that a host can run now. `takes_turns`: it takes further inputs after an answer (see `TurnEnded`)."""
 
     name: str
     version: str = ""
+    takes_turns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,26 @@ class AgentStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentTurnEnded:
+    """The `turn` frame. Its answer is these bytes of all that was answered; usage is the total. `reason` says why it failed."""
+
+    number: int
+    answer_start: int
+    answer_end: int
+    result: Blob | None = None
+    usage: Usage = field(default_factory=Usage)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRefusedInput:
+    """The `input_refused` frame."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentFinished:
     """The `finished` frame. `outcome` is the state that the attempt ends in; a host of f9ac01c names neither `kind` nor `cause`."""
 
@@ -105,7 +126,7 @@ class AgentFinished:
     retry_after_seconds: float = 0.0
 
 
-Report = Output | Activity | AgentStarted | AgentFinished
+Report = Output | Activity | AgentStarted | AgentTurnEnded | AgentRefusedInput | AgentFinished
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,9 @@ class AgentPlan:
     lost_after_seconds: float = 0.0
     on_lost: OnLost = OnLost.RETRY
     retries: RetryPlan = RetryPlan()
+    repairs: bool = (
+        False  # whether an answer of the wrong form is asked for once more; plans of earlier versions do not
+    )
 
 
 @dataclass(frozen=True, slots=True)

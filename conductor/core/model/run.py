@@ -15,6 +15,8 @@ from conductor.core.model.events import (
     Event,
     Failure,
     FindingCounts,
+    InputRefused,
+    RepairAsked,
     RunCancelRequested,
     RunCreated,
     RunReported,
@@ -25,6 +27,8 @@ from conductor.core.model.events import (
     StepFailed,
     StepGuardPassed,
     StepsAdded,
+    TurnChecked,
+    TurnEnded,
     WorkspaceChanges,
 )
 from conductor.core.model.plan import OnFailure, RunPlan, StepPlan
@@ -132,7 +136,9 @@ def key_of(event: Event) -> str:
             return type(event).__name__
         case AttemptCreated() | AttemptStarted() | AttemptEnded():
             return f"{type(event).__name__}/{event.attempt}"
-        case StepBecameReady() | StepGuardPassed():
+        case TurnEnded() | TurnChecked() | InputRefused():
+            return f"{type(event).__name__}/{event.attempt}/{event.turn}"
+        case StepBecameReady() | StepGuardPassed() | RepairAsked():
             return f"{type(event).__name__}/{event.step}"
         case StepsAdded():
             return f"StepsAdded/{item_of(event.steps[0].id)}"

@@ -10,6 +10,8 @@ from conductor.core.model.events import (
     Failure,
     FindingChecked,
     FindingCounts,
+    InputRefused,
+    RepairAsked,
     ReportRefused,
     StepBecameReady,
     StepCancelled,
@@ -22,9 +24,13 @@ from conductor.core.model.events import (
     StepSucceeded,
     StepValidating,
     StepWaits,
+    TurnChecked,
+    TurnEnded,
 )
+from conductor.core.model.failure import Cause
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import SETTLED_STEP, IllegalTransitionError, StepState, WaitKind, move_step
+from conductor.core.model.turn import Repair
 
 StepEvent = (
     StepBecameReady
@@ -36,6 +42,10 @@ StepEvent = (
     | AttemptCreated
     | AttemptStarted
     | AttemptEnded
+    | TurnEnded
+    | TurnChecked
+    | RepairAsked
+    | InputRefused
     | StepRequeued
     | StepValidating
     | StepSucceeded
@@ -44,6 +54,9 @@ StepEvent = (
     | ReportRefused
     | FindingChecked
 )
+
+# The cause of an attempt that was not tried again for a failure, but to repair the answer of the one before it.
+REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step, with everything that readers see. `prompt`, `text` and `findings` are digests of blobs."""
+    """A step, with everything that readers see. `prompt`, `text` and `findings` are digests of blobs.
+
+    `next_prompt` is what the next attempt is asked: the prompt, or the prompt to repair an answer.
+    """
 
     plan: StepPlan
     state: StepState = StepState.PENDING
@@ -69,6 +85,8 @@ class Step:
     wait: Wait | None = None
     guard_passed: bool = False
     prompt: str = ""
+    next_prompt: str = ""
+    repair: Repair | None = None
     attempts: tuple[Attempt, ...] = ()
     not_before: float = 0.0
     queue_time: float = 0.0  # since when it waits for a place, without pauses
@@ -113,7 +131,15 @@ def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
     match event:
         case AttemptCreated():
             return _add_attempt(step, event, time)
-        case AttemptStarted() | AttemptEnded() | ReportRefused():
+        case (
+            AttemptStarted()
+            | AttemptEnded()
+            | ReportRefused()
+            | TurnEnded()
+            | TurnChecked()
+            | InputRefused()
+            | RepairAsked()
+        ):
             return _change_attempt(step, event, time)
         case StepSkipped() | StepSucceeded() | StepFailed() | StepCancelled():
             return _settle(step, event, time)
@@ -157,8 +183,16 @@ def _change_attempt(step: Step, event: AttemptEvent, time: float) -> Step:
     for place, attempt in enumerate(step.attempts):
         if attempt.id == event.attempt:
             after = apply_to_attempt(attempt, event, time)
-            return replace(step, attempts=(*step.attempts[:place], after, *step.attempts[place + 1 :]))
+            changed = replace(step, attempts=(*step.attempts[:place], after, *step.attempts[place + 1 :]))
+            return _ask_repair(changed, event, time) if isinstance(event, RepairAsked) else changed
     raise IllegalTransitionError(f"step {step.plan.id} has no attempt {event.attempt}")
+
+
+def _ask_repair(step: Step, event: RepairAsked, time: float) -> Step:
+    if step.repair is not None:
+        raise IllegalTransitionError(f"step {step.plan.id} was asked for a repair before")
+    repair = Repair(event.attempt, event.turn, event.prompt, event.input, event.failure, time)
+    return replace(step, repair=repair, next_prompt=event.prompt)
 
 
 def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits, time: float) -> Step:
@@ -166,19 +200,37 @@ def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits, time: float
         raise IllegalTransitionError(f"step {step.plan.id} has a live attempt, and cannot queue for another")
     match event:
         case StepQueued():
-            return replace(step, state=move_step(step.state, StepState.QUEUED), prompt=event.prompt, queue_time=time)
+            state, prompt = move_step(step.state, StepState.QUEUED), event.prompt
+            return replace(step, state=state, prompt=prompt, next_prompt=prompt, queue_time=time)
         case StepRequeued():
-            state = move_step(step.state, StepState.QUEUED)
-            wait = Wait(WaitKind.RETRY, _explain_retry(event), event.not_before)
-            return replace(step, state=state, wait=wait, not_before=event.not_before, queue_time=event.not_before)
+            return _requeue(step, event)
         case StepWaits():
             if step.state is not StepState.QUEUED:
                 raise IllegalTransitionError(f"step {step.plan.id} is {step.state}, and only a queued step waits")
             return replace(step, wait=Wait(event.kind, event.text, step.queue_deadline))
 
 
+def _requeue(step: Step, event: StepRequeued) -> Step:
+    repair, next_prompt = step.repair, step.next_prompt
+    if event.cause == REPAIR and repair is not None and step.last_attempt is not None:
+        repair = replace(repair, instead_of=step.last_attempt.id)
+    elif event.cause == Cause.SCHEMA:  # the repair was answered, and badly: the next attempt begins as the first did
+        next_prompt = step.prompt
+    return replace(
+        step,
+        state=move_step(step.state, StepState.QUEUED),
+        wait=Wait(WaitKind.RETRY, _explain_retry(event), event.not_before),
+        not_before=event.not_before,
+        queue_time=event.not_before,
+        repair=repair,
+        next_prompt=next_prompt,
+    )
+
+
 def _explain_retry(event: StepRequeued) -> str:
     failure = event.failure
+    if event.cause == REPAIR:
+        return f"The agent is asked once to repair its answer: {failure.message}"
     if not event.retries:
         return f"A pause before the next attempt: {failure.message}"
     which = f"Retry {event.retry} of {event.retries} ({event.cause})"

@@ -63,6 +63,18 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputInvalid:
+    """The answer to CHECK where an agent's output does not have the form that was asked for.
+
+    Digests of blobs with which the agent may be asked to repair it (see `RepairAsked`); empty where it may not.
+    """
+
+    failure: Failure
+    prompt: str = ""
+    input: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reported:
     """The answer to REPORT: digests of blobs, and what the report says of the user's tree."""
 
@@ -75,13 +87,14 @@ class Reported:
 class WorkFailed:
     """The answer where the author's text was wrong, or a limit was hit.
 
-    Reasons: PROMPT_BUILD_FAILED, GUARD_FAILED, FOLD_FAILED, OUTPUT_INVALID, REPORT_FAILED, EVALUATION_LIMIT.
+    Reasons: PROMPT_BUILD_FAILED, GUARD_FAILED, FOLD_FAILED, OUTPUT_INVALID (it could not be checked), REPORT_FAILED,
+    EVALUATION_LIMIT.
     """
 
     failure: Failure
 
 
-Answer = GuardDecided | PromptRendered | Folded | Checked | Reported | WorkFailed
+Answer = GuardDecided | PromptRendered | Folded | Checked | OutputInvalid | Reported | WorkFailed
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ An agent may also add `notes`: sentences about what its findings do not cover, s
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +29,11 @@ DEFAULT_CATEGORY = "general"
 
 
 class ResultError(Exception):
-    """The findings of a result cannot be read."""
+    """The findings of a result cannot be read. `errors` says it in full, one sentence each."""
+
+    def __init__(self, message: str, errors: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.errors = list(errors) or [message]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ def _read_list(values: list[Any], told: list[str], step: str) -> Found:
         if len(value.get("evidence") or ()) > MAX_EVIDENCE:
             notes.append(f"findings[{index}]: only its first {MAX_EVIDENCE} places were read")
     if values and not kept:
-        raise ResultError(f"none of the {len(values)} findings can be read; {notes[0]}")
+        raise ResultError(f"none of the {len(values)} findings can be read; {notes[0]}", notes)
     if len(values) > MAX_FINDINGS:
         notes.insert(0, f"only the first {MAX_FINDINGS} of {len(values)} findings were read")
     return Found(tuple(kept.values()), len(values) - len(kept), tuple((*notes, *told)[:MAX_NOTES]))

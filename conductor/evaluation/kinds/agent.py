@@ -1,10 +1,11 @@
-"""A step that asks an agent: building its prompt, and checking what it found."""
+"""A step that asks an agent: building its prompt, checking what it found, and asking it to repair its answer."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
 from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result
+from conductor.evaluation.evidence.repairs import write_complaint, write_prompt
 from conductor.evaluation.pinned import failed, read_files, read_pinned
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task
@@ -33,7 +34,7 @@ def cite(frame: Frame) -> Frame:
     try:
         found = read_result(frame.attachments[0], frame.header["step"])
     except ResultError as error:
-        return failed("OUTPUT_INVALID", str(error))
+        return Frame({**failed("OUTPUT_INVALID", str(error)).header, "errors": error.errors})
     return Frame({"has_findings": found is not None, "paths": cited_paths(found.findings) if found else ()})
 
 
@@ -46,6 +47,15 @@ def check(frame: Frame) -> Frame:
     checked = tuple(examiner.judge(finding) for finding in found.findings)
     document = Found(checked, found.left_out, found.notes).as_json()
     return Frame({"counts": count(checked)}, (canonical_json(document),))
+
+
+def repair(frame: Frame) -> Frame:
+    """Builds the request to repair an answer: the prompt of a new attempt, and the input of an agent that waits."""
+    prompt, answer, result = (part.decode(errors="replace") for part in frame.attachments)
+    complaint = write_complaint(frame.header["errors"])
+    told = write_prompt(prompt, answer, result, complaint).encode(errors="replace")
+    # Without room for the former answer none can be asked for.
+    return Frame({}, (told, complaint.encode(errors="replace")) if len(told) <= MAX_PROMPT_BYTES else ())
 
 
 def build_prompt(bundle: Bundle, step: str, inputs: Mapping[str, Any], results: Mapping[str, Result]) -> str:
@@ -66,4 +76,4 @@ def build_prompt(bundle: Bundle, step: str, inputs: Mapping[str, Any], results: 
     return prompt
 
 
-TASKS: Mapping[str, Task] = {"prompt": prompt, "cite": cite, "check": check}
+TASKS: Mapping[str, Task] = {"prompt": prompt, "cite": cite, "check": check, "repair": repair}

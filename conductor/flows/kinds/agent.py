@@ -67,6 +67,7 @@ def plan(step: Step, clocks: Clocks) -> AgentPlan:
         lost_after_seconds=lost_after,
         on_lost=OnLost.FAIL if work.on_lost == AgentWork.ON_LOST_FAIL else OnLost.RETRY,
         retries=_retries(work),
+        repairs=True,
     )
 
 
