@@ -19,10 +19,11 @@ from conductor.core.model.run import Run
 from conductor.engine.dispatcher import Dispatcher, Evaluator
 from conductor.engine.inbox import Note
 from conductor.engine.loop import Advance, Engine
-from conductor.hosts.attempt_stream import Identity, Sources
+from conductor.hosts.attempt_stream import Sources
 from conductor.hosts.executions import ExecutionLink
 from conductor.hosts.host_view import HostView
 from conductor.hosts.liveness import HostLink
+from conductor.hosts.requests import Identity
 from conductor.hosts.snapshots import SnapshotLink
 from conductor.snapshots import SnapshotStore
 from conductor.store.port import Store

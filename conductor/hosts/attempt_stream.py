@@ -18,11 +18,17 @@ import structlog
 
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.conversation import EPOCH_SUPERSEDED, STATUS_LOST, Conversation, Place, StreamEnd
-from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution, StartExecution
+from conductor.core.model.commands import (
+    AckExecution,
+    CancelExecution,
+    ResumeExecution,
+    StartExecution,
+)
 from conductor.core.model.inputs import ExecutionLost, ExecutionRefused, ExecutionReported
 from conductor.errors import DatabaseDamagedError, StatusError, StorageError
-from conductor.hosts.frames import reports, start_frame
+from conductor.hosts.frames import answered_input, reports
 from conductor.hosts.mailbox import Mailbox
+from conductor.hosts.requests import Identity, Requests
 from conductor.hosts.snapshots import SnapshotPushError
 from servicekit.statuses import LOST_BY_GRPC, Refusal, read_refusal
 
@@ -38,14 +44,6 @@ _AWAY = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "SHUTTING_DO
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Names this conductor to its hosts: the id made with its database, and the number of this start."""
-
-    conductor_id: str
-    epoch: int
-
-
 class Inbox(Protocol):
     """The engine, as links use it."""
 
@@ -58,7 +56,7 @@ class Inbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Brings what a Start needs beside its spec: a prompt of a run by its digest, and the snapshot on the host."""
+    """Brings what frames need beside their commands: a prompt of a run by its digest, and the snapshot on the host."""
 
     prompt: Callable[[str, str], Awaitable[bytes]]
     ensure_snapshot: Callable[[str], Awaitable[object]]
@@ -82,10 +80,10 @@ class AttemptStream:
         self.attempt = attempt
         self.mailbox = Mailbox()
         self._stub = stub
-        self._identity = identity
         self._inbox = inbox
         self._sources = sources
         self._conversation = Conversation(attempt)
+        self._requests = Requests(self._conversation, identity, sources.prompt)
         self._answered = asyncio.Event()
 
     def dismiss(self, host: str, last_sequence: int, *, has_ended: bool) -> None:
@@ -137,18 +135,10 @@ class AttemptStream:
         while not self._conversation.is_cancelled:
             self._conversation.hear(await self.mailbox.take())
 
-    async def _opening(self) -> pb.ExecuteRequest:
-        if (command := self._conversation.to_start) is None:
-            after = self._conversation.received
-            return self._request(resume=pb.Resume(execution=self.attempt, after_sequence=after))
-        spec = command.start
-        prompt = await self._sources.prompt(self.attempt.partition("-")[0], spec.prompt)
-        return self._request(start=start_frame(spec, prompt.decode()))
-
     async def _stream(self) -> Refusal | None:
         """Serves one stream to its end; returns the status that it ended with, None for OK."""
         try:
-            opening = await self._opening()
+            opening = await self._requests.opening()
         except StatusError as error:
             return _unreadable(error)
         self._conversation.begin_stream()
@@ -189,6 +179,7 @@ class AttemptStream:
 
     async def _take(self, response: pb.ExecuteResponse) -> None:
         number = response.sequence
+        self.mailbox.forget_input(answered_input(response))
         if self._conversation.is_dismissed:
             self.mailbox.put(AckExecution("", self.attempt, number, finished=response.HasField("finished")))
             return
@@ -203,24 +194,30 @@ class AttemptStream:
             await call.write(opening)
             if self._conversation.is_cautious:
                 await self._listen()
-            while True:
-                match await self.mailbox.take():
-                    case CancelExecution() as cancel:
-                        self._conversation.hear(cancel)
-                        await call.write(self._request(cancel=pb.Cancel(reason=cancel.reason)))
-                    case AckExecution() as ack:
-                        await call.write(self._request(ack=pb.Ack(sequence=ack.sequence)))
-                        if ack.finished:
-                            await call.done_writing()
-                            self._conversation.release()
-                            return
-                    case ResumeExecution() as resume:
-                        # Frames were lost between here and the engine: read them again.
-                        self._conversation.hear(resume)
-                        call.cancel()
+            try:
+                await self._write_commands(call)
+            except StatusError as error:  # the next stream tries again
+                _log.warning("input_not_read", error=str(error))
+                call.cancel()
+
+    async def _write_commands(self, call: "grpc.aio.StreamStreamCall[pb.ExecuteRequest, pb.ExecuteResponse]") -> None:
+        while True:
+            match await self.mailbox.take():
+                case ResumeExecution() as resume:
+                    # Frames were lost between here and the engine: read them again.
+                    self._conversation.hear(resume)
+                    call.cancel()
+                    return
+                case StartExecution():
+                    pass  # this stream serves the attempt already
+                case command:
+                    if isinstance(command, CancelExecution):
+                        self._conversation.hear(command)
+                    await call.write(await self._requests.later(command))
+                    if isinstance(command, AckExecution) and command.finished:
+                        await call.done_writing()
+                        self._conversation.release()
                         return
-                    case StartExecution():
-                        pass  # this stream serves the attempt already
 
     async def _listen(self) -> None:
         """Waits a moment for a refusal; a host without one waits for our acknowledgement."""
@@ -240,24 +237,6 @@ class AttemptStream:
         if verdict.news is not None:
             self._inbox.note(verdict.news)
         return verdict.is_over
-
-    def _request(
-        self,
-        *,
-        start: pb.Start | None = None,
-        resume: pb.Resume | None = None,
-        cancel: pb.Cancel | None = None,
-        ack: pb.Ack | None = None,
-    ) -> pb.ExecuteRequest:
-        return pb.ExecuteRequest(
-            conductor_id=self._identity.conductor_id,
-            epoch=self._identity.epoch,
-            instance=self._conversation.instance,
-            start=start,
-            resume=resume,
-            cancel=cancel,
-            ack=ack,
-        )
 
 
 def _stream_end(refusal: Refusal) -> StreamEnd:

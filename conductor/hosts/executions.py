@@ -20,10 +20,10 @@ from conductor.hosts.attempt_stream import (
     FIRST_PAUSE_SECONDS,
     AttemptStream,
     EpochSupersededError,
-    Identity,
     Inbox,
     Sources,
 )
+from conductor.hosts.requests import Identity
 from servicekit.statuses import read_refusal
 
 if TYPE_CHECKING:  # a name of the stubs only

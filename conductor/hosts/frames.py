@@ -10,9 +10,17 @@ from google.protobuf.duration_pb2 import Duration
 
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
+from conductor.core.model.commands import SendInput
 from conductor.core.model.events import Confinement, StartSpec
 from conductor.core.model.failure import Cause, FailureClass
-from conductor.core.model.inputs import AgentFinished, AgentStarted, Blob, Report
+from conductor.core.model.inputs import (
+    AgentFinished,
+    AgentRefusedInput,
+    AgentStarted,
+    AgentTurnEnded,
+    Blob,
+    Report,
+)
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState
 from servicekit.times import duration
@@ -44,7 +52,13 @@ def start_frame(spec: StartSpec, prompt: str) -> pb.Start:
         idle_timeout=duration(spec.idle_timeout_seconds),
         first_output_timeout=_duration_or_none(spec.first_output_timeout_seconds),
         orphan_timeout=_duration_or_none(spec.orphan_timeout_seconds),
+        turns=spec.turns,
     )
+
+
+def input_frame(command: SendInput, text: str) -> pb.Input:
+    """Makes a further prompt for an agent."""
+    return pb.Input(input_sequence=command.number, text=text, kind=pb.Input.KIND_PROMPT)
 
 
 def _duration_or_none(seconds: float) -> Duration | None:
@@ -61,6 +75,8 @@ def reports(attempt: str, response: pb.ExecuteResponse) -> tuple[Report, ...]:
             return (Output(attempt, channel, response.output.text),)
         case "tool_call" | "tool_result" | "usage" | "notice":
             return (_activity(response),)
+        case "turn" | "input_refused":
+            return (_of_turn(response),)
         case "finished":
             return (_finished(response.finished),)
         case _:
@@ -92,6 +108,27 @@ def confinement(attestation: pb.Attestation) -> Confinement:
         snapshot_fingerprint_before=attestation.snapshot_fingerprint_before,
         snapshot_fingerprint_after=attestation.snapshot_fingerprint_after,
         checks=tuple(attestation.checks),
+    )
+
+
+def answered_input(response: pb.ExecuteResponse) -> int:
+    """Returns the number of the input that a frame answers, or 0."""
+    if response.HasField("input_applied"):
+        return response.input_applied.input_sequence
+    return response.input_refused.input_sequence if response.HasField("input_refused") else 0
+
+
+def _of_turn(response: pb.ExecuteResponse) -> AgentTurnEnded | AgentRefusedInput:
+    if response.HasField("input_refused"):
+        return AgentRefusedInput(response.input_refused.input_sequence, response.input_refused.reason)
+    frame = response.turn
+    return AgentTurnEnded(
+        number=frame.number,
+        answer_start=frame.answer_start,
+        answer_end=frame.answer_end,
+        result=_blob(frame.result_json),
+        usage=_usage(frame.usage),
+        reason="" if frame.succeeded else frame.reason or "TURN_FAILED",
     )
 
 

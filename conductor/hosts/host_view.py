@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agenthost.v1 import host_service_pb2 as host_pb
-from conductor.core.model.inputs import HostAgent, HostReported, UnusableAgent
+from conductor.core.model.inputs import TURNS, HostAgent, HostReported, UnusableAgent
 
 
 class HostState(StrEnum):
@@ -37,10 +37,14 @@ def reported(name: str, host: host_pb.Host) -> HostReported:
         connected=True,
         draining=host.state == host_pb.Host.STATE_DRAINING,
         slots=host.slots,
-        agents=tuple(HostAgent(agent.name, agent.version) for agent in host.agents if agent.available),
+        agents=tuple(_agent(host, agent) for agent in host.agents if agent.available),
         unusable=tuple(
             UnusableAgent(agent.name, agent.unavailable_reason) for agent in host.agents if not agent.available
         ),
         instance=host.instance,
         features=frozenset(host.features),
     )
+
+
+def _agent(host: host_pb.Host, agent: host_pb.Agent) -> HostAgent:
+    return HostAgent(agent.name, agent.version, takes_turns=TURNS in host.features and TURNS in agent.features)

@@ -13,8 +13,9 @@ from conductor.core.model.commands import AckExecution
 from conductor.core.model.events import StartSpec
 from conductor.core.model.inputs import AgentFinished, ExecutionLost, ExecutionRefused, ExecutionReported
 from conductor.core.model.output import Output
-from conductor.hosts.attempt_stream import Identity, Sources
+from conductor.hosts.attempt_stream import Sources
 from conductor.hosts.executions import ExecutionLink
+from conductor.hosts.requests import Identity
 from servicekit.addresses import Address
 from servicekit.channels import open_channel
 from servicekit.server import Server

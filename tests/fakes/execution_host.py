@@ -28,6 +28,11 @@ def started() -> pb.ExecuteResponse:
     return pb.ExecuteResponse(started=pb.Started(attestation=pb.Attestation(mechanism="fake 1", uid=4)))
 
 
+def turned(number: int, answer_start: int, answer_end: int, result: str = "") -> pb.ExecuteResponse:
+    turn = pb.Turn(number=number, succeeded=True, answer_start=answer_start, answer_end=answer_end, result_json=result)
+    return pb.ExecuteResponse(turn=turn)
+
+
 def finished(outcome: pb.Finished.Outcome.ValueType = pb.Finished.OUTCOME_SUCCEEDED) -> pb.ExecuteResponse:
     return pb.ExecuteResponse(finished=pb.Finished(outcome=outcome, exit_code=0, result_json='{"findings":[]}'))
 
@@ -55,6 +60,8 @@ class FakeExecution:
     acknowledged: int = 0
     is_released: bool = False
     cancels: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)  # those that were applied
+    is_closed: bool = False
     stream: int = 0
 
     def tell(self, *frames: pb.ExecuteResponse) -> None:
@@ -66,10 +73,14 @@ class FakeExecution:
 
 
 class ExecutionHost(execution_service_pb2_grpc.ExecutionServiceServicer):
-    """`script` is what every new execution says at once. `cut` is asked before each frame is sent, and after each ack."""
+    """`script` is what every new execution says at once, `retort` what it says to an input.
 
-    def __init__(self, script: Sequence[pb.ExecuteResponse] = ()) -> None:
+    `cut` is asked before each frame is sent, around each ack, and after each input and close.
+    """
+
+    def __init__(self, script: Sequence[pb.ExecuteResponse] = (), retort: Sequence[pb.ExecuteResponse] = ()) -> None:
         self.script = tuple(script)
+        self.retort = tuple(retort)
         self.executions: dict[str, FakeExecution] = {}
         self.burnt: set[str] = set()
         self.spawned: list[str] = []
@@ -126,10 +137,24 @@ class ExecutionHost(execution_service_pb2_grpc.ExecutionServiceServicer):
                     is_over = bool(execution.frames) and execution.frames[-1].HasField("finished")
                     if not is_over and not self.deaf:
                         execution.tell(finished(pb.Finished.OUTCOME_CANCELLED))
+                case "input":
+                    self._apply(request.input, execution)
+                    self._break_off("after input", request.input.input_sequence)
+                case "close":
+                    if not execution.is_closed:
+                        execution.is_closed = True
+                        execution.tell(finished())
+                    self._break_off("after close", 0)
                 case other:
                     raise InvalidRequestError(Violation(str(other), "comes first or never"))
         if not execution.is_released:
             raise ShuttingDownError("the client's half ended without a goodbye")
+
+    def _apply(self, told: pb.Input, execution: FakeExecution) -> None:
+        if told.input_sequence == len(execution.inputs) + 1:
+            execution.inputs.append(told.text)
+            applied = pb.InputApplied(input_sequence=told.input_sequence, turn=told.input_sequence + 1)
+            execution.tell(pb.ExecuteResponse(input_applied=applied), *self.retort)
 
     def _attach(self, first: pb.ExecuteRequest) -> FakeExecution:
         self.openings.append(str(first.WhichOneof("frame")))

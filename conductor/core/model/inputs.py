@@ -44,9 +44,13 @@ class RequestCancel:
     reply: int = 0
 
 
+# The feature of an agent, and of a host, that takes further inputs after an answer (see `TurnEnded`).
+TURNS = "turns"
+
+
 @dataclass(frozen=True, slots=True)
 class HostAgent:
-    """An agent that a host can run now. `takes_turns`: it takes further inputs after an answer (see `TurnEnded`)."""
+    """An agent that a host can run now."""
 
     name: str
     version: str = ""

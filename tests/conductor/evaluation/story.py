@@ -37,6 +37,7 @@ from conductor.core.model.work import (
     Checked,
     Folded,
     GuardDecided,
+    OutputInvalid,
     PromptRendered,
     Reported,
     Work,
@@ -232,7 +233,7 @@ class Story:
                 event: Event = StepSucceeded(step, findings=findings, counts=counts)
             case Folded(text=text, findings=findings, counts=counts):
                 event = StepSucceeded(step, text, findings, counts)
-            case WorkFailed(failure=failure):
+            case WorkFailed(failure=failure) | OutputInvalid(failure=failure):
                 event = StepFailed(step, failure)
             case _:
                 raise AssertionError(answer)

@@ -16,6 +16,7 @@ from conductor.core.model.work import (
     Checked,
     Folded,
     GuardDecided,
+    OutputInvalid,
     PromptRendered,
     Reported,
     Work,
@@ -170,8 +171,36 @@ async def test_a_result_that_cannot_be_read_fails_its_step(story: Story, workspa
     await story.begin(flow_of(agent("risks")), workspace)
     answer = await story.agent("risks", result=result)
 
-    assert isinstance(answer, WorkFailed)
+    assert isinstance(answer, OutputInvalid)
     assert (answer.failure.reason, answer.failure.step) == ("OUTPUT_INVALID", "risks")
+
+
+async def test_what_is_wrong_with_a_result_is_told_to_the_agent_that_must_repair_it(
+    story: Story, workspace: Path
+) -> None:
+    """Keeps F3: the request quotes the errors; a new attempt is shown its former answer as data."""
+    await story.begin(flow_of(agent("risks", prompt="Look for risks.")), workspace)
+    bad = {"severity": "awful", "title": "eval", "evidence": []}
+    answer = await story.agent("risks", says="It is eval.", result={"findings": [bad, "none"]})
+
+    assert isinstance(answer, OutputInvalid)
+    told, asked = story.blobs[answer.prompt].decode(), story.blobs[answer.input].decode()
+    errors = ["- findings[0] was left out: severity must be one of", "- findings[1] was left out: it is not an object"]
+    assert all(error in text for text in (told, asked) for error in errors)
+    assert "It is eval." not in asked
+    assert told.startswith("Look for risks.")
+    assert told.endswith(asked)
+    _, _, fenced = told.partition("<<< ")
+    mark, _, former = fenced.partition("\n")
+    assert former.partition(f"\n>>> {mark}")[0] == f"It is eval.\n{json.dumps({'findings': [bad, 'none']})}"
+
+
+async def test_an_answer_to_a_prompt_that_leaves_no_room_for_it_is_not_repaired(story: Story, workspace: Path) -> None:
+    await story.begin(flow_of(agent("risks", prompt="{{ 'x' * 1048500 }}")), workspace)
+    answer = await story.agent("risks", says="No.", result=b"[[[")
+
+    assert isinstance(answer, OutputInvalid)
+    assert (answer.prompt, answer.input) == ("", "")
 
 
 async def test_guards_at_launch_and_when_ready_record_their_reason(story: Story, workspace: Path) -> None:

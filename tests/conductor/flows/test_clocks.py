@@ -95,6 +95,7 @@ def test_what_a_flow_leaves_out_the_configuration_says() -> None:
         orphan_timeout_seconds=6.0,
         lost_after_seconds=20.0,
         retries=RetryPlan(infrastructure=2),
+        repairs=True,
     )
 
 
@@ -117,6 +118,7 @@ def test_what_a_flow_says_counts() -> None:
         42.0,
         OnLost.FAIL,
         RetryPlan(0, 1, 2, 3, 4, 6.0, 7.0),
+        repairs=True,
     )
 
 
