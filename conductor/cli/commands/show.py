@@ -14,11 +14,13 @@ from conductor.cli.text.wording import (
     asked_for,
     counted,
     elapsed,
+    repair,
     run_look,
     run_state,
     step_look,
     step_state,
     tried_again,
+    turn_state,
     workspace_changes,
 )
 from conductor.cli.views.lines import step_facts, summary
@@ -93,7 +95,7 @@ def _step_line(step: run_service_pb2.Step) -> str:
 
 
 def show_step(context: Context, step: run_service_pb2.Step) -> None:
-    """Prints one step with its attempts, its prompt and its answer."""
+    """Prints one step with its attempts, its prompt, the request to repair its answer, and its answer."""
     if context.is_json:
         click.echo(as_json(step))
         return
@@ -101,8 +103,9 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
     for attempt in step.attempts:
         state = run_service_pb2.Attempt.State.Name(attempt.state).removeprefix("STATE_").lower()
         is_last = attempt.id == step.attempts[-1].id
-        say(f"  {attempt.id}  {state}{_attempt_facts(attempt, is_last=is_last)}", 6)
-    for title, text in (("prompt", step.prompt), ("answer", step.text)):
+        repaired = step.repair if step.HasField("repair") and step.repair.attempt == attempt.id else None
+        say(f"  {attempt.id}  {state}{_attempt_facts(attempt, repaired, is_last=is_last)}", 6)
+    for title, text in (("prompt", step.prompt), ("repair", step.repair.text), ("answer", step.text)):
         if text:
             click.echo(f"\n--- {title} ---\n{printable(text).rstrip()}")
     if step.HasField("failure") and step.attempts:
@@ -110,7 +113,7 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
         click.echo(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
 
 
-def _attempt_facts(attempt: run_service_pb2.Attempt, *, is_last: bool) -> str:
+def _attempt_facts(attempt: run_service_pb2.Attempt, repaired: run_service_pb2.Repair | None, *, is_last: bool) -> str:
     facts = [printable(attempt.placement_reason)] if attempt.placement_reason else []
     if attempt.HasField("start_time") and attempt.HasField("end_time"):
         took = (attempt.end_time.ToNanoseconds() - attempt.start_time.ToNanoseconds()) / 1e9
@@ -122,6 +125,11 @@ def _attempt_facts(attempt: run_service_pb2.Attempt, *, is_last: bool) -> str:
     if attempt.HasField("failure"):
         message = attempt.failure.message if is_last else tried_again(attempt.failure.message)
         facts.append(one_line(f"{attempt.failure.reason}: {message}", 400))
+    if attempt.ended_turns:
+        turns = ", ".join(f"turn {turn.number} {turn_state(turn.state)}" for turn in attempt.ended_turns)
+        facts.append(turns)
+    if repaired is not None:
+        facts.append(repair(repaired))
     if attempt.HasField("confinement"):
         confined = attempt.confinement
         facts.append(f"confined by {confined.mechanism}, uid {confined.uid}, policy {confined.policy_digest[:12]}")

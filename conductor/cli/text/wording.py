@@ -8,6 +8,7 @@ from conductor.v1 import run_service_pb2
 Run, Step = run_service_pb2.Run, run_service_pb2.Step
 
 # Glyph and rich style of each state; the glyphs stay readable without colour.
+LONGEST_REPAIR = 200
 SHOWN_PATHS = 3  # of those that changed: the report's JSON has more
 _STEP_LOOKS = {
     Step.STATE_EXCLUDED: ("·", "dim"),
@@ -48,6 +49,11 @@ def run_look(state: "run_service_pb2.Run.State.ValueType") -> tuple[str, str]:
 def step_state(state: "run_service_pb2.Step.State.ValueType") -> str:
     """Returns `running` for STATE_RUNNING."""
     return Step.State.Name(state).removeprefix("STATE_").lower()
+
+
+def turn_state(state: "run_service_pb2.Turn.State.ValueType") -> str:
+    """Returns `to repair` for STATE_TO_REPAIR."""
+    return run_service_pb2.Turn.State.Name(state).removeprefix("STATE_").lower().replace("_", " ")
 
 
 def run_state(state: "run_service_pb2.Run.State.ValueType") -> str:
@@ -151,6 +157,11 @@ def asked_for(run: run_service_pb2.Run, form: str) -> str:
 def failure(told: run_service_pb2.Failure) -> str:
     """Returns `REASON: message`."""
     return printable(f"{told.reason}: {told.message}" if told.message else told.reason)
+
+
+def repair(told: run_service_pb2.Repair) -> str:
+    """Returns `asked once to repair its answer: …`, with what was wrong with it."""
+    return one_line(f"asked once to repair its answer: {told.failure.message}", LONGEST_REPAIR)
 
 
 def tried_again(message: str) -> str:

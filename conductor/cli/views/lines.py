@@ -6,6 +6,7 @@ from conductor.cli.text.wording import (
     elapsed,
     failure,
     findings,
+    repair,
     run_look,
     run_state,
     step_look,
@@ -42,6 +43,8 @@ def step_facts(row: StepRow, now: float) -> list[str]:
         facts.append(PREPARES)
     if row.wait:
         facts.append(f"waits: {one_line(row.wait, LONGEST_WAIT)}")
+    elif step.HasField("repair"):
+        facts.append(repair(step.repair))
     if step.HasField("failure"):
         facts.append(one_line(failure(step.failure), 200))
     elif step.reason:

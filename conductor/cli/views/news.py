@@ -36,6 +36,13 @@ class FindingMade:
 
 
 @dataclass(frozen=True, slots=True)
+class RepairAsked:
+    """The agent of a step is asked for another answer, since the one that it gave cannot be used."""
+
+    row: StepRow
+
+
+@dataclass(frozen=True, slots=True)
 class Preparing:
     """A host has been getting ready for these steps for longer than a moment."""
 
@@ -57,7 +64,7 @@ class HostBack:
     host: str
 
 
-News = RunChanged | StepChanged | FindingMade | Preparing | HostAway | HostBack
+News = RunChanged | StepChanged | FindingMade | RepairAsked | Preparing | HostAway | HostBack
 
 
 class Newsfeed:
@@ -71,7 +78,7 @@ class Newsfeed:
     def take(self, message: WatchRunResponse) -> list[News]:
         """Takes one message in; returns what it brings that is worth a line."""
         self.changed = self.view.apply(message)
-        news = list(self._states())
+        news = [*self._repairs(), *self._states()]
         match message.WhichOneof("message"):
             case "finding":
                 news += self._findings(message.finding)
@@ -96,6 +103,10 @@ class Newsfeed:
             if began or row.id in ended or row.wait in waits:
                 waits.discard(row.wait)
                 yield StepChanged(row)
+
+    def _repairs(self) -> Iterator[News]:
+        rows = {row.id: row for row in self.view.rows.values() if row.step.HasField("repair")}
+        yield from (RepairAsked(rows[name]) for name in sorted(self._news("repair", set(rows)), key=str))  # type: ignore[index]
 
     def _findings(self, finding: Finding) -> Iterator[News]:
         told = self._told["finding"]

@@ -4,9 +4,19 @@ import click
 
 from conductor.cli.text.names import short
 from conductor.cli.text.terminal_text import printable
-from conductor.cli.text.wording import disconnected, run_state
+from conductor.cli.text.wording import disconnected, repair, run_state
 from conductor.cli.views.lines import finding_line, step_line
-from conductor.cli.views.news import FindingMade, HostAway, HostBack, News, Newsfeed, Preparing, RunChanged, StepChanged
+from conductor.cli.views.news import (
+    FindingMade,
+    HostAway,
+    HostBack,
+    News,
+    Newsfeed,
+    Preparing,
+    RepairAsked,
+    RunChanged,
+    StepChanged,
+)
 from conductor.cli.views.view import LineView
 from conductor.v1.run_service_pb2 import Output, WatchRunResponse
 
@@ -30,6 +40,8 @@ class PlainView(LineView):
         if self._feed.changed is not None:
             self._finish(self._feed.changed.step.name)
         for one in news:
+            if isinstance(one, RepairAsked):
+                self._finish(one.row.step.name)
             click.echo(_line(one, self._feed.view.now), err=True)
         if message.HasField("output") and message.output.channel != Output.CHANNEL_ACTIVITY:
             self._say(message.output)
@@ -64,8 +76,9 @@ def _line(news: News, now: float) -> str:
             return f"run {run.name} {run_state(run.state)}"
         case StepChanged(row):
             return step_line(row, now)
-        case FindingMade(row, finding):
-            return f"  {row.label} ▸ {finding_line(finding)}"
+        case FindingMade(row) | RepairAsked(row):
+            told = finding_line(news.finding) if isinstance(news, FindingMade) else repair(row.step.repair)
+            return f"  {row.label} ▸ {told}"
         case Preparing(host, labels):
             others = [f"{len(labels) - SHOWN_STEPS} more"] if len(labels) > SHOWN_STEPS else []
             return f"… {host} gets snapshot and sandbox ready for {', '.join([*labels[:SHOWN_STEPS], *others])}"

@@ -27,7 +27,7 @@ from conductor.core.model.events import (
     StepValidating,
     TurnChecked,
 )
-from conductor.core.model.failure import FailureClass
+from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
 from conductor.core.model.step import REPAIR, Step
@@ -185,7 +185,7 @@ def _try_again_or_fail(draft: RunDraft, step: Step, failure: Failure) -> None:
 
 def _after_repair(step: Step, failure: Failure) -> Failure:
     """Says that a repair was asked for, where the answer is of the wrong form all the same."""
-    if failure.reason != OUTPUT_INVALID or step.repair is None:
+    if failure.reason != OUTPUT_INVALID or failure.cause is not Cause.SCHEMA or step.repair is None:
         return failure
     message = cut_text(
         f"Asked once to repair its answer, the agent gave another one that cannot be used: {failure.message}"

@@ -55,6 +55,7 @@ def _step(step: Step) -> dict[str, Any]:
         "began": _began(step),
         "reason": step.reason,
         "failure": _failure(step.failure),
+        "repair": {"message": step.repair.failure.message} if step.repair is not None else None,
         "may_fail": str(step.plan.on_failure) == "continue",
         "counts": asdict(step.counts),
         "answer_truncated": any(attempt.answer_truncated for attempt in step.attempts[-1:]),
