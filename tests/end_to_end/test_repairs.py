@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -44,7 +43,7 @@ def run_to_its_end(pair: Pair, *directives: str) -> tuple[Run, Step, str]:
         for _ in stub.WatchRun(WatchRunRequest(name=run.name), timeout=60):
             pass
         step = stub.GetStep(GetStepRequest(name=f"{run.name}/steps/look"), timeout=10)
-        report = stub.GetReport(GetReportRequest(name=f"{run.name}/report"), timeout=10)
+        report = stub.GetReport(GetReportRequest(name=run.name), timeout=10)
         return stub.GetRun(GetRunRequest(name=run.name), timeout=10), step, report.markdown
 
 
