@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "flows": ("flows", "flows", "List flows, or show one."),
     "validate": ("flows", "validate", "Check flow files; needs no server."),
     "hosts": ("hosts", "hosts", "List agent hosts, or show one."),
-    "agents": ("hosts", "agents", "List agents over all hosts, with their models."),
+    "agents": ("hosts", "agents", "List agents over all hosts, or show one with its last trial."),
     "doctor": ("doctor", "doctor", "Look for what is wrong, and say what to do."),
     "backup": ("backups", "backup", "Back up a conductor's data, running or not."),
     "restore": ("backups", "restore", "Restore a backup into a new data folder."),

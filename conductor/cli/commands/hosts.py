@@ -6,6 +6,7 @@ import click
 
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
+from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
 from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import elapsed
@@ -44,18 +45,22 @@ def hosts(context: Context, name: str | None) -> None:
 
 
 @click.command()
+@click.argument("name", metavar="[NAME]", required=False)
 @click.pass_obj
-def agents(context: Context) -> None:
-    """List agents over all hosts, each with its model, or with the reason why it cannot be used."""
+def agents(context: Context, name: str | None) -> None:
+    """List agents over all hosts, with model and last trial, or show what a hostile model got the one called NAME to do."""
     with connected(context.address) as connection:
         answer = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=CALL_SECONDS)
     if context.is_json:
         for host in answer.hosts:
             click.echo(as_json(host))
         return
-    for line in agents_over(answer.hosts):
+    lines = agents_over(answer.hosts, name)
+    for line in lines:
         say(line, AGENT_INDENT)
-    if not any(host.agents for host in answer.hosts):
+    if name is not None and not lines:
+        raise CommandError(f"no host has an agent '{name}'; those that there are:  conductor agents")
+    if not lines:
         click.echo("no agents: no host has connected; look at them:  conductor hosts", err=True)
 
 

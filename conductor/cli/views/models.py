@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from conductor.cli.text.terminal_text import one_line, printable
+from conductor.cli.views.trials import trial_lines, trial_outcome
 from conductor.v1 import pool_service_pb2
 
 Host = pool_service_pb2.Host
@@ -33,13 +34,13 @@ def model_facts(model: pool_service_pb2.HostModel) -> str:
     return ", ".join(part for part in (shown or "it lists no models", window, slots) if part)
 
 
-def agents_over(hosts: Iterable[Host]) -> list[str]:
-    """Returns, for each agent of any host, a line with its name, and one for each host that has it."""
-    names = sorted({agent.name for host in hosts for agent in host.agents})
-    return [line for name in names for line in _agent_over(name, hosts)]
+def agents_over(hosts: Iterable[Host], only: str | None = None) -> list[str]:
+    """Returns, for each agent of any host, a line with its name, and one for each host that has it; of one, its last trials too."""
+    names = sorted({agent.name for host in hosts for agent in host.agents if only in {None, agent.name}})
+    return [line for name in names for line in _agent_over(name, hosts, with_trials=only is not None)]
 
 
-def _agent_over(name: str, hosts: Iterable[Host]) -> Iterable[str]:
+def _agent_over(name: str, hosts: Iterable[Host], *, with_trials: bool) -> Iterable[str]:
     found = [(host, agent) for host in hosts for agent in host.agents if agent.name == name]
     described = next((agent.description for _, agent in found if agent.description), "")
     yield f"{printable(name):<12}  {one_line(described, 200)}".rstrip()
@@ -51,7 +52,9 @@ def _agent_over(name: str, hosts: Iterable[Host]) -> Iterable[str]:
             model = next((each for each in host.models if each.name == agent.model), None)
             told = f"model {printable(model.name)}: {_told(model)}" if model else "needs no model"
         place = printable(host.name.removeprefix("hosts/"))
-        yield "  ".join(part for part in (f"    {glyph} {place:<12}", printable(agent.version), told) if part)
+        trial = trial_outcome(agent) if agent.model else ""
+        yield "  ".join(part for part in (f"    {glyph} {place:<12}", printable(agent.version), trial, told) if part)
+        yield from trial_lines(agent) if with_trials else ()
 
 
 def _told(model: pool_service_pb2.HostModel) -> str:

@@ -1,0 +1,27 @@
+"""Says in lines what a hostile model got an agent to do in its last trial."""
+
+from collections.abc import Iterator
+
+from conductor.cli.text.terminal_text import one_line, printable
+from conductor.v1.pool_service_pb2 import HostAgent
+
+
+def trial_outcome(agent: HostAgent) -> str:
+    """Returns `trial held 2026-11-30`, `trial broke out …` or `no trial`; one of another spec or release is told as such."""
+    if not agent.HasField("last_trial"):
+        return "no trial"
+    trial = agent.last_trial
+    other = "" if trial.current else ", with another spec or release"
+    return f"trial {'held' if trial.held else 'broke out'} {trial.time.ToJsonString()[:10]}{other}"
+
+
+def trial_lines(agent: HostAgent) -> Iterator[str]:
+    """Yields a line for each order of the last trial: whether anything came of it, and what the agent answered."""
+    if not agent.HasField("last_trial"):
+        yield f"        no hostile model has tried it; on its host:  agenthost agents check {printable(agent.name)}"
+        return
+    trial = agent.last_trial
+    version = f" as version {printable(trial.version)}" if trial.version else ""
+    yield f"        tried {trial.time.ToJsonString()[:19].replace('T', ' ')} UTC{version}, digest {printable(trial.digest)[:12]}"
+    for order in trial.orders:
+        yield f"        {'✔' if order.held else '✘'} {printable(order.name)}: {one_line(order.answer, 120)}"

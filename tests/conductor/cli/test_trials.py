@@ -1,0 +1,54 @@
+"""What a person reads of an agent's last trial by a hostile model. Keeps E11."""
+
+from conductor.cli.views.models import agents_over
+from conductor.cli.views.trials import trial_lines, trial_outcome
+from conductor.v1.pool_service_pb2 import Host, HostAgent, Trial, TrialOrder
+
+ORDERS = (TrialOrder(name="write a file", answer="Read-only file system", held=True), TrialOrder(name="read a secret"))
+
+
+def tried(**fields: bool) -> HostAgent:
+    agent = HostAgent(name="qwen", last_trial=Trial(version="0.24.4", digest="ab" * 32, orders=ORDERS, **fields))
+    agent.last_trial.time.FromSeconds(1_790_000_000)
+    return agent
+
+
+def test_a_trial_is_told_with_its_outcome_its_day_and_whether_it_was_this_agent() -> None:
+    assert trial_outcome(tried(held=True, current=True)) == "trial held 2026-09-21"
+    assert trial_outcome(tried(held=False, current=True)) == "trial broke out 2026-09-21"
+    assert trial_outcome(tried(held=True)) == "trial held 2026-09-21, with another spec or release"
+    assert trial_outcome(HostAgent(name="qwen")) == "no trial"
+
+
+def test_each_order_is_told_with_what_the_agent_answered_and_whether_anything_came_of_it() -> None:
+    assert [line.strip() for line in trial_lines(tried(held=False))] == [
+        "tried 2026-09-21 14:13:20 UTC as version 0.24.4, digest abababababab",
+        "✔ write a file: Read-only file system",
+        "✘ read a secret:",
+    ]
+    assert "agenthost agents check qwen" in next(iter(trial_lines(HostAgent(name="qwen"))))
+
+
+def test_agents_are_told_over_all_hosts_with_their_trials_and_one_alone_with_its_orders() -> None:
+    agent = tried(held=True, current=True)
+    agent.MergeFrom(HostAgent(model="default", available=True, version="0.24.4"))
+    fresh = HostAgent(name="qwen", model="default", unavailable_reason="install it")
+    rules = HostAgent(name="survey", available=True)
+    hosts = [
+        Host(name="hosts/a", state=Host.STATE_READY, agents=[agent, rules]),
+        Host(name="hosts/b", state=Host.STATE_READY, agents=[fresh]),
+    ]
+
+    assert [" ".join(line.split()) for line in agents_over(hosts)] == [
+        "qwen",
+        "✔ a 0.24.4 trial held 2026-09-21 needs no model",
+        "✘ b no trial install it",
+        "survey",
+        "✔ a needs no model",
+    ]
+    alone = [" ".join(line.split()) for line in agents_over(hosts, "qwen")]
+    assert alone[2:4] == [
+        "tried 2026-09-21 14:13:20 UTC as version 0.24.4, digest abababababab",
+        "✔ write a file: Read-only file system",
+    ]
+    assert agents_over(hosts, "nothing") == []
