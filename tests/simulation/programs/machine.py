@@ -69,7 +69,7 @@ class Machine:
         self.daemon: Daemon | None = None
         self.shims: dict[Path, Shim] = {}
         self.admitted: list[tuple[str, int]] = []
-        self.spawned: Counter[str] = Counter()
+        self.begun: set[str] = set()  # whose agent was let go: a shim may die before
         self.processes: list[Process] = []
         self._check_spawn = check_spawn
         self._pass_point = pass_point
@@ -99,7 +99,6 @@ class Machine:
 
     def spawn(self, folder: Path, attempt: str) -> None:
         """Starts a shim, which will let the agent go when its sandbox stands."""
-        self.spawned[attempt] += 1
         self._attempts[folder.name] = attempt
         shim = self.shims[folder] = Shim(self, folder, attempt)
         self.processes.append(shim.process)
@@ -108,6 +107,7 @@ class Machine:
     def begin_life(self, attempt: str) -> None:
         if self.agenda.now > self.thawed_at + THAWING_SECONDS:
             self._check_spawn(attempt)
+        self.begun.add(attempt)
         self._lives[attempt] = self.agenda.now
         self.note(f"{self.name}: agent of {attempt} begins")
 
