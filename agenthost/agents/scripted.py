@@ -1,8 +1,9 @@
 """Acts out the scenario in its prompt, as the scripted agent. Standard library only; it runs inside the sandbox.
 
 A scenario is the lines after a line `#scripted`: one directive each; `say TEXT` is `do_say`, and the docstrings are the manual.
-Without one it answers the prompt's first line and ends well. It speaks our JSON lines. It is for tests and for trying flows;
-it judges nothing. Every attempt to escape the sandbox is reported as an answer, and as a denial when it was refused.
+Without one it answers the prompt's first line and ends well. It has one turn, or more: see `turn`. It speaks our JSON lines.
+It is for tests and for trying flows; it judges nothing. Every attempt to escape the sandbox is reported as an answer, and as a
+denial when it was refused.
 """
 
 import errno
@@ -19,6 +20,7 @@ from pathlib import Path
 MARK = "#scripted"
 CHUNK_BYTES = 64 * 1024
 MODEL_PORT = 8787
+MAX_SHOWN = 1000
 FETCH_SECONDS = 60.0
 
 
@@ -28,6 +30,17 @@ class Agent:
     def __init__(self) -> None:
         self._findings: list[dict[str, object]] = []
         self._told_result = False
+        self._received = ""
+
+    def play(self, prompt: str) -> None:
+        """Performs the scenario of a prompt; without one, answers its first line."""
+        lines = [line.strip() for line in prompt.splitlines()]
+        if MARK not in lines:
+            self.perform(f"say {next((line for line in lines if line), 'Nothing was asked.')}")
+            return
+        for line in lines[lines.index(MARK) + 1 :]:
+            if line and not line.startswith("#"):
+                self.perform(line)
 
     def perform(self, line: str) -> None:
         """Does one line; an unknown directive is a log line, so that a prompt may hold other text."""
@@ -48,7 +61,29 @@ class Agent:
         """Writes the findings, if there are any, and returns the exit code of a good end."""
         if self._findings and not self._told_result:
             self._tell("final", result={"findings": self._findings})
+        self._findings, self._told_result = [], False
         return 0
+
+    def do_turn(self, word: str) -> None:
+        """`turn [failed]`: ends a turn, waits for the next prompt, and plays it; then the next line follows. EOF ends all."""
+        self.end()
+        self._tell("turn", failed=word == "failed")
+        line = sys.stdin.readline()
+        if not line:
+            raise SystemExit(0)
+        self._received = json.loads(line)["text"]
+        if MARK in self._received.splitlines():
+            self.play(self._received)
+
+    def do_received(self, _: str) -> None:
+        """`received`: answers the prompt that began this turn."""
+        size = len(self._received)
+        cut = f" of {size} characters" if size > MAX_SHOWN else ""
+        self._tell("answer", text=f"received: {self._received[:MAX_SHOWN]!r}{cut}\n")
+
+    def do_process(self, _: str) -> None:
+        """`process`: answers when this process began, which tells it from every other."""
+        self._tell("answer", text=f"process: {Path('/proc/self/stat').read_text().split()[21]}\n")
 
     def do_say(self, text: str) -> None:
         """`say TEXT`: a line of the answer."""
@@ -238,14 +273,8 @@ class Agent:
 
 def main() -> int:
     """Plays the prompt."""
-    lines = [line.strip() for line in Path("/run/prompt").read_text(errors="replace").splitlines()]
     agent = Agent()
-    if MARK not in lines:
-        agent.perform(f"say {next((line for line in lines if line), 'Nothing was asked.')}")
-        return agent.end()
-    for line in lines[lines.index(MARK) + 1 :]:
-        if line and not line.startswith("#"):
-            agent.perform(line)
+    agent.play(Path("/run/prompt").read_text(errors="replace"))
     return agent.end()
 
 

@@ -47,6 +47,10 @@ class Voice:
         """Ends with a typed result."""
         self._write("final", result=dict(result))
 
+    def turn(self, *, failed: bool = False) -> None:
+        """Tells that the turn is over. Everything of the turn comes before; the next prompt follows, or the end of stdin."""
+        self._write("turn", failed=failed)
+
     def _write(self, kind: str, **fields: Any) -> None:
         # ASCII only: file names may hold lone surrogates, which no encoding but JSON's escapes can carry.
         self._stream.write(json.dumps({"type": kind, **fields}) + "\n")

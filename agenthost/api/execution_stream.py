@@ -65,12 +65,9 @@ class ExecutionStream:
     def _take(self, request: pb.ExecuteRequest) -> None:
         match request.WhichOneof("frame"):
             case "input":
-                size = len(request.input.text.encode())
-                if size > MAX_INPUT_BYTES:
-                    raise InvalidRequestError(
-                        Violation("input.text", f"has {size} bytes; at most {MAX_INPUT_BYTES} are taken")
-                    )
-                self._execution.offer_input(request.input.input_sequence, request.input.text)
+                self._take_input(request.input)
+            case "close":
+                self._execution.close_input()
             case "cancel":
                 self._execution.cancel(request.cancel.reason)
             case "ack":
@@ -79,6 +76,15 @@ class ExecutionStream:
                 raise InvalidRequestError(Violation("frame", "only the first frame may be start or resume"))
             case None:
                 raise InvalidRequestError(Violation("frame", "is required"))
+
+    def _take_input(self, message: pb.Input) -> None:
+        size = len(message.text.encode())
+        if size > MAX_INPUT_BYTES:
+            raise InvalidRequestError(Violation("input.text", f"has {size} bytes; at most {MAX_INPUT_BYTES} are taken"))
+        kinds = {pb.Input.KIND_UNSPECIFIED} | ({pb.Input.KIND_PROMPT} if self._execution.has_turns else set())
+        if message.kind not in kinds:
+            raise InvalidRequestError(Violation("input.kind", f"{message.kind} is none that this execution takes"))
+        self._execution.offer_input(message.input_sequence, message.text)
 
     async def _watch(self, attachment: Attachment) -> None:
         await attachment.superseded.wait()

@@ -18,7 +18,19 @@ from agenthost.core.models.endpoint import Endpoint
 from agenthost.core.models.facts import ModelFacts
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.frame import Attestation, Finished, Frame, Started
-from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Report, ToolCall, ToolResult, Usage
+from agenthost.core.output.report import (
+    Channel,
+    InputApplied,
+    InputRefused,
+    Notice,
+    NoticeKind,
+    Output,
+    Report,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Usage,
+)
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.core.trouble import FailureCause, FailureClass
 from agenthost.core.verdict import Outcome
@@ -62,6 +74,7 @@ def read_order(start: pb.Start, defaults: Limits) -> Order:
         snapshot=start.snapshot,
         parameters=dict(start.parameters),
         limits=replace(defaults, **dict(_given_limits(start))),
+        turns=start.turns or 1,
     )
 
 
@@ -100,6 +113,24 @@ def _write_report(response: pb.ExecuteResponse, report: Report) -> None:
             response.usage.CopyFrom(_usage(report))
         case Notice(kind=kind, text=text):
             response.notice.CopyFrom(pb.Notice(kind=_NOTICES[kind], text=text))
+        case Turn():
+            response.turn.CopyFrom(_turn(report))
+        case InputApplied(number=number, turn=turn):
+            response.input_applied.CopyFrom(pb.InputApplied(input_sequence=number, turn=turn))
+        case InputRefused(number=number, reason=reason):
+            response.input_refused.CopyFrom(pb.InputRefused(input_sequence=number, reason=reason))
+
+
+def _turn(turn: Turn) -> pb.Turn:
+    return pb.Turn(
+        number=turn.number,
+        succeeded=turn.succeeded,
+        reason=turn.reason,
+        usage=_usage(turn.usage),
+        answer_start=turn.answer_start,
+        answer_end=turn.answer_end,
+        result_json=turn.result_json,
+    )
 
 
 def write_attestation(attestation: Attestation) -> pb.Attestation:
@@ -236,7 +267,7 @@ def write_agent(found: Agent, report: SandboxReport | None = None) -> host_pb.Ag
     if spec := agent.spec:
         message.description = spec.description
         message.enforcement = spec.enforcement
-        message.features.extend(spec.features)
+        message.features.extend([*spec.features, *(["turns"] if spec.has_turns else [])])
         message.model = spec.model
         for parameter in spec.parameters:
             message.parameters.add(

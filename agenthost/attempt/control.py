@@ -1,7 +1,9 @@
-"""Passes on what streams ask of one agent: inputs, and its end. Streams note it at once; the attempt's own task tells the shim.
+"""Passes on what streams ask of one agent: inputs, a close, its end. Streams note it at once; the attempt's task tells the shim.
 
 So no stream ever waits for an agent. It has a `Change` of its own: the attempt's is notified with every word of the agent.
 """
+
+from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
@@ -13,7 +15,7 @@ from agenthost.system.change import Change
 
 
 class AttemptControl:
-    """Holds the waiting inputs, and the request to end the agent."""
+    """Holds the waiting inputs, and the requests to close its stdin and to end it."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._change = Change()
@@ -21,6 +23,11 @@ class AttemptControl:
         self._inputs = InputQueue()
         self._cancel_reason: str | None = None
         self._cancel_cause = Cause.CANCELLED
+        self._is_closed = False
+
+    def recall(self, last_input: int) -> None:
+        """Goes on after the inputs that an earlier daemon passed on."""
+        self._inputs = InputQueue(last_input)
 
     def offer_input(self, number: int, text: str) -> None:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
@@ -40,18 +47,29 @@ class AttemptControl:
             self._log.info("cancel_requested", reason=reason[:200], cause=cause)
             self._change.notify()
 
-    async def pass_inputs(self, process: AttemptProcess) -> None:
-        """Passes one input after the other to the agent, until it is cancelled."""
+    def close_input(self) -> None:
+        """Asks for the end of the agent's stdin. Repeating it is harmless."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._log.info("close_requested")
+            self._change.notify()
+
+    async def pass_inputs(self, process: AttemptProcess, line_of: Callable[[str], str]) -> None:
+        """Passes one input after the other to the agent, as lines, until it is cancelled."""
         while True:
             changed = self._change.subscribe()
             if waiting := self._inputs.first():
-                # Agents read their stdin by lines.
-                text = waiting.text if waiting.text.endswith("\n") else f"{waiting.text}\n"
-                if not await process.give_input(waiting.number, text):
+                if not await process.give_input(waiting.number, line_of(waiting.text)):
                     self._log.warning("input_dropped", number=waiting.number)
                 self._inputs.applied()
             else:
                 await changed.wait()
+
+    async def pass_close(self, process: AttemptProcess) -> None:
+        """Waits for the request to close the agent's stdin, and tells the shim."""
+        while not self._is_closed:
+            await self._change.subscribe().wait()
+        await process.close_input()
 
     async def pass_cancel(self, process: AttemptProcess) -> None:
         """Waits for the request to end the agent, and tells the shim."""

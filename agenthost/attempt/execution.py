@@ -24,6 +24,7 @@ from agenthost.attempt.records import (
     STATUS,
     SnapshotCheck,
     read_damage,
+    read_last_input,
     read_snapshot_check,
     settle_damage,
     time_written,
@@ -39,6 +40,7 @@ from agenthost.core.output.agent_output import AgentOutput, Summary
 from agenthost.core.output.delivery import Delivery
 from agenthost.core.output.frame import Attestation, Finished, Started
 from agenthost.core.output.numbering import highest_number
+from agenthost.core.output.prompt_line import prompt_line
 from agenthost.core.output.revisions import LATEST
 from agenthost.errors import InvalidRequestError, ProgramError, StatusError, Violation
 from agenthost.models.usage import read_use
@@ -71,6 +73,8 @@ class Execution:
         self.violation = ""  # what became of the snapshot under the agent
         self.damage = read_damage(accepted.folder) if accepted.adopted else None
         self._fault = ""
+        self._turns_ended: int | None = None  # None while no stream has read all output
+        self._reading = Change()
         run, step, attempt = accepted.order.execution.split("-")
         self._log = _log.bind(execution=self.id, run=run, step=step, attempt=attempt, agent=accepted.agent.name)
         self._control = AttemptControl(self._log)
@@ -95,6 +99,17 @@ class Execution:
         """Returns whether its shim still lives."""
         return self._process is not None and not self._process.has_ended
 
+    @property
+    def has_turns(self) -> bool:
+        """Returns whether further prompts may follow the first."""
+        return self.request.order.has_turns
+
+    @property
+    def takes_input(self) -> bool:
+        """Returns whether the agent reads its stdin while it runs."""
+        spec = self.request.agent.spec
+        return self.has_turns or (spec is not None and spec.takes_input)
+
     def open_outbox(self, after: int) -> Outbox:
         """Opens a stream's way through the output. Attach the stream first: one outbox is in use at a time."""
         spec, limits = self.request.agent.usable(), self.request.order.limits
@@ -108,7 +123,7 @@ class Execution:
             secrets = remembered_secrets(self.request.folder, secrets_of(spec, os.environ))
         except DamagedError as error:
             self._fault = str(error)
-        output = AgentOutput(spec.dialect, limits.max_answer_bytes, secrets, revisions)
+        output = AgentOutput(spec.dialect, limits.max_answer_bytes, secrets, revisions, has_turns=self.has_turns)
         return Outbox(self, cuts, output, self.delivery.note)
 
     def _highest_number(self, cuts: Cuts) -> int | None:
@@ -172,9 +187,28 @@ class Execution:
 
     def offer_input(self, number: int, text: str) -> None:
         """Takes an input for the agent; raises when it is out of order, or when the agent has too many to read."""
-        if not self.request.agent.usable().takes_input:
+        if not self.takes_input:
             raise InvalidRequestError(Violation("input", f"agent '{self.request.agent.name}' takes no input"))
         self._control.offer_input(number, text)
+
+    def _line_of(self, text: str) -> str:
+        """Returns an input as the agent reads it: by lines."""
+        if self.has_turns:
+            return prompt_line(self.request.agent.usable().dialect, text)
+        return text if text.endswith("\n") else f"{text}\n"
+
+    def close_input(self) -> None:
+        """Takes the word that no further turn follows; `finished` reports the end. Repeating it is harmless."""
+        if not self.has_turns:
+            raise InvalidRequestError(Violation("close", "is for a Start with two turns or more; this one has one"))
+        self._control.close_input()
+
+    def note_read(self, summary: Summary | None) -> None:
+        """Notes how many turns have ended, whenever a stream has read all output; None when it ends."""
+        ended = None if summary is None else summary.last_turn.number if summary.last_turn else 0
+        if ended != self._turns_ended:
+            self._turns_ended = ended
+            self._reading.notify()
 
     def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
         """Asks for the agent's end; `finished` reports it, with the first cause. Repeating it is harmless."""
@@ -226,6 +260,8 @@ class Execution:
             raise ProgramError(
                 "the host could not begin this execution because of a defect; its log says more"
             ) from error
+        if self.request.adopted and self.takes_input:
+            self._control.recall(await asyncio.to_thread(read_last_input, self.request.folder))
         self._process.change = self.change  # streams wake with every word of its shim
         self._decided.set()
         self._log.info("execution_adopted" if self.request.adopted else "execution_accepted")
@@ -245,10 +281,13 @@ class Execution:
         self._attestation = replace(self._attestation, snapshot_fingerprint_before=before)
         async with asyncio.TaskGroup() as tasks:
             companions = [
-                tasks.create_task(self._control.pass_inputs(process)),
+                tasks.create_task(self._control.pass_inputs(process, self._line_of)),
                 tasks.create_task(self._control.pass_cancel(process)),
                 tasks.create_task(self._keep_lease(process)),
             ]
+            if self.has_turns:
+                companions.append(tasks.create_task(self._control.pass_close(process)))
+                companions.append(tasks.create_task(self._tell_turns(process)))
             await self._report_started(process)
             await process.ended()
             for companion in companions:
@@ -278,6 +317,15 @@ class Execution:
             self._started = Started(self._attestation), time_written(self.request.folder / RELEASED)
             self._log.info("agent_started", pid=attestation.pid)
         self.change.notify()
+
+    async def _tell_turns(self, process: AttemptProcess) -> None:
+        """Tells the shim which turns have ended, at once and, for a connection that was lost, again and again."""
+        while True:
+            changed = self._reading.subscribe()
+            await process.tell_turns(self._turns_ended)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEASE_SECONDS):
+                    await changed.wait()
 
     async def _keep_lease(self, process: AttemptProcess) -> None:
         interval = min(LEASE_SECONDS, self.request.order.limits.orphan_timeout_seconds / 4)

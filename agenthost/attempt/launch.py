@@ -46,6 +46,7 @@ class Launch:
     prompt_is_file: bool = False  # /run/prompt instead of stdin
     model: str = ""  # the endpoint behind its network's one door; no network where empty
     keeps_stdin: bool = False  # open after the prompt, for inputs
+    turns: int = 1  # with more, each input is the prompt of a turn
     setup_seconds: float = 20.0  # until the sandbox is complete, or given up
     limits: Limits = DEFAULT_LIMITS
     resources: Resources = DEFAULT_RESOURCES
@@ -97,6 +98,7 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
         "model_port": PORT,
         "prompt_is_file": launch.prompt_is_file,
         "keeps_stdin": launch.keeps_stdin,
+        "turns": launch.turns,
         "setup_seconds": launch.setup_seconds,
         **asdict(launch.limits),
         "grace_seconds": launch.limits.cancel_grace_seconds,

@@ -55,6 +55,9 @@ class Source(Protocol):
     def fault(self) -> str:
         """Returns why the output cannot be sent at all; empty where it can."""
 
+    def note_read(self, summary: Summary | None) -> None:
+        """Notes what was read, whenever there is nothing more to read now; None when the stream ends."""
+
     @property
     def damage(self) -> Damage | None:
         """Returns the damage that an earlier stream found."""
@@ -106,6 +109,7 @@ class Outbox:
             for frame in self._pass(self._damaged(damage, after), after, is_end=True):
                 yield frame
         finally:
+            self._source.note_read(None)
             self._cuts.close()
 
     def _first(self) -> Iterator[Frame]:
@@ -185,6 +189,7 @@ class Outbox:
         while True:
             changed = self._source.change.subscribe()
             if not self._take_more():
+                self._source.note_read(numbering.summary)
                 await changed.wait()
                 continue
             is_due = numbering.is_complete or numbering.offset - begun >= LARGE_CUT_BYTES

@@ -159,6 +159,14 @@ class AttemptProcess:
         """Grants the attempt another whole orphan timeout."""
         await self._send({"do": "renew"})
 
+    async def tell_turns(self, ended: int | None) -> None:
+        """Tells the shim how many turns have ended by now; None where the output is not read at the moment."""
+        await self._send({"do": "leave"} if ended is None else {"do": "read", "ended": ended})
+
+    async def close_input(self) -> None:
+        """Ends the agent's stdin, once it has read what was begun; only where turns were asked for."""
+        await self._send({"do": "close"})
+
     async def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
         """Ends the agent: polite signal, grace, kill. Returns when the shim has the request; the status reports the end."""
         await self._send({"do": "cancel", "reason": reason, "cause": cause})

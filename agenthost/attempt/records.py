@@ -4,6 +4,7 @@ A file that does not hold what was written there raises DamagedError. An error t
 through as it is, because it says nothing about the file. Everything here is blocking.
 """
 
+import contextlib
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -13,8 +14,10 @@ from typing import Any
 from agenthost.core.damage import Damage, DamagedError, is_shortage
 from agenthost.core.ending import Cause
 from agenthost.core.output.frame import Attestation
+from agenthost.core.output.spool import INPUT_NUMBER, RecordKind, SpoolReader
 from agenthost.system.files import write_file
 
+READ_BYTES = 1024 * 1024
 RELEASED, STATUS = "released.json", "status.json"
 _ATTESTED = ("mechanism", "policy_digest", "argv", "boot_id", "pid", "uid", "checks")
 
@@ -66,6 +69,20 @@ def read_status(folder: Path) -> Status | None:
         return Status(**known | {"attestation": _attestation(written)})
     except TypeError as error:
         raise DamagedError(f"{STATUS}: it does not hold a status") from error
+
+
+def read_last_input(folder: Path) -> int:
+    """Returns the number of the last input that the shim spooled, or refused; 0 where there is none.
+
+    It reads the whole spool. What is damaged there is met again, and named, by the replay of the output.
+    """
+    last, records = 0, SpoolReader()
+    with contextlib.suppress(OSError, DamagedError), (folder / "spool").open("rb") as spool:
+        while data := spool.read(READ_BYTES):
+            for piece in records.feed(data):
+                if piece.kind in {RecordKind.INPUT, RecordKind.REFUSED}:
+                    last = max(last, *INPUT_NUMBER.unpack_from(piece.data))
+    return last
 
 
 def time_written(path: Path) -> int:

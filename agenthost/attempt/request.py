@@ -7,8 +7,9 @@ from pathlib import Path
 from agenthost.agent_specs import Agent
 from agenthost.attempt.launch import Launch
 from agenthost.core.admission.admission import Claim
-from agenthost.core.admission.agent_spec import PromptDelivery
+from agenthost.core.admission.agent_spec import AgentSpec, PromptDelivery
 from agenthost.core.admission.order import Order
+from agenthost.core.output.prompt_line import prompt_line
 from agenthost.errors import AgentUnavailableError
 from agenthost.snapshots.store import SnapshotPaths
 
@@ -51,6 +52,12 @@ def _hidden(agent: str, names: Sequence[str], tree: Path) -> tuple[tuple[str, bo
     return tuple((name, (tree / name).is_dir()) for name in there)
 
 
+def first_prompt(spec: AgentSpec, prompt: str) -> bytes:
+    """Returns the first prompt in the form that the agent reads: all that an agent with turns gets on stdin is lines of JSON."""
+    is_line = spec.has_turns and spec.prompt is PromptDelivery.STDIN
+    return (prompt_line(spec.dialect, prompt) if is_line else prompt).encode()
+
+
 def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str) -> Launch:
     """Returns what the shim must know of the order, the agent and the snapshot."""
     spec, order, limits = accepted.agent.usable(), accepted.order, accepted.order.limits
@@ -70,9 +77,10 @@ def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str)
         hidden=_hidden(accepted.agent.name, spec.hides, paths.tree),
         environment=accepted.agent.environment(order.parameters),
         model=spec.model,
-        prompt=order.prompt.encode(),
+        prompt=first_prompt(spec, order.prompt),
         prompt_is_file=spec.prompt is PromptDelivery.FILE,
-        keeps_stdin=spec.takes_input,
+        keeps_stdin=spec.takes_input or order.has_turns,
+        turns=order.turns,
         limits=limits,
         resources=replace(accepted.agent.resources, memory_bytes=limits.memory_bytes),
     )

@@ -17,6 +17,7 @@ from typing import Any
 from agenthost.agent_specs import Agent
 from agenthost.attempt.launch import Launch
 from agenthost.attempt.process import AttemptProcess
+from agenthost.attempt.request import first_prompt
 from agenthost.catalogue.played_model import played_model
 from agenthost.catalogue.speech import Call, results_in, tools_in
 from agenthost.core.admission.agent_spec import PromptDelivery
@@ -29,7 +30,7 @@ from agenthost.packages.trials import Order
 from agenthost.sandbox.find import Sandbox
 
 TRIAL_SECONDS = 240.0
-PROMPT = b"Say what is in README.md."
+PROMPT = "Say what is in README.md."
 MAX_ANSWER = 100
 MAX_LAST_WORDS = 2000
 UNASKED = "the agent ended before"
@@ -223,7 +224,7 @@ def _launch(agent: Agent, bait: Bait, execution: str) -> Launch:
         files=agent.files({}),
         environment=agent.environment(),
         model=spec.model,
-        prompt=PROMPT,
+        prompt=first_prompt(spec, PROMPT),
         prompt_is_file=spec.prompt is PromptDelivery.FILE,
         keeps_stdin=spec.takes_input,
         resources=agent.resources,

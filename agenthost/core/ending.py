@@ -4,6 +4,9 @@ A changed snapshot outweighs everything; then what the host did to the agent. Th
 exit code or words: where the newest answer of its model was an error, a limit or broke off, that is the reason, even of an agent
 that left in order. Trouble that was followed by a better answer does not count. Then how the agent left; and an agent that left in
 order but said nothing has failed all the same.
+
+An attempt of several turns ends as its last turn did, if the agent left between two turns, or was told that none follows: how it
+leaves then tells nothing of what it was asked for. Only a changed snapshot and damaged files outweigh that.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +15,8 @@ from enum import StrEnum
 from agenthost.core.admission.order import Limits
 from agenthost.core.models.ending import failure_of_model
 from agenthost.core.models.metering import ModelUse
-from agenthost.core.output.agent_output import Summary
+from agenthost.core.output.agent_output import EMPTY_OUTPUT, TURN_FAILED, Summary
+from agenthost.core.output.report import Turn
 from agenthost.core.trouble import AGENT, HANG, HUMAN_REQUIRED, INFRASTRUCTURE
 from agenthost.core.verdict import Outcome, Verdict
 
@@ -21,6 +25,7 @@ class Cause(StrEnum):
     """Why the process ended, as the shim saw it."""
 
     EXITED = "exited"
+    CLOSED = "closed"  # it did not leave after its last turn
     CANCELLED = "cancelled"
     HOST_STOPPED = "host_stopped"
     TIMEOUT = "timeout"
@@ -142,6 +147,9 @@ _STOPPED = {
     ),
 }
 
+# Between two turns an agent may leave by itself, and its silence is no hang.
+_BETWEEN_TURNS = frozenset({Cause.EXITED, Cause.IDLE_TIMEOUT, Cause.FIRST_OUTPUT_TIMEOUT})
+
 
 def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None = None) -> Verdict:
     """Returns how the attempt ended, and what to do about it. `use` is the gateway's count of requests to its model."""
@@ -154,12 +162,32 @@ def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None
             "next attempt; find out which process writes into the host's data directory.",
             AGENT,
         )
-    if stopped := _STOPPED.get(ending.cause):
+    is_by_turn = _is_by_turn(ending.cause, summary)
+    if not is_by_turn and (stopped := _STOPPED.get(ending.cause)):
         return replace(stopped, message=stopped.message.format(limits=limits) + detail)
-    failure = _failure_of_agent(ending, summary)
+    failure = _failure_of_turn(summary) if is_by_turn else _failure_of_agent(ending, summary)
     if use and (found := failure_of_model(use, failure)):
         return found
     return failure or Verdict(Outcome.SUCCEEDED)
+
+
+def _is_by_turn(cause: Cause, summary: Summary) -> bool:
+    """Returns whether the last turn says how the attempt ended, and not the way in which the agent left."""
+    if summary.last_turn is None or summary.is_in_turn or cause is Cause.FILES_DAMAGED:
+        return False
+    return summary.is_closed or cause in _BETWEEN_TURNS
+
+
+def _failure_of_turn(summary: Summary) -> Verdict | None:
+    """Returns the failure of the last turn; None when it succeeded."""
+    match summary.last_turn:
+        case Turn(reason=reason, number=number) if reason == TURN_FAILED:
+            text = f"The agent says that its turn {number} failed. Its log may say why."
+            return Verdict(Outcome.FAILED, TURN_FAILED, text, AGENT)
+        case Turn(reason=reason, number=number) if reason:
+            return Verdict(Outcome.FAILED, reason, f"The agent ended its turn {number} without an answer.", AGENT)
+        case _:
+            return None
 
 
 def _failure_of_agent(ending: Ending, summary: Summary) -> Verdict | None:
@@ -170,5 +198,5 @@ def _failure_of_agent(ending: Ending, summary: Summary) -> Verdict | None:
         text = f"The agent exited with code {ending.exit_code}. Its log may say why."
         return Verdict(Outcome.FAILED, "AGENT_EXIT_NONZERO", text, AGENT)
     if not summary.has_answer and not summary.result_json:
-        return Verdict(Outcome.FAILED, "EMPTY_OUTPUT", "The agent exited with code 0 but gave no answer.", AGENT)
+        return Verdict(Outcome.FAILED, EMPTY_OUTPUT, "The agent exited with code 0 but gave no answer.", AGENT)
     return None

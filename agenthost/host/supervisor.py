@@ -30,7 +30,7 @@ from agenthost.core.admission.admission import (
 )
 from agenthost.core.admission.order import Order, check_order
 from agenthost.core.ending import Cause
-from agenthost.errors import InvalidRequestError, NotFoundError, StatusError
+from agenthost.errors import InvalidRequestError, NotFoundError, StatusError, Violation
 from agenthost.host.preparation import Preparation
 from agenthost.host.state import Host
 from agenthost.host.tombstones import Tombstones
@@ -188,6 +188,9 @@ class Supervisor:
         agent = self._host.agent(order.agent)
         if violations := agent.violations(order.parameters):
             raise InvalidRequestError(*violations)
+        if order.has_turns and not agent.usable().has_turns:
+            why = f"agent '{order.agent}' takes one turn only: ask for one, or for an agent with the feature 'turns'"
+            raise InvalidRequestError(Violation("start.turns", why))
         self._require_room(order)
         accepted = AcceptedRequest(
             request.conductor, order, request.digest, agent, self._folders.path_of(order.execution)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 DRAIN_SECONDS = 5.0  # from the death of the last process to the end of its pipes
 UNNOTICED_SECONDS = 1.0
+CLOSE_SECONDS = 10.0  # from the end of an agent's last turn, and of its stdin, to its exit
 LATE_SECONDS = 1.0
 LATE_GRACE_SECONDS = 10.0  # the daemon gets this to come back after the machine slept
 LONGEST_WAIT_SECONDS = 1.0  # a signal is acted upon after this at the latest
@@ -26,14 +27,42 @@ class Clocks:
         self.cause, self.message = "exited", ""
         self.looked = self.due = released  # when the clocks were last looked at, and until when that held
         self.deadlines: dict[str, float] = {}
+        self.is_heard = False  # in this turn
         self.is_over = False
 
-    def start(self, released: float, now: float) -> None:
-        """Starts every clock of an agent that was released."""
+    def start(self, released: float, now: float, *, is_watched: bool = True) -> None:
+        """Starts every clock of an agent that was released: those of silence only where silence counts."""
         self.looked = self.due = now
         names = {"first_output_timeout": "first_output_timeout", "timeout": "timeout", "idle_timeout": "idle_timeout"}
         names["orphaned"] = "orphan_timeout"
         self.deadlines = {cause: released + self.config[f"{name}_seconds"] for cause, name in names.items()}
+        self.watch_silence(now, is_watched=is_watched)
+
+    def watch_silence(self, now: float, *, is_watched: bool) -> None:
+        """Starts the clocks of silence, or stops them: an agent that waits for a prompt does not hang."""
+        if not is_watched:
+            self.deadlines.pop("idle_timeout", None)
+            self.deadlines.pop("first_output_timeout", None)
+        elif "idle_timeout" not in self.deadlines and not self.is_ending:
+            self.deadlines["idle_timeout"] = now + self.config["idle_timeout_seconds"]
+            if not self.is_heard:
+                self.deadlines["first_output_timeout"] = now + self.config["first_output_timeout_seconds"]
+
+    def begin_turn(self, now: float, *, is_watched: bool) -> None:
+        """Starts the clocks of silence from their beginning."""
+        self.is_heard = False
+        self.watch_silence(now, is_watched=False)
+        self.watch_silence(now, is_watched=is_watched)
+
+    def expect_exit(self, now: float) -> None:
+        """Gives an agent that nothing more is asked of some time to leave."""
+        if not self.is_ending:
+            self.deadlines.setdefault("closed", now + CLOSE_SECONDS)
+
+    @property
+    def is_ending(self) -> bool:
+        """Returns whether the attempt's end has begun."""
+        return "kill" in self.deadlines or self.is_over
 
     @property
     def is_drained(self) -> bool:
@@ -79,6 +108,7 @@ class Clocks:
 
     def note_output(self, now: float) -> None:
         """Notes that the agent said something."""
+        self.is_heard = True
         self.deadlines.pop("first_output_timeout", None)
         if "idle_timeout" in self.deadlines:
             self.deadlines["idle_timeout"] = now + self.config["idle_timeout_seconds"]
@@ -90,7 +120,7 @@ class Clocks:
 
     def note_agent_gone(self, now: float) -> None:
         """Notes that the agent ended: what is left of its sandbox has a moment to notice."""
-        if "kill" not in self.deadlines and not self.is_over:
+        if not self.is_ending:
             self.deadlines = {"kill": now + UNNOTICED_SECONDS}
 
     def note_sandbox_gone(self, now: float) -> None:

@@ -1,6 +1,8 @@
 """Speaks the shim's side of control.sock: lines of JSON both ways, never waiting for the other side.
 
-In: {"do": "renew"}, {"do": "cancel", "reason", "cause"}, {"do": "input", "number", "text"}, {"do": "door"}.
+In: {"do": "renew"}, {"do": "cancel", "reason", "cause"}, {"do": "input", "number", "text"}, {"do": "door"}. Where turns were asked
+for, also {"do": "read", "ended": turns} of a daemon that has read all output up to now, {"do": "leave"} when it does not read any
+more, and {"do": "close"}.
 Out: {"size": spool length} as it grows, {"input": number, "applied": true} when the agent's stdin has it; to "door", which a
 gateway asks, {"door": true} with the descriptor, and from then on nothing but the end.
 """

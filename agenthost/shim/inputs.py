@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 MAX_WAITING_INPUTS = 8
-MAX_WAITING_INPUT_BYTES = 1024 * 1024
+MAX_WAITING_INPUT_BYTES = 2 * 1024 * 1024  # one input of 256 KiB in JSON's widest spelling has room
 
 
 class Inputs:
@@ -14,6 +15,7 @@ class Inputs:
     def __init__(self) -> None:
         self.waiting: deque[tuple[int, bytes, int]] = deque()  # number, text, asker
         self.last = 0  # the number of the input that was begun last
+        self.taken = 0  # the number of the input that was queued or refused last
         self.feeding = b""  # what of the prompt, or of the first input, the agent has not read yet
         self.is_open = True
 
@@ -24,19 +26,28 @@ class Inputs:
             at = numbers.index(number)
             self.waiting[at] = (*self.waiting[at][:2], asker)
             return None
-        if number <= self.last:
-            return True
+        if number <= self.taken:
+            return number <= self.last
         size = sum(len(queued) for _, queued, _ in self.waiting) + len(text)
-        is_next = number == max([self.last, *numbers]) + 1
         has_room = len(numbers) < MAX_WAITING_INPUTS and size <= MAX_WAITING_INPUT_BYTES
-        if not (self.is_open and is_next and has_room):
+        if not (self.is_open and self.is_next(number) and has_room):
             return False
         self.waiting.append((number, text, asker))
+        self.taken = number
         return None
+
+    def is_next(self, number: int) -> bool:
+        """Returns whether an input comes after all that were queued or refused."""
+        return number == self.taken + 1
+
+    @property
+    def queued(self) -> int:
+        """Returns how many inputs wait and were not begun."""
+        return sum(number > self.last for number, _, _ in self.waiting)
 
     def begin(self) -> tuple[int, bytes] | None:
         """Begins the next input when the agent has read all before it; returns it, to be spooled first."""
-        if self.feeding or not self.waiting or self.waiting[0][0] <= self.last:
+        if self.feeding or not self.queued:
             return None
         self.last, self.feeding, _ = self.waiting[0]
         return self.last, self.feeding
@@ -51,7 +62,17 @@ class Inputs:
 
     def close(self) -> list[tuple[int, int]]:
         """Takes no more; returns the asker and the number of every input that will not be applied."""
+        dropped = self.drop(self.waiting)
         self.feeding, self.is_open = b"", False
-        left = [(asker, number) for number, _, asker in self.waiting]
-        self.waiting.clear()
-        return left
+        return dropped
+
+    def drop_queued(self) -> list[tuple[int, int]]:
+        """Drops the inputs that were not begun; returns the asker and the number of each."""
+        return self.drop([each for each in self.waiting if each[0] > self.last])
+
+    def drop(self, some: Iterable[tuple[int, bytes, int]]) -> list[tuple[int, int]]:
+        """Drops inputs that wait; returns the asker and the number of each."""
+        dropped = [(asker, number) for number, _, asker in some]
+        numbers = {number for _, number in dropped}
+        self.waiting = deque(each for each in self.waiting if each[0] not in numbers)
+        return dropped

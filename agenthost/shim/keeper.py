@@ -16,7 +16,8 @@ from agenthost.shim.confinement import Sandbox
 from agenthost.shim.control import MAX_UNSENT_BYTES, Connection
 from agenthost.shim.inputs import Inputs
 from agenthost.shim.kernel import now
-from agenthost.shim.spool import INPUT, STDERR, STDOUT, Spool
+from agenthost.shim.spool import APPLIED, CLOSED, INPUT, REFUSED, STDERR, STDOUT, Spool
+from agenthost.shim.turns import INPUT_CLOSED, Turns
 
 LISTENER_FD = 4
 READ_BYTES = 64 * 1024
@@ -44,6 +45,7 @@ class Keeper:
         self.door: socket.socket | None = None  # to the model, where the agent has one
         self.connections: dict[int, Connection] = {}
         self.inputs = Inputs()
+        self.turns = Turns(config["turns"])
         self.released = now()
         self.clocks = Clocks(config, self.released)
         self.poll = select.poll()
@@ -52,7 +54,7 @@ class Keeper:
     def keep(self, prompt: bytes) -> None:
         """Runs until the last process of the sandbox is dead and its pipes are empty."""
         sandbox, clocks = self.sandbox, self.clocks
-        clocks.start(self.released, now())
+        clocks.start(self.released, now(), is_watched=self.turns.is_watched)
         self.inputs.feeding = b"" if self.config["prompt_is_file"] else prompt
         self.listener.setblocking(False)
         for fd in (sandbox.stdin, sandbox.stdout, sandbox.stderr):
@@ -141,16 +143,15 @@ class Keeper:
 
     def feed(self) -> None:
         """Starts the next input when the agent has read the last; closes its stdin when none will come."""
-        if begun := self.inputs.begin():
-            number, text = begun
-            if fault := self.spool.append(INPUT, number.to_bytes(8, "little") + text):
-                self.stop(fault, "", 0)
+        if self.turns.may_begin and (begun := self.inputs.begin()):
+            self.keep_input(INPUT, *begun)
+            self.begin_turn()
         if self.inputs.feeding:
             if self.sandbox.stdin not in self.handlers:
                 self.watch(self.sandbox.stdin, self.on_stdin, select.POLLOUT)
         else:
             self.forget(self.sandbox.stdin)
-            if not self.config["keeps_stdin"]:
+            if not self.config["keeps_stdin"] or self.turns.is_closed:
                 self.close_stdin()
 
     def on_stdin(self, _: int) -> None:
@@ -163,6 +164,8 @@ class Keeper:
             self.close_stdin()
             return
         if applied := self.inputs.take(count):
+            if self.turns.are_asked:
+                self.keep_input(APPLIED, applied[1])
             self.answer(*applied, applied=True)
         if not self.inputs.feeding:
             self.feed()
@@ -173,8 +176,33 @@ class Keeper:
         if self.sandbox.stdin >= 0:
             os.close(self.sandbox.stdin)
             self.sandbox.stdin = -1
-        for dropped in self.inputs.close():
-            self.answer(*dropped, applied=False)
+        for asker, number in self.inputs.close():
+            self.refuse(asker, number, INPUT_CLOSED)
+
+    def refuse(self, asker: int, number: int, reason: str) -> None:
+        """Refuses an input."""
+        if self.turns.are_asked:
+            self.turns.begun -= number == self.inputs.last  # the agent has only a part of it, if any
+            self.keep_input(REFUSED, number, reason.encode())
+        self.answer(asker, number, applied=False)
+
+    def keep_input(self, kind: int, number: int, text: bytes = b"") -> None:
+        """Spools what becomes of an input."""
+        if fault := self.spool.append(kind, number.to_bytes(8, "little") + text):
+            self.stop(fault, "", 0)
+
+    def begin_turn(self) -> None:
+        """Begins the turn of an input, where turns were asked for."""
+        if self.turns.are_asked:
+            self.turns.begun += 1
+            self.clocks.begin_turn(now(), is_watched=self.turns.is_watched)
+
+    def settle(self) -> None:
+        """Watches the agent as the turns say, and begins the next one if it may begin."""
+        self.clocks.watch_silence(now(), is_watched=self.turns.is_watched)
+        if self.turns.is_closed and not self.turns.is_in_turn:
+            self.clocks.expect_exit(now())
+        self.feed()
 
     def on_listener(self, _: int) -> None:
         """Accepts a daemon; closes the oldest connection when there are too many."""
@@ -203,6 +231,14 @@ class Keeper:
         match message["do"]:
             case "renew":
                 self.clocks.renew_lease(now())
+            case "read":
+                self.turns.read(fd, int(message["ended"]))
+                self.settle()
+            case "leave":
+                self.turns.leave(fd)
+                self.settle()
+            case "close" if self.turns.are_asked:
+                self.take_close()
             case "cancel":
                 cause = "host_stopped" if message.get("cause") == "host_stopped" else "cancelled"
                 self.stop(cause, str(message["reason"])[:1000], self.config["grace_seconds"])
@@ -215,11 +251,24 @@ class Keeper:
 
     def take_input(self, fd: int, number: int, text: bytes) -> None:
         """Queues an input once, in order, where there is room and stdin is open."""
+        if self.inputs.is_next(number) and (reason := self.turns.refusal(self.inputs)):
+            self.inputs.taken = number
+            self.refuse(fd, number, reason)
+            return
         applied = self.inputs.offer(number, text, fd)
         if applied is None:
             self.feed()
         else:
             self.answer(fd, number, applied=applied)
+
+    def take_close(self) -> None:
+        """Refuses the inputs that wait, and closes stdin when the agent has read all that was begun."""
+        if not self.turns.is_closed:
+            self.turns.is_closed = True
+            self.keep_input(CLOSED, self.inputs.taken)
+            for asker, number in self.inputs.drop_queued():
+                self.refuse(asker, number, INPUT_CLOSED)
+            self.settle()
 
     def answer(self, fd: int, number: int, *, applied: bool) -> None:
         """Sends the result of an input to its asker, if it is still connected."""
@@ -245,3 +294,5 @@ class Keeper:
         """Ends a connection. The attempt goes on: only the lease ends it."""
         self.forget(fd)
         self.connections.pop(fd).link.close()
+        self.turns.leave(fd)
+        self.clocks.watch_silence(now(), is_watched=self.turns.is_watched)

@@ -11,7 +11,9 @@ import os
 import struct
 
 STDOUT, STDERR = 1, 2
-INPUT = 3  # written just before it is applied; its payload is [number u64 LE][text]
+# Of inputs; the payload begins with a number, u64 LE. INPUT is written just before it is applied, and the text follows; in REFUSED
+# the reason does. All but INPUT are written only where turns were asked for.
+INPUT, APPLIED, REFUSED, CLOSED = 3, 4, 5, 6
 
 
 def pack(kind: int, data: bytes) -> bytes:

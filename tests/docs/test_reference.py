@@ -22,6 +22,7 @@ from agenthost.core.models import endpoint
 from agenthost.core.output.dialects import jsonl
 from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.report import Channel, Notice, Output, Report
+from agenthost.core.output.revisions import LATEST
 from agenthost.packages.prefix import packaged
 from conductor.core.decide.guessing import guess_class
 from conductor.core.decide.retry import find_cause
@@ -186,7 +187,7 @@ def test_every_fixed_limit_has_the_value_that_the_table_says() -> None:
 
 def spoken(line: dict[str, object]) -> list[Report]:
     """Returns what a host reads in one line of the dialect."""
-    reader = DIALECTS["jsonl"]()
+    reader = DIALECTS["jsonl"](LATEST.parser)
     return [*reader.feed(json.dumps(line).encode() + b"\n"), *reader.finish()]  # type: ignore[list-item]
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ..bridge.program import PROMPT, USAGE, run
+from ..bridge.program import USAGE, run
+from ..prompts import PROMPT
 from .session import Session
 
 

@@ -54,6 +54,7 @@ class Session:
         blocks = [{"type": "text", "text": text}]
         self._updates.in_turn = True
         result = self._connection.call("session/prompt", sessionId=self._id, prompt=blocks)
+        self._updates.in_turn = False
         self._turns += 1
         taken, given = tokens_in(result)
         self._tokens = [self._tokens[0] + taken, self._tokens[1] + given]

@@ -1,4 +1,4 @@
-"""The program of every bridge: starts the agent, asks it the prompt, and ends as the agent's turn did."""
+"""The program of every bridge: starts the agent, asks it each prompt, and ends as the agent's last turn did."""
 
 import signal
 import sys
@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ..prompts import PROMPT, prompts
 from ..voice import Voice
 from .child import Child, ChildError
 from .telling import Telling
 
-PROMPT = Path("/run/prompt")
 USAGE, FAILED = 2, 1
 
 
@@ -39,7 +39,7 @@ def drive(name: str, opening: Opening, arguments: Sequence[str], *, prompt: Path
 
 
 def run(command: Sequence[str], opening: Opening, *, prompt: Path = PROMPT) -> int:
-    """Runs one turn of the agent; returns the exit code."""
+    """Runs the agent's turns in one session; returns the exit code."""
     voice = Voice(sys.stdout)
     try:
         child = Child(command, voice)
@@ -51,8 +51,11 @@ def run(command: Sequence[str], opening: Opening, *, prompt: Path = PROMPT) -> i
     signal.signal(signal.SIGTERM, lambda *_: _stop(session))
     try:
         session.begin(str(Path.cwd()))
-        telling.begin_turn()
-        is_good = session.prompt(prompt.read_text("utf-8"))
+        is_good = False
+        for text in prompts(prompt):
+            telling.begin_turn()
+            is_good = session.prompt(text) and telling.has_answer
+            voice.turn(failed=not is_good)
     except ChildError as error:
         voice.log(str(error))
         is_good = False
@@ -62,7 +65,7 @@ def run(command: Sequence[str], opening: Opening, *, prompt: Path = PROMPT) -> i
         is_good = False
     finally:
         child.close()
-    return 0 if is_good and telling.has_answer else FAILED
+    return 0 if is_good else FAILED
 
 
 def _stop(session: Session) -> None:

@@ -44,7 +44,7 @@ _KEYS = frozenset(
     {
         "name", "description", "argv", "prompt", "dialect", "environment", "network", "model", "input", "parameters",
         "version", "version_command", "enforcement", "features", "requires", "install", "mounts", "files", "resources",
-        "bridge", "hides",
+        "bridge", "hides", "turns",
     }
 )  # fmt: skip
 
@@ -68,7 +68,8 @@ class AgentSpec:
     argv: tuple[str, ...]
     dialect: str = "text"
     prompt: PromptDelivery = PromptDelivery.STDIN
-    takes_input: bool = False
+    takes_input: bool = False  # texts for its stdin while its only turn runs
+    has_turns: bool = False  # it takes further prompts, a line of JSON each, and says when a turn is over
     allowed_environment: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     secret_environment: tuple[str, ...] = ()
@@ -102,6 +103,7 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         dialect=_dialect(table),
         prompt=_one_of(PromptDelivery, table, "prompt", PromptDelivery.STDIN),
         takes_input=table.get("input", False) is True,
+        has_turns=table.get("turns", False) is True,
         allowed_environment=allowed,
         environment=fixed,
         secret_environment=secret,
@@ -165,12 +167,12 @@ def _replaced(argument: str, values: Mapping[str, str]) -> str:
 
 
 def _driven(spec: AgentSpec, table: Mapping[str, Any]) -> AgentSpec:
-    """Returns the spec as its bridge needs it: the bridge reads a file, takes inputs and speaks jsonl."""
+    """Returns the spec as its bridge needs it: the bridge reads a file and speaks jsonl."""
     if spec.bridge is None:
         return spec
     if given := sorted({"prompt", "dialect", "input"} & set(table)):
         raise SpecError(f"{given[0]} is the bridge's business: leave it out")
-    return replace(spec, prompt=PromptDelivery.FILE, dialect="jsonl", takes_input=True)
+    return replace(spec, prompt=PromptDelivery.FILE, dialect="jsonl")
 
 
 def _check(spec: AgentSpec) -> None:
@@ -178,6 +180,8 @@ def _check(spec: AgentSpec) -> None:
         raise SpecError("argv is required: the command line, one string for each argument")
     if spec.takes_input and spec.prompt is PromptDelivery.STDIN:
         raise SpecError("an agent with input = true needs prompt = 'file': on stdin nothing would end the prompt")
+    if spec.has_turns and spec.dialect == "text":
+        raise SpecError("turns = true needs dialect = 'jsonl' or 'stream-json': text does not tell the end of a turn")
     known = {"python", *(parameter.name for parameter in spec.parameters)}
     for argument in spec.argv:
         match = PLACEHOLDER.fullmatch(argument)

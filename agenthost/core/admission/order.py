@@ -15,7 +15,8 @@ _STEP = rf"(?=[^-]{{1,90}}-){_NAME}(?:\.(?:{_NAME}|0|[1-9][0-9]*))*"
 # Folders are named by its hash, so it need not fit file names; but it must be safe to show in logs.
 EXECUTION_ID = re.compile(rf"[a-z0-9]{{26}}-{_STEP}-[1-9][0-9]{{0,5}}")
 # What hosts of the first version did not take.
-FEATURES = ("path_ids",)
+FEATURES = ("path_ids", "turns")
+MAX_TURNS = 100
 SNAPSHOT_ID = re.compile(r"[0-9a-f]{40}")
 
 
@@ -67,6 +68,12 @@ class Order:
     snapshot: str
     parameters: Mapping[str, str]
     limits: Limits
+    turns: int = 1  # that the agent may take in one process
+
+    @property
+    def has_turns(self) -> bool:
+        """Returns whether further prompts may follow the first."""
+        return self.turns > 1
 
 
 def defaults_within(widest: Limits) -> Limits:
@@ -94,6 +101,8 @@ def check_order(order: Order, widest: Limits, max_prompt_bytes: int) -> Iterator
     size = len(order.prompt.encode())
     if size > max_prompt_bytes:
         yield Violation("start.prompt", f"has {size} bytes; at most {max_prompt_bytes} are taken")
+    if not 1 <= order.turns <= MAX_TURNS:
+        yield Violation("start.turns", f"must be 0 to {MAX_TURNS}; it is {order.turns}")
     yield from _check_limits(order.limits, widest)
 
 

@@ -5,7 +5,7 @@ second stream, reads the spool from its beginning and makes the same frames with
 line and one incomplete character, never the output. `frames` and `numbering` make frames of the reports.
 
 Secrets are masked before anything else happens (`redaction`). What may be the first half of a secret is held back, as half a
-character is.
+character is; the end of a turn lets it go.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,6 +19,8 @@ from agenthost.core.output.report import (
     MAX_NOTICE_BYTES,
     MAX_TOOL_BYTES,
     Channel,
+    InputApplied,
+    InputRefused,
     Notice,
     NoticeKind,
     Output,
@@ -27,16 +29,20 @@ from agenthost.core.output.report import (
     Result,
     ToolCall,
     ToolResult,
+    Turn,
+    TurnEnd,
     Usage,
 )
 from agenthost.core.output.revisions import LATEST, Revisions
-from agenthost.core.output.spool import INPUT_NUMBER, RecordKind, SpoolReader
+from agenthost.core.output.spool import INPUT_NUMBER, Piece, RecordKind, SpoolReader
 from agenthost.core.output.utf8 import fitting
+
+TURN_FAILED, EMPTY_OUTPUT = "TURN_FAILED", "EMPTY_OUTPUT"
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Holds what an attempt's end needs to know of its output."""
+    """Holds what an attempt's end needs to know of its output. With turns, answer and result are those of the newest turn."""
 
     has_answer: bool = False
     answer_truncated: bool = False
@@ -44,22 +50,34 @@ class Summary:
     usage: Usage = field(default_factory=Usage)
     result_json: str = ""
     last_input: int = 0
+    last_turn: Turn | None = None  # the last one that ended; None where one turn is all that was asked for
+    is_in_turn: bool = True
+    is_closed: bool = False  # no turn was to follow
 
 
 class AgentOutput:
     """Reads one attempt's spool from its beginning, in order."""
 
     def __init__(
-        self, dialect: str, max_answer_bytes: int, secrets: Iterable[str] = (), revisions: Revisions = LATEST
+        self,
+        dialect: str,
+        max_answer_bytes: int,
+        secrets: Iterable[str] = (),
+        revisions: Revisions = LATEST,
+        *,
+        has_turns: bool = False,
     ) -> None:
         self._records = SpoolReader()
-        self._stdout = DIALECTS[dialect]()
+        self._has_turns = has_turns
+        self._stdout = DIALECTS[dialect](revisions.parser)
         self._stderr = PlainText(Channel.LOG)
         secrets = tuple(secrets)
         self._of_stdout = REDACTIONS[revisions.redaction](secrets)
         self._of_stderr = REDACTIONS[revisions.redaction](secrets)
         self._answer_room = max_answer_bytes
         self._max_answer_bytes = max_answer_bytes
+        self._turn, self._turn_start = 1, 0
+        self._is_told_of_odd_ends = False
         self.summary = Summary()
 
     def feed(self, data: bytes) -> Iterator[Report]:
@@ -67,12 +85,11 @@ class AgentOutput:
         for piece in self._records.feed(data):
             match piece.kind:
                 case RecordKind.STDOUT:
-                    yield from self._pass_on(self._of_stdout.feed(self._stdout.feed(piece.data)))
+                    yield from self._pass_on(self._of_stdout.feed(self._asked_for(self._stdout.feed(piece.data))))
                 case RecordKind.STDERR:
                     yield from self._pass_on(self._of_stderr.feed(self._stderr.feed(piece.data)))
-                case RecordKind.INPUT:
-                    (number,) = INPUT_NUMBER.unpack_from(piece.data)
-                    self.summary = replace(self.summary, last_input=number)
+                case RecordKind.INPUT | RecordKind.APPLIED | RecordKind.REFUSED | RecordKind.CLOSED:
+                    yield from self._note(piece)
                 case _:
                     continue
 
@@ -81,8 +98,54 @@ class AgentOutput:
         if is_whole:
             self._records.finish()
         for reader, redaction in ((self._stdout, self._of_stdout), (self._stderr, self._of_stderr)):
-            yield from self._pass_on(redaction.feed(reader.finish()))
+            yield from self._pass_on(redaction.feed(self._asked_for(reader.finish())))
             yield from self._pass_on(redaction.finish())
+
+    def _asked_for(self, parsed: Iterable[Parsed]) -> Iterable[Parsed]:
+        """Returns the reports without the ends of turns that were not asked for."""
+        return parsed if self._has_turns else (report for report in parsed if not isinstance(report, TurnEnd))
+
+    def _note(self, piece: Piece) -> Iterator[Report]:
+        """Notes what the shim did with the agent's stdin. Only with turns it is reported."""
+        (number,) = INPUT_NUMBER.unpack_from(piece.data)
+        if piece.kind == RecordKind.INPUT:
+            self.summary = replace(self.summary, last_input=number)
+        if not self._has_turns:
+            return
+        match piece.kind:
+            case RecordKind.INPUT:
+                yield from self._begin_turn()
+            case RecordKind.APPLIED:
+                yield InputApplied(number, self._turn)
+            case RecordKind.REFUSED:
+                if number == self.summary.last_input:  # the agent closed its stdin before it had all of it
+                    self._turn -= 1
+                    self.summary = replace(self.summary, is_in_turn=False)
+                yield InputRefused(number, piece.data[INPUT_NUMBER.size :].decode(errors="replace"))
+            case RecordKind.CLOSED:
+                self.summary = replace(self.summary, is_closed=True)
+
+    def _begin_turn(self) -> Iterator[Report]:
+        yield from self._pass_on(self._of_stdout.flush())  # what an agent says between two turns belongs to none
+        self._turn += 1
+        self._turn_start = self._max_answer_bytes - self._answer_room
+        self.summary = replace(self.summary, is_in_turn=True, has_answer=False, result_json="")
+
+    def _end_turn(self, end: TurnEnd) -> Iterator[Report]:
+        known = self.summary
+        if not known.is_in_turn:
+            yield from self._tell_odd_end()
+            return
+        reason = "" if known.has_answer or known.result_json else EMPTY_OUTPUT
+        said = (self._turn_start, self._max_answer_bytes - self._answer_room, known.result_json)
+        turn = Turn(self._turn, TURN_FAILED if end.failed else reason, known.usage, *said)
+        self.summary = replace(known, last_turn=turn, is_in_turn=False)
+        yield turn
+
+    def _tell_odd_end(self) -> Iterator[Report]:
+        if not self._is_told_of_odd_ends:
+            self._is_told_of_odd_ends = True
+            yield Notice(NoticeKind.MALFORMED_OUTPUT, "the agent ended a turn when none ran; such ends are ignored")
 
     def _pass_on(self, parsed: Iterable[Parsed]) -> Iterator[Report]:
         for report in parsed:
@@ -93,6 +156,8 @@ class AgentOutput:
                     self.summary = replace(self.summary, result_json=json)
                 case Usage():
                     yield self._count(report)
+                case TurnEnd():
+                    yield from self._end_turn(report)
                 case Notice(kind=NoticeKind.DENIAL, text=text):
                     self.summary = replace(self.summary, denial_count=self.summary.denial_count + 1)
                     yield replace(report, text=fitting(text, MAX_NOTICE_BYTES))

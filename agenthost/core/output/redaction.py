@@ -25,6 +25,7 @@ from agenthost.core.output.report import (
     Result,
     ToolCall,
     ToolResult,
+    TurnEnd,
 )
 from agenthost.core.output.secret_formats import (
     FORMAT_BY_HEAD,
@@ -61,9 +62,16 @@ class Redaction:
     def feed(self, parsed: Iterable[Parsed]) -> Iterator[Parsed]:
         """Yields what can be passed on by now."""
         for report in parsed:
+            if isinstance(report, TurnEnd):
+                yield from self.flush()
             masked = self._masked(report)
             if not isinstance(masked, Output) or masked.text:
                 yield masked
+
+    def flush(self) -> Iterator[Parsed]:
+        """Yields what was held back, and begins new texts: one turn's text does not go on in the next."""
+        yield from self.finish()
+        self._redactors = {channel: Redactor(self._values) for channel in Channel}
 
     def finish(self) -> Iterator[Parsed]:
         """Yields what was held back."""

@@ -70,11 +70,51 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn ended. Its text is the answer's bytes from `answer_start` up to `answer_end`; `reason` is empty where it succeeded."""
+
+    number: int
+    reason: str
+    usage: Usage
+    answer_start: int
+    answer_end: int
+    result_json: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Returns whether the turn went well."""
+        return not self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class InputApplied:
+    """The agent's stdin has taken an input, which began a turn."""
+
+    number: int
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputRefused:
+    """The agent will not get an input."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """The agent's structured result as JSON. The last one counts; it is sent with the end, and has no frame of its own."""
+    """The agent's structured result as JSON. The last one of a turn counts; it is sent with the end of turn or attempt."""
 
     json: str
 
 
-Report = Output | ToolCall | ToolResult | Usage | Notice
-Parsed = Report | Result
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """The agent says that its turn is over. It becomes a `Turn` where a turn ran."""
+
+    failed: bool = False
+
+
+Report = Output | ToolCall | ToolResult | Usage | Notice | Turn | InputApplied | InputRefused
+Parsed = Report | Result | TurnEnd

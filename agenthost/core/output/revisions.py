@@ -11,10 +11,10 @@ from dataclasses import dataclass
 class Revisions:
     """The revisions that an attempt's output is read with."""
 
-    parser: int = 1
+    parser: int = 1  # 2 knows notices, and the end of a turn
     redaction: int = 1  # 2 masks ids and numbers, and names before they are cut
 
 
 FIRST = Revisions()  # f9ac01c's, whose folders name none
-LATEST = Revisions(redaction=2)
+LATEST = Revisions(parser=2, redaction=2)
 KEPT = (FIRST, LATEST)

@@ -19,19 +19,28 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024  # above an input in its widest spelling; a l
 
 
 class RecordKind(IntEnum):
-    """Names what a record holds. Other numbers are skipped: an older daemon may read a newer shim's spool."""
+    """Names what a record holds. Other numbers are skipped: an older daemon may read a newer shim's spool.
+
+    The payload of the last four begins with an `INPUT_NUMBER`.
+    """
 
     STDOUT = 1
     STDERR = 2
-    INPUT = 3
+    INPUT = 3  # an input, before it is applied: the text follows its number
+    APPLIED = 4
+    REFUSED = 5  # the reason follows the number
+    CLOSED = 6  # no input follows; the number is the last one's
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Holds some bytes of one record, in order. `INPUT` records come whole."""
+    """Holds some bytes of one record, in order. Only records of output come in parts."""
 
     kind: int
     data: bytes
+
+
+_WHOLE = frozenset({RecordKind.INPUT, RecordKind.APPLIED, RecordKind.REFUSED, RecordKind.CLOSED})
 
 
 class SpoolReader:
@@ -39,7 +48,7 @@ class SpoolReader:
 
     def __init__(self) -> None:
         self._header = bytearray()
-        self._input = bytearray()
+        self._whole = bytearray()
         self._kind = 0
         self._left = 0
         self._expected = self._sum = 0
@@ -58,12 +67,12 @@ class SpoolReader:
             self._left -= len(piece)
             self._sum = crc32(piece, self._sum)
             self._compare()
-            if self._kind == RecordKind.INPUT:
-                self._input += piece
+            if self._kind in _WHOLE:
+                self._whole += piece
                 if self._left:
                     continue
-                piece = bytes(self._input)
-                self._input.clear()
+                piece = bytes(self._whole)
+                self._whole.clear()
             yield Piece(self._kind, piece)
 
     def finish(self) -> None:

@@ -55,6 +55,9 @@ class GrowingSpool:
     def read_spool(self, offset: int, limit: int) -> bytes:
         return self.spool[offset : offset + limit]
 
+    def note_read(self, summary: Summary | None) -> None:
+        pass
+
     def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
         ending = Ending(Cause.FILES_DAMAGED if self.damage else Cause.EXITED, exit_code=0)
         return Finished(judge(ending, summary, Limits()), ending, summary, Attestation()), 2

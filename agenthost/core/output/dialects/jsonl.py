@@ -1,7 +1,7 @@
 """The dialect `jsonl`, our own: one JSON object per line on stdout, its kind in `type`.
 
     answer{text} reasoning{text} log{text} tool_call{id,name,arguments} tool_result{id,failed,text}
-    usage{input_tokens,output_tokens,turns} denial{text} notice{text} final{result}
+    usage{input_tokens,output_tokens,turns} denial{text} notice{text} final{result} turn{failed}
 
 Any other line is a `Fault`. Nothing that an agent writes is trusted: numbers are bounded, and at most one line is kept.
 """
@@ -21,8 +21,10 @@ from agenthost.core.output.report import (
     Result,
     ToolCall,
     ToolResult,
+    TurnEnd,
     Usage,
 )
+from agenthost.core.output.revisions import LATEST
 from agenthost.core.output.utf8 import clean
 
 MAX_COUNT = 2**62
@@ -32,19 +34,19 @@ class _WrongFieldError(Exception):
     """A field of a line is not what its type needs."""
 
 
-def read_jsonl() -> LineReader:
+def read_jsonl(revision: int = LATEST.parser) -> LineReader:
     """Returns a reader of this dialect."""
-    return LineReader(parse_line)
+    return LineReader(lambda line: parse_line(line, revision))
 
 
-def parse_line(line: bytes) -> Iterable[Parsed] | Fault:
+def parse_line(line: bytes, revision: int = LATEST.parser) -> Iterable[Parsed] | Fault:
     """Reads one line."""
     message = load_object(line)
     if isinstance(message, Fault):
         return message
     kind = message.get("type")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
-    if reader is None:
+    if reader is None or (kind in _SECOND and revision < 2):
         return Fault.NO_TYPE
     try:
         return (reader(message),)
@@ -98,6 +100,10 @@ def _final(message: Mapping[str, Any]) -> Parsed:
     return Result(result)
 
 
+def _turn(message: Mapping[str, Any]) -> Parsed:
+    return TurnEnd(message.get("failed") is True)
+
+
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Parsed]] = {
     "answer": lambda message: Output(Channel.ANSWER, _text(message)),
     "reasoning": lambda message: Output(Channel.REASONING, _text(message)),
@@ -108,4 +114,6 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Parsed]] = {
     "tool_result": _tool_result,
     "usage": _usage,
     "final": _final,
+    "turn": _turn,
 }
+_SECOND = frozenset({"notice", "turn"})  # unknown to the first revision of the parser

@@ -20,8 +20,10 @@ from agenthost.core.output.report import (
     Parsed,
     ToolCall,
     ToolResult,
+    TurnEnd,
     Usage,
 )
+from agenthost.core.output.revisions import LATEST
 from agenthost.core.output.utf8 import clean
 
 MAX_COUNT = 2**62
@@ -30,9 +32,9 @@ BREAK = "\n\n"
 API_ERROR = "[API Error: "  # how qwen tells an error, as if the model had said it
 
 
-def read_stream_json() -> LineReader:
+def read_stream_json(revision: int = LATEST.parser) -> LineReader:
     """Returns a reader of this dialect."""
-    return LineReader(_Conversation().parse_line)
+    return LineReader(_Conversation(revision).parse_line)
 
 
 class _Message:
@@ -91,8 +93,9 @@ class _Message:
 class _Conversation:
     """Reads the lines of one process, in order."""
 
-    def __init__(self) -> None:
-        self._answer, self._reasoning = _Message(Channel.ANSWER), _Message(Channel.REASONING)
+    def __init__(self, revision: int) -> None:
+        self._knows_turns = revision > 1
+        self._begin_turn()
         self._readers: Mapping[str, Callable[[Mapping[str, Any]], Iterator[Parsed]]] = {
             "system": self._read_system,
             "stream_event": self._read_event,
@@ -171,6 +174,12 @@ class _Conversation:
         elif self._answer.is_silent:
             yield from self._answer.take(_text(message.get("result")))
         yield _usage(_table(message.get("usage")), message.get("num_turns"))
+        if self._knows_turns:
+            self._begin_turn()
+            yield TurnEnd(failed=bool(message.get("is_error")))
+
+    def _begin_turn(self) -> None:
+        self._answer, self._reasoning = _Message(Channel.ANSWER), _Message(Channel.REASONING)
 
     def _send_again(self) -> None:
         self._answer.send_again()

@@ -1,4 +1,7 @@
-"""The dialects by the names that an agent's spec uses. A new one is a file in this folder and a line here."""
+"""The dialects by the names that an agent's spec uses. A new one is a file in this folder and a line here.
+
+Each is called with the revision of the parser that its reader must be like.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -7,8 +10,8 @@ from agenthost.core.output.dialects.jsonl import read_jsonl
 from agenthost.core.output.dialects.stream_json import read_stream_json
 from agenthost.core.output.dialects.text import PlainText
 
-DIALECTS: Mapping[str, Callable[[], DialectReader]] = {
-    "text": PlainText,
+DIALECTS: Mapping[str, Callable[[int], DialectReader]] = {
+    "text": lambda _: PlainText(),
     "jsonl": read_jsonl,
     "stream-json": read_stream_json,
 }

@@ -29,7 +29,7 @@ def test_an_answer_its_thoughts_and_its_usage_come_in_order(tmp_path: Path) -> N
     ended = run(tmp_path, "think hm", "say Hel", "say lo")
 
     assert ended.code == 0, ended.errors
-    assert [line["type"] for line in ended.lines] == ["reasoning", "answer", "answer", "usage"]
+    assert [line["type"] for line in ended.lines] == ["reasoning", "answer", "answer", "usage", "turn"]
     assert ended.text("answer") == "Hello"
     assert (ended.said("usage")[0]["input_tokens"], ended.said("usage")[0]["output_tokens"]) == (11, 7)
 

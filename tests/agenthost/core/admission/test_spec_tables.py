@@ -51,7 +51,7 @@ def test_a_bridge_runs_the_command_and_speaks_for_it() -> None:
         "--",
         "/opt/agent/tool",
     )
-    assert (spec.dialect, spec.prompt, spec.takes_input) == ("jsonl", "file", True)
+    assert (spec.dialect, spec.prompt, spec.takes_input) == ("jsonl", "file", False)
     spec = parse_spec({**PLAIN, "bridge": {"protocol": "codex"}})
     assert command_line(spec, "/py", {})[3:] == ("/opt/bridge", "codex", "--", "/opt/agent/tool")
 
