@@ -58,6 +58,7 @@ def write_agents(folder: Path, *names: str) -> Path:
     """Writes specs of the scripted agent: one with a model, and one with a secret."""
     folder.mkdir(parents=True)
     spec = (BUILT_IN / "scripted.toml").read_text().replace('install = "."', f'install = "{BUILT_IN}"')
+    spec = spec.replace("turns = true\n", "")  # which hosts of yesterday do not know
     model = f'network = "model"\nmodel = "{THINKER}"'
     secret = f'\n[environment]\nsecret = ["{SECRET_NAME}"]\n'
     specs = {THINKER: spec.replace('network = "none"', model), SECRETIVE: spec + secret}
