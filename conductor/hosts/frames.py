@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
 from conductor.core.model.commands import SendInput
-from conductor.core.model.events import Confinement, StartSpec
+from conductor.core.model.events import Confinement, ModelUse, StartSpec
 from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import (
     AgentFinished,
@@ -148,6 +148,19 @@ def _finished(frame: pb.Finished) -> AgentFinished:
         confinement=confinement(frame.attestation) if frame.HasField("attestation") else None,
         # Not ToTimedelta: it raises beyond its range, and a host may send anything.
         retry_after_seconds=max(frame.model_use.retry_after.seconds, 0),
+        model_use=_model_use(frame.model_use) if frame.HasField("model_use") else None,
+    )
+
+
+def _model_use(use: pb.ModelUse) -> ModelUse:
+    return ModelUse(
+        model=use.model,
+        requests=use.requests,
+        refused=use.refused,
+        broken=use.broken,
+        metered=use.metered,
+        rate_limited=use.rate_limited,
+        statuses=tuple(sorted(use.statuses.items())),
     )
 
 

@@ -74,17 +74,23 @@ def repository(tmp_path: Path) -> Path:
 async def test_a_question_is_answered_by_the_model_of_the_one_who_asks(tmp_path: Path, repository: Path) -> None:
     answer = words("It greets,", " README.md:1.")
     async with ModelServer.serving() as model:
-        listed = models({"id": "small", "max_model_len": 16_384})
-        model.facts["/v1/models"] = listed
-        model.answers.extend((listed, calls(("read_file", {"path": "README.md"})), answer))
+        facts = models({"id": "small", "max_model_len": 16_384})
+        model.facts["/v1/models"] = facts
+        model.answers.extend((facts, calls(("read_file", {"path": "README.md"})), answer))
         async with up(tmp_path, "--model", f"{model.url}/v1") as it:
             await it.until("stop:  Ctrl-C")
             code, out, err = await conductor(
                 "--address", it.address, "run", "ask", str(repository), "--question", "What is it?"
             )
+            _, listed, _ = await conductor("--address", it.address, "--output", "json", "runs")
+            _, shown, _ = await conductor("--address", it.address, "show", json.loads(listed)["name"], "answer")
+            _, agents, _ = await conductor("--address", it.address, "agents")
             ended = await it.stop()
 
     assert (code, ended) == (0, 0), err
+    assert "| answer | 1 | reader | small | local |" in out
+    assert "model small: 3 requests (3 x 200)" in shown
+    assert "    ✔ local         1  model default: small, 16384 tokens" in agents
     assert "✔ reader" in it.said
     assert f"✔ model default       {model.url}  small, 16384 tokens" in it.said
     assert "It greets, README.md:1." in out

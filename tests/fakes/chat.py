@@ -15,7 +15,7 @@ def event(value: Mapping[str, Any]) -> bytes:
 
 
 def delta(**fields: Any) -> bytes:
-    return event({"choices": [{"index": 0, "delta": fields}]})
+    return event({"model": "small", "choices": [{"index": 0, "delta": fields}]})
 
 
 def streamed(*pieces: bytes, usage: Mapping[str, int] | None = USAGE, finish: str = "stop") -> Answer:

@@ -12,7 +12,7 @@ from conductor.api.messages.names import host_name, run_name, step_name
 from conductor.core.decide.loss import Absence
 from conductor.core.decide.retry import find_cause
 from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import Confinement, Failure, FindingCounts, WorkspaceChanges
+from conductor.core.model.events import Confinement, Failure, FindingCounts, ModelUse, WorkspaceChanges
 from conductor.core.model.plan import RunPlan, SnapshotPlan
 from conductor.core.model.run import Run
 from conductor.core.model.states import RunState, StepState
@@ -128,6 +128,7 @@ def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()
         denial_count=attempt.denial_count,
         answer_truncated=attempt.answer_truncated,
         confinement=_confinement(attempt.confinement) if attempt.confinement else None,
+        model_use=_model_use(attempt.model_use) if attempt.model_use else None,
         disconnected_time=timestamp(absence.since if absence else None),
         lost_time=timestamp(absence.lost_at if absence else None),
         other_instance=absence is not None and absence.other_instance,
@@ -240,6 +241,18 @@ def _confinement(confinement: Confinement) -> pb.Confinement:
         snapshot_fingerprint_before=confinement.snapshot_fingerprint_before,
         snapshot_fingerprint_after=confinement.snapshot_fingerprint_after,
         checks=confinement.checks,
+    )
+
+
+def _model_use(use: ModelUse) -> pb.ModelUse:
+    return pb.ModelUse(
+        model=use.model,
+        requests=use.requests,
+        refused=use.refused,
+        broken=use.broken,
+        metered=use.metered,
+        rate_limited=use.rate_limited,
+        statuses=dict(use.statuses),
     )
 
 

@@ -14,6 +14,7 @@ from conductor.cli.text.wording import (
     asked_for,
     counted,
     elapsed,
+    model_use,
     repair,
     run_look,
     run_state,
@@ -130,6 +131,8 @@ def _attempt_facts(attempt: run_service_pb2.Attempt, repaired: run_service_pb2.R
         facts.append(turns)
     if repaired is not None:
         facts.append(repair(repaired))
+    if attempt.HasField("model_use"):
+        facts.append(model_use(attempt.model_use))
     if attempt.HasField("confinement"):
         confined = attempt.confinement
         facts.append(f"confined by {confined.mechanism}, uid {confined.uid}, policy {confined.policy_digest[:12]}")

@@ -106,6 +106,16 @@ def tokens(attempt: run_service_pb2.Attempt) -> str:
     return f"{total / 1000:.1f}k tokens" if total >= 1000 else f"{total} tokens"
 
 
+def model_use(use: run_service_pb2.ModelUse) -> str:
+    """Returns `model small: 4 requests (3 x 200, 1 x 429), 1 without a whole answer, 2 refused by the gateway`."""
+    statuses = ", ".join(f"{count} x {status}" for status, count in sorted(use.statuses.items()))
+    parts = [f"model {one_line(use.model, 80) or '(unnamed)'}: {counted(use.requests, 'request')}"]
+    parts[0] += f" ({statuses})" if statuses else ""
+    parts += [f"{use.broken} without a whole answer"] if use.broken else []
+    parts += [f"{use.refused} refused by the gateway"] if use.refused else []
+    return ", ".join(parts)
+
+
 def findings(counts: run_service_pb2.FindingCounts) -> str:
     """Returns `14 findings, all verified`, or how they differ."""
     total = counts.verified + counts.moved + counts.missing

@@ -34,7 +34,7 @@ from conductor.core.model.inputs import (
 )
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState
-from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_confinement, cut_text
+from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_confinement, cut_model_use, cut_text
 from conductor.core.model.turn import TurnState
 
 HOST_LOST = "HOST_LOST"
@@ -169,6 +169,7 @@ def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> 
         confinement=None if part.confinement is None else cut_confinement(part.confinement),
         last_sequence=report.last_sequence,
         retry_after_seconds=part.retry_after_seconds,
+        model_use=None if part.model_use is None else cut_model_use(part.model_use),
     )
     if part.result is not None:
         draft.blobs.append(part.result)

@@ -12,6 +12,7 @@ from conductor.core.model.events import (
     Confinement,
     Failure,
     InputRefused,
+    ModelUse,
     RepairAsked,
     ReportRefused,
     StartSpec,
@@ -58,6 +59,7 @@ class Attempt:
     retry_after_seconds: float = 0.0
     ended_turns: tuple[Turn, ...] = ()
     refused_input: int = 0  # the last input that its agent could not be given
+    model_use: ModelUse | None = None
 
     @property
     def agent(self) -> str:
@@ -170,4 +172,5 @@ def _end(attempt: Attempt, event: AttemptEnded, time: float) -> Attempt:
         confinement=event.confinement or attempt.confinement,
         last_sequence=event.last_sequence,
         retry_after_seconds=event.retry_after_seconds,
+        model_use=event.model_use,
     )

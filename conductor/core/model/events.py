@@ -49,6 +49,19 @@ class Confinement:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelUse:
+    """An attempt's requests to its model, as its host's gateway counted them. `statuses` pairs each status with its number."""
+
+    model: str = ""  # the name that the endpoint gave with its last answer
+    requests: int = 0
+    refused: int = 0
+    broken: int = 0
+    metered: int = 0
+    rate_limited: int = 0
+    statuses: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StartSpec:
     """The request to a host: the serialized Start is a pure function of this and of the prompt's blob."""
 
@@ -284,6 +297,7 @@ class AttemptEnded:
     confinement: Confinement | None = None
     last_sequence: int = 0
     retry_after_seconds: float = 0.0  # how long the model's endpoint or the host asked to wait
+    model_use: ModelUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@
 from dataclasses import dataclass, field
 
 from conductor.core.model.activity import Activity, Usage
-from conductor.core.model.events import Confinement
+from conductor.core.model.events import Confinement, ModelUse
 from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
@@ -128,6 +128,7 @@ class AgentFinished:
     confinement: Confinement | None = None
     # How long its model's endpoint asked to wait, if it refused the last request as one too many.
     retry_after_seconds: float = 0.0
+    model_use: ModelUse | None = None
 
 
 Report = Output | Activity | AgentStarted | AgentTurnEnded | AgentRefusedInput | AgentFinished

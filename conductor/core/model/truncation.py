@@ -7,13 +7,14 @@ bodies (prompts, answers, results, reports) are blobs or transcript, and never c
 from collections.abc import Sequence
 from dataclasses import replace
 
-from conductor.core.model.events import Confinement
+from conductor.core.model.events import Confinement, ModelUse
 
 MOST_TEXT = 800
 MOST_WORD = 100
 MOST_REASON = 300
 MOST_ARGV = 1200
 MOST_CHECKS = 900
+MOST_STATUSES = 16
 _CUT = " [… cut]"
 
 
@@ -38,6 +39,11 @@ def cut_confinement(told: Confinement) -> Confinement:
         snapshot_fingerprint_after=cut_text(told.snapshot_fingerprint_after, MOST_WORD),
         checks=_cut_list(told.checks, MOST_CHECKS),
     )
+
+
+def cut_model_use(told: ModelUse) -> ModelUse:
+    """Returns a model's use with a truncated name, and not more statuses than an event has room for."""
+    return replace(told, model=cut_text(told.model, MOST_WORD), statuses=told.statuses[:MOST_STATUSES])
 
 
 def _cut_list(texts: Sequence[str], most: int) -> tuple[str, ...]:

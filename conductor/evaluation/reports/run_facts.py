@@ -87,6 +87,7 @@ def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number,
         "agent": attempt.agent,
         "host": attempt.host,
+        "model": attempt.model_use.model if attempt.model_use else "",
         "state": str(attempt.state),
         "seconds": _seconds(attempt.start_time, attempt.end_time),
         "input_tokens": attempt.input_tokens,

@@ -5,7 +5,7 @@ import pytest
 from conductor.core.model.activity import Notice, ToolCall, ToolResult, Usage, write_line
 from conductor.core.model.commands import AckExecution, CancelExecution, ResumeExecution
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import AttemptEnded, AttemptStarted, Confinement, ReportRefused
+from conductor.core.model.events import AttemptEnded, AttemptStarted, Confinement, ModelUse, ReportRefused
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,
@@ -159,6 +159,7 @@ def test_the_end_tells_everything_that_is_known_and_brings_its_result() -> None:
         answer_truncated=True,
         result=result,
         confinement=HERE,
+        model_use=ModelUse("small", requests=2, statuses=tuple((status, 1) for status in range(200, 264))),
     )
 
     decision = bench.report(attempt, 2, end)
@@ -177,6 +178,7 @@ def test_the_end_tells_everything_that_is_known_and_brings_its_result() -> None:
             result="d" * 64,
             confinement=HERE,
             last_sequence=2,
+            model_use=ModelUse("small", requests=2, statuses=tuple((status, 1) for status in range(200, 216))),
         )
     ]
     assert decision.blobs == (result,)

@@ -17,6 +17,7 @@ from conductor.core.model.events import (
     Confinement,
     Event,
     Failure,
+    ModelUse,
     RunCreated,
     RunStarted,
     StartSpec,
@@ -173,6 +174,7 @@ class Story:
             output_tokens=340,
             result=self._blob(data) if data else "",
             confinement=CONFINEMENT,
+            model_use=ModelUse("small|model", requests=3) if says else None,
         )
         if says:
             await self.append(Output(attempt, Channel.ANSWER, says))

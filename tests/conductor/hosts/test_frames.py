@@ -18,6 +18,7 @@ from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.decide.guessing import guess_cause, guess_class
 from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
 from conductor.core.model.events import Confinement, Failure, StartSpec
+from conductor.core.model.events import ModelUse as Used
 from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import AgentFinished, AgentStarted
 from conductor.core.model.output import Channel, Output
@@ -47,6 +48,19 @@ def test_a_start_that_an_earlier_version_stored_is_sent_again_byte_for_byte() ->
     assert not frame.HasField("orphan_timeout")
     assert start_frame(now, "What?").first_output_timeout.ToSeconds() == 30
     assert start_frame(now, "What?").orphan_timeout.ToMilliseconds() == 60_500
+
+
+def test_the_end_tells_how_its_model_was_used() -> None:
+    use = pb.ModelUse(
+        requests=3, refused=1, broken=1, metered=2, rate_limited=1, model="small", statuses={429: 1, 200: 2}
+    )
+    (report,) = reports(ATTEMPT, pb.ExecuteResponse(finished=pb.Finished(model_use=use)))
+    (without,) = reports(ATTEMPT, pb.ExecuteResponse(finished=pb.Finished()))
+
+    assert isinstance(report, AgentFinished)
+    assert report.model_use == Used("small", 3, 1, 1, 2, 1, ((200, 2), (429, 1)))
+    assert isinstance(without, AgentFinished)
+    assert without.model_use is None
 
 
 def test_the_end_says_how_long_its_model_asked_to_wait() -> None:
