@@ -73,4 +73,4 @@ def _ran_out_of_time(run: Run) -> bool:
 
 def _ended_by_itself(step: Step, *also: str) -> bool:
     own = {"", "AGENT_EXIT_NONZERO", "EMPTY_OUTPUT", "SANDBOX_REFUSED", *also}
-    return all((attempt.failure.reason if attempt.failure else "") in own for attempt in step.attempts)
+    return all((attempt.end.failure.reason if attempt.end.failure else "") in own for attempt in step.attempts)

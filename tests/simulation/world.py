@@ -379,7 +379,7 @@ class World:
     def _check_loss(self, attempt: Attempt) -> None:
         """An attempt that ran is lost with its machine, or by too long a silence; not otherwise."""
         machine = self.machines[attempt.host]
-        is_silence = attempt.failure is not None and "silent" in attempt.failure.message
+        is_silence = attempt.end.failure is not None and "silent" in attempt.end.failure.message
         has_run = attempt.id in machine.begun and attempt.id not in machine.unpowered
         if attempt.state is AttemptState.LOST and has_run and not is_silence:
             raise Violation(f"{attempt.id} ran, and its host did not know it any more")

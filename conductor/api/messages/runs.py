@@ -120,22 +120,22 @@ def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()
         create_time=timestamp(attempt.create_time),
         start_time=timestamp(attempt.start_time),
         end_time=timestamp(attempt.end_time),
-        exit_code=attempt.exit_code,
-        signal=attempt.signal,
+        exit_code=attempt.end.exit_code,
+        signal=attempt.end.signal,
         input_tokens=attempt.input_tokens,
         output_tokens=attempt.output_tokens,
         turns=attempt.turns,
-        denial_count=attempt.denial_count,
-        answer_truncated=attempt.answer_truncated,
+        denial_count=attempt.end.denial_count,
+        answer_truncated=attempt.end.answer_truncated,
         confinement=_confinement(attempt.confinement) if attempt.confinement else None,
-        model_use=_model_use(attempt.model_use) if attempt.model_use else None,
+        model_use=_model_use(attempt.end.model_use) if attempt.end.model_use else None,
         disconnected_time=timestamp(absence.since if absence else None),
         lost_time=timestamp(absence.lost_at if absence else None),
         other_instance=absence is not None and absence.other_instance,
         ended_turns=[_turn(run, turn) for turn in attempt.ended_turns],
     )
     # A row of f9ac01c names no cause, and is retried by its reason: that is shown, too.
-    failure = attempt.failure and replace(attempt.failure, cause=find_cause(attempt.failure))
+    failure = attempt.end.failure and replace(attempt.end.failure, cause=find_cause(attempt.end.failure))
     _put_failure(message, run, failure)
     return message
 

@@ -86,8 +86,8 @@ def _recover_attempts(one: Ongoing, step: Step) -> list[Command]:
     for attempt in step.attempts:
         track = one.tracks.get(attempt.id)
         if track is None:
-            if attempt.last_sequence and attempt.state is not AttemptState.LOST:
-                commands.append(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
+            if attempt.end.last_sequence and attempt.state is not AttemptState.LOST:
+                commands.append(AckExecution(attempt.host, attempt.id, attempt.end.last_sequence, finished=True))
         elif track.cancelled:
             # No Start: a host that was never asked must not be. Resume attaches, or blocks the id.
             commands.append(ResumeExecution(attempt.host, attempt.id, track.cursor, attempt.instance))

@@ -208,8 +208,8 @@ def _refuse_late(draft: RunDraft, report: ExecutionReported) -> None:
     if attempt is None:
         draft.send(_dismiss(report))
         return
-    if report.last_sequence <= attempt.last_sequence and attempt.state is not AttemptState.LOST:
-        draft.send(AckExecution(attempt.host, attempt.id, attempt.last_sequence, finished=True))
+    if report.last_sequence <= attempt.end.last_sequence and attempt.state is not AttemptState.LOST:
+        draft.send(AckExecution(attempt.host, attempt.id, attempt.end.last_sequence, finished=True))
         return
     if not attempt.refused:
         what = f"frames up to {report.last_sequence}, after its end"

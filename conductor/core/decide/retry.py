@@ -65,7 +65,7 @@ def decide_retry(plan: AgentPlan, attempts: Sequence[Attempt], failure: Failure)
 
 def _find_cause_of(attempt: Attempt) -> Cause | None:
     # An earlier attempt that ended well had an answer of the wrong form.
-    return Cause.SCHEMA if attempt.failure is None or attempt.ended_well else find_cause(attempt.failure)
+    return Cause.SCHEMA if attempt.end.failure is None or attempt.ended_well else find_cause(attempt.end.failure)
 
 
 def _most_retries(plan: AgentPlan, cause: Cause) -> int:
@@ -91,7 +91,7 @@ def _pause(retries: RetryPlan, cause: Cause, number: int, last: Attempt) -> floa
         first, longest = FIRST_CAPACITY_PAUSE_SECONDS, LONGEST_CAPACITY_PAUSE_SECONDS
     # Spread by the id, which is unlike any other and the same after every restart: no randomness is needed.
     spread = 1 - SPREAD / 2 + SPREAD * crc32(last.id.encode()) / 2**32
-    asked = min(last.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
+    asked = min(last.end.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
     pause = min(first * 2.0 ** (number - 1), longest) * spread
     # Never before the time that the endpoint named, and not all steps at that very time.
     return max(pause, asked + min(asked, first) * spread)

@@ -160,7 +160,7 @@ def _stop_attempt(draft: RunDraft, step: Step, attempt: Attempt) -> None:
 
 
 def _conclude_failure(draft: RunDraft, step: Step, attempt: Attempt) -> None:
-    failure = attempt.failure or (attempt.last_turn.failure if attempt.last_turn is not None else None)
+    failure = attempt.end.failure or (attempt.last_turn.failure if attempt.last_turn is not None else None)
     if failure is None:
         raise ValueError(f"attempt {attempt.id} ended badly without a failure")
     why = why_stopped(draft.run, step)

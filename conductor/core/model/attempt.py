@@ -10,9 +10,7 @@ from conductor.core.model.events import (
     AttemptEnded,
     AttemptStarted,
     Confinement,
-    Failure,
     InputRefused,
-    ModelUse,
     RepairAsked,
     ReportRefused,
     StartSpec,
@@ -25,12 +23,14 @@ from conductor.core.model.turn import Turn, TurnEvent, TurnState, apply_to_turns
 AttemptEvent = AttemptStarted | AttemptEnded | ReportRefused | TurnEvent
 
 READ_ONLY_VIOLATION = "READ_ONLY_VIOLATION"
+NOT_ENDED = AttemptEnded("", "", AttemptState.STARTING)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """An attempt, with everything that readers see. Times are of the engine's clock, None until they come.
 
+    `end` holds what only the end tells; result and usage may come before, with a turn.
     `turns` counts what the agent itself calls turns; `ended_turns` are those that were waited for and checked.
     """
 
@@ -43,23 +43,16 @@ class Attempt:
     state: AttemptState = AttemptState.STARTING
     start_time: float | None = None
     end_time: float | None = None
-    failure: Failure | None = None
-    exit_code: int | None = None
-    signal: int | None = None
+    end: AttemptEnded = NOT_ENDED
     input_tokens: int | None = None
     output_tokens: int | None = None
     turns: int | None = None
-    denial_count: int = 0
-    answer_truncated: bool = False
     result: str = ""
     confinement: Confinement | None = None
-    last_sequence: int = 0
     refused: str = ""
     instance: str = ""  # of the host, where it has told one
-    retry_after_seconds: float = 0.0
     ended_turns: tuple[Turn, ...] = ()
     refused_input: int = 0  # the last input that its agent could not be given
-    model_use: ModelUse | None = None
 
     @property
     def agent(self) -> str:
@@ -88,7 +81,7 @@ class Attempt:
         the snapshot as it was, and one that did not leave it so has proved the contrary.
         """
         turn = self.last_turn
-        is_violation = self.failure is not None and self.failure.reason == READ_ONLY_VIOLATION
+        is_violation = self.end.failure is not None and self.end.failure.reason == READ_ONLY_VIOLATION
         if self.is_live or self.state is AttemptState.LOST or is_violation:
             return False
         if turn is None or (turn.state is TurnState.TO_REPAIR and self.refused_input != turn.number):
@@ -160,17 +153,10 @@ def _end(attempt: Attempt, event: AttemptEnded, time: float) -> Attempt:
         attempt,
         state=move_attempt(attempt.state, event.state),
         end_time=time,
-        failure=event.failure,
-        exit_code=event.exit_code,
-        signal=event.signal,
+        end=event,
         input_tokens=event.input_tokens,
         output_tokens=event.output_tokens,
         turns=event.turns,
-        denial_count=event.denial_count,
-        answer_truncated=event.answer_truncated,
         result=attempt.result if attempt.ended_turns else event.result,
         confinement=event.confinement or attempt.confinement,
-        last_sequence=event.last_sequence,
-        retry_after_seconds=event.retry_after_seconds,
-        model_use=event.model_use,
     )

@@ -58,7 +58,7 @@ def _step(step: Step) -> dict[str, Any]:
         "repair": {"message": step.repair.failure.message} if step.repair is not None else None,
         "may_fail": str(step.plan.on_failure) == "continue",
         "counts": asdict(step.counts),
-        "answer_truncated": any(attempt.answer_truncated for attempt in step.attempts[-1:]),
+        "answer_truncated": any(attempt.end.answer_truncated for attempt in step.attempts[-1:]),
     }
 
 
@@ -87,13 +87,13 @@ def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number,
         "agent": attempt.agent,
         "host": attempt.host,
-        "model": attempt.model_use.model if attempt.model_use else "",
+        "model": attempt.end.model_use.model if attempt.end.model_use else "",
         "state": str(attempt.state),
         "seconds": _seconds(attempt.start_time, attempt.end_time),
         "input_tokens": attempt.input_tokens,
         "output_tokens": attempt.output_tokens,
-        "denial_count": attempt.denial_count,
-        "failure": _failure(attempt.failure),
+        "denial_count": attempt.end.denial_count,
+        "failure": _failure(attempt.end.failure),
     }
 
 

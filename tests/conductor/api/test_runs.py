@@ -10,7 +10,7 @@ from conductor.api.messages.runs import TOO_DEEP, attempt_message, read_run_stat
 from conductor.api.run_ids import new_run_id
 from conductor.clock import SystemClock
 from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import Failure, StartSpec
+from conductor.core.model.events import AttemptEnded, Failure, StartSpec
 from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.states import AttemptState, RunState, StepState
 from conductor.v1 import run_service_pb2 as pb
@@ -85,7 +85,8 @@ def test_a_result_nested_nine_hundred_deep_is_shown_as_far_as_readers_of_message
 
 def attempt(failure: Failure) -> Attempt:
     start = StartSpec("run-step-1", "survey", "p" * 64, "c" * 40, (), 60.0, 60.0)
-    return Attempt(start.execution, 1, "alpha", "", start, 0.0, AttemptState.FAILED, failure=failure)
+    end = AttemptEnded("step", start.execution, AttemptState.FAILED, failure)
+    return Attempt(start.execution, 1, "alpha", "", start, 0.0, AttemptState.FAILED, end=end)
 
 
 @pytest.mark.parametrize("kind", FailureClass)

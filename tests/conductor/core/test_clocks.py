@@ -22,8 +22,8 @@ def patient(step: str, *needs: str, **agent: object) -> StepPlan:
 
 
 def reason_of(attempt: Attempt) -> str:
-    assert attempt.failure is not None
-    return attempt.failure.reason
+    assert attempt.end.failure is not None
+    return attempt.end.failure.reason
 
 
 def test_a_step_that_waits_too_long_for_a_place_fails_and_says_what_it_waited_for() -> None:
@@ -191,8 +191,8 @@ def test_each_attempt_is_lost_by_its_own_patience() -> None:
 
     bench.wake()
     assert (bench.attempt("soon").state, bench.attempt("later").state) == (AttemptState.LOST, AttemptState.STARTING)
-    assert bench.attempt("soon").failure is not None
-    assert bench.attempt("soon").failure.message == "Host h1 was silent for 20 s."  # type: ignore[union-attr]
+    assert bench.attempt("soon").end.failure is not None
+    assert bench.attempt("soon").end.failure.message == "Host h1 was silent for 20 s."  # type: ignore[union-attr]
     bench.crash()
     assert {track.lost_after for track in bench.state.ongoing[bench.run.id].tracks.values()} == {100.0}
 

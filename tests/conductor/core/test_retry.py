@@ -8,7 +8,7 @@ from conductor.core.decide.guessing import guess_class
 from conductor.core.decide.retry import Retry, decide_retry
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import StartExecution
-from conductor.core.model.events import Failure, StartSpec
+from conductor.core.model.events import AttemptEnded, Failure, StartSpec
 from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import AgentFinished, ExecutionRefused
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan, StepPlan
@@ -23,15 +23,14 @@ def ended(number: int, reason: str, state: AttemptState = AttemptState.FAILED, r
     """An attempt that ended so."""
     start = StartSpec(f"run-step-{number}", "survey", "prompt", "c" * 40, (), 60.0, 60.0)
     failure = Failure(reason, "", guess_class(reason)) if reason else None
-    return Attempt(
-        start.execution, number, "h1", "", start, 0.0, state, failure=failure, retry_after_seconds=retry_after
-    )
+    end = AttemptEnded("step", start.execution, state, failure, retry_after_seconds=retry_after)
+    return Attempt(start.execution, number, "h1", "", start, 0.0, state, end=end)
 
 
 def retry_after(plan: AgentPlan, *reasons: str, asked: float = 0.0) -> Retry | None:
     """Returns what follows these attempts."""
     attempts = [ended(number, reason, retry_after=asked) for number, reason in enumerate(reasons, 1)]
-    last = attempts[-1].failure or Failure("OUTPUT_INVALID", "")
+    last = attempts[-1].end.failure or Failure("OUTPUT_INVALID", "")
     return decide_retry(plan, attempts, last)
 
 
@@ -181,7 +180,7 @@ def test_what_a_host_says_of_a_failure_counts_and_its_reason_only_where_it_says_
     )
 
     assert bench.states()["step"] == state
-    failure = bench.attempt("step").failure
+    failure = bench.attempt("step").end.failure
     assert failure is not None
     assert (failure.kind, failure.cause) == (kind or FailureClass.RECOVERABLE, cause)
 
