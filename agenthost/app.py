@@ -39,6 +39,7 @@ from agenthost.host.preparation import Preparation
 from agenthost.host.state import Host
 from agenthost.host.supervisor import Supervisor
 from agenthost.host.tombstones import Tombstones
+from agenthost.models.addresses import find_addresses
 from agenthost.models.enquiry import Enquiry
 from agenthost.models.link import ModelGateway
 from agenthost.proof.probe import Proof, prove
@@ -102,14 +103,20 @@ async def running_host(
     warn_of_unusable({name: tried(agent) for name, agent in agents.items()})
     host = Host(settings, agents, ends_agents=settings.end_agents_on_stop, instance=data.instance())
     host.models = {name: ModelFacts() for name in settings.models}
+    host.addresses = await find_addresses(settings.models)
     prover = Prover(host, data.path, proof)
     now = steady_clock()
     snapshots = await SnapshotStore.open(data.snapshots, settings.keeping, now)
     integrity = SnapshotIntegrity(snapshots)
     async with (
-        ModelGateway(data.path, settings.models) as gateway,
+        ModelGateway(data.path, settings.models, host.pools) as gateway,
         supervising(host, data, integrity, gateway, now=now) as supervisor,
     ):
+
+        def settle_model(name: str, facts: ModelFacts) -> None:
+            host.settle_model(name, facts)
+            gateway.refresh()
+
         watched = HostServicer(host, prover, snapshots.eviction)
         server = await _listen(
             address,
@@ -125,7 +132,7 @@ async def running_host(
         try:
             async with (
                 Housekeeping(data, snapshots, integrity, host.change),
-                Enquiry(settings.models, host.settle_model),
+                Enquiry(settings.models, settle_model),
                 prover,
             ):
                 yield host, server.target

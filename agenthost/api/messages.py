@@ -17,6 +17,7 @@ from agenthost.core.admission.order import FEATURES, Limits, Order, check_execut
 from agenthost.core.models.endpoint import Endpoint
 from agenthost.core.models.facts import ModelFacts
 from agenthost.core.models.metering import ModelUse
+from agenthost.core.models.pools import ModelPool
 from agenthost.core.output.frame import Attestation, Finished, Frame, Started
 from agenthost.core.output.report import (
     Channel,
@@ -75,6 +76,7 @@ def read_order(start: pb.Start, defaults: Limits) -> Order:
         parameters=dict(start.parameters),
         limits=replace(defaults, **dict(_given_limits(start))),
         turns=start.turns or 1,
+        loading_seconds=max(0.0, start.loading_timeout.seconds),
     )
 
 
@@ -232,12 +234,13 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
         instance=host.instance,
         features=FEATURES,
         models=[
-            _model(model.endpoint, host.models.get(name, ModelFacts())) for name, model in host.settings.models.items()
+            _model(host.settings.models[name].endpoint, host.models.get(name, ModelFacts()), pool)
+            for name, pool in host.pools().items()
         ],
     )
 
 
-def _model(endpoint: Endpoint, facts: ModelFacts) -> host_pb.Model:
+def _model(endpoint: Endpoint, facts: ModelFacts, pool: ModelPool) -> host_pb.Model:
     return host_pb.Model(
         name=endpoint.name,
         url=endpoint.url,
@@ -249,6 +252,9 @@ def _model(endpoint: Endpoint, facts: ModelFacts) -> host_pb.Model:
         slots=facts.slots,
         listed=[host_pb.ListedModel(name=each.name, window=each.window) for each in facts.models],
         model=endpoint.model,
+        pool=pool.name,
+        pool_slots=pool.slots,
+        pool_is_local=pool.is_local,
     )
 
 

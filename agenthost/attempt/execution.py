@@ -182,7 +182,7 @@ class Execution:
         ending = self._ending
         if self.damage:
             ending = replace(ending, cause=Cause.FILES_DAMAGED, detail=self.damage.text)
-        verdict = judge(ending, summary, self.request.order.limits, use)
+        verdict = judge(ending, summary, self.request.order.granted, use)
         return Finished(verdict, ending, summary, self._attestation, use), self.ended_ns
 
     def offer_input(self, number: int, text: str) -> None:

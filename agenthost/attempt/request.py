@@ -60,7 +60,7 @@ def first_prompt(spec: AgentSpec, prompt: str) -> bytes:
 
 def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str) -> Launch:
     """Returns what the shim must know of the order, the agent and the snapshot."""
-    spec, order, limits = accepted.agent.usable(), accepted.order, accepted.order.limits
+    spec, order, limits = accepted.agent.usable(), accepted.order, accepted.order.granted
     return Launch(
         execution=order.execution,
         argv=accepted.agent.argv(order.parameters),

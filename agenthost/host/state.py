@@ -10,6 +10,7 @@ from pathlib import Path
 from agenthost.agent_specs import Agent, tried
 from agenthost.config import Settings
 from agenthost.core.models.facts import ModelFacts
+from agenthost.core.models.pools import ModelPool, pool_of
 from agenthost.core.sandbox.report import UNPROVEN, SandboxReport
 from agenthost.errors import AgentUnavailableError, HostDrainingError, ReadOnlyUnavailableError, ShuttingDownError
 from agenthost.sandbox.find import Sandbox
@@ -30,6 +31,7 @@ class Host:
     report: SandboxReport = UNPROVEN
     proofs: dict[str, SandboxReport] = field(default_factory=dict)  # by agent
     models: dict[str, ModelFacts] = field(default_factory=dict)  # by the NAME of [models.NAME]
+    addresses: Mapping[str, str] = field(default_factory=dict)  # of endpoints that are configured by name
     change: Change = field(default_factory=Change)
     boot_id: str = field(default_factory=lambda: _BOOT_ID.read_text().strip())
     start_time_ns: int = field(default_factory=time.time_ns)
@@ -80,6 +82,18 @@ class Host:
         if self.models.get(name) != facts:
             self.models[name] = facts
             self.change.notify()
+
+    def pools(self) -> dict[str, ModelPool]:
+        """Returns the pool of each model, by the NAME of [models.NAME]."""
+        return {
+            name: pool_of(
+                model.endpoint,
+                self.models.get(name, ModelFacts()).slots,
+                self.settings.name,
+                self.addresses.get(name, ""),
+            )
+            for name, model in self.settings.models.items()
+        }
 
     async def facts_of(self, name: str) -> ModelFacts:
         """Returns the facts of an endpoint; waits a moment for the first ones."""

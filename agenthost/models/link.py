@@ -12,13 +12,14 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 import structlog
 
+from agenthost.core.models.pools import ModelPool
 from agenthost.errors import AgentUnavailableError, ProgramError
 from agenthost.models.settings import ModelSettings
 from agenthost.system import process
@@ -49,9 +50,16 @@ def program_version() -> str:
 class ModelGateway:
     """Keeps a gateway running for as long as this host has models. Use it as a context; leaving it lets the gateway go on."""
 
-    def __init__(self, data: Path, models: Mapping[str, ModelSettings]) -> None:
+    def __init__(
+        self,
+        data: Path,
+        models: Mapping[str, ModelSettings],
+        pools: Callable[[], Mapping[str, ModelPool]] = dict,
+    ) -> None:
         self._data = data
         self._models = models
+        self._pools = pools  # by the models' names; a model without one is bounded by its own setting only
+        self._told: Mapping[str, Any] = {}
         self._attended: dict[str, dict[str, str]] = {}
         self._left: dict[str, asyncio.Event] = {}
         self._is_ending = False
@@ -129,11 +137,30 @@ class ModelGateway:
                 _log.info("gateway_started", pid=pid)
             reader, self._writer = await asyncio.open_unix_connection(path)
         await self._check_version(reader)
-        self._say({"do": "configure", "models": {name: model.message() for name, model in self._models.items()}})
+        self._told = {}
+        self._configure()
         for attended in self._attended.values():
             self._say({"do": "attend", **attended})
         self._connected.set()
         return reader
+
+    def refresh(self) -> None:
+        """Tells the gateway the slots of the pools again, where they have changed."""
+        if self._connected.is_set():
+            self._configure()
+
+    def _configure(self) -> None:
+        models = {name: model.message() | self._pool(name) for name, model in self._models.items()}
+        if models != self._told:
+            self._told = models
+            self._say({"do": "configure", "models": models})
+
+    def _pool(self, name: str) -> dict[str, Any]:
+        pools = self._pools()
+        if name not in pools:
+            return {"pool": f"models.{name}", "slots": self._models[name].endpoint.max_concurrent}
+        pool = pools[name].name
+        return {"pool": pool, "slots": min(each.slots for each in pools.values() if each.name == pool)}
 
     async def _check_version(self, reader: asyncio.StreamReader) -> None:
         """Ends a gateway of another version, and raises ProgramError: the next try starts one of this version."""

@@ -16,7 +16,7 @@ from agenthost.errors import ConfigurationError
 
 MAX_MODELS = 100
 MAX_KEY_BYTES = 16 * 1024
-_OURS = frozenset({"model", "context", "slots"})
+_OURS = frozenset({"model", "context", "slots", "pool"})
 
 
 @dataclass(frozen=True, slots=True)

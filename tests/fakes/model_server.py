@@ -29,13 +29,20 @@ class Asked:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Pause:
+    """A pause in an answer."""
+
+    seconds: float
+
+
 @dataclass
 class Answer:
-    """An answer to one request. An event among the pieces is waited for; `BREAK_OFF` cuts the connection."""
+    """An answer to one request. An event or a pause among the pieces is waited for; `BREAK_OFF` cuts the connection."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
-    pieces: Sequence[bytes | asyncio.Event] = (ANSWER,)
+    pieces: Sequence[bytes | asyncio.Event | Pause] = (ANSWER,)
 
 
 HANG_UP = Answer(status=0)  # no answer: the connection is closed without a byte
@@ -114,6 +121,8 @@ class ModelServer:
         for piece in answer.pieces:
             if isinstance(piece, asyncio.Event):
                 await piece.wait()
+            elif isinstance(piece, Pause):
+                await asyncio.sleep(piece.seconds)
             elif piece == BREAK_OFF:
                 await writer.drain()
                 return False

@@ -46,6 +46,7 @@ WIDEST = Limits(
 )
 # The most that an operator may allow; memory depends on the machine.
 HIGHEST = replace(WIDEST, memory_bytes=1024**4)
+LONGEST_LOADING_SECONDS = 600.0
 LEAST_MEMORY_BYTES = 64 * 1024 * 1024  # no sandbox starts with less
 
 
@@ -69,11 +70,18 @@ class Order:
     parameters: Mapping[str, str]
     limits: Limits
     turns: int = 1  # that the agent may take in one process
+    loading_seconds: float = 0.0  # that the model's server may take to load the model
 
     @property
     def has_turns(self) -> bool:
         """Returns whether further prompts may follow the first."""
         return self.turns > 1
+
+    @property
+    def granted(self) -> Limits:
+        """Returns the limits that the attempt gets: loading a model has its time beside that of the first output."""
+        first_output = self.limits.first_output_timeout_seconds + min(self.loading_seconds, LONGEST_LOADING_SECONDS)
+        return replace(self.limits, first_output_timeout_seconds=first_output)
 
 
 def defaults_within(widest: Limits) -> Limits:

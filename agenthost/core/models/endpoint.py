@@ -21,12 +21,13 @@ MAX_PROVIDER_TOOLS = 50
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RULE = re.compile(r"(?:(GET|POST) )?(/[A-Za-z0-9._~:/-]*)")
+_POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _TOOL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-fA-F:.]+")
 _KEYS = frozenset(
     {
         "url", "api", "key_env", "key_file", "paths", "max_concurrent", "ca_file", "provider_tools", "model", "context",
-        "slots",
+        "slots", "pool",
     }
 )  # fmt: skip
 
@@ -74,6 +75,7 @@ class Endpoint:
     model: str = ""  # the name to ask for where a flow gives none
     context: int = 0  # tokens of one request and its answer; 0 where the server is to tell
     slots: int = 0  # requests that the server works on at once; 0 where it is to tell
+    pool: str = ""  # the name under which all hosts count its slots; empty for one that follows from its address
     provider_tools: frozenset[str] = frozenset()  # what the provider may do on its side beyond thinking
 
     @property
@@ -133,7 +135,9 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
         model=_string(name, table, "model"),
         max_concurrent=_number(name, table, "max_concurrent", 8, MAX_AT_ONCE),
         context=_number(name, table, "context", 0, MAX_CONTEXT),
-        slots=_number(name, table, "slots", 0, MAX_AT_ONCE),
+        # Before there were slots, `max_concurrent` was how an operator said what a server can do.
+        slots=_number(name, table, "slots", int(table.get("max_concurrent", 0)), MAX_AT_ONCE),
+        pool=_string(name, table, "pool"),
         provider_tools=_provider_tools(name, table.get("provider_tools", [])),
     )
     _check(endpoint)
@@ -151,6 +155,8 @@ def _check(endpoint: Endpoint) -> None:
         raise EndpointError(f"{where}.url would send the key over the network in the clear: use https")
     if not PROVIDERS_NAME.fullmatch(endpoint.model):
         raise EndpointError(f"{where}.model must match {PROVIDERS_NAME.pattern}: it is the provider's name of a model")
+    if endpoint.pool and not _POOL.fullmatch(endpoint.pool):
+        raise EndpointError(f"{where}.pool is '{endpoint.pool}': it must match {_POOL.pattern}, as 'gpu0'")
     if endpoint.ca_file and not endpoint.tls:
         raise EndpointError(f"{where}.ca_file is for https, but url is http: change url or leave ca_file out")
 

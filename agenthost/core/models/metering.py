@@ -39,6 +39,7 @@ class ModelUse:
     model: str = ""  # the name that the endpoint gave with its newest thought
     thought: AnswerEnd = field(default_factory=AnswerEnd)  # the newest answer of the model
     aside: AnswerEnd = field(default_factory=AnswerEnd)  # the newest answer to whatever else was asked, since then
+    armed: bool = False  # the endpoint asks to wait for too long: the gateway refuses all further requests
 
     def with_refusal(self) -> "ModelUse":
         """Counts a request that the gateway refused."""
@@ -67,6 +68,10 @@ class ModelUse:
         known = {**self.statuses, status: count} if status in self.statuses or len(self.statuses) < MAX_STATUSES else {}
         limited = self.rate_limited + (status in RATE_LIMITS)
         return replace(self, statuses=known or self.statuses, rate_limited=limited, unreachable="")
+
+    def with_end_armed(self) -> "ModelUse":
+        """Returns the use after the endpoint asked to wait for longer than a request can."""
+        return replace(self, armed=True)
 
     def with_answer(
         self,
@@ -117,7 +122,8 @@ def describe(use: ModelUse) -> dict[str, Any]:
 
 def restore(described: Mapping[str, Any]) -> ModelUse:
     """Reads the use from JSON; fails with KeyError, TypeError or ValueError when `describe` did not write it."""
-    described = {"unreachable": "", "model": "", "thought": ["", 0], "aside": _aside_of_old(described), **described}
+    new = {"unreachable": "", "model": "", "thought": ["", 0], "aside": _aside_of_old(described), "armed": False}
+    described = {**new, **described}
     known: dict[str, Any] = {name: described[name] for name in _PLAIN}
     known["statuses"] = {int(status): int(count) for status, count in described["statuses"].items()}
     known["tokens"] = Tokens(int(described["taken"]), int(described["given"]))

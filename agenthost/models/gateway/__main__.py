@@ -5,7 +5,7 @@ the daemon starts another. Run as `python -I -m agenthost.models.gateway VERSION
 is DATA/gateway.lock, locked, and 4 listens on DATA/gateway.sock. A daemon that connects there sends commands as lines of JSON; no
 key ever stands in an argument, a variable or a file:
 
-In: {"do": "configure", "models": {NAME: {"table", "key"}}}, {"do": "attend", "execution", "folder", "model"},
+In: {"do": "configure", "models": {NAME: {"table", "key", "pool", "slots"}}}, {"do": "attend", "execution", "folder", "model"},
     {"do": "leave", "execution"}, {"do": "end"}.
 Out: {"version": VERSION} at once, so that a daemon of another version can replace it; {"left": execution} when that attempt's
     use is written.
@@ -27,6 +27,7 @@ import structlog
 from agenthost.core.models.endpoint import parse_endpoint
 from agenthost.models.gateway.account import Attempt
 from agenthost.models.gateway.limits import MAX_ATTEMPTS, MAX_LINE_BYTES, UNATTENDED_SECONDS
+from agenthost.models.gateway.places import Places
 from agenthost.models.gateway.service import AttemptService
 from agenthost.models.gateway.upstream import Model
 from servicekit.logs import configure_logs
@@ -42,6 +43,7 @@ class Gateway:
     def __init__(self, version: str) -> None:
         self._version = version
         self._models: dict[str, Model] = {}
+        self._pools: dict[str, Places] = {}
         self._configured: dict[str, Any] = {}
         self._served: dict[str, asyncio.Task[None]] = {}
         self._daemon: asyncio.StreamWriter | None = None
@@ -126,9 +128,19 @@ class Gateway:
             if self._configured.get(name) != settings:
                 if before := self._models.get(name):
                     before.idle.close()
-                self._models[name] = Model.of(parse_endpoint(name, settings["table"]), settings["key"])
+                endpoint, pool = (
+                    parse_endpoint(name, settings["table"]),
+                    self._pool(settings["pool"], settings["slots"]),
+                )
+                self._models[name] = Model.of(endpoint, settings["key"], pool)
         self._configured = models
         _log.info("gateway_configured", models=sorted(models))
+
+    def _pool(self, name: str, slots: int) -> Places:
+        """Returns the places of a pool, which outlive its settings: requests at work still hold some."""
+        pool = self._pools.setdefault(name, Places(slots))
+        pool.resize(slots)
+        return pool
 
     def _serve(self, attempt: Attempt, tasks: asyncio.TaskGroup) -> None:
         if attempt.execution in self._served or len(self._served) >= MAX_ATTEMPTS:

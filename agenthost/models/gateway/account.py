@@ -1,5 +1,6 @@
 """Counts what one attempt uses of its model, and keeps the count in the attempt's folder."""
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +21,15 @@ class Attempt:
 
 
 class Account:
-    """The use of one attempt so far, an earlier gateway's included. Change `use` as requests pass."""
+    """The use of one attempt so far, an earlier gateway's included. Change `use` as requests pass.
+
+    An attempt holds one slot of its pool: `turn` lets one of its requests pass at a time.
+    """
 
     def __init__(self, attempt: Attempt, models: Mapping[str, Model]) -> None:
         self._attempt = attempt
         self._models = models  # the gateway updates this mapping
+        self.turn = asyncio.Lock()
         self.use = self._written = read_use(attempt.folder) or ModelUse()
 
     def model(self) -> Model | None:

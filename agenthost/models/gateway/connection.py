@@ -16,6 +16,7 @@ import h11
 from agenthost.core.models.gateway_rules import (
     MAX_REQUEST_BYTES,
     Forward,
+    Headers,
     Refusal,
     Request,
     judge,
@@ -25,7 +26,8 @@ from agenthost.core.models.gateway_rules import (
 )
 from agenthost.core.models.key_mask import KeyMask
 from agenthost.core.models.meter import Meter, Reading, prompt_was_cut
-from agenthost.core.models.refusals import ModelTrouble
+from agenthost.core.models.rate_limits import ARMED, wait_before_next
+from agenthost.core.models.refusals import RATE_LIMITS, ModelTrouble, wait_of
 from agenthost.models.gateway.account import Account
 from agenthost.models.gateway.limits import (
     BODY_SECONDS,
@@ -33,6 +35,7 @@ from agenthost.models.gateway.limits import (
     FIRST_ANSWER_SECONDS,
     JUDGED_AT_ONCE_BYTES,
     LINGER_SECONDS,
+    MAX_AHEAD_BYTES,
     MAX_BODY_TO_DISCARD_BYTES,
     MAX_HEAD_BYTES,
     QUEUE_SECONDS,
@@ -43,6 +46,17 @@ from agenthost.models.gateway.limits import (
 from agenthost.models.gateway.upstream import Model, StaleError, UnreachableError, Upstream
 
 _JSON = (b"content-type", b"application/json")
+_TOO_MANY = Refusal(
+    429, "too_many_at_once", "all places for this endpoint on this host are taken", retry_after_seconds=5
+)
+
+
+class _LimitedError(Exception):
+    """The endpoint is asked too fast: the request is to be sent again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class AgentConnection:
@@ -52,6 +66,7 @@ class AgentConnection:
         self._reader, self._writer, self._account = reader, writer, account
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._is_to_pause = False
+        self._waits = 0  # for a rate limit, of the request that is at work
 
     async def run(self) -> None:
         """Serves until the agent is gone, or sends something that is not HTTP."""
@@ -92,31 +107,41 @@ class AgentConnection:
             verdict = judge(Request(head.method, head.target, tuple(head.headers)), model.endpoint, model.key)
         if isinstance(verdict, Refusal) or model is None:
             return await self._turn_away(verdict)  # type: ignore[arg-type]
+        with contextlib.ExitStack() as held:
+            held.callback(self._account.write)
+            is_placed = await self._while_there(self._take_places(model, held))
+            if not is_placed:
+                return is_placed is False and await self._turn_away(_TOO_MANY)
+            return await self._relay(model, verdict)
+
+    async def _take_places(self, model: Model, held: contextlib.ExitStack) -> bool:
+        """Takes the attempt's slot and the endpoint's places, as soon as earlier requests have ended; False where that is too late.
+
+        Requests of one attempt wait for each other as long as the agent does.
+        """
+        await self._account.turn.acquire()
+        held.callback(self._account.turn.release)
         try:
             async with asyncio.timeout(QUEUE_SECONDS):
-                await model.places.acquire()
+                for places in (model.places, model.pool):
+                    await places.acquire()
+                    held.callback(places.release)
         except TimeoutError:
-            return await self._turn_away(
-                Refusal(
-                    429,
-                    "too_many_at_once",
-                    "all places for this endpoint on this host are taken",
-                    retry_after_seconds=5,
-                )
-            )
-        try:
-            return await self._relay(model, verdict)
-        finally:
-            model.places.release()
-            self._account.write()
+            return False
+        return True
 
     async def _relay(self, model: Model, forward: Forward) -> bool:
+        if self._account.use.armed:
+            return await self._turn_away(ARMED)
         body = await self._take_body()
         refusal = too_large() if body is None else await _judge_body(body, model)
         if body is None or refusal:
             return await self._turn_away(refusal or too_large())
-        self._account.use = self._account.use.with_request()
-        return await self._while_there(self._exchange(model, forward, body))
+        is_served = await self._while_there(self._exchange(model, forward, body))
+        if is_served is None:
+            self._account.use = self._account.use.with_failure()
+            self._http.send_failed()
+        return bool(is_served)
 
     async def _take_body(self) -> bytes | None:
         """Returns the whole body; None when it is too large. Its stated length was judged with the head."""
@@ -129,7 +154,19 @@ class AgentConnection:
         return b"".join(pieces)
 
     async def _exchange(self, model: Model, forward: Forward, body: bytes) -> bool:
-        """Sends the request and passes the answer; repeats it where a kept connection was dead and repeating does no harm."""
+        """Sends the request and passes the answer; waits and sends it again where the endpoint asks for that (`rate_limits`)."""
+        self._waits = 0
+        while True:
+            await model.pool.until_quiet_ends()
+            self._account.use = self._account.use.with_request()
+            try:
+                return await self._ask(model, forward, body)
+            except _LimitedError as refusal:
+                model.pool.keep_quiet(refusal.seconds)
+                self._waits += 1
+
+    async def _ask(self, model: Model, forward: Forward, body: bytes) -> bool:
+        """Sends the request once; again where a kept connection was dead and repeating does no harm."""
         try:
             try:
                 async with model.connected(fresh=False) as upstream:
@@ -155,6 +192,7 @@ class AgentConnection:
                 raise h11.RemoteProtocolError("no answer")  # noqa: TRY301 - one place decides what follows
             status = head.status_code
             account.use = account.use.with_status(status)
+            self._judge_limit(status, tuple(head.headers), forward)
             headers = judge_answer(status, head.headers)
             if isinstance(headers, Refusal):
                 error = Reading(trouble=ModelTrouble.ERROR)
@@ -167,6 +205,19 @@ class AgentConnection:
         reading = await _judge_size(meter.finish(), forward, body)
         account.use = account.use.with_answer(status, reading, head.headers, now=time.time(), thinks=forward.thinks)
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    def _judge_limit(self, status: int, headers: Headers, forward: Forward) -> None:
+        """Raises where the endpoint is asked too fast and the request is sent again; arms the end where it is not."""
+        if status not in RATE_LIMITS:
+            return
+        account, now = self._account, time.time()
+        refused = Reading(trouble=ModelTrouble.RATE_LIMIT)
+        account.use = account.use.with_answer(status, refused, headers, now=now, thinks=forward.thinks)
+        seconds = wait_before_next(wait_of(dict(headers), b"", now), self._waits)
+        if seconds is None:
+            account.use = account.use.with_end_armed()
+        elif forward.may_be_repeated:
+            raise _LimitedError(seconds)
 
     async def _tell_broken(self, model: Model, forward: Forward, status: int = 0, *, is_late: bool = False) -> bool:
         """Answers for an endpoint that did not; cuts off an answer that had begun."""
@@ -194,8 +245,8 @@ class AgentConnection:
             await self._send(h11.Data(data=rest))
         await self._send(h11.EndOfMessage())
 
-    async def _while_there(self, work: Awaitable[bool]) -> bool:
-        """Does the work only while the agent is connected: it costs money."""
+    async def _while_there(self, work: Awaitable[bool]) -> bool | None:
+        """Does the work only while the agent is connected: it costs money. Returns None where the agent hung up."""
         async with asyncio.TaskGroup() as tasks:
             job = tasks.create_task(_result_of(work))
             watch = tasks.create_task(self._until_gone())
@@ -203,17 +254,16 @@ class AgentConnection:
             is_done = job.done()
             job.cancel()
             watch.cancel()
-        if not is_done:
-            self._account.use = self._account.use.with_failure()
-            self._http.send_failed()
-        return is_done and job.result()
+        return job.result() if is_done else None
 
     async def _until_gone(self) -> None:
-        if data := await self._reader.read(CHUNK_BYTES):
-            self._http.receive_data(
-                data
-            )  # the beginning of its next request; no more is read before this one is served
-            await asyncio.Event().wait()
+        """Waits until the agent hangs up; keeps what it sends meanwhile: a body that waits, or its next request."""
+        ahead = 0
+        while data := await self._reader.read(CHUNK_BYTES):
+            self._http.receive_data(data)
+            ahead += len(data)
+            if ahead > MAX_AHEAD_BYTES:
+                await asyncio.Event().wait()
 
     async def _turn_away(self, refusal: Refusal, *, count: bool = True) -> bool:
         """Refuses a request whose body may still be on its way."""

@@ -12,7 +12,8 @@ JUDGED_AT_ONCE_BYTES = (
 MAX_LINE_BYTES = 4 * 1024 * 1024  # of what the daemon says
 
 BODY_SECONDS = 60.0  # for the next piece of a request
-QUEUE_SECONDS = 60.0  # for a place among an endpoint's `max_concurrent`
+QUEUE_SECONDS = 600.0  # for a slot of an endpoint, while the agent waits
+MAX_AHEAD_BYTES = 1024 * 1024  # of what an agent sends while it waits; it is read so that its end is seen
 CONNECT_SECONDS = 15.0  # name, connection and TLS together
 IDLE_SECONDS = 30.0  # that an idle connection to an endpoint is kept; endpoints keep theirs for longer
 SEND_SECONDS = 60.0  # for the endpoint, or the agent, to take the next piece

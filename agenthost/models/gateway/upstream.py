@@ -21,6 +21,7 @@ from agenthost.models.gateway.limits import (
     MAX_IDLE_CONNECTIONS,
     SEND_SECONDS,
 )
+from agenthost.models.gateway.places import Places
 
 
 class UnreachableError(Exception):
@@ -141,13 +142,16 @@ class Model:
     key: str = field(repr=False)
     tls: ssl.SSLContext | None
     places: asyncio.Semaphore
+    pool: Places
     idle: IdleConnections = field(default_factory=IdleConnections)
 
     @classmethod
-    def of(cls, endpoint: Endpoint, key: str) -> "Model":
+    def of(cls, endpoint: Endpoint, key: str, pool: Places | None = None) -> "Model":
         """Prepares what every request to the endpoint needs: reading the certificates takes time."""
         tls = ssl.create_default_context(cafile=endpoint.ca_file or None) if endpoint.tls else None
-        return cls(endpoint, key, tls, asyncio.Semaphore(endpoint.max_concurrent))
+        return cls(
+            endpoint, key, tls, asyncio.Semaphore(endpoint.max_concurrent), pool or Places(endpoint.max_concurrent)
+        )
 
     @contextlib.asynccontextmanager
     async def connected(self, *, fresh: bool) -> AsyncIterator[Upstream]:

@@ -273,7 +273,7 @@ async def test_two_agents_with_two_endpoints_stay_apart(tmp_path: Path, monkeypa
         (Answer(302, {"location": "http://evil.example/"}, ()), "status 502 upstream_redirected", 0),
         (Answer(200, {"content-encoding": "gzip"}, (b"x",)), "status 502 upstream_encoded", 0),
         (Answer(pieces=(b"{", BREAK_OFF)), "status 200", 1),
-        (Answer(429, {"retry-after": "7"}, (b"{}",)), "status 429 None", 0),
+        (Answer(429, {"retry-after": "77"}, (b"{}",)), "status 429 None", 0),
         (Answer(401, {"content-type": "application/json"}, (b'{"error": {}}',)), "status 401 None", 0),
     ],
 )
@@ -287,7 +287,7 @@ async def test_what_an_endpoint_does_wrong_is_seen(stage: Stage, answer: Answer,
     assert said.endswith("failed IncompleteRead\n") is (answer.pieces[-1:] == (BREAK_OFF,))
     assert book is not None
     assert (book.broken, book.statuses) == (broken, {answer.status: 1})
-    assert book.retry_after_seconds == (7 if answer.status == 429 else None)
+    assert book.retry_after_seconds == (77 if answer.status == 429 else None)
 
 
 RAW = """

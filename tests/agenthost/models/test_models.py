@@ -111,15 +111,15 @@ async def test_a_rate_limit_is_told_with_the_end(
     short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with ModelServer.serving() as model, host_of(short_path, repository, monkeypatch, model) as client:
-        model.answers.append(Answer(429, {"retry-after": "3"}, (b"{}",)))
+        model.answers.append(Answer(429, {"retry-after": "300"}, (b"{}",)))
         _, finished = await client.run("usage 5 6", "fetch POST /v1/chat/completions {}", "exit 1", agent="thinker")
 
     assert finished.model_use.statuses == {429: 1}
-    assert (finished.model_use.rate_limited, finished.model_use.retry_after.seconds) == (1, 3)
+    assert (finished.model_use.rate_limited, finished.model_use.retry_after.seconds) == (1, 300)
     # Nothing was metered, so what the agent tells of itself is all there is.
     assert finished.usage.input_tokens == 5
     assert (finished.reason, finished.exit_code) == ("RATE_LIMITED", 1)
-    assert "wait for 3 s" in finished.message
+    assert "wait for 300 s" in finished.message
 
 
 async def test_a_stream_of_a_model_reaches_the_conductor_while_it_is_spoken(
