@@ -28,6 +28,7 @@ from conductor.config import SNAPSHOTS_FOLDER, Settings
 from conductor.core.decide.loss import count_of_earlier_instances
 from conductor.core.model.conductor_state import ConductorState, Limits
 from conductor.core.model.run import Run
+from conductor.core.pools.standing import list_uses
 from conductor.engine.inbox import Note
 from conductor.engine.recovery import read_state, read_time
 from conductor.errors import ConfigurationError
@@ -190,6 +191,7 @@ class Conductor:
             self._ring.count_running,
             lambda: opened.clock.now() - lost_after,
             lambda host: count_of_earlier_instances(self._engine.state, host),
+            lambda: list_uses(self._engine.state, opened.clock.now()),
         )
         progress_seconds = settings.limits.progress_seconds
         runs = RunServicer(

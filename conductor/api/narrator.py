@@ -6,7 +6,6 @@ the store only for what an item names (a finding's document).
 
 import asyncio
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakValueDictionary
@@ -17,9 +16,8 @@ from conductor.api.activities import read_activities
 from conductor.api.messages.findings import finding_message
 from conductor.api.messages.names import step_name
 from conductor.api.messages.output import output_message
-from conductor.api.messages.runs import disconnections, run_message, step_message, struct
+from conductor.api.messages.runs import disconnections, run_message, step_message, struct, waits
 from conductor.api.messages.tokens import seal
-from conductor.core.decide.loss import Absence
 from conductor.core.model.events import (
     Event,
     FindingChecked,
@@ -35,6 +33,7 @@ from conductor.core.model.events import (
 from conductor.core.model.output import Channel
 from conductor.core.model.run import Run
 from conductor.core.model.states import SETTLED_STEP, StepState
+from conductor.core.pools.standing import Present
 from conductor.store.folding import fold_stored, reading_damage
 from conductor.store.port import Store
 from conductor.store.records import StoredEvent, StoredOutput
@@ -106,14 +105,15 @@ class Narrator:
         """Shows the run, at its position."""
         return self._response(self._time, run=run_message(self._run, self.position, self._standing.inputs))
 
-    def show_progress(self, absences: Sequence[Absence], now: float) -> pb.WatchRunResponse:
+    def show_progress(self, present: Present, now: float) -> pb.WatchRunResponse:
         """Shows the present progress, at the run's position."""
         states = [step.state for step in self._run.steps.values()]
         progress = pb.Progress(
             settled_steps=sum(state in SETTLED_STEP for state in states),
             running_steps=sum(state in _BUSY for state in states),
             total_steps=len(states),
-            disconnections=disconnections(self._run.id, absences),
+            disconnections=disconnections(self._run.id, present.absences),
+            waits=waits(self._run.id, present),
         )
         return self._response(now, progress=progress)
 

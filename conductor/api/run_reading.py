@@ -5,7 +5,7 @@ Large JSON is made into messages beside the event loop: a report of a megabyte w
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from google.protobuf.struct_pb2 import Struct
@@ -15,9 +15,9 @@ from conductor.api.messages.names import read_run, read_step, run_name, step_nam
 from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message, struct
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.run_creation import MAX_LABELS
-from conductor.core.decide.loss import Absence
 from conductor.core.model.run import Run
 from conductor.core.model.step import Step
+from conductor.core.pools.standing import Present
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, PreconditionError, Violation
 from conductor.store.answers import read_answer
 from conductor.store.folding import fold_stored, reading_damage
@@ -36,9 +36,9 @@ MISFIT = "journal: its events do not fit each other"
 class RunReading:
     """Everything that the API shows of runs, except streams."""
 
-    def __init__(self, store: Store, absences: Callable[[str], Sequence[Absence]]) -> None:
+    def __init__(self, store: Store, present: Callable[[str], Present]) -> None:
         self._store = store
-        self._absences = absences
+        self._present = present
 
     async def run(self, run: str) -> pb.Run:
         """Returns a run with its steps; of one whose events are damaged, its row of the list."""
@@ -53,13 +53,13 @@ class RunReading:
         folded, position = await self._folded(run)
         inputs = await self._store.blob(run, folded.plan.inputs)
         with reading_damage(run, MISFIT):
-            return run_message(folded, position, struct(inputs), self._absences(run))
+            return run_message(folded, position, struct(inputs), self._present(run))
 
     async def step(self, name: str) -> pb.Step:
         """Returns a step with its bodies."""
         run, folded, step = await self.find_step(name)
         with reading_damage(run, MISFIT):
-            message = step_message(run, step, self._absences(run))
+            message = step_message(run, step, self._present(run))
         if step.prompt:
             message.prompt = (await self._store.blob(run, step.prompt)).decode("utf-8", "replace")
         if step.repair is not None:

@@ -8,15 +8,15 @@ the run as it was *there*, at that same position.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from conductor.api.messages.names import run_name
 from conductor.api.messages.tokens import seal, unseal
 from conductor.api.narrator import Narrator, SharedStandings
-from conductor.core.decide.loss import Absence
 from conductor.core.model.events import RunCreated
+from conductor.core.pools.standing import Present
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, Violation
 from conductor.store.port import Store
 from conductor.store.records import StoredEvent
@@ -26,7 +26,7 @@ from conductor.v1 import run_service_pb2 as pb
 # The feed of all runs keeps so many runs folded. One more is folded again, which costs a read and harms nothing.
 FOLDED_RUNS = 64
 
-# How often a waiting watcher looks for hosts that disconnected or came back: nothing that is stored says so.
+# How often a waiting watcher looks for hosts that disconnected or came back, and for pools' use: nothing that is stored says so.
 HOSTS_LOOK_SECONDS = 1.0
 
 _FEED = "runs"
@@ -35,14 +35,14 @@ _ALL = "0"
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Brings what watchers see beside a run's history: hosts that are away, after how long a silence, and the time.
+    """Brings what watchers see beside a run's history, after how long a silence, and the time.
 
     `now` is the engine's time, as in the history: a wall clock may differ from it (see `conductor.clock`). All watchers share
     `standings`.
     """
 
     progress_seconds: float
-    absences: Callable[[str], Sequence[Absence]]
+    present: Callable[[str], Present]
     now: Callable[[], float]
     standings: SharedStandings = field(default_factory=SharedStandings)
 
@@ -57,7 +57,7 @@ async def watch_run(
         narrator = await Narrator.at(store, run, max(position, 1))
         # At position 1 a run is created, and nothing else; so the first message is the same for new and returning watchers.
         yield narrator.show_run()
-        sent_absences: Sequence[Absence] = ()
+        sent = Present()
         has_all = False
         while not narrator.is_settled:
             page = await store.history(run, narrator.position)
@@ -67,12 +67,12 @@ async def watch_run(
             if not page:
                 narrator.share(presence.standings)
                 # The last event may be old: a watcher that has all stored items gets the present time at once.
-                is_quiet = not has_all or await _is_quiet(watcher, run, presence, sent_absences)
+                is_quiet = not has_all or await _is_quiet(watcher, run, presence, sent)
                 has_all = True
-            absences = presence.absences(run)
-            if is_quiet or (absences != sent_absences and not narrator.is_settled):
-                sent_absences = absences
-                yield narrator.show_progress(absences, presence.now())
+            present = presence.present(run)
+            if is_quiet or (present != sent and not narrator.is_settled):
+                sent = present
+                yield narrator.show_progress(present, presence.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,8 @@ async def _read_feed_place(store: Store, token: str) -> int:
             raise InvalidRequestError(Violation("resume_token", "names a place that there is not"))
 
 
-async def _is_quiet(watcher: Watcher, run: str, presence: Presence, sent_absences: Sequence[Absence]) -> bool:
-    """Waits for a stored item, or for a host that disconnects or comes back; returns True where neither came in time."""
+async def _is_quiet(watcher: Watcher, run: str, presence: Presence, sent: Present) -> bool:
+    """Waits for a stored item, or for a change of what is known beside them; returns True where neither came in time."""
     left = presence.progress_seconds
     while left > 0:
         # Not by `_is_changed`: one more coroutine costs each idle watcher a kilobyte of memory.
@@ -170,7 +170,7 @@ async def _is_quiet(watcher: Watcher, run: str, presence: Presence, sent_absence
                 await watcher.changed()
                 return False
         left -= HOSTS_LOOK_SECONDS
-        if presence.absences(run) != sent_absences:
+        if presence.present(run) != sent:
             return False
     return True
 

@@ -1,10 +1,11 @@
 """A host as its link sees it, and the core's input that follows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from agenthost.v1 import host_service_pb2 as host_pb
-from conductor.core.model.inputs import TURNS, HostAgent, HostReported, UnusableAgent
+from conductor.core.model.inputs import TURNS, HostAgent, HostPool, HostReported, UnusableAgent
 
 
 class HostState(StrEnum):
@@ -32,19 +33,25 @@ class HostView:
 
 def reported(name: str, host: host_pb.Host) -> HostReported:
     """Makes the core's input of a host's message."""
+    models = {model.name: model for model in host.models if model.pool}
     return HostReported(
         host=name,
         connected=True,
         draining=host.state == host_pb.Host.STATE_DRAINING,
         slots=host.slots,
-        agents=tuple(_agent(host, agent) for agent in host.agents if agent.available),
+        agents=tuple(_agent(host, agent, models) for agent in host.agents if agent.available),
         unusable=tuple(
             UnusableAgent(agent.name, agent.unavailable_reason) for agent in host.agents if not agent.available
         ),
         instance=host.instance,
         features=frozenset(host.features),
+        pools=tuple(HostPool(one.pool, one.pool_slots, is_local=one.pool_is_local) for one in models.values()),
     )
 
 
-def _agent(host: host_pb.Host, agent: host_pb.Agent) -> HostAgent:
-    return HostAgent(agent.name, agent.version, takes_turns=TURNS in host.features and TURNS in agent.features)
+def _agent(host: host_pb.Host, agent: host_pb.Agent, models: Mapping[str, host_pb.Model]) -> HostAgent:
+    """Returns an agent with its pool. A model without a name of its own is known by its endpoint's."""
+    takes_turns, model = TURNS in host.features and TURNS in agent.features, models.get(agent.model)
+    if model is None:
+        return HostAgent(agent.name, agent.version, takes_turns)
+    return HostAgent(agent.name, agent.version, takes_turns, model.pool, model.model or f"models.{model.name}")

@@ -2,6 +2,7 @@
 
 from agenthost.v1 import host_service_pb2 as host_pb
 from conductor.api.messages.names import host_name
+from conductor.core.pools.standing import PoolUse
 from conductor.hosts.host_view import HostState, HostView
 from conductor.v1 import pool_service_pb2 as pb
 from servicekit.times import timestamp
@@ -44,6 +45,19 @@ def _model(model: host_pb.Model) -> pb.HostModel:
         slots=model.slots,
         listed=[pb.ListedModel(name=each.name, window=each.window) for each in model.listed],
         model=model.model,
+        pool=model.pool,
+    )
+
+
+def pool_message(use: PoolUse) -> pb.ModelPool:
+    """Makes the message of a pool."""
+    return pb.ModelPool(
+        name=use.name,
+        slots=use.slots,
+        in_use=len(use.holders),
+        waiting=use.waiting,
+        parked_until_time=timestamp(use.parked_until or None),
+        loaded_model=use.loaded,
     )
 
 

@@ -18,6 +18,7 @@ from conductor.core.model.run import Run
 from conductor.core.model.states import RunState, StepState
 from conductor.core.model.step import Step, Wait
 from conductor.core.model.turn import Repair, Turn
+from conductor.core.pools.standing import Present
 from conductor.store.records import RunRow
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
@@ -32,6 +33,7 @@ MODES = {
     "working_tree": pb.Workspace.MODE_WORKING_TREE,
     "commit": pb.Workspace.MODE_COMMIT,
 }
+NOTHING_MORE = Present()
 # Readers of protocol messages refuse what nests deeper than 100 messages, and an object in an object takes three of them.
 MAX_NESTING = 30
 TOO_DEEP = "[… nested deeper than is shown here]"
@@ -57,15 +59,15 @@ def _shallow(value: Any, levels: int) -> Any:
             return value
 
 
-def run_message(run: Run, sequence: int, inputs: Struct, absences: Sequence[Absence] = ()) -> pb.Run:
+def run_message(run: Run, sequence: int, inputs: Struct, present: Present = NOTHING_MORE) -> pb.Run:
     """Shows a run with its roster. `sequence` is the position of its last event, or of where it was folded to.
 
-    `absences` are what is known beside that: which of its attempts are on hosts that are away.
+    `present` is what is known beside that.
     """
     message = _plan_message(run.plan, inputs)
     message.state = run_state(run.state)
     message.sequence = sequence
-    message.steps.extend(step_message(run.id, step, absences) for step in run.steps.values())
+    message.steps.extend(step_message(run.id, step, present) for step in run.steps.values())
     _put_times(message, run.create_time, run.start_time, run.end_time)
     _put_failure(message, run.id, run.failure if run.is_settled else None)
     _put_counts(message, run.counts)
@@ -85,7 +87,7 @@ def row_message(row: RunRow) -> pb.Run:
     return message
 
 
-def step_message(run: str, step: Step, absences: Sequence[Absence] = ()) -> pb.Step:
+def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.Step:
     """Shows a step without its bodies."""
     message = pb.Step(
         name=step_name(run, step.plan.id),
@@ -94,8 +96,8 @@ def step_message(run: str, step: Step, absences: Sequence[Absence] = ()) -> pb.S
         label=step.plan.label or step.plan.id,
         needs=step.plan.needs,
         reason=step.reason,
-        wait=_wait(step) if step.state is StepState.QUEUED and step.wait else None,
-        attempts=[attempt_message(run, attempt, absences) for attempt in step.attempts],
+        wait=_wait(present.waits.get(step.plan.id) or step.wait) if step.state is StepState.QUEUED else None,
+        attempts=[attempt_message(run, attempt, present.absences) for attempt in step.attempts],
         ready_time=timestamp(step.ready_time),
         start_time=timestamp(step.start_time),
         end_time=timestamp(step.end_time),
@@ -200,12 +202,16 @@ def _workspace_changes(changes: WorkspaceChanges) -> pb.WorkspaceChanges:
     return pb.WorkspaceChanges(count=changes.count, paths=changes.paths, note=changes.note)
 
 
-def _wait(step: Step) -> pb.Wait | None:
-    wait: Wait | None = step.wait
+def waits(run: str, present: Present) -> list[pb.StepWait]:
+    """Shows what queued steps wait for now, where that is more than their last change said."""
+    return [pb.StepWait(step=step_name(run, name), wait=_wait(wait)) for name, wait in present.waits.items()]
+
+
+def _wait(wait: Wait | None) -> pb.Wait | None:
     if wait is None:
         return None
     kind = pb.Wait.Kind.Value(f"KIND_{wait.kind.name}")
-    return pb.Wait(kind=kind, text=wait.text, until_time=timestamp(wait.until))
+    return pb.Wait(kind=kind, text=wait.text, until_time=timestamp(wait.until), pool=wait.pool)
 
 
 def _turn(run: str, turn: Turn) -> pb.Turn:

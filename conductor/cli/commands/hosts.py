@@ -1,6 +1,7 @@
 """`conductor hosts` and `conductor agents`: the machines that agents run on, their agents and their models."""
 
 import time
+from collections.abc import Iterable
 
 import click
 
@@ -9,7 +10,7 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
 from conductor.cli.text.terminal_text import one_line, printable
-from conductor.cli.text.wording import elapsed
+from conductor.cli.text.wording import counted, elapsed
 from conductor.cli.views.models import agents_over, model_lines
 from conductor.cli.views.page import say
 from conductor.cli.views.view import as_json
@@ -33,6 +34,7 @@ def hosts(context: Context, name: str | None) -> None:
                 click.echo(as_json(host))
             else:
                 say_host(host, with_agents=True)
+                _say_pools([host])
             return
         answer = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=CALL_SECONDS)
         for host in answer.hosts:
@@ -40,6 +42,8 @@ def hosts(context: Context, name: str | None) -> None:
                 click.echo(as_json(host))
             else:
                 say_host(host)
+        if not context.is_json:
+            _say_pools(answer.hosts)
         if not answer.hosts and not context.is_json:
             click.echo("no hosts; give the conductor some:  conductor serve --host NAME=ADDRESS", err=True)
 
@@ -62,6 +66,11 @@ def agents(context: Context, name: str | None) -> None:
         raise CommandError(f"no host has an agent '{name}'; those that there are:  conductor agents")
     if not lines:
         click.echo("no agents: no host has connected; look at them:  conductor hosts", err=True)
+
+
+def _say_pools(hosts: Iterable[Host]) -> None:
+    for line in pool_lines(hosts):
+        say(line, 4)
 
 
 def say_host(host: Host, *, with_agents: bool = False) -> None:
@@ -94,6 +103,25 @@ def host_line(host: Host) -> str:
 def has_trouble(host: Host) -> bool:
     """Returns whether a host that answers needs a person: it names a problem, or attempts wait for its earlier folder."""
     return bool(host.problem or host.attempts_of_earlier_instance)
+
+
+def pool_lines(hosts: Iterable[Host]) -> list[str]:
+    """Returns a line for each pool of model slots, once for all hosts that use it."""
+    pools = {pool.name: pool for host in hosts for pool in host.pools}
+    return [pool_line(pool, time.time()) for _, pool in sorted(pools.items())]
+
+
+def pool_line(pool: pool_service_pb2.ModelPool, now: float) -> str:
+    """Returns `pool gpu0  1 of 1 slots in use by this conductor  4 waiting  parked for 2 min 05 s (rate limited)  qwen3 loaded`."""
+    left = pool.parked_until_time.ToNanoseconds() / 1e9 - now
+    parts = (
+        f"pool {printable(pool.name)}",
+        f"{pool.in_use} of {counted(pool.slots, 'slot')} in use by this conductor",
+        f"{pool.waiting} waiting" if pool.waiting else "",
+        f"parked for {elapsed(left)} (rate limited)" if left > 0 else "",
+        f"{printable(pool.loaded_model)} asked last" if pool.loaded_model else "",
+    )
+    return "  ".join(part for part in parts if part)
 
 
 def other_folder(host: Host) -> str:

@@ -141,6 +141,11 @@ def disconnected(told: run_service_pb2.Disconnection, now: float) -> str:
     return f"{host} disconnected for {elapsed(now - since)}, {end}"
 
 
+def waiting(text: str) -> str:
+    """Returns `waits for a slot of gpu0 …` for a sentence that says so itself, and `waits: No host is connected.` for any other."""
+    return f"w{text[1:].rstrip('.')}" if text.startswith("Waits for ") else f"waits: {text}"
+
+
 def said_nothing(seconds: float) -> str:
     """Returns the sentence for a conductor that is connected and silent."""
     return f"the conductor has said nothing for {elapsed(seconds)}"

@@ -12,6 +12,7 @@ from conductor.cli.text.wording import (
     step_look,
     step_state,
     tokens,
+    waiting,
 )
 from conductor.cli.views.run_state import StepRow
 from conductor.v1 import run_service_pb2
@@ -41,8 +42,8 @@ def step_facts(row: StepRow, now: float) -> list[str]:
         facts.append(findings(step.finding_counts))
     if row.prepared_for(now) > QUIET_PREPARATION_SECONDS:
         facts.append(PREPARES)
-    if row.wait:
-        facts.append(f"waits: {one_line(row.wait, LONGEST_WAIT)}")
+    if row.waits_for:
+        facts.append(waiting(one_line(row.waits_for, LONGEST_WAIT)))
     elif step.HasField("repair"):
         facts.append(repair(step.repair))
     if step.HasField("failure"):

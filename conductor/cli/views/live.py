@@ -107,12 +107,12 @@ class LiveView:
         lines, waits = list[Table](), set[str]()
         room = self._console.height - self._height(self._foot(rows))  # which is longest where all are only counted
         for row in rows[:DRAWN_STEPS]:
-            line = self._line(row, is_final=False, is_repeated=row.wait in waits)
+            line = self._line(row, is_final=False, is_repeated=row.waits_for in waits)
             room -= self._height(line)
             if room < 0:
                 break
             lines.append(line)
-            waits.add(row.wait)
+            waits.add(row.waits_for)
         return Group(*lines, self._foot(rows[len(lines) :]))
 
     def _height(self, part: Table | Text) -> int:
@@ -128,7 +128,7 @@ class LiveView:
         if not is_final and self._is_seen_at_work(row):
             glyph = SPINNER[int(time.monotonic() * REFRESHES_PER_SECOND) % len(SPINNER)]
         facts = self._facts(row, is_repeated=is_repeated)
-        width, is_whole = self._label_width(), is_final or bool(row.wait) or row.away is not None
+        width, is_whole = self._label_width(), is_final or bool(row.waits_for) or row.away is not None
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(width=width, no_wrap=True, overflow="ellipsis")
@@ -143,7 +143,7 @@ class LiveView:
         return is_heard and row.step.state == run_service_pb2.Step.STATE_RUNNING
 
     def _facts(self, row: StepRow, *, is_repeated: bool) -> str:
-        if row.wait and is_repeated:
+        if row.waits_for and is_repeated:
             return "waits for the same"
         if row.away is not None:  # the host is named in it; with more the line would wrap
             return disconnected(row.away, self._view.now)

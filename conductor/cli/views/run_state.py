@@ -19,6 +19,7 @@ class StepRow:
     step: run_service_pb2.Step
     said: str = ""
     disconnection: run_service_pb2.Disconnection | None = None
+    present_wait: str = ""  # what it waits for now, as progress told it last; empty where its step says it
 
     @property
     def id(self) -> str:
@@ -52,8 +53,13 @@ class StepRow:
 
     @property
     def wait(self) -> str:
-        """The reason for its wait; empty where it does not wait."""
+        """The reason for its wait, as it was when it began to wait for that; empty where it does not wait."""
         return self.step.wait.text if self.step.state == run_service_pb2.Step.STATE_QUEUED else ""
+
+    @property
+    def waits_for(self) -> str:
+        """The reason for its wait as it is now: the slots of a pool change hands."""
+        return self.wait and (self.present_wait or self.wait)
 
     @property
     def is_waiting(self) -> bool:
@@ -112,7 +118,7 @@ class RunView:
             case "output":
                 self._hear(told.output)
             case "progress":
-                self._note_disconnections(told.progress)
+                self._note_present(told.progress)
             case _:
                 pass
         return None
@@ -128,13 +134,15 @@ class RunView:
             self.rows[step.name] = row = StepRow(step)
             return row
         before, waited_for = row.step.state, row.wait
-        row.step = step
+        row.step, row.present_wait = step, ""
         return row if step.state != before or row.wait != waited_for else None
 
-    def _note_disconnections(self, progress: run_service_pb2.Progress) -> None:
+    def _note_present(self, progress: run_service_pb2.Progress) -> None:
         away = {step: one for one in progress.disconnections for step in one.steps}
+        waits = {one.step: one.wait.text for one in progress.waits}
         for name, row in self.rows.items():
             row.disconnection = away.get(name)
+            row.present_wait = waits.get(name, "")
 
     def _hear(self, output: run_service_pb2.Output) -> None:
         row = self.rows.get(output.step)

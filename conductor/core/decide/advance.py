@@ -11,7 +11,7 @@ It is pure: the same arguments give the same result, and `state` stays unchanged
 3. It ends attempts whose hosts were silent too long (`loss`).
 4. It looks at every step that something happened to, run by run (`progress`).
 5. It ends runs and queued steps whose time is up (`clocks`): after taking what came in time, and before anything else begins.
-6. It places queued steps of all runs (`schedule`).
+6. It parks pools and opens them, and places queued steps of all runs (`schedule`).
 7. It acknowledges what is stored by now, and restarts streams that have a gap, where that is due.
 8. It tells agents that wait after a turn what follows (`turns`), and asks workers the questions that became open (`questions`).
 """
@@ -39,6 +39,7 @@ from conductor.core.model.inputs import (
     ExecutionLost,
     ExecutionRefused,
     ExecutionReported,
+    HostPool,
     HostReported,
     Input,
     RequestCancel,
@@ -70,6 +71,7 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
     _look_at_runs(decision)
     if now >= decision.timeouts_suspended_until:
         _ring_clocks(decision)
+    decision.settle_parks()
     if _needs_places(decision):
         place_queued_steps(decision)
         _look_at_runs(decision)  # a step that began may have let its children begin
@@ -139,12 +141,20 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
         instance_since=before.instance_since if before is not None else decision.now,
         was_reached=report.connected or (before is not None and before.was_reached),
         features=report.features,
+        pools=_smallest(report.pools),
+        models={agent.name: agent for agent in report.agents if agent.pool},
     )
     if before is not None and after.instance != before.instance:
         after = replace(after, instance_since=decision.now)
     if after != before:
         decision.hosts[report.host] = after
         decision.touched_hosts = True
+
+
+def _smallest(pools: Sequence[HostPool]) -> dict[str, HostPool]:
+    """Returns pools by name. A host may have several models in one: the smallest number of slots holds."""
+    ordered = sorted(pools, key=lambda pool: -pool.slots)
+    return {pool.name: pool for pool in ordered if pool.slots > 0}
 
 
 def _settle_damaged(decision: DecisionDraft) -> None:

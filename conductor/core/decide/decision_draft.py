@@ -5,6 +5,7 @@ draft away and ends that run as FATAL; other runs go on.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +19,7 @@ from conductor.core.model.commands import (
     Rejected,
     Reply,
 )
-from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing
+from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Pool
 from conductor.core.model.events import AttemptEnded, Failure, RunSettled, StepCancelled
 from conductor.core.model.failure import FailureClass
 from conductor.core.model.states import AttemptState, RunState
@@ -40,6 +41,7 @@ class DecisionDraft:
         self.now = now
         self.limits: Limits = state.limits
         self.hosts: dict[str, Host] = dict(state.hosts)
+        self.pools: Mapping[str, Pool] = state.pools
         self.drafts: dict[str, RunDraft] = {}
         self.backlog: list[Input] = []
         self.stored: list[Record | Output] = []
@@ -98,6 +100,18 @@ class DecisionDraft:
             if not draft.run.is_settled:
                 yield run, draft
 
+    def settle_parks(self) -> None:
+        """Parks pools as their attempts ended, and opens those whose time is over. Every step that waits is told what for."""
+        pools = {
+            name: replace(pool, parked_until=_future(pool.parked_until, self.now)) for name, pool in self.pools.items()
+        }
+        for draft in self.drafts.values():
+            for name, until in draft.parks.items():
+                pool = pools.get(name, Pool())
+                pools[name] = replace(pool, parked_until=max(pool.parked_until, _future(until, self.now)))
+        if pools != self.pools:
+            self.pools, self.touched_hosts = pools, True
+
     def finish(self) -> tuple[Decision, ConductorState]:
         """Returns the decision, and the state after it is stored."""
         drafts = self.drafts.values()
@@ -132,6 +146,7 @@ class DecisionDraft:
         return ConductorState(
             ongoing=ongoing,
             hosts=self.hosts,
+            pools=self.pools,
             settled=settled,
             backlog=tuple(self.backlog),
             unscheduled=self.unscheduled,
@@ -142,6 +157,7 @@ class DecisionDraft:
 
     def _wake_at(self, ongoing: Mapping[str, Ongoing]) -> float | None:
         due = [run.wake_at for run in ongoing.values() if run.wake_at is not None]
+        due += [pool.parked_until for pool in self.pools.values() if pool.parked_until]
         if self.backlog or self.unscheduled:
             due.append(self.now)
         for run in ongoing.values():
@@ -169,6 +185,10 @@ class DecisionDraft:
         draft.replies = list(replies)
         draft.freed_place = True
         self.drafts[run] = draft
+
+
+def _future(until: float, now: float) -> float:
+    return until if until > now else 0.0
 
 
 def _end_everything(draft: RunDraft, message: str) -> RunDraft:

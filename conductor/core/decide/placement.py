@@ -1,16 +1,17 @@
-"""Chooses the host of an attempt, and explains why a step has no place. Pure functions of hosts and their free slots.
+"""Chooses the host of an attempt, and explains why a step has no place. Pure functions of hosts, their free slots, and pools.
 
-The explanation is for the operator: which host is away, why a host cannot run its agent, or that an agent's name may be mistyped
-(every host is connected, and none knows it). It holds no times, so it changes with hosts only.
+The explanation is for the operator: which host is away, why a host cannot run its agent, that an agent's name may be mistyped
+(every host is connected, and none knows it), or which pool of model slots is full or parked.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from conductor.core.model.conductor_state import Host
 from conductor.core.model.states import WaitKind
 from conductor.core.model.step import Wait
 from conductor.core.model.truncation import MOST_REASON, cut_text
+from conductor.core.pools.slots import NO_SEAT, PoolSlots, Seat, seat_of
 
 # How many hosts and agents a sentence names; it counts the others.
 MOST_NAMED = 12
@@ -22,10 +23,11 @@ NO_HOST_YET = " None has connected since the conductor started; configure one:  
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The needs of a step: a host with one of the agents, and with every feature."""
+    """The needs of a step: a host with one of the agents, and with every feature. `model` is the flow's choice, if it has one."""
 
     agents: tuple[str, ...]
     features: frozenset[str] = frozenset()
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +39,44 @@ class Placement:
     reason: str
     instance: str = ""
     takes_turns: bool = False
+    seat: Seat = NO_SEAT
 
 
 def choose_host(
-    hosts: Mapping[str, Host], free: Mapping[str, int], demand: Demand, avoid: Collection[str] = ()
+    hosts: Mapping[str, Host],
+    free: Mapping[str, int],
+    demand: Demand,
+    avoid: Collection[str] = (),
+    admits: Callable[[Seat], bool] = lambda _: True,
 ) -> Placement | None:
     """Returns the best place; None where there is none. `free` holds free slots of usable hosts; hosts in `avoid` come last.
 
-    The first agent that has a place is taken. Of the hosts that offer it, the one with the largest free share is taken, so that
-    work spreads and a small host is not full before a large one is half used. Ties go by name.
+    `admits` says whether the slot of a model can be had. The first agent that has a place is taken. Of the hosts that offer it, the
+    one with the largest free share is taken, so that work spreads and a small host is not full before a large one is half used.
+    Ties go by name.
     """
     able = [host for host in _usable(hosts) if demand.features <= host.features]
     for agent in demand.agents:
         offering = [host for host in able if agent in host.agents]
-        open_hosts = [host for host in offering if free.get(host.name, 0) > 0]
+        open_hosts = [
+            host for host in offering if free.get(host.name, 0) > 0 and admits(seat_of(host, agent, demand.model))
+        ]
         if open_hosts:
             best = min(open_hosts, key=lambda host: (host.name in avoid, -free[host.name] / host.slots, host.name))
             reason = _give_reason(best, free[best.name], agent, len(offering))
-            return Placement(best.name, agent, reason, best.instance, agent in best.turn_agents)
+            seat = seat_of(best, agent, demand.model)
+            return Placement(best.name, agent, reason, best.instance, agent in best.turn_agents, seat)
     return None
 
 
-def explain_wait(hosts: Mapping[str, Host], demand: Demand) -> Wait:
-    """Returns what a step waits for that has no place now. The text changes only when hosts do."""
+def list_seats(hosts: Mapping[str, Host], demand: Demand) -> list[Seat]:
+    """Returns the slots of models that a step could take, were every host free."""
+    able = [host for host in _usable(hosts) if demand.features <= host.features]
+    return [seat_of(host, agent, demand.model) for host in able for agent in demand.agents if agent in host.agents]
+
+
+def explain_wait(hosts: Mapping[str, Host], demand: Demand, pools: PoolSlots) -> Wait:
+    """Returns what a step waits for that has no place now. It changes with hosts, and with the use of pools."""
     agents = demand.agents
     names = cut_text(" or ".join(agents), MOST_REASON)
     usable = _usable(hosts)
@@ -77,6 +94,8 @@ def explain_wait(hosts: Mapping[str, Host], demand: Demand) -> Wait:
         old = _list(sorted(host.name for host in known))
         text = f"Every connected host that offers {names} is too old for a step inside another step: {old}."
         return Wait(WaitKind.HOST, cut_text(f"{text} Update agenthost there."))
+    if (full := pools.explain(list_seats(hosts, demand))) is not None:
+        return full
     where = f"host {offering[0]}" if len(offering) == 1 else f"the {len(offering)} hosts"
     return Wait(WaitKind.SLOT, f"Every slot of {where} that can run {names} is taken.")
 

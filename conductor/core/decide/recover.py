@@ -22,6 +22,7 @@ from conductor.core.model.conductor_state import ConductorState, Host, Limits, O
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
+from conductor.core.pools.memory import remember
 
 
 def restore(
@@ -43,6 +44,7 @@ def restore(
     return ConductorState(
         ongoing=ongoing,
         hosts={host: Host(host, connected=False, silent_since=now) for host in sorted(used)},
+        pools=remember(runs.values(), now),
         damaged=dict(damaged or {}),
         unscheduled=True,
         timeouts_suspended_until=now + limits.late_grace if ongoing else 0.0,
@@ -67,7 +69,13 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
             lost_after = (step.plan.agent.lost_after_seconds if step.plan.agent else 0.0) or limits.lost_after
             is_stopped = bool(why_stopped(run, step))
             tracks[attempt.id] = Track(
-                attempt.host, lost_after, attempt.instance, cursor, ack_at=ack_at, cancelled=is_stopped
+                attempt.host,
+                lost_after,
+                attempt.instance,
+                cursor,
+                ack_at=ack_at,
+                cancelled=is_stopped,
+                pool=attempt.pool,
             )
         if step.state is StepState.QUEUED:
             queue[name] = step.not_before

@@ -17,7 +17,7 @@ from itertools import groupby
 from conductor.core.decide.guessing import guess_class
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.model.activity import Activity, write_line
-from conductor.core.model.attempt import attempt_owner
+from conductor.core.model.attempt import Attempt, attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import AttemptEnded, AttemptStarted, Failure, InputRefused, ReportRefused, TurnEnded
@@ -36,6 +36,7 @@ from conductor.core.model.output import Channel, Output
 from conductor.core.model.states import AttemptState
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_confinement, cut_model_use, cut_text
 from conductor.core.model.turn import TurnState
+from conductor.core.pools.memory import park_end
 
 HOST_LOST = "HOST_LOST"
 NO_CAPACITY = "NO_CAPACITY"
@@ -176,6 +177,7 @@ def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> 
     track = draft.tracks.pop(report.attempt)
     draft.emit(ended)
     draft.send(AckExecution(track.host, report.attempt, report.last_sequence, finished=True))
+    _park_pool(draft, draft.step(step).attempts[-1])
     _look_after_end(draft, step)
 
 
@@ -193,6 +195,12 @@ def _host_lost(message: str) -> Failure:
 def _look_after_end(draft: RunDraft, step: str) -> None:
     draft.freed_place = True
     draft.mark(step, *draft.run.children.get(step, ()))
+
+
+def _park_pool(draft: RunDraft, attempt: Attempt) -> None:
+    """Parks the pool of an attempt that its model's endpoint refused because requests came too fast."""
+    if until := park_end(attempt):
+        draft.parks[attempt.pool] = max(until, draft.parks.get(attempt.pool, 0.0))
 
 
 def _begin_again(draft: RunDraft, attempt: str, interval: float) -> None:

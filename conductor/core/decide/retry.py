@@ -3,7 +3,8 @@
 The rules, before the code:
 
 - Each cause has its own number of retries in the step's plan, counted apart: a lost host does not use up the retries of an
-  overloaded model. All attempts together are bounded as well.
+  overloaded model. All attempts together are bounded as well, those aside that parked the pool of their model: the pool waits for
+  the time that the endpoint named, and they cost no attempt.
 - Trouble of infrastructure and of a model that was asked too fast is retried by default. An agent's own failure, a hang or a bad
   result is not, unless the plan says so: the same prompt to the same agent mostly fails again, and its output is worth reading.
 - A failure that a person must mend is never retried.
@@ -52,7 +53,7 @@ def decide_retry(plan: AgentPlan, attempts: Sequence[Attempt], failure: Failure)
     """
     last = attempts[-1]
     cause = find_cause(failure)
-    if cause is None or len(attempts) >= plan.max_attempts:
+    if cause is None or sum(not has_parked(attempt) for attempt in attempts) >= plan.max_attempts:
         return None
     if last.state is AttemptState.LOST and plan.on_lost is OnLost.FAIL:
         return None
@@ -60,7 +61,13 @@ def decide_retry(plan: AgentPlan, attempts: Sequence[Attempt], failure: Failure)
     most = _most_retries(plan, cause)
     if number > most:
         return None
-    return Retry(cause, _pause(plan.retries, cause, number, last), number, most)
+    pause = 0.0 if has_parked(last) else _pause(plan.retries, cause, number, last)
+    return Retry(cause, pause, number, most)
+
+
+def has_parked(attempt: Attempt) -> bool:
+    """Returns whether an attempt parked the pool of its model when it ended."""
+    return bool(attempt.pool and attempt.end.failure and find_cause(attempt.end.failure) is Cause.RATE_LIMIT)
 
 
 def _find_cause_of(attempt: Attempt) -> Cause | None:

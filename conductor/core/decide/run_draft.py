@@ -32,6 +32,7 @@ class RunDraft:
         "limits",
         "now",
         "origin",
+        "parks",
         "queue",
         "replies",
         "run",
@@ -54,6 +55,7 @@ class RunDraft:
         self.cursors: dict[str, int] = {}
         self.commands: list[Command] = []
         self.replies: list[Reply] = []
+        self.parks: dict[str, float] = {}  # until when, by pool
         self.wants_place = False
         self.freed_place = False
 

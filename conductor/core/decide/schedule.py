@@ -2,21 +2,23 @@
 
 The rules, before the code:
 
-- Slots are counted from live attempts each time. There is no stored counter.
+- Slots of hosts and of pools (`core.pools`) are counted from live attempts each time. There is no stored counter.
 - Runs of a higher priority go first. Within a priority the run with the fewest live attempts goes next, then the oldest:
   a run with many steps cannot starve a run with few. Within a run the step that queued first goes next.
 - A step that cannot be placed does not hold up the steps behind it.
 - A step without a place says what it waits for once, and again only when that changes.
 - A host on which the step failed before is taken last.
 - An agent that takes turns is given one for its answer and one for its repair, until the step has asked for its repair.
+- Steps whose model is loaded are placed first, then the others, which take what is left (see `core.pools.memory`).
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from heapq import heapify, heappop, heappush
 
 from conductor.core.decide.decision_draft import DecisionDraft
-from conductor.core.decide.placement import Demand, Placement, choose_host, explain_wait
+from conductor.core.decide.placement import Demand, Placement, choose_host, explain_wait, list_seats
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import start_run
 from conductor.core.model.attempt import attempt_id
@@ -27,9 +29,14 @@ from conductor.core.model.plan import AgentPlan
 from conductor.core.model.states import WaitKind
 from conductor.core.model.step import Step, Wait
 from conductor.core.model.step_path import PATH_IDS, is_child_path
+from conductor.core.pools.slots import PoolSlots, Seat
 
 _FOR_CHILDREN = frozenset({PATH_IDS})
 TURNS_WITH_REPAIR = 2
+# How much longer a first output may take where a model must be loaded: a large one, from a slow disk.
+LOADING_SECONDS = 300.0
+# The parameter by which flows choose a model; hosts fill it where a flow does not.
+MODEL_PARAMETER = "model"
 
 
 def place_queued_steps(decision: DecisionDraft) -> None:
@@ -43,41 +50,63 @@ class Scheduling:
     def __init__(self, decision: DecisionDraft) -> None:
         self.decision = decision
         self.free = _count_free(decision)
+        tracks = (pair for _, one in decision.runs() for pair in one.tracks.items())
+        self.pools = PoolSlots(decision.hosts, tracks, decision.pools, decision.now, lambda: self.waiting_models)
         # Slots only get fewer during a pass: a demand without a place has none later either.
         self.unplaceable: set[Demand] = set()
         self.waits: dict[Demand, Wait] = {}
 
     def run(self) -> None:
         """Places steps, then explains the waits of the others."""
+        self._place(self._is_first)
+        self._place(self.pools.is_open)
+        self._explain()
+        self.decision.pools = self.pools.pools
+        self.decision.unscheduled = self.decision.room <= 0
+
+    def _place(self, admits: Callable[[Seat], bool]) -> None:
+        """Places the steps that need a slot which is admitted."""
+        self.unplaceable.clear()
         line = [_turn(one) for _, one in self.decision.runs() if one.queue]
         heapify(line)
         while line and self.free and self.decision.room > 0:
             *_, run = heappop(line)
-            draft = self._place_next(run)
+            draft = self._place_next(run, admits)
             if draft is not None:
                 heappush(line, _turn(draft))
-        self._explain()
-        self.decision.unscheduled = self.decision.room <= 0
 
-    def _place_next(self, run: str) -> RunDraft | None:
+    def _is_first(self, seat: Seat) -> bool:
+        return self.pools.is_open(seat) and self.pools.goes_first(seat)
+
+    @cached_property
+    def waiting_models(self) -> Mapping[str, frozenset[str]]:
+        """The models that queued steps could ask, by pool."""
+        found: dict[str, set[str]] = {}
+        for run, one in self.decision.runs():
+            for demand in self.decision.ask(run, partial(_list_demands, one, self.decision.now)) or ():
+                for seat in list_seats(self.decision.hosts, demand):
+                    found.setdefault(seat.pool, set()).add(seat.model)
+        return {pool: frozenset(models) for pool, models in found.items()}
+
+    def _place_next(self, run: str, admits: Callable[[Seat], bool]) -> RunDraft | None:
         """Places one step of a run; None where none can be placed."""
-        found = self.decision.ask(run, lambda: self._find_next(run))
+        found = self.decision.ask(run, lambda: self._find_next(run, admits))
         return None if found is None else self._create(run, *found)
 
-    def _find_next(self, run: str) -> tuple[str, Placement] | None:
+    def _find_next(self, run: str, admits: Callable[[Seat], bool]) -> tuple[str, Placement] | None:
         one = self.decision.view(run)
         for name, not_before in one.queue.items() if one is not None else ():
-            placement = self._choose(one.run.steps[name]) if one and not_before <= self.decision.now else None
+            placement = self._choose(one.run.steps[name], admits) if one and not_before <= self.decision.now else None
             if placement is not None:
                 return name, placement
         return None
 
-    def _choose(self, step: Step) -> Placement | None:
-        demand = _demand(step)
+    def _choose(self, step: Step, admits: Callable[[Seat], bool]) -> Placement | None:
+        demand = demand_of(step)
         if demand in self.unplaceable:
             return None
         avoid = {attempt.host for attempt in step.attempts}
-        placement = choose_host(self.decision.hosts, self.free, demand, avoid)
+        placement = choose_host(self.decision.hosts, self.free, demand, avoid, admits)
         if placement is None:
             self.unplaceable.add(demand)
         return placement
@@ -86,9 +115,13 @@ class Scheduling:
         self.free[placement.host] -= 1
         if not self.free[placement.host]:
             del self.free[placement.host]
-        self.decision.change(run, partial(create_attempt, name=name, placement=placement))
+        must_load = self.pools.must_load(placement.seat)
+        self.decision.change(run, partial(create_attempt, name=name, placement=placement, must_load=must_load))
         draft = self.decision.draft(run)
-        return draft if draft is not None and not draft.run.is_settled else None
+        if draft is None or draft.run.is_settled:
+            return None
+        self.pools.take(placement.seat, draft.run.steps[name].attempts[-1].id)
+        return draft
 
     def _explain(self) -> None:
         for run, one in list(self.decision.runs()):
@@ -100,17 +133,18 @@ class Scheduling:
             step = draft.step(name)
             if not_before > draft.now or self.decision.room <= 0:
                 continue
-            if step.wait is not None and step.wait.kind is not WaitKind.RETRY and not self.decision.touched_hosts:
+            is_told = step.wait is not None and step.wait.kind is not WaitKind.RETRY
+            if is_told and not self.decision.touched_hosts and not self.pools.known:
                 continue  # its wait changes with hosts only
-            demand = _demand(step)
+            demand = demand_of(step)
             if demand not in self.waits:
-                self.waits[demand] = explain_wait(self.decision.hosts, demand)
+                self.waits[demand] = explain_wait(self.decision.hosts, demand, self.pools)
             wait = self.waits[demand]
-            if step.wait is None or (step.wait.kind, step.wait.text) != (wait.kind, wait.text):
-                draft.emit(StepWaits(name, wait.kind, wait.text))
+            if step.wait is None or _subject(step.wait) != _subject(wait):
+                draft.emit(StepWaits(name, wait.kind, wait.text, wait.pool))
 
 
-def create_attempt(draft: RunDraft, name: str, placement: Placement) -> None:
+def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_load: bool = False) -> None:
     """Creates an attempt, and asks its host to start it."""
     step = draft.step(name)
     plan = _plan(step)
@@ -126,16 +160,28 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement) -> None:
         first_output_timeout_seconds=plan.first_output_timeout_seconds,
         orphan_timeout_seconds=plan.orphan_timeout_seconds,
         turns=TURNS_WITH_REPAIR if placement.takes_turns and plan.repairs and step.repair is None else 0,
+        loading_timeout_seconds=LOADING_SECONDS if must_load else 0.0,
     )
     start_run(draft)
     # The plan's parameters are not stored again with each attempt: folding adds them (see `step`).
     stored = replace(start, parameters=())
+    seat = placement.seat
     draft.emit(
-        AttemptCreated(name, start.execution, number, placement.host, placement.reason, stored, placement.instance)
+        AttemptCreated(
+            name,
+            start.execution,
+            number,
+            placement.host,
+            placement.reason,
+            stored,
+            placement.instance,
+            seat.pool,
+            seat.model,
+        )
     )
     del draft.queue[name]
     draft.tracks[start.execution] = Track(
-        placement.host, plan.lost_after_seconds or draft.limits.lost_after, placement.instance
+        placement.host, plan.lost_after_seconds or draft.limits.lost_after, placement.instance, pool=seat.pool
     )
     draft.send(StartExecution(placement.host, start, placement.instance))
     draft.mark(*draft.run.children.get(name, ()))
@@ -154,8 +200,20 @@ def _count_free(decision: DecisionDraft) -> dict[str, int]:
     return {name: slots for name, slots in free.items() if slots > 0}
 
 
-def _demand(step: Step) -> Demand:
-    return Demand(_plan(step).agents, _FOR_CHILDREN if is_child_path(step.plan.id) else frozenset())
+def _list_demands(one: Ongoing | RunDraft, now: float) -> set[Demand]:
+    return {demand_of(one.run.steps[name]) for name, not_before in one.queue.items() if not_before <= now}
+
+
+def demand_of(step: Step) -> Demand:
+    """Returns the needs of a step that asks an agent."""
+    plan = _plan(step)
+    model = next((value for name, value in plan.parameters if name == MODEL_PARAMETER), "")
+    return Demand(plan.agents, _FOR_CHILDREN if is_child_path(step.plan.id) else frozenset(), model)
+
+
+def _subject(wait: Wait) -> tuple[str, str]:
+    """Returns what must differ for a wait to be told again: not who holds the slots, which changes with every attempt."""
+    return wait.kind, wait.pool if wait.kind is WaitKind.POOL else wait.text
 
 
 def _plan(step: Step) -> AgentPlan:

@@ -53,6 +53,8 @@ class Attempt:
     instance: str = ""  # of the host, where it has told one
     ended_turns: tuple[Turn, ...] = ()
     refused_input: int = 0  # the last input that its agent could not be given
+    pool: str = ""  # of model slots: it holds one while it is live
+    model: str = ""
 
     @property
     def agent(self) -> str:
@@ -109,7 +111,15 @@ def attempt_owner(attempt: str) -> tuple[str, str]:
 def create_attempt(event: AttemptCreated, time: float) -> Attempt:
     """Begins an attempt."""
     return Attempt(
-        event.attempt, event.number, event.host, event.placement_reason, event.start, time, instance=event.instance
+        event.attempt,
+        event.number,
+        event.host,
+        event.placement_reason,
+        event.start,
+        time,
+        instance=event.instance,
+        pool=event.pool,
+        model=event.model,
     )
 
 

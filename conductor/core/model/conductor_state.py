@@ -7,7 +7,7 @@ hosts repeat anyway. Slots and waits are computed from it; it keeps no counters.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from conductor.core.model.inputs import Input
+from conductor.core.model.inputs import HostAgent, HostPool, Input
 from conductor.core.model.run import Run
 
 
@@ -34,7 +34,8 @@ class Track:
     """A live attempt's place in its stream.
 
     `cursor` is the last stored number, `ack_at` when it is acknowledged, `resume_at` when the stream restarts. `lost_after` is how
-    long the host may be silent. `instance` is that of the host which was given the attempt.
+    long the host may be silent. `instance` is that of the host which was given the attempt. `pool` is the pool of its model: it
+    holds a slot there until it ends.
     """
 
     host: str
@@ -45,6 +46,7 @@ class Track:
     resume_at: float | None = None
     resumed_at: float = float("-inf")
     cancelled: bool = False
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Host:
     """A host, as it was reported last. `silent_since` is when it disconnected; None while it is connected.
 
     `was_reached` is False for a configured host that has never connected. `unusable` says why its other agents cannot run there.
-    `turn_agents` are those of its agents that take further inputs after an answer.
+    `turn_agents` are those of its agents that take further inputs after an answer, `models` those that ask a model, by name.
     `instance_since` is when this process first heard of its instance.
     """
 
@@ -83,6 +85,8 @@ class Host:
     instance_since: float = 0.0
     was_reached: bool = True
     features: frozenset[str] = frozenset()
+    pools: Mapping[str, HostPool] = field(default_factory=dict)
+    models: Mapping[str, HostAgent] = field(default_factory=dict)
 
     def silence(self, instance: str) -> float | None:
         """Returns since when an instance is silent: its host is away, or came back as another one. None while it is connected."""
@@ -95,6 +99,20 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool of model slots, as earlier attempts left it. It follows from stored events (see `core.pools.memory`).
+
+    `loaded` is the model of the last attempt that was launched there; with it `launches` attempts in a row were, since `loaded_at`.
+    Nothing is launched there before `parked_until`.
+    """
+
+    loaded: str = ""
+    loaded_at: float = 0.0
+    launches: int = 0
+    parked_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ConductorState:
     """The whole state. `backlog` holds inputs without room in the last decision, `damaged` runs that could not be folded.
 
@@ -103,6 +121,7 @@ class ConductorState:
 
     ongoing: Mapping[str, Ongoing] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
     settled: Mapping[str, None] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
     backlog: tuple[Input, ...] = ()

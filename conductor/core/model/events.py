@@ -76,6 +76,8 @@ class StartSpec:
     first_output_timeout_seconds: float = 0.0
     orphan_timeout_seconds: float = 0.0
     turns: int = 0  # the most turns that the attempt may take; 0: it answers once and ends
+    # How much longer the first output may take because the model must be loaded first; 0 where it is loaded.
+    loading_timeout_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +181,12 @@ class StepQueued:
 
 @dataclass(frozen=True, slots=True)
 class StepWaits:
-    """A queued step waits for something else than before."""
+    """A queued step waits for something else than before. `pool` names the pool whose slot it waits for."""
 
     step: str
     kind: WaitKind
     text: str
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,8 @@ class StepStarted:
 class AttemptCreated:
     """An attempt was decided, and its step runs. The Start is made from this, now and after every crash.
 
-    `start.parameters` are left out: they are the plan's.
+    `start.parameters` are left out: they are the plan's. `pool` is the pool of model slots that it takes one of, for `model`; empty
+    where its agent asks no model, and in rows of earlier versions.
     """
 
     step: str
@@ -207,6 +211,8 @@ class AttemptCreated:
     placement_reason: str
     start: StartSpec
     instance: str = ""  # of the host, where it has told one
+    pool: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

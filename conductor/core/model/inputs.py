@@ -50,11 +50,13 @@ TURNS = "turns"
 
 @dataclass(frozen=True, slots=True)
 class HostAgent:
-    """An agent that a host can run now."""
+    """An agent that a host can run now. `pool` holds its model's slots, `model` is the usual one; empty where it has none."""
 
     name: str
     version: str = ""
     takes_turns: bool = False
+    pool: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,21 @@ class UnusableAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class HostPool:
+    """A pool of model slots, as a host knows it. `is_local`: its server is on a machine near by, and loads a model when asked."""
+
+    name: str
+    slots: int
+    is_local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HostReported:
     """A host described itself, or disconnected or could not be reached (both: `connected` False).
 
     `agents` holds the usable agents, `unusable` the others. `instance` is the id of its data folder: with another one it knows
-    nothing of earlier attempts. `features` are what its version takes beyond the first protocol (see `step_path`).
+    nothing of earlier attempts. `features` are what its version takes beyond the first protocol (see `step_path`). `pools`
+    are those of its models.
     """
 
     host: str
@@ -81,6 +93,7 @@ class HostReported:
     unusable: tuple[UnusableAgent, ...] = ()
     instance: str = ""
     features: frozenset[str] = frozenset()
+    pools: tuple[HostPool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,8 @@ class WaitKind(StrEnum):
     SLOT = "slot"
     HOST = "host"
     AGENT = "agent"
+    POOL = "pool"
+    PARKED = "parked"
     RETRY = "retry"
 
 

@@ -64,11 +64,13 @@ class Wait:
     """A wait of a queued step, explained by a sentence.
 
     `until` is when a pause ends. For every other wait it is when the queue clock ends the step; None where there is no such clock.
+    `pool` names the pool whose slot it waits for.
     """
 
     kind: WaitKind
     text: str
     until: float | None = None
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits, time: float
         case StepWaits():
             if step.state is not StepState.QUEUED:
                 raise IllegalTransitionError(f"step {step.plan.id} is {step.state}, and only a queued step waits")
-            return replace(step, wait=Wait(event.kind, event.text, step.queue_deadline))
+            return replace(step, wait=Wait(event.kind, event.text, step.queue_deadline, event.pool))
 
 
 def _requeue(step: Step, event: StepRequeued) -> Step:

@@ -7,6 +7,7 @@ from typing import Any
 from conductor.api.narrator import SharedStandings
 from conductor.api.watch import Presence, watch_run
 from conductor.core.model.events import RunStarted
+from conductor.core.pools.standing import Present
 from conductor.store.sqlite.store import SqliteStore
 from tests.conductor.store.material import creation, events, run_name, settlement
 
@@ -20,7 +21,7 @@ async def test_who_waits_at_one_place_shares_the_run_that_each_has_folded(tmp_pa
     held: list[int] = []
 
     async def follow(store: SqliteStore, number: int) -> None:
-        async for message in watch_run(store, RUN, "", Presence(0.001, lambda _: (), lambda: 1.0, standings)):
+        async for message in watch_run(store, RUN, "", Presence(0.001, lambda _: Present(), lambda: 1.0, standings)):
             told[number].append(message)
 
     async with await SqliteStore.open(tmp_path) as store:

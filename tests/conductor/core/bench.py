@@ -23,6 +23,7 @@ from conductor.core.model.inputs import (
     AgentStarted,
     ExecutionReported,
     HostAgent,
+    HostPool,
     HostReported,
     Input,
     Report,
@@ -143,11 +144,14 @@ class Bench:
         instance: str = "",
         unusable: Mapping[str, str] = MappingProxyType({}),
         features: frozenset[str] = frozenset(),
+        models: Mapping[str, tuple[HostPool, str]] = MappingProxyType({}),
     ) -> Decision:
-        offered = tuple(HostAgent(agent) for agent in agents or ("survey",))
+        """Reports a host; `models` says of agents which pool and which model they use."""
+        offered = tuple(_offer(agent, models) for agent in agents or ("survey",))
         broken = tuple(UnusableAgent(agent, reason) for agent, reason in unusable.items())
         offered = offered if connected else ()
-        return self.take(HostReported(name, connected, draining, slots, offered, broken, instance, features))
+        pools = tuple({pool.name: pool for pool, _ in models.values()}.values())
+        return self.take(HostReported(name, connected, draining, slots, offered, broken, instance, features, pools))
 
     def launch(
         self,
@@ -177,7 +181,9 @@ class Bench:
     def report(self, attempt: str, first: int, *reports: Report, last: int | None = None) -> Decision:
         return self.take(ExecutionReported(attempt, first, last or first + len(reports) - 1, reports))
 
-    def finish(self, step: str, outcome: str = "succeeded", reason: str = "", run: str = RUN) -> Decision:
+    def finish(
+        self, step: str, outcome: str = "succeeded", reason: str = "", run: str = RUN, retry_after: float = 0.0
+    ) -> Decision:
         """Lets the agent of a step begin, say something and end."""
         attempt = self.attempt(step, run)
         first = self.cursors.get(attempt.id, 0) + 1
@@ -187,7 +193,7 @@ class Bench:
             first,
             *begin,
             Output(attempt.id, Channel.ANSWER, "words"),
-            AgentFinished(AttemptState(outcome), reason),
+            AgentFinished(AttemptState(outcome), reason, retry_after_seconds=retry_after),
         )
 
     def complete(self, step: str, run: str = RUN) -> Decision:
@@ -228,6 +234,13 @@ class Bench:
     def stored(self, kind: type[Event]) -> list[Event]:
         """Returns the events of a kind in the last decision."""
         return [one.event for one in self.last.to_store if isinstance(one, Record) and isinstance(one.event, kind)]
+
+
+def _offer(agent: str, models: Mapping[str, tuple[HostPool, str]]) -> HostAgent:
+    if agent not in models:
+        return HostAgent(agent)
+    pool, model = models[agent]
+    return HostAgent(agent, "", pool=pool.name, model=model)
 
 
 def _subject(command: Command) -> str:

@@ -1,0 +1,63 @@
+"""Remembers of a pool what its next launch depends on: the model that is loaded, and until when the pool is parked.
+
+The rules, before the code:
+
+- The model of the last launch counts as loaded. Waiting steps of that model go first, for at most ten launches or five minutes in a
+  row; then another model goes first, if a step waits for one. A server of one slot would otherwise load a model for every step.
+- An attempt that ended because its model's endpoint was asked too fast parks its pool until the time that the endpoint named, at
+  most six hours; where it named none, for half a minute.
+- All of it follows from stored attempts. A restart remembers the unfinished runs' attempts: what a park of a run that has ended
+  would have prevented costs one refused request, and parks the pool again.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+
+from conductor.core.decide.retry import has_parked
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.conductor_state import Pool
+from conductor.core.model.run import Run
+
+MOST_LAUNCHES = 10
+MOST_SECONDS = 300.0
+LONGEST_PARK_SECONDS = 6 * 3600.0
+UNNAMED_PARK_SECONDS = 30.0
+
+
+def launch(pool: Pool, model: str, now: float) -> Pool:
+    """Returns the pool after an attempt was launched there."""
+    if pool.launches and model == pool.loaded:
+        return replace(pool, launches=pool.launches + 1)
+    return replace(pool, loaded=model, loaded_at=now, launches=1)
+
+
+def park_end(attempt: Attempt) -> float:
+    """Returns until when an attempt that has ended parks its pool; 0 where it does not."""
+    if not has_parked(attempt):
+        return 0.0
+    seconds = min(attempt.end.retry_after_seconds or UNNAMED_PARK_SECONDS, LONGEST_PARK_SECONDS)
+    return (attempt.end_time or 0.0) + seconds
+
+
+def goes_first(pool: Pool, model: str, waiting: Callable[[], Collection[str]], now: float) -> bool:
+    """Returns whether a step of this model may go before others. `waiting` returns the models that steps want a slot for."""
+    is_loaded = pool.launches > 0 and model == pool.loaded
+    is_turn_over = pool.launches >= MOST_LAUNCHES or now - pool.loaded_at >= MOST_SECONDS
+    if is_turn_over:
+        return not is_loaded or all(other == model for other in waiting())
+    return is_loaded or not pool.launches or pool.loaded not in waiting()
+
+
+def remember(runs: Iterable[Run], now: float) -> dict[str, Pool]:
+    """Returns the pools as the attempts of these runs left them."""
+    steps = (step for run in runs for step in run.steps.values())
+    attempts = sorted(
+        (attempt for step in steps for attempt in step.attempts if attempt.pool),
+        key=lambda attempt: (attempt.create_time, attempt.id),
+    )
+    pools: dict[str, Pool] = {}
+    for attempt in attempts:
+        pool = launch(pools.get(attempt.pool, Pool()), attempt.model, attempt.create_time)
+        until = park_end(attempt)
+        pools[attempt.pool] = replace(pool, parked_until=max(pool.parked_until, until if until > now else 0.0))
+    return pools

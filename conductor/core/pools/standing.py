@@ -1,0 +1,85 @@
+"""Tells how things stand now: what each queued step waits for, and how each pool is used. Derived, and stored nowhere.
+
+An event says what a step waited for when it began to wait. Who holds the slots changes with every attempt, so that is derived.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from conductor.core.decide.loss import Absence, list_absences
+from conductor.core.decide.placement import Demand, explain_wait, list_seats
+from conductor.core.decide.schedule import demand_of
+from conductor.core.model.conductor_state import ConductorState, Pool
+from conductor.core.model.step import Wait
+from conductor.core.pools.slots import PoolSlots
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What is known of a run beside its history: hosts that are away, and what its queued steps wait for, by name."""
+
+    absences: tuple[Absence, ...] = ()
+    waits: Mapping[str, Wait] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """A pool with its use by this conductor: live attempts, and queued steps that could run there. 0 where it is not parked."""
+
+    name: str
+    slots: int
+    holders: tuple[str, ...]
+    waiting: int
+    parked_until: float = 0.0
+    loaded: str = ""
+
+
+def present_of(state: ConductorState, run: str, now: float) -> Present:
+    """Returns what is known of a run beside its history. Waits that are as they were stored are left out."""
+    ongoing = state.ongoing.get(run)
+    if ongoing is None:
+        return Present()
+    waits: dict[str, Wait] = {}
+    if ongoing.queue:
+        pools = _slots(state, now)
+        told: dict[Demand, Wait] = {}
+        for name, not_before in ongoing.queue.items():
+            step = ongoing.run.steps[name]
+            if not_before > now or step.wait is None or not step.wait.pool:
+                continue
+            demand = demand_of(step)
+            wait = told.get(demand) or explain_wait(state.hosts, demand, pools)
+            told[demand] = wait
+            if wait.pool and wait.text != step.wait.text:
+                waits[name] = Wait(wait.kind, wait.text, step.queue_deadline, wait.pool)
+    return Present(list_absences(state, run), waits)
+
+
+def list_uses(state: ConductorState, now: float) -> tuple[PoolUse, ...]:
+    """Returns every pool that a connected host knows, by name."""
+    pools, waiting = _slots(state, now), _count_waiting(state)
+    uses = []
+    for name, known in sorted(pools.known.items()):
+        pool = pools.pools.get(name, Pool())
+        holders = tuple(pools.holders.get(name, ()))
+        parked = pool.parked_until if pools.is_parked(name) else 0.0
+        uses.append(PoolUse(name, known.slots, holders, waiting.get(name, 0), parked, pool.loaded))
+    return tuple(uses)
+
+
+def _slots(state: ConductorState, now: float) -> PoolSlots:
+    tracks = (pair for one in state.ongoing.values() for pair in one.tracks.items())
+    return PoolSlots(state.hosts, tracks, state.pools, now)
+
+
+def _count_waiting(state: ConductorState) -> dict[str, int]:
+    """Counts the queued steps that could run in each pool."""
+    counts: dict[str, int] = {}
+    for demand in _queued(state):
+        for pool in {seat.pool for seat in list_seats(state.hosts, demand)} - {""}:
+            counts[pool] = counts.get(pool, 0) + 1
+    return counts
+
+
+def _queued(state: ConductorState) -> Iterable[Demand]:
+    return (demand_of(one.run.steps[name]) for one in state.ongoing.values() for name in one.queue)
