@@ -1,8 +1,8 @@
 """One thread of `codex app-server`: initialize, a read-only thread, and turns.
 
 codex reads files by commands. Those that it does not know to be harmless it asks for: the ones that it takes apart into reading,
-listing and searching are allowed, everything else is refused and told as a denial. Its own sandbox cannot be built inside ours, so
-each turn says that there is one outside.
+listing and searching are allowed, and those that read git's history; everything else is refused and told as a denial. Its own
+sandbox cannot be built inside ours, so each turn says that there is one outside.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from ..bridge.child import Child
 from ..bridge.rpc import Connection
 from ..bridge.telling import Telling, tables, text_of
 from ..voice import Voice
+from .commands import only_reads_history
 from .items import Items
 
 READING = frozenset({"read", "listFiles", "search"})
@@ -74,6 +75,10 @@ def answer(voice: Voice, method: str, parameters: Mapping[str, Any]) -> Mapping[
 
 def _only_reads(asked: Mapping[str, Any]) -> bool:
     """Returns whether a command is made of reading alone, and asks for nothing beside it."""
-    kinds = [one.get("type") for one in tables(asked.get("commandActions"))]
+    actions = tables(asked.get("commandActions"))
     more = asked.get("additionalPermissions") or asked.get("networkApprovalContext")
-    return bool(kinds) and all(kind in READING for kind in map(str, kinds)) and not more
+    return bool(actions) and all(map(_is_reading, actions)) and not more
+
+
+def _is_reading(action: Mapping[str, Any]) -> bool:
+    return str(action.get("type")) in READING or only_reads_history(text_of(action, "command"))
