@@ -4,7 +4,6 @@ It runs nothing but an agent's version command, through `servicekit.programs`.
 """
 
 import os
-import shutil
 import stat
 import sys
 import tomllib
@@ -24,17 +23,18 @@ from agenthost.core.admission.agent_spec import (
     files_of,
     parse_spec,
 )
-from agenthost.core.admission.file_texts import unfit_values
+from agenthost.core.admission.file_texts import PLACEHOLDER, unfit_values
 from agenthost.core.admission.order import check_parameters, with_defaults
 from agenthost.core.models.endpoint import Endpoint
 from agenthost.core.models.facts import ModelFacts
 from agenthost.core.models.gateway_rules import variables_for
-from agenthost.core.sandbox.policy import INSTALL, MOUNTS, SANDBOX_PATH, Resources
+from agenthost.core.sandbox.policy import INSTALL, MOUNTS, Resources
 from agenthost.errors import AgentUnavailableError, ProgramError, Violation
 from agenthost.models.settings import ModelSettings
 from agenthost.packages.prefix import missing, prefix_of
 from agenthost.packages.trials import Trial, digest_of, last_trial
 from agenthost.sandbox.find import python_runtime
+from agenthost.sandbox.programs import absent
 from servicekit import programs
 
 BUILT_IN = Path(__file__).parent / "agents"
@@ -232,13 +232,21 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 def _missing(agent: Agent, spec: AgentSpec) -> str:
     for program in spec.requires:
-        if shutil.which(program, path=SANDBOX_PATH) is None:
-            return f"the program '{program}' was not found in {SANDBOX_PATH}: install it there, then restart the host"
-    if agent.is_packaged:
-        return missing(agent.name)
+        if why := absent(program, {}):
+            return f"{why}, then restart the host"
+    if agent.is_packaged and (why := missing(agent.name)):
+        return why
     if agent.install and not agent.install.exists():
         return f"{agent.source}: install names {agent.install}, which does not exist"
-    return _unfit_mount(agent)
+    return _unfit_mount(agent) or _absent_program(agent, spec)
+
+
+def _absent_program(agent: Agent, spec: AgentSpec) -> str:
+    program = spec.argv[0]
+    why = (
+        "" if PLACEHOLDER.fullmatch(program) else absent(program, agent.folders, dict(spec.environment).get("PATH", ""))
+    )
+    return f"{agent.source}: argv begins with '{program}', but {why}" if why else ""
 
 
 def _unfit_mount(agent: Agent) -> str:

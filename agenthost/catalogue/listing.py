@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from agenthost.agent_specs import BUILT_IN, Agent, tried
 from agenthost.core.admission.agent_spec import AgentSpec
+from agenthost.core.admission.releases import is_tested
 from agenthost.core.models.endpoint import Api
 from agenthost.packages.prefix import missing
 
@@ -50,8 +51,8 @@ def _row(agent: Agent) -> tuple[str, ...]:
     model = f"[models.{spec.model}]" if spec.model else "none"
     return (
         agent.name,
-        _installed(agent),
-        spec.version,
+        _installed(agent, spec),
+        spec.tested or spec.version,
         model,
         ", ".join(spec.features),
         agent.trial.outcome if agent.trial else "none",
@@ -59,12 +60,15 @@ def _row(agent: Agent) -> tuple[str, ...]:
     )
 
 
-def _installed(agent: Agent) -> str:
+def _installed(agent: Agent, spec: AgentSpec) -> str:
     if agent.is_packaged:
         return missing(agent.name) or f"yes, {agent.version}"
     if agent.source.parent == BUILT_IN:
         return "built in"
-    return "yes" if agent.available else f"no: {agent.unavailable_reason}"
+    if not agent.available:
+        return f"no: {agent.unavailable_reason}"
+    untested = "" if is_tested(spec.tested, agent.version) else ", not tested"
+    return f"yes, {agent.version}{untested}" if agent.version else "yes"
 
 
 def _aligned(rows: Iterable[tuple[str, ...]]) -> str:

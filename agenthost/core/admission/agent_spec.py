@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from agenthost.core.admission.file_texts import PLACEHOLDER, filled
 from agenthost.core.admission.order import Parameter
+from agenthost.core.admission.releases import read_tested
 from agenthost.core.admission.spec_tables import (
     Bridge,
     SpecError,
@@ -44,7 +45,7 @@ _KEYS = frozenset(
     {
         "name", "description", "argv", "prompt", "dialect", "environment", "network", "model", "input", "parameters",
         "version", "version_command", "enforcement", "features", "requires", "install", "mounts", "files", "resources",
-        "bridge", "hides", "turns",
+        "bridge", "hides", "turns", "tested",
     }
 )  # fmt: skip
 
@@ -76,6 +77,7 @@ class AgentSpec:
     parameters: tuple[Parameter, ...] = ()
     version: str = ""
     version_command: tuple[str, ...] = ()
+    tested: str = ""  # the releases that it was tested with, see `releases`
     enforcement: str = ""
     features: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
@@ -110,6 +112,7 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         parameters=_parameters(table.get("parameters", {})),
         version=_string(table, "version", ""),
         version_command=_strings(table, "version_command"),
+        tested=read_tested(_string(table, "tested", "")),
         enforcement=_string(table, "enforcement", ""),
         features=_strings(table, "features"),
         requires=_strings(table, "requires"),

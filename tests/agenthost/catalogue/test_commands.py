@@ -85,6 +85,7 @@ def test_remove_says_when_there_is_nothing() -> None:
             ":4: bridge.protocol must be one of acp, codex, pi",
         ),
         ("\n[parameters", "dialect = 'xml'\n[parameters", ":4: dialect is 'xml'"),
+        ("\n[parameters", "tested = 'newest'\n[parameters", ":4: tested is 'newest': it must be comparisons"),
     ],
 )
 def test_what_is_wrong_with_a_spec_is_told_by_line_and_field(tmp_path: Path, old: str, new: str, where: str) -> None:
@@ -94,6 +95,43 @@ def test_what_is_wrong_with_a_spec_is_told_by_line_and_field(tmp_path: Path, old
 
     assert result.return_value == 1
     assert f"{path}{where}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("/bin/echo", "/opt/agent/echo", "argv begins with '/opt/agent/echo', but /opt/agent/echo is outside of what"),
+        ("/bin/echo", "echoes", "the program 'echoes' was not found in /usr/local/bin:/usr/bin:/bin"),
+        ("\n[parameters", "mounts = {node = 'nowhere'}\n[parameters", "nowhere, which is no folder"),
+        ("\n[parameters", "install = 'nowhere'\n[parameters", "nowhere, which does not exist"),
+        (
+            "\n[parameters",
+            "requires = ['tool-that-is-not']\n[parameters",
+            "the program 'tool-that-is-not' was not found",
+        ),
+    ],
+)
+def test_what_a_spec_names_and_is_not_there_is_told_in_a_sentence(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    (tmp_path / "mine.toml").write_text(SPEC.replace(old, new))
+    result = call("check", str(tmp_path / "mine.toml"))
+
+    (sentence,) = [line for line in result.output.splitlines() if line.startswith("✘")]
+    assert result.return_value == 1
+    assert sentence.startswith("✘ mine cannot run here: ")
+    assert told in sentence
+
+
+def test_a_release_that_was_not_tested_is_told_in_the_list(tmp_path: Path) -> None:
+    command = "version_command = ['/bin/echo', 'tool 3.1']\ntested = '>=1, <3'\n[parameters"
+    (tmp_path / "mine.toml").write_text(SPEC.replace("\n[parameters", command))
+    line = next(
+        one for one in call("list", "--agents-dir", str(tmp_path)).output.splitlines() if one.startswith("mine")
+    )
+
+    assert "yes, tool 3.1, not tested" in line
+    assert ">=1, <3" in line
 
 
 def test_a_good_spec_is_checked_with_its_sandbox(tmp_path: Path) -> None:

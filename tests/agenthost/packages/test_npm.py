@@ -64,7 +64,9 @@ async def test_an_agent_that_needs_a_models_name_says_where_to_put_it(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agenthost.agent_specs.missing", lambda _: "")
-    prefix_of("qwen").mkdir(parents=True)
+    program = prefix_of("qwen") / "bin" / "node"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
     url = {"url": "http://127.0.0.1:9"}
     unnamed, named = [
         (await find_agents((), read_models({"default": table})))["qwen"]
