@@ -39,7 +39,7 @@ class Session:
 
     def begin(self, folder: str) -> None:
         """Opens a thread that is read-only, and leaves nothing on disk; raises ChildError."""
-        self._connection.call("initialize", clientInfo={"name": "agenthost", "title": "agenthost", "version": "1"})
+        self._connection.call("initialize", clientInfo={"name": "conductor", "title": "Conductor", "version": "1"})
         self._connection.notify("initialized")
         opened = self._connection.call(
             "thread/start", cwd=folder, sandbox="read-only", approvalPolicy=ASKS, ephemeral=True

@@ -104,8 +104,8 @@ async def test_the_repositorys_own_hooks_servers_and_plugins_do_not_run(agent: R
     [
         (Fail(401), "AUTH_FAILED"),
         (Fail(429, {"retry-after": "1"}), "RATE_LIMITED"),
-        (Fail(500), ""),
-        (Say("Half an answer", breaks_off=True), ""),
+        (Fail(500), "MODEL_ERROR"),
+        (Say("Half an answer", breaks_off=True), "MODEL_STREAM_CUT"),
     ],
     ids=["401", "429", "500", "cut"],
 )
@@ -116,7 +116,7 @@ async def test_a_failure_of_the_model_is_told_as_what_it_is(
         conversation, finished = await client.run(**start_of(agent))
 
     assert finished.outcome == pb.Finished.OUTCOME_FAILED, conversation.said("answer")
-    assert finished.reason == (reason or "AGENT_EXIT_NONZERO")
+    assert finished.reason == reason
     assert conversation.said("answer").count("Half") <= 1
 
 
