@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 STREAM = {"content-type": "text/event-stream"}
-INPUT_TOKENS, OUTPUT_TOKENS = 1_000, 20
+INPUT_TOKENS, OUTPUT_TOKENS = (
+    20_000,
+    20,
+)  # as many as the long prompts of these agents take: fewer would mean a cut prompt
 _USAGE = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}
 
 
