@@ -155,6 +155,8 @@ class Agent:
     def _values(self, given: Mapping[str, str]) -> dict[str, str]:
         """Returns the value of every parameter; what a flow leaves open of the model, its endpoint tells."""
         model = self.endpoint.model if self.endpoint else ""
+        if not model and any(each.name == "model" and not each.default for each in self.usable().parameters):
+            model = self.facts.usual
         window = self.facts.window_of(given.get("model") or model)
         told = {"model": model, "window": str(window) if window else ""}
         return with_defaults({**_named(told), **given}, self.usable().parameters)

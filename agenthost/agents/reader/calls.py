@@ -13,6 +13,7 @@ from typing import Any
 MAX_CALLS = 8
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _FENCED = re.compile(r"```[a-z_]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_NAMED = re.compile(r'"(?:name|tool|function)"\s*:\s*"([a-z_]+)"')
 _TRAILING_COMMA = re.compile(r",\s*([}\]])")
 
 
@@ -43,6 +44,14 @@ def written_calls(text: str, names: Collection[str]) -> list[Call]:
             if isinstance(one, dict) and (name := _name(one)) in names:
                 found.append(Call(f"call_{len(found)}", name, _arguments(one)))
     return found[:MAX_CALLS]
+
+
+def is_broken_call(text: str, names: Collection[str]) -> bool:
+    """Returns whether a reply was meant as a call: it begins one, or is JSON about a tool, and no call can be read in it."""
+    if "<tool_call" in text:
+        return True
+    named = _NAMED.search(text) if text.lstrip().startswith(("{", "[", "```")) else None
+    return named is not None and named[1] in names
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -2,6 +2,9 @@
 
 Bounded in turns; identical calls are answered with a hint, and end the search when they go on. A model that does not come to an
 answer is asked for one, without tools.
+
+Tools are offered in the API's own form. Where the server refuses that, where the model writes a call that cannot be read, or where
+the flow says so, each reply is an action of a fixed form instead, which servers with `response_format` hold small models to.
 """
 
 import json
@@ -11,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..voice import Voice
-from .calls import Call, native_calls, written_calls
+from .calls import Call, is_broken_call, native_calls, written_calls
 from .chat import ModelError, Reply
 from .files import ToolError
 from .speech import Speech
-from .tools import Tool
+from .tools import Tool, action_schema
 from .window import Message, Window, fitted
 
 MAX_TURNS = 40
@@ -37,10 +40,21 @@ Rules:
 """
 ANSWER_NOW = "Stop here. Answer now with what you know, without calling a tool."
 SAID_NOTHING = "Your reply was empty. Answer the question, or call a tool."
+BROKEN_CALL = (
+    "Your call cannot be read. Write one JSON object and nothing else, as"
+    ' {"tool": "read_file", "arguments": {"path": "README.md"}}, or {"tool": "answer"} when you know enough.'
+)
+ACTIONS = """
+Reply with one JSON object and nothing else: {"tool": NAME, "arguments": {…}} to use a tool, or {"tool": "answer"} when you
+know enough. You will be asked for the answer then.
+"""
+ANSWER = "answer"  # the action that ends the search
 
 
 class Asks(Protocol):
     """The part of `Chat` that the loop uses; its tests give another."""
+
+    refused: set[str]  # fields of a request that the server does not take
 
     def ask(self, messages: Sequence[Mapping[str, Any]], **wanted: Any) -> Reply:
         """Sends the conversation; returns the reply."""
@@ -56,8 +70,10 @@ class Loop:
     speech: Speech
     window: Window = field(default_factory=Window)
     max_turns: int = MAX_TURNS
+    by_actions: bool = False  # each reply is an action of a fixed form
     turns: int = 0
     _tokens: list[int] = field(default_factory=lambda: [0, 0])
+    _complaints: set[str] = field(default_factory=set)
     _seen: Counter[str] = field(default_factory=Counter)
     _messages: list[Message] = field(default_factory=list)
 
@@ -65,41 +81,74 @@ class Loop:
         """Returns the answer; raises ModelError where the endpoint refuses or breaks off."""
         lines = "\n".join(f"- {tool.as_line()}" for tool in self.tools.values())
         self._messages = [
-            {"role": "system", "content": INSTRUCTIONS.format(tools=lines)},
+            {"role": "system", "content": INSTRUCTIONS.format(tools=lines) + (ACTIONS if self.by_actions else "")},
             {"role": "user", "content": question},
         ]
-        was_empty = False
-        while self.turns < self.max_turns:
-            reply = self._ask(with_tools=True)
-            calls = native_calls(reply.calls) or written_calls(reply.text, self.tools)
-            self.speech.end(is_call=bool(calls))
-            if calls:
-                self._note_reply(reply, calls)
-                if self._is_going_in_circles(calls):
-                    self.voice.log("the model repeats the same calls; it is asked to answer")
-                    break
-                self._answer_calls(calls, is_native=bool(reply.calls))
-            elif reply.text.strip():
-                return reply.text
-            elif was_empty:
-                break
-            else:
-                was_empty = True
-                self._messages.append({"role": "user", "content": SAID_NOTHING})
+        if text := self._search():
+            return text
         self._messages.append({"role": "user", "content": ANSWER_NOW})
         text = self._ask(with_tools=False).text
         self.speech.end(is_call=False)
         return text
 
+    def _search(self) -> str:
+        """Lets the model look around; returns its answer, or nothing where it has to be asked for one."""
+        while self.turns < self.max_turns:
+            reply = self._ask(with_tools=True)
+            calls = native_calls(reply.calls) or written_calls(reply.text, self._names)
+            complaint = "" if calls else self._complaint(reply)
+            self.speech.end(is_call=bool(calls or complaint))
+            if not calls and not complaint:
+                return reply.text
+            if complaint in self._complaints or any(call.name == ANSWER for call in calls):
+                return ""
+            if complaint:
+                self._complain(reply, complaint)
+                continue
+            self._note_reply(reply, calls)
+            if self._is_going_in_circles(calls):
+                self.voice.log("the model repeats the same calls; it is asked to answer")
+                return ""
+            self._answer_calls(calls, is_native=bool(reply.calls))
+        return ""
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*self.tools, ANSWER) if self._is_by_actions else tuple(self.tools)
+
+    @property
+    def _is_by_actions(self) -> bool:
+        return self.by_actions or "tools" in self.chat.refused
+
+    def _complaint(self, reply: Reply) -> str:
+        """Returns what is wrong with a reply without a call; nothing where it is an answer."""
+        if is_broken_call(reply.text, self._names):
+            return BROKEN_CALL
+        return "" if reply.text.strip() else SAID_NOTHING
+
+    def _complain(self, reply: Reply, complaint: str) -> None:
+        """Asks again, once for each kind of trouble."""
+        self._complaints.add(complaint)
+        if complaint == BROKEN_CALL:
+            self.voice.log("the model wrote a call that cannot be read; it is asked again")
+            # A conversation that holds native calls must go on offering tools.
+            self.by_actions = not any("tool_calls" in message for message in self._messages)
+            self._messages.append({"role": "assistant", "content": reply.text})
+        self._messages.append({"role": "user", "content": complaint})
+
+    def _offer(self) -> dict[str, Any]:
+        """Returns the fields of a request that offer the tools."""
+        if self._is_by_actions:
+            return {"response_format": action_schema(self.tools, ANSWER)}
+        return {"tools": [tool.as_function() for tool in self.tools.values()]}
+
     def _ask(self, *, with_tools: bool) -> Reply:
-        functions = [tool.as_function() for tool in self.tools.values()] if with_tools else None
+        offer = self._offer() if with_tools else {}
         for left in range(OVERFLOWS, -1, -1):
             sent = fitted(self._messages, self.window)
             self.speech.begin()
             try:
-                reply = self.chat.ask(
-                    [_plain(message) for message in sent], tools=functions, max_tokens=self.window.answer
-                )
+                reply = self.chat.ask([_plain(message) for message in sent], **offer, max_tokens=self.window.answer)
             except ModelError as error:
                 if not error.is_overflow or not left:
                     raise

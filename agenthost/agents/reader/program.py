@@ -1,13 +1,17 @@
 """The program: reads the question from stdin and its endpoint from the environment, runs the loop, and says how it ended.
 
-reader [MODEL [WINDOW]]      MODEL: empty for the first that the endpoint lists; WINDOW: tokens, 0 for what it tells
+reader [MODEL [WINDOW [CALLS]]]
+
+    MODEL   empty for the first that the endpoint lists
+    WINDOW  tokens, 0 for what the endpoint tells
+    CALLS   `auto`, or `actions` for a small model whose every reply is to be held to a form
 """
 
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from ..voice import Voice
 from .calls import parsed
@@ -22,22 +26,32 @@ MAX_PROMPT_CHARACTERS = 1_000_000
 MAX_WINDOW = 99_999_999  # the largest that a flow may give
 SHOWN_FILES = 30
 USAGE, MODEL_FAILED = 2, 1
+AUTO, ACTIONS = "auto", "actions"
+
+
+class Wishes(NamedTuple):
+    """The flow's wishes: a model and its context, or whatever the endpoint tells; and whether replies are held to a form."""
+
+    model: str
+    window: int
+    by_actions: bool
 
 
 def main(arguments: Sequence[str], *, root: Path | None = None) -> int:
     """Answers one question over the current folder; returns the exit code."""
-    if len(arguments) > 2 or (len(arguments) == 2 and not arguments[1].isdigit()):
-        sys.stderr.write("usage: reader [MODEL [WINDOW]]\n")
+    model, window, calls = (*arguments, *("", "0", AUTO)[len(arguments) :])[:3]
+    if len(arguments) > 3 or not window.isdigit() or calls not in {AUTO, ACTIONS}:
+        sys.stderr.write("usage: reader [MODEL [WINDOW [auto|actions]]]\n")
         return USAGE
     try:
-        return _answer(arguments, root or Path.cwd(), Voice(sys.stdout))
+        return _answer(Wishes(model, int(window), calls == ACTIONS), root or Path.cwd(), Voice(sys.stdout))
     except BrokenPipeError:
         # The reader of our output has left. The stream must not be flushed again when the interpreter ends.
         sys.stdout = None
         return MODEL_FAILED
 
 
-def _answer(arguments: Sequence[str], root: Path, voice: Voice) -> int:
+def _answer(wishes: Wishes, root: Path, voice: Voice) -> int:
     question = _read_prompt(sys.stdin)
     if not question.strip():
         sys.stderr.write("reader: there is no question on stdin\n")
@@ -50,9 +64,10 @@ def _answer(arguments: Sequence[str], root: Path, voice: Voice) -> int:
     chat = Chat(base_url, os.environ.get("OPENAI_API_KEY", ""), "", speech.feed, voice.reasoning)
     files = Files(root)
     try:
-        chat.model, window = _model(chat, *arguments)
+        chat.model, window = _model(chat, wishes.model, wishes.window)
         voice.log(f"asks {chat.model}, with a context of {window} tokens")
-        text = Loop(chat, tools_over(files), voice, speech, Window(window)).run(question)
+        loop = Loop(chat, tools_over(files), voice, speech, Window(window), by_actions=wishes.by_actions)
+        text = loop.run(question)
     except ModelError as error:
         voice.log(str(error))
         sys.stderr.write(f"reader: {error}\n")
@@ -67,21 +82,21 @@ def _read_prompt(stream: TextIO | None) -> str:
     return "" if stream is None or stream.isatty() else stream.read(MAX_PROMPT_CHARACTERS)
 
 
-def _model(chat: Chat, name: str = "", window: str = "0") -> tuple[str, int]:
+def _model(chat: Chat, name: str, window: int) -> tuple[str, int]:
     """Returns the model's name and its window; asks the endpoint for what is not given."""
-    if name and int(window):
-        return name, int(window)
+    if name and window:
+        return name, window
     try:
         listed = chat.models()
     except ModelError as error:
         if name and error.status:
-            return name, int(window) or DEFAULT_WINDOW
+            return name, window or DEFAULT_WINDOW
         raise
     if not name and not listed:
         raise ModelError("the endpoint lists no model: give the step the parameter `model`")
     thinking = [one for one in listed if "embed" not in str(one.get("id", "")).lower()] or listed
     entry = next((one for one in listed if one.get("id") == name), {} if name else thinking[0])
-    return name or str(entry.get("id", "")), int(window) or _window_of(entry)
+    return name or str(entry.get("id", "")), window or _window_of(entry)
 
 
 def _window_of(entry: dict[str, Any]) -> int:

@@ -87,6 +87,18 @@ def _fitted(name: str, value: Any, kind: str) -> Any:
     return text
 
 
+def action_schema(tools: Mapping[str, Tool], *others: str) -> dict[str, Any]:
+    """Returns the form of a reply that is a call of one of the tools, or names one of the other actions."""
+    actions = [_action(tool.name, tool.as_function()["function"]["parameters"]) for tool in tools.values()]
+    actions += [{"type": "object", "properties": {"tool": {"const": name}}, "required": ["tool"]} for name in others]
+    return {"type": "json_schema", "json_schema": {"name": "action", "schema": {"oneOf": actions}}}
+
+
+def _action(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    properties = {"tool": {"const": name}, "arguments": parameters}
+    return {"type": "object", "properties": properties, "required": ["tool", "arguments"]}
+
+
 _PATH = ("string", "path from the root of the repository")
 _FIRST = ("integer", "first line, from 1")
 _LAST = ("integer", "last line")

@@ -10,7 +10,7 @@ import pytest
 
 from agenthost.agents.reader.chat import ModelError, Reply
 from agenthost.agents.reader.files import Files
-from agenthost.agents.reader.loop import ANSWER_NOW, Loop
+from agenthost.agents.reader.loop import ANSWER_NOW, BROKEN_CALL, Loop
 from agenthost.agents.reader.speech import Speech
 from agenthost.agents.reader.tools import tools_over
 from agenthost.agents.reader.window import Window
@@ -22,6 +22,7 @@ class Model:
 
     def __init__(self, speech: Speech, *replies: Reply | ModelError) -> None:
         self._speech, self._replies = speech, list(replies)
+        self.refused: set[str] = set()
         self.sent: list[Sequence[Mapping[str, Any]]] = []
         self.wanted: list[Mapping[str, Any]] = []
 
@@ -103,7 +104,7 @@ def test_a_model_that_repeats_itself_is_told_and_then_asked_to_answer(root: Path
     assert bench.loop.run("?") == "x is 1"
     assert "2 times" in bench.model.sent[2][-1]["content"]
     assert bench.model.sent[-1][-1]["content"] == ANSWER_NOW
-    assert bench.model.wanted[-1]["tools"] is None
+    assert "tools" not in bench.model.wanted[-1]
 
 
 def test_a_model_that_never_answers_comes_to_an_end(root: Path) -> None:
@@ -152,3 +153,59 @@ def test_words_come_as_they_are_said_and_a_tag_in_the_middle_ends_them(size: int
     speech.end(is_call=True)
 
     assert "".join(json.loads(line)["text"] for line in output.getvalue().splitlines()) == "I look a < b.\n"
+
+
+def test_a_call_that_cannot_be_read_is_asked_for_again_and_held_to_a_form(root: Path) -> None:
+    """Keeps B5: the broken words are no part of the answer."""
+    broken = Reply('<tool_call>{"name": "read_file", "arguments": {"path" "a.py"</tool_call>')
+    bench = Bench(
+        root,
+        broken,
+        Reply('{"tool": "read_file", "arguments": {"path": "a.py"}}'),
+        Reply('{"tool": "answer"}'),
+        Reply("x is 1"),
+    )
+
+    assert bench.loop.run("?") == "x is 1"
+    assert bench.answer == "x is 1"
+    assert bench.model.sent[1][-1]["content"] == BROKEN_CALL
+    assert "tools" in bench.model.wanted[0]
+    form = bench.model.wanted[1]["response_format"]["json_schema"]["schema"]
+    assert {one["properties"]["tool"]["const"] for one in form["oneOf"]} == {*tools_over(Files(root)), "answer"}
+    assert [one["name"] for one in bench.said("tool_call")] == ["read_file"]
+    assert not {"tools", "response_format"} & bench.model.wanted[-1].keys()
+
+
+def test_a_model_that_writes_nothing_but_broken_calls_is_asked_to_answer(root: Path) -> None:
+    bench = Bench(root, *[Reply('{"name": "search", "arguments": {"pattern": nothing')] * 2, Reply("enough"))
+
+    assert bench.loop.run("?") == "enough"
+    assert bench.answer == "enough"
+    assert bench.model.sent[-1][-1]["content"] == ANSWER_NOW
+
+
+def test_a_server_that_takes_no_tools_is_asked_for_actions(root: Path) -> None:
+    bench = Bench(
+        root,
+        Reply('{"tool": "read_file", "arguments": {"path": "a.py"}}'),
+        Reply('{"tool": "answer"}'),
+        Reply("x is 1"),
+    )
+    bench.model.refused.add("tools")
+
+    assert bench.loop.run("?") == "x is 1"
+    assert "response_format" in bench.model.wanted[0]
+
+
+def test_a_flow_may_ask_for_actions_and_the_model_is_told_of_them(root: Path) -> None:
+    bench = Bench(root, Reply('{"tool": "answer"}'), Reply("nothing to see"))
+    bench.loop.by_actions = True
+
+    assert bench.loop.run("?") == "nothing to see"
+    assert '{"tool": "answer"}' in bench.model.sent[0][0]["content"]
+
+
+def test_json_about_other_things_is_an_answer(root: Path) -> None:
+    bench = Bench(root, Reply('{"findings": [{"name": "x"}]}'))
+
+    assert bench.loop.run("?") == '{"findings": [{"name": "x"}]}'
