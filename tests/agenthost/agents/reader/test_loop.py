@@ -112,7 +112,7 @@ def test_a_model_that_never_answers_comes_to_an_end(root: Path) -> None:
     bench.loop.max_turns = 5
     bench.loop.run("?")
 
-    assert bench.loop.turns == 6
+    assert bench.loop.turns == 7  # with the two requests for an answer
 
 
 def test_an_empty_reply_is_asked_for_once_more(root: Path) -> None:
@@ -203,6 +203,19 @@ def test_a_flow_may_ask_for_actions_and_the_model_is_told_of_them(root: Path) ->
 
     assert bench.loop.run("?") == "nothing to see"
     assert '{"tool": "answer"}' in bench.model.sent[0][0]["content"]
+
+
+def test_a_call_in_the_place_of_the_answer_is_none_and_is_asked_about_once(root: Path) -> None:
+    """A small model goes on calling: what it says then must not be shown as its answer."""
+    calling = Reply('{"tool": "search", "arguments": {"pattern": "x"}}')
+    bench = Bench(root, Reply('{"tool": "answer"}'), calling, Reply("x is 1"))
+    stubborn = Bench(root, Reply('{"tool": "answer"}'), calling)
+    for one in (bench, stubborn):
+        one.loop.by_actions = True
+
+    assert (bench.loop.run("?"), bench.answer) == ("x is 1", "x is 1")
+    assert (stubborn.loop.run("?"), stubborn.answer) == ("", "")
+    assert '{"tool": "answer"}' not in bench.model.sent[1][0]["content"]
 
 
 def test_json_about_other_things_is_an_answer(root: Path) -> None:
