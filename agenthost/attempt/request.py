@@ -1,6 +1,6 @@
 """Holds a Start as it came and as it was accepted, and derives the shim's Launch from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,29 +58,42 @@ def first_prompt(spec: AgentSpec, prompt: str) -> bytes:
     return (prompt_line(spec.dialect, prompt) if is_line else prompt).encode()
 
 
+def launch_of_agent(agent: Agent, parameters: Mapping[str, str], prompt: str) -> Launch:
+    """Returns all that the shim must know of an agent. What the attempt and its snapshot add is left to the caller."""
+    spec = agent.usable()
+    return Launch(
+        execution="",
+        argv=agent.argv(parameters),
+        tree=Path(),
+        install=agent.install,
+        own_paths=agent.own_paths,
+        mounts=agent.mounts,
+        pins=agent.pins,
+        remarks=agent.remarks,
+        files=agent.files(parameters),
+        environment=agent.environment(parameters),
+        model=spec.model,
+        prompt=first_prompt(spec, prompt),
+        prompt_is_file=spec.prompt is PromptDelivery.FILE,
+        keeps_stdin=spec.takes_input,
+        resources=agent.resources,
+    )
+
+
 def launch_of(accepted: AcceptedRequest, paths: SnapshotPaths, fingerprint: str) -> Launch:
     """Returns what the shim must know of the order, the agent and the snapshot."""
-    spec, order, limits = accepted.agent.usable(), accepted.order, accepted.order.granted
-    return Launch(
+    agent, order, limits = accepted.agent, accepted.order, accepted.order.granted
+    launch = launch_of_agent(agent, order.parameters, order.prompt)
+    return replace(
+        launch,
         execution=order.execution,
-        argv=accepted.agent.argv(order.parameters),
         tree=paths.tree,
         held=paths.folder,
         fingerprint=fingerprint,
         history=paths.history,
-        install=accepted.agent.install,
-        own_paths=accepted.agent.own_paths,
-        mounts=accepted.agent.mounts,
-        pins=accepted.agent.pins,
-        remarks=accepted.agent.remarks,
-        files=accepted.agent.files(order.parameters),
-        hidden=_hidden(accepted.agent.name, spec.hides, paths.tree),
-        environment=accepted.agent.environment(order.parameters),
-        model=spec.model,
-        prompt=first_prompt(spec, order.prompt),
-        prompt_is_file=spec.prompt is PromptDelivery.FILE,
-        keeps_stdin=spec.takes_input or order.has_turns,
+        hidden=_hidden(agent.name, agent.usable().hides, paths.tree),
+        keeps_stdin=launch.keeps_stdin or order.has_turns,
         turns=order.turns,
         limits=limits,
-        resources=replace(accepted.agent.resources, memory_bytes=limits.memory_bytes),
+        resources=replace(launch.resources, memory_bytes=limits.memory_bytes),
     )

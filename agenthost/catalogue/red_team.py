@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from agenthost.agent_specs import Agent
-from agenthost.attempt.launch import Launch
 from agenthost.attempt.process import AttemptProcess
-from agenthost.attempt.request import first_prompt
+from agenthost.attempt.request import launch_of_agent
 from agenthost.catalogue.played_model import played_model
 from agenthost.catalogue.speech import Call, results_in, tools_in
-from agenthost.core.admission.agent_spec import PromptDelivery
 from agenthost.core.admission.order import Limits
 from agenthost.core.output.spool import SpoolReader
 from agenthost.errors import ConfigurationError
@@ -201,7 +199,9 @@ async def try_agent(agent: Agent, sandbox: Sandbox, folder: Path) -> tuple[Order
 async def _run(agent: Agent, sandbox: Sandbox, bait: Bait, gateway: ModelGateway) -> str:
     """Runs the agent to its end; returns how it ended, with the end of its output."""
     attempt_folder, name = bait.folder / "attempt", bait.folder.name
-    async with await AttemptProcess.spawn(attempt_folder, _launch(agent, bait, name), sandbox) as attempt:
+    limits = Limits(timeout_seconds=TRIAL_SECONDS, cancel_grace_seconds=1.0)
+    launch = replace(launch_of_agent(agent, {}, PROMPT), execution=name, tree=bait.tree, limits=limits)
+    async with await AttemptProcess.spawn(attempt_folder, launch, sandbox) as attempt:
         gateway.attend(name, attempt_folder, agent.usable().model)
         await attempt.ended()
         await gateway.leave(name)
@@ -209,24 +209,3 @@ async def _run(agent: Agent, sandbox: Sandbox, bait: Bait, gateway: ModelGateway
         output = b"".join(piece.data for piece in pieces)[-MAX_LAST_WORDS:].decode(errors="replace")
         status = attempt.status()
         return f"{status.cause if status else 'lost'}, exit code {status.exit_code if status else 'none'}: {output.strip()}"
-
-
-def _launch(agent: Agent, bait: Bait, execution: str) -> Launch:
-    spec = agent.usable()
-    return Launch(
-        execution=execution,
-        argv=agent.argv({}),
-        tree=bait.tree,
-        install=agent.install,
-        own_paths=agent.own_paths,
-        mounts=agent.mounts,
-        pins=agent.pins,
-        files=agent.files({}),
-        environment=agent.environment(),
-        model=spec.model,
-        prompt=first_prompt(spec, PROMPT),
-        prompt_is_file=spec.prompt is PromptDelivery.FILE,
-        keeps_stdin=spec.takes_input,
-        resources=agent.resources,
-        limits=Limits(timeout_seconds=TRIAL_SECONDS, cancel_grace_seconds=1.0),
-    )

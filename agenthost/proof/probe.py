@@ -11,17 +11,17 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from agenthost.agent_specs import Agent
 from agenthost.attempt.launch import Launch
 from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.records import Status
+from agenthost.attempt.request import launch_of_agent
 from agenthost.core.admission.order import Limits
 from agenthost.core.output.spool import RecordKind, SpoolReader
-from agenthost.core.sandbox.policy import Resources
 from agenthost.core.sandbox.remedy import SETTINGS, explain
 from agenthost.core.sandbox.report import Probe, SandboxReport
 from agenthost.errors import ReadOnlyUnavailableError, StatusError
@@ -32,41 +32,16 @@ PROBE_SECONDS = 20.0  # of the program inside
 PROOF_SECONDS = 45.0  # of all of it, the set-up of the sandbox included
 LEAST_ATTEMPTS = 40  # fewer lines than this mean that the program broke
 MAX_OUTPUT_BYTES = 1024 * 1024
-DEFAULT_RESOURCES = Resources()
+NO_AGENT = Launch(execution="", argv=(), tree=Path())
 
 
-@dataclass(frozen=True, slots=True)
-class Occupant:
-    """The parts of a sandbox that depend on its agent. A Python is added for the proof, and nothing else."""
-
-    install: Path | None = None
-    own_paths: tuple[Path, ...] = ()
-    mounts: Mapping[str, Path] = field(default_factory=dict)
-    pins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    resources: Resources = DEFAULT_RESOURCES
-    environment: Mapping[str, str] = field(default_factory=dict)
-    model: str = ""
+def occupant(agent: Agent) -> Launch:
+    """Returns what a sandbox holds for this agent, without what the agent itself is told; raises AgentUnavailableError."""
+    launch = launch_of_agent(agent, {}, "")
+    return replace(launch, argv=(), prompt=b"", prompt_is_file=False, keeps_stdin=False, remarks=())
 
 
-NO_AGENT = Occupant()
-
-
-def occupant(agent: Agent) -> Occupant:
-    """Returns what a sandbox holds for this agent; raises AgentUnavailableError."""
-    return Occupant(
-        install=agent.install,
-        own_paths=agent.own_paths,
-        mounts=agent.mounts,
-        pins=agent.pins,
-        files=agent.files({}),
-        resources=agent.resources,
-        environment=agent.environment(),
-        model=agent.usable().model,
-    )
-
-
-async def prove(sandbox: Sandbox, data: Path, occupant: Occupant = NO_AGENT) -> SandboxReport:
+async def prove(sandbox: Sandbox, data: Path, occupant: Launch = NO_AGENT) -> SandboxReport:
     """Tries the sandbox that an occupant would have. If anything goes wrong meanwhile, nothing is proven."""
     try:
         async with asyncio.timeout(PROOF_SECONDS):
@@ -78,7 +53,7 @@ async def prove(sandbox: Sandbox, data: Path, occupant: Occupant = NO_AGENT) -> 
     return SandboxReport(available=False, reason=reason, mechanism=sandbox.mechanism)
 
 
-Proof = Callable[[Sandbox, Path, Occupant], Awaitable[SandboxReport]]
+Proof = Callable[[Sandbox, Path, Launch], Awaitable[SandboxReport]]
 
 
 async def prove_host(data: Path, proof: Proof = prove) -> tuple[Sandbox | None, SandboxReport]:
@@ -90,7 +65,7 @@ async def prove_host(data: Path, proof: Proof = prove) -> tuple[Sandbox | None, 
     return sandbox, await proof(sandbox, data, NO_AGENT)
 
 
-async def _try(sandbox: Sandbox, data: Path, occupant: Occupant) -> SandboxReport:
+async def _try(sandbox: Sandbox, data: Path, occupant: Launch) -> SandboxReport:
     """Tries it in a folder of its own below `data`, which is removed afterwards."""
     folder = data / "probes" / secrets.token_hex(6)
     with _Bait.lay(folder) as bait:
@@ -118,20 +93,14 @@ def _judge(sandbox: Sandbox, status: Status | None, probes: tuple[Probe, ...]) -
     return SandboxReport(available=not reason, reason=reason, mechanism=sandbox.mechanism, probes=probes)
 
 
-def _launch(folder: Path, bait: "_Bait", occupant: Occupant) -> Launch:
+def _launch(folder: Path, bait: "_Bait", occupant: Launch) -> Launch:
     program = (PROBE / "attempts.py").read_text()
-    return Launch(
+    return replace(
+        occupant,
         execution=f"probe-{folder.name}",
         argv=(str(Path(sys.executable).resolve()), "-I", "-S", "-c", program),
         tree=folder / "tree",
-        install=occupant.install,
         own_paths=tuple(dict.fromkeys((*occupant.own_paths, *python_runtime()))),
-        mounts=occupant.mounts,
-        pins=occupant.pins,
-        files=occupant.files,
-        resources=occupant.resources,
-        environment=occupant.environment,
-        model=occupant.model,
         prompt=json.dumps(bait.described).encode(),
         limits=Limits(timeout_seconds=PROBE_SECONDS, cancel_grace_seconds=0, max_output_bytes=MAX_OUTPUT_BYTES),
     )

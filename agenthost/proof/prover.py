@@ -14,7 +14,7 @@ from agenthost.agent_specs import Agent, examined
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.errors import NotFoundError
 from agenthost.host.state import Host
-from agenthost.proof.probe import Occupant, Proof, occupant, prove, prove_host
+from agenthost.proof.probe import Proof, occupant, prove, prove_host
 
 _log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class Prover:
 
     async def _prove_all(self) -> None:
         await self._prove_host()
-        known: list[tuple[Occupant, SandboxReport]] = []
+        known: list[tuple[object, SandboxReport]] = []
         for agent in self._found.values():
             if self._host.report.available and agent.available:
                 same = [report for proven, report in known if proven == occupant(agent)]

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from agenthost.attempt.launch import Launch
 from agenthost.core.sandbox.report import SandboxReport
-from agenthost.proof.probe import Occupant, prove
+from agenthost.proof.probe import prove
 from agenthost.sandbox.find import Sandbox
 
 
@@ -12,9 +13,9 @@ class ProofOfTheSession:
     """Proves as the product does, and remembers what held: a host whose sandbox is the same to the letter is not proven again."""
 
     def __init__(self) -> None:
-        self._held: list[tuple[Sandbox, Occupant, SandboxReport]] = []
+        self._held: list[tuple[Sandbox, Launch, SandboxReport]] = []
 
-    async def __call__(self, sandbox: Sandbox, data: Path, occupant: Occupant) -> SandboxReport:
+    async def __call__(self, sandbox: Sandbox, data: Path, occupant: Launch) -> SandboxReport:
         same = _without_its_data(sandbox)
         for held, held_occupant, report in self._held:
             if (held, held_occupant) == (same, occupant):

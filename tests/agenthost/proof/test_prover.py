@@ -9,9 +9,10 @@ import pytest
 import structlog
 
 from agenthost.agent_specs import find_agents, warn_of_unusable
+from agenthost.attempt.launch import Launch
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.doctor import examine
-from agenthost.proof.probe import Occupant, prove
+from agenthost.proof.probe import NO_AGENT, prove
 from agenthost.sandbox.find import Sandbox
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
@@ -27,7 +28,7 @@ class HeldBack:
     def __init__(self) -> None:
         self.let = asyncio.Event()
 
-    async def __call__(self, sandbox: Sandbox, data: Path, occupant: Occupant) -> SandboxReport:
+    async def __call__(self, sandbox: Sandbox, data: Path, occupant: Launch) -> SandboxReport:
         await self.let.wait()
         return await prove(sandbox, data, occupant)
 
@@ -145,7 +146,7 @@ async def test_a_proof_that_breaks_proves_nothing(client: Client, tmp_path: Path
     sandbox = client.host.sandbox
     assert sandbox is not None
     (tmp_path / "probes").write_text("in the way")
-    report = await prove(sandbox, tmp_path, Occupant())
+    report = await prove(sandbox, tmp_path, NO_AGENT)
 
     assert not report.available
     assert "The proof failed" in report.reason
