@@ -1,11 +1,17 @@
 """Hosts as the API shows them."""
 
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
 from agenthost.v1 import host_service_pb2 as host_pb
 from conductor.api.messages.names import host_name
 from conductor.core.pools.standing import PoolUse
 from conductor.hosts.host_view import HostState, HostView
 from conductor.v1 import pool_service_pb2 as pb
 from servicekit.times import timestamp
+
+_Message = TypeVar("_Message", bound=Message)
 
 
 def host_message(view: HostView, running: int, lost_before: float, of_earlier: int = 0) -> pb.Host:
@@ -29,23 +35,7 @@ def host_message(view: HostView, running: int, lost_before: float, of_earlier: i
         last_seen_time=timestamp(view.last_seen),
         disconnected_time=timestamp(view.disconnected_since),
         attempts_of_earlier_instance=of_earlier,
-        models=[_model(model) for model in host.models],
-    )
-
-
-def _model(model: host_pb.Model) -> pb.HostModel:
-    return pb.HostModel(
-        name=model.name,
-        url=model.url,
-        api=model.api,
-        answers=model.answers,
-        problem=model.problem,
-        server=model.server,
-        window=model.window,
-        slots=model.slots,
-        listed=[pb.ListedModel(name=each.name, window=each.window) for each in model.listed],
-        model=model.model,
-        pool=model.pool,
+        models=[_same(model, pb.HostModel) for model in host.models],
     )
 
 
@@ -71,19 +61,15 @@ def _agent(agent: host_pb.Agent) -> pb.HostAgent:
         features=agent.features,
         spec_refused=agent.spec_refused,
         model=agent.model,
-        last_trial=_trial(agent.last_trial) if agent.HasField("last_trial") else None,
+        last_trial=_same(agent.last_trial, pb.Trial) if agent.HasField("last_trial") else None,
     )
 
 
-def _trial(trial: host_pb.Trial) -> pb.Trial:
-    return pb.Trial(
-        version=trial.version,
-        digest=trial.digest,
-        time=trial.time,
-        held=trial.held,
-        current=trial.current,
-        orders=[pb.TrialOrder(name=order.name, answer=order.answer, held=order.held) for order in trial.orders],
-    )
+def _same(message: Message, kind: type[_Message]) -> _Message:
+    """Returns our message with the values of a host's: what they share has the same numbers in both."""
+    made = kind.FromString(message.SerializeToString())
+    made.DiscardUnknownFields()
+    return made
 
 
 def _own_problem(host: host_pb.Host) -> str:
