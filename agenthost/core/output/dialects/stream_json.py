@@ -1,6 +1,6 @@
 """The dialect `stream-json`: what `claude -p` and `qwen` print with `--output-format stream-json`, one JSON object a line.
 
-Tokens come from `stream_event`, tool calls from `assistant`, tool results from `user`; `result` ends the turn, with usage and
+Tokens come from `stream_event`, tool calls from `assistant`, tool results from `user`; `result` ends a turn, with usage and
 denials. Where a message was not streamed, `assistant` tells its text too.
 
 Output cannot be taken back. When a stream breaks and the agent sends the message again, text that was told before is passed over;
@@ -95,6 +95,7 @@ class _Conversation:
 
     def __init__(self, revision: int) -> None:
         self._knows_turns = revision > 1
+        self._turns = 0
         self._begin_turn()
         self._readers: Mapping[str, Callable[[Mapping[str, Any]], Iterator[Parsed]]] = {
             "system": self._read_system,
@@ -173,10 +174,13 @@ class _Conversation:
             )
         elif self._answer.is_silent:
             yield from self._answer.take(_text(message.get("result")))
-        yield _usage(_table(message.get("usage")), message.get("num_turns"))
-        if self._knows_turns:
-            self._begin_turn()
-            yield TurnEnd(failed=bool(message.get("is_error")))
+        if not self._knows_turns:
+            yield _usage(_table(message.get("usage")), message.get("num_turns"))
+            return
+        self._turns += _count(message.get("num_turns")) or 0
+        yield _usage(_totals(message), self._turns)
+        self._begin_turn()
+        yield TurnEnd(failed=bool(message.get("is_error")))
 
     def _begin_turn(self) -> None:
         self._answer, self._reasoning = _Message(Channel.ANSWER), _Message(Channel.REASONING)
@@ -184,6 +188,19 @@ class _Conversation:
     def _send_again(self) -> None:
         self._answer.send_again()
         self._reasoning.send_again()
+
+
+def _totals(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the tokens of all turns so far: claude tells them by model, and those of one turn as `usage`; qwen as `usage`."""
+    models = [one for one in _table(message.get("modelUsage")).values() if isinstance(one, dict)]
+    kinds = {
+        "input_tokens": "inputTokens",
+        "cache_creation_input_tokens": "cacheCreationInputTokens",
+        "cache_read_input_tokens": "cacheReadInputTokens",
+        "output_tokens": "outputTokens",
+    }
+    summed = {name: sum(_count(one.get(key)) or 0 for one in models) for name, key in kinds.items()}
+    return summed if any(summed.values()) else _table(message.get("usage"))
 
 
 def _usage(counts: Mapping[str, Any], turns: Any) -> Usage:

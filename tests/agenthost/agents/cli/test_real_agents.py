@@ -161,3 +161,31 @@ async def test_a_daemon_that_is_killed_in_mid_answer_costs_nothing(agent: RealAg
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, second.said("log")
     assert second.said("answer").strip() == "First, and then the rest."
     assert len(spawned) == 1
+
+
+@EVERY
+async def test_a_second_turn_sees_the_first(agent: RealAgent, short_path: Path) -> None:
+    """Keeps D13 for agents that others make: one process, one session, usage over both turns."""
+    async with (
+        host_with(agent, short_path, Say("The first answer.")) as (client, server, _),
+        client.open(start=client.start_of(**start_of(agent), turns=2)) as conversation,
+    ):
+        first = (await conversation.until(lambda frame: frame.HasField("turn"))).turn
+        prompt = pb.Input(input_sequence=1, text="Second prompt,\nof two lines.", kind=pb.Input.KIND_PROMPT)
+        await conversation.send(input=prompt)
+        second = (await conversation.until(lambda frame: frame.turn.number == 2)).turn
+        await conversation.send(close=pb.Close())
+        finished = await conversation.finish()
+
+    seen = server.asked[-1].body.decode()
+    assert "Say what is in README.md." in seen
+    assert "The first answer." in seen
+    assert "Second prompt,\\nof two lines." in seen
+    answer = conversation.said("answer").encode()
+    texts = [answer[turn.answer_start : turn.answer_end].decode().strip() for turn in (first, second)]
+    assert texts == ["The first answer.", "The first answer."]
+    assert (first.succeeded, second.succeeded) == (True, True)
+    if first.usage.HasField("input_tokens"):
+        assert second.usage.input_tokens == 2 * first.usage.input_tokens
+    assert (finished.outcome, finished.reason) == (pb.Finished.OUTCOME_SUCCEEDED, "")
+    assert len(client.spawns()) == 1

@@ -22,6 +22,7 @@ from agenthost.core.output.report import (
     TurnEnd,
     Usage,
 )
+from agenthost.core.output.revisions import FIRST
 
 FOLDER = Path(__file__).parent / "transcripts"
 TRANSCRIPTS = sorted(FOLDER.glob("*.jsonl"))
@@ -75,7 +76,7 @@ def test_a_transcript_says_the_same_however_it_is_cut(path: Path) -> None:
     data = path.read_bytes()
     expected = read(data)
 
-    assert len(TRANSCRIPTS) == 10
+    assert len(TRANSCRIPTS) == 12
     assert [size for size in (1, 2, 3, 7, 61, 4096) if read(data, size) != expected] == []
 
 
@@ -219,3 +220,28 @@ def test_a_request_that_is_sent_again_and_again_costs_little() -> None:
 
     assert count == 5_000
     assert time.process_time() - began < 2.0  # it was 5 s and more
+
+
+@pytest.mark.parametrize("agent", ["claude", "qwen"])
+def test_two_turns_of_a_process_are_told_apart_and_their_usage_adds_up(agent: str) -> None:
+    """Keeps D13. claude counts each turn by itself, qwen both together."""
+    data = (FOLDER / f"{agent}-turns.jsonl").read_bytes()
+    told = [one for one in read_stream_json().feed(data) if not isinstance(one, Output)]
+
+    assert told == [Usage(1_000, 20, 1), TurnEnd(), Usage(2_000, 40, 2), TurnEnd()]
+    assert answer(read(data)) == "The first answer. " * 2
+
+
+def test_a_turn_that_told_its_text_only_at_its_end_is_told_whole_in_every_turn() -> None:
+    result = {"type": "result", "is_error": False, "result": "text"}
+    said = [one for one in read_stream_json().feed(lines(result, result)) if not isinstance(one, Usage)]
+
+    assert said == [Output(Channel.ANSWER, "text"), TurnEnd(), Output(Channel.ANSWER, "text"), TurnEnd()]
+
+
+def test_the_first_revision_knows_no_turns() -> None:
+    """Keeps I2 K7: an attempt that it was read with keeps the numbers of its frames."""
+    result = {"type": "result", "is_error": False, "result": "text", "num_turns": 1}
+    said = list(read_stream_json(FIRST.parser).feed(lines(result, result)))
+
+    assert said == [Output(Channel.ANSWER, "text"), Usage(turns=1), Usage(turns=1)]
