@@ -172,7 +172,7 @@ def _join(reports: list[Report]) -> tuple[Report, ...]:
     """Joins texts of one channel that follow each other."""
     joined: list[Report] = []
     texts: list[str] = []
-    for report, after in zip(reports, [*reports[1:], None], strict=True):
+    for report, after in zip(reports, [*reports, None][1:], strict=True):
         if not isinstance(report, Output):
             joined.append(report)
             continue

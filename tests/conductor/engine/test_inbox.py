@@ -70,6 +70,14 @@ async def test_activities_keep_their_place_between_texts_and_weigh_what_they_say
     await waiting
 
 
+async def test_a_frame_that_reports_nothing_moves_on_all_the_same() -> None:
+    """Such as one of a kind that this version does not know."""
+    inbox = Inbox()
+    await inbox.offer(report("a", 7))
+
+    assert inbox.take() == (report("a", 7),)
+
+
 async def test_a_repetition_is_not_merged_with_what_it_repeats() -> None:
     """Keeps I3."""
     inbox = Inbox()
