@@ -10,7 +10,6 @@ from ..survey import Survey
 from . import dangerous_calls, mutable_defaults, swallowed
 from .brace_risks import JUDGED, find_brace_risks
 from .credentials import find_credentials
-from .debt import find_debt
 from .deployment import find_deployment_risks
 from .workflows import find_workflow_risks
 
@@ -36,5 +35,4 @@ DETECTORS = (
     Detector("Python code, for swallowed errors and dangerous calls", find_python_risks, ("Python",)),
     Detector("JavaScript, Go, Java and C code, for dangerous forms", find_brace_risks, JUDGED),
     Detector("container files and requirements", find_deployment_risks),
-    Detector("notes of debt in comments", find_debt),
 )

@@ -46,18 +46,6 @@ class ImportGraph:
             for imported in sorted(self.edges[importer])
         ]
 
-    def dependents(self, path: str) -> int:
-        """Returns how many files import this one, directly or through others."""
-        importers: dict[str, list[str]] = {}
-        for edge in self.imports():
-            importers.setdefault(edge.imported, []).append(edge.importer)
-        seen, waiting = {path}, [path]
-        while waiting:
-            fresh = [name for name in importers.get(waiting.pop(), []) if name not in seen]
-            seen.update(fresh)
-            waiting += fresh
-        return len(seen) - 1
-
     def groups(self) -> list[list[str]]:
         """Returns the strongly connected groups of two files and more, largest first."""
         found = [sorted(group) for group in _strongly_connected(self.edges) if len(group) > 1]

@@ -1,4 +1,4 @@
-"""Judges an import graph as a whole: imports against the grain, modules in which everything meets, and what most rests on.
+"""Judges an import graph as a whole: imports against the grain, and modules in which everything meets.
 
 The grain is what the project itself does: where one folder imports another all the time, the rare import back is an exception.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from ..finding import Evidence, Finding, Severity, cite
-from ..reading.functions import code_lines, first_code_line, tangled_function
+from ..reading.functions import code_lines, tangled_function
 from ..survey import Survey
 from .import_graph import Import, ImportGraph
 
@@ -18,10 +18,6 @@ MIN_FILES_IN_FOLDER = 3
 MIN_FILES_FOR_KNOTS = 30
 KNOT_SHARE = 0.25
 KNOT_LINES = 500
-MIN_RESTING = 10
-RESTING_SHARE = 0.1
-MIN_RESTED_LINES = 100
-MAX_WEIGHED = 30
 
 
 def find_reversals(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
@@ -77,33 +73,6 @@ def find_knots(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
                 evidence=(place,),
                 weight=incoming[path] * outgoing[path],
             )
-
-
-def find_foundation(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
-    """Yields the one file that most others import, where that is a large part: not a fault, but where care pays."""
-    imports = graph.imports()
-    files = {edge.importer for edge in imports} | {edge.imported for edge in imports}
-    incoming = Counter(edge.imported for edge in imports if not edge.imported.endswith("__init__.py"))
-    # Small files of exceptions or constants are rested on by nature; what has code of its own is worth a name.
-    ranked = sorted(incoming, key=lambda path: (-incoming[path], path))[:MAX_WEIGHED]
-    heavy = [
-        path for path in ranked if (source := survey.snapshot.read(path)) and code_lines(source) >= MIN_RESTED_LINES
-    ]
-    source = survey.snapshot.read(heavy[0]) if heavy else None
-    if source is None or incoming[source.path] < max(MIN_RESTING, RESTING_SHARE * len(files)):
-        return
-    place = cite(source.path, source.lines, first_code_line(source))
-    reached = graph.dependents(source.path)
-    following = " and ".join(f"{path} ({incoming[path]})" for path in heavy[1:3])
-    yield Finding(
-        category="structure",
-        severity=Severity.INFO,
-        title=f"{incoming[source.path]} of {len(files)} files rest directly on {source.path}",
-        claim=f"Through chains of imports it reaches {reached} of them, with {code_lines(source):,} lines of code: a change of "
-        f"what it offers needs the most care and the best tests.{f' Next come {following}.' if following else ''}",
-        evidence=(place,) if place else (),
-        weight=incoming[source.path],
-    )
 
 
 def _folder(path: str) -> str:

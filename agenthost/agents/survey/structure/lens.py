@@ -7,7 +7,7 @@ from ..lens import Detector
 from ..survey import Survey
 from .file_imports import SCANNED, file_imports
 from .import_graph import Import, ImportGraph
-from .layering import cite_import, find_foundation, find_knots, find_reversals
+from .layering import cite_import, find_knots, find_reversals
 from .python_imports import PythonModules
 
 MAX_NAMED = 6
@@ -47,7 +47,6 @@ def find_python_structure(survey: Survey) -> Iterator[Finding]:
     yield from _rings(survey, graph, is_python=True)
     yield from find_reversals(survey, graph)
     yield from find_knots(survey, graph)
-    yield from find_foundation(survey, graph)
 
 
 def find_other_structure(survey: Survey) -> Iterator[Finding]:
@@ -56,7 +55,6 @@ def find_other_structure(survey: Survey) -> Iterator[Finding]:
     _tell(survey, graph, "other")
     yield from _rings(survey, graph, is_python=False)
     yield from find_reversals(survey, graph)
-    yield from find_foundation(survey, graph)
 
 
 def _tell(survey: Survey, graph: ImportGraph, kind: str) -> None:

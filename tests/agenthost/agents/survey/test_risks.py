@@ -5,7 +5,6 @@ import pytest
 from agenthost.agents.survey.finding import Finding
 from agenthost.agents.survey.risks.brace_risks import find_brace_risks
 from agenthost.agents.survey.risks.credentials import find_credentials
-from agenthost.agents.survey.risks.debt import find_debt
 from agenthost.agents.survey.risks.deployment import find_deployment_risks
 from agenthost.agents.survey.risks.lens import find_python_risks
 from agenthost.agents.survey.risks.workflows import find_workflow_risks
@@ -229,11 +228,3 @@ def test_dangerous_forms_of_other_languages_are_found(look: Looker, path: str, t
 )
 def test_harmless_forms_of_other_languages_are_left_alone(look: Looker, path: str, text: str) -> None:
     assert look(find_brace_risks, {path: text}) == []
-
-
-def test_debt_is_one_finding_with_the_densest_file(look: Looker) -> None:
-    files = {"a.py": "# TODO: later\n" * 20, "b.py": "x = 1  # FIXME: now\n" * 9, "c.py": "todo = 'TODO'\n" * 50}
-    (found,) = look(find_debt, files)
-    assert "29 notes" in found.title
-    assert found.evidence[0].path == "a.py"
-    assert look(find_debt, {**files, "a.py": "x = 1\n"}) == []

@@ -59,15 +59,6 @@ def test_rings_inside_tests_are_not_the_products(look: Looker) -> None:
     assert look(find_python_structure, files) == []
 
 
-def test_the_file_that_most_others_rest_on_is_named(look: Looker) -> None:
-    users: dict[str, str] = {"top.py": "from m1 import f\n\ndef g(): ...\n", "errors.py": "class X: ...\n"}
-    users |= {f"m{number}.py": "from errors import X\nfrom events import E\n\ndef f(): ...\n" for number in range(12)}
-    (found,) = look(find_python_structure, {"events.py": "import os\n\n\nclass E: ...\n" + "x = 1\n" * 100, **users})
-    assert (found.severity, found.title) == ("info", "12 of 15 files rest directly on events.py")
-    assert "reaches 13 of them" in found.claim
-    assert quotes([found]) == ["class E: ..."]
-
-
 def test_an_import_against_the_grain_is_found(look: Looker) -> None:
     files = {"app/__init__.py": "", "app/web/__init__.py": "", "app/store/__init__.py": ""}
     for number in range(6):
