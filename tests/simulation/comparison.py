@@ -72,5 +72,5 @@ def _ran_out_of_time(run: Run) -> bool:
 
 
 def _ended_by_itself(step: Step, *also: str) -> bool:
-    own = {"", "AGENT_EXIT_NONZERO", "EMPTY_OUTPUT", "SANDBOX_REFUSED", *also}
+    own = {"", "AGENT_EXIT_NONZERO", "EMPTY_OUTPUT", "SANDBOX_REFUSED", "RATE_LIMITED", *also}
     return all((attempt.end.failure.reason if attempt.end.failure else "") in own for attempt in step.attempts)

@@ -3,14 +3,14 @@
 A mutant stands in for one of the core's functions while it is `planted`. So does a twin, for a part of the shells (see `twins`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 from conductor import ring
 from conductor.clock import Past, Reading, continue_time
-from conductor.core.decide import progress, schedule
+from conductor.core.decide import progress, recover, schedule
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
@@ -19,6 +19,7 @@ from conductor.core.model.inputs import ExecutionReported, Input
 from conductor.core.model.output import Output
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.step import Step
+from conductor.core.pools import slots
 from conductor.engine import recovery
 
 Inputs = Sequence[Input]
@@ -113,6 +114,7 @@ def _trust_the_wall_clock(reading: Reading, past: Past) -> float:
 
 _real_is_ready = progress.is_ready
 _real_count_free = schedule._count_free
+_real_list_holders = slots.list_holders
 
 
 def _wait_for_the_wave(run: Run, step: Step) -> bool:
@@ -126,6 +128,11 @@ def _overbook(making: DecisionDraft) -> dict[str, int]:
     free = _real_count_free(making)
     usable = [host.name for host in making.hosts.values() if host.connected and not host.draining]
     return {name: free.get(name, 0) + 1 for name in usable}
+
+
+def _forget_a_holder(tracks: Iterable[tuple[str, Track]]) -> dict[str, list[str]]:
+    """One holder of each pool does not count."""
+    return {pool: held[1:] for pool, held in _real_list_holders(tracks).items()}
 
 
 def _track(state: ConductorState, attempt: str) -> Track | None:
@@ -142,5 +149,8 @@ MUTANTS = (
     Mutant("forgets cancels in a restart", {(ring, "recover"): _forget_cancels}, hint=7),
     Mutant("trusts the wall clock over a restart", {(recovery, "continue_time"): _trust_the_wall_clock}, hint=142),
     Mutant("waits for the wave", {(progress, "is_ready"): _wait_for_the_wave}),
+    Mutant("gives a slot of a pool twice", {(slots, "list_holders"): _forget_a_holder}, hint=2),
+    Mutant("forgets who holds slots in a restart", {(recover, "held_pool"): lambda _: ""}, hint=12),
+    Mutant("forgets a park in a restart", {(recover, "remember"): lambda runs, now: {}}, hint=11),
     Mutant("overbooks hosts", {(schedule, "_count_free"): _overbook}),
 )

@@ -38,6 +38,8 @@ EXPECTED = {
     "outcome compared": 10,
     "report repeated late": 20,
     "start repeated": 10,
+    "step waits: parked": 5,
+    "step waits: pool": 10,
     "store failed": 10,
     "stream ended: END_UNHEARD": 2,
     "stream ended: NO_CAPACITY": 3,

@@ -75,6 +75,7 @@ class World:
         self.limits = replace(LIMITS, events_per_decision=rng.choice(EVENTS_PER_DECISION))
         self.callers = Callers(rng, seed)
         self.root = make_root(f"{seed}-calm" if calm else f"{seed}")
+        self.pool_slots = Random(f"pool {seed}").choice((0, 0, 1, 2))  # 0: no agent has a model
         self.machines = self._make_machines(rng)
         self.store = JudgedDisk(CONDUCTOR)
         self._readers: list[tuple[Process, asyncio.Future[None]]] = []
@@ -317,6 +318,7 @@ class World:
                 seen=self.seen,
                 root=self.root,
                 slots=rng.randint(1, 4),
+                pool_slots=self.pool_slots,
                 agents=agents,
                 check_spawn=self._check_spawn,
                 note=self.note,

@@ -23,6 +23,7 @@ from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
 from conductor.core.pools.memory import remember
+from conductor.core.pools.slots import held_pool
 
 
 def restore(
@@ -75,7 +76,7 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
                 cursor,
                 ack_at=ack_at,
                 cancelled=is_stopped,
-                pool=attempt.pool,
+                pool=held_pool(attempt),
             )
         if step.state is StepState.QUEUED:
             queue[name] = step.not_before

@@ -37,6 +37,7 @@ from conductor.core.model.states import AttemptState
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_confinement, cut_model_use, cut_text
 from conductor.core.model.turn import TurnState
 from conductor.core.pools.memory import park_end
+from conductor.core.pools.slots import held_pool
 
 HOST_LOST = "HOST_LOST"
 NO_CAPACITY = "NO_CAPACITY"
@@ -142,6 +143,7 @@ def _end_turn(draft: RunDraft, attempt: str, part: AgentTurnEnded) -> None:
     draft.emit(
         TurnEnded(name, attempt, part.number, start, max(start, part.answer_end), digest, *tokens, reason=reason)
     )
+    draft.hold_slot(attempt, held_pool(draft.step(name).attempts[-1]))
 
 
 def _refuse_input(draft: RunDraft, attempt: str, part: AgentRefusedInput) -> None:

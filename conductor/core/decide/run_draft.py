@@ -97,6 +97,12 @@ class RunDraft:
         """Notes that an attempt was told to end."""
         self.tracks[attempt] = replace(self.tracks[attempt], cancelled=True)
 
+    def hold_slot(self, attempt: str, pool: str) -> None:
+        """Notes of which pool a live attempt holds a slot now; empty for none."""
+        if self.tracks[attempt].pool != pool:
+            self.tracks[attempt] = replace(self.tracks[attempt], pool=pool)
+            self.freed_place = True
+
     def tell_hosts(self) -> None:
         """Acknowledges stored frames and restarts streams, where that is due."""
         for attempt, track in list(self.tracks.items()):

@@ -34,6 +34,7 @@ from conductor.core.model.step import REPAIR, Step
 from conductor.core.model.truncation import cut_text
 from conductor.core.model.turn import Repair, Turn, TurnState
 from conductor.core.model.work import Answer, Checked, OutputInvalid, PromptRendered, Work, WorkFailed, WorkKind
+from conductor.core.pools.slots import held_pool
 
 OUTPUT_INVALID = "OUTPUT_INVALID"
 OUTPUT_INVALID_AFTER_REPAIR = "OUTPUT_INVALID_AFTER_REPAIR"
@@ -104,6 +105,7 @@ def _take_check(draft: RunDraft, step: Step, answer: Checked | OutputInvalid | W
         draft.emit(RepairAsked(step.plan.id, attempt.id, turn, answer.prompt, answer.input, answer.failure))
     step = draft.step(step.plan.id)
     if step.live_attempt is not None:
+        draft.hold_slot(attempt.id, held_pool(step.live_attempt))
         return
     if attempt.last_turn is not None:
         _conclude(draft, step, step.attempts[-1])

@@ -8,18 +8,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from conductor.core.model.attempt import attempt_owner
+from conductor.core.model.attempt import Attempt, attempt_owner
 from conductor.core.model.conductor_state import Host, Pool, Track
 from conductor.core.model.inputs import HostPool
 from conductor.core.model.states import WaitKind
 from conductor.core.model.step import Wait
 from conductor.core.model.truncation import MOST_REASON, cut_text
+from conductor.core.model.turn import TurnState
 from conductor.core.pools.memory import goes_first, launch
 
 # How many holders a sentence names; it counts the others.
 MOST_NAMED = 3
 # How many pools it explains.
 MOST_POOLS = 2
+
+# Of a turn that has ended: the slot is kept.
+_AT_WORK = frozenset({TurnState.CHECKING, TurnState.TO_REPAIR})
 
 Waiting = Callable[[], Mapping[str, frozenset[str]]]
 
@@ -41,9 +45,14 @@ def seat_of(host: Host, agent: str, model: str) -> Seat:
     return NO_SEAT if asked is None else Seat(asked.pool, model or asked.model)
 
 
-def held_pool(track: Track) -> str:
-    """Returns the pool of which a live attempt holds a slot; empty where it holds none."""
-    return track.pool
+def held_pool(attempt: Attempt) -> str:
+    """Returns the pool of which a live attempt holds a slot; empty where it holds none, or none any more.
+
+    An agent of several turns keeps its slot while a turn is checked: that takes moments, and a repair follows at once, with the
+    conversation still in the server's memory. It gives the slot back when nothing more is asked of its model.
+    """
+    turn = attempt.last_turn
+    return attempt.pool if turn is None or turn.state in _AT_WORK else ""
 
 
 def list_pools(hosts: Mapping[str, Host]) -> dict[str, HostPool]:
@@ -60,8 +69,8 @@ def list_holders(tracks: Iterable[tuple[str, Track]]) -> dict[str, list[str]]:
     """Returns the live attempts that hold slots, by pool."""
     holders: dict[str, list[str]] = {}
     for attempt, track in tracks:
-        if pool := held_pool(track):
-            holders.setdefault(pool, []).append(attempt)
+        if track.pool:
+            holders.setdefault(track.pool, []).append(attempt)
     return holders
 
 

@@ -7,15 +7,25 @@ import pytest
 from conductor.core.decide.schedule import LOADING_SECONDS
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.conductor_state import Pool
-from conductor.core.model.events import StepFailed, StepWaits
-from conductor.core.model.inputs import HostPool
+from conductor.core.model.events import Confinement, Failure, StepFailed, StepWaits
+from conductor.core.model.failure import Cause
+from conductor.core.model.inputs import (
+    AgentStarted,
+    AgentTurnEnded,
+    HostAgent,
+    HostPool,
+    HostReported,
+    WorkFinished,
+)
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import WaitKind
+from conductor.core.model.work import Answer, Checked, OutputInvalid, Work, WorkKind, WorkResult
 from conductor.core.pools import memory
 from conductor.core.pools.slots import list_holders
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks
 
 GPU = HostPool("gpu0", 1, is_local=True)
+WRONG = Failure("OUTPUT_INVALID", "severity must be one of high, low", cause=Cause.SCHEMA)
 STEPS = [f"s{number}" for number in range(10)]
 
 
@@ -286,3 +296,30 @@ def test_what_is_remembered_of_a_pool_is_the_same_after_a_restart() -> None:
 
     assert bench.state.pools == before
     assert before["gpu0"] == Pool("qwen", before["gpu0"].loaded_at, 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_held"),
+    [(Checked("findings"), False), (OutputInvalid(WRONG, "prompt", "input"), True), (OutputInvalid(WRONG), False)],
+    ids=["valid", "to be repaired", "invalid"],
+)
+def test_an_agent_that_is_asked_nothing_more_gives_its_slot_back_while_it_lives(answer: Answer, is_held: bool) -> None:  # noqa: FBT001
+    """D13: it keeps the slot while its turn is checked, and for the repair; a restart knows both."""
+    bench = Bench()
+    reader = HostAgent("reader", "", takes_turns=True, pool="gpu0", model="qwen")
+    host = HostReported("h1", connected=True, slots=8, agents=(reader,), pools=(GPU,))
+    bench.take(host)
+    bench.launch(thinks("one", repairs=True), thinks("two"))
+    bench.queue("one", "two")
+    attempt = bench.attempt("one").id
+
+    bench.report(attempt, 1, AgentStarted(Confinement()), AgentTurnEnded(1, 0, 5))
+    assert bench.states()["two"] == "queued"
+    bench.take(WorkFinished(WorkResult(Work(RUN, WorkKind.CHECK, "one", attempt, 1), answer)))
+    states = bench.states()
+    bench.crash()
+    bench.take(host)
+
+    assert bench.attempt("one").is_live
+    assert states["two"] == ("queued" if is_held else "running")
+    assert bench.states() == states

@@ -1,7 +1,9 @@
 """What must be true of every decision, judged from what is stored and not from what the core believes."""
 
 from collections import Counter
+from collections.abc import Iterator
 
+from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
@@ -12,10 +14,12 @@ from conductor.core.model.commands import (
     ResumeExecution,
     StartExecution,
 )
-from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing
+from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing, Pool
+from conductor.core.model.events import AttemptCreated
 from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
+from conductor.core.model.turn import TurnState
 from conductor.core.model.work import Work, WorkKind
 from tests.simulation.judges.journal import JudgedDisk, could_begin
 from tests.simulation.judges.violation import Violation
@@ -45,7 +49,38 @@ def check_state(state: ConductorState, store: JudgedDisk, now: float) -> None:
         if count > state.hosts[host].slots and state.hosts[host].connected:
             raise Violation(f"{count} attempts on {host}, which has {state.hosts[host].slots} slots")
     if not state.unscheduled and not state.backlog:
-        _check_places(state, used, now)
+        _check_places(state, store, used, now)
+
+
+def check_pool(store: JudgedDisk, slots: int) -> None:
+    """Judges the pool by what is stored: never more live attempts in it than it has slots (C12)."""
+    live = [attempt.id for attempt in _attempts(store) if attempt.is_live and attempt.pool and _is_thinking(attempt)]
+    if len(live) > slots:
+        raise Violation(f"{live} hold slots of a pool that has {slots}")
+
+
+def check_launches(decision: Decision, store: JudgedDisk, now: float) -> None:
+    """Judges that nothing is launched in a pool before the time that its endpoint named (C10)."""
+    launched = [one for one in decision.to_store if isinstance(one, Record) and isinstance(one.event, AttemptCreated)]
+    for record in launched:
+        pool = record.event.pool  # type: ignore[union-attr]
+        ended = (attempt for attempt in _attempts(store) if pool and attempt.pool == pool and not attempt.is_live)
+        for attempt in ended:
+            if attempt.end.failure is not None and attempt.end.failure.reason == "RATE_LIMITED":
+                until = (attempt.end_time or 0.0) + attempt.end.retry_after_seconds
+                if until > now:
+                    raise Violation(f"{record.event} is launched, and {attempt.id} parked its pool until {until}")
+
+
+def _attempts(store: JudgedDisk) -> Iterator[Attempt]:
+    """Yields the attempts of the unfinished runs: a restart knows no others."""
+    for run in store.runs.values():
+        if not run.is_settled:
+            yield from (attempt for step in run.steps.values() for attempt in step.attempts)
+
+
+def _is_thinking(attempt: Attempt) -> bool:
+    return attempt.last_turn is None or attempt.last_turn.state in {TurnState.CHECKING, TurnState.TO_REPAIR}
 
 
 def _check_ongoing(one: Ongoing, store: JudgedDisk) -> list[str]:
@@ -159,13 +194,21 @@ def _check_progress(run: Run) -> None:
             raise Violation(f"step {run.id}/{name} goes on after its parent")
 
 
-def _check_places(state: ConductorState, used: Counter[str], now: float) -> None:
+def _check_places(state: ConductorState, store: JudgedDisk, used: Counter[str], now: float) -> None:
     """No step waits while there is a place for it, and each says what it waits for."""
+    held = Counter(one.pool for one in _attempts(store) if one.is_live and one.pool and _is_thinking(one))
+    full = {
+        name
+        for host in state.hosts.values()
+        for name, pool in host.pools.items()
+        if held[name] >= pool.slots or state.pools.get(name, Pool()).parked_until > now
+    }
     open_agents = {
         agent
         for host in state.hosts.values()
         if host.connected and not host.draining and used[host.name] < host.slots
         for agent in host.agents
+        if agent not in host.models or host.models[agent].pool not in full
     }
     for name, one in state.ongoing.items():
         for step in one.run.steps.values():

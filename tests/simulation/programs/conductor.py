@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor import ring
 from conductor.clock import Reading
-from conductor.core.model.commands import CancelExecution, Command, Decision
+from conductor.core.model.commands import CancelExecution, Command, Decision, Record
 from conductor.core.model.conductor_state import ConductorState
+from conductor.core.model.events import StepWaits
 from conductor.core.model.inputs import AgentFinished, ExecutionLost, ExecutionRefused, ExecutionReported, Input
 from conductor.core.model.run import Run
 from conductor.core.model.work import Work
@@ -23,7 +24,7 @@ from conductor.engine.inbox import Note
 from tests.simulation.ground.client import Channel
 from tests.simulation.ground.process import Process
 from tests.simulation.ground.server import Server
-from tests.simulation.judges.invariants import check_command, check_decision, check_state
+from tests.simulation.judges.invariants import check_command, check_decision, check_launches, check_pool, check_state
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.storage import Storage
 from tests.simulation.programs.workers import answer
@@ -148,6 +149,7 @@ class JudgedRing(ring.Ring):
         world = self._world
         if not self._conductor.storage.is_deposed and self._decided_at is not None:
             check_state(state, world.store, self._decided_at)
+            check_pool(world.store, world.pool_slots)
             self._check_told(state)
         self._decided_at = now
         for one in inputs:
@@ -158,6 +160,11 @@ class JudgedRing(ring.Ring):
         if self._conductor.rng.random() < 0.02 and ring.advance(state, inputs, now) != (decision, after):
             raise Violation("the same inputs in the same state gave two decisions")
         check_decision(decision, world.limits)
+        if not self._conductor.storage.is_deposed:
+            check_launches(decision, world.store, now)
+        for record in decision.to_store:
+            if isinstance(record, Record) and isinstance(record.event, StepWaits):
+                world.seen[f"step waits: {record.event.kind}"] += 1
         self._check_idle(is_busy=bool(inputs or decision.to_store or decision.to_send))
         return decision, after
 

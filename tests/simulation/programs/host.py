@@ -5,8 +5,9 @@ snapshots, which are there always.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,19 @@ from agenthost.app import supervising
 from agenthost.config import Settings
 from agenthost.core.admission.agent_spec import parse_spec
 from agenthost.core.admission.order import WIDEST
+from agenthost.core.models.endpoint import parse_endpoint
+from agenthost.core.models.facts import ModelFacts
+from agenthost.core.models.meter import Reading
+from agenthost.core.models.metering import ModelUse
+from agenthost.core.models.refusals import ModelTrouble
 from agenthost.core.sandbox.policy import HostLayout
 from agenthost.core.sandbox.report import SandboxReport
 from agenthost.errors import EpochSupersededError
 from agenthost.host.data_folder import DataFolder
 from agenthost.host.fences import Fences
 from agenthost.host.state import Host
-from agenthost.models.link import ModelGateway
+from agenthost.models.settings import ModelSettings
+from agenthost.models.usage import write_use
 from agenthost.proof.prover import Prover
 from agenthost.sandbox.find import Sandbox
 from agenthost.snapshots.eviction import Figures
@@ -42,9 +49,21 @@ if TYPE_CHECKING:
     from tests.simulation.ground.network import Call
     from tests.simulation.programs.machine import Machine
 
+THINKER, POOL = "reader", "gpu0"  # the agent that asks a model, and its pool
+LIMITED = (
+    ModelUse()
+    .with_request()
+    .with_status(429)
+    .with_answer(429, Reading(trouble=ModelTrouble.RATE_LIMIT), ((b"retry-after", b"5"),))
+)
 EPOCH = 1_000_000.0  # the wall clock's, when the world begins
 _PROVEN = SandboxReport(available=True, reason="", mechanism="simulated")
 _SANDBOX = Sandbox(Path("/nowhere"), "bwrap", "1", 65534, HostLayout(), b"", Path("/nowhere/spawns"))
+
+
+def is_limited(seed: int, execution: str) -> bool:
+    """Whether the model refuses an attempt: some first ones, so that every step gets through."""
+    return execution.endswith("-1") and Random(f"limit {seed} {execution}").random() < 0.2
 
 
 class Daemon:
@@ -71,20 +90,24 @@ class Daemon:
         await asyncio.sleep(self.rng.random())
         data = DataFolder(machine.disk.root)
         data.acquire()
-        settings = Settings(listen="", data=data.path, name=machine.name, slots=machine.slots, limits=WIDEST)
-        agents = {name: _agent(name, data.path) for name in machine.agents}
+        models = _models(machine.pool_slots)
+        settings = Settings(
+            listen="", data=data.path, name=machine.name, slots=machine.slots, limits=WIDEST, models=models
+        )
+        agents = {name: _agent(name, data.path, models) for name in machine.agents}
         host = self.host = Host(
             settings, agents, instance=data.instance(), boot_id=machine.boot_id, draining=machine.is_draining
         )
+        host.models = {name: ModelFacts(is_asked=True) for name in models}
         host.settle(_SANDBOX, _PROVEN)
         for agent in agents.values():
             host.settle_agent(agent, _PROVEN)
         snapshots: Any = Snapshots(self.rng)
         integrity, prover = SnapshotIntegrity(snapshots), Prover(host, data.path)
-        async with (
-            ModelGateway(data.path, {}) as gateway,
-            supervising(host, data, integrity, gateway, now=self._now, shims=MachineShims(machine)) as supervisor,
-        ):
+        gateway: Any = Gateway(machine.seed)
+        async with supervising(
+            host, data, integrity, gateway, now=self._now, shims=MachineShims(machine)
+        ) as supervisor:
             self.supervisor = supervisor
             executions = ExecutionServicer(supervisor, NotedFences(data.fences, machine.admitted, machine.seen), host)
             self.server = Server(
@@ -112,6 +135,24 @@ class Daemon:
         if method.endswith("/Execute") and response.HasField("finished"):
             call.has_told_end = True
             self.machine.pass_point("end told")
+
+
+class Gateway:
+    """Stands in for the gateway, which is a process: what a model refused is in an attempt's book from the beginning."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    async def ready(self) -> None:
+        pass
+
+    async def leave(self, execution: str) -> None:
+        pass
+
+    def attend(self, execution: str, folder: Path, model: str) -> None:
+        if is_limited(self._seed, execution):
+            with contextlib.suppress(OSError):
+                write_use(folder, LIMITED)
 
 
 class NotedFences(Fences):
@@ -165,6 +206,15 @@ class Uses:
         pass
 
 
-def _agent(name: str, folder: Path) -> Agent:
-    spec = parse_spec({"name": name, "description": "says what its script says", "argv": ["/agent"]})
-    return Agent(name, folder, spec)
+def _agent(name: str, folder: Path, models: Mapping[str, ModelSettings]) -> Agent:
+    table = {"name": name, "description": "says what its script says", "argv": ["/agent"]}
+    if name != THINKER or not models:
+        return Agent(name, folder, parse_spec(table))
+    spec = parse_spec(table | {"network": "model", "model": "default"})
+    return Agent(name, folder, spec, endpoint=models["default"].endpoint)
+
+
+def _models(slots: int) -> Mapping[str, ModelSettings]:
+    """One model for all hosts, in one pool; none in a world without slots."""
+    table = {"url": "http://10.0.0.1", "pool": POOL, "slots": slots}
+    return {"default": ModelSettings(parse_endpoint("default", table), table)} if slots else {}

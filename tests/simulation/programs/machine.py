@@ -44,6 +44,7 @@ class Machine:
         seen: Counter[str],
         root: Path,
         slots: int,
+        pool_slots: int,
         agents: tuple[str, ...],
         check_spawn: Callable[[str], None],
         note: Callable[[str], None],
@@ -55,6 +56,7 @@ class Machine:
         self.network = network
         self.seen = seen
         self.slots = slots
+        self.pool_slots = pool_slots
         self.agents = agents
         self.note = note
         self.rng = Random(f"machine {seed} {name}")
