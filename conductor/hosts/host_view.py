@@ -50,8 +50,9 @@ def reported(name: str, host: host_pb.Host) -> HostReported:
 
 
 def _agent(host: host_pb.Host, agent: host_pb.Agent, models: Mapping[str, host_pb.Model]) -> HostAgent:
-    """Returns an agent with its pool. A model without a name of its own is known by its endpoint's."""
+    """Returns an agent with its pool. Where no model is configured, the first that is listed counts."""
     takes_turns, model = TURNS in host.features and TURNS in agent.features, models.get(agent.model)
     if model is None:
         return HostAgent(agent.name, agent.version, takes_turns)
-    return HostAgent(agent.name, agent.version, takes_turns, model.pool, model.model or f"models.{model.name}")
+    usual = model.model or next((each.name for each in model.listed), "") or f"models.{model.name}"
+    return HostAgent(agent.name, agent.version, takes_turns, model.pool, usual)

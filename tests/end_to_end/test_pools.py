@@ -2,18 +2,21 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from conductor.v1 import run_service_pb2_grpc
+from conductor.v1 import pool_service_pb2_grpc, run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
-from conductor.v1.run_service_pb2 import Run, Step, Wait, WatchRunRequest
-from tests.fakes.model_server import Answer, ModelServer, Pause
+from conductor.v1.pool_service_pb2 import ListHostsRequest
+from conductor.v1.run_service_pb2 import CancelRunRequest, GetStepRequest, Run, Step, Wait, WatchRunRequest
+from tests.fakes.model_server import Answer, Asked, ModelServer, Pause
 from tests.kit import flows
 from tests.kit.services import Pair, running_pair
+from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 
@@ -73,19 +76,23 @@ class ServedModel:
 
 
 @contextmanager
-def pool_of_two_hosts(folder: Path, model: ModelServer, settings: str) -> Iterator[tuple[Pair, Path]]:
+def pool_of_hosts(folder: Path, model: ModelServer, settings: str, *hosts: str) -> Iterator[tuple[Pair, Path]]:
     agents = folder / "agents"
     agents.mkdir()
     (agents / "asker.toml").write_text(SPEC)
     (folder / "host.toml").write_text(f'[models.gpu]\nurl = "{model.url}"\n{settings}\n')
     workspace = flows.plain_workspace(folder / "w")
     options = ("--config", str(folder / "host.toml"), "--agents-dir", str(agents), "--slots", "8")
-    with running_pair(folder, extra=("--root", str(workspace)), host_extra=options) as pair:
+    with running_pair(folder, hosts=hosts, extra=("--root", str(workspace)), host_extra=options) as pair:
         yield pair, workspace
 
 
-def asks(step: str) -> Flow.Step:
-    return Flow.Step(id=step, agent=AgentWork(agents=["asker"], prompt="Go."))
+def limited(seconds: int) -> Answer:
+    return Answer(429, {"retry-after": str(seconds), "content-type": "application/json"}, (b"{}",))
+
+
+def asks(step: str, *needs: str) -> Flow.Step:
+    return Flow.Step(id=step, needs=needs, agent=AgentWork(agents=["asker"], prompt="Go."))
 
 
 def test_two_hosts_never_ask_a_pool_of_one_slot_twice_at_once_and_the_wait_is_told(tmp_path: Path) -> None:
@@ -93,13 +100,14 @@ def test_two_hosts_never_ask_a_pool_of_one_slot_twice_at_once_and_the_wait_is_to
     with ServedModel.serving() as model:
         model.reply = lambda _: Answer(pieces=(b"{", Pause(0.02), b"}"))
         with (
-            pool_of_two_hosts(tmp_path, model, 'pool = "gpu0"\nslots = 1') as (pair, workspace),
+            pool_of_hosts(tmp_path, model, 'pool = "gpu0"\nslots = 1', "alpha", "beta") as (pair, workspace),
             pair.channel() as channel,
         ):
             stub = run_service_pb2_grpc.RunServiceStub(channel)
-            # It takes a slot of one host for a while: meanwhile the others are placed on the other host.
-            holder = flows.scripted("holder", "sleep 4", "say done")
-            asked = flows.request(workspace, holder, *(asks(f"s{number}") for number in range(10)))
+            # While it takes a slot of one host, steps go to the other one; those after it go to the first by name.
+            holder = flows.scripted("holder", "sleep 3", "say done")
+            steps = [asks(f"s{number}", *(("holder",) if number > 4 else ())) for number in range(10)]
+            asked = flows.request(workspace, holder, *steps)
             run = stub.CreateRun(asked, timeout=60)
             told = list(stub.WatchRun(WatchRunRequest(name=run.name), timeout=150))
 
@@ -111,3 +119,63 @@ def test_two_hosts_never_ask_a_pool_of_one_slot_twice_at_once_and_the_wait_is_to
     waits = [message.step.wait for message in told if message.step.HasField("wait")]
     assert {wait.pool for wait in waits if wait.kind == Wait.KIND_POOL} == {"gpu0"}
     assert any("Waits for a slot of gpu0 (1 of 1 in use by s" in wait.text for wait in waits)
+
+
+def test_a_short_rate_limit_means_no_request_for_its_time_and_the_run_completes(tmp_path: Path) -> None:
+    """C10: 429 with retry-after 2, for one of two agents of a host; both wait, and no step is tried again."""
+    times: list[float] = []
+
+    def reply(_: Asked) -> Answer:
+        times.append(time.monotonic())
+        return limited(2) if len(times) == 3 else Answer()
+
+    with ServedModel.serving() as model:
+        model.reply = reply
+        settings = 'pool = "gpu0"\nslots = 2'
+        with pool_of_hosts(tmp_path, model, settings, "alpha") as (pair, workspace), pair.channel() as channel:
+            stub = run_service_pb2_grpc.RunServiceStub(channel)
+            run = stub.CreateRun(flows.request(workspace, asks("one"), asks("two")), timeout=60)
+            told = list(stub.WatchRun(WatchRunRequest(name=run.name), timeout=100))
+
+    assert told[-1].run.state == Run.STATE_SUCCEEDED
+    assert [len(step.attempts) for step in told[-1].run.steps] == [1, 1]
+    assert len(times) == 9
+    later = [moment - times[2] for moment in times[3:]]
+    assert sum(gap < 1.9 for gap in later) <= 1  # one that was under way already
+
+
+def test_a_long_rate_limit_parks_its_pool_in_sight_and_through_a_restart_while_others_go_on(tmp_path: Path) -> None:
+    """C10, I3: nothing is asked meanwhile; GetStep, WatchRun and PoolService say until when."""
+    with ServedModel.serving() as model:
+        model.reply = lambda _: limited(900)
+        with pool_of_hosts(tmp_path, model, 'pool = "gpu0"\nslots = 1', "alpha", "beta") as (pair, workspace):
+            with pair.channel() as channel:
+                stub = run_service_pb2_grpc.RunServiceStub(channel)
+                asked = flows.request(workspace, asks("one"), asks("two"), flows.scripted("other", "say done"))
+                run = stub.CreateRun(asked, timeout=60).name
+                for message in stub.WatchRun(WatchRunRequest(name=run), timeout=60):
+                    if message.step.wait.kind == Wait.KIND_PARKED and message.step.name.endswith("/one"):
+                        break
+                before = stub.GetStep(GetStepRequest(name=f"{run}/steps/one"), timeout=20)
+            pair.conductor.kill()
+            pair.conductor.start()
+            pair.wait_until_ready()
+            with pair.channel() as channel:
+                stub = run_service_pb2_grpc.RunServiceStub(channel)
+                hosts = pool_service_pb2_grpc.PoolServiceStub(channel).ListHosts(ListHostsRequest(), timeout=20).hosts
+                wait_until(lambda: step_of(stub, run, "other").state == Step.STATE_SUCCEEDED)
+                after = [step_of(stub, run, name) for name in ("one", "two")]
+                stub.CancelRun(CancelRunRequest(name=run), timeout=20)
+
+    assert [attempt.failure.reason for attempt in before.attempts] == ["RATE_LIMITED"]
+    assert before.wait.text.startswith("gpu0 is parked until ")
+    assert [(step.state, step.wait.text) for step in after] == [(Step.STATE_QUEUED, before.wait.text)] * 2
+    assert len(after[0].attempts) == 1
+    (pool,) = {pool.name: pool for host in hosts for pool in host.pools}.values()
+    assert (pool.name, pool.slots, pool.in_use, pool.waiting) == ("gpu0", 1, 0, 2)
+    assert pool.parked_until_time.seconds > time.time() + 600
+    assert len(model.asked) == 1
+
+
+def step_of(stub: run_service_pb2_grpc.RunServiceStub, run: str, name: str) -> Step:
+    return stub.GetStep(GetStepRequest(name=f"{run}/steps/{name}"), timeout=20)

@@ -69,7 +69,7 @@ def agents(context: Context, name: str | None) -> None:
 
 
 def _say_pools(hosts: Iterable[Host]) -> None:
-    for line in pool_lines(hosts):
+    for line in pool_lines(hosts, time.time()):
         say(line, 4)
 
 
@@ -105,10 +105,10 @@ def has_trouble(host: Host) -> bool:
     return bool(host.problem or host.attempts_of_earlier_instance)
 
 
-def pool_lines(hosts: Iterable[Host]) -> list[str]:
+def pool_lines(hosts: Iterable[Host], now: float) -> list[str]:
     """Returns a line for each pool of model slots, once for all hosts that use it."""
     pools = {pool.name: pool for host in hosts for pool in host.pools}
-    return [pool_line(pool, time.time()) for _, pool in sorted(pools.items())]
+    return [pool_line(pool, now) for _, pool in sorted(pools.items())]
 
 
 def pool_line(pool: pool_service_pb2.ModelPool, now: float) -> str:

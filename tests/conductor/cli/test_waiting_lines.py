@@ -5,12 +5,24 @@ import io
 import pytest
 from rich.console import Console
 
+from conductor.cli.commands.hosts import pool_lines
 from conductor.cli.text.wording import abridged
 from conductor.cli.views.lines import step_line
 from conductor.cli.views.live import DRAWN_STEPS, SPINNER, LiveView
 from conductor.cli.views.plain import PlainView
 from conductor.cli.views.run_state import StepRow
-from conductor.v1.run_service_pb2 import Attempt, Disconnection, Finding, Progress, Run, Step, Wait, WatchRunResponse
+from conductor.v1.pool_service_pb2 import Host, ModelPool
+from conductor.v1.run_service_pb2 import (
+    Attempt,
+    Disconnection,
+    Finding,
+    Progress,
+    Run,
+    Step,
+    StepWait,
+    Wait,
+    WatchRunResponse,
+)
 
 BROKEN = "No connected host offers broken. beta has broken, but: description is required."
 
@@ -291,4 +303,54 @@ def test_outside_a_terminal_a_finding_that_a_fold_merges_is_told_once(capfd: pyt
     assert [line for line in capfd.readouterr().err.splitlines() if "▸" in line] == [
         "  risks ▸ low  A handler  unspecified",
         "  risks ▸ low  A handler  unspecified",
+    ]
+
+
+QUEUES = "Waits for a slot of gpu0 (1 of 1 in use by one of …a2h190)."
+
+
+def test_the_live_view_says_who_holds_the_slot_of_a_pool_now_and_plain_lines_only_that_a_step_waits(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """C12: the holder changes with every attempt."""
+    first = run_of(step("a", Step.STATE_QUEUED, QUEUES), step("b", Step.STATE_QUEUED, QUEUES))
+    now = Wait(kind=Wait.KIND_POOL, text=QUEUES.replace("one", "two"), pool="gpu0")
+    told = Progress(waits=[StepWait(step=f"runs/x/steps/{name}", wait=now) for name in ("a", "b")])
+
+    picture = drawn(first, WatchRunResponse(progress=told), width=100).splitlines()
+    view = PlainView()
+    for message in (first, WatchRunResponse(progress=told)):
+        view.show(message)
+
+    assert picture[0].rstrip() == "◌ a waits for a slot of gpu0 (1 of 1 in use by two of …a2h190)"
+    assert picture[1].rstrip() == "◌ b waits for the same"
+    assert capfd.readouterr().err.splitlines() == [
+        "run runs/x running",
+        "◌ a  queued  waits for a slot of gpu0 (1 of 1 in use by one of …a2h190)",
+    ]
+
+
+def test_a_wait_that_changed_is_told_as_the_step_tells_it() -> None:
+    """What progress told before does not outlive the next change of the step."""
+    now = Wait(kind=Wait.KIND_POOL, text=QUEUES, pool="gpu0")
+    parked = "gpu0 is parked until 14:03:00 UTC (rate limited)."
+    picture = drawn(
+        run_of(step("a", Step.STATE_QUEUED, BROKEN)),
+        WatchRunResponse(progress=Progress(waits=[StepWait(step="runs/x/steps/a", wait=now)])),
+        WatchRunResponse(step=step("a", Step.STATE_QUEUED, parked)),
+    )
+
+    assert picture.splitlines()[0].rstrip() == f"◌ a waits: {parked}"
+
+
+def test_a_pool_has_one_line_for_all_hosts() -> None:
+    """C10, C12."""
+    gpu = ModelPool(name="gpu0", slots=1, in_use=1, waiting=4, loaded_model="qwen3")
+    cloud = ModelPool(name="cloud", slots=8)
+    cloud.parked_until_time.FromSeconds(1_125)
+    hosts = [Host(name="hosts/a", pools=[gpu]), Host(name="hosts/b", pools=[gpu, cloud])]
+
+    assert pool_lines(hosts, now=1_000) == [
+        "pool cloud  0 of 8 slots in use by this conductor  parked for 2 min 05 s (rate limited)",
+        "pool gpu0  1 of 1 slot in use by this conductor  4 waiting  qwen3 asked last",
     ]
