@@ -23,7 +23,6 @@ from conductor.store.port import Store
 from conductor.store.records import StoredRequest
 from conductor.store.refusals import run_not_found, run_was_deleted
 
-RUN_NOT_FOUND = "RUN_NOT_FOUND"
 RUN_NOT_RUNNING = "RUN_NOT_RUNNING"
 
 
@@ -105,7 +104,7 @@ class Requests:
 
     async def _explain(self, request: Request, rejected: Rejected) -> StatusError:
         """Returns the error that a reason of the core means. The core forgets ended runs; the store knows how they ended."""
-        if rejected.reason in {RUN_NOT_FOUND, RUN_NOT_RUNNING} and isinstance(request, RequestCancel):
+        if rejected.reason == RUN_NOT_RUNNING and isinstance(request, RequestCancel):
             row = await self._store.run(request.run)
             how = row.failure.message if row.failure else f"it {row.state}"
             message = f"run {request.run} has ended: {how}"

@@ -47,7 +47,7 @@ from tests.simulation.trouble import LOST_AFTER_SECONDS, Trouble
 if TYPE_CHECKING:
     import asyncio
 
-LIMITS = Limits(lost_after=LOST_AFTER_SECONDS, remembered_runs=2)
+LIMITS = Limits(lost_after=LOST_AFTER_SECONDS)
 EVENTS_PER_DECISION = (500, 500, 500, 20, 5)
 MOST_STEPS = 2_000_000
 MOST_SECONDS = 3_000.0

@@ -131,7 +131,6 @@ class DecisionDraft:
 
     def _state_after(self) -> ConductorState:
         ongoing = dict(self.state.ongoing)
-        settled = dict(self.state.settled)
         for run, draft in list(self.drafts.items()):
             after = (
                 None if draft.run.is_settled else self.ask(run, partial(draft.finished, self.timeouts_suspended_until))
@@ -140,14 +139,10 @@ class DecisionDraft:
                 ongoing[run] = after
             elif run in self.drafts:  # a run that failed while it was created leaves nothing
                 ongoing.pop(run, None)
-                settled[run] = None
-        while len(settled) > self.limits.remembered_runs:
-            del settled[next(iter(settled))]
         return ConductorState(
             ongoing=ongoing,
             hosts=self.hosts,
             pools=self.pools,
-            settled=settled,
             backlog=tuple(self.backlog),
             unscheduled=self.unscheduled,
             timeouts_suspended_until=self.timeouts_suspended_until,

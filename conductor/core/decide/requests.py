@@ -32,14 +32,11 @@ def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
 
 
 def take_cancel_request(decision: DecisionDraft, request: RequestCancel) -> None:
-    """Cancels a run, or replies why not."""
+    """Cancels a run, or replies why not. The store knows whether a run that is not unfinished has ended, or never was."""
     draft = decision.draft(request.run)
-    if draft is None and request.run not in decision.state.settled:
-        # The store knows runs that ended before this process began; the core does not.
+    if draft is None or draft.run.is_settled:
         message = f"there is no unfinished run {request.run}"
-        decision.replies.append(Rejected(request.reply, "RUN_NOT_FOUND", message))
-    elif draft is None or draft.run.is_settled:
-        decision.replies.append(Rejected(request.reply, "RUN_NOT_RUNNING", f"run {request.run} has ended"))
+        decision.replies.append(Rejected(request.reply, "RUN_NOT_RUNNING", message))
     else:
         decision.change(request.run, lambda draft: _cancel(draft, request))
 
@@ -62,7 +59,7 @@ def _find_flaw(plan: RunPlan, most_steps: int) -> str:
 def _create_run(decision: DecisionDraft, request: RequestRun) -> None:
     run = request.plan.run
     event = RunCreated(request.plan, request.request_id, request.request_digest)
-    if decision.view(run) is not None or run in decision.state.settled:
+    if decision.view(run) is not None:
         decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", f"there is a run {run} already"))
         return
     try:

@@ -18,7 +18,6 @@ class Limits:
     unfinished_runs: int = 200
     steps_per_run: int = 200
     events_per_decision: int = 500
-    remembered_runs: int = 1000
     ack_interval: float = 1.0
     resume_interval: float = 1.0
     # Longer than an agent lives without its conductor: orphan timeout (10 min), grace, and 10 s for a machine that slept.
@@ -122,7 +121,6 @@ class ConductorState:
     ongoing: Mapping[str, Ongoing] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
-    settled: Mapping[str, None] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
     backlog: tuple[Input, ...] = ()
     unscheduled: bool = False

@@ -72,7 +72,7 @@ def test_an_unknown_run_cannot_be_cancelled() -> None:
     decision = Bench().cancel()
 
     assert isinstance(decision.replies[0], Rejected)
-    assert decision.replies[0].reason == "RUN_NOT_FOUND"
+    assert decision.replies[0].reason == "RUN_NOT_RUNNING"  # the store knows that it never was
 
 
 def test_a_cancel_keeps_its_reason_and_its_request() -> None:
@@ -83,13 +83,3 @@ def test_a_cancel_keeps_its_reason_and_its_request() -> None:
 
     assert bench.stored(RunCancelRequested) == [RunCancelRequested("enough", "id", "d")]
     assert bench.step("one").reason == "enough"
-
-
-def test_ended_runs_are_remembered_to_a_limit() -> None:
-    bench = Bench(Limits(remembered_runs=1))
-    for number in range(4):
-        run = f"run{number}"
-        bench.launch(asks("one", excluded_because="no"), run=run, request=f"id{number}")
-        bench.answer(WorkKind.REPORT, run=run)
-
-    assert list(bench.state.settled) == ["run3"]

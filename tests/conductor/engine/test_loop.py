@@ -343,9 +343,9 @@ async def test_a_run_that_ended_before_the_process_began_is_told_from_one_that_n
     await world.store.append(settlement(RUN), 2.0)
     async with world.engine() as engine:
         with pytest.raises(PreconditionError) as ended:
-            await engine.submit(RequestCancel(RUN, "RUN_NOT_FOUND"))
+            await engine.submit(RequestCancel(RUN, "RUN_NOT_RUNNING"))
         with pytest.raises(NotFoundError) as unknown:
-            await engine.submit(RequestCancel(run_name(9), "RUN_NOT_FOUND"))
+            await engine.submit(RequestCancel(run_name(9), "RUN_NOT_RUNNING"))
 
     assert (ended.value.reason, str(ended.value)) == ("RUN_NOT_RUNNING", f"run {RUN} has ended: it succeeded")
     assert unknown.value.reason == "RUN_NOT_FOUND"
