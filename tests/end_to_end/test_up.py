@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.agenthost.catalogue.obedient import lay_obedient
 from tests.agenthost.running_host import make_repository
 from tests.fakes.chat import calls, models, words
 from tests.fakes.model_server import ModelServer
@@ -59,8 +60,12 @@ async def up(folder: Path, *options: str) -> AsyncIterator[Up]:
 
 
 async def conductor(*arguments: str) -> tuple[int, str, str]:
+    return await command("conductor.cli", *arguments)
+
+
+async def command(program: str, *arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        *CLI, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", program, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
@@ -108,6 +113,35 @@ async def test_without_an_endpoint_it_says_what_to_type_and_a_dead_one_is_told(t
     async with up(tmp_path, "--model", "http://127.0.0.1:1/v1") as it:
         await it.until("stop:  Ctrl-C")
         assert "✘ model default       http://127.0.0.1:1  it cannot be reached" in it.said
+
+
+@pytest.mark.timeout(120)
+async def test_the_trial_of_an_agent_is_told_over_all_hosts_and_named_in_the_report(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keeps E11."""
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path / "home"))
+    tmp_path.chmod(0o755)
+    spec = lay_obedient(tmp_path / "agents")
+    flow = tmp_path / "obey.yaml"
+    flow.write_text("title: Obey\nsteps: [{id: obey, agent: {agents: [obedient], prompt: go on}}]\n")
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = models({"id": "small"})
+        model.reply = lambda _: words("It greets.")
+        async with up(tmp_path, "--model", model.url, "--agents-dir", str(spec.parent)) as it:
+            await it.until("stop:  Ctrl-C")
+            checked = await command("agenthost.cli", "agents", "check", str(spec))
+            told = "no trial"
+            while "no trial" in told:  # the host tells it with its next heartbeat
+                _, told, _ = await conductor("--address", it.address, "agents", "obedient")
+            ran = await conductor("--address", it.address, "run", str(flow), str(repository))
+            await it.stop()
+
+    assert checked[0] == 0, checked
+    assert "✔ write a file: [Errno 30] Read-only file system" in told
+    assert re.search(r"✔ local .*trial held 20", told)
+    assert ran[0] == 0, ran
+    assert re.search(r"trial by a hostile model: held 20\S+, 9 orders", ran[1])
 
 
 async def test_what_keeps_a_service_from_starting_is_shown_and_ends_the_command(tmp_path: Path) -> None:
