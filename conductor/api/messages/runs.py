@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -40,11 +41,15 @@ TOO_DEEP = "[… nested deeper than is shown here]"
 
 
 def struct(data: bytes) -> Struct:
-    """Makes a Struct of a JSON object; empty bytes give an empty one. What is nested too deep becomes a word that says so."""
+    """Makes a Struct of a JSON object; empty bytes give an empty one. What is nested too deep becomes a word that says so.
+
+    Raises ValueError for anything else.
+    """
     made = Struct()
-    if data:
-        json_format.ParseDict(_shallow(json.loads(data), MAX_NESTING), made)
-    return made
+    try:
+        return json_format.ParseDict(_shallow(json.loads(data), MAX_NESTING), made) if data else made
+    except json_format.ParseError as error:
+        raise ValueError(str(error)) from error
 
 
 def _shallow(value: Any, levels: int) -> Any:
@@ -77,8 +82,11 @@ def run_message(run: Run, sequence: int, inputs: Struct, present: Present = NOTH
 
 
 def row_message(row: RunRow) -> pb.Run:
-    """Shows a run as lists do, without its steps."""
-    message = _plan_message(row.plan, struct(row.inputs))
+    """Shows a run as lists do, without its steps; without inputs where they are damaged: one run must not hide the others."""
+    inputs = Struct()
+    with suppress(ValueError):
+        inputs = struct(row.inputs)
+    message = _plan_message(row.plan, inputs)
     message.state = run_state(row.state)
     message.sequence = row.last_position
     _put_times(message, row.create_time, row.start_time, row.end_time)

@@ -98,3 +98,34 @@ async def test_a_row_that_does_not_fit_its_run_is_damage_to_every_call(kind: str
                     damaged |= {"GetRun"} if shown.damage else set()
 
     assert damaged >= {"GetRun", "GetStep", "WatchRun", "ReadOutput", "GetReport"}
+
+
+STORED = {
+    "blobs": ("SELECT digest, data FROM blobs ORDER BY digest", "UPDATE blobs SET data = ? WHERE digest = ?"),
+    "findings": ("SELECT key, data FROM findings", "UPDATE findings SET data = ? WHERE key = ?"),
+    "plans": ("SELECT key, plan FROM runs", "UPDATE runs SET plan = ? WHERE key = ?"),
+}
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"[1]", b'{"findings": [7], "severity": 9, "run": []}', b"\xff\xfe"])
+async def test_a_stored_value_that_is_not_what_it_was_is_damage_or_left_out_and_never_a_defect(
+    garbage: bytes, tmp_path: Path
+) -> None:
+    script = (started(), said("x"), with_findings(finding("t", "high", 1, "a")))
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost(script)}) as it:
+        run = await it.create(agent_step("look"))
+        await it.settled(run.name)
+        with closing(sqlite3.connect(next(tmp_path.rglob("conductor.db")), isolation_level=None)) as database:
+            for rows, change in STORED.values():
+                for key, stored in database.execute(rows).fetchall():
+                    text = garbage.decode("latin-1")
+                    database.execute(change, (garbage if isinstance(stored, bytes) else text, key))
+                    calls = every_read(it, run.name) | {
+                        "GetRun": it.runs.GetRun(pb.GetRunRequest(name=run.name)),
+                        "ListRuns": it.runs.ListRuns(pb.ListRunsRequest()),
+                    }
+                    told = {call: await outcome(reading) for call, reading in calls.items()}
+                    database.execute(change, (stored, key))
+                    for call, refused in told.items():
+                        allowed = {"DATA_LOSS", "NOT_FOUND", "FAILED_PRECONDITION"}
+                        assert refused is None or refused.code in allowed, f"{call} after {change}: {refused}"
