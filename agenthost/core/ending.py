@@ -147,6 +147,7 @@ _STOPPED = {
     ),
 }
 
+_CLOCKS = frozenset({Cause.TIMEOUT, Cause.IDLE_TIMEOUT, Cause.FIRST_OUTPUT_TIMEOUT})
 # Between two turns an agent may leave by itself, and its silence is no hang.
 _BETWEEN_TURNS = frozenset({Cause.EXITED, Cause.IDLE_TIMEOUT, Cause.FIRST_OUTPUT_TIMEOUT})
 
@@ -162,6 +163,8 @@ def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None
             "next attempt; find out which process writes into the host's data directory.",
             AGENT,
         )
+    if use and use.armed and ending.cause in _CLOCKS and (found := failure_of_model(use, None)):
+        return found  # the gateway refused all that it asked: what it waited for was its model
     is_by_turn = _is_by_turn(ending.cause, summary)
     if not is_by_turn and (stopped := _STOPPED.get(ending.cause)):
         return replace(stopped, message=stopped.message.format(limits=limits) + detail)

@@ -8,12 +8,12 @@ from google.protobuf.empty_pb2 import Empty
 
 from conductor.api.messages.names import read_run
 from conductor.api.output_reading import OutputReading
+from conductor.api.presents import Presents
 from conductor.api.request_ids import read_request_id
 from conductor.api.run_creation import RunCreation
 from conductor.api.run_reading import RunReading
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
 from conductor.core.model.inputs import RequestCancel
-from conductor.core.pools.standing import Present, present_of
 from conductor.engine.loop import Engine
 from conductor.errors import InvalidRequestError, Violation
 from conductor.maintenance.retention import Retention
@@ -37,18 +37,15 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         progress_seconds: float,
         now: Callable[[], float],
     ) -> None:
-        self._now = now
         self._store = store
         self._engine = engine
         self._creation = creation
         self._retention = retention
-        self._reading = RunReading(store, self._present)
+        presents = Presents(lambda: engine.state, now)
+        self._reading = RunReading(store, presents.of)
         self._output = OutputReading(store, self._reading)
         self._progress_seconds = progress_seconds
-        self._presence = Presence(progress_seconds, self._present, now)
-
-    def _present(self, run: str) -> Present:
-        return present_of(self._engine.state, run, self._now())
+        self._presence = Presence(progress_seconds, presents.watched, now)
 
     async def CreateRun(self, request: pb.CreateRunRequest, context: Any) -> pb.Run:
         return await self._reading.run(await self._creation.create(request))

@@ -35,24 +35,25 @@ class PoolUse:
 
 
 def present_of(state: ConductorState, run: str, now: float) -> Present:
-    """Returns what is known of a run beside its history. Waits that are as they were stored are left out."""
+    """Returns what is known of a run beside its history."""
+    return Present(list_absences(state, run), list_waits(state, run, now))
+
+
+def list_waits(state: ConductorState, run: str, now: float) -> dict[str, Wait]:
+    """Returns what queued steps of a run wait for, by name, where that is another use of a pool than was stored."""
     ongoing = state.ongoing.get(run)
-    if ongoing is None:
-        return Present()
-    waits: dict[str, Wait] = {}
-    if ongoing.queue:
-        pools = _slots(state, now)
-        told: dict[Demand, Wait] = {}
-        for name, not_before in ongoing.queue.items():
-            step = ongoing.run.steps[name]
-            if not_before > now or step.wait is None or not step.wait.pool:
-                continue
-            demand = demand_of(step)
-            wait = told.get(demand) or explain_wait(state.hosts, demand, pools)
-            told[demand] = wait
-            if wait.pool and wait.text != step.wait.text:
-                waits[name] = Wait(wait.kind, wait.text, step.queue_deadline, wait.pool)
-    return Present(list_absences(state, run), waits)
+    queued = [ongoing.run.steps[name] for name in ongoing.queue] if ongoing is not None else []
+    queued = [step for step in queued if step.wait is not None and step.wait.pool]
+    if not queued:
+        return {}
+    pools, told, waits = _slots(state, now), dict[Demand, Wait](), dict[str, Wait]()
+    for step in queued:
+        demand = demand_of(step)
+        wait = told.get(demand) or explain_wait(state.hosts, demand, pools)
+        told[demand] = wait
+        if wait.pool and step.wait is not None and wait.text != step.wait.text:
+            waits[step.plan.id] = Wait(wait.kind, wait.text, step.queue_deadline, wait.pool)
+    return waits
 
 
 def list_uses(state: ConductorState, now: float) -> tuple[PoolUse, ...]:

@@ -115,6 +115,15 @@ def test_an_agent_that_its_model_refused_failed_for_that(
     assert ("HTTP 500" in verdict.message) == (reason == "MODEL_ERROR")
 
 
+@pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.IDLE_TIMEOUT, Cause.FIRST_OUTPUT_TIMEOUT])
+def test_an_agent_that_waits_for_a_model_that_wants_a_pause_is_rate_limited_whichever_clock_ends_it(
+    cause: Cause,
+) -> None:
+    """Keeps C10: the gateway refused all that it asked, so its pool is parked, and the step is tried again."""
+    assert judge(Ending(cause), Summary(), Limits(), use_of(429).with_end_armed()).reason == "RATE_LIMITED"
+    assert judge(Ending(cause), Summary(), Limits(), use_of(429)).reason != "RATE_LIMITED"
+
+
 @pytest.mark.parametrize(
     ("status", "trouble"), [(500, INFRASTRUCTURE), (503, INFRASTRUCTURE), (400, AGENT), (404, HUMAN_REQUIRED)]
 )

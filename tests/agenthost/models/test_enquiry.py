@@ -129,6 +129,8 @@ async def test_a_host_tells_what_its_model_tells_and_gives_the_reader_its_window
     assert len(asked(model.asked[0].body)) == 2
     assert (shown.name, shown.server, shown.window, shown.slots, shown.answers) == ("default", LLAMA_CPP, 3072, 2, True)
     assert [(one.name, one.window) for one in shown.listed] == [("small", 3072)]
+    # C12: the slots of its pool are those that the server tells.
+    assert (shown.pool, shown.pool_slots, shown.pool_is_local) == (f"{model.url} on test", 2, True)
 
 
 @pytest.mark.processes

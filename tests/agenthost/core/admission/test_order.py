@@ -54,6 +54,16 @@ def test_a_request_can_only_narrow_a_limit(name: str) -> None:
     assert wrong_fields(dataclasses.replace(GOOD, limits=dataclasses.replace(Limits(), **{name: widest}))) == []
 
 
+@pytest.mark.parametrize(("loading", "granted"), [(0.0, 600.0), (300.0, 900.0), (1e9, 1200.0)])
+def test_loading_a_model_has_a_bounded_time_beside_the_first_output_clock(loading: float, granted: float) -> None:
+    """C12: beyond this host's policy for the first output, which does not count it."""
+    order = dataclasses.replace(GOOD, loading_seconds=loading)
+    narrow = dataclasses.replace(WIDEST, first_output_timeout_seconds=600.0)
+
+    assert order.granted == dataclasses.replace(order.limits, first_output_timeout_seconds=granted)
+    assert list(check_order(order, narrow, max_prompt_bytes=5)) == []
+
+
 def test_parameters_must_be_declared_and_match_as_a_whole() -> None:
     assert [violation.field for violation in check_parameters({"lens": "risks "}, LENS)] == ["start.parameters[lens]"]
     assert [violation.field for violation in check_parameters({"model": "x"}, LENS)] == ["start.parameters[model]"]
