@@ -65,7 +65,7 @@ class Gathering:
         header = {
             "task": "report",
             "facts": run_facts(run, changes),
-            "documents": {name: found[name] for name in counted},
+            "documents": {name: found[name] for name in counted if not found[name].get("unread")},
             "notes": {name: document["notes"] for name, document in found.items() if document.get("notes")},
         }
         return Frame(header, (*await self._pinned(run), await self._results(run, run.steps)))
@@ -75,6 +75,18 @@ class Gathering:
         """Returns an attempt's structured result, of its last turn; empty where there is none."""
         found = _find_attempt(run, attempt)
         return await self._blob(run, found.result) if found is not None and found.result else b""
+
+    @retried
+    async def for_citing(self, run: Run, step: str, result: bytes) -> Frame:
+        """Returns a frame for the files that a result cites."""
+        return Frame({"task": "cite", "step": step}, (result, await self._blob(run, run.plan.bundle)))
+
+    @retried
+    async def for_extraction(self, run: Run, step: str, attempt: str) -> Frame:
+        """Returns a frame for the findings in an attempt's answer."""
+        found = _find_attempt(run, attempt)
+        answer, _ = await read_answer(self._store, found, MAX_TEXT_BYTES) if found is not None else (b"", 0)
+        return Frame({"task": "extract", "step": step}, (answer, await self._blob(run, run.plan.bundle)))
 
     @retried
     async def for_repair(self, run: Run, step: str, attempt: str, errors: Sequence[str]) -> Frame:

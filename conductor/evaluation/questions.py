@@ -117,9 +117,13 @@ async def _ask_for_check(gathering: Gathering, worker: Worker, work: Work) -> Fr
     """Asks which files a result cites, then whether its quotes stand in them; or how to ask for a repair of the result."""
     run = await gathering.run(work.run)
     result = await gathering.result_of(run, work.attempt)
-    if not result:
-        return NO_FINDINGS
-    cited = await worker.ask(Frame({"task": "cite", "step": work.step}, (result,)), limits.CHECK_SECONDS)
+    cited = await worker.ask(await gathering.for_citing(run, work.step, result), limits.CHECK_SECONDS)
+    if cited.header.get("wants_findings"):
+        found = await worker.ask(await gathering.for_extraction(run, work.step, work.attempt), limits.CHECK_SECONDS)
+        if not found.header["is_found"]:
+            return found
+        (result,) = found.attachments
+        cited = await worker.ask(await gathering.for_citing(run, work.step, result), limits.CHECK_SECONDS)
     if "failed" in cited.header:
         frame = await gathering.for_repair(run, work.step, work.attempt, cited.header["errors"])
         return replace(await worker.ask(frame, limits.CHECK_SECONDS), header=cited.header)

@@ -290,5 +290,7 @@ def _put_failure(
 
 def _put_counts(message: pb.Run | pb.Step, counts: FindingCounts) -> None:
     if counts != FindingCounts():
-        shown = pb.FindingCounts(verified=counts.verified, moved=counts.moved, missing=counts.missing)
+        shown = pb.FindingCounts(
+            verified=counts.verified, moved=counts.moved, missing=counts.missing, unread=counts.unread
+        )
         message.finding_counts.CopyFrom(shown)

@@ -117,10 +117,15 @@ def model_use(use: run_service_pb2.ModelUse) -> str:
 
 
 def findings(counts: run_service_pb2.FindingCounts) -> str:
-    """Returns `14 findings, all verified`, or how they differ."""
+    """Returns `14 findings, all verified`, or how they differ; and how many answers should hold some that cannot be read."""
     total = counts.verified + counts.moved + counts.missing
-    if not total:
-        return "no findings"
+    if counts.unread:
+        unread = f"the findings of {counted(counts.unread, 'answer')} cannot be read"
+        return f"{_judged(counts, total)}; {unread}" if total else unread
+    return _judged(counts, total) if total else "no findings"
+
+
+def _judged(counts: run_service_pb2.FindingCounts, total: int) -> str:
     if counts.verified == total:
         return f"{counted(total, 'finding')}, verified" if total == 1 else f"{total} findings, all verified"
     parts = [(counts.verified, "verified"), (counts.moved, "moved"), (counts.missing, "missing")]

@@ -33,6 +33,7 @@ class FindingCounts:
     verified: int = 0
     moved: int = 0
     missing: int = 0
+    unread: int = 0  # answers that should hold findings, and hold none that can be read
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ class Run:
             sum(count.verified for count in counts),
             sum(count.moved for count in counts),
             sum(count.missing for count in counts),
+            sum(step.counts.unread for step in self.steps.values()),
         )
 
 

@@ -105,11 +105,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Findings, and how many were left out. `notes` are sentences for people, at most `MAX_NOTES`."""
+    """Findings, and how many were left out. `notes` are sentences for people, at most `MAX_NOTES`.
+
+    `unread`: there should be findings, and none could be read, which does not mean that there are none.
+    """
 
     findings: tuple[Finding, ...]
     left_out: int = 0
     notes: tuple[str, ...] = ()
+    unread: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Returns the findings document."""
@@ -118,6 +122,8 @@ class Found:
             value["left_out"] = self.left_out
         if self.notes:
             value["notes"] = list(self.notes)
+        if self.unread:
+            value["unread"] = True
         return value
 
 

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
+from conductor.evaluation.evidence.extraction import extract_result
 from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result
 from conductor.evaluation.evidence.repairs import write_complaint, write_prompt
-from conductor.evaluation.pinned import failed, read_files, read_pinned
+from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_pinned
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.language.templates import TemplateError, render
 from conductor.flows.library.bundle import Bundle, canonical_json
 
+OUTPUT = "output"  # the contract that asks for findings
 MAX_PROMPT_BYTES = 1024 * 1024
 
 
@@ -30,12 +32,37 @@ def prompt(frame: Frame) -> Frame:
 
 
 def cite(frame: Frame) -> Frame:
-    """Tells which files a result cites."""
+    """Tells which files a result cites; of one without findings, whether its answer should hold some."""
+    result, bundle = frame.attachments
+    step = frame.header["step"]
     try:
-        found = read_result(frame.attachments[0], frame.header["step"])
+        found = read_result(result, step) if result else None
     except ResultError as error:
         return Frame({**failed("OUTPUT_INVALID", str(error)).header, "errors": error.errors})
-    return Frame({"has_findings": found is not None, "paths": cited_paths(found.findings) if found else ()})
+    if found is None:
+        return Frame(
+            {"has_findings": False, "wants_findings": OUTPUT in read_kept_bundle(bundle).step(step).agent.contracts}
+        )
+    return Frame({"has_findings": True, "paths": cited_paths(found.findings)})
+
+
+def extract(frame: Frame) -> Frame:
+    """Finds the findings in an answer that should hold some; returns what is told of one that holds none."""
+    answer, bundle = frame.attachments
+    pinned, step = read_kept_bundle(bundle), frame.header["step"]
+    agent = pinned.step(step).agent
+    texts = pinned.texts
+    examples = (
+        agent.prompt,
+        texts.personas.get(agent.persona, ""),
+        *(texts.contracts[name] for name in agent.contracts),
+    )
+    found = extract_result(answer.decode(errors="replace"), step, examples)
+    if not found.complaint:
+        return Frame({"is_found": True}, (found.result,))
+    note = f"its answer should end in findings, and none can be read in it: {found.complaint}"
+    document = Found((), 0, (note,), unread=True).as_json()
+    return Frame({"is_found": False, "counts": {"unread": 1}}, (canonical_json(document),))
 
 
 def check(frame: Frame) -> Frame:
@@ -76,4 +103,4 @@ def build_prompt(bundle: Bundle, step: str, inputs: Mapping[str, Any], results: 
     return prompt
 
 
-TASKS: Mapping[str, Task] = {"prompt": prompt, "cite": cite, "check": check, "repair": repair}
+TASKS: Mapping[str, Task] = {"prompt": prompt, "cite": cite, "extract": extract, "check": check, "repair": repair}

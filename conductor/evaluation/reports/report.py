@@ -93,7 +93,7 @@ def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict
         "format": FORMAT,
         "title": bundle.flow.title or facts["flow"].removeprefix("flows/"),
         "inputs": dict(inputs),
-        "verdict": _verdict(facts, findings, has_notes=any(sources.notes.values())) + _places_verdict(texts),
+        "verdict": _ended(facts) + _found(findings, sources, has_texts=bool(texts)) + _places_verdict(texts),
         "findings": findings,
         "counts": {status: sum(finding["status"] == status for finding in findings) for status in STATUSES},
         "severities": _severities(findings),
@@ -106,27 +106,37 @@ def _severities(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {name: number for name in SEVERITIES if (number := sum(finding["severity"] == name for finding in findings))}
 
 
-def _verdict(facts: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], *, has_notes: bool) -> str:
-    """Returns one or two sentences: how the run ended, and what it found."""
+def _ended(facts: Mapping[str, Any]) -> str:
+    """Returns a sentence about a run that did not end well in all its steps; nothing about any other."""
     steps = facts["steps"]
     failed = [step["id"] for step in steps if step["state"] == "failed"]
     match facts["outcome"]:
         case "failed":
             failure = facts["failure"] or {}
             where = f" in step {failure['step']}" if failure.get("step") else ""
-            ended = f"The run failed{where} ({failure.get('reason', 'unknown')}); this report is incomplete. "
+            return f"The run failed{where} ({failure.get('reason', 'unknown')}); this report is incomplete. "
         case "cancelled":
-            ended = "The run was cancelled; this report is incomplete. "
+            return "The run was cancelled; this report is incomplete. "
         case _ if failed:
-            ended = f"{_counted(len(failed), 'step')} failed and the run went on without: {', '.join(failed)}. "
+            return f"{_counted(len(failed), 'step')} failed and the run went on without: {', '.join(failed)}. "
         case _:
-            ended = ""
-    return ended + _found(findings, has_notes=has_notes)
+            return ""
 
 
-def _found(findings: Sequence[Mapping[str, Any]], *, has_notes: bool) -> str:
-    if not findings:
-        return f"No findings{UNJUDGED if has_notes else ''}."
+def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts: bool) -> str:
+    """Returns one or two sentences about what was found. Findings that cannot be read are never none."""
+    unread = [step["id"] for step in sources.facts["steps"] if step["counts"]["unread"]]
+    told = f"The findings of {', '.join(unread)} cannot be read: see what was left out." if unread else ""
+    if findings:
+        return f"{_judged(findings)} {told}".rstrip()
+    if told:
+        return told
+    if not sources.documents and has_texts and sources.facts["outcome"] == "succeeded":
+        return "An answer in prose, without findings."
+    return f"No findings{UNJUDGED if any(sources.notes.values()) else ''}."
+
+
+def _judged(findings: Sequence[Mapping[str, Any]]) -> str:
     severities = ", ".join(f"{number} {name}" for name, number in _severities(findings).items())
     counts = {status: sum(finding["status"] == status for finding in findings) for status in STATUSES}
     if counts["verified"] == len(findings):

@@ -14,13 +14,14 @@ from markdown_it import MarkdownIt
 from conductor.core.model.events import (
     AttemptEnded,
     Failure,
+    FindingCounts,
     RunCancelRequested,
     StepCancelled,
     StepFailed,
     StepRequeued,
 )
 from conductor.core.model.states import AttemptState
-from conductor.core.model.work import Reported, WorkFailed, WorkKind
+from conductor.core.model.work import Checked, Reported, WorkFailed, WorkKind
 from conductor.evaluation.reports.report import MAX_REPORT_BYTES
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import Story, agent, claim, flow_of, fold, merge, telling
@@ -315,6 +316,35 @@ async def test_what_the_last_steps_said_is_the_answer(story: Story, workspace: P
     same_as_golden("answer.md", markdown, workspace)
 
 
+async def test_findings_in_an_answer_are_checked_as_those_of_a_result(story: Story, workspace: Path) -> None:
+    """Keeps F12: an agent whose dialect has no result ends its answer in JSON."""
+    await story.begin(flow_of(agent("a", contracts=["output"])), workspace)
+    found = json.dumps({"findings": [claim("In prose")]}, indent=1)
+    answer = await story.agent("a", says=f"I looked.\n\n```json\n{found}\n```\nThat is all.")
+    _, values = await story.report()
+
+    assert isinstance(answer, Checked)
+    assert (answer.counts.verified, answer.counts.unread) == (1, 0)
+    assert [(one["title"], one["status"]) for one in values["findings"]] == [("In prose", "verified")]
+
+
+async def test_an_answer_that_should_hold_findings_and_holds_none_that_can_be_read_is_never_no_findings(
+    story: Story, workspace: Path
+) -> None:
+    """Keeps F12."""
+    await story.begin(flow_of(agent("a", contracts=["output"]), agent("b", contracts=["output"])), workspace)
+    unread = await story.agent("a", says="All is well.")
+    await story.agent("b", says='{"findings": []}')
+    markdown, values = await story.report()
+
+    assert isinstance(unread, Checked)
+    assert unread.counts == FindingCounts(unread=1)
+    assert values["verdict"] == "The findings of a cannot be read: see what was left out."
+    assert "- a: its answer should end in findings, and none can be read in it: it holds no JSON" in markdown
+    assert "> All is well." in markdown
+    assert "No findings" not in markdown
+
+
 async def test_places_that_an_answer_names_are_looked_up(story: Story, workspace: Path) -> None:
     """Keeps A11 and F4: prose is a good answer, and what it names is checked by code."""
     name = next(path.name for path in sorted(workspace.iterdir()) if path.is_file())
@@ -323,7 +353,9 @@ async def test_places_that_an_answer_names_are_looked_up(story: Story, workspace
     markdown, values = await story.report()
 
     assert [(one["path"], one["exists"]) for one in values["texts"][0]["places"]] == [(name, True), ("none.py", False)]
-    assert values["verdict"] == "No findings. The answer names 2 places; 1 of them does not exist."
+    assert values["verdict"] == (
+        "An answer in prose, without findings. The answer names 2 places; 1 of them does not exist."
+    )
     assert f"- ✓ `{name}:1`" in markdown
     assert "- ✗ `none.py:3-5`: there is no such file" in markdown
 
