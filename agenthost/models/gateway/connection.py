@@ -109,10 +109,14 @@ class AgentConnection:
             return await self._turn_away(verdict)  # type: ignore[arg-type]
         with contextlib.ExitStack() as held:
             held.callback(self._account.write)
-            is_placed = await self._while_there(self._take_places(model, held))
+            taking = self._take_places(model, held)
+            is_placed = await (taking if self._is_free(model) else self._while_there(taking))
             if not is_placed:
                 return is_placed is False and await self._turn_away(_TOO_MANY)
             return await self._relay(model, verdict)
+
+    def _is_free(self, model: Model) -> bool:
+        return not (self._account.turn.locked() or model.places.locked() or model.pool.locked())
 
     async def _take_places(self, model: Model, held: contextlib.ExitStack) -> bool:
         """Takes the attempt's slot and the endpoint's places, as soon as earlier requests have ended; False where that is too late.

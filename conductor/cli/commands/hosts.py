@@ -10,9 +10,10 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
 from conductor.cli.text.terminal_text import one_line, printable
-from conductor.cli.text.wording import counted, elapsed
+from conductor.cli.text.wording import elapsed
 from conductor.cli.views.models import agents_over, model_lines
 from conductor.cli.views.page import say
+from conductor.cli.views.pools import likeness_lines, pool_lines
 from conductor.cli.views.view import as_json
 from conductor.v1 import pool_service_pb2
 
@@ -69,7 +70,7 @@ def agents(context: Context, name: str | None) -> None:
 
 
 def _say_pools(hosts: Iterable[Host]) -> None:
-    for line in pool_lines(hosts, time.time()):
+    for line in (*pool_lines(hosts, time.time()), *likeness_lines(hosts)):
         say(line, 4)
 
 
@@ -103,25 +104,6 @@ def host_line(host: Host) -> str:
 def has_trouble(host: Host) -> bool:
     """Returns whether a host that answers needs a person: it names a problem, or attempts wait for its earlier folder."""
     return bool(host.problem or host.attempts_of_earlier_instance)
-
-
-def pool_lines(hosts: Iterable[Host], now: float) -> list[str]:
-    """Returns a line for each pool of model slots, once for all hosts that use it."""
-    pools = {pool.name: pool for host in hosts for pool in host.pools}
-    return [pool_line(pool, now) for _, pool in sorted(pools.items())]
-
-
-def pool_line(pool: pool_service_pb2.ModelPool, now: float) -> str:
-    """Returns `pool gpu0  1 of 1 slots in use by this conductor  4 waiting  parked for 2 min 05 s (rate limited)  qwen3 loaded`."""
-    left = pool.parked_until_time.ToNanoseconds() / 1e9 - now
-    parts = (
-        f"pool {printable(pool.name)}",
-        f"{pool.in_use} of {counted(pool.slots, 'slot')} in use by this conductor",
-        f"{pool.waiting} waiting" if pool.waiting else "",
-        f"parked for {elapsed(left)} (rate limited)" if left > 0 else "",
-        f"{printable(pool.loaded_model)} asked last" if pool.loaded_model else "",
-    )
-    return "  ".join(part for part in parts if part)
 
 
 def other_folder(host: Host) -> str:

@@ -128,6 +128,7 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
     silent_since = None
     if not report.connected:
         silent_since = before.silent_since if before is not None and not before.connected else decision.now
+    pools = _smallest(report.pools)
     after = Host(
         name=report.host,
         connected=report.connected,
@@ -141,8 +142,8 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
         instance_since=before.instance_since if before is not None else decision.now,
         was_reached=report.connected or (before is not None and before.was_reached),
         features=report.features,
-        pools=_smallest(report.pools),
-        models={agent.name: agent for agent in report.agents if agent.pool},
+        pools=pools,
+        models={agent.name: agent for agent in report.agents if agent.pool in pools},
     )
     if before is not None and after.instance != before.instance:
         after = replace(after, instance_since=decision.now)
@@ -152,7 +153,7 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
 
 
 def _smallest(pools: Sequence[HostPool]) -> dict[str, HostPool]:
-    """Returns pools by name. A host may have several models in one: the smallest number of slots holds."""
+    """Returns pools by name. A host may have several models in one: the smallest number of slots holds; a pool has at least one."""
     ordered = sorted(pools, key=lambda pool: -pool.slots)
     return {pool.name: pool for pool in ordered if pool.slots > 0}
 

@@ -5,13 +5,13 @@ import io
 import pytest
 from rich.console import Console
 
-from conductor.cli.commands.hosts import pool_lines
 from conductor.cli.text.wording import abridged
 from conductor.cli.views.lines import step_line
 from conductor.cli.views.live import DRAWN_STEPS, SPINNER, LiveView
 from conductor.cli.views.plain import PlainView
+from conductor.cli.views.pools import likeness_lines, pool_lines
 from conductor.cli.views.run_state import StepRow
-from conductor.v1.pool_service_pb2 import Host, ModelPool
+from conductor.v1.pool_service_pb2 import Host, HostModel, ListedModel, ModelPool
 from conductor.v1.run_service_pb2 import (
     Attempt,
     Disconnection,
@@ -354,3 +354,26 @@ def test_a_pool_has_one_line_for_all_hosts() -> None:
         "pool cloud  0 of 8 slots in use by this conductor  parked for 2 min 05 s (rate limited)",
         "pool gpu0  1 of 1 slot in use by this conductor  4 waiting  qwen3 asked last",
     ]
+
+
+def test_two_pools_that_look_like_one_server_are_named() -> None:
+    """C12: a host that reaches its own server by a loopback address knows another pool than its neighbours."""
+
+    def host(url: str, pool: str, *models: str) -> Host:
+        return Host(models=[HostModel(url=url, pool=pool, listed=[ListedModel(name=name) for name in models])])
+
+    own = host("http://127.0.0.1:8080", "http://127.0.0.1:8080 on a", "small", "large")
+    near = host("http://10.0.0.7:8080/v1", "http://10.0.0.7:8080", "large", "small")
+    others = [
+        host("http://127.0.0.1:8080", "http://127.0.0.1:8080 on b", "small"),
+        host("http://10.0.0.8:8080", "http://10.0.0.8:8080", "small", "large", "huge"),
+        host("http://10.0.0.7:9090", "http://10.0.0.7:9090", "small", "large"),
+        host("http://10.0.0.9:8080", "http://10.0.0.9:8080"),
+    ]
+
+    (line,) = likeness_lines([own, near, *others])
+
+    assert line.startswith("pools http://127.0.0.1:8080 on a and http://10.0.0.7:8080 look like one server")
+    assert likeness_lines([own, *others]) == []
+    named = [host("http://127.0.0.1:8080", "gpu0", "small"), host("http://10.0.0.7:8080", "gpu0", "small")]
+    assert likeness_lines(named) == []

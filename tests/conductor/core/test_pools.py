@@ -117,6 +117,16 @@ def test_a_host_that_reports_no_pools_works_as_before() -> None:
     assert bench.step("s3").wait.kind is WaitKind.SLOT  # type: ignore[union-attr]
 
 
+def test_a_pool_without_slots_bounds_nothing() -> None:
+    """A host that is wrong about itself stops no run."""
+    bench = bench_with(HostPool("gpu0", 0))
+    bench.launch(thinks("one"))
+
+    bench.queue("one")
+
+    assert live(bench) == {"": 1}
+
+
 def test_a_slot_is_held_through_a_crash_and_through_a_silent_host() -> None:
     bench = bench_with()
     bench.launch(thinks("one"), thinks("two"))
