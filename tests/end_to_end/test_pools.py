@@ -121,6 +121,31 @@ def test_two_hosts_never_ask_a_pool_of_one_slot_twice_at_once_and_the_wait_is_to
     assert any("Waits for a slot of gpu0 (1 of 1 in use by s" in wait.text for wait in waits)
 
 
+def test_a_conductor_that_is_killed_again_and_again_gives_no_slot_twice(tmp_path: Path) -> None:
+    """C12, I3: who holds the slot follows from stored events only; the agent at work goes on meanwhile."""
+    with ServedModel.serving() as model:
+        model.reply = lambda _: Answer(pieces=(b"{", Pause(0.1), b"}"))
+        settings = 'pool = "gpu0"\nslots = 1'
+        with pool_of_hosts(tmp_path, model, settings, "alpha", "beta") as (pair, workspace):
+            with pair.channel() as channel:
+                stub = run_service_pb2_grpc.RunServiceStub(channel)
+                asked = flows.request(workspace, *(asks(f"s{number}") for number in range(6)))
+                run = stub.CreateRun(asked, timeout=60).name
+            for count in (2, 9, 15):
+                wait_until(lambda count=count: len(model.asked) >= count)  # type: ignore[misc]
+                pair.conductor.kill()
+                pair.conductor.start()
+                pair.wait_until_ready()
+            with pair.channel() as channel:
+                told = list(
+                    run_service_pb2_grpc.RunServiceStub(channel).WatchRun(WatchRunRequest(name=run), timeout=150)
+                )
+
+    assert told[-1].run.state == Run.STATE_SUCCEEDED
+    assert [len(step.attempts) for step in told[-1].run.steps] == [1] * 6
+    assert (model.most_at_once, len(model.asked)) == (1, 24)
+
+
 def test_a_short_rate_limit_means_no_request_for_its_time_and_the_run_completes(tmp_path: Path) -> None:
     """C10: 429 with retry-after 2, for one of two agents of a host; both wait, and no step is tried again."""
     times: list[float] = []
