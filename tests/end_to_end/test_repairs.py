@@ -13,6 +13,7 @@ from conductor.v1.run_service_pb2 import (
     GetStepRequest,
     Run,
     Step,
+    Turn,
     WatchRunRequest,
 )
 from conductor.v1.run_service_pb2_grpc import RunServiceStub
@@ -51,6 +52,21 @@ def show(pair: Pair, run: Run, *more: str) -> str:
     """Returns what `conductor show` prints."""
     command = [sys.executable, "-m", "conductor.cli", "--address", pair.address, "show", run.name, *more]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_an_agent_that_takes_turns_repairs_its_answer_in_the_same_process(pair: Pair) -> None:
+    good = 'final {"findings": []}'
+    run, step, report = run_to_its_end(pair, "say first", BAD, "process", "turn", "received", "process", good, "turn")
+
+    assert run.state == Run.STATE_SUCCEEDED
+    (attempt,) = step.attempts
+    assert attempt.state == Attempt.STATE_SUCCEEDED
+    assert [turn.state for turn in attempt.ended_turns] == [Turn.STATE_TO_REPAIR, Turn.STATE_VALID]
+    assert (step.repair.attempt, step.repair.turn, step.repair.repairing_attempt) == (attempt.id, 1, "")
+    assert "first" not in step.text
+    assert "the result's findings are not a list" in step.text
+    assert "turn 1 to repair, turn 2 valid" in show(pair, run, "look")
+    assert "was asked once to repair its answer" in report
 
 
 def test_an_agent_that_answers_once_repairs_its_answer_in_a_second_attempt(pair: Pair) -> None:
