@@ -27,7 +27,7 @@ class Tally:
     seeds: int = 0
     seen: Counter[str] = field(default_factory=Counter)
     steps: int = 0
-    failed: list[int] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)  # seeds, and what was raised
 
     def add(self, other: "Tally") -> None:
         self.seeds += other.seeds
@@ -51,7 +51,7 @@ def main() -> int:
                 pool.shutdown(cancel_futures=True)
                 break
     if tally.failed:
-        _tell_failure(tally.failed[0], arguments.twin)
+        _tell_failure(*tally.failed[0], arguments.twin)
         return 1
     seconds = time.perf_counter() - began
     print(f"{tally.seeds} seeds from {arguments.first} on hold; {seconds:.1f} s")
@@ -70,7 +70,7 @@ def live_batch(batch: tuple[int, int, str]) -> Tally:
             try:
                 world = live_and_compare(seed)
             except Exception:  # noqa: BLE001 — whatever it is, the seed is what one wants to know
-                tally.failed.append(seed)
+                tally.failed.append((seed, traceback.format_exc(limit=-6)))
                 return tally
             tally.seen += world.seen
             tally.steps += sum(len(run.steps) for run in world.store.runs.values())
@@ -83,8 +83,8 @@ def _planted(twin: str) -> AbstractContextManager[None]:
     return next(one for one in (*TWINS, *MUTANTS) if one.name == twin).planted()
 
 
-def _tell_failure(seed: int, twin: str) -> None:
-    """Lives the world again, and tells of its end."""
+def _tell_failure(seed: int, raised: str, twin: str) -> None:
+    """Lives the world again, and tells of its end; of one that holds now, what it raised the first time."""
     with _planted(twin):
         world = World(seed, traced=True)
         try:
@@ -92,6 +92,8 @@ def _tell_failure(seed: int, twin: str) -> None:
         except Exception as error:  # noqa: BLE001 — it is what was asked for
             print("\n".join(world.trace or ()))
             traceback.print_exception(error, limit=-4)
+        else:
+            print(f"{raised}It holds when it is lived alone.")
     again = f" --twin '{twin}'" if twin else ""
     print(f"seed {seed} failed; again with: ./dev simulate --first {seed} --seeds 1{again}")
 
