@@ -6,8 +6,9 @@ from agenthost.core.models.meter import Reading
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.models.refusals import ModelTrouble, trouble_of
 from agenthost.core.output.agent_output import Summary
+from agenthost.core.output.report import Turn, Usage
 from agenthost.core.trouble import AGENT, HUMAN_REQUIRED, INFRASTRUCTURE, RATE_LIMIT, Trouble
-from agenthost.core.verdict import Outcome
+from agenthost.core.verdict import Outcome, Verdict
 
 ANSWERED = Summary(has_answer=True)
 GOOD = Ending(Cause.EXITED, exit_code=0)
@@ -185,3 +186,36 @@ def test_every_cause_is_judged() -> None:
         "SHIM_LOST",
         "AGENT_EXIT_NONZERO",
     }
+
+
+def turned(reason: str = "", *, closed: bool = True, in_turn: bool = False) -> Summary:
+    """Returns what an agent said that ended a turn."""
+    turn = Turn(1, reason, Usage(), 0, 3, "")
+    return Summary(has_answer=True, last_turn=turn, is_in_turn=in_turn, is_closed=closed)
+
+
+@pytest.mark.parametrize("cause", sorted(set(Cause) - {Cause.FILES_DAMAGED}))
+def test_after_a_valid_last_turn_and_a_close_no_way_to_leave_changes_the_outcome(cause: Cause) -> None:
+    """Keeps D13."""
+    assert judge(Ending(cause, exit_code=3, signal=9), turned(), Limits()) == Verdict(Outcome.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("ending", "summary", "reason"),
+    [
+        (Ending(Cause.EXITED, exit_code=3), turned(closed=False), ""),
+        (Ending(Cause.IDLE_TIMEOUT), turned(closed=False), ""),
+        (Ending(Cause.CANCELLED), turned(closed=False), "CANCELLED"),
+        (Ending(Cause.TIMEOUT), turned(closed=False), "STEP_TIMEOUT"),
+        (Ending(Cause.EXITED, exit_code=3), turned(in_turn=True), "AGENT_EXIT_NONZERO"),
+        (Ending(Cause.IDLE_TIMEOUT), turned(in_turn=True), "IDLE_TIMEOUT"),
+        (Ending(Cause.CLOSED, signal=15), turned("TURN_FAILED"), "TURN_FAILED"),
+        (Ending(Cause.EXITED, exit_code=0), turned("EMPTY_OUTPUT"), "EMPTY_OUTPUT"),
+        (Ending(Cause.FILES_DAMAGED), turned(), "HOST_FILES_DAMAGED"),
+        (Ending(Cause.EXITED, exit_code=0, snapshot_changed=True), turned(), "READ_ONLY_VIOLATION"),
+    ],
+)
+def test_without_a_close_or_in_a_turn_the_way_to_leave_counts_as_before(
+    ending: Ending, summary: Summary, reason: str
+) -> None:
+    assert judge(ending, summary, Limits()).reason == reason
