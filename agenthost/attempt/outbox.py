@@ -14,62 +14,20 @@ as damaged: see `core.damage`.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from agenthost.attempt.cuts import LARGE_CUT_BYTES, Cuts
 from agenthost.core.damage import FILLER, Damage, DamagedError, tells_of_a_file
-from agenthost.core.output.agent_output import AgentOutput, Summary
-from agenthost.core.output.frame import Finished, Frame, Started
+from agenthost.core.output.agent_output import AgentOutput
+from agenthost.core.output.frame import Frame
 from agenthost.core.output.numbering import Cut, Numbering
 from agenthost.errors import StorageError
-from agenthost.system.change import Change
+
+if TYPE_CHECKING:  # it opens outboxes
+    from agenthost.attempt.execution import Execution
 
 # Parsing so much takes the event loop some ten milliseconds at worst; other streams wait that long.
 READ_BYTES = LARGE_CUT_BYTES
-
-
-class Source(Protocol):
-    """The attempt, as far as its output is concerned."""
-
-    @property
-    def change(self) -> Change:
-        """Notifies when there is more to read, when the agent started, and when it ended."""
-
-    @property
-    def started(self) -> tuple[Started, int] | None:
-        """Returns the first frame and its time, once there is one."""
-
-    @property
-    def ended(self) -> bool:
-        """Says that the spool is complete."""
-
-    @property
-    def spool_size(self) -> int:
-        """Returns how long the spool must be by now; its whole length when it is complete."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Says that the spool was completed in order: its writer did not die before."""
-
-    @property
-    def fault(self) -> str:
-        """Returns why the output cannot be sent at all; empty where it can."""
-
-    def note_read(self, summary: Summary | None) -> None:
-        """Notes what was read, whenever there is nothing more to read now; None when the stream ends."""
-
-    @property
-    def damage(self) -> Damage | None:
-        """Returns the damage that an earlier stream found."""
-
-    def read_spool(self, offset: int, limit: int) -> bytes:
-        """Reads bytes of the spool; empty when there are none yet."""
-
-    async def mark_damaged(self, text: str, sequence: int) -> Damage:
-        """Ends the attempt as damaged, if it still runs, and returns the damage that was found first."""
-
-    def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
-        """Returns the last frame, which has this number, and its time."""
 
 
 class Outbox:
@@ -77,7 +35,7 @@ class Outbox:
 
     def __init__(
         self,
-        source: Source,
+        source: "Execution",
         cuts: Cuts,
         output: AgentOutput,
         note_sequence: Callable[[int], None],

@@ -54,7 +54,6 @@ _SOURCE_ENDINGS = frozenset(
     )
 )
 _CODE_SPAN = re.compile(r"(?<!`)`([\w.-]+(?:/[\w.-]+)+)`(?!`)")
-_COMMAND = re.compile(r"^\s*(?:[$>%]\s+)?(.*?)\s*(?:#.*)?$")
 _DEVELOPERS = re.compile(r"contribut|develop|hacking|building", re.IGNORECASE)
 _VAGUE = re.compile(r"your|my[-_/]|foo|bar\b|example|xxx|path/to|some|new[-_]|<|>|\*", re.IGNORECASE)
 
