@@ -58,7 +58,8 @@ class Scheduling:
 
     def run(self) -> None:
         """Places steps, then explains the waits of the others."""
-        self._place(self._is_first)
+        if self.pools.known:
+            self._place(self._is_first)
         self._place(self.pools.is_open)
         self._explain()
         self.decision.pools = self.pools.pools

@@ -1,0 +1,150 @@
+"""Exchanges one request with a model's endpoint: sends it, waits where that is asked for, passes the answer, keeps the book.
+
+An answer that has begun and breaks is cut off, so that no agent takes half of it for the whole.
+"""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+
+import h11
+
+from agenthost.core.models.gateway_rules import Forward, Headers, Refusal, judge_answer
+from agenthost.core.models.key_mask import KeyMask
+from agenthost.core.models.meter import Meter, Reading, prompt_was_cut
+from agenthost.core.models.rate_limits import wait_before_next
+from agenthost.core.models.refusals import RATE_LIMITS, ModelTrouble, wait_of
+from agenthost.models.gateway.account import Account
+from agenthost.models.gateway.agent_side import AgentSide
+from agenthost.models.gateway.limits import FIRST_ANSWER_SECONDS, JUDGED_AT_ONCE_BYTES, SILENCE_SECONDS
+from agenthost.models.gateway.upstream import Model, StaleError, UnreachableError, Upstream
+
+
+class _LimitedError(Exception):
+    """The endpoint is asked too fast: the request is to be sent again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Exchange:
+    """One request of an agent, which was judged and is sent to its model's endpoint."""
+
+    def __init__(self, agent: AgentSide, account: Account, model: Model, forward: Forward, body: bytes) -> None:
+        self._agent, self._account, self._model = agent, account, model
+        self._forward, self._body = forward, body
+        self._waits = 0  # for a rate limit
+
+    async def run(self) -> bool:
+        """Sends it, again after a pause that the endpoint asks for (`rate_limits`); returns whether another request may follow."""
+        pool = self._model.pool
+        while True:
+            await pool.until_quiet_ends()
+            self._account.use = self._account.use.with_request()
+            try:
+                return await self._ask()
+            except _LimitedError as refusal:
+                pool.keep_quiet(refusal.seconds)
+                self._waits += 1
+
+    async def _ask(self) -> bool:
+        """Sends the request once; again where a kept connection was dead and repeating does no harm."""
+        model, forward = self._model, self._forward
+        try:
+            try:
+                async with model.connected(fresh=False) as upstream:
+                    await _send_request(upstream, forward, self._body)
+                    return await self._send_answer(upstream)
+            except StaleError:
+                if not forward.may_be_repeated:
+                    return await self._tell_broken()
+                async with model.connected(fresh=True) as upstream:
+                    await _send_request(upstream, forward, self._body)
+                    return await self._send_answer(upstream)
+        except UnreachableError as error:
+            why = f"{model.endpoint.url}: {error}"
+            self._account.use = self._account.use.with_unreachable(why, thinks=forward.thinks)
+            why = f"model '{model.endpoint.name}' cannot be reached ({error})"
+            return await self._agent.turn_away(Refusal(502, "upstream_unreachable", why))
+
+    async def _send_answer(self, upstream: Upstream) -> bool:
+        account, thinks, status = self._account, self._forward.thinks, 0
+        try:
+            head = await upstream.receive(FIRST_ANSWER_SECONDS)
+            if not isinstance(head, h11.Response):
+                raise h11.RemoteProtocolError("no answer")  # noqa: TRY301 - one place decides what follows
+            status = head.status_code
+            account.use = account.use.with_status(status)
+            self._judge_limit(status, tuple(head.headers))
+            headers = judge_answer(status, head.headers)
+            if isinstance(headers, Refusal):
+                error = Reading(trouble=ModelTrouble.ERROR)
+                account.use = account.use.with_answer(status, error, thinks=thinks)
+                return await self._agent.turn_away(headers)
+            meter = Meter(dict(headers).get(b"content-type", b""), status)
+            await self._pass_answer(upstream, status, headers, meter)
+        except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
+            return await self._tell_broken(status, is_late=isinstance(error, TimeoutError))
+        reading = await _judge_size(meter.finish(), self._forward, self._body)
+        account.use = account.use.with_answer(status, reading, head.headers, now=time.time(), thinks=thinks)
+        return self._agent.is_complete
+
+    def _judge_limit(self, status: int, headers: Headers) -> None:
+        """Raises where the endpoint is asked too fast and the request is sent again; arms the end where it is not."""
+        if status not in RATE_LIMITS:
+            return
+        account, forward, now = self._account, self._forward, time.time()
+        refused = Reading(trouble=ModelTrouble.RATE_LIMIT)
+        account.use = account.use.with_answer(status, refused, headers, now=now, thinks=forward.thinks)
+        seconds = wait_before_next(wait_of(dict(headers), b"", now), self._waits)
+        if seconds is None:
+            account.use = account.use.with_end_armed()
+        elif forward.may_be_repeated:
+            raise _LimitedError(seconds)
+
+    async def _tell_broken(self, status: int = 0, *, is_late: bool = False) -> bool:
+        """Answers for an endpoint that did not; cuts off an answer that had begun."""
+        self._account.use = self._account.use.with_cut(status, thinks=self._forward.thinks)
+        if not self._agent.is_unanswered:
+            self._agent.cut_off()
+            return False
+        code, text = ("upstream_timeout", "took too long") if is_late else ("upstream_broke", "broke its answer off")
+        refusal = Refusal(504 if is_late else 502, code, f"model '{self._model.endpoint.name}' {text}")
+        return await self._agent.turn_away(refusal)
+
+    async def _pass_answer(self, upstream: Upstream, status: int, headers: Headers, meter: Meter) -> None:
+        key = self._model.key.encode()
+        masked = [(name, KeyMask(key).feed(value) if key else value) for name, value in headers]
+        await self._agent.send(h11.Response(status_code=status, headers=masked))
+        mask = KeyMask(key)
+        while isinstance(event := await upstream.receive(SILENCE_SECONDS), h11.Data):
+            meter.feed(bytes(event.data))
+            if data := mask.feed(bytes(event.data)):
+                await self._agent.send(h11.Data(data=data))
+        if not isinstance(event, h11.EndOfMessage):
+            raise h11.RemoteProtocolError("broken off")
+        if rest := mask.finish():
+            await self._agent.send(h11.Data(data=rest))
+        await self._agent.send(h11.EndOfMessage())
+
+
+async def _judge_size(reading: Reading, forward: Forward, body: bytes) -> Reading:
+    """Returns the reading; an overflow where the endpoint counts far fewer tokens than the prompt has."""
+    if reading.tokens is None or reading.trouble or not forward.thinks:
+        return reading
+    if len(body) <= JUDGED_AT_ONCE_BYTES:
+        is_cut = prompt_was_cut(body, reading.tokens.taken)
+    else:
+        is_cut = await asyncio.to_thread(prompt_was_cut, body, reading.tokens.taken)
+    return replace(reading, trouble=ModelTrouble.OVERFLOW) if is_cut else reading
+
+
+async def _send_request(upstream: Upstream, forward: Forward, body: bytes) -> None:
+    """Sends the request, or as much as the endpoint takes: one that has answered already may read no further."""
+    with contextlib.suppress(OSError, TimeoutError):
+        await upstream.send(h11.Request(method=forward.method, target=forward.target, headers=list(forward.headers)))
+        if body:
+            await upstream.send(h11.Data(data=body))
+        await upstream.send(h11.EndOfMessage())
