@@ -1,0 +1,123 @@
+"""The real agents in several turns, and an agent of the operator's own by a spec of ten lines. Keeps D11 and D13.
+
+They run with `./dev test --agents`.
+"""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from agenthost.v1 import execution_service_pb2 as pb
+from tests.agenthost.agents.cli.real_agents import HOME, RealAgent, each_agent, host_with, installed, start_of
+from tests.agenthost.host_process import client_of, serving
+from tests.agenthost.running_host import Client, Conversation, make_repository
+from tests.docs.pages import page
+from tests.fakes.model_server import ModelServer
+from tests.fakes.scripted_model import Say, ScriptedModel
+
+__all__ = ["installed"]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+EVERY = pytest.mark.parametrize("agent", each_agent())
+SECOND = 'And what\n"else" is there?'
+
+
+def prompt(number: int, text: str) -> pb.Input:
+    return pb.Input(input_sequence=number, text=text, kind=pb.Input.KIND_PROMPT)
+
+
+async def end_of_turn(conversation: Conversation) -> pb.Turn:
+    return (await conversation.until(lambda frame: frame.HasField("turn") or frame.HasField("finished"))).turn
+
+
+def texts_of(server: ModelServer) -> str:
+    """Returns the last request that offered tools."""
+    bodies = [json.loads(asked.body) for asked in server.asked if asked.method == "POST"]
+    return json.dumps([body for body in bodies if body.get("tools")][-1], ensure_ascii=False)
+
+
+@EVERY
+async def test_a_second_turn_sees_the_first(agent: RealAgent, short_path: Path) -> None:
+    async with (
+        host_with(agent, short_path, Say("It says hello.")) as (client, server, _),
+        client.open(start=client.start_of(**start_of(agent), turns=2)) as conversation,
+    ):
+        first = await end_of_turn(conversation)
+        before = len(server.asked)
+        await conversation.send(input=prompt(1, SECOND))
+        second = await end_of_turn(conversation)
+        await conversation.send(close=pb.Close())
+        finished = await conversation.finish()
+
+    assert (first.number, second.number, second.succeeded) == (1, 2, True), conversation.said("log")
+    assert conversation.said("answer").count("It says hello.") == 2
+    assert second.answer_end > second.answer_start >= first.answer_end > 0
+    assert len(server.asked) > before
+    asked = texts_of(server)
+    at = [asked.find(text) for text in ("Say what is in README.md.", "It says hello.", json.dumps(SECOND)[1:-1])]
+    assert -1 < at[0] < at[1] < at[2], asked[-2000:]
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert len(client.spawns()) == 1
+
+
+@EVERY
+async def test_a_daemon_that_is_killed_between_turns_costs_no_turn(agent: RealAgent, short_path: Path) -> None:
+    """Keeps I4: the second prompt comes after the restart, to the same process."""
+    work = make_repository(short_path / "work")
+    data, listen, config = short_path / "data", f"unix:{short_path}/s", short_path / "host.toml"
+    async with ModelServer.serving() as server:
+        server.reply = ScriptedModel(Say("It says hello."))
+        config.write_text(f'[models.{agent.model}]\nurl = "{server.url}"\napi = "{agent.api}"\nmodel = "stub-model"\n')
+        async with serving(data, listen, "--config", str(config)) as host, client_of(host, data, work) as client:
+            start = client.start_of(**start_of(agent), turns=2)
+            async with client.open(start=start) as first:
+                await end_of_turn(first)
+            await host.end(signal.SIGKILL)
+        async with (
+            serving(data, listen, "--config", str(config)) as again,
+            client_of(again, data, work) as client,
+            client.open(start=start) as second,
+        ):
+            await end_of_turn(second)
+            await second.send(input=prompt(1, SECOND))
+            turn = await end_of_turn(second)
+            await second.send(close=pb.Close())
+            finished = await second.finish()
+            spawned = client.spawns()
+
+    assert (turn.number, turn.succeeded) == (2, True), second.said("log")
+    assert second.said("answer").count("It says hello.") == 2
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert len(spawned) == 1
+
+
+@pytest.mark.parametrize("agent", [one for one in each_agent() if one.id == "qwen"])
+async def test_an_agent_of_the_operators_own_by_the_spec_of_the_docs(agent: RealAgent, short_path: Path) -> None:
+    """Keeps D11: ten lines, and the bridge for any agent of the protocol."""
+    spec = page("agents").files("agent")["qwen.toml"]
+    (short_path / "agents").mkdir()
+    own = spec.replace('name = "qwen"', 'name = "own"').replace('install = "."', f'install = "{HOME}/qwen"')
+    own = own.replace('argv = ["node",', 'argv = ["/opt/agent/bin/node",').replace('requires = ["node"]\n', "")
+    (short_path / "agents" / "own.toml").write_text(own)
+    rest = asyncio.Event()
+    steps = (
+        agent.reading("/workspace/README.md"),
+        agent.running("touch /workspace/new"),
+        Say("First, the rest.", wait=rest),
+    )
+    async with host_with(agent, short_path, *steps, agents_dirs=(short_path / "agents",)) as (client, _, model):
+        finished = await _said_in_parts(client, rest)
+
+    assert len(spec.strip().splitlines()) <= 10
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert "A line to quote." in model.results[0]
+    assert len(model.results) == 2
+
+
+async def _said_in_parts(client: Client, rest: asyncio.Event) -> pb.Finished:
+    async with client.open(start=client.start_of(agent="own", prompt="Say what is in README.md.")) as conversation:
+        await conversation.until_said("First,")
+        rest.set()
+        return await conversation.finish()
