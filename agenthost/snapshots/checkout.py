@@ -15,9 +15,9 @@ from typing import BinaryIO
 
 from agenthost.errors import SnapshotInvalidError
 from agenthost.snapshots.git import Git, check
-from agenthost.snapshots.threads import in_thread
 from agenthost.snapshots.tree import LINK, PROGRAM, SUBMODULE, Entry, folders
 from servicekit.programs import Running
+from servicekit.threads import in_thread
 
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_FILES = 1000

@@ -24,8 +24,8 @@ import structlog
 from agenthost.core.snapshots.eviction import Keeping, Kept, choose
 from agenthost.snapshots.disk import remove_tree
 from agenthost.snapshots.readiness import read_ready
-from agenthost.snapshots.threads import in_thread
 from agenthost.system.files import sync_folder
+from servicekit.threads import in_thread
 
 FREE_BYTES = 1024**3  # of the disk, before a push begins
 FILE_OVERHEAD_BYTES = 2048  # half a block for each file: what is not in its size

@@ -31,8 +31,8 @@ from agenthost.snapshots.git import Git
 from agenthost.snapshots.index_file import write_index
 from agenthost.snapshots.packs import History, Offer, take_in
 from agenthost.snapshots.readiness import Ready, held, read_ready, write_ready
-from agenthost.snapshots.threads import in_thread
 from agenthost.snapshots.tree import MAX_FILES, Entry, parse
+from servicekit.threads import in_thread
 
 MAX_RECEIVING = 4
 MAX_BASES = 5000

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from conductor.errors import InvalidRequestError, ProgramError, ProgramUnavailableError, Violation
 from conductor.snapshots.reading.entries import shown
-from conductor.snapshots.reading.files import in_thread
 from conductor.snapshots.reading.repository import Repository, follow_git_entry, object_folders
+from servicekit.threads import in_thread
 
 CONFIGURATION_SECONDS = 10.0
 MAX_ENTRIES = 200_000

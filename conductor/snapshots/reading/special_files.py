@@ -11,9 +11,9 @@ from pathlib import Path
 from conductor.snapshots.git import Git
 from conductor.snapshots.reading.descent import MAX_DEPTH, Descent
 from conductor.snapshots.reading.entries import LeftOut, Listed
-from conductor.snapshots.reading.files import in_thread
 from conductor.snapshots.reading.repository import Repository
 from conductor.snapshots.reading.working_tree import SPECIAL
+from servicekit.threads import in_thread
 
 MAX_ENTRIES = 1_000_000
 NOT_ALL = f"folders that were not searched for special files, beyond {MAX_ENTRIES} entries"

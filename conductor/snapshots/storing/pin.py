@@ -24,13 +24,14 @@ from pathlib import Path
 from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.reading.entries import SUBMODULE, LeftOut, Listed, shown
-from conductor.snapshots.reading.files import in_thread, read_in_batches
+from conductor.snapshots.reading.files import read_in_batches
 from conductor.snapshots.reading.listing import TreeEntry, differences, list_tree, list_workspace, trusts_modes
 from conductor.snapshots.reading.repository import Repository
 from conductor.snapshots.reading.source import Source, Trunk
 from conductor.snapshots.reading.special_files import find_special_files
 from conductor.snapshots.reading.working_tree import MAX_FILES, MAX_TOTAL_BYTES, WorkingTree
 from conductor.snapshots.storing.objects import ObjectStore
+from servicekit.threads import in_thread
 
 MAX_DIRTY_PATHS = 100
 
