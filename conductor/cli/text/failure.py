@@ -122,21 +122,12 @@ def _violation(field: str, text: str) -> str:
 
 
 def _details(error: "grpc.RpcError") -> tuple[str, list[str]]:
-    from google.rpc import error_details_pb2
-    from grpc_status import rpc_status
-
     from conductor.cli.text.problem_lines import excerpt
+    from servicekit.statuses import read_refusal
 
-    status = rpc_status.from_call(error)
-    reason, lines, hints = "", [], []
-    for packed in status.details if status is not None else ():
-        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        if packed.Unpack(info):
-            reason = info.reason
-            hints += [info.metadata["hint"]] if info.metadata.get("hint") else []
-            # What the hint says already is not said twice.
-            facts = {key: value for key, value in info.metadata.items() if key not in ("hint", "class")}
-            hints += [f"{key}: {value}" for key, value in sorted(facts.items()) if value not in "".join(hints)]
-        elif packed.Unpack(bad):
-            lines += [_violation(violation.field, violation.description) for violation in bad.field_violations]
-    return reason, excerpt(lines) + hints
+    refusal = read_refusal(error)
+    hints = [refusal.hint] if refusal.hint else []
+    # What the hint says already is not said twice.
+    facts = [(key, value) for key, value in refusal.metadata if key not in ("hint", "class")]
+    hints += [f"{key}: {value}" for key, value in facts if value not in "".join(hints)]
+    return refusal.reason, excerpt([_violation(field, text) for field, text in refusal.violations]) + hints
