@@ -13,7 +13,7 @@ NOT_FOUND = 404
 SERVER_ERRORS = 500
 
 # Each trouble with its reason, its kind, and a sentence or two.
-_TEXTS = {
+TEXTS = {
     ModelTrouble.UNREACHABLE: (
         "MODEL_UNREACHABLE",
         INFRASTRUCTURE,
@@ -54,7 +54,7 @@ def failure_of_model(use: ModelUse, failure: Verdict | None) -> Verdict | None:
     end = use.aside if failure and not use.thought.trouble else use.thought
     if not end.trouble:
         return None
-    reason, trouble, text = _TEXTS[end.trouble]
+    reason, trouble, text = TEXTS[end.trouble]
     wait = "" if use.retry_after_seconds is None else f" The endpoint asks to wait for {use.retry_after_seconds} s."
     message = text.format(
         where=use.unreachable, answered=_answered(end, failure), wait=wait, remedy=_remedy(end.status)

@@ -6,6 +6,7 @@ An answer that has begun and breaks is cut off, so that no agent takes half of i
 import asyncio
 import contextlib
 import time
+from collections import deque
 from dataclasses import replace
 
 import h11
@@ -14,11 +15,18 @@ from agenthost.core.models.gateway_rules import Forward, Headers, Refusal, judge
 from agenthost.core.models.key_mask import KeyMask
 from agenthost.core.models.meter import Meter, Reading, prompt_was_cut
 from agenthost.core.models.rate_limits import wait_before_next
-from agenthost.core.models.refusals import RATE_LIMITS, ModelTrouble, wait_of
+from agenthost.core.models.refusals import RATE_LIMITS, ModelTrouble, trouble_of, wait_of
 from agenthost.models.gateway.account import Account
 from agenthost.models.gateway.agent_side import AgentSide
-from agenthost.models.gateway.limits import FIRST_ANSWER_SECONDS, JUDGED_AT_ONCE_BYTES, SILENCE_SECONDS
-from agenthost.models.gateway.upstream import Model, StaleError, UnreachableError, Upstream
+from agenthost.models.gateway.limits import FIRST_ANSWER_SECONDS, JUDGED_AT_ONCE_BYTES
+from agenthost.models.gateway.upstream import (
+    Model,
+    StaleError,
+    UnreachableError,
+    Upstream,
+    UpstreamAnswer,
+    read_error,
+)
 
 
 class _LimitedError(Exception):
@@ -77,28 +85,33 @@ class Exchange:
                 raise h11.RemoteProtocolError("no answer")  # noqa: TRY301 - one place decides what follows
             status = head.status_code
             account.use = account.use.with_status(status)
-            self._judge_limit(status, tuple(head.headers))
+            answer = UpstreamAnswer(upstream, await read_error(upstream) if status in RATE_LIMITS else deque())
+            self._judge_limit(status, tuple(head.headers), answer.beginning)
             headers = judge_answer(status, head.headers)
             if isinstance(headers, Refusal):
                 error = Reading(trouble=ModelTrouble.ERROR)
                 account.use = account.use.with_answer(status, error, thinks=thinks)
                 return await self._agent.turn_away(headers)
             meter = Meter(dict(headers).get(b"content-type", b""), status)
-            await self._pass_answer(upstream, status, headers, meter)
+            await self._pass_answer(answer, status, headers, meter)
         except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
             return await self._tell_broken(status, is_late=isinstance(error, TimeoutError))
         reading = await _judge_size(meter.finish(), self._forward, self._body)
         account.use = account.use.with_answer(status, reading, head.headers, now=time.time(), thinks=thinks)
         return self._agent.is_complete
 
-    def _judge_limit(self, status: int, headers: Headers) -> None:
-        """Raises where the endpoint is asked too fast and the request is sent again; arms the end where it is not."""
+    def _judge_limit(self, status: int, headers: Headers, said: bytes) -> None:
+        """Raises where the endpoint is asked too fast and the request is sent again; arms the end where it is not.
+
+        `said` is the beginning of the body: it tells a quota, which no short wait brings back, from a rate limit.
+        """
         if status not in RATE_LIMITS:
             return
         account, forward, now = self._account, self._forward, time.time()
-        refused = Reading(trouble=ModelTrouble.RATE_LIMIT)
+        refused = Reading(trouble=trouble_of(status, said), error=said)
         account.use = account.use.with_answer(status, refused, headers, now=now, thinks=forward.thinks)
-        seconds = wait_before_next(wait_of(dict(headers), b"", now), self._waits)
+        is_quota = refused.trouble is ModelTrouble.QUOTA
+        seconds = None if is_quota else wait_before_next(wait_of(dict(headers), said, now), self._waits)
         if seconds is None:
             account.use = account.use.with_end_armed()
         elif forward.may_be_repeated:
@@ -114,12 +127,12 @@ class Exchange:
         refusal = Refusal(504 if is_late else 502, code, f"model '{self._model.endpoint.name}' {text}")
         return await self._agent.turn_away(refusal)
 
-    async def _pass_answer(self, upstream: Upstream, status: int, headers: Headers, meter: Meter) -> None:
+    async def _pass_answer(self, answer: UpstreamAnswer, status: int, headers: Headers, meter: Meter) -> None:
         key = self._model.key.encode()
         masked = [(name, KeyMask(key).feed(value) if key else value) for name, value in headers]
         await self._agent.send(h11.Response(status_code=status, headers=masked))
         mask = KeyMask(key)
-        while isinstance(event := await upstream.receive(SILENCE_SECONDS), h11.Data):
+        while isinstance(event := await answer.next(), h11.Data):
             meter.feed(bytes(event.data))
             if data := mask.feed(bytes(event.data)):
                 await self._agent.send(h11.Data(data=data))

@@ -7,12 +7,14 @@ The caller decides whether a request may be sent twice. Redirects are not follow
 import asyncio
 import contextlib
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import h11
 
 from agenthost.core.models.endpoint import Endpoint
+from agenthost.core.models.refusals import MAX_ERROR_BYTES
 from agenthost.models.gateway.limits import (
     CHUNK_BYTES,
     CONNECT_SECONDS,
@@ -20,6 +22,7 @@ from agenthost.models.gateway.limits import (
     MAX_HEAD_BYTES,
     MAX_IDLE_CONNECTIONS,
     SEND_SECONDS,
+    SILENCE_SECONDS,
 )
 from agenthost.models.gateway.places import Places
 
@@ -94,6 +97,35 @@ class Upstream:
     def close(self) -> None:
         """Closes at once: data still under way is of no use."""
         self._writer.transport.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamAnswer:
+    """An answer whose beginning may have been read already."""
+
+    upstream: Upstream
+    ahead: deque[h11.Event]
+
+    @property
+    def beginning(self) -> bytes:
+        """Returns what was read already of its body."""
+        return b"".join(bytes(event.data) for event in self.ahead if isinstance(event, h11.Data))
+
+    async def next(self) -> h11.Event:
+        """Returns the next piece."""
+        return self.ahead.popleft() if self.ahead else await self.upstream.receive(SILENCE_SECONDS)
+
+
+async def read_error(upstream: Upstream) -> deque[h11.Event]:
+    """Returns the beginning of an error's body, as much of it as says what the error is."""
+    events, size = deque[h11.Event](), 0
+    while size < MAX_ERROR_BYTES:
+        event = await upstream.receive(SILENCE_SECONDS)
+        events.append(event)
+        if not isinstance(event, h11.Data):
+            break
+        size += len(event.data)
+    return events
 
 
 class IdleConnections:
