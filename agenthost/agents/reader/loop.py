@@ -63,7 +63,7 @@ class Asks(Protocol):
 
 @dataclass(slots=True)
 class Loop:
-    """One question, from the first request to the answer."""
+    """A conversation: each question from its first request to its answer."""
 
     chat: Asks
     tools: Mapping[str, Tool]
@@ -73,19 +73,22 @@ class Loop:
     max_turns: int = MAX_TURNS
     by_actions: bool = False  # each reply is an action of a fixed form
     turns: int = 0
+    _last: int = 0  # the turn that is the question's last
     _tokens: list[int] = field(default_factory=lambda: [0, 0])
     _complaints: set[str] = field(default_factory=set)
     _seen: Counter[str] = field(default_factory=Counter)
     _messages: list[Message] = field(default_factory=list)
 
     def run(self, question: str) -> str:
-        """Returns the answer; raises ModelError where the endpoint refuses or breaks off."""
+        """Returns the answer to the next question; raises ModelError where the endpoint refuses or breaks off."""
         lines = "\n".join(f"- {tool.as_line()}" for tool in self.tools.values())
         instructions = INSTRUCTIONS.format(tools=lines)
-        self._messages = [
-            {"role": "system", "content": instructions + (ACTIONS if self.by_actions else "")},
-            {"role": "user", "content": question},
-        ]
+        system: Message = {"role": "system", "content": instructions + (ACTIONS if self.by_actions else "")}
+        self._messages = [system, *self._messages[1:], {"role": "user", "content": question}]
+        self._last = self.turns + self.max_turns
+        self._complaints.clear()
+        self._seen.clear()
+        self.speech.begin_turn()
         if text := self._search():
             return text
         self._messages[0]["content"] = instructions
@@ -102,12 +105,13 @@ class Loop:
 
     def _search(self) -> str:
         """Lets the model look around; returns its answer, or nothing where it has to be asked for one."""
-        while self.turns < self.max_turns:
+        while self.turns < self._last:
             reply = self._ask(with_tools=True)
             calls = native_calls(reply.calls) or written_calls(reply.text, self._names)
             complaint = "" if calls else self._complaint(reply)
             self.speech.end(is_call=bool(calls or complaint))
             if not calls and not complaint:
+                self._messages.append({"role": "assistant", "content": reply.text})
                 return reply.text
             if complaint in self._complaints or any(call.name == ANSWER for call in calls):
                 return ""

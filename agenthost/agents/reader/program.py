@@ -1,4 +1,4 @@
-"""The program: reads the question from stdin and its endpoint from the environment, runs the loop, and says how it ended.
+"""The program: reads the questions and its endpoint, runs the loop for each in one conversation, and says how it ended.
 
 reader [MODEL [WINDOW [CALLS]]]
 
@@ -9,10 +9,11 @@ reader [MODEL [WINDOW [CALLS]]]
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
+from ..prompts import PROMPT, prompts
 from ..voice import Voice
 from .calls import parsed
 from .chat import Chat, ModelError
@@ -22,7 +23,6 @@ from .speech import Speech
 from .tools import tools_over
 from .window import DEFAULT_WINDOW, Window
 
-MAX_PROMPT_CHARACTERS = 1_000_000
 MAX_WINDOW = 99_999_999  # the largest that a flow may give
 SHOWN_FILES = 30
 USAGE, MODEL_FAILED = 2, 1
@@ -37,25 +37,22 @@ class Wishes(NamedTuple):
     by_actions: bool
 
 
-def main(arguments: Sequence[str], *, root: Path | None = None) -> int:
-    """Answers one question over the current folder; returns the exit code."""
+def main(arguments: Sequence[str], *, root: Path | None = None, prompt: Path = PROMPT) -> int:
+    """Answers questions over the current folder; returns the exit code."""
     model, window, calls = (*arguments, *("", "0", AUTO)[len(arguments) :])[:3]
     if len(arguments) > 3 or not window.isdigit() or calls not in {AUTO, ACTIONS}:
         sys.stderr.write("usage: reader [MODEL [WINDOW [auto|actions]]]\n")
         return USAGE
     try:
-        return _answer(Wishes(model, int(window), calls == ACTIONS), root or Path.cwd(), Voice(sys.stdout))
+        wishes = Wishes(model, int(window), calls == ACTIONS)
+        return _answer(wishes, prompts(prompt), root or Path.cwd(), Voice(sys.stdout))
     except BrokenPipeError:
         # The reader of our output has left. The stream must not be flushed again when the interpreter ends.
         sys.stdout = None
         return MODEL_FAILED
 
 
-def _answer(wishes: Wishes, root: Path, voice: Voice) -> int:
-    question = _read_prompt(sys.stdin)
-    if not question.strip():
-        sys.stderr.write("reader: there is no question on stdin\n")
-        return USAGE
+def _answer(wishes: Wishes, questions: Iterator[str], root: Path, voice: Voice) -> int:
     base_url = os.environ.get("OPENAI_BASE_URL", "")
     if not base_url:
         sys.stderr.write("reader: OPENAI_BASE_URL is not set: name a model in the agent's spec\n")
@@ -67,19 +64,17 @@ def _answer(wishes: Wishes, root: Path, voice: Voice) -> int:
         chat.model, window = _model(chat, wishes.model, wishes.window)
         voice.log(f"asks {chat.model}, with a context of {window} tokens")
         loop = Loop(chat, tools_over(files), voice, speech, Window(window), by_actions=wishes.by_actions)
-        text = loop.run(question)
+        for question in questions:
+            text = loop.run(question)
+            voice.log(_account(files))
+            if isinstance(result := _findings(text), dict):
+                voice.final(result)
+            voice.turn()
     except ModelError as error:
         voice.log(str(error))
         sys.stderr.write(f"reader: {error}\n")
         return MODEL_FAILED
-    voice.log(_account(files))
-    if isinstance(result := _findings(text), dict):
-        voice.final(result)
     return 0
-
-
-def _read_prompt(stream: TextIO | None) -> str:
-    return "" if stream is None or stream.isatty() else stream.read(MAX_PROMPT_CHARACTERS)
 
 
 def _model(chat: Chat, name: str, window: int) -> tuple[str, int]:

@@ -15,6 +15,10 @@ class Speech:
         self._is_holding = False
         self._has_spoken = self._is_first = False
 
+    def begin_turn(self) -> None:
+        """Begins the answer to another question."""
+        self._has_spoken = False
+
     def begin(self) -> None:
         """Begins a reply; a paragraph parts it from what was said in an earlier one."""
         self._held, self._is_holding, self._is_first = "", False, True

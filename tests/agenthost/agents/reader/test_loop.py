@@ -222,3 +222,18 @@ def test_json_about_other_things_is_an_answer(root: Path) -> None:
     bench = Bench(root, Reply('{"findings": [{"name": "x"}]}'))
 
     assert bench.loop.run("?") == '{"findings": [{"name": "x"}]}'
+
+
+def test_a_second_question_goes_on_in_the_same_conversation(root: Path) -> None:
+    """Keeps D13: what was asked, read and answered is before the model, and each question may use as many requests."""
+    reading = call("read_file", path="a.py")
+    bench = Bench(root, reading, Reply("x is 1."), reading, reading, Reply("As I said."))
+    bench.loop.max_turns = 3
+
+    assert [bench.loop.run("What is x?"), bench.loop.run("Are you sure?")] == ["x is 1.", "As I said."]
+    told = [(message["role"], message["content"]) for message in bench.model.sent[-1] if message["content"]]
+    assert [role for role, _ in told] == ["system", "user", "tool", "assistant", "user", "tool", "tool"]
+    assert (told[1][1], told[3][1], told[4][1]) == ("What is x?", "x is 1.", "Are you sure?")
+    assert "do not call it again" not in told[5][1]
+    assert bench.answer == "x is 1.As I said."
+    assert bench.said("usage")[-1]["turns"] == 5

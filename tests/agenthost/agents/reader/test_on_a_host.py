@@ -66,3 +66,29 @@ async def test_a_model_that_refuses_or_breaks_off_ends_the_attempt_with_its_reas
     assert "no key" in said.said("log")
     assert cut.outcome == pb.Finished.OUTCOME_FAILED
     assert "broke off" in broken.said("log")
+
+
+async def test_a_second_question_sees_the_first(short_path: Path, repository: Path) -> None:
+    """Keeps D13."""
+    finding = {"findings": [{"severity": "info", "title": "t", "claim": "c", "category": "x", "evidence": []}]}
+    answers = (words("Broken {"), words(json.dumps(finding)))
+    async with (
+        host_with(short_path, repository, *answers) as (client, model),
+        client.open(start=client.start_of(agent="reader", prompt="What is here?", turns=2)) as conversation,
+    ):
+        first = (await conversation.until(lambda frame: frame.HasField("turn"))).turn
+        mend = pb.Input(input_sequence=1, text="Mend it:\nno JSON.", kind=pb.Input.KIND_PROMPT)
+        await conversation.send(input=mend)
+        second = (await conversation.until(lambda frame: frame.turn.number == 2)).turn
+        await conversation.send(close=pb.Close())
+        finished = await conversation.finish()
+
+    assert [message["content"] for message in asked(model.asked[-1].body)[1:]] == [
+        "What is here?",
+        "Broken {",
+        "Mend it:\nno JSON.",
+    ]
+    assert first.result_json == ""
+    assert json.loads(second.result_json) == json.loads(finished.result_json) == finding
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert finished.usage.input_tokens == 2 * first.usage.input_tokens
