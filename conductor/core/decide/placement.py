@@ -75,8 +75,8 @@ def list_seats(hosts: Mapping[str, Host], demand: Demand) -> list[Seat]:
     return [seat_of(host, agent, demand.model) for host in able for agent in demand.agents if agent in host.agents]
 
 
-def explain_wait(hosts: Mapping[str, Host], demand: Demand, pools: PoolSlots) -> Wait:
-    """Returns what a step waits for that has no place now. It changes with hosts, and with the use of pools."""
+def explain_wait(hosts: Mapping[str, Host], demand: Demand, pools: PoolSlots, run: str) -> Wait:
+    """Returns what a step of a run waits for that has no place now. It changes with hosts, and with the use of pools."""
     agents = demand.agents
     names = cut_text(" or ".join(agents), MOST_REASON)
     usable = _usable(hosts)
@@ -94,7 +94,7 @@ def explain_wait(hosts: Mapping[str, Host], demand: Demand, pools: PoolSlots) ->
         old = _list(sorted(host.name for host in known))
         text = f"Every connected host that offers {names} is too old for a step inside another step: {old}."
         return Wait(WaitKind.HOST, cut_text(f"{text} Update agenthost there."))
-    if (full := pools.explain(list_seats(hosts, demand))) is not None:
+    if (full := pools.explain(list_seats(hosts, demand), run)) is not None:
         return full
     where = f"host {offering[0]}" if len(offering) == 1 else f"the {len(offering)} hosts"
     return Wait(WaitKind.SLOT, f"Every slot of {where} that can run {names} is taken.")

@@ -54,7 +54,7 @@ class Scheduling:
         self.pools = PoolSlots(decision.hosts, tracks, decision.pools, decision.now, lambda: self.waiting_models)
         # Slots only get fewer during a pass: a demand without a place has none later either.
         self.unplaceable: set[Demand] = set()
-        self.waits: dict[Demand, Wait] = {}
+        self.waits: dict[tuple[str, Demand], Wait] = {}
 
     def run(self) -> None:
         """Places steps, then explains the waits of the others."""
@@ -117,6 +117,7 @@ class Scheduling:
         if not self.free[placement.host]:
             del self.free[placement.host]
         must_load = self.pools.must_load(placement.seat)
+        placement = replace(placement, reason=placement.reason + self.pools.give_reason(placement.seat))
         self.decision.change(run, partial(create_attempt, name=name, placement=placement, must_load=must_load))
         draft = self.decision.draft(run)
         if draft is None or draft.run.is_settled:
@@ -138,9 +139,10 @@ class Scheduling:
             if is_told and not self.decision.touched_hosts and not self.pools.known:
                 continue  # its wait changes with hosts only
             demand = demand_of(step)
-            if demand not in self.waits:
-                self.waits[demand] = explain_wait(self.decision.hosts, demand, self.pools)
-            wait = self.waits[demand]
+            about = (draft.run.id, demand)
+            if about not in self.waits:
+                self.waits[about] = explain_wait(self.decision.hosts, demand, self.pools, draft.run.id)
+            wait = self.waits[about]
             if step.wait is None or _subject(step.wait) != _subject(wait):
                 draft.emit(StepWaits(name, wait.kind, wait.text, wait.pool))
 

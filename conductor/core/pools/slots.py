@@ -118,38 +118,46 @@ class PoolSlots:
         known = self.known.get(seat.pool)
         return known is not None and known.is_local and self.pools.get(seat.pool, Pool()).loaded != seat.model
 
+    def give_reason(self, seat: Seat) -> str:
+        """Returns why a slot can be had, as a sentence; empty where none is needed."""
+        known = self.known.get(seat.pool)
+        if known is None:
+            return ""
+        loading = f", and {seat.model} may have to be loaded" if self.must_load(seat) else ""
+        return f" Of {seat.pool}, {len(self._held(seat.pool))} of {known.slots} model slots were in use{loading}."
+
     def take(self, seat: Seat, attempt: str) -> None:
         """Gives a slot to an attempt."""
         if seat.pool:
             self.holders.setdefault(seat.pool, []).append(attempt)
             self.pools[seat.pool] = launch(self.pools.get(seat.pool, Pool()), seat.model, self._now)
 
-    def explain(self, seats: Sequence[Seat]) -> Wait | None:
-        """Returns why none of these slots can be had; None where one can."""
+    def explain(self, seats: Sequence[Seat], run: str) -> Wait | None:
+        """Returns why none of these slots can be had by a step of a run; None where one can."""
         if any(self.is_open(seat) for seat in seats):
             return None
         names = sorted({seat.pool for seat in seats})
         full = [name for name in names if not self.is_parked(name)]
         shown = full or names
-        text = " ".join(self._explain(name) for name in shown[:MOST_POOLS])
+        text = " ".join(self._explain(name, run) for name in shown[:MOST_POOLS])
         return Wait(
             WaitKind.POOL if full else WaitKind.PARKED, cut_text(text), pool=cut_text(", ".join(shown), MOST_REASON)
         )
 
-    def _explain(self, pool: str) -> str:
+    def _explain(self, pool: str, run: str) -> str:
         if self.is_parked(pool):
             until = datetime.fromtimestamp(self.pools[pool].parked_until, UTC)
             return f"{pool} is parked until {until:%H:%M:%S} UTC (rate limited)."
         held, slots = self._held(pool), self.known[pool].slots
-        return f"Waits for a slot of {pool} ({len(held)} of {slots} in use by {_name(held)})."
+        return f"Waits for a slot of {pool} ({len(held)} of {slots} in use by {_name(held, run)})."
 
     def _held(self, pool: str) -> Sequence[str]:
         return self.holders.get(pool, ())
 
 
-def _name(attempts: Sequence[str]) -> str:
-    """Names the steps of attempts, and the end of their runs' ids: two runs may have a step of one name."""
+def _name(attempts: Sequence[str], run: str) -> str:
+    """Names the steps of attempts, those of other runs with the end of that run's id."""
     owners = [attempt_owner(attempt) for attempt in attempts]
-    named = [f"{step} of …{run[-6:]}" for run, step in owners[:MOST_NAMED]]
+    named = [step if owner == run else f"{step} of …{owner[-6:]}" for owner, step in owners[:MOST_NAMED]]
     others = [f"{len(owners) - MOST_NAMED} more"] if len(owners) > MOST_NAMED else []
     return ", ".join([*named, *others])

@@ -49,7 +49,7 @@ def list_waits(state: ConductorState, run: str, now: float) -> dict[str, Wait]:
     pools, told, waits = _slots(state, now), dict[Demand, Wait](), dict[str, Wait]()
     for step in queued:
         demand = demand_of(step)
-        wait = told.get(demand) or explain_wait(state.hosts, demand, pools)
+        wait = told.get(demand) or explain_wait(state.hosts, demand, pools, run)
         told[demand] = wait
         if wait.pool and step.wait is not None and wait.text != step.wait.text:
             waits[step.plan.id] = Wait(wait.kind, wait.text, step.queue_deadline, wait.pool)

@@ -95,13 +95,26 @@ def test_why_a_step_waits_names_pool_use_and_holder_and_is_stored_once() -> None
     bench.launch(thinks("one"), thinks("two"), thinks("three"))
 
     bench.queue("one", "two", "three")
-    text = f"Waits for a slot of gpu0 (1 of 1 in use by one of …{RUN[-6:]})."
+    text = "Waits for a slot of gpu0 (1 of 1 in use by one)."
     assert bench.step("two").wait is not None
     assert bench.stored(StepWaits) == [StepWaits("three", WaitKind.POOL, text, "gpu0")]
     bench.finish("one")
 
     assert bench.sent(StartExecution) == ["two"]
     assert bench.stored(StepWaits) == []  # another holder is no news: it would be one for each step and attempt
+
+
+def test_a_holder_of_another_run_is_named_with_its_run() -> None:
+    bench = bench_with()
+    bench.launch(thinks("one"))
+    bench.queue("one")
+    bench.launch(thinks("one"), run=OTHER)
+
+    bench.queue("one", run=OTHER)
+
+    wait = bench.step("one", OTHER).wait
+    assert wait is not None
+    assert wait.text == f"Waits for a slot of gpu0 (1 of 1 in use by one of …{RUN[-6:]})."
 
 
 def test_a_host_that_reports_no_pools_works_as_before() -> None:
@@ -199,6 +212,11 @@ def test_a_model_that_must_be_loaded_has_time_for_that_beside_the_first_output_c
     for step in ("a", "a1"):
         bench.finish(step)
 
+    reasons = [bench.attempt(step).placement_reason.partition(" Of ")[2] for step in ("a1", "b")]
+    assert reasons == [
+        "gpu0, 0 of 1 model slots were in use.",
+        "gpu0, 0 of 1 model slots were in use, and llama may have to be loaded.",
+    ]
     extra = [bench.attempt(step).start.loading_timeout_seconds for step in ("a", "a1", "b")]
     assert extra == [LOADING_SECONDS, 0.0, LOADING_SECONDS]
     assert bench.attempt("a").start.first_output_timeout_seconds == 60.0
