@@ -273,7 +273,7 @@ def write_agent(found: Agent, report: SandboxReport | None = None) -> host_pb.Ag
     if spec := agent.spec:
         message.description = spec.description
         message.enforcement = spec.enforcement
-        message.features.extend([*spec.features, *(["turns"] if spec.has_turns else [])])
+        message.features.extend(spec.offers)
         message.model = spec.model
         for parameter in spec.parameters:
             message.parameters.add(

@@ -54,7 +54,7 @@ def _row(agent: Agent) -> tuple[str, ...]:
         _installed(agent, spec),
         spec.tested or spec.version,
         model,
-        ", ".join(spec.features),
+        ", ".join(spec.offers),
         agent.trial.outcome if agent.trial else "none",
         f"the sandbox; {spec.enforcement}" if spec.enforcement else "the sandbox",
     )

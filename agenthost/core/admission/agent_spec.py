@@ -89,6 +89,12 @@ class AgentSpec:
     bridge: Bridge | None = None
     hides: tuple[str, ...] = ()  # names at the root of a snapshot that it does not see: its own configuration
 
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """Returns its features. Only the setting says that it has turns: conductors count on that."""
+        words = tuple(word for word in self.features if word != "turns")
+        return (*words, "turns") if self.has_turns else words
+
 
 def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
     """Reads a spec; raises SpecError for its first fault."""
@@ -104,8 +110,8 @@ def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
         argv=_strings(table, "argv"),
         dialect=_dialect(table),
         prompt=_one_of(PromptDelivery, table, "prompt", PromptDelivery.STDIN),
-        takes_input=table.get("input", False) is True,
-        has_turns=table.get("turns", False) is True,
+        takes_input=_flag(table, "input"),
+        has_turns=_flag(table, "turns"),
         allowed_environment=allowed,
         environment=fixed,
         secret_environment=secret,
@@ -224,6 +230,13 @@ def _strings(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not all(_is_plain(item) for item in value):
         raise SpecError(f"{key} must be a list of strings")
     return tuple(value)
+
+
+def _flag(table: Mapping[str, Any], key: str) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise SpecError(f"{key} must be true or false")
+    return value
 
 
 def _is_plain(value: Any) -> bool:

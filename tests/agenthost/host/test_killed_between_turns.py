@@ -1,5 +1,6 @@
 """A host that is killed between any two frames of a conversation costs nothing of it. Keeps D13, I3 and I4."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -82,3 +83,32 @@ async def test_a_host_killed_after_every_frame_and_every_word_sent_loses_and_dou
     assert (applied, ledger.turns, len(spawned)) == ([1, 2], 3, 1)
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
     assert kills > 12
+
+
+async def test_a_follow_up_that_waited_when_the_host_was_killed_is_applied_once(
+    short_path: Path, repository: Path
+) -> None:
+    """The shim keeps it. The next host does not know of it, and the client that sends it again does not double it."""
+    data, listen = short_path / "data", f"unix:{short_path}/s"
+    follow_up = pb.Input(input_sequence=1, text="a follow-up", kind=pb.Input.KIND_PROMPT)
+    script = ("say working", "sleep 3", "turn", "received", "turn", "received", "turn")
+    async with serving(data, listen) as host, client_of(host, data, repository) as client:
+        start = client.start_of(*script, turns=3)
+        async with client.open(start=start) as first:
+            await first.until_said("working")
+            await first.send(input=follow_up)
+            await asyncio.sleep(0.5)  # the shim has it by now; nothing tells so before it is applied
+            await host.end(signal.SIGKILL)
+    async with (
+        serving(data, listen) as again,
+        client_of(again, data, repository) as client,
+        client.open(resume=pb.Resume(execution=start.execution)) as second,
+    ):
+        await second.send(input=follow_up)
+        await second.until(lambda frame: frame.turn.number == 2)
+        await second.send(input=follow_up)
+        await second.send(close=pb.Close())
+        finished = await second.finish()
+
+    assert second.said("answer") == "working\nreceived: 'a follow-up'\n"
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED

@@ -52,6 +52,9 @@ def test_secret_names_come_through_and_are_known_as_secrets() -> None:
         ({"parameters": {"python": {"pattern": "a", "default": "a"}}}, "python"),
         ({"environment": {"keep": []}}, "allow"),
         ({"description": 3}, "description"),
+        ({"input": "no", "prompt": "file"}, "input must be true or false"),
+        ({"turns": 2, "dialect": "jsonl"}, "turns must be true or false"),
+        ({"turns": True}, "turns = true needs dialect = 'jsonl'"),
     ],
 )
 def test_a_wrong_spec_says_what_is_wrong(change: dict[str, object], text: str) -> None:
@@ -78,3 +81,11 @@ def test_the_parameter_model_may_lack_a_default_and_fills_a_variable() -> None:
     assert environment_of(spec, {}, {"model": "qwen3:8b"}) == {"OPENAI_MODEL": "qwen3:8b", "URL": "at {model}"}
     with pytest.raises(SpecError, match=r"parameters\.lens\.default is required"):
         parse_spec({**table, "parameters": {"lens": {"pattern": "[a-z]+"}}})
+
+
+def test_only_the_setting_says_that_an_agent_has_turns() -> None:
+    """Keeps D13: a conductor counts on the word, and must not get it from a list of words."""
+    words = {"parameters": LENS, "features": ["findings", "turns"], "dialect": "jsonl"}
+
+    assert parse_spec({**MINIMAL, **words}).offers == ("findings",)
+    assert parse_spec({**MINIMAL, **words, "turns": True}).offers == ("findings", "turns")
