@@ -159,17 +159,18 @@ class Agent:
             model = self.facts.usual
         window = self.facts.window_of(given.get("model") or model)
         told = {"model": model, "window": str(window) if window else ""}
-        return with_defaults({**_named(told), **given}, self.usable().parameters)
+        return with_defaults({**self._fitting(told), **given}, self.usable().parameters)
+
+    def _fitting(self, told: Mapping[str, str]) -> dict[str, str]:
+        """Returns what an endpoint tells, as far as it is what the parameters may be: a server may list any name."""
+        patterns = {each.name: each.pattern for each in self.usable().parameters}
+        return {name: one for name, one in told.items() if one and name in patterns and patterns[name].fullmatch(one)}
 
     def usable(self) -> AgentSpec:
         """Returns the spec; raises AgentUnavailableError with the reason when the agent cannot be started."""
         if self.spec is None or self.unavailable_reason:
             raise AgentUnavailableError(f"agent '{self.name}' is unavailable: {self.unavailable_reason}")
         return self.spec
-
-
-def _named(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value}
 
 
 def interpreter() -> Path:

@@ -15,7 +15,7 @@ from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.request import AcceptedRequest, Request, launch_of
 from agenthost.attempt.shims import SHIMS, Shims
 from agenthost.core.damage import is_shortage
-from agenthost.errors import NoCapacityError, ProgramError, StorageError
+from agenthost.errors import InvalidRequestError, NoCapacityError, ProgramError, StorageError
 from agenthost.host.state import Host
 from agenthost.models.link import ModelGateway
 from agenthost.snapshots.integrity import SnapshotIntegrity
@@ -48,6 +48,8 @@ class Preparation:
             await self._gateway.ready()
             agent = replace(accepted.agent, facts=await self._host.facts_of(endpoint.name))
             accepted = replace(accepted, agent=agent)
+            if unfit := agent.violations(order.parameters):  # what the endpoint told since
+                raise InvalidRequestError(*unfit)
         paths, fingerprint = await self._integrity.admit(order.snapshot, execution)
         stored = StoredStart(request.conductor, request.serialized, fingerprint)
         launch = launch_of(accepted, paths, fingerprint)

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from agenthost.agent_specs import Agent, find_agents
+from agenthost.models.settings import read_models
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.running_host import make_repository, open_host
+from tests.fakes.chat import models
+from tests.fakes.model_server import ModelServer
 
 pytestmark = pytest.mark.processes
 
@@ -209,3 +212,34 @@ def commit(work: Path) -> None:
     for arguments in (("add", "--force", "."), ("commit", "--quiet", "-m", "more")):
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
         subprocess.run(["git", "-C", work, *identity, *arguments], check=True)
+
+
+CONFIGURED = """
+name = "configured"
+description = "Has a file that no parser of ours knows, with the name of its model."
+argv = ["/bin/sh", "-c", "cat >/dev/null; cat ~/settings.ini"]
+network = "model"
+model = "default"
+files = {"settings.ini" = "model = {model}"}
+parameters = {model = {pattern = ".*", default = ""}}
+"""
+
+
+@pytest.mark.parametrize("listed", ["small:8b", "small; unsafe = yes"])
+async def test_a_name_that_a_server_lists_cannot_write_into_the_configuration_of_an_agent(
+    short_path: Path, repository: Path, listed: str
+) -> None:
+    agents = short_path / "agents"
+    agents.mkdir()
+    (agents / "configured.toml").write_text(CONFIGURED)
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = models({"id": listed})
+        endpoints = read_models({"default": {"url": model.url}})
+        async with open_host(short_path, repository, agents_dirs=(agents,), models=endpoints) as client:
+            if " " in listed:
+                refusal = await client.refused(client.start_of(agent="configured"))
+                assert "start.parameters[model]" in str(refusal.violations)
+                assert client.spawns() == []
+            else:
+                conversation, _ = await client.run(agent="configured")
+                assert conversation.said("answer") == f"model = {listed}"

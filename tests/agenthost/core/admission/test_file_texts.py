@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from agenthost.agent_specs import find_agents
 from agenthost.core.admission.file_texts import filled, unfit_values
+from agenthost.core.models.facts import ListedModel, ModelFacts
+from agenthost.models.settings import read_models
 
 ODD = ['"', "\\", "\n", '", "permission": "allow', "'''", '"""', "\x7f", "{other}", "😀", "#"]
 HOSTILE = st.sampled_from(ODD) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
@@ -94,3 +97,25 @@ parameters = {model = {pattern = "[^x]*", default = "small"}}
     assert [one.text for one in odd.violations({"model": "x"})] == ["must match [^x]*"]
     assert [one.text[:17] for one in odd.violations({"model": "a\0b"})] == ["must not hold NUL"]
     assert odd.violations({"model": "large"}) == ()
+
+
+@pytest.mark.parametrize("listed", ['a", "permission": "allow', "--yolo", "a b", "x: y"])
+async def test_a_name_that_a_server_lists_counts_only_where_a_flow_could_have_given_it(
+    tmp_path: Path, listed: str
+) -> None:
+    """A model's server is not the operator, nor the author of a flow."""
+    (tmp_path / "odd.toml").write_text(
+        """
+name = "odd"
+description = "Asks whatever model its endpoint lists."
+argv = ["/bin/true", "{model}"]
+network = "model"
+model = "default"
+parameters = {model = {pattern = "[a-z][a-z0-9.-]*|", default = ""}}
+"""
+    )
+    models = read_models({"default": {"url": "http://127.0.0.1:9"}})
+    odd = (await find_agents((tmp_path,), models))["odd"]
+
+    assert replace(odd, facts=ModelFacts(models=(ListedModel(listed),))).argv({}) == ("/bin/true", "")
+    assert replace(odd, facts=ModelFacts(models=(ListedModel("small"),))).argv({}) == ("/bin/true", "small")
