@@ -39,6 +39,7 @@ from conductor.core.model.inputs import (
     ExecutionLost,
     ExecutionRefused,
     ExecutionReported,
+    HostAgent,
     HostPool,
     HostReported,
     Input,
@@ -47,7 +48,7 @@ from conductor.core.model.inputs import (
     WorkFinished,
 )
 from conductor.core.model.states import RunState
-from conductor.core.model.truncation import MOST_REASON, cut_text
+from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_text
 
 STORAGE_DAMAGED = "STORAGE_DAMAGED"
 
@@ -138,12 +139,12 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
         turn_agents=frozenset(agent.name for agent in report.agents if agent.takes_turns),
         unusable={agent.name: cut_text(agent.reason, MOST_REASON) for agent in report.unusable},
         silent_since=silent_since,
-        instance=report.instance or (before.instance if before is not None else ""),
+        instance=cut_text(report.instance, MOST_WORD) or (before.instance if before is not None else ""),
         instance_since=before.instance_since if before is not None else decision.now,
         was_reached=report.connected or (before is not None and before.was_reached),
         features=report.features,
         pools=pools,
-        models={agent.name: agent for agent in report.agents if agent.pool in pools},
+        models={agent.name: agent for agent in map(_bounded, report.agents) if agent.pool in pools},
     )
     if before is not None and after.instance != before.instance:
         after = replace(after, instance_since=decision.now)
@@ -155,7 +156,13 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
 def _smallest(pools: Sequence[HostPool]) -> dict[str, HostPool]:
     """Returns pools by name. A host may have several models in one: the smallest number of slots holds; a pool has at least one."""
     ordered = sorted(pools, key=lambda pool: -pool.slots)
-    return {pool.name: pool for pool in ordered if pool.slots > 0}
+    named = (replace(pool, name=cut_text(pool.name, MOST_WORD)) for pool in ordered if pool.slots > 0)
+    return {pool.name: pool for pool in named}
+
+
+def _bounded(agent: HostAgent) -> HostAgent:
+    """Returns an agent whose pool and model fit into an event."""
+    return replace(agent, pool=cut_text(agent.pool, MOST_WORD), model=cut_text(agent.model, MOST_REASON))
 
 
 def _settle_damaged(decision: DecisionDraft) -> None:

@@ -42,7 +42,7 @@ NO_SEAT = Seat()
 def seat_of(host: Host, agent: str, model: str) -> Seat:
     """Returns the slot that an agent needs on a host. `model` is the step's own wish, or empty."""
     asked = host.models.get(agent)
-    return NO_SEAT if asked is None else Seat(asked.pool, model or asked.model)
+    return NO_SEAT if asked is None else Seat(asked.pool, cut_text(model, MOST_REASON) or asked.model)
 
 
 def held_pool(attempt: Attempt) -> str:

@@ -4,7 +4,16 @@ import pytest
 
 from conductor.core.model.commands import Record
 from conductor.core.model.events import Confinement, Event, Failure, FindingCounts, RunCreated
-from conductor.core.model.inputs import AgentFinished, AgentStarted, ExecutionLost, ExecutionRefused, RequestCancel
+from conductor.core.model.inputs import (
+    AgentFinished,
+    AgentStarted,
+    ExecutionLost,
+    ExecutionRefused,
+    HostAgent,
+    HostPool,
+    HostReported,
+    RequestCancel,
+)
 from conductor.core.model.plan import RetryPlan
 from conductor.core.model.states import AttemptState
 from conductor.core.model.truncation import cut_text
@@ -61,6 +70,23 @@ def test_no_event_is_larger_than_4_kib_whatever_is_said(piece: str) -> None:
     assert [told for told in bench.sizes() if told[0] > MOST_BYTES] == []
     for _, event in bench.events:
         assert decode_event(type(event).__name__, encode(event)) == event
+
+
+@pytest.mark.parametrize("piece", HUGE)
+@pytest.mark.parametrize("asked", ["", "model"])
+def test_no_event_is_larger_whatever_a_host_calls_itself_its_pools_and_its_models(piece: str, asked: str) -> None:
+    name = piece * 20_000
+    bench = Recorder()
+    agents = (HostAgent("survey", "1", pool=name, model=name),)
+    pools = (HostPool(name, 1, is_local=True),)
+    bench.take(HostReported("h1", connected=True, slots=8, agents=agents, pools=pools, instance=name))
+    parameters = ((asked, name[:4000]),) if asked else ()
+    bench.launch(*(asks(step, agent={"parameters": parameters}) for step in ("one", "two")))
+    bench.queue("one")
+    bench.queue("two")
+
+    assert sorted(bench.states().values()) == ["queued", "running"]  # the pool has one slot
+    assert [told for told in bench.sizes() if told[0] > MOST_BYTES] == []
 
 
 def test_a_reason_to_cancel_is_cut_as_well() -> None:
