@@ -22,6 +22,7 @@ TITLES = {
     "recovery": "start, recovery, cancel and idle memory",
     "store": "how the database grows: appending, listing, replaying, bytes per payload",
     "models": "what an agent's door to its model costs",
+    "bridges": "what a bridge adds to the agent that it drives",
 }
 
 

@@ -18,14 +18,19 @@ START = (
 REPLAY = Path(__file__).parent / "replay.py"
 
 
+def command(folder: Path, name: str, prompt: str, arguments: Sequence[str]) -> list[str]:
+    """Returns the command that starts a bridge with its arguments."""
+    (folder / "prompt").write_text(prompt)
+    start = [str(interpreter()), "-I", "-S", "-c", START, str(BUILT_IN.parent), name, str(folder / "prompt")]
+    return [*start, *arguments]
+
+
 def start(
     folder: Path, name: str, prompt: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[str]":
     """Starts a bridge with its arguments."""
-    (folder / "prompt").write_text(prompt)
-    command = [str(interpreter()), "-I", "-S", "-c", START, str(BUILT_IN.parent), name, str(folder / "prompt")]
     return subprocess.Popen(
-        [*command, *arguments],
+        command(folder, name, prompt, arguments),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, **(environment or {})},
     )  # fmt: skip

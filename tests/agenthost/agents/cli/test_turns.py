@@ -1,10 +1,9 @@
-"""The real agents in several turns, and an agent of the operator's own by a spec of ten lines. Keeps D11 and D13.
+"""The real agents between two turns, and an agent of the operator's own by a spec of ten lines. Keeps D11 and D13.
 
 They run with `./dev test --agents`.
 """
 
 import asyncio
-import json
 import signal
 from pathlib import Path
 
@@ -30,36 +29,6 @@ def prompt(number: int, text: str) -> pb.Input:
 
 async def end_of_turn(conversation: Conversation) -> pb.Turn:
     return (await conversation.until(lambda frame: frame.HasField("turn") or frame.HasField("finished"))).turn
-
-
-def texts_of(server: ModelServer) -> str:
-    """Returns the last request that offered tools."""
-    bodies = [json.loads(asked.body) for asked in server.asked if asked.method == "POST"]
-    return json.dumps([body for body in bodies if body.get("tools")][-1], ensure_ascii=False)
-
-
-@EVERY
-async def test_a_second_turn_sees_the_first(agent: RealAgent, short_path: Path) -> None:
-    async with (
-        host_with(agent, short_path, Say("It says hello.")) as (client, server, _),
-        client.open(start=client.start_of(**start_of(agent), turns=2)) as conversation,
-    ):
-        first = await end_of_turn(conversation)
-        before = len(server.asked)
-        await conversation.send(input=prompt(1, SECOND))
-        second = await end_of_turn(conversation)
-        await conversation.send(close=pb.Close())
-        finished = await conversation.finish()
-
-    assert (first.number, second.number, second.succeeded) == (1, 2, True), conversation.said("log")
-    assert conversation.said("answer").count("It says hello.") == 2
-    assert second.answer_end > second.answer_start >= first.answer_end > 0
-    assert len(server.asked) > before
-    asked = texts_of(server)
-    at = [asked.find(text) for text in ("Say what is in README.md.", "It says hello.", json.dumps(SECOND)[1:-1])]
-    assert -1 < at[0] < at[1] < at[2], asked[-2000:]
-    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
-    assert len(client.spawns()) == 1
 
 
 @EVERY
