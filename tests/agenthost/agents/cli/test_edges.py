@@ -1,6 +1,6 @@
-"""The real agents between two turns, and an agent of the operator's own by a spec of ten lines. Keeps D11 and D13.
+"""The real agents at their edges: a restart between turns, a file that is not the workspace's, and one by a spec of ten lines.
 
-They run with `./dev test --agents`.
+Keeps D11, D13 and I4. They run with `./dev test --agents`.
 """
 
 import asyncio
@@ -60,6 +60,17 @@ async def test_a_daemon_that_is_killed_between_turns_costs_no_turn(agent: RealAg
     assert second.said("answer").count("It says hello.") == 2
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
     assert len(spawned) == 1
+
+
+@EVERY
+async def test_a_file_outside_of_the_workspace_stops_no_agent(agent: RealAgent, short_path: Path) -> None:
+    """An agent that asked a person for a permit would wait until its clock runs out."""
+    steps = (agent.reading("/etc/passwd"), agent.reading("/etc/shadow"), Say("Done."))
+    async with host_with(agent, short_path, *steps) as (client, _, model):
+        conversation, finished = await client.run(**start_of(agent))
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
+    assert len(model.results) == 2
 
 
 @pytest.mark.parametrize("agent", [one for one in each_agent() if one.id == "qwen"])
