@@ -291,8 +291,9 @@ def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:
     endpoint = models[agent.spec.model].endpoint
     named = next((each for each in agent.spec.parameters if each.name == "model"), None)
     if named and not named.pattern.fullmatch(endpoint.model or named.default):
-        reason = f"it needs the name of a model: add model = 'NAME' to [models.{endpoint.name}] in the file of --config"
-        return replace(agent, unavailable_reason=reason)
+        flag = "start the host with --model-name NAME, or " if endpoint.name == "default" else ""
+        add = f"add model = 'NAME' to [models.{endpoint.name}] in the file of --config"
+        return replace(agent, unavailable_reason=f"it needs the name of a model: {flag}{add}")
     return replace(agent, endpoint=endpoint)
 
 

@@ -282,3 +282,20 @@ def test_hostile_output_harms_neither_the_run_nor_its_readers(stub: Stub, worksp
     assert by_id["flood"].failure.reason == "OUTPUT_TOO_LARGE"
     assert by_id["silent"].failure.reason == "EMPTY_OUTPUT"
     assert stub.GetRun(GetRunRequest(name=run), timeout=10).state == Run.STATE_SUCCEEDED
+
+
+def test_what_an_agent_said_of_a_message_that_it_sends_again_is_no_part_of_its_answer(
+    stub: Stub, workspace: Path
+) -> None:
+    """Keeps D7: the stream shows what came, and later steps and the report see what counts."""
+    asked = flows.request(
+        workspace,
+        flows.scripted("again", "token half an ans", 'json {"type": "void"}', "token the whole answer"),
+        flows.fold("after", "It said: {{ steps.again.text }}", "again"),
+    )
+    run = stub.CreateRun(asked, timeout=30).name
+    told = to_its_end(stub, run)
+    step, after = (stub.GetStep(GetStepRequest(name=f"{run}/steps/{name}"), timeout=10) for name in ("again", "after"))
+
+    assert "half an ansthe whole answer" in "".join(message.output.text for message in told)
+    assert (step.text, after.text) == ("the whole answer", "It said: the whole answer")

@@ -18,6 +18,7 @@ from agenthost.core.output.report import (
     MAX_NAME_BYTES,
     MAX_NOTICE_BYTES,
     MAX_TOOL_BYTES,
+    AnswerVoid,
     Channel,
     InputApplied,
     InputRefused,
@@ -51,6 +52,7 @@ class Summary:
     result_json: str = ""
     last_input: int = 0
     last_turn: Turn | None = None  # the last one that ended; None where one turn is all that was asked for
+    answer_start: int = 0  # bytes of the answer before it are void
     is_in_turn: bool = True
     is_closed: bool = False  # no turn was to follow
 
@@ -142,6 +144,11 @@ class AgentOutput:
         self.summary = replace(known, last_turn=turn, is_in_turn=False)
         yield turn
 
+    def _void_answer(self) -> None:
+        if self.summary.is_in_turn:
+            self._turn_start = self._max_answer_bytes - self._answer_room
+            self.summary = replace(self.summary, answer_start=self._turn_start, has_answer=False)
+
     def _tell_odd_end(self) -> Iterator[Report]:
         if not self._is_told_of_odd_ends:
             self._is_told_of_odd_ends = True
@@ -158,10 +165,11 @@ class AgentOutput:
                     yield self._count(report)
                 case TurnEnd():
                     yield from self._end_turn(report)
-                case Notice(kind=NoticeKind.DENIAL, text=text):
-                    self.summary = replace(self.summary, denial_count=self.summary.denial_count + 1)
-                    yield replace(report, text=fitting(text, MAX_NOTICE_BYTES))
-                case Notice(text=text):
+                case AnswerVoid():
+                    self._void_answer()
+                case Notice(kind=kind, text=text):
+                    denials = self.summary.denial_count + (kind is NoticeKind.DENIAL)
+                    self.summary = replace(self.summary, denial_count=denials)
                     yield replace(report, text=fitting(text, MAX_NOTICE_BYTES))
                 case ToolCall(id=call, name=name, arguments=arguments):
                     call, name = fitting(call, MAX_NAME_BYTES), fitting(name, MAX_NAME_BYTES)

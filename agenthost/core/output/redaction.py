@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from agenthost.core.output.report import (
     MAX_NAME_BYTES,
+    AnswerVoid,
     Channel,
     Notice,
     Output,
@@ -62,7 +63,7 @@ class Redaction:
     def feed(self, parsed: Iterable[Parsed]) -> Iterator[Parsed]:
         """Yields what can be passed on by now."""
         for report in parsed:
-            if isinstance(report, TurnEnd):
+            if isinstance(report, TurnEnd | AnswerVoid):
                 yield from self.flush()
             masked = self._masked(report)
             if not isinstance(masked, Output) or masked.text:

@@ -103,6 +103,11 @@ class InputRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerVoid:
+    """The answer so far is void: its stream broke, and the agent sends it again. The end of the turn tells where it begins."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The agent's structured result as JSON. The last one of a turn counts; it is sent with the end of turn or attempt."""
 
@@ -117,4 +122,4 @@ class TurnEnd:
 
 
 Report = Output | ToolCall | ToolResult | Usage | Notice | Turn | InputApplied | InputRefused
-Parsed = Report | Result | TurnEnd
+Parsed = Report | Result | TurnEnd | AnswerVoid

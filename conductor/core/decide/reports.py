@@ -168,6 +168,7 @@ def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> 
         turns=part.usage.turns,
         denial_count=part.denial_count,
         answer_truncated=part.answer_truncated,
+        answer_start=part.answer_start,
         result="" if part.result is None else part.result.digest,
         confinement=None if part.confinement is None else cut_confinement(part.confinement),
         last_sequence=report.last_sequence,

@@ -71,7 +71,7 @@ class Attempt:
         """Returns where its answer begins and ends, in bytes; None for the end of all that it answers."""
         turn = self.last_turn
         if turn is None:
-            return 0, None
+            return self.end.answer_start, None
         is_repairing = turn.state is TurnState.TO_REPAIR and self.is_live
         return (turn.answer_end, None) if is_repairing else (turn.answer_start, turn.answer_end)
 

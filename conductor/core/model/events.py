@@ -300,6 +300,7 @@ class AttemptEnded:
     turns: int | None = None
     denial_count: int = 0
     answer_truncated: bool = False
+    answer_start: int = 0  # bytes of the answer before it are void: the agent sent it again
     result: str = ""
     confinement: Confinement | None = None
     last_sequence: int = 0

@@ -137,6 +137,7 @@ class AgentFinished:
     usage: Usage = field(default_factory=Usage)
     denial_count: int = 0
     answer_truncated: bool = False
+    answer_start: int = 0  # bytes of the answer before it are void
     result: Blob | None = None
     confinement: Confinement | None = None
     # How long its model's endpoint asked to wait, if it refused the last request as one too many.

@@ -159,6 +159,7 @@ def test_the_end_tells_everything_that_is_known_and_brings_its_result() -> None:
         answer_truncated=True,
         result=result,
         confinement=HERE,
+        answer_start=4,
         model_use=ModelUse("small", requests=2, statuses=tuple((status, 1) for status in range(200, 264))),
     )
 
@@ -178,9 +179,11 @@ def test_the_end_tells_everything_that_is_known_and_brings_its_result() -> None:
             result="d" * 64,
             confinement=HERE,
             last_sequence=2,
+            answer_start=4,
             model_use=ModelUse("small", requests=2, statuses=tuple((status, 1) for status in range(200, 216))),
         )
     ]
+    assert bench.run.steps["step"].attempts[-1].answer_range == (4, None)
     assert decision.blobs == (result,)
     assert bench.asked(WorkKind.CHECK) == ["step"]
 

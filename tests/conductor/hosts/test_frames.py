@@ -50,6 +50,14 @@ def test_a_start_that_an_earlier_version_stored_is_sent_again_byte_for_byte() ->
     assert start_frame(now, "What?").orphan_timeout.ToMilliseconds() == 60_500
 
 
+@pytest.mark.parametrize(("told", "start"), [(0, 0), (7, 7), (-3, 0)])
+def test_the_end_tells_where_the_answer_begins(told: int, start: int) -> None:
+    (report,) = reports(ATTEMPT, pb.ExecuteResponse(finished=pb.Finished(answer_start=told)))
+
+    assert isinstance(report, AgentFinished)
+    assert report.answer_start == start
+
+
 def test_the_end_tells_how_its_model_was_used() -> None:
     use = pb.ModelUse(
         requests=3, refused=1, broken=1, metered=2, rate_limited=1, model="small", statuses={429: 1, 200: 2}

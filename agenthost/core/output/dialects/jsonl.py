@@ -13,6 +13,7 @@ from typing import Any
 from agenthost.core.output.dialects.lines import Fault, LineReader, load_object
 from agenthost.core.output.report import (
     MAX_RESULT_BYTES,
+    AnswerVoid,
     Channel,
     Notice,
     NoticeKind,
@@ -115,5 +116,6 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Parsed]] = {
     "usage": _usage,
     "final": _final,
     "turn": _turn,
+    "void": lambda _: AnswerVoid(),
 }
-_SECOND = frozenset({"notice", "turn"})  # unknown to the first revision of the parser
+_SECOND = frozenset({"notice", "turn", "void"})  # unknown to the first revision of the parser

@@ -4,7 +4,8 @@ Tokens come from `stream_event`, tool calls from `assistant`, tool results from 
 denials. Where a message was not streamed, `assistant` tells its text too.
 
 Output cannot be taken back. When a stream breaks and the agent sends the message again, text that was told before is passed over;
-where the new text differs, it is told whole after an empty line. An agent's own error texts are log, never an answer.
+where the new text differs, it is told whole after an empty line, and what was told before is void. An agent's own error texts are
+log, never an answer.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 from agenthost.core.output.dialects.lines import Fault, LineReader, load_object
 from agenthost.core.output.report import (
+    AnswerVoid,
     Channel,
     Notice,
     NoticeKind,
@@ -47,10 +49,11 @@ class _Message:
         self._earlier = ""  # what an earlier sending told, for as long as this one repeats it
         self._repeated = 0
         self._start = ""
+        self._is_void = False  # what was told of this message so far
         self.is_streamed = False
         self.is_silent = True
 
-    def take(self, text: str) -> Iterator[Output]:
+    def take(self, text: str) -> Iterator[Parsed]:
         """Yields what is new in the next text of this sending."""
         known = self._earlier[self._repeated : self._repeated + len(text)]
         if text.startswith(known):
@@ -58,7 +61,11 @@ class _Message:
             new = text[len(known) :]
         else:
             new = self._earlier[: self._repeated] + text
-            self._forget(BREAK)
+            self._void()
+        if new and self._is_void and self._channel is Channel.ANSWER:
+            yield Output(self._channel, self._start)
+            yield AnswerVoid()
+            self._start = ""
         if new:
             yield Output(self._channel, self._start + new)
             self._keep(new)
@@ -69,7 +76,7 @@ class _Message:
         self._told = [earlier]  # joined once: an agent may say so a million times
         self._repeated, self.is_streamed = 0, False
         if self._size > len(earlier):
-            self._forget(BREAK)
+            self._void()
         else:
             self._earlier = earlier
 
@@ -78,8 +85,12 @@ class _Message:
         self._forget(self._start if self.is_silent else BREAK)
         self.is_streamed = False
 
+    def _void(self) -> None:
+        self._forget(BREAK)
+        self._is_void = True
+
     def _keep(self, new: str) -> None:
-        self._start, self.is_silent = "", False
+        self._start, self.is_silent, self._is_void = "", False, False
         self._size += len(new)
         if self._size > MAX_KEPT:
             self._told.clear()

@@ -11,6 +11,7 @@ from agenthost.core.output.dialects import stream_json
 from agenthost.core.output.dialects.stream_json import read_stream_json
 from agenthost.core.output.frames import merge
 from agenthost.core.output.report import (
+    AnswerVoid,
     Channel,
     Notice,
     NoticeKind,
@@ -149,12 +150,14 @@ def test_another_answer_after_a_broken_one_is_told_whole_after_an_empty_line() -
     )
 
     assert answer(said) == "It is red.\n\nIt is blue, I think."
+    assert answer(said[said.index(AnswerVoid()) :]) == "It is blue, I think."
 
 
 def test_a_repeated_message_goes_on_where_the_first_broke_off() -> None:
     said = read(lines(delta("It is "), RETRY, delta("It"), delta(" is re"), delta("d.")))
 
     assert answer(said) == "It is red."
+    assert AnswerVoid() not in said
     assert log(said) == "the agent sends its request again (429)\n"
 
 

@@ -152,3 +152,21 @@ def test_a_prompt_of_many_lines_is_one_line_in_either_dialect() -> None:
     assert ours.count("\n") == theirs.count("\n") == 1
     assert json.loads(ours) == {"type": "prompt", "text": text}
     assert json.loads(theirs)["message"]["content"] == [{"type": "text", "text": text}]
+
+
+def test_what_was_said_before_a_void_is_no_part_of_the_answer() -> None:
+    """Keeps D7: the stream shows both, and the end tells where the answer begins."""
+    said, summary = parse([answer("half "), line("void"), answer("the whole")], turns=False)
+    of_turns, _ = parse([answer("one"), END, prompted(1), answer("half "), line("void"), answer("two"), END])
+    _, empty = parse([answer("half"), line("void")], turns=False)
+
+    assert said == [Output(Channel.ANSWER, "half the whole")]
+    assert (summary.answer_start, summary.has_answer) == (5, True)
+    assert [(turn.answer_start, turn.answer_end) for turn in turns_in(of_turns)] == [(0, 3), (8, 11)]
+    assert not empty.has_answer
+
+
+def test_a_secret_does_not_reach_over_a_void() -> None:
+    said, _ = parse([answer(f"it is {TOKEN[:20]}"), line("void"), answer("it is hidden")], turns=False)
+
+    assert said == [Output(Channel.ANSWER, f"it is {TOKEN[:20]}it is hidden")]
