@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from agenthost.core.output.report import (
     MAX_NAME_BYTES,
@@ -217,8 +218,7 @@ class ValueMask:
     """Masks known values."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        usable = {value for value in values if MIN_VALUE_CHARACTERS <= len(value) <= MAX_VALUE_CHARACTERS}
-        self._values = tuple(sorted(usable, key=lambda value: (-len(value), value)))[:MAX_VALUES]
+        self._values = _ranked(tuple(values))
         self._held = ""
 
     def feed(self, new: str) -> str:
@@ -264,6 +264,13 @@ class ValueMask:
                     break
                 place = text.find(value[0], place + 1, first)
         return first
+
+
+@lru_cache(maxsize=256)
+def _ranked(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the values that are masked, the longest first. An agent may make a mask necessary with each of its lines."""
+    usable = {value for value in values if MIN_VALUE_CHARACTERS <= len(value) <= MAX_VALUE_CHARACTERS}
+    return tuple(sorted(usable, key=lambda value: (-len(value), value)))[:MAX_VALUES]
 
 
 def _first_secret(text: str, at: int) -> tuple[int, int, SecretFormat | None]:
