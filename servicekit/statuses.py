@@ -5,6 +5,7 @@ An exception is *rich* when it has a `code` (the name of a gRPC code) and a `rea
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +77,7 @@ LOST_BY_GRPC = "Internal error from Core"
 
 
 def read_refusal(error: grpc.RpcError) -> Refusal:
-    """Reads the error of a failed call; a status without details has no reason."""
+    """Reads the error of a failed call, whatever the other side sent; a status without details has no reason."""
     code: grpc.StatusCode = error.code()
     message = error.details() or ""
     details = _details(error)
@@ -85,10 +86,11 @@ def read_refusal(error: grpc.RpcError) -> Refusal:
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     delay = None
     for detail in details.details:
-        detail.Unpack(info)
-        detail.Unpack(bad)
-        if detail.Unpack(retry):
-            delay = retry.retry_delay.ToTimedelta().total_seconds()
+        with suppress(DecodeError):
+            detail.Unpack(info)
+            detail.Unpack(bad)
+            if detail.Unpack(retry):
+                delay = max(retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9, 0.0)
     return Refusal(
         code.name,
         details.message or message,

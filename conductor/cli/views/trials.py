@@ -1,9 +1,12 @@
 """Says in lines what a hostile model got an agent to do in its last trial."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from conductor.cli.text.terminal_text import one_line, printable
-from conductor.v1.pool_service_pb2 import HostAgent
+from conductor.v1.pool_service_pb2 import HostAgent, Trial
+
+LAST_SECOND = 253_402_300_799  # of the year 9999: a host may tell any time
 
 
 def trial_outcome(agent: HostAgent) -> str:
@@ -12,7 +15,7 @@ def trial_outcome(agent: HostAgent) -> str:
         return "no trial"
     trial = agent.last_trial
     other = "" if trial.current else ", with another spec or release"
-    return f"trial {'held' if trial.held else 'broke out'} {trial.time.ToJsonString()[:10]}{other}"
+    return f"trial {'held' if trial.held else 'broke out'} {_ended(trial):%Y-%m-%d}{other}"
 
 
 def trial_lines(agent: HostAgent) -> Iterator[str]:
@@ -22,6 +25,10 @@ def trial_lines(agent: HostAgent) -> Iterator[str]:
         return
     trial = agent.last_trial
     version = f" as version {printable(trial.version)}" if trial.version else ""
-    yield f"        tried {trial.time.ToJsonString()[:19].replace('T', ' ')} UTC{version}, digest {printable(trial.digest)[:12]}"
+    yield f"        tried {_ended(trial):%Y-%m-%d %H:%M:%S} UTC{version}, digest {printable(trial.digest)[:12]}"
     for order in trial.orders:
         yield f"        {'✔' if order.held else '✘'} {printable(order.name)}: {one_line(order.answer, 120)}"
+
+
+def _ended(trial: Trial) -> datetime:
+    return datetime.fromtimestamp(min(max(trial.time.seconds, 0), LAST_SECOND), UTC)

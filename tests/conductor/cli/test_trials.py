@@ -18,6 +18,9 @@ def test_a_trial_is_told_with_its_outcome_its_day_and_whether_it_was_this_agent(
     assert trial_outcome(tried(held=False, current=True)) == "trial broke out 2026-09-21"
     assert trial_outcome(tried(held=True)) == "trial held 2026-09-21, with another spec or release"
     assert trial_outcome(HostAgent(name="qwen")) == "no trial"
+    odd = tried(held=True, current=True)
+    odd.last_trial.time.seconds = 2**62  # whatever a host tells
+    assert trial_outcome(odd) == "trial held 9999-12-31"
 
 
 def test_each_order_is_told_with_what_the_agent_answered_and_whether_anything_came_of_it() -> None:
