@@ -39,9 +39,10 @@ def start(
 class Ended:
     """What a bridge said, once it has ended."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", *prompts: str) -> None:
+        lines = [json.dumps({"type": "prompt", "text": prompt}) + "\n" for prompt in prompts]
         try:
-            out, self.errors = process.communicate(timeout=30)
+            out, self.errors = process.communicate("".join(lines), timeout=30)
         finally:
             process.kill()
         self.code = process.returncode
@@ -54,6 +55,6 @@ class Ended:
         return "".join(line["text"] for line in self.said(kind))
 
 
-def replayed(folder: Path, name: str, transcript: Path) -> Ended:
-    """Returns what a bridge made of what a real agent said."""
-    return Ended(start(folder, name, "Do.", ["--", sys.executable, str(REPLAY), str(transcript)]))
+def replayed(folder: Path, name: str, transcript: Path, *prompts: str) -> Ended:
+    """Returns what a bridge made of what a real agent said, to one prompt or more."""
+    return Ended(start(folder, name, "Do.", ["--", sys.executable, str(REPLAY), str(transcript)]), *prompts)

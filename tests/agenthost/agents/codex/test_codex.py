@@ -74,6 +74,19 @@ def test_a_command_is_told_with_its_output_and_its_failure(tmp_path: Path) -> No
     assert ended.said("usage")[-1]["output_tokens"] == 44
 
 
+def test_two_turns_with_commands_that_were_asked_for(tmp_path: Path) -> None:
+    """Keeps D13: reading a file and the history is permitted, a write refused; the usage of both turns adds up."""
+    ended = replayed(tmp_path, "codex", FOLDER / "turns.jsonl", "And else?")
+
+    assert ended.code == 0, ended.text("log")
+    assert [one["failed"] for one in ended.said("tool_result")] == [False, False, True]
+    assert ended.said("tool_result")[1]["text"] == "one\n"
+    assert ended.text("denial") == "refused: /bin/bash -lc 'touch new.txt'"
+    assert [one["failed"] for one in ended.said("turn")] == [False, False]
+    assert ended.text("answer") == "It says hello. It says hello. "
+    assert (ended.said("usage")[-1]["input_tokens"], ended.said("usage")[-1]["turns"]) == (100_000, 2)
+
+
 def test_warnings_are_log_and_no_answer(tmp_path: Path) -> None:
     assert "Model metadata for `stub-model` not found" in transcript(tmp_path, "text").text("log")
 

@@ -52,6 +52,17 @@ def test_tools_that_pi_was_not_given_are_told_as_denials(tmp_path: Path) -> None
     assert all(one["failed"] for one in ended.said("tool_result"))
 
 
+def test_two_turns_of_the_rpc_mode(tmp_path: Path) -> None:
+    """Keeps D13: the usage of both turns adds up."""
+    ended = replayed(tmp_path, "pi", FOLDER / "turns.jsonl", "And else?")
+
+    assert ended.code == 0, ended.text("log")
+    assert [one["failed"] for one in ended.said("tool_result")] == [False, True]
+    assert [one["failed"] for one in ended.said("turn")] == [False, False]
+    assert ended.text("answer") == "It says hello. It says hello. "
+    assert ended.said("usage")[-1]["input_tokens"] == 80_000
+
+
 @pytest.mark.parametrize(
     ("name", "told"), [("401", "401: "), ("429", "429"), ("500", "500"), ("cut", "terminated: other side closed")]
 )
