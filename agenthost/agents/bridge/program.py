@@ -1,5 +1,6 @@
 """The program of every bridge: starts the agent, asks it each prompt, and ends as the agent's last turn did."""
 
+import contextlib
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -71,4 +72,5 @@ def run(command: Sequence[str], opening: Opening, *, prompt: Path = PROMPT) -> i
 def _stop(session: Session) -> None:
     """Asks the agent to stop; the sandbox ends both after its grace."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    session.cancel()
+    with contextlib.suppress(ChildError, RuntimeError):  # it has left, or the signal came within a write to it
+        session.cancel()

@@ -5,8 +5,6 @@ from typing import Any
 
 from ..voice import Voice
 
-MAX_RESULT_CHARACTERS = 60_000
-
 
 class Telling:
     """What one agent said and did so far."""
@@ -50,7 +48,7 @@ class Telling:
         if call_id in self._open:
             self._open.discard(call_id)
             self._needs_break = True
-            self.voice.tool_result(call_id, text[:MAX_RESULT_CHARACTERS], failed=failed)
+            self.voice.tool_result(call_id, text, failed=failed)
 
 
 def tables(value: Any) -> list[dict[str, Any]]:
