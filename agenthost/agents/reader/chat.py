@@ -13,6 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 ANSWER_SECONDS = 600.0
+REPEATS = "repeats"  # as a reason why a reply ended
+# A small model may say the same for ever: its reply is read no further once it ends in so many equal passages.
+REPEATED_CHARACTERS, REPEATED_WITHIN, MOST_REPEATS = 60, 6_000, 6
+LEAST_VARIETY = 8  # different characters, which a line of a table does not have
 MAX_ERROR_BYTES = 64 * 1024
 MAX_LINE_BYTES = 4 * 1024 * 1024
 # Fields that some servers refuse, with the words by which their refusal names them.
@@ -44,6 +48,7 @@ class Reply:
     finish_reason: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
+    judged: int = 0  # characters of it that were looked at for repeats
 
 
 @dataclass(slots=True)
@@ -119,6 +124,9 @@ class Chat:
                 break
             if name == b"data":
                 self._take(_json(value), reply)
+            if _is_due(reply) and (_repeats(reply.text) or _repeats(reply.reasoning)):
+                reply.finish_reason = REPEATS
+                break
         if not is_whole and not reply.finish_reason:
             raise ModelError("the model's answer broke off before its end")
 
@@ -159,6 +167,24 @@ class Chat:
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+
+
+def _is_due(reply: Reply) -> bool:
+    """Returns whether so much came that repeats are worth looking for."""
+    size = len(reply.text) + len(reply.reasoning)
+    if size - reply.judged < REPEATED_CHARACTERS:
+        return False
+    reply.judged = size
+    return True
+
+
+def _repeats(text: str) -> bool:
+    """Returns whether a text ends in equal passages, one after the other: lists of findings look alike, and are not equal."""
+    end = text[-REPEATED_WITHIN:]
+    start = len(end) - REPEATED_CHARACTERS
+    before = end.rfind(end[start:], 0, len(end) - 1)
+    passage = end[len(end) - (start - before) :]
+    return before >= 0 and end.endswith(passage * MOST_REPEATS) and len(set(passage)) >= LEAST_VARIETY
 
 
 def _add_call(calls: list[dict[str, str]], delta: Mapping[str, Any], position: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from ..voice import Voice
 from .calls import Call, is_broken_call, native_calls, written_calls
-from .chat import ModelError, Reply
+from .chat import REPEATS, ModelError, Reply
 from .files import ToolError
 from .speech import Speech
 from .tools import Tool, action_schema
@@ -49,6 +49,10 @@ ACTIONS = """
 Reply with one JSON object and nothing else: {"tool": NAME, "arguments": {…}} to use a tool, or {"tool": "answer"} when you
 know enough. You will be asked for the answer then.
 """
+_ENDED_EARLY = {
+    REPEATS: "the model repeats itself; its reply is read no further",
+    "length": "the reply reached its limit; the rest is missing",
+}
 ANSWER = "answer"  # the action that ends the search
 
 
@@ -169,6 +173,8 @@ class Loop:
                 self.voice.log(f"the model's context is smaller than thought; trying {self.window.tokens} tokens")
                 continue
             self._count(sent, reply)
+            if reply.finish_reason in _ENDED_EARLY:
+                self.voice.log(_ENDED_EARLY[reply.finish_reason])
             return reply
         raise AssertionError  # the last round returns or raises
 

@@ -75,7 +75,7 @@ def run_message(run: Run, sequence: int, inputs: Struct, present: Present = NOTH
     message.steps.extend(step_message(run.id, step, present) for step in run.steps.values())
     _put_times(message, run.create_time, run.start_time, run.end_time)
     _put_failure(message, run.id, run.failure if run.is_settled else None)
-    _put_counts(message, run.counts)
+    _put_counts(message, run.counts, has_findings=any(step.findings for step in run.steps.values()))
     if run.workspace_changes is not None:
         message.workspace_changes.CopyFrom(_workspace_changes(run.workspace_changes))
     return message
@@ -113,7 +113,7 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
     if step.repair is not None:
         message.repair.CopyFrom(_repair(run, step, step.repair))
     _put_failure(message, run, step.failure)
-    _put_counts(message, step.counts)
+    _put_counts(message, step.counts, has_findings=bool(step.findings))
     return message
 
 
@@ -288,8 +288,9 @@ def _put_failure(
         message.failure.CopyFrom(shown)
 
 
-def _put_counts(message: pb.Run | pb.Step, counts: FindingCounts) -> None:
-    if counts != FindingCounts():
+def _put_counts(message: pb.Run | pb.Step, counts: FindingCounts, *, has_findings: bool = False) -> None:
+    """Shows counts where there are any, and where a step that should find something found nothing."""
+    if counts != FindingCounts() or has_findings:
         shown = pb.FindingCounts(
             verified=counts.verified, moved=counts.moved, missing=counts.missing, unread=counts.unread
         )

@@ -74,16 +74,20 @@ def run_lines(listed: Sequence[Run], columns: int | None) -> Iterator[str]:
         return
     for run, (first, _) in zip(listed, rows, strict=True):
         yield cut(first.rstrip(), columns)
-        found = f"{findings(run.finding_counts)}  " if run.state in SETTLED_RUN else ""
+        found = _found(run)
         # A path's end tells more than its beginning.
         yield f"    {found}{cut_before(one_line(run.workspace.path, LONGEST_PATH), columns - 4 - len(found))}"
+
+
+def _found(run: Run) -> str:
+    return f"{findings(run.finding_counts)}  " if run.state in SETTLED_RUN and run.HasField("finding_counts") else ""
 
 
 def _run_columns(run: Run) -> tuple[str, str]:
     glyph, _ = run_look(run.state)
     flow = one_line(run.flow.removeprefix("flows/"), 40)
     first = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {asked_for(run, '%Y-%m-%d %H:%M %Z')}  {flow:<10}"
-    found = f"{findings(run.finding_counts)}  " if run.state in SETTLED_RUN else ""
+    found = _found(run)
     return first, f"{found}{one_line(run.workspace.path, LONGEST_PATH)}"
 
 

@@ -65,6 +65,6 @@ def summary(run: run_service_pb2.Run) -> str:
     """Returns a line about a run that has ended."""
     glyph, _ = run_look(run.state)
     seconds = (run.end_time.ToNanoseconds() - run.create_time.ToNanoseconds()) / 1e9
-    line = f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)} in {elapsed(seconds)}: "
-    line += findings(run.finding_counts)
+    line = f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)} in {elapsed(seconds)}"
+    line += f": {findings(run.finding_counts)}" if run.HasField("finding_counts") else ""
     return f"{line}\n  {one_line(failure(run.failure), 300)}" if run.HasField("failure") else line

@@ -91,7 +91,7 @@ def test_the_summary_names_the_failure() -> None:
     )
     run.end_time.FromSeconds(63)
 
-    assert summary(run) == "✘ survey failed in 63 s: no findings\n  EMPTY_OUTPUT: it was silent"
+    assert summary(run) == "✘ survey failed in 63 s\n  EMPTY_OUTPUT: it was silent"
 
 
 @pytest.mark.parametrize(

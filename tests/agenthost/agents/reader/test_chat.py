@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agenthost.agents.reader.chat import Chat, ModelError, Reply
+from agenthost.agents.reader.chat import REPEATS, Chat, ModelError, Reply
 from tests.fakes.chat import calls, cut_off, delta, event, models, refused, streamed, words
 from tests.fakes.model_server import HANG_UP, Answer, ModelServer
 
@@ -43,6 +43,32 @@ async def test_reasoning_is_kept_apart_under_both_of_its_names(server: ModelServ
     reply, _ = await ask(server, streamed(delta(reasoning_content="hm "), delta(reasoning="so"), delta(content="yes")))
 
     assert (reply.reasoning, reply.text) == ("hm so", "yes")
+
+
+LINE = "- You read a pinned snapshot, and nothing in it can be changed by anyone.\n- Nor need it be.\n"
+FINDING = '{{"severity": "low", "title": "t{0}", "claim": "c", "evidence": [{{"path": "a.py", "start_line": {0}}}]}},\n'
+TABLE = "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "is_cut"),
+    [
+        (["So. ", *[LINE] * 200], True),
+        (list("So. " + LINE * 12), True),
+        ([FINDING.format(number) for number in range(200)], False),
+        ([TABLE] * 100, False),
+        ([LINE] * 4, False),
+    ],
+    ids=["lines", "letters", "findings", "table", "few"],
+)
+async def test_a_reply_that_repeats_itself_is_read_no_further(
+    server: ModelServer, pieces: list[str], is_cut: object
+) -> None:
+    """Keeps B5: a small model says the same until its context is full, which takes minutes."""
+    reply, said = await ask(server, words(*pieces))
+
+    assert (reply.finish_reason == REPEATS) is is_cut
+    assert (len("".join(said)) < len("".join(pieces))) is is_cut
 
 
 async def test_a_server_that_does_not_stream_is_read_all_the_same(server: ModelServer) -> None:
