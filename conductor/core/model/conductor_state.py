@@ -101,7 +101,7 @@ class Host:
 class Pool:
     """A pool of model slots, as earlier attempts left it. It follows from stored events (see `core.pools.memory`).
 
-    `loaded` is the model of the last attempt that was launched there; with it `launches` attempts in a row were, since `loaded_at`.
+    `loaded` is the model of the last attempt that was launched there. Its turn began at `loaded_at`, and had `launches` so far.
     Nothing is launched there before `parked_until`.
     """
 

@@ -2,8 +2,8 @@
 
 The rules, before the code:
 
-- The model of the last launch counts as loaded. Waiting steps of that model go first, for at most ten launches or five minutes in a
-  row; then another model goes first, if a step waits for one. A server of one slot would otherwise load a model for every step.
+- The model of the last launch counts as loaded. Waiting steps of that model go first, for a turn of at most ten launches or five
+  minutes; then another model goes first, if a step waits for one. Otherwise a server would load a model for every step.
 - An attempt that ended because its model's endpoint was asked too fast parks its pool until the time that the endpoint named, at
   most six hours; where it named none, for half a minute.
 - All of it follows from stored attempts. A restart remembers the unfinished runs' attempts: what a park of a run that has ended
@@ -25,8 +25,8 @@ UNNAMED_PARK_SECONDS = 30.0
 
 
 def launch(pool: Pool, model: str, now: float) -> Pool:
-    """Returns the pool after an attempt was launched there."""
-    if pool.launches and model == pool.loaded:
+    """Returns the pool after an attempt was launched there. A turn that is over begins again where no other model took it."""
+    if pool.launches and model == pool.loaded and not is_turn_over(pool, now):
         return replace(pool, launches=pool.launches + 1)
     return replace(pool, loaded=model, loaded_at=now, launches=1)
 
@@ -42,10 +42,14 @@ def park_end(attempt: Attempt) -> float:
 def goes_first(pool: Pool, model: str, waiting: Callable[[], Collection[str]], now: float) -> bool:
     """Returns whether a step of this model may go before others. `waiting` returns the models that steps want a slot for."""
     is_loaded = pool.launches > 0 and model == pool.loaded
-    is_turn_over = pool.launches >= MOST_LAUNCHES or now - pool.loaded_at >= MOST_SECONDS
-    if is_turn_over:
+    if is_turn_over(pool, now):
         return not is_loaded or all(other == model for other in waiting())
     return is_loaded or not pool.launches or pool.loaded not in waiting()
+
+
+def is_turn_over(pool: Pool, now: float) -> bool:
+    """Returns whether another model goes first now, if a step waits for one."""
+    return pool.launches >= MOST_LAUNCHES or now - pool.loaded_at >= MOST_SECONDS
 
 
 def remember(runs: Iterable[Run], now: float) -> dict[str, Pool]:

@@ -3,7 +3,8 @@
 An event says what a step waited for when it began to wait. Who holds the slots changes with every attempt, so that is derived.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from conductor.core.decide.loss import Absence, list_absences
@@ -58,13 +59,14 @@ def list_waits(state: ConductorState, run: str, now: float) -> dict[str, Wait]:
 
 def list_uses(state: ConductorState, now: float) -> tuple[PoolUse, ...]:
     """Returns every pool that a connected host knows, by name."""
-    pools, waiting = _slots(state, now), _count_waiting(state)
+    pools = _slots(state, now)
+    waiting = _count_waiting(state) if pools.known else Counter[str]()
     uses = []
     for name, known in sorted(pools.known.items()):
         pool = pools.pools.get(name, Pool())
         holders = tuple(pools.holders.get(name, ()))
         parked = pool.parked_until if pools.is_parked(name) else 0.0
-        uses.append(PoolUse(name, known.slots, holders, waiting.get(name, 0), parked, pool.loaded))
+        uses.append(PoolUse(name, known.slots, holders, waiting[name], parked, pool.loaded))
     return tuple(uses)
 
 
@@ -73,14 +75,11 @@ def _slots(state: ConductorState, now: float) -> PoolSlots:
     return PoolSlots(state.hosts, tracks, state.pools, now)
 
 
-def _count_waiting(state: ConductorState) -> dict[str, int]:
+def _count_waiting(state: ConductorState) -> Counter[str]:
     """Counts the queued steps that could run in each pool."""
-    counts: dict[str, int] = {}
-    for demand in _queued(state):
+    queued = Counter(demand_of(one.run.steps[name]) for one in state.ongoing.values() for name in one.queue)
+    counts = Counter[str]()
+    for demand, steps in queued.items():
         for pool in {seat.pool for seat in list_seats(state.hosts, demand)} - {""}:
-            counts[pool] = counts.get(pool, 0) + 1
+            counts[pool] += steps
     return counts
-
-
-def _queued(state: ConductorState) -> Iterable[Demand]:
-    return (demand_of(one.run.steps[name]) for one in state.ongoing.values() for name in one.queue)
