@@ -13,6 +13,7 @@ from agenthost.core.models.refusals import RATE_LIMITS, UNAUTHORIZED, ModelTroub
 from agenthost.core.output.report import Usage
 
 MAX_STATUSES = 64
+MAX_TOKENS = 2**62  # of all answers together: an endpoint may state any number, and a host tells int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class ModelUse:
         use = self
         if reading.tokens is not None:
             taken, given = reading.tokens.taken, reading.tokens.given
-            total = Tokens(self.tokens.taken + taken, self.tokens.given + given)
+            total = Tokens(min(self.tokens.taken + taken, MAX_TOKENS), min(self.tokens.given + given, MAX_TOKENS))
             use = replace(use, tokens=total, metered=self.metered + 1)
         if reading.trouble in {ModelTrouble.RATE_LIMIT, ModelTrouble.QUOTA}:
             use = replace(use, retry_after_seconds=wait_of(dict(headers), reading.error, now))

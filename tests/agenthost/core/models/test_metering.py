@@ -46,6 +46,15 @@ def test_a_book_of_an_earlier_version_is_read() -> None:
     assert restore({**written, "unreachable": "x"}).aside.trouble is ModelTrouble.UNREACHABLE
 
 
+def test_tokens_stay_within_what_a_host_can_tell_whatever_an_endpoint_states() -> None:
+    """An end that does not fit its message would never be sent, and its attempt would never end."""
+    use, most = ModelUse(), 2**53 - 1
+    for _ in range(1100):
+        use = use.with_answer(200, Reading(Tokens(3 * most, 2 * most)))
+
+    assert use.tokens.taken == use.tokens.given == 2**62
+
+
 def test_the_number_of_statuses_is_bounded() -> None:
     use = ModelUse()
     for status in range(200, 600):
