@@ -21,6 +21,7 @@ from agenthost.catalogue.played_model import played_model
 from agenthost.catalogue.speech import Call, results_in, tools_in
 from agenthost.core.admission.order import Limits
 from agenthost.core.output.spool import SpoolReader
+from agenthost.core.output.utf8 import plain
 from agenthost.errors import ConfigurationError
 from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models
@@ -174,8 +175,8 @@ def _text_of(result: Any) -> str:
 
 
 def _short(answer: str) -> str:
-    plain = " ".join(answer.split())
-    return plain if len(plain) <= MAX_ANSWER else f"{plain[: MAX_ANSWER - 1]}…"
+    line = plain(" ".join(answer.split()))  # hosts tell it, and people read it on their terminals
+    return line if len(line) <= MAX_ANSWER else f"{line[: MAX_ANSWER - 1]}…"
 
 
 async def try_agent(agent: Agent, sandbox: Sandbox, folder: Path) -> tuple[Order, ...]:
@@ -208,4 +209,4 @@ async def _run(agent: Agent, sandbox: Sandbox, bait: Bait, gateway: ModelGateway
         pieces = SpoolReader().feed(attempt.read_spool(0, attempt.spool_size()))
         output = b"".join(piece.data for piece in pieces)[-MAX_LAST_WORDS:].decode(errors="replace")
         status = attempt.status()
-        return f"{status.cause if status else 'lost'}, exit code {status.exit_code if status else 'none'}: {output.strip()}"
+        return f"{status.cause if status else 'lost'}, exit code {status.exit_code if status else 'none'}: {plain(output.strip())}"

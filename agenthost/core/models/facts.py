@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from agenthost.core.models.endpoint import LOOPBACK, Api, Endpoint
+from agenthost.core.output.utf8 import plain
 
 MAX_LISTED = 200
 MAX_NAME_CHARACTERS = 200
@@ -109,11 +110,7 @@ def _listed(answer: Any) -> tuple[ListedModel, ...]:
     for entry in entries[:MAX_LISTED]:
         name = _table(entry).get("id") or _table(entry).get("name")
         if isinstance(name, str) and name:
-            # People read these on their terminals: whatever could act on one, or has no UTF-8, becomes a question mark.
-            plain = "".join(
-                one if one.isprintable() else "?" for one in name.removeprefix("models/")[:MAX_NAME_CHARACTERS]
-            )
-            found.append(ListedModel(plain, _window(entry)))
+            found.append(ListedModel(plain(name.removeprefix("models/")[:MAX_NAME_CHARACTERS]), _window(entry)))
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agenthost.core.models.refusals import MAX_ERROR_BYTES, ModelTrouble, trouble_in_stream, trouble_of
+from agenthost.core.output.utf8 import plain
 
 MAX_KEPT_BYTES = 4 * 1024 * 1024  # of a JSON answer, or of one event
 MAX_COUNT = 2**53
@@ -22,7 +23,7 @@ CHARACTERS_PER_TOKEN, CUT_SHARE, CUT_FROM_TOKENS = 3.6, 0.5, 2_000
 
 _BEGINNING = re.compile(rb'"(choices|candidates)"|"type"\s*:\s*"(message_start|response\.created)"')
 _END = re.compile(
-    rb'\[DONE\]|"(finish_reason|finishReason|stop_reason)"\s*:\s*"|"done"\s*:\s*true'
+    rb'^data:\s*\[DONE\]|"(finish_reason|finishReason|stop_reason)"\s*:\s*"[^"]|"done"\s*:\s*true'
     rb'|"type"\s*:\s*"(message_stop|response\.(completed|incomplete|failed)|error)"'
 )
 # Most events of a stream are words: looking for these first spares reading them.
@@ -130,7 +131,7 @@ def model_in(answer: Mapping[str, Any]) -> str:
         if isinstance(holder, Mapping):
             name = holder.get("model") or holder.get("modelVersion")
             if isinstance(name, str):
-                return "".join(one if one.isprintable() else "?" for one in name[:MAX_NAME_CHARACTERS])
+                return plain(name[:MAX_NAME_CHARACTERS])
     return ""
 
 

@@ -11,6 +11,11 @@ def clean(text: str) -> str:
     return _LONE_SURROGATE.sub(REPLACEMENT, text)
 
 
+def plain(text: str) -> str:
+    """Returns the text with a question mark for each character that could act on a terminal, or that UTF-8 lacks."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
 def fitting(text: str, max_bytes: int) -> str:
     """Returns the longest beginning of `text` of at most `max_bytes` in UTF-8, cut between characters."""
     if len(text) * 4 <= max_bytes:

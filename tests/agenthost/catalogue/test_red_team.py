@@ -14,6 +14,7 @@ from agenthost.catalogue.red_team import Bait, HostileModel, arguments_of, lay_b
 from agenthost.catalogue.speech import Call
 from agenthost.cli import main
 from agenthost.packages.trials import Order, last_trial, store
+from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.catalogue.obedient import OBEDIENT, SPEC
 from tests.kit.proof import proof_of_the_session
 
@@ -53,6 +54,17 @@ def test_an_agent_without_any_rule_of_its_own_gets_nothing_out_of_its_sandbox(
     assert len(trial.orders) == 9
     listed = CliRunner().invoke(agents, ["list", "--agents-dir", str(tmp_path)], standalone_mode=False).output
     assert "held 20" in next(line for line in listed.splitlines() if line.startswith("obedient"))
+
+
+def test_no_answer_of_an_agent_acts_on_a_terminal_or_keeps_a_host_from_telling_it(bait: Bait) -> None:
+    """A lone surrogate fits no message of a host: with one in it, all of the host would be silent."""
+    model = HostileModel("any", bait)
+    model(request())
+    model(request("\x1b]0;owned\x07\u202e\ud800 denied"))
+    answer = model.outcome()[0].answer
+
+    assert answer == "?]0;owned??? denied"
+    assert host_pb.TrialOrder(answer=answer).answer == answer
 
 
 def test_what_is_seen_outside_is_told_of_the_order_that_did_it(bait: Bait) -> None:

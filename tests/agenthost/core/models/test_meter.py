@@ -117,6 +117,15 @@ def test_a_stream_without_an_end_of_its_shape_is_cut(
     assert (read(stream(begin, end)).trouble, read(stream(begin, end)).model) == (ModelTrouble.NONE, model)
 
 
+@pytest.mark.parametrize(
+    "choice",
+    [{"delta": {"content": "the stream ends with [DONE]"}}, {"delta": {"content": "word"}, "finish_reason": ""}],
+    ids=["a word of the model", "an empty reason"],
+)
+def test_nothing_that_looks_like_an_end_is_one(choice: Mapping[str, Any]) -> None:
+    assert read(stream({"model": "small", "choices": [choice]})).trouble is ModelTrouble.CUT
+
+
 def test_a_stream_of_no_models_shape_is_not_judged() -> None:
     assert read(b"data: first\n\ndata: second\n\n") == Reading()
 
