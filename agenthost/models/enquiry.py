@@ -86,6 +86,8 @@ async def facts_of(settings: ModelSettings, known: ModelFacts | None = None) -> 
         return unanswered(endpoint, known, str(error))
     except TimeoutError:
         return unanswered(endpoint, known, f"it did not answer within {ENQUIRY_SECONDS:g} s")
+    except OSError as error:  # the file was there when the host started
+        return unanswered(endpoint, known, f"its ca_file cannot be read ({type(error).__name__})")
     return read_facts(endpoint, answers)
 
 

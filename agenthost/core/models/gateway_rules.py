@@ -161,7 +161,9 @@ def judge_answer(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Headers
     known = tuple(headers)
     if _is_encoded(known):
         return Refusal(502, "upstream_encoded", "the endpoint encodes its answers although it was asked not to")
-    return _kept(known, _NOT_TO_THE_AGENT)
+    # Of two lengths, the chunks count (RFC 9112, 6.3): the other one would not fit what is passed on.
+    is_chunked = any(name.lower() == b"transfer-encoding" for name, _ in known)
+    return _kept(known, _NOT_TO_THE_AGENT | ({b"content-length"} if is_chunked else frozenset()))
 
 
 def _is_encoded(headers: Headers) -> bool:

@@ -24,7 +24,7 @@ from typing import Any
 
 import structlog
 
-from agenthost.core.models.endpoint import parse_endpoint
+from agenthost.core.models.endpoint import Endpoint, parse_endpoint
 from agenthost.models.gateway.account import Attempt
 from agenthost.models.gateway.limits import MAX_ATTEMPTS, MAX_LINE_BYTES, UNATTENDED_SECONDS
 from agenthost.models.gateway.places import Places
@@ -132,9 +132,17 @@ class Gateway:
                     parse_endpoint(name, settings["table"]),
                     self._pool(settings["pool"], settings["slots"]),
                 )
-                self._models[name] = Model.of(endpoint, settings["key"], pool)
-        self._configured = models
-        _log.info("gateway_configured", models=sorted(models))
+                self._take_model(name, endpoint, settings["key"], pool)
+        self._configured = {name: models[name] for name in self._models}
+        _log.info("gateway_configured", models=sorted(self._models))
+
+    def _take_model(self, name: str, endpoint: Endpoint, key: str, pool: Places) -> None:
+        """Takes a model's settings; leaves it out, and none of the others, where its certificates cannot be read any more."""
+        try:
+            self._models[name] = Model.of(endpoint, key, pool)
+        except OSError as error:
+            self._models.pop(name, None)
+            _log.warning("model_left_out", model=name, error=type(error).__name__)
 
     def _pool(self, name: str, slots: int) -> Places:
         """Returns the places of a pool, which outlive its settings: requests at work still hold some."""

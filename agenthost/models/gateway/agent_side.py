@@ -20,6 +20,10 @@ from agenthost.models.gateway.limits import (
 _JSON = (b"content-type", b"application/json")
 
 
+class AgentGoneError(Exception):
+    """The agent hung up, or takes no more of its answer: no fault of its endpoint."""
+
+
 class AgentSide:
     """The agent's end of one connection."""
 
@@ -75,6 +79,13 @@ class AgentSide:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._writer.drain()
 
+    async def take(self, event: h11.Event) -> None:
+        """Sends a piece of its endpoint's answer. Fails with AgentGoneError, since OSError tells of the endpoint."""
+        try:
+            await self.send(event)
+        except (OSError, TimeoutError) as error:
+            raise AgentGoneError from error
+
     async def turn_away(self, refusal: Refusal) -> bool:
         """Refuses a request whose body may still be on its way; returns whether another request may follow."""
         is_heard = await self._hear_out(refusal)
@@ -115,11 +126,12 @@ class AgentSide:
     async def _until_gone(self) -> None:
         """Waits until the agent hangs up; keeps what it sends meanwhile: a body that waits, or its next request."""
         ahead = 0
-        while data := await self._reader.read(CHUNK_BYTES):
-            self._http.receive_data(data)
-            ahead += len(data)
-            if ahead > MAX_AHEAD_BYTES:
-                await asyncio.Event().wait()
+        with contextlib.suppress(OSError):  # it may reset the connection, too
+            while data := await self._reader.read(CHUNK_BYTES):
+                self._http.receive_data(data)
+                ahead += len(data)
+                if ahead > MAX_AHEAD_BYTES:
+                    await asyncio.Event().wait()
 
     async def _hear_out(self, refusal: Refusal) -> bool:
         """Reads the rest of a refused request, unless it is too long, or the client waits for leave to send it."""

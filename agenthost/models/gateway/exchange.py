@@ -17,7 +17,7 @@ from agenthost.core.models.meter import Meter, Reading, prompt_was_cut
 from agenthost.core.models.rate_limits import wait_before_next
 from agenthost.core.models.refusals import RATE_LIMITS, ModelTrouble, trouble_of, wait_of
 from agenthost.models.gateway.account import Account
-from agenthost.models.gateway.agent_side import AgentSide
+from agenthost.models.gateway.agent_side import AgentGoneError, AgentSide
 from agenthost.models.gateway.limits import FIRST_ANSWER_SECONDS, JUDGED_AT_ONCE_BYTES
 from agenthost.models.gateway.upstream import (
     Model,
@@ -82,7 +82,7 @@ class Exchange:
         try:
             head = await upstream.receive(FIRST_ANSWER_SECONDS)
             if not isinstance(head, h11.Response):
-                raise h11.RemoteProtocolError("no answer")  # noqa: TRY301 - one place decides what follows
+                raise h11.RemoteProtocolError("no answer")
             status = head.status_code
             account.use = account.use.with_status(status)
             answer = UpstreamAnswer(upstream, await read_error(upstream) if status in RATE_LIMITS else deque())
@@ -94,7 +94,11 @@ class Exchange:
                 return await self._agent.turn_away(headers)
             meter = Meter(dict(headers).get(b"content-type", b""), status)
             await self._pass_answer(answer, status, headers, meter)
-        except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
+        except AgentGoneError:
+            account.use = account.use.with_failure()
+            self._agent.cut_off()
+            return False
+        except (OSError, TimeoutError, h11.ProtocolError) as error:  # a head that fits no body cannot be passed on
             return await self._tell_broken(status, is_late=isinstance(error, TimeoutError))
         reading = await _judge_size(meter.finish(), self._forward, self._body)
         account.use = account.use.with_answer(status, reading, head.headers, now=time.time(), thinks=thinks)
@@ -130,17 +134,17 @@ class Exchange:
     async def _pass_answer(self, answer: UpstreamAnswer, status: int, headers: Headers, meter: Meter) -> None:
         key = self._model.key.encode()
         masked = [(name, KeyMask(key).feed(value) if key else value) for name, value in headers]
-        await self._agent.send(h11.Response(status_code=status, headers=masked))
+        await self._agent.take(h11.Response(status_code=status, headers=masked))
         mask = KeyMask(key)
         while isinstance(event := await answer.next(), h11.Data):
             meter.feed(bytes(event.data))
             if data := mask.feed(bytes(event.data)):
-                await self._agent.send(h11.Data(data=data))
+                await self._agent.take(h11.Data(data=data))
         if not isinstance(event, h11.EndOfMessage):
             raise h11.RemoteProtocolError("broken off")
         if rest := mask.finish():
-            await self._agent.send(h11.Data(data=rest))
-        await self._agent.send(h11.EndOfMessage())
+            await self._agent.take(h11.Data(data=rest))
+        await self._agent.take(h11.EndOfMessage())
 
 
 async def _judge_size(reading: Reading, forward: Forward, body: bytes) -> Reading:

@@ -203,6 +203,7 @@ class Model:
                 reader, writer = await asyncio.open_connection(
                     at.host, at.port, ssl=self.tls, server_hostname=at.host if self.tls else None, limit=CHUNK_BYTES
                 )
-        except (OSError, TimeoutError) as error:  # a certificate that is not trusted is an OSError
+        # A certificate that is not trusted is an OSError; a name that no network can have is a UnicodeError.
+        except (OSError, TimeoutError, UnicodeError) as error:
             raise UnreachableError(type(error).__name__) from error
         return Upstream(reader, writer)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -103,6 +104,17 @@ async def opened(
         yield Stage(await Workbench.make(folder), model, gateway)
         await gateway.end()
     await gone(folder)
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Makes a certificate for `localhost` that nobody but itself signed; returns its file and its key's."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
 
 
 def gateways(folder: Path) -> list[int]:

@@ -57,6 +57,11 @@ async def test_an_endpoint_that_refuses_says_why_it_tells_nothing(answer: Answer
     assert problem in facts.problem
 
 
+@pytest.mark.parametrize("url", ["http://a..b:80", f"http://{'a' * 70}.example:80"])
+async def test_an_address_that_no_network_can_have_is_a_problem_of_its_endpoint_alone(url: str) -> None:
+    assert "cannot be reached (UnicodeError)" in (await facts_of(settings_of(url))).problem
+
+
 HOSTILE_LISTINGS = {
     "other protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
     "deep": b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200_000,

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from agenthost.models import link as model_gateway
 from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models
 from agenthost.models.usage import read_use
-from tests.agenthost.models.stage import AGENT, KEY, PYTHON, Asker, Stage, gateways, gone, opened
+from tests.agenthost.models.stage import AGENT, KEY, PYTHON, Asker, Stage, gateways, gone, make_certificate, opened
 from tests.fakes.model_server import ANSWER, BREAK_OFF, HANG_UP, Answer, ModelServer
 from tests.kit.attempts import Workbench, finish, output
 from tests.kit.processes import processes_with
@@ -357,12 +356,7 @@ async def test_an_endpoint_whose_certificate_is_not_trusted_gets_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trusted by its configuration, the same endpoint is served."""
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    cert, key = make_certificate(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(cert, key)
     async with ModelServer.serving(tls) as model:
