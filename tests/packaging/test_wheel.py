@@ -13,7 +13,17 @@ import pytest
 from tests.docs.pages import README, page
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("mypy", "pytest", "ruff", "hypothesis", "import-linter", "buf-bin", "grpcio-tools", "mypy-protobuf")
+TOOLS = (
+    "mypy",
+    "pytest",
+    "ruff",
+    "hypothesis",
+    "import-linter",
+    "buf-bin",
+    "grpcio-tools",
+    "grpcio-status",
+    "mypy-protobuf",
+)
 NO_INDEX = re.compile(
     r"No matching distribution found|Could not fetch URL|connection broken by|Temporary failure in name"
 )
