@@ -7,7 +7,7 @@ from ..voice import Voice
 
 
 class Telling:
-    """What one agent said and did so far."""
+    """Keeps what was told of one agent so far."""
 
     def __init__(self, voice: Voice) -> None:
         self.voice = voice

@@ -12,7 +12,7 @@ TALK = frozenset({"userMessage", "agentMessage", "reasoning", "contextCompaction
 
 
 class Items:
-    """What one thread reports."""
+    """Reads the reports of one thread."""
 
     def __init__(self, telling: Telling) -> None:
         self._telling = telling

@@ -11,7 +11,7 @@ UNKNOWN_TOOL = "Tool {} not found"  # what pi tells the model of a tool that it 
 
 
 class Events:
-    """What one session reports."""
+    """Reads the events of one session."""
 
     def __init__(self, telling: Telling) -> None:
         self._telling = telling

@@ -37,7 +37,7 @@ def start(
 
 
 class Ended:
-    """What a bridge said, once it has ended."""
+    """Holds the lines of a bridge that has ended."""
 
     def __init__(self, process: "subprocess.Popen[str]", *prompts: str) -> None:
         lines = [json.dumps({"type": "prompt", "text": prompt}) + "\n" for prompt in prompts]
