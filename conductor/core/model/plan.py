@@ -41,7 +41,7 @@ class AgentPlan:
     """The plan of asking an agent. Durations are in seconds.
 
     Plans of earlier versions have 0 for: no queue clock, the host's own first-output and orphan clocks, the conductor's
-    `lost_after`. `max_attempts` bounds all attempts, of every cause.
+    `lost_after`. `max_attempts` bounds all attempts but those that parked a pool (see `retry`).
     """
 
     kind: ClassVar[str] = "agent"
