@@ -152,6 +152,22 @@ class Agent:
         found = variables_for(self.endpoint.api) if self.endpoint else {}
         return found | environment_of(self.usable(), os.environ, self._values(parameters))
 
+    def knowing(self, facts: ModelFacts) -> "Agent":
+        """Returns the agent with what its endpoint tells; unavailable where it needs the name of a model and there is none."""
+        told = replace(self, facts=facts)
+        lack = told.lack({}) if facts.is_asked and self.available else ""
+        return replace(told, unavailable_reason=lack) if lack else told
+
+    def lack(self, given: Mapping[str, str]) -> str:
+        """Returns why an attempt with these parameters would not know which model to ask; nothing where it knows."""
+        named = next((each for each in self.usable().parameters if each.name == "model"), None)
+        if self.endpoint is None or named is None or named.pattern.fullmatch(self._values(given)["model"]):
+            return ""
+        flag = "Start the host with --model-name NAME, or " if self.endpoint.name == "default" else ""
+        add = f"{'add' if flag else 'Add'} model = 'NAME' to [models.{self.endpoint.name}] in the file of --config"
+        why = f"does not answer: {self.facts.problem}" if self.facts.problem else "lists none that fits"
+        return f"it needs the name of a model, and its endpoint {why}. {flag}{add}"
+
     def _values(self, given: Mapping[str, str]) -> dict[str, str]:
         """Returns the value of every parameter; what a flow leaves open of the model, its endpoint tells."""
         model = self.endpoint.model if self.endpoint else ""
@@ -288,13 +304,7 @@ def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:
         flag = "start the host with --model URL, or " if agent.spec.model == "default" else ""
         add = f"add [models.{agent.spec.model}] to the file of --config"
         return replace(agent, unavailable_reason=f"{reason}: {flag}{add}")
-    endpoint = models[agent.spec.model].endpoint
-    named = next((each for each in agent.spec.parameters if each.name == "model"), None)
-    if named and not named.pattern.fullmatch(endpoint.model or named.default):
-        flag = "start the host with --model-name NAME, or " if endpoint.name == "default" else ""
-        add = f"add model = 'NAME' to [models.{endpoint.name}] in the file of --config"
-        return replace(agent, unavailable_reason=f"it needs the name of a model: {flag}{add}")
-    return replace(agent, endpoint=endpoint)
+    return replace(agent, endpoint=models[agent.spec.model].endpoint)
 
 
 def _with_fit_values(agent: Agent) -> Agent:

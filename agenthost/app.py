@@ -68,7 +68,7 @@ async def serve(settings: Settings, announce: Callable[[str, Host], None]) -> No
         loop.add_signal_handler(number, asked.put_nowait, number)
     try:
         async with running_host(settings, address, data) as (host, target):
-            agents = [name for name, agent in host.agents.items() if agent.available]
+            agents = [name for name, agent in host.agents.items() if host.shown(agent).available]
             _log.info("host_started", host=settings.name, address=target, slots=settings.slots, agents=agents)
             announce(target, host)
             host.ends_agents |= await asked.get() is signal.SIGINT

@@ -73,7 +73,7 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
     def announce(target: str, host: Host) -> None:
         if settings.log_format == "json":
             return  # stderr holds nothing but JSON then; the event host_started says the same
-        usable = [name for name, agent in host.agents.items() if agent.available]
+        usable = [name for name, agent in host.agents.items() if host.shown(agent).available]
         click.echo(f"agenthost {settings.name} serves {target} (agents: {', '.join(usable)})", err=True)
 
     asyncio.run(serve_host(settings, announce))

@@ -28,10 +28,11 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
         _report_sandbox(report, say)
         _report_memory(sandbox, limits_of(config) if config else WIDEST, say)
         models = models_of(config) if config else {}
-        await _report_models(models, say)
+        facts = await _report_models(models, say)
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
         proven = sandbox if report.available else None
-        usable = [await _report_agent(tried(agent), proven, Path(folder), say) for agent in agents.values()]
+        known = [_knowing(tried(agent), facts) for agent in agents.values()]
+        usable = [await _report_agent(agent, proven, Path(folder), say) for agent in known]
     refused = [agent for agent in agents.values() if agent.is_refused]
     if any(usable) and refused:
         folders = "".join(f" --agents-dir {shlex.quote(str(path))}" for path in agents_dirs)
@@ -79,8 +80,12 @@ async def _report_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say
     return True
 
 
-async def _report_models(models: Mapping[str, ModelSettings], say: Say) -> None:
-    """Reports each model's address, its open paths, and what it answers; never its key."""
+def _knowing(agent: Agent, facts: Mapping[str, ModelFacts]) -> Agent:
+    return agent.knowing(facts[agent.endpoint.name]) if agent.endpoint else agent
+
+
+async def _report_models(models: Mapping[str, ModelSettings], say: Say) -> Mapping[str, ModelFacts]:
+    """Reports each model's address, its open paths, and what it answers, which it returns; never its key."""
     every = await asyncio.gather(*(facts_of(model) for model in models.values()))
     for (name, model), facts in zip(models.items(), every, strict=True):
         at = model.endpoint
@@ -90,6 +95,7 @@ async def _report_models(models: Mapping[str, ModelSettings], say: Say) -> None:
         say(f"  {facts.problem or _told(facts, at.model)}")
         if at.provider_tools:
             say(f"  the provider may run on its side: {', '.join(sorted(at.provider_tools))}")
+    return dict(zip(models, every, strict=True))
 
 
 def _told(facts: ModelFacts, name: str) -> str:

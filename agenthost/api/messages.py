@@ -228,7 +228,7 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
         boot_id=host.boot_id,
         slots=host.settings.slots,
         running=host.running,
-        agents=[write_agent(agent) for agent in host.agents.values()],
+        agents=[write_agent(host.shown(agent)) for agent in host.agents.values()],
         sandbox=_sandbox(host),
         start_time=timestamp(host.start_time_ns),
         snapshots=snapshots,

@@ -37,9 +37,6 @@ def _markdown(*cells: str) -> str:
 def _needs(spec: AgentSpec) -> str:
     """Returns the table that a host's configuration must have for an agent, as far as its spec tells."""
     settings = [f'api = "{spec.model}"'] if spec.model in set(Api) else []
-    named = next((one for one in spec.parameters if one.name == "model"), None)
-    if named and not named.pattern.fullmatch(named.default):
-        settings.append('model = "NAME"')
     more = f" with {' and '.join(f'`{setting}`' for setting in settings)}" if settings else ""
     return f"`[models.{spec.model}]`{more}"
 

@@ -15,7 +15,7 @@ from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.request import AcceptedRequest, Request, launch_of
 from agenthost.attempt.shims import SHIMS, Shims
 from agenthost.core.damage import is_shortage
-from agenthost.errors import InvalidRequestError, NoCapacityError, ProgramError, StorageError
+from agenthost.errors import AgentUnavailableError, InvalidRequestError, NoCapacityError, ProgramError, StorageError
 from agenthost.host.state import Host
 from agenthost.models.link import ModelGateway
 from agenthost.snapshots.integrity import SnapshotIntegrity
@@ -47,6 +47,8 @@ class Preparation:
         if endpoint := accepted.agent.endpoint:
             await self._gateway.ready()
             agent = replace(accepted.agent, facts=await self._host.facts_of(endpoint.name))
+            if lack := agent.lack(order.parameters):
+                raise AgentUnavailableError(f"agent '{agent.name}' is unavailable: {lack}")
             accepted = replace(accepted, agent=agent)
             if unfit := agent.violations(order.parameters):  # what the endpoint told since
                 raise InvalidRequestError(*unfit)

@@ -95,6 +95,11 @@ class Host:
             for name, model in self.settings.models.items()
         }
 
+    def shown(self, agent: Agent) -> Agent:
+        """Returns an agent as it can be used now, with what its endpoint tells."""
+        facts = self.models.get(agent.endpoint.name) if agent.endpoint else None
+        return agent.knowing(facts) if facts else agent
+
     async def facts_of(self, name: str) -> ModelFacts:
         """Returns the facts of an endpoint; waits a moment for the first ones."""
         with contextlib.suppress(TimeoutError):

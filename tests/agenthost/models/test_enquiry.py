@@ -12,7 +12,7 @@ from agenthost.models import enquiry
 from agenthost.models.enquiry import Enquiry, facts_of
 from agenthost.models.settings import ModelSettings, read_models
 from agenthost.v1 import host_service_pb2 as host_pb
-from tests.agenthost.running_host import open_host
+from tests.agenthost.running_host import Client, open_host
 from tests.fakes.chat import asked, models, words
 from tests.fakes.model_server import Answer, ModelServer
 
@@ -147,3 +147,52 @@ async def test_a_dead_endpoint_delays_neither_the_host_nor_its_answer(short_path
 
     assert "cannot be reached" in shown[0].problem
     assert not shown[0].answers
+
+
+NEEDY = """\
+name = "needy"
+description = "Tells the name of its model."
+argv = ["/bin/echo", "{model}", "{window}"]
+network = "model"
+model = "default"
+
+[parameters.model]
+pattern = "[a-z0-9-]{1,40}"
+
+[parameters.window]
+pattern = "[0-9]{1,8}"
+default = "1"
+"""
+
+
+async def needy(client: Client) -> host_pb.Agent:
+    return next(one for one in (await client.hosts.GetHost(host_pb.GetHostRequest())).agents if one.name == "needy")
+
+
+@pytest.mark.processes
+async def test_an_agent_that_needs_the_name_of_a_model_gets_the_first_that_the_endpoint_lists(
+    short_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keeps K9: one line is enough for every agent, not for the reader alone."""
+    monkeypatch.setattr(enquiry, "UNANSWERED_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(enquiry, "PRIVATE_PAUSE_SECONDS", 0.05)
+    (short_path / "agents").mkdir()
+    (short_path / "agents" / "needy.toml").write_text(NEEDY)
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = models()
+        settings = read_models({"default": {"url": model.url}})
+        where = {"models": settings, "agents_dirs": (short_path / "agents",)}
+        async with asyncio.timeout(40), open_host(short_path, repository, **where) as client:
+            refusal = await client.refused(client.start_of(agent="needy"))
+            named, _ = await client.run(agent="needy", step="named", parameters={"model": "other"})
+            before = await needy(client)
+            model.facts.update({"/v1/models": models({"id": "embed-it"}, {"id": "small"}), "/props": PROPS})
+            while not (after := await needy(client)).available:
+                await client.host.change.subscribe().wait()
+            told, _ = await client.run(agent="needy", step="told")
+
+    assert refusal.reason == "AGENT_UNAVAILABLE"
+    assert not before.available
+    assert "--model-name NAME" in before.unavailable_reason
+    assert after.unavailable_reason == ""
+    assert (named.said("answer"), told.said("answer")) == ("other 1\n", "small 3072\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agenthost.agent_specs import find_agents
+from agenthost.core.models.facts import ListedModel, ModelFacts
 from agenthost.errors import ConfigurationError
 from agenthost.models.settings import read_models
 from agenthost.packages import npm
@@ -73,7 +74,13 @@ async def test_an_agent_that_needs_a_models_name_says_where_to_put_it(
         for table in (url, {**url, "model": "qwen3:8b"})
     ]
 
-    assert "add model = 'NAME' to [models.default]" in unnamed.unavailable_reason
+    silent = unnamed.knowing(ModelFacts(is_asked=True, problem="it cannot be reached"))
+    listing = unnamed.knowing(ModelFacts(is_asked=True, models=(ListedModel("small"),)))
+
+    assert "its endpoint does not answer: it cannot be reached" in silent.unavailable_reason
+    assert "add model = 'NAME' to [models.default]" in silent.unavailable_reason
+    assert unnamed.available  # until its endpoint was asked
+    assert listing.environment()["OPENAI_MODEL"] == "small"
     assert named.environment()["OPENAI_MODEL"] == "qwen3:8b"
 
 
