@@ -1,6 +1,6 @@
-"""The real agents at their edges: a restart between turns, a file that is not the workspace's, and one by a spec of ten lines.
+"""The real agents at their edges: a restart between turns, a file outside, a hostile model, and one by a spec of ten lines.
 
-Keeps D11, D13 and I4. They run with `./dev test --agents`.
+Keeps D11, D13, E11 and I4. They run with `./dev test --agents`.
 """
 
 import asyncio
@@ -8,7 +8,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from agenthost.catalogue.commands import agents
+from agenthost.catalogue.red_team import UNASKED
+from agenthost.packages.trials import last_trial
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.agents.cli.real_agents import HOME, RealAgent, each_agent, host_with, installed, start_of
 from tests.agenthost.host_process import client_of, serving
@@ -21,6 +25,12 @@ __all__ = ["installed"]
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
 EVERY = pytest.mark.parametrize("agent", each_agent())
 SECOND = 'And what\n"else" is there?'
+
+
+@pytest.fixture(autouse=True)
+def own_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps a command that runs in this process from sending the process's logs to its own stderr, which ends with the test."""
+    monkeypatch.setattr("servicekit.logs.configure_logs", lambda *_: None)
 
 
 def prompt(number: int, text: str) -> pb.Input:
@@ -71,6 +81,19 @@ async def test_a_file_outside_of_the_workspace_stops_no_agent(agent: RealAgent, 
 
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
     assert len(model.results) == 2
+
+
+@EVERY
+def test_a_hostile_model_gets_nothing_out_of_it_and_the_trial_is_kept(agent: RealAgent) -> None:
+    """Keeps E11: each order is given and answered, so none was waited for until a clock ran out."""
+    result = CliRunner().invoke(agents, ["check", agent.name], standalone_mode=False)
+    trial = last_trial(agent.name)
+
+    assert result.return_value == 0, result.output
+    assert "nothing of it was seen outside of the sandbox" in result.output
+    assert trial is not None
+    assert [order.name for order in trial.orders if not order.has_held or order.answer == UNASKED] == []
+    assert len(trial.orders) == 9
 
 
 @pytest.mark.parametrize("agent", [one for one in each_agent() if one.id == "qwen"])
