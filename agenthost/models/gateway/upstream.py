@@ -6,6 +6,7 @@ The caller decides whether a request may be sent twice. Redirects are not follow
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
@@ -205,5 +206,22 @@ class Model:
                 )
         # A certificate that is not trusted is an OSError; a name that no network can have is a UnicodeError.
         except (OSError, TimeoutError, UnicodeError) as error:
-            raise UnreachableError(type(error).__name__) from error
+            raise UnreachableError(_why(error)) from error
         return Upstream(reader, writer)
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    """Returns why there is no connection, in words; an error's own name where there are none."""
+    match error:
+        case ConnectionRefusedError():
+            return "nothing listens there"
+        case socket.gaierror():
+            return "its name is not known"
+        case ssl.SSLCertVerificationError():
+            return "its certificate is not trusted"
+        case TimeoutError():
+            return f"no connection within {CONNECT_SECONDS:g} s"
+        case OSError(strerror=str(text)):
+            return text
+        case _:
+            return type(error).__name__

@@ -198,5 +198,5 @@ async def test_connections_of_settings_that_are_gone_are_closed() -> None:
 
 async def test_an_endpoint_that_is_not_there_is_told_as_such() -> None:
     model = Model.of(parse_endpoint("main", {"url": "http://127.0.0.1:9"}), "")
-    with pytest.raises(UnreachableError, match="Refused"):
+    with pytest.raises(UnreachableError, match="nothing listens there"):
         await ask(model)
