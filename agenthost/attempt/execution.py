@@ -16,7 +16,7 @@ import structlog
 from agenthost.attempt.attachment import Attachments
 from agenthost.attempt.control import AttemptControl
 from agenthost.attempt.cuts import Cuts
-from agenthost.attempt.folder import read_revisions, remembered_secrets
+from agenthost.attempt.folder import read_dialect, read_revisions, remembered_secrets
 from agenthost.attempt.outbox import Outbox
 from agenthost.attempt.process import AttemptProcess
 from agenthost.attempt.records import (
@@ -32,7 +32,7 @@ from agenthost.attempt.records import (
 )
 from agenthost.attempt.request import AcceptedRequest
 from agenthost.config import LEASE_SECONDS
-from agenthost.core.admission.agent_spec import secrets_of
+from agenthost.core.admission.agent_spec import AgentSpec, secrets_of
 from agenthost.core.damage import Damage, DamagedError
 from agenthost.core.ending import Cause, Ending, judge
 from agenthost.core.models.metering import metered
@@ -112,19 +112,30 @@ class Execution:
 
     def open_outbox(self, after: int) -> Outbox:
         """Opens a stream's way through the output. Attach the stream first: one outbox is in use at a time."""
-        spec, limits = self.request.agent.usable(), self.request.order.limits
+        spec, limits = self._spec, self.request.order.limits
         cuts = Cuts(self.request.folder / "cuts", limits.max_output_bytes)
         self.delivery.resume(after, self._highest_number(cuts))
         secrets: tuple[str, ...] = ()
-        revisions = LATEST
+        revisions, dialect = LATEST, spec.dialect
         try:
             if self.request.adopted:
                 revisions = read_revisions(self.request.folder)
+                dialect = self._dialect()
             secrets = remembered_secrets(self.request.folder, secrets_of(spec, os.environ))
         except DamagedError as error:
             self._fault = str(error)
-        output = AgentOutput(spec.dialect, limits.max_answer_bytes, secrets, revisions, has_turns=self.has_turns)
+        output = AgentOutput(dialect, limits.max_answer_bytes, secrets, revisions, has_turns=self.has_turns)
         return Outbox(self, cuts, output, self.delivery.note)
+
+    @property
+    def _spec(self) -> AgentSpec:
+        """Returns the agent's spec: an attempt that runs goes on though its agent may have become unusable for others."""
+        return self.request.agent.spec or self.request.agent.usable()
+
+    def _dialect(self) -> str:
+        """Returns the dialect that the agent was started with."""
+        kept = read_dialect(self.request.folder) if self.request.adopted else ""
+        return kept or self._spec.dialect
 
     def _highest_number(self, cuts: Cuts) -> int | None:
         """Returns the highest number that an earlier daemon can have used; None where the files cannot tell."""
@@ -194,7 +205,7 @@ class Execution:
     def _line_of(self, text: str) -> str:
         """Returns an input as the agent reads it: by lines."""
         if self.has_turns:
-            return prompt_line(self.request.agent.usable().dialect, text)
+            return prompt_line(self._dialect(), text)
         return text if text.endswith("\n") else f"{text}\n"
 
     def close_input(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agenthost.attempt.records import read_object
 from agenthost.core.damage import DamagedError, is_shortage
+from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.revisions import FIRST, KEPT, LATEST, Revisions
 from agenthost.system.files import sync_folder, write_file
 
@@ -26,6 +27,7 @@ class StoredStart:
     start: bytes
     snapshot_fingerprint: str
     boot_id: str = ""
+    dialect: str = ""  # the agent's; its spec may name another after an update
 
 
 class AttemptFolders:
@@ -50,6 +52,7 @@ class AttemptFolders:
             "snapshot_fingerprint": stored.snapshot_fingerprint,
             "boot_id": self._boot_id,
             "revisions": asdict(LATEST),
+            "dialect": stored.dialect,
         }
         write_file(folder / "owner.json", json.dumps(about).encode())
         sync_folder(self._root)
@@ -103,6 +106,17 @@ def read_revisions(folder: Path) -> Revisions:
         if named == asdict(revisions):
             return revisions
     raise DamagedError(f"owner.json: the output was read with {named}, which this agenthost does not have")
+
+
+def read_dialect(folder: Path) -> str:
+    """Returns the dialect that an attempt's agent was started with; empty where its folder names none.
+
+    Raises DamagedError where this daemon lacks it. Blocking.
+    """
+    named = (read_object(folder / "owner.json") or {}).get("dialect", "")
+    if named and named not in DIALECTS:
+        raise DamagedError(f"owner.json: the output is in dialect '{named}', which this agenthost does not have")
+    return str(named)
 
 
 def _read_secrets(file: Path) -> tuple[str, ...]:

@@ -53,7 +53,8 @@ class Preparation:
             if unfit := agent.violations(order.parameters):  # what the endpoint told since
                 raise InvalidRequestError(*unfit)
         paths, fingerprint = await self._integrity.admit(order.snapshot, execution)
-        stored = StoredStart(request.conductor, request.serialized, fingerprint)
+        dialect = accepted.agent.usable().dialect
+        stored = StoredStart(request.conductor, request.serialized, fingerprint, dialect=dialect)
         launch = launch_of(accepted, paths, fingerprint)
         with refusing_start(execution.request.folder):
             await asyncio.to_thread(self._folders.create, order.execution, stored)
@@ -72,9 +73,9 @@ class Preparation:
         return await self._integrity.dismiss(execution.request.order.snapshot, execution, before)
 
     def _open_model(self, accepted: AcceptedRequest) -> None:
-        """Asks the gateway to serve the agent's model endpoint, if it has one."""
-        if accepted.agent.endpoint:
-            self._gateway.attend(accepted.order.execution, accepted.folder, accepted.agent.endpoint.name)
+        """Asks the gateway to serve the agent's model, if it has one: of an attempt that runs, even if no other may begin."""
+        if (spec := accepted.agent.spec) and spec.model:
+            self._gateway.attend(accepted.order.execution, accepted.folder, spec.model)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agenthost.attempt.folder import AttemptFolders, StoredStart, read_revisions, remembered_secrets
+from agenthost.attempt.folder import AttemptFolders, StoredStart, read_dialect, read_revisions, remembered_secrets
 from agenthost.core.damage import DamagedError
 from agenthost.core.output.revisions import FIRST, LATEST
 
@@ -36,3 +36,18 @@ def test_a_folder_names_the_parser_and_the_redaction_that_read_its_output(tmp_pa
         (folder / "owner.json").write_text(json.dumps(owner | {"revisions": unknown}))
         with pytest.raises(DamagedError, match="does not have"):
             read_revisions(folder)
+
+
+def test_a_folder_names_the_dialect_that_its_agent_began_in(tmp_path: Path) -> None:
+    """A folder of an earlier version names none: its agent's spec tells it."""
+    folders = AttemptFolders(tmp_path)
+    folders.create("run-step-1", StoredStart("one", b"start", "", dialect="jsonl"))
+    folder = folders.path_of("run-step-1")
+    owner = json.loads((folder / "owner.json").read_bytes())
+
+    assert read_dialect(folder) == "jsonl"
+    (folder / "owner.json").write_text(json.dumps({name: owner[name] for name in owner if name != "dialect"}))
+    assert read_dialect(folder) == ""
+    (folder / "owner.json").write_text(json.dumps(owner | {"dialect": "of tomorrow"}))
+    with pytest.raises(DamagedError, match="does not have"):
+        read_dialect(folder)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from agenthost.agent_specs import BUILT_IN
 from agenthost.attempt.folder import AttemptFolders, StoredStart
 from agenthost.cli import main
 from agenthost.v1 import execution_service_pb2 as pb
@@ -385,3 +387,39 @@ def test_help_needs_no_grpc() -> None:
 
     assert "serve" in done.stdout
     assert not {"grpc", "google.protobuf", "asyncio", "structlog"} & set(done.stderr.split())
+
+
+SPEC = """
+name = "borrowed"
+description = "Says what it is told."
+argv = ["{{python}}", "-I", "-S", "/opt/agent/scripted.py"]
+install = "."
+prompt = "file"
+dialect = "jsonl"
+input = true
+requires = {requires}
+"""
+
+
+async def test_an_agent_that_became_unusable_keeps_its_running_attempts(short_path: Path, repository: Path) -> None:
+    """As after an update, with missing packages and another dialect: what runs goes on, in the dialect that it began in."""
+    data, listen, agents = short_path / "data", f"unix:{short_path}/s", short_path / "agents"
+    shutil.copytree(BUILT_IN, agents, ignore=shutil.ignore_patterns("*.toml"))
+    (agents / "borrowed.toml").write_text(SPEC.format(requires="[]"))
+    more = ("--agents-dir", str(agents))
+    async with serving(data, listen, *more) as host, client_of(host, data, repository) as client:
+        start = client.start_of("say one", "echo-input 1", agent="borrowed")
+        async with client.open(start=start) as first:
+            await first.until_said("one")
+        await host.end(signal.SIGKILL)
+    updated = SPEC.format(requires='["no-such-program"]').replace('"jsonl"', '"text"')
+    (agents / "borrowed.toml").write_text(updated)
+    async with serving(data, listen, *more) as again, client_of(again, data, repository) as client:
+        async with client.open(resume=pb.Resume(execution=start.execution)) as second:
+            await second.send(input=pb.Input(input_sequence=1, text="after"))
+            finished = await second.finish()
+        refusal = await client.refused(client.start_of("say two", agent="borrowed", step="other"))
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
+    assert second.said("answer") == "one\ninput: after\n"
+    assert refusal.reason == "AGENT_UNAVAILABLE"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -111,3 +112,21 @@ def test_no_host_can_describe_itself_so_that_its_conductor_or_a_command_fails(ho
     assert bench.run.failure is None
     assert all(len(encode(event)) <= MOST_EVENT_BYTES for _, event in bench.events[1:])
     assert not [line for line in lines if "\x1b" in line or "\u202e" in line]
+
+
+@pytest.mark.parametrize("wished", ["", "\U0001f600" * 200])
+def test_no_name_of_a_model_or_pool_makes_an_event_too_large(wished: str) -> None:
+    """Names come from models' servers and from flows, too: 200 characters of a name are 2400 bytes of JSON."""
+    name = "\U0001f600" * 3_000
+    model = host_pb.Model(name="default", pool=name, pool_slots=1, pool_is_local=True, listed=[{"name": name}])
+    agents = [host_pb.Agent(name="survey", available=True, model="default")]
+    bench = Bench()
+    bench.take(reported("alpha", host_pb.Host(name="alpha", slots=4, agents=agents, models=[model])))
+    asked: dict[str, object] = {"parameters": (("model", wished),) if wished else ()}
+    bench.launch(asks("step", agent=asked), asks("other", agent=asked))
+    bench.queue("step")
+    bench.queue("other")
+
+    assert bench.attempt("step").pool
+    assert bench.step("other").wait is not None
+    assert all(len(encode(event)) <= MOST_EVENT_BYTES for _, event in bench.events[1:])
