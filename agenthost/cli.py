@@ -57,9 +57,8 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
         from agenthost.app import serve as serve_host
     from agenthost.config import load_settings, require_descriptors
     from agenthost.host.state import Host
-    from servicekit.descriptors import take_descriptors
-    from servicekit.lifeline import stop_at_end_of
     from servicekit.logs import configure_logs
+    from servicekit.process import stop_at_end_of, take_descriptors
 
     given = {name: value for name, value in flags.items() if value not in {None, ()}}
     if until_eof:

@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterable
 from agenthost.shim.clocks import KILL, Clocks
 from agenthost.shim.confinement import Sandbox
 from agenthost.shim.control import MAX_UNSENT_BYTES, Connection
-from agenthost.shim.inputs import Inputs
 from agenthost.shim.kernel import now
 from agenthost.shim.spool import APPLIED, CLOSED, INPUT, REFUSED, STDERR, STDOUT, Spool
-from agenthost.shim.turns import INPUT_CLOSED, Turns
+from agenthost.shim.turns import INPUT_CLOSED, Inputs, Turns
 
 LISTENER_FD = 4
 READ_BYTES = 64 * 1024

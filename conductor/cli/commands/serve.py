@@ -47,8 +47,7 @@ def serve(context: Context, /, **options: Any) -> int:
         from conductor.app import run
     from conductor.config import load
     from conductor.errors import StatusError
-    from servicekit.descriptors import take_descriptors
-    from servicekit.lifeline import stop_at_end_of
+    from servicekit.process import stop_at_end_of, take_descriptors
 
     try:
         settings = load(

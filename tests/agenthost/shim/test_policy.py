@@ -3,8 +3,7 @@
 import pytest
 
 from agenthost.shim.clocks import KILL, LATE_GRACE_SECONDS, TERMINATE, Clocks
-from agenthost.shim.inputs import MAX_WAITING_INPUT_BYTES, MAX_WAITING_INPUTS, Inputs
-from agenthost.shim.turns import Turns
+from agenthost.shim.turns import MAX_WAITING_INPUT_BYTES, MAX_WAITING_INPUTS, Inputs, Turns
 
 CONFIG = {
     "first_output_timeout_seconds": 20.0,

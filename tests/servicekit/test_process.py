@@ -10,7 +10,7 @@ pytestmark = pytest.mark.processes
 
 PROGRAM = """
 import pathlib, resource, sys
-from servicekit.descriptors import take_descriptors
+from servicekit.process import take_descriptors
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))
 print(take_descriptors(pathlib.Path(sys.argv[1])), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """

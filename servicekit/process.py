@@ -1,0 +1,40 @@
+"""Sets up the process of a service: how many files it may open, and with which process it ends."""
+
+import os
+import resource
+import signal
+import threading
+from pathlib import Path
+
+NR_OPEN = Path("/proc/sys/fs/nr_open")
+READ_BYTES = 4096
+
+
+def take_descriptors(nr_open: Path = NR_OPEN) -> int:
+    """Raises the soft limit of open files to the hard one, and returns it. Most shells set it far below.
+
+    Programs that the service starts get limits of their own. The kernel grants nothing above
+    `nr_open`, even where the hard limit was set while that was higher.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = int(nr_open.read_text())
+    limit = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    return limit
+
+
+def stop_at_end_of(fd: int) -> None:
+    """Sends this process SIGTERM when no process holds the other end of `fd` any more. Returns at once.
+
+    The parent holds the writing end of a pipe and writes nothing; the service reads the other end as its stdin, and so ends
+    however the parent ended, SIGKILL included. The kernel closes the pipe with its last holder, so there is no process id to
+    mistake and nothing to poll. (`PR_SET_PDEATHSIG` would follow the *thread* that forked, and needs code between fork and exec,
+    which a process with gRPC threads must not run.)
+    """
+
+    def wait() -> None:
+        while os.read(fd, READ_BYTES):
+            pass  # input means nothing; only the end does
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
