@@ -16,6 +16,7 @@ import structlog
 
 from agenthost.core.models.facts import ModelFacts, configured, is_private, paths_to_ask, read_facts, unanswered
 from agenthost.core.models.gateway_rules import authority_of, credentials_of
+from agenthost.core.models.key_mask import KeyMask
 from agenthost.models.gateway.upstream import Model, UnreachableError, Upstream
 from agenthost.models.settings import ModelSettings
 from servicekit.release import release_number
@@ -25,6 +26,7 @@ UNANSWERED_PAUSE_SECONDS = 5.0
 PRIVATE_PAUSE_SECONDS = 30.0
 HOSTED_PAUSE_SECONDS = 600.0
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
+MAX_PIECES = 10_000  # a piece may be a byte, and each takes the host's time
 NAME = b"agenthost/" + release_number().encode()  # so that a server's log tells these requests from an agent's
 _ANTHROPIC_VERSION = (b"anthropic-version", b"2023-06-01")  # another API ignores it
 
@@ -107,9 +109,15 @@ async def _answer(model: Model, path: str) -> Any:
     if status >= 500:
         raise NoFactsError(f"it answers HTTP {status}: it may be loading its model")
     try:
-        return json.loads(body) if status == 200 else None
+        return json.loads(_masked(body, model.key)) if status == 200 else None
     except (ValueError, RecursionError):
         return None
+
+
+def _masked(body: bytes, key: str) -> bytes:
+    """Returns an answer without the key: an endpoint may list models under any names, and hosts tell those."""
+    mask = KeyMask(key.encode())
+    return mask.feed(body) + mask.finish()
 
 
 async def _exchange(upstream: Upstream, model: Model, path: str) -> tuple[int, bytes]:
@@ -121,9 +129,10 @@ async def _exchange(upstream: Upstream, model: Model, path: str) -> tuple[int, b
     head = await upstream.receive(ENQUIRY_SECONDS)
     if not isinstance(head, h11.Response):
         raise h11.RemoteProtocolError("no answer")
-    body = b""
+    pieces, size = list[bytes](), 0
     while isinstance(event := await upstream.receive(ENQUIRY_SECONDS), h11.Data):
-        body += event.data
-        if len(body) > MAX_ANSWER_BYTES:
+        pieces.append(bytes(event.data))
+        size += len(event.data)
+        if size > MAX_ANSWER_BYTES or len(pieces) > MAX_PIECES:
             raise h11.RemoteProtocolError("the answer is too long")
-    return head.status_code, body
+    return head.status_code, b"".join(pieces)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,21 @@ async def test_an_address_that_no_network_can_have_is_a_problem_of_its_endpoint_
     assert "cannot be reached (UnicodeError)" in (await facts_of(settings_of(url))).problem
 
 
+async def test_no_name_that_an_endpoint_lists_repeats_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = models({"id": f"for {KEY}"})
+        facts = await facts_of(settings_of(model.url, key_env="KEY_OF_THE_TEST"))
+
+    assert [one.name for one in facts.models] == [f"for {'*' * len(KEY)}"]
+
+
 HOSTILE_LISTINGS = {
     "other protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
     "deep": b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200_000,
     "headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
     "endless": b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 5_000_000,
+    "crumbs": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 700_000,
     "nothing": b"",
 }
 
@@ -79,8 +90,10 @@ async def test_no_answer_of_an_endpoint_breaks_the_enquiry(listing: bytes) -> No
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        begun = time.process_time()
         facts = await facts_of(settings_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
 
+    assert time.process_time() - begun < 2
     assert facts.models == ()
     assert facts.is_asked
 

@@ -1,6 +1,7 @@
 """Agents and endpoints that break off in bad ways, at a real gateway: neither may be taken for the other, and no log may grow."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from agenthost.models.gateway.upstream import Model
 from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models
 from agenthost.models.usage import read_use
-from tests.agenthost.models.stage import PYTHON, Stage, gone, make_certificate, opened
+from tests.agenthost.models.stage import KEY, PYTHON, Stage, gone, make_certificate, opened
 from tests.fakes.model_server import Answer, ModelServer, Pause
 from tests.kit.attempts import Workbench, finish
 
@@ -120,3 +121,19 @@ async def test_certificates_that_go_away_are_a_problem_of_their_endpoint_alone(t
     certificate.unlink()
 
     assert "ca_file cannot be read (FileNotFoundError)" in (await facts_of(settings)).problem
+
+
+async def test_no_name_that_an_endpoint_gives_takes_its_key_into_the_book(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The book's name of the model goes to conductors, and into reports."""
+    async with ModelServer.serving() as model, opened(tmp_path, model, monkeypatch) as stage:
+        named = json.dumps({"model": f"small {KEY}", "choices": []}).encode()
+        model.answers.append(Answer(pieces=(named[:20], named[20:])))
+        async with stage.agent() as agent:
+            said = await agent.ask()
+        book = read_use(agent.folder)
+
+    assert book is not None
+    assert book.model == f"small {'*' * len(KEY)}"
+    assert KEY not in said
