@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,8 @@ def test_codex_that_ends_in_mid_turn_is_told(tmp_path: Path) -> None:
     ended = replayed(tmp_path, "codex", tmp_path / "short.jsonl")
 
     assert ended.code == 1
-    assert "ended before it answered" in ended.text("log")
+    # Whether its end is met by the next request or by the wait for an answer is up to the kernel.
+    assert re.search("the agent (ended before it answered|reads no more)", ended.text("log"))
 
 
 @pytest.mark.parametrize(
