@@ -74,10 +74,25 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     values["agents_dirs"] = tuple(Path(folder).expanduser().absolute() for folder in values.get("agents_dirs", ()))
     values["limits"], values["keeping"] = _limits(values.get("limits", {}))
     models = values.get("models", {})
-    values["models"] = read_models({**models, DEFAULT_MODEL: {"url": model, **of_model}} if model else models)
+    if model and isinstance(models, Mapping):
+        others = {name: of_file for name, of_file in models.items() if name != DEFAULT_MODEL}
+        values["models"] = {**read_models(others), **_of_flags({"url": model, **of_model})}
+    else:
+        values["models"] = read_models(models)
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def _of_flags(table: Mapping[str, str]) -> Mapping[str, ModelSettings]:
+    """Reads the endpoint that flags name; an error names the flag, not a setting of a file that nobody wrote."""
+    try:
+        return read_models({DEFAULT_MODEL: table})
+    except ConfigurationError as error:
+        text = str(error)
+        for setting, flag in (("url", "--model"), ("model", "--model-name"), ("key_env", "--key-env")):
+            text = text.replace(f"models.{DEFAULT_MODEL}.{setting}", flag)
+        raise ConfigurationError(text) from error
 
 
 def models_of(file: Path) -> Mapping[str, ModelSettings]:

@@ -105,7 +105,7 @@ async def _answer(model: Model, path: str) -> Any:
     finally:
         model.idle.close()
     if status in {401, 403}:
-        raise NoFactsError(f"it answers HTTP {status}: check its key (key_env or key_file)")
+        raise NoFactsError(f"it answers HTTP {status}: check its key (--key-env, key_env or key_file)")
     if status >= 500:
         raise NoFactsError(f"it answers HTTP {status}: it may be loading its model")
     try:

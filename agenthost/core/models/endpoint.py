@@ -162,8 +162,11 @@ def _check(endpoint: Endpoint) -> None:
 
 
 def _base(path: str, rules: tuple[PathRule, ...]) -> str:
-    """Returns what stands before every path; people write the url with the /v1 that the paths begin with, and without."""
+    """Returns what stands before every path; people write the url with the /v1 of the paths, with a whole path, and without."""
     base = path.rstrip("/")
+    for rule in sorted(rules, key=lambda rule: len(rule.path), reverse=True):
+        if base.endswith(rule.path.rstrip("/")):
+            return base.removesuffix(rule.path.rstrip("/"))
     before, _, last = base.rpartition("/")
     return before if last and all(f"{rule.path}/".startswith(f"/{last}/") for rule in rules) else base
 
@@ -176,7 +179,8 @@ def _url(name: str, table: Mapping[str, Any]) -> SplitResult:
     except ValueError as error:
         raise EndpointError(f"{where} is not an address: write http://HOST[:PORT][/PATH] or https://…") from error
     if url.scheme not in {"http", "https"} or not url.hostname or not _HOST.fullmatch(url.hostname) or port == 0:
-        raise EndpointError(f"{where} is required and must be http://HOST[:PORT][/PATH] or https://…")
+        shown = f" is '{text}':" if text and not set("@?#") & set(text) else " is required:"  # there a key may stand
+        raise EndpointError(f"{where}{shown} it must be http://HOST[:PORT][/PATH] or https://…")
     if url.username or url.password or url.query or url.fragment:
         raise EndpointError(f"{where} must hold no user, query or fragment: put a key into key_env or key_file")
     if not _RULE.fullmatch(url.path or "/") or _is_devious(url.path):
