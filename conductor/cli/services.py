@@ -98,16 +98,19 @@ def wait_for_hosts(pool: Any, services: Services) -> list[pool_service_pb2.Host]
     problems = tuple(dict.fromkeys(host.problem for host in hosts if host.problem))
     if not ended and not problems:
         return hosts
-    lines = problems or (*last_logs(services.folder), "see what is missing on this machine:  agenthost doctor")
+    lines = problems or last_logs(services.folder, ended)
+    if not problems and not any(line.startswith("agenthost: ") for line in lines):  # else it says itself what to do
+        lines = (*lines, "see what is missing on this machine:  agenthost doctor")
     what = f"the service '{ended}' ended at its start" if ended else "no agent can run on this machine"
     raise CommandError(what, lines=lines, code=RUN_FAILED)
 
 
-def last_logs(folder: Path) -> tuple[str, ...]:
-    """Returns the last lines of every log in the folder."""
+def last_logs(folder: Path, service: str = "*") -> tuple[str, ...]:
+    """Returns the last lines of a service's log, or of all logs in the folder, each with the service's name once."""
     lines = []
-    for log in sorted(folder.glob("*.log")):
-        lines += [f"{log.stem}: {line}" for line in log.read_text(errors="replace").splitlines()[-LOG_LINES:]]
+    for log in sorted(folder.glob(f"{service or '*'}.log")):
+        last = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        lines += [line if line.startswith(f"{log.stem}: ") else f"{log.stem}: {line}" for line in last]
     return tuple(lines)
 
 

@@ -147,7 +147,11 @@ async def test_its_services_start_with_the_lines_that_are_shown(tmp_path: Path) 
     starts = [line.replace(":7420", f":{host}").replace(":7410", f":{port}") for line in lines[:2]]
     script = [*starts, "trap 'kill -INT %1 %2; wait' EXIT", f"export CONDUCTOR_ADDRESS=127.0.0.1:{port}"]
     script += ["until conductor doctor; do sleep 0.2; done"]
-    done = await asyncio.to_thread(_shell, script, folder)
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = models({"id": "small"})
+        named = folder / "models.toml"
+        named.write_text(named.read_text().replace("http://127.0.0.1:8080", model.url))
+        done = await asyncio.to_thread(_shell, script, folder)
 
     assert done.returncode == 0, done.stderr
     assert "all good" in done.stdout

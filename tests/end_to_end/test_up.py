@@ -109,10 +109,18 @@ async def test_without_an_endpoint_it_says_what_to_type_and_a_dead_one_is_told(t
     async with up(tmp_path) as it:
         await it.until("stop:  Ctrl-C")
         assert "conductor up --model http://127.0.0.1:11434/v1" in it.said
+        assert "run ask" not in it.said  # nothing could answer
+        assert "run survey ." in it.said
         assert await it.stop() == 0
     async with up(tmp_path, "--model", "http://127.0.0.1:1/v1") as it:
         await it.until("stop:  Ctrl-C")
-        assert "✘ model default       http://127.0.0.1:1  it cannot be reached" in it.said
+        assert "✘ model default       http://127.0.0.1:1  it cannot be reached (connection refused)" in it.said
+        assert "first, make the model answer" in it.said
+        code, told, _ = await conductor(
+            "--address", it.address, "doctor", "--data", str(tmp_path / "state" / "conductor")
+        )
+        assert code == 1
+        assert "✘ model default on local does not answer" in told
 
 
 @pytest.mark.timeout(120)
@@ -145,9 +153,11 @@ async def test_the_trial_of_an_agent_is_told_over_all_hosts_and_named_in_the_rep
 
 
 async def test_what_keeps_a_service_from_starting_is_shown_and_ends_the_command(tmp_path: Path) -> None:
-    async with up(tmp_path, "--model", "ftp://nowhere") as it:
+    async with up(tmp_path, "--model", "127.0.0.1:8080") as it:
         await it.until("http://HOST[:PORT]")
         assert await it.process.wait() == 1
+    assert "\n  agenthost: --model is '127.0.0.1:8080': it must be http://HOST[:PORT]" in it.said
+    assert "host_not_reached" not in it.said  # the other service has nothing to tell about it
     assert not os.path.exists(tmp_path / "state" / "agenthost.sock")  # noqa: PTH110
 
 

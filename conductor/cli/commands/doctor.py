@@ -62,7 +62,7 @@ def doctor(context: Context, data: Path | None) -> int:
             f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{again(context.address, ('--data', data))}"
         )
         return RUN_FAILED
-    say("\nall good; try:  conductor run survey PATH")
+    say("\nall good; try:  conductor run ask PATH --question …, or conductor run survey PATH, which needs no model")
     return 0
 
 
@@ -153,14 +153,29 @@ def _server_looks(connection: Connection) -> Iterator[Look]:
 
 
 def host_looks(host: pool_service_pb2.Host) -> Iterator[Look]:
-    """Returns a line for a host, and one for every spec on it that cannot be read."""
+    """Returns a line for a host, one for every model that does not answer it, and one for every spec that cannot be read."""
     yield _host_look(host)
+    answers = host.state == pool_service_pb2.Host.STATE_READY
+    for model in host.models if answers else ():  # a host that is away told of its models long ago
+        if model.problem and not model.answers:
+            yield _model_look(model, short(host.name))
     for agent in host.agents:
         # An agent that only lacks its program is shown, not counted.
         if agent.spec_refused:
             title = f"the spec of agent {printable(agent.name)} on {short(host.name)} cannot be read"
             advice = "mend the file there, then start that host again; there:  agenthost doctor --agents-dir DIR"
             yield Look(good=False, text=title, advice=(advice,), details=(one_line(agent.unavailable_reason, 300),))
+
+
+def _model_look(model: pool_service_pb2.HostModel, host: str) -> Look:
+    advice = (
+        f"start its server at {printable(model.url)}, or correct --model or the file of --config, and start that host again",
+        "the host asks a server on its own machine again every 30 seconds",
+    )
+    details = (one_line(model.problem, 300),)
+    return Look(
+        good=False, text=f"model {printable(model.name)} on {host} does not answer", advice=advice, details=details
+    )
 
 
 def _host_look(host: pool_service_pb2.Host) -> Look:

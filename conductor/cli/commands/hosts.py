@@ -10,8 +10,8 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
 from conductor.cli.text.terminal_text import one_line, printable
-from conductor.cli.text.wording import elapsed
-from conductor.cli.views.models import agents_over, model_lines
+from conductor.cli.text.wording import counted, elapsed
+from conductor.cli.views.models import agents_over, is_to_install, model_lines, to_install_line
 from conductor.cli.views.page import say
 from conductor.cli.views.pools import likeness_lines, pool_lines
 from conductor.cli.views.view import as_json
@@ -88,12 +88,12 @@ def say_host(host: Host, *, with_agents: bool = False) -> None:
 
 
 def host_line(host: Host) -> str:
-    """Returns `✔ alpha  ready  2 of 4 slots  bubblewrap 0.11.0  unix:/run/a.sock`."""
+    """Returns `✔ alpha  ready  2 of 4 slots in use  bubblewrap 0.11.0  unix:/run/a.sock`."""
     glyph = "✔" if _answers(host) and not has_trouble(host) else "✘"
     state = Host.State.Name(host.state).removeprefix("STATE_").lower()
     line = f"{glyph} {short(host.name):<12}  {state:<12}"
     if host.slots:
-        line += f"  {host.running} of {host.slots} slots  {printable(host.sandbox_mechanism)}"
+        line += f"  {host.running} of {counted(host.slots, 'slot')} in use  {printable(host.sandbox_mechanism)}"
     if host.HasField("disconnected_time"):
         line += f"  for {elapsed(time.time() - host.disconnected_time.ToNanoseconds() / 1e9)}"
     elif not host.HasField("last_seen_time"):
@@ -114,14 +114,17 @@ def other_folder(host: Host) -> str:
 
 
 def agent_lines(host: Host) -> list[str]:
-    """Returns a line for each agent: usable, or why not. A host that does not answer leaves that unknown."""
+    """Returns a line for each agent: usable, or why not; and one for all that are not installed."""
     lines = []
     answers = _answers(host)
     for agent in host.agents:
+        if is_to_install(agent):
+            continue
         glyph = ("✔" if agent.available else "✘") if answers else "?"
         text = agent.description if agent.available else agent.unavailable_reason
         lines.append(f"    {glyph} {printable(agent.name):<12}  {printable(agent.version):<8}  {one_line(text, 200)}")
-    return lines
+    missing = to_install_line(agent.name for agent in host.agents if is_to_install(agent))
+    return [*lines, *(f"    {line}" for line in missing)]
 
 
 def _answers(host: Host) -> bool:

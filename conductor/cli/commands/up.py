@@ -49,7 +49,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--listen", metavar="ADDRESS", help="Address of the conductor.  [default: CONDUCTOR_ADDRESS, or 127.0.0.1:7410]"
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Folder for all data.  [default: $XDG_STATE_HOME]")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder for all data.  [default: XDG_STATE_HOME, or ~/.local/state]"
+)
 @click.pass_obj
 def up(context: Context, /, model: str | None, listen: str | None, data: Path | None, **more: Any) -> int:
     """Run a conductor and one agent host until Ctrl-C. With --model, agents can think."""
@@ -75,8 +77,8 @@ def up(context: Context, /, model: str | None, listen: str | None, data: Path | 
             with connected(address) as connection:
                 wait_for_hosts(connection.pool, services)
                 say(f"✔ conductor  {printable(address)}  data in {printable(str(folder / 'conductor'))}")
-                _say_hosts(connection.pool, services, model)
-            _say_next(address, context)
+                hosts = _say_hosts(connection.pool, services, model)
+            _say_next(address, context, hosts)
             _wait(services)
         except KeyboardInterrupt:
             click.echo("\nstopping …", err=True)
@@ -134,8 +136,8 @@ def _start(
     services.start("conductor.cli", "conductor", *conductor)
 
 
-def _say_hosts(pool: Any, services: Services, model: str | None) -> None:
-    """Prints the hosts once their models have answered, or have not; says what to type where there is no model."""
+def _say_hosts(pool: Any, services: Services, model: str | None) -> list[pool_service_pb2.Host]:
+    """Prints and returns the hosts once their models have answered, or have not; says what to type where there is no model."""
     hosts = wait_for_hosts(pool, services)
     deadline = time.monotonic() + LOOK_SECONDS
     while any(not (each.answers or each.problem) for host in hosts for each in host.models):
@@ -150,12 +152,18 @@ def _say_hosts(pool: Any, services: Services, model: str | None) -> None:
         for name, url in ENDPOINTS:
             say(f"  {name:<10} conductor up --model {url}", err=True)
         say("  hosted     conductor up --model https://HOST/v1 --model-name NAME --key-env VARIABLE", err=True)
+    return hosts
 
 
-def _say_next(address: str, context: Context) -> None:
+def _say_next(address: str, context: Context, hosts: Sequence[pool_service_pb2.Host]) -> None:
     option = "" if address == context.address else f" --address {address}"
-    say(f'\nask:   conductor{option} run ask . --question "…"', err=True)
-    say(f"look:  conductor{option} run survey .", err=True)
+    say("", err=True)
+    if any(each.problem and not each.answers for host in hosts for each in host.models):
+        say("first, make the model answer: start its server, or stop here and correct --model or its key", err=True)
+    say("in another terminal", err=True)
+    if any(host.models for host in hosts):
+        say(f'  ask:   conductor{option} run ask . --question "…"', err=True)
+    say(f"  look:  conductor{option} run survey .", err=True)
     say("stop:  Ctrl-C", err=True)
 
 
@@ -163,5 +171,5 @@ def _wait(services: Services) -> None:
     """Waits until Ctrl-C; raises a CommandError when a service ends by itself."""
     while not (ended := services.ended()):
         time.sleep(PAUSE_SECONDS)
-    lines = (*last_logs(services.folder), f"the logs are in {services.folder}")
+    lines = (*last_logs(services.folder, ended), f"the logs are in {services.folder}")
     raise CommandError(f"the service '{ended}' ended by itself", lines=lines, code=RUN_FAILED)

@@ -9,6 +9,7 @@ from conductor.v1 import pool_service_pb2
 Host = pool_service_pb2.Host
 SHOWN_MODELS = 8
 NAME_WIDTH = 80
+TO_INSTALL = "install it: "  # so begins what a host says of an agent that it could install
 
 
 def model_lines(host: Host) -> list[str]:
@@ -34,10 +35,26 @@ def model_facts(model: pool_service_pb2.HostModel) -> str:
     return ", ".join(part for part in (shown or "it lists no models", window, slots) if part)
 
 
+def is_to_install(agent: pool_service_pb2.HostAgent) -> bool:
+    """Returns whether nothing is wrong with an agent: it is only not installed."""
+    return not agent.available and agent.unavailable_reason.startswith(TO_INSTALL)
+
+
+def to_install_line(names: Iterable[str]) -> list[str]:
+    """Returns `○ not installed: claude, codex; to have one:  agenthost agents install NAME`, or no line without names."""
+    listed = ", ".join(printable(name) for name in names)
+    return [f"○ not installed: {listed}; to have one:  agenthost agents install NAME"] if listed else []
+
+
 def agents_over(hosts: Iterable[Host], only: str | None = None) -> list[str]:
     """Returns, for each agent of any host, a line with its name, and one for each host that has it; of one, its last trials too."""
-    names = sorted({agent.name for host in hosts for agent in host.agents if only in {None, agent.name}})
-    return [line for name in names for line in _agent_over(name, hosts, with_trials=only is not None)]
+    agents = [agent for host in hosts for agent in host.agents if only in {None, agent.name}]
+    names = sorted({agent.name for agent in agents})
+    installed = {agent.name for agent in agents if only is not None or not is_to_install(agent)}
+    lines = [
+        line for name in names if name in installed for line in _agent_over(name, hosts, with_trials=only is not None)
+    ]
+    return [*lines, *to_install_line(name for name in names if name not in installed)]
 
 
 def _agent_over(name: str, hosts: Iterable[Host], *, with_trials: bool) -> Iterable[str]:

@@ -19,14 +19,14 @@ def pool_lines(hosts: Iterable[Host], now: float) -> list[str]:
 
 
 def pool_line(pool: pool_service_pb2.ModelPool, now: float) -> str:
-    """Returns `pool gpu0  1 of 1 slots in use by this conductor  4 waiting  parked for 2 min 05 s (rate limited)  qwen3 loaded`."""
+    """Returns `pool gpu0  1 of 1 slot in use by this conductor  4 waiting  parked for 2 min 05 s (rate limited)`."""
     left = pool.parked_until_time.ToNanoseconds() / 1e9 - now
     parts = (
         f"pool {printable(pool.name)}",
         f"{pool.in_use} of {counted(pool.slots, 'slot')} in use by this conductor",
         f"{pool.waiting} waiting" if pool.waiting else "",
         f"parked for {elapsed(left)} (rate limited)" if left > 0 else "",
-        f"{printable(pool.loaded_model)} asked last" if pool.loaded_model else "",
+        f"last asked: {printable(pool.loaded_model)}" if pool.loaded_model else "",
     )
     return "  ".join(part for part in parts if part)
 

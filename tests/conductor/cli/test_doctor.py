@@ -1,9 +1,13 @@
 """The doctor's lines about a host that answers and needs mending. Keeps K2."""
 
+from pathlib import Path
+
 import pytest
 
+from agenthost.packages.prefix import missing
 from conductor.cli.commands.doctor import host_looks
-from conductor.cli.commands.hosts import host_line, say_host
+from conductor.cli.commands.hosts import agent_lines, host_line, say_host
+from conductor.cli.views.models import TO_INSTALL, agents_over
 from conductor.v1 import pool_service_pb2 as pb
 
 READY = pb.Host.STATE_READY
@@ -30,8 +34,8 @@ def test_a_spec_that_cannot_be_read_is_to_be_mended() -> None:
 
 def test_an_agent_whose_program_is_not_installed_is_shown_and_nothing_to_mend() -> None:
     why = "the program 'claude' was not found on PATH"
-    for missing in (agent("claude", "Asks a model.", why), agent("claude", "", why)):
-        [look] = host_looks(pb.Host(name="hosts/b", state=READY, agents=[missing]))
+    for program in (agent("claude", "Asks a model.", why), agent("claude", "", why)):
+        [look] = host_looks(pb.Host(name="hosts/b", state=READY, agents=[program]))
 
         assert look.good
         assert any("was not found on PATH" in line for line in look.details)
@@ -70,3 +74,39 @@ def test_hosts_shows_beside_a_host_that_attempts_wait_for_its_earlier_folder(cap
     told = capfd.readouterr().out
     assert told.startswith("✘ a")
     assert "another data folder: 1 attempt waits for the one it had before" in told
+
+
+def test_a_model_that_does_not_answer_is_to_be_mended() -> None:
+    models = [
+        pb.HostModel(name="near", url="http://127.0.0.1:1", problem="it cannot be reached (connection refused)"),
+        pb.HostModel(name="fine", answers=True),
+        pb.HostModel(name="fresh"),  # not asked yet
+    ]
+    looks = list(host_looks(pb.Host(name="hosts/b", state=READY, models=models)))
+    [away] = host_looks(pb.Host(name="hosts/b", state=pb.Host.STATE_DISCONNECTED, models=models))
+
+    assert [look.good for look in looks] == [True, False]
+    assert looks[1].text == "model near on b does not answer"
+    assert looks[1].details == ("it cannot be reached (connection refused)",)
+    assert "start its server at http://127.0.0.1:1" in looks[1].advice[0]
+    assert not away.good
+
+
+def test_agents_that_are_only_not_installed_take_one_line_without_a_cross() -> None:
+    names = ("claude", "qwen")
+    missing = [agent(name, "Asks.", "install it: agenthost agents install " + name) for name in names]
+    host = pb.Host(name="hosts/b", state=READY, agents=[*missing, agent("fine", "Does things.")])
+    line = "○ not installed: claude, qwen; to have one:  agenthost agents install NAME"
+
+    assert [told.split()[:2] for told in agent_lines(host)] == [["✔", "fine"], ["○", "not"]]
+    assert agent_lines(host)[-1].strip() == line
+    assert agents_over([host])[-1] == line
+    assert any("install it: agenthost agents install qwen" in told for told in agents_over([host], "qwen"))
+
+
+def test_what_a_host_says_of_an_agent_that_it_could_install_is_known_to_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path))
+
+    assert missing("claude").startswith(TO_INSTALL)

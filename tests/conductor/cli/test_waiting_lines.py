@@ -352,7 +352,7 @@ def test_a_pool_has_one_line_for_all_hosts() -> None:
 
     assert pool_lines(hosts, now=1_000) == [
         "pool cloud  0 of 8 slots in use by this conductor  parked for 2 min 05 s (rate limited)",
-        "pool gpu0  1 of 1 slot in use by this conductor  4 waiting  qwen3 asked last",
+        "pool gpu0  1 of 1 slot in use by this conductor  4 waiting  last asked: qwen3",
     ]
 
 
