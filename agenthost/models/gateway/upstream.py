@@ -6,6 +6,7 @@ The caller decides whether a request may be sent twice. Redirects are not follow
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 from collections import deque
@@ -213,15 +214,17 @@ class Model:
 def _why(error: OSError | UnicodeError) -> str:
     """Returns why there is no connection, in words; an error's own name where there are none."""
     match error:
-        case ConnectionRefusedError():
+        case _ if f"[Errno {errno.ECONNREFUSED}]" in str(
+            error
+        ):  # of `localhost`, which has two addresses, it has no errno
             return "nothing listens there"
-        case socket.gaierror():
+        case socket.gaierror() | UnicodeError():
             return "its name is not known"
         case ssl.SSLCertVerificationError():
             return "its certificate is not trusted"
+        case ssl.SSLError() | ConnectionError():
+            return "it does not speak TLS, as https needs"
         case TimeoutError():
             return f"no connection within {CONNECT_SECONDS:g} s"
-        case OSError(strerror=str(text)):
-            return text
         case _:
-            return type(error).__name__
+            return getattr(error, "strerror", None) or type(error).__name__

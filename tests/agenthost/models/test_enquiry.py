@@ -60,7 +60,7 @@ async def test_an_endpoint_that_refuses_says_why_it_tells_nothing(answer: Answer
 
 @pytest.mark.parametrize("url", ["http://a..b:80", f"http://{'a' * 70}.example:80"])
 async def test_an_address_that_no_network_can_have_is_a_problem_of_its_endpoint_alone(url: str) -> None:
-    assert "cannot be reached (UnicodeError)" in (await facts_of(settings_of(url))).problem
+    assert "cannot be reached (its name is not known)" in (await facts_of(settings_of(url))).problem
 
 
 async def test_no_name_that_an_endpoint_lists_repeats_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,3 +209,25 @@ async def test_an_agent_that_needs_the_name_of_a_model_gets_the_first_that_the_e
     assert "--model-name NAME" in before.unavailable_reason
     assert after.unavailable_reason == ""
     assert (named.said("answer"), told.said("answer")) == ("other 1\n", "small 3072\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1", "it cannot be reached (nothing listens there)"),
+        ("http://localhost:1", "it cannot be reached (nothing listens there)"),
+        ("http://no-such-host.invalid", "it cannot be reached (its name is not known)"),
+    ],
+)
+async def test_why_an_endpoint_is_not_reached_is_told_in_words(url: str, why: str) -> None:
+    [settings] = read_models({"default": {"url": url}}).values()
+
+    assert (await facts_of(settings)).problem == why
+
+
+async def test_https_of_a_server_that_speaks_plain_http_is_told_in_words() -> None:
+    async with ModelServer.serving() as model:
+        [settings] = read_models({"default": {"url": model.url.replace("http:", "https:")}}).values()
+        problem = (await facts_of(settings)).problem
+
+    assert problem == "it cannot be reached (it does not speak TLS, as https needs)"

@@ -78,7 +78,7 @@ def test_hosts_shows_beside_a_host_that_attempts_wait_for_its_earlier_folder(cap
 
 def test_a_model_that_does_not_answer_is_to_be_mended() -> None:
     models = [
-        pb.HostModel(name="near", url="http://127.0.0.1:1", problem="it cannot be reached (connection refused)"),
+        pb.HostModel(name="near", url="http://127.0.0.1:1", problem="it cannot be reached (nothing listens there)"),
         pb.HostModel(name="fine", answers=True),
         pb.HostModel(name="fresh"),  # not asked yet
     ]
@@ -87,7 +87,7 @@ def test_a_model_that_does_not_answer_is_to_be_mended() -> None:
 
     assert [look.good for look in looks] == [True, False]
     assert looks[1].text == "model near on b does not answer"
-    assert looks[1].details == ("it cannot be reached (connection refused)",)
+    assert looks[1].details == ("it cannot be reached (nothing listens there)",)
     assert "start its server at http://127.0.0.1:1" in looks[1].advice[0]
     assert not away.good
 
