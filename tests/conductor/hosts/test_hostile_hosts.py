@@ -1,11 +1,6 @@
 """A host may answer with any message of the protocol: its conductor reads it, and only that host's attempts suffer. Keeps I5."""
 
-from typing import Any
-
 import pytest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,52 +14,9 @@ from conductor.hosts.frames import answered_input, reports
 from conductor.hosts.host_view import HostView, reported
 from conductor.store.codec import decode_event, encode
 from tests.conductor.core.bench import Bench, asks
+from tests.kit.messages import messages
 
 MOST_EVENT_BYTES = 4096
-TEXTS = st.sampled_from(["", "x", "turns", "survey", "é🙂", "\x00\x1b[2J\u202e", "x" * 9_000, '{"a": 1}', "[" * 2_000])
-INTEGERS = (-(2**31), -1, 0, 1, 2, 7, 2**31 - 1)
-LARGE = (*INTEGERS, -(2**63), 2**53, 2**62, 2**63 - 1)
-UNSIGNED = (0, 1, 2, 2**32 - 1)
-DEPTH = 4
-
-Kind = FieldDescriptor
-SCALARS: dict[int, st.SearchStrategy[Any]] = {
-    Kind.CPPTYPE_STRING: TEXTS,
-    Kind.CPPTYPE_BOOL: st.booleans(),
-    Kind.CPPTYPE_INT32: st.sampled_from(INTEGERS),
-    Kind.CPPTYPE_INT64: st.sampled_from(LARGE),
-    Kind.CPPTYPE_UINT32: st.sampled_from(UNSIGNED),
-    Kind.CPPTYPE_ENUM: st.sampled_from([-1, 0, 1, 2, 3, 4, 5, 99]),
-    Kind.CPPTYPE_DOUBLE: st.sampled_from([0.0, -1.0, 1e300, float("nan"), float("inf")]),
-}
-
-
-@st.composite
-def messages(draw: st.DrawFn, kind: Descriptor, depth: int = 0) -> Message:
-    """Any message of a kind, with any of its fields, each of any value."""
-    made: Message = GetMessageClass(kind)()
-    for field in kind.fields:
-        if not draw(st.booleans()):
-            continue
-        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
-        if is_map:
-            key, value = (SCALARS[part.cpp_type] for part in field.message_type.fields)
-            getattr(made, field.name).update(draw(st.dictionaries(key, value, max_size=30)))
-        elif field.message_type is not None:
-            inner = [draw(messages(field.message_type, depth + 1)) for _ in range(draw(st.integers(0, 2)))]
-            if depth >= DEPTH or not inner:
-                continue
-            if field.is_repeated:
-                getattr(made, field.name).extend(inner)
-            else:
-                getattr(made, field.name).CopyFrom(inner[0])
-        elif field.is_repeated:
-            getattr(made, field.name).extend(draw(st.lists(SCALARS[field.cpp_type], max_size=3)))
-        else:
-            setattr(made, field.name, draw(SCALARS[field.cpp_type]))
-    return made
-
-
 FRAMES = messages(pb.ExecuteResponse.DESCRIPTOR)
 HOSTS = messages(host_pb.Host.DESCRIPTOR)
 
