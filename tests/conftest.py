@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import inspect
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Generator
 
@@ -14,6 +15,9 @@ STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn
 # How long a test has to end what it started, before its time limit interrupts it wherever it is.
 END_SECONDS = 5.0
 _started: list[str] = []
+# A job in a shell's background ignores SIGINT, and what the tests start inherits that: `conductor up` would not stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test asserts a time: its own limit is enough for a machine that is busy.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")

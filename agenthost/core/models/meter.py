@@ -64,6 +64,11 @@ class Meter:
         self._trouble = ModelTrouble.NONE
         self._has_begun = self._has_ended = False
 
+    @property
+    def model(self) -> str:
+        """Returns the model's name, as far as the answer has told it."""
+        return self._model
+
     def feed(self, data: bytes) -> None:
         """Takes the next bytes."""
         if self._status >= 400:

@@ -63,6 +63,10 @@ class ModelUse:
         """Counts a request that is sent to the endpoint."""
         return replace(self, requests=self.requests + 1)
 
+    def with_model(self, name: str) -> "ModelUse":
+        """Notes the name that an answer gives the model, which is known before the answer ends, if it ever does."""
+        return replace(self, model=name or self.model)
+
     def with_status(self, status: int) -> "ModelUse":
         """Counts the status of an answer that begins."""
         count = self.statuses.get(status, 0) + 1
@@ -91,8 +95,8 @@ class ModelUse:
             use = replace(use, tokens=total, metered=self.metered + 1)
         if reading.trouble in {ModelTrouble.RATE_LIMIT, ModelTrouble.QUOTA}:
             use = replace(use, retry_after_seconds=wait_of(dict(headers), reading.error, now))
-        if thinks and reading.model:
-            use = replace(use, model=reading.model)
+        if thinks:
+            use = use.with_model(reading.model)
         if thinks and reading.trouble is ModelTrouble.CUT:
             use = use.with_failure()
         return _ended(use, AnswerEnd(reading.trouble, status), thinks=thinks)

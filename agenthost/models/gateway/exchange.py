@@ -93,7 +93,10 @@ class Exchange:
                 account.use = account.use.with_answer(status, error, thinks=thinks)
                 return await self._agent.turn_away(headers)
             meter = Meter(dict(headers).get(b"content-type", b""), status)
-            await self._pass_answer(answer, status, headers, meter)
+            try:
+                await self._pass_answer(answer, status, headers, meter)
+            finally:  # the agent may have heard enough of it
+                account.use = account.use.with_model(meter.model if thinks else "")
         except AgentGoneError:
             account.use = account.use.with_failure()
             self._agent.cut_off()

@@ -1,5 +1,6 @@
 """The reader in the real sandbox, behind the real gateway, with a model on loopback. Keeps D1 and E8."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import pytest
 from agenthost.models.settings import read_models
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.running_host import Client, open_host
-from tests.fakes.chat import asked, calls, cut_off, models, refused, words
+from tests.fakes.chat import STREAM, asked, calls, cut_off, delta, models, refused, words
 from tests.fakes.model_server import Answer, ModelServer
 
 pytestmark = pytest.mark.processes
@@ -92,3 +93,19 @@ async def test_a_second_question_sees_the_first(short_path: Path, repository: Pa
     assert json.loads(second.result_json) == json.loads(finished.result_json) == finding
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED
     assert finished.usage.input_tokens == 2 * first.usage.input_tokens
+
+
+async def test_a_reply_that_goes_on_for_ever_costs_no_more_than_what_was_read(
+    short_path: Path, repository: Path
+) -> None:
+    """Keeps B5: the reader hangs up, the gateway with it, and the book has the model's name all the same."""
+    never = asyncio.Event()
+    line = delta(content="It greets everybody who comes by, and then it greets them again.\n")
+    for_ever = Answer(headers=STREAM, pieces=[*[line] * 50, never])
+    async with host_with(short_path, repository, for_ever) as (client, model):
+        conversation, finished = await client.run("What is it?", agent="reader")
+
+    assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
+    assert "repeats itself" in conversation.said("log")
+    assert conversation.said("answer").startswith("It greets everybody")
+    assert (finished.model_use.model, finished.model_use.broken, len(model.asked)) == ("small", 1, 2)

@@ -81,11 +81,11 @@ async def test_a_prompt_beyond_the_context_is_fitted_and_one_under_a_wrong_windo
 
 async def test_two_commands_lead_from_nothing_to_an_answer(tmp_path: Path) -> None:
     work = make_repository(tmp_path / "work")
-    async with small_model(4096, slots=2) as url, up(tmp_path, "--model", url) as it:
+    async with small_model(2048, slots=2) as url, up(tmp_path, "--model", url) as it:
         await it.until("stop:  Ctrl-C")
         code, out, err = await conductor("--address", it.address, "run", "ask", str(work), "--question", "What is it?")
         stopped = await it.stop()
 
     assert (code, stopped) == (0, 0), err
-    assert re.search(rf"✔ model default +{url}  llama.cpp  {NAME}, 4096 tokens, 2 slots", it.said)
+    assert re.search(rf"✔ model default +{url}  llama.cpp  {NAME}, 2048 tokens, 2 slots", it.said)
     assert f"| answer | 1 | reader | {NAME} | local |" in out

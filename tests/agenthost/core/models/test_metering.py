@@ -22,6 +22,16 @@ def test_use_adds_up_and_survives_being_written_down() -> None:
     assert restore(json.loads(json.dumps(describe(use)))) == use
 
 
+def test_the_models_name_is_known_though_its_answer_never_ended() -> None:
+    use = ModelUse().with_model("small").with_failure()
+
+    assert (use.model, use.with_model("").model, use.with_answer(200, Reading(model="large")).model) == (
+        "small",
+        "small",
+        "large",
+    )
+
+
 def test_only_the_newest_thought_counts_and_what_was_asked_beside_it_since() -> None:
     cut = ModelUse().with_cut(200)
     mended = cut.with_answer(200, Reading())
