@@ -60,7 +60,7 @@ class ModelGateway:
         self._models = models
         self._pools = pools  # by the models' names; a model without one is bounded by its own setting only
         self._told: Mapping[str, Any] = {}
-        self._attended: dict[str, dict[str, str]] = {}
+        self._attended: dict[str, dict[str, str | bool]] = {}
         self._left: dict[str, asyncio.Event] = {}
         self._is_ending = False
         self._writer: asyncio.StreamWriter | None = None
@@ -90,9 +90,13 @@ class ModelGateway:
                 "the gateway to the models is not running", hint=f"see {self._data / 'gateway.log'}"
             ) from error
 
-    def attend(self, execution: str, folder: Path, model: str) -> None:
-        """Asks for an attempt's agent to be served from now on, by this gateway and its successors."""
-        self._attended[execution] = {"execution": execution, "folder": str(folder), "model": model}
+    def attend(self, execution: str, folder: Path, model: str, *, ends_at_cut: bool = False) -> None:
+        """Asks for an attempt's agent to be served from now on, by this gateway and its successors.
+
+        `ends_at_cut`: the agent would tell an answer that breaks off again from its beginning, so it gets no other.
+        """
+        told: dict[str, str | bool] = {"execution": execution, "folder": str(folder), "model": model}
+        self._attended[execution] = told | ({"ends_at_cut": True} if ends_at_cut else {})
         self._say({"do": "attend", **self._attended[execution]})
 
     async def leave(self, execution: str) -> None:

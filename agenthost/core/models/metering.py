@@ -40,7 +40,7 @@ class ModelUse:
     model: str = ""  # the name that the endpoint gave with its newest thought
     thought: AnswerEnd = field(default_factory=AnswerEnd)  # the newest answer of the model
     aside: AnswerEnd = field(default_factory=AnswerEnd)  # the newest answer to whatever else was asked, since then
-    armed: bool = False  # the endpoint asks to wait for too long: the gateway refuses all further requests
+    armed: bool = False  # the gateway refuses all further requests: see `rate_limits`
 
     def with_refusal(self) -> "ModelUse":
         """Counts a request that the gateway refused."""
@@ -75,7 +75,7 @@ class ModelUse:
         return replace(self, statuses=known or self.statuses, rate_limited=limited, unreachable="")
 
     def with_end_armed(self) -> "ModelUse":
-        """Returns the use after the endpoint asked to wait for longer than a request can."""
+        """Returns the use after an answer that lets the attempt have no other."""
         return replace(self, armed=True)
 
     def with_answer(

@@ -19,6 +19,13 @@ ARMED = Refusal(
     "the model's endpoint is asked too fast and wants a pause; this attempt ends, and its step is tried again later",
 )
 
+# For agents that tell a text twice when they ask again, without a word about it.
+CUT = Refusal(
+    401,
+    "answer_broke_off",
+    "the model's endpoint broke its last answer off; this attempt ends, since its agent would tell the text twice",
+)
+
 
 def wait_before_next(asked_seconds: int | None, waits: int) -> float | None:
     """Returns for how long a refused request waits before it is sent again, after so many waits; None where the end is armed."""

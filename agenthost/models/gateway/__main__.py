@@ -106,7 +106,12 @@ class Gateway:
             case "configure":
                 self._configure(message["models"])
             case "attend":
-                attempt = Attempt(message["execution"], Path(message["folder"]), message["model"])
+                attempt = Attempt(
+                    message["execution"],
+                    Path(message["folder"]),
+                    message["model"],
+                    ends_at_cut=message.get("ends_at_cut", False),
+                )
                 self._serve(attempt, tasks)
             case "leave":
                 if task := self._served.get(message["execution"]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agenthost.core.models.metering import ModelUse
+from agenthost.core.models.refusals import ModelTrouble
 from agenthost.models.gateway.upstream import Model
 from agenthost.models.usage import read_use, write_use
 
@@ -18,6 +19,7 @@ class Attempt:
     execution: str
     folder: Path
     model: str
+    ends_at_cut: bool = False  # its agent would tell a text again that broke off
 
 
 class Account:
@@ -35,6 +37,11 @@ class Account:
     def model(self) -> Model | None:
         """Returns the endpoint as it is configured now."""
         return self._models.get(self._attempt.model)
+
+    def end_at_cut(self) -> None:
+        """Arms the end where the newest answer broke off and the agent would tell its text again."""
+        if self._attempt.ends_at_cut and self.use.thought.trouble is ModelTrouble.CUT:
+            self.use = self.use.with_end_armed()
 
     def write(self) -> None:
         """Writes the use if it changed: an agent that asked nothing leaves no file."""

@@ -10,7 +10,8 @@ import contextlib
 import h11
 
 from agenthost.core.models.gateway_rules import Forward, Refusal, Request, judge, judge_body, too_large
-from agenthost.core.models.rate_limits import ARMED
+from agenthost.core.models.rate_limits import ARMED, CUT
+from agenthost.core.models.refusals import ModelTrouble
 from agenthost.models.gateway.account import Account
 from agenthost.models.gateway.agent_side import AgentSide
 from agenthost.models.gateway.exchange import Exchange
@@ -97,7 +98,8 @@ class AgentConnection:
 
     async def _relay(self, model: Model, forward: Forward) -> bool:
         if self._account.use.armed:
-            return await self._turn_away(ARMED)
+            is_cut = self._account.use.thought.trouble is ModelTrouble.CUT
+            return await self._turn_away(CUT if is_cut else ARMED)
         body = await self._agent.take_body()
         refusal = too_large() if body is None else await _judge_body(body, model)
         if body is None or refusal:

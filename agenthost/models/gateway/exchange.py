@@ -105,6 +105,7 @@ class Exchange:
             return await self._tell_broken(status, is_late=isinstance(error, TimeoutError))
         reading = await _judge_size(meter.finish(), self._forward, self._body)
         account.use = account.use.with_answer(status, reading, head.headers, now=time.time(), thinks=thinks)
+        account.end_at_cut()
         return self._agent.is_complete
 
     def _judge_limit(self, status: int, headers: Headers, said: bytes) -> None:
@@ -128,6 +129,7 @@ class Exchange:
         """Answers for an endpoint that did not; cuts off an answer that had begun."""
         self._account.use = self._account.use.with_cut(status, thinks=self._forward.thinks)
         if not self._agent.is_unanswered:
+            self._account.end_at_cut()
             self._agent.cut_off()
             return False
         code, text = ("upstream_timeout", "took too long") if is_late else ("upstream_broke", "broke its answer off")

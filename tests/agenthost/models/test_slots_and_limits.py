@@ -13,11 +13,12 @@ from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models
 from agenthost.models.usage import read_use
 from tests.agenthost.models.stage import PYTHON, Stage, gone, opened
-from tests.fakes.model_server import Answer, Asked, ModelServer, Pause
+from tests.fakes.model_server import BREAK_OFF, Answer, Asked, ModelServer, Pause
 from tests.kit.attempts import Workbench, finish, output
 
 pytestmark = pytest.mark.processes
 
+STREAM = {"content-type": "text/event-stream"}
 SLOW = b"data: more\n\n"
 # Asks four times at once, and says each status when its answer has ended.
 PARALLEL = """
@@ -160,6 +161,27 @@ async def test_a_long_rate_limit_or_a_fourth_ends_the_attempt_by_401_and_the_boo
     assert book is not None
     assert (book.statuses, book.refused, book.armed) == ({429: answers}, 2, True)
     assert book.retry_after_seconds == int(headers["retry-after"])
+
+
+@pytest.mark.parametrize("ends_at_cut", [True, False])
+async def test_an_agent_that_would_tell_a_broken_text_again_gets_no_other_answer(
+    stage: Stage, *, ends_at_cut: bool
+) -> None:
+    stage.model.answers.append(
+        Answer(200, STREAM, (b'data: {"choices": [{"delta": {"content": "Half"}}]}\n\n', BREAK_OFF))
+    )
+    stage.model.reply = lambda _: Answer(200, STREAM, (b"data: [DONE]\n\n",))
+    async with stage.agent() as agent:
+        await stage.gateway.leave(agent.name)
+        stage.gateway.attend(agent.name, agent.folder, "main", ends_at_cut=ends_at_cut)
+        first, second = [await agent.ask(body='{"messages": []}') for _ in range(2)]
+    book = read_use(agent.folder)
+
+    assert "Half" in first
+    assert second.startswith("status 401 answer_broke_off" if ends_at_cut else "status 200")
+    assert book is not None
+    assert book.armed is ends_at_cut
+    assert len(stage.model.asked) == (1 if ends_at_cut else 2)
 
 
 async def test_what_armed_the_end_outlives_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

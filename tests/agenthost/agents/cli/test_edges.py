@@ -1,4 +1,4 @@
-"""The real agents at their edges: a restart between turns, a file outside, a hostile model, and one by a spec of ten lines.
+"""The real agents at their edges: restarts, files outside, broken streams, a hostile model, a spec of ten lines.
 
 Keeps D11, D13, E11 and I4. They run with `./dev test --agents`.
 """
@@ -18,7 +18,7 @@ from tests.agenthost.agents.cli.real_agents import HOME, RealAgent, each_agent, 
 from tests.agenthost.host_process import client_of, serving
 from tests.agenthost.running_host import Client, Conversation, make_repository
 from tests.docs.pages import page
-from tests.fakes.model_server import ModelServer
+from tests.fakes.model_server import Answer, Asked, ModelServer
 from tests.fakes.scripted_model import Say, ScriptedModel
 
 __all__ = ["installed"]
@@ -81,6 +81,35 @@ async def test_a_file_outside_of_the_workspace_stops_no_agent(agent: RealAgent, 
 
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
     assert len(model.results) == 2
+
+
+@EVERY
+async def test_a_stream_that_breaks_once_is_never_a_success_with_its_text_twice(
+    agent: RealAgent, short_path: Path
+) -> None:
+    pause, whole = asyncio.Event(), ScriptedModel(Say("Half an answer and the rest."))
+    async with host_with(agent, short_path, Say("Half an answer", wait=pause, breaks_off=True)) as (
+        client,
+        server,
+        broken,
+    ):
+        thoughts: list[Asked] = []
+
+        def reply(asked: Asked) -> Answer:
+            if b'"tools"' in asked.body:
+                thoughts.append(asked)
+            return (broken if len(thoughts) < 2 else whole)(asked)
+
+        server.reply = reply
+        async with client.open(start=client.start_of(**start_of(agent))) as conversation:
+            await conversation.until_said("Half")
+            pause.set()
+            finished = await conversation.finish()
+
+    if finished.outcome == pb.Finished.OUTCOME_SUCCEEDED:
+        assert conversation.said("answer").strip() == "Half an answer and the rest."
+    else:
+        assert finished.reason == "MODEL_STREAM_CUT"
 
 
 @EVERY
