@@ -299,7 +299,7 @@ def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:
     if not agent.spec.model:
         return agent
     if agent.spec.model not in models:
-        known = ", ".join(sorted(models)) or "none"
+        known = f"only {', '.join(sorted(models))}" if models else "none"
         reason = f"it needs the model '{agent.spec.model}', and the host's configuration has {known}"
         flag = "start the host with --model URL, or " if agent.spec.model == "default" else ""
         add = f"add [models.{agent.spec.model}] to the file of --config"

@@ -13,11 +13,12 @@ from agenthost.core.models.facts import ModelFacts
 from agenthost.core.sandbox.report import Probe, SandboxReport
 from agenthost.models.enquiry import facts_of
 from agenthost.models.settings import ModelSettings
+from agenthost.packages.prefix import TO_INSTALL
 from agenthost.proof.probe import occupant, prove, prove_host
 from agenthost.sandbox.find import Sandbox
 
 Say = Callable[[str], object]
-GOOD, BAD = "✔", "✘"
+GOOD, BAD, ABSENT = "✔", "✘", "○"
 SHOWN_MODELS = 8
 
 
@@ -32,7 +33,12 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
         proven = sandbox if report.available else None
         known = [_knowing(tried(agent), facts) for agent in agents.values()]
-        usable = [await _report_agent(agent, proven, Path(folder), say) for agent in known]
+        to_install = [agent.name for agent in known if agent.unavailable_reason.startswith(TO_INSTALL)]
+        usable = [
+            await _report_agent(agent, proven, Path(folder), say) for agent in known if agent.name not in to_install
+        ]
+        if to_install:
+            say(f"{ABSENT} not installed: {', '.join(to_install)}; to have one:  agenthost agents install NAME")
     refused = [agent for agent in agents.values() if agent.is_refused]
     if any(usable) and refused:
         folders = "".join(f" --agents-dir {shlex.quote(str(path))}" for path in agents_dirs)

@@ -74,6 +74,7 @@ async def _check_sandbox(agent: Agent, say: Say) -> int:
 
 async def _try(agent: Agent, sandbox: Sandbox, folder: Path, say: Say) -> int:
     """Tries the agent with a hostile model, keeps what came of it, and reports each order."""
+    say("  now a hostile model gives it orders; that can take some minutes")
     orders = await try_agent(agent, sandbox, folder)
     trial = store(agent.name, agent.version, agent.digest, orders)
     say("what a hostile model ordered, and what the agent answered:")

@@ -1,6 +1,8 @@
 """The commands `agenthost agents …`."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -43,7 +45,8 @@ def list_agents(agents_dirs: tuple[Path, ...], prefix: Path | None, *, markdown:
 
     _use(prefix)
     found = asyncio.run(find_agents(tuple(folder.absolute() for folder in agents_dirs)))
-    click.echo(table(found) if markdown else listing(found))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    click.echo(table(found) if markdown else listing(found, width))
     return 0
 
 

@@ -4,19 +4,33 @@ Also the table of docs/agents.md, which `agenthost agents list --markdown` print
 """
 
 from collections.abc import Iterable, Mapping
+from textwrap import wrap
 
 from agenthost.agent_specs import BUILT_IN, Agent, tried
 from agenthost.core.admission.agent_spec import AgentSpec
 from agenthost.core.admission.releases import is_tested
 from agenthost.core.models.endpoint import Api
-from agenthost.packages.prefix import missing
+from agenthost.packages.prefix import TO_INSTALL, missing
 
-HEADINGS = ("AGENT", "INSTALLED", "TESTED WITH", "MODEL", "FEATURES", "LAST TRIAL", "CONFINEMENT")
+HEADINGS = ("AGENT", "INSTALLED", "TESTED WITH", "MODEL", "LAST TRIAL", "FEATURES")
 
 
-def listing(agents: Mapping[str, Agent]) -> str:
-    """Returns the table, sorted by name."""
-    return _aligned([HEADINGS, *(_row(tried(agents[name])) for name in sorted(agents))])
+def listing(agents: Mapping[str, Agent], width: int = 0) -> str:
+    """Returns a row for each agent, sorted by name, and below it what confines it, wrapped where there is a width."""
+    known = [tried(agents[name]) for name in sorted(agents)]
+    heading, *rows = _aligned([HEADINGS, *(_row(agent) for agent in known)])
+    told = (line for agent, row in zip(known, rows, strict=True) for line in (row, *_confinement(agent, width)))
+    to_install = [agent.name for agent in known if agent.is_packaged and missing(agent.name)]
+    last = ["", "to have one more:  agenthost agents install NAME"] if to_install else []
+    return "\n".join([heading, *told, *last])
+
+
+def _confinement(agent: Agent, width: int) -> list[str]:
+    if agent.spec is None:
+        return []
+    text = f"the sandbox; {agent.spec.enforcement}" if agent.spec.enforcement else "the sandbox"
+    indent = " " * 4
+    return wrap(text, width, initial_indent=indent, subsequent_indent=indent) if width else [f"{indent}{text}"]
 
 
 def table(agents: Mapping[str, Agent]) -> str:
@@ -43,7 +57,7 @@ def _needs(spec: AgentSpec) -> str:
 
 def _row(agent: Agent) -> tuple[str, ...]:
     if agent.spec is None:
-        return (agent.name, f"cannot be read: {agent.unavailable_reason}", "", "", "", "", "")
+        return (agent.name, f"cannot be read: {agent.unavailable_reason}", "", "", "", "")
     spec = agent.spec
     model = f"[models.{spec.model}]" if spec.model else "none"
     return (
@@ -51,15 +65,15 @@ def _row(agent: Agent) -> tuple[str, ...]:
         _installed(agent, spec),
         spec.tested or spec.version,
         model,
-        ", ".join(spec.offers),
         agent.trial.outcome if agent.trial else "none",
-        f"the sandbox; {spec.enforcement}" if spec.enforcement else "the sandbox",
+        ", ".join(spec.offers),
     )
 
 
 def _installed(agent: Agent, spec: AgentSpec) -> str:
     if agent.is_packaged:
-        return missing(agent.name) or f"yes, {agent.version}"
+        lacking = missing(agent.name)
+        return "no" if lacking.startswith(TO_INSTALL) else lacking or f"yes, {agent.version}"
     if agent.source.parent == BUILT_IN:
         return "built in"
     if not agent.available:
@@ -68,11 +82,9 @@ def _installed(agent: Agent, spec: AgentSpec) -> str:
     return f"yes, {agent.version}{untested}" if agent.version else "yes"
 
 
-def _aligned(rows: Iterable[tuple[str, ...]]) -> str:
+def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Returns the rows in columns; a sentence in place of a row's columns does not widen them."""
     table = list(rows)
     full = [row for row in table if any(row[2:])]
     widths = [max(len(row[column]) for row in full) for column in range(len(HEADINGS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
-    )
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]

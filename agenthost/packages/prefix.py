@@ -48,13 +48,16 @@ def installed_lock(prefix: Path) -> str:
     return found if isinstance(found, str) else ""
 
 
+TO_INSTALL = "install it: "
+
+
 def missing(name: str) -> str:
     """Returns why an agent's packages cannot be used, and the command that helps; nothing where they can."""
     installed = installed_lock(prefix_of(name))
     if installed == shipped_lock(name) != "":
         return ""
     command = f"agenthost agents install {name}"
-    return f"{prefix_of(name)} holds another release of it: {command}" if installed else f"install it: {command}"
+    return f"{prefix_of(name)} holds another release of it: {command}" if installed else f"{TO_INSTALL}{command}"
 
 
 def packaged() -> tuple[str, ...]:

@@ -1,11 +1,14 @@
 """The commands `agenthost agents …`, as an operator types them. Keeps D9."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from agenthost.agent_specs import find_agents
 from agenthost.catalogue.commands import agents
+from agenthost.catalogue.listing import listing
 from agenthost.cli import main
 from tests.kit.proof import proof_of_the_session
 
@@ -34,17 +37,26 @@ def call(*arguments: str) -> Result:
 
 
 def test_the_list_has_a_line_for_every_agent_that_begins_with_its_name() -> None:
-    lines = call("list").output.splitlines()[1:]
+    heading, *lines, _, last = call("list").output.splitlines()
 
-    assert [line.split()[0] for line in lines] == NAMES
-    told = dict(zip(NAMES, lines, strict=True))
-    assert "install it: agenthost agents install qwen" in told["qwen"]
-    assert "0.24.4" in told["qwen"]
-    assert "the sandbox; its plan mode" in told["qwen"]
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == NAMES
+    told = dict(zip(NAMES, lines[::2], strict=True))
+    confined = dict(zip(NAMES, lines[1::2], strict=True))
+    assert told["qwen"].split()[:3] == ["qwen", "no", "0.24.4"]
+    assert last == "to have one more:  agenthost agents install NAME"
+    assert max(map(len, (heading, *told.values()))) <= 100  # a row fits a terminal
+    assert "the sandbox; its plan mode" in confined["qwen"]
     assert "[models.anthropic]" in told["claude"]
     assert "built in" in told["reader"]
     assert "findings, tools" in told["reader"]
-    assert "install it: agenthost agents install codex" in told["codex"]
+    assert told["codex"].split()[1] == "no"
+
+
+def test_on_a_terminal_what_confines_an_agent_is_wrapped_between_words() -> None:
+    lines = listing(asyncio.run(find_agents(())), 80).splitlines()
+
+    assert max(len(line) for line in lines if line.startswith(" ")) <= 80
+    assert any(line.startswith("    the sandbox; its plan mode") for line in lines)
 
 
 def test_the_list_has_the_operators_own_agents_and_those_that_cannot_be_read(tmp_path: Path) -> None:

@@ -233,6 +233,18 @@ def test_settings_that_are_shown_show_no_key(tmp_path: Path) -> None:
     assert KEY not in repr(model)
 
 
+async def test_the_doctor_names_agents_that_are_only_not_installed_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path))
+    told: list[str] = []
+    await examine((), told.append)
+
+    names = "claude, codex, gemini, opencode, pi, qwen"
+    assert f"○ not installed: {names}; to have one:  agenthost agents install NAME" in told
+    assert not any("agent claude" in line for line in told)
+
+
 async def test_the_doctor_tells_of_models_without_their_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps K5."""
     monkeypatch.setenv("KEY_OF_THE_TEST", KEY)
@@ -249,4 +261,5 @@ async def test_the_doctor_tells_of_models_without_their_keys(tmp_path: Path, mon
     assert "  the provider may run on its side: web_search" in told
     assert "agent thinker 1, in a sandbox that held" in text
     assert "needs the model 'stranger'" in text
+    assert "has only thinker: add [models.stranger]" in text
     assert KEY not in text
