@@ -76,7 +76,8 @@ def _shown(flow: flow_service_pb2.Flow) -> str:
         needs = f"  after {', '.join(step.needs)}" if step.needs else ""
         lines.append(f"  {step.id:<20} {step.WhichOneof('work') or '?'}{needs}")
     name = flow.name.removeprefix("flows/")
-    return "\n".join([*lines, "", f"run it:  conductor run {name} PATH"])
+    question = ' --question "…"' if flow.question_required else ""
+    return "\n".join([*lines, "", f"run it:  conductor run {name} PATH{question}"])
 
 
 @click.command()

@@ -142,11 +142,13 @@ def _view_for(context: Context, on_interrupt: str) -> View:
 
 
 def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
-    say(f"\n{closing(ended)}", 4, err=True)
-    sys.stderr.flush()
+    is_read = sys.stdout.isatty()
+    if not is_read:
+        say(f"\n{closing(ended)}", 4, err=True)
+        sys.stderr.flush()
     print_report(connection, ended.name, whole=False)
-    if sys.stdout.isatty():
-        # A report is longer than a screen, and ends with checksums: the reader's eye shall end on the result.
+    if is_read:
+        # A report is longer than a screen: the reader's eye shall end on the result.
         say(f"\n{closing(ended)}", 4, err=True)
         _show_worst_findings(connection, ended)
     if is_passing:

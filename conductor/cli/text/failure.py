@@ -33,6 +33,7 @@ _CODES = {
 
 # What to type next where the server names no other way: it does not know that this command line asks.
 _NEXT = {
+    "QUESTION_REQUIRED": 'ask one:  conductor run FLOW PATH --question "…"',
     "FLOW_NOT_FOUND": "see them:  conductor flows (a project's are among them after:  conductor serve --project DIR)",
     "HOST_NOT_FOUND": "see them:  conductor hosts",
     "RUN_NOT_FOUND": "see them:  conductor runs",

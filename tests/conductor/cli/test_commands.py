@@ -1,5 +1,6 @@
 """Every command against a real pair, as a script or a person without a terminal meets it. Keeps K2 K5."""
 
+import contextlib
 import json
 import os
 import re
@@ -229,7 +230,8 @@ def test_hosts_and_flows_are_listed_and_shown(conductor: Command) -> None:
     assert "✔ alpha" in conductor("hosts").stdout
     assert "✔ survey" in conductor("hosts", "alpha").stdout
     assert "Survey of a codebase" in conductor("flows").stdout
-    assert "conductor run survey PATH" in conductor("flows", "survey").stdout
+    assert conductor("flows", "survey").stdout.endswith("conductor run survey PATH\n")
+    assert 'conductor run ask PATH --question "…"' in conductor("flows", "ask").stdout
 
 
 def test_a_file_that_is_no_flow_is_told_once_with_how_to_see_more(conductor: Command) -> None:
@@ -258,6 +260,7 @@ def test_doctor_shows_what_is_good_and_what_to_mend(conductor: Command) -> None:
         (("hosts", "nothing"), 2, "conductor hosts"),
         (("show", "nothing"), 2, "conductor runs"),
         (("run", "survey", ".", "--question", " "), 2, "QUESTION_REQUIRED"),
+        (("run", "ask", "."), 2, 'ask one:  conductor run FLOW PATH --question "…"'),
     ],
 )
 def test_a_refusal_says_why_and_what_to_type_next(
@@ -267,3 +270,20 @@ def test_a_refusal_says_why_and_what_to_type_next(
 
     assert done.returncode == code
     assert text in done.stderr
+
+
+def test_on_a_terminal_the_result_is_told_once_below_the_report(run: str, pair: Pair) -> None:
+    screen, terminal = os.openpty()
+    command = [sys.executable, "-m", "conductor.cli", "--address", pair.address, "watch", run]
+    shown = b""
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal) as watching:
+        os.close(terminal)
+        with contextlib.suppress(OSError):  # a terminal that every program has left
+            while piece := os.read(screen, 65536):
+                shown += piece
+    os.close(screen)
+    text = shown.decode()
+
+    assert watching.returncode == 0
+    assert text.count("two succeeded in") == 1
+    assert text.index("Two steps") < text.index("two succeeded in")
