@@ -1,6 +1,6 @@
 """Says in lines what hosts told of their models and agents."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.views.trials import trial_lines, trial_outcome
@@ -27,12 +27,20 @@ def model_line(model: pool_service_pb2.HostModel) -> str:
 
 def model_facts(model: pool_service_pb2.HostModel) -> str:
     """Returns `small, 4096 tokens, 2 slots`: the model that is asked for, or all that are listed, and what is known."""
-    names = [model.model] if model.model else [each.name for each in model.listed]
-    more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
-    shown = ", ".join(one_line(name, NAME_WIDTH) for name in names[:SHOWN_MODELS]) + more
+    listed = [each.name for each in model.listed]
+    names = [model.model] if model.model else listed
+    shown = _some(names)
+    # Some servers answer to other names, too: this is a remark, not a fault. Ollama's `qwen3` is its `qwen3:latest`.
+    if model.model and listed and not {model.model, f"{model.model}:latest"} & set(listed):
+        shown += f" (it lists {_some(listed)})"
     window = f"{model.window} tokens" if model.window else "its context is not known"
     slots = f"{model.slots} {'slot' if model.slots == 1 else 'slots'}" if model.slots else ""
     return ", ".join(part for part in (shown or "it lists no models", window, slots) if part)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
+    return ", ".join(one_line(name, NAME_WIDTH) for name in names[:SHOWN_MODELS]) + more
 
 
 def is_to_install(agent: pool_service_pb2.HostAgent) -> bool:

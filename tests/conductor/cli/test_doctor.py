@@ -7,7 +7,7 @@ import pytest
 from agenthost.packages.prefix import missing
 from conductor.cli.commands.doctor import host_looks
 from conductor.cli.commands.hosts import agent_lines, host_line, say_host
-from conductor.cli.views.models import TO_INSTALL, agents_over
+from conductor.cli.views.models import TO_INSTALL, agents_over, model_facts
 from conductor.v1 import pool_service_pb2 as pb
 
 READY = pb.Host.STATE_READY
@@ -110,3 +110,18 @@ def test_what_a_host_says_of_an_agent_that_it_could_install_is_known_to_the_comm
     monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path))
 
     assert missing("claude").startswith(TO_INSTALL)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("", "small, large:latest"),
+        ("small", "small"),
+        ("large", "large"),  # as Ollama shortens it
+        ("smal", "smal (it lists small, large:latest)"),
+    ],
+)
+def test_a_model_that_its_server_does_not_list_is_told_beside_those_that_it_does(asked: str, told: str) -> None:
+    listed = [pb.ListedModel(name="small"), pb.ListedModel(name="large:latest")]
+
+    assert model_facts(pb.HostModel(model=asked, answers=True, listed=listed, window=4096)) == f"{told}, 4096 tokens"
