@@ -12,7 +12,7 @@ from agenthost.core.admission.releases import is_tested
 from agenthost.core.models.endpoint import Api
 from agenthost.packages.prefix import TO_INSTALL, missing
 
-HEADINGS = ("AGENT", "INSTALLED", "TESTED WITH", "MODEL", "LAST TRIAL", "FEATURES")
+HEADINGS = ("AGENT", "INSTALLED", "TESTED", "MODEL", "LAST TRIAL", "FEATURES")
 
 
 def listing(agents: Mapping[str, Agent], width: int = 0) -> str:
