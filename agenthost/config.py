@@ -18,6 +18,8 @@ from agenthost.core.snapshots.eviction import DEFAULT_KEEPING, MOST_KEEPING, Kee
 from agenthost.errors import ConfigurationError
 from agenthost.models.settings import ModelSettings, read_models
 
+LOG_FORMATS = ("plain", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_SLOTS = 1000
 DEFAULT_MODEL = "default"  # the endpoint of --model, and of the built-in agent `reader`
 MAX_PROMPT_BYTES = 1024 * 1024
@@ -70,6 +72,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
             raise ConfigurationError(
                 f"--{required} is required: give the flag, or '{required}' in a file with --config"
             )
+    _check_types(values)
     values["data"] = Path(values["data"]).expanduser().absolute()
     values["agents_dirs"] = tuple(Path(folder).expanduser().absolute() for folder in values.get("agents_dirs", ()))
     values["limits"], values["keeping"] = _limits(values.get("limits", {}))
@@ -82,6 +85,18 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def _check_types(values: Mapping[str, Any]) -> None:
+    for name in ("listen", "data", "name"):
+        if not isinstance(values[name], str | Path) or "\0" in str(values[name]):
+            raise ConfigurationError(f"{name} is {values[name]!r}: it must be a text")
+    for name, known in (("log_format", LOG_FORMATS), ("log_level", LOG_LEVELS)):
+        if values.get(name, known[0]) not in known:
+            raise ConfigurationError(f"{name} is {values[name]!r}: it must be one of {', '.join(known)}")
+    folders = values.get("agents_dirs", ())
+    if not isinstance(folders, list | tuple) or not all(isinstance(folder, str | Path) for folder in folders):
+        raise ConfigurationError(f"agents_dirs is {folders!r}: it must be a list of paths")
 
 
 def _of_flags(table: Mapping[str, str]) -> Mapping[str, ModelSettings]:
@@ -110,7 +125,7 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text())
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{file}: {error}") from error
 
 
@@ -139,16 +154,23 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(f"end_agents_on_stop is {settings.end_agents_on_stop!r}: it must be true or false")
     for name in ("unheard_seconds", "unheard_bytes"):
         value: object = getattr(settings, name)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
             raise ConfigurationError(f"{name} is {value!r}: it must be a number above 0")
     slots: object = settings.slots
-    if not isinstance(slots, int) or not 1 <= slots <= MAX_SLOTS:
+    if type(slots) is not int or not 1 <= slots <= MAX_SLOTS:
         raise ConfigurationError(f"slots is {slots!r}: it must be a number from 1 to {MAX_SLOTS}")
     if len(settings.name) > 63 or not settings.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise ConfigurationError(f"name is '{settings.name}': it must be at most 63 letters, digits, '-', '_' or '.'")
     for folder in settings.agents_dirs:
-        if not folder.is_dir():
+        if not _is_folder(folder):
             raise ConfigurationError(f"--agents-dir {folder} is not a directory")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long
+        return False
 
 
 def require_descriptors(limit: int) -> None:

@@ -12,6 +12,7 @@ Every limit that an operator may change has its name here. Reads files and envir
 
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -154,11 +155,11 @@ def load(
     logs = _table(document, "logs", problems)
     named = [_split_host(text, problems) for text in hosts] or list(_table(document, "hosts", problems).items())
     settings = Settings(
-        listen=_address("listen", listen or str(document.get("listen", default_listen)), problems),
-        data=Path(data or str(document.get("data", default_data))).absolute(),
+        listen=_address("listen", listen or _text(document, "listen", default_listen, problems), problems),
+        data=Path(data or _text(document, "data", str(default_data), problems)).absolute(),
         hosts=tuple(_hosts(named, problems)),
         roots=tuple(_roots(roots or _paths(document, "roots", problems), problems)),
-        project=_project(project or document.get("project"), problems),
+        project=_project(project or _text(document, "project", "", problems), problems),
         log_format=_choice("logs.format", logs.get("format", "plain"), LOG_FORMATS, problems),
         log_level=_choice("logs.level", logs.get("level", "info"), LOG_LEVELS, problems),
         limits=_limits(_table(document, "limits", problems), problems),
@@ -176,9 +177,17 @@ def _read(path: Path | None, problems: list[str]) -> Mapping[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problems.append(f"cannot read {path}: {error}")
         return {}
+
+
+def _text(document: Mapping[str, Any], key: str, default: str, problems: list[str]) -> str:
+    given = document.get(key, default)
+    if isinstance(given, str) and "\0" not in given and (given or not default):
+        return given
+    problems.append(f"'{key}' must be a text, not {given!r}")
+    return default
 
 
 def _table(document: Mapping[str, Any], key: str, problems: list[str]) -> Mapping[str, Any]:
@@ -225,19 +234,26 @@ def _hosts(named: Iterable[tuple[str, object]], problems: list[str]) -> Iterable
 
 def _roots(roots: Sequence[Path], problems: list[str]) -> Iterable[Path]:
     for root in roots:
-        if root.is_dir():
+        if _is_folder(root):
             yield root.absolute()
         else:
             problems.append(f"root '{root}' is not a directory")
 
 
-def _project(given: object, problems: list[str]) -> Path | None:
+def _project(given: Path | str, problems: list[str]) -> Path | None:
     if not given:
         return None
-    path = Path(str(given)).absolute()
-    if not path.is_dir():
+    path = Path(given).absolute()
+    if not _is_folder(path):
         problems.append(f"project '{path}' is not a directory")
     return path
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _choice(name: str, given: object, known: Sequence[str], problems: list[str]) -> str:
@@ -266,7 +282,7 @@ def _clocks(table: Mapping[str, Any], problems: list[str]) -> Clocks:
     for name, value in table.items():
         if name not in _MOST_SECONDS:
             problems.append(f"there is no clock '{name}'; there are {', '.join(_MOST_SECONDS)}")
-        elif type(value) not in (int, float):
+        elif type(value) not in (int, float) or (type(value) is int and abs(value) > sys.maxsize):
             problems.append(f"clocks.{name} must be a number of seconds, not {value!r}")
         else:
             taken[name] = float(value)
