@@ -4,6 +4,8 @@ Its silence is the liveness signal: a blocked host answers pings, but sends no h
 """
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -96,7 +98,7 @@ class HostLink:
             refusal = read_refusal(error)
             if refusal.reason == "SHUTTING_DOWN":
                 return "the host is stopping"
-            return f"cannot be reached at {self._view.address}: {refusal.message}"
+            return f"cannot be reached at {self._view.address}: {_why(refusal.message)}"
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -149,3 +151,9 @@ def _misnamed(view: HostView, name: str) -> str:
         return ""
     others = f"conductor serve --host {name}={view.address}"
     return f"calls itself '{name}'; start it with agenthost serve --name {view.name}, or the conductor with:  {others}"
+
+
+def _why(message: str) -> str:
+    """Returns the system's own words where gRPC ends with them: it names the address and every layer before, up to three times."""
+    words = (os.strerror(code) for code in (errno.ECONNREFUSED, errno.ENOENT, errno.EACCES))
+    return next((text.lower() for text in words if message.endswith(text)), message)

@@ -120,8 +120,15 @@ async def test_a_host_that_is_not_there_delays_nothing_and_says_what_is_wrong(tm
                 await asyncio.sleep(0.01)
 
         assert it.link.view.state is HostState.CONNECTING
-        assert address in it.link.view.problem
+        assert it.link.view.problem == f"cannot be reached at {address}: no such file or directory"
         assert it.notes == [HostReported("alpha", connected=False)]
+
+
+async def test_a_host_on_a_port_where_nothing_listens_is_told_in_few_words() -> None:
+    async with watching("127.0.0.1:1") as it:
+        await until(lambda: bool(it.link.view.problem))
+
+        assert it.link.view.problem == "cannot be reached at 127.0.0.1:1: connection refused"
 
 
 async def test_a_host_that_stops_is_disconnected_and_found_again(tmp_path: Path) -> None:
