@@ -21,7 +21,8 @@ def read_spec(path: Path) -> AgentSpec | str:
         return parse_spec(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+)", str(error))
-        return f"{path}:{found[1] if found else len(text.splitlines())}: {error}"
+        hint = "; a text stands in double quotes" if str(error).startswith("Invalid value") else ""
+        return f"{path}:{found[1] if found else len(text.splitlines())}: {error}{hint}"
     except RecursionError:
         return f"{path}: its values are nested too deeply"
     except SpecError as error:

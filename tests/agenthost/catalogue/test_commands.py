@@ -90,6 +90,7 @@ def test_remove_says_when_there_is_nothing() -> None:
         ('default = "all"', 'default = "7"', ":7: parameters.lens.default is '7'"),
         ('pattern = "[a-z]+"', 'pattern = "["', ":6: parameters.lens.pattern is not a regular expression"),
         ('argv = ["/bin/echo"', "argv = [[", ":3: Invalid value"),
+        ('name = "mine"', "name = mine", ":1: Invalid value (at line 1, column 8); a text stands in double quotes"),
         ("[parameters.lens]", "[files]\n'../x' = 'y'\n[parameters.lens]", ":6: files.'../x' must be a plain path"),
         (
             "\n[parameters",
