@@ -22,7 +22,21 @@ from conductor.core.model.turn import Turn, TurnEvent, TurnState, apply_to_turns
 
 AttemptEvent = AttemptStarted | AttemptEnded | ReportRefused | TurnEvent
 
-READ_ONLY_VIOLATION = "READ_ONLY_VIOLATION"
+# Reasons that outweigh an answer that was given before: the snapshot is not what was read, or the model's last answer was none, as
+# its host's gateway saw it. No other reason says anything about an answer.
+OUTWEIGHING = frozenset(
+    {
+        "READ_ONLY_VIOLATION",
+        "MODEL_UNREACHABLE",
+        "AUTH_FAILED",
+        "RATE_LIMITED",
+        "QUOTA_EXCEEDED",
+        "CONTEXT_OVERFLOW",
+        "MODEL_REFUSED",
+        "MODEL_STREAM_CUT",
+        "MODEL_ERROR",
+    }
+)
 NOT_ENDED = AttemptEnded("", "", AttemptState.STARTING)
 
 
@@ -72,19 +86,18 @@ class Attempt:
         turn = self.last_turn
         if turn is None:
             return self.end.answer_start, None
-        is_repairing = turn.state is TurnState.TO_REPAIR and self.is_live
-        return (turn.answer_end, None) if is_repairing else (turn.answer_start, turn.answer_end)
+        return (turn.answer_end, None) if turn.state is TurnState.TO_REPAIR else (turn.answer_start, turn.answer_end)
 
     @property
     def ended_well(self) -> bool:
         """Returns whether it has ended, and what it answered decides what follows.
 
         After the last turn exit code, signal and cancel change nothing. But an attempt that was lost has not proved that it left
-        the snapshot as it was, and one that did not leave it so has proved the contrary.
+        the snapshot as it was.
         """
         turn = self.last_turn
-        is_violation = self.end.failure is not None and self.end.failure.reason == READ_ONLY_VIOLATION
-        if self.is_live or self.state is AttemptState.LOST or is_violation:
+        is_outweighed = self.end.failure is not None and self.end.failure.reason in OUTWEIGHING
+        if self.is_live or self.state is AttemptState.LOST or is_outweighed:
             return False
         if turn is None or (turn.state is TurnState.TO_REPAIR and self.refused_input != turn.number):
             return self.state is AttemptState.SUCCEEDED

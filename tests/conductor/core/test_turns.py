@@ -302,15 +302,18 @@ def test_after_a_valid_last_turn_the_way_in_which_it_ends_changes_nothing(
     assert talk.step.state is StepState.SUCCEEDED
 
 
+@pytest.mark.parametrize("reason", ["READ_ONLY_VIOLATION", "MODEL_STREAM_CUT"])
 @pytest.mark.parametrize("is_checked", [True, False], ids=["after its check", "during its check"])
-def test_a_snapshot_that_changed_outweighs_a_valid_turn(*, is_checked: bool) -> None:
+def test_a_snapshot_that_changed_and_a_model_that_failed_outweigh_a_valid_turn(
+    *, is_checked: bool, reason: str
+) -> None:
     talk = waiting()
     if is_checked:
         talk.check(GOOD)
-    talk.finish(AttemptState.FAILED, "READ_ONLY_VIOLATION")
+    talk.finish(AttemptState.FAILED, reason)
 
     assert talk.step.state is StepState.FAILED
-    assert talk.failure.reason == "READ_ONLY_VIOLATION"
+    assert talk.failure.reason == reason
 
 
 def test_an_attempt_that_was_lost_proves_nothing_of_the_snapshot_and_is_made_again() -> None:
