@@ -19,7 +19,19 @@ log = structlog.get_logger(__name__)
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 # The fields of events that are logged; digests, plans and texts are not.
 _TOLD = frozenset(
-    {"step", "attempt", "number", "host", "state", "kind", "exit_code", "signal", "denial_count", "answer_truncated"}
+    {
+        "step",
+        "attempt",
+        "turn",
+        "number",
+        "host",
+        "state",
+        "kind",
+        "exit_code",
+        "signal",
+        "denial_count",
+        "answer_truncated",
+    }
 )
 
 

@@ -15,8 +15,11 @@ from conductor.v1.pool_service_pb2 import Host, HostModel, ListedModel, ModelPoo
 from conductor.v1.run_service_pb2 import (
     Attempt,
     Disconnection,
+    Failure,
     Finding,
+    Output,
     Progress,
+    Repair,
     Run,
     Step,
     StepWait,
@@ -56,6 +59,37 @@ def away(seconds: int, *, other_instance: bool = False) -> Disconnection:
     told.disconnected_time.FromSeconds(1_000)
     told.lost_time.FromSeconds(1_000 + seconds)
     return told
+
+
+def test_a_repair_is_told_once_between_what_the_agent_says_before_and_after_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Keeps F3, in words."""
+    repair = Repair(
+        attempt="x-a-1", turn=1, failure=Failure(reason="OUTPUT_INVALID", message="severity must be\none of")
+    )
+    at_work = step("a", Step.STATE_RUNNING)
+    repairing = step("a", Step.STATE_RUNNING, repair=repair)
+    view = PlainView()
+    view.show(run_of(at_work))
+    for told in ("first", "again\n"):
+        view.show(WatchRunResponse(output=Output(step="runs/x/steps/a", channel=Output.CHANNEL_ANSWER, text=told)))
+        view.show(WatchRunResponse(step=repairing))
+
+    assert capfd.readouterr().err.splitlines() == [
+        "run runs/x running",
+        "  a │ first",
+        "  a ▸ asked once to repair its answer: severity must be one of",
+        "  a │ again",
+    ]
+    assert "asked once to repair its answer: severity must be one of" in drawn(run_of(repairing), width=100)
+
+
+def test_a_step_that_waits_for_its_repair_says_so_once() -> None:
+    repair = Repair(attempt="x-a-1", failure=Failure(reason="OUTPUT_INVALID", message="no list"))
+    row = StepRow(step("a", Step.STATE_QUEUED, "The agent is asked once to repair its answer: no list", repair=repair))
+
+    assert step_line(row, 0.0) == "◌ a  queued  waits: The agent is asked once to repair its answer: no list"
 
 
 def test_outside_a_terminal_the_reason_to_wait_is_told_when_it_comes_and_when_it_changes(
