@@ -42,14 +42,18 @@ def list_outcomes(store: JudgedDisk) -> dict[str, Outcome]:
     return {
         name: Outcome(
             str(run.state),
-            {
-                step: (str(one.state), store.said(one.attempts[-1].id, "answer") if one.attempts else "")
-                for step, one in run.steps.items()
-            },
+            {step: (str(one.state), _read_answer(store, one)) for step, one in run.steps.items()},
             run.markdown,
         )
         for name, run in store.runs.items()
     }
+
+
+def _read_answer(store: JudgedDisk, step: Step) -> str:
+    if not step.attempts:
+        return ""
+    start, end = step.attempts[-1].answer_range
+    return store.said(step.attempts[-1].id, "answer").encode()[start:end].decode()
 
 
 def find_comparable(store: JudgedDisk) -> frozenset[str]:

@@ -12,15 +12,20 @@ from conductor import ring
 from conductor.clock import Past, Reading, continue_time
 from conductor.core.decide import progress, recover, schedule
 from conductor.core.decide.decision_draft import DecisionDraft
+from conductor.core.kinds import agent
+from conductor.core.model import step as step_model
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
 from conductor.core.model.conductor_state import ConductorState, Track
+from conductor.core.model.events import StepRequeued
 from conductor.core.model.inputs import ExecutionReported, Input
 from conductor.core.model.output import Output
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.step import Step
+from conductor.core.model.work import OutputInvalid
 from conductor.core.pools import slots
 from conductor.engine import recovery
+from tests.simulation.ground.process import running
 
 Inputs = Sequence[Input]
 Outcome = tuple[Decision, ConductorState]
@@ -112,6 +117,30 @@ def _trust_the_wall_clock(reading: Reading, past: Past) -> float:
     return continue_time(reading, replace(past, boot=""))
 
 
+def _send_nothing_again(_: Run) -> tuple[Command, ...]:
+    """After a restart, agents that wait are told nothing."""
+    return ()
+
+
+_real_requeue, _real_may_repair = step_model._requeue, agent._may_repair
+
+
+def _repair_at_each_retry(step: Step, event: StepRequeued) -> Step:
+    """The request to repair an answer is made again where its answer was bad, too."""
+    return replace(_real_requeue(step, event), next_prompt=step.next_prompt)
+
+
+def _forget_who_was_asked(run: Run, step: Step, answer: OutputInvalid) -> bool:
+    """A repair that an earlier process asked for does not count."""
+    asked: set[tuple[str, str]] = vars(running()).setdefault("asked", set())
+    key = run.id, step.plan.id
+    if step.repair is not None and key not in asked:
+        step = replace(step, repair=None)
+    is_asked = _real_may_repair(run, step, answer)
+    asked.update({key} if is_asked else ())
+    return is_asked
+
+
 _real_is_ready = progress.is_ready
 _real_count_free = schedule._count_free
 _real_list_holders = slots.list_holders
@@ -141,16 +170,19 @@ def _track(state: ConductorState, attempt: str) -> Track | None:
 
 
 MUTANTS = (
-    Mutant("forgets the cursor", {(ring, "advance"): _forget_cursor}),
-    Mutant("acknowledges before the commit", {(ring, "advance"): _acknowledge_what_came}, hint=7),
+    Mutant("forgets the cursor", {(ring, "advance"): _forget_cursor}, hint=3),
+    Mutant("acknowledges before the commit", {(ring, "advance"): _acknowledge_what_came}, hint=4),
     Mutant("starts twice after a restart", {(ring, "recover"): _start_again}, hint=2),
-    Mutant("lets a failed run's workers go on", {(ring, "advance"): _let_workers_go_on}),
-    Mutant("stores output after the terminal event", {(ring, "advance"): _listen_after_the_end}, hint=2),
-    Mutant("forgets cancels in a restart", {(ring, "recover"): _forget_cancels}, hint=7),
-    Mutant("trusts the wall clock over a restart", {(recovery, "continue_time"): _trust_the_wall_clock}, hint=142),
+    Mutant("lets a failed run's workers go on", {(ring, "advance"): _let_workers_go_on}, hint=4),
+    Mutant("stores output after the terminal event", {(ring, "advance"): _listen_after_the_end}, hint=10),
+    Mutant("forgets cancels in a restart", {(ring, "recover"): _forget_cancels}, hint=13),
+    Mutant("forgets inputs and closes in a restart", {(recover, "pending_frames"): _send_nothing_again}, hint=143),
+    Mutant("asks for a repair at each retry", {(step_model, "_requeue"): _repair_at_each_retry}, hint=24),
+    Mutant("grants a repair again after a restart", {(agent, "_may_repair"): _forget_who_was_asked}, hint=113),
+    Mutant("trusts the wall clock over a restart", {(recovery, "continue_time"): _trust_the_wall_clock}, hint=77),
     Mutant("waits for the wave", {(progress, "is_ready"): _wait_for_the_wave}),
-    Mutant("gives a slot of a pool twice", {(slots, "list_holders"): _forget_a_holder}, hint=2),
-    Mutant("forgets who holds slots in a restart", {(recover, "held_pool"): lambda _: ""}, hint=12),
-    Mutant("forgets a park in a restart", {(recover, "remember"): lambda runs, now: {}}, hint=11),
-    Mutant("overbooks hosts", {(schedule, "_count_free"): _overbook}),
+    Mutant("gives a slot of a pool twice", {(slots, "list_holders"): _forget_a_holder}, hint=42),
+    Mutant("forgets who holds slots in a restart", {(recover, "held_pool"): lambda _: ""}, hint=91),
+    Mutant("forgets a park in a restart", {(recover, "remember"): lambda runs, now: {}}, hint=100),
+    Mutant("overbooks hosts", {(schedule, "_count_free"): _overbook}, hint=4),
 )

@@ -33,6 +33,8 @@ EXPECTED = {
     "execution ended: shim_lost": 10,
     "host disconnected": 30,
     "host superseded": 10,
+    "input applied": 60,
+    "input told": 80,
     "lines not compacted": 1,
     "older epoch refused": 10,
     "outcome compared": 10,
@@ -45,13 +47,17 @@ EXPECTED = {
     "stream ended: NO_CAPACITY": 3,
     "stream ended: STORAGE_UNAVAILABLE": 10,
     "stream ended: STREAM_SUPERSEDED": 5,
+    "turn told": 200,
     "watcher comes back": 200,
 }
 
 
 @pytest.mark.timeout(300)
 def test_troubled_worlds_keep_every_promise_and_are_troubled_enough() -> None:
-    """Keeps B4, B7, B8, C1, C3, F1, I1 to I4: `invariants` is judged after every decision, `tests.kit.histories` in the end."""
+    """Keeps B4, B7, B8, C1, C3, D13, F1, F3, I1 to I4.
+
+    `invariants` is judged after every decision, `tests.kit.histories` in the end.
+    """
     seen: Counter[str] = Counter()
     for seed in range(1, 1 + SEEDS):
         try:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LOST_AFTER_SECONDS = 90.0
-# Between which acts a program may be caught: most of them are the crash points of features.md (K1 to K5, K12).
+# Between which acts a program may be caught: most of them are the crash points of features.md (K1 to K8, K12).
+TURN_POINTS = ("turn told", "turn checked, not told", "input told", "input applied", "close told")
 POINTS = (
     "decided, not stored",
     "stored, not sent",
     "start told",
     "cancel told",
+    *TURN_POINTS,
     "end acknowledged",
     "epoch seen, not stored",
     "folder made, not durable",
@@ -116,6 +118,11 @@ def _reset_calls(trouble: Trouble) -> None:
 
 def _lay_trap(trouble: Trouble) -> None:
     for point in (*trouble.rng.sample(POINTS, 4), trouble.rng.choice(("start told", "cancel told"))):
+        trouble.lay_trap(point)
+
+
+def _lay_traps_in_turns(trouble: Trouble) -> None:
+    for point in TURN_POINTS:
         trouble.lay_trap(point)
 
 
@@ -218,6 +225,8 @@ KINDS: tuple[Callable[[Trouble], None], ...] = (
     _reset_calls,
     _lay_trap,
     _lay_trap,
+    _lay_traps_in_turns,
+    _lay_traps_in_turns,
     _slow_network,
     _cut_off_host,
     _cut_off_host,

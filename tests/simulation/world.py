@@ -85,6 +85,7 @@ class World:
         self.started: set[str] = set()  # attempts that were asked for, each with its host
         self.stopwatch = Stopwatch()
         self.is_troubled = not calm
+        self.well_since = 0.0
         # Between the streams and the engine nothing is lost or doubled, but its core would bear it.
         self.repeats = 0.0 if calm else rng.choice((0.0, 0.02, 0.1))
         self.drops = 0.0 if calm else rng.choice((0.0, 0.0, 0.02))
@@ -288,6 +289,7 @@ class World:
     def _end_trouble(self) -> None:
         self.note("the trouble ends")
         self.is_troubled = False
+        self.well_since = self.agenda.now
         self.trouble.left = 0
         self.repeats = self.drops = self.network.slowness = 0.0
         self.store_is_full = False
@@ -363,6 +365,9 @@ class World:
                     self.needless.pop(attempt, None)
                 elif self.agenda.now - self.needless.setdefault(attempt, self.agenda.now) > NEEDLESS_SECONDS:
                     raise Violation(f"the agent of {attempt} goes on, and nobody counts on it")
+            for attempt, since in machine.waiting.items():
+                if self.agenda.now - max(since, self.well_since) > NEEDLESS_SECONDS:
+                    raise Violation(f"the agent of {attempt} has ended its turn, and is told nothing")
 
     def _check_end(self) -> None:
         self._check_faults()
@@ -375,6 +380,7 @@ class World:
             for step in run.steps.values():
                 for attempt in step.attempts:
                     self._check_loss(attempt)
+                    self._check_turns(attempt)
         if faults := find_faults(self.evidence()):
             raise Violation("; ".join(faults[:5]))
 
@@ -385,6 +391,14 @@ class World:
         has_run = attempt.id in machine.begun and attempt.id not in machine.unpowered
         if attempt.state is AttemptState.LOST and has_run and not is_silence:
             raise Violation(f"{attempt.id} ran, and its host did not know it any more")
+
+    def _check_turns(self, attempt: Attempt) -> None:
+        """Every turn that an agent ended is stored, unless its attempt was lost, or its machine's disk lost what it said."""
+        machine = self.machines[attempt.host]
+        ended, stored = machine.ended_turns[attempt.id], len(attempt.ended_turns)
+        may_lack = attempt.state is AttemptState.LOST or machine.is_torn(attempt.id) or attempt.refused
+        if stored > ended or (stored < ended and not may_lack):
+            raise Violation(f"{attempt.id} ended {ended} turns, and {stored} are stored")
 
     def evidence(self) -> Evidence:
         machines = self.machines.values()

@@ -3,28 +3,32 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from conductor.core.model.attempt import Attempt
+from conductor.core.model.attempt import Attempt, attempt_owner
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
+    CloseExecution,
     Command,
     Decision,
     Evaluate,
     Record,
     ResumeExecution,
+    SendInput,
     StartExecution,
 )
 from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing, Pool
 from conductor.core.model.events import AttemptCreated
 from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run
-from conductor.core.model.states import AttemptState, StepState
+from conductor.core.model.states import StepState
+from conductor.core.model.step import Step
 from conductor.core.model.turn import TurnState
 from conductor.core.model.work import Work, WorkKind
 from tests.simulation.judges.journal import JudgedDisk, could_begin
 from tests.simulation.judges.violation import Violation
 
-_MOST_EVENTS_OF_AN_INPUT = 4
+_MOST_EVENTS_OF_AN_INPUT = 6
+_CHECKED = {TurnState.VALID, TurnState.INVALID}
 
 
 def check_decision(decision: Decision, limits: Limits) -> None:
@@ -108,14 +112,11 @@ def check_command(command: Command, store: JudgedDisk) -> None:
             if not store.is_live(command.attempt) or command.after_sequence != store.cursors.get(command.attempt, 0):
                 raise Violation(f"{command.attempt} is resumed after {command.after_sequence}: not what is stored")
         case AckExecution() if command.host:
-            if command.sequence > store.durable_cursors.get(command.attempt, 0) and command.host:
-                live = store.is_live(command.attempt)
-                if live or not _was_refused(command.attempt, store):
-                    raise Violation(f"{command.attempt} is acknowledged to {command.sequence} before that is durable")
-            if command.finished and store.is_live(command.attempt):
-                raise Violation(f"{command.attempt} is let go while it lives")
+            _check_ack(command, store)
         case Evaluate():
             _check_work(command.work, store)
+        case SendInput() | CloseExecution():
+            _check_turn(command, store)
         case AckExecution() | CancelExecution():
             pass
 
@@ -125,13 +126,12 @@ def check_run_end(run: Run) -> None:
     for name, step in run.steps.items():
         if not step.is_settled or step.live_attempt is not None:
             raise Violation(f"run {run.id} ended, and its step {name} is {step.state}")
-        if any(attempt.start.prompt != step.prompt for attempt in step.attempts):
-            raise Violation(f"the attempts of {run.id}/{name} were not asked the same")
+        asked = {step.prompt, step.repair.prompt if step.repair is not None else step.prompt}
+        if any(attempt.start.prompt not in asked for attempt in step.attempts):
+            raise Violation(f"an attempt of {run.id}/{name} was asked something else")
         if [attempt.number for attempt in step.attempts] != list(range(1, len(step.attempts) + 1)):
             raise Violation(f"the attempts of {run.id}/{name} are not numbered")
-        succeeded = [attempt for attempt in step.attempts if attempt.state is AttemptState.SUCCEEDED]
-        if len(succeeded) > 1:
-            raise Violation(f"{run.id}/{name} succeeded twice")
+        _check_answers(run, step)
     if run.failure is not None and run.failure.reason == "INTERNAL":
         raise Violation(f"run {run.id} was quarantined: {run.failure.message}")
     fatal = [
@@ -145,6 +145,39 @@ def check_run_end(run: Run) -> None:
         raise Violation(f"run {run.id} was cancelled by nobody")
     if run.state == "failed" and run.failure is None:
         raise Violation(f"run {run.id} failed for no reason")
+
+
+def _check_answers(run: Run, step: Step) -> None:
+    """One answer counts, one is repaired, and no other but for `retries.schema`; what repairs is not repaired again."""
+    answered = [attempt for attempt in step.attempts if attempt.ended_well]
+    most = 1 + (step.repair is not None) + (step.plan.agent.retries.schema if step.plan.agent is not None else 0)
+    if len(answered) > most:
+        raise Violation(f"{run.id}/{step.plan.id} had {len(answered)} answers, and {most} may be needed")
+    repairs = sum(turn.number > 1 and turn.state in _CHECKED for one in answered for turn in one.ended_turns)
+    repairs += sum(step.repair is not None and one.start.prompt == step.repair.prompt for one in answered)
+    if repairs > 1:
+        raise Violation(f"{run.id}/{step.plan.id} repaired {repairs} times")
+
+
+def _check_turn(command: SendInput | CloseExecution, store: JudgedDisk) -> None:
+    """An agent is told what follows after it has ended a turn, and as the check of that turn says, which is stored."""
+    run, step = attempt_owner(command.attempt)
+    attempt = store.runs[run].steps[step].live_attempt if store.is_live(command.attempt) else None
+    turn = attempt.last_turn if attempt is not None else None
+    if attempt is None or turn is None or turn.state is TurnState.CHECKING:
+        raise Violation(f"{command} is sent, and no checked turn of it is stored")
+    is_input = turn.state is TurnState.TO_REPAIR and not attempt.refused_input
+    if isinstance(command, SendInput) != is_input:
+        raise Violation(f"{command} is sent after a turn that is {turn.state}")
+
+
+def _check_ack(command: AckExecution, store: JudgedDisk) -> None:
+    live = store.is_live(command.attempt)
+    is_early = command.sequence > store.durable_cursors.get(command.attempt, 0)
+    if is_early and (live or not _was_refused(command.attempt, store)):
+        raise Violation(f"{command.attempt} is acknowledged to {command.sequence} before that is durable")
+    if command.finished and live:
+        raise Violation(f"{command.attempt} is let go while it lives")
 
 
 def _check_start(command: StartExecution, store: JudgedDisk) -> None:
@@ -167,14 +200,18 @@ def _check_work(work: Work, store: JudgedDisk) -> None:
         if run.unsettled:
             raise Violation(f"the report of {work.run} is asked for before its steps ended")
         return
+    step = run.steps[work.step]
+    turn = step.live_attempt.last_turn if step.live_attempt is not None else None
     expected = {
         WorkKind.SKIP_GUARD: StepState.READY,
         WorkKind.PROMPT: StepState.READY,
         WorkKind.FOLD: StepState.RUNNING,
-        WorkKind.CHECK: StepState.VALIDATING,
+        WorkKind.CHECK: StepState.RUNNING if turn is not None else StepState.VALIDATING,
     }
-    if run.steps[work.step].state is not expected[work.kind]:
-        raise Violation(f"{work} is asked while the step is {run.steps[work.step].state}")
+    if step.state is not expected[work.kind]:
+        raise Violation(f"{work} is asked while the step is {step.state}")
+    if turn is not None and (turn.number, turn.state) != (work.turn, TurnState.CHECKING):
+        raise Violation(f"{work} is asked while turn {turn.number} is {turn.state}")
 
 
 def _was_refused(attempt: str, store: JudgedDisk) -> bool:

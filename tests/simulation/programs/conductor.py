@@ -105,6 +105,11 @@ class Conductor:
                 self.world.seen["stream begins with Resume"] += 1
             case "cancel":
                 self.world.pass_point("cancel told", machine, call)
+            case "input":
+                self.world.seen["input told"] += 1
+                self.world.pass_point("input told", machine, call)
+            case "close":
+                self.world.pass_point("close told", machine, call)
             case "ack" if call.has_told_end:
                 self.world.pass_point("end acknowledged", machine)
 
@@ -194,7 +199,8 @@ class Workers:
 
     def ask(self, work: Work) -> None:
         process, rng = self._conductor.process, self._conductor.rng
-        finished = answer(self._conductor.world.seed, work)
+        world = self._conductor.world
+        finished = answer(world.seed, work, world.store.runs.get(work.run))
         process.call_later(rng.random() * 0.1, self._note, finished)
         if rng.random() < 0.05:
             process.call_later(rng.random() * 0.3, self._note, finished)

@@ -41,6 +41,7 @@ from agenthost.snapshots.store import Missing, SnapshotPaths
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
 from tests.simulation.ground.process import Process
 from tests.simulation.ground.server import Server
+from tests.simulation.programs.plans import TALKERS, TALKING
 from tests.simulation.programs.shim import MachineShims
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ LIMITED = (
     ModelUse()
     .with_request()
     .with_status(429)
-    .with_answer(429, Reading(trouble=ModelTrouble.RATE_LIMIT), ((b"retry-after", b"5"),))
+    .with_answer(429, Reading(trouble=ModelTrouble.RATE_LIMIT), ((b"retry-after", b"15"),))
 )
 EPOCH = 1_000_000.0  # the wall clock's, when the world begins
 _PROVEN = SandboxReport(available=True, reason="", mechanism="simulated")
@@ -63,7 +64,7 @@ _SANDBOX = Sandbox(Path("/nowhere"), "bwrap", "1", 65534, HostLayout(), b"", Pat
 
 def is_limited(seed: int, execution: str) -> bool:
     """Whether the model refuses an attempt: some first ones, so that every step gets through."""
-    return execution.endswith("-1") and Random(f"limit {seed} {execution}").random() < 0.2
+    return execution.endswith("-1") and Random(f"limit {seed} {execution}").random() < 0.7
 
 
 class Daemon:
@@ -132,9 +133,19 @@ class Daemon:
         return self.process.time() + self._clock_ahead
 
     def _pass(self, method: str, response: "pb.ExecuteResponse", call: "Call") -> None:
-        if method.endswith("/Execute") and response.HasField("finished"):
+        if not method.endswith("/Execute"):
+            return
+        if response.HasField("finished"):
             call.has_told_end = True
             self.machine.pass_point("end told")
+        elif response.HasField("turn"):
+            self.machine.seen["turn told"] += 1
+            self.machine.pass_point("turn told")
+        elif response.HasField("input_applied"):
+            self.machine.seen["input applied"] += 1
+            self.machine.pass_point("input applied")
+        elif response.HasField("input_refused"):
+            self.machine.seen["input refused"] += 1
 
 
 class Gateway:
@@ -207,7 +218,9 @@ class Uses:
 
 
 def _agent(name: str, folder: Path, models: Mapping[str, ModelSettings]) -> Agent:
-    table = {"name": name, "description": "says what its script says", "argv": ["/agent"]}
+    is_talker = name in TALKERS
+    table = {"name": name, "description": "says what its script says", "argv": [TALKING if is_talker else "/agent"]}
+    table |= {"dialect": "jsonl", "turns": True} if is_talker else {}
     if name != THINKER or not models:
         return Agent(name, folder, parse_spec(table))
     spec = parse_spec(table | {"network": "model", "model": "default"})

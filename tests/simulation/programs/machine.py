@@ -15,6 +15,7 @@ from tests.simulation.ground.agenda import Agenda
 from tests.simulation.ground.disk import Disk
 from tests.simulation.ground.network import Network
 from tests.simulation.ground.process import Process
+from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.shim import Shim
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ class Machine:
         self.shims: dict[Path, Shim] = {}
         self.admitted: list[tuple[str, int]] = []
         self.begun: set[str] = set()  # whose agent was let go: a shim may die before
+        self.ended_turns: Counter[str] = Counter()
+        self.prompts: Counter[str] = Counter()  # those that came after the first
+        self.waiting: dict[str, float] = {}  # since when
         self.processes: list[Process] = []
         self._check_spawn = check_spawn
         self._pass_point = pass_point
@@ -113,10 +117,25 @@ class Machine:
         self._lives[attempt] = self.agenda.now
         self.note(f"{self.name}: agent of {attempt} begins")
 
+    def begin_wait(self, attempt: str) -> None:
+        """The agent has ended a turn, and waits for what follows."""
+        self.ended_turns[attempt] += 1
+        self.waiting[attempt] = self.agenda.now
+
+    def end_wait(self, attempt: str, prompt: str) -> None:
+        """The agent has a further prompt, or nothing more comes."""
+        self.waiting.pop(attempt, None)
+        if prompt:
+            self.prompts[attempt] += 1
+            self.note(f"{self.name}: agent of {attempt} is asked further")
+        if self.prompts[attempt] > 1:
+            raise Violation(f"the agent of {attempt} was given its input twice")
+
     def hear(self, attempt: str, channel: str, data: bytes) -> None:
         self._words[attempt][channel] += data
 
     def end_life(self, attempt: str) -> None:
+        self.waiting.pop(attempt, None)
         began = self._lives.pop(attempt, None)
         if began is not None:
             self._lifetimes.append(Lifetime(attempt, began, self.agenda.now))
@@ -146,7 +165,8 @@ class Machine:
             process.kill()
             self.network.lose(process, at_once=at_once)
             for shim in self.shims.values():
-                shim.links = [link for link in shim.links if link.daemon is not process]
+                for link in [link for link in shim.links if link.daemon is process]:
+                    shim.lose_link(link)
 
     def lose_power(self) -> None:
         """Everything ends at once, and the disk keeps what was synced."""
@@ -157,6 +177,10 @@ class Machine:
         self.boot_id = f"boot {int(self.boot_id.split()[1]) + 1}"
         torn = {Path(folder).name for folder in self.disk.lose_power(self.rng)}
         self._torn.update(attempt for name, attempt in self._attempts.items() if name in torn)
+
+    def is_torn(self, attempt: str) -> bool:
+        """Tells whether a power cut took of what an agent said."""
+        return attempt in self._torn
 
     @property
     def living(self) -> frozenset[str]:

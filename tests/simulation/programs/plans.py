@@ -5,6 +5,8 @@ from random import Random
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, OnLost, RetryPlan, RunPlan, SnapshotPlan, StepPlan
 
 AGENTS = ("survey", "scripted", "reader")
+TALKING = "/talker"  # the program of those that say their answers in lines
+TALKERS = frozenset({"scripted", "reader"})  # take turns
 ORPHAN_SECONDS = 12.0  # with its grace and a late wake-up, below the shortest patience of a simulated flow
 
 
@@ -63,5 +65,11 @@ def make_agent(rng: Random) -> AgentPlan:
         queue_timeout_seconds=rng.choice((0.0,) * 7 + (30.0,)),
         lost_after_seconds=rng.choice((0.0, 25.0, 40.0)),
         on_lost=rng.choice((OnLost.RETRY, OnLost.RETRY, OnLost.FAIL)),
-        retries=RetryPlan(hang=rng.randint(0, 2), agent=rng.randint(0, 1), first_pause_seconds=rng.choice((0.2, 1.0))),
+        retries=RetryPlan(
+            hang=rng.randint(0, 2),
+            schema=rng.choice((0, 0, 1)),
+            agent=rng.randint(0, 1),
+            first_pause_seconds=rng.choice((0.2, 1.0)),
+        ),
+        repairs=rng.random() < 0.9,
     )

@@ -20,7 +20,10 @@ from agenthost.shim.clocks import KILL, Clocks
 from agenthost.shim.records import reserve_status, write_file, write_status
 from agenthost.shim.spool import Spool
 from tests.simulation.ground.process import Process, running
-from tests.simulation.programs.script import CHANNELS, write_script
+from tests.simulation.programs.plans import TALKING
+from tests.simulation.programs.script import CHANNELS, TURN, write_line, write_script
+from tests.simulation.programs.stdin import Stdin
+from tests.simulation.programs.workers import is_repair_prompt
 
 if TYPE_CHECKING:
     from tests.simulation.programs.machine import Machine
@@ -64,12 +67,11 @@ class Link:
         shim = self._shim
         if shim is None:
             raise ConnectionResetError("there is no connection")
-        shim.process.after(SOCKET_SECONDS, lambda: shim.obey(message))
+        shim.process.after(SOCKET_SECONDS, lambda: shim.obey(message, self))
 
     def hang_up(self) -> None:
         if self._shim is not None:
-            if self in self._shim.links:
-                self._shim.links.remove(self)
+            self._shim.lose_link(self)
             self._shim = None
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -103,7 +105,8 @@ class MachineShims(Shims):
 
     def end_stray(self, folder: Path) -> None:
         shim = self._machine.shims[folder]
-        shim.process.after(SOCKET_SECONDS, lambda: shim.obey({"do": "cancel", "reason": "no conductor can ask for it"}))
+        message = {"do": "cancel", "reason": "no conductor can ask for it"}
+        shim.process.after(SOCKET_SECONDS, lambda: shim.obey(message, None))
 
 
 class Shim:
@@ -117,6 +120,8 @@ class Shim:
         self._rng = Random(f"shim {machine.seed} {attempt}")
         self.process = Process(machine.agenda, f"shim of {attempt}", self._rng, disk=machine.disk)
         self._clocks: Clocks | None = None
+        self._stdin: Stdin | None = None  # of an agent that takes turns
+        self._is_repair = False  # what it was asked last
         self._spool: Spool | None = None
         self._told = asyncio.Event()
         self._asked = asyncio.Event()  # the agent is to end
@@ -127,13 +132,24 @@ class Shim:
         self.links.append(link)
         self.process.after(SOCKET_SECONDS, self._announce)
 
-    def obey(self, message: Mapping[str, object]) -> None:
+    def lose_link(self, link: Link) -> None:
+        if link in self.links:
+            self.links.remove(link)
+        if self._stdin is not None:
+            self._stdin.leave(link)
+
+    def obey(self, message: Mapping[str, object], link: Link | None) -> None:
         """Does what a daemon says, as soon as the agent was let go."""
         clocks = self._clocks
         if clocks is None:
-            self.process.after(0.01, lambda: self.obey(message))
+            self.process.after(0.01, lambda: self.obey(message, link))
         elif message["do"] == "renew":
             clocks.renew_lease(self.process.time())
+        elif message["do"] != "cancel":
+            if self._stdin is not None and link is not None and link in self.links:
+                self._stdin.obey(message, link)
+            self._told.set()
+            self._announce()
         else:
             cause = "host_stopped" if message.get("cause") == "host_stopped" else "cancelled"
             self._stop(cause, str(message["reason"]), clocks.config["grace_seconds"])
@@ -154,9 +170,14 @@ class Shim:
             return
         self._machine.begin_life(self.attempt)
         self._clocks = Clocks(config, self.process.time())
-        self._clocks.start(self.process.time(), self.process.time())
+        self._is_repair = is_repair_prompt((self.folder / "prompt").read_text())
+        if config["turns"] > 1:
+            self._stdin = Stdin(config["turns"], self._clocks, self.process.time, self._append)
+        is_watched = self._stdin is None or self._stdin.turns.is_watched
+        self._clocks.start(self.process.time(), self.process.time(), is_watched=is_watched)
         self._announce()
-        agent = self.process.create_task(self._speak())
+        in_lines = config["argv"][0] == TALKING
+        agent = self.process.create_task(self._speak(in_lines=in_lines))
         await self._watch_clocks(agent)
         self._machine.end_life(self.attempt)
         code, signal = (None, 15) if self._clocks.cause != "exited" else (agent.result(), None)
@@ -193,15 +214,37 @@ class Shim:
 
     # The agent.
 
-    async def _speak(self) -> int:
-        script = write_script(self._machine.seed, self.attempt)
-        for pause, kind, data in (*script.pieces, (self._rng.random(), None, b"")):
-            if await self._is_asked_within(pause):
-                await self._die()
-                break
-            if kind is not None:
-                self._say(kind, data)
-        return script.exit_code
+    async def _speak(self, *, in_lines: bool) -> int:
+        """Answers what it was asked, and then, turn by turn, what it is asked further."""
+        while True:
+            script = write_script(self._machine.seed, self.attempt, is_repair=self._is_repair, in_lines=in_lines)
+            for pause, kind, data in (*script.pieces, (self._rng.random(), None, b"")):
+                if await self._is_asked_within(pause):
+                    await self._die()
+                    return script.exit_code
+                if kind is not None:
+                    self._say(kind, data, in_lines=in_lines)
+            if self._stdin is None or script.exit_code:
+                return script.exit_code
+            if not await self._wait_for_prompt(self._stdin):
+                # The code of an agent that has answered means nothing.
+                return self._rng.choice((0, 0, 5))
+
+    async def _wait_for_prompt(self, stdin: Stdin) -> bool:
+        """Ends the turn, and waits for the next; returns whether there is one."""
+        if self._write(RecordKind.STDOUT, TURN):
+            self._machine.begin_wait(self.attempt)
+        reading = self.process.create_task(stdin.read())
+        asked = self.process.create_task(self._asked.wait())
+        await asyncio.wait({reading, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        prompt = reading.result() if reading.done() and not self._asked.is_set() else ""
+        reading.cancel()
+        if self._asked.is_set():
+            await self._die()
+        self._machine.end_wait(self.attempt, prompt)
+        self._is_repair = self._is_repair or bool(prompt)
+        return bool(prompt)
 
     async def _is_asked_within(self, seconds: float) -> bool:
         try:
@@ -218,20 +261,30 @@ class Shim:
                 await self._killed.wait()
         except TimeoutError:
             if self._rng.random() < 0.3:
-                self._say(RecordKind.STDERR, b"stopping\n")
+                self._say(RecordKind.STDERR, b"stopping\n", in_lines=False)
 
-    def _say(self, kind: RecordKind, data: bytes) -> None:
-        if self._spool is None or self._clocks is None:
+    def _say(self, kind: RecordKind, data: bytes, *, in_lines: bool) -> None:
+        if self._write(kind, write_line(data) if in_lines and kind is RecordKind.STDOUT else data):
+            self._machine.hear(self.attempt, CHANNELS[kind], data)
+
+    def _write(self, kind: RecordKind, data: bytes) -> bool:
+        if self._clocks is None:
             raise RuntimeError("an agent speaks that was not let go")
         self._clocks.note_output(self.process.time())
+        return self._append(kind, data)
+
+    def _append(self, kind: int, data: bytes) -> bool:
+        """Appends to the spool; an agent whose words cannot be kept ends."""
+        if self._spool is None:
+            raise RuntimeError("a shim without a spool")
         if fault := self._spool.append(kind, data):
             self._machine.seen[f"agent ended: {fault}"] += 1
             self._stop(fault, "", 0)
             self._asked.set()
             self._killed.set()
-        else:
-            self._machine.hear(self.attempt, CHANNELS[kind], data)
-            self._announce()
+            return False
+        self._announce()
+        return True
 
     def _announce(self) -> None:
         if self._spool is not None and self._clocks is not None:

@@ -7,7 +7,8 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
-from conductor.core.model.commands import Decision
+from conductor.core.model.commands import Decision, Record
+from conductor.core.model.events import TurnChecked
 from conductor.errors import StorageError
 from conductor.store.records import StoredRun
 from tests.fakes.memory_store import MemoryStore
@@ -39,6 +40,8 @@ class Storage(MemoryStore):
         world.tell_stored()
         if decision.to_send:
             world.pass_point("stored, not sent")
+        if any(isinstance(one, Record) and isinstance(one.event, TurnChecked) for one in decision.to_store):
+            world.pass_point("turn checked, not told")
         await asyncio.sleep(self._rng.random() * 0.002)
         return positions
 

@@ -1,14 +1,20 @@
-"""Simulated workers: pure, so that the same question has the same answer however often it is asked."""
+"""Simulated workers: pure, so that the same question has the same answer however often it is asked.
+
+An answer of an agent is good or bad by what the agent was asked, and not by which attempt or turn it was asked in.
+"""
 
 from random import Random
 
 from conductor.core.model.events import Failure, FindingCounts
+from conductor.core.model.failure import Cause
 from conductor.core.model.inputs import Blob, WorkFinished
+from conductor.core.model.run import Run
 from conductor.core.model.work import (
     Answer,
     Checked,
     Folded,
     GuardDecided,
+    OutputInvalid,
     PromptRendered,
     Reported,
     Work,
@@ -24,25 +30,51 @@ _FAILURES = {
     WorkKind.CHECK: "OUTPUT_INVALID",
     WorkKind.REPORT: "REPORT_FAILED",
 }
+BAD_ANSWERS = 0.5
+BAD_REPAIRS = 0.3
 
 
-def answer(seed: int, work: Work) -> WorkFinished:
-    rng = Random(f"work {seed} {work.run} {work.kind} {work.step} {work.attempt}")
-    result = WorkResult(work, _answer(rng, work))
-    return WorkFinished(result, (Blob(f"{work.kind} {work.run} {work.step}", b"body"),))
+def is_repair_prompt(prompt: str) -> bool:
+    """Returns whether an attempt with this prompt repairs an answer."""
+    return prompt.startswith("repair ")
 
 
-def _answer(rng: Random, work: Work) -> Answer:
+def answer(seed: int, work: Work, run: Run | None) -> WorkFinished:
+    """Answers a question about a run, which tells what an agent was asked."""
+    rng = Random(f"work {seed} {work.run} {work.kind} {work.step} {_asked(work, run)}")
+    result = WorkResult(work, _answer(rng, work, run))
+    names = (f"{word} {work.run} {work.step}" for word in (work.kind, "repair", "input"))
+    return WorkFinished(result, tuple(Blob(name, name.encode()) for name in names))
+
+
+def _asked(work: Work, run: Run | None) -> str:
+    """Tells whether an answer that is checked is one to a request to repair."""
+    return "repair" if work.kind is WorkKind.CHECK and _is_repair(work, run) else ""
+
+
+def _is_repair(work: Work, run: Run | None) -> bool:
+    attempts = run.steps[work.step].attempts if run is not None else ()
+    return work.turn > 1 or any(one.id == work.attempt and is_repair_prompt(one.start.prompt) for one in attempts)
+
+
+def _answer(rng: Random, work: Work, run: Run | None) -> Answer:
     if rng.random() < 0.015:
         return WorkFailed(Failure(_FAILURES[work.kind], "The author's text was wrong."))
     match work.kind:
+        case WorkKind.CHECK:
+            return _check(rng, work, run)
         case WorkKind.SKIP_GUARD:
             return GuardDecided(rng.random() < 0.25, "nothing to do")
         case WorkKind.PROMPT:
             return PromptRendered(f"prompt {work.run} {work.step}")
         case WorkKind.FOLD:
             return Folded(f"text {work.step}", f"findings {work.step}", FindingCounts(1, 0, 0))
-        case WorkKind.CHECK:
-            return Checked(f"findings {work.attempt}", FindingCounts(1, 1, 1))
         case WorkKind.REPORT:
             return Reported("markdown", "json")
+
+
+def _check(rng: Random, work: Work, run: Run | None) -> Answer:
+    if rng.random() > (BAD_REPAIRS if _is_repair(work, run) else BAD_ANSWERS):
+        return Checked(f"findings {work.attempt}", FindingCounts(1, 1, 1))
+    failure = Failure("OUTPUT_INVALID", "No finding can be read.", cause=Cause.SCHEMA)
+    return OutputInvalid(failure, f"repair {work.run} {work.step}", f"input {work.run} {work.step}")
