@@ -249,11 +249,7 @@ def _project(given: Path | str, problems: list[str]) -> Path | None:
     return path
 
 
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that is too long
-        return False
+_is_folder = os.path.isdir  # Path.is_dir raises for a name that is too long
 
 
 def _choice(name: str, given: object, known: Sequence[str], problems: list[str]) -> str:
