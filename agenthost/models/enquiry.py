@@ -16,7 +16,7 @@ import structlog
 
 from agenthost.core.models.facts import ModelFacts, configured, is_private, paths_to_ask, read_facts, unanswered
 from agenthost.core.models.gateway_rules import authority_of, credentials_of
-from agenthost.core.models.key_mask import KeyMask
+from agenthost.core.models.key_mask import mask_whole
 from agenthost.models.gateway.upstream import Model, UnreachableError, Upstream
 from agenthost.models.settings import ModelSettings
 from servicekit.release import release_number
@@ -109,15 +109,10 @@ async def _answer(model: Model, path: str) -> Any:
     if status >= 500:
         raise NoFactsError(f"it answers HTTP {status}: it may be loading its model")
     try:
-        return json.loads(_masked(body, model.key)) if status == 200 else None
+        # An endpoint may list models under any names, and hosts tell those.
+        return json.loads(mask_whole(model.key, body)) if status == 200 else None
     except (ValueError, RecursionError):
         return None
-
-
-def _masked(body: bytes, key: str) -> bytes:
-    """Returns an answer without the key: an endpoint may list models under any names, and hosts tell those."""
-    mask = KeyMask(key.encode())
-    return mask.feed(body) + mask.finish()
 
 
 async def _exchange(upstream: Upstream, model: Model, path: str) -> tuple[int, bytes]:

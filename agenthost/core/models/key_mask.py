@@ -7,6 +7,12 @@ that some servers want for a key, is not masked: it would hide words.
 LEAST_BYTES = 12
 
 
+def mask_whole(secret: str, data: bytes) -> bytes:
+    """Returns bytes that are all there without the secret."""
+    mask = KeyMask(secret.encode())
+    return mask.feed(data) + mask.finish()
+
+
 class KeyMask:
     """Masks one secret in one stream."""
 

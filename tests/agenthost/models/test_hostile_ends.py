@@ -137,3 +137,29 @@ async def test_no_name_that_an_endpoint_gives_takes_its_key_into_the_book(
     assert book is not None
     assert book.model == f"small {'*' * len(KEY)}"
     assert KEY not in said
+
+
+async def test_headers_reach_the_agent_whole_and_without_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mask that holds the beginning of a key back must let it go at a value's end: `6ms` is not `6m`."""
+    async with ModelServer.serving() as model:
+        headers = {"x-ratelimit-reset-requests": "6ms", "x-echo": f"Bearer {KEY}", "content-type": "application/json"}
+        model.answers.append(Answer(headers=headers))
+        endpoint = read_models({"main": {"url": model.url}})["main"].endpoint
+        kept, served = Model.of(endpoint, KEY), asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await AgentConnection(reader, writer, Account(Attempt("reader", tmp_path, "main"), {"main": kept})).run()
+            served.set()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(REQUEST)
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+            await served.wait()
+            kept.idle.close()
+
+    assert b"x-ratelimit-reset-requests: 6ms\r\n" in head
+    assert f"x-echo: Bearer {'*' * len(KEY)}\r\n".encode() in head
