@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 MARK = "#scripted"
+REPAIRING = "You have answered this before."  # a conductor's words in the prompt of an attempt that repairs an answer
 CHUNK_BYTES = 64 * 1024
 MODEL_PORT = 8787
 MAX_SHOWN = 1000
@@ -30,10 +31,12 @@ class Agent:
     def __init__(self) -> None:
         self._findings: list[dict[str, object]] = []
         self._told_result = False
+        self._repairs = False
         self._received = ""
 
     def play(self, prompt: str) -> None:
         """Performs the scenario of a prompt; without one, answers its first line."""
+        self._repairs = self._repairs or REPAIRING in prompt
         lines = [line.strip() for line in prompt.splitlines()]
         if MARK not in lines:
             self.perform(f"say {next((line for line in lines if line), 'Nothing was asked.')}")
@@ -74,6 +77,11 @@ class Agent:
         self._received = json.loads(line)["text"]
         if MARK in self._received.splitlines():
             self.play(self._received)
+
+    def do_first(self, directive: str) -> None:
+        """`first DIRECTIVE`: does it, unless the prompt shows a former answer that is to be repaired."""
+        if not self._repairs:
+            self.perform(directive)
 
     def do_received(self, _: str) -> None:
         """`received`: answers the prompt that began this turn."""

@@ -10,7 +10,15 @@ from typing import Any
 
 from conductor.cli.main import main
 from conductor.core.model.commands import AckExecution, Record
-from conductor.core.model.events import AttemptCreated, AttemptEnded, RunCancelRequested, RunCreated, StepSucceeded
+from conductor.core.model.events import (
+    AttemptCreated,
+    AttemptEnded,
+    RepairAsked,
+    RunCancelRequested,
+    RunCreated,
+    StepSucceeded,
+    TurnChecked,
+)
 from conductor.core.model.output import Output
 from conductor.core.model.work import WorkKind
 from conductor.engine.dispatcher import Dispatcher
@@ -28,6 +36,8 @@ _COMMITTED = {
     RunCreated: "K1",
     AttemptCreated: "K2",
     StepSucceeded: "K7",
+    TurnChecked: "K7-turn",
+    RepairAsked: "K8",
     RunCancelRequested: "K12",
     AttemptEnded: "K5-committed",
 }
@@ -59,6 +69,8 @@ def _reading(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
         self.heard_at = time.monotonic()
         if response.HasField("started"):
             fuse.meet("K3")
+        if response.HasField("input_applied"):
+            fuse.meet("K8-applied")
         if response.HasField("finished"):
             fuse.meet("K5")
         await method(self, response)

@@ -226,9 +226,18 @@ def _steady() -> Scenario:
     )
 
 
+def _mending() -> Scenario:
+    """Agents whose first answer cannot be used, and who repair it: while they wait, or in an attempt of its own if they died."""
+    speeches = {name: drip(12, 0.08) for name in ("one", "two", "three")}
+    bad = Speech(("reason why", "sleep 0.3", 'first final {"findings": "none"}', "first turn"))
+    good = ('final {"findings": []}', "first turn", "exit 0")
+    steps = [_step(name, bad + speech, *good) for name, speech in speeches.items()]
+    return Scenario("mending", (*steps, _fold("all", *speeches)), _says(speeches))
+
+
 def _says(speeches: Mapping[str, Speech]) -> Mapping[str, str]:
     return {name: speech.says for name, speech in speeches.items()}
 
 
-SCENARIOS = (_talk(), _chain(), _cancelled(), _failing(), _doomed(), _stopped(), _brisk(), _steady())
+SCENARIOS = (_talk(), _chain(), _cancelled(), _failing(), _doomed(), _stopped(), _brisk(), _steady(), _mending())
 FEW_SCENARIOS = SCENARIOS[:3]
