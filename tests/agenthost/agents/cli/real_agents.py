@@ -30,6 +30,7 @@ class RealAgent:
     path: str = "file_path"
     model: str = "default"
     api: str = "openai"
+    grep: str = "grep_search"
 
     def reading(self, path: str) -> Call:
         return Call(self.read, {self.path: path})
@@ -39,6 +40,9 @@ class RealAgent:
 
     def running(self, command: str) -> Call:
         return Call(self.shell, {"command": command, "description": "x", "is_background": False})
+
+    def searching(self, pattern: str) -> Call:
+        return Call(self.grep, {"pattern": pattern})
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,16 @@ class Codex(RealAgent):
     def running(self, command: str) -> Call:
         return Call(self.shell, {"cmd": command})
 
+    def searching(self, pattern: str) -> Call:
+        return self.running(f"rg {pattern} /workspace || grep -rn {pattern} /workspace")
+
 
 AGENTS = (
-    RealAgent("claude", "Read", "Write", "Bash", model="anthropic", api="anthropic"),
+    RealAgent("claude", "Read", "Write", "Bash", model="anthropic", api="anthropic", grep="Grep"),
     Codex("codex", "", "", "exec_command"),
     RealAgent("gemini", "read_file", "write_file", "run_shell_command", model="gemini", api="gemini"),
-    RealAgent("opencode", "read", "write", "bash", path="filePath"),
-    RealAgent("pi", "read", "write", "bash", path="path"),
+    RealAgent("opencode", "read", "write", "bash", path="filePath", grep="grep"),
+    RealAgent("pi", "read", "write", "bash", path="path", grep="grep"),
     RealAgent("qwen", "read_file", "write_file", "run_shell_command"),
 )
 

@@ -84,7 +84,8 @@ async def test_the_repositorys_own_hooks_servers_and_plugins_do_not_run(agent: R
     work = make_hostile(make_repository(short_path / "work"))
     (short_path / "agents").mkdir()
     (short_path / "agents" / "control.toml").write_text(CONTROL.replace("MODEL", agent.model))
-    steps = (agent.reading("/workspace/README.md"), agent.running("/workspace/hook.sh"), Say("Done."))
+    asked = (agent.reading("/workspace/README.md"), agent.searching("quote"), agent.running("/workspace/hook.sh"))
+    steps = (*asked, Say("Done."))
     settings = {"repository": work, "agents_dirs": (short_path / "agents",)}
     async with host_with(agent, short_path, *steps, **settings) as (client, server, model):
         conversation, finished = await client.run(**start_of(agent))
@@ -93,7 +94,7 @@ async def test_the_repositorys_own_hooks_servers_and_plugins_do_not_run(agent: R
         would_have = [one.target for one in server.asked if CALL in one.target]
 
     assert finished.outcome == pb.Finished.OUTCOME_SUCCEEDED, conversation.said("log")
-    assert len(model.results) == 2
+    assert len(model.results) == len(asked)
     assert ran == []
     assert len(would_have) == 1
 
