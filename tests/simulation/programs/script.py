@@ -45,6 +45,11 @@ def write_script(seed: int, attempt: str, *, is_repair: bool = False, in_lines: 
     return Script(tuple(pieces), 3 if rng.random() < 0.03 else 0)
 
 
+def read_prompt(text: str) -> str:
+    """Returns a prompt that came as text, or as a line of JSON."""
+    return str(json.loads(text)["text"]) if text.startswith("{") else text
+
+
 def write_line(text: bytes) -> bytes:
     """Returns a piece of an answer as an agent says it that takes turns."""
     return json.dumps({"type": "answer", "text": text.decode()}, ensure_ascii=False).encode() + b"\n"

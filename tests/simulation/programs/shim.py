@@ -21,7 +21,7 @@ from agenthost.shim.records import reserve_status, write_file, write_status
 from agenthost.shim.spool import Spool
 from tests.simulation.ground.process import Process, running
 from tests.simulation.programs.plans import TALKING
-from tests.simulation.programs.script import CHANNELS, TURN, write_line, write_script
+from tests.simulation.programs.script import CHANNELS, TURN, read_prompt, write_line, write_script
 from tests.simulation.programs.stdin import Stdin
 from tests.simulation.programs.workers import is_repair_prompt
 
@@ -170,7 +170,7 @@ class Shim:
             return
         self._machine.begin_life(self.attempt)
         self._clocks = Clocks(config, self.process.time())
-        self._is_repair = is_repair_prompt((self.folder / "prompt").read_text())
+        self._is_repair = is_repair_prompt(read_prompt((self.folder / "prompt").read_text()))
         if config["turns"] > 1:
             self._stdin = Stdin(config["turns"], self._clocks, self.process.time, self._append)
         is_watched = self._stdin is None or self._stdin.turns.is_watched
