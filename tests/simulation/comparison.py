@@ -31,10 +31,21 @@ def compare_with_calm(world: World) -> None:
         ):
             raise Violation(f"run {run} was disturbed by nobody, and an attempt of it did not end by itself")
         is_free = not is_stopped and not _ran_out_of_time(calm.store.runs[run])
+        is_free = is_free and _is_repaired_alike(world.store.runs[run], calm.store.runs[run])
         if is_free and run in find_comparable(world.store):
             world.seen["outcome compared"] += 1
             if faults := compare_outcomes(seen, expected[run]):
                 raise Violation(f"run {run}: {'; '.join(faults)}")
+
+
+def _is_repaired_alike(run: Run, calm: Run) -> bool:
+    """Where an answer was repaired, its words depend on who gave it: in a further turn, or anew in a further attempt."""
+    pairs = [(one, calm.steps[step]) for step, one in run.steps.items() if one.repair and step in calm.steps]
+    return all(_agents(one) == _agents(other) for one, other in pairs)
+
+
+def _agents(step: Step) -> list[str]:
+    return [attempt.agent for attempt in step.attempts]
 
 
 def list_outcomes(store: JudgedDisk) -> dict[str, Outcome]:
