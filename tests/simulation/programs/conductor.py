@@ -16,7 +16,15 @@ from conductor.clock import Reading
 from conductor.core.model.commands import CancelExecution, Command, Decision, Record
 from conductor.core.model.conductor_state import ConductorState
 from conductor.core.model.events import StepWaits
-from conductor.core.model.inputs import AgentFinished, ExecutionLost, ExecutionRefused, ExecutionReported, Input
+from conductor.core.model.inputs import (
+    AgentFinished,
+    AgentRefusedInput,
+    AgentTurnEnded,
+    ExecutionLost,
+    ExecutionRefused,
+    ExecutionReported,
+    Input,
+)
 from conductor.core.model.run import Run
 from conductor.core.model.work import Work
 from conductor.engine import recovery
@@ -137,8 +145,9 @@ class JudgedRing(ring.Ring):
     async def _offer_with_trouble(self, report: ExecutionReported) -> None:
         """Between the streams and the engine nothing is lost or doubled, but the core would bear it."""
         world, rng = self._world, self._conductor.rng
-        is_end = any(isinstance(one, AgentFinished) for one in report.reports)
-        if not is_end and rng.random() < world.drops:
+        # After these nothing more may come, so that a gap would never show.
+        is_last = any(isinstance(one, AgentFinished | AgentTurnEnded | AgentRefusedInput) for one in report.reports)
+        if rng.random() < world.drops and not is_last:
             world.seen["report dropped"] += 1
         else:
             await self._offer(report)
