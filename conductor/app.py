@@ -28,7 +28,7 @@ from conductor.config import SNAPSHOTS_FOLDER, Settings
 from conductor.core.decide.loss import count_of_earlier_instances
 from conductor.core.model.conductor_state import ConductorState, Limits
 from conductor.core.model.run import Run
-from conductor.core.pools.standing import list_uses
+from conductor.core.placing.standing import list_uses
 from conductor.engine.inbox import Note
 from conductor.engine.recovery import read_state, read_time
 from conductor.errors import ConfigurationError

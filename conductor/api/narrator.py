@@ -33,7 +33,7 @@ from conductor.core.model.events import (
 from conductor.core.model.output import Channel
 from conductor.core.model.run import Run
 from conductor.core.model.states import SETTLED_STEP, StepState
-from conductor.core.pools.standing import Present
+from conductor.core.placing.standing import Present
 from conductor.store.folding import fold_stored, reading_damage
 from conductor.store.port import Store
 from conductor.store.records import StoredEvent, StoredOutput

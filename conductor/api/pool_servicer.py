@@ -6,7 +6,7 @@ from typing import Any
 from conductor.api.messages.hosts import host_message, pool_message
 from conductor.api.messages.names import host_name, read_host
 from conductor.api.messages.tokens import read_page_size, seal, unseal
-from conductor.core.pools.standing import PoolUse
+from conductor.core.placing.standing import PoolUse
 from conductor.errors import NotFoundError
 from conductor.hosts.liveness import HostLink
 from conductor.v1 import pool_service_pb2 as pb

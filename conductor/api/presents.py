@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from conductor.core.decide.loss import list_absences
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.pools.standing import Present, present_of
+from conductor.core.placing.standing import Present, present_of
 
 # Watchers ask after every page of output. Their waits are derived this often, for all watchers of a run.
 WAITS_SECONDS = 1.0

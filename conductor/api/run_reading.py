@@ -17,7 +17,7 @@ from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.run_creation import MAX_LABELS
 from conductor.core.model.run import Run
 from conductor.core.model.step import Step
-from conductor.core.pools.standing import Present
+from conductor.core.placing.standing import Present
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, PreconditionError, Violation
 from conductor.store.answers import read_answer
 from conductor.store.folding import fold_stored, reading_damage

@@ -11,8 +11,9 @@ from functools import cache
 import structlog
 
 from conductor.core.model.commands import Record
-from conductor.core.model.events import Event, Failure, FindingCounts, RunCreated
+from conductor.core.model.events import Event, FindingCounts, RunCreated
 from conductor.core.model.output import Output
+from conductor.core.model.states import Failure
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,6 @@ from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
 from conductor.core.model.commands import SendInput
 from conductor.core.model.events import Confinement, ModelUse, StartSpec
-from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentRefusedInput,
@@ -22,7 +21,7 @@ from conductor.core.model.inputs import (
     Report,
 )
 from conductor.core.model.output import Channel, Output
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Cause, FailureClass
 from servicekit.times import duration
 
 # A channel that this version does not know is shown as log.

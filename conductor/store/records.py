@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from conductor.core.model.events import Event, Failure, FindingCounts
+from conductor.core.model.events import Event, FindingCounts
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
-from conductor.core.model.states import RunState
+from conductor.core.model.states import Failure, RunState
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from agenthost.core.output.revisions import LATEST
 from agenthost.packages.prefix import packaged
 from conductor.core.decide.guessing import guess_class
 from conductor.core.decide.retry import find_cause
-from conductor.core.model.events import Failure
+from conductor.core.model.states import Failure
 from conductor.evaluation.evidence.findings import ResultError, read_result
 from conductor.v1 import flow_service_pb2
 from servicekit.errors import StatusError

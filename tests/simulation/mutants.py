@@ -23,7 +23,7 @@ from conductor.core.model.output import Output
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.step import Step
 from conductor.core.model.work import OutputInvalid
-from conductor.core.pools import slots
+from conductor.core.placing import slots
 from conductor.engine import recovery
 from tests.simulation.ground.process import running
 

@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 
 from agenthost.v1 import host_service_pb2 as host_pb
 from conductor.api.messages.names import host_name
-from conductor.core.pools.standing import PoolUse
+from conductor.core.placing.standing import PoolUse
 from conductor.hosts.host_view import HostState, HostView
 from conductor.v1 import pool_service_pb2 as pb
 from servicekit.times import timestamp

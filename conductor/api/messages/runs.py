@@ -13,13 +13,13 @@ from conductor.api.messages.names import host_name, run_name, step_name
 from conductor.core.decide.loss import Absence
 from conductor.core.decide.retry import find_cause
 from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import Confinement, Failure, FindingCounts, ModelUse, WorkspaceChanges
+from conductor.core.model.events import Confinement, FindingCounts, ModelUse, WorkspaceChanges
 from conductor.core.model.plan import RunPlan, SnapshotPlan
 from conductor.core.model.run import Run
-from conductor.core.model.states import RunState, StepState
+from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.model.step import Step, Wait
 from conductor.core.model.turn import Repair, Turn
-from conductor.core.pools.standing import Present
+from conductor.core.placing.standing import Present
 from conductor.store.records import RunRow
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb

@@ -33,8 +33,7 @@ from conductor.core.decide.turns import tell_agents
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.conductor_state import ConductorState, Host
-from conductor.core.model.events import Failure, RunSettled
-from conductor.core.model.failure import FailureClass
+from conductor.core.model.events import RunSettled
 from conductor.core.model.inputs import (
     ExecutionLost,
     ExecutionRefused,
@@ -47,7 +46,7 @@ from conductor.core.model.inputs import (
     RequestRun,
     WorkFinished,
 )
-from conductor.core.model.states import RunState
+from conductor.core.model.states import Failure, FailureClass, RunState
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_text
 
 STORAGE_DAMAGED = "STORAGE_DAMAGED"

@@ -7,8 +7,8 @@ hears what happened meanwhile (see `advance`).
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import look_at_all, settle_step
-from conductor.core.model.events import Failure, RunTimedOut, StepFailed
-from conductor.core.model.failure import FailureClass
+from conductor.core.model.events import RunTimedOut, StepFailed
+from conductor.core.model.states import Failure, FailureClass
 from conductor.core.model.step import Step
 
 RUN_TIMEOUT = "RUN_TIMEOUT"

@@ -20,9 +20,8 @@ from conductor.core.model.commands import (
     Reply,
 )
 from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Pool
-from conductor.core.model.events import AttemptEnded, Failure, RunSettled, StepCancelled
-from conductor.core.model.failure import FailureClass
-from conductor.core.model.states import AttemptState, RunState
+from conductor.core.model.events import AttemptEnded, RunSettled, StepCancelled
+from conductor.core.model.states import AttemptState, Failure, FailureClass, RunState
 from conductor.core.model.truncation import cut_text
 
 if TYPE_CHECKING:

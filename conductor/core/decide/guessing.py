@@ -3,8 +3,7 @@
 Everything newer says both: nothing else may look at a reason to decide.
 """
 
-from conductor.core.model.events import Failure
-from conductor.core.model.failure import Cause, FailureClass
+from conductor.core.model.states import Cause, Failure, FailureClass
 
 _INFRASTRUCTURE = frozenset(
     {

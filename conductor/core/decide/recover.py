@@ -22,8 +22,8 @@ from conductor.core.model.conductor_state import ConductorState, Host, Limits, O
 from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
-from conductor.core.pools.memory import remember
-from conductor.core.pools.slots import held_pool
+from conductor.core.placing.memory import remember
+from conductor.core.placing.slots import held_pool
 
 
 def restore(

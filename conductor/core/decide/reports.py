@@ -20,8 +20,7 @@ from conductor.core.model.activity import Activity, write_line
 from conductor.core.model.attempt import Attempt, attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command
 from conductor.core.model.conductor_state import Limits
-from conductor.core.model.events import AttemptEnded, AttemptStarted, Failure, InputRefused, ReportRefused, TurnEnded
-from conductor.core.model.failure import Cause, FailureClass
+from conductor.core.model.events import AttemptEnded, AttemptStarted, InputRefused, ReportRefused, TurnEnded
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentRefusedInput,
@@ -33,11 +32,11 @@ from conductor.core.model.inputs import (
     Report,
 )
 from conductor.core.model.output import Channel, Output
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_confinement, cut_model_use, cut_text
 from conductor.core.model.turn import TurnState
-from conductor.core.pools.memory import park_end
-from conductor.core.pools.slots import held_pool
+from conductor.core.placing.memory import park_end
+from conductor.core.placing.slots import held_pool
 
 HOST_LOST = "HOST_LOST"
 NO_CAPACITY = "NO_CAPACITY"

@@ -18,10 +18,8 @@ from zlib import crc32
 
 from conductor.core.decide.guessing import guess_cause
 from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import Failure
-from conductor.core.model.failure import Cause
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Cause, Failure
 
 # Pauses lie between 75 and 125 per cent of their middle: never in step, yet each longer than the one before it.
 SPREAD = 0.5

@@ -2,14 +2,14 @@
 
 The rules, before the code:
 
-- Slots of hosts and of pools (`core.pools`) are counted from live attempts each time. There is no stored counter.
+- Slots of hosts and of pools (`core.placing`) are counted from live attempts each time. There is no stored counter.
 - Runs of a higher priority go first. Within a priority the run with the fewest live attempts goes next, then the oldest:
   a run with many steps cannot starve a run with few. Within a run the step that queued first goes next.
 - A step that cannot be placed does not hold up the steps behind it.
 - A step without a place says what it waits for once, and again only when that changes.
 - A host on which the step failed before is taken last.
 - An agent that takes turns is given one for its answer and one for its repair, until the step has asked for its repair.
-- Steps whose model is loaded are placed first, then the others, which take what is left (see `core.pools.memory`).
+- Steps whose model is loaded are placed first, then the others, which take what is left (see `core.placing.memory`).
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,6 @@ from functools import cached_property, partial
 from heapq import heapify, heappop, heappush
 
 from conductor.core.decide.decision_draft import DecisionDraft
-from conductor.core.decide.placement import Demand, Placement, choose_host, explain_wait, list_seats
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import start_run
 from conductor.core.model.attempt import attempt_id
@@ -29,7 +28,8 @@ from conductor.core.model.plan import AgentPlan
 from conductor.core.model.states import WaitKind
 from conductor.core.model.step import Step, Wait
 from conductor.core.model.step_path import PATH_IDS, is_child_path
-from conductor.core.pools.slots import PoolSlots, Seat
+from conductor.core.placing.placement import Demand, Placement, choose_host, explain_wait, list_seats
+from conductor.core.placing.slots import PoolSlots, Seat
 
 _FOR_CHILDREN = frozenset({PATH_IDS})
 TURNS_WITH_REPAIR = 2

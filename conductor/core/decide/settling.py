@@ -13,7 +13,6 @@ from dataclasses import replace
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import (
-    Failure,
     FindingChecked,
     FindingCounts,
     RunSettled,
@@ -25,10 +24,9 @@ from conductor.core.model.events import (
     StepStarted,
     StepSucceeded,
 )
-from conductor.core.model.failure import FailureClass
 from conductor.core.model.plan import OnFailure, StepPlan
 from conductor.core.model.run import Run, Stop
-from conductor.core.model.states import RunState, StepState
+from conductor.core.model.states import Failure, FailureClass, RunState, StepState
 from conductor.core.model.step import Step
 from conductor.core.model.truncation import cut_text
 

@@ -18,7 +18,6 @@ from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import CancelExecution
 from conductor.core.model.events import (
-    Failure,
     RepairAsked,
     StepCancelled,
     StepFailed,
@@ -27,14 +26,13 @@ from conductor.core.model.events import (
     StepValidating,
     TurnChecked,
 )
-from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.run import Run
-from conductor.core.model.states import StepState
+from conductor.core.model.states import Cause, Failure, FailureClass, StepState
 from conductor.core.model.step import REPAIR, Step
 from conductor.core.model.truncation import cut_text
 from conductor.core.model.turn import Repair, Turn, TurnState
 from conductor.core.model.work import Answer, Checked, OutputInvalid, PromptRendered, Work, WorkFailed, WorkKind
-from conductor.core.pools.slots import held_pool
+from conductor.core.placing.slots import held_pool
 
 OUTPUT_INVALID = "OUTPUT_INVALID"
 OUTPUT_INVALID_AFTER_REPAIR = "OUTPUT_INVALID_AFTER_REPAIR"

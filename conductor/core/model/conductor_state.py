@@ -99,7 +99,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A pool of model slots, as earlier attempts left it. It follows from stored events (see `core.pools.memory`).
+    """A pool of model slots, as earlier attempts left it. It follows from stored events (see `core.placing.memory`).
 
     `loaded` is the model of the last attempt that was launched there. Its turn began at `loaded_at`, and had `launches` so far.
     Nothing is launched there before `parked_until`.

@@ -7,23 +7,8 @@ that folding needs no second read.
 
 from dataclasses import dataclass
 
-from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.plan import RunPlan, StepPlan
-from conductor.core.model.states import AttemptState, RunState, WaitKind
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Says why something ended badly. `kind` is the class (`class` in the protos).
-
-    `cause` is None where the failure is no attempt's, where a person must act, and in rows of f9ac01c.
-    """
-
-    reason: str
-    message: str
-    kind: FailureClass = FailureClass.FATAL
-    step: str = ""
-    cause: Cause | None = None
+from conductor.core.model.states import AttemptState, Failure, RunState, WaitKind
 
 
 @dataclass(frozen=True, slots=True)

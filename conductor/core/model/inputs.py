@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 from conductor.core.model.activity import Activity, Usage
 from conductor.core.model.events import Confinement, ModelUse
-from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Cause, FailureClass
 from conductor.core.model.work import WorkResult
 
 

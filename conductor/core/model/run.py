@@ -13,7 +13,6 @@ from conductor.core.model.events import (
     AttemptEnded,
     AttemptStarted,
     Event,
-    Failure,
     FindingCounts,
     InputRefused,
     RepairAsked,
@@ -32,7 +31,15 @@ from conductor.core.model.events import (
     WorkspaceChanges,
 )
 from conductor.core.model.plan import OnFailure, RunPlan, StepPlan
-from conductor.core.model.states import SETTLED_RUN, SETTLED_STEP, IllegalTransitionError, RunState, StepState, move_run
+from conductor.core.model.states import (
+    SETTLED_RUN,
+    SETTLED_STEP,
+    Failure,
+    IllegalTransitionError,
+    RunState,
+    StepState,
+    move_run,
+)
 from conductor.core.model.step import Step, StepEvent, apply_to_step, create_step
 from conductor.core.model.step_path import is_step_path, item_of
 

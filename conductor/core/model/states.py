@@ -1,5 +1,6 @@
-"""The states of runs, steps and attempts, and every transition that there is. An unlisted pair is an error.
+"""The states of runs, steps and attempts, every transition that there is, and failures.
 
+- A transition that is not listed is an error.
 - Steps form a *tree*. Today every step is a child of the run. `foreach` and `loop` will add children to a step while the run goes
   on (`StepsAdded`), with ids that are paths (see `step_path`). A child begins while its parent is running, and a parent settles
   after its children (see `settling`).
@@ -10,6 +11,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -54,6 +56,39 @@ class AttemptState(StrEnum):
     TIMED_OUT = "timed_out"
     LOST = "lost"
     REFUSED = "refused"
+
+
+class FailureClass(StrEnum):
+    """Says who can help: time, a person, or neither."""
+
+    RECOVERABLE = "RECOVERABLE"
+    HUMAN_REQUIRED = "HUMAN_REQUIRED"
+    FATAL = "FATAL"
+
+
+class Cause(StrEnum):
+    """Says what kind of trouble ended an attempt. Each has its own number of retries."""
+
+    INFRASTRUCTURE = "infrastructure"
+    CAPACITY = "capacity"
+    RATE_LIMIT = "rate limit"
+    HANG = "hang"
+    SCHEMA = "schema"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Says why something ended badly. `kind` is the class (`class` in the protos).
+
+    `cause` is None where the failure is no attempt's, where a person must act, and in rows of f9ac01c.
+    """
+
+    reason: str
+    message: str
+    kind: FailureClass = FailureClass.FATAL
+    step: str = ""
+    cause: Cause | None = None
 
 
 RUN_TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {

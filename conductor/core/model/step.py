@@ -7,7 +7,6 @@ from conductor.core.model.events import (
     AttemptCreated,
     AttemptEnded,
     AttemptStarted,
-    Failure,
     FindingChecked,
     FindingCounts,
     InputRefused,
@@ -27,9 +26,16 @@ from conductor.core.model.events import (
     TurnChecked,
     TurnEnded,
 )
-from conductor.core.model.failure import Cause
 from conductor.core.model.plan import StepPlan
-from conductor.core.model.states import SETTLED_STEP, IllegalTransitionError, StepState, WaitKind, move_step
+from conductor.core.model.states import (
+    SETTLED_STEP,
+    Cause,
+    Failure,
+    IllegalTransitionError,
+    StepState,
+    WaitKind,
+    move_step,
+)
 from conductor.core.model.turn import Repair
 
 StepEvent = (

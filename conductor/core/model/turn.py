@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from conductor.core.model.events import Failure, FindingCounts, InputRefused, RepairAsked, TurnChecked, TurnEnded
-from conductor.core.model.failure import Cause
-from conductor.core.model.states import IllegalTransitionError
+from conductor.core.model.events import FindingCounts, InputRefused, RepairAsked, TurnChecked, TurnEnded
+from conductor.core.model.states import Cause, Failure, IllegalTransitionError
 
 TurnEvent = TurnEnded | TurnChecked | RepairAsked | InputRefused
 

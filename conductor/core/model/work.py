@@ -6,7 +6,8 @@ A work is pure, so asking twice is harmless, and recovery asks again.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from conductor.core.model.events import Failure, FindingCounts, WorkspaceChanges
+from conductor.core.model.events import FindingCounts, WorkspaceChanges
+from conductor.core.model.states import Failure
 
 
 class WorkKind(StrEnum):

@@ -11,8 +11,9 @@ from typing import Any
 
 from conductor.core.decide.settling import judge
 from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import Confinement, Failure, WorkspaceChanges
+from conductor.core.model.events import Confinement, WorkspaceChanges
 from conductor.core.model.run import Run
+from conductor.core.model.states import Failure
 from conductor.core.model.step import Step
 
 

@@ -10,9 +10,8 @@ from conductor.api.messages.runs import TOO_DEEP, attempt_message, read_run_stat
 from conductor.api.run_ids import new_run_id
 from conductor.clock import SystemClock
 from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import AttemptEnded, Failure, StartSpec
-from conductor.core.model.failure import Cause, FailureClass
-from conductor.core.model.states import AttemptState, RunState, StepState
+from conductor.core.model.events import AttemptEnded, StartSpec
+from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, RunState, StepState
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import duration, seconds, timestamp
 

@@ -18,9 +18,10 @@ from conductor.core.decide.settling import (
 )
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.kinds.table import KINDS
-from conductor.core.model.events import Failure, FindingCounts, StepCancelled, StepFailed
+from conductor.core.model.events import FindingCounts, StepCancelled, StepFailed
 from conductor.core.model.plan import AgentPlan, FoldPlan, StepPlan
 from conductor.core.model.run import Run
+from conductor.core.model.states import Failure
 from conductor.core.model.step import Step
 from conductor.core.model.step_path import child_path, item_of
 from conductor.core.model.work import Answer, Work

@@ -1,7 +1,7 @@
 """How pools stand now, and what steps wait for now: derived for readers, stored nowhere. Keeps C9 and C12."""
 
 from conductor.core.model.inputs import HostPool
-from conductor.core.pools.standing import PoolUse, Present, list_uses, present_of
+from conductor.core.placing.standing import PoolUse, Present, list_uses, present_of
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks
 
 GPU = HostPool("gpu0", 1, is_local=True)

@@ -7,8 +7,7 @@ import pytest
 from conductor.core.decide.schedule import LOADING_SECONDS
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.conductor_state import Pool
-from conductor.core.model.events import Confinement, Failure, StepFailed, StepWaits
-from conductor.core.model.failure import Cause
+from conductor.core.model.events import Confinement, StepFailed, StepWaits
 from conductor.core.model.inputs import (
     AgentStarted,
     AgentTurnEnded,
@@ -18,10 +17,10 @@ from conductor.core.model.inputs import (
     WorkFinished,
 )
 from conductor.core.model.plan import StepPlan
-from conductor.core.model.states import WaitKind
+from conductor.core.model.states import Cause, Failure, WaitKind
 from conductor.core.model.work import Answer, Checked, OutputInvalid, Work, WorkKind, WorkResult
-from conductor.core.pools import memory
-from conductor.core.pools.slots import list_holders
+from conductor.core.placing import memory
+from conductor.core.placing.slots import list_holders
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks
 
 GPU = HostPool("gpu0", 1, is_local=True)

@@ -4,7 +4,6 @@ import pytest
 
 from conductor.core.model.commands import CancelExecution, StartExecution
 from conductor.core.model.events import (
-    Failure,
     FindingChecked,
     FindingCounts,
     RunStarted,
@@ -14,7 +13,7 @@ from conductor.core.model.events import (
     StepSucceeded,
 )
 from conductor.core.model.inputs import WorkFinished
-from conductor.core.model.states import AttemptState, RunState
+from conductor.core.model.states import AttemptState, Failure, RunState
 from conductor.core.model.work import Checked, GuardDecided, PromptRendered, Work, WorkFailed, WorkKind, WorkResult
 from tests.conductor.core.bench import CONTINUE, RUN, Bench, asks, folds
 

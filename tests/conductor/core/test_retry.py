@@ -8,11 +8,10 @@ from conductor.core.decide.guessing import guess_class
 from conductor.core.decide.retry import Retry, decide_retry
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import StartExecution
-from conductor.core.model.events import AttemptEnded, Failure, StartSpec
-from conductor.core.model.failure import Cause, FailureClass
+from conductor.core.model.events import AttemptEnded, StartSpec
 from conductor.core.model.inputs import AgentFinished, ExecutionRefused
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan, StepPlan
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass
 from conductor.core.model.work import WorkFailed, WorkKind
 from tests.conductor.core.bench import Bench, asks, folds
 

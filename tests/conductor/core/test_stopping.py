@@ -1,10 +1,9 @@
 """Runs end by themselves, by a failure or by request: once, and with a report."""
 
 from conductor.core.model.commands import CancelExecution
-from conductor.core.model.events import AttemptEnded, Failure, RunReported, RunSettled
-from conductor.core.model.failure import FailureClass
+from conductor.core.model.events import AttemptEnded, RunReported, RunSettled
 from conductor.core.model.inputs import AgentFinished
-from conductor.core.model.states import AttemptState, RunState
+from conductor.core.model.states import AttemptState, Failure, FailureClass, RunState
 from conductor.core.model.work import WorkFailed, WorkKind
 from tests.conductor.core.bench import Bench, asks, folds
 

@@ -3,7 +3,7 @@
 import pytest
 
 from conductor.core.model.commands import Record
-from conductor.core.model.events import Confinement, Event, Failure, FindingCounts, RunCreated
+from conductor.core.model.events import Confinement, Event, FindingCounts, RunCreated
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentStarted,
@@ -15,7 +15,7 @@ from conductor.core.model.inputs import (
     RequestCancel,
 )
 from conductor.core.model.plan import RetryPlan
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Failure
 from conductor.core.model.truncation import cut_text
 from conductor.core.model.work import Folded, GuardDecided, WorkFailed, WorkKind
 from conductor.store.codec import decode_event, encode

@@ -16,7 +16,6 @@ from conductor.core.model.commands import (
 from conductor.core.model.events import (
     Confinement,
     Event,
-    Failure,
     FindingCounts,
     InputRefused,
     RepairAsked,
@@ -24,7 +23,6 @@ from conductor.core.model.events import (
     TurnChecked,
     TurnEnded,
 )
-from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import (
     AgentFinished,
     AgentRefusedInput,
@@ -38,7 +36,7 @@ from conductor.core.model.inputs import (
 )
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import RetryPlan
-from conductor.core.model.states import AttemptState, StepState
+from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, StepState
 from conductor.core.model.step import Step
 from conductor.core.model.work import Answer, Checked, OutputInvalid, Work, WorkFailed, WorkKind, WorkResult
 from tests.conductor.core.bench import RUN, Bench, asks

@@ -3,9 +3,9 @@
 from structlog.testing import capture_logs
 
 from conductor.core.model.commands import Record
-from conductor.core.model.events import AttemptEnded, Failure, StepQueued, StepSucceeded
+from conductor.core.model.events import AttemptEnded, StepQueued, StepSucceeded
 from conductor.core.model.output import Channel, Output
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Failure
 from conductor.engine.run_log import log_changes
 
 RUN = "0" * 26

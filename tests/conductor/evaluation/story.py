@@ -16,7 +16,6 @@ from conductor.core.model.events import (
     AttemptStarted,
     Confinement,
     Event,
-    Failure,
     ModelUse,
     RunCreated,
     RunStarted,
@@ -32,7 +31,7 @@ from conductor.core.model.events import (
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import RunPlan, SnapshotPlan
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Failure
 from conductor.core.model.work import (
     Answer,
     Checked,

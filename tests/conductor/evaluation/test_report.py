@@ -13,14 +13,13 @@ from markdown_it import MarkdownIt
 
 from conductor.core.model.events import (
     AttemptEnded,
-    Failure,
     FindingCounts,
     RunCancelRequested,
     StepCancelled,
     StepFailed,
     StepRequeued,
 )
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Failure
 from conductor.core.model.work import Checked, Reported, WorkFailed, WorkKind
 from conductor.evaluation.reports.report import MAX_REPORT_BYTES
 from conductor.v1.flow_service_pb2 import Flow

@@ -17,12 +17,11 @@ from agenthost.core.output.frame import Attestation, Finished, Frame
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.decide.guessing import guess_cause, guess_class
 from conductor.core.model.activity import Activity, Notice, NoticeKind, ToolCall, ToolResult, Usage
-from conductor.core.model.events import Confinement, Failure, StartSpec
+from conductor.core.model.events import Confinement, StartSpec
 from conductor.core.model.events import ModelUse as Used
-from conductor.core.model.failure import Cause, FailureClass
 from conductor.core.model.inputs import AgentFinished, AgentStarted
 from conductor.core.model.output import Channel, Output
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass
 from conductor.hosts.frames import reports, start_frame
 
 ATTEMPT = "run-step-1"

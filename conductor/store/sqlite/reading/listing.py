@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from conductor.core.model.events import Failure, FindingCounts
+from conductor.core.model.events import FindingCounts
 from conductor.core.model.plan import RunPlan
-from conductor.core.model.states import RunState
+from conductor.core.model.states import Failure, RunState
 from conductor.errors import DatabaseDamagedError
 from conductor.store.codec import UndecodableEventError, decode
 from conductor.store.port import PAGE_ROWS

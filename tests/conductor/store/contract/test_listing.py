@@ -2,8 +2,8 @@
 
 import pytest
 
-from conductor.core.model.events import Failure, FindingCounts, RunCancelRequested, RunSettled, RunStarted
-from conductor.core.model.states import RunState
+from conductor.core.model.events import FindingCounts, RunCancelRequested, RunSettled, RunStarted
+from conductor.core.model.states import Failure, RunState
 from conductor.store.port import Store
 from conductor.store.records import FindingKey, RunFilter, RunKey
 from tests.conductor.store.material import creation, events, finding, findings, plan, run_name, settlement

@@ -15,7 +15,7 @@ from conductor.core.model.states import WaitKind
 from conductor.core.model.step import Wait
 from conductor.core.model.truncation import MOST_REASON, cut_text
 from conductor.core.model.turn import TurnState
-from conductor.core.pools.memory import goes_first, launch
+from conductor.core.placing.memory import goes_first, launch
 
 # How many holders a sentence names; it counts the others.
 MOST_NAMED = 3

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from conductor.core.decide.loss import Absence, list_absences
-from conductor.core.decide.placement import Demand, explain_wait, list_seats
 from conductor.core.decide.schedule import demand_of
 from conductor.core.model.conductor_state import ConductorState, Pool
 from conductor.core.model.step import Wait
-from conductor.core.pools.slots import PoolSlots
+from conductor.core.placing.placement import Demand, explain_wait, list_seats
+from conductor.core.placing.slots import PoolSlots
 
 
 @dataclass(frozen=True, slots=True)

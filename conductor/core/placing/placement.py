@@ -11,7 +11,7 @@ from conductor.core.model.conductor_state import Host
 from conductor.core.model.states import WaitKind
 from conductor.core.model.step import Wait
 from conductor.core.model.truncation import MOST_REASON, cut_text
-from conductor.core.pools.slots import NO_SEAT, PoolSlots, Seat, seat_of
+from conductor.core.placing.slots import NO_SEAT, PoolSlots, Seat, seat_of
 
 # How many hosts and agents a sentence names; it counts the others.
 MOST_NAMED = 12
