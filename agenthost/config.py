@@ -17,6 +17,7 @@ from agenthost.core.admission.order import HIGHEST, LEAST_MEMORY_BYTES, WIDEST, 
 from agenthost.core.snapshots.eviction import DEFAULT_KEEPING, MOST_KEEPING, Keeping
 from agenthost.errors import ConfigurationError
 from agenthost.models.settings import ModelSettings, read_models
+from servicekit.spelling import there_are
 
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -65,7 +66,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
     if any(of_model.values()) and not model:
         raise ConfigurationError("--model-name and --key-env need --model URL")
     if unknown := sorted(set(table) - known):
-        raise ConfigurationError(f"{file}: '{unknown[0]}' is not a setting; there are {', '.join(sorted(known))}")
+        raise ConfigurationError(f"{file}: '{unknown[0]}' is not a setting{there_are(unknown[0], sorted(known))}")
     values: dict[str, Any] = {**table, **{name: value for name, value in flags.items() if value is not None}}
     for required in ("listen", "data", "name"):
         if not values.get(required):
@@ -136,7 +137,7 @@ def _limits(table: Any) -> tuple[Limits, Keeping]:
     highest = {name: getattr(most, name) for most in (HIGHEST, MOST_KEEPING) for name in most.__slots__}
     for name, value in table.items():
         if name not in highest:
-            raise ConfigurationError(f"limits.{name} is not a limit; there are {', '.join(highest)}")
+            raise ConfigurationError(f"limits.{name} is not a limit{there_are(name, highest)}")
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= highest[name]:
             raise ConfigurationError(f"limits.{name} is {value!r}: it must be above 0 and at most {highest[name]:g}")
         if name.endswith("_bytes") and not isinstance(value, int):

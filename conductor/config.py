@@ -21,6 +21,7 @@ from typing import Any
 
 from conductor.errors import ConfigurationError
 from servicekit.addresses import Address, AddressError
+from servicekit.spelling import there_are
 
 SNAPSHOTS_FOLDER = "snapshots"  # in the data folder
 LOG_FORMATS = ("plain", "json")
@@ -150,8 +151,8 @@ def load(
     """
     problems: list[str] = []
     document = _read(config, problems)
-    known = ", ".join(sorted(_KEYS))
-    problems += [f"there is no setting '{key}'; there are {known}" for key in sorted(document.keys() - _KEYS)]
+    known = sorted(_KEYS)
+    problems += [f"there is no setting '{key}'{there_are(key, known)}" for key in sorted(document.keys() - _KEYS)]
     logs = _table(document, "logs", problems)
     named = [_split_host(text, problems) for text in hosts] or list(_table(document, "hosts", problems).items())
     settings = Settings(
@@ -265,7 +266,7 @@ def _limits(table: Mapping[str, Any], problems: list[str]) -> Limits:
     for name, value in table.items():
         default = known.get(name)
         if not isinstance(default, int):
-            problems.append(f"there is no limit '{name}'; there are {', '.join(known)}")
+            problems.append(f"there is no limit '{name}'{there_are(name, known)}")
         elif type(value) is not int or not 1 <= value <= default * 10_000:
             problems.append(f"limits.{name} must be a whole number from 1 to {default * 10_000}, not {value!r}")
         else:
@@ -277,7 +278,7 @@ def _clocks(table: Mapping[str, Any], problems: list[str]) -> Clocks:
     taken: dict[str, float] = {}
     for name, value in table.items():
         if name not in _MOST_SECONDS:
-            problems.append(f"there is no clock '{name}'; there are {', '.join(_MOST_SECONDS)}")
+            problems.append(f"there is no clock '{name}'{there_are(name, _MOST_SECONDS)}")
         elif type(value) not in (int, float) or (type(value) is int and abs(value) > sys.maxsize):
             problems.append(f"clocks.{name} must be a number of seconds, not {value!r}")
         else:

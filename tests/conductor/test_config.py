@@ -94,6 +94,11 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("[limits]\nstop_seconds = 2.5", "stop_seconds"),
         ("clocks = 3", "'clocks' must be a table"),
         ("[clocks]\nstep = 3", "there is no clock 'step'"),
+        ("listten = 'x'", "there is no setting 'listten': did you mean 'listen'? There are clocks, data, "),
+        (
+            "[clocks]\nrun_timeout = 3",
+            "there is no clock 'run_timeout': did you mean 'run_timeout_seconds'? There are ",
+        ),
         ("[clocks]\nrun_timeout_seconds = '1h'", "clocks.run_timeout_seconds must be a number of seconds, not '1h'"),
         ("[clocks]\nrun_timeout_seconds = inf", "at most 2592000, not inf"),
         ("[clocks]\nrun_timeout_seconds = nan", "not nan"),

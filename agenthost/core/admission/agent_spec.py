@@ -26,6 +26,7 @@ from agenthost.core.admission.spec_tables import (
 from agenthost.core.models.endpoint import MODEL_NAME
 from agenthost.core.models.gateway_rules import PORT
 from agenthost.core.output.dialects.table import DIALECTS
+from servicekit.spelling import there_are
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -99,7 +100,7 @@ class AgentSpec:
 def parse_spec(table: Mapping[str, Any]) -> AgentSpec:
     """Reads a spec; raises SpecError for its first fault."""
     if unknown := sorted(set(table) - _KEYS):
-        raise SpecError(f"'{unknown[0]}' is not a setting of an agent; there are {', '.join(sorted(_KEYS))}")
+        raise SpecError(f"'{unknown[0]}' is not a setting of an agent{there_are(unknown[0], sorted(_KEYS))}")
     name = _string(table, "name")
     if not NAME.fullmatch(name):
         raise SpecError(f"name '{name}' must match {NAME.pattern}")

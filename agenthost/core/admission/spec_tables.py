@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agenthost.core.sandbox.policy import MIB, Resources
+from servicekit.spelling import there_are
 
 MAX_MOUNTS = 8
 MAX_FILES = 32
@@ -88,7 +89,7 @@ def read_resources(table: Any) -> tuple[tuple[str, int], ...]:
         raise SpecError("resources must be a table, as [resources]")
     for name, value in table.items():
         if name not in _RESOURCES:
-            raise SpecError(f"resources.{name} is none; there are {', '.join(sorted(_RESOURCES))}")
+            raise SpecError(f"resources.{name} is none{there_are(name, sorted(_RESOURCES))}")
         highest = getattr(HIGHEST, name)
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= highest:
             raise SpecError(f"resources.{name} must be a whole number from 1 to {highest}")

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from agenthost.core.models.provider_tools import plain_name
+from servicekit.spelling import there_are
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 PROVIDERS_NAME = re.compile(r"[A-Za-z0-9._:/@+-]{0,200}")
@@ -112,9 +113,8 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
     if not isinstance(table, Mapping):
         raise EndpointError(f"models.{name} must be a table, as [models.{name}]")
     if unknown := sorted(set(table) - _KEYS):
-        raise EndpointError(
-            f"models.{name}.{unknown[0]} is not a setting of a model; there are {', '.join(sorted(_KEYS))}"
-        )
+        known = there_are(unknown[0], sorted(_KEYS))
+        raise EndpointError(f"models.{name}.{unknown[0]} is not a setting of a model{known}")
     try:
         api = Api(table.get("api", Api.OPENAI))
     except ValueError as error:

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from conductor.flows.checks.problems import Problems
 from conductor.flows.language.counts import excess
 from conductor.flows.language.document import Node
+from servicekit.spelling import there_are
 
 Field = protobuf.FieldDescriptor
 _WORDS = {
@@ -50,8 +51,8 @@ class Shape:
             inner = f"{path}.{key}" if path else key
             field = fields.get(key)
             if field is None:
-                known = ", ".join(field.name for field in descriptor.fields)
-                self._problems.add_at(member.line, inner, f"is not a field; the fields are {known}")
+                known = [field.name for field in descriptor.fields]
+                self._problems.add_at(member.line, inner, f"is not a field{there_are(key, known)}")
                 continue
             inner = f"{path}.{field.name}" if path else field.name
             self._nodes[inner] = member

@@ -333,7 +333,8 @@ def test_doctor_says_what_to_do_next() -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("colour = 1", "'colour' is not a setting"),
+        ("colour = 1", "'colour' is not a setting; there are agents_dirs, "),
+        ("slot = 1", "'slot' is not a setting: did you mean 'slots'? There are agents_dirs, "),
         ("slots = 0", "slots"),
         ("slots = 'many'", "slots"),
         ("[limits]\ntimeout_seconds = -1", "limits.timeout_seconds"),

@@ -63,7 +63,8 @@ def test_five_planted_faults_are_five_problems_at_the_right_lines() -> None:
     [
         ("", 1, "", "must be an object"),
         ("title: x", 1, "steps", "at least one step"),
-        (step(AGENT, "titel: x\n"), 1, "titel", "is not a field"),
+        (step(AGENT, "titel: x\n"), 1, "titel", "is not a field: did you mean 'title'? There are name, "),
+        (step(AGENT, "zzz: x\n"), 1, "zzz", "is not a field; there are name, "),
         (step(AGENT, "title: [x]\n"), 1, "title", "must be a string, not a list"),
         (step(AGENT, "title: 3\n"), 1, "title", "must be a string, not the number 3"),
         (step(AGENT, "question_required: 'yes'\n"), 1, "question_required", "true or false"),

@@ -53,6 +53,10 @@ def test_a_model_of_this_machine_may_have_a_key_without_tls(url: str, port: int)
         ({"url": URL, "provider_tools": ["Web Search"]}, "'Web Search'"),
         ({"url": URL, "provider_tools": ["web_search_20250305"]}, "'web_search' means all of them"),
         ({"url": URL, "proxy": "x"}, "models.main.proxy is not a setting"),
+        (
+            {"url": URL, "key_envs": "X"},
+            "models.main.key_envs is not a setting of a model: did you mean 'key_env'? There",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(table: object, complaint: str) -> None:
