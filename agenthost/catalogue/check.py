@@ -8,7 +8,7 @@ from pathlib import Path
 from agenthost.agent_specs import BUILT_IN, Agent, find_agents
 from agenthost.catalogue.played_model import MODEL
 from agenthost.catalogue.red_team import try_agent
-from agenthost.catalogue.spec_check import read_spec
+from agenthost.catalogue.spec_check import placed, read_spec
 from agenthost.config import models_of
 from agenthost.core.admission.agent_spec import AgentSpec
 from agenthost.core.models.endpoint import Api
@@ -32,9 +32,12 @@ async def check_agent(name: str, folders: tuple[Path, ...], config: Path | None,
     if isinstance(spec, str):
         say(f"{BAD} {spec}")
         return 1
-    say(f"{GOOD} {path}: every field is good")
     models = models_of(config) if config else _played(spec)
     agent = (await find_agents((path.parent,) if path.parent != BUILT_IN else (), models))[spec.name]
+    if fault := placed(path, agent.unavailable_reason):
+        say(f"{BAD} {fault}")
+        return 1
+    say(f"{GOOD} {path}: every field is good")
     if not agent.available:
         say(f"{BAD} {agent.name} cannot run here: {agent.unavailable_reason}")
         return 1

@@ -29,6 +29,13 @@ def read_spec(path: Path) -> AgentSpec | str:
         return f"{path}:{line_of(text, str(error))}: {error}"
 
 
+def placed(path: Path, reason: str) -> str:
+    """Returns a reason that names a field of this file, with the field's line; empty for a reason that names no field."""
+    head, fault = f"{path}: ", reason.removeprefix(f"{path}: ")
+    field = fault.removeprefix("the default of ")
+    return f"{path}:{line_of(path.read_text(), field)}: {fault}" if reason.startswith(head) else ""
+
+
 def line_of(text: str, fault: str) -> int:
     """Returns the line of the field that a fault begins with: of its last part that the file has, else the first line."""
     match = _FIELD.match(fault)

@@ -85,6 +85,16 @@ def test_remove_says_when_there_is_nothing() -> None:
     [
         ('name = "mine"', 'name = "Mine"', ":1: name 'Mine' must match"),
         ("argv =", "args =", ":3: 'args' is not a setting"),
+        (
+            "argv =",
+            "promt =",
+            ":3: 'promt' is not a setting of an agent: did you mean 'prompt'? There are argv, bridge,",
+        ),
+        (
+            "\n[parameters",
+            "[resources]\nproceses = 9\n[parameters",
+            ":5: resources.proceses is none: did you mean 'pro",
+        ),
         ('argv = ["/bin/echo", "hello"]', "argv = 7", ":3: argv must be a list of strings"),
         ('"hello"]', '"{loud}"]', ":3: argv holds {loud}"),
         ('default = "all"', 'default = "7"', ":7: parameters.lens.default is '7'"),
@@ -111,29 +121,43 @@ def test_what_is_wrong_with_a_spec_is_told_by_line_and_field(tmp_path: Path, old
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "place", "told"),
     [
-        ("/bin/echo", "/opt/agent/echo", "argv begins with '/opt/agent/echo', but /opt/agent/echo is outside of what"),
-        ("/bin/echo", "echoes", "the program 'echoes' was not found in /usr/local/bin:/usr/bin:/bin"),
-        ("\n[parameters", "mounts = {node = 'nowhere'}\n[parameters", "nowhere, which is no folder"),
-        ("\n[parameters", "install = 'nowhere'\n[parameters", "nowhere, which does not exist"),
         (
-            "\n[parameters",
-            "requires = ['tool-that-is-not']\n[parameters",
-            "the program 'tool-that-is-not' was not found",
+            "/bin/echo",
+            "/opt/agent/echo",
+            ":3: argv begins",
+            "'/opt/agent/echo', but /opt/agent/echo is outside of what",
         ),
+        (
+            "/bin/echo",
+            "echoes",
+            ":3: argv begins",
+            "the program 'echoes' was not found in /usr/local/bin:/usr/bin:/bin",
+        ),
+        ("\n[parameters", "mounts = {node = 'nowhere'}\n[parameters", ":4: mounts.node", "nowhere, which is no folder"),
+        ("\n[parameters", "install = 'nowhere'\n[parameters", ":4: install names", "nowhere, which does not exist"),
     ],
 )
-def test_what_a_spec_names_and_is_not_there_is_told_in_a_sentence(
-    tmp_path: Path, old: str, new: str, told: str
+def test_what_a_spec_names_and_is_not_there_is_told_by_line_and_field_and_no_field_is_good_before(
+    tmp_path: Path, old: str, new: str, place: str, told: str
 ) -> None:
-    (tmp_path / "mine.toml").write_text(SPEC.replace(old, new))
-    result = call("check", str(tmp_path / "mine.toml"))
+    path = tmp_path / "mine.toml"
+    path.write_text(SPEC.replace(old, new))
+    result = call("check", str(path))
 
-    (sentence,) = [line for line in result.output.splitlines() if line.startswith("✘")]
+    (sentence,) = result.output.splitlines()
     assert result.return_value == 1
-    assert sentence.startswith("✘ mine cannot run here: ")
+    assert sentence.startswith(f"✘ {path}{place}")
     assert told in sentence
+
+
+def test_a_program_that_this_machine_lacks_is_no_fault_of_a_field(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(SPEC.replace("\n[parameters", "requires = ['tool-that-is-not']\n[parameters"))
+    good, lacking = call("check", str(tmp_path / "mine.toml")).output.splitlines()
+
+    assert good.endswith("every field is good")
+    assert lacking.startswith("✘ mine cannot run here: the program 'tool-that-is-not' was not found")
 
 
 def test_a_release_that_was_not_tested_is_told_in_the_list(tmp_path: Path) -> None:
