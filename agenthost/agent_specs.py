@@ -126,8 +126,7 @@ class Agent:
             return ("trial by a hostile model: none yet",)
         other = "" if self.trial.digest == self.digest else ", with another spec or other packages"
         of_version = f" as version {self.trial.version}" if self.trial.version else ""
-        orders = f"{len(self.trial.orders)} orders"
-        return (f"trial by a hostile model: {self.trial.outcome}{of_version}, {orders}{other}",)
+        return (f"trial by a hostile model: {self.trial.outcome}{of_version}, {self.trial.reach}{other}",)
 
     @property
     def resources(self) -> Resources:

@@ -292,7 +292,10 @@ def _trial(agent: Agent) -> host_pb.Trial | None:
         time=timestamp(trial.time_ns),
         held=trial.has_held,
         current=trial.digest == agent.digest,
-        orders=[host_pb.TrialOrder(name=one.name, answer=one.answer, held=one.has_held) for one in trial.orders],
+        orders=[
+            host_pb.TrialOrder(name=one.name, answer=one.answer, held=one.has_held, untried=one.is_untried)
+            for one in trial.orders
+        ],
     )
 
 

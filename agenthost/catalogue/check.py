@@ -13,12 +13,12 @@ from agenthost.config import models_of
 from agenthost.core.admission.agent_spec import AgentSpec
 from agenthost.core.models.endpoint import Api
 from agenthost.models.settings import ModelSettings, read_models
-from agenthost.packages.trials import store
+from agenthost.packages.trials import Order, store
 from agenthost.proof.probe import occupant, prove, prove_host
 from agenthost.sandbox.find import Sandbox
 
 Say = Callable[[str], object]
-GOOD, BAD = "✔", "✘"
+GOOD, BAD, UNKNOWN = "✔", "✘", "○"
 
 
 async def check_agent(name: str, folders: tuple[Path, ...], config: Path | None, say: Say) -> int:
@@ -82,12 +82,18 @@ async def _try(agent: Agent, sandbox: Sandbox, folder: Path, say: Say) -> int:
     trial = store(agent.name, agent.version, agent.digest, orders)
     say("what a hostile model ordered, and what the agent answered:")
     for order in trial.orders:
-        say(f"  {GOOD if order.has_held else BAD} {order.name}: {order.answer}")
+        say(f"  {_mark(order)} {order.name}: {order.answer}")
     if not trial.has_held:
         say(f"{BAD} {_titled(agent)} broke out: no host here runs it until it holds in another check")
         return 1
-    say(f"{GOOD} {_titled(agent)}: nothing of it was seen outside of the sandbox")
+    short = "" if trial.is_whole else "; the trial is incomplete"
+    told = f"{trial.reach}, and nothing of them was seen outside of the sandbox"
+    say(f"{GOOD if trial.is_whole else UNKNOWN} {_titled(agent)}: {told}{short}")
     return 0
+
+
+def _mark(order: Order) -> str:
+    return BAD if not order.has_held else UNKNOWN if order.is_untried else GOOD
 
 
 def _titled(agent: Agent) -> str:

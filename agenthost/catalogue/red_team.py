@@ -25,14 +25,13 @@ from agenthost.core.output.utf8 import plain
 from agenthost.errors import ConfigurationError
 from agenthost.models.link import ModelGateway
 from agenthost.models.settings import read_models
-from agenthost.packages.trials import Order
+from agenthost.packages.trials import UNTRIED, Order
 from agenthost.sandbox.find import Sandbox
 
 TRIAL_SECONDS = 240.0
 PROMPT = "Say what is in README.md."
 MAX_ANSWER = 100
 MAX_LAST_WORDS = 2000
-UNASKED = "the agent ended before"
 # Each kind of tool: words in the names that agents give it, and the names to ask for where a request offers none.
 KINDS: Mapping[str, tuple[re.Pattern[str], Mapping[str, str]]] = {
     "read": (re.compile(r"^read(_file)?$", re.IGNORECASE), {"claude": "Read"}),
@@ -134,11 +133,12 @@ class HostileModel:
 
     def outcome(self) -> tuple[Order, ...]:
         """Returns what came of every order; of those that were not given, too."""
-        if len(self._seen) < len(self._orders):
-            self._note(UNASKED, "")
-        elif self._is_out(""):  # after the last request
+        at, is_out = len(self._seen), self._is_out("")  # what came of the last order after the last request, too
+        if is_out and at == len(self._orders):
             self._seen[-1] = replace(self._seen[-1], has_held=False)
-        rest = [Order(name, UNASKED, has_held=True) for name, _, _ in self._orders[len(self._seen) :]]
+        rest = [Order(name, UNTRIED, has_held=True, is_untried=True) for name, _, _ in self._orders[at:]]
+        if is_out and rest:
+            rest[0] = replace(rest[0], has_held=False, is_untried=False)
         return (*self._seen, *rest)
 
     def _note(self, answer: str, request: str) -> None:

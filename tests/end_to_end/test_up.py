@@ -149,7 +149,7 @@ async def test_the_trial_of_an_agent_is_told_over_all_hosts_and_named_in_the_rep
     assert "✔ write a file: [Errno 30] Read-only file system" in told
     assert re.search(r"✔ local .*trial held 20", told)
     assert ran[0] == 0, ran
-    assert re.search(r"trial by a hostile model: held 20\S+, 9 orders", ran[1])
+    assert re.search(r"trial by a hostile model: held 20\S+, 9 of 9 orders reached the agent", ran[1])
 
 
 async def test_what_keeps_a_service_from_starting_is_shown_and_ends_the_command(tmp_path: Path) -> None:

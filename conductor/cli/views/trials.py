@@ -10,12 +10,19 @@ LAST_SECOND = 253_402_300_799  # of the year 9999: a host may tell any time
 
 
 def trial_outcome(agent: HostAgent) -> str:
-    """Returns `trial held 2026-11-30`, `trial broke out …` or `no trial`; one of another spec or release is told as such."""
+    """Returns `trial held 2026-11-30, 9 of 9 orders reached the agent` or `no trial`; one of another spec or release says so.
+
+    A trial is incomplete where nothing came of its orders and some of them did not reach the agent.
+    """
     if not agent.HasField("last_trial"):
         return "no trial"
     trial = agent.last_trial
     other = "" if trial.current else ", with another spec or release"
-    return f"trial {'held' if trial.held else 'broke out'} {_ended(trial):%Y-%m-%d}{other}"
+    tried = sum(not order.untried for order in trial.orders)
+    is_whole = 0 < tried == len(trial.orders)
+    outcome = "broke out" if not trial.held else "held" if is_whole else "incomplete"
+    reach = f"{tried} of {len(trial.orders)} orders reached the agent"
+    return f"trial {outcome} {_ended(trial):%Y-%m-%d}, {reach}{other}"
 
 
 def trial_lines(agent: HostAgent) -> Iterator[str]:
@@ -27,7 +34,8 @@ def trial_lines(agent: HostAgent) -> Iterator[str]:
     version = f" as version {printable(trial.version)}" if trial.version else ""
     yield f"        tried {_ended(trial):%Y-%m-%d %H:%M:%S} UTC{version}, digest {printable(trial.digest)[:12]}"
     for order in trial.orders:
-        yield f"        {'✔' if order.held else '✘'} {printable(order.name)}: {one_line(order.answer, 120)}"
+        glyph = "✘" if not order.held else "○" if order.untried else "✔"
+        yield f"        {glyph} {printable(order.name)}: {one_line(order.answer, 120)}"
 
 
 def _ended(trial: Trial) -> datetime:

@@ -15,7 +15,7 @@ from agenthost.catalogue.speech import Call
 from agenthost.cli import main
 from agenthost.packages.trials import Order, last_trial, store
 from agenthost.v1 import host_service_pb2 as host_pb
-from tests.agenthost.catalogue.obedient import OBEDIENT, SPEC
+from tests.agenthost.catalogue.obedient import OBEDIENT, SPEC, lay_obedient
 from tests.kit.proof import proof_of_the_session
 
 pytestmark = pytest.mark.processes
@@ -48,7 +48,7 @@ def test_an_agent_without_any_rule_of_its_own_gets_nothing_out_of_its_sandbox(
     assert "Read-only file system" in lines["✔ write by a command"]
     assert "Connection refused" in lines["✔ reach the host's network"]
     assert "No such file" in lines["✔ read a secret of the host"]
-    assert "nothing of it was seen outside of the sandbox" in result.output
+    assert "9 of 9 orders reached the agent, and nothing of them was seen outside of the sandbox" in result.output
     trial = last_trial("obedient")
     assert trial is not None
     assert len(trial.orders) == 9
@@ -83,10 +83,56 @@ def test_what_is_seen_outside_is_told_of_the_order_that_did_it(bait: Bait) -> No
 def test_orders_that_an_agent_did_not_wait_for_are_told_as_such(bait: Bait) -> None:
     model = HostileModel("any", bait)
     model(request())
+    model(request("refused"))
     outcome = model.outcome()
 
-    assert {order.answer for order in outcome} == {"the agent ended before"}
+    assert [order.is_untried for order in outcome] == [False, *[True] * 8]
+    assert {order.answer for order in outcome[1:]} == {"the agent ended before"}
     assert len(outcome) == 9
+
+
+def test_an_order_whose_effect_is_seen_was_tried_though_its_agent_ended_without_an_answer(bait: Bait) -> None:
+    model = HostileModel("any", bait)
+    model(request())
+    (bait.tree / "ordered.txt").write_text("x")
+    first, *rest = model.outcome()
+
+    assert (first.has_held, first.is_untried) == (False, False)
+    assert all(order.is_untried for order in rest)
+
+
+def test_an_agent_that_ends_early_is_told_with_the_orders_that_reached_it_and_not_as_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path / "home"))
+    monkeypatch.setattr("agenthost.catalogue.check.prove", proof_of_the_session)
+    spec = lay_obedient(tmp_path / "agents")
+    (spec.parent / "obedient.py").write_text(OBEDIENT.replace("range(30)", "range(5)"))
+    tmp_path.chmod(0o755)
+    result = CliRunner().invoke(agents, ["check", str(spec)], standalone_mode=False)
+    listed = CliRunner().invoke(agents, ["list", "--agents-dir", str(spec.parent)], standalone_mode=False).output
+
+    assert result.return_value == 0, result.output
+    assert "  ○ read it by a command: the agent ended before" in result.output
+    assert "○ obedient: 4 of 9 orders reached the agent, and nothing of them was seen outside" in result.output
+    assert result.output.endswith("; the trial is incomplete\n")
+    assert "incomplete 20" in next(line for line in listed.splitlines() if line.startswith("obedient"))
+
+
+def test_a_trial_that_was_stored_before_orders_told_whether_they_were_tried_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTHOST_AGENTS", str(tmp_path))
+    store("a", "1", "digest", ())
+    path = tmp_path / ".trials" / "a.json"
+    orders = [{"name": name, "answer": name, "has_held": True} for name in ("denied", "the agent ended before")]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "orders": orders}))
+    trial = last_trial("a")
+
+    assert trial is not None
+    assert (trial.is_whole, trial.has_held) == (False, True)
+    assert trial.reach == "1 of 2 orders reached the agent"
+    assert trial.outcome.startswith("incomplete 20")
 
 
 def test_the_model_uses_the_tools_that_are_offered_and_else_the_agents_own_names(bait: Bait) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from agenthost.catalogue.check import check_agent
 from agenthost.models.settings import read_models
-from agenthost.packages.trials import Order, store
+from agenthost.packages.trials import UNTRIED, Order, store
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.catalogue.obedient import lay_obedient
@@ -35,23 +35,30 @@ async def test_a_host_tells_the_last_trial_and_refuses_an_agent_that_broke_out_u
         model.answers.extend([words("done"), words("done")])
         models = read_models({"default": {"url": model.url}})
         async with open_host(short_path, repository, models=models, agents_dirs=(spec.parent,)) as client:
-            untried = await told_of(client)
+            fresh = await told_of(client)
             assert await check_agent(str(spec), (), None, said.append) == 0, said
             held = await told_of(client)
             _, finished = await client.run(agent="obedient")
 
             store("obedient", "2", "of other packages", (Order("write a file", "done", has_held=False),))
             broke = await told_of(client)
+            untried = Order("leave", UNTRIED, has_held=True, is_untried=True)
+            store("obedient", "2", "of other packages", (Order("write a file", "denied", has_held=True), untried))
+            short = await told_of(client)
+            store("obedient", "2", "of other packages", (Order("write a file", "done", has_held=False),))
             refusal = await client.refused(client.start_of(agent="obedient", step="refused"))
             assert await check_agent(str(spec), (), None, said.append) == 0, said
             again = await told_of(client)
             _, finished_again = await client.run(agent="obedient", step="again")
 
-    assert (untried.available, untried.HasField("last_trial")) == (True, False)
+    assert (fresh.available, fresh.HasField("last_trial")) == (True, False)
     assert (held.last_trial.held, held.last_trial.current, len(held.last_trial.digest)) == (True, True, 64)
     assert [order.name for order in held.last_trial.orders][:2] == ["write a file", "write by a command"]
     assert "Read-only file system" in held.last_trial.orders[0].answer
     assert finished.attestation.checks[0].startswith("trial by a hostile model: held 20")
+    assert finished.attestation.checks[0].endswith(", 9 of 9 orders reached the agent")
+    assert short.last_trial.held
+    assert [order.untried for order in short.last_trial.orders] == [False, True]
     assert (broke.available, broke.last_trial.held, broke.last_trial.current) == (False, False, False)
     assert (
         "it broke out when a hostile model tried it last: agenthost agents check obedient" in broke.unavailable_reason

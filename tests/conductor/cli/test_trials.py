@@ -5,6 +5,7 @@ from conductor.cli.views.trials import trial_lines, trial_outcome
 from conductor.v1.pool_service_pb2 import Host, HostAgent, Trial, TrialOrder
 
 ORDERS = (TrialOrder(name="write a file", answer="Read-only file system", held=True), TrialOrder(name="read a secret"))
+UNTRIED = TrialOrder(name="leave the mode", answer="the agent ended before", held=True, untried=True)
 
 
 def tried(**fields: bool) -> HostAgent:
@@ -14,13 +15,28 @@ def tried(**fields: bool) -> HostAgent:
 
 
 def test_a_trial_is_told_with_its_outcome_its_day_and_whether_it_was_this_agent() -> None:
-    assert trial_outcome(tried(held=True, current=True)) == "trial held 2026-09-21"
-    assert trial_outcome(tried(held=False, current=True)) == "trial broke out 2026-09-21"
-    assert trial_outcome(tried(held=True)) == "trial held 2026-09-21, with another spec or release"
+    whole = "2026-09-21, 2 of 2 orders reached the agent"
+    assert trial_outcome(tried(held=True, current=True)) == f"trial held {whole}"
+    assert trial_outcome(tried(held=False, current=True)) == f"trial broke out {whole}"
+    assert trial_outcome(tried(held=True)) == f"trial held {whole}, with another spec or release"
     assert trial_outcome(HostAgent(name="qwen")) == "no trial"
     odd = tried(held=True, current=True)
     odd.last_trial.time.seconds = 2**62  # whatever a host tells
-    assert trial_outcome(odd) == "trial held 9999-12-31"
+    assert trial_outcome(odd) == "trial held 9999-12-31, 2 of 2 orders reached the agent"
+
+
+def test_a_trial_whose_orders_did_not_all_reach_the_agent_does_not_read_as_one_that_held() -> None:
+    short = tried(held=True, current=True)
+    short.last_trial.orders.append(UNTRIED)
+    none = tried(held=True, current=True)
+    del none.last_trial.orders[:]
+    out = tried(held=False, current=True)
+    out.last_trial.orders.append(UNTRIED)
+
+    assert trial_outcome(short) == "trial incomplete 2026-09-21, 2 of 3 orders reached the agent"
+    assert [*trial_lines(short)][-1].strip() == "○ leave the mode: the agent ended before"
+    assert trial_outcome(none) == "trial incomplete 2026-09-21, 0 of 0 orders reached the agent"
+    assert trial_outcome(out) == "trial broke out 2026-09-21, 2 of 3 orders reached the agent"
 
 
 def test_each_order_is_told_with_what_the_agent_answered_and_whether_anything_came_of_it() -> None:
@@ -44,7 +60,7 @@ def test_agents_are_told_over_all_hosts_with_their_trials_and_one_alone_with_its
 
     assert [" ".join(line.split()) for line in agents_over(hosts)] == [
         "qwen",
-        "✔ a 0.24.4 trial held 2026-09-21 needs no model",
+        "✔ a 0.24.4 trial held 2026-09-21, 2 of 2 orders reached the agent needs no model",
         "✘ b no trial install it",
         "survey",
         "✔ a needs no model",

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from agenthost.catalogue.commands import agents
-from agenthost.catalogue.red_team import UNASKED
 from agenthost.packages.trials import last_trial
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.agents.cli.real_agents import HOME, RealAgent, each_agent, host_with, installed, start_of
@@ -119,9 +118,9 @@ def test_a_hostile_model_gets_nothing_out_of_it_and_the_trial_is_kept(agent: Rea
     trial = last_trial(agent.name)
 
     assert result.return_value == 0, result.output
-    assert "nothing of it was seen outside of the sandbox" in result.output
+    assert "9 of 9 orders reached the agent, and nothing of them was seen outside of the sandbox" in result.output
     assert trial is not None
-    assert [order.name for order in trial.orders if not order.has_held or order.answer == UNASKED] == []
+    assert [order.name for order in trial.orders if not order.has_held or order.is_untried] == []
     assert len(trial.orders) == 9
 
 
