@@ -33,7 +33,9 @@ def group() -> None:
     "--agents-dir", "agents_dirs", multiple=True, type=_DIRECTORY, help="Directory with agents' spec files; repeatable."
 )
 @click.option("--model", metavar="URL", help="OpenAI-compatible endpoint for the agent `reader`, as [models.default].")
-@click.option("--model-name", metavar="NAME", help="Model to ask for there.  [default: the first that it lists]")
+@click.option(
+    "--model-name", metavar="NAME", help="Model to ask for there.  [default: the first that it lists and that can chat]"
+)
 @click.option("--key-env", metavar="NAME", help="Variable of the environment that holds the key of --model.")
 @click.option("--config", type=_DIRECTORY, metavar="FILE", help="TOML file with these settings and [limits].")
 @click.option("--log-format", type=click.Choice(["plain", "json"]), help="How to write the log.  [default: plain]")

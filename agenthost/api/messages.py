@@ -14,7 +14,7 @@ from agenthost.attempt.folder import StoredStart
 from agenthost.attempt.request import Request
 from agenthost.core.admission.admission import Tombstone
 from agenthost.core.admission.order import FEATURES, Limits, Order, check_execution_id, defaults_within
-from agenthost.core.models.endpoint import Endpoint
+from agenthost.core.models.endpoint import Api, Endpoint
 from agenthost.core.models.facts import ModelFacts
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.models.pools import ModelPool
@@ -253,6 +253,7 @@ def _model(endpoint: Endpoint, facts: ModelFacts, pool: ModelPool) -> host_pb.Mo
         slots=facts.slots,
         listed=[host_pb.ListedModel(name=each.name, window=each.window) for each in facts.models],
         model=endpoint.model,
+        usual_model=facts.usual if endpoint.api is Api.OPENAI else "",  # agents of the others have one of their own
         pool=pool.name,
         pool_slots=pool.slots,
         pool_is_local=pool.is_local,

@@ -124,6 +124,24 @@ async def test_without_an_endpoint_it_says_what_to_type_and_a_dead_one_is_told(t
 
 
 @pytest.mark.timeout(120)
+async def test_of_several_models_one_that_can_chat_is_asked_and_told(tmp_path: Path, repository: Path) -> None:
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = models({"id": "embed-small"}, {"id": "chat-big"})
+        model.reply = lambda _: words("It greets.")
+        async with up(tmp_path, "--model", model.url) as it:
+            await it.until("stop:  Ctrl-C")
+            code, _, err = await conductor(
+                "--address", it.address, "run", "ask", str(repository), "--question", "What?"
+            )
+            await it.stop()
+
+    assert code == 0, err
+    assert {json.loads(one.body)["model"] for one in model.asked if one.body} == {"chat-big"}
+    assert "chat-big (it lists embed-small, chat-big)" in it.said
+    assert "agents ask chat-big; to name another:  --model-name NAME" in it.said
+
+
+@pytest.mark.timeout(120)
 async def test_the_trial_of_an_agent_is_told_over_all_hosts_and_named_in_the_report(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

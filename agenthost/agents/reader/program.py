@@ -2,7 +2,7 @@
 
 reader [MODEL [WINDOW [CALLS]]]
 
-    MODEL   empty for the first that the endpoint lists
+    MODEL   empty for the first that the endpoint lists and that can chat
     WINDOW  tokens, 0 for what the endpoint tells
     CALLS   `auto`, or `actions` for a small model whose every reply is to be held to a form
 """
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..chat_models import first_chat_model
 from ..prompts import PROMPT, prompts
 from ..voice import Voice
 from .calls import parsed
@@ -87,11 +88,11 @@ def _model(chat: Chat, name: str, window: int) -> tuple[str, int]:
         if name and error.status:
             return name, window or DEFAULT_WINDOW
         raise
-    if not name and not listed:
-        raise ModelError("the endpoint lists no model: give the step the parameter `model`")
-    thinking = [one for one in listed if "embed" not in str(one.get("id", "")).lower()] or listed
-    entry = next((one for one in listed if one.get("id") == name), {} if name else thinking[0])
-    return name or str(entry.get("id", "")), window or _window_of(entry)
+    name = name or first_chat_model(str(one.get("id", "")) for one in listed)
+    if not name:
+        raise ModelError("the endpoint lists no model that can chat: give the step the parameter `model`")
+    entry = next((one for one in listed if one.get("id") == name), {})
+    return name, window or _window_of(entry)
 
 
 def _window_of(entry: dict[str, Any]) -> int:

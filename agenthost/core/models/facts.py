@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
+from agenthost.agents.chat_models import first_chat_model
 from agenthost.core.models.endpoint import LOOPBACK, Api, Endpoint
 from agenthost.core.output.utf8 import plain
 
@@ -54,8 +55,8 @@ class ModelFacts:
 
     @property
     def usual(self) -> str:
-        """Returns the name of the first model that can answer; empty where none is listed."""
-        return next((each.name for each in self.models if "embed" not in each.name.lower()), "")
+        """Returns the name of the first model that can chat; empty where none is listed."""
+        return first_chat_model(each.name for each in self.models)
 
     def window_of(self, name: str) -> int:
         """Returns the context of a model, of the usual one where the name is empty; 0 where it is not known."""

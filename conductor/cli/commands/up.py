@@ -18,6 +18,7 @@ from conductor.cli.main import Context
 from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts
 from conductor.cli.text.failure import RUN_FAILED, CommandError
 from conductor.cli.text.terminal_text import printable
+from conductor.cli.views.models import choice_line
 from conductor.cli.views.page import say
 from conductor.v1 import pool_service_pb2
 
@@ -41,7 +42,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.command()
 @click.option("--model", metavar="URL", help="OpenAI-compatible endpoint for the agent `reader`.")
-@click.option("--model-name", metavar="NAME", help="Model to ask for there.  [default: the first that it lists]")
+@click.option(
+    "--model-name", metavar="NAME", help="Model to ask for there.  [default: the first that it lists and that can chat]"
+)
 @click.option("--key-env", metavar="NAME", help="Variable of the environment that holds the key of --model.")
 @click.option("--config", type=_FILE, help="The host's TOML file: models with keys, limits.")
 @click.option("--agents-dir", "agents_dirs", multiple=True, type=_FOLDER, help="Agents' spec files; repeatable.")
@@ -147,12 +150,22 @@ def _say_hosts(pool: Any, services: Services, model: str | None) -> list[pool_se
         hosts = list(pool.ListHosts(pool_service_pb2.ListHostsRequest(), timeout=CALL_SECONDS).hosts)
     for host in hosts:
         say_host(host, with_agents=True)
+        _say_choices(host, model)
     if model is None and not any(host.models for host in hosts):
         say("no model: the agents that think need one, any of these for example", err=True)
         for name, url in ENDPOINTS:
             say(f"  {name:<10} conductor up --model {url}", err=True)
         say("  hosted     conductor up --model https://HOST/v1 --model-name NAME --key-env VARIABLE", err=True)
     return hosts
+
+
+def _say_choices(host: pool_service_pb2.Host, model: str | None) -> None:
+    """Says which of the models that an endpoint lists is asked, where nothing names one."""
+    for each in host.models:
+        is_of_option = model is not None and each.name == "default"
+        remedy = "--model-name NAME" if is_of_option else f"model = 'NAME' in [models.{printable(each.name)}]"
+        if line := choice_line(each, remedy):
+            say(line, err=True)
 
 
 def _say_next(address: str, context: Context, hosts: Sequence[pool_service_pb2.Host]) -> None:

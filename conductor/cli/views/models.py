@@ -26,12 +26,13 @@ def model_line(model: pool_service_pb2.HostModel) -> str:
 
 
 def model_facts(model: pool_service_pb2.HostModel) -> str:
-    """Returns `small, 4096 tokens, 2 slots`: the model that is asked for, or all that are listed, and what is known."""
+    """Returns `small, 4096 tokens, 2 slots`: the model that is asked for, those that are listed, and what is known."""
     listed = [each.name for each in model.listed]
-    names = [model.model] if model.model else listed
-    shown = _some(names)
+    asked = model.model or model.usual_model
+    shown = _some([asked] if asked else listed)
     # Some servers answer to other names, too: this is a remark, not a fault. Ollama's `qwen3` is its `qwen3:latest`.
-    if model.model and listed and not {model.model, f"{model.model}:latest"} & set(listed):
+    is_known = {model.model, f"{model.model}:latest"} & set(listed) if model.model else len(listed) == 1
+    if asked and listed and not is_known:
         shown += f" (it lists {_some(listed)})"
     window = f"{model.window} tokens" if model.window else "its context is not known"
     slots = f"{model.slots} {'slot' if model.slots == 1 else 'slots'}" if model.slots else ""
@@ -41,6 +42,16 @@ def model_facts(model: pool_service_pb2.HostModel) -> str:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
     return ", ".join(one_line(name, NAME_WIDTH) for name in names[:SHOWN_MODELS]) + more
+
+
+def choice_line(model: pool_service_pb2.HostModel, remedy: str) -> str:
+    """Returns which of several listed models is asked, and how to name another; empty where there is no choice."""
+    if model.model or model.api != "openai" or not model.listed:
+        return ""
+    if not model.usual_model:
+        return f"none of the models that {printable(model.url)} lists can chat, by their names; name one:  {remedy}"
+    asks = f"agents ask {one_line(model.usual_model, NAME_WIDTH)}; to name another:  {remedy}"
+    return asks if len(model.listed) > 1 else ""
 
 
 def is_to_install(agent: pool_service_pb2.HostAgent) -> bool:

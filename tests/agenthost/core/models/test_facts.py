@@ -108,6 +108,27 @@ def test_what_was_known_of_an_endpoint_stays_while_it_does_not_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    "unfit",
+    [
+        "embed-small", "nomic-embed-text:latest", "text-embedding-3-small", "embeddinggemma", "BAAI/bge-m3", "all-minilm",
+        "Qwen/Qwen3-Reranker-4B", "openai/whisper-1", "gpt-4o-mini-tts", "tts-1", "gpt-4o-transcribe", "dall-e-3",
+        "omni-moderation-latest", "stable-diffusion-xl",
+    ],
+)  # fmt: skip
+def test_the_usual_model_is_the_first_that_can_chat_as_far_as_its_name_tells(unfit: str) -> None:
+    facts = read_facts(endpoint(), {"/v1/models": {"data": [{"id": unfit, "max_model_len": 512}, {"id": "chat-big"}]}})
+    alone = read_facts(endpoint(), {"/v1/models": {"data": [{"id": unfit}]}})
+
+    assert (facts.usual, facts.window_of("")) == ("chat-big", 0)
+    assert alone.usual == ""
+
+
+@pytest.mark.parametrize("name", ["gpt-butts", "/srv/tts/qwen3.gguf", "hf.co/rerank-lab/llama3:8b", "gemma3"])
+def test_a_word_within_another_or_before_the_name_keeps_no_model_from_being_asked(name: str) -> None:
+    assert read_facts(endpoint(), {"/v1/models": {"data": [{"id": name}]}}).usual == name
+
+
+@pytest.mark.parametrize(
     "answer",
     [None, [], "x", {"data": 5}, {"data": [None, {"id": 5}, {"id": ""}]}, {"models": [[]]}, {"total_slots": True}],
 )
