@@ -116,6 +116,8 @@ async def test_without_an_endpoint_it_says_what_to_type_and_a_dead_one_is_told(t
         await it.until("stop:  Ctrl-C")
         assert "✘ model default       http://127.0.0.1:1  it cannot be reached (nothing listens there)" in it.said
         assert "first, make the model answer" in it.said
+        assert "✘ reader" in it.said
+        assert "✔ reader" not in it.said
         code, told, _ = await conductor(
             "--address", it.address, "doctor", "--data", str(tmp_path / "state" / "conductor")
         )

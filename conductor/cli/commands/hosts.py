@@ -11,7 +11,14 @@ from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
 from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import counted, elapsed
-from conductor.cli.views.models import agents_over, is_to_install, model_lines, to_install_line
+from conductor.cli.views.models import (
+    agent_glyph,
+    agents_over,
+    is_to_install,
+    model_lines,
+    model_trouble,
+    to_install_line,
+)
 from conductor.cli.views.page import say
 from conductor.cli.views.pools import likeness_lines, pool_lines
 from conductor.cli.views.view import as_json
@@ -116,12 +123,11 @@ def other_folder(host: Host) -> str:
 def agent_lines(host: Host) -> list[str]:
     """Returns a line for each agent: usable, or why not; and one for all that are not installed."""
     lines = []
-    answers = _answers(host)
     for agent in host.agents:
         if is_to_install(agent):
             continue
-        glyph = ("✔" if agent.available else "✘") if answers else "?"
-        text = agent.description if agent.available else agent.unavailable_reason
+        glyph = agent_glyph(agent, host)
+        text = agent.unavailable_reason or model_trouble(agent, host) or agent.description
         lines.append(f"    {glyph} {printable(agent.name):<12}  {printable(agent.version):<8}  {one_line(text, 200)}")
     missing = to_install_line(agent.name for agent in host.agents if is_to_install(agent))
     return [*lines, *(f"    {line}" for line in missing)]

@@ -54,6 +54,25 @@ def choice_line(model: pool_service_pb2.HostModel, remedy: str) -> str:
     return asks if len(model.listed) > 1 else ""
 
 
+def agent_glyph(agent: pool_service_pb2.HostAgent, host: Host) -> str:
+    """Returns ✔ where an agent can work now, ✘ where it cannot or its model does not answer, ? where its host does not."""
+    if host.state not in (Host.STATE_READY, Host.STATE_DRAINING):
+        return "?"
+    return "✔" if agent.available and not model_trouble(agent, host) else "✘"
+
+
+def model_trouble(agent: pool_service_pb2.HostAgent, host: Host) -> str:
+    """Returns `its model 'default' does not answer: …`; empty where it answers, was not asked yet, or is not needed."""
+    model = _model_of(agent, host)
+    if model is None or model.answers or not model.problem:
+        return ""
+    return f"its model '{printable(model.name)}' does not answer: {one_line(model.problem, 200)}"
+
+
+def _model_of(agent: pool_service_pb2.HostAgent, host: Host) -> pool_service_pb2.HostModel | None:
+    return next((each for each in host.models if each.name == agent.model), None)
+
+
 def is_to_install(agent: pool_service_pb2.HostAgent) -> bool:
     """Returns whether nothing is wrong with an agent: it is only not installed."""
     return not agent.available and agent.unavailable_reason.startswith(TO_INSTALL)
@@ -81,15 +100,17 @@ def _agent_over(name: str, hosts: Iterable[Host], *, with_trials: bool) -> Itera
     described = next((agent.description for _, agent in found if agent.description), "")
     yield f"{printable(name):<12}  {one_line(described, 200)}".rstrip()
     for host, agent in found:
-        answers = host.state in (Host.STATE_READY, Host.STATE_DRAINING)
-        glyph = ("✔" if agent.available else "✘") if answers else "?"
         told = one_line(agent.unavailable_reason, 200)
         if agent.available:
-            model = next((each for each in host.models if each.name == agent.model), None)
+            model = _model_of(agent, host)
             told = f"model {printable(model.name)}: {_told(model)}" if model else "needs no model"
         place = printable(host.name.removeprefix("hosts/"))
         trial = trial_outcome(agent) if agent.model else ""
-        yield "  ".join(part for part in (f"    {glyph} {place:<12}", printable(agent.version), trial, told) if part)
+        yield "  ".join(
+            part
+            for part in (f"    {agent_glyph(agent, host)} {place:<12}", printable(agent.version), trial, told)
+            if part
+        )
         yield from trial_lines(agent) if with_trials else ()
 
 

@@ -7,7 +7,7 @@ import pytest
 from agenthost.packages.prefix import missing
 from conductor.cli.commands.doctor import host_looks
 from conductor.cli.commands.hosts import agent_lines, host_line, say_host
-from conductor.cli.views.models import TO_INSTALL, agents_over, model_facts
+from conductor.cli.views.models import TO_INSTALL, agents_over, choice_line, model_facts
 from conductor.v1 import pool_service_pb2 as pb
 
 READY = pb.Host.STATE_READY
@@ -90,6 +90,37 @@ def test_a_model_that_does_not_answer_is_to_be_mended() -> None:
     assert looks[1].details == ("it cannot be reached (nothing listens there)",)
     assert "start its server at http://127.0.0.1:1" in looks[1].advice[0]
     assert not away.good
+
+
+def test_all_agents_of_a_model_that_does_not_answer_have_one_mark() -> None:
+    """Keeps D1: neither can work, whether it needs the model's name at its start or asks for it later."""
+    reader = pb.HostAgent(name="reader", available=True, description="Answers.", model="default")
+    qwen = pb.HostAgent(name="qwen", unavailable_reason="it needs the name of a model", model="default")
+    rules = agent("survey", "Looks.")
+    dead = pb.HostModel(name="default", url="http://127.0.0.1:1", problem="it cannot be reached")
+    host = pb.Host(name="hosts/b", state=READY, agents=[reader, qwen, rules], models=[dead])
+    fresh = pb.Host(name="hosts/b", state=READY, agents=[reader], models=[pb.HostModel(name="default")])
+
+    assert [line.split()[:2] for line in agent_lines(host)] == [["✘", "reader"], ["✘", "qwen"], ["✔", "survey"]]
+    assert "its model 'default' does not answer: it cannot be reached" in agent_lines(host)[0]
+    assert [line.split()[0] for line in agents_over([host]) if line.startswith(" ")] == ["✘", "✘", "✔"]
+    assert agent_lines(fresh)[0].split()[:2] == ["✔", "reader"]
+
+
+def test_the_model_that_is_asked_of_several_is_told_with_how_to_name_another() -> None:
+    def listing(*names: str, **fields: str) -> pb.HostModel:
+        listed = [pb.ListedModel(name=name) for name in names]
+        return pb.HostModel(name="default", api="openai", url="http://h", answers=True, listed=listed, **fields)
+
+    several = listing("embed-small", "chat-big", usual_model="chat-big")
+    assert model_facts(several).startswith("chat-big (it lists embed-small, chat-big), ")
+    assert choice_line(several, "--model-name NAME") == "agents ask chat-big; to name another:  --model-name NAME"
+    assert choice_line(listing("embed-small"), "--model-name NAME") == (
+        "none of the models that http://h lists can chat, by their names; name one:  --model-name NAME"
+    )
+    assert choice_line(listing("a", usual_model="a"), "x") == ""
+    assert choice_line(listing("a", "b", usual_model="a", model="b"), "x") == ""
+    assert model_facts(listing("a", "b", usual_model="a", model="b")).startswith("b, ")
 
 
 def test_agents_that_are_only_not_installed_take_one_line_without_a_cross() -> None:
