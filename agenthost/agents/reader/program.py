@@ -73,7 +73,6 @@ def _answer(wishes: Wishes, questions: Iterator[str], root: Path, voice: Voice) 
             voice.turn()
     except ModelError as error:
         voice.log(str(error))
-        sys.stderr.write(f"reader: {error}\n")
         return MODEL_FAILED
     return 0
 

@@ -12,7 +12,7 @@ from agenthost.core.verdict import Outcome, Verdict
 NOT_FOUND = 404
 SERVER_ERRORS = 500
 
-# Each trouble with its reason, its kind, and a sentence or two.
+# Each trouble with its reason, its kind, and at most two sentences.
 TEXTS = {
     ModelTrouble.UNREACHABLE: (
         "MODEL_UNREACHABLE",
@@ -28,7 +28,7 @@ TEXTS = {
     ModelTrouble.QUOTA: (
         "QUOTA_EXCEEDED",
         RATE_LIMIT,
-        "{answered} The quota of this model's account is used up.{wait}",
+        "The quota of this model's account is used up (HTTP {status}).{wait}",
     ),
     ModelTrouble.OVERFLOW: (
         "CONTEXT_OVERFLOW",
@@ -57,7 +57,11 @@ def failure_of_model(use: ModelUse, failure: Verdict | None) -> Verdict | None:
     reason, trouble, text = TEXTS[end.trouble]
     wait = "" if use.retry_after_seconds is None else f" The endpoint asks to wait for {use.retry_after_seconds} s."
     message = text.format(
-        where=use.unreachable, answered=_answered(end, failure), wait=wait, remedy=_remedy(end.status)
+        where=use.unreachable,
+        answered=_answered(end, failure),
+        status=end.status,
+        wait=wait,
+        remedy=_remedy(end.status),
     )
     if end.trouble is ModelTrouble.QUOTA and not wait:  # nothing but a person brings it back
         return Verdict(Outcome.FAILED, reason, f"{message} Pay for more, or name another model.", HUMAN_REQUIRED)
@@ -65,9 +69,9 @@ def failure_of_model(use: ModelUse, failure: Verdict | None) -> Verdict | None:
 
 
 def _answered(end: AnswerEnd, failure: Verdict | None) -> str:
-    so = f"and the agent gave up: {failure.message}" if failure else "so what the agent says is no answer."
+    so = "" if failure else ", so what the agent says is no answer"
     how = f"with HTTP {end.status}" if end.status >= 400 else "with an error in its stream"
-    return f"The model's endpoint answered {how}, {so}"
+    return f"The model's endpoint answered {how}{so}."
 
 
 def _remedy(status: int) -> str:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from agenthost.core.admission.order import Limits
@@ -114,6 +116,7 @@ def test_an_agent_that_its_model_refused_failed_for_that(
     assert ("wait for 9 s" in verdict.message) == (reason == "RATE_LIMITED")
     assert ("this model's key" in verdict.message) == (reason == "AUTH_FAILED")
     assert ("HTTP 500" in verdict.message) == (reason == "MODEL_ERROR")
+    assert _sentences(verdict.message) <= 2 or reason == "READ_ONLY_VIOLATION"
 
 
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.IDLE_TIMEOUT, Cause.FIRST_OUTPUT_TIMEOUT])
@@ -147,6 +150,27 @@ def test_each_trouble_within_an_answer_has_its_own_reason(ending: Ending) -> Non
     }
 
     assert judged == reasons
+
+
+@pytest.mark.parametrize("ending", [GOOD, EXITED])
+@pytest.mark.parametrize("status", [0, 400, 404, 429, 500])
+@pytest.mark.parametrize("trouble", [trouble for trouble in ModelTrouble if trouble.value])
+@pytest.mark.parametrize("wait", [b"", b"9"])
+def test_no_end_by_a_model_is_told_in_more_than_two_sentences(
+    ending: Ending, status: int, trouble: ModelTrouble, wait: bytes
+) -> None:
+    """Keeps D4: the agent's own end, an exit code, says nothing of its model and is not told with it."""
+    headers = ((b"retry-after", wait),) if wait else ()
+    use = ModelUse().with_request().with_answer(status, Reading(trouble=trouble), headers)
+    use = use.with_unreachable("http://127.0.0.1:1: Connection refused") if trouble is ModelTrouble.UNREACHABLE else use
+    message = judge(ending, ANSWERED, Limits(), use).message
+
+    assert 1 <= _sentences(message) <= 2, message
+    assert "exited" not in message
+
+
+def _sentences(message: str) -> int:
+    return len([part for part in re.split(r"(?<=[.!?])\s", message) if part])
 
 
 def test_a_quota_that_names_its_time_is_waited_for_and_any_other_needs_a_person() -> None:
