@@ -21,16 +21,22 @@ MAX_WALKED_CHARACTERS = 16 * 1024 * 1024  # that failed tries may walk over, tog
 _THOUGHT_END = "</think>"
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _HOLDERS = ("result", "output", "answer", "response", "report", "data", "review")
+_OPENING = re.compile(r'\{\s*"findings"\s*:\s*\[\s*\{')  # of findings, even if what follows is no JSON
+NO_JSON = "it holds no JSON"
 _START = re.compile(r"[{\[]")
 _DECODER = json.JSONDecoder(strict=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """A result as an agent's own would be, in JSON; or the complaint why there is none."""
+    """A result as an agent's own would be, in JSON; or the complaint why there is none.
+
+    `is_meant`: findings stand in the answer, whether they can be read or not. An empty list is none.
+    """
 
     result: bytes = b""
     complaint: str = ""
+    is_meant: bool = False
 
 
 def extract_result(answer: str, step: str, examples: Collection[str] = ()) -> Extraction:
@@ -38,20 +44,20 @@ def extract_result(answer: str, step: str, examples: Collection[str] = ()) -> Ex
     text = _without_thoughts(answer)[-MAX_SEARCHED_CHARACTERS:]
     echoes = {_canonical(value) for example in examples for value, _ in _values(example)}
     candidates = [(value, place) for value, place in _values(text) if _canonical(value) not in echoes]
-    complaint = "it holds no JSON"
+    complaint, is_meant = NO_JSON, False
     for document, is_broken_off in _documents(candidates, text):
         try:
             found = read_result(json.dumps(document).encode(), step)
         except (ResultError, ValueError, RecursionError) as error:
-            complaint = complaint if complaint != "it holds no JSON" else str(error)
+            complaint, is_meant = complaint if is_meant else str(error), True
             continue
         if found is not None:
             if is_broken_off:
                 document["notes"] = ["the list of findings breaks off: what would follow was not read"]
-            return Extraction(json.dumps(document).encode())
-    if candidates and complaint == "it holds no JSON":
+            return Extraction(json.dumps(document).encode(), is_meant=is_meant or bool(document["findings"]))
+    if candidates and not is_meant:
         complaint = "none of its JSON is a list of findings"
-    return Extraction(complaint=complaint)
+    return Extraction(complaint=complaint, is_meant=is_meant or bool(_OPENING.search(text)))
 
 
 def _without_thoughts(answer: str) -> str:

@@ -13,7 +13,8 @@ from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.language.templates import TemplateError, render
 from conductor.flows.library.bundle import Bundle, canonical_json
 
-OUTPUT = "output"  # the contract that asks for findings
+# Contracts: one asks for findings, the other for citations, which an answer may give as findings.
+OUTPUT, EVIDENCE = "output", "evidence"
 MAX_PROMPT_BYTES = 1024 * 1024
 
 
@@ -32,7 +33,7 @@ def prompt(frame: Frame) -> Frame:
 
 
 def cite(frame: Frame) -> Frame:
-    """Tells which files a result cites; of one without findings, whether its answer should hold some."""
+    """Tells which files a result cites; of one without findings, whether its answer should or may hold some."""
     result, bundle = frame.attachments
     step = frame.header["step"]
     try:
@@ -40,14 +41,13 @@ def cite(frame: Frame) -> Frame:
     except ResultError as error:
         return Frame({**failed("OUTPUT_INVALID", str(error)).header, "errors": error.errors})
     if found is None:
-        return Frame(
-            {"has_findings": False, "wants_findings": OUTPUT in read_kept_bundle(bundle).step(step).agent.contracts}
-        )
+        contracts = read_kept_bundle(bundle).step(step).agent.contracts
+        return Frame({"has_findings": False, "wants_findings": OUTPUT in contracts or EVIDENCE in contracts})
     return Frame({"has_findings": True, "paths": cited_paths(found.findings)})
 
 
 def extract(frame: Frame) -> Frame:
-    """Finds the findings in an answer that should hold some; returns what is told of one that holds none."""
+    """Finds the findings in an answer that should or may hold some; returns what is told of one that holds none."""
     answer, bundle = frame.attachments
     pinned, step = read_kept_bundle(bundle), frame.header["step"]
     agent = pinned.step(step).agent
@@ -58,9 +58,13 @@ def extract(frame: Frame) -> Frame:
         *(texts.contracts[name] for name in agent.contracts),
     )
     found = extract_result(answer.decode(errors="replace"), step, examples)
+    if OUTPUT not in agent.contracts and not found.is_meant:
+        return Frame({"is_found": False, "counts": {}}, (b"",))  # prose, which is a good answer here
     if not found.complaint:
         return Frame({"is_found": True}, (found.result,))
     note = f"its answer should end in findings, and none can be read in it: {found.complaint}"
+    if OUTPUT not in agent.contracts:
+        note = f"its answer holds findings that cannot be read: {found.complaint}"
     document = Found((), 0, (note,), unread=True).as_json()
     return Frame({"is_found": False, "counts": {"unread": 1}}, (canonical_json(document),))
 
