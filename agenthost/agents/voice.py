@@ -45,6 +45,10 @@ class Voice:
         """Tells that something is missing from what is told."""
         self._write("notice", text=text[:MAX_TEXT])
 
+    def cut(self, text: str) -> None:
+        """Tells why the answer is not whole."""
+        self._write("cut", text=text[:MAX_TEXT])
+
     def usage(self, input_tokens: int, output_tokens: int, turns: int) -> None:
         """Tells the tokens of all requests so far."""
         self._write("usage", input_tokens=input_tokens, output_tokens=output_tokens, turns=turns)

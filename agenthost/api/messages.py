@@ -158,6 +158,7 @@ def _finished(finished: Finished) -> pb.Finished:
         usage=_usage(finished.summary.usage),
         denial_count=finished.summary.denial_count,
         answer_truncated=finished.summary.answer_truncated,
+        answer_note=finished.summary.answer_note,
         answer_start=finished.summary.answer_start,
         result_json=finished.summary.result_json,
         attestation=write_attestation(finished.attestation),

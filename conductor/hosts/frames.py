@@ -144,6 +144,7 @@ def _finished(frame: pb.Finished) -> AgentFinished:
         usage=_usage(frame.usage),
         denial_count=frame.denial_count,
         answer_truncated=frame.answer_truncated,
+        answer_note=frame.answer_note,
         answer_start=max(frame.answer_start, 0),
         result=_blob(frame.result_json),
         confinement=confinement(frame.attestation) if frame.HasField("attestation") else None,

@@ -15,7 +15,7 @@ import pytest
 
 from tests.agenthost.catalogue.obedient import lay_obedient
 from tests.agenthost.running_host import make_repository
-from tests.fakes.chat import calls, models, words
+from tests.fakes.chat import calls, models, refused, words
 from tests.fakes.model_server import ModelServer
 
 pytestmark = pytest.mark.processes
@@ -214,3 +214,75 @@ async def test_a_second_one_over_the_same_data_is_refused_and_leaves_the_firsts_
             assert await second.process.wait() == 1
 
         assert (tmp_path / "state" / "conductor-up" / "agenthost.log").read_text() == log
+
+
+REPEATED = "It greets everybody who comes by, and then it greets them again.\n"
+
+
+@pytest.mark.timeout(120)
+async def test_an_answer_that_was_cut_is_told_where_it_is_read(tmp_path: Path, repository: Path) -> None:
+    """Keeps B5 and F6: the run succeeds, and neither its end, its step nor its report takes a part for the whole."""
+    facts = models({"id": "small", "max_model_len": 16_384})
+    kinds = {
+        "the model repeated itself, and was read no further": words(*[REPEATED] * 50),
+        "the model's reply reached its limit of tokens, and the rest is missing": words("It greets", finish="length"),
+    }
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = facts
+        async with up(tmp_path, "--model", f"{model.url}/v1") as it:
+            await it.until("stop:  Ctrl-C")
+            ask = ("--address", it.address, "run", "ask", str(repository), "--question", "What is it?")
+            for why, answer in kinds.items():
+                model.answers.extend((facts, answer))
+                code, report, err = await conductor(*ask)
+                named = re.search(r"runs/(\w+)", err)
+                assert named, err
+                _, shown, _ = await conductor("--address", it.address, "show", named[1], "answer")
+                assert code == 0, err
+                assert f"**This answer is not whole:** {why}." in report
+                assert err.count(f"the answer is not whole: {why}") == 2, err  # at the step's end, and at the run's
+                assert shown.rstrip().endswith(f"the answer is not whole: {why}")
+
+
+@pytest.mark.timeout(120)
+async def test_a_refused_key_is_told_once_and_in_two_sentences(tmp_path: Path, repository: Path) -> None:
+    """Keeps D4."""
+    facts = models({"id": "small", "max_model_len": 16_384})
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = facts
+        async with up(tmp_path, "--model", f"{model.url}/v1") as it:
+            await it.until("stop:  Ctrl-C")
+            model.answers.extend((facts, refused(401, "no such key")))
+            ask = ("--address", it.address, "run", "ask", str(repository), "--question", "What is it?")
+            code, _, err = await conductor(*ask)
+            named = re.search(r"runs/(\w+)", err)
+            assert named, err
+            _, logged, _ = await conductor("--address", it.address, "output", named[1], "answer", "--channel", "log")
+
+    why = (
+        "The model's endpoint answered with HTTP 401. Check this model's key (key_env or key_file) and its permissions."
+    )
+    assert code == 1
+    assert f"AUTH_FAILED: {why}" in err
+    assert "gave up" not in err
+    assert logged.count("no such key") == 1, logged
+
+
+@pytest.mark.timeout(120)
+async def test_findings_of_a_step_that_asks_for_evidence_alone_are_never_no_findings(
+    tmp_path: Path, repository: Path
+) -> None:
+    """Keeps F12: a list of findings that breaks off is told as not read."""
+    facts = models({"id": "small", "max_model_len": 16_384})
+    async with ModelServer.serving() as model:
+        model.facts["/v1/models"] = facts
+        model.answers.extend((facts, words('{"findings": [{"severity": "high", "title": ')))
+        async with up(tmp_path, "--model", f"{model.url}/v1") as it:
+            await it.until("stop:  Ctrl-C")
+            ask = ("--address", it.address, "run", "ask", str(repository), "--question", "What is wrong?")
+            code, report, err = await conductor(*ask)
+
+    assert code == 0, err
+    assert "the findings of 1 answer cannot be read" in err
+    assert "its answer holds findings that cannot be read" in report
+    assert "no findings" not in (err + report).lower()

@@ -19,7 +19,7 @@ from .chat import REPEATS, ModelError, Reply
 from .files import ToolError
 from .speech import Speech
 from .tools import Tool, action_schema
-from .window import Message, Window, fitted
+from .window import Message, Window, fitted, is_cut
 
 MAX_TURNS = 40
 REPEATS_TOLD, REPEATS_ENDED = 2, 4
@@ -50,8 +50,8 @@ Reply with one JSON object and nothing else: {"tool": NAME, "arguments": {…}} 
 know enough. You will be asked for the answer then.
 """
 _ENDED_EARLY = {
-    REPEATS: "the model repeats itself; its reply is read no further",
-    "length": "the reply reached its limit; the rest is missing",
+    REPEATS: "the model repeated itself, and was read no further",
+    "length": "the model's reply reached its limit of tokens, and the rest is missing",
 }
 ANSWER = "answer"  # the action that ends the search
 
@@ -79,6 +79,7 @@ class Loop:
     turns: int = 0
     _last: int = 0  # the turn that is the question's last
     _tokens: list[int] = field(default_factory=lambda: [0, 0])
+    _cuts: dict[str, None] = field(default_factory=dict)  # why the answer is not whole, in order
     _complaints: set[str] = field(default_factory=set)
     _seen: Counter[str] = field(default_factory=Counter)
     _messages: list[Message] = field(default_factory=list)
@@ -90,13 +91,16 @@ class Loop:
         system: Message = {"role": "system", "content": instructions + (ACTIONS if self.by_actions else "")}
         self._messages = [system, *self._messages[1:], {"role": "user", "content": question}]
         self._last = self.turns + self.max_turns
-        self._complaints.clear()
-        self._seen.clear()
+        for told in (self._complaints, self._seen, self._cuts):
+            told.clear()
         self.speech.begin_turn()
-        if text := self._search():
-            return text
-        self._messages[0]["content"] = instructions
-        return self._ask_for_answer(ANSWER_NOW) or self._ask_for_answer(NO_CALL)
+        text = self._search()
+        if not text:
+            self._messages[0]["content"] = instructions
+            text = self._ask_for_answer(ANSWER_NOW) or self._ask_for_answer(NO_CALL)
+        if self._cuts:
+            self.voice.cut("; ".join(self._cuts))
+        return text
 
     def _ask_for_answer(self, request: str) -> str:
         """Returns the model's answer without tools; nothing where it called one all the same, which is no answer."""
@@ -104,6 +108,7 @@ class Loop:
         reply = self._ask(with_tools=False)
         is_call = bool(written_calls(reply.text, (*self.tools, ANSWER)))
         self.speech.end(is_call=is_call)
+        self._note_cut(reply)
         self._messages.append({"role": "assistant", "content": reply.text})
         return "" if is_call else reply.text
 
@@ -115,6 +120,7 @@ class Loop:
             complaint = "" if calls else self._complaint(reply)
             self.speech.end(is_call=bool(calls or complaint))
             if not calls and not complaint:
+                self._note_cut(reply)
                 self._messages.append({"role": "assistant", "content": reply.text})
                 return reply.text
             if complaint in self._complaints or any(call.name == ANSWER for call in calls):
@@ -125,9 +131,16 @@ class Loop:
             self._note_reply(reply, calls)
             if self._is_going_in_circles(calls):
                 self.voice.log("the model repeats the same calls; it is asked to answer")
+                self._cuts["the search was ended: the model repeated the same calls"] = None
                 return ""
             self._answer_calls(calls, is_native=bool(reply.calls))
+        self._cuts[f"the search was ended after {self.max_turns} requests to the model"] = None
         return ""
+
+    def _note_cut(self, reply: Reply) -> None:
+        """Notes why a reply that is the answer ended early, if it did."""
+        if why := _ENDED_EARLY.get(reply.finish_reason):
+            self._cuts[why] = None
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -173,6 +186,8 @@ class Loop:
                 self.voice.log(f"the model's context is smaller than thought; trying {self.window.tokens} tokens")
                 continue
             self._count(sent, reply)
+            if any(is_cut(message) for message in sent):
+                self._cuts["a part of the prompt did not fit into the model's context, and was left out"] = None
             if reply.finish_reason in _ENDED_EARLY:
                 self.voice.log(_ENDED_EARLY[reply.finish_reason])
             return reply

@@ -17,6 +17,7 @@ LEAST_WINDOW = 2_048
 DEFAULT_WINDOW = 8_192
 KEPT_RESULTS = 2
 SHORT_CHARACTERS = 300
+REST_LEFT_OUT = "\n[the rest was left out: it does not fit]"
 # A server that counts less than this share of the estimate has cut the prompt.
 CUT_SHARE = 0.5
 CUT_FROM_TOKENS = 2_000
@@ -77,8 +78,13 @@ def fitted(messages: Sequence[Message], window: Window) -> list[Message]:
         longest = max(range(len(kept)), key=lambda number: len(str(kept[number].get("content") or "")))
         text = str(kept[longest].get("content") or "")
         keep = max(len(text) - over - SHORT_CHARACTERS, SHORT_CHARACTERS)
-        kept[longest]["content"] = text[:keep] + "\n[the rest was left out: it does not fit]"
+        kept[longest]["content"] = text[:keep] + REST_LEFT_OUT
     return kept
+
+
+def is_cut(message: Message) -> bool:
+    """Returns whether the end of this message did not fit."""
+    return str(message.get("content") or "").endswith(REST_LEFT_OUT)
 
 
 def _is_result(message: Mapping[str, Any]) -> bool:

@@ -46,7 +46,8 @@ class Summary:
     """Holds what an attempt's end needs to know of its output. With turns, answer and result are those of the newest turn."""
 
     has_answer: bool = False
-    answer_truncated: bool = False
+    answer_truncated: bool = False  # at its limit
+    answer_note: str = ""  # why the answer is not whole
     denial_count: int = 0
     usage: Usage = field(default_factory=Usage)
     result_json: str = ""
@@ -131,7 +132,7 @@ class AgentOutput:
         yield from self._pass_on(self._of_stdout.flush())  # what an agent says between two turns belongs to none
         self._turn += 1
         self._turn_start = self._max_answer_bytes - self._answer_room
-        self.summary = replace(self.summary, is_in_turn=True, has_answer=False, result_json="")
+        self.summary = replace(self.summary, is_in_turn=True, has_answer=False, answer_note="", result_json="")
 
     def _end_turn(self, end: TurnEnd) -> Iterator[Report]:
         known = self.summary
@@ -169,8 +170,10 @@ class AgentOutput:
                     self._void_answer()
                 case Notice(kind=kind, text=text):
                     denials = self.summary.denial_count + (kind is NoticeKind.DENIAL)
-                    self.summary = replace(self.summary, denial_count=denials)
-                    yield replace(report, text=fitting(text, MAX_NOTICE_BYTES))
+                    told = fitting(text, MAX_NOTICE_BYTES)
+                    note = told if kind is NoticeKind.ANSWER_TRUNCATED else self.summary.answer_note
+                    self.summary = replace(self.summary, denial_count=denials, answer_note=note)
+                    yield replace(report, text=told)
                 case ToolCall(id=call, name=name, arguments=arguments):
                     call, name = fitting(call, MAX_NAME_BYTES), fitting(name, MAX_NAME_BYTES)
                     yield ToolCall(call, name, fitting(arguments, MAX_TOOL_BYTES))
@@ -189,8 +192,8 @@ class AgentOutput:
         if kept:
             yield Output(Channel.ANSWER, kept)
         if len(kept) < len(text):
-            self.summary = replace(self.summary, answer_truncated=True)
             limit = f"the answer reached its limit of {self._max_answer_bytes} bytes; the rest is dropped"
+            self.summary = replace(self.summary, answer_truncated=True, answer_note=limit)
             yield Notice(NoticeKind.ANSWER_TRUNCATED, limit)
 
     def _count(self, told: Usage) -> Usage:

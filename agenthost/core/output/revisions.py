@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Revisions:
     """The revisions that an attempt's output is read with."""
 
-    parser: int = 1  # 2 knows notices, and the end of a turn
+    parser: int = 1  # 2 knows notices, cuts, and the end of a turn
     redaction: int = 1  # 2 masks ids and numbers, and names before they are cut
 
 

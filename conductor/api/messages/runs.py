@@ -137,6 +137,7 @@ def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()
         turns=attempt.turns,
         denial_count=attempt.end.denial_count,
         answer_truncated=attempt.end.answer_truncated,
+        answer_note=attempt.end.answer_note,
         confinement=_confinement(attempt.confinement) if attempt.confinement else None,
         model_use=_model_use(attempt.end.model_use) if attempt.end.model_use else None,
         disconnected_time=timestamp(absence.since if absence else None),

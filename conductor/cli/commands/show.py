@@ -14,7 +14,9 @@ from conductor.cli.text.wording import (
     asked_for,
     counted,
     elapsed,
+    is_cut,
     model_use,
+    not_whole,
     repair,
     run_look,
     run_state,
@@ -109,6 +111,8 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
     for title, text in (("prompt", step.prompt), ("repair", step.repair.text), ("answer", step.text)):
         if text:
             click.echo(f"\n--- {title} ---\n{printable(text).rstrip()}")
+    if step.text and step.attempts and is_cut(step.attempts[-1]):
+        say(f"\n{not_whole(step.attempts[-1])}")
     if step.HasField("failure") and step.attempts:
         _, run_id, _, step_id = step.name.split("/")
         click.echo(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)

@@ -179,6 +179,17 @@ def failure(told: run_service_pb2.Failure) -> str:
     return printable(f"{told.reason}: {told.message}" if told.message else told.reason)
 
 
+def not_whole(attempt: run_service_pb2.Attempt) -> str:
+    """Returns `the answer is not whole: …`, with the reason; a host of an earlier release names none."""
+    why = attempt.answer_note or "it was longer than its limit"
+    return one_line(f"the answer is not whole: {why}", LONGEST_REPAIR)
+
+
+def is_cut(attempt: run_service_pb2.Attempt) -> bool:
+    """Returns whether the answer is known not to be whole."""
+    return bool(attempt.answer_note) or attempt.answer_truncated
+
+
 def repair(told: run_service_pb2.Repair) -> str:
     """Returns `asked once to repair its answer: …`, with what was wrong with it."""
     return one_line(f"asked once to repair its answer: {told.failure.message}", LONGEST_REPAIR)

@@ -6,6 +6,8 @@ from conductor.cli.text.wording import (
     elapsed,
     failure,
     findings,
+    is_cut,
+    not_whole,
     repair,
     run_look,
     run_state,
@@ -46,6 +48,8 @@ def step_facts(row: StepRow, now: float) -> list[str]:
         facts.append(waiting(one_line(row.waits_for, LONGEST_WAIT)))
     elif step.HasField("repair"):
         facts.append(repair(step.repair))
+    if row.is_settled and is_cut(attempt):
+        facts.append(not_whole(attempt))
     if step.HasField("failure"):
         facts.append(one_line(failure(step.failure), 200))
     elif step.reason:
@@ -67,4 +71,6 @@ def summary(run: run_service_pb2.Run) -> str:
     seconds = (run.end_time.ToNanoseconds() - run.create_time.ToNanoseconds()) / 1e9
     line = f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)} in {elapsed(seconds)}"
     line += f": {findings(run.finding_counts)}" if run.HasField("finding_counts") else ""
-    return f"{line}\n  {one_line(failure(run.failure), 300)}" if run.HasField("failure") else line
+    lines = [line, one_line(failure(run.failure), 300)] if run.HasField("failure") else [line]
+    lines += [f"{row.label}: {not_whole(row.attempt)}" for row in map(StepRow, run.steps) if is_cut(row.attempt)]
+    return "\n  ".join(lines)

@@ -167,6 +167,7 @@ def _finish(draft: RunDraft, report: ExecutionReported, part: AgentFinished) -> 
         turns=part.usage.turns,
         denial_count=part.denial_count,
         answer_truncated=part.answer_truncated,
+        answer_note=cut_text(part.answer_note, MOST_REASON),
         answer_start=part.answer_start,
         result="" if part.result is None else part.result.digest,
         confinement=None if part.confinement is None else cut_confinement(part.confinement),

@@ -291,6 +291,7 @@ class AttemptEnded:
     last_sequence: int = 0
     retry_after_seconds: float = 0.0  # how long the model's endpoint or the host asked to wait
     model_use: ModelUse | None = None
+    answer_note: str = ""  # why the answer is not whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ class AgentFinished:
     usage: Usage = field(default_factory=Usage)
     denial_count: int = 0
     answer_truncated: bool = False
+    answer_note: str = ""  # why the answer is not whole
     answer_start: int = 0  # bytes of the answer before it are void
     result: Blob | None = None
     confinement: Confinement | None = None

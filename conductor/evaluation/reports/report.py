@@ -133,7 +133,8 @@ def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts
         return told
     if not sources.documents and has_texts and sources.facts["outcome"] == "succeeded":
         return "An answer in prose, without findings."
-    return f"No findings{UNJUDGED if any(sources.notes.values()) else ''}."
+    is_partial = any(sources.notes.values()) or any(step.get("answer_note") for step in sources.facts["steps"])
+    return f"No findings{UNJUDGED if is_partial else ''}."
 
 
 def _judged(findings: Sequence[Mapping[str, Any]]) -> str:

@@ -60,6 +60,7 @@ def _step(step: Step) -> dict[str, Any]:
         "may_fail": str(step.plan.on_failure) == "continue",
         "counts": asdict(step.counts),
         "answer_truncated": any(attempt.end.answer_truncated for attempt in step.attempts[-1:]),
+        "answer_note": next((attempt.end.answer_note for attempt in step.attempts[-1:]), ""),
     }
 
 

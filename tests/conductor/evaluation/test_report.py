@@ -424,3 +424,24 @@ async def test_a_template_that_is_too_large_by_itself_is_a_failure(story: Story,
 
     assert isinstance(answer, WorkFailed)
     assert "even when it is shortened; the limit is" in answer.failure.message
+
+
+async def test_findings_of_a_step_that_asks_for_evidence_alone_are_read_or_told_as_not_read(
+    story: Story, workspace: Path
+) -> None:
+    """Keeps F12: without the contract `output` prose is a good answer, and findings in it are findings all the same."""
+    steps = [agent(name, contracts=["evidence"]) for name in ("found", "broken", "prose", "none")]
+    await story.begin(flow_of(*steps), workspace)
+    found = await story.agent("found", says="I looked.\n" + json.dumps({"findings": [claim("In prose")]}))
+    broken = await story.agent("broken", says='{"findings": [{"severity": "high", "title": ')
+    prose = await story.agent("prose", says='It writes {"findings": []} where it finds nothing.')
+    none = await story.agent("none", says="All is well, a.py:1.")
+    markdown, values = await story.report()
+
+    counts = [answer.counts for answer in (found, broken, prose, none) if isinstance(answer, Checked)]
+    assert counts == [FindingCounts(verified=1), FindingCounts(unread=1), FindingCounts(), FindingCounts()]
+    assert [(one["title"], one["status"]) for one in values["findings"]] == [("In prose", "verified")]
+    assert "The findings of broken cannot be read" in values["verdict"]
+    assert "- broken: its answer holds findings that cannot be read: it holds no JSON" in markdown
+    assert "No findings" not in markdown
+    assert "> All is well, a.py:1." in markdown

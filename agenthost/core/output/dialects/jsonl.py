@@ -1,7 +1,7 @@
 """The dialect `jsonl`, our own: one JSON object per line on stdout, its kind in `type`.
 
     answer{text} reasoning{text} log{text} tool_call{id,name,arguments} tool_result{id,failed,text}
-    usage{input_tokens,output_tokens,turns} denial{text} notice{text} final{result} turn{failed}
+    usage{input_tokens,output_tokens,turns} denial{text} notice{text} cut{text} final{result} turn{failed}
 
 Any other line is a `Fault`. Nothing that an agent writes is trusted: numbers are bounded, and at most one line is kept.
 """
@@ -111,6 +111,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Parsed]] = {
     "log": lambda message: Output(Channel.LOG, _text(message)),
     "denial": lambda message: Notice(NoticeKind.DENIAL, _text(message)),
     "notice": lambda message: Notice(NoticeKind.MALFORMED_OUTPUT, _text(message)),
+    "cut": lambda message: Notice(NoticeKind.ANSWER_TRUNCATED, _text(message)),
     "tool_call": _tool_call,
     "tool_result": _tool_result,
     "usage": _usage,
@@ -118,4 +119,4 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Parsed]] = {
     "turn": _turn,
     "void": lambda _: AnswerVoid(),
 }
-_SECOND = frozenset({"notice", "turn", "void"})  # unknown to the first revision of the parser
+_SECOND = frozenset({"cut", "notice", "turn", "void"})  # unknown to the first revision of the parser

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agenthost.agents.reader.chat import ModelError, Reply
+from agenthost.agents.reader.chat import REPEATS, ModelError, Reply
 from agenthost.agents.reader.files import Files
 from agenthost.agents.reader.loop import ANSWER_NOW, BROKEN_CALL, Loop
 from agenthost.agents.reader.speech import Speech
@@ -237,3 +237,32 @@ def test_a_second_question_goes_on_in_the_same_conversation(root: Path) -> None:
     assert "do not call it again" not in told[5][1]
     assert bench.answer == "x is 1.As I said."
     assert bench.said("usage")[-1]["turns"] == 5
+
+
+@pytest.mark.parametrize(
+    ("replies", "told"),
+    [
+        ((Reply("It is", finish_reason=REPEATS),), "the model repeated itself, and was read no further"),
+        ((Reply("It is", finish_reason="length"),), "the model's reply reached its limit of tokens, and the rest is missing"),
+        ((call("read_file", path="a.py"),) * 4 + (Reply("1"),), "the search was ended: the model repeated the same calls"),
+        ((call("read_file", path="a.py"), call("list_files"), Reply("1")), "the search was ended after 2 requests to the model"),
+        ((Reply("It is 1."),), ""),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_not_whole_says_why(root: Path, replies: Sequence[Reply], told: str) -> None:
+    """Keeps B5: what ends early, and what it ends for, is no matter of the log alone."""
+    bench = Bench(root, *replies)
+    bench.loop.max_turns = 2 if "2 requests" in told else 40
+
+    assert bench.loop.run("what is x?")
+    assert [one["text"] for one in bench.said("cut")] == ([told] if told else [])
+
+
+def test_a_question_that_does_not_fit_is_told_once_and_the_next_one_starts_afresh(root: Path) -> None:
+    bench = Bench(root, call("list_files"), Reply("1"), Reply("2"), window=2_048)
+    bench.loop.run("x" * 40_000)
+    bench.loop._messages.clear()
+    bench.loop.run("what is x?")
+
+    told = [one["text"] for one in bench.said("cut")]
+    assert told == ["a part of the prompt did not fit into the model's context, and was left out"]

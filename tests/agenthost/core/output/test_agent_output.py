@@ -257,6 +257,17 @@ def test_an_answer_is_cut_at_its_limit_on_a_characters_border() -> None:
     assert said[1].kind is NoticeKind.ANSWER_TRUNCATED
     assert len(said) == 2
     assert summary.answer_truncated
+    assert summary.answer_note == said[1].text
+
+
+def test_an_agent_says_why_its_answer_is_not_whole_and_goes_on() -> None:
+    """Keeps D5: a cut that only the agent knows of."""
+    lines = b'{"type":"answer","text":"a"}\n{"type":"cut","text":"it repeated itself"}\n{"type":"answer","text":"b"}\n'
+    said, summary = parse("jsonl", [stdout(lines)])
+
+    assert said[1] == Notice(NoticeKind.ANSWER_TRUNCATED, "it repeated itself")
+    assert said[2] == Output(Channel.ANSWER, "b")
+    assert (summary.answer_note, summary.answer_truncated) == ("it repeated itself", False)
 
 
 def test_an_answer_of_exactly_the_limit_is_whole() -> None:
