@@ -254,7 +254,7 @@ async def test_a_refused_key_is_told_once_and_in_two_sentences(tmp_path: Path, r
             await it.until("stop:  Ctrl-C")
             model.answers.extend((facts, refused(401, "no such key")))
             ask = ("--address", it.address, "run", "ask", str(repository), "--question", "What is it?")
-            code, _, err = await conductor(*ask)
+            code, report, err = await conductor(*ask)
             named = re.search(r"runs/(\w+)", err)
             assert named, err
             _, logged, _ = await conductor("--address", it.address, "output", named[1], "answer", "--channel", "log")
@@ -265,6 +265,7 @@ async def test_a_refused_key_is_told_once_and_in_two_sentences(tmp_path: Path, r
     assert code == 1
     assert f"AUTH_FAILED: {why}" in err
     assert "gave up" not in err
+    assert "this report is incomplete. Nothing was judged." in report
     assert logged.count("no such key") == 1, logged
 
 

@@ -131,7 +131,9 @@ def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts
         return f"{_judged(findings)} {told}".rstrip()
     if told:
         return told
-    if not sources.documents and has_texts and sources.facts["outcome"] == "succeeded":
+    if not sources.documents and sources.facts["outcome"] != "succeeded":
+        return "Nothing was judged."
+    if not sources.documents and has_texts:
         return "An answer in prose, without findings."
     is_partial = any(sources.notes.values()) or any(step.get("answer_note") for step in sources.facts["steps"])
     return f"No findings{UNJUDGED if is_partial else ''}."

@@ -240,7 +240,7 @@ async def test_a_cancelled_run_says_so(story: Story, workspace: Path) -> None:
     markdown, values = await story.report()
 
     assert values["outcome"] == "cancelled"
-    assert "**The run was cancelled; this report is incomplete. No findings.**" in markdown
+    assert "**The run was cancelled; this report is incomplete. Nothing was judged.**" in markdown
     assert "- **risks** was cancelled: enough" in markdown
     assert "No attempt was made" in markdown
     assert "## What ran" not in markdown
