@@ -17,7 +17,7 @@ from agenthost.core.admission.order import HIGHEST, LEAST_MEMORY_BYTES, WIDEST, 
 from agenthost.core.snapshots.eviction import DEFAULT_KEEPING, MOST_KEEPING, Keeping
 from agenthost.errors import ConfigurationError
 from agenthost.models.settings import ModelSettings, read_models
-from servicekit.spelling import there_are
+from servicekit.errors import there_are
 
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")

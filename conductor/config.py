@@ -21,7 +21,7 @@ from typing import Any
 
 from conductor.errors import ConfigurationError
 from servicekit.addresses import Address, AddressError
-from servicekit.spelling import there_are
+from servicekit.errors import there_are
 
 SNAPSHOTS_FOLDER = "snapshots"  # in the data folder
 LOG_FORMATS = ("plain", "json")

@@ -11,6 +11,7 @@
 A docstring is the default message. `code` is the name of a gRPC code; `kind` is `class` in ErrorInfo's metadata.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -88,3 +89,12 @@ class ProgramUnavailableError(ProgramError):
 
     code = "UNAVAILABLE"
     reason = "PROGRAM_UNAVAILABLE"
+
+
+def there_are(name: str, known: Collection[str]) -> str:
+    """Returns `: did you mean 'prompt'? There are argv, prompt` for a close name, else `; there are argv, prompt`."""
+    from difflib import get_close_matches  # noqa: PLC0415 (an idle service does without)
+
+    names = ", ".join(known) or "none"
+    close = get_close_matches(name, known, n=1)
+    return f": did you mean '{close[0]}'? There are {names}" if close else f"; there are {names}"

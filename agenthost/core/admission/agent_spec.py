@@ -26,7 +26,7 @@ from agenthost.core.admission.spec_tables import (
 from agenthost.core.models.endpoint import MODEL_NAME
 from agenthost.core.models.gateway_rules import PORT
 from agenthost.core.output.dialects.table import DIALECTS
-from servicekit.spelling import there_are
+from servicekit.errors import there_are
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

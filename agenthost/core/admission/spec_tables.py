@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agenthost.core.sandbox.policy import MIB, Resources
-from servicekit.spelling import there_are
+from servicekit.errors import there_are
 
 MAX_MOUNTS = 8
 MAX_FILES = 32

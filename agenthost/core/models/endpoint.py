@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from agenthost.core.models.provider_tools import plain_name
-from servicekit.spelling import there_are
+from servicekit.errors import there_are
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 PROVIDERS_NAME = re.compile(r"[A-Za-z0-9._:/@+-]{0,200}")

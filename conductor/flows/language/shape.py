@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from conductor.flows.checks.problems import Problems
 from conductor.flows.language.counts import excess
 from conductor.flows.language.document import Node
-from servicekit.spelling import there_are
+from servicekit.errors import there_are
 
 Field = protobuf.FieldDescriptor
 _WORDS = {

@@ -244,16 +244,19 @@ async def test_an_agent_that_claims_turns_it_was_not_asked_for_is_not_believed(c
 async def test_an_agent_that_ends_turns_that_it_was_not_given_ends_one(client: Client) -> None:
     claim = 'json {"type": "turn"}'
     async with client.open(
-        start=client.start_of("say x", claim, claim, claim, "turn", "say y", "turn", turns=5)
+        start=client.start_of("say x", claim, claim, "echo-input 1", claim, claim, claim, "turn", turns=5)
     ) as talk:
         await talk.until(is_a("turn"))
-        await talk.until(is_a("notice"))
+        await talk.until(is_a("notice"))  # of the last claim before the agent waits: the next turn begins behind it
         await talk.send(input=prompt(1, "go on"))
         await talk.until(is_a("turn"))
         await talk.send(close=pb.Close())
         finished = await talk.finish()
 
-    assert [(turn.number, text_of(talk, turn)) for turn in turns_of(talk)] == [(1, "x\n"), (2, "y\n")]
+    assert [(turn.number, text_of(talk, turn)) for turn in turns_of(talk)] == [
+        (1, "x\n"),
+        (2, 'input: {"type": "prompt", "text": "go on"}\n'),
+    ]
     assert [frame.notice.kind for frame in talk.frames if frame.HasField("notice")] == [pb.Notice.KIND_MALFORMED_OUTPUT]
     assert finished.outcome == SUCCEEDED
 

@@ -13,7 +13,7 @@ PACKAGE = Path(agenthost.__file__).parent
 # What is read for people to look at; agents and what is generated are not the host.
 SHOWN = {
     "packages/trials.py": "when an agent was tried",
-    "models/gateway/connection.py": "how far off the date is that an endpoint names",
+    "models/gateway/exchange.py": "how far off the date is that an endpoint names",
     "system/clock.py": "where the steady clock begins",
     "attempt/execution.py": "when damage was found",
     "host/state.py": "since when the daemon runs",
