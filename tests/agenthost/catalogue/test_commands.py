@@ -1,4 +1,4 @@
-"""The commands `agenthost agents …`, as an operator types them. Keeps D9."""
+"""The commands `agenthost agents …`, as an operator types them. Keeps D12."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The lock files that ship: pinned, with hashes, from no named registry, and those that the specs were tested with. Keeps D9."""
+"""The lock files that ship: pinned, with hashes, from no named registry, and those that the specs were tested with. Keeps D12."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The real claude, codex, gemini, opencode, pi and qwen in the real sandbox, behind the real gateway. Keeps D9 and E5.
+"""The real claude, codex, gemini, opencode, pi and qwen in the real sandbox and gateway. Keeps D1, D9, D11, D12, D13 and E5.
 
 They run with `./dev test --agents`; `./dev setup --agents` installs them.
 """
