@@ -48,9 +48,14 @@ def resumed(request: pytest.FixtureRequest) -> Iterator[Resumed]:
         yield Resumed(then, asyncio.run(resume(Path(folder), then)))
 
 
+def in_words_of_then(end: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a run's end with its report in f9ac01c's words, which said "No findings" also of what was never judged."""
+    return {**end, "report": end["report"].replace("Nothing was judged.**", "No findings.**")}
+
+
 def test_every_run_that_was_left_at_work_ends_as_undisturbed(resumed: Resumed) -> None:
     """Keeps I1 and K13, K12, K11, K6, K5, K3, K2 of the crash points over an upgrade."""
-    ends = {resumed.story(run): end for run, end in resumed.now["ends"].items()}
+    ends = {resumed.story(run): in_words_of_then(end) for run, end in resumed.now["ends"].items()}
 
     assert differences({resumed.story(run): end for run, end in resumed.then["ends"].items()}, ends) == []
 
