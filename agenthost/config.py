@@ -101,7 +101,7 @@ def _check_types(values: Mapping[str, Any]) -> None:
 
 
 def _of_flags(table: Mapping[str, str]) -> Mapping[str, ModelSettings]:
-    """Reads the endpoint that flags name; an error names the flag, not a setting of a file that nobody wrote."""
+    """Reads the endpoint that flags name; an error names the flag, because no file holds the setting."""
     try:
         return read_models({DEFAULT_MODEL: table})
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""Tells in jsonl what an agent says and does, whatever its protocol: paragraphs between tools, each call and its result once."""
+"""Tells in jsonl what an agent of any protocol says and does: paragraphs between tools, each call and its result once."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,12 +52,12 @@ class Telling:
 
 
 def tables(value: Any) -> list[dict[str, Any]]:
-    """Returns the objects of a list, of whatever an agent sent in its place."""
+    """Returns the objects of a list; none of them where an agent sent another value."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def table(value: Any) -> dict[str, Any]:
-    """Returns an object, an empty one for whatever else an agent sent in its place."""
+    """Returns an object; an empty one where an agent sent another value."""
     return value if isinstance(value, dict) else {}
 
 

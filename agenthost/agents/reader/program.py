@@ -31,7 +31,7 @@ AUTO, ACTIONS = "auto", "actions"
 
 
 class Wishes(NamedTuple):
-    """The flow's wishes: a model and its context, or whatever the endpoint tells; and whether replies are held to a form."""
+    """The flow's wishes: a model and its context, else what the endpoint tells; and whether replies are held to a form."""
 
     model: str
     window: int
