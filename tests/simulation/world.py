@@ -22,7 +22,6 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from agenthost.shim.clocks import LATE_GRACE_SECONDS
-from conductor.core.model.attempt import Attempt
 from conductor.core.model.commands import Decision
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.states import AttemptState
@@ -32,6 +31,7 @@ from tests.simulation.ground.disk import make_root, watching_files
 from tests.simulation.ground.ear import hearing
 from tests.simulation.ground.network import Call, Network
 from tests.simulation.ground.process import Process, running
+from tests.simulation.judges.attempts import check_attempt
 from tests.simulation.judges.invariants import check_run_end
 from tests.simulation.judges.journal import CONDUCTOR, JudgedDisk
 from tests.simulation.judges.stopwatch import Stopwatch
@@ -379,26 +379,9 @@ class World:
                 raise Violation(f"run {run.id} ended {self.store.ends[f'run {run.id}']} times")
             for step in run.steps.values():
                 for attempt in step.attempts:
-                    self._check_loss(attempt)
-                    self._check_turns(attempt)
+                    check_attempt(attempt, self.machines[attempt.host])
         if faults := find_faults(self.evidence()):
             raise Violation("; ".join(faults[:5]))
-
-    def _check_loss(self, attempt: Attempt) -> None:
-        """An attempt that ran is lost with its machine, or by too long a silence; not otherwise."""
-        machine = self.machines[attempt.host]
-        is_silence = attempt.end.failure is not None and "silent" in attempt.end.failure.message
-        has_run = attempt.id in machine.begun and attempt.id not in machine.unpowered
-        if attempt.state is AttemptState.LOST and has_run and not is_silence:
-            raise Violation(f"{attempt.id} ran, and its host did not know it any more")
-
-    def _check_turns(self, attempt: Attempt) -> None:
-        """Every turn that an agent ended is stored, unless its attempt was lost, or its machine's disk lost what it said."""
-        machine = self.machines[attempt.host]
-        ended, stored = machine.ended_turns[attempt.id], len(attempt.ended_turns)
-        may_lack = attempt.state is AttemptState.LOST or machine.is_torn(attempt.id) or attempt.refused
-        if stored > ended or (stored < ended and not may_lack):
-            raise Violation(f"{attempt.id} ended {ended} turns, and {stored} are stored")
 
     def evidence(self) -> Evidence:
         machines = self.machines.values()

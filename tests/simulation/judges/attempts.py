@@ -1,0 +1,28 @@
+"""Judges an attempt in the end, by what its machine knows of it."""
+
+from conductor.core.model.attempt import Attempt
+from conductor.core.model.states import AttemptState
+from tests.simulation.judges.violation import Violation
+from tests.simulation.programs.machine import Machine
+
+
+def check_attempt(attempt: Attempt, machine: Machine) -> None:
+    """Raises Violation where an attempt is lost that ran, or where its turns are not those that its agent ended."""
+    _check_loss(attempt, machine)
+    _check_turns(attempt, machine)
+
+
+def _check_loss(attempt: Attempt, machine: Machine) -> None:
+    """An attempt that ran is lost with its machine, or by too long a silence; not otherwise."""
+    is_silence = attempt.end.failure is not None and "silent" in attempt.end.failure.message
+    has_run = attempt.id in machine.begun and attempt.id not in machine.unpowered
+    if attempt.state is AttemptState.LOST and has_run and not is_silence:
+        raise Violation(f"{attempt.id} ran, and its host did not know it any more")
+
+
+def _check_turns(attempt: Attempt, machine: Machine) -> None:
+    """Every turn that an agent ended is stored, unless its attempt was lost, or its machine's disk lost what it said."""
+    ended, stored = machine.ended_turns[attempt.id], len(attempt.ended_turns)
+    may_lack = attempt.state is AttemptState.LOST or machine.is_torn(attempt.id) or attempt.refused
+    if stored > ended or (stored < ended and not may_lack):
+        raise Violation(f"{attempt.id} ended {ended} turns, and {stored} are stored")
