@@ -24,6 +24,8 @@ from itertools import pairwise, zip_longest
 RUN = "run"
 LOST = "lost"
 CUT_CHARACTER = "\ufffd".encode()  # what a beginning ends with that was torn within a character
+LOG = "log"
+MESSAGE = b'{"'  # how each begins
 HOSTS_OWN = "activity"  # a channel that hosts write into, too; it is judged where the words name it
 
 
@@ -87,11 +89,15 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Holds the output of an attempt, per channel. `kept`: these are all bytes that its shim kept, and not what it tried to say."""
+    """Holds the output of an attempt, per channel. `kept`: these are all bytes that its shim kept, and not what it tried to say.
+
+    `torn`: a power cut took some of its files. A message of which the disk has only the beginning is no message: it is log.
+    """
 
     attempt: str
     channels: Mapping[str, bytes]
     kept: bool = False
+    torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,8 @@ def _judge_transcripts(evidence: Evidence) -> Iterator[str]:
         is_whole = end == "succeeded" or (words.kept and end not in {"", LOST})
         for channel in sorted(words.channels.keys() | (stored[words.attempt].keys() - {HOSTS_OWN})):
             said, kept = words.channels.get(channel, b""), bytes(texts[words.attempt, channel])
+            if words.torn and channel == LOG:
+                kept = kept.partition(MESSAGE)[0]
             if kept != said if is_whole else not said.startswith(kept.removesuffix(CUT_CHARACTER)):
                 yield f"{words.attempt} ({end or 'without end'}): {channel} {_difference(kept, said)}"
 

@@ -192,7 +192,8 @@ class Machine:
             Words(
                 attempt,
                 {name: data.decode(errors="replace").encode() for name, data in said.items()},
-                kept=attempt not in self._torn,
+                kept=not self.is_torn(attempt),
+                torn=self.is_torn(attempt),
             )
             for attempt, said in self._words.items()
         ]
