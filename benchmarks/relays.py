@@ -16,11 +16,11 @@ from typing import Self
 
 import grpc
 
-from benchmarks.measuring import ROOT, must
+from benchmarks.measuring import ROOT, BrokenPromiseError, must
 from benchmarks.services import processor_seconds, seconds_of
 from conductor.v1 import run_service_pb2_grpc
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
-from conductor.v1.run_service_pb2 import GetRunRequest, Output, Run, WatchRunRequest
+from conductor.v1.run_service_pb2 import GetRunRequest, Output, Run, WatchRunRequest, WatchRunResponse
 from tests.kit import flows
 from tests.kit.services import Pair
 
@@ -87,7 +87,7 @@ async def ours(pair: Pair, workspace: Path, load: Load, start: float) -> Heard:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         run = await stub.CreateRun(request_of(workspace, load, start), timeout=60)
         before = asyncio.create_task(_spent_at(start, pair))
-        async for message in stub.WatchRun(WatchRunRequest(name=run.name), timeout=ROUND_SECONDS):
+        async for message in _watch(stub, run):
             output = message.output
             if output.channel == Output.CHANNEL_ANSWER:
                 data = output.text.encode()
@@ -98,6 +98,18 @@ async def ours(pair: Pair, workspace: Path, load: Load, start: float) -> Heard:
         ended = await stub.GetRun(GetRunRequest(name=run.name), timeout=30)
         must(ended.state == Run.STATE_SUCCEEDED, f"the run succeeds: {ended.failure.message}")
     return heard
+
+
+async def _watch(stub: run_service_pb2_grpc.RunServiceStub, run: Run) -> AsyncIterator[WatchRunResponse]:
+    """Watches a run; one that does not end breaks a promise, and what it waited for is told."""
+    try:
+        async for message in stub.WatchRun(WatchRunRequest(name=run.name), timeout=ROUND_SECONDS):
+            yield message
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise
+        stuck = await stub.GetRun(GetRunRequest(name=run.name), timeout=30)
+        raise BrokenPromiseError(f"the run ends within {ROUND_SECONDS} s; it stands so:\n{stuck}") from error
 
 
 def _spent(pair: Pair) -> float:
