@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,7 @@ def test_troubled_worlds_keep_every_promise_and_are_troubled_enough() -> None:
     `invariants` is judged after every decision, `tests.kit.histories` in the end.
     """
     seen: Counter[str] = Counter()
+    opened = _count_descriptors()
     for seed in range(1, 1 + SEEDS):
         try:
             world = live_and_compare(seed)
@@ -68,6 +70,7 @@ def test_troubled_worlds_keep_every_promise_and_are_troubled_enough() -> None:
         seen["step"] += sum(len(run.steps) for run in world.store.runs.values())
 
     assert seen["step"] >= 10 * SEEDS
+    assert _count_descriptors() < opened + SEEDS, "a world of 10 000 closes what it opened"
     assert {what: seen[what] for what, least in EXPECTED.items() if seen[what] < least} == {}
     assert len([what for what in seen if what.startswith("trouble: ")]) == len(set(KINDS))
     assert len([what for what in seen if what.startswith("caught: ")]) >= len(POINTS) - 3
@@ -79,6 +82,10 @@ def test_a_broken_twin_is_caught(broken: Mutant) -> None:
     """First where it was caught last time; if it is not any more, wherever it is within the seeds that there are."""
     with broken.planted(), pytest.raises(Violation):
         live_many((broken.hint, *range(1, 1 + SEEDS_FOR_A_TWIN)))
+
+
+def _count_descriptors() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
 
 
 def live_many(seeds: Iterable[int]) -> None:

@@ -150,7 +150,8 @@ def _open_seen(path: str | Path, flags: int, mode: int = 0o777, **others: object
 
 def _close_seen(descriptor: int) -> None:
     # What a dead program had open is closed already, and its numbers may be another's by now.
-    if (process := _writer()) is None or process.descriptors.pop(descriptor, None) is not None:
+    process = _writer()
+    if process is None or process.descriptors.pop(descriptor, None) is not None or process.is_alive:
         _close(descriptor)
 
 
