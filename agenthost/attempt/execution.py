@@ -35,7 +35,7 @@ from agenthost.config import LEASE_SECONDS
 from agenthost.core.admission.agent_spec import AgentSpec, secrets_of
 from agenthost.core.damage import Damage, DamagedError
 from agenthost.core.ending import Cause, Ending, judge
-from agenthost.core.models.metering import metered
+from agenthost.core.models.metering import answer_note, metered
 from agenthost.core.output.agent_output import AgentOutput, Summary
 from agenthost.core.output.delivery import Delivery
 from agenthost.core.output.frame import Attestation, Finished, Started
@@ -189,7 +189,8 @@ class Execution:
             raise RuntimeError("an attempt that runs has no last frame")
         self.delivery.note(sequence, is_end=True)
         use = read_use(self.request.folder)
-        summary = replace(summary, usage=metered(summary.usage, use))
+        note = answer_note(summary.answer_note, use)
+        summary = replace(summary, usage=metered(summary.usage, use), answer_note=note)
         ending = self._ending
         if self.damage:
             ending = replace(ending, cause=Cause.FILES_DAMAGED, detail=self.damage.text)

@@ -27,8 +27,11 @@ _END = re.compile(
     rb'|"type"\s*:\s*"(message_stop|response\.(completed|incomplete|failed)|error)"'
 )
 # Most events of a stream are words: looking for these first spares reading them.
-_NOTABLE = re.compile(rb"[uU]sage|[eE]rror|refusal|content_filter|blockReason|finishReason|stop_reason")
+_NOTABLE = re.compile(
+    rb'[uU]sage|[eE]rror|refusal|content_filter|blockReason|finishReason|stop_reason|"length"|incomplete'
+)
 _REFUSING = frozenset({"content_filter", "refusal", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION"})
+_AT_LIMIT = frozenset({"length", "max_tokens", "max_output_tokens", "MAX_TOKENS", "model_context_window_exceeded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,13 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an answer told. `error` is the beginning of the body of one that was an error."""
+    """What an answer told. `error` is the beginning of the body of one that was an error; `at_limit`: more would have followed."""
 
     tokens: Tokens | None = None
     model: str = ""
     trouble: ModelTrouble = ModelTrouble.NONE
     error: bytes = b""
+    at_limit: bool = False
 
 
 class Meter:
@@ -62,7 +66,7 @@ class Meter:
         self._tokens: Tokens | None = None
         self._model = ""
         self._trouble = ModelTrouble.NONE
-        self._has_begun = self._has_ended = False
+        self._has_begun = self._has_ended = self._is_at_limit = False
 
     @property
     def model(self) -> str:
@@ -95,7 +99,7 @@ class Meter:
         trouble = trouble_of(self._status, bytes(self._error)) or self._trouble
         if self._is_read and self._has_begun and not self._has_ended:
             trouble = trouble or ModelTrouble.CUT
-        return Reading(self._tokens, self._model, trouble, bytes(self._error))
+        return Reading(self._tokens, self._model, trouble, bytes(self._error), self._is_at_limit)
 
     def _read_line(self, line: bytes) -> None:
         if not line.startswith(b"data:"):
@@ -116,6 +120,7 @@ class Meter:
         if isinstance(answer, Mapping):
             self._model = self._model or model_in(answer)
             self._trouble = _trouble_in(answer) or self._trouble
+            self._is_at_limit = self._is_at_limit or not _AT_LIMIT.isdisjoint(_ends_in(answer))
 
 
 def tokens_in(answer: Any) -> Tokens | None:

@@ -12,16 +12,18 @@ from agenthost.core.models.meter import Reading, Tokens
 from agenthost.core.models.refusals import RATE_LIMITS, UNAUTHORIZED, ModelTrouble, trouble_of, wait_of
 from agenthost.core.output.report import Usage
 
+AT_LIMIT = "the model stopped at its limit of answer tokens"
 MAX_STATUSES = 64
 MAX_TOKENS = 2**62  # of all answers together: an endpoint may state any number, and a host tells int64
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerEnd:
-    """How an answer ended, and with which status; 0 where none came."""
+    """How an answer ended, and with which status; 0 where none came. `at_limit`: the model had more to say."""
 
     trouble: ModelTrouble = ModelTrouble.NONE
     status: int = 0
+    at_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class ModelUse:
             use = use.with_model(reading.model)
         if thinks and reading.trouble is ModelTrouble.CUT:
             use = use.with_failure()
-        return _ended(use, AnswerEnd(reading.trouble, status), thinks=thinks)
+        return _ended(use, AnswerEnd(reading.trouble, status, reading.at_limit), thinks=thinks)
 
 
 def _ended(use: ModelUse, end: AnswerEnd, *, thinks: bool) -> ModelUse:
@@ -113,6 +115,11 @@ def metered(reported: Usage, use: ModelUse | None) -> Usage:
     return replace(reported, input_tokens=use.tokens.taken, output_tokens=use.tokens.given)
 
 
+def answer_note(told: str, use: ModelUse | None) -> str:
+    """Returns why the answer is not whole: in the agent's words, else by the end of the model's newest answer."""
+    return told or (AT_LIMIT if use is not None and use.thought.at_limit else "")
+
+
 _NESTED = frozenset({"statuses", "tokens", "thought", "aside"})
 _PLAIN = tuple(name for name in ModelUse.__slots__ if name not in _NESTED)
 
@@ -121,7 +128,10 @@ def describe(use: ModelUse) -> dict[str, Any]:
     """Returns the use as JSON."""
     plain = {name: getattr(use, name) for name in _PLAIN}
     statuses = {str(status): count for status, count in sorted(use.statuses.items())}
-    ends = {name: [str(end.trouble), end.status] for name, end in (("thought", use.thought), ("aside", use.aside))}
+    ends = {
+        name: [str(end.trouble), end.status, end.at_limit]
+        for name, end in (("thought", use.thought), ("aside", use.aside))
+    }
     return plain | ends | {"statuses": statuses, "taken": use.tokens.taken, "given": use.tokens.given}
 
 
@@ -133,8 +143,8 @@ def restore(described: Mapping[str, Any]) -> ModelUse:
     known["statuses"] = {int(status): int(count) for status, count in described["statuses"].items()}
     known["tokens"] = Tokens(int(described["taken"]), int(described["given"]))
     for name in ("thought", "aside"):
-        trouble, status = described[name]
-        known[name] = AnswerEnd(ModelTrouble(trouble), int(status))
+        trouble, status, *at_limit = described[name]
+        known[name] = AnswerEnd(ModelTrouble(trouble), int(status), any(at_limit))  # an earlier version wrote no third
     return ModelUse(**known)
 
 

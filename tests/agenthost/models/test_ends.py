@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agenthost.core.models.metering import AT_LIMIT
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.agenthost.models.test_models import host_of
 from tests.fakes.chat import STREAM, cut_off, delta, event, refused, words
@@ -21,6 +22,7 @@ ASK = "fetch POST /v1/chat/completions {}"
 LONG = "word " * 4_000
 ASK_LONG = f"fetch POST /v1/chat/completions {json.dumps({'messages': [{'role': 'user', 'content': LONG}]})}"
 WELL = ("say all is well", "exit 0")
+NO_FAILURE = pb.Finished.FAILURE_CLASS_UNSPECIFIED
 RECOVERABLE, HUMAN, FATAL = (
     pb.Finished.FAILURE_CLASS_RECOVERABLE,
     pb.Finished.FAILURE_CLASS_HUMAN_REQUIRED,
@@ -51,8 +53,10 @@ FILTERED = words("I", finish="content_filter")
 OVERFLOW = refused(400, "This model's maximum context length is 8192 tokens.")
 FEW = {"prompt_tokens": 2_048, "completion_tokens": 3}
 CASES = {
-    "success": Case([words("yes")], (ASK, *WELL), "", pb.Finished.FAILURE_CLASS_UNSPECIFIED),
-    "a mended answer": Case([refused(500, "x"), words("yes")], (ASK, ASK, *WELL), "", pb.Finished.FAILURE_CLASS_UNSPECIFIED),
+    "success": Case([words("yes")], (ASK, *WELL), "", NO_FAILURE),
+    "an answer at its limit": Case([words("ye", finish="length")], (ASK, *WELL), "", NO_FAILURE),
+    "a limit before the answer": Case([words("ye", finish="length"), words("yes")], (ASK, ASK, *WELL), "", NO_FAILURE),
+    "a mended answer": Case([refused(500, "x"), words("yes")], (ASK, ASK, *WELL), "", NO_FAILURE),
     "refusal": Case([FILTERED], (ASK, *WELL), "MODEL_REFUSED"),
     "500": Case([refused(500, "broken")], (ASK, *WELL), "MODEL_ERROR", RECOVERABLE, "HTTP 500"),
     "404": Case([refused(404, "no such model")], (ASK, *WELL), "MODEL_ERROR", HUMAN, "HTTP 404"),
@@ -89,6 +93,9 @@ async def test_every_end_is_told_as_what_it_is(
     assert {name: end.reason for name, end in ends.items()} == {name: case.reason for name, case in CASES.items()}
     assert {name: end.failure_class for name, end in ends.items()} == {name: case.kind for name, case in CASES.items()}
     assert [name for name, case in CASES.items() if case.said not in ends[name].message] == []
+    assert {name: end.answer_note for name, end in ends.items() if end.answer_note} == {
+        "an answer at its limit": AT_LIMIT
+    }
 
 
 async def test_an_endpoint_that_is_gone_is_told_whatever_the_agent_says(

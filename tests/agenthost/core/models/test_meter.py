@@ -149,6 +149,29 @@ def test_trouble_within_a_stream_is_found(event: Mapping[str, Any], trouble: Mod
     assert read(json.dumps(event).encode(), b"application/json").trouble is trouble
 
 
+@pytest.mark.parametrize(
+    ("event", "at_limit"),
+    [
+        ({"choices": [{"delta": {}, "finish_reason": "length"}]}, True),
+        ({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}}, True),
+        ({"candidates": [{"finishReason": "MAX_TOKENS"}]}, True),
+        (
+            {
+                "type": "response.incomplete",
+                "response": {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+            },
+            True,
+        ),
+        ({"choices": [{"delta": {"content": "length"}, "finish_reason": "stop"}]}, False),
+        ({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, False),
+    ],
+)
+def test_an_answer_that_ended_at_its_limit_is_known_in_every_shape(event: Mapping[str, Any], at_limit: object) -> None:
+    """Keeps D5: few agents tell that their model had more to say."""
+    assert read(stream(event, b"[DONE]")).at_limit is at_limit
+    assert read(json.dumps(event).encode(), b"application/json").at_limit is at_limit
+
+
 def test_an_error_is_told_with_the_beginning_of_its_body() -> None:
     reading = read(b'{"error": {"code": "insufficient_quota"}}', b"text/plain", 429)
 

@@ -1,6 +1,7 @@
 """Keeps the book of an attempt's use of its model."""
 
 import json
+from dataclasses import replace
 
 from agenthost.core.models import metering
 from agenthost.core.models.meter import Reading, Tokens
@@ -19,6 +20,9 @@ def test_use_adds_up_and_survives_being_written_down() -> None:
     assert use.statuses == {200: 1, 429: 1}
     assert (use.rate_limited, use.retry_after_seconds) == (1, 7)
     assert use.thought == AnswerEnd(ModelTrouble.RATE_LIMIT, 429)
+    assert restore(
+        json.loads(json.dumps(describe(replace(use, thought=AnswerEnd(status=200, at_limit=True)))))
+    ).thought.at_limit
     assert restore(json.loads(json.dumps(describe(use)))) == use
 
 
@@ -51,6 +55,7 @@ def test_a_book_of_an_earlier_version_is_read() -> None:
     }  # fmt: skip
 
     assert restore(written).aside == AnswerEnd()
+    assert restore({**written, "thought": ["cut", 200]}).thought == AnswerEnd(ModelTrouble.CUT, 200)
     assert restore({**written, "last_status": 401}).aside == AnswerEnd(ModelTrouble.AUTHENTICATION, 401)
     assert restore({**written, "last_status": 500}).aside == AnswerEnd(status=500)
     assert restore({**written, "unreachable": "x"}).aside.trouble is ModelTrouble.UNREACHABLE
