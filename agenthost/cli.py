@@ -4,6 +4,7 @@ Every error becomes a sentence on stderr, never a traceback, and an exit code: 1
 usage.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from agenthost.catalogue.commands import agents
 from agenthost.errors import StatusError
+from servicekit.process import open_what_is_closed
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -102,12 +104,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     # gRPC's core would write about a taken address into the log; our own error says it better.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    open_what_is_closed()
     try:
         code = group.main(args=arguments, prog_name="agenthost", standalone_mode=False)
     except StatusError as error:
-        click.echo(f"agenthost: {error}", err=True)
-        if error.hint:
-            click.echo(f"  {error.hint}", err=True)
+        with contextlib.suppress(OSError):  # stderr may be full, or without a reader: the code says it, too
+            click.echo(f"agenthost: {error}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
         return FAILED
     except click.exceptions.Abort:
         return INTERRUPTED

@@ -1,13 +1,26 @@
-"""Sets up the process of a service: how many files it may open, and with which process it ends."""
+"""Sets up the process of a service or command: its standard streams, how many files it may open, with which process it ends."""
 
 import os
 import resource
 import signal
+import sys
 import threading
 from pathlib import Path
 
 NR_OPEN = Path("/proc/sys/fs/nr_open")
 READ_BYTES = 4096
+
+
+def open_what_is_closed() -> None:
+    """Opens /dev/null for each standard stream that the shell closed (`>&-`).
+
+    A file of ours would get its number otherwise, and what a library writes to stderr would be written into that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # The lowest free number, which is this one: the streams before it are open by now.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - its only way
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115 - for the process's life
 
 
 def take_descriptors(nr_open: Path = NR_OPEN) -> int:

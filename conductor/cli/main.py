@@ -16,6 +16,7 @@ import click
 
 from conductor.cli.text.failure import INTERRUPTED, RUN_FAILED, USAGE, CommandError
 from conductor.cli.views.page import say
+from servicekit.process import open_what_is_closed
 
 # Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -145,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     # What gRPC's core has to say of connections is said better by `failure`; it would be mixed into our lines.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    _open_what_is_closed()
+    open_what_is_closed()
     try:
         code = group.main(args=arguments, prog_name="conductor", standalone_mode=False)
     except CommandError as error:
@@ -173,10 +174,3 @@ def _after_lost_output(error: OSError) -> int:
         return 0
     say(f"conductor: the output cannot be written: {error.strerror}", err=True)
     return RUN_FAILED
-
-
-def _open_what_is_closed() -> None:
-    """Opens /dev/null for a stream that the shell closed (`>&-`): nothing can be asked of a missing stream."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - for as long as the process lives
