@@ -28,6 +28,7 @@ from agenthost.core.models.endpoint import Endpoint, parse_endpoint
 from agenthost.models.gateway.account import Attempt
 from agenthost.models.gateway.limits import MAX_ATTEMPTS, MAX_LINE_BYTES, UNATTENDED_SECONDS
 from agenthost.models.gateway.places import Places
+from agenthost.models.gateway.room import LargeBodies
 from agenthost.models.gateway.service import AttemptService
 from agenthost.models.gateway.upstream import Model
 from servicekit.logs import configure_logs
@@ -44,6 +45,7 @@ class Gateway:
         self._version = version
         self._models: dict[str, Model] = {}
         self._pools: dict[str, Places] = {}
+        self._large_bodies = LargeBodies()
         self._configured: dict[str, Any] = {}
         self._served: dict[str, asyncio.Task[None]] = {}
         self._daemon: asyncio.StreamWriter | None = None
@@ -158,7 +160,7 @@ class Gateway:
     def _serve(self, attempt: Attempt, tasks: asyncio.TaskGroup) -> None:
         if attempt.execution in self._served or len(self._served) >= MAX_ATTEMPTS:
             return
-        task = tasks.create_task(AttemptService(attempt, self._models).run())
+        task = tasks.create_task(AttemptService(attempt, self._models, self._large_bodies).run())
         self._served[attempt.execution] = task
         task.add_done_callback(lambda _: self._forget(attempt.execution))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.models.refusals import ModelTrouble
+from agenthost.models.gateway.room import LargeBodies
 from agenthost.models.gateway.upstream import Model
 from agenthost.models.usage import read_use, write_use
 
@@ -28,7 +29,8 @@ class Account:
     An attempt holds one slot of its pool: `turn` lets one of its requests pass at a time.
     """
 
-    def __init__(self, attempt: Attempt, models: Mapping[str, Model]) -> None:
+    def __init__(self, attempt: Attempt, models: Mapping[str, Model], large_bodies: LargeBodies | None = None) -> None:
+        self.large_bodies = large_bodies or LargeBodies()
         self._attempt = attempt
         self._models = models  # the gateway updates this mapping
         self.turn = asyncio.Lock()

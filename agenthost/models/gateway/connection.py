@@ -1,26 +1,26 @@
 """Serves one connection of an agent: judges each request, gives it a slot, and relays or refuses it.
 
 The agent is hostile and the endpoint may be broken, so both sides are read strictly, and every wait has an end. A request is held
-as a whole, because its body is judged before anything of it leaves; of an answer only one piece is held.
+as a whole, because its body is judged before anything of it leaves; of an answer only one piece is held. An attempt has one
+turn, for one request at a time. A request takes the endpoint's places only when it is whole: an agent that sends slowly keeps
+nothing from its neighbours.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 
 import h11
 
-from agenthost.core.models.gateway_rules import Forward, Refusal, Request, judge, judge_body, too_large
+from agenthost.core.models.gateway_rules import Forward, Refusal, Request, judge, judge_body
 from agenthost.core.models.rate_limits import ARMED, CUT
 from agenthost.core.models.refusals import ModelTrouble
 from agenthost.models.gateway.account import Account
-from agenthost.models.gateway.agent_side import AgentSide
+from agenthost.models.gateway.agent_side import AgentSide, SlowError
 from agenthost.models.gateway.exchange import Exchange
 from agenthost.models.gateway.limits import JUDGED_AT_ONCE_BYTES, QUEUE_SECONDS, REFUSED_SECONDS
+from agenthost.models.gateway.room import TOO_MANY, BodyRoom
 from agenthost.models.gateway.upstream import Model
-
-_TOO_MANY = Refusal(
-    429, "too_many_at_once", "all places for this endpoint on this host are taken", retry_after_seconds=5
-)
 
 
 class AgentConnection:
@@ -37,17 +37,23 @@ class AgentConnection:
                 self._agent.begin_again()
                 await self._pause()
         except h11.RemoteProtocolError as error:
-            self._account.use = self._account.use.with_refusal()
-            self._is_to_pause = True
-            with contextlib.suppress(h11.LocalProtocolError, OSError, TimeoutError):
-                await self._agent.refuse(Refusal(error.error_status_hint, "malformed_request", str(error)))
-                await self._agent.linger()
+            await self._end_with(Refusal(error.error_status_hint, "malformed_request", str(error)))
+        except SlowError as error:
+            await self._end_with(Refusal(408, "request_too_slow", str(error)))
         except (OSError, TimeoutError, h11.LocalProtocolError):
             pass  # the agent is gone, or so slow that it may as well be
         finally:
             self._account.write()
             await self._pause()
             self._agent.close()
+
+    async def _end_with(self, refusal: Refusal) -> None:
+        """Refuses what is no request, as the last answer of this connection."""
+        self._account.use = self._account.use.with_refusal()
+        self._is_to_pause = True
+        with contextlib.suppress(h11.LocalProtocolError, OSError, TimeoutError):
+            await self._agent.refuse(refusal)
+            await self._agent.linger()
 
     async def _pause(self) -> None:
         """Delays an agent that was refused, so that it cannot keep the gateway busy with nonsense."""
@@ -57,7 +63,7 @@ class AgentConnection:
 
     async def _serve_next(self) -> bool:
         """Serves one request; returns whether another may follow."""
-        head = await self._agent.receive(None)
+        head = await self._agent.receive_head()
         if not isinstance(head, h11.Request):
             return False
         model = self._account.model()
@@ -71,44 +77,54 @@ class AgentConnection:
             return await self._turn_away(verdict)  # type: ignore[arg-type]
         with contextlib.ExitStack() as held:
             held.callback(self._account.write)
-            taking = self._take_places(model, held)
-            is_placed = await (taking if self._is_free(model) else self._agent.while_there(taking))
-            if not is_placed:
-                return is_placed is False and await self._turn_away(_TOO_MANY)
-            return await self._relay(model, verdict)
+            if not await self._wait(self._take_turn(held), is_free=not self._account.turn.locked()):
+                return False
+            return await self._serve_whole(model, verdict)
 
-    def _is_free(self, model: Model) -> bool:
-        return not (self._account.turn.locked() or model.places.locked() or model.pool.locked())
+    async def _wait(self, taking: Awaitable[bool], *, is_free: bool) -> bool | None:
+        """Waits for a place as long as the agent does; returns None where it hung up."""
+        return await (taking if is_free else self._agent.while_there(taking))
 
-    async def _take_places(self, model: Model, held: contextlib.ExitStack) -> bool:
-        """Takes the attempt's slot and the endpoint's places, as soon as earlier requests have ended; False where that is too late.
-
-        Requests of one attempt wait for each other as long as the agent does.
-        """
+    async def _take_turn(self, held: contextlib.ExitStack) -> bool:
         await self._account.turn.acquire()
         held.callback(self._account.turn.release)
+        return True
+
+    async def _take_places(self, model: Model, held: contextlib.ExitStack) -> bool:
+        """Takes the endpoint's places, as soon as earlier requests have ended; returns False where that is too late."""
         try:
             async with asyncio.timeout(QUEUE_SECONDS):
                 for places in (model.places, model.pool):
                     await places.acquire()
                     held.callback(places.release)
         except TimeoutError:
+            held.close()
             return False
         return True
 
-    async def _relay(self, model: Model, forward: Forward) -> bool:
+    async def _serve_whole(self, model: Model, forward: Forward) -> bool:
+        """Reads the body, judges it, and relays the request that is whole by now."""
         if self._account.use.armed:
             is_cut = self._account.use.thought.trouble is ModelTrouble.CUT
             return await self._turn_away(CUT if is_cut else ARMED)
-        body = await self._agent.take_body()
-        refusal = too_large() if body is None else await _judge_body(body, model)
-        if body is None or refusal:
-            return await self._turn_away(refusal or too_large())
-        is_served = await self._agent.while_there(Exchange(self._agent, self._account, model, forward, body).run())
-        if is_served is None:
-            self._account.use = self._account.use.with_failure()
-            self._agent.cut_off()
-        return bool(is_served)
+        with contextlib.closing(BodyRoom(self._account.large_bodies)) as room:
+            body = await self._agent.take_body(room.judge)
+            refusal = body if isinstance(body, Refusal) else await _judge_body(body, model)
+            if isinstance(body, Refusal) or refusal:
+                return await self._turn_away(refusal)  # type: ignore[arg-type]
+            return await self._relay(model, forward, body)
+
+    async def _relay(self, model: Model, forward: Forward, body: bytes) -> bool:
+        with contextlib.ExitStack() as held:
+            is_free = not (model.places.locked() or model.pool.locked())
+            is_placed = await self._wait(self._take_places(model, held), is_free=is_free)
+            if not is_placed:
+                return is_placed is False and await self._turn_away(TOO_MANY)
+            is_served = await self._agent.while_there(Exchange(self._agent, self._account, model, forward, body).run())
+            if is_served is None:
+                self._account.use = self._account.use.with_failure()
+                self._agent.cut_off()
+            return bool(is_served)
 
     async def _turn_away(self, refusal: Refusal) -> bool:
         """Refuses a request by the gateway's own rules."""

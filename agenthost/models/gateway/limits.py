@@ -9,14 +9,22 @@ MAX_IDLE_CONNECTIONS = 8  # kept open to one endpoint; more are closed when thei
 JUDGED_AT_ONCE_BYTES = (
     64 * 1024
 )  # a body up to here is judged at once, a larger one in a thread: others do not wait for it
+LARGE_BODY_BYTES = 1024 * 1024  # a body above this needs room: an attempt holds one, and all attempts together
+MAX_LARGE_BODIES = 16
+PIECES_AT_ONCE = 256  # of a body, before the other agents' connections have their turn
 MAX_LINE_BYTES = 4 * 1024 * 1024  # of what the daemon says
 
-BODY_SECONDS = 60.0  # for the next piece of a request
+KEEP_SECONDS = 600.0  # that an agent may keep a connection without a request
+HEAD_SECONDS = 30.0  # for a whole head, from its first byte
+BODY_SECONDS = 60.0  # for a whole body
+HEAR_OUT_SECONDS = 5.0  # for the rest of a request that is refused
 QUEUE_SECONDS = 600.0  # for a slot of an endpoint, while the agent waits
-MAX_AHEAD_BYTES = 1024 * 1024  # of what an agent sends while it waits; it is read so that its end is seen
+MAX_AHEAD_BYTES = 64 * 1024  # of what an agent sends while it waits; it is read so that its end is seen
 CONNECT_SECONDS = 15.0  # name, connection and TLS together
 IDLE_SECONDS = 30.0  # that an idle connection to an endpoint is kept; endpoints keep theirs for longer
-SEND_SECONDS = 60.0  # for the endpoint, or the agent, to take the next piece
+SEND_SECONDS = 60.0  # for the endpoint to take the next piece, and for the agent to take a whole answer, beyond the endpoint's time
+GONE_SECONDS = 3.0  # for an agent that ended its side to take another piece; then it counts as gone
+LOOK_SECONDS = 0.1  # between two looks at whether it is gone
 FIRST_ANSWER_SECONDS = 600.0  # models think
 SILENCE_SECONDS = 300.0  # between two pieces of an answer
 DOOR_SECONDS = 60.0  # for a shim to set its sandbox up and hand the door out

@@ -15,6 +15,7 @@ import structlog
 from agenthost.models.gateway.account import Account, Attempt
 from agenthost.models.gateway.connection import AgentConnection
 from agenthost.models.gateway.limits import CHUNK_BYTES, DOOR_SECONDS, MAX_CONNECTIONS, RETRY_SECONDS
+from agenthost.models.gateway.room import LargeBodies
 from agenthost.models.gateway.upstream import Model
 from agenthost.system.socket_path import short_path
 
@@ -24,10 +25,10 @@ _log = structlog.get_logger()
 class AttemptService:
     """Answers one attempt's agent for as long as its shim lives."""
 
-    def __init__(self, attempt: Attempt, models: Mapping[str, Model]) -> None:
+    def __init__(self, attempt: Attempt, models: Mapping[str, Model], large_bodies: LargeBodies) -> None:
         self._folder = attempt.folder
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._account = Account(attempt, models)
+        self._account = Account(attempt, models, large_bodies)
         self._log = _log.bind(execution=attempt.execution, model=attempt.model)
 
     async def run(self) -> None:
