@@ -90,8 +90,9 @@ class Supervisor:
             await known.accepted()
             return known
         if self._tombstones.find(execution) is None:
-            await self._tombstones.add(Tombstone(execution, conductor, TombstoneReason.UNKNOWN, self._now()))
             _log.info("execution_blocked", execution=execution)
+        # Also where it is blocked already: that may not be on the disk yet.
+        await self._tombstones.add(Tombstone(execution, conductor, TombstoneReason.UNKNOWN, self._now()))
         raise NotFoundError("execution", execution, hint="it does not run here, and its id is blocked from now on")
 
     async def release(self, execution: Execution) -> None:

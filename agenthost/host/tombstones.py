@@ -29,6 +29,7 @@ class Tombstones:
         self._now = now
         self._lock = asyncio.Lock()
         self._stones: dict[str, Tombstone] = {}
+        self._unwritten: set[str] = set()
         for line in read_json_lines(path):
             if stone := _read(line):
                 self._stones[stone.execution] = stone
@@ -45,16 +46,32 @@ class Tombstones:
         return [stone for stone in self._stones.values() if stone.counts(self._now())]
 
     async def add(self, stone: Tombstone) -> None:
-        """Blocks an id from now on; returns when that is on the disk."""
-        async with self._lock:
+        """Blocks an id from now on, whatever else is being written; returns when that is on the disk.
+
+        Raises StorageError where it cannot be written: then the id is not blocked, since a restart would not know it.
+        """
+        if self.find(stone.execution) is None:
             self._stones.pop(stone.execution, None)
             self._stones[stone.execution] = stone
-            self._drop_expired()
-            try:
-                await asyncio.to_thread(append_lines, self._path, _line(stone))
-            except StorageError:
-                del self._stones[stone.execution]  # a restart would not know it
-                raise
+            self._unwritten.add(stone.execution)
+        async with self._lock:
+            if stone.execution in self._unwritten:
+                await self._write(stone)
+                return
+        if self.find(stone.execution) is None:  # another call has blocked it, and could not write that
+            await self.add(stone)
+
+    async def _write(self, stone: Tombstone) -> None:
+        self._drop_expired()
+        try:
+            await asyncio.to_thread(append_lines, self._path, _line(stone))
+        except StorageError:
+            self._stones.pop(stone.execution, None)
+            self._unwritten.discard(stone.execution)
+            raise
+        self._unwritten.discard(
+            stone.execution
+        )  # after a cancellation it may not be written: the next call does it again
 
     def _drop_expired(self) -> None:
         while self._stones:
