@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from google.protobuf import json_format
-
+from conductor.api.messages.inputs import read_inputs
 from conductor.api.messages.runs import MODES
 from conductor.api.request_ids import read_request_id
 from conductor.api.run_ids import new_run_id
@@ -159,13 +158,7 @@ class RunCreation:
         return await self._pinning.catalogue.get(request.flow)
 
     async def _judge(self, bundle: bytes, request: pb.CreateRunRequest) -> tuple[Inputs, Mapping[str, str]]:
-        try:
-            given = json_format.MessageToDict(request.inputs)
-        except ValueError as error:
-            raise InvalidRequestError(
-                Violation("inputs", "hold a number that JSON does not have: NaN or infinite")
-            ) from error
-        launch = await self._pinning.evaluator.launch(bundle, given)
+        launch = await self._pinning.evaluator.launch(bundle, read_inputs(request))
         violations = tuple(Violation(field, text) for field, text in launch.inputs.violations)
         if launch.inputs.question_missing:
             raise QuestionRequiredError(*violations)

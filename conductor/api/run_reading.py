@@ -11,7 +11,7 @@ from dataclasses import replace
 from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.findings import finding_message, max_rank, status_word
-from conductor.api.messages.names import read_run, read_step, run_name, step_name
+from conductor.api.messages.names import read_report, read_run, read_step, run_name, step_name
 from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message, struct
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.run_creation import MAX_LABELS
@@ -106,7 +106,7 @@ class RunReading:
 
     async def report(self, name: str) -> pb.Report:
         """Returns a settled run's report."""
-        run = read_run(name)
+        run = read_report(name)
         folded, _ = await self._folded(run)
         if not folded.is_settled:
             message = f"run {run} is {folded.state}; its report is made when it ends"

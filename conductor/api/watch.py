@@ -19,9 +19,10 @@ from conductor.core.model.events import RunCreated
 from conductor.core.placing.standing import Present
 from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, Violation
 from conductor.store.port import Store
-from conductor.store.records import StoredEvent
+from conductor.store.records import FeedEntry, StoredEvent
 from conductor.store.wakeups import Watcher
 from conductor.v1 import run_service_pb2 as pb
+from servicekit.times import timestamp
 
 # The feed of all runs keeps so many runs folded. One more is folded again, which costs a read and harms nothing.
 FOLDED_RUNS = 64
@@ -99,11 +100,12 @@ async def watch_runs(
             sent = place
             for entry in page.entries:
                 if wanted.lets(entry.flow, entry.labels):
-                    event = await narrators.show(entry.run, entry.stored)
-                    if event is None:
+                    told = await narrators.tell(entry)
+                    if told is None:
                         continue
                     sent = entry.id
-                    yield pb.WatchRunsResponse(resume_token=seal(_FEED, sent), run=run_name(entry.run), event=event)
+                    told.resume_token = seal(_FEED, sent)
+                    yield told
             moved = page.last_id > place
             place = page.last_id
             if sent < place or (not moved and not await _is_changed(watcher, progress_seconds)):
@@ -118,7 +120,15 @@ class _Narrators:
         self._store = store
         self._kept: OrderedDict[str, Narrator] = OrderedDict()
 
-    async def show(self, run: str, stored: StoredEvent) -> pb.WatchRunResponse | None:
+    async def tell(self, entry: FeedEntry) -> pb.WatchRunsResponse | None:
+        """Tells a change of a run; None where it cannot be told."""
+        if entry.stored is None:
+            self._kept.pop(entry.run, None)
+            return pb.WatchRunsResponse(run=run_name(entry.run), delete_time=timestamp(entry.delete_time))
+        event = await self._show(entry.run, entry.stored)
+        return None if event is None else pb.WatchRunsResponse(run=run_name(entry.run), event=event)
+
+    async def _show(self, run: str, stored: StoredEvent) -> pb.WatchRunResponse | None:
         """Shows an event; None where its run was deleted meanwhile, or is damaged: the other runs go on."""
         narrator = self._kept.pop(run, None)
         try:

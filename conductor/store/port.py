@@ -43,6 +43,7 @@ HISTORY_BYTES = 256 * 1024
 CHANNEL_BYTES = 256 * 1024
 FEED_EVENTS = 500
 PAGE_ROWS = 500
+LISTED_QUESTION = 1_000  # characters of a question that lists show
 
 END = 2**62  # above every position
 
@@ -125,7 +126,7 @@ class Store(Protocol):
         """Returns those of these names that are runs, deleted ones that are not purged yet included."""
 
     async def feed(self, after_id: int, limit: int = FEED_EVENTS) -> FeedPage:
-        """Returns a page of the events of all runs after an id."""
+        """Returns a page of the events of all runs, and of their deletions, after an id."""
 
     async def last_id(self) -> int:
         """Returns the id of what was stored last: the feed after it has only what is yet to come."""

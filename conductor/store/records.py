@@ -68,13 +68,14 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """An event in the order of all runs. Ids rise, with gaps."""
+    """An event in the order of all runs, or the deletion of a run. Ids rise, with gaps."""
 
     id: int
     run: str
     flow: str
     labels: Mapping[str, str]
-    stored: StoredEvent
+    stored: StoredEvent | None
+    delete_time: float | None = None  # the run was deleted; there is no event
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class FeedPage:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as lists show it. `plan` is without its steps; `inputs` are the bytes of its blob."""
+    """A run as lists show it. `plan` is without its steps, and its question may be cut: see LISTED_QUESTION."""
 
     run: str
     state: RunState
@@ -95,7 +96,6 @@ class RunRow:
     start_time: float | None
     end_time: float | None
     plan: RunPlan
-    inputs: bytes
     failure: Failure | None
     counts: FindingCounts
     last_position: int

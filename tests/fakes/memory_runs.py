@@ -25,7 +25,16 @@ from conductor.core.model.states import RunState
 from conductor.store.codec import encode
 from conductor.store.findings import list_findings
 from conductor.store.port import RepeatedEventError
-from conductor.store.records import Deletion, FindingRow, RunRow, Stored, StoredEvent, StoredOutput, StoredRequest
+from conductor.store.records import (
+    Deletion,
+    FeedEntry,
+    FindingRow,
+    RunRow,
+    Stored,
+    StoredEvent,
+    StoredOutput,
+    StoredRequest,
+)
 from conductor.store.refusals import describe_deletion
 from conductor.store.texts import split_text
 
@@ -68,6 +77,7 @@ class MemoryRuns:
         self.blobs: dict[str, bytes] = {}
         self.requests: dict[str, StoredRequest] = {}
         self.deletions: dict[str, Deletion] = {}
+        self.deleted: list[FeedEntry] = []
         self.last_id = 0
         self._last_finding = 0
 
@@ -109,9 +119,13 @@ class MemoryRuns:
         runs = {item.run: self.by_name[item.run] for item in decision.to_store}
         return {name: len(run.items) for name, run in runs.items()}
 
-    def delete(self, deletion: Deletion) -> None:
-        """Hides a settled run, and remembers what it was asked for with."""
+    def delete(self, deletion: Deletion) -> dict[str, int]:
+        """Hides a settled run, and remembers what it was asked for with; returns its last position."""
+        row = self.by_name[deletion.run].row
         self.by_name[deletion.run].is_deleted = True
+        self.last_id += 1
+        plan = row.plan
+        self.deleted.append(FeedEntry(self.last_id, row.run, plan.flow, dict(plan.labels), None, deletion.time))
         self.deletions[deletion.run] = deletion
         told = describe_deletion(deletion.time, deletion.why)
         for name, request in self.requests.items():
@@ -119,6 +133,7 @@ class MemoryRuns:
                 self.requests[name] = replace(request, deleted=told)
         if deletion.request_id:
             self.requests[deletion.request_id] = StoredRequest("", deletion.run, told)
+        return {deletion.run: row.last_position}
 
     def size_of_blobs(self, run: MemoryRun) -> int:
         """Returns the bytes of the blobs that only this run holds."""
@@ -128,7 +143,7 @@ class MemoryRuns:
     def _add_event(self, record: Record, time: float, brought: Collection[str]) -> None:
         event = record.event
         if isinstance(event, RunCreated):
-            self.by_name[record.run] = MemoryRun(_make_row(event, time, self.blobs.get(event.plan.inputs, b"")))
+            self.by_name[record.run] = MemoryRun(_make_row(event, time))
         run = self.by_name[record.run]
         run.keys.update({record.key} - {""})
         run.blobs.update(digest for digest in _DIGEST.findall(encode(event)) if digest in brought)
@@ -177,7 +192,7 @@ def _take_once(name: object, taken: set[Any]) -> None:
     taken.add(name)
 
 
-def _make_row(event: RunCreated, time: float, inputs: bytes) -> RunRow:
+def _make_row(event: RunCreated, time: float) -> RunRow:
     return RunRow(
         run=event.plan.run,
         state=RunState.QUEUED,
@@ -185,7 +200,6 @@ def _make_row(event: RunCreated, time: float, inputs: bytes) -> RunRow:
         start_time=None,
         end_time=None,
         plan=replace(event.plan, steps=()),
-        inputs=inputs,
         failure=None,
         counts=FindingCounts(),
         last_position=0,

@@ -115,7 +115,7 @@ class MemoryStore(Store):
             case Appended(decision, time):
                 return self._runs.append(decision, time)
             case Deletion():
-                self._runs.delete(write)
+                return self._runs.delete(write)
             case Purged(run):
                 del self._runs.by_name[run]
         return {}
@@ -207,10 +207,9 @@ class MemoryStore(Store):
         return frozenset(runs) & self._runs.by_name.keys()
 
     async def feed(self, after_id: int, limit: int = FEED_EVENTS) -> FeedPage:
-        entries = sorted(
-            (entry for run in self._visible() for entry in _feed_of(run) if entry.id > after_id),
-            key=lambda entry: entry.id,
-        )[: min(limit, FEED_EVENTS)]
+        events = (entry for run in self._visible() for entry in _feed_of(run))
+        following = (entry for entry in (*events, *self._runs.deleted) if entry.id > after_id)
+        entries = sorted(following, key=lambda entry: entry.id)[: min(limit, FEED_EVENTS)]
         return FeedPage(tuple(entries), entries[-1].id if entries else after_id)
 
     async def last_id(self) -> int:

@@ -7,7 +7,8 @@ from conductor.errors import InvalidRequestError, Violation
 
 _RUN = re.compile(r"runs/([a-z0-9]{26})")
 _STEP = re.compile(rf"runs/([a-z0-9]{{26}})/steps/({STEP_PATH})")
-_HOST = re.compile(r"hosts/([a-z0-9][a-z0-9-]{0,39})")
+_HOST = re.compile(r"(?:hosts/)?([a-z0-9][a-z0-9-]{0,39})")  # attempts name their host without the collection
+_REPORT = re.compile(r"runs/([a-z0-9]{26})(?:/report)?")
 
 
 def run_name(run: str) -> str:
@@ -28,6 +29,11 @@ def host_name(host: str) -> str:
 def read_run(name: str, field: str = "name") -> str:
     """Reads the run's id in its name; raises InvalidRequestError for any other text."""
     return _read(_RUN, name, field, "runs/{run}, with 26 characters of a-z and 0-9")[0]
+
+
+def read_report(name: str, field: str = "name") -> str:
+    """Reads the run's id in the name of its report, or in its own; raises InvalidRequestError for any other text."""
+    return _read(_REPORT, name, field, "runs/{run} or runs/{run}/report, with 26 characters of a-z and 0-9")[0]
 
 
 def read_step(name: str, field: str = "name") -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.model.step import Step, Wait
 from conductor.core.model.turn import Repair, Turn
 from conductor.core.placing.standing import Present
+from conductor.store.port import LISTED_QUESTION
 from conductor.store.records import RunRow
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
@@ -82,10 +82,10 @@ def run_message(run: Run, sequence: int, inputs: Struct, present: Present = NOTH
 
 
 def row_message(row: RunRow) -> pb.Run:
-    """Shows a run as lists do, without its steps; without inputs where they are damaged: one run must not hide the others."""
+    """Shows a run as lists do: without its steps, and of its inputs only the beginning of the question."""
     inputs = Struct()
-    with suppress(ValueError):
-        inputs = struct(row.inputs)
+    if row.plan.question:
+        inputs["question"] = row.plan.question[:LISTED_QUESTION]
     message = _plan_message(row.plan, inputs)
     message.state = run_state(row.state)
     message.sequence = row.last_position

@@ -37,10 +37,10 @@ def unseal(token: str, context: str, field: str) -> list[Place]:
 
 
 def read_page_size(given: int) -> int:
-    """Reads the size of a page; raises InvalidRequestError above the limit."""
-    if not 0 <= given <= MAX_PAGE_SIZE:
-        raise InvalidRequestError(Violation("page_size", f"is {given}; it may be 0 (for 50) to {MAX_PAGE_SIZE}"))
-    return given or DEFAULT_PAGE_SIZE
+    """Reads the size of a page: above the limit it is the limit (AIP-158). Raises InvalidRequestError below 0."""
+    if given < 0:
+        raise InvalidRequestError(Violation("page_size", f"is {given}; it is 0 (for {DEFAULT_PAGE_SIZE}) or more"))
+    return min(given, MAX_PAGE_SIZE) or DEFAULT_PAGE_SIZE
 
 
 def _opened(token: str, context: str) -> list[Place] | None:

@@ -9,7 +9,7 @@ CREATE TABLE meta (
   only INTEGER PRIMARY KEY CHECK (only = 1),
   conductor_id TEXT NOT NULL,
   epoch INTEGER NOT NULL,    -- grows by one each time the database is opened
-  last_id INTEGER NOT NULL   -- of journal and chunks together; never goes back, even when rows are deleted
+  last_id INTEGER NOT NULL   -- of journal, chunks and deletions together; never goes back, even when rows are deleted
 ) STRICT;
 
 -- The time of the newest process: the next one continues it (conductor/clock.py).
@@ -131,9 +131,13 @@ CREATE TABLE deletions (
   run TEXT PRIMARY KEY,
   time REAL NOT NULL,
   request_id TEXT NOT NULL,  -- empty where the caller gave none, or there was no caller
-  why TEXT NOT NULL
+  why TEXT NOT NULL,
+  id INTEGER NOT NULL DEFAULT 0,       -- its place among journal and chunks; 0 where an earlier version deleted the run
+  flow TEXT NOT NULL DEFAULT '',       -- flow and labels of the run, for filters
+  labels TEXT NOT NULL DEFAULT '{}'
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deletions_by_time ON deletions (time);
+CREATE INDEX deletions_by_id ON deletions (id) WHERE id > 0;
 CREATE INDEX deletions_by_request ON deletions (request_id) WHERE request_id <> '';
 
 -- The request ids of deleted runs, for as long as their deletion is remembered: a request that created a run creates no second

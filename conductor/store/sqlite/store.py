@@ -195,6 +195,7 @@ class SqliteStore(Store):
 
     async def delete(self, deletion: Deletion) -> None:
         await self._writer.run(partial(mark_deleted, deletion=deletion))
+        self._wakeups.wake((deletion.run,))
 
     async def deleted_runs(self) -> list[str]:
         return await self._readers.run(list_deleted)

@@ -98,7 +98,7 @@ async def test_hosts_are_listed_by_name_connected_or_not(it: Running) -> None:
     told = await refusal(it.pool.GetHost(pool_pb.GetHostRequest(name="hosts/absent")))
     assert (told.code, told.reason) == ("NOT_FOUND", "HOST_NOT_FOUND")
     assert dict(told.metadata)["known"] == "hosts/alpha, hosts/beta, hosts/gamma"
-    told = await refusal(it.pool.GetHost(pool_pb.GetHostRequest(name="alpha")))
+    told = await refusal(it.pool.GetHost(pool_pb.GetHostRequest(name="hosts/alpha/x")))
     assert told.violations[0][0] == "name"
     told = await refusal(it.pool.ListHosts(pool_pb.ListHostsRequest(page_token="x")))
     assert told.violations[0][0] == "page_token"

@@ -39,13 +39,22 @@ async def test_a_run_that_has_ended_can_be_deleted_and_one_at_work_cannot(tmp_pa
             assert (told.code, told.reason) == ("NOT_FOUND", "RUN_NOT_FOUND")
         assert not (await it.runs.ListRuns(pb.ListRunsRequest())).runs
         bad = await refusal(it.runs.DeleteRun(pb.DeleteRunRequest(name=run.name, request_id="no uuid")))
-        all_runs = it.runs.WatchRuns(pb.WatchRunsRequest(resume_token="0"))
-        first = await all_runs.read()
-        all_runs.cancel()
+        since = [await _first_change(it, labels) for labels in ({}, {"team": "red"})]
 
     assert (active.code, active.reason) == ("FAILED_PRECONDITION", "RUN_ACTIVE")
     assert (bad.code, bad.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
-    assert not first.run
+    assert [change.run for change in since] == [run.name, ""]
+    assert since[0].HasField("delete_time")
+    assert not since[0].HasField("event")
+
+
+async def _first_change(it: Running, labels: dict[str, str]) -> pb.WatchRunsResponse:
+    """Returns what a client is told first that follows all runs from their beginning."""
+    following = it.runs.WatchRuns(pb.WatchRunsRequest(resume_token="0", labels=labels))
+    first = await following.read()
+    following.cancel()
+    assert isinstance(first, pb.WatchRunsResponse)
+    return first
 
 
 async def test_what_made_and_stopped_a_deleted_run_does_neither_again_now_or_after_a_restart(tmp_path: Path) -> None:

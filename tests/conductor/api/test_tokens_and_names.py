@@ -44,15 +44,14 @@ def test_a_token_of_another_list_is_refused() -> None:
         unseal(seal("flow=a", 3), "flow=b", "page_token")
 
 
-@pytest.mark.parametrize(("given_", "size"), [(0, 50), (1, 1), (500, 500)])
+@pytest.mark.parametrize(("given_", "size"), [(0, 50), (1, 1), (500, 500), (501, 500), (2**31 - 1, 500)])
 def test_a_page_has_a_size(given_: int, size: int) -> None:
     assert read_page_size(given_) == size
 
 
-@pytest.mark.parametrize("given_", [-1, 501])
-def test_a_page_of_another_size_is_refused(given_: int) -> None:
+def test_a_page_of_less_than_nothing_is_refused() -> None:
     with pytest.raises(InvalidRequestError):
-        read_page_size(given_)
+        read_page_size(-1)
 
 
 def test_names_are_read_back() -> None:

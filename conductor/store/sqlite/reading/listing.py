@@ -14,23 +14,29 @@ from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, RunState
 from conductor.errors import DatabaseDamagedError
 from conductor.store.codec import UndecodableEventError, decode
-from conductor.store.port import PAGE_ROWS
+from conductor.store.port import LISTED_QUESTION, PAGE_ROWS
 from conductor.store.records import FindingKey, FindingPage, FindingRow, RunFilter, RunKey, RunPage, RunRow
 
 SCANNED_RUNS = 5_000
-PAGE_BYTES = 1024 * 1024  # a page of large inputs is shorter than asked for
+PAGE_BYTES = 1024 * 1024  # a page of large plans is shorter than asked for
+LONG_PLAN = 16 * 1024  # bytes; the question of a longer one is cut before it leaves the database
 
 # Damaged labels match nothing, and must not fail the page.
 _HAS_LABEL = """
 EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(r.labels) THEN r.labels ELSE '{}' END) WHERE key = ? AND value = ?)
 """
 
+_PLAN = f"""
+CASE WHEN length(r.plan) > {LONG_PLAN} AND json_valid(r.plan)
+  THEN json_set(r.plan, '$.question', substr(json_extract(r.plan, '$.question'), 1, {LISTED_QUESTION})) ELSE r.plan END
+"""
+
 _Condition = tuple[str, tuple[Any, ...]]
 
 _RUNS = """
-SELECT r.run, r.state, r.create_time, r.start_time, r.end_time, CAST(r.plan AS BLOB), b.data, CAST(r.failure AS BLOB),
+SELECT r.run, r.state, r.create_time, r.start_time, r.end_time, CAST({plan} AS BLOB), CAST(r.failure AS BLOB),
   r.verified, r.moved, r.missing, r.last_position
-FROM runs r LEFT JOIN blobs b ON b.digest = r.inputs
+FROM runs r
 WHERE r.delete_time IS NULL AND {where} ORDER BY r.create_time DESC, r.run DESC LIMIT ?
 """
 
@@ -48,7 +54,7 @@ def list_runs(connection: sqlite3.Connection, wanted: RunFilter, page_size: int,
     scanned = connection.execute(_LAST_SCANNED.format(where=where), (*values, SCANNED_RUNS - 1)).fetchone()
     down_to = [] if scanned is None else [("(r.create_time, r.run) >= (?, ?)", (*scanned,))]
     where, values = _joined([*by_index, *down_to, *_row_conditions(wanted)])
-    cursor = connection.execute(_RUNS.format(where=where), (*values, size + 1))
+    cursor = connection.execute(_RUNS.format(where=where, plan=_PLAN), (*values, size + 1))
     try:
         page = _take_page(cursor, size)
     finally:
@@ -58,7 +64,7 @@ def list_runs(connection: sqlite3.Connection, wanted: RunFilter, page_size: int,
 
 def read_run(connection: sqlite3.Connection, run: str) -> RunRow | None:
     """Returns a run's row of the list; None where there is no such run. DatabaseDamagedError: the row cannot be read."""
-    row = connection.execute(_RUNS.format(where="r.run = ?"), (run, 1)).fetchone()
+    row = connection.execute(_RUNS.format(where="r.run = ?", plan=_PLAN), (run, 1)).fetchone()
     if row is None:
         return None
     found = _run_row(row)
@@ -135,7 +141,7 @@ def _take_page(rows: sqlite3.Cursor, size: int) -> RunPage:
     last: RunKey | None = None
     used = 0
     for row in rows:
-        used += len(row[5]) + len(row[6] or b"")
+        used += len(row[5])
         if last is not None and (len(page) >= size or used > PAGE_BYTES):
             return RunPage(tuple(page), last)
         last = RunKey(row[2], row[0])
@@ -146,7 +152,7 @@ def _take_page(rows: sqlite3.Cursor, size: int) -> RunPage:
 
 def _run_row(row: Any) -> RunRow | None:
     """Reads a row; None where it cannot be read: recovery reports a damaged run, and it must not hide the others."""
-    run, state, create_time, start_time, end_time, plan, inputs, failure, *counts, last_position = row
+    run, state, create_time, start_time, end_time, plan, failure, *counts, last_position = row
     try:
         return RunRow(
             run=run,
@@ -155,7 +161,6 @@ def _run_row(row: Any) -> RunRow | None:
             start_time=start_time,
             end_time=end_time,
             plan=decode(RunPlan, plan),
-            inputs=inputs or b"",
             failure=decode(Failure, failure) if failure else None,
             counts=FindingCounts(*counts),
             last_position=last_position,

@@ -95,9 +95,11 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _remember(connection: sqlite3.Connection, deletion: Deletion, key: int) -> None:
     """Keeps when and why the run was deleted, and its request ids, so that nothing runs twice (B2)."""
+    connection.execute("UPDATE meta SET last_id = last_id + 1")
     connection.execute(
-        "INSERT OR REPLACE INTO deletions (run, time, request_id, why) VALUES (?, ?, ?, ?)",
-        (deletion.run, deletion.time, deletion.request_id, deletion.why),
+        "INSERT OR REPLACE INTO deletions (run, time, request_id, why, id, flow, labels)"
+        " SELECT ?, ?, ?, ?, last_id, flow, labels FROM meta, runs WHERE key = ?",
+        (deletion.run, deletion.time, deletion.request_id, deletion.why, key),
     )
     spent = (
         "INSERT INTO spent_requests (request_id, digest, run) SELECT request_id, digest, ? FROM requests WHERE run = ?"
