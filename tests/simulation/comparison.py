@@ -31,6 +31,7 @@ def compare_with_calm(world: World) -> None:
         ):
             raise Violation(f"run {run} was disturbed by nobody, and an attempt of it did not end by itself")
         is_free = not is_stopped and not _ran_out_of_time(calm.store.runs[run])
+        is_free = is_free and not any(map(_ended_with_its_parent, steps))
         is_free = is_free and _is_repaired_alike(world.store.runs[run], calm.store.runs[run])
         if is_free and run in find_comparable(world.store):
             world.seen["outcome compared"] += 1
@@ -75,9 +76,14 @@ def find_comparable(store: JudgedDisk) -> frozenset[str]:
         if run.cancel_time is None
         and not _ran_out_of_time(run)
         and all(map(_ended_by_itself, run.steps.values()))
-        # How far children are when their parent fails is a matter of time.
+        # How far children are when their parent ends is a matter of time.
         and not any(run.children.get(step.plan.id) for step in run.steps.values() if step.state is StepState.FAILED)
+        and not any(map(_ended_with_its_parent, run.steps.values()))
     )
+
+
+def _ended_with_its_parent(step: Step) -> bool:
+    return bool(step.plan.parent) and step.state is StepState.CANCELLED
 
 
 def _ran_out_of_time(run: Run) -> bool:
