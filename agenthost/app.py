@@ -135,7 +135,7 @@ async def running_host(
                 Enquiry(settings.models, settle_model),
                 prover,
             ):
-                yield host, server.target
+                yield host, server.address.text
         finally:
             await server.tell_stopping()
             host.stop()

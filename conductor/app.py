@@ -44,7 +44,7 @@ from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.port import Store
 from conductor.store.sqlite.store import SqliteStore
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
-from servicekit.addresses import AddressInUseError, refuse_taken
+from servicekit.addresses import AddressError, refuse_taken
 from servicekit.channels import open_channel
 from servicekit.logs import configure_logs
 from servicekit.release import release_number
@@ -100,7 +100,7 @@ async def serving(settings: Settings, new_worker: NewWorker = Worker) -> AsyncIt
 def _telling_of_taken() -> Iterator[None]:
     try:
         yield
-    except AddressInUseError as error:
+    except AddressError as error:
         raise ConfigurationError(str(error), hint="give another address:  conductor serve --listen ADDRESS") from error
 
 
@@ -131,7 +131,7 @@ class Conductor:
         self._settings = settings
         self._opened = opened
         self._new_worker = new_worker
-        hosts = {host.name: Reach(host.target, opened.channels[host.name]) for host in settings.hosts}
+        hosts = {host.name: Reach(host.address, opened.channels[host.name]) for host in settings.hosts}
         ground = Ground(opened.store, opened.clock, opened.snapshots, hosts, settings.limits.silence_seconds)
         self._ring = Ring(ground, state, self._make_evaluator)
         self._engine = self._ring.engine
@@ -142,7 +142,7 @@ class Conductor:
             opened.clock,
             lambda run: run in self._engine.state.ongoing,
         )
-        self.target = settings.listen.target
+        self.address = settings.listen.text
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then stops in order."""
@@ -172,9 +172,9 @@ class Conductor:
     async def _start_server(self) -> Server:
         with _telling_of_taken():
             server = await Server.start(self._settings.listen, self._registrations(), service="conductor")
-        self.target = server.target
+        self.address = server.address.text
         _log.info(
-            "service_started", address=server.target, epoch=self._opened.store.epoch, hosts=sorted(self._ring.hosts)
+            "service_started", address=self.address, epoch=self._opened.store.epoch, hosts=sorted(self._ring.hosts)
         )
         if not self._ring.hosts:
             _log.warning("no_hosts", hint="no agent can run; name a host:  conductor serve --host NAME=ADDRESS")
@@ -202,7 +202,7 @@ class Conductor:
             progress_seconds=progress_seconds,
             now=opened.clock.now,
         )
-        server = ServerServicer(self._facts(), lambda: self.target, lambda: len(self._engine.state.ongoing))
+        server = ServerServicer(self._facts(), lambda: self.address, lambda: len(self._engine.state.ongoing))
         return [
             (run_service_pb2_grpc.add_RunServiceServicer_to_server, runs),
             (flow_service_pb2_grpc.add_FlowServiceServicer_to_server, FlowServicer(catalogue)),

@@ -94,10 +94,15 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class HostSetting:
-    """A host to drive. `target` is its address for gRPC."""
+    """A host to drive."""
 
     name: str
-    target: str
+    address: str
+
+    @property
+    def target(self) -> str:
+        """Its address for gRPC."""
+        return Address.parse(self.address).target
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class Settings:
     def shown(self) -> dict[str, str]:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""
         shown = {
-            "listen": self.listen.target,
+            "listen": self.listen.text,
             "data": str(self.data),
             "roots": os.pathsep.join(str(root) for root in self.roots) or "(every folder that the service can read)",
             "project": str(self.project or ""),
@@ -129,7 +134,7 @@ class Settings:
             else "",
             "retention.max_bytes": str(self.retention.max_bytes or ""),
         }
-        shown |= {f"hosts.{host.name}": host.target for host in self.hosts}
+        shown |= {f"hosts.{host.name}": host.address for host in self.hosts}
         shown |= {f"limits.{each.name}": str(getattr(self.limits, each.name)) for each in fields(Limits)}
         return shown | {f"clocks.{each.name}": f"{getattr(self.clocks, each.name):g}" for each in fields(Clocks)}
 
@@ -215,6 +220,14 @@ def _address(name: str, text: str, problems: list[str]) -> Address:
         return Address("")
 
 
+def _dialled(name: str, given: object, problems: list[str]) -> str:
+    try:
+        return Address.parse_dialled(given if isinstance(given, str) else repr(given)).text
+    except AddressError as error:
+        problems.append(f"{name}: {error}")
+        return ""
+
+
 def _split_host(text: str, problems: list[str]) -> tuple[str, str]:
     name, equals, address = text.partition("=")
     if not equals:
@@ -230,7 +243,7 @@ def _hosts(named: Iterable[tuple[str, object]], problems: list[str]) -> Iterable
         if name in seen:
             problems.append(f"host '{name}' is given twice")
         seen.add(name)
-        yield HostSetting(name, _address(f"host '{name}'", str(address), problems).target)
+        yield HostSetting(name, _dialled(f"host '{name}'", address, problems))
 
 
 def _roots(roots: Sequence[Path], problems: list[str]) -> Iterable[Path]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from servicekit.addresses import Address, SocketLock, taken
+from servicekit.addresses import Address, SocketLock, unusable
 from servicekit.channels import SERVER_OPTIONS
 from servicekit.interceptor import StatusInterceptor
 from servicekit.reflection import DescriptorLibrary, ReflectionServicer
@@ -35,7 +35,7 @@ class Server:
 
     @classmethod
     async def start(cls, address: Address, registrations: Sequence[Registration], *, service: str) -> Self:
-        """Listens and serves; raises AddressInUseError when another process listens there.
+        """Listens and serves; raises AddressInUseError when another process listens there, AddressError when none can.
 
         `service` is the package whose descriptors are served and whose name stands in errors: `conductor`, `agenthost`.
         """
@@ -46,11 +46,16 @@ class Server:
         return server
 
     @property
-    def target(self) -> str:
+    def address(self) -> Address:
         """The address that it listens on, with the port that port 0 became."""
         if self._address.socket:
-            return self._address.target
-        return f"{self._address.target.rpartition(':')[0]}:{self._port}"
+            return self._address
+        return Address.parse(f"{self._address.text.rpartition(':')[0]}:{self._port}")
+
+    @property
+    def target(self) -> str:
+        """That address, for a channel of gRPC."""
+        return self.address.target
 
     async def tell_stopping(self) -> None:
         """Makes health say NOT_SERVING; calls are still served."""
@@ -86,7 +91,7 @@ class Server:
         except RuntimeError as error:
             if self._lock:
                 self._lock.release()
-            raise taken(self._address.target) from error
+            raise unusable(self._address) from error
         if self._address.socket:
             self._address.socket.chmod(0o600)
 

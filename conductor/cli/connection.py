@@ -1,6 +1,5 @@
 """One synchronous channel to the conductor, and stubs over it."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,12 +7,11 @@ import grpc
 
 from conductor.cli.text.failure import ANSWER_SECONDS, CONNECT_SECONDS, CommandError, from_rpc
 from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
+from servicekit.addresses import Address, AddressError
 
 CALL_SECONDS = ANSWER_SECONDS
 # CreateRun pins the workspace first, which takes its time on a large one.
 CREATE_SECONDS = 600.0
-_ADDRESS = re.compile(r"unix:.+|[^:].*:(?P<port>[0-9]{1,5})")
-_MAX_PORT = 65_535
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
@@ -38,16 +36,16 @@ class Connection:
 @contextmanager
 def connected(address: str, seconds: float = CALL_SECONDS) -> Iterator[Connection]:
     """Yields a connection. A failed call inside becomes a CommandError that a person can use. Calls inside wait for `seconds`."""
-    _check(address)
-    with grpc.insecure_channel(address, options=_OPTIONS) as channel:
+    with grpc.insecure_channel(_target(address), options=_OPTIONS) as channel:
         try:
             yield Connection(channel)
         except grpc.RpcError as error:
             raise from_rpc(error, address, seconds) from error
 
 
-def _check(address: str) -> None:
-    """Raises a CommandError for what gRPC would look up as the name of a machine, for as long as that takes."""
-    read = _ADDRESS.fullmatch(address)
-    if read is None or int(read["port"] or 0) > _MAX_PORT:
-        raise CommandError(f"'{address}' is no address: HOST:PORT, with a port up to {_MAX_PORT}, or unix:PATH")
+def _target(address: str) -> str:
+    """Returns an address for gRPC; raises a CommandError for what gRPC would misread, or look up for as long as that takes."""
+    try:
+        return Address.parse_dialled(address, is_anywhere=True).target
+    except AddressError as error:
+        raise CommandError(str(error)) from error

@@ -1,5 +1,6 @@
 """A server's address: which there are, which process has one, and what its health says. Keeps K3 and grpc.md's rules."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ async def test_a_live_socket_is_not_taken_over_and_a_dead_one_is(tmp_path: Path)
     assert (await health_of(first.target))[0] == health_pb2.HealthCheckResponse.SERVING
     await first.stop(0)
 
-    (tmp_path / "s").touch()  # what a killed process leaves
+    with socket.socket(socket.AF_UNIX) as dead:  # what a killed process leaves
+        dead.bind(str(tmp_path / "s"))
     second = await Server.start(address, [], service="conductor")
     assert (await health_of(second.target))[0] == health_pb2.HealthCheckResponse.SERVING
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
@@ -56,33 +58,100 @@ async def test_whether_an_address_is_taken_is_known_without_listening(listen: st
     refuse_taken(Address.parse(first.target))
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:0", "localhost:7777", "[::1]:50051", "127.8.8.8:1", "unix:/tmp/x"])
-def test_loopback_and_unix_are_addresses(text: str) -> None:
-    assert Address.parse(text).target == text
+async def test_a_file_that_is_no_socket_stays_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(AddressError, match="a file that is no socket is there"):
+        await Server.start(Address.parse(f"unix:{tmp_path}/notes"), [], service="conductor")
+
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("listen", ["unix:{}/blocked/c.sock", "unix:{}"])
+async def test_where_no_process_can_listen_is_told_as_that(listen: str, tmp_path: Path) -> None:
+    (tmp_path / "blocked").touch()
+    with pytest.raises(AddressError) as told:
+        await Server.start(Address.parse(listen.format(tmp_path)), [], service="conductor")
+
+    assert not isinstance(told.value, AddressInUseError)
+
+
+@pytest.mark.parametrize("name", ["a%2Fb", "q?x=1", "h#y", "sp ace", "ü", "a;b&c=d", "[::1]:1", "http:"])
+async def test_a_socket_is_at_the_path_that_is_written(name: str, tmp_path: Path) -> None:
+    address = Address.parse(f"unix:{tmp_path}/{name}")
+    server = await Server.start(address, [], service="conductor")
+    assert (tmp_path / name).is_socket()
+    assert await health_of(address.target) == [health_pb2.HealthCheckResponse.SERVING] * 2
+    await server.stop(0)
+
+    assert server.address.text == f"unix:{tmp_path}/{name}"
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "meant"),
     [
-        "0.0.0.0:1",
-        "[::]:1",
-        "192.168.1.1:80",
-        "example.org:80",
-        "localhost",
-        ":80",
-        "127.0.0.1:x",
-        "127.0.0.1:65536",
-        "unix:",
-        f"unix:/{'x' * 107}",
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.8.8.8:0080", "127.8.8.8:80"),
+        ("localhost:7777", "localhost:7777"),
+        ("[::1]:50051", "[::1]:50051"),
+        ("unix:/tmp/x", "unix:/tmp/x"),
+        ("unix:///tmp/x", "unix:/tmp/x"),
     ],
 )
-def test_any_other_address_is_refused(text: str) -> None:
+def test_loopback_and_unix_are_addresses(text: str, meant: str) -> None:
+    assert Address.parse(text).text == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0.0.0.0:1", "reaches beyond this machine"),
+        ("[::]:1", "reaches beyond this machine"),
+        ("192.168.1.1:80", "reaches beyond this machine"),
+        ("example.org:80", "reaches beyond this machine"),
+        ("localhost", "is not an address"),
+        (":80", "is not an address"),
+        ("", "is not an address"),
+        ("127.0.0.1", "is not an address"),
+        ("127.0.0.1:", "is not an address"),
+        ("127.0.0.1:x", "is not an address"),
+        ("127.0.0.1:-1", "is not an address"),
+        ("127.0.0.1:\u0661", "is not an address"),
+        (" 127.0.0.1:80", "is not an address"),
+        ("me@127.0.0.1:80", "is not an address"),
+        ("127.0.0.1:80/path", "is not an address"),
+        ("127.0.0.1:1,127.0.0.1:2", "is not an address"),
+        ("127.0.0.1:65536", "is too large: give one up to 65535"),
+        (f"127.0.0.1:{'9' * 5000}", "is too large: give one up to 65535"),
+        ("::1:17134", r"in brackets, as \[::1\]:17134"),
+        ("::1:", "is not an address"),
+        ("[::1%lo]:1", "no IPv6 address between its brackets"),
+        ("[127.0.0.1]:1", "no IPv6 address between its brackets"),
+        ("[localhost]:1", "no IPv6 address between its brackets"),
+        ("http://127.0.0.1:80", "begins with 'http:'"),
+        ("dns:localhost:80", "begins with 'dns:'"),
+        ("dns:///localhost:80", "begins with 'dns:'"),
+        ("ipv4:127.0.0.1:80", "begins with 'ipv4:'"),
+        ("ipv6:[::1]:80", "begins with 'ipv6:'"),
+        ("tcp://127.0.0.1:80", "begins with 'tcp:'"),
+        ("unix-abstract:x:1", "begins with 'unix-abstract:'"),
+        ("unix:", "has 1 to 107 bytes"),
+        ("unix:/tmp/", "ends with its name"),
+        (f"unix:/{'x' * 107}", "has 1 to 107 bytes"),
+        ("unix://tmp/x", "names a machine"),
+        ("unix:~/c.sock", "the whole path"),
+        ("unix:/a,b", "without comma and NUL"),
+        ("unix:/a\0b", "without comma and NUL"),
+        ("unix:/caf\udce9", "UTF-8"),
+    ],
+)
+def test_any_other_address_is_refused_by_name(text: str, reason: str) -> None:
     """Keeps K3."""
-    with pytest.raises(AddressError):
+    with pytest.raises(AddressError, match=reason):
         Address.parse(text)
 
 
-@pytest.mark.parametrize("port", ["65536", "80000", "9" * 5000])
-def test_a_port_that_is_too_large_is_called_that(port: str) -> None:
-    with pytest.raises(AddressError, match="is too large: give one up to 65535"):
-        Address.parse(f"127.0.0.1:{port}")
+def test_the_address_of_a_server_that_is_there_has_a_port() -> None:
+    with pytest.raises(AddressError, match="port 0"):
+        Address.parse_dialled("127.0.0.1:0")
+
+    assert Address.parse_dialled("far.example:1", is_anywhere=True).target == "far.example:1"

@@ -50,16 +50,17 @@ def test_a_server_without_the_methods_of_a_conductor_is_another_service() -> Non
     assert "name the conductor's address:  conductor --address" in shown.shown()
 
 
-@pytest.mark.parametrize("address", ["nonsense", "unix:", ":7410", "127.0.0.1:", "127.0.0.1:80000", "127.0.0.1:x", ""])
+@pytest.mark.parametrize("address", ["nonsense", "unix:", ":7410", "127.0.0.1:0", "127.0.0.1:80000", "::1:7410", ""])
 def test_what_is_no_address_is_wrong_usage_and_not_dialled(address: str) -> None:
-    with pytest.raises(CommandError) as told, connected(address):
+    with pytest.raises(CommandError, match="give ") as told, connected(address):
         pass
 
     assert told.value.code == 2
-    assert str(told.value) == f"'{address}' is no address: HOST:PORT, with a port up to 65535, or unix:PATH"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:7410", "[::1]:7410", "localhost:7410", "unix:c.sock", "unix:///c.sock"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:7410", "[::1]:7410", "conductor.example:7410", "unix:c.sock", "unix:///a%2Fb?c#d"]
+)
 def test_what_is_an_address_is_taken_as_one(address: str) -> None:
     with connected(address) as connection:
         assert connection.channel is not None
