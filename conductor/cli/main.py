@@ -3,19 +3,19 @@
 Ends of a command are exceptions of `conductor.cli.text.failure`; here alone they become text on stderr and an exit code.
 """
 
-import errno
 import importlib
+import io
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from conductor.cli.text.failure import INTERRUPTED, RUN_FAILED, USAGE, CommandError
-from conductor.cli.views.page import say
+from conductor.cli.text.failure import INTERRUPTED, USAGE, CommandError
+from servicekit.printing.output_lost import OutputLostError, code_of, output_lost
+from servicekit.printing.page import say
+from servicekit.printing.streams import ready_streams, text_arguments
 from servicekit.process import open_what_is_closed
 
 # Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
@@ -42,10 +42,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 DEFAULT_ADDRESS = "127.0.0.1:7410"
 OUTPUTS = ("auto", "plain", "json")
-
-
-# The errors of writing to a pipe without a reader, a full disk, or a broken one.
-_OUTPUT_LOST = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 # Commands that ask no conductor: they know no --address.
 _WITHOUT_CONDUCTOR = frozenset({"validate", "serve", "up", "demo", "restore"})
@@ -86,30 +82,14 @@ def _shared_options(command: str) -> list[click.Option]:
     return [output] if command in _WITHOUT_CONDUCTOR else [address, output]
 
 
-class _ReaderLeftError(Exception):
-    """Carries a BrokenPipeError past click, which would make exit code 1 of it, whatever mode it is in."""
-
-    def __init__(self, error: BrokenPipeError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-@contextmanager
-def _past_click() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError as error:
-        raise _ReaderLeftError(error) from error
-
-
 class LazyGroup(click.Group):
     """A group that imports a command only when it is called."""
 
-    @_past_click()
+    @output_lost()  # click would make exit code 1 of a BrokenPipeError
     def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: D102
         return super().make_context(*args, **extra)
 
-    @_past_click()
+    @output_lost()  # click would make exit code 1 of a BrokenPipeError
     def invoke(self, ctx: click.Context) -> Any:  # noqa: D102
         return super().invoke(ctx)
 
@@ -147,30 +127,36 @@ def main(arguments: list[str] | None = None) -> int:
     # What gRPC's core has to say of connections is said better by `failure`; it would be mixed into our lines.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     open_what_is_closed()
+    ready_streams()
     try:
-        code = group.main(args=arguments, prog_name="conductor", standalone_mode=False)
+        given = text_arguments(sys.argv[1:] if arguments is None else arguments)
+    except ValueError as error:
+        return _ended(f"conductor: {error}", USAGE)
+    try:
+        code = group.main(args=given, prog_name="conductor", standalone_mode=False)
     except CommandError as error:
-        say(error.shown(), err=True)
-        return error.code
+        return _ended(error.shown(), error.code)
     except (click.exceptions.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
-        return USAGE
-    except OSError as error:
-        return _after_lost_output(error)
-    except _ReaderLeftError as left:
-        return _after_lost_output(left.error)
+        return _ended(_shown(error), USAGE)
+    except OutputLostError as lost:
+        return code_of(lost, "conductor")
     return code if isinstance(code, int) else 0
 
 
-def _after_lost_output(error: OSError) -> int:
-    """Ends quietly when the reader of our output (`| head`) has left; says so when the disk below it is full."""
-    if error.errno not in _OUTPUT_LOST:
-        raise error
-    # Python must not complain at exit of what it still holds.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):
-        return 0
-    say(f"conductor: the output cannot be written: {error.strerror}", err=True)
-    return RUN_FAILED
+def _ended(told: str, code: int) -> int:
+    """Says on stderr why a command ended, as far as stderr takes it; returns the code, which says it too."""
+    try:
+        say(told, err=True)
+    except OutputLostError as lost:
+        lost.verdict = code
+        return code_of(lost, "conductor")
+    return code
+
+
+def _shown(error: click.ClickException) -> str:
+    """Returns click's text, usage included; it quotes arguments as they are."""
+    shown = io.StringIO()
+    error.show(shown)
+    return shown.getvalue().rstrip("\n")

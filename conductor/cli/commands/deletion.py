@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,9 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import CANCELLED, RUN_FAILED, CommandError
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.wording import counted, size
-from conductor.cli.views.page import say
 from conductor.v1 import run_service_pb2
+from servicekit.printing.output_lost import verdict
+from servicekit.printing.page import put_json, say
 
 if TYPE_CHECKING:
     from conductor.config import Retention
@@ -41,9 +43,16 @@ class Chosen:
 def delete(context: Context, names: tuple[str, ...]) -> int:
     """Delete runs that have ended, with their findings, reports and everything that their agents said."""
     with connected(context.address) as connection:
-        for run in [run_name(connection, name) for name in names]:
-            _delete(connection, run)
-            say(f"deleted {short(run)}")
+        runs = dict.fromkeys(run_name(connection, name, changes=True) for name in names)
+        gone = list[str]()
+        try:
+            for run in runs:
+                _delete(connection, run)
+                gone.append(run)
+        finally:  # an output that cannot be written must not stop the deletion
+            with verdict(0 if len(gone) == len(runs) else RUN_FAILED):
+                for run in gone:
+                    put_json({"name": run, "deleted": True}) if context.is_json else say(f"deleted {short(run)}")
     return 0
 
 
@@ -63,27 +72,28 @@ def prune(context: Context, /, older_than: str | None, max_bytes: str | None, da
     source = local_data(context.address, data)
     chosen = _choose(source, context.address, policy)
     if not chosen.expired:
-        say("nothing to delete")
+        _tell(context, chosen, policy, "deleted")
         return 0
     options = again(context.address, ("--older-than", older_than), ("--max-bytes", max_bytes), ("--data", data))
     if how["dry_run"]:
-        _tell(chosen, policy, "would go")
+        _tell(context, chosen, policy, "would go")
         say(f"to delete them:  conductor prune{options}", err=True)
         return 0
     asks = not how["yes"]
     if asks:
         _need_a_terminal(chosen, options)
-        _tell(chosen, policy, "to delete")
+        _say_chosen(chosen, policy, "to delete", err=context.is_json)
         if not click.confirm("Delete for good?", err=True):
             say("nothing was deleted", err=True)
             return CANCELLED
     with connected(context.address) as connection:
         for one in chosen.expired:
             _delete(connection, f"runs/{one.run.run}")
-    if asks:  # the runs were listed before the question
-        say(f"{counted(len(chosen.expired), 'run')} deleted")
-    else:
-        _tell(chosen, policy, "deleted")
+    with verdict(0):
+        if asks and not context.is_json:  # the runs were listed before the question
+            say(f"{counted(len(chosen.expired), 'run')} deleted")
+        else:
+            _tell(context, chosen, policy, "deleted")
     return 0
 
 
@@ -135,18 +145,39 @@ def _choose(source: LocalData, address: str, policy: "Retention") -> Chosen:
     return Chosen(expired, left, is_every_settled_run=len(expired) == len(found.settled))
 
 
-def _tell(chosen: Chosen, policy: "Retention", what: str) -> None:
+def _tell(context: Context, chosen: Chosen, policy: "Retention", what: str) -> None:
+    """Prints the runs that are deleted, or would go: as JSON all of them."""
+    if context.is_json:
+        for one in chosen.expired:
+            name, is_deleted = f"runs/{one.run.run}", what == "deleted"
+            put_json({"name": name, "endTime": _utc(one.run.end_time), "bytes": one.run.bytes, "deleted": is_deleted})
+    else:
+        _say_chosen(chosen, policy, what)
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _say_chosen(chosen: Chosen, policy: "Retention", what: str, *, err: bool = False) -> None:
     expired = chosen.expired
+    if not expired:
+        say("nothing to delete")
+        return
     for one in expired[:SHOWN_RUNS]:
         ended = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.run.end_time))
-        say(f"{one.run.run}  ended {ended}  {size(one.run.bytes)}")
+        say(f"{one.run.run}  ended {ended}  {size(one.run.bytes)}", err=err)
     if len(expired) > SHOWN_RUNS:
-        say(f"… and {len(expired) - SHOWN_RUNS} more")
+        say(f"… and {len(expired) - SHOWN_RUNS} more", err=err)
     freed = size(sum(one.run.bytes for one in expired))
-    say(f"{counted(len(expired), 'run')} {what}, {freed} that only they hold, and snapshots that no other run needs")
+    say(
+        f"{counted(len(expired), 'run')} {what}, {freed} that only they hold, and snapshots that no other run needs",
+        err=err,
+    )
     if policy.max_bytes and chosen.is_every_settled_run:
         # No deletion meets a limit below the size of an empty database.
         say(
             f"--max-bytes {size(policy.max_bytes)} takes every run that has ended; the rest of the database,"
-            f" about {size(chosen.left_bytes)}, is its own tables and the runs at work"
+            f" about {size(chosen.left_bytes)}, is its own tables and the runs at work",
+            err=err,
         )

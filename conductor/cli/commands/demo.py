@@ -16,6 +16,7 @@ from conductor.cli.connection import connected
 from conductor.cli.main import Context
 from conductor.cli.services import Services, services_in, stop_on_terminate, wait_for_hosts
 from conductor.v1 import run_service_pb2
+from servicekit.printing.page import say
 
 HOSTS = ("alpha", "beta")
 LONGEST_PLACE = 24
@@ -39,7 +40,7 @@ def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
     with ExitStack() as stack:
         folder = stack.enter_context(_folder(keep=keep))
         services = stack.enter_context(services_in(folder))
-        click.echo("starting a conductor and two agent hosts …", err=True)
+        say("starting a conductor and two agent hosts …", err=True)
         address = _start_all(services, folder, project)
         with connected(address) as connection:
             wait_for_hosts(connection.pool, services)
@@ -58,7 +59,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
         yield folder
     finally:
         if keep:
-            click.echo(f"kept: {folder}", err=True)
+            say(f"kept: {folder}", err=True)
         else:
             _remove(folder)
 

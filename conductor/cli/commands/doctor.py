@@ -20,11 +20,12 @@ from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED, CommandError, from_rpc
 from conductor.cli.text.names import short
-from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import counted, size
 from conductor.cli.views.models import model_lines
-from conductor.cli.views.page import say
 from conductor.v1 import flow_service_pb2, pool_service_pb2, server_service_pb2
+from servicekit.printing.output_lost import OutputLostError
+from servicekit.printing.page import put_json, say
+from servicekit.printing.terminal_text import one_line, printable
 
 if TYPE_CHECKING:
     from conductor.store.sqlite.upkeep.examination import Examination
@@ -48,22 +49,40 @@ class Look:
 @click.pass_obj
 def doctor(context: Context, data: Path | None) -> int:
     """Look for what is wrong, and say what to do."""
-    looks = []
-    for look in _looks(context, data):
-        say(f"{'✔' if look.good else '✘'} {look.text}")
-        for line in look.details:
-            say(f"    {line}", AGENT_INDENT if line.startswith(("✔", "✘", "?")) else 6)
-        for line in () if look.good else look.advice:
-            say(f"    {line}", 6)
-        looks.append(look)
-    bad = sum(not look.good for look in looks)
+    looks, bad = _looks(context, data), 0
+    try:
+        for look in looks:
+            bad += not look.good
+            _tell(context, look)
+        if not context.is_json:
+            _say_verdict(context, bad, data)
+    except OutputLostError as lost:
+        bad += sum(not look.good for look in looks)
+        lost.verdict = RUN_FAILED if bad else 0
+        raise
+    return RUN_FAILED if bad else 0
+
+
+def _tell(context: Context, look: Look) -> None:
+    if context.is_json:
+        put_json(
+            {"good": look.good, "text": look.text, "details": look.details, "advice": () if look.good else look.advice}
+        )
+        return
+    say(f"{'✔' if look.good else '✘'} {look.text}")
+    for line in look.details:
+        say(f"    {line}", AGENT_INDENT if line.startswith(("✔", "✘", "?")) else 6)
+    for line in () if look.good else look.advice:
+        say(f"    {line}", 6)
+
+
+def _say_verdict(context: Context, bad: int, data: Path | None) -> None:
     if bad:
         say(
             f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{again(context.address, ('--data', data))}"
         )
-        return RUN_FAILED
+        return
     say("\nall good; try:  conductor run ask PATH --question …, or conductor run survey PATH, which needs no model")
-    return 0
 
 
 def _looks(context: Context, data: Path | None) -> Iterator[Look]:

@@ -2,8 +2,9 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,11 +12,15 @@ from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED, CommandError
 from conductor.cli.text.problem_lines import excerpt
-from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import counted
-from conductor.cli.views.page import say
 from conductor.cli.views.view import as_json
 from conductor.v1 import flow_service_pb2
+from servicekit.printing.output_lost import verdict
+from servicekit.printing.page import put, put_json, say
+from servicekit.printing.terminal_text import one_line, printable
+
+if TYPE_CHECKING:
+    from conductor.errors import FlowProblem
 
 FLOW_BYTES = 1024 * 1024
 # A problem of a flow that came as a message: the conductor knows no file, and no line of it.
@@ -33,13 +38,13 @@ def flows(context: Context, name: str | None) -> None:
             asked = flow_service_pb2.GetFlowRequest(name=full)
             flow = connection.flows.GetFlow(asked, timeout=CALL_SECONDS)
             if context.is_json:
-                click.echo(as_json(flow))
+                put(as_json(flow))
             else:
                 say(_shown(flow), 2)
             return
         answer = connection.flows.ListFlows(flow_service_pb2.ListFlowsRequest(page_size=500), timeout=CALL_SECONDS)
         for flow in answer.flows:
-            click.echo(as_json(flow) if context.is_json else _line(flow))
+            put(as_json(flow)) if context.is_json else say(_line(flow))
         for title, first, advice in bad_files(answer.problems):
             say(f"\n✘ {title}\n    {first}\n    {advice}", 6, err=True)
 
@@ -90,30 +95,45 @@ def _shown(flow: flow_service_pb2.Flow) -> str:
 @click.pass_obj
 def validate(context: Context, files: tuple[Path, ...], project: Path | None) -> int:
     """Check flow FILES and print each problem as FILE:LINE: problem. Needs no server."""
-    found = [told for path in files for told in _problems(path, project or project_of(path))]
+    judged = {path: _problems(path, project or project_of(path)) for path in files}
+    code = RUN_FAILED if any(judged.values()) else 0
+    with verdict(code):
+        if context.is_json:
+            for path, problems in judged.items():
+                put_json({"file": str(path), "good": not problems, "problems": [_facts(each) for each in problems]})
+        else:
+            _say_judged(judged, project)
+    return code
+
+
+def _facts(problem: "FlowProblem | CommandError") -> dict[str, object]:
+    if isinstance(problem, CommandError):
+        return {"line": 0, "field": "", "text": str(problem)}
+    return {"line": problem.line, "field": problem.field, "text": problem.text}
+
+
+def _say_judged(judged: "Mapping[Path, Sequence[FlowProblem | CommandError]]", project: Path | None) -> None:
+    files, found = list(judged), [str(problem) for problems in judged.values() for problem in problems]
     for told in found:
-        click.echo(printable(told))
-    if context.is_json:
-        return RUN_FAILED if found else 0
+        say(told)
     if not found:
-        click.echo(f"{'this flow is' if len(files) == 1 else 'these flows are'} good", err=True)
+        say(f"{'this flow is' if len(files) == 1 else 'these flows are'} good", err=True)
     used = sorted({str(place.absolute()) for path in files if (place := project or project_of(path))})
     # Elsewhere the same file may name less: the conductor has a project of its own, or none.
     said = f"personas and contracts are looked up in {', '.join(used)}" if used else ""
     if said or any(": there is no persona " in told or ": there is no contract " in told for told in found):
         say(said or "a project with more personas and contracts:  conductor validate --project DIR FILE", err=True)
-    return RUN_FAILED if found else 0
 
 
-def _problems(path: Path, project: Path | None) -> list[str]:
+def _problems(path: Path, project: Path | None) -> "Sequence[FlowProblem | CommandError]":
     """Returns what is wrong with a file. A file that cannot be read is one problem, and does not stop the check of the next."""
     from conductor.flows.checks.validation import problems_of
 
     try:
         data = read_bytes(path)
     except CommandError as error:
-        return [str(error)]
-    return [str(problem) for problem in problems_of(data, str(path), project)]
+        return [error]
+    return problems_of(data, str(path), project)
 
 
 def project_of(path: Path) -> Path | None:

@@ -9,7 +9,6 @@ from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
-from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import counted, elapsed
 from conductor.cli.views.models import (
     agent_glyph,
@@ -19,10 +18,11 @@ from conductor.cli.views.models import (
     model_trouble,
     to_install_line,
 )
-from conductor.cli.views.page import say
 from conductor.cli.views.pools import likeness_lines, pool_lines
 from conductor.cli.views.view import as_json
 from conductor.v1 import pool_service_pb2
+from servicekit.printing.page import put, say
+from servicekit.printing.terminal_text import one_line, printable
 
 Host = pool_service_pb2.Host
 # Where the text of an agent's line begins.
@@ -39,7 +39,7 @@ def hosts(context: Context, name: str | None) -> None:
             full = name if name.startswith("hosts/") else f"hosts/{name}"
             host = connection.pool.GetHost(pool_service_pb2.GetHostRequest(name=full), timeout=CALL_SECONDS)
             if context.is_json:
-                click.echo(as_json(host))
+                put(as_json(host))
             else:
                 say_host(host, with_agents=True)
                 _say_pools([host])
@@ -47,13 +47,13 @@ def hosts(context: Context, name: str | None) -> None:
         answer = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=CALL_SECONDS)
         for host in answer.hosts:
             if context.is_json:
-                click.echo(as_json(host))
+                put(as_json(host))
             else:
                 say_host(host)
         if not context.is_json:
             _say_pools(answer.hosts)
         if not answer.hosts and not context.is_json:
-            click.echo("no hosts; give the conductor some:  conductor serve --host NAME=ADDRESS", err=True)
+            say("no hosts; give the conductor some:  conductor serve --host NAME=ADDRESS", err=True)
 
 
 @click.command()
@@ -65,7 +65,7 @@ def agents(context: Context, name: str | None) -> None:
         answer = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=CALL_SECONDS)
     if context.is_json:
         for host in answer.hosts:
-            click.echo(as_json(host))
+            put(as_json(host))
         return
     lines = agents_over(answer.hosts, name)
     for line in lines:
@@ -73,7 +73,7 @@ def agents(context: Context, name: str | None) -> None:
     if name is not None and not lines:
         raise CommandError(f"no host has an agent '{name}'; those that there are:  conductor agents")
     if not lines:
-        click.echo("no agents: no host has connected; look at them:  conductor hosts", err=True)
+        say("no agents: no host has connected; look at them:  conductor hosts", err=True)
 
 
 def _say_pools(hosts: Iterable[Host]) -> None:

@@ -12,11 +12,11 @@ from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError, from_rpc
 from conductor.cli.text.names import run_name, step_name
-from conductor.cli.text.terminal_text import printable
 from conductor.cli.views.follow import Absence, is_away, patiently
-from conductor.cli.views.page import say
 from conductor.cli.views.view import say_away, say_back
 from conductor.v1 import run_service_pb2
+from servicekit.printing.page import put, say
+from servicekit.printing.terminal_text import printable
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct
@@ -39,7 +39,7 @@ def report(context: Context, name: str, form: str) -> None:
     with connected(context.address) as connection:
         full = run_name(connection, name)
         if form == "json" or context.is_json:
-            click.echo(_as_json(_report(connection, full).json, indent=None if context.is_json else 2))
+            put(_as_json(_report(connection, full).json, indent=None if context.is_json else 2))
         else:
             print_report(connection, full)
 
@@ -51,7 +51,7 @@ def print_report(connection: Connection, run: str, *, whole: bool = True) -> Non
     """
     markdown = _report(connection, run).markdown
     if not sys.stdout.isatty():
-        click.echo(markdown)
+        put(markdown)
         return
     if not whole:
         markdown = markdown.partition(DETAILS)[0]
@@ -163,7 +163,7 @@ def _say_where_else(connection: Connection, request: run_service_pb2.ReadOutputR
     channels = run_service_pb2.Output.Channel
     name = channels.Name(request.channel).removeprefix("CHANNEL_").lower()
     behind = f" behind byte {request.offset}" if request.offset else ""
-    click.echo(f"{'nothing was said' if is_complete else 'nothing was said so far'}: channel {name}{behind}", err=True)
+    say(f"{'nothing was said' if is_complete else 'nothing was said so far'}: channel {name}{behind}", err=True)
     _, run, _, step = request.name.split("/")
     which = f" --attempt {request.attempt}" if request.attempt else ""
     if request.offset and _has_text(connection, request, name):
@@ -190,10 +190,10 @@ def _print_what_is_there(context: Context, connection: Connection, request: run_
         if context.is_json:
             from google.protobuf import json_format
 
-            click.echo(json_format.MessageToJson(piece, indent=None))
+            put(json_format.MessageToJson(piece, indent=None))
         else:
             # A file or a pipe gets the text as it is; a terminal gets nothing that could act on it.
-            click.echo(printable(piece.text) if sys.stdout.isatty() else piece.text, nl=False)
+            put(piece.text, end="")
         if piece.text and piece.offset < request.offset:
             raise CommandError("the server went back in the output", code=1)
         request.offset = piece.offset + len(piece.text.encode())

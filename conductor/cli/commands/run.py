@@ -1,5 +1,6 @@
 """`conductor run` and `conductor watch`: follow a run to its end, then show its report and the next command."""
 
+import contextlib
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,14 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError, from_rpc
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.next_commands import next_commands
-from conductor.cli.text.terminal_text import printable
 from conductor.cli.text.wording import SETTLED_RUN, workspace_changes
 from conductor.cli.views.follow import Absence, followed, patiently
 from conductor.cli.views.lines import finding_line, summary
-from conductor.cli.views.page import say
 from conductor.cli.views.view import JsonView, View, as_json, say_away, say_back
 from conductor.v1 import run_service_pb2
+from servicekit.printing.output_lost import OutputLostError, verdict
+from servicekit.printing.page import put, say
+from servicekit.printing.terminal_text import printable
 
 Run = run_service_pb2.Run
 # A longer wait is announced.
@@ -53,8 +55,8 @@ def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: 
     with connected(context.address) as connection:
         created = create_from(context, connection, request, flow=flow, is_passing=False)
         if detach:
-            click.echo(as_json(created) if context.is_json else created.name)
-            click.echo(f"follow it:  conductor watch {short(created.name)}", err=True)
+            put(as_json(created) if context.is_json else created.name)
+            say(f"follow it:  conductor watch {short(created.name)}", err=True)
             return 0
         return follow_to_end(context, connection, created.name)
 
@@ -93,7 +95,7 @@ def create(connection: Connection, request: run_service_pb2.CreateRunRequest) ->
         try:
             created: Run = call.result(timeout=QUIET_SECONDS)
         except grpc.FutureTimeoutError:
-            click.echo(f"reading {printable(request.workspace.path)} …", err=True)
+            say(f"reading {printable(request.workspace.path)} …", err=True)
             created = call.result()
         return created
     finally:
@@ -121,11 +123,26 @@ def follow_to_end(
         run_id = short(name)
         lines = (f"come back:  conductor watch {run_id}", f"stop it:    conductor cancel {run_id}")
         raise CommandError("left the run; it goes on", lines=lines, code=INTERRUPTED) from None
+    except OutputLostError:
+        if not is_passing:
+            _say_it_goes_on(name)
+        raise
     if ended.state not in SETTLED_RUN:
         raise CommandError("the stream ended before the run did", lines=(f"conductor watch {short(name)}",))
-    if not context.is_json:
-        _show_end(connection, ended, is_passing=is_passing)
-    return exit_code(ended)
+    code = exit_code(ended)
+    with verdict(code):
+        if not context.is_json:
+            _show_end(connection, ended, is_passing=is_passing)
+    return code
+
+
+def _say_it_goes_on(name: str) -> None:
+    """Says so where only the reader of stdout left."""
+    with contextlib.suppress(OutputLostError):
+        say(
+            f"conductor: the output cannot be written; the run goes on\n  come back:  conductor watch {short(name)}",
+            err=True,
+        )
 
 
 def _view_for(context: Context, on_interrupt: str) -> View:
@@ -152,10 +169,10 @@ def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
         say(f"\n{closing(ended)}", 4, err=True)
         _show_worst_findings(connection, ended)
     if is_passing:
-        click.echo("\nanother directory:  conductor demo PATH  (in a clone: ./dev demo PATH)", err=True)
-        click.echo("to keep it running: conductor up, conductor run; see README.md", err=True)
+        say("\nanother directory:  conductor demo PATH  (in a clone: ./dev demo PATH)", err=True)
+        say("to keep it running: conductor up, conductor run; see README.md", err=True)
     else:
-        click.echo("\n".join(["", *next_commands(ended)]), err=True)
+        say("\n".join(["", *next_commands(ended)]), err=True)
 
 
 def _show_worst_findings(connection: Connection, ended: Run) -> None:
@@ -164,7 +181,7 @@ def _show_worst_findings(connection: Connection, ended: Run) -> None:
     for finding in listed.findings:
         say(f"  {finding_line(finding)}", 4, err=True)
     if listed.next_page_token:
-        click.echo("  …", err=True)
+        say("  …", err=True)
 
 
 def closing(ended: Run) -> str:

@@ -7,11 +7,13 @@ import click
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.names import run_name, short
-from conductor.cli.text.terminal_text import one_line
 from conductor.cli.text.wording import SETTLED_RUN, asked_for, findings, run_look, run_state
-from conductor.cli.views.page import cut, cut_before, width
 from conductor.cli.views.view import as_json
 from conductor.v1 import run_service_pb2
+from servicekit.printing.cells import cut, cut_before
+from servicekit.printing.output_lost import verdict
+from servicekit.printing.page import put, say, width
+from servicekit.printing.terminal_text import one_line
 
 Run = run_service_pb2.Run
 STATES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
@@ -33,7 +35,7 @@ def runs(context: Context, /, **options: object) -> None:
         while True:
             answer = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
             for line in map(as_json, answer.runs) if context.is_json else run_lines(answer.runs, width()):
-                click.echo(line)
+                say(line)
             shown += len(answer.runs)
             request.page_token, request.page_size = answer.next_page_token, limit - shown
             # A page may be short, or empty, and still have a next.
@@ -41,14 +43,14 @@ def runs(context: Context, /, **options: object) -> None:
                 break
         if not shown and not context.is_json:
             is_filtered = any(options[name] for name in ("flow", "states", "labels", "text"))
-            click.echo(
+            say(
                 "no such runs; see all:  conductor runs"
                 if is_filtered
                 else "no runs; start one:  conductor run survey PATH",
                 err=True,
             )
         if request.page_token and not context.is_json:
-            click.echo("there are more:  --limit 500", err=True)
+            say("there are more:  --limit 500", err=True)
 
 
 def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest:
@@ -101,11 +103,12 @@ def cancel(context: Context, name: str, reason: str) -> None:
 
     with connected(context.address) as connection:
         request = run_service_pb2.CancelRunRequest(
-            name=run_name(connection, name), reason=reason, request_id=str(uuid.uuid4())
+            name=run_name(connection, name, changes=True), reason=reason, request_id=str(uuid.uuid4())
         )
         run = connection.runs.CancelRun(request, timeout=CALL_SECONDS)
+    with verdict(0):
         if context.is_json:
-            click.echo(as_json(run))
+            put(as_json(run))
         else:
-            click.echo(f"{run.name} {run_state(run.state)}")
-            click.echo(f"see it end:  conductor watch {short(run.name)}", err=True)
+            say(f"{run.name} {run_state(run.state)}")
+            say(f"see it end:  conductor watch {short(run.name)}", err=True)

@@ -8,7 +8,6 @@ from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED
 from conductor.cli.text.names import run_name, short, step_name
-from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.text.wording import (
     SETTLED_RUN,
     asked_for,
@@ -27,10 +26,12 @@ from conductor.cli.text.wording import (
     workspace_changes,
 )
 from conductor.cli.views.lines import step_facts, summary
-from conductor.cli.views.page import say
 from conductor.cli.views.run_state import StepRow
 from conductor.cli.views.view import as_json
 from conductor.v1 import flow_service_pb2, run_service_pb2
+from servicekit.printing.output_lost import READER_LEFT, verdict
+from servicekit.printing.page import put, say
+from servicekit.printing.terminal_text import one_line, printable
 
 Run = run_service_pb2.Run
 
@@ -49,10 +50,11 @@ def show(context: Context, name: str, step: str | None) -> int:
         asked_run = run_service_pb2.GetRunRequest(name=run_name(connection, name))
         run = connection.runs.GetRun(asked_run, timeout=CALL_SECONDS)
         if context.is_json:
-            click.echo(as_json(run))
+            put(as_json(run))
             return 0
-    _show_run(run)
-    return _show_damage(run.damage) if run.damage else 0
+    with verdict(RUN_FAILED if run.damage else READER_LEFT):
+        _show_run(run)
+        return _show_damage(run.damage) if run.damage else 0
 
 
 def _show_damage(damage: str) -> int:
@@ -65,27 +67,27 @@ def _show_run(run: Run) -> None:
     glyph, _ = run_look(run.state)
     settled = run.state in SETTLED_RUN
     say(summary(run) if settled else f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)}", 2)
-    click.echo(f"  run        {run.name}")
-    click.echo(
+    say(f"  run        {run.name}")
+    say(
         f"  asked for  {asked_for(run, '%Y-%m-%d %H:%M:%S %Z')}, band {flow_service_pb2.Band.Name(run.band)[5:].lower()}"
     )
-    click.echo(f"  workspace  {printable(run.workspace.path)}")
+    say(f"  workspace  {printable(run.workspace.path)}")
     snapshot, dirty = run.snapshot, ""
     if snapshot.dirty_count:
         dirty = f", {counted(snapshot.dirty_count, 'path')} differing from {snapshot.head_commit[:12]}"
-    click.echo(f"  snapshot   {snapshot.commit[:12]}{dirty}")
+    say(f"  snapshot   {snapshot.commit[:12]}{dirty}")
     if changed := workspace_changes(run.workspace_changes):
         say(f"  changed    {changed}", 13)
     if question := one_line(str(dict(run.inputs).get("question", "")), 300):
         say(f"  question   {question}", 13)
-    click.echo()
+    say()
     if run.damage:
         return
     for step in run.steps:
         say(f"  {_step_line(step)}", 6)
     run_id = short(run.name)
     following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
-    click.echo(f"\n{following}\na step:      conductor show {run_id} STEP", err=True)
+    say(f"\n{following}\na step:      conductor show {run_id} STEP", err=True)
 
 
 def _step_line(step: run_service_pb2.Step) -> str:
@@ -100,7 +102,7 @@ def _step_line(step: run_service_pb2.Step) -> str:
 def show_step(context: Context, step: run_service_pb2.Step) -> None:
     """Prints one step with its attempts, its prompt, the request to repair its answer, and its answer."""
     if context.is_json:
-        click.echo(as_json(step))
+        put(as_json(step))
         return
     say(_step_line(step))
     for attempt in step.attempts:
@@ -110,12 +112,12 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
         say(f"  {attempt.id}  {state}{_attempt_facts(attempt, repaired, is_last=is_last)}", 6)
     for title, text in (("prompt", step.prompt), ("repair", step.repair.text), ("answer", step.text)):
         if text:
-            click.echo(f"\n--- {title} ---\n{printable(text).rstrip()}")
+            put(f"\n--- {title} ---\n{text.rstrip()}")
     if step.text and step.attempts and is_cut(step.attempts[-1]):
         say(f"\n{not_whole(step.attempts[-1])}")
     if step.HasField("failure") and step.attempts:
         _, run_id, _, step_id = step.name.split("/")
-        click.echo(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
+        say(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
 
 
 def _attempt_facts(attempt: run_service_pb2.Attempt, repaired: run_service_pb2.Repair | None, *, is_last: bool) -> str:

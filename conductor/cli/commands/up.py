@@ -17,10 +17,10 @@ from conductor.cli.local_data import ask
 from conductor.cli.main import Context
 from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts
 from conductor.cli.text.failure import RUN_FAILED, CommandError
-from conductor.cli.text.terminal_text import printable
 from conductor.cli.views.models import choice_line
-from conductor.cli.views.page import say
 from conductor.v1 import pool_service_pb2
+from servicekit.printing.page import say
+from servicekit.printing.terminal_text import printable
 
 HOST = "local"
 LONGEST_SOCKET_BYTES = 80
@@ -67,7 +67,7 @@ def up(context: Context, /, model: str | None, listen: str | None, data: Path | 
         stack.enter_context(_made(logs))
         services = stack.enter_context(services_in(logs))
         socket = f"unix:{_socket(folder, stack)}"
-        click.echo("starting a conductor and an agent host …", err=True)
+        say("starting a conductor and an agent host …", err=True)
         _start(
             services,
             folder,
@@ -84,7 +84,7 @@ def up(context: Context, /, model: str | None, listen: str | None, data: Path | 
             _say_next(address, context, hosts)
             _wait(services)
         except KeyboardInterrupt:
-            click.echo("\nstopping …", err=True)
+            say("\nstopping …", err=True)
     return 0
 
 

@@ -64,7 +64,7 @@ def from_rpc(
 
     `is_passing`: the conductor ends with the command, so that there is nothing to ask it afterwards.
     """
-    from conductor.cli.text.terminal_text import printable
+    from servicekit.printing.terminal_text import printable
 
     name = error.code().name
     reason, told = _details(error)

@@ -1,35 +1,64 @@
-"""Names of runs and steps as people type them: `runs/ID`, `ID`, or a unique prefix or suffix of an id; a step's id or label."""
+"""Names of runs and steps as people type them.
+
+A run is `runs/ID`, `ID`, a unique prefix or suffix of an id, or `last`; a step goes by its id or its label.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
 
 from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.text.failure import CommandError
-from conductor.cli.text.terminal_text import one_line, printable
 from conductor.v1 import run_service_pb2
+from servicekit.printing.terminal_text import one_line, printable
 
 _RUN_ID = re.compile(r"[a-z0-9]{26}")
-# How many of the newest runs are looked through for the beginning of an id.
-SEARCHED_RUNS = 500
+# The newest run. No id holds an `l`: it cannot be a part of one.
+LAST = "last"
+# Part of an id that may name a run to be changed: a shorter one is too easily a slip.
+SHORTEST_PART = 4
+PAGE_RUNS = 500
 _SHOWN_STEPS = 30
 _SHOWN_RUNS = 5
 
 
-def run_name(connection: Connection, given: str) -> str:
-    """Returns the full name of the run that `given` means; raises a CommandError where it means none, or several."""
+def run_name(connection: Connection, given: str, *, changes: bool = False) -> str:
+    """Returns the full name of the run that `given` means; raises a CommandError where it means none, or several.
+
+    `changes`: the command cancels or deletes it.
+    """
     run = given.removeprefix("runs/").split("/", maxsplit=1)[0].lower()
     if _RUN_ID.fullmatch(run):
         return f"runs/{run}"
-    request = run_service_pb2.ListRunsRequest(page_size=SEARCHED_RUNS)
-    names = [found.name for found in connection.runs.ListRuns(request, timeout=CALL_SECONDS).runs]
-    matching = [name for name in names if run and name.removeprefix("runs/").startswith(run)]
-    if not matching and run:
-        matching = [name for name in names if name.endswith(run)]
+    if run == LAST:
+        return _last(connection)
+    if changes and run and len(run) < SHORTEST_PART:
+        raise CommandError(
+            f"'{given}' is too short to change a run; give at least {SHORTEST_PART} characters of its id"
+        )
+    ids = (name.removeprefix("runs/") for name in _every_run(connection)) if run else ()
+    matching = [f"runs/{each}" for each in ids if each.startswith(run) or each.endswith(run)]
     if len(matching) == 1:
         return matching[0]
     if matching:
         raise CommandError(f"'{given}' means {len(matching)} runs", lines=tuple(_choice(matching)))
     raise CommandError(f"there is no run '{given}'", lines=("see them:  conductor runs",))
+
+
+def _last(connection: Connection) -> str:
+    for name in _every_run(connection, 1):
+        return name
+    raise CommandError("there is no run yet", lines=("start one:  conductor run survey PATH",))
+
+
+def _every_run(connection: Connection, page_size: int = PAGE_RUNS) -> Iterator[str]:
+    """Yields the name of every run, newest first."""
+    request = run_service_pb2.ListRunsRequest(page_size=page_size)
+    while True:
+        page = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
+        yield from (found.name for found in page.runs)
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return
 
 
 def _choice(matching: list[str]) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from conductor.cli.text.terminal_text import one_line, printable
 from conductor.v1 import run_service_pb2
+from servicekit.printing.terminal_text import one_line, printable
 
 Run, Step = run_service_pb2.Run, run_service_pb2.Step
 

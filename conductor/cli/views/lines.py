@@ -1,6 +1,5 @@
 """Lines about steps, findings and runs. Pure text."""
 
-from conductor.cli.text.terminal_text import one_line
 from conductor.cli.text.wording import (
     disconnected,
     elapsed,
@@ -18,6 +17,7 @@ from conductor.cli.text.wording import (
 )
 from conductor.cli.views.run_state import StepRow
 from conductor.v1 import run_service_pb2
+from servicekit.printing.terminal_text import one_line
 
 # Characters of what a step waits for.
 LONGEST_WAIT = 400

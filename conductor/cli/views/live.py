@@ -9,7 +9,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from conductor.cli.text.terminal_text import printable
 from conductor.cli.text.wording import (
     abridged,
     counted,
@@ -25,6 +24,7 @@ from conductor.cli.views.lines import step_facts
 from conductor.cli.views.news import Newsfeed, StepChanged
 from conductor.cli.views.run_state import StepRow
 from conductor.v1 import run_service_pb2
+from servicekit.printing.terminal_text import printable
 
 REFRESHES_PER_SECOND = 8
 FAILED_STEP_LINES = 8

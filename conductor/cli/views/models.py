@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from conductor.cli.text.terminal_text import one_line, printable
 from conductor.cli.views.trials import trial_lines, trial_outcome
 from conductor.v1 import pool_service_pb2
+from servicekit.printing.terminal_text import one_line, printable
 
 Host = pool_service_pb2.Host
 SHOWN_MODELS = 8

@@ -1,9 +1,6 @@
 """The view outside a terminal: a line on stderr for every change and for every line that an agent says."""
 
-import click
-
 from conductor.cli.text.names import short
-from conductor.cli.text.terminal_text import printable
 from conductor.cli.text.wording import disconnected, repair, run_state
 from conductor.cli.views.lines import finding_line, step_line
 from conductor.cli.views.news import (
@@ -19,6 +16,8 @@ from conductor.cli.views.news import (
 )
 from conductor.cli.views.view import LineView
 from conductor.v1.run_service_pb2 import Output, WatchRunResponse
+from servicekit.printing.page import say
+from servicekit.printing.terminal_text import printable
 
 # Characters of one line that an agent says.
 LONGEST_LINE = 500
@@ -42,11 +41,11 @@ class PlainView(LineView):
         for one in news:
             if isinstance(one, RepairAsked):
                 self._finish(one.row.step.name)
-            click.echo(_line(one, self._feed.view.now), err=True)
+            say(_line(one, self._feed.view.now), err=True)
         if message.HasField("output") and message.output.channel != Output.CHANNEL_ACTIVITY:
             self._say(message.output)
         elif message.HasField("log"):
-            click.echo(f"  {printable(message.log.text)}", err=True)
+            say(f"  {printable(message.log.text)}", err=True)
 
     def _say(self, output: Output) -> None:
         """Prints whole lines; the rest waits for its end, up to the longest width that is readable as one line."""
@@ -67,7 +66,7 @@ class PlainView(LineView):
     def _print_output(self, step: str, line: str) -> None:
         text = printable(line).strip()
         if text:
-            click.echo(f"  {self._feed.view.rows[step].label} │ {text}", err=True)
+            say(f"  {self._feed.view.rows[step].label} │ {text}", err=True)
 
 
 def _line(news: News, now: float) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from conductor.cli.text.terminal_text import printable
 from conductor.cli.text.wording import counted, elapsed
 from conductor.v1 import pool_service_pb2
+from servicekit.printing.terminal_text import printable
 
 Host = pool_service_pb2.Host
 HostModel = pool_service_pb2.HostModel

@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass, field
 
 from conductor.cli.text.names import short
-from conductor.cli.text.terminal_text import printable
 from conductor.cli.text.wording import SETTLED_STEP
 from conductor.v1 import run_service_pb2
+from servicekit.printing.terminal_text import printable
 
 # How much of what a step said is kept for its tail and, if it fails, for its last lines.
 KEPT_CHARACTERS = 4_000

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from conductor.cli.text.terminal_text import one_line, printable
 from conductor.v1.pool_service_pb2 import HostAgent, Trial
+from servicekit.printing.terminal_text import one_line, printable
 
 LAST_SECOND = 253_402_300_799  # of the year 9999: a host may tell any time
 

@@ -7,11 +7,10 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-import click
-
 from conductor.cli.text.wording import no_answer, said_nothing
 from conductor.cli.views.follow import PATIENCE_SECONDS
 from conductor.v1 import run_service_pb2
+from servicekit.printing.page import put, say
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -57,7 +56,7 @@ class LineView:
 
     def silent(self, seconds: float) -> None:
         """Says for how long the conductor has said nothing."""
-        click.echo(f"… {said_nothing(seconds)}", err=True)
+        say(f"… {said_nothing(seconds)}", err=True)
 
     def back(self) -> None:
         """Says that the conductor is back."""
@@ -69,7 +68,7 @@ class JsonView(LineView):
 
     def show(self, message: run_service_pb2.WatchRunResponse) -> None:
         """Prints the message."""
-        click.echo(as_json(message))
+        put(as_json(message))
 
 
 def as_json(message: "Message") -> str:
@@ -81,9 +80,9 @@ def as_json(message: "Message") -> str:
 
 def say_away(address: str) -> None:
     """Says on stderr that no conductor answers, outside of a live view."""
-    click.echo(f"… {no_answer(address, PATIENCE_SECONDS)}", err=True)
+    say(f"… {no_answer(address, PATIENCE_SECONDS)}", err=True)
 
 
 def say_back() -> None:
     """Says that it is back."""
-    click.echo("… it is back", err=True)
+    say("… it is back", err=True)

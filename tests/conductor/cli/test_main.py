@@ -132,12 +132,38 @@ def test_an_output_that_cannot_be_written_is_one_line() -> None:
     assert done.stderr == "conductor: the output cannot be written: No space left on device\n"
 
 
-def test_a_reader_that_leaves_is_no_failure() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("flows", "--help"), 141),
+        (("validate", "{0}/bad.yaml"), 1),
+        (("validate", "{0}/bad.yaml", "--output", "json"), 1),
+        (("doctor", "--data", "{0}", "--address", "unix:{0}/none.sock"), 1),
+    ],
+)
+@pytest.mark.parametrize("lost", ["a reader that left", "a full disk"])
+def test_a_lost_output_eats_no_verdict(arguments: tuple[str, ...], code: int, lost: str, tmp_path: Path) -> None:
     """K2: `conductor … | true` has no reader."""
+    (tmp_path / "bad.yaml").write_text("title: Broken\nstep: []\n")
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "conductor.cli", "flows", "--help"]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    full = os.open("/dev/full", os.O_WRONLY)
+    given = (argument.format(tmp_path) for argument in arguments)
+    command = [sys.executable, "-m", "conductor.cli", *given]
+    stdout = writer if lost == "a reader that left" else full
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
     os.close(writer)
+    os.close(full)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == (code if stdout == writer else 1)
+    assert len(done.stderr.splitlines()) == (0 if stdout == writer else 1)
+
+
+@pytest.mark.parametrize("command", ["validate {0}/good.yaml", "show none --address unix:{0}/none.sock", "frobnicate"])
+def test_without_a_reader_of_stderr_the_code_still_tells(command: str, tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text("title: t\nsteps: [{id: said, fold: {template: hello}}]\n")
+    told = command.format(tmp_path)
+    line = f"{sys.executable} -m conductor.cli {told} 2>/dev/full; echo $?"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.stdout.split()[-1] == {"validate": "0", "show": "69", "frobnicate": "2"}[command.split(maxsplit=1)[0]]

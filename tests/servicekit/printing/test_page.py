@@ -1,6 +1,7 @@
 """Text that fits its terminal. Keeps K2."""
 
-from conductor.cli.views.page import cut, width, wrapped
+from servicekit.printing.cells import cut, wrapped
+from servicekit.printing.page import width
 
 
 def test_what_does_not_fit_goes_below_with_whole_words_and_moved_in() -> None:

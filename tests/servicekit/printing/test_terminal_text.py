@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conductor.cli.text.terminal_text import one_line, printable
+from servicekit.printing.cells import cells
+from servicekit.printing.terminal_text import one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -48,4 +49,4 @@ def test_one_line_is_one_line_and_never_wider_than_asked(text: str, width: int) 
     line = one_line(text, width)
 
     assert "\n" not in line
-    assert len(line) <= width
+    assert cells(line) <= width
