@@ -185,6 +185,7 @@ def _model_use(use: ModelUse) -> pb.ModelUse:
         metered=use.metered,
         rate_limited=use.rate_limited,
         model=use.model,
+        kept_back=use.kept_back,
     )
     if use.retry_after_seconds is not None:
         message.retry_after.FromSeconds(use.retry_after_seconds)

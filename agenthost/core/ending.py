@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agenthost.core.admission.order import Limits
-from agenthost.core.models.ending import failure_of_model
+from agenthost.core.models.ending import failure_of_model, kept_back
 from agenthost.core.models.metering import ModelUse
 from agenthost.core.output.agent_output import EMPTY_OUTPUT, TURN_FAILED, Summary
 from agenthost.core.output.report import Turn
@@ -171,6 +171,8 @@ def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None
     failure = _failure_of_turn(summary) if is_by_turn else _failure_of_agent(ending, summary)
     if use and (found := failure_of_model(use, failure)):
         return found
+    if use and failure and use.kept_back:
+        return replace(failure, message=f"{failure.message} {kept_back(use)}")
     return failure or Verdict(Outcome.SUCCEEDED)
 
 

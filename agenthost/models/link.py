@@ -42,7 +42,7 @@ MAX_LOG_BYTES = 4 * 1024 * 1024
 def program_version() -> str:
     """Returns the release's number with a digest of the gateway's code: a gateway outlives updates of its host's code."""
     package = Path(__file__).parent
-    files = sorted((*(package / "gateway").glob("*.py"), *(package.parent / "core" / "models").glob("*.py")))
+    files = sorted((*(package / "gateway").glob("*.py"), *(package.parent / "core" / "models").rglob("*.py")))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return f"{release_number()}+{digest[:12]}"
 

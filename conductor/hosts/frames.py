@@ -163,6 +163,7 @@ def _model_use(use: pb.ModelUse) -> ModelUse:
         metered=use.metered,
         rate_limited=use.rate_limited,
         statuses=tuple(sorted(use.statuses.items())),
+        kept_back=tuple(use.kept_back),
     )
 
 

@@ -68,6 +68,11 @@ def failure_of_model(use: ModelUse, failure: Verdict | None) -> Verdict | None:
     return Verdict(Outcome.FAILED, reason, message, _of_status(trouble, end))
 
 
+def kept_back(use: ModelUse) -> str:
+    """Returns the sentence that names what of the agent's requests was not passed on."""
+    return f"The gateway did not pass on: {', '.join(use.kept_back)}."
+
+
 def _answered(end: AnswerEnd, failure: Verdict | None) -> str:
     so = "" if failure else ", so what the agent says is no answer"
     how = f"with HTTP {end.status}" if end.status >= 400 else "with an error in its stream"

@@ -19,16 +19,18 @@ MAX_AT_ONCE = 1000
 MAX_CONTEXT = 99_999_999
 MAX_RULES = 100
 MAX_PROVIDER_TOOLS = 50
+MAX_REQUEST_FIELDS = 100
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RULE = re.compile(r"(?:(GET|POST) )?(/[A-Za-z0-9._~:/-]*)")
 _POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _TOOL = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_FIELD = re.compile(r"[A-Za-z0-9_.$?=:-]{1,100}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-fA-F:.]+")
 _KEYS = frozenset(
     {
         "url", "api", "key_env", "key_file", "paths", "max_concurrent", "ca_file", "provider_tools", "model", "context",
-        "slots", "pool",
+        "slots", "pool", "request_fields",
     }
 )  # fmt: skip
 
@@ -78,6 +80,7 @@ class Endpoint:
     slots: int = 0  # requests that the server works on at once; 0 where it is to tell
     pool: str = ""  # the name under which all hosts count its slots; empty for one that follows from its address
     provider_tools: frozenset[str] = frozenset()  # what the provider may do on its side beyond thinking
+    request_fields: frozenset[str] = frozenset()  # fields and "?parameters" of requests, beyond those that are listed
 
     @property
     def url(self) -> str:
@@ -139,6 +142,7 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
         slots=_number(name, table, "slots", int(table.get("max_concurrent", 0)), MAX_AT_ONCE),
         pool=_string(name, table, "pool"),
         provider_tools=_provider_tools(name, table.get("provider_tools", [])),
+        request_fields=_request_fields(name, table.get("request_fields", [])),
     )
     _check(endpoint)
     return endpoint
@@ -211,6 +215,16 @@ def _provider_tools(name: str, tools: Any) -> frozenset[str]:
         if plain_name(tool) != tool:
             raise EndpointError(f"{where}: leave the edition out of '{tool}': '{plain_name(tool)}' means all of them")
     return frozenset(tools)
+
+
+def _request_fields(name: str, fields: Any) -> frozenset[str]:
+    where = f"models.{name}.request_fields"
+    if not isinstance(fields, list) or len(fields) > MAX_REQUEST_FIELDS:
+        raise EndpointError(f"{where} must be a list of at most {MAX_REQUEST_FIELDS} names, as ['metadata.team']")
+    for field in fields:
+        if not isinstance(field, str) or not _FIELD.fullmatch(field):
+            raise EndpointError(f"{where}: {field!r} is not a name as 'metadata.team' or '?parameter'")
+    return frozenset(fields)
 
 
 def _is_devious(path: str) -> bool:

@@ -3,22 +3,25 @@
 The agent is hostile: whatever it sends is a request to this one endpoint under one of its rules, or is refused. So
 
 - a path is plain (no dots, no doubled slashes, no escapes that could mean one) and falls under a rule of the endpoint;
-- every header that could carry a credential, speak for a connection, or choose another host is dropped, and the key is put in;
-- of a query, only plain parameters stay; a key in it is dropped like one in a header;
-- a body is read as a whole before any of it is sent, and may ask the provider only for thinking, and for what the operator allowed
-  by name (see `provider_tools`). So it is JSON, not compressed, and within a bound.
+- only listed headers pass; the others stay here, and the key is put in;
+- only listed parameters of a query pass, and a key in it is dropped like one in a header;
+- a body is read as a whole before any of it is sent. It is JSON, not compressed, within a bound, has only the fields that are
+  listed for its API (see `fields`), and asks the provider for thinking only, and for what the operator allowed by name.
 
 An answer that would lead elsewhere (3xx), or that cannot be read on its way (encoded), is not passed on.
 """
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from agenthost.core.models.endpoint import DEFAULT_RULES, Api, Endpoint
-from agenthost.core.models.provider_tools import UNKNOWN, UnreadableBodyError, provider_tools
+from agenthost.core.models.fields.apis import fields_of
+from agenthost.core.models.fields.nodes import Fields, Found
+from agenthost.core.models.provider_tools import UNKNOWN, UnreadableBodyError, provider_tools, read_body
 
 PORT = 8787  # where an agent finds its endpoint, on 127.0.0.1 of a network of its own
 PLACEHOLDER = "placeholder-the-gateway-has-the-key"  # some clients refuse to start without a key
@@ -38,15 +41,34 @@ _HOP_BY_HOP = frozenset(
         b"transfer-encoding", b"upgrade",
     }
 )  # fmt: skip
-_NOT_TO_THE_MODEL = frozenset(
+# What clients say of themselves and of their request; seen from qwen, claude, codex, gemini, opencode, pi and the usual libraries.
+_TO_THE_MODEL = frozenset(
     {
-        b"host", b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie", b"expect", b"accept-encoding",
-        b"forwarded", b"via", b"x-real-ip", b"openai-organization", b"openai-project", b"x-goog-user-project",
-        b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url",
+        b"accept", b"accept-language", b"content-type", b"content-length", b"transfer-encoding", b"content-encoding", b"user-agent",
+        b"anthropic-version", b"anthropic-beta", b"anthropic-dangerous-direct-browser-access", b"x-app", b"x-goog-api-client",
+        b"openai-beta", b"originator", b"session-id", b"session_id", b"thread-id", b"conversation-id", b"conversation_id",
+        b"x-session-id", b"x-session-affinity", b"x-request-id", b"x-client-request-id", b"x-initiator", b"idempotency-key",
+        b"http-referer", b"x-title", b"x-openrouter-title", b"x-openrouter-categories", b"x-dashscope-useragent",
+        b"x-dashscope-cachecontrol", b"cache-control", b"pragma", b"sec-fetch-mode", b"traceparent", b"tracestate",
+    }
+)  # fmt: skip
+_TO_THE_MODEL_BEGIN = (b"x-stainless-", b"x-codex-", b"x-claude-code-")
+# Every client sends some of these: they stay here without a word.
+_EXPECTED = frozenset(
+    {
+        b"host", b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"expect", b"accept-encoding", b"cookie", b"origin",
+        b"referer", b"dnt", b"priority", b"sec-fetch-dest", b"sec-fetch-site",
     }
 )  # fmt: skip
 _NOT_TO_THE_AGENT = frozenset({b"set-cookie", b"set-cookie2", b"alt-svc", b"location", b"www-authenticate"})
 _KEY_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token"})
+_PARAMETERS = frozenset(
+    {
+        "alt", "beta", "api-version", "client_version", "limit", "order", "after", "before", "after_id", "before_id", "pageSize",
+        "page_size", "pageToken", "page_token", "prettyPrint",
+    }
+)  # fmt: skip
+_SHOWN_NAME = re.compile(r"[A-Za-z0-9_.$?=:/-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +89,8 @@ class Forward:
     headers: Headers
     may_be_repeated: bool = False  # on another connection, if the first one turns out to be dead
     thinks: bool = False  # it asks the model for an answer, not for a list or a count
+    fields: Fields | None = None  # that its body may have; None for a path that an operator opened
+    kept_back: tuple[str, ...] = ()  # names of headers that are not passed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +101,7 @@ class Refusal:
     code: str
     text: str
     retry_after_seconds: int | None = None
+    kept_back: tuple[str, ...] = ()  # what of the request is not open, by name
 
     def body(self) -> bytes:
         """Returns an error that the clients of all three APIs can read."""
@@ -86,21 +111,45 @@ class Refusal:
 
 def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
     """Returns the request to forward, or the refusal."""
+    path, mark, query = request.target.decode("ascii", "replace").partition("?")
+    method = request.method.decode("ascii", "replace")
+    fields = fields_of(method, path)
+    if refusal := _judge_head(request, endpoint, method, path):
+        return refusal
+    parameters = _plain_parameters(query, endpoint) if mark else ""
+    if isinstance(parameters, Refusal):
+        return parameters
+    target = f"{endpoint.base}{path}" + (f"?{parameters}" if parameters else "")
+    passed, kept_back = _listed(request.headers)
+    known = dict(request.headers)
+    is_chunked = b"content-length" not in known and b"transfer-encoding" in known
+    headers = (
+        (b"host", authority_of(endpoint)),
+        *passed,
+        # What cannot be read cannot be metered or searched for the key.
+        (b"accept-encoding", b"identity"),
+        *(((b"transfer-encoding", b"chunked"),) if is_chunked else ()),
+        *credentials_of(endpoint.api, key),
+    )
+    # Thinking twice changes only the bill; other paths that an operator opened may do more.
+    may_be_repeated = method == "GET" or any(rule.admits(method, path) for rule in DEFAULT_RULES[endpoint.api])
+    thinks = method == "POST" and bool(_THINKING.search(path))
+    return Forward(request.method, target.encode(), headers, may_be_repeated, thinks, fields, kept_back)
+
+
+def _judge_head(request: Request, endpoint: Endpoint, method: str, path: str) -> Refusal | None:
     if len(request.target) > MAX_TARGET_BYTES or len(request.headers) > MAX_HEADERS:
         return Refusal(
             431,
             "request_too_large",
             f"the request's head is too large: at most {MAX_TARGET_BYTES} bytes of target and {MAX_HEADERS} headers",
         )
-    path, mark, query = request.target.decode("ascii", "replace").partition("?")
-    parts = path.split("/")
-    method = request.method.decode("ascii", "replace")
-    is_plain = _PLAIN_PATH.fullmatch(path) and not {".", ".."} & set(parts) and "" not in parts[1:-1]
-    if not is_plain or not any(rule.admits(method, path) for rule in endpoint.rules):
+    if not _is_open(endpoint, method, path):
         return Refusal(
             403,
             "path_not_allowed",
             f"model '{endpoint.name}' is not open for this method and path; an operator may add it to its paths",
+            kept_back=("path " + _shown(path, "with an odd name"),),
         )
     known = dict(request.headers)
     length = known.get(b"content-length", b"0")
@@ -112,35 +161,52 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
         return Refusal(
             415, "encoded_request", "a request's body must not be compressed: the gateway could not check it"
         )
-    target = f"{endpoint.base}{path}"
-    if mark and (kept := _plain_parameters(query)):
-        target += f"?{kept}"
-    headers = (
-        (b"host", authority_of(endpoint)),
-        *_kept(request.headers, _NOT_TO_THE_MODEL),
-        # What cannot be read cannot be metered or searched for the key.
-        (b"accept-encoding", b"identity"),
-        *(
-            ((b"transfer-encoding", b"chunked"),)
-            if b"content-length" not in known and b"transfer-encoding" in known
-            else ()
-        ),
-        *credentials_of(endpoint.api, key),
-    )
-    # Thinking twice changes only the bill; other paths that an operator opened may do more.
-    may_be_repeated = method == "GET" or any(rule.admits(method, path) for rule in DEFAULT_RULES[endpoint.api])
-    thinks = method == "POST" and bool(_THINKING.search(path))
-    return Forward(request.method, target.encode(), headers, may_be_repeated, thinks)
+    return None
 
 
-def judge_body(body: bytes, endpoint: Endpoint) -> Refusal | None:
+def _is_open(endpoint: Endpoint, method: str, path: str) -> bool:
+    """Returns whether a rule admits a path. One whose fields no list knows needs a rule that an operator wrote."""
+    parts = path.split("/")
+    if not _PLAIN_PATH.fullmatch(path) or {".", ".."} & set(parts) or "" in parts[1:-1]:
+        return False
+    is_listed, usual = fields_of(method, path) is not None, DEFAULT_RULES[endpoint.api]
+    return any(rule.admits(method, path) and (is_listed or rule not in usual) for rule in endpoint.rules)
+
+
+def judge_body(body: bytes, endpoint: Endpoint, fields: Fields | None = None) -> Refusal | None:
     """Returns the refusal of a body; None when it may be sent. Slow for a large one."""
     if not body:
         return None
+    found = Found(endpoint.request_fields)
     try:
-        asked = provider_tools(body)
+        request = read_body(body)
+        if fields:
+            fields.judge(request, "", found)
+        else:
+            found.tools |= provider_tools(request)
     except UnreadableBodyError as error:
         return Refusal(400, "unreadable_request", f"cannot check the body: {error}")
+    except RecursionError:
+        return Refusal(400, "unreadable_request", "cannot check the body: it is nested too deeply")
+    return _refusal_of_tools(found.tools, endpoint) or _refusal_of_fields(found.fields, endpoint, "field")
+
+
+def _refusal_of_fields(names: Sequence[str], endpoint: Endpoint, kind: str) -> Refusal | None:
+    if not names:
+        return None
+    shown = [_shown(name, f"a {kind} with an odd name") for name in dict.fromkeys(names)][:MAX_NAMED]
+    quoted = ", ".join(f'"{name}"' for name in shown if _SHOWN_NAME.fullmatch(name))
+    text = f"the request's {kind} {', '.join(shown)} is not listed for its API, so it is not passed on"
+    if quoted:
+        text += f"; an operator may open it under [models.{endpoint.name}]: request_fields = [{quoted}]"
+    return Refusal(403, f"{kind}_not_listed", text, kept_back=tuple(f"{kind} {name}" for name in shown))
+
+
+def _shown(name: str, otherwise: str) -> str:
+    return name if _SHOWN_NAME.fullmatch(name) else otherwise
+
+
+def _refusal_of_tools(asked: AbstractSet[str], endpoint: Endpoint) -> Refusal | None:
     if refused := sorted(asked - endpoint.provider_tools):
         text = (
             f"the request asks the provider to run {', '.join(refused[:MAX_NAMED])} on its side, which is not open here"
@@ -148,7 +214,8 @@ def judge_body(body: bytes, endpoint: Endpoint) -> Refusal | None:
         if allowable := sorted(asked - {UNKNOWN})[:MAX_NAMED]:
             names = ", ".join(f'"{name}"' for name in allowable)
             text += f"; an operator may allow it under [models.{endpoint.name}]: provider_tools = [{names}]"
-        return Refusal(403, "provider_tool_not_allowed", text)
+        kept_back = tuple(f"provider tool {name}" for name in refused[:MAX_NAMED])
+        return Refusal(403, "provider_tool_not_allowed", text, kept_back=kept_back)
     return None
 
 
@@ -214,14 +281,27 @@ def credentials_of(api: Api, key: str) -> Headers:
             return ((b"x-goog-api-key", key.encode()),)
 
 
-def _plain_parameters(query: str) -> str:
+def _plain_parameters(query: str, endpoint: Endpoint) -> str | Refusal:
+    """Returns the query without keys; the refusal where it says more than is listed, as Google's `$httpHeaders` do."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=50)
     except ValueError:
-        return ""
-    # Google's `$httpHeaders` and `$httpMethod` say in the query what no header may say here.
-    kept = [(name, value) for name, value in pairs if not name.lower().startswith("$http")]
-    return urlencode([(name, value) for name, value in kept if name.lower() not in _KEY_PARAMETERS])
+        return Refusal(400, "malformed_request", "the query of the request has too many parameters")
+    kept = [(name, value) for name, value in pairs if name.lower() not in _KEY_PARAMETERS]
+    opened = {name[1:] for name in endpoint.request_fields if name.startswith("?")}
+    odd = [f"?{name}" for name, value in kept if name not in _PARAMETERS | opened or (name, value) == ("alt", "media")]
+    return _refusal_of_fields(odd, endpoint, "parameter") or urlencode(kept)
+
+
+def _listed(headers: Headers) -> tuple[Headers, tuple[str, ...]]:
+    """Returns the headers that pass, and the names of those that are kept back."""
+    passed, kept_back = [], dict[str, None]()
+    for name, value in _kept(headers, frozenset()):
+        if name in _TO_THE_MODEL or name.startswith(_TO_THE_MODEL_BEGIN):
+            passed.append((name, value))
+        elif name not in _EXPECTED:
+            kept_back[f"header {_shown(name.decode('ascii', 'replace'), 'with an odd name')}"] = None
+    return tuple(passed), tuple(kept_back)[:MAX_NAMED]
 
 
 def authority_of(endpoint: Endpoint) -> bytes:

@@ -14,6 +14,7 @@ from agenthost.core.output.report import Usage
 
 AT_LIMIT = "the model stopped at its limit of answer tokens"
 MAX_STATUSES = 64
+MAX_KEPT_BACK = 16
 MAX_TOKENS = 2**62  # of all answers together: an endpoint may state any number, and a host tells int64
 
 
@@ -42,11 +43,19 @@ class ModelUse:
     model: str = ""  # the name that the endpoint gave with its newest thought
     thought: AnswerEnd = field(default_factory=AnswerEnd)  # the newest answer of the model
     aside: AnswerEnd = field(default_factory=AnswerEnd)  # the newest answer to whatever else was asked, since then
+    kept_back: tuple[
+        str, ...
+    ] = ()  # fields, headers, parameters and tools of requests that the gateway did not pass on
     armed: bool = False  # the gateway refuses all further requests: see `rate_limits`
 
     def with_refusal(self) -> "ModelUse":
         """Counts a request that the gateway refused."""
         return replace(self, refused=self.refused + 1)
+
+    def with_kept_back(self, names: Iterable[str]) -> "ModelUse":
+        """Notes what of a request was not passed on, by name."""
+        known = tuple(dict.fromkeys((*self.kept_back, *names)))[:MAX_KEPT_BACK]
+        return self if known == self.kept_back else replace(self, kept_back=known)
 
     def with_unreachable(self, why: str, *, thinks: bool = True) -> "ModelUse":
         """Returns the use after a request that found no endpoint."""
@@ -120,7 +129,7 @@ def answer_note(told: str, use: ModelUse | None) -> str:
     return told or (AT_LIMIT if use is not None and use.thought.at_limit else "")
 
 
-_NESTED = frozenset({"statuses", "tokens", "thought", "aside"})
+_NESTED = frozenset({"statuses", "tokens", "thought", "aside", "kept_back"})
 _PLAIN = tuple(name for name in ModelUse.__slots__ if name not in _NESTED)
 
 
@@ -132,16 +141,25 @@ def describe(use: ModelUse) -> dict[str, Any]:
         name: [str(end.trouble), end.status, end.at_limit]
         for name, end in (("thought", use.thought), ("aside", use.aside))
     }
+    ends["kept_back"] = list(use.kept_back)
     return plain | ends | {"statuses": statuses, "taken": use.tokens.taken, "given": use.tokens.given}
 
 
 def restore(described: Mapping[str, Any]) -> ModelUse:
     """Reads the use from JSON; fails with KeyError, TypeError or ValueError when `describe` did not write it."""
-    new = {"unreachable": "", "model": "", "thought": ["", 0], "aside": _aside_of_old(described), "armed": False}
+    new = {
+        "unreachable": "",
+        "model": "",
+        "thought": ["", 0],
+        "aside": _aside_of_old(described),
+        "armed": False,
+        "kept_back": (),
+    }
     described = {**new, **described}
     known: dict[str, Any] = {name: described[name] for name in _PLAIN}
     known["statuses"] = {int(status): int(count) for status, count in described["statuses"].items()}
     known["tokens"] = Tokens(int(described["taken"]), int(described["given"]))
+    known["kept_back"] = tuple(map(str, described["kept_back"]))
     for name in ("thought", "aside"):
         trouble, status, *at_limit = described[name]
         known[name] = AnswerEnd(ModelTrouble(trouble), int(status), any(at_limit))  # an earlier version wrote no third

@@ -4,7 +4,8 @@
 provider runs are named here, and `gateway_rules` refuses those that the operator did not allow. The agent's own tools, which run
 in its sandbox, are not the provider's: functions, and the shell, editor or patch tools of the known clients.
 
-It reads the shapes of all APIs in every body, because endpoints speak several. A tool that is not known to be the agent's own
+Requests of the known APIs are judged by lists of their fields (`fields`), which ask here for tools and models only. For a path that
+an operator opened beyond them, `provider_tools` reads the shapes of all APIs. A tool that is not known to be the agent's own
 counts as the provider's. A body that two readers could read differently is refused: not JSON, a key twice, NaN. Names are compared
 without case, dates and "preview": `web_search_20250305` is `web_search`. Pure.
 """
@@ -72,21 +73,40 @@ def plain_name(name: str) -> str:
     return name[: edition.start()]
 
 
-def provider_tools(body: bytes) -> frozenset[str]:
-    """Returns the names of all that the provider is asked to do beyond thinking; raises UnreadableBodyError."""
+def provider_tools(request: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the names of all that the provider is asked to do beyond thinking, for a path whose fields no list knows."""
+    return _named(_asked(request))
+
+
+def named_tools(tool: Any) -> frozenset[str]:
+    """Returns the names by which one of a request's tools is the provider's; none for the agent's own."""
+    return _named(_tools(tool))
+
+
+def named_models(value: Any) -> frozenset[str]:
+    """Returns the tools that a model's name, or one of several, implies."""
+    return _named(_model(value))
+
+
+def _named(names: Iterator[str]) -> frozenset[str]:
+    return frozenset(name if _NAME.fullmatch(name) else UNKNOWN for name in names)
+
+
+def read_body(body: bytes) -> dict[str, Any]:
+    """Returns a request's body; raises UnreadableBodyError where two readers could read it differently."""
     if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
         raise UnreadableBodyError(f"it holds more than {MAX_VALUES} values")
     try:
         request = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
-        if not isinstance(request, dict):
-            raise UnreadableBodyError("it is not a JSON object")  # noqa: TRY301 - reported like the others
-        return frozenset(name if _NAME.fullmatch(name) else UNKNOWN for name in _asked(request))
     except RecursionError as error:
         raise UnreadableBodyError("it is nested too deeply") from error
     except UnreadableBodyError:
         raise
     except ValueError as error:
         raise UnreadableBodyError("it is not JSON in UTF-8") from error
+    if not isinstance(request, dict):
+        raise UnreadableBodyError("it is not a JSON object")
+    return request
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -104,12 +104,13 @@ class AgentConnection:
 
     async def _serve_whole(self, model: Model, forward: Forward) -> bool:
         """Reads the body, judges it, and relays the request that is whole by now."""
+        self._account.use = self._account.use.with_kept_back(forward.kept_back)
         if self._account.use.armed:
             is_cut = self._account.use.thought.trouble is ModelTrouble.CUT
             return await self._turn_away(CUT if is_cut else ARMED)
         with contextlib.closing(BodyRoom(self._account.large_bodies)) as room:
             body = await self._agent.take_body(room.judge)
-            refusal = body if isinstance(body, Refusal) else await _judge_body(body, model)
+            refusal = body if isinstance(body, Refusal) else await _judge_body(body, model, forward)
             if isinstance(body, Refusal) or refusal:
                 return await self._turn_away(refusal)  # type: ignore[arg-type]
             return await self._relay(model, forward, body)
@@ -128,12 +129,12 @@ class AgentConnection:
 
     async def _turn_away(self, refusal: Refusal) -> bool:
         """Refuses a request by the gateway's own rules."""
-        self._account.use = self._account.use.with_refusal()
+        self._account.use = self._account.use.with_refusal().with_kept_back(refusal.kept_back)
         self._is_to_pause = True
         return await self._agent.turn_away(refusal)
 
 
-async def _judge_body(body: bytes, model: Model) -> Refusal | None:
+async def _judge_body(body: bytes, model: Model, forward: Forward) -> Refusal | None:
     if len(body) <= JUDGED_AT_ONCE_BYTES:
-        return judge_body(body, model.endpoint)
-    return await asyncio.to_thread(judge_body, body, model.endpoint)
+        return judge_body(body, model.endpoint, forward.fields)
+    return await asyncio.to_thread(judge_body, body, model.endpoint, forward.fields)

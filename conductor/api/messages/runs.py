@@ -268,6 +268,7 @@ def _model_use(use: ModelUse) -> pb.ModelUse:
         metered=use.metered,
         rate_limited=use.rate_limited,
         statuses=dict(use.statuses),
+        kept_back=use.kept_back,
     )
 
 

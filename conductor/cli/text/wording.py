@@ -113,6 +113,7 @@ def model_use(use: run_service_pb2.ModelUse) -> str:
     parts[0] += f" ({statuses})" if statuses else ""
     parts += [f"{use.broken} without a whole answer"] if use.broken else []
     parts += [f"{use.refused} refused by the gateway"] if use.refused else []
+    parts += [f"not passed on: {one_line(', '.join(use.kept_back), 200)}"] if use.kept_back else []
     return ", ".join(parts)
 
 

@@ -45,6 +45,7 @@ class ModelUse:
     metered: int = 0
     rate_limited: int = 0
     statuses: tuple[tuple[int, int], ...] = ()
+    kept_back: tuple[str, ...] = ()  # fields, headers, parameters and tools that were not passed on
 
 
 @dataclass(frozen=True, slots=True)

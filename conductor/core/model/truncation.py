@@ -15,6 +15,7 @@ MOST_REASON = 300
 MOST_ARGV = 1200
 MOST_CHECKS = 900
 MOST_STATUSES = 16
+MOST_KEPT_BACK = 300
 _CUT = " [… cut]"
 
 
@@ -42,8 +43,13 @@ def cut_confinement(told: Confinement) -> Confinement:
 
 
 def cut_model_use(told: ModelUse) -> ModelUse:
-    """Returns a model's use with a truncated name, and not more statuses than an event has room for."""
-    return replace(told, model=cut_text(told.model, MOST_WORD), statuses=told.statuses[:MOST_STATUSES])
+    """Returns a model's use with truncated names, and not more statuses than an event has room for."""
+    return replace(
+        told,
+        model=cut_text(told.model, MOST_WORD),
+        statuses=told.statuses[:MOST_STATUSES],
+        kept_back=_cut_list(told.kept_back, MOST_KEPT_BACK),
+    )
 
 
 def _cut_list(texts: Sequence[str], most: int) -> tuple[str, ...]:

@@ -243,3 +243,12 @@ def test_without_a_close_or_in_a_turn_the_way_to_leave_counts_as_before(
     ending: Ending, summary: Summary, reason: str
 ) -> None:
     assert judge(ending, summary, Limits()).reason == reason
+
+
+def test_a_failed_agent_is_told_what_of_its_requests_was_not_passed_on() -> None:
+    use = ModelUse().with_refusal().with_kept_back(["field config", "header x-tools"])
+
+    assert judge(GOOD, ANSWERED, Limits(), use).outcome is Outcome.SUCCEEDED
+    failed = judge(Ending(Cause.EXITED, exit_code=1), ANSWERED, Limits(), use)
+    assert failed.reason == "AGENT_EXIT_NONZERO"
+    assert failed.message.endswith("The gateway did not pass on: field config, header x-tools.")

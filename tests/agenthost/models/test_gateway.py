@@ -81,6 +81,7 @@ async def test_a_tool_of_the_provider_is_refused_before_anything_leaves_unless_t
                 refused = await narrow.ask(body=WITH_SEARCH)
                 again = await narrow.ask(body="{}")
                 large = await narrow.ask(body=json.dumps({"x": "x" * 300_000, "tools": [{"googleSearch": {}}]}))
+                unlisted = await narrow.ask(body='{"extra_body": {"tools": []}}', **{"x-tools": "web_search"})
                 compressed = await narrow.ask(body="{}", **{"content-encoding": "gzip"})
                 allowed = await wide.ask(body=WITH_SEARCH)
             await gateway.end()
@@ -90,11 +91,19 @@ async def test_a_tool_of_the_provider_is_refused_before_anything_leaves_unless_t
     assert refused.startswith("status 403 provider_tool_not_allowed")
     assert 'provider_tools = [\\"web_search\\"]' in refused
     assert large.startswith("status 403 provider_tool_not_allowed")
+    assert unlisted.startswith("status 403 field_not_listed")
+    assert "extra_body" in unlisted
     assert compressed.startswith("status 415 encoded_request")
     assert [again[:10], allowed[:10]] == ["status 200"] * 2
     assert [asked.body for asked in model.asked] == [b"{}", WITH_SEARCH.encode()]
     assert book is not None
-    assert (book.requests, book.refused) == (1, 3)
+    assert (book.requests, book.refused) == (1, 4)
+    assert book.kept_back == (
+        "provider tool web_search",
+        "provider tool google_search",
+        "header x-tools",
+        "field extra_body",
+    )
 
 
 async def test_requests_of_all_agents_share_the_connections_to_their_endpoint(stage: Stage) -> None:

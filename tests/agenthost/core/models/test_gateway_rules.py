@@ -141,17 +141,60 @@ def test_a_body_has_one_length() -> None:
     assert verdict.status == 400
 
 
-def test_a_query_cannot_say_what_no_header_may() -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"$httpHeaders=x-goog-api-key:mine",
+        b"%24HTTPMethod=DELETE",
+        b"b=1",
+        b"ALT=sse",
+        b"alt=media",
+        b"tools=web_search",
+        b"%00=1",
+    ],
+)
+def test_a_query_says_only_what_is_listed(query: bytes) -> None:
     """E8: Google's endpoints take headers and a method from there."""
-    forward = passed(asked(CHAT + b"?alt=sse&$httpHeaders=x-goog-api-key:mine&%24HTTPMethod=DELETE"))
+    verdict = judge(asked(CHAT + b"?alt=sse&" + query), ENDPOINT, KEY)
 
-    assert forward.target.endswith(b"/chat/completions?alt=sse")
+    assert isinstance(verdict, Refusal)
+    assert verdict.code == "parameter_not_listed"
+    assert verdict.kept_back
 
 
-def test_of_a_query_plain_parameters_stay_and_keys_go() -> None:
-    forward = passed(asked(CHAT + b"?alt=sse&key=mine&KEY=mine&access_token=x&b=%26c"))
+def test_of_a_query_listed_parameters_stay_and_keys_go() -> None:
+    forward = passed(asked(CHAT + b"?alt=sse&key=mine&KEY=mine&access_token=x&beta=true"))
 
-    assert forward.target.endswith(b"?alt=sse&b=%26c")
+    assert forward.target.endswith(b"?alt=sse&beta=true")
+
+
+def test_an_operator_may_open_a_parameter() -> None:
+    endpoint = replace(ENDPOINT, request_fields=frozenset({"?team"}))
+    forward = judge(asked(CHAT + b"?team=a%26b"), endpoint, KEY)
+
+    assert isinstance(forward, Forward)
+    assert forward.target.endswith(b"?team=a%26b")
+
+
+def test_only_listed_headers_pass_and_the_others_are_told_by_name() -> None:
+    forward = passed(
+        asked(x_stainless_lang=b"js", user_agent=b"x", x_forwarded_for=b"x", x_tools=b"web_search", te=b"x")
+    )
+
+    assert [name for name, _ in forward.headers] == [
+        b"host", b"x-stainless-lang", b"user-agent", b"accept-encoding", b"authorization",
+    ]  # fmt: skip
+    assert forward.kept_back == ("header x-tools",)
+
+
+def test_a_path_whose_fields_no_list_knows_needs_a_rule_of_the_operator() -> None:
+    gemini = parse_endpoint("main", {"url": "https://models.example", "api": "gemini"})
+    opened = parse_endpoint(
+        "main", {"url": "https://models.example", "api": "gemini", "paths": ["/v1beta/models/x:predict"]}
+    )
+    verdicts = [judge(asked(b"/v1beta/models/x:predict"), endpoint, KEY) for endpoint in (gemini, opened)]
+
+    assert [isinstance(verdict, Forward) for verdict in verdicts] == [False, True]
 
 
 HEADER = st.tuples(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agenthost.core.models import metering
 from agenthost.core.models.meter import Reading, Tokens
-from agenthost.core.models.metering import AnswerEnd, ModelUse, describe, restore
+from agenthost.core.models.metering import MAX_KEPT_BACK, AnswerEnd, ModelUse, describe, restore
 from agenthost.core.models.refusals import ModelTrouble
 
 LIMITED = Reading(trouble=ModelTrouble.RATE_LIMIT)
@@ -77,3 +77,11 @@ def test_the_number_of_statuses_is_bounded() -> None:
 
     assert len(use.statuses) == metering.MAX_STATUSES
     assert use.with_status(200).statuses[200] == 2
+
+
+def test_what_was_not_passed_on_is_kept_by_name_within_a_bound() -> None:
+    use = ModelUse().with_kept_back(["field a", "field b", "field a"]).with_kept_back(f"field {n}" for n in range(99))
+
+    assert use.kept_back[:3] == ("field a", "field b", "field 0")
+    assert len(use.kept_back) == MAX_KEPT_BACK
+    assert restore(describe(use)) == use

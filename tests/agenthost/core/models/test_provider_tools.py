@@ -16,6 +16,7 @@ from agenthost.core.models.provider_tools import (
     UnreadableBodyError,
     plain_name,
     provider_tools,
+    read_body,
 )
 
 FUNCTION = {"type": "function", "function": {"name": "read", "parameters": {"type": "object", "properties": {}}}}
@@ -23,7 +24,7 @@ GEMINI_FUNCTION = {"functionDeclarations": [{"name": "read", "parameters": {}}]}
 
 
 def asked(**body: Any) -> frozenset[str]:
-    return provider_tools(json.dumps(body).encode())
+    return provider_tools(read_body(json.dumps(body).encode()))
 
 
 OPENAI = [
@@ -139,7 +140,7 @@ def test_an_agents_own_tools_and_words_are_not_the_providers(body: dict[str, Any
 )  # fmt: skip
 def test_a_body_that_two_could_read_in_two_ways_is_none(body: bytes) -> None:
     with pytest.raises(UnreadableBodyError):
-        provider_tools(body)
+        read_body(body)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Lists the fields that each API's requests may have: what stands in no list is not passed on."""
