@@ -123,7 +123,7 @@ async def running_host(
             [
                 (
                     execution_service_pb2_grpc.add_ExecutionServiceServicer_to_server,
-                    ExecutionServicer(supervisor, Fences(data.fences), host),
+                    ExecutionServicer(supervisor, Fences(data.fences, supervisor.conductors), host),
                 ),
                 (host_service_pb2_grpc.add_HostServiceServicer_to_server, watched),
                 (snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server, SnapshotServicer(snapshots)),

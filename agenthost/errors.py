@@ -106,6 +106,13 @@ class EpochSupersededError(RequestError):
     kind = "FATAL"
 
 
+class EpochTooFarError(RequestError):
+    """An epoch is higher than the next starts of this conductor can be."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "EPOCH_TOO_FAR"
+
+
 class StreamSupersededError(RequestError):
     """A newer stream serves this execution."""
 

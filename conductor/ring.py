@@ -22,8 +22,8 @@ from conductor.engine.loop import Advance, Engine
 from conductor.hosts.attempt_stream import Sources
 from conductor.hosts.executions import ExecutionLink
 from conductor.hosts.host_view import HostView
+from conductor.hosts.identity import Identity
 from conductor.hosts.liveness import HostLink
-from conductor.hosts.requests import Identity
 from conductor.hosts.snapshots import SnapshotLink
 from conductor.snapshots import SnapshotStore
 from conductor.store.port import Store
@@ -103,9 +103,9 @@ class Ring:
         return ExecutionLink(
             name,
             channel,
-            identity=Identity(store.conductor_id, store.epoch),
+            identity=Identity(store.conductor_id, store.epoch, store.is_newest),
             inbox=self.engine,
-            sources=Sources(store.blob, SnapshotLink(channel, self._ground.snapshots).ensure),
+            sources=Sources(store.blob, SnapshotLink(channel, self._ground.snapshots, store.conductor_id).ensure),
             is_live=self.is_live,
             disable=self.hosts[name].disable,
         )

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from agenthost.api.execution_stream import ExecutionStream
+from agenthost.api.first_message import first_of
 from agenthost.api.messages import digest_of, read_order, write_execution, write_released
 from agenthost.attempt.execution import Execution
 from agenthost.attempt.request import Request
@@ -15,6 +16,8 @@ from agenthost.host.state import Host
 from agenthost.host.supervisor import Supervisor
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import execution_service_pb2_grpc as pb_grpc
+
+FIRST_FRAME_SECONDS = 20.0
 
 
 class ExecutionServicer(pb_grpc.ExecutionServiceServicer):
@@ -29,14 +32,14 @@ class ExecutionServicer(pb_grpc.ExecutionServiceServicer):
         self, requests: AsyncIterator[pb.ExecuteRequest], context: Any
     ) -> None:
         """Attaches the stream to the execution that its first frame names."""
-        async for first in requests:
-            await self._fences.admit(first.conductor_id, first.epoch)
-            self._require_instance(first.instance)
-            execution, after = await self._open(first)
-            stream = ExecutionStream(execution, self._supervisor, self._fences)
-            await stream.serve(requests, context, after)
-            return
-        raise InvalidRequestError(Violation("frame", "the first frame must be start or resume; there was none"))
+        requests = aiter(requests)
+        if (first := await first_of(requests, FIRST_FRAME_SECONDS)) is None:
+            raise InvalidRequestError(Violation("frame", "the first frame must be start or resume; there was none"))
+        await self._fences.admit(first.conductor_id, first.epoch)
+        self._require_instance(first.instance)
+        execution, after = await self._open(first)
+        stream = ExecutionStream(execution, self._supervisor, self._fences)
+        await stream.serve(requests, context, after)
 
     async def ListExecutions(self, request: pb.ListExecutionsRequest, context: Any) -> pb.ListExecutionsResponse:
         """Lists what this host knows of the calling conductor."""

@@ -1,18 +1,19 @@
 """`agenthost.v1.SnapshotService`: translates between messages and the snapshot store, and decides nothing."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from agenthost.errors import InvalidRequestError, NoCapacityError, Violation
+from agenthost.api.first_message import first_of
+from agenthost.errors import InvalidRequestError, Violation
 from agenthost.snapshots.packs import Offer
+from agenthost.snapshots.pushes import HEADER_SECONDS, Push
 from agenthost.snapshots.store import SnapshotStore
 from agenthost.v1 import snapshot_service_pb2 as pb
 from agenthost.v1 import snapshot_service_pb2_grpc as rpc
 
 MAX_COMMITS = 1000
+MAX_NAME = 64  # of a conductor's id
 MAX_CHUNK_BYTES = 1024 * 1024
-SILENCE_SECONDS = 60.0
 
 
 class SnapshotServicer(rpc.SnapshotServiceServicer):
@@ -33,11 +34,12 @@ class SnapshotServicer(rpc.SnapshotServiceServicer):
     ) -> pb.PushSnapshotResponse:
         """Takes a snapshot in."""
         requests = aiter(request_iterator)
-        first = await _next(requests)
+        first = await first_of(requests, HEADER_SECONDS)
         if first is None or first.WhichOneof("part") != "header":
             raise InvalidRequestError(Violation("header", "must come first"))
         offer = Offer(first.header.snapshot, tuple(first.header.bases), tuple(first.header.shallow))
-        ready = await self._snapshots.receive(offer, _chunks(requests))
+        push = Push(first.header.conductor_id[:MAX_NAME] or context.peer())
+        ready = await self._snapshots.receive(offer, _chunks(requests, push), push)
         return pb.PushSnapshotResponse(
             snapshot=ready.snapshot,
             pack_bytes=ready.pack_bytes,
@@ -46,19 +48,11 @@ class SnapshotServicer(rpc.SnapshotServiceServicer):
         )
 
 
-async def _chunks(requests: AsyncIterator[pb.PushSnapshotRequest]) -> AsyncIterator[bytes]:
-    while (request := await _next(requests)) is not None:
+async def _chunks(requests: AsyncIterator[pb.PushSnapshotRequest], push: Push) -> AsyncIterator[bytes]:
+    while (request := await push.next(requests)) is not None:
         if request.WhichOneof("part") != "chunk":
             raise InvalidRequestError(Violation("header", "must come once"))
         if len(request.chunk) > MAX_CHUNK_BYTES:
             raise InvalidRequestError(Violation("chunk", f"must be at most {MAX_CHUNK_BYTES} bytes"))
+        push.count(len(request.chunk))
         yield request.chunk
-
-
-async def _next(requests: AsyncIterator[pb.PushSnapshotRequest]) -> pb.PushSnapshotRequest | None:
-    """Reads the next message; None at the end. A timeout ends the call: gRPC reads no further after a read was cancelled."""
-    try:
-        async with asyncio.timeout(SILENCE_SECONDS):
-            return await anext(requests, None)
-    except TimeoutError as error:
-        raise NoCapacityError(f"nothing came for {SILENCE_SECONDS:g} s, and others wait") from error

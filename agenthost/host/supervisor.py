@@ -138,6 +138,10 @@ class Supervisor:
         self._integrity.readmit(request.order.snapshot, execution)
         self._take_on(execution, lambda: self._preparation.resume(accepted, fingerprint))
 
+    def conductors(self) -> frozenset[str]:
+        """Returns the conductors that have executions here."""
+        return frozenset(known.request.conductor for known in self._executions.values())
+
     def executions_of(self, conductor: str) -> list[Execution]:
         """Returns the executions that a conductor began and has not released."""
         return [known for known in self._executions.values() if known.request.conductor == conductor]

@@ -30,11 +30,11 @@ from agenthost.snapshots.eviction import Eviction
 from agenthost.snapshots.git import Git
 from agenthost.snapshots.index_file import write_index
 from agenthost.snapshots.packs import History, Offer, take_in
+from agenthost.snapshots.pushes import Push, Pushes
 from agenthost.snapshots.readiness import Ready, held, read_ready, write_ready
 from agenthost.snapshots.tree import MAX_FILES, Entry, parse
 from servicekit.threads import in_thread
 
-MAX_RECEIVING = 4
 MAX_BASES = 5000
 MAX_DONORS = 64
 SHORTAGE_BYTES = 2 * 1024**3  # freed, as far as possible, after a push that found no room on the disk
@@ -68,7 +68,7 @@ class SnapshotStore:
     def __init__(self, folder: Path, keeping: Keeping, now: Callable[[], float]) -> None:
         self._folder = folder.absolute()
         self._incoming = self._folder / ".incoming"
-        self._receiving = 0
+        self._pushes = Pushes()
         self.eviction = Eviction(self._folder, self._incoming, keeping, self._known, now)
 
     @classmethod
@@ -116,12 +116,12 @@ class SnapshotStore:
             await in_thread(self._place(commit).rename, place)
         return place
 
-    async def receive(self, offer: Offer, chunks: AsyncIterator[bytes]) -> Ready:
+    async def receive(self, offer: Offer, chunks: AsyncIterator[bytes], push: Push | None = None) -> Ready:
         """Makes a snapshot from a pack. Idempotent: for one that is here already, the pack is not read."""
         _check_offer(offer)
         if ready := await self._find(offer.snapshot):
             return ready
-        async with self._slot(), self._room():
+        async with self._pushes.place(push or Push()), self._room():
             folder = self._incoming / f"{offer.snapshot}-{secrets.token_hex(8)}"
             folder.mkdir(mode=0o755)
             try:
@@ -172,16 +172,6 @@ class SnapshotStore:
         finally:
             for donor in donors:
                 self.eviction.let_go(donor.name)
-
-    @contextlib.asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        if self._receiving >= MAX_RECEIVING:
-            raise NoCapacityError(f"the host is already receiving {MAX_RECEIVING} snapshots, the most at once")
-        self._receiving += 1
-        try:
-            yield
-        finally:
-            self._receiving -= 1
 
     def _place(self, commit: str) -> Path:
         if not COMMIT_ID.fullmatch(commit):

@@ -35,12 +35,13 @@ ExecutionCommand = StartExecution | ResumeExecution | CancelExecution | TurnComm
 # Failures in a row that are neither a lost connection nor an answer about the attempt: a defect on one of the two sides.
 MAX_DEFECTS = 8
 EPOCH_SUPERSEDED = "EPOCH_SUPERSEDED"
+EPOCH_TOO_FAR = "EPOCH_TOO_FAR"
 # In the place of a gRPC code: the call ended, and its status was lost on our side.
 STATUS_LOST = "STATUS_LOST"
 
 _UNREACHABLE = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", STATUS_LOST})
-# A newer stream of this conductor serves it; or another instance of the host answers at that address.
-_ELSEWHERE = frozenset({"STREAM_SUPERSEDED", "OTHER_INSTANCE"})
+# A newer stream of this conductor serves it; or another instance of the host answers at that address; or the epoch was not right.
+_ELSEWHERE = frozenset({"STREAM_SUPERSEDED", "OTHER_INSTANCE", EPOCH_SUPERSEDED, EPOCH_TOO_FAR})
 # ALREADY_EXISTS: the id is taken, as where this conductor was restored from a backup; the next attempt has another.
 _ANOTHER_MAY = frozenset({"FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "ALREADY_EXISTS"})
 _NONE_MAY = frozenset({"INVALID_ARGUMENT", "PERMISSION_DENIED", "UNIMPLEMENTED", "OUT_OF_RANGE"})

@@ -17,7 +17,7 @@ import grpc
 import structlog
 
 from agenthost.v1 import execution_service_pb2 as pb
-from conductor.core.conversation import EPOCH_SUPERSEDED, STATUS_LOST, Conversation, Place, StreamEnd
+from conductor.core.conversation import STATUS_LOST, Conversation, Place, StreamEnd
 from conductor.core.model.commands import (
     AckExecution,
     CancelExecution,
@@ -27,8 +27,9 @@ from conductor.core.model.commands import (
 from conductor.core.model.inputs import ExecutionLost, ExecutionRefused, ExecutionReported
 from conductor.errors import DatabaseDamagedError, StatusError, StorageError
 from conductor.hosts.frames import answered_input, reports
+from conductor.hosts.identity import Identity
 from conductor.hosts.mailbox import Mailbox
-from conductor.hosts.requests import Identity, Requests
+from conductor.hosts.requests import Requests
 from conductor.hosts.snapshots import SnapshotPushError
 from servicekit.statuses import LOST_BY_GRPC, Refusal, read_refusal
 
@@ -83,6 +84,7 @@ class AttemptStream:
         self._inbox = inbox
         self._sources = sources
         self._conversation = Conversation(attempt)
+        self._identity = identity
         self._requests = Requests(self._conversation, identity, sources.prompt)
         self._answered = asyncio.Event()
 
@@ -102,7 +104,7 @@ class AttemptStream:
         while True:
             before = self._conversation.received
             refusal = await self._ready() or await self._stream()
-            if self._is_over(refusal):
+            if await self._is_over(refusal):
                 return
             pause = (
                 FIRST_PAUSE_SECONDS if self._conversation.received > before else min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -161,6 +163,7 @@ class AttemptStream:
         try:
             while isinstance(response := await call.read(), pb.ExecuteResponse):
                 self._answered.set()
+                self._identity.accept()
                 match self._conversation.take(response.sequence, is_end=response.HasField("finished")):
                     case Place.NEXT:
                         await self._take(response)
@@ -225,11 +228,11 @@ class AttemptStream:
             async with asyncio.timeout(LISTENING_SECONDS):
                 await self._answered.wait()
 
-    def _is_over(self, refusal: Refusal | None) -> bool:
+    async def _is_over(self, refusal: Refusal | None) -> bool:
         """Judges the end of a stream; notes news for the engine; returns whether the attempt is over."""
         if refusal is not None:
             _log.info("stream_ended", code=refusal.code, reason=refusal.reason, message=refusal.message)
-            if refusal.reason == EPOCH_SUPERSEDED:
+            if await self._identity.is_superseded(refusal):
                 raise EpochSupersededError
         verdict = self._conversation.judge(None if refusal is None else _stream_end(refusal))
         if verdict.is_defect:

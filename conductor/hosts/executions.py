@@ -14,7 +14,7 @@ import structlog
 
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1.execution_service_pb2_grpc import ExecutionServiceStub
-from conductor.core.conversation import EPOCH_SUPERSEDED, ExecutionCommand
+from conductor.core.conversation import ExecutionCommand
 from conductor.core.model.commands import StartExecution, TurnCommand
 from conductor.hosts.attempt_stream import (
     FIRST_PAUSE_SECONDS,
@@ -23,7 +23,7 @@ from conductor.hosts.attempt_stream import (
     Inbox,
     Sources,
 )
-from conductor.hosts.requests import Identity
+from conductor.hosts.identity import Identity
 from servicekit.statuses import read_refusal
 
 if TYPE_CHECKING:  # a name of the stubs only
@@ -84,7 +84,10 @@ class ExecutionLink:
                 while True:
                     tasks.create_task(self._run(await self._beginning.get()))
         except* EpochSupersededError:
-            problem = "a newer start of this conductor drives this host; this one stopped speaking to it"
+            problem = (
+                "a newer start of this conductor drives this host, so this one stopped speaking to it; "
+                "if there is none, restart this conductor: it takes the host back"
+            )
             _log.critical("host_superseded", host=self._host, epoch=self._identity.epoch)
             self._disable(problem)
 
@@ -111,13 +114,15 @@ class ExecutionLink:
         """Asks what the host runs; returns None where it does not say."""
         request = pb.ListExecutionsRequest(conductor_id=self._identity.conductor_id, epoch=self._identity.epoch)
         try:
-            return await self._stub.ListExecutions(request, timeout=COMPARE_SECONDS)
+            known = await self._stub.ListExecutions(request, timeout=COMPARE_SECONDS)
         except grpc.aio.AioRpcError as error:
             refusal = read_refusal(error)
             _log.warning("executions_not_compared", host=self._host, code=refusal.code, message=refusal.message)
-            if refusal.reason == EPOCH_SUPERSEDED:
+            if await self._identity.is_superseded(refusal):
                 raise EpochSupersededError from error
             return None
+        self._identity.accept()
+        return known
 
     def _dismiss_unknown(self, known: pb.ListExecutionsResponse) -> None:
         for execution in known.executions:

@@ -1,23 +1,15 @@
 """Makes the frames that one attempt's stream sends to its host. Prompts and inputs are read from the store as they are needed."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from agenthost.v1 import execution_service_pb2 as pb
 from conductor.core.conversation import Conversation
 from conductor.core.model.commands import AckExecution, CancelExecution, CloseExecution, SendInput
 from conductor.hosts.frames import input_frame, start_frame
+from conductor.hosts.identity import Identity
 
 LaterCommand = CancelExecution | SendInput | CloseExecution | AckExecution
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Names this conductor to its hosts: the id made with its database, and the number of this start."""
-
-    conductor_id: str
-    epoch: int
 
 
 class Requests:

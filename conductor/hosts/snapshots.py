@@ -51,9 +51,10 @@ class Pushed:
 class SnapshotLink:
     """Sends snapshots to one host."""
 
-    def __init__(self, channel: grpc.aio.Channel, snapshots: SnapshotStore) -> None:
+    def __init__(self, channel: grpc.aio.Channel, snapshots: SnapshotStore, conductor_id: str = "") -> None:
         self._stub: rpc.SnapshotServiceAsyncStub = rpc.SnapshotServiceStub(channel)
         self._snapshots = snapshots
+        self._conductor_id = conductor_id
         self._pushing = KeyedLocks()
         self._slots = asyncio.Semaphore(MAX_PUSHES)
 
@@ -97,7 +98,10 @@ class SnapshotLink:
 
     async def _push(self, history: History, have: frozenset[str], bases: tuple[str, ...]) -> Pushed:
         header = pb.SnapshotHeader(
-            snapshot=history.commits[0], bases=(*sorted(have), *bases), shallow=sorted(history.shallow)
+            snapshot=history.commits[0],
+            bases=(*sorted(have), *bases),
+            shallow=sorted(history.shallow),
+            conductor_id=self._conductor_id,
         )
         async with self._snapshots.pack(history, have, bases) as running:
             call = self._stub.PushSnapshot(timeout=PUSH_SECONDS)

@@ -63,6 +63,9 @@ class Store(Protocol):
     def epoch(self) -> int:
         """The number of openings of the store, this one included."""
 
+    async def is_newest(self) -> bool:
+        """Returns whether the store was not opened again since."""
+
     # Runs as they are written.
 
     async def append(self, decision: Decision, time: float) -> dict[str, int]:

@@ -15,7 +15,7 @@ from conductor.core.model.inputs import AgentFinished, ExecutionLost, ExecutionR
 from conductor.core.model.output import Output
 from conductor.hosts.attempt_stream import Sources
 from conductor.hosts.executions import ExecutionLink
-from conductor.hosts.requests import Identity
+from conductor.hosts.identity import Identity
 from servicekit.addresses import Address
 from servicekit.channels import open_channel
 from servicekit.server import Server
@@ -91,12 +91,16 @@ async def linked(
     ensure: Callable[[str], object] | None = None,
     epoch: int = 1,
     is_absent: bool = False,
+    is_newest_start: bool = True,
 ) -> AsyncIterator[Linked]:
     inbox, disabled, ensured, live = RecordingInbox(), [], [], set()
 
     async def prompt(run: str, digest: str) -> bytes:
         assert (run, digest) == (RUN, SPEC.prompt)
         return PROMPT
+
+    async def is_newest() -> bool:
+        return is_newest_start
 
     async def ensure_snapshot(commit: str) -> None:
         ensured.append(commit)
@@ -115,7 +119,7 @@ async def linked(
         link = ExecutionLink(
             "alpha",
             channel,
-            identity=Identity("c1", epoch),
+            identity=Identity("c1", epoch, is_newest),
             inbox=inbox,
             sources=Sources(prompt, ensure_snapshot),
             is_live=lambda attempt: attempt in live,

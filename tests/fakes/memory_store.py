@@ -101,6 +101,9 @@ class MemoryStore(Store):
     def epoch(self) -> int:
         return self._epoch
 
+    async def is_newest(self) -> bool:
+        return self._disk.epoch == self._epoch
+
     def write(self, write: Write) -> dict[str, int]:
         """Keeps a write, applies it and wakes its watchers; returns the last position of each run that it adds to."""
         if isinstance(write, Appended):

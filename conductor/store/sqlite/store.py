@@ -97,6 +97,12 @@ class SqliteStore(Store):
     def epoch(self) -> int:
         return self._identity.epoch
 
+    async def is_newest(self) -> bool:
+        def read(connection: sqlite3.Connection) -> bool:
+            return bool(connection.execute("SELECT epoch FROM meta").fetchone()[0] == self.epoch)
+
+        return await self._readers.run(read)
+
     async def append(self, decision: Decision, time: float) -> dict[str, int]:
         loop = asyncio.get_running_loop()
 

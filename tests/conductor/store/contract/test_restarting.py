@@ -56,6 +56,7 @@ async def test_each_opening_counts_and_the_id_stays(place: Place) -> None:
     for _ in range(3):
         async with place.open() as store:
             seen.append((store.conductor_id, store.epoch))
+            assert await store.is_newest()
         place.kill()
 
     assert seen == [(seen[0][0], 1), (seen[0][0], 2), (seen[0][0], 3)]
