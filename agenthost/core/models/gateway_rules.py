@@ -60,6 +60,9 @@ _EXPECTED = frozenset(
         b"referer", b"dnt", b"priority", b"sec-fetch-dest", b"sec-fetch-site",
     }
 )  # fmt: skip
+FRAMING = frozenset(
+    {b"content-length", b"transfer-encoding", b"content-type"}
+)  # an answer's, whatever the key looks like
 _NOT_TO_THE_AGENT = frozenset({b"set-cookie", b"set-cookie2", b"alt-svc", b"location", b"www-authenticate"})
 _KEY_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token"})
 _PARAMETERS = frozenset(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import h11
 
-from agenthost.core.models.gateway_rules import Forward, Headers, Refusal, judge_answer
+from agenthost.core.models.gateway_rules import FRAMING, Forward, Headers, Refusal, judge_answer
 from agenthost.core.models.key_mask import KeyMask, mask_whole
 from agenthost.core.models.meter import Meter, Reading, prompt_was_cut
 from agenthost.core.models.rate_limits import wait_before_next
@@ -138,7 +138,7 @@ class Exchange:
 
     async def _pass_answer(self, answer: UpstreamAnswer, status: int, headers: Headers, meter: Meter) -> None:
         key = self._model.key.encode()
-        masked = [(name, mask_whole(self._model.key, value)) for name, value in headers]
+        masked = [(name, value if name in FRAMING else mask_whole(self._model.key, value)) for name, value in headers]
         await self._agent.take(h11.Response(status_code=status, headers=masked))
         mask = KeyMask(key)
         while isinstance(event := await answer.next(), h11.Data):
