@@ -218,7 +218,7 @@ class Agent:
     def do_finding(self, rest: str) -> None:
         """`finding SEVERITY PATH START END TITLE`: a finding whose evidence is those lines."""
         severity, path, start, end, title = rest.split(" ", 4)
-        lines = Path("/workspace", path).read_text(errors="replace").splitlines()
+        lines = Path("/workspace", path).read_text(errors="replace").split("\n")
         quote = "\n".join(lines[int(start) - 1 : int(end)])
         self._add_finding(severity, path, (int(start), int(end)), title, quote)
 

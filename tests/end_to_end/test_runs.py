@@ -217,6 +217,7 @@ def test_a_step_that_may_fail_does_not_fail_its_run(stub: Stub, workspace: Path)
     asked = flows.request(
         workspace,
         flows.scripted("weak", "exit 1", on_failure=Flow.ON_FAILURE_CONTINUE),
+        flows.scripted("strong", "say an answer"),
         flows.fold("end", "{{ steps.weak.state }}", "weak"),
     )
     run = stub.CreateRun(asked, timeout=30).name
@@ -274,6 +275,7 @@ def test_hostile_output_harms_neither_the_run_nor_its_readers(stub: Stub, worksp
         flows.scripted("odd", "bytes ff fe 41 c3", on_failure=Flow.ON_FAILURE_CONTINUE),
         flows.scripted("flood", "flood 100000000", on_failure=Flow.ON_FAILURE_CONTINUE),
         flows.scripted("silent", "exit 0", on_failure=Flow.ON_FAILURE_CONTINUE),
+        flows.scripted("polite", "say an answer"),
     )
     run = stub.CreateRun(asked, timeout=30).name
     ended = to_its_end(stub, run)[-1].run

@@ -31,7 +31,7 @@ class Files:
 
     def lines(self, path: str, start_line: int = 1, end_line: int = 0) -> str:
         """Returns lines with their numbers, at most MAX_LINES, and says how many the file has."""
-        text = self._text(path).splitlines()
+        text = _lines(self._text(path))
         first = max(start_line, 1)
         last = min(end_line or len(text), first + MAX_LINES - 1, len(text))
         if text and first > len(text):
@@ -67,7 +67,7 @@ class Files:
 
     def _searched(self, name: str) -> list[str]:
         try:
-            return self._text(name).splitlines()
+            return _lines(self._text(name))
         except ToolError:
             return []
 
@@ -128,6 +128,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern)
     except (re.error, OverflowError, RecursionError):
         return re.compile(re.escape(pattern))  # models search for `foo(` and mean just that
+
+
+def _lines(text: str) -> list[str]:
+    """Returns the lines as editors count them; `splitlines` also ends them at form feeds, and at some signs of other scripts."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _cut(line: str) -> str:

@@ -7,6 +7,8 @@ Only what may be the inside of a secret is held back: characters after a head th
 of a known value. So words flow as they come, and the longest window or value bounds what is held. Once a window convinces, its
 mask is passed on and the rest of the secret is dropped as it comes, however long it is.
 
+A mask that the agent wrote itself is spelt `[redacted::KIND]`, so that the conductor knows the host's own (`Escape`).
+
 It cannot find a secret that an agent has encoded. It keeps accidents from people's screens and from the database. It does not stop
 an agent that wants to tell a secret, and so agents are given none.
 """
@@ -29,22 +31,14 @@ from agenthost.core.output.report import (
     ToolResult,
     TurnEnd,
 )
-from agenthost.core.output.secret_formats import (
-    FORMAT_BY_HEAD,
-    HEAD_PATTERN,
-    MAX_LEAD,
-    SecretFormat,
-    begins_word,
-    is_convincing,
-)
 from agenthost.core.output.utf8 import fitting
+from servicekit.secrets.mask import ESCAPED, MASK, FormatMask
 
-VALUE_MASK = "[redacted:secret]"
+VALUE_MASK = f"{MASK}secret]"
 # A shorter value would mask ordinary words; a longer one would be held back for too long.
 MIN_VALUE_CHARACTERS = 8
 MAX_VALUE_CHARACTERS = 8192
 MAX_VALUES = 100
-BLOCK_END = "-----"
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _STRINGS = re.compile(_STRING, re.DOTALL)
 _STRINGS_AND_NUMBERS = re.compile(rf"{_STRING}|-?\d[\d.eE+-]*+", re.DOTALL)
@@ -57,9 +51,11 @@ class Redaction:
     stdout hides what is joined again for the reader. Limits come after: a cut could hide that there was a secret.
     """
 
+    escapes = True
+
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values = self._spelt(tuple(values))
-        self._redactors = {channel: Redactor(self._values) for channel in Channel}
+        self._begin()
 
     def feed(self, parsed: Iterable[Parsed]) -> Iterator[Parsed]:
         """Yields what can be passed on by now."""
@@ -73,13 +69,16 @@ class Redaction:
     def flush(self) -> Iterator[Parsed]:
         """Yields what was held back, and begins new texts: one turn's text does not go on in the next."""
         yield from self.finish()
-        self._redactors = {channel: Redactor(self._values) for channel in Channel}
+        self._begin()
 
     def finish(self) -> Iterator[Parsed]:
         """Yields what was held back."""
         for channel, redactor in self._redactors.items():
             if text := redactor.finish():
                 yield Output(channel, text)
+
+    def _begin(self) -> None:
+        self._redactors = {channel: Redactor(self._values, escapes=self.escapes) for channel in Channel}
 
     def _masked(self, report: Parsed) -> Parsed:
         match report:
@@ -97,12 +96,12 @@ class Redaction:
                 return report
 
     def _whole(self, text: str) -> str:
-        return redacted(text, self._values)
+        return redacted(text, self._values, escapes=self.escapes)
 
     _id = _name = _whole
 
     def _json(self, text: str) -> str:
-        return redacted_json(text, self._values)
+        return redacted_json(text, self._values, escapes=self.escapes)
 
     @staticmethod
     def _spelt(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -111,7 +110,13 @@ class Redaction:
         return tuple(dict.fromkeys((*values, *spellings)))
 
 
-class FirstRedaction(Redaction):
+class SecondRedaction(Redaction):
+    """Masks as hosts did that let an agent write masks of its own."""
+
+    escapes = False
+
+
+class FirstRedaction(SecondRedaction):
     """Masks as f9ac01c did, for the attempts that it began: ids and numbers stay, and a name is cut before it is masked."""
 
     def _id(self, text: str) -> str:
@@ -121,44 +126,69 @@ class FirstRedaction(Redaction):
         return self._whole(fitting(text, MAX_NAME_BYTES))
 
     def _json(self, text: str) -> str:
-        return redacted_json(text, self._values, _STRINGS)
+        return redacted_json(text, self._values, _STRINGS, escapes=False)
 
     @staticmethod
     def _spelt(values: tuple[str, ...]) -> tuple[str, ...]:
         return values
 
 
-REDACTIONS: Mapping[int, type[Redaction]] = {1: FirstRedaction, 2: Redaction}  # by `Revisions.redaction`
+REDACTIONS: Mapping[int, type[Redaction]] = {
+    1: FirstRedaction,
+    2: SecondRedaction,
+    3: Redaction,
+}  # by `Revisions.redaction`
 
 
 class Redactor:
     """Masks one text. Known values go first: a format could cut one in two."""
 
-    def __init__(self, values: Iterable[str] = ()) -> None:
+    def __init__(self, values: Iterable[str] = (), *, escapes: bool = True) -> None:
+        self._escape = Escape() if escapes else None
         self._values = ValueMask(values)
         self._formats = FormatMask()
 
     def feed(self, text: str) -> str:
         """Returns what can be passed on by now."""
-        return self._formats.feed(self._values.feed(text))
+        return self._formats.feed(self._values.feed(self._escape.feed(text) if self._escape else text))
 
     def finish(self) -> str:
         """Returns what was held back; nothing comes after it."""
         return self._formats.feed(self._values.finish()) + self._formats.finish()
 
 
-def redacted(text: str, values: Iterable[str] = ()) -> str:
+class Escape:
+    """Doubles the colon of masks that the agent wrote itself. It holds nothing back: the beginning of a mask stays as it is."""
+
+    def __init__(self) -> None:
+        self._lead = ""
+
+    def feed(self, text: str) -> str:
+        """Returns the text."""
+        if not self._lead and MASK not in text and "[" not in text[-len(MASK) :]:
+            return text
+        whole = self._lead + text
+        escaped = whole.replace(MASK, ESCAPED)[len(self._lead) :]
+        tail = whole[1 - len(MASK) :]
+        self._lead = tail if "[" in tail else ""
+        return escaped
+
+
+def redacted(text: str, values: Iterable[str] = (), *, escapes: bool = True) -> str:
     """Returns a whole text with its secrets masked."""
-    redactor = Redactor(values)
+    redactor = Redactor(values, escapes=escapes)
     return redactor.feed(text) + redactor.finish()
 
 
-def redacted_json(text: str, values: Sequence[str] = (), tokens: re.Pattern[str] = _STRINGS_AND_NUMBERS) -> str:
+def redacted_json(
+    text: str, values: Sequence[str] = (), tokens: re.Pattern[str] = _STRINGS_AND_NUMBERS, *, escapes: bool = True
+) -> str:
     """Returns JSON with its secrets masked. Each string and number is its own text, so that JSON stays JSON."""
     known = ValueMask(values)
     numbers = ValueMask(value for value in values if value in text)  # few or none, and an agent may send many numbers
 
     def whole(text: str) -> str:
+        text = text.replace(MASK, ESCAPED) if escapes else text
         formats = FormatMask()
         return formats.feed(known.feed(text) + known.finish()) + formats.finish()
 
@@ -176,42 +206,6 @@ def redacted_json(text: str, values: Sequence[str] = (), tokens: re.Pattern[str]
         return literal[0] if masked == inside else json.dumps(masked, ensure_ascii=False)
 
     return tokens.sub(mask, text)
-
-
-class FormatMask:
-    """Masks text in the form of a token."""
-
-    def __init__(self) -> None:
-        self._lead = ""  # what went before, as far as it can matter
-        self._held = ""
-        self._inside: SecretFormat | None = None
-
-    def feed(self, new: str) -> str:
-        """Returns what can be passed on by now."""
-        text = f"{self._lead}{self._held}{new}"
-        at = len(self._lead)
-        passed: list[str] = []
-        while at < len(text):
-            if self._inside is not None:
-                at = self._inside.end_of_body(text, at)
-                if _may_go_on(text, at, self._inside):
-                    break
-                self._inside = None
-            begin, end, found = _first_secret(text, at)
-            passed.append(text[at:begin])
-            at = begin
-            if found is None:
-                break
-            passed.append(found.mask)
-            at, self._inside = end, found
-        self._held = text[at:]
-        self._lead = text[max(0, at - MAX_LEAD) : at]
-        return "".join(passed)
-
-    def finish(self) -> str:
-        """Returns what was held back, where it is not the inside of a secret."""
-        held, self._held = self._held, ""
-        return "" if self._inside else held
 
 
 class ValueMask:
@@ -271,30 +265,3 @@ def _ranked(values: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the values that are masked, the longest first. An agent may make a mask necessary with each of its lines."""
     usable = {value for value in values if MIN_VALUE_CHARACTERS <= len(value) <= MAX_VALUE_CHARACTERS}
     return tuple(sorted(usable, key=lambda value: (-len(value), value)))[:MAX_VALUES]
-
-
-def _first_secret(text: str, at: int) -> tuple[int, int, SecretFormat | None]:
-    """Returns where the first secret after `at` begins, and where its window ends; no format where more text must decide."""
-    place = max(0, at - MAX_LEAD)
-    while head := HEAD_PATTERN.search(text, place):
-        place = head.start() + 1
-        format_ = FORMAT_BY_HEAD[head[0]]
-        gap = format_.gap_pattern.match(text, head.end())
-        is_head = format_.stands_anywhere or begins_word(text, head.start())
-        if gap is None or gap.end() < at or not is_head:
-            continue
-        begin = gap.end()
-        window = format_.window_pattern.match(text, begin)
-        end = begin if window is None else window.end()
-        if end - begin == format_.window:
-            if is_convincing(text[begin:end]):
-                return begin, end, format_
-        elif end == len(text):
-            return begin, begin, None
-    return len(text), len(text), None
-
-
-def _may_go_on(text: str, at: int, inside: SecretFormat) -> bool:
-    """Says that the next text may still belong to the secret: nothing follows, or dashes, too few to end a block."""
-    rest = len(text) - at
-    return rest == 0 or (inside.is_block and rest < len(BLOCK_END) and text.endswith("-" * rest))

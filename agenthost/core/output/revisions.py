@@ -12,9 +12,11 @@ class Revisions:
     """The revisions that an attempt's output is read with."""
 
     parser: int = 1  # 2 knows notices, cuts, and the end of a turn
-    redaction: int = 1  # 2 masks ids and numbers, and names before they are cut
+    redaction: int = (
+        1  # 2 masks ids and numbers, and names before they are cut; 3 tells masks that agents write from its own
+    )
 
 
 FIRST = Revisions()  # f9ac01c's, whose folders name none
-LATEST = Revisions(parser=2, redaction=2)
-KEPT = (FIRST, LATEST)
+LATEST = Revisions(parser=2, redaction=3)
+KEPT = (FIRST, Revisions(parser=2, redaction=2), LATEST)

@@ -24,7 +24,7 @@ from conductor.core.model.events import (
     StepStarted,
     StepSucceeded,
 )
-from conductor.core.model.plan import OnFailure, StepPlan
+from conductor.core.model.plan import AgentPlan, OnFailure, StepPlan
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import Failure, FailureClass, RunState, StepState
 from conductor.core.model.step import Step
@@ -32,6 +32,7 @@ from conductor.core.model.truncation import cut_text
 
 STEPS_STUCK = "STEPS_STUCK"
 TOO_MANY_STEPS = "TOO_MANY_STEPS"
+_ASKED = frozenset({StepState.SUCCEEDED, StepState.FAILED})
 
 
 def start_run(draft: RunDraft) -> None:
@@ -134,17 +135,17 @@ def judge(run: Run) -> tuple[RunState, Failure | None]:
 
 
 def _none_could_work(run: Run) -> Failure | None:
-    """Returns the first failure of a run in which no agent could work, for reasons that were not the agents' own.
+    """Returns the first failure of a run in which every step failed that asked an agent.
 
-    `continue` lets a run go on without an agent that fails. A machine without a sandbox, or without a model, is another matter:
-    a report without findings would read as praise.
+    `continue` lets a run go on without an agent that fails. A run without any answer is another matter: a report without findings
+    would read as praise.
     """
-    asked = [step for step in run.steps.values() if step.attempts]
+    asked = [step for step in run.steps.values() if isinstance(step.plan.work, AgentPlan) and step.state in _ASKED]
     failures = [step.failure for step in asked if step.state is StepState.FAILED and step.failure is not None]
-    if not failures or len(failures) < len(asked) or any(one.kind is FailureClass.FATAL for one in failures):
+    if not failures or len(failures) < len(asked):
         return None
     first = failures[0]
-    message = cut_text(f"No agent of this run could work. The first failure: {first.message}")
+    message = cut_text(f"No agent of this run gave an answer. The first failure: {first.message}")
     return replace(first, message=message, step=asked[0].plan.id)
 
 

@@ -5,12 +5,15 @@ The rules, which the tests quote:
 1. VERIFIED: the lines `start_line` to `end_line` exist, and hold the quote.
 2. Line ends do not matter (CRLF, CR and LF are equal), nor does white space around the whole quote: agents drop the first line's
    indentation and the last line's newline. Inside the quote every character counts.
-3. A quote of a part of these lines also verifies, if it begins in the first and ends in the last of them and has at least
-   `MIN_PARTIAL` visible characters. (A single `)` proves nothing.)
-4. MOVED: the quote stands as whole lines elsewhere in the same file (rule 2 applies). The nearest place is reported, the earlier of
-   two. Parts of lines do not move: `return None` stands somewhere in many files.
-5. Everything else is MISSING, with a reason: no such file, a path outside the snapshot, not text, not found.
-6. A quote with a secret that the host masked is compared by the rules of `masked_quotes`. It verifies as whole lines only.
+3. A quote of a part of these lines also verifies, if it has at least `MIN_PARTIAL` visible characters, two of them letters or
+   digits (a single `)` proves nothing), and does not begin or end in the middle of a word or number. Of lines that go on before
+   or behind it, it must be whole lines, or have `MIN_WITHIN` visible characters.
+4. MOVED: the quote stands as whole lines elsewhere in the same file (rule 2 applies), and has at least `MIN_WHOLE` visible
+   characters, two of them letters or digits. The nearest place is reported, the earlier of two. Parts of lines do not move:
+   `return None` stands somewhere in many files.
+5. Everything else is MISSING. The reason says what was looked for: no such file, a path outside the snapshot, not text, not found.
+6. A quote with a secret that the host masked is compared by the rules of `masked_quotes`. It verifies as whole lines only. A mask
+   that the agent wrote itself is text.
 7. Paths are those of the snapshot: relative, without `..`. `./a` and `/workspace/a` (where an agent sees the snapshot) mean `a`.
    Only regular files count: links, submodules and directories do not.
 
@@ -22,10 +25,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from conductor.evaluation.evidence.findings import Evidence, Finding
-from conductor.evaluation.evidence.masked_quotes import MAX_MASKS, is_masked, stands_masked
+from conductor.evaluation.evidence.findings import STATUSES, Evidence, Finding
+from conductor.evaluation.evidence.masked_quotes import MAX_MASKS, as_written, is_masked, stands_masked
+from conductor.evaluation.evidence.words import cuts_word
 
-MIN_PARTIAL = 4
+MIN_WHOLE, MIN_PARTIAL, MIN_WITHIN = 3, 4, 6
+MIN_LETTERS = 2
 MAX_SEARCHED_CHARACTERS = 500_000_000
 PLACE_COST = 200
 MAX_CITED_LINES = 4000
@@ -59,9 +64,9 @@ class Unread:
 class CitedText:
     """A file's text with its lines."""
 
-    def __init__(self, data: bytes) -> None:
-        text = data.decode(errors="replace").removeprefix("\ufeff")
-        self.text = _with_plain_line_ends(text)
+    def __init__(self, data: bytes, *, cr_ends_line: bool = True) -> None:
+        self.cr_ends_line = cr_ends_line
+        self.text = self.plain(data.decode(errors="replace").removeprefix("\ufeff"))
         self.starts = [0]
         position = self.text.find("\n")
         while position >= 0:
@@ -69,6 +74,11 @@ class CitedText:
             position = self.text.find("\n", position + 1)
         # The text after the last newline is a line only if it is not empty.
         self.count = len(self.starts) - (self.starts[-1] == len(self.text))
+
+    def plain(self, text: str) -> str:
+        """Returns a text with line ends as they are here."""
+        text = text.replace("\r\n", "\n")
+        return text.replace("\r", "\n") if self.cr_ends_line else text
 
     def line_at(self, position: int) -> int:
         """Returns the number of the line that holds a position."""
@@ -90,7 +100,7 @@ class CitationCheck:
 
     def __init__(self, files: Mapping[str, bytes | Unread | None]) -> None:
         self._files = files
-        self._texts: dict[str, CitedText | Unread] = {}
+        self._texts: dict[str, tuple[CitedText, ...] | Unread] = {}
         self._searched = 0
 
     def judge(self, finding: Finding) -> Finding:
@@ -103,34 +113,51 @@ class CitationCheck:
         path = normal_path(item.path)
         if not path:
             return _missing(item, "its path is not inside the snapshot")
-        text = self._text(path)
-        if isinstance(text, Unread):
-            return _missing(replace(item, path=path), text.reason)
-        return self._locate(replace(item, path=path), text)
+        item, texts = replace(item, path=path), self._read(path)
+        if isinstance(texts, Unread):
+            return _missing(item, texts.reason)
+        return min((self._locate(item, text) for text in texts), key=lambda judged: STATUSES.index(judged.status))
 
-    def _text(self, path: str) -> CitedText | Unread:
+    def _read(self, path: str) -> tuple[CitedText, ...] | Unread:
         if path not in self._texts:
             self._texts[path] = _as_text(self._files.get(path))
         return self._texts[path]
 
     def _locate(self, item: Evidence, text: CitedText) -> Evidence:
-        quote = _with_plain_line_ends(item.quote).strip()
+        told = text.plain(item.quote.removeprefix("\ufeff")).strip()
+        quote = as_written(told)
         begin, end = text.span(item.start_line, item.end_line)
-        self._searched += end - begin
-        if item.end_line - item.start_line < MAX_CITED_LINES and _stands_in(quote, text.text[begin:end], item):
-            return replace(item, status="verified")
-        if is_masked(quote):
-            return self._locate_masked(item, quote, text.text[begin:end])
+        if item.end_line - item.start_line < MAX_CITED_LINES and self._stands_in(quote, begin, end, text, item):
+            return replace(item, status="verified", quote=as_written(item.quote))
+        if is_masked(told):
+            return self._locate_masked(item, told, text.text[begin:end])
+        if not _is_telling(quote, MIN_WHOLE):
+            return _missing(item, f"{_not_there(item, text)}, and it is too short to be looked for elsewhere")
         line = self._nearest(quote, item.start_line, text)
         if line:
-            return replace(item, status="moved", actual_start_line=line)
-        is_over = self._searched > MAX_SEARCHED_CHARACTERS
-        why = (
-            "this result cites too much to search for it elsewhere"
-            if is_over
-            else "the quote does not stand in this file"
-        )
-        return _missing(item, why)
+            return replace(item, status="moved", actual_start_line=line, quote=as_written(item.quote))
+        if self._searched > MAX_SEARCHED_CHARACTERS:
+            return _missing(item, f"{_not_there(item, text)}, and this result cites too much to look elsewhere")
+        return _missing(item, f"{_not_there(item, text)}, and no whole lines elsewhere in this file are it")
+
+    def _stands_in(self, quote: str, begin: int, end: int, text: CitedText, item: Evidence) -> bool:
+        """Applies rules 1 to 3."""
+        self._searched += end - begin
+        if text.text[begin:end].strip() == quote:
+            return True
+        if not _is_telling(quote, MIN_PARTIAL):
+            return False
+        # With as many line ends as the lines it can only begin in the first of them.
+        is_enough = quote.count("\n") == item.end_line - item.start_line or _count_visible(quote) >= MIN_WITHIN
+        position = text.text.find(quote, begin, end)
+        while position >= 0 and self._searched <= MAX_SEARCHED_CHARACTERS:
+            if is_enough and not cuts_word(text.text, position, position + len(quote)):
+                return True
+            if _is_whole(quote, position, text):
+                return True
+            self._searched += PLACE_COST
+            position = text.text.find(quote, position + 1, end)
+        return False
 
     def _locate_masked(self, item: Evidence, quote: str, lines: str) -> Evidence:
         self._searched += len(lines) * MAX_MASKS
@@ -156,7 +183,8 @@ class CitationCheck:
         return before
 
 
-def _as_text(data: bytes | Unread | None) -> CitedText | Unread:
+def _as_text(data: bytes | Unread | None) -> tuple[CitedText, ...] | Unread:
+    """Returns a file's text; twice where a CR stands alone, which ends a line for some tools, and is a character for others."""
     match data:
         case None:
             return Unread("there is no such file in the snapshot")
@@ -164,21 +192,37 @@ def _as_text(data: bytes | Unread | None) -> CitedText | Unread:
             return data
         case _ if b"\0" in data[:BINARY_PROBE_BYTES]:
             return Unread("this file is not text")
+        case _ if data.count(b"\r") > data.count(b"\r\n"):
+            return CitedText(data), CitedText(data, cr_ends_line=False)
         case _:
-            return CitedText(data)
+            return (CitedText(data),)
 
 
-def _stands_in(quote: str, lines: str, item: Evidence) -> bool:
-    """Applies rules 1 to 3. A quote with as many line ends as the lines can only begin in the first of them."""
-    if lines.strip() == quote:
-        return True
-    visible = len(quote) - sum(map(str.isspace, quote))
-    return visible >= MIN_PARTIAL and quote.count("\n") == item.end_line - item.start_line and quote in lines
+def _count_visible(quote: str) -> int:
+    return len(quote) - sum(map(str.isspace, quote))
+
+
+def _is_telling(quote: str, least: int) -> bool:
+    """Returns whether a quote has enough in it to prove something by standing somewhere."""
+    return _count_visible(quote) >= least and sum(map(str.isalnum, quote)) >= MIN_LETTERS
+
+
+def _not_there(item: Evidence, text: CitedText) -> str:
+    """Says in which lines the quote was looked for."""
+    if item.end_line > text.count:
+        return f"this file has {text.count} lines" if text.count != 1 else "this file has 1 line"
+    if item.end_line - item.start_line >= MAX_CITED_LINES:
+        return f"it cites more than {MAX_CITED_LINES} lines"
+    if item.start_line == item.end_line:
+        return f"line {item.start_line} does not hold the quote"
+    return f"lines {item.start_line} to {item.end_line} do not hold the quote"
 
 
 def _is_whole(quote: str, position: int, text: CitedText) -> bool:
     """Returns whether the quote's first and last line hold nothing else but white space."""
     begin = text.starts[text.line_at(position) - 1]
+    if position > begin and not text.text[position - 1].isspace():
+        return False  # most places are in the middle of a line, which may be long
     last = position + len(quote)
     end = text.line_end(text.line_at(last - 1))
     return not text.text[begin:position].strip() and not text.text[last:end].strip()
@@ -186,7 +230,3 @@ def _is_whole(quote: str, position: int, text: CitedText) -> bool:
 
 def _missing(item: Evidence, reason: str) -> Evidence:
     return replace(item, status="missing", reason=reason)
-
-
-def _with_plain_line_ends(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -20,7 +20,7 @@ MAX_QUOTE_CHARACTERS = 4000
 MAX_TITLE_CHARACTERS = 200
 MAX_CLAIM_CHARACTERS = 4000
 MAX_PATH_CHARACTERS = 1000
-MAX_LINE = 10_000_000
+MAX_LINE, MAX_LINE_CHARACTERS = 10_000_000, 20
 MAX_NOTES = 20
 MAX_NOTE_CHARACTERS = 500
 SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -75,12 +75,14 @@ class Finding:
     evidence: tuple[Evidence, ...]
     step: str
     found_by: tuple[str, ...] = ()
+    # Of findings that differ by their lines alone, such as `# TODO` twice in a file: how many stand before this one.
+    occurrence: int = 0
 
     @property
     def id(self) -> str:
-        """Returns an id that is the same in every run, for the same claim at the same place."""
+        """Returns an id that is the same in every run, for the same claim at the same place, wherever its lines have moved to."""
         path, quote = (self.evidence[0].path, self.evidence[0].quote.strip()) if self.evidence else ("", "")
-        text = f"{self.category}\0{self.title}\0{path}\0{quote}"
+        text = f"{self.category}\0{self.title}\0{path}\0{quote}" + (f"\0{self.occurrence}" if self.occurrence else "")
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -100,7 +102,7 @@ class Finding:
             "step": self.step,
             "found_by": list(self.found_by or (self.step,)),
             "evidence": [evidence.as_json() for evidence in self.evidence],
-        }
+        } | ({"occurrence": self.occurrence} if self.occurrence else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def _read_notes(values: Any) -> list[str]:
 
 
 def _read_list(values: list[Any], told: list[str], step: str) -> Found:
-    kept: dict[str, Finding] = {}
+    kept: dict[tuple[str, Evidence | None], Finding] = {}
     notes: list[str] = []
     for index, value in enumerate(values[:MAX_FINDINGS]):
         try:
@@ -171,14 +173,30 @@ def _read_list(values: list[Any], told: list[str], step: str) -> Found:
         except ResultError as error:
             notes.append(f"findings[{index}] was left out: {error}")
             continue
-        kept.setdefault(finding.id, finding)
+        kept.setdefault((finding.id, finding.evidence[0] if finding.evidence else None), finding)
         if len(value.get("evidence") or ()) > MAX_EVIDENCE:
             notes.append(f"findings[{index}]: only its first {MAX_EVIDENCE} places were read")
     if values and not kept:
         raise ResultError(f"none of the {len(values)} findings can be read; {notes[0]}", notes)
     if len(values) > MAX_FINDINGS:
         notes.insert(0, f"only the first {MAX_FINDINGS} of {len(values)} findings were read")
-    return Found(tuple(kept.values()), len(values) - len(kept), tuple((*notes, *told)[:MAX_NOTES]))
+    return Found(_counted(kept.values()), len(values) - len(kept), tuple((*notes, *told)[:MAX_NOTES]))
+
+
+def _counted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Returns the findings in their order; those that would have the same id are counted by their lines."""
+    alike: dict[str, list[int]] = {}
+    listed = list(findings)
+    for place, finding in enumerate(listed):
+        alike.setdefault(finding.id, []).append(place)
+    for places in alike.values():
+        for number, place in enumerate(sorted(places, key=lambda place: _first_line(listed[place]))):
+            listed[place] = replace(listed[place], occurrence=number)
+    return tuple(listed)
+
+
+def _first_line(finding: Finding) -> int:
+    return finding.evidence[0].start_line if finding.evidence else 0
 
 
 def _read(value: Any, step: str) -> Finding:
@@ -207,11 +225,15 @@ def _read_evidence(value: Any) -> Evidence:
     if not isinstance(value, dict) or not isinstance(value.get("path"), str) or not isinstance(value.get("quote"), str):
         raise ResultError("each evidence must be an object with path, start_line, end_line and quote")
     path, quote = _clean(value["path"]), _clean(value["quote"])
-    start, end = _line(value.get("start_line")), _line(value.get("end_line"))
-    cited = Evidence(path[:MAX_PATH_CHARACTERS], start, end or start, quote[:MAX_QUOTE_CHARACTERS])
+    start, last = _line(value.get("start_line")), value.get("end_line")
+    end = start if last is None else _line(last)
+    cited = Evidence(path[:MAX_PATH_CHARACTERS], start, max(start, end), quote[:MAX_QUOTE_CHARACTERS])
     reason = ""
-    if not start or cited.end_line < start:
-        reason = "its lines are invalid: the first line is 1, and the end is not before the start"
+    if not start or end < start:
+        reason = (
+            f"its lines are invalid, {_shown(value.get('start_line'))} to {_shown(last)}:"
+            " the first line is 1, and the end is not before the start"
+        )
     elif len(quote) > MAX_QUOTE_CHARACTERS:
         reason = f"its quote has more than {MAX_QUOTE_CHARACTERS} characters"
     elif not quote.strip():
@@ -231,8 +253,14 @@ def _text(value: dict[str, Any], name: str, limit: int) -> str:
     return cleaned if len(cleaned) <= limit else f"{cleaned[: limit - 1]}…"
 
 
+def _shown(value: Any) -> str:
+    return ("none" if value is None else _clean(repr(value)))[:40]
+
+
 def _line(value: Any) -> int:
-    """Returns a line's number; 0 for any other value. JSON from a Struct has doubles."""
+    """Returns a line's number, also of digits in a string; 0 for any other value. JSON from a Struct has doubles."""
+    if isinstance(value, str) and len(value) <= MAX_LINE_CHARACTERS and value.strip().isascii():
+        value = int(value) if value.strip().isdigit() else None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
         return 0
     return int(value) if 1 <= value <= MAX_LINE else 0
@@ -264,4 +292,5 @@ def _from_document(value: dict[str, Any]) -> Finding:
         evidence,
         value["step"],
         tuple(value["found_by"]),
+        value.get("occurrence", 0),
     )

@@ -12,7 +12,7 @@ _STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|//[^\n]*|/\*.*?(?:\*/
 _STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|,(?=\s*[}\]])', re.DOTALL)
 _BAD_ESCAPE = re.compile(r'\\(?!["\\/bfnrtu])|\\u(?![0-9a-fA-F]{4})')
 _CURLY = str.maketrans({"\u201c": '"', "\u201d": '"'})
-_LINES = re.compile(r"\D{0,8}(\d{1,7})(?:\s*[-\u2013,:]\s*(\d{1,7}))?\D{0,4}")
+_LINES = re.compile(r"[A-Za-z #]{0,8}(\d{1,7})(?:\s*[-\u2013,:]\s*L?(\d{1,7}))?[^\d-]{0,4}")
 _SEVERITIES = {
     "blocker": "critical", "severe": "high", "error": "high", "major": "high", "warning": "medium", "moderate": "medium",
     "minor": "low", "note": "info", "informational": "info", "information": "info", "none": "info",
@@ -79,6 +79,8 @@ def _normal_place(value: Any) -> Any:
     plain = {str(name).lower(): content for name, content in value.items()}
     _rename(plain, "path", "file", "filename", "file_path")
     _rename(plain, "quote", "snippet", "code", "text")
+    if isinstance(both := plain.get("lines"), list) and len(both) in {1, 2}:
+        plain["lines"], plain["line_end"] = both[0], both[-1]
     _rename(plain, "start_line", "line", "line_number", "start", "lines", "line_start")
     _rename(plain, "end_line", "end", "line_end")
     start, end = _lines(plain.get("start_line"))
@@ -87,14 +89,12 @@ def _normal_place(value: Any) -> Any:
         "path": plain.get("path"),
         "quote": plain.get("quote"),
         "start_line": start,
-        "end_line": last or end or start,
+        "end_line": (end or start) if last is None else last,  # one that is no number stays, and is told
     }
 
 
 def _lines(value: Any) -> tuple[Any, Any]:
-    """Returns the numbers in `12`, `"12"`, `"12-14"` or `[12, 14]`; None for what is missing."""
-    if isinstance(value, list) and 1 <= len(value) <= 2:
-        return value[0], value[-1]
+    """Returns the numbers in `12`, `"12"`, `"L12"` or `"12-14"`; None for what is missing."""
     if isinstance(value, str) and (match := _LINES.fullmatch(value.strip())):
         return int(match[1]), int(match[2]) if match[2] else None
     return value, None

@@ -44,6 +44,7 @@ def judged(quote: str, start: int, end: int = 0, *, data: bytes | Unread | None 
         ("as file:\n        return", 4, 5),
         ("pass", 8, 8),
         ("import os", 1, 2),
+        ("import os", 1, 5),
         ("\ndef load(path):", 2, 3),
     ],
 )
@@ -63,7 +64,6 @@ def test_a_quote_that_stands_there_is_verified(quote: str, start: int, end: int)
         ("        return eval(file.read())", 8, 8, 5),
         ("        return eval(file.read())", 9, 9, 12),
         ("import os", 99, 99, 1),
-        ("import os", 1, 5, 1),
         ("pass", 99, 99, 8),
     ],
 )
@@ -176,9 +176,9 @@ def test_a_hostile_result_costs_a_bounded_search(monkeypatch: pytest.MonkeyPatch
     judged = [item for finding in findings for item in check.judge(finding).evidence]
 
     assert {item.status for item in judged} == {"missing"}
-    assert {item.reason for item in judged} == {
-        "the quote does not stand in this file",
-        "this result cites too much to search for it elsewhere",
+    assert {item.reason.partition(", and ")[2] for item in judged} == {
+        "no whole lines elsewhere in this file are it",
+        "this result cites too much to look elsewhere",
     }
 
 

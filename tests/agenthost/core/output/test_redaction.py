@@ -15,7 +15,7 @@ import agenthost
 import conductor
 from agenthost.core.output.redaction import VALUE_MASK, Redaction, Redactor, redacted, redacted_json
 from agenthost.core.output.report import ToolResult
-from agenthost.core.output.secret_formats import FORMAT_BY_HEAD, FORMATS, MAX_LEAD
+from servicekit.secrets.formats import FORMAT_BY_HEAD, FORMATS, MAX_LEAD
 
 KNOWN = "a-known/value+42"
 LONGER = "a-known/value+42-and-more"
@@ -181,7 +181,7 @@ def test_ordinary_program_text_is_not_masked(package: object) -> None:
     assert len(files) > 50
     for file in files:
         text = file.read_text()
-        assert redacted(text) == text, file
+        assert redacted(text, escapes=False) == text, file
 
 
 @pytest.mark.parametrize(
@@ -212,3 +212,16 @@ def test_a_million_short_strings_cost_little() -> None:
     began = time.process_time()
     assert redacted_json(text, values) == text
     assert time.process_time() - began < 5.0  # it was 58 s
+
+
+def test_a_mask_that_the_agent_writes_is_told_from_the_host_s_own_however_the_text_is_cut() -> None:
+    """Keeps E10 F4: otherwise an agent could have any word of a line passed over."""
+    text = f"[redacted:secret] and [redacted::x] [redacted [red {KNOWN} [redacted:"
+    told = "[redacted::secret] and [redacted:::x] [redacted [red [redacted:secret] [redacted::"
+
+    for size in range(1, len(text)):
+        redactor = Redactor([KNOWN])
+        pieces = [redactor.feed(text[at : at + size]) for at in range(0, len(text), size)]
+        assert "".join(pieces) + redactor.finish() == told
+    assert redacted_json(json.dumps({"quote": text}), [KNOWN]) == json.dumps({"quote": told})
+    assert redacted(text, [KNOWN], escapes=False) == text.replace(KNOWN, "[redacted:secret]")
