@@ -32,11 +32,11 @@ _SETTINGS = ("safe.directory=*", "core.commitGraph=false")
 
 @dataclass(frozen=True, slots=True)
 class GitRunner:
-    """Git over one git folder. `settings` and `variables` add to those that hold for every git."""
+    """Git over one git folder. `settings` and `variables` add to those that hold for every git; None removes a variable."""
 
     folder: Path
     settings: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str | None] = field(default_factory=dict)
 
     async def run(
         self,
@@ -83,4 +83,5 @@ class GitRunner:
 
     def _environment(self) -> Mapping[str, str]:
         own = {"PATH": os.environ.get("PATH", os.defpath), "GIT_DIR": str(self.folder)}
-        return {**_ENVIRONMENT, **own, **self.variables}
+        variables = {**_ENVIRONMENT, **own, **self.variables}
+        return {name: value for name, value in variables.items() if value is not None}

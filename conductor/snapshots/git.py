@@ -2,16 +2,18 @@
 
 Two rules carry this:
 
-1. Objects are read through a git folder of our own, with `GIT_OBJECT_DIRECTORY` pointing at the user's objects: git then does
-   not open the user's configuration. So there are no aliases, filters, includes, promisors or hooks.
-2. Only refs, the index and the ignore rules need the user's git folder. Those calls run with every setting that names a
-   program switched off, and with the work tree named.
+1. No git opens a user's git folder: it gets a folder of our own that leads to the user's refs and objects (see `view`). What git
+   writes by the way (objects of a sparse index, the times of a split one) stays there.
+2. That folder holds a configuration of our own. So there are no aliases, filters, includes, promisors or hooks, and every setting
+   that names a program is switched off as well.
 
 It does not know what a snapshot is, and it interprets no output. `servicekit.git` holds what is the same for every git.
 """
 
+import os
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from conductor.errors import NoCapacityError, ProgramError
@@ -57,13 +59,13 @@ class DiskFullError(NoCapacityError):
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """One view of a repository. `objects` and `shallow` replace what the git folder itself would say."""
+    """Git over one git folder. Its complaints name it as `shown_as`, which users know."""
 
     folder: Path
-    objects: Path | None = None
-    shallow: Path | None = None
     work_tree: Path | None = None
+    shown_as: Path | None = None
     takes_literally: bool = True
+    variables: Mapping[str, str | None] = field(default_factory=dict)
 
     async def run(
         self,
@@ -93,7 +95,10 @@ class Git:
             *args, stdin=stdin, cwd=cwd, timeout_seconds=timeout_seconds, max_output_bytes=max_output_bytes
         )
         completed.refuse_killed(f"git {args[0]}")
-        return completed
+        if self.shown_as is None:
+            return completed
+        stderr = completed.stderr.replace(os.fsencode(self.folder), os.fsencode(self.shown_as))
+        return replace(completed, stderr=stderr)
 
     def start(
         self, *args: str, stdin: bytes | None = None, timeout_seconds: float = PACK_TIMEOUT_SECONDS
@@ -102,15 +107,12 @@ class Git:
         return self._runner().start(*args, stdin=stdin, timeout_seconds=timeout_seconds)
 
     def _runner(self) -> GitRunner:
-        variables = {
-            "GIT_OBJECT_DIRECTORY": self.objects,
-            "GIT_SHALLOW_FILE": self.shallow,
-            "GIT_WORK_TREE": self.work_tree,
-            "GIT_LITERAL_PATHSPECS": None if self.takes_literally else 0,
-        }
-        return GitRunner(
-            self.folder, _SETTINGS, {name: str(value) for name, value in variables.items() if value is not None}
-        )
+        variables: dict[str, str | None] = {**self.variables}
+        if self.work_tree is not None:
+            variables["GIT_WORK_TREE"] = str(self.work_tree)
+        if not self.takes_literally:
+            variables["GIT_LITERAL_PATHSPECS"] = "0"
+        return GitRunner(self.folder, _SETTINGS, variables)
 
 
 def check(command: str, completed: Completed) -> None:

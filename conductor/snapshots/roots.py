@@ -38,13 +38,30 @@ class WorkspaceRoots:
         real = Path(os.path.realpath(named))
         if not self.contains(real):
             raise self._refusal(path)
-        if not real.is_dir():
+        try:
+            is_folder = real.is_dir()
+        except OSError as error:
+            raise InvalidRequestError(Violation(FIELD, f"cannot be looked at: {error.strerror}")) from error
+        if not is_folder:
             raise InvalidRequestError(Violation(FIELD, "is not a directory that the conductor can see"))
         return real
 
     def contains(self, real: Path) -> bool:
         """A path without links lies below a root."""
         return not self._real or _is_below(real, self._real)
+
+    def check(self, real: Path, place: Path) -> None:
+        """Raises RootNotAllowedError where a place of a repository really lies outside the roots."""
+        if not self.contains(real):
+            raise RootNotAllowedError(
+                f"the repository of this workspace keeps data at {place}, outside the allowed roots",
+                hint="allow that folder too: conductor serve --root DIR",
+            )
+
+    @property
+    def are_given(self) -> bool:
+        """The operator allowed some folders only."""
+        return bool(self._real)
 
     def ceiling(self, real: Path) -> Path:
         """Returns the highest folder above `real` that may still be read."""

@@ -1,8 +1,9 @@
 """The conductor's snapshots: pinned from workspaces, kept for runs, read for citation checks, packed for hosts."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from time import monotonic
@@ -14,11 +15,12 @@ from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, ProgramError, Violation
 from conductor.snapshots.git import DiskFullError
 from conductor.snapshots.keyed_locks import KeyedLocks
-from conductor.snapshots.reading.blocking_files import refuse_blocking_files
 from conductor.snapshots.reading.changes import Comparison, compared
+from conductor.snapshots.reading.entries import shown
 from conductor.snapshots.reading.listing import list_tree
 from conductor.snapshots.reading.repository import find_repository
 from conductor.snapshots.reading.source import Source
+from conductor.snapshots.reading.view import view_of
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.snapshots.storing.contents import read_files
 from conductor.snapshots.storing.history import MAX_HISTORY_COMMITS, History
@@ -26,6 +28,7 @@ from conductor.snapshots.storing.objects import ObjectStore
 from conductor.snapshots.storing.pin import Pin, WorkspaceMode
 from conductor.snapshots.turns import Turns
 from servicekit.programs import Running
+from servicekit.threads import in_thread
 
 MAX_READ_BYTES = 8 * 1024 * 1024
 MAX_RELATIVES = 8
@@ -64,18 +67,34 @@ class SnapshotStore:
         Raises RequestError where the folder or the revision cannot be pinned.
         """
         key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
-        repository = find_repository(folder, self._roots)
         pin = Pin(self._objects, folder, f"{WORKSPACES}/{key}/latest")
-        source = None if repository is None else Source(repository, self._folder)
-        async with self._turns.together(), self._pinning.hold(key):
-            if repository is not None:
-                await refuse_blocking_files(repository)
-            before = await self._objects.named(pin.ref)
-            plan = await self._pinned(pin, source, mode, revision)
-            if before.get(pin.ref, plan.commit) != plan.commit:
-                await self._objects.point(f"{WORKSPACES}/{key}/previous", before[pin.ref])
-            self._pinned_at[plan.commit] = monotonic()
-            return plan
+        try:
+            async with self._turns.together(), self._pinning.hold(key), self._source(folder) as source:
+                before = await self._objects.named(pin.ref)
+                plan = await self._pinned(pin, source, mode, revision)
+                if before.get(pin.ref, plan.commit) != plan.commit:
+                    await self._objects.point(f"{WORKSPACES}/{key}/previous", before[pin.ref])
+                self._pinned_at[plan.commit] = monotonic()
+                return plan
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    @contextlib.asynccontextmanager
+    async def _source(self, folder: Path) -> AsyncIterator[Source | None]:
+        repository = await in_thread(lambda: find_repository(folder, self._roots))
+        if repository is None:
+            yield None
+            return
+        async with view_of(repository, self._roots, self._folder) as view:
+            yield Source(view)
+
+    def _unreadable(self, error: OSError) -> Exception:
+        """Returns what an error means: the user's file that cannot be read is named, one of our own is a defect."""
+        name = error.filename
+        if not isinstance(name, str | bytes) or os.fsdecode(name).startswith(f"{self._folder}/"):
+            return error
+        text = f"cannot be read: {shown(os.fsencode(name))}: {error.strerror}"
+        return InvalidRequestError(Violation("workspace.path", text))
 
     async def _pinned(self, pin: Pin, source: Source | None, mode: str, revision: str) -> SnapshotPlan:
         if mode == WorkspaceMode.COMMIT or (source is not None and source.repository.is_bare):
@@ -119,7 +138,7 @@ class SnapshotStore:
             pinned = await list_tree(self._objects.git, snapshot.commit)
         except ProgramError as error:
             return WorkspaceChanges(note=f"the snapshot could not be compared with: {error}")
-        return await compared(Comparison(path, self._roots, pinned, snapshot.pin_time))
+        return await compared(Comparison(path, self._roots, pinned, snapshot.pin_time, self._folder))
 
     async def prune(self) -> None:
         """Deletes the objects that no run needs. Pins wait meanwhile: they rely on objects that no ref names yet.

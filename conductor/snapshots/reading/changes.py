@@ -23,8 +23,9 @@ from pathlib import Path
 from conductor.core.model.events import WorkspaceChanges
 from conductor.errors import StatusError
 from conductor.snapshots.reading.entries import LeftOut, Listed, shown
-from conductor.snapshots.reading.listing import TreeEntry, differences, list_workspace, trusts_modes
+from conductor.snapshots.reading.listing import TreeEntry, differences, list_workspace
 from conductor.snapshots.reading.repository import find_repository
+from conductor.snapshots.reading.view import view_of
 from conductor.snapshots.reading.working_tree import MAX_FILES, WorkingTree
 from conductor.snapshots.roots import FIELD, WorkspaceRoots
 
@@ -43,12 +44,13 @@ class _EnoughError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A workspace, and what was pinned of it when."""
+    """A workspace, and what was pinned of it when. `own_folder` is the conductor's git folder."""
 
     path: str
     roots: WorkspaceRoots
     pinned: Mapping[bytes, TreeEntry]
     pin_time: float
+    own_folder: Path
 
 
 async def compared(comparison: Comparison) -> WorkspaceChanges | None:
@@ -89,10 +91,11 @@ async def _present(comparison: Comparison) -> _Present | None:
         return _Present(folder)
     if repository.is_bare:
         return None
-    listed = await list_workspace(repository, LeftOut())
+    async with view_of(repository, comparison.roots, comparison.own_folder) as view:
+        listed = await list_workspace(view, LeftOut())
     # As at the pinning: a named folder that git ignores is taken whole.
     present = listed if listed or repository.is_at_top else None
-    return _Present(folder, present, await trusts_modes(repository.refs()))
+    return _Present(folder, present, view.settings.trusts_modes)
 
 
 @dataclass(slots=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.git import Git, GitError
 from conductor.snapshots.reading.entries import LeftOut, Listed
-from conductor.snapshots.reading.repository import Repository
 from conductor.snapshots.reading.service_folders import without_services
+from conductor.snapshots.reading.view import View
 
 SKIPPED_BY_SPARSE_CHECKOUT = b"S"
+SHA1_DIGITS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,9 @@ async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
     return await asyncio.to_thread(lambda: dict(map(_entry, _records(listing))))
 
 
-async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Listed, ...]:
+async def list_workspace(view: View, left_out: LeftOut) -> tuple[Listed, ...]:
     """Returns the tracked and the new paths below the workspace folder, without ignored ones and services' files."""
-    git, folder = repository.refs(), repository.inside
+    git, folder = view.git, view.repository.inside
     try:
         tracked = await git.run("ls-files", "-z", "-t", "--stage", "--cached", cwd=folder)
         others = await git.run("ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
@@ -44,11 +45,6 @@ async def list_workspace(repository: Repository, left_out: LeftOut) -> tuple[Lis
     # Beside the event loop: any number of folders may look like a service's.
     kept = await asyncio.to_thread(lambda: tuple(without_services(folder, untracked, left_out)))
     return (*listed.values(), *kept)
-
-
-async def trusts_modes(git: Git) -> bool:
-    """The executable bit of files has a meaning in this working tree."""
-    return (await git.attempt("config", "--type=bool", "--get", "core.fileMode")).stdout.strip() != b"false"
 
 
 def differences(
@@ -69,7 +65,9 @@ def _entry(record: bytes) -> tuple[bytes, TreeEntry]:
 def _tracked(record: bytes) -> Listed:
     head, _, path = record.partition(b"\t")
     tag, mode, oid, _ = head.split()
-    return Listed(path, mode.decode("ascii"), oid.decode("ascii"), is_sparse=tag == SKIPPED_BY_SPARSE_CHECKOUT)
+    # An id of SHA-256 names nothing in the conductor's store.
+    known = oid.decode("ascii") if len(oid) == SHA1_DIGITS else ""
+    return Listed(path, mode.decode("ascii"), known, is_sparse=tag == SKIPPED_BY_SPARSE_CHECKOUT)
 
 
 def _untracked(listing: bytes, tracked: Mapping[bytes, Listed], left_out: LeftOut) -> Iterator[Listed]:

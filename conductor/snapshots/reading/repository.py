@@ -6,28 +6,33 @@ let a caller read another user's repository.
 """
 
 import os
+import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conductor.errors import RootNotAllowedError
-from conductor.snapshots.git import Git
 from conductor.snapshots.roots import WorkspaceRoots
 
 MAX_POINTER_BYTES = 8192
-MAX_SHALLOW_BYTES = 64 * 1024 * 1024
+MAX_LISTING_BYTES = 1024 * 1024
 MAX_ALTERNATES = 32
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\[abfnrtv"\\]|\\[0-3][0-7]{2})*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A user's repository. `top` is its work tree, or the git folder itself when it is bare; `inside` is below `top`."""
+    """A user's repository. `top` is its work tree, or the git folder itself when it is bare; `inside` is below `top`.
+
+    `object_folders` are its own and all that it borrows from.
+    """
 
     git_folder: Path
     common_folder: Path
     top: Path
     inside: Path
     is_bare: bool = False
+    object_folders: tuple[Path, ...] = ()
 
     @property
     def objects(self) -> Path:
@@ -39,31 +44,19 @@ class Repository:
         """The workspace is the whole repository."""
         return self.top == self.inside
 
-    def refs(self) -> Git:
-        """A view of its refs, index and ignore rules: the only one in which its configuration is opened."""
-        return Git(self.git_folder, work_tree=None if self.is_bare else self.top)
-
-    def contents(self, own_folder: Path) -> Git:
-        """A view of its objects from a git folder of our own."""
-        return Git(own_folder, objects=self.objects, shallow=self.common_folder / "shallow")
-
-    def shallow_commits(self) -> frozenset[str]:
-        """Returns the commits whose parents it lacks."""
-        try:
-            return frozenset(_read_file(self.common_folder / "shallow").decode("ascii").split())
-        except (OSError, UnicodeDecodeError):
-            return frozenset()
-
 
 def find_repository(folder: Path, roots: WorkspaceRoots) -> Repository | None:
-    """Returns the repository around a folder, at most up to the allowed root."""
+    """Returns the repository around a folder, at most up to the allowed root. OSError: some of it cannot be looked at."""
     if _is_git_folder(folder, folder):
         return _allowed(Repository(folder, folder, folder, folder, is_bare=True), roots)
     ceiling = roots.ceiling(folder)
     for candidate in (folder, *folder.parents):
-        git_folder = follow_git_entry(candidate / ".git")
+        entry = candidate / ".git"
+        git_folder = follow_git_entry(entry)
         if git_folder is not None:
+            roots.check(git_folder, entry)
             common = _common_folder(git_folder)
+            roots.check(common, git_folder / "commondir")
             if _is_git_folder(git_folder, common):
                 return _allowed(Repository(git_folder, common, candidate, folder), roots)
         if candidate == ceiling:
@@ -73,19 +66,24 @@ def find_repository(folder: Path, roots: WorkspaceRoots) -> Repository | None:
 
 def follow_git_entry(entry: Path) -> Path | None:
     """Follows a `.git` entry, which is a folder, or a file with the path of one."""
-    if entry.is_dir():
+    try:
+        kind = entry.stat().st_mode
+    except OSError:
+        return None
+    if stat.S_ISDIR(kind):
         return entry.resolve()
-    if not entry.is_file():
-        return None
-    pointer = _read_pointer(entry)
-    if not pointer.startswith("gitdir:"):
-        return None
-    return (entry.parent / pointer.removeprefix("gitdir:").strip()).resolve()
+    pointer = _read_pointer(entry) if stat.S_ISREG(kind) else ""
+    return _pointed_at(entry.parent, pointer.removeprefix("gitdir:")) if pointer.startswith("gitdir:") else None
 
 
 def _common_folder(git_folder: Path) -> Path:
     pointer = git_folder / "commondir"
-    return (git_folder / _read_pointer(pointer).strip()).resolve() if pointer.is_file() else git_folder
+    return _pointed_at(git_folder, _read_pointer(pointer)) if pointer.is_file() else git_folder
+
+
+def _pointed_at(folder: Path, pointer: str) -> Path:
+    # Git reads such a path up to the first NUL.
+    return (folder / pointer.partition("\0")[0].strip()).resolve()
 
 
 def _is_git_folder(git_folder: Path, common: Path) -> bool:
@@ -94,33 +92,42 @@ def _is_git_folder(git_folder: Path, common: Path) -> bool:
 
 
 def _allowed(repository: Repository, roots: WorkspaceRoots) -> Repository:
-    for place in (repository.git_folder, repository.common_folder, *object_folders(repository.objects)):
-        if not roots.contains(place.resolve()):
-            raise RootNotAllowedError(
-                f"the repository of this workspace keeps data at {place}, outside the allowed roots",
-                hint="allow that folder too: conductor serve --root DIR",
-            )
-    return repository
+    return replace(repository, object_folders=tuple(_object_folders(repository.objects, roots)))
 
 
-def object_folders(objects: Path) -> list[Path]:
+def _object_folders(objects: Path, roots: WorkspaceRoots) -> list[Path]:
     """Returns the object folder and every alternate that git would read with it."""
     found = [objects]
     for folder in found:
-        listing = folder / "info" / "alternates"
-        if listing.is_file():
-            lines = _read_pointer(listing).splitlines()
-            found += [folder / line for line in lines if line and not line.startswith("#")]
+        roots.check(folder.resolve(), folder)
+        lines = read_bytes(folder / "info" / "alternates", MAX_LISTING_BYTES, roots).split(b"\n")
+        found += (folder / os.fsdecode(_unquoted(line)) for line in lines if line and not line.startswith(b"#"))
         if len(found) > MAX_ALTERNATES:
             raise RootNotAllowedError("the repository of this workspace borrows from too many others")
     return found
 
 
+def _unquoted(line: bytes) -> bytes:
+    """Returns the path in a line of `alternates`, which git quotes as C does where it must."""
+    quoted = _QUOTED.fullmatch(line)
+    path = quoted[1].decode("latin-1").encode("latin-1").decode("unicode_escape").encode("latin-1") if quoted else line
+    return path.partition(b"\0")[0]
+
+
 def _read_pointer(path: Path) -> str:
-    return _read_file(path, MAX_POINTER_BYTES).decode("utf-8", "surrogateescape")
+    return os.fsdecode(read_bytes(path, MAX_POINTER_BYTES))
 
 
-def _read_file(path: Path, max_bytes: int = MAX_SHALLOW_BYTES) -> bytes:
-    """Reads a regular file. A FIFO in its place is not waited for, and not read."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        return file.read(max_bytes) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
+def read_bytes(path: Path, max_bytes: int, roots: WorkspaceRoots | None = None) -> bytes:
+    """Reads a regular file; nothing where there is none. A FIFO in its place is not waited for, and not read.
+
+    RootNotAllowedError: the path leads to a file outside the roots, also where it was replaced a moment ago.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        if roots is not None and roots.are_given:
+            roots.check(Path(f"/proc/self/fd/{descriptor}").readlink(), path)
+        return file.read(max_bytes) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""

@@ -4,12 +4,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.git import GitError
 from conductor.snapshots.reading.listing import TreeEntry, list_tree
-from conductor.snapshots.reading.repository import Repository
+from conductor.snapshots.reading.view import View
 from conductor.snapshots.storing.history import bounded, parse_rows
 from conductor.snapshots.storing.objects import ObjectStore
 
@@ -30,16 +29,12 @@ class Trunk:
 
 
 class Source:
-    """A user's repository, read through `own_folder` (see `git`, rule 1)."""
+    """A user's repository, as a view shows it."""
 
-    def __init__(self, repository: Repository, own_folder: Path) -> None:
-        self.repository = repository
-        self.contents = repository.contents(own_folder)
-
-    async def is_readable(self) -> bool:
-        """Its objects can be copied into a store of SHA-1 names."""
-        answer = await self.repository.refs().attempt("rev-parse", "--show-object-format")
-        return answer.stdout.strip() == b"sha1"
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.repository = view.repository
+        self.contents = view.git
 
     async def resolve(self, revision: str) -> str:
         """Returns the id of the commit that a revision names, or an empty text."""
@@ -47,35 +42,36 @@ class Source:
             text = f"must be printable, at most {MAX_REVISION_CHARACTERS} characters, and not begin with '-'"
             raise InvalidRequestError(Violation("workspace.revision", text))
         arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        answer = await self.repository.refs().attempt(*arguments, timeout_seconds=REVISION_TIMEOUT_SECONDS)
+        answer = await self.contents.attempt(*arguments, timeout_seconds=REVISION_TIMEOUT_SECONDS)
         return _only_id(answer.stdout) if answer.returncode == 0 else ""
 
     async def is_unborn(self) -> bool:
         """HEAD is a branch without commits, rather than a damaged one."""
-        refs = self.repository.refs()
+        refs = self.contents
         branch = await refs.attempt("symbolic-ref", "--quiet", "HEAD")
         name = branch.stdout.decode("utf-8", "replace").strip()
         if branch.returncode or not name:
             return False
-        path = self.repository.common_folder / name
-        return not path.exists() and (await refs.attempt("rev-parse", "--verify", "--quiet", name)).returncode != 0
+        # A file in its place that names no commit is a damaged branch.
+        if os.access(self.contents.folder / name, os.F_OK):
+            return False
+        return (await refs.attempt("rev-parse", "--verify", "--quiet", name)).returncode != 0
 
     async def folder_tree_id(self, commit: str) -> str:
         """Returns the id of the workspace folder's tree in a commit, or an empty text."""
         inside = os.fspath(self.repository.inside.relative_to(self.repository.top))
         answer = await self.contents.attempt("rev-parse", "--verify", "--quiet", f"{commit}:{inside}")
         oid = _only_id(answer.stdout) if answer.returncode == 0 else ""
-        if not oid or await self.contents.run("cat-file", "-t", oid) != b"tree\n":
-            return ""
-        return oid
+        kind = (await self.contents.attempt("cat-file", "-t", oid)).stdout if oid else b""
+        return oid if kind == b"tree\n" else ""
 
     async def folder_tree(self, commit: str) -> Mapping[bytes, TreeEntry]:
         """Returns what a commit holds in the workspace folder."""
         tree = await self.folder_tree_id(commit)
-        return await list_tree(self.contents, tree) if tree else {}
+        return await self.tree(tree) if tree else {}
 
     async def tree(self, commit: str) -> Mapping[bytes, TreeEntry]:
-        """Returns what a commit holds; nothing where the repository lacks some of it, which its copying will report."""
+        """Returns what a commit or a tree holds; nothing where the repository lacks some of it, which its copying will report."""
         try:
             return await list_tree(self.contents, commit)
         except GitError:
@@ -87,10 +83,17 @@ class Source:
             listing = await self.contents.run(
                 "rev-list", "--parents", f"--max-count={store.history_commits}", head, "--"
             )
-            await store.copy(self.contents, bounded(parse_rows(listing), self.repository.shallow_commits()))
+            await store.copy(self.contents, bounded(parse_rows(listing), self._shallow_commits()))
         except GitError:
             return await self._copy_alone(store, head)
         return await self._copied(store, head)
+
+    def _shallow_commits(self) -> frozenset[str]:
+        """Returns the commits whose parents it lacks."""
+        try:
+            return frozenset((self.contents.folder / "shallow").read_text("ascii").split())
+        except (FileNotFoundError, UnicodeDecodeError):
+            return frozenset()
 
     async def _copy_alone(self, store: ObjectStore, head: str) -> Trunk:
         try:
@@ -101,7 +104,13 @@ class Source:
 
     async def _copied(self, store: ObjectStore, head: str, *notes: str) -> Trunk:
         time = await store.git.run("show", "--no-patch", "--format=%ct", head)
-        return Trunk(head, int(time), await list_tree(store.git, head), has_head=True, notes=notes)
+        return Trunk(head, _seconds(time), await list_tree(store.git, head), has_head=True, notes=notes)
+
+
+def _seconds(time: bytes) -> int:
+    """Returns a commit's time; 0 where it has none that git can read."""
+    text = time.decode("ascii", "replace").strip()
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else 0
 
 
 def _only_id(output: bytes) -> str:

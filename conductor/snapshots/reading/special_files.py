@@ -1,4 +1,4 @@
-"""Finds what git does not list: FIFOs, sockets and devices in a working tree. They are left out, and a note says so.
+"""Finds what git does not list: FIFOs, sockets, devices and unreadable folders. They are left out, and a note says so.
 
 Only the kind of each entry is looked at. Ignored entries and repositories inside this one are passed over.
 """
@@ -11,17 +11,17 @@ from pathlib import Path
 from conductor.snapshots.git import Git
 from conductor.snapshots.reading.descent import MAX_DEPTH, Descent
 from conductor.snapshots.reading.entries import LeftOut, Listed
-from conductor.snapshots.reading.repository import Repository
-from conductor.snapshots.reading.working_tree import SPECIAL
+from conductor.snapshots.reading.view import View
+from conductor.snapshots.reading.working_tree import SPECIAL, UNREADABLE_FOLDERS
 from servicekit.threads import in_thread
 
 MAX_ENTRIES = 1_000_000
 NOT_ALL = f"folders that were not searched for special files, beyond {MAX_ENTRIES} entries"
 
 
-async def find_special_files(repository: Repository, listed: Collection[Listed], left_out: LeftOut) -> None:
+async def find_special_files(view: View, listed: Collection[Listed], left_out: LeftOut) -> None:
     """Adds special files to those that are left out. Listed paths are skipped: their reader sees what they are."""
-    git, folder = repository.refs(), repository.inside
+    git, folder = view.git, view.repository.inside
     asked = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
     ignored = frozenset((await git.run(*asked, cwd=folder)).split(b"\0"))
     found = set(await in_thread(lambda: list(_walk(folder, ignored, left_out))))
@@ -36,7 +36,7 @@ def _walk(top: Path, ignored: Collection[bytes], left_out: LeftOut) -> Iterator[
     with Descent(top) as descent:
         while waiting:
             parts = waiting.pop()
-            entries = _entries(descent, parts)
+            entries = _entries(descent, parts, left_out)
             seen += len(entries)
             if seen > MAX_ENTRIES:
                 left_out.add(NOT_ALL, b"/".join(parts))
@@ -53,12 +53,15 @@ def _walk(top: Path, ignored: Collection[bytes], left_out: LeftOut) -> Iterator[
                     yield path
 
 
-def _entries(descent: Descent, parts: tuple[bytes, ...]) -> list[tuple[bytes, str]]:
+def _entries(descent: Descent, parts: tuple[bytes, ...], left_out: LeftOut) -> list[tuple[bytes, str]]:
     """Returns the entries of a folder; none where it is gone, or not readable: git then lists nothing of it either."""
     try:
         with os.scandir(descent.enter(parts)) as entries:
             return [(os.fsencode(entry.name), _kind(entry)) for entry in entries]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        left_out.add(UNREADABLE_FOLDERS.format(error.strerror), b"/".join(parts))
         return []
 
 

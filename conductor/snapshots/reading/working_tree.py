@@ -29,6 +29,9 @@ MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
 MAX_PATH_BYTES = 2000
 READ_BYTES = 1024 * 1024
 SPECIAL = "special files left out"
+UNREADABLE_FOLDERS = "folders that could not be read ({})"
+GITS_OWN = "paths that git keeps to itself"
+NOT_HERE = "files that a sparse checkout left out, and whose content is not in HEAD"
 TOO_LONG = f"paths of more than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders"
 
 
@@ -70,12 +73,14 @@ class WorkingTree:
             try:
                 folder = self._descent.enter(parts)
             except OSError as error:
-                self._left_out.add(f"folders that could not be read ({error.strerror})", b"/".join(parts))
+                self._left_out.add(UNREADABLE_FOLDERS.format(error.strerror), b"/".join(parts))
                 continue
             names = sorted(map(os.fsencode, os.listdir(folder)))  # noqa: PTH208 - of a descriptor
             own = own_entries(parts, folder, names, self._left_out)
             for name in names:
                 if name.lower() == b".git" or name in own:
+                    if name != b".git" and name not in own:
+                        self._left_out.add(GITS_OWN, b"/".join((*parts, name)))
                     continue
                 if not _is_folder(name, folder):
                     yield Listed(b"/".join((*parts, name)))
@@ -95,14 +100,14 @@ class WorkingTree:
         parts = tuple(listed.path.split(b"/"))
         if listed.mode == SUBMODULE:
             self._left_out.add("submodules whose content is left out", listed.path)
-            return Item(listed.path, SUBMODULE, listed.oid)
+            return Item(listed.path, SUBMODULE, listed.oid) if listed.oid else None
         if reason := _unfit(parts):
             self._left_out.add(reason, listed.path)
             return None
         try:
             return self._read_entry(listed, parts[-1], self._descent.enter(parts[:-1]), known)
         except (FileNotFoundError, NotADirectoryError):
-            return _gone(listed, known)
+            return self._gone(listed, known)
         except OSError as error:
             self._left_out.add(f"files that could not be read ({error.strerror})", listed.path)
             return None
@@ -147,6 +152,14 @@ class WorkingTree:
                     self._left_out.add("files that changed while they were read", listed.path)
         return _item(listed.path, mode, data, known)
 
+    def _gone(self, listed: Listed, known: Collection[str]) -> Item | None:
+        """Returns nothing for a missing path, which was removed, unless a sparse checkout never created it."""
+        if listed.is_sparse and listed.oid in known:
+            return Item(listed.path, listed.mode, listed.oid)
+        if listed.is_sparse:
+            self._left_out.add(NOT_HERE, listed.path)
+        return None
+
     def _large_file(self, listed: Listed, mode: str, oid: str, known: Collection[str]) -> Item | None:
         if oid in known:
             return Item(listed.path, mode, oid)
@@ -177,12 +190,7 @@ def _unfit(parts: tuple[bytes, ...]) -> str:
     """Returns why no host could check this path out; empty when it can."""
     if len(parts) > MAX_DEPTH or sum(map(len, parts)) + len(parts) > MAX_PATH_BYTES:
         return TOO_LONG
-    return "paths that git keeps to itself" if any(part.lower() == b".git" for part in parts) else ""
-
-
-def _gone(listed: Listed, known: Collection[str]) -> Item | None:
-    """Returns nothing for a missing path, which was removed, unless a sparse checkout never created it."""
-    return Item(listed.path, listed.mode, listed.oid) if listed.is_sparse and listed.oid in known else None
+    return GITS_OWN if any(part.lower() == b".git" for part in parts) else ""
 
 
 def _item(path: bytes, mode: str, data: bytes, known: Collection[str]) -> Item:

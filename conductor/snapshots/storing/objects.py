@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from pathlib import Path
 
 from conductor.snapshots.git import PACK_TIMEOUT_SECONDS, DiskFullError, Git, check
+from conductor.snapshots.reading.view import remove_views
 from conductor.snapshots.storing.commit_writer import CommitWriter
 from conductor.snapshots.storing.history import History, bounded, parse_rows, revisions
 from servicekit.programs import Running
@@ -47,6 +48,7 @@ class ObjectStore:
         (self._folder / "config").write_text(CONFIGURATION)
         (self._folder / "HEAD").write_text("ref: refs/heads/none\n")
         packs = self._folder / "objects" / "pack"
+        remove_views(self._folder)
         self._remove_leftovers()
         if len(list(packs.glob("*.pack"))) > MAX_PACKS:
             # Keeps objects that no ref needs: they may be the base of the next snapshot.

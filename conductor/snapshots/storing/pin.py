@@ -25,10 +25,10 @@ from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.reading.entries import SUBMODULE, LeftOut, Listed, shown
 from conductor.snapshots.reading.files import read_in_batches
-from conductor.snapshots.reading.listing import TreeEntry, differences, list_tree, list_workspace, trusts_modes
-from conductor.snapshots.reading.repository import Repository
+from conductor.snapshots.reading.listing import TreeEntry, differences, list_tree, list_workspace
 from conductor.snapshots.reading.source import Source, Trunk
 from conductor.snapshots.reading.special_files import find_special_files
+from conductor.snapshots.reading.view import View
 from conductor.snapshots.reading.working_tree import MAX_FILES, MAX_TOTAL_BYTES, WorkingTree
 from conductor.snapshots.storing.objects import ObjectStore
 from servicekit.threads import in_thread
@@ -58,7 +58,7 @@ class Pin:
     async def commit(self, source: Source, revision: str) -> SnapshotPlan:
         """Pins a commit of a repository."""
         head = await source.resolve(revision or "HEAD")
-        if not head and not await source.is_readable():
+        if not head and not source.view.settings.has_sha1_names:
             text = "does not use SHA-1 names: its working tree can be pinned, its commits cannot"
             raise InvalidRequestError(Violation("workspace.path", text))
         if not head:
@@ -77,11 +77,13 @@ class Pin:
 
     async def working_tree(self, source: Source | None) -> SnapshotPlan:
         """Pins the files as they are."""
-        trusts = source is None or await trusts_modes(source.repository.refs())
+        trusts = source is None or source.view.settings.trusts_modes
         with WorkingTree(self.folder, self.left_out, trusts_modes=trusts) as tree:
             listed = await self._listed(source, tree)
             trunk = await self._trunk(source)
             changes, commit = await self._read_and_write(tree, listed, trunk)
+        if source is not None:
+            self.notes += source.view.settings.notes
         head = trunk.head if source is not None else ""
         dirty = tuple(sorted(path for path in changes)) if head else ()
         return self._plan(commit, head, dirty, trunk.notes)
@@ -89,7 +91,7 @@ class Pin:
     async def _trunk(self, source: Source | None) -> Trunk:
         if source is None:
             return Trunk()
-        if not await source.is_readable():
+        if not source.view.settings.has_sha1_names:
             return Trunk(notes=("history left out: the repository does not use SHA-1 names",))
         head = await source.resolve("HEAD")
         if not head and await source.is_unborn():
@@ -123,16 +125,16 @@ class Pin:
 
     async def _listed(self, source: Source | None, tree: WorkingTree) -> tuple[Listed, ...]:
         """Returns the paths that may belong to the snapshot: those that git knows, or every file. Refuses too many."""
-        known = None if source is None else await self._known(source.repository)
+        known = None if source is None else await self._known(source.view)
         return await in_thread(lambda: tree.check_size(tree.walk() if known is None else known))
 
-    async def _known(self, repository: Repository) -> tuple[Listed, ...] | None:
+    async def _known(self, view: View) -> tuple[Listed, ...] | None:
         """Returns the paths that git knows; None where it ignores the whole folder, which the caller did name."""
-        listed = await list_workspace(repository, self.left_out)
-        if not listed and not repository.is_at_top:
+        listed = await list_workspace(view, self.left_out)
+        if not listed and not view.repository.is_at_top:
             self.notes.append("git ignores this folder, so all of its files were taken")
             return None
-        await find_special_files(repository, listed, self.left_out)
+        await find_special_files(view, listed, self.left_out)
         return listed
 
     async def _commit_of_folder(self, source: Source, head: str) -> SnapshotPlan:

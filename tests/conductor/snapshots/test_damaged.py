@@ -7,6 +7,7 @@ import pytest
 
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots.roots import WorkspaceRoots
 from tests.kit.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes
@@ -33,6 +34,77 @@ async def test_a_head_that_is_damaged_is_not_taken_for_a_repository_without_comm
             file.write_bytes(b"garbage")
 
     assert "history left out: the repository's HEAD cannot be read" in (await store.pin(user.folder)).notes
+
+
+async def told(store: SnapshotStore, folder: Path, mode: str) -> str:
+    """Returns the refusal of a pinning, or its notes."""
+    try:
+        return "; ".join((await store.pin(folder, mode)).notes)
+    except InvalidRequestError as error:
+        return str(error)
+
+
+COMMITTERS = ("<a@b> -5 +0000", "<a@b>", "<a@b> 1700000000", "<a@b> 99999999999999999999 +0000", "<a@b> x +0000", "a")
+
+
+@pytest.mark.parametrize("committer", COMMITTERS)
+async def test_a_commit_with_a_broken_date_is_pinned_with_its_changes(
+    committer: str, store: SnapshotStore, user: UserRepository
+) -> None:
+    commit = (
+        f"tree {user.git('write-tree').strip()}\nauthor A <a@b> 1 +0000\ncommitter A {committer}\nencoding x\n\nodd\n"
+    )
+    oid = git(user.folder, "hash-object", "-t", "commit", "-w", "--literally", "--stdin", stdin=commit.encode())
+    (user.folder / ".git" / "refs" / "heads" / "main").write_bytes(oid)
+    assert (await store.pin(user.folder)).commit == oid.decode().strip()
+
+    user.write("src/app.py", "changed\n")
+    assert (await store.pin(user.folder)).dirty_paths == ("src/app.py",)
+
+
+LONG = "x" * 256
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (".git", f"gitdir: {LONG}\n"),
+        (".git/commondir", f"{LONG}\n"),
+        (".git/commondir", "a\0b\n"),
+        (".git/objects/info/alternates", f"/{LONG}\n"),
+        (".git/HEAD", f"ref: refs/heads/{LONG}\n"),
+        (".git/HEAD", "ref: refs/heads/main\n" * 4000),
+        (".git/refs/heads/main", "ref: refs/heads/main\n"),
+        (".git/packed-refs", "garbage\n" * 100),
+        (".git/index", ""),
+        (".git/shallow", "garbage\n"),
+        (".git/info/exclude", "[" * 100_000),
+        (".git/config", '[core]\n\tfilemode = x\n\tautocrlf = "\n'),
+    ],
+)
+async def test_what_is_damaged_in_a_git_folder_is_told_or_passed_over(
+    file: str, text: str, store: SnapshotStore, user: UserRepository
+) -> None:
+    path = user.folder / file
+    if path.is_dir():
+        path.rename(user.folder / "gone")
+    path.write_text(text)
+    for mode in (WorkspaceMode.WORKING_TREE, WorkspaceMode.COMMIT):
+        assert "views/" not in await told(store, user.folder, mode)
+
+
+async def test_a_workspace_with_a_name_that_no_file_system_has_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="File name too long"):
+        WorkspaceRoots().resolve(f"/tmp/{LONG}")
+
+
+@pytest.mark.parametrize("closed", [".git", ".git/objects", ".git/index", ".git/HEAD", ".git/config", "src/deep"])
+async def test_what_the_conductor_may_not_read_is_told(closed: str, store: SnapshotStore, user: UserRepository) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    user.write("src/deep/new.py", "new\n")
+    (user.folder / closed).chmod(0)
+    assert "Permission denied" in await told(store, user.folder, WorkspaceMode.WORKING_TREE)
 
 
 async def test_a_repository_without_commits_says_so(store: SnapshotStore, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from conductor.errors import InvalidRequestError, RootNotAllowedError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
-from conductor.snapshots.reading import blocking_files
+from conductor.snapshots.reading import settings
 from conductor.snapshots.roots import WorkspaceRoots
 from tests.kit.repositories import ENVIRONMENT, UserRepository, git
 
@@ -173,6 +173,79 @@ async def test_a_workspace_cannot_borrow_objects_from_outside_the_roots(
         await fenced.pin(user.folder, WorkspaceMode.COMMIT, victim.head)
 
 
+LEADING_OUT = (
+    "a quoted line in alternates",
+    "alternates of alternates",
+    "alternates behind a link",
+    "objects/pack",
+    "objects/aa",
+    "packed-refs",
+    "refs/heads",
+    "refs/heads/stolen",
+    "index",
+    "config",
+    "HEAD",
+    "logs/HEAD",
+    "shallow",
+    "info/exclude",
+    "info",
+    "inner",
+)
+
+
+def lead_out(way: str, user: UserRepository, victim: UserRepository) -> None:
+    git_folder = user.folder / ".git"
+    alternates = git_folder / "objects" / "info" / "alternates"
+    objects = victim.folder / ".git" / "objects"
+    if way == "a quoted line in alternates":
+        escaped = "".join(f"\\{ord(letter):03o}" for letter in str(objects))
+        alternates.write_text(f'"{escaped}"\n')
+    elif way == "alternates of alternates":
+        (user.folder / "near" / "info").mkdir(parents=True)
+        (user.folder / "near" / "info" / "alternates").write_text(f"{objects}\n")
+        alternates.write_text("../../near\n")
+    elif way == "alternates behind a link":
+        (victim.folder / "list").write_text(f"{objects}\n")
+        alternates.symlink_to(victim.folder / "list")
+    elif way == "inner":
+        (user.folder / "inner").mkdir()
+        (user.folder / "inner" / ".git").write_text(f"gitdir: {victim.folder}/.git\n")
+    else:
+        victim.git("pack-refs", "--all")
+        victim.git("repack", "-q", "-a", "-d")
+        entry = git_folder / way
+        entry.parent.mkdir(exist_ok=True)
+        if entry.exists():
+            entry.rename(user.folder / "moved")
+        entry.symlink_to(victim.folder / ".git" / way)
+
+
+@pytest.mark.parametrize("way", LEADING_OUT)
+async def test_no_entry_of_a_git_folder_leads_outside_the_roots(
+    way: str, fenced: SnapshotStore, user: UserRepository, victim: UserRepository
+) -> None:
+    """Keeps E9."""
+    lead_out(way, user, victim)
+    with pytest.raises(RootNotAllowedError):
+        await fenced.pin(user.folder, WorkspaceMode.COMMIT, victim.head)
+
+
+async def test_no_setting_outside_the_roots_is_read_or_told(
+    fenced: SnapshotStore, user: UserRepository, tmp_path: Path
+) -> None:
+    """Keeps E9."""
+    (tmp_path / "secret").write_text(
+        "[core]\n\tfilemode = secretvalue\n\texcludesFile = /etc/secretvalue\n[[secretvalue"
+    )
+    (tmp_path / "rules").write_text("*.secretvalue\n")
+    user.write("a.secretvalue", "taken")
+    user.add_config(f"[include]\n\tpath = {tmp_path}/secret\n[core]\n\texcludesFile = {tmp_path}/rules\n")
+    plan = await fenced.pin(user.folder)
+
+    assert "a.secretvalue" in plan.dirty_paths
+    assert len([note for note in plan.notes if "only some roots" in note or "outside the allowed roots" in note]) == 2
+
+
 async def test_a_repository_above_the_root_is_not_looked_at(tmp_path: Path, user: UserRepository) -> None:
     fenced = await SnapshotStore.open(tmp_path / "fenced.git", WorkspaceRoots((user.folder / "src",)))
     plan = await fenced.pin(user.folder / "src")
@@ -274,7 +347,7 @@ async def test_a_configuration_that_never_ends_is_given_up_soon(
     store: SnapshotStore, user: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """E9: what it includes may lie anywhere."""
-    monkeypatch.setattr(blocking_files, "CONFIGURATION_SECONDS", 0.3)
+    monkeypatch.setattr(settings, "CONFIGURATION_SECONDS", 0.3)
     os.mkfifo(tmp_path / "fifo")
     with (user.folder / ".git" / "config").open("a") as file:
         file.write(f"[include]\n\tpath = {tmp_path}/fifo\n")
