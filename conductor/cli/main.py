@@ -15,7 +15,7 @@ import click
 from conductor.cli.text.failure import INTERRUPTED, USAGE, CommandError
 from servicekit.printing.output_lost import OutputLostError, code_of, output_lost
 from servicekit.printing.page import say
-from servicekit.printing.streams import ready_streams, text_arguments
+from servicekit.printing.streams import as_text, ready_streams, text_arguments
 from servicekit.process import open_what_is_closed
 
 # Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
@@ -45,6 +45,8 @@ OUTPUTS = ("auto", "plain", "json")
 
 # Commands that ask no conductor: they know no --address.
 _WITHOUT_CONDUCTOR = frozenset({"validate", "serve", "up", "demo", "restore"})
+# Commands that run services and print no result: they know no --output.
+_WITHOUT_RESULT = frozenset({"serve", "up"})
 
 
 @dataclass(slots=True)
@@ -77,9 +79,8 @@ def _shared_options(command: str) -> list[click.Option]:
     output = click.Option(
         ["--output"], type=click.Choice(OUTPUTS), expose_value=False, callback=_set_shared, help="How to print."
     )
-    if command == "serve":
-        return []
-    return [output] if command in _WITHOUT_CONDUCTOR else [address, output]
+    options = [] if command in _WITHOUT_CONDUCTOR else [address]
+    return options if command in _WITHOUT_RESULT else [*options, output]
 
 
 class LazyGroup(click.Group):
@@ -119,7 +120,12 @@ class LazyGroup(click.Group):
 @click.pass_context
 def group(ctx: click.Context, address: str, output: str) -> None:
     """Ask hard questions of a codebase with a pool of read-only agents."""
-    ctx.obj = Context(address=address, output=output)
+    if output != "auto" and ctx.invoked_subcommand in _WITHOUT_RESULT:
+        raise click.UsageError(f"{ctx.invoked_subcommand} prints no result, and takes no --output")
+    try:
+        ctx.obj = Context(address=as_text(address, "CONDUCTOR_ADDRESS"), output=output)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,7 +1,6 @@
 """Readies stdout, stderr and the arguments of a command: printing never raises for a character, and every argument is text."""
 
 import codecs
-import os
 import sys
 from collections.abc import Sequence
 
@@ -32,6 +31,11 @@ def ready_streams() -> None:
             stream.reconfigure(errors=_HANDLER)
 
 
+def is_utf8() -> bool:
+    """Returns whether stdout takes UTF-8."""
+    return codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+
+
 def _printed(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -45,15 +49,11 @@ def text_arguments(given: Sequence[str]) -> list[str]:
 
 
 def as_text(given: str, name: str) -> str:
-    """Returns a string from the command line or the environment as text; raises ValueError where its bytes are not UTF-8.
-
-    Python keeps bytes that its locale cannot decode as surrogates; in a locale without UTF-8 these may well be UTF-8.
-    """
+    """Returns a string from the command line or the environment; raises ValueError for bytes that this locale cannot decode."""
     try:
         given.encode()
-    except UnicodeEncodeError:
-        try:
-            return os.fsencode(given).decode()
-        except UnicodeError:
-            raise ValueError(f"{name}, '{given}', is not UTF-8; give it as UTF-8") from None
+    except UnicodeEncodeError:  # Python keeps such bytes as surrogates
+        encoding = sys.getfilesystemencoding()
+        advice = "give it as UTF-8" if encoding == "utf-8" else "use a locale of UTF-8, as LC_ALL=C.UTF-8"
+        raise ValueError(f"{name}, '{given}', is not text in {encoding.upper()}; {advice}") from None
     return given

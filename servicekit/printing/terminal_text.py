@@ -3,6 +3,7 @@
 Agents' output, repository content, arguments and server messages all pass here before they are printed for people.
 """
 
+import json
 import re
 import unicodedata
 
@@ -34,7 +35,7 @@ def printable(text: str) -> str:
     used = set(text) - {"\n", "\t"}
     unsafe = {ord(one): _replacement(one) for one in used if not one.isprintable() or _IGNORABLE.match(one)}
     text = text.translate(unsafe) if unsafe else text
-    marks = "".join(one for one in used if unicodedata.category(one) in {"Mn", "Me"} and ord(one) not in unsafe)
+    marks = "".join(one for one in used if _is_mark(one) and ord(one) not in unsafe)
     return re.sub(f"([{re.escape(marks)}]{{{MARKS}}})[{re.escape(marks)}]+", r"\1", text) if marks else text
 
 
@@ -53,6 +54,16 @@ def escaped(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("ascii", "backslashreplace").decode()
+
+
+def safe_json(document: str) -> str:
+    """Returns JSON whose strings hold no character that `printable` would take away: such ones are escaped, and mean the same."""
+    unsafe = {one for one in set(document) - {"\n"} if printable(one) != one}
+    return document.translate({ord(one): json.dumps(one)[1:-1] for one in unsafe})
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) in {"Mn", "Me"}
 
 
 def one_line(text: str, width: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from conductor.cli.commands.flows import project_of
-from conductor.cli.commands.requests import is_file, set_flow
+from conductor.cli.commands.requests import is_file, set_flow, workspace_at
 from conductor.cli.commands.run import create_from, follow_to_end
 from conductor.cli.connection import connected
 from conductor.cli.main import Context
@@ -32,7 +32,7 @@ def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
 
     Should this command be killed outright, its services end by themselves; their temporary folder then stays.
     """
-    request = run_service_pb2.CreateRunRequest(workspace=run_service_pb2.Workspace(path=str(path.resolve())))
+    request = run_service_pb2.CreateRunRequest(workspace=workspace_at(path))
     # Before anything is started: a file that is no flow is told at once.
     set_flow(request, flow)
     project = project_of(Path(flow)) if is_file(flow) else None

@@ -63,17 +63,29 @@ def agents(context: Context, name: str | None) -> None:
     """List agents over all hosts, with model and last trial, or show what a hostile model got the one called NAME to do."""
     with connected(context.address) as connection:
         answer = connection.pool.ListHosts(pool_service_pb2.ListHostsRequest(page_size=500), timeout=CALL_SECONDS)
-    if context.is_json:
-        for host in answer.hosts:
-            put(as_json(host))
-        return
-    lines = agents_over(answer.hosts, name)
-    for line in lines:
+    hosts = [_with_only(host, name) for host in answer.hosts if name is None or _has(host, name)]
+    lines = agents_over(hosts, name)
+    for host in hosts if context.is_json else ():
+        put(as_json(host))
+    for line in () if context.is_json else lines:
         say(line, AGENT_INDENT)
     if name is not None and not lines:
         raise CommandError(f"no host has an agent '{name}'; those that there are:  conductor agents")
-    if not lines:
+    if not lines and not context.is_json:
         say("no agents: no host has connected; look at them:  conductor hosts", err=True)
+
+
+def _has(host: Host, name: str) -> bool:
+    return any(agent.name == name for agent in host.agents)
+
+
+def _with_only(host: Host, name: str | None) -> Host:
+    """Returns the host without its other agents, where one is asked for."""
+    if name is not None:
+        chosen = [agent for agent in host.agents if agent.name == name]
+        del host.agents[:]
+        host.agents.extend(chosen)
+    return host
 
 
 def _say_pools(hosts: Iterable[Host]) -> None:

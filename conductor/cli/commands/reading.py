@@ -16,7 +16,8 @@ from conductor.cli.views.follow import Absence, is_away, patiently
 from conductor.cli.views.view import say_away, say_back
 from conductor.v1 import run_service_pb2
 from servicekit.printing.page import put, say
-from servicekit.printing.terminal_text import printable
+from servicekit.printing.streams import is_utf8
+from servicekit.printing.terminal_text import printable, safe_json
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct
@@ -39,22 +40,23 @@ def report(context: Context, name: str, form: str) -> None:
     with connected(context.address) as connection:
         full = run_name(connection, name)
         if form == "json" or context.is_json:
-            put(_as_json(_report(connection, full).json, indent=None if context.is_json else 2))
+            document = _as_json(_report(connection, full).json, indent=None if context.is_json else 2)
+            put(document)
         else:
-            print_report(connection, full)
+            print_report(context, connection, full)
 
 
-def print_report(connection: Connection, run: str, *, whole: bool = True) -> None:
-    """Prints a run's report on stdout: rendered for a person's terminal, as Markdown elsewhere.
+def print_report(context: Context, connection: Connection, run: str, *, whole: bool = True) -> None:
+    """Prints a run's report on stdout: rendered for a person's terminal, as Markdown elsewhere and with `--output plain`.
 
     Without `whole` a terminal gets it up to what ran and how: that would push the result off the screen.
     """
     markdown = _report(connection, run).markdown
-    if not sys.stdout.isatty():
+    if not whole and sys.stdout.isatty():
+        markdown = markdown.partition(DETAILS)[0]
+    if not sys.stdout.isatty() or context.output == "plain":
         put(markdown)
         return
-    if not whole:
-        markdown = markdown.partition(DETAILS)[0]
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -80,7 +82,8 @@ def _as_json(document: "Struct", indent: int | None) -> str:
             case _:
                 return value
 
-    return json.dumps(whole(json_format.MessageToDict(document)), indent=indent, sort_keys=True, ensure_ascii=False)
+    plain = whole(json_format.MessageToDict(document))
+    return safe_json(json.dumps(plain, indent=indent, sort_keys=True, ensure_ascii=not is_utf8()))
 
 
 def _report(connection: Connection, run: str) -> run_service_pb2.Report:

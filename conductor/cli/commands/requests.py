@@ -1,28 +1,31 @@
 """Turns the options of `conductor run` into a CreateRunRequest; what is wrong with them is said by option."""
 
-import json
+import codecs
+import os
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from google.protobuf import json_format
 
+from conductor.cli.commands.inputs import typed_inputs
 from conductor.cli.text.failure import CommandError
-from conductor.v1 import run_service_pb2
+from conductor.v1 import flow_service_pb2, run_service_pb2
 
 # What a question read from stdin may hold before the server is asked at all.
 QUESTION_BYTES = 1024 * 1024
 
 
-def create_request(flow: str, path: Path, options: Mapping[str, object]) -> run_service_pb2.CreateRunRequest:
-    """Returns the request that the options mean; raises a CommandError that names a wrong option."""
-    inputs: dict[str, object] = {name: _value(text) for name, text in named_values("--input", options["extras"])}
-    if options["question"] is not None:
-        inputs["question"] = _question(str(options["question"]))
-    if options["band"] is not None:
-        inputs["band"] = options["band"]
-    workspace = run_service_pb2.Workspace(path=str(path))
+def create_request(
+    flow: str, path: Path, options: Mapping[str, object], flow_of: Callable[[str], flow_service_pb2.Flow]
+) -> run_service_pb2.CreateRunRequest:
+    """Returns the request that the options mean; raises a CommandError that names a wrong option.
+
+    `flow_of` returns the flow of a name. It is asked only where an input's type is needed.
+    """
+    extras = named_values("--input", options["extras"])
+    workspace = workspace_at(path)
     if options["commit"] is not None:
         workspace.mode = run_service_pb2.Workspace.MODE_COMMIT
         workspace.revision = str(options["commit"])
@@ -33,18 +36,37 @@ def create_request(flow: str, path: Path, options: Mapping[str, object]) -> run_
         # Always with an id, so that a retry after a lost answer cannot start a second run.
         request_id=str(options["request_id"] or uuid.uuid4()),
     )
-    json_format.ParseDict(inputs, request.inputs)
     set_flow(request, flow)
+    inputs = dict[str, object]()
+    if extras:
+        chosen = request.inline if request.HasField("inline") else flow_of(request.flow)
+        inputs = typed_inputs(extras, json_format.MessageToDict(chosen.input_schema))
+    if options["question"] is not None:
+        inputs["question"] = _question(str(options["question"]))
+    if options["band"] is not None:
+        inputs["band"] = options["band"]
+    json_format.ParseDict(inputs, request.inputs)
     return request
+
+
+def workspace_at(path: Path) -> run_service_pb2.Workspace:
+    """Returns the workspace at a path: its bytes as UTF-8, in whatever encoding this locale shows them."""
+    full = path.resolve()
+    try:
+        return run_service_pb2.Workspace(path=os.fsencode(full).decode())
+    except UnicodeError:
+        raise CommandError(f"the path {full} is not UTF-8; give the directory a name in UTF-8") from None
 
 
 def named_values(option: str, given: object) -> list[tuple[str, str]]:
     """Splits each `NAME=VALUE` of a repeatable option."""
-    pairs = []
+    pairs = list[tuple[str, str]]()
     for text in given if isinstance(given, Iterable) else ():
         name, equals, value = str(text).partition("=")
         if not equals or not name:
             raise CommandError(f"{option} takes NAME=VALUE, not '{text}'")
+        if name in (earlier for earlier, _ in pairs):
+            raise CommandError(f"{option} {name} is given twice")
         pairs.append((name, value))
     return pairs
 
@@ -67,15 +89,22 @@ def set_flow(request: run_service_pb2.CreateRunRequest, flow: str) -> None:
 def _question(given: str) -> str:
     if given != "-":
         return given
-    text = sys.stdin.read(QUESTION_BYTES + 1)
-    if len(text) > QUESTION_BYTES:
-        raise CommandError(f"--question: stdin holds more than {QUESTION_BYTES} characters")
-    return text
-
-
-def _value(text: str) -> object:
-    """Returns JSON where the text parses (`3`, `true`, `["a"]`), else the text."""
     try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        data = sys.stdin.buffer.read(QUESTION_BYTES + 1)
+    except OSError as error:
+        raise CommandError(f"--question: stdin cannot be read: {error.strerror}") from error
+    if len(data) > QUESTION_BYTES:
+        raise CommandError(f"--question: stdin holds more than {QUESTION_BYTES} bytes")
+    return _decoded(data)
+
+
+def _decoded(data: bytes) -> str:
+    """Returns the text of a question: UTF-8, else in the encoding of this locale, where that is another one."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if codecs.lookup(sys.stdin.encoding).name in {"utf-8", "ascii"}:
+            line = "if it is in Latin-1:  iconv -f ISO-8859-1 -t UTF-8 FILE | conductor run … --question -"
+            told = f"--question: stdin is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}"
+            raise CommandError(told, lines=(line,)) from None
+        return data.decode(sys.stdin.encoding, "replace")

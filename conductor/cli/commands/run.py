@@ -18,7 +18,7 @@ from conductor.cli.text.wording import SETTLED_RUN, workspace_changes
 from conductor.cli.views.follow import Absence, followed, patiently
 from conductor.cli.views.lines import finding_line, summary
 from conductor.cli.views.view import JsonView, View, as_json, say_away, say_back
-from conductor.v1 import run_service_pb2
+from conductor.v1 import flow_service_pb2, run_service_pb2
 from servicekit.printing.output_lost import OutputLostError, verdict
 from servicekit.printing.page import put, say
 from servicekit.printing.terminal_text import printable
@@ -40,7 +40,9 @@ _CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEO
     type=click.Choice(["small", "medium", "large"]),
     help="How much effort: how many agents look, and how deep, as the flow says.  [default: small]",
 )
-@click.option("--input", "extras", multiple=True, metavar="NAME=VALUE", help="A further input; JSON where it parses.")
+@click.option(
+    "--input", "extras", multiple=True, metavar="NAME=VALUE", help="A further input, typed by the flow's input_schema."
+)
 @click.option("--commit", metavar="REVISION", help="Read this commit instead of the working tree.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="For finding the run again.")
 @click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Higher goes first.")
@@ -51,8 +53,13 @@ def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: 
     """Start FLOW over PATH (this directory by default), follow it, and show its report."""
     from conductor.cli.commands.requests import create_request
 
-    request = create_request(flow, path.resolve(), options)
     with connected(context.address) as connection:
+
+        def flow_of(named: str) -> flow_service_pb2.Flow:
+            asked = flow_service_pb2.GetFlowRequest(name=named)
+            return connection.flows.GetFlow(asked, timeout=CALL_SECONDS)
+
+        request = create_request(flow, path, options, flow_of)
         created = create_from(context, connection, request, flow=flow, is_passing=False)
         if detach:
             put(as_json(created) if context.is_json else created.name)
@@ -132,7 +139,7 @@ def follow_to_end(
     code = exit_code(ended)
     with verdict(code):
         if not context.is_json:
-            _show_end(connection, ended, is_passing=is_passing)
+            _show_end(context, connection, ended, is_passing=is_passing)
     return code
 
 
@@ -158,12 +165,12 @@ def _view_for(context: Context, on_interrupt: str) -> View:
     return PlainView()
 
 
-def _show_end(connection: Connection, ended: Run, *, is_passing: bool) -> None:
+def _show_end(context: Context, connection: Connection, ended: Run, *, is_passing: bool) -> None:
     is_read = sys.stdout.isatty()
     if not is_read:
         say(f"\n{closing(ended)}", 4, err=True)
         sys.stderr.flush()
-    print_report(connection, ended.name, whole=False)
+    print_report(context, connection, ended.name, whole=False)
     if is_read:
         # A report is longer than a screen: the reader's eye shall end on the result.
         say(f"\n{closing(ended)}", 4, err=True)

@@ -64,10 +64,17 @@ class LineView:
 
 
 class JsonView(LineView):
-    """Prints one proto-JSON object a line on stdout."""
+    """Prints one proto-JSON object a line on stdout. A finding comes once: a fold tells those that it merges again."""
+
+    def __init__(self) -> None:
+        self._findings: set[str] = set()
 
     def show(self, message: run_service_pb2.WatchRunResponse) -> None:
         """Prints the message."""
+        if message.HasField("finding"):
+            if message.finding.id in self._findings:
+                return
+            self._findings.add(message.finding.id)
         put(as_json(message))
 
 

@@ -1,0 +1,81 @@
+"""An input arrives as it was written, of the type that the flow's schema names. Keeps K2."""
+
+from typing import Any
+
+import pytest
+
+from conductor.cli.commands.inputs import typed_inputs
+from conductor.cli.text.failure import CommandError
+
+SCHEMA: dict[str, Any] = {
+    "properties": {
+        "sha": {"type": "string"},
+        "count": {"type": "integer"},
+        "share": {"type": "number"},
+        "maybe": {"type": ["string", "null", "number"]},
+        "flag": {"type": "boolean"},
+        "many": {"type": "array"},
+        "of_enum": {"enum": ["1.0", "2"]},
+        "by_reference": {"$ref": "#/$defs/a~1b"},
+        "any": {"anyOf": [{"type": "boolean"}, {"type": "integer"}]},
+        "all": {"allOf": [{"type": "number"}, {"type": ["integer", "string"]}]},
+        "untyped": {"description": "Something."},
+    },
+    "patternProperties": {"^tag": {"type": "string"}},
+    "$defs": {"a/b": {"type": "string"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("sha", "1234567e2", "1234567e2"),
+        ("sha", "007", "007"),
+        ("sha", "true", "true"),
+        ("sha", '"quoted"', '"quoted"'),
+        ("of_enum", "2", "2"),
+        ("by_reference", "1.10", "1.10"),
+        ("tag_1", "1", "1"),
+        ("count", "12", 12),
+        ("count", "-9007199254740991", -9007199254740991),
+        ("count", "twelve", "twelve"),  # the conductor refuses it, and names the type
+        ("share", "1e3", 1000.0),
+        ("share", "1.10", 1.1),
+        ("flag", "true", True),
+        ("flag", "yes", "yes"),
+        ("many", '["a", 1.5]', ["a", 1.5]),
+        ("any", "3", 3),
+        ("all", "3", 3),
+        ("maybe", "null", None),
+        ("maybe", "1.10", "1.10"),
+        ("maybe", "1.1", 1.1),
+        ("maybe", "1e999", "1e999"),
+        ("untyped", "3", 3),
+        ("untyped", "1.5", 1.5),
+        ("untyped", "1.10", "1.10"),
+        ("untyped", "1234567e2", "1234567e2"),
+        ("untyped", "-0", "-0"),
+        ("untyped", " 3", " 3"),
+        ("untyped", "NaN", "NaN"),
+        ("untyped", "9007199254740993", "9007199254740993"),
+        ("untyped", "1" + "0" * 400, "1" + "0" * 400),
+        ("untyped", "false", False),
+        ("untyped", '{"a": [1]}', {"a": [1]}),
+        ("untyped", "[" * 100_000, "[" * 100_000),
+        ("unknown", "0123", "0123"),
+        ("question", "42", "42"),
+    ],
+)
+def test_the_schema_decides_what_a_text_means(name: str, text: str, value: object) -> None:
+    found = typed_inputs([(name, text)], SCHEMA)[name]
+
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("count", "9007199254740993"), ("share", "1e999"), ("many", "[9007199254740993]")]
+)
+def test_a_number_that_would_arrive_as_another_is_refused(name: str, text: str) -> None:
+    with pytest.raises(CommandError, match=rf"--input {name}: .* is beyond"):
+        typed_inputs([(name, text)], SCHEMA)

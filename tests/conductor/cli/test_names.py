@@ -1,0 +1,61 @@
+"""A short name of a run means one run of all that there are, or none. Keeps K2."""
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from conductor.cli.text.failure import CommandError
+from conductor.cli.text.names import PAGE_RUNS, run_name
+from conductor.v1 import run_service_pb2
+
+if TYPE_CHECKING:
+    from conductor.cli.connection import Connection
+
+IDS = [f"01m{number:020d}abc" for number in range(700, 0, -1)] + [
+    "01m7zzzzzzzzzzzzzzzzzz9sdx",
+    "9sdx00000000000000000009s0",
+]
+
+
+class _Runs:
+    """Lists runs by pages, as a conductor does."""
+
+    def __init__(self, ids: list[str]) -> None:
+        self._ids = ids
+
+    def ListRuns(self, request: run_service_pb2.ListRunsRequest, timeout: float) -> Any:  # noqa: N802
+        assert timeout > 0
+        begin = int(request.page_token or 0)
+        end = begin + request.page_size
+        runs = [run_service_pb2.Run(name=f"runs/{each}") for each in self._ids[begin:end]]
+        token = str(end) if end < len(self._ids) else ""
+        return run_service_pb2.ListRunsResponse(runs=runs, next_page_token=token)
+
+
+def _named(given: str, ids: list[str] = IDS, *, changes: bool = False) -> str:
+    connection = cast("Connection", SimpleNamespace(runs=_Runs(ids)))
+    return run_name(connection, given, changes=changes).removeprefix("runs/")
+
+
+def test_a_run_of_any_page_is_found_by_a_part_of_its_id() -> None:
+    assert len(IDS) > PAGE_RUNS
+    assert _named("01m7zz") == IDS[-2]
+    assert _named("0009S0", changes=True) == IDS[-1]
+
+
+def test_a_beginning_and_an_end_of_two_runs_are_two_meanings() -> None:
+    with pytest.raises(CommandError, match="'9sdx' means 2 runs"):
+        _named("9sdx")
+
+
+def test_what_changes_a_run_takes_no_slip_of_a_name() -> None:
+    assert _named("9s0") == IDS[-1]
+    with pytest.raises(CommandError, match="at least 4 characters"):
+        _named("9s0", changes=True)
+
+
+def test_last_is_the_newest() -> None:
+    assert _named("last", changes=True) == IDS[0]
+    with pytest.raises(CommandError, match="there is no run yet"):
+        _named("last", [])
