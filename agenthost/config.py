@@ -17,12 +17,15 @@ from agenthost.core.admission.order import HIGHEST, LEAST_MEMORY_BYTES, WIDEST, 
 from agenthost.core.snapshots.eviction import DEFAULT_KEEPING, MOST_KEEPING, Keeping
 from agenthost.errors import ConfigurationError
 from agenthost.models.settings import ModelSettings, read_models
-from servicekit.errors import there_are
+from servicekit.addresses import Address, AddressError
+from servicekit.errors import shown, there_are
 
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_SLOTS = 1000
 DEFAULT_MODEL = "default"  # the endpoint of --model, and of the built-in agent `reader`
+MOST_UNHEARD_SECONDS = 10 * 365 * 86_400
+MOST_BYTES = 1 << 50  # a pebibyte: above every disk
 MAX_PROMPT_BYTES = 1024 * 1024
 HEARTBEAT_SECONDS = 2.0
 # Open at rest, without attempts, with the high numbers for a shim's descriptors (`process.FIRST_FREE_FD`).
@@ -74,8 +77,8 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
                 f"--{required} is required: give the flag, or '{required}' in a file with --config"
             )
     _check_types(values)
-    values["data"] = Path(values["data"]).expanduser().absolute()
-    values["agents_dirs"] = tuple(Path(folder).expanduser().absolute() for folder in values.get("agents_dirs", ()))
+    values["data"] = _path("data", values["data"])
+    values["agents_dirs"] = tuple(_path("agents_dirs", folder) for folder in values.get("agents_dirs", ()))
     values["limits"], values["keeping"] = _limits(values.get("limits", {}))
     models = values.get("models", {})
     if model and isinstance(models, Mapping):
@@ -91,13 +94,28 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
 def _check_types(values: Mapping[str, Any]) -> None:
     for name in ("listen", "data", "name"):
         if not isinstance(values[name], str | Path) or "\0" in str(values[name]):
-            raise ConfigurationError(f"{name} is {values[name]!r}: it must be a text")
+            raise ConfigurationError(f"{name} is {shown(values[name])}: it must be a text")
+    try:
+        Address.parse(str(values["listen"]))
+    except AddressError as error:
+        raise ConfigurationError(f"listen: {error}") from error
     for name, known in (("log_format", LOG_FORMATS), ("log_level", LOG_LEVELS)):
         if values.get(name, known[0]) not in known:
-            raise ConfigurationError(f"{name} is {values[name]!r}: it must be one of {', '.join(known)}")
+            raise ConfigurationError(f"{name} is {shown(values[name])}: it must be one of {', '.join(known)}")
     folders = values.get("agents_dirs", ())
-    if not isinstance(folders, list | tuple) or not all(isinstance(folder, str | Path) for folder in folders):
-        raise ConfigurationError(f"agents_dirs is {folders!r}: it must be a list of paths")
+    if not isinstance(folders, list | tuple) or not all(
+        isinstance(folder, str | Path) and "\0" not in str(folder) for folder in folders
+    ):
+        raise ConfigurationError(f"agents_dirs is {shown(folders)}: it must be a list of paths")
+
+
+def _path(name: str, given: str | Path) -> Path:
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{name} is {str(given)!r}: there is no such home folder, so give the whole path"
+        ) from error
 
 
 def _of_flags(table: Mapping[str, str]) -> Mapping[str, ModelSettings]:
@@ -123,7 +141,7 @@ def limits_of(file: Path) -> Limits:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -133,18 +151,20 @@ def _read(file: Path) -> dict[str, Any]:
 def _limits(table: Any) -> tuple[Limits, Keeping]:
     """Reads the limits of a Start and of kept snapshots: to an operator, both are limits of the host."""
     if not isinstance(table, Mapping):
-        raise ConfigurationError("limits must be a table, as [limits]")
+        raise ConfigurationError(f"limits is {shown(table)}: it must be a table, as [limits]")
     highest = {name: getattr(most, name) for most in (HIGHEST, MOST_KEEPING) for name in most.__slots__}
     for name, value in table.items():
         if name not in highest:
             raise ConfigurationError(f"limits.{name} is not a limit{there_are(name, highest)}")
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= highest[name]:
-            raise ConfigurationError(f"limits.{name} is {value!r}: it must be above 0 and at most {highest[name]:g}")
+            raise ConfigurationError(
+                f"limits.{name} is {shown(value)}: it must be a number above 0 and at most {highest[name]:.15g}"
+            )
         if name.endswith("_bytes") and not isinstance(value, int):
             raise ConfigurationError(f"limits.{name} is {value!r}: it must be a whole number of bytes")
     if table.get("memory_bytes", LEAST_MEMORY_BYTES) < LEAST_MEMORY_BYTES:
         raise ConfigurationError(
-            f"limits.memory_bytes must be at least {LEAST_MEMORY_BYTES}: no sandbox starts with less"
+            f"limits.memory_bytes is {table['memory_bytes']}: it must be at least {LEAST_MEMORY_BYTES}, or no sandbox starts"
         )
     keeping = {name: value for name, value in table.items() if name in Keeping.__slots__}
     return replace(WIDEST, **{name: table[name] for name in table.keys() - keeping}), Keeping(**keeping)
@@ -152,19 +172,25 @@ def _limits(table: Any) -> tuple[Limits, Keeping]:
 
 def _check(settings: Settings) -> None:
     if not isinstance(settings.end_agents_on_stop, bool):
-        raise ConfigurationError(f"end_agents_on_stop is {settings.end_agents_on_stop!r}: it must be true or false")
-    for name in ("unheard_seconds", "unheard_bytes"):
-        value: object = getattr(settings, name)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
-            raise ConfigurationError(f"{name} is {value!r}: it must be a number above 0")
+        raise ConfigurationError(
+            f"end_agents_on_stop is {shown(settings.end_agents_on_stop)}: it must be true or false"
+        )
+    for name, kinds, most in (
+        ("unheard_seconds", (int, float), MOST_UNHEARD_SECONDS),
+        ("unheard_bytes", (int,), MOST_BYTES),
+    ):
+        value: Any = getattr(settings, name)
+        if type(value) not in kinds or not 0 < value <= most:
+            what = "a number" if float in kinds else "a whole number"
+            raise ConfigurationError(f"{name} is {shown(value)}: it must be {what} above 0 and at most {most}")
     slots: object = settings.slots
     if type(slots) is not int or not 1 <= slots <= MAX_SLOTS:
-        raise ConfigurationError(f"slots is {slots!r}: it must be a number from 1 to {MAX_SLOTS}")
+        raise ConfigurationError(f"slots is {shown(slots)}: it must be a whole number from 1 to {MAX_SLOTS}")
     if len(settings.name) > 63 or not settings.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise ConfigurationError(f"name is '{settings.name}': it must be at most 63 letters, digits, '-', '_' or '.'")
     for folder in settings.agents_dirs:
         if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
-            raise ConfigurationError(f"--agents-dir {folder} is not a directory")
+            raise ConfigurationError(f"agents_dirs (--agents-dir): {folder} is not a directory")
 
 
 def require_descriptors(limit: int) -> None:

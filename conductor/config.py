@@ -21,7 +21,7 @@ from typing import Any
 
 from conductor.errors import ConfigurationError
 from servicekit.addresses import Address, AddressError
-from servicekit.errors import there_are
+from servicekit.errors import shown, there_are
 
 SNAPSHOTS_FOLDER = "snapshots"  # in the data folder
 LOG_FORMATS = ("plain", "json")
@@ -124,9 +124,9 @@ class Settings:
         """Returns the settings in force by name, for people. None of them is a secret; a secret must not be added here."""
         shown = {
             "listen": self.listen.text,
-            "data": str(self.data),
-            "roots": os.pathsep.join(str(root) for root in self.roots) or "(every folder that the service can read)",
-            "project": str(self.project or ""),
+            "data": _readable(self.data),
+            "roots": os.pathsep.join(map(_readable, self.roots)) or "(every folder that the service can read)",
+            "project": _readable(self.project) if self.project else "",
             "logs.format": self.log_format,
             "logs.level": self.log_level,
             "retention.max_age": f"{self.retention.max_age_seconds / 86_400:g}d"
@@ -139,10 +139,15 @@ class Settings:
         return shown | {f"clocks.{each.name}": f"{getattr(self.clocks, each.name):g}" for each in fields(Clocks)}
 
 
+def _readable(path: Path) -> str:
+    """Returns a path as text, whatever bytes it has: a message of the API is UTF-8."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def load(
     *,
     default_listen: str,
-    default_data: Path,
+    default_data: Path | None,
     listen: str | None = None,
     data: Path | None = None,
     config: Path | None = None,
@@ -152,7 +157,7 @@ def load(
 ) -> Settings:
     """Makes the settings of flags and file; a flag overrides its key in the file.
 
-    Raises ConfigurationError, which names every problem at once.
+    `default_data` is None for a user without a home. Raises ConfigurationError, which names every problem at once.
     """
     problems: list[str] = []
     document = _read(config, problems)
@@ -162,7 +167,7 @@ def load(
     named = [_split_host(text, problems) for text in hosts] or list(_table(document, "hosts", problems).items())
     settings = Settings(
         listen=_address("listen", listen or _text(document, "listen", default_listen, problems), problems),
-        data=Path(data or _text(document, "data", str(default_data), problems)).absolute(),
+        data=_folder("data", data or _text(document, "data", str(default_data or ""), problems), problems),
         hosts=tuple(_hosts(named, problems)),
         roots=tuple(_roots(roots or _paths(document, "roots", problems), problems)),
         project=_project(project or _text(document, "project", "", problems), problems),
@@ -172,6 +177,8 @@ def load(
         clocks=_clocks(_table(document, "clocks", problems), problems),
         retention=_retention(_table(document, "retention", problems), problems),
     )
+    if default_data is None and not data and not document.get("data"):
+        problems.append("'data' is not set, and this user has no home folder: give --data DIR")
     problems += [f"there is no setting 'logs.{key}'" for key in sorted(logs.keys() - {"format", "level"})]
     if problems:
         raise ConfigurationError("; ".join(problems), hint=f"see {config}" if config else "")
@@ -182,7 +189,7 @@ def _read(path: Path | None, problems: list[str]) -> Mapping[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         problems.append(f"cannot read {path}: {error}")
         return {}
@@ -192,7 +199,7 @@ def _text(document: Mapping[str, Any], key: str, default: str, problems: list[st
     given = document.get(key, default)
     if isinstance(given, str) and "\0" not in given and (given or not default):
         return given
-    problems.append(f"'{key}' must be a text, not {given!r}")
+    problems.append(f"'{key}' must be a text, not {shown(given)}")
     return default
 
 
@@ -200,15 +207,15 @@ def _table(document: Mapping[str, Any], key: str, problems: list[str]) -> Mappin
     table = document.get(key, {})
     if isinstance(table, Mapping):
         return table
-    problems.append(f"'{key}' must be a table")
+    problems.append(f"'{key}' must be a table, not {shown(table)}")
     return {}
 
 
 def _paths(document: Mapping[str, Any], key: str, problems: list[str]) -> Sequence[Path]:
     given = document.get(key, [])
-    if isinstance(given, list) and all(isinstance(each, str) for each in given):
+    if isinstance(given, list) and all(isinstance(each, str) and each and "\0" not in each for each in given):
         return [Path(each) for each in given]
-    problems.append(f"'{key}' must be a list of paths")
+    problems.append(f"'{key}' must be a list of paths, not {shown(given)}")
     return []
 
 
@@ -222,7 +229,7 @@ def _address(name: str, text: str, problems: list[str]) -> Address:
 
 def _dialled(name: str, given: object, problems: list[str]) -> str:
     try:
-        return Address.parse_dialled(given if isinstance(given, str) else repr(given)).text
+        return Address.parse_dialled(given if isinstance(given, str) else shown(given)).text
     except AddressError as error:
         problems.append(f"{name}: {error}")
         return ""
@@ -239,25 +246,33 @@ def _hosts(named: Iterable[tuple[str, object]], problems: list[str]) -> Iterable
     seen: set[str] = set()
     for name, address in named:
         if not _HOST_NAME.fullmatch(name):
-            problems.append(f"host name '{name}' must be [a-z0-9][a-z0-9-]* with at most 40 characters")
+            problems.append(f"hosts.{shown(name)}: a host's name must be [a-z0-9][a-z0-9-]* with at most 40 characters")
         if name in seen:
-            problems.append(f"host '{name}' is given twice")
+            problems.append(f"hosts.{name} is given twice")
         seen.add(name)
-        yield HostSetting(name, _dialled(f"host '{name}'", address, problems))
+        yield HostSetting(name, _dialled(f"hosts.{name}", address, problems))
 
 
 def _roots(roots: Sequence[Path], problems: list[str]) -> Iterable[Path]:
     for root in roots:
-        if _is_folder(root):
-            yield root.absolute()
-        else:
-            problems.append(f"root '{root}' is not a directory")
+        path = _folder("roots", root, problems)
+        if not _is_folder(path):
+            problems.append(f"roots: '{root}' is not a directory")
+        yield path
+
+
+def _folder(name: str, given: Path | str, problems: list[str]) -> Path:
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError:
+        problems.append(f"'{name}' is {shown(str(given))}, and there is no such home folder: give the whole path")
+        return Path(given).absolute()
 
 
 def _project(given: Path | str, problems: list[str]) -> Path | None:
     if not given:
         return None
-    path = Path(given).absolute()
+    path = _folder("project", given, problems)
     if not _is_folder(path):
         problems.append(f"project '{path}' is not a directory")
     return path
@@ -269,7 +284,7 @@ _is_folder = os.path.isdir  # Path.is_dir raises for a name that is too long
 def _choice(name: str, given: object, known: Sequence[str], problems: list[str]) -> str:
     if given in known:
         return str(given)
-    problems.append(f"{name} must be one of {', '.join(known)}, not '{given}'")
+    problems.append(f"{name} must be one of {', '.join(known)}, not {shown(given)}")
     return known[0]
 
 
@@ -279,9 +294,9 @@ def _limits(table: Mapping[str, Any], problems: list[str]) -> Limits:
     for name, value in table.items():
         default = known.get(name)
         if not isinstance(default, int):
-            problems.append(f"there is no limit '{name}'{there_are(name, known)}")
+            problems.append(f"there is no setting 'limits.{name}'{there_are(name, known)}")
         elif type(value) is not int or not 1 <= value <= default * 10_000:
-            problems.append(f"limits.{name} must be a whole number from 1 to {default * 10_000}, not {value!r}")
+            problems.append(f"limits.{name} must be a whole number from 1 to {default * 10_000}, not {shown(value)}")
         else:
             taken[name] = value
     return Limits(**taken)
@@ -291,9 +306,9 @@ def _clocks(table: Mapping[str, Any], problems: list[str]) -> Clocks:
     taken: dict[str, float] = {}
     for name, value in table.items():
         if name not in _MOST_SECONDS:
-            problems.append(f"there is no clock '{name}'{there_are(name, _MOST_SECONDS)}")
+            problems.append(f"there is no setting 'clocks.{name}'{there_are(name, _MOST_SECONDS)}")
         elif type(value) not in (int, float) or (type(value) is int and abs(value) > sys.maxsize):
-            problems.append(f"clocks.{name} must be a number of seconds, not {value!r}")
+            problems.append(f"clocks.{name} must be a number of seconds, not {shown(value)}")
         else:
             taken[name] = float(value)
     clocks = Clocks(**taken)
@@ -314,7 +329,7 @@ def _quantity(name: str, table: Mapping[str, Any], units: Mapping[str, int], pro
     if given is None:
         return 0
     try:
-        return read_quantity(str(given), units)
+        return read_quantity(given if isinstance(given, str) else shown(given), units)
     except ValueError as error:
         problems.append(f"{name} {error}")
         return 0

@@ -15,6 +15,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
+MAX_SHOWN = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -89,6 +91,12 @@ class ProgramUnavailableError(ProgramError):
 
     code = "UNAVAILABLE"
     reason = "PROGRAM_UNAVAILABLE"
+
+
+def shown(value: object) -> str:
+    """Returns a wrong value for an error, on one line and cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
 
 
 def there_are(name: str, known: Collection[str]) -> str:

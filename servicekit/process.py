@@ -1,6 +1,8 @@
-"""Sets up the process of a service or command: its standard streams, how many files it may open, with which process it ends."""
+"""Sets up the process of a service or command: its standard streams, its user's folders, its limit of files, its end."""
 
+import contextlib
 import os
+import pwd
 import resource
 import signal
 import sys
@@ -21,6 +23,19 @@ def open_what_is_closed() -> None:
             # The lowest free number, which is this one: the streams before it are open by now.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - its only way
             setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115 - for the process's life
+
+
+def user_folder(variable: str, below_home: str) -> Path | None:
+    """Returns the folder that a variable such as XDG_STATE_HOME names, or the usual one; None for a user without a home.
+
+    A relative path is no answer, as the XDG specification says: data would lie wherever the command happens to be called.
+    """
+    if (given := os.environ.get(variable, "")).startswith("/"):
+        return Path(given)
+    home = os.environ.get("HOME", "")
+    with contextlib.suppress(KeyError):
+        home = home or pwd.getpwuid(os.getuid()).pw_dir
+    return Path(home, below_home) if home.startswith("/") else None
 
 
 def take_descriptors(nr_open: Path = NR_OPEN) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from agenthost.core.models.endpoint import Endpoint, EndpointError, parse_endpoint
 from agenthost.errors import ConfigurationError
+from servicekit.errors import shown
 
 MAX_MODELS = 100
 MAX_KEY_BYTES = 16 * 1024
@@ -36,16 +37,17 @@ class ModelSettings:
 def read_models(tables: Any) -> Mapping[str, ModelSettings]:
     """Reads `[models.NAME]`; raises ConfigurationError that names the setting, and never repeats a key."""
     if not isinstance(tables, Mapping) or len(tables) > MAX_MODELS:
-        raise ConfigurationError(f"models must be at most {MAX_MODELS} tables, as [models.NAME]")
-    found = {}
+        found = f"{len(tables)} tables" if isinstance(tables, Mapping) else shown(tables)
+        raise ConfigurationError(f"models is {found}: it must be at most {MAX_MODELS} tables, as [models.NAME]")
+    settings = {}
     for name, table in tables.items():
         try:
             endpoint = parse_endpoint(name, table)
         except EndpointError as error:
             raise ConfigurationError(str(error)) from error
         _check_certificates(endpoint)
-        found[name] = ModelSettings(endpoint, table, _key(endpoint))
-    return MappingProxyType(found)
+        settings[name] = ModelSettings(endpoint, table, _key(endpoint))
+    return MappingProxyType(settings)
 
 
 def _key(endpoint: Endpoint) -> str:
@@ -55,7 +57,7 @@ def _key(endpoint: Endpoint) -> str:
         key = os.environ.get(endpoint.key_env, "").strip()
     elif endpoint.key_file:
         where = f"{where}.key_file: {endpoint.key_file}"
-        key = _read(where, Path(endpoint.key_file).expanduser())
+        key = _read(where, Path(os.path.expanduser(endpoint.key_file)))  # noqa: PTH111 - Path's raises where there is no home
     else:
         return ""
     if not key:

@@ -10,17 +10,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from servicekit.process import user_folder
+
 SHIPPED = Path(__file__).parents[1] / "agents" / "cli"
 VARIABLE = "AGENTHOST_AGENTS"
 MARKER = "installed.json"  # written last, so that a folder without it is not whole
 
 
 def agents_home() -> Path:
-    """Returns the folder that holds a folder for each installed agent."""
+    """Returns the folder that holds a folder for each installed agent. A user without a home has none."""
     if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser().absolute()
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "agenthost" / "agents"
+        return Path(os.path.expanduser(named)).absolute()  # noqa: PTH111 - Path's raises where there is no home
+    data = user_folder("XDG_DATA_HOME", ".local/share") or Path("/nonexistent")
+    return data / "agenthost" / "agents"
 
 
 def prefix_of(name: str) -> Path:

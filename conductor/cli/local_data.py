@@ -46,10 +46,15 @@ class LocalData:
 
 def folder_of(given: Path | None, info: "server_service_pb2.ServerInfo | None") -> Path:
     """Returns the folder that is named, else that of the conductor that answered, else the default."""
-    from conductor.cli.commands.serve import default_data
+    from conductor.cli.commands.serve import usual_data
 
     told = info.settings.get("data", "") if info is not None else ""
-    return given or (Path(told) if told else default_data())
+    folder = given or (Path(told) if told else usual_data())
+    if folder is None:
+        raise CommandError(
+            "this user has no home folder, so there is no usual data folder", lines=("name one:  --data DIR",)
+        )
+    return folder
 
 
 def local_data(address: str, given: Path | None, *, folder_is_enough: bool = False) -> LocalData:

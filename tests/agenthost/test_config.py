@@ -1,10 +1,14 @@
 """A host's file may hold anything: it is read, or refused by the name of what is wrong. Keeps K5."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agenthost.config import Settings, load_settings
+from agenthost.core.admission.agent_spec import SpecError, parse_spec
+from agenthost.core.admission.order import HIGHEST
+from agenthost.core.snapshots.eviction import MOST_KEEPING
 from agenthost.errors import ConfigurationError
 
 FLAGS = {"listen": "unix:/x", "data": "/tmp/x", "name": "x"}
@@ -37,8 +41,12 @@ def test_a_setting_that_is_no_text_is_refused_by_its_name(name: str, value: str,
         ("slots = true", "slots is True"),
         ("slots = 1.5", "slots is 1.5"),
         ("unheard_seconds = nan", "unheard_seconds is nan"),
-        ("limits = 3", "limits must be a table"),
-        ("models = 3", "models"),
+        ("limits = 3", "limits is 3: it must be a table"),
+        ("models = 3", "models is 3: it must be at most 100 tables"),
+        ("unheard_seconds = inf", "unheard_seconds is inf"),
+        ("unheard_bytes = 1.5", "a whole number above 0"),
+        ('data = "~no-such-user/x"', "data is '~no-such-user/x'"),
+        ('listen = "::1:7420"', "listen: '::1:7420' is not clear"),
         (f"slots = {'1' * 5_000}", "host.toml"),
         (f"slots = {MANY}", "host.toml"),
     ],
@@ -48,3 +56,55 @@ def test_a_bad_file_is_refused_by_its_key(text: str, part: str, tmp_path: Path) 
         loaded(tmp_path, text + "\n")
 
     assert part in str(caught.value)
+
+
+WRONG = ["-1", "true", "nan", '["x", 1]', "[[]]", "{ a = 1 }", "2026-01-01", "1e400", r'"\u0000"']
+
+
+def test_every_limit_and_every_setting_of_a_model_is_refused_by_its_name(tmp_path: Path) -> None:
+    model = '[models.m]\nurl = "http://127.0.0.1:1"\n'
+    keys = [
+        "api",
+        "model",
+        "key_env",
+        "key_file",
+        "ca_file",
+        "max_concurrent",
+        "context",
+        "slots",
+        "pool",
+        "paths",
+        "provider_tools",
+    ]
+    limits = [(f"limits.{name}", "[limits]\n") for most in (HIGHEST, MOST_KEEPING) for name in most.__slots__]
+    for place, table in [*limits, *((f"models.m.{key}", model) for key in keys)]:
+        for value in WRONG:
+            with pytest.raises(ConfigurationError) as caught:
+                loaded(tmp_path, f"{table}{place.rpartition('.')[2]} = {value}\n")
+            assert place in str(caught.value), value
+
+
+def test_every_setting_of_an_agent_is_refused_by_its_name() -> None:
+    plain: dict[str, Any] = {"name": "n", "description": "d", "argv": ["a"]}
+    wrong: list[Any] = [-1, 1.5, True, [1], [[]], {"zzz": 1}, "\0", float("inf")]
+    texts = (
+        "name",
+        "description",
+        "prompt",
+        "dialect",
+        "network",
+        "model",
+        "version",
+        "tested",
+        "enforcement",
+        "install",
+    )
+    lists = ("argv", "version_command", "features", "requires", "hides")
+    tables = ("environment", "parameters", "mounts", "files", "resources", "bridge")
+    for key in (*texts, *lists, *tables, "input", "turns"):
+        for value in wrong:
+            if key in ("input", "turns") and value is True:
+                continue
+            with pytest.raises(SpecError) as caught:
+                parse_spec({**plain, key: value})
+            assert key in str(caught.value), value

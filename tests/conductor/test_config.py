@@ -1,11 +1,13 @@
 """Settings: flags over a file over defaults, every problem at once. Keeps K5 and K3."""
 
+import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conductor.config import HostSetting, Limits, Retention, Settings, load
+from conductor.config import Clocks, HostSetting, Limits, Retention, Settings, load
 from conductor.errors import ConfigurationError
 
 DEFAULTS: dict[str, Any] = {"default_listen": "127.0.0.1:7070", "default_data": Path("/var/lib/conductor")}
@@ -63,10 +65,10 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         "TLS",
         "'listen_to'",
         "unfinished_runs",
-        "'turtles'",
+        "'limits.turtles'",
         "'Alpha'",
         "NAME=ADDRESS",
-        "host 'c'",
+        "hosts.c: ",
         "not a directory",
     ):
         assert part in told
@@ -93,11 +95,11 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("[limits]\nstop_seconds = true", "stop_seconds"),
         ("[limits]\nstop_seconds = 2.5", "stop_seconds"),
         ("clocks = 3", "'clocks' must be a table"),
-        ("[clocks]\nstep = 3", "there is no clock 'step'"),
+        ("[clocks]\nstep = 3", "there is no setting 'clocks.step'"),
         ("listten = 'x'", "there is no setting 'listten': did you mean 'listen'? There are clocks, data, "),
         (
             "[clocks]\nrun_timeout = 3",
-            "there is no clock 'run_timeout': did you mean 'run_timeout_seconds'? There are ",
+            "there is no setting 'clocks.run_timeout': did you mean 'run_timeout_seconds'? There are ",
         ),
         ("[clocks]\nrun_timeout_seconds = '1h'", "clocks.run_timeout_seconds must be a number of seconds, not '1h'"),
         ("[clocks]\nrun_timeout_seconds = inf", "at most 2592000, not inf"),
@@ -163,3 +165,38 @@ def test_nothing_is_deleted_until_the_operator_says_so_and_bounds_have_units(tmp
 )
 def test_a_bound_that_is_none_is_named(text: str, what: str, tmp_path: Path) -> None:
     assert what in problem(config=written(tmp_path, f"[retention]\n{text}\n"))
+
+
+def test_every_setting_of_every_section_is_refused_by_its_name(tmp_path: Path) -> None:
+    wrong = ["-1", "true", "nan", "[1]", "[[]]", "{ a = 1 }", "2026-01-01", "1e400", r'"\u0000"']
+    sections = {"logs": ["format", "level"], "retention": ["max_age", "max_bytes"], "hosts": ["alpha"]}
+    sections |= {"limits": [each.name for each in fields(Limits)], "clocks": [each.name for each in fields(Clocks)]}
+    places = [("", key) for key in ("listen", "data", "roots", "project")]
+    for section, key in [*places, *((section, key) for section, keys in sections.items() for key in keys)]:
+        for value in wrong:
+            text = f"[{section}]\n{key} = {value}" if section else f"{key} = {value}"
+            assert (f"{section}.{key}" if section else key) in problem(config=written(tmp_path, text)), value
+
+
+def test_a_home_is_found_in_the_file_as_in_the_shell_or_missed_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = written(tmp_path, 'data = "~/state"\nroots = ["~"]')
+
+    assert load(**DEFAULTS, config=config).data == tmp_path / "state"
+    assert load(**DEFAULTS, config=config).roots == (tmp_path,)
+    assert "'data' is '~no-such-user/x'" in problem(data=Path("~no-such-user/x"))
+
+
+def test_a_user_without_a_home_must_name_the_data_and_may(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="'data' is not set, and this user has no home folder"):
+        load(**{**DEFAULTS, "default_data": None})
+
+    assert load(**{**DEFAULTS, "default_data": None}, data=tmp_path).data == tmp_path
+
+
+def test_data_whose_name_is_not_text_can_be_told(tmp_path: Path) -> None:
+    settings = load(**DEFAULTS, data=tmp_path / os.fsdecode(b"caf\xe9"))
+
+    assert settings.shown()["data"] == f"{tmp_path}/caf\\xe9"

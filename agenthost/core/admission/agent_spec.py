@@ -26,7 +26,7 @@ from agenthost.core.admission.spec_tables import (
 from agenthost.core.models.endpoint import MODEL_NAME
 from agenthost.core.models.gateway_rules import PORT
 from agenthost.core.output.dialects.table import DIALECTS
-from servicekit.errors import there_are
+from servicekit.errors import shown, there_are
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -202,7 +202,10 @@ def _check(spec: AgentSpec) -> None:
 def _string(table: Mapping[str, Any], key: str, default: str | None = None) -> str:
     value = table.get(key, default)
     if not isinstance(value, str) or "\0" in value:
-        raise SpecError(f"{key} is required and must be a string" if value is None else f"{key} must be a string")
+        is_missing = value is None
+        raise SpecError(
+            f"{key} is required and must be a string" if is_missing else f"{key} is {shown(value)}: it must be a string"
+        )
     return value
 
 
@@ -229,14 +232,14 @@ def _dialect(table: Mapping[str, Any]) -> str:
 def _strings(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
     value = table.get(key, [])
     if not isinstance(value, Sequence) or isinstance(value, str) or not all(_is_plain(item) for item in value):
-        raise SpecError(f"{key} must be a list of strings")
+        raise SpecError(f"{key} is {shown(value)}: it must be a list of strings")
     return tuple(value)
 
 
 def _flag(table: Mapping[str, Any], key: str) -> bool:
     value = table.get(key, False)
     if not isinstance(value, bool):
-        raise SpecError(f"{key} must be true or false")
+        raise SpecError(f"{key} is {shown(value)}: it must be true or false")
     return value
 
 
@@ -248,7 +251,7 @@ def _one_of(kind: type[_Choice], table: Mapping[str, Any], key: str, default: _C
     try:
         return kind(table.get(key, default))
     except ValueError as error:
-        raise SpecError(f"{key} is {table.get(key)!r}: it must be one of {', '.join(kind)}") from error
+        raise SpecError(f"{key} is {shown(table.get(key))}: it must be one of {', '.join(kind)}") from error
 
 
 def _environment(table: Any) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -256,13 +259,13 @@ def _environment(table: Any) -> tuple[tuple[str, ...], tuple[tuple[str, str], ..
         raise SpecError("environment holds 'allow' and 'secret' (names) and 'set' (names and values), nothing else")
     fixed = table.get("set", {})
     if not isinstance(fixed, Mapping) or not all(_is_plain(value) for value in fixed.values()):
-        raise SpecError("environment.set must hold strings")
+        raise SpecError(f"environment.set is {type(fixed).__name__}: it must be a table of strings, as NAME = 'value'")
     return _strings(table, "allow"), tuple(sorted(fixed.items())), _strings(table, "secret")
 
 
 def _parameters(table: Any) -> tuple[Parameter, ...]:
     if not isinstance(table, Mapping):
-        raise SpecError("parameters must be tables, as [parameters.lens]")
+        raise SpecError(f"parameters is {shown(table)}: it must be tables, as [parameters.lens]")
     return tuple(_parameter(name, value) for name, value in sorted(table.items()))
 
 
@@ -271,7 +274,7 @@ def _parameter(name: str, table: Any) -> Parameter:
     if not _PARAMETER_NAME.fullmatch(name) or name == "python":
         raise SpecError(f"{where} must match {_PARAMETER_NAME.pattern} and not be 'python'")
     if not isinstance(table, Mapping) or not set(table) <= {"pattern", "default"}:
-        raise SpecError(f"{where} holds 'pattern' and 'default', nothing else")
+        raise SpecError(f"{where} is {shown(table)}: it must hold 'pattern' and 'default', and nothing else")
     try:
         texts = [_string(table, "pattern"), _string(table, "default", "" if name == "model" else None)]
         pattern, default = re.compile(texts[0]), texts[1]

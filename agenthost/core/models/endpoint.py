@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from agenthost.core.models.provider_tools import plain_name
-from servicekit.errors import there_are
+from servicekit.errors import shown, there_are
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 PROVIDERS_NAME = re.compile(r"[A-Za-z0-9._:/@+-]{0,200}")
@@ -114,14 +114,16 @@ def parse_endpoint(name: str, table: Any) -> Endpoint:
     if not MODEL_NAME.fullmatch(name):
         raise EndpointError(f"models.{name}: a model's name must match {MODEL_NAME.pattern}")
     if not isinstance(table, Mapping):
-        raise EndpointError(f"models.{name} must be a table, as [models.{name}]")
+        raise EndpointError(f"models.{name} is {shown(table)}: it must be a table, as [models.{name}]")
     if unknown := sorted(set(table) - _KEYS):
         known = there_are(unknown[0], sorted(_KEYS))
         raise EndpointError(f"models.{name}.{unknown[0]} is not a setting of a model{known}")
     try:
         api = Api(table.get("api", Api.OPENAI))
     except ValueError as error:
-        raise EndpointError(f"models.{name}.api is {table['api']!r}: it must be one of {', '.join(Api)}") from error
+        raise EndpointError(
+            f"models.{name}.api is {shown(table['api'])}: it must be one of {', '.join(Api)}"
+        ) from error
     url = _url(name, table)
     rules = _rules(name, table.get("paths", list(_DEFAULT_PATHS[api])))
     endpoint = Endpoint(
@@ -158,7 +160,9 @@ def _check(endpoint: Endpoint) -> None:
     if (endpoint.key_env or endpoint.key_file) and not endpoint.tls and endpoint.host not in LOOPBACK:
         raise EndpointError(f"{where}.url would send the key over the network in the clear: use https")
     if not PROVIDERS_NAME.fullmatch(endpoint.model):
-        raise EndpointError(f"{where}.model must match {PROVIDERS_NAME.pattern}: it is the provider's name of a model")
+        raise EndpointError(
+            f"{where}.model is {shown(endpoint.model)}: it must match {PROVIDERS_NAME.pattern}, as the provider names it"
+        )
     if endpoint.pool and not _POOL.fullmatch(endpoint.pool):
         raise EndpointError(f"{where}.pool is '{endpoint.pool}': it must match {_POOL.pattern}, as 'gpu0'")
     if endpoint.ca_file and not endpoint.tls:
@@ -195,7 +199,9 @@ def _url(name: str, table: Mapping[str, Any]) -> SplitResult:
 def _rules(name: str, texts: Any) -> tuple[PathRule, ...]:
     where = f"models.{name}.paths"
     if not isinstance(texts, list) or not 1 <= len(texts) <= MAX_RULES:
-        raise EndpointError(f"{where} must be a list of 1 to {MAX_RULES} paths, as ['POST /v1/chat/completions']")
+        raise EndpointError(
+            f"{where} is {shown(texts)}: it must be a list of 1 to {MAX_RULES} paths, as ['POST /v1/chat/completions']"
+        )
     rules = []
     for text in texts:
         match = _RULE.fullmatch(text) if isinstance(text, str) else None
@@ -208,7 +214,9 @@ def _rules(name: str, texts: Any) -> tuple[PathRule, ...]:
 def _provider_tools(name: str, tools: Any) -> frozenset[str]:
     where = f"models.{name}.provider_tools"
     if not isinstance(tools, list) or len(tools) > MAX_PROVIDER_TOOLS:
-        raise EndpointError(f"{where} must be a list of at most {MAX_PROVIDER_TOOLS} names, as ['web_search']")
+        raise EndpointError(
+            f"{where} is {shown(tools)}: it must be a list of at most {MAX_PROVIDER_TOOLS} names, as ['web_search']"
+        )
     for tool in tools:
         if not isinstance(tool, str) or not _TOOL.fullmatch(tool):
             raise EndpointError(f"{where}: {tool!r} is not a name as 'web_search'")
@@ -234,12 +242,15 @@ def _is_devious(path: str) -> bool:
 def _number(name: str, table: Mapping[str, Any], key: str, default: int, most: int) -> int:
     value = table.get(key, default)
     if key in table and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most):
-        raise EndpointError(f"models.{name}.{key} is {value!r}: it must be a number from 1 to {most}")
+        raise EndpointError(f"models.{name}.{key} is {shown(value)}: it must be a whole number from 1 to {most}")
     return int(value)
 
 
 def _string(name: str, table: Mapping[str, Any], key: str) -> str:
     value = table.get(key, "")
     if not isinstance(value, str) or "\0" in value:
-        raise EndpointError(f"models.{name}.{key} must be a string")
+        found = (
+            type(value).__name__ if key.startswith("key") else shown(value)
+        )  # what stands there may be the key itself
+        raise EndpointError(f"models.{name}.{key} is {found}: it must be a string")
     return value

@@ -7,14 +7,13 @@ import click
 
 from conductor.cli.main import DEFAULT_ADDRESS, Context
 from conductor.cli.text.failure import CommandError
+from servicekit.process import user_folder
 
 
-def default_data() -> Path:
-    """Returns the folder where a conductor keeps its state by default."""
-    import os
-
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "conductor"
+def usual_data() -> Path | None:
+    """Returns the folder where a conductor keeps its state by default; None where this user has no home."""
+    state = user_folder("XDG_STATE_HOME", ".local/state")
+    return state / "conductor" if state else None
 
 
 @click.command()
@@ -55,7 +54,7 @@ def serve(context: Context, /, **options: Any) -> int:
             listen=options["listen"],
             data=options["data"],
             default_listen=context.address,
-            default_data=default_data(),
+            default_data=usual_data(),
             hosts=options["hosts"],
             roots=options["roots"],
             project=options["project"],

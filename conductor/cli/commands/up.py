@@ -21,6 +21,7 @@ from conductor.cli.views.models import choice_line
 from conductor.v1 import pool_service_pb2
 from servicekit.printing.page import say
 from servicekit.printing.terminal_text import printable
+from servicekit.process import user_folder
 
 HOST = "local"
 LONGEST_SOCKET_BYTES = 80
@@ -58,7 +59,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.pass_obj
 def up(context: Context, /, model: str | None, listen: str | None, data: Path | None, **more: Any) -> int:
     """Run a conductor and one agent host until Ctrl-C. With --model, agents can think."""
-    folder = (data or _state_home()).expanduser().absolute()
+    folder = (Path(os.path.expanduser(data)) if data else _state_home()).absolute()  # noqa: PTH111 - Path's may raise
     address = listen or context.address
     _refuse_second(address)
     logs = folder / "conductor-up"
@@ -89,7 +90,12 @@ def up(context: Context, /, model: str | None, listen: str | None, data: Path | 
 
 
 def _state_home() -> Path:
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folder = user_folder("XDG_STATE_HOME", ".local/state")
+    if folder is None:
+        raise CommandError(
+            "this user has no home folder", lines=("name a folder for all data:  conductor up --data DIR",)
+        )
+    return folder
 
 
 def _made(logs: Path) -> IO[bytes]:

@@ -46,8 +46,9 @@ class Source:
 
 def folders(project: Path | None, environment: Mapping[str, str]) -> tuple[Folder, ...]:
     """Returns the folders; an earlier one shadows a later one."""
-    home = environment.get("HOME", "")
-    configuration = environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    home, configuration = environment.get("HOME", ""), environment.get("XDG_CONFIG_HOME", "")
+    if not configuration.startswith("/"):  # as the XDG specification says
+        configuration = f"{home}/.config" if home else ""
     found = []
     if project is not None:
         found.append(_folder(Layer.PROJECT, project / ".conductor"))

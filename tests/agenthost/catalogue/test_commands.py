@@ -65,7 +65,7 @@ def test_the_list_has_the_operators_own_agents_and_those_that_cannot_be_read(tmp
     lines = call("list", "--agents-dir", str(tmp_path)).output.splitlines()
 
     assert next(line for line in lines if line.startswith("mine ")).split()[1] == "yes"
-    assert "name must be a string" in next(line for line in lines if line.startswith("bad "))
+    assert "name is 7: it must be a string" in next(line for line in lines if line.startswith("bad "))
 
 
 @pytest.mark.parametrize("command", ["install", "remove"])
@@ -95,7 +95,7 @@ def test_remove_says_when_there_is_nothing() -> None:
             "[resources]\nproceses = 9\n[parameters",
             ":5: resources.proceses is none: did you mean 'pro",
         ),
-        ('argv = ["/bin/echo", "hello"]', "argv = 7", ":3: argv must be a list of strings"),
+        ('argv = ["/bin/echo", "hello"]', "argv = 7", ":3: argv is 7: it must be a list of strings"),
         ('"hello"]', '"{loud}"]', ":3: argv holds {loud}"),
         ('default = "all"', 'default = "7"', ":7: parameters.lens.default is '7'"),
         ('pattern = "[a-z]+"', 'pattern = "["', ":6: parameters.lens.pattern is not a regular expression"),
@@ -105,7 +105,7 @@ def test_remove_says_when_there_is_nothing() -> None:
         (
             "\n[parameters",
             "bridge = {protocol = 'smoke'}\n[parameters",
-            ":4: bridge.protocol must be one of acp, codex, pi",
+            ":4: bridge.protocol is 'smoke': it must be one of acp, codex, pi",
         ),
         ("\n[parameters", "dialect = 'xml'\n[parameters", ":4: dialect is 'xml'"),
         ("\n[parameters", "tested = 'newest'\n[parameters", ":4: tested is 'newest': it must be comparisons"),

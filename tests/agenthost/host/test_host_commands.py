@@ -37,7 +37,7 @@ def test_doctor_says_what_to_do_next() -> None:
         ("slots = 'many'", "slots"),
         ("[limits]\ntimeout_seconds = -1", "limits.timeout_seconds"),
         ("[limits]\nspeed = 1", "limits.speed"),
-        ("[limits]\nmemory_bytes = 1000", "limits.memory_bytes must be at least"),
+        ("[limits]\nmemory_bytes = 1000", "limits.memory_bytes is 1000: it must be at least"),
         ("[limits]\nmemory_bytes = 1e9", "limits.memory_bytes is 1000000000.0: it must be a whole number"),
         ("[limits]\nsnapshots_bytes = 0", "limits.snapshots_bytes"),
         ("[limits]\nsnapshots_unused_seconds = 1e12", "limits.snapshots_unused_seconds"),

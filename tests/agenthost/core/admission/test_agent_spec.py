@@ -52,8 +52,8 @@ def test_secret_names_come_through_and_are_known_as_secrets() -> None:
         ({"parameters": {"python": {"pattern": "a", "default": "a"}}}, "python"),
         ({"environment": {"keep": []}}, "allow"),
         ({"description": 3}, "description"),
-        ({"input": "no", "prompt": "file"}, "input must be true or false"),
-        ({"turns": 2, "dialect": "jsonl"}, "turns must be true or false"),
+        ({"input": "no", "prompt": "file"}, "input is 'no': it must be true or false"),
+        ({"turns": 2, "dialect": "jsonl"}, "turns is 2: it must be true or false"),
         ({"turns": True}, "turns = true needs dialect = 'jsonl'"),
     ],
 )

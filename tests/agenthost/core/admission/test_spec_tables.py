@@ -24,7 +24,7 @@ PLAIN = {"name": "tool", "description": "A tool.", "argv": ["/opt/agent/tool"]}
         ({"resources": {"open_files": True}}, "whole number"),
         ({"hides": ["a/b"]}, "hides: 'a/b' must be a name at the root"),
         ({"hides": [".."]}, "hides: '..' must be a name"),
-        ({"hides": ".tool"}, "hides must be a list"),
+        ({"hides": ".tool"}, "hides is '.tool': it must be a list"),
         ({"bridge": {"protocol": "telnet"}}, "one of acp"),
         ({"bridge": {"protocol": "acp", "mode": "plan; rm"}}, "must be a word"),
         ({"bridge": {"protocol": "acp", "program": "/bin/sh"}}, "nothing else"),

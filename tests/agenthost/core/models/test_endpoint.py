@@ -27,7 +27,7 @@ def test_a_model_of_this_machine_may_have_a_key_without_tls(url: str, port: int)
     [
         ("text", "must be a table"),
         ({}, "url"),
-        ({"url": 3}, "url must be a string"),
+        ({"url": 3}, "url is 3: it must be a string"),
         ({"url": "ftp://models.example"}, "http://HOST"),
         ({"url": "https://"}, "http://HOST"),
         ({"url": "https://models.example:99999"}, "not an address"),
@@ -46,7 +46,7 @@ def test_a_model_of_this_machine_may_have_a_key_without_tls(url: str, port: int)
         ({"url": URL, "paths": ["DELETE /v1"]}, "DELETE"),
         ({"url": URL, "paths": ["/v1/../x"]}, "/v1/../x"),
         ({"url": URL, "max_concurrent": 0}, "max_concurrent"),
-        ({"url": URL, "model": "two words"}, "models.main.model must match"),
+        ({"url": URL, "model": "two words"}, "models.main.model is 'two words': it must match"),
         ({"url": URL, "max_concurrent": True}, "max_concurrent"),
         ({"url": "http://localhost", "ca_file": "/ca"}, "ca_file"),
         ({"url": URL, "provider_tools": "web_search"}, "list of at most 50 names"),

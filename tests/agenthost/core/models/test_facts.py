@@ -147,5 +147,7 @@ def test_names_cannot_act_on_a_terminal_and_are_bounded() -> None:
 
 @pytest.mark.parametrize("table", [{"slots": 0}, {"slots": True}, {"context": -1}, {"context": "8k"}])
 def test_a_wrong_number_names_its_setting(table: dict[str, Any]) -> None:
-    with pytest.raises(EndpointError, match=f"models.default.{next(iter(table))} is .*: it must be a number from 1"):
+    with pytest.raises(
+        EndpointError, match=f"models.default.{next(iter(table))} is .*: it must be a whole number from 1"
+    ):
         endpoint(**table)
