@@ -80,6 +80,10 @@ def _judge_limits(agent: AgentWork, where: str, problems: Problems) -> None:
     for name, value in agent.parameters.items():
         problems.add_if_longer(f"{where}.parameters.{name}", name, MAX_PARAMETER_NAME_CHARACTERS)
         problems.add_if_longer(f"{where}.parameters.{name}", value, MAX_PARAMETER_CHARACTERS)
+        if "\0" in name + value:
+            problems.add(
+                f"{where}.parameters.{name}", "must not hold NUL: no argument, variable or file of an agent can"
+            )
 
 
 def _unknown(what: str, name: str, known: Collection[str]) -> str:

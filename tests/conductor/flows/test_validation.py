@@ -110,6 +110,12 @@ def test_five_planted_faults_are_five_problems_at_the_right_lines() -> None:
             "steps[0].agent.parameters.n",
             "a string",
         ),
+        (
+            step('    agent: {agents: [a], prompt: x, parameters: {n: "a\\0b"}}\n'),
+            3,
+            "steps[0].agent.parameters.n",
+            "must not hold NUL",
+        ),
         (step("    fold: {merge: {}}\n"), 3, "steps[0].fold", "'needs'"),
         (step("    needs: [a]\n" + AGENT), 3, "steps[0].needs", "a -> a"),
         (step(AGENT + "    exclude_when: band ==\n"), 4, "steps[0].exclude_when", "Syntax error"),
