@@ -21,6 +21,7 @@ import pytest
 
 from agenthost.core.sandbox import policy as sandbox_policy
 from agenthost.core.sandbox.policy import Resources
+from agenthost.system.socket_path import short_path
 from tests.escapes.inside.storm import ATTEMPTS
 from tests.kit.attempts import Workbench
 from tests.kit.processes import processes_with
@@ -90,6 +91,7 @@ async def storm(folder: Path, model: str = "", **weaker: Any) -> Outcome:
         done = await bench.run(
             str(Path(sys.executable).resolve()), "-I", "-S", "-c", START, marker,
             prompt=json.dumps(described).encode(), history=history, install=Path(__file__).parent, resources=RESOURCES, model=model,
+            mounts={"bait": folder / "bait"},
         )  # fmt: skip
         visited = [listener for listener in listeners if was_visited(listener)]
         alive = neighbour.poll() is None
@@ -117,7 +119,13 @@ def bait(folder: Path) -> Iterator[tuple[list[socket.socket], dict[str, Any]]]:
     abstract = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     abstract.bind(f"\0{abstract_name}")
     abstract.listen()
-    listeners = [stream, datagrams, abstract]
+    named = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2)]
+    (folder / "bait").mkdir()
+    with short_path(folder / "bait", "door") as door:
+        named[0].bind(door)
+    (folder / "bait" / "door").chmod(0o777)
+    named[1].bind(f"\0{abstract_name}-datagrams")
+    listeners = [stream, datagrams, abstract, *named]
     try:
         for listener in listeners:
             listener.settimeout(0)
@@ -160,6 +168,8 @@ async def test_the_list_finds_a_missing_filter(tmp_path: Path) -> None:
     """The suite can fail."""
     found = (await storm(tmp_path, syscall_filter=LETS_ALL_THROUGH)).escapes
     assert {"make a vsock", "trace a child", "set up an io_uring", "change personality"} <= set(found)
+    assert {"share memory of System V", "watch what the host starts", "lock out others", "enlarge a pipe"} <= set(found)
+    assert {"send a datagram to a socket in a mount", "enlarge a socket's send buffer"} <= set(found)
 
 
 async def test_the_list_finds_missing_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

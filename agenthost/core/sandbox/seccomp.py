@@ -30,10 +30,15 @@ MAX_INSTRUCTIONS = 4096  # the kernel's own limit
 _NEW_NAMESPACES = 0x7E020000
 # ioctl: typing into a terminal, and taking one over.
 _TIOCSCTTY, _TIOCSTI, _TIOCLINUX, _TIOCCONS = 0x540E, 0x5412, 0x541C, 0x541D
-_PR_SET_MM = 35
-_F_SETLEASE, _F_NOTIFY = 1024, 1026
+_PR_SET_MM, _PR_SCHED_CORE = 35, 62
+_F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ = 1024, 1026, 1031
+_F_OFD_SETLK, _F_OFD_SETLKW = 37, 38
+_LOCK_UN = 8
+_SOL_SOCKET = 1
+_SO_SNDBUF, _SO_RCVBUF, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 7, 8, 32, 33
+_SO_ATTACH_FILTER, _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF = 26, 50, 51, 52
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
-_STREAM, _DATAGRAM, _KIND_MASK = 1, 2, 0xF
+_STREAM, _DATAGRAM, _SEQPACKET, _KIND_MASK = 1, 2, 5, 0xF
 _TCP, _UDP = 6, 17
 
 
@@ -126,6 +131,8 @@ def _choose(cases: Mapping[int, Block], otherwise: Block) -> Block:
 
 
 _YES, _NO, _NO_SUCH_FAMILY = _verdict(ALLOW), _verdict(refuse(errno.EPERM)), _verdict(refuse(errno.EAFNOSUPPORT))
+_ABSENT, _INVALID, _NONE_LEFT = (_verdict(refuse(number)) for number in (errno.ENOSYS, errno.EINVAL, errno.EMFILE))
+_IGNORED = _verdict(refuse(0))  # the call returns 0, and the kernel does nothing
 
 
 def _protocols(*numbers: int) -> Block:
@@ -133,23 +140,48 @@ def _protocols(*numbers: int) -> Block:
     return (_low_half(2), *_choose(dict.fromkeys(numbers, _YES), _NO_SUCH_FAMILY))
 
 
-_INTERNET: Block = (
-    _low_half(1),
-    Instruction(_AND, 0, 0, _KIND_MASK),
-    *_choose({_STREAM: _protocols(0, _TCP), _DATAGRAM: _protocols(0, _UDP)}, _NO),
+_KIND = (_low_half(1), Instruction(_AND, 0, 0, _KIND_MASK))
+_INTERNET: Block = (*_KIND, *_choose({_STREAM: _protocols(0, _TCP), _DATAGRAM: _protocols(0, _UDP)}, _NO))
+# A larger buffer is memory that no process shows; programs know that the kernel gives them less than they ask for.
+_SOCKET_OPTIONS: Block = (
+    _low_half(2),
+    *_choose(
+        dict.fromkeys((_SO_SNDBUF, _SO_RCVBUF, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE), _IGNORED)
+        | dict.fromkeys((_SO_ATTACH_FILTER, _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF), _NO),
+        _YES,
+    ),
 )
 _CHECKS: Mapping[str, Block] = {
     "clone": (_low_half(0), Instruction(_IF_ANY_BIT, 0, 1, _NEW_NAMESPACES), *_NO, *_YES),
     # A lease on a file of the snapshot, which may be the agent's own where the host is no root, makes others wait for it.
-    "fcntl": (_low_half(1), *_choose(dict.fromkeys((_F_SETLEASE, _F_NOTIFY), _NO), _YES)),
+    # The locks of open files name no process that the shim could count them for.
+    "fcntl": (
+        _low_half(1),
+        *_choose(
+            dict.fromkeys((_F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ), _NO)
+            | dict.fromkeys((_F_OFD_SETLK, _F_OFD_SETLKW), _INVALID),
+            _YES,
+        ),
+    ),
+    # A lock on a file that others see makes them wait, and needs no right to write it. Programs do without, as on some networks'
+    # file systems.
+    "flock": (_low_half(1), *_choose({_LOCK_UN: _YES}, _ABSENT)),
+    # A watch on /usr/bin tells which programs the host starts, and a user has few: programs know that there may be none left.
+    "inotify_init": _NONE_LEFT,
+    "inotify_init1": _NONE_LEFT,
     "ioctl": (_low_half(1), *_choose(dict.fromkeys((_TIOCSTI, _TIOCLINUX, _TIOCCONS, _TIOCSCTTY), _NO), _YES)),
     # As it is, or asking how it is: other personalities switch protections off.
     "personality": (_low_half(0), *_choose({0: _YES, 0xFFFFFFFF: _YES}, _NO)),
-    "prctl": (_low_half(0), *_choose({_PR_SET_MM: _NO}, _YES)),
+    "prctl": (_low_half(0), *_choose(dict.fromkeys((_PR_SET_MM, _PR_SCHED_CORE), _NO), _YES)),
+    "setsockopt": (_low_half(1), *_choose({_SOL_SOCKET: _SOCKET_OPTIONS}, _YES)),
     # No unix sockets: a path leads wherever a snapshot might hold one. Netlink only asks about the namespace's own routes.
     "socket": (
         _low_half(0),
         *_choose({_AF_INET: _INTERNET, _AF_INET6: _INTERNET, _AF_NETLINK: _protocols(0)}, _NO_SUCH_FAMILY),
     ),
-    "socketpair": (_low_half(0), *_choose({_AF_UNIX: _YES}, _NO_SUCH_FAMILY)),
+    # One of a pair that sends datagrams could send them to any other socket, by path or name.
+    "socketpair": (
+        _low_half(0),
+        *_choose({_AF_UNIX: (*_KIND, *_choose({_STREAM: _YES, _SEQPACKET: _YES}, _NO))}, _NO_SUCH_FAMILY),
+    ),
 }

@@ -16,6 +16,12 @@ def reach(family: int, kind: int, address: Any, protocol: int = 0) -> object:
     return address
 
 
+def send_from_pair(address: str) -> object:
+    """A socket of a pair has a family that no socket may be made of."""
+    with socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0] as end:
+        return end.sendto(b"escaped", address)
+
+
 ATTEMPTS |= {
     "reach the host's loopback": lambda bait: reach(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", bait["port"])),
     "reach it over IPv6": lambda bait: reach(socket.AF_INET6, socket.SOCK_STREAM, ("::1", bait["port"])),
@@ -26,6 +32,8 @@ ATTEMPTS |= {
     "reach a cloud's metadata": lambda _: reach(socket.AF_INET, socket.SOCK_STREAM, ("169.254.169.254", 80)),
     "reach an abstract socket": lambda bait: reach(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{bait['abstract']}"),
     "reach a socket by path": lambda _: reach(socket.AF_UNIX, socket.SOCK_STREAM, "/var/run/docker.sock"),
+    "send a datagram to a socket in a mount": lambda _: send_from_pair("/opt/bait/door"),
+    "send a datagram to an abstract socket": lambda bait: send_from_pair(f"\0{bait['abstract']}-datagrams"),
     "make a raw socket": lambda _: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1),
     "make a packet socket": lambda _: socket.socket(17, socket.SOCK_RAW, 0),
     "make a vsock": lambda _: socket.socket(40, socket.SOCK_STREAM),

@@ -7,6 +7,7 @@ from agenthost.core.sandbox.seccomp import ALLOW, ARCHITECTURES, KILL, instructi
 from agenthost.core.sandbox.syscall_numbers import ALLOWED, CHECKED, REFUSED
 
 DENIED, ABSENT, NO_FAMILY = refuse(errno.EPERM), refuse(errno.ENOSYS), refuse(errno.EAFNOSUPPORT)
+IGNORED = refuse(0)
 MACHINES = pytest.mark.parametrize("machine", ARCHITECTURES)
 
 
@@ -85,6 +86,12 @@ CASES = [
     ("fcntl", (3, 1033), ALLOW),
     ("fcntl", (3, 1024), DENIED),
     ("fcntl", (3, 1024 | HIGH), DENIED),
+    ("fcntl", (3, 1031), DENIED),  # a larger pipe
+    ("fcntl", (3, 6), ALLOW),
+    *[("fcntl", (3, command), refuse(errno.EINVAL)) for command in (37, 38)],  # locks without a process
+    ("flock", (3, 8), ALLOW),
+    *[("flock", (3, operation), ABSENT) for operation in (1, 2, 5, 6, 2 | HIGH)],
+    ("inotify_init1", (0o2000000,), refuse(errno.EMFILE)),
     ("ioctl", (0, 0x5401), ALLOW),
     ("ioctl", (0, 0x5413), ALLOW),
     *[("ioctl", (0, request), DENIED) for request in (0x5412, 0x541C, 0x541D, 0x540E)],
@@ -96,6 +103,11 @@ CASES = [
     ("prctl", (15,), ALLOW),
     ("prctl", (35,), DENIED),
     ("prctl", (35 | HIGH,), DENIED),
+    ("prctl", (62,), DENIED),  # a processor's core for itself
+    *[("setsockopt", (3, 1, option), IGNORED) for option in (7, 8, 32, 33, 7 | HIGH)],  # a buffer's size
+    *[("setsockopt", (3, 1, option), DENIED) for option in (26, 50, 51, 52)],  # a program for the kernel
+    ("setsockopt", (3, 1, 2), ALLOW),
+    ("setsockopt", (3, 6, 7), ALLOW),
     ("socket", (2, 1, 0), ALLOW),
     ("socket", (2, 1 | 0o2004000, 6), ALLOW),  # with CLOEXEC and NONBLOCK
     ("socket", (10, 2, 17), ALLOW),
@@ -110,6 +122,9 @@ CASES = [
         ("socket", (family, 1, 0), NO_FAMILY) for family in (0, 3, 5, 17, 29, 38, 40, 44)
     ],  # packet, CAN, crypto, vsock, XDP ...
     ("socketpair", (1, 1, 0), ALLOW),
+    ("socketpair", (1, 1 | 0o2004000, 0), ALLOW),
+    ("socketpair", (1, 5, 0), ALLOW),
+    *[("socketpair", (1, kind, 0), DENIED) for kind in (2, 2 | 0o2000000, 3)],  # could send to any address
     ("socketpair", (2, 1, 0), NO_FAMILY),
 ]
 
@@ -137,6 +152,11 @@ def test_arguments_decide_where_a_call_is_two_things(
         "userfaultfd",
         "process_vm_writev",
         "pidfd_getfd",
+        "fanotify_init",
+        "vmsplice",
+        "sched_setaffinity",
+        "sched_setscheduler",
+        "ioprio_set",
     ],
 )
 def test_the_dangerous_are_refused_by_name(machine: str, name: str) -> None:
@@ -144,7 +164,7 @@ def test_the_dangerous_are_refused_by_name(machine: str, name: str) -> None:
 
 
 @MACHINES
-@pytest.mark.parametrize("name", ["io_uring_setup", "clone3", "io_submit"])
+@pytest.mark.parametrize("name", ["io_uring_setup", "clone3", "io_submit", "shmget", "msgget", "semget", "mq_open"])
 def test_what_programs_can_do_without_does_not_exist(machine: str, name: str) -> None:
     known = ALLOWED + CHECKED + REFUSED
     assert f"{name}:" not in known
