@@ -33,7 +33,6 @@ _TIOCSCTTY, _TIOCSTI, _TIOCLINUX, _TIOCCONS = 0x540E, 0x5412, 0x541C, 0x541D
 _PR_SET_MM, _PR_SCHED_CORE = 35, 62
 _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ = 1024, 1026, 1031
 _F_OFD_SETLK, _F_OFD_SETLKW = 37, 38
-_LOCK_UN = 8
 _SOL_SOCKET = 1
 _SO_SNDBUF, _SO_RCVBUF, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 7, 8, 32, 33
 _SO_ATTACH_FILTER, _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF = 26, 50, 51, 52
@@ -131,7 +130,7 @@ def _choose(cases: Mapping[int, Block], otherwise: Block) -> Block:
 
 
 _YES, _NO, _NO_SUCH_FAMILY = _verdict(ALLOW), _verdict(refuse(errno.EPERM)), _verdict(refuse(errno.EAFNOSUPPORT))
-_ABSENT, _INVALID, _NONE_LEFT = (_verdict(refuse(number)) for number in (errno.ENOSYS, errno.EINVAL, errno.EMFILE))
+_INVALID, _NONE_LEFT = _verdict(refuse(errno.EINVAL)), _verdict(refuse(errno.EMFILE))
 _IGNORED = _verdict(refuse(0))  # the call returns 0, and the kernel does nothing
 
 
@@ -163,9 +162,9 @@ _CHECKS: Mapping[str, Block] = {
             _YES,
         ),
     ),
-    # A lock on a file that others see makes them wait, and needs no right to write it. Programs do without, as on some networks'
-    # file systems.
-    "flock": (_low_half(1), *_choose({_LOCK_UN: _YES}, _ABSENT)),
+    # A lock on a file that others see makes them wait, and needs no right to write it. Where an agent may write it is alone, and
+    # programs end without locks: so they get none, and are told that they have it.
+    "flock": _IGNORED,
     # A watch on /usr/bin tells which programs the host starts, and a user has few: programs know that there may be none left.
     "inotify_init": _NONE_LEFT,
     "inotify_init1": _NONE_LEFT,

@@ -8,6 +8,18 @@ import subprocess
 
 from .table import ATTEMPTS, attempt, held, opened, write
 
+
+def locks_out(kind: int) -> bool:
+    """Returns whether a lock of a file of the snapshot keeps out who opened it apart."""
+    mine, others = opened(), opened()
+    fcntl.flock(mine, kind | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(others, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
 for place in (
     "/workspace",
     "/history.git",
@@ -54,8 +66,8 @@ ATTEMPTS |= {
     "write through a link that leads out": lambda _: write("/workspace/link-out", 0),
     "make an unnamed file": lambda _: os.open("/workspace", os.O_TMPFILE | os.O_WRONLY, 0o600),
     "lock out the host with a lease": lambda _: fcntl.fcntl(opened(), fcntl.F_SETLEASE, fcntl.F_RDLCK),
-    "lock out others": lambda _: fcntl.flock(opened(), fcntl.LOCK_EX | fcntl.LOCK_NB),
-    "make others wait for a shared lock": lambda _: fcntl.flock(opened(), fcntl.LOCK_SH | fcntl.LOCK_NB),
+    "lock out others": lambda _: held(not locks_out(fcntl.LOCK_EX), "others would wait"),
+    "lock out others with a shared lock": lambda _: held(not locks_out(fcntl.LOCK_SH), "others would wait"),
     "reserve space": lambda _: os.posix_fallocate(os.open("/workspace/hello.txt", os.O_RDWR), 0, 4096),
     "change a file's flags": lambda _: fcntl.ioctl(opened(), 0x40086602, struct.pack("l", 0x10)),
     "commit to the history": lambda _: held(
