@@ -109,7 +109,7 @@ def _config(folder: Path, launch: Launch, sandbox: Sandbox) -> dict[str, object]
 def _cgroup(folder: Path, resources: Resources, place: CgroupPlace | None) -> dict[str, object]:
     if place is None:
         return {}
-    settings = cgroup_policy.settings(place.version, resources)
+    settings = cgroup_policy.settings(place.version, resources, place.above)
     return {
         "version": place.version,
         "folders": {name: str(above / place.name(folder)) for name, above in place.above.items()},

@@ -5,6 +5,7 @@ group (systemd: `Delegate=yes`) without other processes, because the kernel lets
 is none, the result is `None`, and the shim watches memory itself. Blocking, a few files.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,7 @@ from agenthost.core.sandbox.control_groups import Version, controllers
 ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
 LEAF = "daemon"
+_BOUNDS = ("memory.max", "memory.limit_in_bytes", "pids.max", "cpu.shares")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,19 @@ def find_cgroups(data: Path, root: Path = ROOT, own: Path = OWN) -> CgroupPlace 
     }
     if {"memory", "pids"} <= own_groups.keys():
         above = {name: root / name / own_groups[name] for name in controllers(Version.V1)}
-        place = CgroupPlace(Version.V1, above, prefix)
+        place = CgroupPlace(Version.V1, above | _with_share(root, own_groups, prefix), prefix)
     elif (root / "cgroup.controllers").exists() and (base := _delegated(root / own_groups.get("", ""))):
         place = CgroupPlace(Version.V2, {"": base}, prefix)
     else:
         return None
     return place if _can_make(place) else None
+
+
+def _with_share(root: Path, own_groups: Mapping[str, str], prefix: str) -> dict[str, Path]:
+    """Returns version 1's place for shares of the processor, where this host may divide it."""
+    share = {"cpu": root / "cpu" / own_groups.get("cpu", "")}
+    can_divide = "cpu" in own_groups and _can_make(CgroupPlace(Version.V1, share, prefix))
+    return share if can_divide else {}
 
 
 def sweep(place: CgroupPlace, alive: Callable[[], Iterable[Path]]) -> tuple[int, int]:
@@ -83,16 +92,24 @@ def _lines(own: Path) -> list[list[str]]:
 def _delegated(group: Path) -> Path | None:
     """Divides a group that is delegated to this host, and returns it; None where it is not."""
     if group.name == LEAF:
+        _divide_processor(group.parent)
         return group.parent
     try:
         if (group / "cgroup.procs").read_text().split() not in ([], [str(os.getpid())]):
             return None
         (group / LEAF).mkdir(exist_ok=True)
         (group / LEAF / "cgroup.procs").write_text("0")
+        _divide_processor(group)
         (group / "cgroup.subtree_control").write_text("+memory +pids")
     except OSError:
         return None
     return group
+
+
+def _divide_processor(group: Path) -> None:
+    """Divides the processor too, where that is delegated: systemd's own default is memory and processes alone."""
+    with contextlib.suppress(OSError):
+        (group / "cgroup.subtree_control").write_text("+cpu")
 
 
 def _trial(place: CgroupPlace) -> str:
@@ -104,7 +121,7 @@ def _can_make(place: CgroupPlace) -> bool:
         trial = above / _trial(place)
         try:
             trial.mkdir()
-            is_good = any((trial / name).exists() for name in ("memory.max", "memory.limit_in_bytes", "pids.max"))
+            is_good = any((trial / name).exists() for name in _BOUNDS)
             trial.rmdir()
         except OSError:
             return False

@@ -13,6 +13,7 @@ from agenthost.shim.bwrap_start import become_bwrap, stage, start_guard
 from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of, pinned
 from agenthost.shim.kernel import Interrupted, Refused, now, own_pipe, text_file
 from agenthost.shim.memory import Bound
+from agenthost.shim.processor import Share
 from agenthost.shim.setup_failure import describe_end, judge_setup_failure, signal_in
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
@@ -34,6 +35,7 @@ class Sandbox:
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
         self.bound = Bound(config)
+        self.share = Share(self.bound, NICENESS)
         self.guard = self.bwrap = self.first = self.agent = 0
         self.bwrap_fd = self.first_fd = self.agent_fd = -1
         self.stdin = self.stdout = self.stderr = self.ready = self.go = self.info = self.fault = -1
@@ -114,14 +116,15 @@ class Sandbox:
         """Checks from outside that the confinement is in force; refuses where any of it is not."""
         model, port = self.config["model"], self.config["model_port"]
         seen = inspect(self.agent, self.config["writable"], model, port)
-        for check, holds in (*seen, *pinned(self.agent, self.config["pins"]), self.bound.described(self.agent)):
+        bounds = (self.share.described(), True), self.bound.described(self.agent)
+        for check, holds in (*seen, *pinned(self.agent, self.config["pins"]), *bounds):
             self.checks.append(check)
             if not holds:
                 raise Refused(f"the sandbox was set up, but does not hold: {check}")
 
     def release(self) -> None:
         """Writes to the spawn log that an agent is released, then releases it."""
-        self._give_way()
+        self.share.give_way(self.agent)
         entry = {
             "execution": self.config["execution"],
             "pid": self.agent,
@@ -133,17 +136,6 @@ class Sandbox:
         os.close(log)
         os.write(self.go, b"GO\n")
         os.close(self.go)
-
-    def _give_way(self) -> None:
-        """Lowers the agent's priority, and that of all that it starts, below daemon, gateway and this process.
-
-        The agent has a session of its own. Some kernels divide time between sessions, whatever their processes' niceness: there the
-        session's niceness counts.
-        """
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self.agent, NICENESS)
-            with open(f"/proc/{self.agent}/autogroup", "w") as file:
-                file.write(str(NICENESS))
 
     def terminate(self) -> None:
         """Asks every process inside, however it was forked, to end."""

@@ -69,7 +69,7 @@ class Keeper:
         while vital & self.handlers.keys() and not clocks.is_drained:
             self.wait()
             self.act(clocks.look(now()))
-            self.watch_memory()
+            self.watch_resources()
             self.announce()
         if sandbox.bound.folders and clocks.cause == "exited" and sandbox.bound.is_exceeded(0):
             clocks.cause, clocks.message = "memory_exceeded", "The kernel killed it."
@@ -88,7 +88,7 @@ class Keeper:
 
     def wait(self) -> None:
         """Handles what happens until the next deadline."""
-        due = self.clocks.wait_until(self.sandbox.bound.next_look)
+        due = self.clocks.wait_until(min(self.sandbox.bound.next_look, self.sandbox.share.next_look))
         events = self.poll.poll(max(0.0, due - now()) * 1000 + 1)
         for fd, _ in events:
             if handler := self.handlers.get(fd):
@@ -102,11 +102,13 @@ class Keeper:
             else:
                 self.sandbox.terminate()
 
-    def watch_memory(self) -> None:
-        """Ends an attempt that took more memory than it may."""
-        bound = self.sandbox.bound
+    def watch_resources(self) -> None:
+        """Ends an attempt that took more memory than it may; keeps a crowd of its processes off the host's processors."""
+        bound, share = self.sandbox.bound, self.sandbox.share
+        if share.next_look <= now():
+            share.look(self.sandbox.first)
         if bound.next_look <= now() and bound.is_exceeded(self.sandbox.first):
-            self.stop("memory_exceeded", "", 0)
+            self.stop("memory_exceeded", bound.reason, 0)
 
     def stop(self, cause: str, message: str, grace: float) -> None:
         """Ends the attempt for a reason. The first reason stays."""

@@ -1,7 +1,8 @@
 """Bounds the memory of an attempt: by a control group where the host may make one, else by a look every 250 ms.
 
-The group is the kernel's own bound. The look can be late, and does not see what a process gave away through a socket and no process
-has taken yet. It is used where the machine gives no group, and the attestation says which of the two it was.
+The group is the kernel's own bound; a look finds what it does not count. Without a group the look can be late, and does not see
+pages of a shared mapping that was cut short: so it also ends attempts where the machine itself has little memory left. The
+attestation says which of the two it was.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import contextlib
 import os
 import time
 
-from agenthost.shim.inspection import descendants
 from agenthost.shim.kernel import now, read_file
+from agenthost.shim.usage import Usage
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:
     from typing import Any
 
 LOOK_SECONDS = 0.25
-GROUP_LOOK_SECONDS = 1.0  # the kernel bounds it by itself: this only finds out that it killed
+UNSEEN_BYTES = 64 * 1024 * 1024  # that a group does not count: answers of netlink, locks of files
+LEAST_FREE = 0.03  # of the machine's memory; with less, what has no group ends
 REMOVE_TRIES, REMOVE_PAUSE_SECONDS = 50, 0.01
 MIB = 1024 * 1024
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+SHARE_FILES = ("cpu.shares", "cpu.weight")
 
 
 class Bound:
@@ -31,7 +33,10 @@ class Bound:
         self.limit: int = config["memory_bytes"]
         self.group: dict[str, Any] = config["cgroup"]
         self.folders: list[str] = []
+        self.has_share = False  # of the processor, by the group
         self.next_look = now() + LOOK_SECONDS
+        self.usage = Usage(config["writable"], config["rlimits"].get("RLIMIT_FSIZE", self.limit))
+        self.reason = ""  # for which it is exceeded, where the limit is not the whole of it
 
     def make(self) -> None:
         """Makes the group and sets its limits; without a limit that is needed, there is no group."""
@@ -43,7 +48,9 @@ class Bound:
             for controller, file, value, needed in self.group.get("settings", ()):
                 with contextlib.nullcontext() if needed else contextlib.suppress(OSError):
                     write(f"{folders[controller]}/{file}", value)
+                    self.has_share |= file in SHARE_FILES
         except OSError:
+            self.has_share = False
             self.remove()
 
     def join(self) -> None:
@@ -55,16 +62,36 @@ class Bound:
         """Returns the bound in words, and whether it is in force for a process."""
         most = f"memory: at most {self.limit // MIB} MiB in all"
         if not self.folders:
-            return f"{most}, looked at every {LOOK_SECONDS * 1000:g} ms", True
+            told = f"with the kernel's own for it, looked at every {LOOK_SECONDS * 1000:g} ms"
+            return f"{most}, {told}; it ends where the machine has less than {LEAST_FREE:.0%} left", True
         inside = all(str(agent) in read_file(f"{folder}/cgroup.procs").split() for folder in self.folders)
-        return f"{most}, by a control group ({self.group['version']})", inside
+        unseen = f"and {UNSEEN_BYTES // MIB} MiB of what a group does not count"
+        return f"{most}, by a control group ({self.group['version']}), {unseen}", inside
 
     def is_exceeded(self, first: int) -> bool:
         """Returns whether the attempt took more than it may. `first` is the first process inside."""
-        self.next_look = now() + (GROUP_LOOK_SECONDS if self.folders else LOOK_SECONDS)
-        if self.folders:
-            return any(kills(folder) for folder in self.folders)
-        return used_bytes(first, self.limit) > self.limit
+        self.next_look = now() + LOOK_SECONDS
+        if not self.folders:
+            if self.usage.used_bytes(first, self.limit) > self.limit:
+                return True
+            if self.has_free_memory():
+                return False
+            self.reason = f"The machine had less than {LEAST_FREE:.0%} of its memory left, and no control group for it."
+            return True
+        if any(kills(folder) for folder in self.folders):
+            return True
+        counts_udp = self.group["version"] == "v1"
+        if first and self.usage.unseen_bytes(first, counts_udp=counts_udp) > UNSEEN_BYTES:
+            self.reason = f"It took more than {UNSEEN_BYTES // MIB} MiB that its control group does not count."
+            return True
+        return False
+
+    @staticmethod
+    def has_free_memory() -> bool:
+        """Returns whether the machine has memory left for what no look finds."""
+        told = dict(line.split(":", 1) for line in read_file("/proc/meminfo").splitlines())
+        total, free = (int(told[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+        return free >= total * LEAST_FREE
 
     def kill(self) -> None:
         """Ends all in the group at once, where the kernel can."""
@@ -100,37 +127,3 @@ def kills(folder: str) -> int:
             told = dict(line.split() for line in read_file(f"{folder}/{name}").splitlines())
             return int(told.get("oom_kill", 0))
     return 0
-
-
-def used_bytes(first: int, limit: int) -> int:
-    """Returns the memory of a process and all below it: roughly below the limit, with shared pages divided above it."""
-    pids = [first, *descendants(first)]
-    held = sum(held_files(pids).values())
-    rough = held
-    for pid in pids:
-        with contextlib.suppress(OSError, IndexError):
-            rough += int(read_file(f"/proc/{pid}/statm").split()[1]) * PAGE_BYTES
-    if rough <= limit:
-        return rough
-    own = shared = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            lines = [line.split() for line in read_file(f"/proc/{pid}/smaps_rollup").splitlines()[1:]]
-            kilobytes = {line[0]: int(line[1]) for line in lines}
-            own += kilobytes.get("Pss_Anon:", 0) * 1024
-            shared += kilobytes.get("Pss_Shmem:", 0) * 1024
-    # A file in memory may be mapped as well: counted once, for certain.
-    return own + max(shared, held)
-
-
-def held_files(pids: list[int]) -> dict[int, int]:
-    """Returns the files in memory that processes hold open, mapped or not: inode and bytes."""
-    found: dict[int, int] = {}
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:"):
-                        status = os.stat(f"/proc/{pid}/fd/{name}")
-                        found[status.st_ino] = status.st_blocks * 512
-    return found
