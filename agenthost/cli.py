@@ -5,7 +5,6 @@ usage.
 """
 
 import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -13,14 +12,16 @@ import click
 
 from agenthost.catalogue.commands import agents
 from agenthost.errors import StatusError
-from servicekit.process import open_what_is_closed
+from servicekit.printing.commands import CommandGroup, run_command
+from servicekit.printing.output_lost import OutputLostError
+from servicekit.printing.page import say, to_its_end
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED = 1
 
 _DIRECTORY = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="conductor-agenthost")
 def group() -> None:
     """Run agents as sandboxed, strictly read-only processes, for a conductor."""
@@ -77,7 +78,8 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
         if settings.log_format == "json":
             return  # stderr holds nothing but JSON then; the event host_started says the same
         usable = [name for name, agent in host.agents.items() if host.shown(agent).available]
-        click.echo(f"agenthost {settings.name} serves {target} (agents: {', '.join(usable)})", err=True)
+        with contextlib.suppress(OutputLostError):
+            say(f"agenthost {settings.name} serves {target} (agents: {', '.join(usable)})", err=True)
 
     asyncio.run(serve_host(settings, announce))
     return 0
@@ -94,7 +96,7 @@ def doctor(agents_dirs: tuple[Path, ...], config: Path | None) -> int:
 
     from agenthost.doctor import examine
 
-    return asyncio.run(examine(agents_dirs, click.echo, config))
+    return to_its_end(lambda tell: asyncio.run(examine(agents_dirs, tell, config)))
 
 
 group.add_command(agents)
@@ -102,27 +104,13 @@ group.add_command(agents)
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    # gRPC's core would write about a taken address into the log; our own error says it better.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    open_what_is_closed()
-    try:
-        code = group.main(args=arguments, prog_name="agenthost", standalone_mode=False)
-    except StatusError as error:
-        with contextlib.suppress(OSError):  # stderr may be full, or without a reader: the code says it, too
-            click.echo(f"agenthost: {error}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
-        return FAILED
-    except click.exceptions.Abort:
-        return INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return USAGE
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has left; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code if isinstance(code, int) else 0
+    return run_command(group, "agenthost", arguments, _told)
+
+
+def _told(error: Exception) -> tuple[str, int] | None:
+    if not isinstance(error, StatusError):
+        return None
+    return f"agenthost: {error}" + (f"\n  {error.hint}" if error.hint else ""), FAILED
 
 
 if __name__ == "__main__":

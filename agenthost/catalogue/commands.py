@@ -1,12 +1,14 @@
 """The commands `agenthost agents …`."""
 
 import os
-import shutil
-import sys
 from pathlib import Path
 
 import click
 
+from servicekit.printing.output_lost import verdict
+from servicekit.printing.page import put, say, to_its_end
+
+INDENT = 4
 FOLDERS = click.option(
     "--agents-dir",
     "agents_dirs",
@@ -41,12 +43,17 @@ def list_agents(agents_dirs: tuple[Path, ...], prefix: Path | None, *, markdown:
     import asyncio
 
     from agenthost.agent_specs import find_agents
-    from agenthost.catalogue.listing import listing, table
+    from agenthost.catalogue.listing import HEADINGS, listing, table
 
     _use(prefix)
     found = asyncio.run(find_agents(tuple(folder.absolute() for folder in agents_dirs)))
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    click.echo(table(found) if markdown else listing(found, width))
+    if markdown:
+        put(table(found))
+        return 0
+    heading, *lines = listing(found)
+    for line in (heading, *lines):
+        # What does not fit a row stays in its last column.
+        say(line, INDENT if line.startswith(" ") else heading.index(HEADINGS[-1]))
     return 0
 
 
@@ -62,8 +69,9 @@ def install(name: str, prefix: Path | None) -> int:
     _use(prefix)
     _require_packaged(name)
     folder = asyncio.run(npm.install(name))
-    click.echo(f"{name} is installed in {folder}")
-    click.echo(f"  check it, then restart the host:  agenthost agents check {name}")
+    with verdict(0):
+        say(f"{name} is installed in {folder}")
+        say(f"  check it, then restart the host:  agenthost agents check {name}")
     return 0
 
 
@@ -79,7 +87,8 @@ def remove(name: str, prefix: Path | None) -> int:
     _use(prefix)
     _require_packaged(name)
     was_there = asyncio.run(npm.remove(name))
-    click.echo(f"{name} is removed; restart the host" if was_there else f"{name} is not installed")
+    with verdict(0):
+        say(f"{name} is removed; restart the host" if was_there else f"{name} is not installed")
     return 0
 
 
@@ -97,7 +106,8 @@ def check(name: str, agents_dirs: tuple[Path, ...], prefix: Path | None, config:
 
     configure_logs("plain", "warning")
     _use(prefix)
-    return asyncio.run(check_agent(name, tuple(folder.absolute() for folder in agents_dirs), config, click.echo))
+    folders = tuple(folder.absolute() for folder in agents_dirs)
+    return to_its_end(lambda tell: asyncio.run(check_agent(name, folders, config, tell)))
 
 
 def _use(prefix: Path | None) -> None:

@@ -4,33 +4,32 @@ Also the table of docs/agents.md, which `agenthost agents list --markdown` print
 """
 
 from collections.abc import Iterable, Mapping
-from textwrap import wrap
 
 from agenthost.agent_specs import BUILT_IN, Agent, tried
 from agenthost.core.admission.agent_spec import AgentSpec
 from agenthost.core.admission.releases import is_tested
 from agenthost.core.models.endpoint import Api
 from agenthost.packages.prefix import TO_INSTALL, missing
+from servicekit.printing.cells import cells, padded
 
 HEADINGS = ("AGENT", "INSTALLED", "TESTED", "MODEL", "LAST TRIAL", "FEATURES")
 
 
-def listing(agents: Mapping[str, Agent], width: int = 0) -> str:
-    """Returns a row for each agent, sorted by name, and below it what confines it, wrapped where there is a width."""
+def listing(agents: Mapping[str, Agent]) -> list[str]:
+    """Returns a row for each agent, sorted by name, and below it what confines it."""
     known = [tried(agents[name]) for name in sorted(agents)]
     heading, *rows = _aligned([HEADINGS, *(_row(agent) for agent in known)])
-    told = (line for agent, row in zip(known, rows, strict=True) for line in (row, *_confinement(agent, width)))
+    told = (line for agent, row in zip(known, rows, strict=True) for line in (row, *_confinement(agent)))
     to_install = [agent.name for agent in known if agent.is_packaged and missing(agent.name)]
     last = ["", "to have one more:  agenthost agents install NAME"] if to_install else []
-    return "\n".join([heading, *told, *last])
+    return [heading, *told, *last]
 
 
-def _confinement(agent: Agent, width: int) -> list[str]:
+def _confinement(agent: Agent) -> list[str]:
     if agent.spec is None:
         return []
     text = f"the sandbox; {agent.spec.enforcement}" if agent.spec.enforcement else "the sandbox"
-    indent = " " * 4
-    return wrap(text, width, initial_indent=indent, subsequent_indent=indent) if width else [f"{indent}{text}"]
+    return [f"    {text}"]
 
 
 def table(agents: Mapping[str, Agent]) -> str:
@@ -86,5 +85,5 @@ def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Returns the rows in columns; a sentence in place of a row's columns does not widen them."""
     table = list(rows)
     full = [row for row in table if any(row[2:])]
-    widths = [max(len(row[column]) for row in full) for column in range(len(HEADINGS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    widths = [max(cells(row[column]) for row in full) for column in range(len(HEADINGS))]
+    return ["  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]

@@ -4,19 +4,15 @@ Ends of a command are exceptions of `conductor.cli.text.failure`; here alone the
 """
 
 import importlib
-import io
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
-from conductor.cli.text.failure import INTERRUPTED, USAGE, CommandError
-from servicekit.printing.output_lost import OutputLostError, code_of, output_lost
-from servicekit.printing.page import say
-from servicekit.printing.streams import as_text, ready_streams, text_arguments
-from servicekit.process import open_what_is_closed
+from conductor.cli.text.failure import CommandError
+from servicekit.printing.commands import CommandGroup, run_command
+from servicekit.printing.streams import as_text
 
 # Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -83,16 +79,8 @@ def _shared_options(command: str) -> list[click.Option]:
     return options if command in _WITHOUT_RESULT else [*options, output]
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     """A group that imports a command only when it is called."""
-
-    @output_lost()  # click would make exit code 1 of a BrokenPipeError
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: D102
-        return super().make_context(*args, **extra)
-
-    @output_lost()  # click would make exit code 1 of a BrokenPipeError
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: D102
-        return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, D102
         return list(COMMANDS)
@@ -130,39 +118,9 @@ def group(ctx: click.Context, address: str, output: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    # What gRPC's core has to say of connections is said better by `failure`; it would be mixed into our lines.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    open_what_is_closed()
-    ready_streams()
-    try:
-        given = text_arguments(sys.argv[1:] if arguments is None else arguments)
-    except ValueError as error:
-        return _ended(f"conductor: {error}", USAGE)
-    try:
-        code = group.main(args=given, prog_name="conductor", standalone_mode=False)
-    except CommandError as error:
-        return _ended(error.shown(), error.code)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    except click.ClickException as error:
-        return _ended(_shown(error), USAGE)
-    except OutputLostError as lost:
-        return code_of(lost, "conductor")
-    return code if isinstance(code, int) else 0
-
-
-def _ended(told: str, code: int) -> int:
-    """Says on stderr why a command ended, as far as stderr takes it; returns the code, which says it too."""
-    try:
-        say(told, err=True)
-    except OutputLostError as lost:
-        lost.verdict = code
-        return code_of(lost, "conductor")
-    return code
-
-
-def _shown(error: click.ClickException) -> str:
-    """Returns click's text, usage included; it quotes arguments as they are."""
-    shown = io.StringIO()
-    error.show(shown)
-    return shown.getvalue().rstrip("\n")
+    return run_command(
+        group,
+        "conductor",
+        arguments,
+        lambda error: (error.shown(), error.code) if isinstance(error, CommandError) else None,
+    )

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -44,6 +44,24 @@ def put(text: str, end: str = "\n") -> None:
 def put_json(value: object) -> None:
     """Prints a value on stdout as JSON on one line."""
     put(json.dumps(value))
+
+
+def to_its_end(work: Callable[[Callable[[str], object]], int]) -> int:
+    """Lets work that tells as it goes come to its verdict, whatever becomes of its output; returns the verdict."""
+    lost = list[OutputLostError]()
+
+    def tell(text: str) -> None:
+        if not lost:
+            try:
+                say(text)
+            except OutputLostError as error:
+                lost.append(error)
+
+    code = work(tell)
+    for error in lost:
+        error.verdict = code
+        raise error
+    return code
 
 
 @contextmanager

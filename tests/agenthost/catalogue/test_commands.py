@@ -10,6 +10,7 @@ from agenthost.agent_specs import find_agents
 from agenthost.catalogue.commands import agents
 from agenthost.catalogue.listing import listing
 from agenthost.cli import main
+from servicekit.printing.cells import wrapped
 from tests.kit.proof import proof_of_the_session
 
 pytestmark = pytest.mark.processes
@@ -53,9 +54,10 @@ def test_the_list_has_a_line_for_every_agent_that_begins_with_its_name() -> None
 
 
 def test_on_a_terminal_what_confines_an_agent_is_wrapped_between_words() -> None:
-    lines = listing(asyncio.run(find_agents(())), 80).splitlines()
+    told = listing(asyncio.run(find_agents(())))
+    lines = [line for each in told for line in wrapped(each, 4, 80).splitlines()]
 
-    assert max(len(line) for line in lines if line.startswith(" ")) <= 80
+    assert max(map(len, lines)) <= 80
     assert any(line.startswith("    the sandbox; its plan mode") for line in lines)
 
 

@@ -1,7 +1,11 @@
 """Text that fits its terminal. Keeps K2."""
 
-from servicekit.printing.cells import cut, wrapped
+from hypothesis import given
+from hypothesis import strategies as st
+
+from servicekit.printing.cells import abridged, cells, cut, cut_before, padded, wrapped
 from servicekit.printing.page import width
+from servicekit.printing.terminal_text import printable
 
 
 def test_what_does_not_fit_goes_below_with_whole_words_and_moved_in() -> None:
@@ -25,3 +29,23 @@ def test_without_a_terminal_nothing_is_wrapped_or_cut() -> None:
 def test_a_row_of_a_table_is_cut_with_an_ellipsis() -> None:
     assert cut("0123456789", 8) == "0123456…"
     assert cut("01234567", 8) == "01234567"
+
+
+def test_wide_characters_take_two_columns_and_are_parted_anywhere() -> None:
+    lines = wrapped("✔ 日本語の長い一行です  succeeded", 4, 14).split("\n")
+
+    assert lines == ["✔ 日本語の長い", "    一行です", "    succeeded"]
+    assert max(map(cells, lines)) == 14
+    assert padded("日本", 6) + "|" == "日本  |"
+    assert (cut("日本語です", 6), cut_before("日本語です", 6), abridged("日本語ですか", 8)) == (
+        "日本…",
+        "…です",
+        "日…すか",
+    )
+
+
+@given(st.text(), st.integers(min_value=4, max_value=80))
+def test_what_is_cut_fits(text: str, columns: int) -> None:
+    line = printable(text).replace("\n", " ").replace("\t", " ")
+
+    assert all(cells(made(line, columns)) <= columns for made in (cut, cut_before, abridged))

@@ -1,5 +1,6 @@
 """Nothing from outside acts on a person's terminal. Keeps E10 (the terminal's half)."""
 
+import json
 import unicodedata
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servicekit.printing.cells import cells
-from servicekit.printing.terminal_text import one_line, printable
+from servicekit.printing.terminal_text import one_line, printable, safe_json
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,13 @@ from servicekit.printing.terminal_text import one_line, printable
         ("\u202etxt.exe", "txt.exe"),
         ("a\u061cb\u00adc\u180ed\ufff9e\U000e0041f", "abcdef"),
         ("zero\u200bwidth", "zerowidth"),
+        ("\u2714\ufe0f x\U000e0101y\u115fz\u034f", "\u2714 xyz"),
+        ("\x1b]0;never ended\nnext line", "0;never ended\nnext line"),
+        ("\x9d0;title\x9ctext", "text"),
+        ("a\x85b\u2028c\u2029d\x0ce", "a\nb\nc\nd\ne"),
+        ("a\ue000b\ufffec", "a\ufffdb\ufffdc"),
+        ("caf\udce9 \ud800", "caf\\xe9 \\ud800"),
+        ("Z" + "\u0301" * 40, "Z" + "\u0301" * 4),
         ("bell\x07 null\x00 back\x08", "bell null back"),
         ("cut in the middle \x1b[3", "cut in the middle 3"),
         ("kept\ttab\nand line", "kept\ttab\nand line"),
@@ -35,8 +43,15 @@ def test_escapes_leave_only_their_text(hostile: str, shown: str) -> None:
 @given(st.text())
 def test_no_control_character_survives(text: str) -> None:
     for character in printable(text):
-        assert character in "\t\n" or unicodedata.category(character) != "Cc"
-        assert character != "\x1b"
+        assert character in "\t\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@given(st.text(), st.sampled_from(["\u009b", "\u202e", "\x7f", "\U000e0041"]))
+def test_json_is_made_harmless_and_means_the_same(text: str, hostile: str) -> None:
+    document = safe_json(json.dumps({"told": f"{text}{hostile}"}, ensure_ascii=False))
+
+    assert hostile not in document
+    assert json.loads(document) == {"told": f"{text}{hostile}"}
 
 
 @given(st.text(alphabet="\x1b[]0123456789;mKP\\\x07\x9b\x9cab"))
