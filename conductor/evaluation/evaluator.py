@@ -118,7 +118,11 @@ class Evaluator:
         return await self._judge("judge_message", flow.SerializeToString(), path, library)
 
     async def _judge(self, task: str, data: bytes, path: str, library: Library) -> Judgement:
-        names = {"personas": sorted(library.personas), "contracts": sorted(library.contracts)}
+        names = {
+            "personas": sorted(library.personas),
+            "contracts": sorted(library.contracts),
+            "unusable": sorted(library.unusable),
+        }
         try:
             answer = await self._call(Frame({"task": task, "path": path, **names}, (data,)))
         except LimitHitError as error:

@@ -6,6 +6,7 @@ Each task gets a frame and returns the answer's. `failed` in an answer's header 
 from collections.abc import Mapping
 from typing import Any
 
+from conductor.core.numbers import decidable
 from conductor.evaluation.kinds.table import KINDS
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_pinned
 from conductor.evaluation.reports.report import ReportError, Sources, build_report, paths_in_texts
@@ -51,7 +52,7 @@ def guard(frame: Frame) -> Frame:
     """Decides `skip_when`."""
     bundle, inputs, results = read_pinned(frame)
     step = bundle.step(frame.header["step"])
-    values = {"inputs": inputs, "band": inputs["band"], "steps": whole(results)}
+    values = {"inputs": inputs, "band": inputs["band"], "steps": decidable(whole(results))}
     try:
         skips = decide(step.skip_when, values)
     except ExpressionError as error:
@@ -82,7 +83,8 @@ def places(frame: Frame) -> Frame:
 
 
 def _library(header: Mapping[str, Any]) -> Library:
-    return Library(frozenset(header["personas"]), frozenset(header["contracts"]))
+    unusable = frozenset((name, why) for name, why in header["unusable"])
+    return Library(frozenset(header["personas"]), frozenset(header["contracts"]), unusable)
 
 
 def _judgement(judgement: Judgement) -> Frame:

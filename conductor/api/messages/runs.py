@@ -18,6 +18,7 @@ from conductor.core.model.run import Run
 from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.model.step import Step, Wait
 from conductor.core.model.turn import Repair, Turn
+from conductor.core.numbers import sendable
 from conductor.core.placing.standing import Present
 from conductor.store.port import LISTED_QUESTION
 from conductor.store.records import RunRow
@@ -43,12 +44,13 @@ TOO_DEEP = "[… nested deeper than is shown here]"
 def struct(data: bytes) -> Struct:
     """Makes a Struct of a JSON object; empty bytes give an empty one. What is nested too deep becomes a word that says so.
 
-    Raises ValueError for anything else.
+    A Struct holds doubles, so a number that no double holds is text there, as 64-bit numbers are in proto-JSON. Raises ValueError
+    for anything else.
     """
     made = Struct()
     try:
         return json_format.ParseDict(_shallow(json.loads(data), MAX_NESTING), made) if data else made
-    except json_format.ParseError as error:
+    except (json_format.ParseError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
 
@@ -61,7 +63,7 @@ def _shallow(value: Any, levels: int) -> Any:
         case list():
             return [_shallow(member, levels - 1) for member in value]
         case _:
-            return value
+            return sendable(value)
 
 
 def run_message(run: Run, sequence: int, inputs: Struct, present: Present = NOTHING_MORE) -> pb.Run:

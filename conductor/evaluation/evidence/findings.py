@@ -11,7 +11,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
+
+from conductor.core.numbers import wrong_numbers
 
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_FINDINGS = 500
@@ -22,6 +25,7 @@ MAX_CLAIM_CHARACTERS = 4000
 MAX_PATH_CHARACTERS = 1000
 MAX_LINE, MAX_LINE_CHARACTERS = 10_000_000, 20
 MAX_NOTES = 20
+MAX_WRONG_NUMBERS = 20
 MAX_NOTE_CHARACTERS = 500
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 STATUSES = ("verified", "moved", "missing")
@@ -143,13 +147,22 @@ def read_result(data: bytes, step: str) -> Found | None:
         raise ResultError(f"the result has {len(data)} bytes; the limit is {MAX_RESULT_BYTES}")
     try:
         result = json.loads(data)
+        wrong = _wrong_numbers(result)
     except (ValueError, RecursionError) as error:
         raise ResultError(f"the result is not JSON: {error}") from error
+    if wrong:
+        raise ResultError(wrong[0], wrong)
     if not isinstance(result, dict) or result.get("findings") is None:
         return None
     if not isinstance(result["findings"], list):
         raise ResultError("the result's findings are not a list")
     return _read_list(result["findings"], _read_notes(result.get("notes")), step)
+
+
+def _wrong_numbers(result: Any) -> list[str]:
+    """Returns the numbers that no later step could use. One in a finding makes its own citation MISSING, and no more."""
+    rest = {name: value for name, value in result.items() if name != "findings"} if isinstance(result, dict) else {}
+    return list(islice(wrong_numbers(rest, "result"), MAX_WRONG_NUMBERS))
 
 
 def read_document(document: dict[str, Any]) -> tuple[Finding, ...]:

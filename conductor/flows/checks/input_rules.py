@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from conductor.flows.checks.input_types import typed_inputs
 from conductor.flows.checks.inputs import BANDS, Inputs
 from conductor.flows.language.schemas import input_violations, with_defaults
 from conductor.v1 import flow_service_pb2
@@ -24,10 +25,10 @@ def judge_inputs(flow: flow_service_pb2.Flow, given: Mapping[str, Any]) -> Input
         return Inputs(violations=(("inputs", f"are larger than {MAX_INPUTS_BYTES} bytes"),))
     schema = json_format.MessageToDict(flow.input_schema)
     extras = {name: value for name, value in given.items() if name not in ("question", "band")}
-    extras = {name: _number(value, schema, name) for name, value in with_defaults(schema, extras).items()}
+    extras, inexact = typed_inputs(schema, with_defaults(schema, extras))
     question, missing, wrong_question = _question(flow, given.get("question"))
     band, wrong_band = _band(flow, given.get("band"))
-    violations = (*wrong_question, *wrong_band, *input_violations(schema, extras))
+    violations = (*wrong_question, *wrong_band, *inexact, *input_violations(schema, extras))
     if violations:
         return Inputs(violations=violations, question_missing=missing)
     return Inputs({**extras, "question": question, "band": band}, band, question)
@@ -62,25 +63,3 @@ def _band(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, tuple[tuple[str
     if given in known:
         return str(given), ()
     return "", (("inputs.band", f"must be one of {', '.join(known)}"),)
-
-
-def _number(value: Any, schema: Mapping[str, Any], name: str) -> Any:
-    """Returns a value with the numbers that the schema means: a Struct holds only doubles, and CEL distinguishes integers."""
-    member = (schema.get("properties") or {}).get(name)
-    wanted = member.get("type") if isinstance(member, Mapping) else None
-    if wanted == "number" and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    return whole_numbers(value)
-
-
-def whole_numbers(value: Any) -> Any:
-    """Returns the value with integers in place of doubles without a fraction."""
-    match value:
-        case float() if value.is_integer() and abs(value) < 2**53:
-            return int(value)
-        case dict():
-            return {key: whole_numbers(member) for key, member in value.items()}
-        case list():
-            return [whole_numbers(member) for member in value]
-        case _:
-            return value

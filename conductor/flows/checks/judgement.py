@@ -8,10 +8,11 @@ from conductor.v1 import flow_service_pb2
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The names of the personas and contracts that a flow may use."""
+    """The names of the personas and contracts that a flow may use. `unusable` are names of files, and why they cannot serve."""
 
     personas: frozenset[str] = frozenset()
     contracts: frozenset[str] = frozenset()
+    unusable: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ MAX_PARAMETER_CHARACTERS = 4000
 MAX_RESULT_CHARACTERS = 200_000
 DEFAULT_INFRASTRUCTURE_RETRIES = 2
 MOST_ATTEMPTS = 10
+_TEMPLATE_MARKS = ("{{", "{%")
 _AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 
 
@@ -36,10 +37,10 @@ def judge(step: Step, where: str, library: Library, problems: Problems) -> None:
     if not agent.prompt.strip():
         problems.add(f"{where}.prompt", "must not be empty")
     if agent.persona and agent.persona not in library.personas:
-        problems.add(f"{where}.persona", _unknown("persona", agent.persona, library.personas))
+        problems.add(f"{where}.persona", _unknown("persona", agent.persona, library.personas, library))
     for index, name in enumerate(agent.contracts):
         if name not in library.contracts:
-            problems.add(f"{where}.contracts[{index}]", _unknown("contract", name, library.contracts))
+            problems.add(f"{where}.contracts[{index}]", _unknown("contract", name, library.contracts, library))
         elif name in agent.contracts[:index]:
             problems.add(f"{where}.contracts[{index}]", f"'{name}' stands here twice")
     _judge_limits(agent, where, problems)
@@ -84,9 +85,14 @@ def _judge_limits(agent: AgentWork, where: str, problems: Problems) -> None:
             problems.add(
                 f"{where}.parameters.{name}", "must not hold NUL: no argument, variable or file of an agent can"
             )
+        if any(mark in value for mark in _TEMPLATE_MARKS):
+            text = "has {{ or {%, but a parameter is no template: the agent would get these characters. Put it into the prompt"
+            problems.add(f"{where}.parameters.{name}", text)
 
 
-def _unknown(what: str, name: str, known: Collection[str]) -> str:
+def _unknown(what: str, name: str, known: Collection[str], library: Library) -> str:
+    if why := dict(library.unusable).get(name):
+        return f"the {what} '{name}' cannot be used: {why}"
     return f"there is no {what} '{name}'; there are {', '.join(sorted(known)) or 'none'}"
 
 

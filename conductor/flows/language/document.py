@@ -1,7 +1,8 @@
 """Reads YAML (and so JSON) text into a tree that remembers its lines.
 
 The data model is JSON's. YAML 1.1 reads `yes`, `012` or `2026-01-01` differently than a reader of the same flow in JSON would, so
-plain scalars follow JSON (and `~`), and everything else is a string. Tags and merge keys are refused.
+plain scalars follow JSON (and `~`), and everything else is a string. Only merge keys (`<<`) are more than JSON: they are merged.
+Tags are refused. Lines end as in every editor: YAML 1.1 also breaks them at U+0085, U+2028 and U+2029, which JSON has in strings.
 It reads parser events, never composed objects. So it bounds depth, size and aliases while reading, and deep nesting or a bomb of
 aliases costs no more than its text. It knows nothing of flows.
 """
@@ -9,7 +10,7 @@ aliases costs no more than its text. It knows nothing of flows.
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,17 +25,27 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,40})\Z")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,4})?\Z")
 _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}
+_MERGE = "<<"
+_LINE_END = re.compile(r"\r\n?|\n")
+_BREAKS = "\u0085\u2028\u2029"
+# Characters of the private area stand for them while YAML is read.
+_PRIVATE = range(0xE000, 0xF8FF)
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # YAML has no surrogate pairs; JSON writes every character beyond the first plane as one.
 _SURROGATES = re.compile(r"(\\\\)|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value with its place: `line` of its key (or of itself), `text_line` where a scalar's own text begins."""
+    """A value with its place: `line` of its key (or of itself), `text_line` where a scalar's own text begins.
+
+    `source` is the text of a scalar that the author wrote without quotes, before it was read as a number or a word.
+    """
 
     value: "dict[str, Node] | list[Node] | str | int | float | bool | None"
     line: int
     text_line: int
+    source: str = ""
 
     def plain(self) -> Any:
         """Returns the value without places."""
@@ -64,6 +75,7 @@ class _Composer:
     anchors: dict[str, Node] = field(default_factory=dict)
     duplicates: list[tuple[int, str]] = field(default_factory=list)
     nodes: int = 0
+    restored: Mapping[int, str] = field(default_factory=dict)
 
     def node(self, event: Any, depth: int, key_line: int = 0) -> Node:
         line = _line_of(event)
@@ -79,26 +91,32 @@ class _Composer:
             case yaml.SequenceStartEvent():
                 value = self._sequence(depth)
             case _:
-                value = _scalar(event)
+                value = _scalar(event, self.restored)
         # The text of a block scalar begins on the line after its indicator.
         text_line = line + 1 if getattr(event, "style", None) in ("|", ">") else line
-        node = Node(value, key_line or line, text_line)
+        source = event.value if isinstance(event, yaml.ScalarEvent) and not event.style else ""
+        node = Node(value, key_line or line, text_line, source)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
 
     def _mapping(self, depth: int) -> dict[str, Node]:
         members: dict[str, Node] = {}
+        merged: Node | None = None
         for event in self._until(yaml.MappingEndEvent):
             line = _line_of(event)
             if not isinstance(event, yaml.ScalarEvent):
                 raise DocumentError(line, "a key must be a plain word")
+            key = event.value.translate(self.restored) if self.restored else event.value
             value = self.node(next(self.events), depth + 1, line)
-            if event.value in members:
-                self.duplicates.append((line, event.value))
+            is_merge = key == _MERGE and not event.style
+            if key in members or (is_merge and merged is not None):
+                self.duplicates.append((line, key))
+            elif is_merge:
+                merged = value
             else:
-                members[event.value] = value
-        return members
+                members[key] = value
+        return members if merged is None else {**_merged(merged), **members}
 
     def _sequence(self, depth: int) -> list[Node]:
         return [self.node(event, depth + 1) for event in self._until(yaml.SequenceEndEvent)]
@@ -114,7 +132,7 @@ class _Composer:
             # An anchor is known once its node is complete, so a node that holds itself ends here too.
             raise DocumentError(line, f"there is no complete value &{event.anchor} for the alias *{event.anchor}")
         self._count_again(known, depth, line)
-        return Node(known.value, line, known.text_line)
+        return Node(known.value, line, known.text_line, known.source)
 
     def _count_again(self, node: Node, depth: int, line: int) -> None:
         members = node.value.values() if isinstance(node.value, dict) else node.value
@@ -134,9 +152,12 @@ class _Composer:
 def read_document(data: bytes) -> tuple[Node, list[tuple[int, str]]]:
     """Returns the document in `data`, and repeated keys with their lines. Raises DocumentError."""
     text = _decoded(data)
+    if (found := _CONTROL.search(text)) is not None:
+        line = len(_LINE_END.findall(text, 0, found.start())) + 1
+        raise DocumentError(line, _forbidden(ord(found[0])))
+    hidden, restored = _without_breaks(text)
     try:
-        events = yaml.parse(_yaml_from_json(text), Loader=_Loader)
-        return _composed(events)
+        return _composed(yaml.parse(_yaml_from_json(hidden), Loader=_Loader), restored)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
@@ -150,8 +171,32 @@ def read_document(data: bytes) -> tuple[Node, list[tuple[int, str]]]:
         raise DocumentError(1, f"this is nested more than {MAX_DEPTH} deep") from error
 
 
-def _composed(events: Iterator[Any]) -> tuple[Node, list[tuple[int, str]]]:
-    composer = _Composer(events)
+def _merged(node: Node) -> dict[str, Node]:
+    """Returns the members that a merge key brings: of several objects, an earlier one counts first."""
+    several = node.value if isinstance(node.value, list) else [node]
+    members: dict[str, Node] = {}
+    for each in reversed(several):
+        if not isinstance(each.value, dict):
+            raise DocumentError(node.line, "<< merges an object, or a list of objects; quote it where it is a name")
+        members |= each.value
+    return members
+
+
+def _forbidden(code: int) -> str:
+    escape = f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"this has the control character U+{code:04X}, which YAML forbids; remove it, or write {escape} in double quotes"
+
+
+def _without_breaks(text: str) -> tuple[str, Mapping[int, str]]:
+    """Returns the text with other characters for what only YAML takes for the end of a line, and how to restore them."""
+    breaks = [character for character in _BREAKS if character in text]
+    unused = (code for code in _PRIVATE if chr(code) not in text)
+    replaced = {ord(character): code for character, code in zip(breaks, unused, strict=False)}
+    return text.translate(replaced), {code: chr(character) for character, code in replaced.items()}
+
+
+def _composed(events: Iterator[Any], restored: Mapping[int, str]) -> tuple[Node, list[tuple[int, str]]]:
+    composer = _Composer(events, restored=restored)
     root: Node | None = None
     for event in events:
         match event:
@@ -196,8 +241,8 @@ def _character(match: re.Match[str]) -> str:
     return chr(0x10000 + ((int(match[2], 16) - 0xD800) << 10) + (int(match[3], 16) - 0xDC00))
 
 
-def _scalar(event: Any) -> str | int | float | bool | None:
-    text: str = event.value
+def _scalar(event: Any, restored: Mapping[int, str]) -> str | int | float | bool | None:
+    text: str = event.value.translate(restored) if restored else event.value
     if event.style:  # quoted, or a block; a plain scalar has none or an empty one, depending on the parser
         return text
     if text in _WORDS:

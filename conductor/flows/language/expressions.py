@@ -12,6 +12,7 @@ from typing import Any
 from cel_expr_python import cel
 from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2
 
+from conductor.flows.language.presence import with_safe_presence
 from conductor.flows.language.schemas import is_open
 
 MAX_EXPRESSION_CHARACTERS = 4000
@@ -57,12 +58,27 @@ class ExpressionTypes:
 
 
 def decide(expression: str, values: Mapping[str, Any]) -> bool:
-    """Returns the value of a guard over `inputs`, `band` and, where given, `steps`. Raises ExpressionError."""
+    """Returns the value of a guard over `inputs`, `band` and, where given, `steps`. Raises ExpressionError.
+
+    A step without a result has the output null. Where a guard cannot be decided with that, its output has no members.
+    """
+    meant = with_safe_presence(expression)
+    try:
+        return _decided(expression, meant, values)
+    except ExpressionError:
+        silent = [step for step, result in values.get("steps", {}).items() if result["output"] is None]
+        if not silent:
+            raise
+        steps = {**values["steps"], **{step: {**values["steps"][step], "output": {}} for step in silent}}
+        return _decided(expression, _without_null_tests(meant, silent), {**values, "steps": steps})
+
+
+def _decided(expression: str, meant: str, values: Mapping[str, Any]) -> bool:
     variables = {
         name: cel.Type.STRING if name == "band" else cel.Type.Map(cel.Type.STRING, cel.Type.DYN) for name in values
     }
     try:
-        value = cel.NewEnv(variables=variables).compile(expression).eval(data=dict(values))
+        value = cel.NewEnv(variables=variables).compile(meant).eval(data=dict(values))
     except RuntimeError as error:
         raise ExpressionError("; ".join(text for _, text in _errors_in(str(error)))) from error
     if value.type() == cel.Type.BOOL:
@@ -74,6 +90,14 @@ def decide(expression: str, values: Mapping[str, Any]) -> bool:
         else f"it is {value.type().name().lower()}, not true or false"
     )
     raise ExpressionError(f"'{expression.strip()}': {what}")
+
+
+def _without_null_tests(expression: str, silent: Iterable[str]) -> str:
+    """Returns the expression with the truth in place of comparing the output of a step without a result with null."""
+    names = "|".join(map(re.escape, silent))
+    output = rf"(?<![\w.])steps\s*\.\s*(?:{names})\s*\.\s*output"
+    compared = re.compile(rf"{output}\s*(?P<is>[=!]=)\s*null\b|\bnull\s*(?P<was>[=!]=)\s*{output}\b(?!\s*[.\[(])")
+    return compared.sub(lambda match: "true" if (match["is"] or match["was"]) == "==" else "false", expression)
 
 
 def _errors_in(message: str) -> list[tuple[int, str]]:

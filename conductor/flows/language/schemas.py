@@ -1,5 +1,7 @@
 """The JSON schema of a flow's extra inputs: judged with the flow, and applied to the inputs of a run.
 
+A schema is judged by the draft that its `$schema` names, and by draft 2020-12 where it names none.
+
 A schema never leads to the network: its references reach its own parts only. Patterns are the author's, so this runs in worker
 processes (rule 5) and in the CLI's `validate`.
 
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
 
 MAX_SCHEMA_BYTES = 64 * 1024
 MAX_VIOLATIONS = 50
+_DRAFTS = {
+    "draft-04": "https://json-schema.org/draft-04/schema",
+    "draft-06": "https://json-schema.org/draft-06/schema",
+    "draft-07": "https://json-schema.org/draft-07/schema",
+    "2019-09": "https://json-schema.org/draft/2019-09/schema",
+    "2020-12": "https://json-schema.org/draft/2020-12/schema",
+}
+_CLASSES = {
+    "draft-04": "Draft4Validator",
+    "draft-06": "Draft6Validator",
+    "draft-07": "Draft7Validator",
+    "2019-09": "Draft201909Validator",
+    "2020-12": "Draft202012Validator",
+}
 _FORBIDDEN = ("question", "band")
 _OPENING = frozenset(
     {
@@ -33,9 +49,10 @@ def schema_problems(schema: Mapping[str, Any]) -> list[str]:
         return []
     if len(json.dumps(schema)) > MAX_SCHEMA_BYTES:
         return [f"is larger than {MAX_SCHEMA_BYTES} bytes"]
-    import jsonschema
-
-    meta = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA)
+    draft = _draft(schema)
+    if draft is None:
+        return [f"$schema is {str(schema['$schema'])[:100]!r}, but only these drafts are known: {', '.join(_DRAFTS)}"]
+    meta = draft(draft.META_SCHEMA)
     found = [f"{_path(error.absolute_path)}: {error.message}".removeprefix(": ") for error in meta.iter_errors(schema)]
     if found:
         return found
@@ -131,8 +148,20 @@ def _validator(schema: Mapping[str, Any]) -> "Validator":
     import jsonschema
     import referencing
 
+    draft = _draft(schema) or jsonschema.Draft202012Validator
     # An explicit registry: the default one would fetch references.
-    return jsonschema.Draft202012Validator(dict(schema), registry=referencing.Registry())
+    return draft(dict(schema), registry=referencing.Registry())
+
+
+def _draft(schema: Mapping[str, Any]) -> "type[Validator] | None":
+    """Returns the validator of the schema's own draft; None where the draft is not known."""
+    import jsonschema
+
+    named = schema.get("$schema", _DRAFTS["2020-12"])
+    address = str(named).removesuffix("#").replace("http://", "https://")
+    names = {known: name for name, known in _DRAFTS.items()}
+    found: type[Validator] | None = getattr(jsonschema, _CLASSES.get(names.get(address, ""), ""), None)
+    return found
 
 
 def _path(parts: Any) -> str:

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from conductor.flows.checks.problems import Problems
 from conductor.flows.language.counts import excess
 from conductor.flows.language.document import Node
+from conductor.flows.language.spellings import DURATION, duration, enum_value, is_unclear, short_names, unclear_values
 from servicekit.errors import there_are
 
 Field = protobuf.FieldDescriptor
@@ -23,7 +24,9 @@ _WORDS = {
     Field.CPPTYPE_INT32: "a whole number",
     Field.CPPTYPE_INT64: "a whole number",
 }
-_WELL_KNOWN = {"google.protobuf.Duration": 'a duration such as "90s"', "google.protobuf.Struct": "an object"}
+_DURATION, _STRUCT = "google.protobuf.Duration", "google.protobuf.Struct"
+_WELL_KNOWN = {_DURATION: DURATION, _STRUCT: "an object"}
+_WHOLE_NUMBERS = (Field.CPPTYPE_INT32, Field.CPPTYPE_INT64)
 
 
 class Shape:
@@ -111,11 +114,32 @@ class Shape:
         """Returns one value as json_format takes it; None where it is wrong, which is then added as a problem."""
         if field.message_type is not None and field.message_type.full_name not in _WELL_KNOWN:
             return self._message(node, field.message_type, path)
-        value = node.plain()
+        if field.message_type is not None and field.message_type.full_name == _STRUCT and self._is_unclear(node, path):
+            return None
+        value = _spelled(node, field)
         if value is not None and _fits(value, field):
             return value
         self._problems.add(path, f"must be {_wanted(field)}, not {_named(node)}")
         return None
+
+    def _is_unclear(self, node: Node, path: str) -> bool:
+        """Adds the values of an object that cannot mean one thing only; returns whether there are any."""
+        found = list(unclear_values(node, path))
+        for line, where, text in found:
+            self._problems.add_at(line, where, text)
+        return bool(found)
+
+
+def _spelled(node: Node, field: Field) -> Any:
+    """Returns the value as proto-JSON writes it; None for a text that is a whole number in some languages only."""
+    value = node.plain()
+    if field.enum_type is not None:
+        return enum_value(value, field.enum_type)
+    if field.message_type is not None:
+        return duration(value) if field.message_type.full_name == _DURATION else value
+    if field.cpp_type in _WHOLE_NUMBERS and isinstance(value, str) and is_unclear(value):
+        return None
+    return value
 
 
 def _fits(value: Any, field: Field) -> bool:
@@ -137,7 +161,8 @@ def _is_map(field: Field) -> bool:
 
 def _wanted(field: Field) -> str:
     if field.enum_type is not None:
-        return "one of " + ", ".join(value.name for value in field.enum_type.values if value.number)
+        full, short = zip(*short_names(field.enum_type), strict=True)
+        return f"one of {', '.join(full)} (short: {', '.join(short)})"
     if field.message_type is not None:
         return _WELL_KNOWN[field.message_type.full_name]
     return _WORDS.get(field.cpp_type, "a number")
@@ -156,4 +181,4 @@ def _named(node: Node) -> str:
         case str() as text:
             return f"'{text[:40]}'" if text else "an empty string"
         case number:
-            return f"the number {number}"
+            return f"the number {(node.source or str(number))[:40]}"

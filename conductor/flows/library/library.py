@@ -8,14 +8,17 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from conductor.flows.checks.judgement import Library
 from conductor.flows.library.layers import Folder, Source, folders, read_file, sources
-from conductor.flows.library.personas import parse_persona
+from conductor.flows.library.personas import MAX_PERSONA_CHARACTERS, parse_persona
 from conductor.v1 import flow_service_pb2
 
 MAX_TEXT_BYTES = 256 * 1024
 _SUFFIXES = (".md",)
+# Other tools say in a file's name what it is: `reviewer.agent.md`.
+_KINDS = (".agent", ".chatmode", ".persona", ".prompt", ".instructions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +35,21 @@ def library_of(project: Path | None) -> Library:
 
 
 def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
-    """Returns every persona and contract; an earlier folder shadows a later one."""
-    personas: dict[str, str] = {}
-    declared: dict[str, str] = {}
-    contracts: dict[str, str] = {}
+    """Returns every persona and contract; an earlier folder shadows a later one, also with a file that cannot be used."""
+    personas: dict[str, _File] = {}
+    declared: dict[str, _File] = {}
+    contracts: dict[str, _File] = {}
     for place in places:
-        for name, text in _texts(sources(place.layer, place.personas, _SUFFIXES)):
-            persona = parse_persona(text, name)
-            personas.setdefault(name, persona.text)
-            declared.setdefault(persona.name, persona.text)
-        for name, text in _texts(sources(place.layer, place.contracts, _SUFFIXES)):
-            contracts.setdefault(name, text.strip())
+        for name, read in _texts(sources(place.layer, place.personas, _SUFFIXES)):
+            own_name, persona = _persona(read, name)
+            personas.setdefault(name, persona)
+            declared.setdefault(own_name, persona)
+        for name, read in _texts(sources(place.layer, place.contracts, _SUFFIXES)):
+            contracts.setdefault(name, read)
     personas = {**declared, **personas}
-    return Library(frozenset(personas), frozenset(contracts)), Texts(personas, contracts)
+    texts = Texts(_usable(personas), {name: text.strip() for name, text in _usable(contracts).items()})
+    unusable = [(name, read.trouble) for kind in (personas, contracts) for name, read in kind.items() if read.trouble]
+    return Library(frozenset(texts.personas), frozenset(texts.contracts), frozenset(unusable)), texts
 
 
 def texts_for(flow: flow_service_pb2.Flow, texts: Texts) -> Texts:
@@ -56,11 +61,42 @@ def texts_for(flow: flow_service_pb2.Flow, texts: Texts) -> Texts:
     )
 
 
-def _texts(found: Iterable[Source]) -> Iterator[tuple[str, str]]:
+class _File(NamedTuple):
+    """The text of a file, or why it cannot be used."""
+
+    path: Path
+    text: str = ""
+    trouble: str = ""
+
+
+def _usable(found: Mapping[str, _File]) -> dict[str, str]:
+    return {name: read.text for name, read in found.items() if not read.trouble}
+
+
+def _persona(read: _File, name: str) -> tuple[str, _File]:
+    """Returns the name that a persona's file declares, and its text."""
+    persona = parse_persona(read.text, name)
+    if (size := len(persona.text)) > MAX_PERSONA_CHARACTERS:
+        trouble = (
+            f"{read.path} has {size} characters after its front matter, and a persona at most {MAX_PERSONA_CHARACTERS}"
+        )
+        return persona.name, _File(read.path, trouble=trouble)
+    return persona.name, read._replace(text=persona.text)
+
+
+def _texts(found: Iterable[Source]) -> Iterator[tuple[str, _File]]:
     for source in found:
-        try:
-            data = read_file(source.path, MAX_TEXT_BYTES)
-        except OSError:
-            continue
-        if len(data) <= MAX_TEXT_BYTES:
-            yield source.path.name.split(".", 1)[0], data.decode(errors="replace")
+        name = source.path.name.removesuffix(".md")
+        for suffix in _KINDS:
+            name = name.removesuffix(suffix)
+        yield name, _read(source.path)
+
+
+def _read(path: Path) -> _File:
+    try:
+        data = read_file(path, MAX_TEXT_BYTES)
+    except OSError as error:
+        return _File(path, trouble=f"{path} cannot be read: {error.strerror}")
+    if len(data) > MAX_TEXT_BYTES:
+        return _File(path, trouble=f"{path} is larger than {MAX_TEXT_BYTES} bytes")
+    return _File(path, data.decode(errors="replace"))

@@ -1,13 +1,12 @@
 """Reads personas: Markdown with YAML front matter, the form of users' own agent files.
 
 Only the body goes into a prompt. The front matter of a foreign file may hold any key, and is often not quite YAML (an unquoted
-colon in a description): then its simple lines are read one by one. A persona never fails a flow.
+colon in a description): then its simple lines are read one by one. No front matter fails a flow.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-from conductor.flows.language.document import DocumentError, read_document
+from conductor.flows.language.document import DocumentError, Node, read_document
 
 MAX_PERSONA_CHARACTERS = 64 * 1024
 _FENCE = "---"
@@ -27,9 +26,9 @@ def parse_persona(text: str, file_name: str) -> Persona:
     head, body = _split(text.removeprefix("\ufeff").replace("\r\n", "\n"))
     values = _values(head)
     return Persona(
-        name=_text(values.get("name")) or file_name,
-        description=_text(values.get("description")),
-        text=body.strip()[:MAX_PERSONA_CHARACTERS],
+        name=values.get("name") or file_name,
+        description=values.get("description", ""),
+        text=body.strip(),
     )
 
 
@@ -44,16 +43,19 @@ def _split(text: str) -> tuple[str, str]:
     return "", text
 
 
-def _values(head: str) -> dict[str, Any]:
+def _values(head: str) -> dict[str, str]:
     try:
-        value = read_document(head.encode())[0].plain()
+        value = read_document(head.encode())[0].value
     except DocumentError:
         value = None
     if isinstance(value, dict):
-        return value
+        return {key: _text(member) for key, member in value.items()}
     pairs = (line.split(":", 1) for line in head.split("\n") if ":" in line and not line.startswith((" ", "\t", "#")))
     return {key.strip(): value.strip() for key, value in pairs}
 
 
-def _text(value: Any) -> str:
-    return str(value).strip() if isinstance(value, (str, int, float)) else ""
+def _text(node: Node) -> str:
+    """Returns a value as it is written: a name such as 1.10 is no number."""
+    if isinstance(node.value, (dict, list)) or node.value is None:
+        return ""
+    return (node.source or str(node.value)).strip()

@@ -48,6 +48,45 @@ def test_plain_scalars_mean_what_they_would_in_json(text: str, value: object) ->
         assert plain(text) == {"a": value}
 
 
+MERGED = """\
+base: &base {type: string, default: x}
+other: &other {default: z, minLength: 1}
+one:
+  <<: *base
+  default: y
+many:
+  <<: [*base, *other]
+quoted: {"<<": 1}
+"""
+
+
+def test_merge_keys_bring_what_an_object_does_not_say_itself() -> None:
+    read = plain(MERGED)
+
+    assert read["one"] == {"type": "string", "default": "y"}
+    assert read["many"] == {"type": "string", "default": "x", "minLength": 1}
+    assert read["quoted"] == {"<<": 1}
+    with pytest.raises(DocumentError, match="merges an object"):
+        plain("a:\n  <<: text\n")
+
+
+@pytest.mark.parametrize("character", ["\u0085", "\u2028", "\u2029"])
+@pytest.mark.parametrize("text", ['"x{}y"', "'x{}y'", "x{}y", "|-\n  x{}y", ">-\n  x{}y"])
+def test_only_json_s_line_ends_end_a_line(character: str, text: str) -> None:
+    root, _ = read_document(f"a: {text.format(character)}\nb: 1\n".encode())
+
+    assert member(root, "a").value == f"x{character}y"
+    assert member(root, "b").line == 2 + text.count("\n")
+
+
+@pytest.mark.parametrize("code", [0x00, 0x07, 0x1B, 0x7F, 0x80, 0x9B, 0xFFFE])
+def test_a_control_character_is_told_at_its_own_line(code: int) -> None:
+    with pytest.raises(DocumentError, match=f"U\\+{code:04X}") as caught:
+        read_document(f'a: 1\nb: "\u2028"\nc: "x{chr(code)}y"\n'.encode())
+
+    assert caught.value.line == 3
+
+
 def test_each_value_knows_the_line_of_its_key_and_of_its_text() -> None:
     text = "a:\n  - b: |\n      first\n      second\n    c: 'x'\n"
     root, _ = read_document(text.encode())

@@ -6,6 +6,7 @@ import pytest
 from google.protobuf import json_format
 
 from conductor.flows.checks.input_rules import MAX_QUESTION_CHARACTERS, judge_inputs
+from conductor.flows.language.schemas import schema_problems
 from conductor.v1.flow_service_pb2 import BAND_LARGE, BAND_MEDIUM, Flow
 
 SCHEMA: dict[str, Any] = {
@@ -126,3 +127,101 @@ def test_a_schema_that_refers_to_itself_without_end_is_a_violation_and_not_a_cra
 
 def test_a_schema_may_admit_an_input_by_the_word_true() -> None:
     assert not fields(flow({"type": "object", "properties": {"x": True}}), {"x": 1})
+
+
+TYPES: dict[str, Any] = {
+    "$defs": {"count": {"type": "integer"}},
+    "properties": {
+        "whole": {"type": "integer", "default": "9007199254740995"},
+        "ratio": {"type": "number"},
+        "text": {"type": "string"},
+        "flag": {"type": "boolean"},
+        "counts": {"type": "array", "items": {"$ref": "#/$defs/count"}},
+        "version": {"enum": ["1.1", "1.10"]},
+        "perhaps": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        "any": {},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("whole", "9007199254740993", 9007199254740993),
+        ("whole", "-18", -18),
+        ("whole", -0.0, 0),
+        ("ratio", "1e3", 1000.0),
+        ("ratio", "9007199254740993", 9007199254740993),
+        ("ratio", 1e300, 1e300),
+        ("text", 12.0, "12"),
+        ("text", 1.1, "1.1"),
+        ("text", True, "true"),
+        ("text", "1234567e2", "1234567e2"),
+        ("flag", "false", False),
+        ("counts", "[9007199254740993, 2]", [9007199254740993, 2]),
+        ("counts", ["9007199254740993", 2.0], [9007199254740993, 2]),
+        ("version", 1.1, "1.1"),
+        ("perhaps", "null", None),
+        ("perhaps", "7", 7),
+        ("any", "9007199254740993", "9007199254740993"),
+        ("any", 3.0, 3),
+    ],
+)
+def test_the_schema_decides_what_an_input_is(name: str, given: object, value: object) -> None:
+    judged = judge_inputs(flow(TYPES), {name: given})
+
+    assert not judged.violations
+    assert (judged.values[name], type(judged.values[name])) == (value, type(value))
+    assert judged.values["whole"] == (value if name == "whole" else 9007199254740995)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("whole", 9007199254740992.0, "send it as a string"),
+        ("any", 1e300, "send it as a string"),
+        ("whole", "18446744073709551616", "at most 64 bits"),
+        ("whole", "1" + 400 * "0", "is not of type 'integer'"),
+        ("whole", "NaN", "is not of type 'integer'"),
+        ("ratio", "1e999", "is not of type 'number'"),
+        ("counts", "[1e999]", "no double can hold"),
+        ("flag", "yes", "is not of type 'boolean'"),
+    ],
+)
+def test_a_number_that_cannot_be_exact_is_refused_by_name(name: str, given: object, said: str) -> None:
+    where, text = judge_inputs(flow(TYPES), {name: given}).violations[0]
+
+    assert where.startswith(f"inputs.{name}")
+    assert said in text
+
+
+OLD_BOUND = {"properties": {"n": {"type": "number", "minimum": 1, "exclusiveMinimum": True}}}
+NEW_BOUND = {"properties": {"n": {"type": "number", "exclusiveMinimum": 1}}}
+PAIR = {"properties": {"n": {"items": [{"type": "integer"}], "additionalItems": False}}}
+
+
+@pytest.mark.parametrize(
+    ("draft", "schema", "good", "wrong"),
+    [
+        ("http://json-schema.org/draft-04/schema#", OLD_BOUND, 2, 1),
+        ("http://json-schema.org/draft-06/schema#", NEW_BOUND, 2, 1),
+        ("https://json-schema.org/draft-07/schema", PAIR, [1], [1, 2]),
+        ("https://json-schema.org/draft/2019-09/schema", PAIR, [1], [1, 2]),
+        ("https://json-schema.org/draft/2020-12/schema", NEW_BOUND, 2, 1),
+    ],
+)
+def test_a_schema_is_judged_by_its_own_draft(draft: str, schema: dict[str, Any], good: object, wrong: object) -> None:
+    own = flow({"$schema": draft, **schema})
+
+    assert schema_problems({"$schema": draft, **schema}) == []
+    assert not fields(own, {"n": good})
+    assert fields(own, {"n": wrong})
+
+
+def test_a_schema_of_another_draft_is_refused_by_name() -> None:
+    for draft in ("http://json-schema.org/draft-03/schema#", "https://example.org/my-own", 7):
+        (told,) = schema_problems({"$schema": draft, "type": "object"})
+        assert str(draft) in told
+        assert "draft-04" in told
+    assert schema_problems({"$schema": "http://json-schema.org/draft-04/schema#", **NEW_BOUND})
+    assert schema_problems({"$schema": "http://json-schema.org/draft-07/schema#", **OLD_BOUND})

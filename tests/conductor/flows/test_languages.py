@@ -37,6 +37,34 @@ def test_a_guard_that_has_no_truth_is_an_error_that_says_why(expression: str) ->
 
 
 @pytest.mark.parametrize(
+    ("expression", "silent", "spoken"),
+    [
+        ("has(steps.a.output.items)", False, True),
+        ("!has(steps.a.output.items)", True, False),
+        ("has(steps.a.output.items[0].x)", False, True),
+        ("has(steps.a.output['k'].x.y)", False, False),
+        ("has(steps.a.output.none)", False, False),
+        ("has(steps.a.output)", False, True),
+        ("has(steps.a.output.items) && size(steps.a.output.items) > 0", False, True),
+        ("steps.a.output != null && steps.a.output.items.size() > 0", False, True),
+        ("!has(steps.a.output.items) && steps.a.output == null", True, False),
+        ("'items' in steps.a.output", False, True),
+        ("!('items' in steps.a.output) && null == steps.a.output", True, False),
+        ("steps.a.output.exists(name, name == 'items')", False, True),
+        ("size(steps.a.output) == 0", True, False),
+        ("steps.a.text == 'has(steps.a.output.items)'", False, False),
+    ],
+)
+def test_a_guard_about_a_result_is_decided_where_the_agent_gave_none(
+    expression: str, *, silent: bool, spoken: bool
+) -> None:
+    def decided(output: Any) -> bool:
+        return decide(expression, {"inputs": {}, "band": "small", "steps": {"a": {**STEP, "output": output}}})
+
+    assert (decided(None), decided({"items": [{"x": 1}], "k": {"x": 2}, "none": None})) == (silent, spoken)
+
+
+@pytest.mark.parametrize(
     ("template", "text"),
     [
         ("{{ steps.a.text }} {{ band }}", "hello small"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from conductor.flows.checks.validation import judge_text
 from conductor.flows.library.layers import folders
 from conductor.flows.library.library import read_library
 from conductor.flows.library.personas import parse_persona
@@ -71,3 +72,45 @@ def test_personas_go_by_their_files_and_by_their_own_names_and_the_project_s_com
     assert texts.contracts["evidence"] == "# The project's"
     assert library.contracts >= {"evidence", "simplicity", "read_only", "output"}
     assert "huge" not in library.personas
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("gpt-4.1-reviewer.md", "gpt-4.1-reviewer"),
+        ("a.agent.md", "a"),
+        ("v1.2.persona.md", "v1.2"),
+        ("a.b.c.md", "a.b.c"),
+    ],
+)
+def test_a_persona_goes_by_its_file_s_whole_name(tmp_path: Path, file: str, name: str) -> None:
+    personas = tmp_path / ".conductor" / "personas"
+    personas.mkdir(parents=True)
+    (personas / file).write_text("I review.")
+    (personas / "gpt-4.md").write_text("---\nname: 1.10\n---\nI am another.")
+
+    _, texts = read_library(folders(tmp_path, {}))
+
+    assert texts.personas[name] == "I review."
+    assert texts.personas["gpt-4"] == texts.personas["1.10"] == "I am another."
+
+
+def test_a_persona_that_cannot_be_used_whole_is_refused_with_the_reason_and_hides_others(tmp_path: Path) -> None:
+    for root in (tmp_path / "p" / ".conductor", tmp_path / "c" / "conductor"):
+        (root / "personas").mkdir(parents=True)
+        (root / "personas" / "long.md").write_text("---\nname: chatty\n---\n" + 65_536 * "é")
+    (tmp_path / "p" / ".conductor" / "personas" / "long.md").write_text("---\nname: chatty\n---\n" + 65_537 * "x")
+    (tmp_path / "p" / ".conductor" / "personas" / "huge.md").write_text("x" * 300_000)
+
+    library, _ = read_library(folders(tmp_path / "p", {"XDG_CONFIG_HOME": str(tmp_path / "c")}))
+    flow = b"steps:\n  - {id: a, agent: {agents: [a], prompt: x, persona: %s}}\n"
+    told = {
+        name: judge_text(flow % name.encode(), "x.yaml", library).problems[0].text
+        for name in ("long", "chatty", "huge")
+    }
+
+    assert "has 65537 characters after its front matter, and a persona at most 65536" in told["long"]
+    assert told["chatty"].removeprefix("the persona 'chatty'") == told["long"].removeprefix("the persona 'long'")
+    assert "is larger than 262144 bytes" in told["huge"]
+    alone, _ = read_library(folders(None, {"XDG_CONFIG_HOME": str(tmp_path / "c")}))
+    assert "long" in alone.personas
