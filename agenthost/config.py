@@ -32,6 +32,8 @@ HEARTBEAT_SECONDS = 2.0
 MIN_DESCRIPTORS = 128
 # From `finished` to the client's half-close: otherwise gRPC loses the status.
 LINGER_SECONDS = 2.0
+# For the rest of a cancelled agent's output, from its end on; what is not read by then is left out.
+REST_SECONDS = 2.0
 # How often a shim's lease is renewed while a conductor is attached.
 LEASE_SECONDS = 5.0
 STOP_GRACE_SECONDS = 5.0

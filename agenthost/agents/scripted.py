@@ -139,10 +139,12 @@ class Agent:
         """`bytes HEX`: these bytes on stdout as they are."""
         self._write(bytes.fromhex(digits))
 
-    def do_flood(self, size: str) -> None:
-        """`flood BYTES`: so many bytes on stdout, as fast as they are taken."""
+    def do_flood(self, text: str) -> None:
+        """`flood BYTES [LINE]`: so many bytes on stdout, as fast as they are taken; the line again and again."""
+        size, _, repeated = text.partition(" ")
+        line = f"{repeated or 'flood'}\n".encode()
         left = int(size)
-        block = b"flood\n" * (CHUNK_BYTES // 6)
+        block = line * max(1, CHUNK_BYTES // len(line))
         while left > 0:
             self._write(block[:left])
             left -= len(block)

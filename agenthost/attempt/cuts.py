@@ -1,6 +1,6 @@
 """The file of an attempt's cuts: a cut is appended before its frames are sent, so that a replay makes the same ones.
 
-Records of `[offset u64][time u64, ns][sequence u32][final u8][CRC-32 u32]`, little endian. The sequence is the number of the last
+Records of `[offset u64][time u64, ns][sequence u32][end u8][CRC-32 u32]`, little endian. The sequence is the number of the last
 frame of the cut: a replay that arrives at another number (a damaged file, a parser that has changed) is not sent. The file needs
 no sync: a power cut that takes its end has ended the agent, too.
 
@@ -19,11 +19,12 @@ from agenthost.core.damage import DamagedError
 from agenthost.core.output.numbering import Cut
 from agenthost.system.files import allocate, append_whole
 
-FIELDS = Struct("<QQI?")
+FIELDS = Struct("<QQIB")
 RECORD_BYTES = FIELDS.size + 4
 LARGE_CUT_BYTES = 64 * 1024
 # Beside the large cuts: the end, and one for each stream that breaks meanwhile, within reason.
 SPARE_RECORDS = 64
+_FINAL, _CANCELLED = 1, 2
 AHEAD_BYTES = 16 * 1024
 _READ_RECORDS = 4096
 
@@ -91,7 +92,7 @@ class Cuts:
 
 
 def _pack(cut: Cut) -> bytes:
-    fields = FIELDS.pack(cut.offset, cut.time_ns, cut.sequence, cut.final)
+    fields = FIELDS.pack(cut.offset, cut.time_ns, cut.sequence, cut.final * _FINAL | cut.cancelled * _CANCELLED)
     return fields + crc32(fields).to_bytes(4, "little")
 
 
@@ -99,4 +100,5 @@ def _unpack(record: bytes) -> Cut:
     fields, checksum = record[: FIELDS.size], int.from_bytes(record[FIELDS.size :], "little")
     if crc32(fields) != checksum:
         raise DamagedError("cuts: a record has another checksum")
-    return Cut(*FIELDS.unpack(fields))
+    offset, time_ns, sequence, end = FIELDS.unpack(fields)
+    return Cut(offset, time_ns, sequence, final=bool(end), cancelled=bool(end & _CANCELLED))

@@ -31,7 +31,7 @@ from agenthost.attempt.records import (
     write_snapshot_check,
 )
 from agenthost.attempt.request import AcceptedRequest
-from agenthost.config import LEASE_SECONDS
+from agenthost.config import LEASE_SECONDS, REST_SECONDS
 from agenthost.core.admission.agent_spec import AgentSpec, secrets_of
 from agenthost.core.damage import Damage, DamagedError
 from agenthost.core.ending import Cause, Ending, judge
@@ -65,6 +65,8 @@ class Execution:
         self._process: AttemptProcess | None = None
         self._started: tuple[Started, int] | None = None
         self._ending: Ending | None = None
+        self._is_cancelled = False
+        self._overtaken_at: float | None = None
         self.ended_ns = 0
         self._spool_size = 0
         self._attestation = Attestation()
@@ -113,6 +115,8 @@ class Execution:
     def open_outbox(self, after: int) -> Outbox:
         """Opens a stream's way through the output. Attach the stream first: one outbox is in use at a time."""
         spec, limits = self._spec, self.request.order.limits
+        self._overtaken_at = None
+        self._overtake()
         cuts = Cuts(self.request.folder / "cuts", limits.max_output_bytes)
         self.delivery.resume(after, self._highest_number(cuts))
         secrets: tuple[str, ...] = ()
@@ -152,6 +156,16 @@ class Execution:
         return self._spool_size if self.ended or self._process is None else self._process.spool_size()
 
     @property
+    def is_overtaken(self) -> bool:
+        """Returns whether a cancel overtakes the output that is not read yet: the agent is gone, and some time has passed."""
+        return self._overtaken_at is not None and asyncio.get_running_loop().time() >= self._overtaken_at
+
+    def _overtake(self) -> None:
+        """Begins the time that the rest of a cancelled agent's output has."""
+        if self._is_cancelled and self.ended and self._overtaken_at is None:
+            self._overtaken_at = asyncio.get_running_loop().time() + REST_SECONDS
+
+    @property
     def is_whole(self) -> bool:
         """Returns whether the spool was completed in order: by a shim that wrote an end."""
         return self._process is not None and self._process.status() is not None
@@ -183,8 +197,11 @@ class Execution:
             spool.seek(offset)
             return spool.read(min(limit, max(0, self._spool_size - offset)))
 
-    def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
-        """Returns the last frame and its time: the end, judged with all that the agent said."""
+    def finish(self, summary: Summary, sequence: int, *, is_cancelled: bool = False) -> tuple[Finished, int]:
+        """Returns the last frame and its time: the end, judged with all that the agent said.
+
+        `is_cancelled`: a cancel overtook its output.
+        """
         if self._ending is None:
             raise RuntimeError("an attempt that runs has no last frame")
         self.delivery.note(sequence, is_end=True)
@@ -192,6 +209,8 @@ class Execution:
         note = answer_note(summary.answer_note, use)
         summary = replace(summary, usage=metered(summary.usage, use), answer_note=note)
         ending = self._ending
+        if is_cancelled:
+            ending = replace(ending, cause=Cause.CANCELLED)
         if self.damage:
             ending = replace(ending, cause=Cause.FILES_DAMAGED, detail=self.damage.text)
         verdict = judge(ending, summary, self.request.order.granted, use)
@@ -224,6 +243,8 @@ class Execution:
 
     def cancel(self, reason: str, cause: Cause = Cause.CANCELLED) -> None:
         """Asks for the agent's end; `finished` reports it, with the first cause. Repeating it is harmless."""
+        self._is_cancelled = True
+        self._overtake()
         if not self.ended:
             self._control.cancel(reason, cause)
 
@@ -286,6 +307,7 @@ class Execution:
         self.ended_ns = time_written(self.request.folder / STATUS)
         self._spool_size = self._process.spool_size()
         self._process.close()
+        self._overtake()
         self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
         self.change.notify()
 

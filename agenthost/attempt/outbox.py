@@ -75,7 +75,9 @@ class Outbox:
             yield self._numbering.frame(*self._source.started)
 
     def _last(self) -> Iterator[Frame]:
-        yield self._numbering.frame(*self._source.finish(self._numbering.summary, self._numbering.sequence + 1))
+        numbering = self._numbering
+        end = self._source.finish(numbering.summary, numbering.sequence + 1, is_cancelled=numbering.is_cancelled)
+        yield numbering.frame(*end)
 
     def _pass(self, frames: Iterable[Frame], after: int, *, is_end: bool = False) -> Iterator[Frame]:
         """Notes every frame, and yields those that the client lacks.
@@ -128,7 +130,9 @@ class Outbox:
                 raise DamagedError(f"spool: it ends at byte {numbering.offset}, and was {cut.offset} bytes long")
             numbering.take(data)
             await asyncio.sleep(0)
-        if cut.final:
+        if cut.cancelled:
+            numbering.leave_rest()
+        elif cut.final:
             numbering.take_end(is_whole=self._source.is_whole)
 
     async def _next_cut(self, recorded: Cut | None, after: int) -> Cut:
@@ -158,6 +162,9 @@ class Outbox:
     def _take_more(self) -> bool:
         """Takes what there is by now, the end included; returns whether there was anything."""
         numbering, source = self._numbering, self._source
+        if source.is_overtaken and numbering.offset < source.spool_size:
+            numbering.leave_rest()
+            return True
         data = source.read_spool(numbering.offset, READ_BYTES)
         if not data:
             # In this order: what has ended has its whole length, and what is longer now than it was can be read.

@@ -34,7 +34,7 @@ from agenthost.core.output.report import (
     TurnEnd,
     Usage,
 )
-from agenthost.core.output.revisions import LATEST, Revisions
+from agenthost.core.output.revisions import BOUNDED, LATEST, Revisions
 from agenthost.core.output.spool import INPUT_NUMBER, Piece, RecordKind, SpoolReader
 from agenthost.core.output.utf8 import fitting
 
@@ -81,6 +81,7 @@ class AgentOutput:
         self._max_answer_bytes = max_answer_bytes
         self._turn, self._turn_start = 1, 0
         self._is_told_of_odd_ends = False
+        self.is_bounded = revisions.parser >= BOUNDED
         self.summary = Summary()
 
     def feed(self, data: bytes) -> Iterator[Report]:

@@ -36,12 +36,13 @@ def _frames(report: Report | None, texts: list[str]) -> Iterator[Report]:
         case None:
             return
         case Output(channel=channel):
-            yield from _cut(channel, "".join(texts))
+            yield from cut_text(channel, "".join(texts))
         case _:
             yield report
 
 
-def _cut(channel: Channel, text: str) -> Iterator[Output]:
+def cut_text(channel: Channel, text: str) -> Iterator[Output]:
+    """Yields a text as frames."""
     while text:
         part = fitting(text, MAX_TEXT_BYTES)
         yield Output(channel, part)

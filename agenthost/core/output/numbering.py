@@ -11,11 +11,15 @@ from dataclasses import dataclass
 
 from agenthost.core.damage import DamagedError
 from agenthost.core.output.agent_output import AgentOutput, Summary
+from agenthost.core.output.bounding import Bounding
 from agenthost.core.output.frame import Finished, Frame, Started
 from agenthost.core.output.frames import merge
-from agenthost.core.output.report import Report
+from agenthost.core.output.report import Notice, NoticeKind, Report
 
 _STARTED = _FINISHED = 1
+_REST_LEFT_OUT = Notice(
+    NoticeKind.MALFORMED_OUTPUT, "the attempt was cancelled while its output was being read; the rest is left out"
+)
 # More than the parser may hold back for the end: the rest of a line or of a secret of either stream, and the notices about it.
 _HELD_BACK = 16
 
@@ -24,13 +28,14 @@ _HELD_BACK = 16
 class Cut:
     """Says that everything up to this offset of the spool was framed, and which number the last frame had.
 
-    `final`: with what the end completes.
+    `final`: with what the end completes. `cancelled`: nothing behind it is read, because a cancel overtook it.
     """
 
     offset: int
     time_ns: int
     sequence: int
     final: bool
+    cancelled: bool = False
 
 
 def highest_number(newest: Cut | None, spool_bytes: int, *, is_over: bool) -> int:
@@ -53,6 +58,8 @@ class Numbering:
         self._output = output
         self._waiting: list[Report] = []
         self._merged: list[Report] | None = None
+        self._bounding = Bounding()
+        self.is_cancelled = False
         self.offset = 0
         self.sequence = 0
         self.is_complete = False
@@ -82,16 +89,28 @@ class Numbering:
         self._waiting += self._output.finish(is_whole=is_whole)
         self.is_complete = True
 
+    def leave_rest(self) -> None:
+        """Leaves out what the spool still holds, because a cancel overtakes it."""
+        self.take_end()
+        self._waiting.append(_REST_LEFT_OUT)
+        self.is_cancelled = True
+
     def cut(self, time_ns: int) -> Cut:
         """Makes a cut here. The caller records it before it sends its frames."""
-        self._merged, self._waiting = list(merge(self._waiting)), []
-        return Cut(self.offset, time_ns, self.sequence + len(self._merged), final=self.is_complete)
+        self._merged = self._take_reports()
+        sequence = self.sequence + len(self._merged)
+        return Cut(self.offset, time_ns, sequence, final=self.is_complete, cancelled=self.is_cancelled)
 
     def frames_at(self, cut: Cut) -> Iterator[Frame]:
         """Yields the frames since the cut before; raises DamagedError where they are not as many as when it was made."""
-        reports = list(merge(self._waiting)) if self._merged is None else self._merged
-        self._merged, self._waiting = None, []
+        reports = self._take_reports() if self._merged is None else self._merged
+        self._merged = None
         if self.sequence + len(reports) != cut.sequence:
             raise DamagedError(f"spool: frame {cut.sequence} was sent, and cannot be made again")
         for report in reports:
             yield self.frame(report, cut.time_ns)
+
+    def _take_reports(self) -> list[Report]:
+        waiting, self._waiting = self._waiting, []
+        merged = list(merge(waiting))
+        return self._bounding.bound(merged) if self._output.is_bounded else merged

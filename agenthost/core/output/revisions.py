@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Revisions:
     """The revisions that an attempt's output is read with."""
 
-    parser: int = 1  # 2 knows notices, cuts, and the end of a turn
+    parser: int = 1  # 2 knows notices, cuts, and the end of a turn, and bounds the frames
     redaction: int = (
         1  # 2 masks ids and numbers, and names before they are cut; 3 tells masks that agents write from its own
     )
@@ -20,3 +20,4 @@ class Revisions:
 FIRST = Revisions()  # f9ac01c's, whose folders name none
 LATEST = Revisions(parser=2, redaction=3)
 KEPT = (FIRST, Revisions(parser=2, redaction=2), LATEST)
+BOUNDED = 2  # the first parser whose frames are bounded

@@ -26,7 +26,7 @@ from conductor.core.model.events import (
     StepValidating,
     TurnChecked,
 )
-from conductor.core.model.run import Run
+from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import Cause, Failure, FailureClass, StepState
 from conductor.core.model.step import REPAIR, Step
 from conductor.core.model.truncation import cut_text
@@ -164,7 +164,7 @@ def _conclude_failure(draft: RunDraft, step: Step, attempt: Attempt) -> None:
     if failure is None:
         raise ValueError(f"attempt {attempt.id} ended badly without a failure")
     why = why_stopped(draft.run, step)
-    if why and failure.kind is FailureClass.RECOVERABLE:
+    if why and (failure.kind is FailureClass.RECOVERABLE or draft.run.stop is Stop.CANCEL):
         settle_step(draft, StepCancelled(step.plan.id, why))
     else:
         _try_again_or_fail(draft, step, failure)

@@ -30,6 +30,7 @@ class GrowingSpool:
         self.is_whole = True
         self.fault = ""
         self.damage: Damage | None = None
+        self.is_overtaken = False
 
     @property
     def spool_size(self) -> int:
@@ -58,8 +59,9 @@ class GrowingSpool:
     def note_read(self, summary: Summary | None) -> None:
         pass
 
-    def finish(self, summary: Summary, sequence: int) -> tuple[Finished, int]:
-        ending = Ending(Cause.FILES_DAMAGED if self.damage else Cause.EXITED, exit_code=0)
+    def finish(self, summary: Summary, sequence: int, *, is_cancelled: bool = False) -> tuple[Finished, int]:
+        cause = Cause.CANCELLED if is_cancelled else Cause.EXITED
+        ending = Ending(Cause.FILES_DAMAGED if self.damage else cause, exit_code=0)
         return Finished(judge(ending, summary, Limits()), ending, summary, Attestation()), 2
 
 
@@ -208,3 +210,24 @@ def test_a_look_at_the_newest_cut_makes_no_file_and_finds_the_last_whole_one(tmp
         file.write(b"torn")
 
     assert cuts.newest() == Cut(2, 7, 2, final=False)
+
+
+async def test_a_cancel_overtakes_the_output_that_is_not_read_yet(tmp_path: Path) -> None:
+    source = GrowingSpool()
+    source.start()
+    source.write(record(b'{"type":"answer","text":"read"}\n'))
+    outbox = open_outbox(source, tmp_path)
+    frames = outbox.frames(0)
+    first = [await anext(frames), await anext(frames)]
+    for _ in range(20):
+        source.write(record(b'{"type":"tool_call"}\n' * 10_000))
+    source.end()
+    source.is_overtaken = True
+    rest = [frame async for frame in frames]
+    source.is_overtaken = False
+    again = await read(open_outbox(source, tmp_path))
+
+    assert again == [*first, *rest]
+    assert [type(frame.content).__name__ for frame in again] == ["Started", "Output", "Notice", "Finished"]
+    assert isinstance(rest[-1].content, Finished)
+    assert rest[-1].content.ending.cause is Cause.CANCELLED

@@ -56,6 +56,20 @@ def test_a_cancelled_run_is_cancelling_until_its_agents_have_ended() -> None:
     assert [one.text for one in bench.said] == ["words"]
 
 
+def test_a_cancelled_run_ends_as_cancelled_however_its_agent_left() -> None:
+    bench = Bench()
+    bench.host()
+    bench.launch(asks("one"))
+    bench.queue("one")
+
+    bench.cancel()
+    bench.finish("one", "failed", "EMPTY_OUTPUT")
+    bench.answer(WorkKind.REPORT)
+
+    assert bench.states() == {"one": "cancelled"}
+    assert bench.run.state is RunState.CANCELLED
+
+
 def test_a_completion_that_comes_before_the_cancel_arrives_wins() -> None:
     """Keeps B7."""
     bench = Bench()
