@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 
-from servicekit.printing.cells import cut
+from servicekit.printing.cells import cut, padded
 
 # ESC sequences first (CSI, OSC and DCS with their bodies), so that "ESC[31m" leaves no "[31m" behind.
 # A body ends with its line: one that nothing terminates must not hide the rest of the text.
@@ -25,6 +25,7 @@ _HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _UNKNOWN = frozenset({"Co", "Cn"})
 # More marks on one letter would be drawn over the lines above it.
 MARKS = 4
+LONGEST_FIELD = 200
 
 
 def printable(text: str) -> str:
@@ -69,3 +70,8 @@ def _is_mark(character: str) -> bool:
 def one_line(text: str, width: int) -> str:
     """Returns printable text on one line of at most `width` columns, cut with an ellipsis."""
     return cut(" ".join(printable(text).split()), width)
+
+
+def column(text: str, columns: int) -> str:
+    """Returns printable text on one line with spaces behind it up to so many columns; a longer text stays whole."""
+    return padded(one_line(text, LONGEST_FIELD), columns)

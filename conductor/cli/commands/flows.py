@@ -15,9 +15,10 @@ from conductor.cli.text.problem_lines import excerpt
 from conductor.cli.text.wording import counted
 from conductor.cli.views.view import as_json
 from conductor.v1 import flow_service_pb2
+from servicekit.printing.cells import cells
 from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import put, put_json, say
-from servicekit.printing.terminal_text import one_line, printable
+from servicekit.printing.terminal_text import column, one_line, printable
 
 if TYPE_CHECKING:
     from conductor.errors import FlowProblem
@@ -43,8 +44,9 @@ def flows(context: Context, name: str | None) -> None:
                 say(_shown(flow), 2)
             return
         answer = connection.flows.ListFlows(flow_service_pb2.ListFlowsRequest(page_size=500), timeout=CALL_SECONDS)
+        longest = max((cells(flow.name.removeprefix("flows/")) for flow in answer.flows), default=0)
         for flow in answer.flows:
-            put(as_json(flow)) if context.is_json else say(_line(flow))
+            put(as_json(flow)) if context.is_json else say(_line(flow, longest))
         for title, first, advice in bad_files(answer.problems):
             say(f"\n✘ {title}\n    {first}\n    {advice}", 6, err=True)
 
@@ -61,10 +63,10 @@ def bad_files(problems: Sequence[flow_service_pb2.FlowProblem]) -> Iterator[tupl
         yield printable(title), printable(text), printable(f"see all:  conductor validate {path}")
 
 
-def _line(flow: flow_service_pb2.Flow) -> str:
+def _line(flow: flow_service_pb2.Flow, width: int) -> str:
     layer = flow_service_pb2.Flow.Layer.Name(flow.layer).removeprefix("LAYER_").lower().replace("_", "-")
     hidden = f"  (hides {len(flow.shadows)} of the same name)" if flow.shadows else ""
-    return f"{flow.name.removeprefix('flows/'):<16}  {layer:<9}  {one_line(flow.title, 80)}{hidden}"
+    return f"{column(flow.name.removeprefix('flows/'), width)}  {layer:<9}  {one_line(flow.title, 80)}{hidden}"
 
 
 def _shown(flow: flow_service_pb2.Flow) -> str:
@@ -79,7 +81,7 @@ def _shown(flow: flow_service_pb2.Flow) -> str:
     ]
     for step in flow.steps:
         needs = f"  after {', '.join(step.needs)}" if step.needs else ""
-        lines.append(f"  {step.id:<20} {step.WhichOneof('work') or '?'}{needs}")
+        lines.append(f"  {column(step.id, 20)} {step.WhichOneof('work') or '?'}{needs}")
     name = flow.name.removeprefix("flows/")
     question = ' --question "…"' if flow.question_required else ""
     return "\n".join([*lines, "", f"run it:  conductor run {name} PATH{question}"])

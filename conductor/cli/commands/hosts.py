@@ -22,7 +22,7 @@ from conductor.cli.views.pools import likeness_lines, pool_lines
 from conductor.cli.views.view import as_json
 from conductor.v1 import pool_service_pb2
 from servicekit.printing.page import put, say
-from servicekit.printing.terminal_text import one_line, printable
+from servicekit.printing.terminal_text import column, one_line, printable
 
 Host = pool_service_pb2.Host
 # Where the text of an agent's line begins.
@@ -110,7 +110,7 @@ def host_line(host: Host) -> str:
     """Returns `✔ alpha  ready  2 of 4 slots in use  bubblewrap 0.11.0  unix:/run/a.sock`."""
     glyph = "✔" if _answers(host) and not has_trouble(host) else "✘"
     state = Host.State.Name(host.state).removeprefix("STATE_").lower()
-    line = f"{glyph} {short(host.name):<12}  {state:<12}"
+    line = f"{glyph} {column(short(host.name), 12)}  {state:<12}"
     if host.slots:
         line += f"  {host.running} of {counted(host.slots, 'slot')} in use  {printable(host.sandbox_mechanism)}"
     if host.HasField("disconnected_time"):
@@ -140,7 +140,7 @@ def agent_lines(host: Host) -> list[str]:
             continue
         glyph = agent_glyph(agent, host)
         text = agent.unavailable_reason or model_trouble(agent, host) or agent.description
-        lines.append(f"    {glyph} {printable(agent.name):<12}  {printable(agent.version):<8}  {one_line(text, 200)}")
+        lines.append(f"    {glyph} {column(agent.name, 12)}  {column(agent.version, 8)}  {one_line(text, 200)}")
     missing = to_install_line(agent.name for agent in host.agents if is_to_install(agent))
     return [*lines, *(f"    {line}" for line in missing)]
 

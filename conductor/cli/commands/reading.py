@@ -17,7 +17,7 @@ from conductor.cli.views.view import say_away, say_back
 from conductor.v1 import run_service_pb2
 from servicekit.printing.page import put, say
 from servicekit.printing.streams import is_utf8
-from servicekit.printing.terminal_text import printable, safe_json
+from servicekit.printing.terminal_text import safe_json
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct
@@ -57,12 +57,9 @@ def print_report(context: Context, connection: Connection, run: str, *, whole: b
     if not sys.stdout.isatty() or context.output == "plain":
         put(markdown)
         return
-    from rich.console import Console
-    from rich.markdown import Markdown
+    from conductor.cli.views.markdown import show_markdown
 
-    console = Console()
-    # An address is shown as it is: a link in a terminal hides where it leads.
-    console.print(Markdown(printable(markdown), hyperlinks=False), width=min(console.width, 110))
+    show_markdown(markdown)
 
 
 def _as_json(document: "Struct", indent: int | None) -> str:

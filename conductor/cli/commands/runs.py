@@ -10,7 +10,7 @@ from conductor.cli.text.names import run_name, short
 from conductor.cli.text.wording import SETTLED_RUN, asked_for, findings, run_look, run_state
 from conductor.cli.views.view import as_json
 from conductor.v1 import run_service_pb2
-from servicekit.printing.cells import cut, cut_before
+from servicekit.printing.cells import cells, cut, cut_before, padded
 from servicekit.printing.output_lost import verdict
 from servicekit.printing.page import put, say, width
 from servicekit.printing.terminal_text import one_line
@@ -70,25 +70,30 @@ def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest
 
 def run_lines(listed: Sequence[Run], columns: int | None) -> Iterator[str]:
     """Returns a line for each run, or two where a page's longest line would not fit the terminal."""
-    rows = [_run_columns(run) for run in listed]
-    if columns is None or all(len(f"{first}  {second}") <= columns for first, second in rows):
+    flow_width = max((cells(_flow(run)) for run in listed), default=0)
+    rows = [_run_columns(run, flow_width) for run in listed]
+    if columns is None or all(cells(f"{first}  {second}") <= columns for first, second in rows):
         yield from (f"{first}  {second}" for first, second in rows)
         return
     for run, (first, _) in zip(listed, rows, strict=True):
         yield cut(first.rstrip(), columns)
         found = _found(run)
         # A path's end tells more than its beginning.
-        yield f"    {found}{cut_before(one_line(run.workspace.path, LONGEST_PATH), columns - 4 - len(found))}"
+        yield f"    {found}{cut_before(one_line(run.workspace.path, LONGEST_PATH), columns - 4 - cells(found))}"
 
 
 def _found(run: Run) -> str:
     return f"{findings(run.finding_counts)}  " if run.state in SETTLED_RUN and run.HasField("finding_counts") else ""
 
 
-def _run_columns(run: Run) -> tuple[str, str]:
+def _flow(run: Run) -> str:
+    return one_line(run.flow.removeprefix("flows/"), 40)
+
+
+def _run_columns(run: Run, flow_width: int) -> tuple[str, str]:
     glyph, _ = run_look(run.state)
-    flow = one_line(run.flow.removeprefix("flows/"), 40)
-    first = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {asked_for(run, '%Y-%m-%d %H:%M %Z')}  {flow:<10}"
+    flow = padded(_flow(run), max(flow_width, 10))
+    first = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {asked_for(run, '%Y-%m-%d %H:%M %Z')}  {flow}"
     found = _found(run)
     return first, f"{found}{one_line(run.workspace.path, LONGEST_PATH)}"
 

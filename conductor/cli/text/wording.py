@@ -162,14 +162,6 @@ def no_answer(address: str, patience_seconds: float) -> str:
     return f"no conductor answers at {address}; waiting up to {patience_seconds / 60:.0f} min for it"
 
 
-def abridged(label: str, width: int) -> str:
-    """Cuts a label in the middle to at most `width` characters: labels that begin alike differ at their ends."""
-    if len(label) <= width:
-        return label
-    tail = max(width - 1, 0) * 2 // 3
-    return f"{label[: max(width - 1 - tail, 0)]}…{label[len(label) - tail :]}"
-
-
 def asked_for(run: run_service_pb2.Run, form: str) -> str:
     """Returns the time at which a run was created, in the reader's zone."""
     return datetime.fromtimestamp(run.create_time.seconds).astimezone().strftime(form)

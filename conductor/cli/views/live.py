@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from conductor.cli.text.wording import (
-    abridged,
     counted,
     disconnected,
     elapsed,
@@ -24,6 +23,7 @@ from conductor.cli.views.lines import step_facts
 from conductor.cli.views.news import Newsfeed, StepChanged
 from conductor.cli.views.run_state import StepRow
 from conductor.v1 import run_service_pb2
+from servicekit.printing.cells import abridged, cells
 from servicekit.printing.terminal_text import printable
 
 REFRESHES_PER_SECOND = 8
@@ -155,7 +155,7 @@ class LiveView:
         return text.append(f"  {tail}", style="dim") if tail else text
 
     def _label_width(self) -> int:
-        longest = max((len(row.label) for row in self._view.rows.values()), default=8)
+        longest = max((cells(row.label) for row in self._view.rows.values()), default=8)
         return min(longest, LONGEST_LABEL, self._console.width // 4)
 
     def _foot(self, undrawn: list[StepRow]) -> Text:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from conductor.cli.views.trials import trial_lines, trial_outcome
 from conductor.v1 import pool_service_pb2
-from servicekit.printing.terminal_text import one_line, printable
+from servicekit.printing.terminal_text import column, one_line, printable
 
 Host = pool_service_pb2.Host
 SHOWN_MODELS = 8
@@ -21,7 +21,7 @@ def model_line(model: pool_service_pb2.HostModel) -> str:
     """Returns `✔ model default       http://127.0.0.1:8080  llama.cpp  small, 4096 tokens, 2 slots`."""
     glyph = "✔" if model.answers else "✘" if model.problem else "?"
     told = model_facts(model) if model.answers else one_line(model.problem, 200) or "it was not asked yet"
-    parts = (f"    {glyph} model {printable(model.name):<12}", printable(model.url), printable(model.server), told)
+    parts = (f"    {glyph} model {column(model.name, 12)}", printable(model.url), printable(model.server), told)
     return "  ".join(part for part in parts if part)
 
 
@@ -98,18 +98,16 @@ def agents_over(hosts: Iterable[Host], only: str | None = None) -> list[str]:
 def _agent_over(name: str, hosts: Iterable[Host], *, with_trials: bool) -> Iterable[str]:
     found = [(host, agent) for host in hosts for agent in host.agents if agent.name == name]
     described = next((agent.description for _, agent in found if agent.description), "")
-    yield f"{printable(name):<12}  {one_line(described, 200)}".rstrip()
+    yield f"{column(name, 12)}  {one_line(described, 200)}".rstrip()
     for host, agent in found:
         told = one_line(agent.unavailable_reason, 200)
         if agent.available:
             model = _model_of(agent, host)
             told = f"model {printable(model.name)}: {_told(model)}" if model else "needs no model"
-        place = printable(host.name.removeprefix("hosts/"))
+        place = column(host.name.removeprefix("hosts/"), 12)
         trial = trial_outcome(agent) if agent.model else ""
         yield "  ".join(
-            part
-            for part in (f"    {agent_glyph(agent, host)} {place:<12}", printable(agent.version), trial, told)
-            if part
+            part for part in (f"    {agent_glyph(agent, host)} {place}", printable(agent.version), trial, told) if part
         )
         yield from trial_lines(agent) if with_trials else ()
 

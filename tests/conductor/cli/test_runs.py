@@ -14,6 +14,7 @@ from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import find_step, run_name
 from conductor.v1 import run_service_pb2
+from servicekit.printing.cells import cells
 
 PATH = "/home/somename/a/rather/long/way/down/to/the/project"
 
@@ -37,6 +38,16 @@ def test_on_a_narrow_terminal_a_run_takes_two_lines_and_its_workspace_is_read_to
         "14 findings, all verified  /short",
     ]
     assert max(map(len, lines)) <= 80
+
+
+def test_wide_characters_shift_no_column_and_push_nothing_off_the_terminal() -> None:
+    wide, narrow = listed("/家/" + "長い名前" * 20), listed("/short")
+    wide.flow = "flows/調査🚀の流れです"
+    lines = list(run_lines([wide, narrow], 80))
+    first, second = run_lines([wide, narrow], None)
+
+    assert max(map(cells, lines)) <= 80
+    assert cells(first.partition("14 findings")[0]) == cells(second.partition("14 findings")[0])
 
 
 def test_on_a_wide_terminal_and_in_a_pipe_a_run_takes_one() -> None:

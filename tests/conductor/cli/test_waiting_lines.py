@@ -5,7 +5,6 @@ import io
 import pytest
 from rich.console import Console
 
-from conductor.cli.text.wording import abridged
 from conductor.cli.views.lines import step_line
 from conductor.cli.views.live import DRAWN_STEPS, SPINNER, LiveView
 from conductor.cli.views.plain import PlainView
@@ -21,6 +20,7 @@ from conductor.v1.run_service_pb2 import (
     Step,
     WatchRunResponse,
 )
+from servicekit.printing.cells import abridged
 from tests.conductor.cli.drawn_runs import BROKEN, drawn, run_of, step
 
 
@@ -203,7 +203,7 @@ def test_labels_that_begin_alike_stay_apart() -> None:
 
     assert cut == ["condu…-placement", "condu…e-schedule", "condu…ore-inputs"]
     assert {len(one) for one in cut} == {16}
-    assert [abridged("short", 5), abridged("short", 1), abridged("short", 0)] == ["short", "…", "…"]
+    assert [abridged("short", 5), abridged("short", 1), abridged("short", 0)] == ["short", "…", ""]
 
 
 def test_a_conductor_that_says_nothing_is_told_where_its_absence_is_told_and_until_it_speaks() -> None:

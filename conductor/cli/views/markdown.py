@@ -1,0 +1,64 @@
+"""Renders a report for a person's terminal. Nothing of it is cut, however narrow the terminal is."""
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import Markdown, TableElement
+from rich.table import Table
+from rich.text import Text
+
+from servicekit.printing.cells import cells
+from servicekit.printing.terminal_text import printable
+
+WIDEST = 110
+GAP = 2  # columns between two cells, and at both edges together
+
+
+class WholeTable(TableElement):
+    """A table whose words stay whole: where its columns do not fit the terminal, each row becomes an item of a list."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.header is None or self.header.row is None:
+            return
+        headings = [cell.content for cell in self.header.row.cells]
+        rows = [[cell.content for cell in row.cells] for row in self.body.rows] if self.body is not None else []
+        widths = [_longest_word(column) for column in zip(headings, *rows, strict=True)]
+        if sum(widths) + GAP * len(widths) <= options.max_width:
+            yield _table(headings, rows, widths)
+        else:
+            yield _items(headings, rows)
+
+
+def _longest_word(column: tuple[Text, ...]) -> int:
+    return max((cells(word) for text in column for word in text.plain.split()), default=1)
+
+
+def _table(headings: list[Text], rows: list[list[Text]], widths: list[int]) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False, style="markdown.table.border", collapse_padding=True)
+    for heading, width in zip(headings, widths, strict=True):
+        styled = heading.copy()
+        styled.stylize("markdown.table.header")
+        table.add_column(styled, min_width=width, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _items(headings: list[Text], rows: list[list[Text]]) -> Table:
+    items = Table.grid(padding=(0, 1))
+    for first, *others in rows:
+        facts = [Text.assemble(heading.plain, " ", cell) for heading, cell in zip(headings[1:], others, strict=True)]
+        told = Text.assemble(first, ": ") + Text(", ").join(facts)
+        told.justify = "left"
+        items.add_row(" •", told)
+    return items
+
+
+class _Report(Markdown):
+    elements = {**Markdown.elements, "table_open": WholeTable}  # noqa: RUF012 - as rich declares it
+
+
+def show_markdown(markdown: str, console: Console | None = None) -> None:
+    """Prints Markdown on the terminal behind stdout."""
+    out = console or Console()
+    # An address is shown as it is: a link in a terminal hides where it leads.
+    out.print(_Report(printable(markdown), hyperlinks=False), width=min(out.width, WIDEST))

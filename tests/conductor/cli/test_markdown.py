@@ -1,0 +1,23 @@
+"""A report on a terminal shows all that it holds. Keeps K2."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from conductor.cli.views.markdown import show_markdown
+from servicekit.printing.cells import cells
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 110])
+def test_a_table_of_a_report_is_never_cut(columns: int) -> None:
+    row = "| fails | 1 | scripted | - | alpha | 2.7 | - | - | failed (AGENT_EXIT_NONZERO) |"
+    head = "| step | attempt | agent | model | host | seconds at work | tokens in | tokens out | outcome |"
+    written = io.StringIO()
+    show_markdown(f"{head}\n|---|---|---|---|---|---|---|---|---|\n{row}\n", Console(file=written, width=columns))
+    shown = written.getvalue()
+
+    assert {"fails", "scripted", "alpha", "(AGENT_EXIT_NONZERO)"} <= set(
+        shown.replace(":", "").replace(",", "").split()
+    )
+    assert max(cells(line.rstrip()) for line in shown.splitlines()) <= columns
