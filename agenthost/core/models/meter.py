@@ -1,6 +1,7 @@
 """Reads an answer of a model as it passes: its tokens, the model's name, and whether it ended well.
 
-Best effort, and bounded: an answer that is neither JSON nor an event stream, or is too long, passes unread. It reads the shapes of
+Best effort, and bounded: an answer that is neither JSON nor an event stream, or is too long, passes unread. Where its type does not
+say what it is, its first bytes do. It reads the shapes of
 OpenAI (both), Anthropic and Gemini; within one answer the numbers are totals so far, so the largest counts.
 
 A stream may break off without breaking HTTP. One that began as a model's answer, and has no end in any of these shapes, is cut.
@@ -26,6 +27,10 @@ _END = re.compile(
     rb'^data:\s*\[DONE\]|"(finish_reason|finishReason|stop_reason)"\s*:\s*"[^"]|"done"\s*:\s*true'
     rb'|"type"\s*:\s*"(message_stop|response\.(completed|incomplete|failed)|error)"'
 )
+# Types under which some servers send a stream or JSON all the same.
+_VAGUE = frozenset({b"", b"text/plain", b"application/octet-stream", b"text/html"})
+_STREAM_BEGINS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_GUESSED_BYTES = 6
 # Most events of a stream are words: looking for these first spares reading them.
 _NOTABLE = re.compile(
     rb'[uU]sage|[eE]rror|refusal|content_filter|blockReason|finishReason|stop_reason|"length"|incomplete'
@@ -61,6 +66,7 @@ class Meter:
         self._status = status
         self._is_stream = kind == b"text/event-stream"
         self._is_read = self._is_stream or kind == b"application/json"
+        self._is_to_guess = not self._is_read and kind in _VAGUE
         self._kept = bytearray()
         self._error = bytearray()
         self._tokens: Tokens | None = None
@@ -77,6 +83,8 @@ class Meter:
         """Takes the next bytes."""
         if self._status >= 400:
             self._error += data[: MAX_ERROR_BYTES - len(self._error)]
+        if self._is_to_guess:
+            data = self._guess(data)
         if not self._is_read:
             return
         self._kept += data
@@ -88,6 +96,19 @@ class Meter:
         if len(self._kept) > MAX_KEPT_BYTES:
             self._is_read = False
             self._kept.clear()
+
+    def _guess(self, data: bytes) -> bytes:
+        """Decides by the first bytes what an answer is whose type does not say it; returns those that are to be read."""
+        data = bytes(self._kept) + data
+        beginning = data.lstrip()
+        if len(beginning) < _GUESSED_BYTES and len(data) < MAX_ERROR_BYTES:
+            self._kept = bytearray(data)
+            return b""
+        self._kept.clear()
+        self._is_to_guess = False
+        self._is_stream = beginning.startswith(_STREAM_BEGINS)
+        self._is_read = self._is_stream or beginning.startswith(b"{")
+        return data
 
     def finish(self) -> Reading:
         """Returns what the whole answer told."""

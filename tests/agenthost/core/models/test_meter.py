@@ -202,3 +202,20 @@ def chat(*contents: Any) -> bytes:
 def test_a_prompt_of_which_the_server_counts_a_part_only_was_cut(body: bytes, taken: int, cut: object) -> None:
     """Keeps D5's neighbour: an answer to half a question is none."""
     assert prompt_was_cut(body, taken) is cut
+
+
+@pytest.mark.parametrize("kind", [b"text/plain; charset=utf-8", b"", b"application/octet-stream"])
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_a_stream_under_a_vague_type_is_read_and_judged_for_a_cut(kind: bytes, size: int) -> None:
+    def told(data: bytes) -> Reading:
+        meter = Meter(kind)
+        for at in range(0, len(data), size):
+            meter.feed(data[at : at + size])
+        return meter.finish()
+
+    usage = {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+    assert told(stream(WORD)).trouble is ModelTrouble.CUT
+    assert told(stream(WORD, usage, b"[DONE]")) == Reading(Tokens(3, 4), "small")
+    assert told(json.dumps(usage).encode()) == Reading(Tokens(3, 4))
+    assert told(b"plain words, and data: of their own\n\n") == Reading()
+    assert told(b"ok") == Reading()
