@@ -3,7 +3,7 @@
 So no stream ever waits for an agent. It has a `Change` of its own: the attempt's is notified with every word of the agent.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from structlog.typing import FilteringBoundLogger
 
@@ -54,11 +54,14 @@ class AttemptControl:
             self._log.info("close_requested")
             self._change.notify()
 
-    async def pass_inputs(self, process: AttemptProcess, line_of: Callable[[str], str]) -> None:
-        """Passes one input after the other to the agent, as lines, until it is cancelled."""
+    async def pass_inputs(
+        self, process: AttemptProcess, line_of: Callable[[str], str], begin_turn: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Passes one input after the other to the agent, as lines, until it is cancelled; `begin_turn` is told before each."""
         while True:
             changed = self._change.subscribe()
             if waiting := self._inputs.first():
+                await begin_turn()
                 if not await process.give_input(waiting.number, line_of(waiting.text)):
                     self._log.warning("input_dropped", number=waiting.number)
                 self._inputs.applied()

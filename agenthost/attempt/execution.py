@@ -52,6 +52,7 @@ _log = structlog.get_logger()
 Begin = Callable[[], Awaitable[tuple[AttemptProcess, str]]]
 # Checks the snapshot again, and ends its readers if it changed; returns its fingerprint, empty where there is none.
 LookBack = Callable[[str], Awaitable[str]]
+BeginTurn = Callable[[], Awaitable[None]]
 
 
 class Execution:
@@ -282,7 +283,7 @@ class Execution:
         if self._process:
             self._process.close()
 
-    async def run(self, begin: Begin, look_back: LookBack) -> None:
+    async def run(self, begin: Begin, look_back: LookBack, begin_turn: BeginTurn) -> None:
         """Follows the agent to its end. Raises only what refuses its beginning."""
         try:
             self._process, before = await begin()
@@ -299,7 +300,7 @@ class Execution:
         self._decided.set()
         self._log.info("execution_adopted" if self.request.adopted else "execution_accepted")
         try:
-            self._ending = await self._accompany(self._process, before, look_back)
+            self._ending = await self._accompany(self._process, before, look_back, begin_turn)
         except Exception as error:  # noqa: BLE001 - the task's top: an attempt's trouble must not become the host's
             self._log.exception("execution_broke")
             await self._process.cancel("the host lost control of it")
@@ -311,11 +312,13 @@ class Execution:
         self._log.info("execution_ended", cause=self._ending.cause, exit_code=self._ending.exit_code)
         self.change.notify()
 
-    async def _accompany(self, process: AttemptProcess, before: str, look_back: LookBack) -> Ending:
+    async def _accompany(
+        self, process: AttemptProcess, before: str, look_back: LookBack, begin_turn: BeginTurn
+    ) -> Ending:
         self._attestation = replace(self._attestation, snapshot_fingerprint_before=before)
         async with asyncio.TaskGroup() as tasks:
             companions = [
-                tasks.create_task(self._control.pass_inputs(process, self._line_of)),
+                tasks.create_task(self._control.pass_inputs(process, self._line_of, begin_turn)),
                 tasks.create_task(self._control.pass_cancel(process)),
                 tasks.create_task(self._keep_lease(process)),
             ]

@@ -72,6 +72,10 @@ class Preparation:
         await self._gateway.leave(execution.id)
         return await self._integrity.dismiss(execution.request.order.snapshot, execution, before)
 
+    async def begin_turn(self, execution: Execution) -> None:
+        """Lets the agent ask its model again, where the gateway had ended its last turn."""
+        await self._gateway.begin_turn(execution.id)
+
     def _open_model(self, accepted: AcceptedRequest) -> None:
         """Asks the gateway to serve the agent's model, if it has one: of an attempt that runs, even if no other may begin."""
         if (spec := accepted.agent.spec) and spec.model:

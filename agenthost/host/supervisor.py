@@ -249,7 +249,11 @@ class Supervisor:
     async def _run(self, execution: Execution, begin: Begin) -> None:
         order = execution.request.order
         try:
-            await execution.run(begin, lambda before: self._preparation.look_back(execution, before))
+            await execution.run(
+                begin,
+                lambda before: self._preparation.look_back(execution, before),
+                lambda: self._preparation.begin_turn(execution),
+            )
         except StatusError as refusal:
             await self._forget_folder(execution.request)
             del self._executions[execution.id]

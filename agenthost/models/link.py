@@ -29,7 +29,7 @@ from servicekit.release import release_number
 _log = structlog.get_logger()
 
 BACKLOG = 8
-LEAVE_SECONDS = 2.0
+ANSWER_SECONDS = 2.0
 HELLO_SECONDS = 5.0
 END_SECONDS = 2.0
 READY_SECONDS = 10.0
@@ -61,7 +61,7 @@ class ModelGateway:
         self._pools = pools  # by the models' names; a model without one is bounded by its own setting only
         self._told: Mapping[str, Any] = {}
         self._attended: dict[str, dict[str, str | bool]] = {}
-        self._left: dict[str, asyncio.Event] = {}
+        self._answered: dict[tuple[str, str], asyncio.Event] = {}
         self._is_ending = False
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
@@ -101,13 +101,23 @@ class ModelGateway:
 
     async def leave(self, execution: str) -> None:
         """Ends the service to an attempt that has ended, and waits until its use is written."""
-        if self._attended.pop(execution, None) and self._connected.is_set():
-            left = self._left.setdefault(execution, asyncio.Event())
-            self._say({"do": "leave", "execution": execution})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LEAVE_SECONDS):
-                    await left.wait()
-            self._left.pop(execution, None)
+        if self._attended.pop(execution, None):
+            await self._say_and_wait("leave", execution, "left")
+
+    async def begin_turn(self, execution: str) -> None:
+        """Lets an attempt ask its model again: an end that was armed holds for the turn in which it was."""
+        if execution in self._attended:
+            await self._say_and_wait("begin_turn", execution, "begun")
+
+    async def _say_and_wait(self, do: str, execution: str, answer: str) -> None:
+        if not self._connected.is_set():
+            return
+        answered = self._answered.setdefault((answer, execution), asyncio.Event())
+        self._say({"do": do, "execution": execution})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await answered.wait()
+        self._answered.pop((answer, execution), None)
 
     async def end(self) -> None:
         """Ends the gateway: for a host that stops for good, with no agent left to serve."""
@@ -181,9 +191,10 @@ class ModelGateway:
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
-            with contextlib.suppress(ValueError, KeyError):
-                if left := self._left.get(json.loads(line)["left"]):
-                    left.set()
+            with contextlib.suppress(ValueError, AttributeError):
+                for answer in json.loads(line).items():
+                    if answered := self._answered.get(answer):
+                        answered.set()
         if not self._is_ending:
             _log.warning("gateway_lost")
 

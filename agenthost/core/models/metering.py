@@ -89,6 +89,10 @@ class ModelUse:
         """Returns the use after an answer that lets the attempt have no other."""
         return replace(self, armed=True)
 
+    def with_end_disarmed(self) -> "ModelUse":
+        """Returns the use at the beginning of another turn."""
+        return replace(self, armed=False)
+
     def with_answer(
         self,
         status: int,

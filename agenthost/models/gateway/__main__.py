@@ -6,9 +6,9 @@ is DATA/gateway.lock, locked, and 4 listens on DATA/gateway.sock. A daemon that 
 key ever stands in an argument, a variable or a file:
 
 In: {"do": "configure", "models": {NAME: {"table", "key", "pool", "slots"}}}, {"do": "attend", "execution", "folder", "model"},
-    {"do": "leave", "execution"}, {"do": "end"}.
-Out: {"version": VERSION} at once, so that a daemon of another version can replace it; {"left": execution} when that attempt's
-    use is written.
+    {"do": "begin_turn", "execution"}, {"do": "leave", "execution"}, {"do": "end"}.
+Out: {"version": VERSION} at once, so that a daemon of another version can replace it; {"begun": execution} when that attempt may
+    ask again, and {"left": execution} when its use is written.
 
 It ends on command, or after a minute without a daemon and without an attempt to serve.
 """
@@ -48,6 +48,7 @@ class Gateway:
         self._large_bodies = LargeBodies()
         self._configured: dict[str, Any] = {}
         self._served: dict[str, asyncio.Task[None]] = {}
+        self._services: dict[str, AttemptService] = {}
         self._daemon: asyncio.StreamWriter | None = None
         self._change = asyncio.Event()
         self._is_over = False
@@ -115,6 +116,11 @@ class Gateway:
                     ends_at_cut=message.get("ends_at_cut", False),
                 )
                 self._serve(attempt, tasks)
+            case "begin_turn":
+                if service := self._services.get(message["execution"]):
+                    service.begin_turn()
+                writer.write(json.dumps({"begun": message["execution"]}).encode() + b"\n")
+                await writer.drain()
             case "leave":
                 if task := self._served.get(message["execution"]):
                     task.cancel()
@@ -160,12 +166,14 @@ class Gateway:
     def _serve(self, attempt: Attempt, tasks: asyncio.TaskGroup) -> None:
         if attempt.execution in self._served or len(self._served) >= MAX_ATTEMPTS:
             return
-        task = tasks.create_task(AttemptService(attempt, self._models, self._large_bodies).run())
-        self._served[attempt.execution] = task
+        service = AttemptService(attempt, self._models, self._large_bodies)
+        task = tasks.create_task(service.run())
+        self._served[attempt.execution], self._services[attempt.execution] = task, service
         task.add_done_callback(lambda _: self._forget(attempt.execution))
 
     def _forget(self, execution: str) -> None:
         self._served.pop(execution, None)
+        self._services.pop(execution, None)
         self._change.set()
 
 

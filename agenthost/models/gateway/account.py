@@ -45,6 +45,11 @@ class Account:
         if self._attempt.ends_at_cut and self.use.thought.trouble is ModelTrouble.CUT:
             self.use = self.use.with_end_armed()
 
+    def disarm(self) -> None:
+        """Takes the end back: a user's next prompt begins a turn of its own."""
+        self.use = self.use.with_end_disarmed()
+        self.write()
+
     def write(self) -> None:
         """Writes the use if it changed: an agent that asked nothing leaves no file."""
         if self.use == self._written:

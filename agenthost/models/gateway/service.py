@@ -40,6 +40,10 @@ class AttemptService:
         finally:
             self._account.write()
 
+    def begin_turn(self) -> None:
+        """Lets the agent ask again."""
+        self._account.disarm()
+
     async def _run(self) -> None:
         try:
             async with asyncio.timeout(DOOR_SECONDS):

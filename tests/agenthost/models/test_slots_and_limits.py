@@ -175,13 +175,16 @@ async def test_an_agent_that_would_tell_a_broken_text_again_gets_no_other_answer
         await stage.gateway.leave(agent.name)
         stage.gateway.attend(agent.name, agent.folder, "main", ends_at_cut=ends_at_cut)
         first, second = [await agent.ask(body='{"messages": []}') for _ in range(2)]
-    book = read_use(agent.folder)
+        book = read_use(agent.folder)
+        await stage.gateway.begin_turn(agent.name)
+        third = await agent.ask(body='{"messages": []}')
 
     assert "Half" in first
+    assert third.startswith("status 200")
     assert second.startswith("status 401 answer_broke_off" if ends_at_cut else "status 200")
     assert book is not None
     assert book.armed is ends_at_cut
-    assert len(stage.model.asked) == (1 if ends_at_cut else 2)
+    assert len(stage.model.asked) == (2 if ends_at_cut else 3)
 
 
 async def test_what_armed_the_end_outlives_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
