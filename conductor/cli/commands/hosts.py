@@ -27,6 +27,7 @@ from servicekit.printing.terminal_text import column, one_line, printable
 Host = pool_service_pb2.Host
 # Where the text of an agent's line begins.
 AGENT_INDENT = 30
+NAME_INDENT = 14
 
 
 @click.command()
@@ -68,7 +69,7 @@ def agents(context: Context, name: str | None) -> None:
     for host in hosts if context.is_json else ():
         put(as_json(host))
     for line in () if context.is_json else lines:
-        say(line, AGENT_INDENT)
+        say(line, AGENT_INDENT if line.startswith(" ") else NAME_INDENT)
     if name is not None and not lines:
         raise CommandError(f"no host has an agent '{name}'; those that there are:  conductor agents")
     if not lines and not context.is_json:

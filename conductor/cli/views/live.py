@@ -79,7 +79,7 @@ class LiveView:
                 # Printing above repeats the lines of the last refresh, in which this step still ran.
                 self._live.refresh()
         if message.HasField("log"):
-            self._live.console.print(Text(f"  {printable(message.log.text)}", style="dim"))
+            self._live.console.print(_text(f"  {message.log.text}", style="dim"))
 
     def away(self, address: str) -> None:
         """Shows it in the last line until it is back."""
@@ -95,7 +95,7 @@ class LiveView:
 
     def _print_heading(self) -> None:
         run = self._view.run
-        heading = Text(run.flow.removeprefix("flows/"), style="bold")
+        heading = _text(run.flow.removeprefix("flows/"), style="bold")
         heading.append(f" over {printable(run.workspace.path)}", style="")
         heading.append(f"  {run.name}", style="dim")
         self._live.console.print(heading)
@@ -151,7 +151,7 @@ class LiveView:
 
     @staticmethod
     def _told(facts: str, tail: str) -> Text:
-        text = Text(facts, style="" if facts else "dim")
+        text = _text(facts, style="" if facts else "dim")
         return text.append(f"  {tail}", style="dim") if tail else text
 
     def _label_width(self) -> int:
@@ -160,13 +160,13 @@ class LiveView:
 
     def _foot(self, undrawn: list[StepRow]) -> Text:
         if self._away:
-            return Text(f"  {self._away} …", style="yellow")
+            return _text(f"  {self._away} …", style="yellow")
         silent_since = self._silent_since
         if silent_since is not None:
-            return Text(f"  {said_nothing(time.monotonic() - silent_since)} …", style="yellow")
+            return _text(f"  {said_nothing(time.monotonic() - silent_since)} …", style="yellow")
         run = self._view.run
         if not run.name:
-            return Text("  waiting for the run …", style="dim")
+            return _text("  waiting for the run …", style="dim")
         seconds = self._view.now - run.create_time.ToNanoseconds() / 1e9
         parts = [run_state(run.state), elapsed(seconds)]
         waiting = sum(row.is_waiting for row in undrawn)
@@ -176,11 +176,15 @@ class LiveView:
             parts.append(f"{waiting} more waiting for a place")
         if self._view.pending_count:
             parts.append(f"{counted(self._view.pending_count, 'step')} to come")
-        return Text("  " + " · ".join(parts) + f" · Ctrl-C {self._on_interrupt}", style="dim")
+        return _text("  " + " · ".join(parts) + f" · Ctrl-C {self._on_interrupt}", style="dim")
 
     def _repeat_last_lines(self, row: StepRow) -> None:
         lines = row.last_lines(FAILED_STEP_LINES)
         if lines:
-            self._console.print(Text(f"the last words of {row.label}:", style="red"))
+            self._console.print(_text(f"the last words of {row.label}:", style="red"))
             for line in lines:
-                self._console.print(Text(f"  │ {line}", style="dim"))
+                self._console.print(_text(f"  │ {line}", style="dim"))
+
+
+def _text(told: str, style: str) -> Text:
+    return Text(printable(told), style=style)

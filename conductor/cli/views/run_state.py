@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import SETTLED_STEP
 from conductor.v1 import run_service_pb2
-from servicekit.printing.terminal_text import printable
+from servicekit.printing.terminal_text import one_line, printable
 
 # How much of what a step said is kept for its tail and, if it fails, for its last lines.
 KEPT_CHARACTERS = 4_000
+LONGEST_LABEL = 200
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class StepRow:
     @property
     def label(self) -> str:
         """The step's label, else its id."""
-        return printable(self.step.label) or self.id
+        return one_line(self.step.label, LONGEST_LABEL) or self.id
 
     @property
     def attempt(self) -> run_service_pb2.Attempt:

@@ -1,5 +1,6 @@
 """The command line as a person meets it: instant, never a traceback, always the next thing to type. Keeps K2."""
 
+import json
 import os
 import socket
 import subprocess
@@ -101,6 +102,37 @@ def test_shared_options_are_taken_before_a_command_and_behind_it(arguments: tupl
 
     assert done.returncode == 69
     assert f"no conductor answers at unix:{tmp_path}/none.sock" in done.stderr
+
+
+def test_validate_prints_an_object_for_each_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "good.yaml").write_text("title: t\nsteps: [{id: said, fold: {template: hello}}]\n")
+    (tmp_path / "bad.yaml").write_text("title: Broken\nstep: []\n")
+    code = main(
+        ["validate", *(str(tmp_path / name) for name in ("good.yaml", "bad.yaml", "none.yaml")), "--output", "json"]
+    )
+    good, bad, none = map(json.loads, capsys.readouterr().out.splitlines())
+
+    assert code == 1
+    assert (good["good"], good["problems"]) == (True, [])
+    assert (2, "step") in {(each["line"], each["field"]) for each in bad["problems"]}
+    assert "No such file" in none["problems"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--output", "json", "serve"], ["--output", "json", "up"], ["up", "--output", "json"]]
+)
+def test_what_prints_no_result_takes_no_output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "--output" in capsys.readouterr().err
+
+
+def test_an_argument_in_an_error_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "a\x1b[31m\u202e\u009b2Jb.yaml"]) == 1
+    assert main(["run", "survey", ".", "--label", "x\x1b[2J\x07\u202e"]) == 2
+    assert main(["fro\x1b[2Jb"]) == 2
+
+    told = "".join(capsys.readouterr())
+    assert not set(told) & {"\x1b", "\x07", "\u202e", "\x9b"}
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_check_of_the_next(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import io
+import json
 import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +101,34 @@ def test_runs_are_backed_up_pruned_and_deleted_while_the_conductor_works(conduct
     assert "restored 2 runs of 20" in restored.stdout
     assert "holds a database already" in over.stderr
     assert (elsewhere.returncode, "has another database than" in elsewhere.stderr) == (2, True)
+
+
+def test_every_command_that_takes_json_prints_json(conductor: Command, tmp_path: Path) -> None:
+    flow, workspace = tmp_path / "folds.yaml", tmp_path / "w"
+    flow.write_text(FLOW)
+    workspace.mkdir()
+    for _ in range(2):
+        conductor("run", str(flow), str(workspace))
+    first, second = (each["name"] for each in _objects(conductor("runs", "--output", "json")))
+
+    looked = conductor("doctor", "--output", "json")
+    made = conductor("backup", str(tmp_path / "b.tar"), "--output", "json")
+    restored = conductor("--output", "json", "restore", str(tmp_path / "b.tar"), "--data", str(tmp_path / "new"))
+    would = conductor("prune", "--max-bytes", "1KiB", "--dry-run", "--output", "json")
+    deleted = conductor("delete", first.removeprefix("runs/"), "--output", "json")
+    pruned = conductor("prune", "--max-bytes", "1KiB", "--yes", "--output", "json")
+
+    assert looked.returncode == int(not all(each["good"] for each in _objects(looked)))
+    assert any(each["details"] or each["advice"] for each in _objects(looked))
+    assert [(each["runs"], each["snapshots"]) for each in _objects(made)] == [(2, 2)]
+    assert [(each["runs"], each["unfinishedRuns"]) for each in _objects(restored)] == [(2, 0)]
+    assert {(each["name"], each["deleted"]) for each in _objects(would)} == {(first, False), (second, False)}
+    assert _objects(deleted) == [{"name": first, "deleted": True}]
+    assert [(each["name"], each["deleted"]) for each in _objects(pruned)] == [(second, True)]
+
+
+def _objects(done: Done) -> list[Any]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
