@@ -1,28 +1,48 @@
 """Reads what a pinning needs of a user's repository: a commit's id, its tree, and the newest part of its history."""
 
+import contextlib
+import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.git import GitError
 from conductor.snapshots.reading.listing import TreeEntry, list_tree
 from conductor.snapshots.reading.view import View
+from conductor.snapshots.reading.working_tree import FRESH_NS
 from conductor.snapshots.storing.history import bounded, parse_rows
 from conductor.snapshots.storing.objects import ObjectStore
+from servicekit.threads import in_thread
 
 MAX_REVISION_CHARACTERS = 500
 SHA1_ID = re.compile(r"[0-9a-f]{40}")
 REVISION_TIMEOUT_SECONDS = 30.0
+MAX_ASKED_PATHS = 200
+SECOND_NS = 1_000_000_000
+COMPARE = (
+    "diff",
+    "--name-only",
+    "-z",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--ignore-submodules=all",
+    "--relative",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """The base of a snapshot of a working tree: compared with it, and with `has_head` also its parent."""
+    """The base of a snapshot of a working tree: compared with it, and with `has_head` also its parent.
+
+    `cut` names the commits at which the user's repository lacks their parents.
+    """
 
     head: str = ""
     time: int = 0
+    cut: str = ""
     tree: Mapping[bytes, TreeEntry] = field(default_factory=dict)
     has_head: bool = False
     notes: tuple[str, ...] = ()
@@ -77,16 +97,49 @@ class Source:
         except GitError:
             return {}
 
+    async def uncommitted(self, head: str, paths: Collection[bytes]) -> frozenset[bytes]:
+        """Returns those of some paths that differ from a commit in git's eyes; all of them where git cannot tell.
+
+        Git converts line ends and the like when it commits, so that other bytes may be no change. Filters are programs, which
+        are not run: git then goes by a file's stamps. It compares whole seconds, and distrusts a file of the index's own second;
+        a file that is older than the index is shown to it with a later index.
+        """
+        index = self.contents.folder / "index"
+        if not await in_thread(index.exists):
+            return frozenset(paths)
+        written_ns = await in_thread(lambda: index.stat().st_mtime_ns)
+        settled = await in_thread(lambda: self._older(paths, written_ns - FRESH_NS))
+        found: set[bytes] = set()
+        for asked, later_ns in ((settled, SECOND_NS), (frozenset(paths) - settled, 0)):
+            if asked:
+                os.utime(index, ns=(written_ns + later_ns, written_ns + later_ns))
+                found |= await self._differing(head, asked)
+        return frozenset(found)
+
+    def _older(self, paths: Collection[bytes], time_ns: int) -> frozenset[bytes]:
+        older = set()
+        for path in paths:
+            with contextlib.suppress(OSError):
+                if os.lstat(os.path.join(os.fsencode(self.repository.inside), path)).st_ctime_ns < time_ns:  # noqa: PTH118
+                    older.add(path)
+        return frozenset(older)
+
+    async def _differing(self, head: str, paths: Collection[bytes]) -> frozenset[bytes]:
+        asked = [os.fsdecode(path) for path in paths] if len(paths) <= MAX_ASKED_PATHS else ["."]
+        answer = await self.contents.attempt(*COMPARE, head, "--", *asked, cwd=self.repository.inside)
+        return frozenset(answer.stdout.split(b"\0")).intersection(paths) if answer.returncode == 0 else frozenset(paths)
+
     async def copy_into(self, store: ObjectStore, head: str) -> Trunk:
         """Copies a commit with the newest part of its history; less of it where the repository itself lacks objects."""
         try:
             listing = await self.contents.run(
                 "rev-list", "--parents", f"--max-count={store.history_commits}", head, "--"
             )
-            await store.copy(self.contents, bounded(parse_rows(listing), self._shallow_commits()))
+            history = bounded(parse_rows(listing), self._shallow_commits())
+            await store.copy(self.contents, history)
         except GitError:
             return await self._copy_alone(store, head)
-        return await self._copied(store, head)
+        return await self._copied(store, head, self._shallow_commits().intersection(history.commits))
 
     def _shallow_commits(self) -> frozenset[str]:
         """Returns the commits whose parents it lacks."""
@@ -100,11 +153,18 @@ class Source:
             await store.copy(self.contents, bounded([(head,)], {head}))
         except GitError:
             return Trunk(notes=("history left out: the repository lacks objects of its own HEAD",))
-        return await self._copied(store, head, "history left out: the repository does not hold all of its objects")
+        note = "history left out: the repository does not hold all of its objects"
+        return await self._copied(store, head, frozenset({head}), note)
 
-    async def _copied(self, store: ObjectStore, head: str, *notes: str) -> Trunk:
+    async def _copied(self, store: ObjectStore, head: str, cut: Collection[str], *notes: str) -> Trunk:
         time = await store.git.run("show", "--no-patch", "--format=%ct", head)
-        return Trunk(head, _seconds(time), await list_tree(store.git, head), has_head=True, notes=notes)
+        tree = await list_tree(store.git, head)
+        return Trunk(head, _seconds(time), _digest(cut), tree, has_head=True, notes=notes)
+
+
+def _digest(commits: Collection[str]) -> str:
+    """Returns a short name for some commits, of constant length; empty for none."""
+    return hashlib.sha256(" ".join(sorted(commits)).encode()).hexdigest()[:16] if commits else ""
 
 
 def _seconds(time: bytes) -> int:

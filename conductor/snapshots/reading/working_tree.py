@@ -4,14 +4,19 @@ Folders are entered one by one through descriptors that follow no link, so no re
 regular files and symbolic links are opened: a FIFO would hang, a device would act. Bytes are taken verbatim: git's filters and
 line-end conversions are code, and never run.
 
-A file that changes while it is read is read once more; if it still changes, the last reading counts and a note says so. Too large
-a tree is found out from sizes, before anything is read (`check_size`), and while reading: trees grow. This module does not decide
-which files belong to a snapshot, and it writes nothing.
+A file that changes while it is read is read again; if it still changes, the last reading counts and a note says so. The kernel's
+stamps are coarse: a file whose stamp is as old as the reading may have changed since. So may one that a program still has open for
+writing: `_is_written` asks the kernel. Too large a tree is found out from sizes, before anything is read (`check_size`), and while
+reading: trees grow. This module does not decide which files belong to a snapshot, and it writes nothing.
 """
 
+import errno
+import fcntl
 import hashlib
 import os
+import signal
 import stat
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from io import FileIO
@@ -28,6 +33,13 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
 MAX_PATH_BYTES = 2000
 READ_BYTES = 1024 * 1024
+MAX_READINGS = 5
+# The kernel's stamps are 10 ms coarse, a writer may lose the processor, and a long write is stamped at its beginning only.
+FRESH_NS = 50_000_000
+WRITE_NS_PER_BYTE = 2
+MAX_WAITED_NS = 2_000_000_000  # in all, for files to become older than their stamps
+RECENT_NS = 1_000_000_000  # a file that is only kept open, such as a log, is quiet for longer
+CHANGING = "files that changed while they were read"
 SPECIAL = "special files left out"
 UNREADABLE_FOLDERS = "folders that could not be read ({})"
 GITS_OWN = "paths that git keeps to itself"
@@ -48,6 +60,7 @@ class WorkingTree:
         self._told = told
         self._descent = Descent(folder)
         self._total = 0
+        self._waited_ns = 0
 
     def __enter__(self) -> Self:
         return self
@@ -142,15 +155,29 @@ class WorkingTree:
             self._total += before.st_size
             _check_amount(0, self._total)
             if before.st_size > MAX_FILE_BYTES:
-                return self._large_file(listed, mode, _stream_id(file, before.st_size), known)
-            data = _read_up_to(file, MAX_FILE_BYTES)
-            if _has_changed(before, os.fstat(descriptor)):
-                before = os.fstat(descriptor)
-                file.seek(0)
-                data = _read_up_to(file, MAX_FILE_BYTES)
-                if _has_changed(before, os.fstat(descriptor)):
-                    self._left_out.add("files that changed while they were read", listed.path)
+                return self._large_file(listed, mode, file, before, known)
+            data = self._read_settled(file, listed)
         return _item(listed.path, mode, data, known)
+
+    def _read_settled(self, file: FileIO, listed: Listed) -> bytes:
+        """Returns the content of a file at one moment, or, with a note, the last of some readings."""
+        for _ in range(MAX_READINGS):
+            started_ns = time.time_ns()
+            before = os.fstat(file.fileno())
+            file.seek(0)
+            data = _read_up_to(file, MAX_FILE_BYTES)
+            wait_ns = _fresh_ns(before, started_ns)
+            is_recent = abs(started_ns - before.st_ctime_ns) < RECENT_NS
+            if is_recent and _is_written(file):
+                wait_ns = max(wait_ns, FRESH_NS)
+            if not _has_changed(before, os.fstat(file.fileno())) and not wait_ns:
+                return data
+            if self._waited_ns + wait_ns > MAX_WAITED_NS:
+                break
+            self._waited_ns += wait_ns
+            time.sleep(wait_ns / 1e9)
+        self._left_out.add(CHANGING, listed.path)
+        return data
 
     def _gone(self, listed: Listed, known: Collection[str]) -> Item | None:
         """Returns nothing for a missing path, which was removed, unless a sparse checkout never created it."""
@@ -160,7 +187,12 @@ class WorkingTree:
             self._left_out.add(NOT_HERE, listed.path)
         return None
 
-    def _large_file(self, listed: Listed, mode: str, oid: str, known: Collection[str]) -> Item | None:
+    def _large_file(
+        self, listed: Listed, mode: str, file: FileIO, before: os.stat_result, known: Collection[str]
+    ) -> Item | None:
+        oid = _stream_id(file, before.st_size)
+        if _has_changed(before, os.fstat(file.fileno())):
+            self._left_out.add(CHANGING, listed.path)
         if oid in known:
             return Item(listed.path, mode, oid)
         self._too_large(listed)
@@ -220,7 +252,32 @@ def _stream_id(file: FileIO, size: int) -> str:
 
 
 def _has_changed(before: os.stat_result, after: os.stat_result) -> bool:
-    return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+    # The last one is a stamp that no program can set.
+    return (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ctime_ns,
+    )
+
+
+def _is_written(file: FileIO) -> bool:
+    """Asks the kernel if a program has the file open for writing: it then grants no lease. Other users' files do not tell."""
+    try:
+        # A program that opens the file just now waits for the release; the signal of that is one that does nothing.
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    return False
+
+
+def _fresh_ns(status: os.stat_result, now_ns: int) -> int:
+    """Returns how long to wait until a change of the file would show; 0 where it would have shown by now."""
+    window_ns = FRESH_NS + WRITE_NS_PER_BYTE * status.st_size
+    age_ns = now_ns - status.st_ctime_ns
+    # A stamp far in the future comes from another machine's clock, or one that was set back: it tells nothing.
+    return max(0, window_ns - age_ns) if age_ns > -FRESH_NS else 0
 
 
 def _check_amount(files: int, size: int) -> None:

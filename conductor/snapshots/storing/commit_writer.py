@@ -1,12 +1,14 @@
 """Writes blobs and snapshot commits into the conductor's own object store, through `git fast-import`.
 
-A snapshot commit depends on its content and its parent only: identity and message are fixed, and its time is one second after its
-parent's. (A fixed time would be older than the parent, and `git log --since` would stop at the snapshot.) It does not choose what
-is written.
+A snapshot commit depends on its content, its parent and the cut of its history only: identity and message are fixed, and its time
+is one second after its parent's. (A fixed time would be older than the parent, and `git log --since` would stop at the snapshot.)
+The cut counts because hosts know snapshots by their ids: that of a shallow clone must not stand for the same commit with its
+history. It does not choose what is written.
 """
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Self
 
 from conductor.snapshots.git import Git, check
@@ -20,6 +22,18 @@ LATEST_TIME = 4_102_444_800  # 2100: a later time of a commit is not believed
 
 
 Changes = Mapping[bytes, TreeEntry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The commit below a snapshot. `cut` tells where its own repository lacks the rest of its history, empty where nowhere."""
+
+    commit: str = ""
+    time: int = 0
+    cut: str = ""
+
+
+NO_PARENT = Parent()
 
 
 class CommitWriter:
@@ -40,10 +54,10 @@ class CommitWriter:
         """Adds one content."""
         await (await self._started()).write(b"blob\ndata %d\n" % len(data) + data + b"\n")
 
-    async def commit(self, ref: str, changes: Changes, *, parent: str = "", parent_time: int = 0) -> str:
+    async def commit(self, ref: str, changes: Changes, parent: Parent = NO_PARENT) -> str:
         """Commits the parent's tree with some paths changed (None: removed), points `ref` at it, and returns its id."""
         running = await self._started()
-        await running.write(_commit(ref, changes, parent, parent_time))
+        await running.write(_commit(ref, changes, parent))
         running.close_stdin()
         oid = (await running.read_line()).decode("ascii").strip()
         check("fast-import", await running.finish())
@@ -56,12 +70,13 @@ class CommitWriter:
         return self._running
 
 
-def _commit(ref: str, changes: Changes, parent: str, parent_time: int) -> bytes:
-    time = min(max(parent_time, 0), LATEST_TIME) + 1 if parent else TIME_WITHOUT_PARENT
+def _commit(ref: str, changes: Changes, parent: Parent) -> bytes:
+    time = min(max(parent.time, 0), LATEST_TIME) + 1 if parent.commit else TIME_WITHOUT_PARENT
+    message = MESSAGE + (b"; the repository's history ends here: " + parent.cut.encode() if parent.cut else b"")
     lines = [b"commit %s\nmark :1\n" % ref.encode(), b"committer %s %d +0000\n" % (IDENTITY, time)]
-    lines.append(b"data %d\n%s\n" % (len(MESSAGE), MESSAGE))
-    if parent:
-        lines.append(b"from %s\n" % parent.encode())
+    lines.append(b"data %d\n%s\n" % (len(message), message))
+    if parent.commit:
+        lines.append(b"from %s\n" % parent.commit.encode())
     # Removals first: a file may have become a folder.
     lines += [b"D %s\n" % _quoted(path) for path, entry in changes.items() if entry is None]
     lines += [

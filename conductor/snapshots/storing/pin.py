@@ -23,6 +23,7 @@ from pathlib import Path
 
 from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError, Violation
+from conductor.snapshots.git import GitError
 from conductor.snapshots.reading.entries import SUBMODULE, LeftOut, Listed, shown
 from conductor.snapshots.reading.files import read_in_batches
 from conductor.snapshots.reading.listing import TreeEntry, differences, list_tree, list_workspace
@@ -30,10 +31,13 @@ from conductor.snapshots.reading.source import Source, Trunk
 from conductor.snapshots.reading.special_files import find_special_files
 from conductor.snapshots.reading.view import View
 from conductor.snapshots.reading.working_tree import MAX_FILES, MAX_TOTAL_BYTES, WorkingTree
+from conductor.snapshots.storing.commit_writer import Parent
 from conductor.snapshots.storing.objects import ObjectStore
 from servicekit.threads import in_thread
 
 MAX_DIRTY_PATHS = 100
+LACKING = "is a partial clone that lacks files of this commit"
+CONVERTED = "files as they lie on the disk, which git converts when it commits them"
 
 
 class WorkspaceMode(StrEnum):
@@ -71,9 +75,12 @@ class Pin:
         self._check_size(await source.tree(head))
         trunk = await source.copy_into(self.store, head)
         if not trunk.has_head:
-            raise InvalidRequestError(Violation("workspace.path", "is a partial clone that lacks files of this commit"))
+            raise InvalidRequestError(Violation("workspace.path", LACKING))
+        if trunk.cut:
+            async with self.store.importing() as writer:
+                return self._plan(await writer.commit(self.ref, {}, _parent(trunk)), head, (), trunk.notes)
         await self.store.point(self.ref, head)
-        return self._plan(head, head, (), (*trunk.notes,))
+        return self._plan(head, head, (), trunk.notes)
 
     async def working_tree(self, source: Source | None) -> SnapshotPlan:
         """Pins the files as they are."""
@@ -85,8 +92,22 @@ class Pin:
         if source is not None:
             self.notes += source.view.settings.notes
         head = trunk.head if source is not None else ""
-        dirty = tuple(sorted(path for path in changes)) if head else ()
+        dirty = await self._dirty(source, trunk, changes) if source is not None and head else ()
         return self._plan(commit, head, dirty, trunk.notes)
+
+    async def _dirty(
+        self, source: Source, trunk: Trunk, changes: Mapping[bytes, TreeEntry | None]
+    ) -> tuple[bytes, ...]:
+        """Returns the paths that are not committed as they are. Those whose bytes differ, but not for git, get a note."""
+        rewritten = {
+            path for path, entry in changes.items() if entry and entry.mode != SUBMODULE and path in trunk.tree
+        }
+        if not rewritten:
+            return tuple(sorted(changes))
+        converted = rewritten - await source.uncommitted(trunk.head, rewritten)
+        for path in converted:
+            self.left_out.add(CONVERTED, path)
+        return tuple(sorted(changes.keys() - converted))
 
     async def _trunk(self, source: Source | None) -> Trunk:
         if source is None:
@@ -118,8 +139,8 @@ class Pin:
             changes = differences(trunk.tree, found)
             if not trunk.has_head:
                 return changes, await writer.commit(self.ref, found)
-            if changes:
-                return changes, await writer.commit(self.ref, changes, parent=trunk.head, parent_time=trunk.time)
+            if changes or trunk.cut:
+                return changes, await writer.commit(self.ref, changes, _parent(trunk))
         await self.store.point(self.ref, trunk.head)
         return changes, trunk.head
 
@@ -141,8 +162,11 @@ class Pin:
         tree = await source.folder_tree_id(head)
         if not tree:
             raise InvalidRequestError(Violation("workspace.path", "is not a folder in that commit"))
-        self._check_size(await list_tree(source.contents, tree))
-        await self.store.copy_tree(source.contents, tree)
+        try:
+            self._check_size(await list_tree(source.contents, tree))
+            await self.store.copy_tree(source.contents, tree)
+        except GitError as error:
+            raise InvalidRequestError(Violation("workspace.path", LACKING)) from error
         async with self.store.importing() as writer:
             commit = await writer.commit(self.ref, {b"": TreeEntry("040000", tree)})
         note = f"history left out: the folder is a part of the repository {source.repository.top}"
@@ -165,3 +189,7 @@ class Pin:
             notes=(*notes, *self.notes, *self.left_out.notes()),
             pin_time=self.time,
         )
+
+
+def _parent(trunk: Trunk) -> Parent:
+    return Parent(trunk.head, trunk.time, trunk.cut)
