@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,9 @@ from conductor.api.request_ids import read_request_id
 from conductor.api.run_ids import new_run_id
 from conductor.clock import Clock
 from conductor.config import Settings
+from conductor.core.decide.requests import too_many_runs
 from conductor.core.model.inputs import Blob, RequestRun
-from conductor.core.model.plan import RunPlan
+from conductor.core.model.plan import RunPlan, SnapshotPlan
 from conductor.engine.loop import Engine
 from conductor.errors import (
     InvalidRequestError,
@@ -36,6 +37,7 @@ from conductor.flows.library.catalogue import Catalogue, LoadedFlow
 from conductor.flows.plans import plan_steps, run_timeout
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.roots import WorkspaceRoots
+from conductor.snapshots.shared_work import SharedWork
 from conductor.snapshots.store import SnapshotStore
 from conductor.snapshots.storing.pin import WorkspaceMode
 from conductor.store.port import Store
@@ -43,7 +45,7 @@ from conductor.store.refusals import run_was_deleted
 from conductor.v1 import run_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 MAX_LABELS = 32
 MAX_LABEL_CHARACTERS = 128
@@ -80,6 +82,8 @@ class RunCreation:
         self._most = settings.limits.creations_at_once
         self._places = asyncio.Semaphore(self._most)
         self._workspaces = KeyedLocks()
+        self._pins = SharedWork[SnapshotPlan]()
+        self._creating = 0
 
     async def create(self, request: pb.CreateRunRequest) -> str:
         """Returns the id of the run that this request created, now or before."""
@@ -87,8 +91,8 @@ class RunCreation:
         digest = _digest(request)
         if known := await self._known(request_id, digest):
             return known
-        folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
-        async with self._place(folder):
+        with self._room():
+            folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
             plan, blobs = await self._plan(request, folder)
             async with self._kept(plan):
                 asked = RequestRun(plan, blobs, request_id, digest)
@@ -97,23 +101,47 @@ class RunCreation:
                 await self._pinning.snapshots.release(plan.run)
             return run
 
-    @asynccontextmanager
-    async def _place(self, folder: Path) -> "AsyncIterator[None]":
-        """Holds a place among the creations: one for each workspace, so that requests for one workspace take no other's place.
+    @contextmanager
+    def _room(self) -> "Iterator[None]":
+        """Takes room for one more unfinished run, before any work is done for it; raises what the engine would say afterwards."""
+        self._engine.require_open()
+        state = self._engine.state
+        if len(state.ongoing) + self._creating >= state.limits.unfinished_runs:
+            raise NoCapacityError(too_many_runs(state.limits.unfinished_runs))
+        self._creating += 1
+        try:
+            yield
+        finally:
+            self._creating -= 1
+
+    async def _pin(self, folder: Path, workspace: pb.Workspace) -> SnapshotPlan:
+        """Pins a workspace; callers that wait for the same share a pin that begins after all of them asked.
 
         A caller who gets no place in time is told so before their own deadline passes.
         """
-        async with self._workspaces.hold(str(folder)):
+        mode, revision = _MODE_NAMES[workspace.mode], workspace.revision
+
+        async def work(begin: "Callable[[], None]") -> SnapshotPlan:
+            async with self._place(folder):
+                begin()
+                return await self._pinning.snapshots.pin(folder, mode, revision)
+
+        return await self._pins.join((folder, mode, revision), work)
+
+    @asynccontextmanager
+    async def _place(self, folder: Path) -> "AsyncIterator[None]":
+        """Holds a place among the pins: one for each workspace, so that requests for one workspace take no other's place."""
+        async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(MAX_PLACE_WAIT_SECONDS):
-                    await self._places.acquire()
+                    await stack.enter_async_context(self._workspaces.hold(str(folder)))
+                    await stack.enter_async_context(self._places)
             except TimeoutError as error:
-                text = f"{self._most} runs are being created, and none of them was finished within {MAX_PLACE_WAIT_SECONDS:g} s"
+                text = (
+                    f"{self._most} runs are being created, or one over this workspace, for {MAX_PLACE_WAIT_SECONDS:g} s"
+                )
                 raise NoCapacityError(text, hint="retry with the same request id") from error
-            try:
-                yield
-            finally:
-                self._places.release()
+            yield
 
     async def _known(self, request_id: str, digest: str) -> str:
         known = (await self._store.requests((request_id,))).get(request_id) if request_id else None
@@ -129,8 +157,10 @@ class RunCreation:
         loaded = await self._load(request)
         bundle = loaded.bundle()
         inputs, excluded = await self._judge(bundle, request)
-        mode = _MODE_NAMES[request.workspace.mode]
-        snapshot = await self._pinning.snapshots.pin(folder, mode, request.workspace.revision)
+        steps = plan_steps(loaded.flow, excluded, self._clocks)
+        if len(steps) > (most := self._engine.state.limits.steps_per_run):
+            raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
+        snapshot = await self._pin(folder, request.workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = (_blob(bundle), _blob(values))
         plan = RunPlan(
@@ -140,11 +170,11 @@ class RunCreation:
             bundle=blobs[0].digest,
             inputs=blobs[1].digest,
             workspace_path=str(folder),
-            workspace_mode=str(mode),
+            workspace_mode=str(_MODE_NAMES[request.workspace.mode]),
             workspace_revision=request.workspace.revision,
             snapshot=snapshot,
             band=inputs.band,
-            steps=plan_steps(loaded.flow, excluded, self._clocks),
+            steps=steps,
             timeout_seconds=run_timeout(loaded.flow, self._clocks),
             question=inputs.question,
             labels=tuple(sorted(request.labels.items())),

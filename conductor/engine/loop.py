@@ -79,9 +79,15 @@ class Engine:
         Raises NoCapacityError, ShuttingDownError, StorageError, the core's reason against it, and OutcomeUnknownError where the
         request may still be carried out.
         """
+        self.require_open()
+        return await self._requests.submit(request)
+
+    def require_open(self) -> None:
+        """Raises what a request would be refused with now, whatever it asks for: ShuttingDownError or StorageError."""
+        if self._stopping.is_set():
+            raise ShuttingDownError
         if self._store_failure:
             raise StorageError(self._store_failure)
-        return await self._requests.submit(request)
 
     def note(self, note: Note) -> None:
         """Takes what hosts and workers report; never waits."""

@@ -9,6 +9,8 @@ This module decides nothing about runs, and nothing is evaluated in this process
 """
 
 import asyncio
+import contextlib
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -24,6 +26,7 @@ from conductor.errors import FlowProblem, InvalidRequestError, NoCapacityError, 
 from conductor.evaluation.gathering import Gathering, TooMuchError
 from conductor.evaluation.questions import QUESTIONS, Pace, ask_worker, broken, over_limit
 from conductor.evaluation.workers import limits
+from conductor.evaluation.workers.fair_turns import FairTurns
 from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.pool import Lane, LimitHitError, NewWorker, Worker, WorkerBrokenError
 from conductor.flows.checks.inputs import Inputs
@@ -34,7 +37,7 @@ from conductor.v1 import flow_service_pb2
 
 log = structlog.get_logger(__name__)
 
-MAX_SLOW_RUNS = 1000
+MAX_SLOW_RUNS = 1000  # and requests
 _REQUESTS = "(requests)"
 
 
@@ -67,6 +70,8 @@ class Evaluator:
         }
         self._asked: set[Work] = set()
         self._slow_runs: OrderedDict[str, None] = OrderedDict()
+        self._slow_requests: OrderedDict[str, None] = OrderedDict()
+        self._quick_turns, self._slow_turns = FairTurns(), FairTurns()
 
     async def run(self) -> None:
         """Serves until it is cancelled."""
@@ -131,19 +136,34 @@ class Evaluator:
         return Judgement(None if problems else flow_service_pb2.Flow.FromString(answer.attachments[0]), problems)
 
     async def _call(self, frame: Frame) -> Frame:
-        if self._quick.waiting(_REQUESTS) >= limits.MAX_WAITING_REQUESTS:
-            raise NoCapacityError("too many requests are waiting for their evaluation; try again later")
+        """Asks for a request in two stages: one that takes long leaves the quick lane, and takes turns with its like."""
+        name = hashlib.sha256(frame.attachments[0]).hexdigest()
         try:
-            return await self._quick.call(_REQUESTS, frame, limits.QUICK_SECONDS)
+            if name not in self._slow_requests:
+                with contextlib.suppress(LimitHitError):
+                    return await self._call_in_turn(self._quick, self._quick_turns, name, frame, limits.FIRST_SECONDS)
+                _remember(self._slow_requests, name)
+            return await self._call_in_turn(self._lanes[Pace.SLOW], self._slow_turns, name, frame, limits.QUICK_SECONDS)
         except WorkerBrokenError as error:
             raise ServiceError(str(error)) from error
+
+    async def _call_in_turn(self, lane: Lane, turns: FairTurns, name: str, frame: Frame, seconds: float) -> Frame:
+        if turns.waiting >= limits.MAX_WAITING_REQUESTS:
+            raise NoCapacityError("too many requests are waiting for their evaluation; try again later")
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(turns.hold(name, limits.MAX_WAIT_SECONDS))
+            except TimeoutError as error:
+                text = f"other requests were evaluated for {limits.MAX_WAIT_SECONDS:g} s; try again later"
+                raise NoCapacityError(text) from error
+            return await lane.call(_REQUESTS, frame, seconds)
 
     async def _do(self, work: Work, worker: Worker) -> None:
         """Answers a question in every case, because a run waits for the answer."""
         try:
             answered = await ask_worker(self._gathering, worker, work)
         except LimitHitError as error:
-            self._remember_slow(work.run)
+            _remember(self._slow_runs, work.run)
             answered = over_limit(work, str(error))
         except TooMuchError as error:
             answered = over_limit(work, str(error))
@@ -160,7 +180,8 @@ class Evaluator:
             self._gathering.remember(blob.digest, blob.data)
         self._deliver(answered)
 
-    def _remember_slow(self, run: str) -> None:
-        self._slow_runs[run] = None
-        while len(self._slow_runs) > MAX_SLOW_RUNS:
-            self._slow_runs.popitem(last=False)
+
+def _remember(names: OrderedDict[str, None], name: str) -> None:
+    names[name] = None
+    while len(names) > MAX_SLOW_RUNS:
+        names.popitem(last=False)

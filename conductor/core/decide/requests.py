@@ -23,12 +23,17 @@ def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
     """Creates a run with all its steps, or replies why not."""
     limits = decision.limits
     if sum(1 for _ in decision.runs()) >= limits.unfinished_runs:
-        message = f"{limits.unfinished_runs} runs are unfinished, which is the limit; try again when one has ended"
+        message = too_many_runs(limits.unfinished_runs)
         decision.replies.append(Rejected(request.reply, "NO_CAPACITY", message))
     elif flaw := _find_flaw(request.plan, limits.steps_per_run):
         decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", flaw))
     else:
         _create_run(decision, request)
+
+
+def too_many_runs(most: int) -> str:
+    """Says why there is no room for another run."""
+    return f"{most} runs are unfinished, which is the limit; try again when one has ended"
 
 
 def take_cancel_request(decision: DecisionDraft, request: RequestCancel) -> None:

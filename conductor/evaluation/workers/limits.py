@@ -7,6 +7,8 @@ MAX_REQUEST_BYTES = 64 * 1024 * 1024
 
 # Wall time, if the worker has had the processor meanwhile (see `pool`). Agents wait for quick ones; checks read files of any size.
 QUICK_SECONDS = 5.0
+# Of a request's first try, in the lane that agents wait for; then it has QUICK_SECONDS in the lane of the folds.
+FIRST_SECONDS = 0.5
 CHECK_SECONDS = 20.0
 SLOW_SECONDS = 30.0
 
@@ -18,6 +20,7 @@ SLOW_JOBS_AT_ONCE = 4
 # Runs and steps are capped, so the first is never reached; requests come from any caller.
 MAX_WAITING = 100_000
 MAX_WAITING_REQUESTS = 256
+MAX_WAIT_SECONDS = 25.0
 
 # How much of earlier results a request may hold.
 MAX_TEXT_BYTES = 1024 * 1024

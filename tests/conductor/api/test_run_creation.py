@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from conductor.api import run_creation
 from conductor.config import Limits
+from conductor.snapshots.store import SnapshotStore
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
@@ -263,3 +264,26 @@ async def _refused_for_want_of_a_place(it: Running) -> Any:
                 await call
             except grpc.aio.AioRpcError:
                 return await refusal(call)
+
+
+async def test_a_full_conductor_refuses_before_it_reads_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = []
+    pin = SnapshotStore.pin
+
+    async def counted(store: SnapshotStore, *arguments: Any) -> Any:
+        pinned.append(arguments)
+        return await pin(store, *arguments)
+
+    monkeypatch.setattr(SnapshotStore, "pin", counted)
+    async with running_conductor(tmp_path, limits=Limits(unfinished_runs=1)) as it:
+        asked = request(it, request_id=str(uuid.uuid4()))
+        asked.inline.steps[0].CopyFrom(agent_step("waits"))
+        run = await it.runs.CreateRun(asked)
+        again = await it.runs.CreateRun(asked)
+        full = [await refusal(it.runs.CreateRun(request(it))) for _ in range(3)]
+
+    assert again.name == run.name
+    assert {(told.code, told.reason) for told in full} == {("RESOURCE_EXHAUSTED", "NO_CAPACITY")}
+    assert len(pinned) == 1
