@@ -94,7 +94,7 @@ def describe(config: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
         "mechanism": config["mechanism"],
         "policy_digest": config["policy_digest"],
         "pid": sandbox.agent,
-        "uid": config["uid"] if os.getuid() == 0 else os.getuid(),
+        "uid": sandbox.uid,
         "boot_id": read_file("/proc/sys/kernel/random/boot_id").strip(),
         "checks": sandbox.checks,
         "time_ns": sandbox.released_ns,

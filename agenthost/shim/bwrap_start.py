@@ -59,6 +59,7 @@ def become_bwrap(
     placed: dict[int, int],
     handed: list[int],
     *,
+    uid: int,
     keeper: int,
     group: int,
     fault: int,
@@ -72,8 +73,8 @@ def become_bwrap(
         if os.getuid() == 0:
             put_within_reach(config["sources"])
             os.setgroups([])
-            os.setresgid(config["uid"], config["uid"], config["uid"])
-            os.setresuid(config["uid"], config["uid"], config["uid"])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
         # After the change of user, which clears it. If the shim died before this line, our parent is another process.
         call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != keeper:

@@ -15,6 +15,7 @@ from agenthost.shim.kernel import Interrupted, Refused, now, own_pipe, text_file
 from agenthost.shim.memory import Bound
 from agenthost.shim.processor import Share
 from agenthost.shim.setup_failure import describe_end, judge_setup_failure, signal_in
+from agenthost.shim.user import User
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Sandbox:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
+        self.user = User(config["uid"])
+        self.uid = self.user.uid
         self.bound = Bound(config)
         self.share = Share(self.bound, NICENESS)
         self.guard = self.bwrap = self.first = self.agent = 0
@@ -80,7 +83,17 @@ class Sandbox:
         self.bwrap = os.fork()
         if self.bwrap == 0:
             placed = {0: stdin, 1: stdout, 2: stderr, READY_FD: ready, GO_FD: go}
-            become_bwrap(self.config, self.bound, argv, placed, handed, keeper=keeper, group=self.guard, fault=fault)
+            become_bwrap(
+                self.config,
+                self.bound,
+                argv,
+                placed,
+                handed,
+                uid=self.uid,
+                keeper=keeper,
+                group=self.guard,
+                fault=fault,
+            )
         self.bwrap_fd = os.pidfd_open(self.bwrap)
         for fd in (stdin, stdout, stderr, ready, go, fault, *handed):
             os.close(fd)
@@ -116,7 +129,7 @@ class Sandbox:
         """Checks from outside that the confinement is in force; refuses where any of it is not."""
         model, port = self.config["model"], self.config["model_port"]
         seen = inspect(self.agent, self.config["writable"], model, port)
-        bounds = (self.share.described(), True), self.bound.described(self.agent)
+        bounds = (self.share.described(), True), (self.user.described(), True), self.bound.described(self.agent)
         for check, holds in (*seen, *pinned(self.agent, self.config["pins"]), *bounds):
             self.checks.append(check)
             if not holds:

@@ -12,14 +12,14 @@ import os
 import time
 
 from agenthost.shim.kernel import now, read_file
-from agenthost.shim.usage import Usage
+from agenthost.shim.usage import MAX_LOCKS, Usage, count_locks
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:
     from typing import Any
 
 LOOK_SECONDS = 0.25
-UNSEEN_BYTES = 64 * 1024 * 1024  # that a group does not count: answers of netlink, locks of files
+UNSEEN_BYTES = 64 * 1024 * 1024  # that a group does not count: answers of netlink, and with version 1 datagrams
 LEAST_FREE = 0.03  # of the machine's memory; with less, what has no group ends
 REMOVE_TRIES, REMOVE_PAUSE_SECONDS = 50, 0.01
 MIB = 1024 * 1024
@@ -71,13 +71,12 @@ class Bound:
     def is_exceeded(self, first: int) -> bool:
         """Returns whether the attempt took more than it may. `first` is the first process inside."""
         self.next_look = now() + LOOK_SECONDS
-        if not self.folders:
-            if self.usage.used_bytes(first, self.limit) > self.limit:
-                return True
-            if self.has_free_memory():
-                return False
-            self.reason = f"The machine had less than {LEAST_FREE:.0%} of its memory left, and no control group for it."
+        if first and count_locks(first) > MAX_LOCKS:
+            self.reason = f"It held more than {MAX_LOCKS} locks of files."
             return True
+        return self._is_group_exceeded(first) if self.folders else self._is_usage_exceeded(first)
+
+    def _is_group_exceeded(self, first: int) -> bool:
         if any(kills(folder) for folder in self.folders):
             return True
         counts_udp = self.group["version"] == "v1"
@@ -85,6 +84,14 @@ class Bound:
             self.reason = f"It took more than {UNSEEN_BYTES // MIB} MiB that its control group does not count."
             return True
         return False
+
+    def _is_usage_exceeded(self, first: int) -> bool:
+        if self.usage.used_bytes(first, self.limit) > self.limit:
+            return True
+        if self.has_free_memory():
+            return False
+        self.reason = f"The machine had less than {LEAST_FREE:.0%} of its memory left, and no control group for it."
+        return True
 
     @staticmethod
     def has_free_memory() -> bool:

@@ -13,10 +13,11 @@ from agenthost.shim.inspection import descendants
 from agenthost.shim.kernel import read_file
 
 KIB, MIB = 1024, 1024 * 1024
-TASK_BYTES, MAPPING_BYTES, LOCK_BYTES, INODE_BYTES, FILE_BYTES, WATCH_BYTES = 32 * KIB, 256, 256, 1536, 1024, 256
+TASK_BYTES, MAPPING_BYTES, INODE_BYTES, FILE_BYTES, WATCH_BYTES = 32 * KIB, 256, 1536, 1024, 256
 PIPE_BYTES, SMALL_PIPE_BYTES, LARGE_PIPES = 64 * KIB, 8 * KIB, 1024  # a user's pipes are small beyond 64 MiB
 FREE_SOCKETS = 64  # buffers of so many are not counted: ordinary agents have fewer, with little in them
 IN_MEMORY = ("/memfd:", "/dev/zero (deleted)")
+MAX_LOCKS, MAX_TABLE_BYTES = 1000, 512 * KIB  # the whole of a very long table would take seconds
 SOCKET_BUFFER = "/proc/sys/net/core/wmem_default"
 
 
@@ -30,8 +31,8 @@ class Usage:
         self.hidden_looks = 0  # in a row, at which descriptors were on their way through a socket
 
     def unseen_bytes(self, first: int, *, counts_udp: bool) -> int:
-        """Returns what a control group does not count: answers of netlink, locks of files; with version 1, datagrams."""
-        found = LOCK_BYTES * count_locks({first, *descendants(first)})
+        """Returns what a control group does not count: answers of netlink; with version 1, datagrams."""
+        found = 0
         with contextlib.suppress(OSError, IndexError, ValueError):
             found += sum(int(line.split()[4]) for line in read_file(f"/proc/{first}/net/netlink").splitlines()[1:])
         if counts_udp:
@@ -44,7 +45,6 @@ class Usage:
         files = Files(pids)
         in_memory = sum(files.held.values()) + tmpfs_bytes(pids, self.writable)
         kernel = files.kernel_bytes + self._sockets(first) + self._hidden(files.hidden)
-        kernel += LOCK_BYTES * count_locks(set(pids))
         rough = in_memory + kernel
         for pid in pids:
             with contextlib.suppress(OSError, KeyError, ValueError):
@@ -167,10 +167,13 @@ def sockets_of(pid: int, kind: str) -> int:
     return found
 
 
-def count_locks(pids: set[int]) -> int:
-    """Returns how many locks of files processes hold: the kernel bounds their number for no user, and no group counts them."""
-    with contextlib.suppress(OSError):
-        return sum(_owner(line) in pids for line in read_file("/proc/locks").splitlines())
+def count_locks(first: int) -> int:
+    """Returns how many locks of files an attempt holds: the kernel bounds them for no user, and no group counts them."""
+    with contextlib.suppress(OSError), open("/proc/locks", encoding="ascii", errors="replace") as table:
+        owners = [_owner(line) for line in table.read(MAX_TABLE_BYTES).splitlines()]
+        if len(owners) > MAX_LOCKS:
+            inside = {first, *descendants(first)}
+            return sum(owner in inside for owner in owners)
     return 0
 
 

@@ -29,6 +29,59 @@ for fd in held:
     for _ in range(16): os.write(fd, b'x' * (1 << 20))
 """,
 }
+# Memory of the kernel's that no process shows.
+KERNEL_MEMORY = {
+    "in files that were sent and closed": """
+import socket
+ends = socket.socketpair()
+for n in range(16):
+    fd = os.memfd_create(str(n))
+    for _ in range(16): os.write(fd, b'x' * (1 << 20))
+    socket.send_fds(ends[0], [b'x'], [fd]); os.close(fd)
+""",
+    "in a mapping whose writer is gone": """
+held = mmap.mmap(-1, 256 << 20)
+if os.fork() == 0:
+    for at in range(256): held.write(b'x' * (1 << 20))
+    os._exit(0)
+os.wait()
+""",
+    "in buffers of sockets": """
+import socket
+held = []
+for _ in range(3):
+    if os.fork() == 0: break
+for _ in range(480):
+    held.append(socket.socketpair()); held[-1][0].setblocking(False)
+    try:
+        while True: held[-1][0].send(b'x' * 65536)
+    except BlockingIOError: pass
+""",
+    "in names of empty files": """
+for n in range(160000): os.mknod(f'/tmp/{n}')
+""",
+    "in tables of pages": """
+import ctypes
+libc = ctypes.CDLL(None); libc.mmap.restype = ctypes.c_void_p
+start = libc.mmap(None, ctypes.c_size_t(128 << 30), 1, 0x4022, -1, ctypes.c_long(0))
+for at in range(0, 128 << 30, 2 << 20): ctypes.c_char.from_address(start + at).value
+""",
+    "in answers of netlink": """
+import socket, struct
+for _ in range(3):
+    if os.fork() == 0: break
+held = []
+for _ in range(400):
+    held.append(socket.socket(16, 3, 0)); held[-1].setblocking(False)
+    for n in range(120): held[-1].send(struct.pack('IHHII', 2064, 9999, 1, n, 0) + bytes(2048))
+""",
+    "in locks of files": """
+import fcntl
+for n in range(20):
+    fd = os.open(f'/tmp/{n}', os.O_RDWR | os.O_CREAT)
+    for at in range(300): fcntl.lockf(fd, fcntl.LOCK_EX, 1, at * 2)
+""",
+}
 
 
 @pytest.fixture(params=["by a control group", "looked at every"])
@@ -66,6 +119,16 @@ async def test_a_memory_bomb_ends_as_one(bench: Workbench, kind: str, request: p
 
     assert done.status.cause == "memory_exceeded"
     assert request.node.callspec.params["bench"] in done.status.attestation.checks[-1]
+    while groups(bench):
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", KERNEL_MEMORY)
+async def test_memory_that_no_process_shows_is_bounded_too(bench: Workbench, kind: str) -> None:
+    """Keeps E3."""
+    done = await explode(bench, KERNEL_MEMORY[kind] + WAIT)
+
+    assert done.status.cause == "memory_exceeded", done.stderr
     while groups(bench):
         await asyncio.sleep(0.01)
 

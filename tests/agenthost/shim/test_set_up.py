@@ -53,6 +53,16 @@ async def test_an_agent_comes_after_those_who_wait_for_what_it_says(bench: Workb
         await attempt.cancel("enough")
 
 
+async def test_each_attempt_has_a_user_of_its_own_where_the_host_is_root(bench: Workbench) -> None:
+    """Keeps E3: what the kernel counts for a user is not shared."""
+    async with await bench.spawn("sleep", "100") as one, await bench.spawn("sleep", "100") as other:
+        started = [await attempt.wait_started() for attempt in (one, other)]
+        users = {attestation.uid for attestation in started if attestation}
+        assert len(users) == (2 if os.getuid() == 0 else 1)
+        for attempt in (one, other):
+            await attempt.cancel("enough")
+
+
 async def test_each_release_is_written_down_once(bench: Workbench) -> None:
     """Keeps I2: the spawn oracle."""
     await bench.run("true")
