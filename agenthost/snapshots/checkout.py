@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 from agenthost.errors import SnapshotInvalidError
 from agenthost.snapshots.git import Git, check
-from agenthost.snapshots.tree import LINK, PROGRAM, SUBMODULE, Entry, folders
 from servicekit.programs import Running
+from servicekit.snapshot_rules import LINK, PROGRAM, SUBMODULE, Entry, folders, why_target_refused
 from servicekit.threads import in_thread
 
 BATCH_BYTES = 4 * 1024 * 1024
@@ -99,8 +99,8 @@ def _write_batch(root: int, batch: Sequence[tuple[Entry, bytes]]) -> None:
 
 
 def _write_link(root: int, entry: Entry, target: bytes) -> None:
-    if not target or b"\0" in target:
-        raise SnapshotInvalidError(f"the symbolic link {entry.path!r} has no target")
+    if why := why_target_refused(entry.path, target):
+        raise SnapshotInvalidError(why)
     os.symlink(target, entry.path, dir_fd=root)
 
 

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agenthost.snapshots.tree import LINK, PROGRAM, SUBMODULE, Entry, folders
+from servicekit.snapshot_rules import LINK, PROGRAM, SUBMODULE, Entry, folders
 
 PIECE_BYTES = 1024 * 1024
 

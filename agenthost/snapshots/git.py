@@ -12,9 +12,10 @@ from pathlib import Path
 from agenthost.errors import NoCapacityError, ProgramError, SnapshotInvalidError
 from servicekit.git import GitRunner
 from servicekit.programs import Completed, Running
+from servicekit.snapshot_rules import MAX_LISTING_BYTES
 
 TIMEOUT_SECONDS = 900.0
-MAX_OUTPUT_BYTES = 256 * 1024 * 1024
+MAX_OUTPUT_BYTES = MAX_LISTING_BYTES
 
 # What an agent's git finds in `/history.git`. `checkStat` lets the files match the index in another user namespace.
 CONFIGURATION = """\

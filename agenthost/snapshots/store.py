@@ -32,7 +32,8 @@ from agenthost.snapshots.index_file import write_index
 from agenthost.snapshots.packs import History, Offer, take_in
 from agenthost.snapshots.pushes import Push, Pushes
 from agenthost.snapshots.readiness import Ready, held, read_ready, write_ready
-from agenthost.snapshots.tree import MAX_FILES, Entry, parse
+from agenthost.snapshots.tree import parse
+from servicekit.snapshot_rules import MAX_FILES, Entry
 from servicekit.threads import in_thread
 
 MAX_BASES = 5000

@@ -26,8 +26,9 @@ from conductor.snapshots.reading.entries import LeftOut, Listed, shown
 from conductor.snapshots.reading.listing import TreeEntry, differences, list_workspace
 from conductor.snapshots.reading.repository import find_repository
 from conductor.snapshots.reading.view import view_of
-from conductor.snapshots.reading.working_tree import MAX_FILES, WorkingTree
+from conductor.snapshots.reading.working_tree import WorkingTree
 from conductor.snapshots.roots import FIELD, WorkspaceRoots
+from servicekit.snapshot_rules import MAX_FILES
 
 MAX_SECONDS = 10.0
 MAX_PATHS = 2 * MAX_FILES

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Self
 
-MAX_DEPTH = 100  # of folders: each entered folder is held open
+from servicekit import snapshot_rules
+
+MAX_DEPTH = snapshot_rules.MAX_DEPTH  # of folders: each entered folder is held open
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

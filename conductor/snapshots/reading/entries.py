@@ -6,9 +6,11 @@ Plain values; nothing here reads or writes.
 import hashlib
 from dataclasses import dataclass, field
 
-NOTED_PATHS = 5
+from servicekit import snapshot_rules
 
-FILE, PROGRAM, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
+FILE, PROGRAM = snapshot_rules.FILE, snapshot_rules.PROGRAM
+LINK, SUBMODULE = snapshot_rules.LINK, snapshot_rules.SUBMODULE
+NOTED_PATHS = 5
 
 
 @dataclass(frozen=True, slots=True)

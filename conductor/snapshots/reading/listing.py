@@ -1,8 +1,8 @@
 """Lists what git knows of a working tree and of a commit. It reads no file of the working tree."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.git import Git, GitError
@@ -27,7 +27,7 @@ async def list_tree(git: Git, tree: str) -> dict[bytes, TreeEntry]:
     """Returns every file, link and submodule of a tree, by its path."""
     listing = await git.run("ls-tree", "-r", "-l", "-z", "--full-tree", tree)
     # Beside the event loop: half a million lines would delay every stream.
-    return await asyncio.to_thread(lambda: dict(map(_entry, _records(listing))))
+    return await asyncio.to_thread(lambda: _by_path(map(_entry, _records(listing))))
 
 
 async def list_workspace(view: View, left_out: LeftOut) -> tuple[Listed, ...]:
@@ -53,6 +53,14 @@ def differences(
     """Returns what turns one tree into the other: the new entry of each path, None where it is gone."""
     gone: dict[bytes, TreeEntry | None] = {path: None for path in base if path not in found}
     return gone | {path: entry for path, entry in found.items() if base.get(path) != entry}
+
+
+def _by_path(entries: Iterable[tuple[bytes, TreeEntry]]) -> dict[bytes, TreeEntry]:
+    """Returns entries by path. A path that a damaged tree has twice gets a mode that no host takes."""
+    found: dict[bytes, TreeEntry] = {}
+    for path, entry in entries:
+        found[path] = replace(entry, mode="") if path in found else entry
+    return found
 
 
 def _entry(record: bytes) -> tuple[bytes, TreeEntry]:

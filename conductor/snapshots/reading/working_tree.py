@@ -27,11 +27,10 @@ from conductor.errors import InvalidRequestError, Violation
 from conductor.snapshots.reading.descent import MAX_DEPTH, Descent
 from conductor.snapshots.reading.entries import FILE, LINK, PROGRAM, SUBMODULE, Item, LeftOut, Listed, blob_id
 from conductor.snapshots.reading.service_folders import own_entries
+from servicekit.snapshot_rules import MAX_FILES, MAX_LINK_BYTES, MAX_NAME_BYTES, MAX_PATH_BYTES, Entry, why_refused
 
-MAX_FILES = 500_000
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_TOTAL_BYTES = 4 * 1024 * 1024 * 1024
-MAX_PATH_BYTES = 2000
 READ_BYTES = 1024 * 1024
 MAX_READINGS = 5
 # The kernel's stamps are 10 ms coarse, a writer may lose the processor, and a long write is stamped at its beginning only.
@@ -44,6 +43,7 @@ SPECIAL = "special files left out"
 UNREADABLE_FOLDERS = "folders that could not be read ({})"
 GITS_OWN = "paths that git keeps to itself"
 NOT_HERE = "files that a sparse checkout left out, and whose content is not in HEAD"
+LONG_LINKS = f"symbolic links whose targets are longer than {MAX_LINK_BYTES} bytes"
 TOO_LONG = f"paths of more than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders"
 
 
@@ -76,6 +76,7 @@ class WorkingTree:
             checked.append(entry)
             total += self._size(entry)
             _check_amount(len(checked), total)
+        _check_folders(checked)
         return tuple(checked)
 
     def walk(self) -> Iterator[Listed]:
@@ -111,12 +112,12 @@ class WorkingTree:
 
     def _read(self, listed: Listed, known: Collection[str]) -> Item | None:
         parts = tuple(listed.path.split(b"/"))
-        if listed.mode == SUBMODULE:
-            self._left_out.add("submodules whose content is left out", listed.path)
-            return Item(listed.path, SUBMODULE, listed.oid) if listed.oid else None
         if reason := _unfit(parts):
             self._left_out.add(reason, listed.path)
             return None
+        if listed.mode == SUBMODULE:
+            self._left_out.add("submodules whose content is left out", listed.path)
+            return Item(listed.path, SUBMODULE, listed.oid) if listed.oid else None
         try:
             return self._read_entry(listed, parts[-1], self._descent.enter(parts[:-1]), known)
         except (FileNotFoundError, NotADirectoryError):
@@ -129,6 +130,9 @@ class WorkingTree:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
             target = os.readlink(name, dir_fd=folder)
+            if len(target) > MAX_LINK_BYTES:
+                self._left_out.add(LONG_LINKS, listed.path)
+                return None
             return _item(listed.path, LINK, target, known)
         if stat.S_ISDIR(status.st_mode):
             return None
@@ -222,6 +226,8 @@ def _unfit(parts: tuple[bytes, ...]) -> str:
     """Returns why no host could check this path out; empty when it can."""
     if len(parts) > MAX_DEPTH or sum(map(len, parts)) + len(parts) > MAX_PATH_BYTES:
         return TOO_LONG
+    if any(len(part) > MAX_NAME_BYTES for part in parts):
+        return TOO_LONG
     return GITS_OWN if any(part.lower() == b".git" for part in parts) else ""
 
 
@@ -278,6 +284,15 @@ def _fresh_ns(status: os.stat_result, now_ns: int) -> int:
     age_ns = now_ns - status.st_ctime_ns
     # A stamp far in the future comes from another machine's clock, or one that was set back: it tells nothing.
     return max(0, window_ns - age_ns) if age_ns > -FRESH_NS else 0
+
+
+def _check_folders(listed: Collection[Listed]) -> None:
+    """Refuses more folders, or longer names in all, than a host takes. Most trees are too small for either."""
+    if sum(entry.path.count(b"/") for entry in listed) < MAX_FILES:
+        return
+    fit = [Entry(entry.path, FILE, "", 0) for entry in listed if not _unfit(tuple(entry.path.split(b"/")))]
+    if why := why_refused(fit):
+        raise InvalidRequestError(Violation("workspace.path", f"cannot be pinned: {why}"))
 
 
 def _check_amount(files: int, size: int) -> None:

@@ -16,7 +16,7 @@ async def read_files(git: Git, commit: str, paths: Sequence[str], max_bytes_each
     """Returns the content of each path; None where there is no such file, or a larger one."""
     files: dict[str, bytes | None] = dict.fromkeys(paths)
     blobs = await _blobs(git, commit, [path for path in files if _is_plain(path)], max_bytes_each)
-    contents = await _contents(git, tuple(dict.fromkeys(blobs.values())))
+    contents = await read_contents(git, tuple(dict.fromkeys(blobs.values())))
     return files | {path: contents[oid] for path, oid in blobs.items()}
 
 
@@ -34,7 +34,8 @@ async def _blobs(git: Git, commit: str, paths: list[str], max_bytes_each: int) -
     return {path: blobs[path] for path in paths if path in blobs}
 
 
-async def _contents(git: Git, oids: Sequence[str]) -> dict[str, bytes]:
+async def read_contents(git: Git, oids: Sequence[str]) -> dict[str, bytes]:
+    """Returns the contents of some objects, by their ids."""
     contents = {}
     asked = "".join(f"{oid}\n" for oid in oids).encode("ascii")
     async with git.start("cat-file", "--batch", "--buffer", stdin=asked) as running:

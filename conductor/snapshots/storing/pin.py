@@ -30,9 +30,11 @@ from conductor.snapshots.reading.listing import TreeEntry, differences, list_tre
 from conductor.snapshots.reading.source import Source, Trunk
 from conductor.snapshots.reading.special_files import find_special_files
 from conductor.snapshots.reading.view import View
-from conductor.snapshots.reading.working_tree import MAX_FILES, MAX_TOTAL_BYTES, WorkingTree
+from conductor.snapshots.reading.working_tree import MAX_TOTAL_BYTES, WorkingTree
 from conductor.snapshots.storing.commit_writer import Parent
+from conductor.snapshots.storing.committed import check_commit, check_links
 from conductor.snapshots.storing.objects import ObjectStore
+from servicekit.snapshot_rules import MAX_FILES
 from servicekit.threads import in_thread
 
 MAX_DIRTY_PATHS = 100
@@ -72,10 +74,12 @@ class Pin:
             raise InvalidRequestError(Violation("workspace.revision", text))
         if not source.repository.is_at_top:
             return await self._commit_of_folder(source, head)
-        self._check_size(await source.tree(head))
+        tree = await source.tree(head)
+        await self._check_size(tree)
         trunk = await source.copy_into(self.store, head)
         if not trunk.has_head:
             raise InvalidRequestError(Violation("workspace.path", LACKING))
+        await check_links(self.store.git, tree)
         if trunk.cut:
             async with self.store.importing() as writer:
                 return self._plan(await writer.commit(self.ref, {}, _parent(trunk)), head, (), trunk.notes)
@@ -163,22 +167,25 @@ class Pin:
         if not tree:
             raise InvalidRequestError(Violation("workspace.path", "is not a folder in that commit"))
         try:
-            self._check_size(await list_tree(source.contents, tree))
+            held = await list_tree(source.contents, tree)
+            await self._check_size(held)
             await self.store.copy_tree(source.contents, tree)
         except GitError as error:
             raise InvalidRequestError(Violation("workspace.path", LACKING)) from error
+        await check_links(self.store.git, held)
         async with self.store.importing() as writer:
             commit = await writer.commit(self.ref, {b"": TreeEntry("040000", tree)})
         note = f"history left out: the folder is a part of the repository {source.repository.top}"
         return self._plan(commit, head, (), (note,))
 
-    def _check_size(self, tree: Mapping[bytes, TreeEntry]) -> None:
+    async def _check_size(self, tree: Mapping[bytes, TreeEntry]) -> None:
         for path, entry in tree.items():
             if entry.mode == SUBMODULE:
                 self.left_out.add("submodules whose content is left out", path)
         if len(tree) > MAX_FILES or sum(entry.size for entry in tree.values()) > MAX_TOTAL_BYTES:
             limits = f"{MAX_FILES} files or {MAX_TOTAL_BYTES // 1024**3} GiB"
             raise InvalidRequestError(Violation("workspace.path", f"holds more than {limits} in this commit"))
+        await check_commit(tree)
 
     def _plan(self, commit: str, head: str, dirty: tuple[bytes, ...], notes: tuple[str, ...]) -> SnapshotPlan:
         return SnapshotPlan(

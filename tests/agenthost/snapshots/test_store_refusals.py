@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from agenthost.errors import InvalidRequestError, PreconditionError, ProgramError, SnapshotInvalidError
-from agenthost.snapshots import packs, tree
+from agenthost.snapshots import packs
 from agenthost.snapshots.git import check
 from agenthost.snapshots.packs import Offer
 from agenthost.snapshots.store import SnapshotStore
+from servicekit import snapshot_rules
 from servicekit.programs import Completed
 from tests.agenthost.packs import pack, pieces, push
 from tests.kit.repositories import UserRepository, git
@@ -127,9 +128,9 @@ async def test_a_tree_that_is_not_safe_is_refused_and_writes_nothing(
 async def test_limits_are_kept(store: SnapshotStore, user: UserRepository, monkeypatch: pytest.MonkeyPatch) -> None:
     data = pack(user, user.head)
     for module, name, value in (
-        (tree, "MAX_FILES", 4),
-        (tree, "MAX_TOTAL_BYTES", 1000),
-        (tree, "MAX_FILE_BYTES", 1000),
+        (snapshot_rules, "MAX_FILES", 4),
+        (snapshot_rules, "MAX_TOTAL_BYTES", 1000),
+        (snapshot_rules, "MAX_FILE_BYTES", 1000),
         (packs, "MAX_PACK_BYTES", 1000),
     ):
         monkeypatch.setattr(module, name, value)
