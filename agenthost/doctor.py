@@ -10,6 +10,7 @@ from agenthost.agent_specs import Agent, find_agents, tried
 from agenthost.config import limits_of, models_of
 from agenthost.core.admission.order import WIDEST, Limits
 from agenthost.core.models.facts import ModelFacts
+from agenthost.core.models.key_mask import LEAST_BYTES
 from agenthost.core.sandbox.report import Probe, SandboxReport
 from agenthost.models.enquiry import facts_of
 from agenthost.models.settings import ModelSettings
@@ -101,6 +102,10 @@ async def _report_models(models: Mapping[str, ModelSettings], say: Say) -> Mappi
         say(f"  {facts.problem or _told(facts, at.model)}")
         if at.provider_tools:
             say(f"  the provider may run on its side: {', '.join(sorted(at.provider_tools))}")
+        if at.request_fields:
+            say(f"  also open in requests: {', '.join(sorted(at.request_fields))}")
+        if 0 < len(model.key) < LEAST_BYTES:
+            say(f"  its key has fewer than {LEAST_BYTES} characters, so it is not masked where the endpoint repeats it")
     return dict(zip(models, every, strict=True))
 
 

@@ -71,6 +71,7 @@ _PARAMETERS = frozenset(
         "page_size", "pageToken", "page_token", "prettyPrint",
     }
 )  # fmt: skip
+_NOT_LISTED = {"field": "field_not_listed", "parameter": "parameter_not_listed"}
 _SHOWN_NAME = re.compile(r"[A-Za-z0-9_.$?=:/-]{1,100}")
 
 
@@ -202,7 +203,7 @@ def _refusal_of_fields(names: Sequence[str], endpoint: Endpoint, kind: str) -> R
     text = f"the request's {kind} {', '.join(shown)} is not listed for its API, so it is not passed on"
     if quoted:
         text += f"; an operator may open it under [models.{endpoint.name}]: request_fields = [{quoted}]"
-    return Refusal(403, f"{kind}_not_listed", text, kept_back=tuple(f"{kind} {name}" for name in shown))
+    return Refusal(403, _NOT_LISTED[kind], text, kept_back=tuple(f"{kind} {name}" for name in shown))
 
 
 def _shown(name: str, otherwise: str) -> str:

@@ -6,6 +6,7 @@ attempt's folder, rewritten after every request: so it outlives this process, an
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,14 @@ import structlog
 
 from agenthost.models.gateway.account import Account, Attempt
 from agenthost.models.gateway.connection import AgentConnection
-from agenthost.models.gateway.limits import CHUNK_BYTES, DOOR_SECONDS, MAX_CONNECTIONS, RETRY_SECONDS
+from agenthost.models.gateway.limits import (
+    CHUNK_BYTES,
+    DOOR_SECONDS,
+    LEAST_CONNECTIONS,
+    MAX_CONNECTIONS,
+    RETRY_SECONDS,
+    SHARED_BY_ATTEMPTS,
+)
 from agenthost.models.gateway.room import LargeBodies
 from agenthost.models.gateway.upstream import Model
 from agenthost.system.socket_path import short_path
@@ -27,7 +35,7 @@ class AttemptService:
 
     def __init__(self, attempt: Attempt, models: Mapping[str, Model], large_bodies: LargeBodies) -> None:
         self._folder = attempt.folder
-        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._places = asyncio.Semaphore(_share_of_connections())
         self._account = Account(attempt, models, large_bodies)
         self._log = _log.bind(execution=attempt.execution, model=attempt.model)
 
@@ -83,6 +91,12 @@ class AttemptService:
         finally:
             link.close()
             self._places.release()
+
+
+def _share_of_connections() -> int:
+    """Returns how many connections one agent may have, so that many agents together leave the gateway files to open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(LEAST_CONNECTIONS, min(MAX_CONNECTIONS, soft // SHARED_BY_ATTEMPTS - 2))
 
 
 class _ShimGone(Exception):  # noqa: N818 - not a failure: the end

@@ -252,6 +252,7 @@ async def test_the_doctor_tells_of_models_without_their_keys(tmp_path: Path, mon
     config = tmp_path / "host.toml"
     config.write_text(
         '[models.thinker]\nurl = "https://models.example/x"\nkey_env = "KEY_OF_THE_TEST"\nprovider_tools = ["web_search"]\n'
+        'request_fields = ["config"]\n'
     )
     told: list[str] = []
     await examine((agents,), told.append, config)
@@ -259,6 +260,7 @@ async def test_the_doctor_tells_of_models_without_their_keys(tmp_path: Path, mon
 
     assert "model thinker: openai at https://models.example:443/x, with the key from KEY_OF_THE_TEST" in text
     assert "  the provider may run on its side: web_search" in told
+    assert "  also open in requests: config" in told
     assert "agent thinker 1, in a sandbox that held" in text
     assert "needs the model 'stranger'" in text
     assert "has only thinker: add [models.stranger]" in text
