@@ -12,7 +12,7 @@ import click
 
 from conductor.cli.text.failure import CommandError
 from servicekit.printing.commands import CommandGroup, run_command
-from servicekit.printing.streams import as_text
+from servicekit.printing.streams import as_text, is_utf8
 
 # Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -60,7 +60,8 @@ class Context:
     @property
     def is_live(self) -> bool:
         """True where a person watches progress on a terminal; stdout may go to a file."""
-        return self.output == "auto" and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
+        is_able = sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb" and is_utf8(sys.stderr)
+        return self.output == "auto" and is_able
 
 
 def _set_shared(ctx: click.Context, parameter: click.Parameter, given: str | None) -> None:

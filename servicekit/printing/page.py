@@ -9,6 +9,7 @@ from typing import TextIO
 
 from servicekit.printing.cells import wrapped
 from servicekit.printing.output_lost import OutputLostError
+from servicekit.printing.streams import taken
 from servicekit.printing.terminal_text import printable
 
 # Below this nothing is fitted: it would only make a bad thing worse.
@@ -25,7 +26,8 @@ def width(*, err: bool = False) -> int | None:
 def say(text: str = "", indent: int = 4, *, err: bool = False) -> None:
     """Prints text for people, harmless, each of its lines wrapped for the terminal."""
     columns = width(err=err)
-    lines = (wrapped(line, indent, columns) for line in printable(text).split("\n"))
+    shown = taken(printable(text), sys.stderr if err else sys.stdout)
+    lines = (wrapped(line, indent, columns) for line in shown.split("\n"))
     with _written(err=err) as stream:
         stream.write("\n".join(lines) + "\n")
 

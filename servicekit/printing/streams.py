@@ -3,6 +3,7 @@
 import codecs
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from servicekit.printing.terminal_text import escaped
 
@@ -25,15 +26,21 @@ _HANDLER = "printed"
 
 def ready_streams() -> None:
     """Lets stdout and stderr take every character, whatever the locale or PYTHONIOENCODING says."""
-    codecs.register_error(_HANDLER, _printed)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_HANDLER)
 
 
-def is_utf8() -> bool:
-    """Returns whether stdout takes UTF-8."""
-    return codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+def is_utf8(stream: TextIO) -> bool:
+    """Returns whether a stream takes UTF-8."""
+    return codecs.lookup(stream.encoding or "utf-8").name == "utf-8"
+
+
+def taken(text: str, stream: TextIO) -> str:
+    """Returns text as the stream will print it: what its encoding lacks is longer than what it stands for."""
+    if is_utf8(stream):
+        return text
+    return text.encode(stream.encoding, _HANDLER).decode(stream.encoding)
 
 
 def _printed(error: UnicodeError) -> tuple[str, int]:
@@ -57,3 +64,6 @@ def as_text(given: str, name: str) -> str:
         advice = "give it as UTF-8" if encoding == "utf-8" else "use a locale of UTF-8, as LC_ALL=C.UTF-8"
         raise ValueError(f"{name}, '{given}', is not text in {encoding.upper()}; {advice}") from None
     return given
+
+
+codecs.register_error(_HANDLER, _printed)

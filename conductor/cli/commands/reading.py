@@ -54,7 +54,7 @@ def print_report(context: Context, connection: Connection, run: str, *, whole: b
     markdown = _report(connection, run).markdown
     if not whole and sys.stdout.isatty():
         markdown = markdown.partition(DETAILS)[0]
-    if not sys.stdout.isatty() or context.output == "plain":
+    if not sys.stdout.isatty() or context.output == "plain" or not is_utf8(sys.stdout):
         put(markdown)
         return
     from conductor.cli.views.markdown import show_markdown
@@ -80,7 +80,7 @@ def _as_json(document: "Struct", indent: int | None) -> str:
                 return value
 
     plain = whole(json_format.MessageToDict(document))
-    return safe_json(json.dumps(plain, indent=indent, sort_keys=True, ensure_ascii=not is_utf8()))
+    return safe_json(json.dumps(plain, indent=indent, sort_keys=True, ensure_ascii=not is_utf8(sys.stdout)))
 
 
 def _report(connection: Connection, run: str) -> run_service_pb2.Report:
