@@ -169,6 +169,11 @@ def judge(ending: Ending, summary: Summary, limits: Limits, use: ModelUse | None
     if not is_by_turn and (stopped := _STOPPED.get(ending.cause)):
         return replace(stopped, message=stopped.message.format(limits=limits) + detail)
     failure = _failure_of_turn(summary) if is_by_turn else _failure_of_agent(ending, summary)
+    if failure and summary.malformed:
+        unread = (
+            f"{failure.message.partition('. ')[0].rstrip('.')}. Unread of its output: {'; '.join(summary.malformed)}."
+        )
+        failure = replace(failure, message=unread)
     if use and (found := failure_of_model(use, failure)):
         return found
     if use and failure and use.kept_back:

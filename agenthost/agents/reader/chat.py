@@ -7,6 +7,7 @@ field that we can do without is sent again without it, and the field stays out.
 import http.client
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,7 +119,7 @@ class Chat:
     def _read_events(self, response: http.client.HTTPResponse, reply: Reply) -> None:
         is_whole = False
         while line := response.readline(MAX_LINE_BYTES):
-            name, _, value = line.strip().partition(b":")
+            name, _, value = line.strip().removeprefix(BOM_UTF8).partition(b":")
             if name == b"data" and value.strip() == b"[DONE]":
                 is_whole = True
                 break

@@ -9,6 +9,7 @@ A stream may break off without breaking HTTP. One that began as a model's answer
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +124,7 @@ class Meter:
         return Reading(self._tokens, self._model, trouble, bytes(self._error), self._is_at_limit)
 
     def _read_line(self, line: bytes) -> None:
+        line = line.removeprefix(BOM_UTF8)
         if not line.startswith(b"data:"):
             return
         self._has_begun = self._has_begun or bool(_BEGINNING.search(line))

@@ -11,6 +11,7 @@ character is; the end of a turn lets it go.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from agenthost.core.output.dialects.lines import KEPT_AS_LOG
 from agenthost.core.output.dialects.table import DIALECTS
 from agenthost.core.output.dialects.text import PlainText
 from agenthost.core.output.redaction import REDACTIONS
@@ -38,6 +39,7 @@ from agenthost.core.output.revisions import BOUNDED, LATEST, Revisions
 from agenthost.core.output.spool import INPUT_NUMBER, Piece, RecordKind, SpoolReader
 from agenthost.core.output.utf8 import fitting
 
+MAX_MALFORMED = 3
 TURN_FAILED, EMPTY_OUTPUT = "TURN_FAILED", "EMPTY_OUTPUT"
 
 
@@ -49,6 +51,7 @@ class Summary:
     answer_truncated: bool = False  # at its limit
     answer_note: str = ""  # why the answer is not whole
     denial_count: int = 0
+    malformed: tuple[str, ...] = ()  # the first notices of lines that could not be read
     usage: Usage = field(default_factory=Usage)
     result_json: str = ""
     last_input: int = 0
@@ -169,12 +172,8 @@ class AgentOutput:
                     yield from self._end_turn(report)
                 case AnswerVoid():
                     self._void_answer()
-                case Notice(kind=kind, text=text):
-                    denials = self.summary.denial_count + (kind is NoticeKind.DENIAL)
-                    told = fitting(text, MAX_NOTICE_BYTES)
-                    note = told if kind is NoticeKind.ANSWER_TRUNCATED else self.summary.answer_note
-                    self.summary = replace(self.summary, denial_count=denials, answer_note=note)
-                    yield replace(report, text=told)
+                case Notice():
+                    yield self._tell(report)
                 case ToolCall(id=call, name=name, arguments=arguments):
                     call, name = fitting(call, MAX_NAME_BYTES), fitting(name, MAX_NAME_BYTES)
                     yield ToolCall(call, name, fitting(arguments, MAX_TOOL_BYTES))
@@ -182,6 +181,18 @@ class AgentOutput:
                     yield replace(report, id=fitting(call, MAX_NAME_BYTES), text=fitting(text, MAX_TOOL_BYTES))
                 case _:
                     yield report
+
+    def _tell(self, notice: Notice) -> Notice:
+        """Returns a notice at its limit, and notes what the attempt's end needs of it."""
+        known, told = self.summary, fitting(notice.text, MAX_NOTICE_BYTES)
+        match notice.kind:
+            case NoticeKind.DENIAL:
+                self.summary = replace(known, denial_count=known.denial_count + 1)
+            case NoticeKind.ANSWER_TRUNCATED:
+                self.summary = replace(known, answer_note=told)
+            case NoticeKind.MALFORMED_OUTPUT if len(known.malformed) < MAX_MALFORMED:
+                self.summary = replace(known, malformed=(*known.malformed, told.removesuffix(KEPT_AS_LOG)))
+        return replace(notice, text=told)
 
     def _answer(self, text: str) -> Iterator[Report]:
         if self.summary.answer_truncated:

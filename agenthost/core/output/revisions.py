@@ -11,7 +11,8 @@ from dataclasses import dataclass
 class Revisions:
     """The revisions that an attempt's output is read with."""
 
-    parser: int = 1  # 2 knows notices, cuts, and the end of a turn, and bounds the frames
+    # 2 knows notices, cuts, the end of a turn, and byte order marks; it names wrong fields, and bounds the frames
+    parser: int = 1
     redaction: int = (
         1  # 2 masks ids and numbers, and names before they are cut; 3 tells masks that agents write from its own
     )

@@ -53,6 +53,16 @@ def test_every_end_has_one_outcome_and_one_reason(
 
 
 @pytest.mark.parametrize(
+    ("ending", "says"), [(GOOD, "code 0 but gave no answer"), (Ending(Cause.EXITED, exit_code=1), "code 1")]
+)
+def test_a_failure_names_what_of_the_output_could_not_be_read(ending: Ending, says: str) -> None:
+    unread = "a line of type final cannot be read: its field result must be an object"
+    verdict = judge(ending, Summary(malformed=(unread,)), Limits())
+
+    assert verdict.message == f"The agent exited with {says}. Unread of its output: {unread}."
+
+
+@pytest.mark.parametrize(
     ("cause", "limit"),
     [
         (Cause.TIMEOUT, "90 s. Give the step a longer timeout"),

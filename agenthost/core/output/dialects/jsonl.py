@@ -3,14 +3,15 @@
     answer{text} reasoning{text} log{text} tool_call{id,name,arguments} tool_result{id,failed,text}
     usage{input_tokens,output_tokens,turns} denial{text} notice{text} cut{text} final{result} turn{failed}
 
-Any other line is a `Fault`. Nothing that an agent writes is trusted: numbers are bounded, and at most one line is kept.
+Any other line is a fault, which names the field. Nothing that an agent writes is trusted: numbers are bounded, and at most one
+line is kept.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from agenthost.core.output.dialects.lines import Fault, LineReader, load_object
+from agenthost.core.output.dialects.lines import Fault, FieldFault, LineReader, Trouble, load_object
 from agenthost.core.output.report import (
     MAX_RESULT_BYTES,
     AnswerVoid,
@@ -34,13 +35,18 @@ MAX_COUNT = 2**62
 class _WrongFieldError(Exception):
     """A field of a line is not what its type needs."""
 
+    def __init__(self, field: str, wanted: str) -> None:
+        super().__init__(field)
+        self.field = field
+        self.wanted = wanted
+
 
 def read_jsonl(revision: int = LATEST.parser) -> LineReader:
     """Returns a reader of this dialect."""
-    return LineReader(lambda line: parse_line(line, revision))
+    return LineReader(lambda line: parse_line(line, revision), passes_mark=revision > 1)
 
 
-def parse_line(line: bytes, revision: int = LATEST.parser) -> Iterable[Parsed] | Fault:
+def parse_line(line: bytes, revision: int = LATEST.parser) -> Iterable[Parsed] | Trouble:
     """Reads one line."""
     message = load_object(line)
     if isinstance(message, Fault):
@@ -51,14 +57,14 @@ def parse_line(line: bytes, revision: int = LATEST.parser) -> Iterable[Parsed] |
         return Fault.NO_TYPE
     try:
         return (reader(message),)
-    except _WrongFieldError:
-        return Fault.WRONG_FIELD
+    except _WrongFieldError as error:
+        return FieldFault(str(kind), error.field, error.wanted) if revision > 1 else Fault.WRONG_FIELD
 
 
 def _text(message: Mapping[str, Any], key: str = "text") -> str:
     value = message.get(key)
     if not isinstance(value, str):
-        raise _WrongFieldError
+        raise _WrongFieldError(key, "a string")
     return clean(value)
 
 
@@ -72,7 +78,7 @@ def _count(message: Mapping[str, Any], key: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_COUNT:
-        raise _WrongFieldError
+        raise _WrongFieldError(key, f"a whole number from 0 to {MAX_COUNT - 1}")
     return value
 
 
@@ -95,14 +101,17 @@ def _usage(message: Mapping[str, Any]) -> Parsed:
 def _final(message: Mapping[str, Any]) -> Parsed:
     result = _compact(message.get("result"))
     if not isinstance(message.get("result"), dict):
-        raise _WrongFieldError
+        raise _WrongFieldError("result", "an object")
     if len(result.encode()) > MAX_RESULT_BYTES:
-        raise _WrongFieldError
+        raise _WrongFieldError("result", f"an object of at most {MAX_RESULT_BYTES} bytes")
     return Result(result)
 
 
 def _turn(message: Mapping[str, Any]) -> Parsed:
-    return TurnEnd(message.get("failed") is True)
+    failed = message.get("failed", False)
+    if not isinstance(failed, bool):
+        raise _WrongFieldError("failed", "true or false")
+    return TurnEnd(failed)
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Parsed]] = {

@@ -4,13 +4,16 @@ A dialect gives it a function that parses one whole line, without its end.
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
 from agenthost.core.output.dialects.text import PlainText
 from agenthost.core.output.report import Channel, Notice, NoticeKind, Output, Parsed
 
+KEPT_AS_LOG = "; such lines are kept as log"
 # A result may take 1 MiB; its line needs a little around it.
 MAX_LINE_BYTES = 1024 * 1024 + 4096
 
@@ -25,7 +28,22 @@ class Fault(StrEnum):
     TOO_LONG = "a line is longer than 1 MiB"
 
 
-Parse = Callable[[bytes], Iterable[Parsed] | Fault]
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """A field of a line is not what the line's type needs."""
+
+    kind: str
+    field: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"a line of type {self.kind} cannot be read: its field {self.field} must be {self.wanted}"
+
+
+Trouble = Fault | FieldFault
+Parse = Callable[[bytes], Iterable[Parsed] | Trouble]
+# A dialect has few types and fields, so this holds all that one agent gets wrong.
+MAX_TOLD = 16
 
 
 def load_object(line: bytes) -> Mapping[str, Any] | Fault:
@@ -45,13 +63,17 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class LineReader:
-    """Reads lines. Those with a fault are kept as log, after one notice for each kind of fault; empty ones are dropped."""
+    """Reads lines. Those with a fault are kept as log, after one notice for each kind of fault; empty ones are dropped.
 
-    def __init__(self, parse: Parse) -> None:
+    With `passes_mark` the first line may begin with a byte order mark, as some runtimes write one.
+    """
+
+    def __init__(self, parse: Parse, *, passes_mark: bool = False) -> None:
         self._parse = parse
+        self._passes_mark = passes_mark
         self._line = bytearray()
         self._overlong: PlainText | None = None
-        self._faults: set[Fault] = set()
+        self._faults: set[Trouble] = set()
 
     def feed(self, data: bytes) -> Iterator[Parsed]:
         """Yields what complete lines say. A line above the limit becomes log without waiting for its end."""
@@ -85,6 +107,8 @@ class LineReader:
             return
         line = bytes(self._line)
         self._line.clear()
+        if self._passes_mark:
+            line, self._passes_mark = line.removeprefix(BOM_UTF8), False
         yield from self._read_lines([line], ending)
 
     def _read_lines(self, lines: Sequence[bytes], ending: bytes = b"\n") -> Iterator[Parsed]:
@@ -92,7 +116,7 @@ class LineReader:
         strange: list[bytes] = []
         for line in lines:
             parsed = self._parse(line)
-            if isinstance(parsed, Fault):
+            if isinstance(parsed, (Fault, FieldFault)):
                 if not line.strip():
                     continue
                 if parsed not in self._faults:
@@ -104,10 +128,10 @@ class LineReader:
                 yield from parsed
         yield from _log_of(strange)
 
-    def _note_fault(self, fault: Fault) -> Iterator[Parsed]:
-        if fault not in self._faults:
+    def _note_fault(self, fault: Trouble) -> Iterator[Parsed]:
+        if fault not in self._faults and len(self._faults) < MAX_TOLD:
             self._faults.add(fault)
-            yield Notice(NoticeKind.MALFORMED_OUTPUT, f"{fault}; such lines are kept as log")
+            yield Notice(NoticeKind.MALFORMED_OUTPUT, f"{fault}{KEPT_AS_LOG}")
 
 
 def _log_of(lines: list[bytes]) -> Iterator[Parsed]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from agenthost.core.output.dialects.lines import Fault, LineReader, load_object
+from agenthost.core.output.dialects.lines import Fault, FieldFault, LineReader, Trouble, load_object
 from agenthost.core.output.report import (
     AnswerVoid,
     Channel,
@@ -36,7 +36,7 @@ API_ERROR = "[API Error: "  # how qwen tells an error, as if the model had said 
 
 def read_stream_json(revision: int = LATEST.parser) -> LineReader:
     """Returns a reader of this dialect."""
-    return LineReader(_Conversation(revision).parse_line)
+    return LineReader(_Conversation(revision).parse_line, passes_mark=revision > 1)
 
 
 class _Message:
@@ -116,14 +116,18 @@ class _Conversation:
             "result": self._read_result,
         }
 
-    def parse_line(self, line: bytes) -> Iterable[Parsed] | Fault:
+    def parse_line(self, line: bytes) -> Iterable[Parsed] | Trouble:
         """Reads one line."""
         message = load_object(line)
         if isinstance(message, Fault):
             return message
         kind = message.get("type")
         reader = self._readers.get(kind) if isinstance(kind, str) else None
-        return Fault.NO_TYPE if reader is None else tuple(reader(message))
+        if reader is None:
+            return Fault.NO_TYPE
+        if self._knows_turns and (fault := _wrong_field(str(kind), message)):
+            return fault
+        return tuple(reader(message))
 
     def _read_system(self, message: Mapping[str, Any]) -> Iterator[Parsed]:
         if _text(message.get("subtype")) not in {"api_retry", "retry"}:
@@ -199,6 +203,33 @@ class _Conversation:
     def _send_again(self) -> None:
         self._answer.send_again()
         self._reasoning.send_again()
+
+
+def _wrong_field(kind: str, message: Mapping[str, Any]) -> FieldFault | None:
+    """Returns the first field without which the line says nothing, and which has another type than it must."""
+    for path, (wanted, kinds) in _NEEDED.get(kind, {}).items():
+        value: Any = message
+        for part in path.split("."):
+            value = _table(value).get(part)
+        if not isinstance(value, kinds):
+            return FieldFault(kind, path, wanted)
+    content = _table(message.get("message")).get("content")
+    for block in content if isinstance(content, list) else ():
+        if isinstance(block, dict) and not isinstance(block.get("text"), (str, type(None))):
+            return FieldFault(kind, "message.content[].text", "a string")
+    return None
+
+
+_NEEDED: Mapping[str, Mapping[str, tuple[str, tuple[type, ...]]]] = {
+    "stream_event": {
+        "event": ("an object", (dict,)),
+        "event.delta.text": ("a string", (str, type(None))),
+        "event.delta.thinking": ("a string", (str, type(None))),
+    },
+    "assistant": {"message": ("an object", (dict,)), "message.content": ("a list or a string", (list, str))},
+    "user": {"message": ("an object", (dict,)), "message.content": ("a list or a string", (list, str))},
+    "result": {"result": ("a string", (str, type(None))), "usage": ("an object", (dict, type(None)))},
+}
 
 
 def _totals(message: Mapping[str, Any]) -> Mapping[str, Any]:

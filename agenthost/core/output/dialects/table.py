@@ -11,7 +11,7 @@ from agenthost.core.output.dialects.stream_json import read_stream_json
 from agenthost.core.output.dialects.text import PlainText
 
 DIALECTS: Mapping[str, Callable[[int], DialectReader]] = {
-    "text": lambda _: PlainText(),
+    "text": lambda revision: PlainText(passes_mark=revision > 1),
     "jsonl": read_jsonl,
     "stream-json": read_stream_json,
 }

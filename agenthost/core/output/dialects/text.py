@@ -7,11 +7,11 @@ from agenthost.core.output.report import Channel, Output, Parsed
 
 
 class PlainText:
-    """Reads text of one channel."""
+    """Reads text of one channel; with `passes_mark` it may begin with a byte order mark."""
 
-    def __init__(self, channel: Channel = Channel.ANSWER) -> None:
+    def __init__(self, channel: Channel = Channel.ANSWER, *, passes_mark: bool = False) -> None:
         self._channel = channel
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig" if passes_mark else "utf-8")(errors="replace")
 
     def feed(self, data: bytes) -> Iterator[Parsed]:
         """Yields the characters that are complete."""

@@ -119,8 +119,53 @@ def test_json_lines_come_out_typed_and_in_order() -> None:
         Notice(NoticeKind.DENIAL, "no writing"),
     ]
     assert summary == Summary(
-        has_answer=True, denial_count=1, usage=Usage(7, 3, 1), result_json='{"findings":[]}', last_input=0
+        has_answer=True,
+        denial_count=1,
+        malformed=("a line has no type that is known", "a line is not a JSON object"),
+        usage=Usage(7, 3, 1),
+        result_json='{"findings":[]}',
+        last_input=0,
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "wanted"),
+    [
+        ({"type": "answer"}, "text", "a string"),
+        ({"type": "log", "text": ["x"]}, "text", "a string"),
+        ({"type": "tool_result", "text": None}, "text", "a string"),
+        ({"type": "usage", "input_tokens": -1}, "input_tokens", "a whole number from 0"),
+        ({"type": "usage", "turns": 1.5}, "turns", "a whole number from 0"),
+        ({"type": "final", "result": [1]}, "result", "an object"),
+        ({"type": "final", "result": {"x": "x" * 1024 * 1024}}, "result", "an object of at most 1048576 bytes"),
+        ({"type": "turn", "failed": "yes"}, "failed", "true or false"),
+    ],
+)
+def test_a_wrong_field_is_named_once_and_kept_for_the_attempt_s_end(
+    message: dict[str, object], field: str, wanted: str
+) -> None:
+    said, summary = parse("jsonl", [stdout(2 * line(message))])
+    told = [one.text for one in said if isinstance(one, Notice)]
+    text = f"a line of type {message['type']} cannot be read: its field {field} must be {wanted}"
+
+    assert len(told) == len(summary.malformed) == 1
+    assert told[0].startswith(text)
+    assert told[0] == f"{summary.malformed[0]}; such lines are kept as log"
+
+
+@pytest.mark.parametrize("dialect", list(DIALECTS))
+def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(dialect: str) -> None:
+    text = {"text": b"Done.", "jsonl": line({"type": "answer", "text": "Done."})}.get(dialect) or line(
+        {"type": "assistant", "message": {"content": "Done."}}
+    )
+    spool = stdout(b"\xef\xbb\xbf" + text)
+
+    for chunks in ([spool], [spool[at : at + 1] for at in range(len(spool))]):
+        said, summary = parse(dialect, chunks)
+        assert [one.text for one in said if isinstance(one, Output) and one.channel is not Channel.LOG] == ["Done."]
+        assert not summary.malformed
+    first = AgentOutput(dialect, PLENTY, [], FIRST)
+    assert "\ufeff" in "".join(one.text for one in [*first.feed(spool), *first.finish()] if isinstance(one, Output))
 
 
 def test_secrets_are_masked_in_everything_that_is_said() -> None:

@@ -192,15 +192,40 @@ def test_a_result_that_nothing_told_before_is_the_answer() -> None:
 @pytest.mark.parametrize(
     "strange",
     [
-        {"type": "stream_event"},
-        {"type": "stream_event", "event": {"type": "content_block_delta", "delta": {"text": 7}}},
+        {"type": "stream_event", "event": {"type": "content_block_delta", "delta": [7]}},
         {"type": "assistant", "message": {"content": [7, {"type": "text"}, {"type": "text", "text": None}]}},
-        {"type": "user", "message": []},
         {"type": "system", "subtype": ["retry"]},
     ],
 )
 def test_fields_of_another_form_say_nothing(strange: dict[str, Any]) -> None:
     assert read(lines(strange)) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ({"type": "stream_event"}, "event"),
+        ({"type": "stream_event", "event": {"type": "content_block_delta", "delta": {"text": 7}}}, "event.delta.text"),
+        ({"type": "assistant", "message": "Done."}, "message"),
+        ({"type": "assistant", "message": {"text": "Done."}}, "message.content"),
+        (
+            {"type": "assistant", "message": {"content": [{"type": "text", "text": ["Done."]}]}},
+            "message.content[].text",
+        ),
+        ({"type": "user", "message": []}, "message"),
+        ({"type": "result", "result": {"text": "Done."}}, "result"),
+    ],
+)
+def test_a_field_that_cannot_be_read_is_named_and_its_line_is_log(message: dict[str, Any], field: str) -> None:
+    told, kept = read(lines(message))
+
+    assert isinstance(told, Notice)
+    assert f"a line of type {message['type']} cannot be read: its field {field} must be" in told.text
+    assert kept == Output(Channel.LOG, lines(message).decode())
+
+
+def test_the_first_line_may_begin_with_a_byte_order_mark() -> None:
+    assert read(b"\xef\xbb\xbf" + lines(whole(words("Done.")))) == [Output(Channel.ANSWER, "Done.")]
 
 
 def test_lines_of_no_known_type_become_log_after_one_notice() -> None:
