@@ -20,11 +20,17 @@ _COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
+# Calls that arrived and that no handler has yet. gRPC drops some beyond the first number, and all beyond the second, and tells
+# their clients nothing but CANCELLED. Its usual 1000 and 3000 are less than one client may have.
+MAX_PENDING_CALLS = (20_000, 30_000)
+
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     *_COMMON_OPTIONS,
     # Nothing else bounds them: each takes a descriptor, which agents and the database need.
     ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
     ("grpc.max_connection_idle_ms", MAX_IDLE_SECONDS * 1000),
+    ("grpc.server.max_pending_requests", MAX_PENDING_CALLS[0]),
+    ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS[1]),
     # Otherwise a second server binds the same port silently.
     ("grpc.so_reuseport", 0),
     # The tolerance for pings; `grpc.http2.min_recv_ping_interval_without_data_ms` is silently ignored.

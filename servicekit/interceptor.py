@@ -1,4 +1,4 @@
-"""The outermost interceptor: every exception becomes a status, every request has its limit, every call is counted.
+"""The outermost interceptor: every exception becomes a status, every request has its limit, every call its place.
 
 Servicers only raise. Handlers may be coroutines or async generators, of all four kinds; streaming ones must take requests from
 their iterator, not from `context.read()`, because the limit is kept there. `statuses` decides about errors.
@@ -16,6 +16,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
+from servicekit.calls.rooms import Rooms
 from servicekit.errors import InvalidRequestError, ShuttingDownError, Violation
 from servicekit.statuses import DETAILS_KEY, describe, describe_defect, find_rich
 
@@ -36,6 +37,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         # The calls at work; True for streamed answers, which may have no end of their own.
         self._calls: dict[asyncio.Task[Any], bool] = {}
         self._ended: set[asyncio.Task[Any]] = set()
+        self._rooms = Rooms()
         self._is_stopping = False
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
@@ -80,7 +82,8 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
             self._calls[task] = bool(handler.response_streaming)
             try:
                 self._check_open(method)
-                return await call(_readable(request), context)
+                with self._rooms.place(method, is_stream=bool(handler.response_streaming)):
+                    return await call(_readable(request), context)
             except asyncio.CancelledError:
                 if task in self._ended and task.cancelling() == 1:
                     task.uncancel()

@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 
 from servicekit.addresses import Address, SocketLock, unusable
+from servicekit.calls.health_servicer import HealthServicer
+from servicekit.calls.rooms import MAX_CALLS
 from servicekit.channels import SERVER_OPTIONS
 from servicekit.interceptor import StatusInterceptor
 from servicekit.reflection import DescriptorLibrary, ReflectionServicer
 
-MAX_CONCURRENT_CALLS = 2_000
 LAST_CALLS_SECONDS = 0.5
 
 # `add_XServicer_to_server` of a generated module, and the servicer for it.
@@ -27,8 +28,8 @@ class Server:
     def __init__(self, address: Address, registrations: Sequence[Registration], service: str) -> None:
         self._address = address
         self._interceptor = StatusInterceptor(service)
-        self._health = health.aio.HealthServicer()
         self._library = DescriptorLibrary.load(service)
+        self._health = HealthServicer(self._library.services)
         self._lock = SocketLock(address.socket) if address.socket else None
         self._server = self._built(registrations)
         self._port = 0
@@ -42,7 +43,6 @@ class Server:
         server = cls(address, registrations, service)
         server._bind()
         await server._server.start()
-        await server._tell_health(health_pb2.HealthCheckResponse.SERVING)
         return server
 
     @property
@@ -58,8 +58,8 @@ class Server:
         return self.address.target
 
     async def tell_stopping(self) -> None:
-        """Makes health say NOT_SERVING; calls are still served."""
-        await self._health.enter_graceful_shutdown()
+        """Makes health say NOT_SERVING; calls are still served. Returns when the watchers of health have heard it."""
+        await self._health.tell_stopping()
 
     async def stop(self, grace_seconds: float) -> None:
         """Refuses new calls, ends streams, gives other calls some time; returns when the last handler has cleaned up."""
@@ -75,7 +75,7 @@ class Server:
         server = grpc.aio.server(
             interceptors=(self._interceptor,),
             options=SERVER_OPTIONS,
-            maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
+            maximum_concurrent_rpcs=MAX_CALLS,
         )
         for add, servicer in registrations:
             add(servicer, server)
@@ -94,7 +94,3 @@ class Server:
             raise unusable(self._address) from error
         if self._address.socket:
             self._address.socket.chmod(0o600)
-
-    async def _tell_health(self, status: Any) -> None:
-        for service in ("", *self._library.services):
-            await self._health.set(service, status)

@@ -1,0 +1,1 @@
+"""The calls that a server of ours takes: how many of each kind, and those of its health."""
