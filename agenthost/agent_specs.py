@@ -4,7 +4,6 @@ It runs nothing but an agent's version command, through `servicekit.programs`.
 """
 
 import os
-import stat
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -35,6 +34,7 @@ from agenthost.packages.prefix import missing, prefix_of
 from agenthost.packages.trials import Trial, digest_of, last_trial
 from agenthost.sandbox.find import python_runtime
 from agenthost.sandbox.programs import absent
+from agenthost.sandbox.special_files import special_file
 from servicekit import programs
 
 BUILT_IN = Path(__file__).parent / "agents"
@@ -271,18 +271,10 @@ def _unfit_mount(agent: Agent) -> str:
     for name, folder in agent.mounts.items():
         if not folder.is_dir():
             return f"{agent.source}: mounts.{name} names {folder}, which is no folder"
-    if pipe := _named_pipe(agent):
-        return (
-            f"{agent.source}: {pipe} is a named pipe, which leads out of the sandbox: remove it, or name another folder"
-        )
+    folders = [*([agent.install] if agent.install else []), *agent.mounts.values()]
+    if special := special_file(folders):
+        return f"{agent.source}: {special}, which leads out of the sandbox: remove it, or name another folder"
     return ""
-
-
-def _named_pipe(agent: Agent) -> str:
-    """Returns a named pipe below what the agent is given: one can be written to though its mount is read-only."""
-    folders = [agent.install, *agent.mounts.values()]
-    every = (Path(place, name) for folder in folders if folder for place, _, names in os.walk(folder) for name in names)
-    return next((str(path) for path in every if stat.S_ISFIFO(path.lstat().st_mode)), "")
 
 
 def _with_model(agent: Agent, models: Mapping[str, ModelSettings]) -> Agent:

@@ -1,6 +1,7 @@
 """Tries everything that serving needs, for `agenthost doctor`, and says how it is and what to do next."""
 
 import asyncio
+import os
 import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,8 @@ from agenthost.models.enquiry import facts_of
 from agenthost.models.settings import ModelSettings
 from agenthost.packages.prefix import TO_INSTALL
 from agenthost.proof.probe import occupant, prove, prove_host
-from agenthost.sandbox.find import Sandbox
+from agenthost.sandbox.find import Sandbox, python_runtime
+from agenthost.sandbox.special_files import special_file
 
 Say = Callable[[str], object]
 GOOD, BAD, ABSENT = "✔", "✘", "○"
@@ -29,6 +31,8 @@ async def examine(agents_dirs: tuple[Path, ...], say: Say, config: Path | None =
         sandbox, report = await prove_host(Path(folder))
         _report_sandbox(report, say)
         _report_memory(sandbox, limits_of(config) if config else WIDEST, say)
+        _report_shares(sandbox, say)
+        await _report_special_files(say)
         models = models_of(config) if config else {}
         facts = await _report_models(models, say)
         agents = await find_agents(tuple(path.absolute() for path in agents_dirs), models)
@@ -60,6 +64,9 @@ def _report_memory(sandbox: Sandbox | None, limits: Limits, say: Say) -> None:
     most = f"memory: at most {limits.memory_bytes // 1024**2} MiB for an attempt (limits.memory_bytes)"
     if sandbox.cgroups:
         say(f"{GOOD} {most}, bounded by a control group of its own ({sandbox.memory_mode})")
+        say(
+            "  what a group does not count (netlink, and with version 1 UDP) is bounded by 64 MiB, checked every 250 ms by its shim"
+        )
         return
     say(
         f"{GOOD} {most}, checked every 250 ms by its shim ({sandbox.memory_mode}); this machine has no control group for it"
@@ -67,6 +74,43 @@ def _report_memory(sandbox: Sandbox | None, limits: Limits, say: Say) -> None:
     say(
         "  for a bound by the kernel, start it in a group of its own:  systemd-run --user --scope -p Delegate=yes agenthost serve …"
     )
+
+
+def _report_shares(sandbox: Sandbox | None, say: Say) -> None:
+    """Reports what keeps an attempt from taking the processors, and what the kernel counts for a user."""
+    if sandbox is None:
+        return
+    if sandbox.cgroups and sandbox.cgroups.divides_processor:
+        say(f"{GOOD} processor: an attempt has the share of one process at niceness 5, by its control group")
+    elif (os.cpu_count() or 1) > 1:
+        say(
+            f"{GOOD} processor: no control group divides it; an attempt with many busy threads gets one of {os.cpu_count()}"
+        )
+    else:
+        say(
+            f"{ABSENT} processor: no control group divides it, and there is one: an attempt with many sessions slows this machine"
+        )
+        say(
+            "  to have it divided, start the host where the controller cpu is delegated, or set kernel.sched_autogroup_enabled=0"
+        )
+    if os.getuid() == 0:
+        say(
+            f"{GOOD} the kernel's quotas for a user (pipes, descriptors in flight, epoll): each attempt has a user of its own"
+        )
+    else:
+        say(
+            f"{ABSENT} the kernel's quotas for a user (pipes, descriptors in flight, epoll): attempts share them with your programs"
+        )
+        say("  to keep your programs apart, start the host as a user of its own")
+
+
+async def _report_special_files(say: Say) -> None:
+    """Reports what leads out of the read-only folders that all sandboxes have."""
+    folders = (Path("/usr"), *python_runtime())
+    if special := await asyncio.to_thread(special_file, folders):
+        say(f"{BAD} {special}, which leads out of every sandbox: remove it")
+    else:
+        say(f"{GOOD} {', '.join(map(str, folders))}: no pipe, socket or device leads out of a sandbox")
 
 
 async def _report_agent(agent: Agent, sandbox: Sandbox | None, folder: Path, say: Say) -> bool:

@@ -28,6 +28,16 @@ class CgroupPlace:
     above: Mapping[str, Path]
     prefix: str
 
+    @property
+    def divides_processor(self) -> bool:
+        """Returns whether attempts' groups have a share of the processor."""
+        if self.version is Version.V1:
+            return "cpu" in self.above
+        try:
+            return "cpu" in (self.above[""] / "cgroup.subtree_control").read_text().split()
+        except OSError:
+            return False
+
     def name(self, folder: Path) -> str:
         """Returns the name of an attempt's group, by its folder."""
         return f"{self.prefix}{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from agenthost.core.sandbox.policy import MIB, Resources
+from agenthost.shim.inspection import descendants
 from tests.kit.attempts import Done, Workbench, finish, gone, output
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -160,6 +162,31 @@ except OSError:
 
     assert (done.status.cause, done.status.exit_code) == ("exited", 9)
     assert 20 < int(done.stdout) < 60
+
+
+async def test_a_crowd_of_sessions_leaves_the_host_its_processors(bench: Workbench) -> None:
+    """Keeps E3: each session would have a full share, whatever its niceness."""
+    script = """
+for _ in range(12):
+    if os.fork() == 0:
+        os.setsid()
+        while True: pass
+print('up', flush=True)
+time.sleep(100)
+"""
+    async with await bench.spawn(*bomb(script), resources=RESOURCES, timeout_seconds=20) as attempt:
+        await output(attempt, "up")
+        started = await attempt.wait_started()
+        assert started
+        told = next(check for check in started.checks if check.startswith("processor: "))
+        place = bench.sandbox.cgroups
+        if place and place.divides_processor:
+            assert "by a control group" in told
+        elif len(os.sched_getaffinity(0)) > 1:
+            assert "one where it has a crowd" in told
+            last = {max(os.sched_getaffinity(0))}
+            await until(lambda: all(os.sched_getaffinity(pid) == last for pid in descendants(started.pid)))
+        await attempt.cancel("enough")
 
 
 async def test_a_tmpfs_that_is_filled_is_full(bench: Workbench) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from agenthost.agent_specs import Agent, find_agents
 from agenthost.models.settings import read_models
+from agenthost.system.socket_path import short_path
 from agenthost.v1 import execution_service_pb2 as pb
 from agenthost.v1 import host_service_pb2 as host_pb
 from tests.agenthost.running_host import make_repository, open_host
@@ -64,6 +66,17 @@ async def test_a_mount_that_is_not_there_makes_the_agent_unavailable(short_path:
         agent = client.host.agents["looker"]
 
     assert "mounts.tools names" in agent.unavailable_reason
+
+
+async def test_a_socket_in_a_mount_makes_the_agent_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "looker.toml").write_text(SPEC)
+    (tmp_path / "look.sh").write_text(LOOK)
+    with socket.socket(socket.AF_UNIX) as door, short_path(tmp_path / "tools", "door") as path:
+        door.bind(path)
+
+    reason = (await find_agents((tmp_path,)))["looker"].unavailable_reason
+    assert f"{tmp_path}/tools/door is a socket, which leads out" in reason
 
 
 @pytest.mark.parametrize("folder", ["tools/deep", "."])
