@@ -42,10 +42,18 @@ class Voice:
 def _clean(value: Any) -> Any:
     match value:
         case str():
-            return value.encode("utf-8", "replace").decode("utf-8")
+            return _spelt(value)
         case dict():
             return {key: _clean(item) for key, item in value.items()}
         case list():
             return [_clean(item) for item in value]
         case _:
             return value
+
+
+def _spelt(text: str) -> str:
+    """Returns text with bytes of names that are no UTF-8 in hexadecimal digits, which the conductor reads as those names."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")

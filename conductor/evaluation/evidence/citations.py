@@ -104,8 +104,19 @@ class CitationCheck:
         self._searched = 0
 
     def judge(self, finding: Finding) -> Finding:
-        """Returns the finding with its citations judged."""
-        return replace(finding, evidence=tuple(self._judge(item) for item in finding.evidence))
+        """Returns the finding with its citations judged, and counted among those with the same quote in its file."""
+        judged = tuple(self._judge(item) for item in finding.evidence)
+        return replace(finding, evidence=judged, occurrence=self._count_before(judged[0]) if judged else 0)
+
+    def _count_before(self, item: Evidence) -> int:
+        """Returns how often a quote stands before its place: the same for every step that finds it."""
+        texts = self._texts.get(item.path)
+        if item.status == "missing" or not isinstance(texts, tuple) or self._searched > MAX_SEARCHED_CHARACTERS:
+            return 0
+        text = texts[0]
+        before = text.starts[min(item.actual_start_line or item.start_line, len(text.starts)) - 1]
+        self._searched += before
+        return text.text.count(text.plain(item.quote.removeprefix("\ufeff")).strip(), 0, before)
 
     def _judge(self, item: Evidence) -> Evidence:
         if item.status:
@@ -126,29 +137,40 @@ class CitationCheck:
     def _locate(self, item: Evidence, text: CitedText) -> Evidence:
         told = text.plain(item.quote.removeprefix("\ufeff")).strip()
         quote = as_written(told)
+        if not quote:
+            return _missing(item, "it quotes nothing")
         begin, end = text.span(item.start_line, item.end_line)
         if item.end_line - item.start_line < MAX_CITED_LINES and self._stands_in(quote, begin, end, text, item):
             return replace(item, status="verified", quote=as_written(item.quote))
         if is_masked(told):
             return self._locate_masked(item, told, text.text[begin:end])
+        return self._look_elsewhere(item, quote, text)
+
+    def _look_elsewhere(self, item: Evidence, quote: str, text: CitedText) -> Evidence:
+        """Applies rules 4 and 5."""
         if not _is_telling(quote, MIN_WHOLE):
-            return _missing(item, f"{_not_there(item, text)}, and it is too short to be looked for elsewhere")
+            return _missing(item, f"{_not_there(item, quote, text)}, and it is too short to be looked for elsewhere")
         line = self._nearest(quote, item.start_line, text)
         if line:
             return replace(item, status="moved", actual_start_line=line, quote=as_written(item.quote))
-        if self._searched > MAX_SEARCHED_CHARACTERS:
-            return _missing(item, f"{_not_there(item, text)}, and this result cites too much to look elsewhere")
-        return _missing(item, f"{_not_there(item, text)}, and no whole lines elsewhere in this file are it")
+        is_over = self._searched > MAX_SEARCHED_CHARACTERS
+        why = (
+            "this result cites too much to look elsewhere"
+            if is_over
+            else "no whole lines elsewhere in this file are it"
+        )
+        return _missing(item, f"{_not_there(item, quote, text)}, and {why}")
 
     def _stands_in(self, quote: str, begin: int, end: int, text: CitedText, item: Evidence) -> bool:
         """Applies rules 1 to 3."""
         self._searched += end - begin
         if text.text[begin:end].strip() == quote:
             return True
-        if not _is_telling(quote, MIN_PARTIAL):
+        if not _is_telling(quote, MIN_WHOLE):
             return False
         # With as many line ends as the lines it can only begin in the first of them.
-        is_enough = quote.count("\n") == item.end_line - item.start_line or _count_visible(quote) >= MIN_WITHIN
+        is_filling = quote.count("\n") == item.end_line - item.start_line
+        is_enough = _count_visible(quote) >= (MIN_PARTIAL if is_filling else MIN_WITHIN)
         position = text.text.find(quote, begin, end)
         while position >= 0 and self._searched <= MAX_SEARCHED_CHARACTERS:
             if is_enough and not cuts_word(text.text, position, position + len(quote)):
@@ -207,15 +229,20 @@ def _is_telling(quote: str, least: int) -> bool:
     return _count_visible(quote) >= least and sum(map(str.isalnum, quote)) >= MIN_LETTERS
 
 
-def _not_there(item: Evidence, text: CitedText) -> str:
+def _not_there(item: Evidence, quote: str, text: CitedText) -> str:
     """Says in which lines the quote was looked for."""
     if item.end_line > text.count:
         return f"this file has {text.count} lines" if text.count != 1 else "this file has 1 line"
     if item.end_line - item.start_line >= MAX_CITED_LINES:
         return f"it cites more than {MAX_CITED_LINES} lines"
+    is_part = text.text.find(quote, *text.span(item.start_line, item.end_line)) >= 0
     if item.start_line == item.end_line:
-        return f"line {item.start_line} does not hold the quote"
-    return f"lines {item.start_line} to {item.end_line} do not hold the quote"
+        lines, hold = f"line {item.start_line}", "holds" if is_part else "does not hold"
+    else:
+        lines, hold = f"lines {item.start_line} to {item.end_line}", "hold" if is_part else "do not hold"
+    return f"{lines} {hold} the quote" + (
+        " only as a part that is too short or cuts a word or number" if is_part else ""
+    )
 
 
 def _is_whole(quote: str, position: int, text: CitedText) -> bool:

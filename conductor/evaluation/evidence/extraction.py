@@ -5,6 +5,7 @@ example, are no candidates. The text is walked once from its beginning, so that 
 that is bounded, since a model may write anything. What the values mean is read by `findings`.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 from conductor.evaluation.evidence.findings import ResultError, read_result
 from conductor.evaluation.evidence.leniency import lenient_value, normal_finding
+from servicekit.secrets.mask import ESCAPED, MASK
 
 MAX_SEARCHED_CHARACTERS = 512 * 1024  # of the answer's end
 MAX_VALUES = 2000
@@ -41,7 +43,8 @@ class Extraction:
 
 def extract_result(answer: str, step: str, examples: Collection[str] = ()) -> Extraction:
     """Returns the findings in an answer. `examples` are texts of the flow's author, which models like to repeat."""
-    text = _without_thoughts(answer)[-MAX_SEARCHED_CHARACTERS:]
+    seal = f"mask-{hashlib.sha256(answer.encode(errors='replace')).hexdigest()}"  # which no agent can write
+    text = _without_thoughts(answer)[-MAX_SEARCHED_CHARACTERS:].replace(MASK, seal)
     echoes = {_canonical(value) for example in examples for value, _ in _values(example)}
     candidates = [(value, place) for value, place in _values(text) if _canonical(value) not in echoes]
     complaint, is_meant = NO_JSON, False
@@ -54,10 +57,15 @@ def extract_result(answer: str, step: str, examples: Collection[str] = ()) -> Ex
         if found is not None:
             if is_broken_off:
                 document["notes"] = ["the list of findings breaks off: what would follow was not read"]
-            return Extraction(json.dumps(document).encode(), is_meant=is_meant or bool(document["findings"]))
+            return Extraction(_unsealed(document, seal), is_meant=is_meant or bool(document["findings"]))
     if candidates and not is_meant:
         complaint = "none of its JSON is a list of findings"
     return Extraction(complaint=complaint, is_meant=is_meant or bool(_OPENING.search(text)))
+
+
+def _unsealed(document: dict[str, Any], seal: str) -> bytes:
+    """Returns a document with the masks that its host passed on. Others came from JSON's escapes, which hosts do not see."""
+    return json.dumps(document).replace(MASK, ESCAPED).replace(seal, MASK).encode()
 
 
 def _without_thoughts(answer: str) -> str:

@@ -79,7 +79,7 @@ class Finding:
     evidence: tuple[Evidence, ...]
     step: str
     found_by: tuple[str, ...] = ()
-    # Of findings that differ by their lines alone, such as `# TODO` twice in a file: how many stand before this one.
+    # Of findings that differ by their lines alone, such as `# TODO` twice in a file: how often the quote stands before.
     occurrence: int = 0
 
     @property
@@ -165,6 +165,25 @@ def _wrong_numbers(result: Any) -> list[str]:
     return list(islice(wrong_numbers(rest, "result"), MAX_WRONG_NUMBERS))
 
 
+def tell_apart(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Returns judged findings, each with an id of its own. Of two with one claim at one place the first is kept."""
+    kept: dict[str, Finding] = {}
+    for finding in findings:
+        same = kept.get(finding.id)
+        is_new_place = same is not None and _place(same) != _place(finding)
+        # A quote that cannot be counted in its file, as one that stands nowhere, is told apart by its line.
+        told = replace(finding, occurrence=MAX_LINE + _place(finding)[0]) if is_new_place else finding
+        kept.setdefault(told.id, told)
+    return tuple(kept.values())
+
+
+def _place(finding: Finding) -> tuple[int, int]:
+    """Returns where a finding stands: its line, and how many follow."""
+    for first in finding.evidence[:1]:
+        return first.actual_start_line or first.start_line, first.end_line - first.start_line
+    return 0, 0
+
+
 def read_document(document: dict[str, Any]) -> tuple[Finding, ...]:
     """Returns the findings of a document that was checked before."""
     return tuple(_from_document(value) for value in document["findings"])
@@ -193,23 +212,7 @@ def _read_list(values: list[Any], told: list[str], step: str) -> Found:
         raise ResultError(f"none of the {len(values)} findings can be read; {notes[0]}", notes)
     if len(values) > MAX_FINDINGS:
         notes.insert(0, f"only the first {MAX_FINDINGS} of {len(values)} findings were read")
-    return Found(_counted(kept.values()), len(values) - len(kept), tuple((*notes, *told)[:MAX_NOTES]))
-
-
-def _counted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Returns the findings in their order; those that would have the same id are counted by their lines."""
-    alike: dict[str, list[int]] = {}
-    listed = list(findings)
-    for place, finding in enumerate(listed):
-        alike.setdefault(finding.id, []).append(place)
-    for places in alike.values():
-        for number, place in enumerate(sorted(places, key=lambda place: _first_line(listed[place]))):
-            listed[place] = replace(listed[place], occurrence=number)
-    return tuple(listed)
-
-
-def _first_line(finding: Finding) -> int:
-    return finding.evidence[0].start_line if finding.evidence else 0
+    return Found(tuple(kept.values()), len(values) - len(kept), tuple((*notes, *told)[:MAX_NOTES]))
 
 
 def _read(value: Any, step: str) -> Finding:
@@ -237,7 +240,7 @@ def _read(value: Any, step: str) -> Finding:
 def _read_evidence(value: Any) -> Evidence:
     if not isinstance(value, dict) or not isinstance(value.get("path"), str) or not isinstance(value.get("quote"), str):
         raise ResultError("each evidence must be an object with path, start_line, end_line and quote")
-    path, quote = _clean(value["path"]), _clean(value["quote"])
+    path, quote = _spelt(value["path"]), _clean(value["quote"])
     start, last = _line(value.get("start_line")), value.get("end_line")
     end = start if last is None else _line(last)
     cited = Evidence(path[:MAX_PATH_CHARACTERS], start, max(start, end), quote[:MAX_QUOTE_CHARACTERS])
@@ -277,6 +280,14 @@ def _line(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
         return 0
     return int(value) if 1 <= value <= MAX_LINE else 0
+
+
+def _spelt(path: str) -> str:
+    """Returns a path with bytes that are no UTF-8 in hexadecimal digits: agents get them as halves of characters."""
+    try:
+        return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:
+        return _clean(path)
 
 
 def _clean(text: str) -> str:

@@ -1,7 +1,8 @@
 """Tells where words and numbers go on, in any script: a quote of a part of a line must not end in the middle of one.
 
-`price = 1000` does not stand in `price = 10000`, nor `1.5` in `11.5`, nor `500` in `1,500` or `-500`. Scripts that write without
-spaces show no ends of words, so a quote may end anywhere in them.
+`price = 1000` does not stand in `price = 10000`, nor `1.5` in `11.5`, `500` in `1,500` or `-500`, `1e` in `1e-5`, `don` in `don't`.
+What may be one number is one, as `10:30` or `2024-01-31`: a longer quote is not refused. Scripts that write without spaces show no
+ends of words, so a quote may end anywhere in them.
 """
 
 import re
@@ -11,8 +12,10 @@ _JOINER = "\u200d"  # of emoji that are one sign
 _WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
 )
-_DIGITS_WITH_FRACTION = re.compile(r"\.\d")
-_DIGITS_OF_A_GROUP = re.compile(r",\d{3}(?!\d)")
+_LINKS_OF_WORDS = frozenset("-'\u2019\u02bc\u2010\u2011\u00ad\u00b7\u200c\u2060")
+_LINKS_OF_DIGITS = frozenset(".,:/-'_\u2019\u066b\u066c\u00a0\u2007\u2009\u202f\uff0c\uff0e")
+_SIGNS = frozenset("+-\u2212")
+_GROUP = re.compile(r" \d{3}(?!\w)")
 
 
 def cuts_word(text: str, begin: int, end: int) -> bool:
@@ -28,25 +31,27 @@ def _goes_on(text: str, at: int) -> bool:
         return True
     if _is_of_word(before) and _is_of_word(after):
         return not (_WITHOUT_SPACES.match(before) or _WITHOUT_SPACES.match(after))
-    return _is_inside_number(text, at)
+    return _links(text, at) or _links(text, at - 1) or _is_behind_sign(text, at)
 
 
 def _is_of_word(character: str) -> bool:
     return character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
 
 
-def _is_inside_number(text: str, at: int) -> bool:
-    """Returns whether a place is beside a point, a comma or a sign that belongs to a number."""
-    before, after = text[at - 1], text[at]
-    if before.isdigit():
-        return _separates(text, at)
-    if not after.isdigit():
+def _links(text: str, at: int) -> bool:
+    """Returns whether a character holds together what stands before and behind it: two words, or digits of one number."""
+    before, link, after = text[at - 1 : at], text[at], text[at + 1 : at + 2]
+    if not before or not after:
         return False
+    if before.isdigit() and after.isdigit():
+        return link in _LINKS_OF_DIGITS or _GROUP.match(text, at) is not None
+    if link in _LINKS_OF_WORDS and before.isalpha() and after.isalpha():
+        return True
+    return link in _SIGNS and before in "eEpP" and after.isdigit() and text[at - 2 : at - 1].isalnum()
+
+
+def _is_behind_sign(text: str, at: int) -> bool:
+    """Returns whether a number begins before its digits, as in `= -5` and `= .5`, other than in `a[0]-5`."""
     ahead = text[at - 2] if at > 1 else " "
-    if before in "+-":
-        return not (_is_of_word(ahead) or ahead in ")]")
-    return ahead.isdigit() and _separates(text, at - 1)
-
-
-def _separates(text: str, at: int) -> bool:
-    return bool(_DIGITS_WITH_FRACTION.match(text, at) or _DIGITS_OF_A_GROUP.match(text, at))
+    begins = text[at].isdigit() or (text[at] == "." and text[at + 1 : at + 2].isdigit())
+    return begins and (text[at - 1] in _SIGNS or text[at - 1] == ".") and not (_is_of_word(ahead) or ahead in ")]")

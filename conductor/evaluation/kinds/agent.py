@@ -5,7 +5,7 @@ from typing import Any
 
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
 from conductor.evaluation.evidence.extraction import extract_result
-from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result
+from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result, tell_apart
 from conductor.evaluation.evidence.repairs import write_complaint, write_prompt
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_pinned
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
@@ -75,8 +75,9 @@ def check(frame: Frame) -> Frame:
     if found is None:
         return Frame({"counts": {}}, (b"",))
     examiner = CitationCheck(read_files(frame))
-    checked = tuple(examiner.judge(finding) for finding in found.findings)
-    document = Found(checked, found.left_out, found.notes).as_json()
+    checked = tell_apart(examiner.judge(finding) for finding in found.findings)
+    left_out = found.left_out + len(found.findings) - len(checked)
+    document = Found(checked, left_out, found.notes).as_json()
     return Frame({"counts": count(checked)}, (canonical_json(document),))
 
 

@@ -1,8 +1,10 @@
 """Reads files of a snapshot by path, for citation checks. A few git processes, however many paths.
 
-Paths come from agents: anything but the plain path of a regular file is answered with None, never followed.
+Paths come from agents: anything but the plain path of a regular file is answered with None, never followed. A name that is no UTF-8
+is asked for with a backslash, x and the digits of each such byte; a file that has these characters in its name comes first.
 """
 
+import re
 from collections.abc import Sequence
 
 from conductor.snapshots.git import Git, check
@@ -10,12 +12,16 @@ from conductor.snapshots.reading.entries import FILE, PROGRAM
 
 PATHS_PER_LISTING = 400
 MAX_PATH_BYTES = 4000
+_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
 async def read_files(git: Git, commit: str, paths: Sequence[str], max_bytes_each: int) -> dict[str, bytes | None]:
     """Returns the content of each path; None where there is no such file, or a larger one."""
     files: dict[str, bytes | None] = dict.fromkeys(paths)
-    blobs = await _blobs(git, commit, [path for path in files if _is_plain(path)], max_bytes_each)
+    raw = {path: _with_bytes(path) for path in files}
+    asked = dict.fromkeys((*files, *raw.values()))
+    found = await _blobs(git, commit, [path for path in asked if _is_plain(path)], max_bytes_each)
+    blobs = {path: found.get(path, found.get(raw[path], "")) for path in files if path in found or raw[path] in found}
     contents = await read_contents(git, tuple(dict.fromkeys(blobs.values())))
     return files | {path: contents[oid] for path, oid in blobs.items()}
 
@@ -46,6 +52,11 @@ async def read_contents(git: Git, oids: Sequence[str]) -> dict[str, bytes]:
             size = int(line.split()[2])
             contents[oid] = (await running.read_exactly(size + 1))[:-1]
     return contents
+
+
+def _with_bytes(path: str) -> str:
+    """Returns a path with the bytes that stand in it in hexadecimal digits."""
+    return _BYTE.sub(lambda match: chr(0xDC00 + int(match[1], 16)), path)
 
 
 def _is_plain(path: str) -> bool:

@@ -1,6 +1,8 @@
 """Commits that no host would check out are refused before a run is made of them; everything that is pinned, hosts take."""
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +91,14 @@ async def test_a_working_tree_leaves_out_links_that_no_host_takes(store: Snapsho
 
     assert plan.commit == user.head
     assert plan.notes == (f"symbolic links whose targets are longer than {MAX_LINK_BYTES} bytes: 1 (long)",)
+
+
+async def test_a_file_whose_name_is_no_utf_8_is_read_by_its_bytes(store: SnapshotStore, user: UserRepository) -> None:
+    Path(os.fsdecode(os.fsencode(user.folder) + b"/caf\xe9.py")).write_text("x = 1\n")
+    user.write(r"literal\xe9.py", "y = 2\n")
+    plan = await store.pin(user.folder)
+    asked = [r"caf\xe9.py", r"literal\xe9.py", r"none\xe9.py", r"caf\xc3.py"]
+
+    assert await store.read_files(plan.commit, asked) == dict(
+        zip(asked, (b"x = 1\n", b"y = 2\n", None, None), strict=True)
+    )
