@@ -63,6 +63,8 @@ class Source:
             raise InvalidRequestError(Violation("workspace.revision", text))
         arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         answer = await self.contents.attempt(*arguments, timeout_seconds=REVISION_TIMEOUT_SECONDS)
+        if answer.returncode and await self.view.show_new_objects():
+            answer = await self.contents.attempt(*arguments, timeout_seconds=REVISION_TIMEOUT_SECONDS)
         return _only_id(answer.stdout) if answer.returncode == 0 else ""
 
     async def is_unborn(self) -> bool:
@@ -138,6 +140,8 @@ class Source:
             history = bounded(parse_rows(listing), self._shallow_commits())
             await store.copy(self.contents, history)
         except GitError:
+            if await self.view.show_new_objects():
+                return await self.copy_into(store, head)
             return await self._copy_alone(store, head)
         return await self._copied(store, head, self._shallow_commits().intersection(history.commits))
 

@@ -33,7 +33,7 @@ MAX_COPIED_BYTES = 64 * 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 
 _HEADS = re.compile("([A-Z]+_)*HEAD")
-_OBJECT_PARTS = ("pack", *(f"{number:02x}" for number in range(256)))
+_OBJECT_PARTS = frozenset(("pack", *(f"{number:02x}" for number in range(256))))
 _ALWAYS = "\tbare = false\n\tlogAllRefUpdates = false\n\tsafecrlf = false\n"
 
 
@@ -44,6 +44,25 @@ class View:
     repository: Repository
     settings: Settings
     git: Git
+
+    async def show_new_objects(self) -> bool:
+        """Shows the object folders that the user's git made since; returns whether there are any."""
+        return await in_thread(show_objects, self.repository, self.git.folder)
+
+
+def show_objects(repository: Repository, folder: Path) -> bool:
+    """Links every folder of objects that is not linked yet; returns whether there was one."""
+    found = False
+    for number, source in enumerate(repository.object_folders):
+        mirror = f"{folder}/borrowed{number}"
+        try:
+            there = frozenset(os.listdir(source))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):  # a folder that lent objects may be gone
+            continue
+        for part in (_OBJECT_PARTS & there) - frozenset(os.listdir(mirror)):  # noqa: PTH208
+            os.symlink(f"{source}/{part}", f"{mirror}/{part}")  # noqa: PTH211 - much of a small pinning's time
+            found = True
+    return found
 
 
 @contextlib.asynccontextmanager
@@ -108,12 +127,10 @@ class _Making:
 
     def _show_objects(self) -> None:
         names = []
-        for number, source in enumerate(self.repository.object_folders):
+        for number in range(len(self.repository.object_folders)):
             names.append(f"../borrowed{number}\n")
-            mirror = f"{self.folder}/borrowed{number}"
-            os.mkdir(mirror)  # noqa: PTH102 - with the links below it, much of a small pinning's time
-            for part in _OBJECT_PARTS:
-                os.symlink(f"{source}/{part}", f"{mirror}/{part}")  # noqa: PTH211
+            (self.folder / f"borrowed{number}").mkdir()
+        show_objects(self.repository, self.folder)
         (self.folder / "objects" / "info" / "alternates").write_text("".join(names))
 
     def _show_refs(self) -> None:

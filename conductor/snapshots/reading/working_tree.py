@@ -61,6 +61,7 @@ class WorkingTree:
         self._descent = Descent(folder)
         self._total = 0
         self._waited_ns = 0
+        self._old_ns = time.time_ns() - RECENT_NS
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +161,10 @@ class WorkingTree:
             _check_amount(0, self._total)
             if before.st_size > MAX_FILE_BYTES:
                 return self._large_file(listed, mode, file, before, known)
-            data = self._read_settled(file, listed)
+            data = _read_up_to(file, MAX_FILE_BYTES)
+            is_old = before.st_ctime_ns < self._old_ns
+            if not is_old or _has_changed(before, os.fstat(descriptor)):
+                data = self._read_settled(file, listed)
         return _item(listed.path, mode, data, known)
 
     def _read_settled(self, file: FileIO, listed: Listed) -> bytes:
@@ -258,12 +262,8 @@ def _stream_id(file: FileIO, size: int) -> str:
 
 
 def _has_changed(before: os.stat_result, after: os.stat_result) -> bool:
-    # The last one is a stamp that no program can set.
-    return (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ctime_ns,
-    )
+    # The second is a stamp that no program can set.
+    return before.st_size != after.st_size or before.st_ctime_ns != after.st_ctime_ns
 
 
 def _is_written(file: FileIO) -> bool:

@@ -34,6 +34,19 @@ async def test_the_snapshot_of_a_shallow_clone_does_not_stand_for_the_whole_repo
     assert len((await store.history(full.commit)).commits) == 2
 
 
+async def test_a_commit_that_is_made_meanwhile_is_seen_whole(store: SnapshotStore, user: UserRepository) -> None:
+    (user.folder / ".git" / "objects" / "info" / "alternates").write_text("/nonexistent/objects\n")
+    user.git("gc", "-q")
+    async with store._source(user.folder) as source:
+        assert source is not None
+        for number in range(8):
+            user.write(f"{number}.txt", f"{number}\n")
+        assert await source.resolve("HEAD") != user.commit("meanwhile")
+        trunk = await source.copy_into(store._objects, await source.resolve("HEAD"))
+
+    assert (trunk.head, trunk.has_head, trunk.notes) == (user.head, True, ())
+
+
 WRITER = """
 import os, sys
 file = os.open(sys.argv[1], os.O_RDWR)
