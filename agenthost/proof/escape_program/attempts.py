@@ -17,7 +17,9 @@ from typing import Any
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 PTRACE_ATTACH = 16
 # By number, because the C library has no name for them; the same on x86_64 and aarch64 but for the first.
-SYSCALLS = {"keyctl": 250 if os.uname().machine == "x86_64" else 219, "io_uring_setup": 425}
+X86 = os.uname().machine == "x86_64"
+SYSCALLS = {"keyctl": 250 if X86 else 219, "io_uring_setup": 425, "shmget": 29 if X86 else 194}
+SYSCALLS |= {"mq_open": 240 if X86 else 180, "inotify_init1": 294 if X86 else 26, "vmsplice": 278 if X86 else 75}
 SECONDS = 2.0
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -62,10 +64,23 @@ def call(name: str, *arguments: Any) -> str:
     return f"{name} succeeded"
 
 
+def pin() -> str:
+    """Chooses the processors on which this process runs."""
+    os.sched_setaffinity(0, os.sched_getaffinity(0))
+    return "the processors could be chosen"
+
+
 def make_socket(family: int, kind: int) -> str:
     """Makes a socket of a family that namespaces do not divide."""
     socket.socket(family, kind).close()
     return f"a socket of family {family} could be made"
+
+
+def make_pair() -> str:
+    """Makes a pair of sockets, each of which could send to any address of this machine's unix sockets."""
+    for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM):
+        end.close()
+    return "a pair of datagram sockets could be made"
 
 
 def change_mode(path: str) -> str:
@@ -144,6 +159,12 @@ def attempts(bait: dict[str, Any]) -> dict[str, Callable[[], str]]:
         "read another process's memory": lambda: call("process_vm_readv", 1, None, 0, None, 0, 0),
         "use the kernel's keys": lambda: call("syscall", SYSCALLS["keyctl"], 0, -3, 1, 0, 0),
         "set up an io_uring": lambda: call("syscall", SYSCALLS["io_uring_setup"], 1, bytes(120)),
+        "share memory of System V": lambda: call("syscall", SYSCALLS["shmget"], 0, 4096, 0o1600),
+        "open a message queue": lambda: call("syscall", SYSCALLS["mq_open"], b"escaped", os.O_RDWR | os.O_CREAT, 0o600, None),
+        "give pages to a pipe": lambda: call("syscall", SYSCALLS["vmsplice"], os.pipe()[1], None, 0, 0),
+        "watch what the host starts": lambda: call("syscall", SYSCALLS["inotify_init1"], 0),
+        "run on chosen processors": pin,
+        "make a pair of datagram sockets": make_pair,
         "make a unix socket": lambda: connect(socket.AF_UNIX, socket.SOCK_STREAM, "/workspace/door"),
         "reach the hypervisor": lambda: make_socket(40, socket.SOCK_STREAM),
         "use the kernel's cryptography": lambda: make_socket(38, 5),

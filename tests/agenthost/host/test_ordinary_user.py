@@ -20,13 +20,19 @@ ROOT = HERE.parent.parent
 # What depends on who one is: the proof, the escapes, the door, mounts, and what bounds memory, processes and files: an ordinary
 # user has no control group, and the kernel counts processes otherwise. Clocks, other caps and the gateway's rules do not depend
 # on it, and cost minutes; CONDUCTOR_ALL_AS_USER=1 runs them as well.
-BOMBS = ("memory_bomb_ends_as_one", "fork_bomb_is_bounded_and_ends_whole", "tmpfs_that_is_filled_is_full")
+BOMBS = (
+    "test_a_memory_bomb_ends_as_one",
+    "test_memory_that_no_process_shows_is_bounded_too",
+    "test_a_crowd_of_sessions_leaves_the_host_its_processors",
+    "test_a_fork_bomb_is_bounded_and_ends_whole",
+    "test_a_tmpfs_that_is_filled_is_full",
+)
 SUITES: tuple[str, ...] = (
     str(HERE / "proof" / "test_probe.py"),
     str(HERE / "models" / "test_door.py"),
     str(HERE / "sandbox" / "test_mounts.py"),
     str(ROOT / "tests" / "escapes"),
-    *(f"{HERE / 'sandbox' / 'test_bombs.py'}::test_a_{bomb}" for bomb in BOMBS),
+    *(f"{HERE / 'sandbox' / 'test_bombs.py'}::{bomb}" for bomb in BOMBS),
 )
 if os.environ.get("CONDUCTOR_ALL_AS_USER"):
     SUITES = (

@@ -60,7 +60,7 @@ for _ in range(480):
     except BlockingIOError: pass
 """,
     "in names of empty files": """
-for n in range(160000): os.mknod(f'/tmp/{n}')
+for n in range(110000): os.mknod(f'/tmp/{n}')
 """,
     "in tables of pages": """
 import ctypes
@@ -128,6 +128,8 @@ async def test_a_memory_bomb_ends_as_one(bench: Workbench, kind: str, request: p
 @pytest.mark.parametrize("kind", KERNEL_MEMORY)
 async def test_memory_that_no_process_shows_is_bounded_too(bench: Workbench, kind: str) -> None:
     """Keeps E3."""
+    if bench.sandbox.cgroups is None and os.getuid() == 0:
+        pytest.skip("an ordinary user has no group: `test_ordinary_user` tries it as one")
     done = await explode(bench, KERNEL_MEMORY[kind] + WAIT)
 
     assert done.status.cause == "memory_exceeded", done.stderr
