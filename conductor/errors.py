@@ -4,7 +4,7 @@
     ├── RequestError            the caller must change something
     │   ├── InvalidRequestError (+ violations)  ├── QuestionRequiredError  ├── FlowInvalidError (+ problems)
     │   ├── NotFoundError       (RUN_, STEP_, FLOW_, HOST_NOT_FOUND …)
-    │   ├── RequestIdReusedError
+    │   ├── RequestIdReusedError, AgentUnknownError
     │   ├── PreconditionError   (RUN_NOT_RUNNING, SOURCE_NOT_SETTLED, WORKSPACE_GONE …)
     │   └── RootNotAllowedError
     ├── ConfigurationError, BackupError   the operator must
@@ -31,6 +31,7 @@ from servicekit.errors import (
 )
 
 __all__ = [
+    "AgentUnknownError",
     "BackupError",
     "ConfigurationError",
     "DatabaseDamagedError",
@@ -99,6 +100,13 @@ def _flow_hint(problems: tuple[FlowProblem, ...]) -> str:
     if any(problem.field.endswith(".persona") or ".contracts[" in problem.field for problem in problems):
         return "personas and contracts are those of the conductor's project:  conductor serve --project DIR"
     return "ValidateFlow shows every problem"
+
+
+class AgentUnknownError(RequestError):
+    """No host has an agent of this name."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "AGENT_UNKNOWN"
 
 
 class NotFoundError(RequestError):

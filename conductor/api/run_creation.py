@@ -21,9 +21,11 @@ from conductor.clock import Clock
 from conductor.config import Settings
 from conductor.core.decide.requests import too_many_runs
 from conductor.core.model.inputs import Blob, RequestRun
-from conductor.core.model.plan import RunPlan, SnapshotPlan
+from conductor.core.model.plan import RunPlan, SnapshotPlan, StepPlan
+from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents
 from conductor.engine.loop import Engine
 from conductor.errors import (
+    AgentUnknownError,
     InvalidRequestError,
     NoCapacityError,
     OutcomeUnknownError,
@@ -43,11 +45,13 @@ from conductor.snapshots.storing.pin import WorkspaceMode
 from conductor.store.port import Store
 from conductor.store.refusals import run_was_deleted
 from conductor.v1 import run_service_pb2 as pb
+from servicekit.errors import there_are
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 MAX_LABELS = 32
+MAX_TOLD = 5
 MAX_LABEL_CHARACTERS = 128
 MAX_PRIORITY = 100
 MAX_REVISION_CHARACTERS = 200
@@ -79,6 +83,7 @@ class RunCreation:
         self._pinning = pinning
         self._clock = clock
         self._clocks = settings.clocks
+        self._hosts = tuple(host.name for host in settings.hosts)
         self._most = settings.limits.creations_at_once
         self._places = asyncio.Semaphore(self._most)
         self._workspaces = KeyedLocks()
@@ -160,6 +165,7 @@ class RunCreation:
         steps = plan_steps(loaded.flow, excluded, self._clocks)
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
+        self._require_known_agents(steps)
         snapshot = await self._pin(folder, request.workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = (_blob(bundle), _blob(values))
@@ -181,6 +187,22 @@ class RunCreation:
             priority=request.priority,
         )
         return plan, blobs
+
+    def _require_known_agents(self, steps: "Sequence[StepPlan]") -> None:
+        """Refuses a step that would wait in vain: every host is connected, and none knows its agent."""
+        known = list_known_agents(self._engine.state.hosts, self._hosts)
+        unknown = list(find_unknown_agents(steps, known)) if known is not None else []
+        if known is None or not unknown:
+            return
+        told = [
+            f"step {step} asks {' or '.join(agents)}{there_are(agents[0], known)}"
+            for step, agents in unknown[:MAX_TOLD]
+        ]
+        others = f"; and {len(unknown) - MAX_TOLD} more steps" if len(unknown) > MAX_TOLD else ""
+        raise AgentUnknownError(
+            f"no host has the agent of {len(unknown)} of the flow's steps: {'; '.join(told)}{others}",
+            metadata={"known": ", ".join(known)},
+        )
 
     async def _load(self, request: pb.CreateRunRequest) -> LoadedFlow:
         if request.WhichOneof("source") == "inline":

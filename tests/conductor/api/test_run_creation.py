@@ -14,6 +14,7 @@ from conductor.api import run_creation
 from conductor.config import Limits
 from conductor.snapshots.store import SnapshotStore
 from conductor.v1 import flow_service_pb2 as flow_pb
+from conductor.v1 import pool_service_pb2 as pool_pb
 from conductor.v1 import run_service_pb2 as pb
 from tests.conductor.running_conductor import Running, agent_step, refusal, running_conductor
 from tests.fakes.execution_host import ExecutionHost, finished, started
@@ -287,3 +288,16 @@ async def test_a_full_conductor_refuses_before_it_reads_the_workspace(
     assert again.name == run.name
     assert {(told.code, told.reason) for told in full} == {("RESOURCE_EXHAUSTED", "NO_CAPACITY")}
     assert len(pinned) == 1
+
+
+async def test_an_agent_that_no_host_has_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    mistyped = agent_step("look")
+    mistyped.agent.agents[:] = ["scripte"]
+    async with running_conductor(tmp_path, hosts={"alpha": ExecutionHost((started(), finished()))}) as it:
+        while not (await it.pool.GetHost(pool_pb.GetHostRequest(name="hosts/alpha"))).agents:
+            await asyncio.sleep(0.02)
+        refused = await refusal(it.create(agent_step("first"), mistyped))
+
+    assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "AGENT_UNKNOWN")
+    assert "step look asks scripte: did you mean 'scripted'? There are scripted" in refused.message
+    assert dict(refused.metadata)["known"] == "scripted"

@@ -1,0 +1,24 @@
+"""Finds steps whose agents no host knows, once every configured host has said which agents it has. Pure.
+
+A host that has an agent and cannot run it now knows it: a person may mend that while the step waits.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from conductor.core.model.conductor_state import Host
+from conductor.core.model.plan import StepPlan
+
+
+def list_known_agents(hosts: Mapping[str, Host], configured: Collection[str]) -> list[str] | None:
+    """Returns every agent of the configured hosts; None while one of them is away, or where none is configured."""
+    if not configured or not all(name in hosts and hosts[name].connected for name in configured):
+        return None
+    return sorted({agent for name in configured for agent in (*hosts[name].agents, *hosts[name].unusable)})
+
+
+def find_unknown_agents(steps: Iterable[StepPlan], known: Collection[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yields each step that will run and can have none of its agents, with their names."""
+    for step in steps:
+        agents = step.agent.agents if step.agent is not None and not step.excluded_because else ()
+        if agents and not set(agents) & set(known):
+            yield step.id, agents

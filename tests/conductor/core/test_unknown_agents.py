@@ -1,0 +1,37 @@
+"""Which agents no host knows, once every host has spoken."""
+
+import pytest
+
+from conductor.core.model.conductor_state import Host
+from conductor.core.model.plan import AgentPlan, StepPlan
+from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents
+
+HERE = Host("here", connected=True, agents=frozenset({"survey"}), unusable={"reader": "no model"})
+DRAINING = Host("there", connected=True, draining=True, agents=frozenset({"codex"}))
+AWAY = Host("there", connected=False, was_reached=False)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "configured", "known"),
+    [
+        ({"here": HERE}, ["here"], ["reader", "survey"]),
+        ({"here": HERE, "there": DRAINING}, ["here", "there"], ["codex", "reader", "survey"]),
+        ({"here": HERE, "there": AWAY}, ["here", "there"], None),
+        ({"here": HERE}, ["here", "there"], None),
+        ({"here": HERE}, [], None),
+    ],
+)
+def test_agents_are_known_once_every_configured_host_is_connected(
+    hosts: dict[str, Host], configured: list[str], known: list[str] | None
+) -> None:
+    assert list_known_agents(hosts, configured) == known
+
+
+def asking(*agents: str, excluded: str = "") -> StepPlan:
+    return StepPlan("a", AgentPlan(agents), excluded_because=excluded)
+
+
+def test_a_step_is_unknown_that_will_run_and_can_have_none_of_its_agents() -> None:
+    steps = [asking("survey"), asking("nobody", "reader"), asking("suvrey", "x"), asking("nobody", excluded="small")]
+
+    assert list(find_unknown_agents(steps, ["reader", "survey"])) == [("a", ("suvrey", "x"))]
