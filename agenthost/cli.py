@@ -63,12 +63,14 @@ def serve(config: Path | None, *, until_eof: bool, **flags: object) -> int:
     from agenthost.config import load_settings, require_descriptors
     from agenthost.host.state import Host
     from servicekit.logs import configure_logs
+    from servicekit.memory import limit_arenas
     from servicekit.process import stop_at_end_of, take_descriptors
 
     given = {name: value for name, value in flags.items() if value not in {None, ()}}
     if until_eof:
         given["end_agents_on_stop"] = True  # the program that started this host must find nothing left of it
     settings = load_settings(config, given)
+    limit_arenas()
     configure_logs(settings.log_format, settings.log_level)
     require_descriptors(take_descriptors())
     if until_eof:

@@ -47,6 +47,7 @@ from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_servi
 from servicekit.addresses import AddressError, refuse_taken
 from servicekit.channels import open_channel
 from servicekit.logs import configure_logs
+from servicekit.memory import MemoryReturn, limit_arenas
 from servicekit.release import release_number
 from servicekit.server import Registration, Server
 from servicekit.statuses import find_rich
@@ -56,6 +57,7 @@ _log = structlog.get_logger(__name__)
 
 def run(settings: Settings) -> int:
     """Serves until the process is told to stop; returns the exit code."""
+    limit_arenas()
     configure_logs(settings.log_format, settings.log_level)
 
     async def until_told() -> None:
@@ -152,6 +154,7 @@ class Conductor:
                 self._evaluator,
                 self._retention,
                 Compaction(self._opened.store, self._opened.clock),
+                MemoryReturn(),
                 *self._ring.hosts.values(),
                 *self._ring.executions.values(),
             )

@@ -20,6 +20,7 @@ from agenthost.sandbox.cgroups import CgroupPlace, find_cgroups, sweep
 from agenthost.snapshots.integrity import SnapshotIntegrity
 from agenthost.snapshots.store import SnapshotStore
 from agenthost.system.change import Change
+from servicekit.memory import MemoryReturn
 
 ROUND_SECONDS = 300.0
 # The processes in the group of a killed shim take a moment to die.
@@ -44,7 +45,7 @@ class Housekeeping:
         self._groups = await asyncio.to_thread(find_cgroups, self._data.path)
         await self._sweep()
         await asyncio.to_thread(_prune_probes, self._data.probes)
-        for duty in (self._go_round(), self._follow_attempts(), self._integrity.watch()):
+        for duty in (self._go_round(), self._follow_attempts(), self._integrity.watch(), MemoryReturn().run()):
             self._running.append(self._tasks.create_task(duty))
         return self
 
