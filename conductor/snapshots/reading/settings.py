@@ -48,6 +48,11 @@ class Settings:
         """Its objects can be copied into a store of SHA-1 names."""
         return self.values.get("extensions.objectformat", "sha1").lower() == "sha1"
 
+    @property
+    def has_reftable(self) -> bool:
+        """Its refs are in a reftable, which is not read: a view shows refs that are files."""
+        return self.values.get("extensions.refstorage", "files").lower() == "reftable"
+
 
 async def read_settings(repository: Repository, roots: WorkspaceRoots, own_folder: Path) -> Settings:
     """Returns the settings for a repository; `own_folder` is a git folder of ours."""

@@ -67,6 +67,9 @@ class Pin:
         if not head and not source.view.settings.has_sha1_names:
             text = "does not use SHA-1 names: its working tree can be pinned, its commits cannot"
             raise InvalidRequestError(Violation("workspace.path", text))
+        if not head and source.view.settings.has_reftable:
+            text = "must be the whole id of a commit: the repository keeps its refs in a reftable, which is not read"
+            raise InvalidRequestError(Violation("workspace.revision", text))
         if not head:
             text = (
                 f"names no commit of this repository: {revision}" if revision else "is needed: there is no HEAD commit"
@@ -116,8 +119,10 @@ class Pin:
     async def _trunk(self, source: Source | None) -> Trunk:
         if source is None:
             return Trunk()
-        if not source.view.settings.has_sha1_names:
-            return Trunk(notes=("history left out: the repository does not use SHA-1 names",))
+        settings = source.view.settings
+        if not settings.has_sha1_names or settings.has_reftable:
+            why = "keeps its refs in a reftable" if settings.has_sha1_names else "does not use SHA-1 names"
+            return Trunk(notes=(f"history left out: the repository {why}",))
         head = await source.resolve("HEAD")
         if not head and await source.is_unborn():
             return Trunk(notes=("the repository has no commits yet",))

@@ -141,6 +141,18 @@ async def test_a_repository_of_longer_names_is_pinned_with_what_it_holds(store: 
     assert "submodules whose content is left out: 1 (vendor)" in plan.notes
 
 
+async def test_refs_that_are_not_read_are_told(store: SnapshotStore, user: UserRepository) -> None:
+    head = user.head
+    user.git("config", "core.repositoryFormatVersion", "1")
+    user.git("config", "extensions.refStorage", "reftable")
+
+    assert (await store.pin(user.folder)).notes == ("history left out: the repository keeps its refs in a reftable",)
+    assert (await store.pin(user.folder, WorkspaceMode.COMMIT, head)).commit == head
+    (user.folder / ".git" / "HEAD").write_text("ref: refs/heads/.invalid\n")
+    with pytest.raises(InvalidRequestError, match=r"whole id of a commit: .* reftable"):
+        await store.pin(user.folder, WorkspaceMode.COMMIT)
+
+
 async def test_a_partial_clone_that_lacks_files_is_refused_for_that(
     store: SnapshotStore, user: UserRepository, tmp_path: Path
 ) -> None:
