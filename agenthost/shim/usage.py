@@ -18,6 +18,7 @@ PIPE_BYTES, SMALL_PIPE_BYTES, LARGE_PIPES = 64 * KIB, 8 * KIB, 1024  # a user's 
 FREE_SOCKETS = 64  # buffers of so many are not counted: ordinary agents have fewer, with little in them
 IN_MEMORY = ("/memfd:", "/dev/zero (deleted)")
 MAX_LOCKS, MAX_TABLE_BYTES = 1000, 512 * KIB  # the whole of a very long table would take seconds
+FREE_TCP = 8  # connections' ends: the kernel walks a table of the whole machine, 9 ms, to tell what is in their buffers
 SOCKET_BUFFER = "/proc/sys/net/core/wmem_default"
 
 
@@ -60,7 +61,7 @@ class Usage:
 
     def _sockets(self, first: int) -> int:
         queued = 0
-        if sockets_of(first, "TCP"):
+        if sockets_of(first, "TCP") > FREE_TCP:
             for family in ("tcp", "tcp6"):
                 with contextlib.suppress(OSError, IndexError, ValueError):
                     rows = [
