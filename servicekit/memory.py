@@ -6,6 +6,7 @@ arenas share more, and what is free in them is returned where the process has gr
 
 import asyncio
 import ctypes
+import gc
 import os
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class MemoryReturn:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if resident_bytes() > settled + GROWTH_BYTES:
+                gc.collect()  # a ring of objects would keep what it names until many more are made
                 await in_thread(_libc.malloc_trim, 0)
                 settled = resident_bytes()
             settled = min(settled, resident_bytes())
