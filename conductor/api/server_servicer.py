@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from conductor.api.fixed_limits import fixed_limits
 from conductor.v1 import server_service_pb2 as pb
 from conductor.v1 import server_service_pb2_grpc
 from servicekit.times import timestamp
@@ -37,4 +38,5 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             address=self._address(),
             unfinished_runs=self._count_unfinished(),
             settings=self._facts.settings,
+            limits=fixed_limits(),
         )

@@ -113,4 +113,8 @@ async def test_the_server_says_what_it_is_and_what_is_in_force(it: Running) -> N
     assert info.version
     assert info.unfinished_runs == 0
     assert info.settings["limits.unfinished_runs"] == "200"
+    assert info.limits["request_bytes"] == 4 * 1024 * 1024
+    assert info.limits["calls.streams"] == 2000
+    assert info.limits["keepalive.min_ping_interval_ms"] == 2000
+    assert all(limit > 0 for limit in info.limits.values())
     assert "hosts.alpha" in info.settings

@@ -1,0 +1,37 @@
+"""The limits that clients meet and that no setting changes, under the names by which GetServerInfo tells them."""
+
+from conductor.api.flow_servicer import MAX_YAML_BYTES
+from conductor.api.messages.runs import MAX_NESTING
+from conductor.api.messages.tokens import MAX_PAGE_SIZE
+from conductor.api.run_creation import MAX_LABEL_CHARACTERS, MAX_LABELS, MAX_PRIORITY
+from conductor.api.run_servicer import MAX_REASON_CHARACTERS
+from conductor.flows.checks.input_rules import MAX_INPUTS_BYTES, MAX_QUESTION_CHARACTERS
+from conductor.flows.language.counts import MAX_STEPS
+from servicekit.calls.rooms import ROOMS
+from servicekit.channels import MAX_CONNECTIONS, MAX_IDLE_SECONDS, MAX_WIRE_BYTES, SERVER_OPTIONS
+from servicekit.interceptor import MAX_REQUEST_BYTES
+
+
+def fixed_limits() -> dict[str, int]:
+    """Returns every fixed limit by its name."""
+    options = dict(SERVER_OPTIONS)
+    limits = {
+        "request_bytes": MAX_REQUEST_BYTES,
+        "message_bytes": MAX_WIRE_BYTES,
+        "page_size": MAX_PAGE_SIZE,
+        "flow_yaml_bytes": MAX_YAML_BYTES,
+        "flow_steps": MAX_STEPS,
+        "question_characters": MAX_QUESTION_CHARACTERS,
+        "inputs_bytes": MAX_INPUTS_BYTES,
+        "inputs_nesting": MAX_NESTING,
+        "labels": MAX_LABELS,
+        "label_characters": MAX_LABEL_CHARACTERS,
+        "priority": MAX_PRIORITY,
+        "reason_characters": MAX_REASON_CHARACTERS,
+        "connections": MAX_CONNECTIONS,
+        "connection_idle_seconds": MAX_IDLE_SECONDS,
+        "keepalive.time_ms": options["grpc.keepalive_time_ms"],
+        "keepalive.timeout_ms": options["grpc.http2.ping_timeout_ms"],
+        "keepalive.min_ping_interval_ms": options["grpc.http2.min_ping_interval_without_data_ms"],
+    }
+    return limits | {f"calls.{room}": most for room, most in ROOMS.items()}
