@@ -98,4 +98,4 @@ def _why_tree_refused(entries: Sequence[Entry]) -> str:
 
 
 def _shown(path: bytes) -> str:
-    return repr(path[:100])
+    return repr(path[:100].decode(errors="backslashreplace"))

@@ -32,9 +32,11 @@ from conductor.evaluation.evidence.words import cuts_word
 MIN_WHOLE, MIN_PARTIAL, MIN_WITHIN = 3, 4, 6
 MIN_LETTERS = 2
 MAX_SEARCHED_CHARACTERS = 500_000_000
-PLACE_COST = 200
+PLACE_COST = 1500
+SHORT_SPAN = 8000  # characters of cited lines that are compared whatever was searched before
 MAX_CITED_LINES = 4000
 BINARY_PROBE_BYTES = 8000
+TOO_MUCH = "this result cites too much to look for this quote everywhere"
 WORKSPACE = "/workspace/"
 
 
@@ -148,22 +150,23 @@ class CitationCheck:
 
     def _look_elsewhere(self, item: Evidence, quote: str, text: CitedText) -> Evidence:
         """Applies rules 4 and 5."""
+        if self._searched > MAX_SEARCHED_CHARACTERS:
+            return _missing(item, TOO_MUCH)
         if not _is_telling(quote, MIN_WHOLE):
             return _missing(item, f"{_not_there(item, quote, text)}, and it is too short to be looked for elsewhere")
         line = self._nearest(quote, item.start_line, text)
         if line:
             return replace(item, status="moved", actual_start_line=line, quote=as_written(item.quote))
-        is_over = self._searched > MAX_SEARCHED_CHARACTERS
-        why = (
-            "this result cites too much to look elsewhere"
-            if is_over
-            else "no whole lines elsewhere in this file are it"
-        )
-        return _missing(item, f"{_not_there(item, quote, text)}, and {why}")
+        if self._searched > MAX_SEARCHED_CHARACTERS:
+            return _missing(item, TOO_MUCH)
+        self._searched += 2 * len(text.text)
+        return _missing(item, f"{_not_there(item, quote, text)}, and no whole lines elsewhere in this file are it")
 
     def _stands_in(self, quote: str, begin: int, end: int, text: CitedText, item: Evidence) -> bool:
         """Applies rules 1 to 3."""
-        self._searched += end - begin
+        self._searched += 2 * (end - begin)
+        if self._searched > MAX_SEARCHED_CHARACTERS and end - begin > SHORT_SPAN:
+            return False
         if text.text[begin:end].strip() == quote:
             return True
         if not _is_telling(quote, MIN_WHOLE):

@@ -1,5 +1,6 @@
 """Citations: the rules at the head of `citations`, one by one. Keeps F4."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -176,10 +177,21 @@ def test_a_hostile_result_costs_a_bounded_search(monkeypatch: pytest.MonkeyPatch
     judged = [item for finding in findings for item in check.judge(finding).evidence]
 
     assert {item.status for item in judged} == {"missing"}
-    assert {item.reason.partition(", and ")[2] for item in judged} == {
+    assert {item.reason.rpartition(", and ")[2] for item in judged} == {
         "no whole lines elsewhere in this file are it",
-        "this result cites too much to look elsewhere",
+        "this result cites too much to look for this quote everywhere",
     }
+
+
+def test_ten_thousand_places_in_one_long_line_cost_a_bounded_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps F4: each place must be looked at, since the quote is cut out of a word there."""
+    monkeypatch.setattr(citations, "MAX_SEARCHED_CHARACTERS", 5_000_000)
+    check = CitationCheck({"a.py": b"a" * 2_000_000})
+    evidence = tuple(Evidence("a.py", 1, 1, "aaaaaa") for _ in range(10_000))
+    started = time.process_time()
+
+    assert {item.status for item in check.judge(Finding("low", "t", "", "x", evidence, "x")).evidence} == {"missing"}
+    assert time.process_time() - started < 5
 
 
 def test_many_equal_lines_are_found_at_the_nearest() -> None:
