@@ -95,6 +95,17 @@ def test_the_recipe_for_systemd_starts_both_services(tmp_path: Path) -> None:
             service.stop()
 
 
+def test_a_users_units_name_folders_that_systemd_makes() -> None:
+    for unit in ("agenthost", "conductor"):
+        text = (DEPLOY / "systemd" / "user" / f"{unit}.service").read_text()
+        settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+
+        assert f"--data %S/{settings['StateDirectory']}" in settings["ExecStart"]
+        assert settings["WantedBy"] == "default.target"
+        assert not {"User", "Group"} & set(settings)
+    assert "ExecStartPre=+/bin/mkdir -p /srv/code" in (DEPLOY / "systemd" / "conductor.service").read_text()
+
+
 @pytest.mark.parametrize("unit", ["agenthost", "conductor"])
 def test_systemd_accepts_a_unit(unit: str, tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
