@@ -58,6 +58,8 @@ SCHEMA: dict[str, Any] = {
         ("untyped", " 3", " 3"),
         ("untyped", "NaN", "NaN"),
         ("untyped", "9007199254740993", "9007199254740993"),
+        ("count", "9007199254740993", "9007199254740993"),
+        ("many", "[9007199254740993]", "[9007199254740993]"),
         ("untyped", "1" + "0" * 400, "1" + "0" * 400),
         ("untyped", "false", False),
         ("untyped", '{"a": [1]}', {"a": [1]}),
@@ -73,9 +75,7 @@ def test_the_schema_decides_what_a_text_means(name: str, text: str, value: objec
     assert type(found) is type(value)
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [("count", "9007199254740993"), ("share", "1e999"), ("many", "[9007199254740993]")]
-)
+@pytest.mark.parametrize(("name", "text"), [("share", "1e999"), ("share", "-1e400")])
 def test_a_number_that_would_arrive_as_another_is_refused(name: str, text: str) -> None:
     with pytest.raises(CommandError, match=rf"--input {name}: .* is beyond"):
         typed_inputs([(name, text)], SCHEMA)
