@@ -124,13 +124,13 @@ async def _spent_at(start: float, pair: Pair) -> float:
 async def raw(load: Load, start: float) -> Heard:
     """Relays over bare sockets; stores nothing."""
     heard = Heard(start)
-    async with _Rival("benchmarks.raw_relay", "relay") as relay:
+    async with _Rival("benchmarks.peers.raw_relay", "relay") as relay:
         port = int(await relay.line())
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         with tempfile.NamedTemporaryFile("w", prefix="bench-") as prompt:
             prompt.write(load.prompt(start))
             prompt.flush()
-            async with _Rival("benchmarks.raw_relay", "host", str(port), prompt.name, str(load.agents)) as host:
+            async with _Rival("benchmarks.peers.raw_relay", "host", str(port), prompt.name, str(load.agents)) as host:
                 before = asyncio.create_task(_rivals_spent_at(start, relay, host))
                 async for agent, data in _frames(reader):
                     heard.take(str(agent), data)
@@ -153,12 +153,12 @@ async def naive(load: Load, start: float) -> Heard:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         prompt = Path(name) / "prompt"
         prompt.write_text(load.prompt(start))
-        async with _Rival("benchmarks.naive_relay", "relay", f"{name}/tokens.sqlite") as relay:
+        async with _Rival("benchmarks.peers.naive_relay", "relay", f"{name}/tokens.sqlite") as relay:
             port = int(await relay.line())
             sizes = (str(load.agents), str(load.token_bytes))
             async with (
                 grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-                _Rival("benchmarks.naive_relay", "host", str(port), str(prompt), *sizes) as host,
+                _Rival("benchmarks.peers.naive_relay", "host", str(port), str(prompt), *sizes) as host,
             ):
                 before = asyncio.create_task(_rivals_spent_at(start, relay, host))
                 async for message in channel.unary_stream("/naive/Watch")(b""):

@@ -11,10 +11,10 @@ from grpc_health.v1 import health_pb2_grpc
 
 from servicekit.addresses import Address, SocketLock, unusable
 from servicekit.calls.health_servicer import HealthServicer
+from servicekit.calls.interceptor import StatusInterceptor
+from servicekit.calls.reflection import DescriptorLibrary, ReflectionServicer
 from servicekit.calls.rooms import MAX_CALLS
 from servicekit.channels import SERVER_OPTIONS
-from servicekit.interceptor import StatusInterceptor
-from servicekit.reflection import DescriptorLibrary, ReflectionServicer
 
 LAST_CALLS_SECONDS = 0.5
 

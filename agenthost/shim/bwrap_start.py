@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 
+from agenthost.shim.bounds.memory import Bound
 from agenthost.shim.kernel import (
     CLONE_NEWNS,
     MS_BIND,
@@ -17,7 +18,6 @@ from agenthost.shim.kernel import (
     call,
     own_pipe,
 )
-from agenthost.shim.memory import Bound
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import os
 import select
 import signal
 
+from agenthost.shim.bounds.memory import Bound
+from agenthost.shim.bounds.processor import Share
+from agenthost.shim.bounds.user import User
 from agenthost.shim.bwrap_start import become_bwrap, stage, start_guard
 from agenthost.shim.inspection import descendants, exact_status, inspect, parent_of, pinned
 from agenthost.shim.kernel import Interrupted, Refused, now, own_pipe, text_file
-from agenthost.shim.memory import Bound
-from agenthost.shim.processor import Share
 from agenthost.shim.setup_failure import describe_end, judge_setup_failure, signal_in
-from agenthost.shim.user import User
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from conductor.api.run_creation import MAX_LABEL_CHARACTERS, MAX_LABELS, MAX_PRI
 from conductor.api.run_servicer import MAX_REASON_CHARACTERS
 from conductor.flows.checks.input_rules import MAX_INPUTS_BYTES, MAX_QUESTION_CHARACTERS
 from conductor.flows.language.counts import MAX_STEPS
+from servicekit.calls.interceptor import MAX_REQUEST_BYTES
 from servicekit.calls.rooms import ROOMS
 from servicekit.channels import MAX_CONNECTIONS, MAX_IDLE_SECONDS, MAX_WIRE_BYTES, SERVER_OPTIONS
-from servicekit.interceptor import MAX_REQUEST_BYTES
 
 
 def fixed_limits() -> dict[str, int]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from servicekit.interceptor import StatusInterceptor
+from servicekit.calls.interceptor import StatusInterceptor
 from servicekit.server import Registration
 from tests.simulation.ground.network import OK, Call, End
 from tests.simulation.ground.process import Process

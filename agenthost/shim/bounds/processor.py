@@ -11,9 +11,9 @@ import contextlib
 import math
 import os
 
+from agenthost.shim.bounds.memory import Bound
 from agenthost.shim.inspection import descendants
 from agenthost.shim.kernel import now, read_file
-from agenthost.shim.memory import Bound
 
 LOOK_SECONDS = 0.25
 LEAST_CROWD = 3  # busy threads; a crowd has more of them than there are processors

@@ -1,7 +1,7 @@
 """Relays as a first draft would: a gRPC message for each token, and a commit for each, before it is shown. Same hops as ours.
 
-`python -m benchmarks.naive_relay host PORT PROMPT COUNT TOKEN_BYTES` sends each token of its agents as a message.
-`python -m benchmarks.naive_relay relay DATABASE` commits each (WAL, synchronous NORMAL, as ours before it shows text),
+`python -m benchmarks.peers.naive_relay host PORT PROMPT COUNT TOKEN_BYTES` sends each token of its agents as a message.
+`python -m benchmarks.peers.naive_relay relay DATABASE` commits each (WAL, synchronous NORMAL, as ours before it shows text),
 then sends it to the one watcher. Messages are bare bytes, `[agent u32][token]`, which costs less than real ones would.
 """
 

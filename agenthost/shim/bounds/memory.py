@@ -11,8 +11,8 @@ import contextlib
 import os
 import time
 
+from agenthost.shim.bounds.usage import MAX_LOCKS, Usage, count_locks
 from agenthost.shim.kernel import now, read_file
-from agenthost.shim.usage import MAX_LOCKS, Usage, count_locks
 
 TYPE_CHECKING = False  # `typing` would cost every attempt 2 ms
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Measures the floor under a relay: the same agents and processes, joined by bare sockets. Stores and parses nothing.
 
-`python -m benchmarks.raw_relay host PORT PROMPT COUNT` reads agents' pipes and sends `[agent u32][length u32][bytes]` on.
-`python -m benchmarks.raw_relay relay` passes to its first visitor, the watcher, what its second, the host, sends.
+`python -m benchmarks.peers.raw_relay host PORT PROMPT COUNT` reads agents' pipes and sends `[agent u32][length u32][bytes]` on.
+`python -m benchmarks.peers.raw_relay relay` passes to its first visitor, the watcher, what its second, the host, sends.
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""What an attempt may take of the machine: memory, processor, kernel objects, and a user of its own."""
