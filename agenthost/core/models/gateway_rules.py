@@ -44,7 +44,7 @@ _HOP_BY_HOP = frozenset(
 # What clients say of themselves and of their request; seen from qwen, claude, codex, gemini, opencode, pi and the usual libraries.
 _TO_THE_MODEL = frozenset(
     {
-        b"accept", b"accept-language", b"content-type", b"content-length", b"transfer-encoding", b"content-encoding", b"user-agent",
+        b"accept", b"accept-language", b"content-length", b"transfer-encoding", b"content-encoding", b"user-agent",
         b"anthropic-version", b"anthropic-beta", b"anthropic-dangerous-direct-browser-access", b"x-app", b"x-goog-api-client",
         b"openai-beta", b"originator", b"session-id", b"session_id", b"thread-id", b"conversation-id", b"conversation_id",
         b"x-session-id", b"x-session-affinity", b"x-request-id", b"x-client-request-id", b"x-initiator", b"idempotency-key",
@@ -57,7 +57,7 @@ _TO_THE_MODEL_BEGIN = (b"x-stainless-", b"x-codex-", b"x-claude-code-")
 _EXPECTED = frozenset(
     {
         b"host", b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"expect", b"accept-encoding", b"cookie", b"origin",
-        b"referer", b"dnt", b"priority", b"sec-fetch-dest", b"sec-fetch-site",
+        b"referer", b"dnt", b"content-type", b"priority", b"sec-fetch-dest", b"sec-fetch-site",
     }
 )  # fmt: skip
 FRAMING = frozenset(
@@ -130,6 +130,8 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
     headers = (
         (b"host", authority_of(endpoint)),
         *passed,
+        # What was judged is JSON in UTF-8, whatever the agent calls it: an endpoint must not read it as a form.
+        *(((b"content-type", b"application/json"),) if method == "POST" else ()),
         # What cannot be read cannot be metered or searched for the key.
         (b"accept-encoding", b"identity"),
         *(((b"transfer-encoding", b"chunked"),) if is_chunked else ()),

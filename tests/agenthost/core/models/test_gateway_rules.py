@@ -182,9 +182,18 @@ def test_only_listed_headers_pass_and_the_others_are_told_by_name() -> None:
     )
 
     assert [name for name, _ in forward.headers] == [
-        b"host", b"x-stainless-lang", b"user-agent", b"accept-encoding", b"authorization",
+        b"host", b"x-stainless-lang", b"user-agent", b"content-type", b"accept-encoding", b"authorization",
     ]  # fmt: skip
     assert forward.kept_back == ("header x-tools",)
+
+
+@pytest.mark.parametrize(
+    "kind", [b"application/x-www-form-urlencoded", b"application/json; charset=utf-16", b"text/plain"]
+)
+def test_a_body_is_read_by_the_endpoint_as_it_was_judged(kind: bytes) -> None:
+    forward = passed(asked(content_type=kind))
+
+    assert [value for name, value in forward.headers if name == b"content-type"] == [b"application/json"]
 
 
 def test_a_path_whose_fields_no_list_knows_needs_a_rule_of_the_operator() -> None:
