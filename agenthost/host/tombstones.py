@@ -50,7 +50,8 @@ class Tombstones:
 
         Raises StorageError where it cannot be written: then the id is not blocked, since a restart would not know it.
         """
-        if self.find(stone.execution) is None:
+        known = self.find(stone.execution)
+        if known is None or known.why is not stone.why:
             self._stones.pop(stone.execution, None)
             self._stones[stone.execution] = stone
             self._unwritten.add(stone.execution)

@@ -153,14 +153,6 @@ async def _bury_nothing(self: Tombstones, stone: Tombstone) -> None:
     """An id that was asked for in vain, or released, may run all the same."""
 
 
-_find_stone = Tombstones.find
-
-
-def _find_what_is_written(self: Tombstones, execution: str) -> Tombstone | None:
-    """A Start begins while its id waits to be written as blocked."""
-    return None if execution in self._unwritten else _find_stone(self, execution)
-
-
 async def _adopt_nothing(*_: object) -> None:
     """A restarted daemon knows nothing of what an earlier one began."""
 
@@ -248,7 +240,6 @@ TWINS = (
         hint=30,
     ),
     Mutant("forgets tombstones", {(Tombstones, "add"): _bury_nothing}, hint=157),
-    Mutant("blocks an id late", {(Tombstones, "find"): _find_what_is_written}, hint=72582),
     Mutant("begins what is spent", {(supervisor, "attaches"): _begin_again}, hint=157),
     Mutant("adopts nothing", {(agenthost.app, "adopt_leftovers"): _adopt_nothing}, hint=3),
     Mutant("forgets that the machine was booted", {(AttemptFolders, "outlived_boot"): _trust_the_files}, hint=311),

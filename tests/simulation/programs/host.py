@@ -154,6 +154,9 @@ class Gateway:
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
+    async def begin_turn(self, execution: str) -> None:
+        """Lets an attempt ask its model again."""
+
     async def ready(self) -> None:
         pass
 
