@@ -35,6 +35,17 @@ def descendants(ancestor: int) -> list[int]:
     return sorted(found)
 
 
+def shown_by(pid: int) -> int:
+    """Returns the thread that shows what a process has: another one where its first thread ended before the others."""
+    with contextlib.suppress(OSError):
+        if read_file(f"/proc/{pid}/stat").rpartition(")")[2].split()[0] == "Z":
+            for thread in map(int, os.listdir(f"/proc/{pid}/task")):
+                with contextlib.suppress(OSError):
+                    if thread != pid and read_file(f"/proc/{thread}/stat").rpartition(")")[2].split()[0] not in "ZX":
+                        return thread
+    return pid
+
+
 def inspect(pid: int, writable: list[str], model: str = "", port: int = 0) -> Iterator[tuple[str, bool]]:
     """Yields what the kernel says of a process: each thing in words, and whether it is as it must be."""
     status = dict(line.split(":\t", 1) for line in read_file(f"/proc/{pid}/status").splitlines() if ":\t" in line)

@@ -170,6 +170,9 @@ async def test_the_list_finds_a_missing_filter(tmp_path: Path) -> None:
     assert {"make a vsock", "trace a child", "set up an io_uring", "change personality"} <= set(found)
     assert {"share memory of System V", "watch what the host starts", "lock out others", "enlarge a pipe"} <= set(found)
     assert {"send a datagram to a socket in a mount", "enlarge a socket's send buffer"} <= set(found)
+    assert {"have files that its process has not", "share its files with a process", "add a filter of its own"} <= set(
+        found
+    )
 
 
 async def test_the_list_finds_missing_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

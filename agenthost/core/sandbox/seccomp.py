@@ -28,9 +28,13 @@ MAX_INSTRUCTIONS = 4096  # the kernel's own limit
 
 # clone: any new namespace. clone3 hides its flags in memory; C libraries fall back to clone.
 _NEW_NAMESPACES = 0x7E020000
+_CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
 # ioctl: typing into a terminal, and taking one over.
 _TIOCSCTTY, _TIOCSTI, _TIOCLINUX, _TIOCCONS = 0x540E, 0x5412, 0x541C, 0x541D
-_PR_SET_MM, _PR_SCHED_CORE = 35, 62
+_PR_SET_SECCOMP, _PR_SET_MM, _PR_SCHED_CORE, _PR_FUTEX_HASH = 22, 35, 62, 78
+_SECCOMP_SET_MODE_FILTER = 1
+_CLOSE_RANGE_UNSHARE = 2
+_MAP_HUGETLB, _MFD_HUGETLB = 0x40000, 4
 _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ = 1024, 1026, 1031
 _F_OFD_SETLK, _F_OFD_SETLKW = 37, 38
 _SOL_SOCKET = 1
@@ -131,7 +135,13 @@ def _choose(cases: Mapping[int, Block], otherwise: Block) -> Block:
 
 _YES, _NO, _NO_SUCH_FAMILY = _verdict(ALLOW), _verdict(refuse(errno.EPERM)), _verdict(refuse(errno.EAFNOSUPPORT))
 _INVALID, _NONE_LEFT = _verdict(refuse(errno.EINVAL)), _verdict(refuse(errno.EMFILE))
+_NO_MEMORY, _UNSUPPORTED = _verdict(refuse(errno.ENOMEM)), _verdict(refuse(errno.EOPNOTSUPP))
 _IGNORED = _verdict(refuse(0))  # the call returns 0, and the kernel does nothing
+
+
+def _without(argument: int, bit: int, otherwise: Block) -> Block:
+    """Allows a call where an argument lacks a bit."""
+    return (_low_half(argument), Instruction(_IF_ANY_BIT, 0, len(otherwise), bit), *otherwise, *_YES)
 
 
 def _protocols(*numbers: int) -> Block:
@@ -151,7 +161,15 @@ _SOCKET_OPTIONS: Block = (
     ),
 )
 _CHECKS: Mapping[str, Block] = {
-    "clone": (_low_half(0), Instruction(_IF_ANY_BIT, 0, 1, _NEW_NAMESPACES), *_NO, *_YES),
+    # A look finds files by their process alone: threads share its files, and no other process does. Locks would outlive theirs.
+    "clone": (
+        _low_half(0),
+        Instruction(_IF_ANY_BIT, 0, 1, _NEW_NAMESPACES),
+        *_NO,
+        Instruction(_AND, 0, 0, _CLONE_FILES | _CLONE_THREAD),
+        *_choose(dict.fromkeys((0, _CLONE_FILES | _CLONE_THREAD), _YES), _NO),
+    ),
+    "close_range": _without(2, _CLOSE_RANGE_UNSHARE, _INVALID),
     # A lease on a file of the snapshot, which may be the agent's own where the host is no root, makes others wait for it.
     # The locks of open files name no process that the shim could count them for.
     "fcntl": (
@@ -165,13 +183,27 @@ _CHECKS: Mapping[str, Block] = {
     # A lock on a file that others see makes them wait, and needs no right to write it. Where an agent may write it is alone, and
     # programs end without locks: so they get none, and are told that they have it.
     "flock": _IGNORED,
+    # An attribute of a file in memory is memory that neither its size nor its file system shows.
+    **dict.fromkeys(("setxattr", "lsetxattr", "fsetxattr"), _UNSUPPORTED),
     # A watch on /usr/bin tells which programs the host starts, and a user has few: programs know that there may be none left.
     "inotify_init": _NONE_LEFT,
     "inotify_init1": _NONE_LEFT,
     "ioctl": (_low_half(1), *_choose(dict.fromkeys((_TIOCSTI, _TIOCLINUX, _TIOCCONS, _TIOCSCTTY), _NO), _YES)),
+    # The machine's huge pages are few, no group counts them, and programs know that there may be none.
+    "memfd_create": _without(1, _MFD_HUGETLB, _INVALID),
+    "mmap": _without(3, _MAP_HUGETLB, _NO_MEMORY),
     # As it is, or asking how it is: other personalities switch protections off.
     "personality": (_low_half(0), *_choose({0: _YES, 0xFFFFFFFF: _YES}, _NO)),
-    "prctl": (_low_half(0), *_choose(dict.fromkeys((_PR_SET_MM, _PR_SCHED_CORE), _NO), _YES)),
+    # Tables of futexes and filters of calls are memory that no process shows; all users share the room for compiled filters.
+    "prctl": (
+        _low_half(0),
+        *_choose(
+            dict.fromkeys((_PR_SET_MM, _PR_SCHED_CORE), _NO)
+            | dict.fromkeys((_PR_SET_SECCOMP, _PR_FUTEX_HASH), _INVALID),
+            _YES,
+        ),
+    ),
+    "seccomp": (_low_half(0), *_choose({_SECCOMP_SET_MODE_FILTER: _INVALID}, _YES)),
     "setsockopt": (_low_half(1), *_choose({_SOL_SOCKET: _SOCKET_OPTIONS}, _YES)),
     # No unix sockets: a path leads wherever a snapshot might hold one. Netlink only asks about the namespace's own routes.
     "socket": (

@@ -52,7 +52,7 @@ class Share:
 
     def look(self, first: int) -> None:
         """Confines a crowd to one processor, and what is calm to none."""
-        self.next_look = now() + LOOK_SECONDS
+        self.next_look = now() + LOOK_SECONDS * (0.5 + os.urandom(1)[0] / 256)  # no agent may rest just then
         if self.bound.has_share or len(self.processors) == 1:
             self.next_look = math.inf
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from agenthost.shim.inspection import descendants
+from agenthost.shim.inspection import descendants, shown_by
 from agenthost.shim.kernel import read_file
 
 KIB, MIB = 1024, 1024 * 1024
@@ -42,7 +42,7 @@ class Usage:
 
     def used_bytes(self, first: int, limit: int) -> int:
         """Returns the memory of a process and all below it."""
-        pids = [first, *descendants(first)]
+        pids = [first, *map(shown_by, descendants(first))]
         files = Files(pids)
         in_memory = sum(files.held.values()) + tmpfs_bytes(pids, self.writable)
         kernel = files.kernel_bytes + self._sockets(first) + self._hidden(files.hidden)

@@ -77,6 +77,15 @@ for _ in range(400):
     held.append(socket.socket(16, 3, 0)); held[-1].setblocking(False)
     for n in range(120): held[-1].send(struct.pack('IHHII', 2064, 9999, 1, n, 0) + bytes(2048))
 """,
+    "of a process whose first thread ended": """
+import ctypes, threading
+def take():
+    held = [bytearray(b'x') * (8 << 20) for _ in range(32)]
+    print('survived', flush=True)
+    time.sleep(100)
+threading.Thread(target=take).start()
+ctypes.CDLL(None).syscall(60 if os.uname().machine == 'x86_64' else 93, 0)
+""",
     "in locks of files": """
 import fcntl
 for n in range(20):

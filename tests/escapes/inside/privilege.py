@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 
-from .table import ATTEMPTS, X86, call, held, syscall
+from .table import ATTEMPTS, X86, call, exit_child, held, syscall
 
 NEW = {
     "user": 0x10000000,
@@ -25,8 +25,8 @@ CLONE_ARGUMENTS = struct.pack("11Q", NEW["user"], 0, 0, 0, signal.SIGCHLD, *[0] 
 for kind, flag in NEW.items():
     ATTEMPTS[f"unshare a {kind} namespace"] = lambda _, flag=flag: call("unshare", flag)
 ATTEMPTS |= {
-    "clone into a user namespace": lambda _: _exit_child(syscall(56, 220, NEW["user"] | signal.SIGCHLD, 0, 0, 0, 0)),
-    "clone with the newer call": lambda _: _exit_child(syscall(435, 435, CLONE_ARGUMENTS, 88)),
+    "clone into a user namespace": lambda _: exit_child(syscall(56, 220, NEW["user"] | signal.SIGCHLD, 0, 0, 0, 0)),
+    "clone with the newer call": lambda _: exit_child(syscall(435, 435, CLONE_ARGUMENTS, 88)),
     "enter the first process's namespace": lambda _: call("setns", os.open("/proc/1/ns/user", os.O_RDONLY), 0),
     "mount a tmpfs": lambda _: call("mount", b"t", b"/tmp", b"tmpfs", 0, None),
     "remount the workspace writable": lambda _: call("mount", None, b"/workspace", None, 4096 | 32, None),
@@ -76,12 +76,6 @@ ATTEMPTS |= {
 
 def _capabilities() -> list[str]:
     return [line.split()[1] for line in open("/proc/self/status") if line.startswith("Cap")]
-
-
-def _exit_child(pid: int) -> object:
-    if pid == 0:
-        os._exit(0)
-    return pid
 
 
 def _uid_of_setuid_program() -> int:

@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-from .table import ATTEMPTS, SECONDS, X86, attempt, call, held, syscall
+from .table import ATTEMPTS, SECONDS, X86, attempt, call, exit_child, held, syscall
 
 MIB = 1024 * 1024
 
@@ -79,6 +79,11 @@ def enlarge_buffer(option: int) -> object:
         return held(end.getsockopt(socket.SOL_SOCKET, option) == before, "the buffer is larger")
 
 
+def own_file() -> str:
+    with open("/tmp/attributes", "wb"):
+        return "/tmp/attributes"
+
+
 IPC_PRIVATE, MODE = 0, 0o600
 ATTEMPTS |= {
     "share memory of System V": lambda _: syscall(29, 194, IPC_PRIVATE, 64 * MIB, 0o1600),
@@ -100,7 +105,19 @@ ATTEMPTS |= {
     "run on chosen processors": lambda _: os.sched_setaffinity(0, {0}),
     "run as another kind of process": lambda _: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
     "read and write before others": lambda _: syscall(251, 30, 1, 0, 2 << 13),
+    "give an attribute to a file in memory": lambda _: os.setxattr(
+        f"/proc/self/fd/{os.memfd_create('a')}", "user.escaped", bytes(1024)
+    ),
+    "give an attribute to a file of its own": lambda _: os.setxattr(own_file(), "user.escaped", bytes(1024)),
+    "take a table of futexes": lambda _: call("prctl", 78, 1, ctypes.c_ulong(1024), 0, 0),
+    "add a filter of its own": lambda _: call("prctl", 22, 2, LETS_THROUGH, 0, 0),
+    "add a filter by the newer call": lambda _: syscall(317, 277, 1, 0, LETS_THROUGH),
+    "make rules of Landlock": lambda _: syscall(444, 444, struct.pack("QQ", 1, 1), 16, 0),
+    "have files that its process has not": lambda _: syscall(436, 436, 1000, 1000, 2),
+    "share its files with a process": lambda _: exit_child(syscall(56, 220, 0x400 | signal.SIGCHLD, 0, 0, 0, 0)),
     "keep a core to itself": lambda _: call("prctl", 62, 1, 0, 0, 0),
 }
 
 RETURN = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0xFFFF), 8)
+LETS_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7FFF0000), 8)
+LETS_THROUGH = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 1, ctypes.addressof(LETS_ALL)), 16)

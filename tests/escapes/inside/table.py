@@ -30,6 +30,12 @@ def syscall(x86: int, arm: int, *arguments: Any) -> int:
     return call("syscall", x86 if X86 else arm, *arguments)
 
 
+def exit_child(pid: int) -> object:
+    if pid == 0:
+        os._exit(0)
+    return pid
+
+
 def held(condition: bool, detail: object = "") -> object:
     """Escapes where a condition does not hold that is no error of the kernel's."""
     if condition:

@@ -82,6 +82,20 @@ CASES = [
         for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
     ],
     ("clone", (0x11 | 0x10000000 | HIGH,), DENIED),
+    ("clone", (0x4111,), ALLOW),  # vfork
+    # Files of two processes, and files of a thread's own: a look from outside finds neither.
+    *[("clone", (flags,), DENIED) for flags in (0x11 | 0x400, 0x3D0F00 & ~0x400, 0x3D0F00 & ~0x10000)],
+    ("close_range", (3, 0xFFFFFFFF, 0), ALLOW),
+    ("close_range", (3, 0xFFFFFFFF, 4), ALLOW),
+    *[("close_range", (3, 0xFFFFFFFF, flags), refuse(errno.EINVAL)) for flags in (2, 6, 2 | HIGH)],
+    *[(name, (3,), refuse(errno.EOPNOTSUPP)) for name in ("setxattr", "lsetxattr", "fsetxattr")],
+    ("memfd_create", (0, 1), ALLOW),
+    ("memfd_create", (0, 4 | 21 << 26), refuse(errno.EINVAL)),  # of the machine's huge pages
+    ("mmap", (0, 4096, 3, 0x22), ALLOW),
+    ("mmap", (0, 1 << 21, 3, 0x40022), refuse(errno.ENOMEM)),
+    *[("prctl", (option,), refuse(errno.EINVAL)) for option in (22, 78)],
+    ("seccomp", (2, 0), ALLOW),  # a question
+    ("seccomp", (1, 0), refuse(errno.EINVAL)),
     ("fcntl", (3, 1), ALLOW),
     ("fcntl", (3, 1033), ALLOW),
     ("fcntl", (3, 1024), DENIED),
