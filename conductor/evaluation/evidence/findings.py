@@ -166,15 +166,28 @@ def _wrong_numbers(result: Any) -> list[str]:
 
 
 def tell_apart(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Returns judged findings, each with an id of its own. Of two with one claim at one place the first is kept."""
+    """Returns judged findings, each with an id of its own. Of two with one claim and the same places the first is kept."""
     kept: dict[str, Finding] = {}
     for finding in findings:
-        same = kept.get(finding.id)
-        is_new_place = same is not None and _place(same) != _place(finding)
-        # A quote that cannot be counted in its file, as one that stands nowhere, is told apart by its line.
-        told = replace(finding, occurrence=MAX_LINE + _place(finding)[0]) if is_new_place else finding
+        told, same = finding, kept.get(finding.id)
+        if same is not None and _place(same) != _place(finding):
+            # A quote that cannot be counted in its file, as one that stands nowhere, is told apart by its line.
+            told = replace(finding, occurrence=MAX_LINE + _place(finding)[0])
+            same = kept.get(told.id)
+        if same is not None and _said(same) != _said(finding):
+            number = int(hashlib.sha256(repr(_said(finding)).encode()).hexdigest(), 16) % 1_000_000_000
+            told = replace(finding, occurrence=2 * MAX_LINE + number)
         kept.setdefault(told.id, told)
     return tuple(kept.values())
+
+
+def _said(finding: Finding) -> tuple[object, ...]:
+    """Returns what tells findings with one title and first place apart: how grave they are, and their other places."""
+    places = [
+        (item.path, item.actual_start_line or item.start_line, item.end_line - item.start_line, item.quote.strip())
+        for item in finding.evidence
+    ]
+    return finding.severity, places
 
 
 def _place(finding: Finding) -> tuple[int, int]:
@@ -197,7 +210,7 @@ def _read_notes(values: Any) -> list[str]:
 
 
 def _read_list(values: list[Any], told: list[str], step: str) -> Found:
-    kept: dict[tuple[str, Evidence | None], Finding] = {}
+    kept: dict[Finding, Finding] = {}
     notes: list[str] = []
     for index, value in enumerate(values[:MAX_FINDINGS]):
         try:
@@ -205,7 +218,7 @@ def _read_list(values: list[Any], told: list[str], step: str) -> Found:
         except ResultError as error:
             notes.append(f"findings[{index}] was left out: {error}")
             continue
-        kept.setdefault((finding.id, finding.evidence[0] if finding.evidence else None), finding)
+        kept.setdefault(finding, finding)
         if len(value.get("evidence") or ()) > MAX_EVIDENCE:
             notes.append(f"findings[{index}]: only its first {MAX_EVIDENCE} places were read")
     if values and not kept:
@@ -240,7 +253,7 @@ def _read(value: Any, step: str) -> Finding:
 def _read_evidence(value: Any) -> Evidence:
     if not isinstance(value, dict) or not isinstance(value.get("path"), str) or not isinstance(value.get("quote"), str):
         raise ResultError("each evidence must be an object with path, start_line, end_line and quote")
-    path, quote = _spelt(value["path"]), _clean(value["quote"])
+    path, quote = _spelt(value["path"]), _as_decoded(value["quote"])
     start, last = _line(value.get("start_line")), value.get("end_line")
     end = start if last is None else _line(last)
     cited = Evidence(path[:MAX_PATH_CHARACTERS], start, max(start, end), quote[:MAX_QUOTE_CHARACTERS])
@@ -288,6 +301,14 @@ def _spelt(path: str) -> str:
         return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
     except UnicodeEncodeError:
         return _clean(path)
+
+
+def _as_decoded(text: str) -> str:
+    """Returns a quote with the sign for each byte that is no UTF-8, as the snapshot's files are read."""
+    try:
+        return text.encode(errors="surrogateescape").decode(errors="replace")
+    except UnicodeEncodeError:
+        return _clean(text)
 
 
 def _clean(text: str) -> str:

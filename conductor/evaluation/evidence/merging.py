@@ -2,8 +2,9 @@
 
 Two findings are merged if they are about the same place (one file, and lines that overlap where the quotes really stand), and if
 their titles have mostly the same words, or they come from different steps and share a category. Two findings of one step with
-different titles stay two: its agent saw both. A MISSING place is no place, so an invented finding never absorbs a verified one. The
-graver finding leads and keeps its id. The other's steps and places join it, and its words where they differ, so nothing is lost.
+different titles stay two: its agent saw both. A MISSING place is no place, so a finding with an invented place never absorbs one
+that was verified, nor joins it. The graver finding leads and keeps its id. The other's steps and places join it, and its words
+where they differ, so nothing is lost.
 
 The order is by severity, then verified, moved, missing, then by the number of steps, then by place. It does not depend on the order
 in which steps ended.
@@ -104,7 +105,7 @@ def _overlap(one: Finding, other: Finding) -> bool:
         return False
     (first_begin, first_end), (second_begin, second_end) = _lines(one.evidence[0]), _lines(other.evidence[0])
     same_file = one.evidence[0].path == other.evidence[0].path
-    as_real = (one.evidence[0].status == "missing") == (other.evidence[0].status == "missing")
+    as_real = (one.status == "missing") == (other.status == "missing")
     return same_file and as_real and first_begin <= second_end and second_begin <= first_end
 
 

@@ -50,12 +50,14 @@ def _is_file(path: str) -> bool:
 
 def check_places(places: Iterable[Place], files: Mapping[str, bytes | Unread | None]) -> list[dict[str, object]]:
     """Returns each place with `exists`, and with the reason where it does not."""
-    texts = {path: CitedText(data) for path, data in files.items() if isinstance(data, bytes)}
+    texts = {path: CitedText(data) if isinstance(data, bytes) else data for path, data in files.items()}
     return [_checked(place, texts.get(place.path)) for place in places]
 
 
-def _checked(place: Place, text: CitedText | None) -> dict[str, object]:
+def _checked(place: Place, text: CitedText | Unread | None) -> dict[str, object]:
     told = {"path": place.path, "start_line": place.start_line, "end_line": place.end_line}
+    if isinstance(text, Unread):
+        return {**told, "exists": False, "reason": text.reason}
     if text is None:
         return {**told, "exists": False, "reason": "there is no such file"}
     if not 1 <= place.start_line <= place.end_line <= text.count:

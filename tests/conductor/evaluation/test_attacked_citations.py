@@ -7,7 +7,15 @@ import pytest
 from agenthost.core.output.redaction import redacted
 from conductor.evaluation.evidence.citations import CitationCheck
 from conductor.evaluation.evidence.extraction import extract_result
-from conductor.evaluation.evidence.findings import Evidence, Found, count, read_document, read_result, tell_apart
+from conductor.evaluation.evidence.findings import (
+    Evidence,
+    Finding,
+    Found,
+    count,
+    read_document,
+    read_result,
+    tell_apart,
+)
 from conductor.evaluation.evidence.words import cuts_word
 
 TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hJ3lM6"
@@ -249,3 +257,82 @@ def test_signs_that_belong_together_are_not_cut(text: str, piece: str) -> None:
     at = text.find(piece)
 
     assert at < 0 or cuts_word(text, at, at + len(piece))
+
+
+@pytest.mark.parametrize(
+    ("line", "quote"),
+    [
+        ("price = 1.e5", "price = 1"),
+        ("price = 1.e5", "price = 1."),
+        ("price = 1.e-5", "price = 1.e"),
+        ("price = 3\u00b714", "price = 3"),
+        ("price = 1\u2008000", "price = 1"),
+        ("price = \u0e51\u0e50\u0e50\u0e50", "price = \u0e51\u0e50"),
+        ("price = \u17e1\u17e0\u17e0", "price = \u17e1\u17e0"),
+        ("price = \u4e00\u767e\u4e07", "price = \u4e00\u767e"),
+        ("price = 1000\u4e07", "price = 1000"),
+        ("change = \u20135 units", "5 units"),
+        ("change = \uff0d5 units", "5 units"),
+        ("change = \u00b75 units", "5 units"),
+        ("rate = 10%", "rate = 10"),
+        ("price = 10\u200b00", "price = 10"),
+        ("price = 10\u00ad00", "price = 10"),
+        ("price = 10\u2060\u200b00", "price = 10"),
+        ("call un\u200bsafe_thing()", "safe_thing()"),
+        ("call un\ufeffsafe_thing()", "\u2060safe_thing()"),
+    ],
+)
+def test_no_number_and_no_word_is_cut_in_any_script(line: str, quote: str) -> None:
+    assert status_of(line, quote) == "missing"
+
+
+@pytest.mark.parametrize(
+    ("line", "quote"),
+    [
+        ("\u4ef7\u683c = 1000\u5186", "\u4ef7\u683c = 1000"),
+        ("run(1).exp() and more", "run(1)"),
+        ("from 10 \u2013 15 units", "15 units"),
+        ("rate = 10 % 3", "rate = 10"),
+    ],
+)
+def test_what_ends_with_its_number_is_whole(line: str, quote: str) -> None:
+    assert status_of(line, quote) == "verified"
+
+
+def status_of(line: str, quote: str) -> str:
+    place = Evidence("a.py", 1, 1, quote)
+    finding = Finding("low", "t", "c", "general", (place,), "s")
+    return CitationCheck({"a.py": f"{line}\n".encode()}).judge(finding).status
+
+
+def test_a_quote_of_bytes_that_are_no_text_is_read_as_the_file_is() -> None:
+    place = {"path": "a.py", "start_line": 1, "end_line": 1, "quote": "caf\udce9 = 1"}
+    found = read_result(
+        json.dumps({"findings": [{"severity": "low", "title": "t", "evidence": [place]}]}).encode(), "s"
+    )
+    assert found is not None
+
+    assert CitationCheck({"a.py": b"caf\xe9 = 1\n"}).judge(found.findings[0]).status == "verified"
+
+
+def test_no_finding_hides_a_graver_one_or_one_with_other_places() -> None:
+    first, second, invented = (
+        {"path": "a.py", "start_line": line, "end_line": line, "quote": quote}
+        for line, quote in ((1, "alpha beta"), (2, "gamma delta"), (2, "invented"))
+    )
+    told = [
+        ("info", [first]),
+        ("critical", [first]),
+        ("info", [first, invented]),
+        ("info", [first, second]),
+        ("info", [first]),
+    ]
+    values = [{"severity": severity, "title": "t", "claim": "c", "evidence": places} for severity, places in told]
+    found = read_result(json.dumps({"findings": values}).encode(), "s")
+    assert found is not None
+    kept = tell_apart(map(CitationCheck({"a.py": b"alpha beta\ngamma delta\n"}).judge, found.findings))
+
+    assert [(one.severity, one.status) for one in kept] == [
+        ("info", "verified"), ("critical", "verified"), ("info", "missing"), ("info", "verified"),
+    ]  # fmt: skip
+    assert len({one.id for one in kept}) == len(kept)

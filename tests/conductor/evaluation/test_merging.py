@@ -1,6 +1,7 @@
 """The fold `merge`: nothing told twice, nothing lost, the important first. Keeps A11 F4."""
 
 import random
+from dataclasses import replace
 
 from conductor.evaluation.evidence.findings import Evidence, Finding
 from conductor.evaluation.evidence.merging import merge
@@ -69,6 +70,15 @@ def test_what_was_invented_never_takes_in_what_was_verified() -> None:
 
     assert len(titles(invented, finding("Eval on input", "docs"))) == 2
     assert len(titles(invented, finding("Eval on input", "docs", status="missing"))) == 1
+
+
+def test_one_invented_place_neither_takes_a_verdict_nor_gives_one() -> None:
+    real = finding("Eval on input", "docs")
+    half = finding("Eval on input", severity="critical")
+    half = replace(half, evidence=(*half.evidence, Evidence("none.py", 1, 1, "invented", "missing")))
+
+    assert [one.status for one in merge([half, real], 50).findings] == ["missing", "verified"]
+    assert [one.status for one in merge([replace(half, severity="low"), real], 50).findings] == ["verified", "missing"]
 
 
 def test_findings_without_a_place_are_never_merged() -> None:

@@ -38,13 +38,13 @@ def test_each_is_named_once_and_a_flood_is_bounded() -> None:
 
 
 def test_a_place_exists_or_says_why_not() -> None:
-    files = {"a.py": b"one\ntwo\n", "gone.py": Unread("no file"), "empty.py": b""}
+    files = {"a.py": b"one\ntwo\n", "gone.py": Unread("this file is too large"), "empty.py": b""}
     checked = check_places(named_places("a.py:2 a.py:2-9 gone.py:1 empty.py:1 a.py:0"), files)
 
     assert [(one["exists"], one.get("reason")) for one in checked] == [
         (True, None),
         (False, "the file has 2 lines"),
-        (False, "there is no such file"),
+        (False, "this file is too large"),
         (False, "the file has 0 lines"),
         (False, "the file has 2 lines"),
     ]
