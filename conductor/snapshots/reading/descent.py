@@ -3,6 +3,7 @@
 Whatever is renamed or planted meanwhile, the way never leads outside. It reads no file.
 """
 
+import errno
 import os
 from pathlib import Path
 from typing import Self
@@ -32,7 +33,9 @@ class Descent:
         return self._open[-1][2]
 
     def enter(self, parts: tuple[bytes, ...]) -> int:
-        """Opens a folder below, and keeps those above it open for its neighbours. Raises OSError at a link."""
+        """Opens a folder below, and keeps those above it open for its neighbours. Raises OSError at a link and at `..`."""
+        if b".." in parts:
+            raise NotADirectoryError(errno.ENOTDIR, "leads out of the folder")
         kept = 1
         while kept <= len(parts) and kept < len(self._open) and self._open[kept][0] == parts[kept - 1]:
             kept += 1

@@ -42,6 +42,7 @@ CHANGING = "files that changed while they were read"
 SPECIAL = "special files left out"
 UNREADABLE_FOLDERS = "folders that could not be read ({})"
 GITS_OWN = "paths that git keeps to itself"
+ASTRAY = "paths that lead out of the workspace or are not plain"
 NOT_HERE = "files that a sparse checkout left out, and whose content is not in HEAD"
 LONG_LINKS = f"symbolic links whose targets are longer than {MAX_LINK_BYTES} bytes"
 TOO_LONG = f"paths of more than {MAX_PATH_BYTES} bytes or {MAX_DEPTH} folders"
@@ -232,6 +233,8 @@ def _unfit(parts: tuple[bytes, ...]) -> str:
         return TOO_LONG
     if any(len(part) > MAX_NAME_BYTES for part in parts):
         return TOO_LONG
+    if any(part in (b"", b".", b"..") for part in parts):
+        return ASTRAY  # git lists whatever a crafted index holds
     return GITS_OWN if any(part.lower() == b".git" for part in parts) else ""
 
 
