@@ -42,8 +42,8 @@ PARTS = Kinds(
         "input_image": _media("image_url"),
         "video_url": _media("video_url"),
         "audio_url": _media("audio_url"),
-        "input_audio": Fields({**_CACHED, "input_audio": Fields({"data": INLINE, "format": PLAIN})}),
-        "file": Fields({**_CACHED, "file": Fields({"file_data": INLINE, "filename": PLAIN})}),
+        "input_audio": Fields({**_CACHED, "input_audio": Fields({"data": INLINE, "format": PLAIN}, scalar=INLINE)}),
+        "file": Fields({**_CACHED, "file": Fields({"file_data": INLINE, "filename": PLAIN}, scalar=INLINE)}),
     },
     usual="text",
 )

@@ -29,8 +29,8 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 class ProtoFields(Fields):
     """A place for objects whose fields have two spellings."""
 
-    def __init__(self, known: Mapping[str, Node]) -> None:
-        super().__init__({**{_snake(name): node for name, node in known.items()}, **known})
+    def __init__(self, known: Mapping[str, Node], scalar: Node | None = None) -> None:
+        super().__init__({**{_snake(name): node for name, node in known.items()}, **known}, scalar)
 
     def judge(self, value: Any, path: str, found: Found) -> None:
         """Adds fields that are not listed, or stand there in both spellings."""
@@ -47,7 +47,7 @@ def _snake(name: str) -> str:
     return _HUMP.sub("_", name).lower()
 
 
-_BLOB = ProtoFields({**plain("mimeType displayName"), "data": INLINE})
+_BLOB = ProtoFields({**plain("mimeType displayName"), "data": INLINE}, scalar=INLINE)
 _SOURCES: dict[str, Node] = {"inlineData": _BLOB, "fileData": Provided("url_sources")}
 _PART = ProtoFields(
     {

@@ -20,6 +20,7 @@ _SOURCE = Kinds(
         "url": Provided("url_sources"),
     },
     usual="base64",
+    scalar=INLINE,
 )
 _BLOCK = {**plain("type"), "cache_control": CACHE}
 _BLOCKS.known.update(

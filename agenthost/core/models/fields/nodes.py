@@ -67,8 +67,8 @@ class Inline(Plain):
     """A place for data in letters, where some endpoints take an address as well."""
 
     def judge(self, value: Any, path: str, found: Found) -> None:
-        """Adds an address as a source."""
-        if isinstance(value, str) and ":" in value[:24] and value[:5].lower() != "data:":
+        """Adds an address as a source: data in letters holds no colon, and endpoints overlook spaces before and in an address."""
+        if isinstance(value, str) and ":" in value and value[:5].lower() != "data:":
             found.tools.add(URL_SOURCES)
         super().judge(value, path, found)
 
@@ -131,10 +131,10 @@ class Fields:
 
 
 class Kinds:
-    """A place for objects that say in `type` what they are. One without a type is of the kind `usual`."""
+    """A place for objects that say in `type` what they are. One without a type is of the kind `usual`; `scalar` judges the rest."""
 
-    def __init__(self, known: Mapping[str, Node], usual: str) -> None:
-        self.known, self._usual = dict(known), usual
+    def __init__(self, known: Mapping[str, Node], usual: str, scalar: Node | None = None) -> None:
+        self.known, self._usual, self._scalar = dict(known), usual, scalar
 
     def judge(self, value: Any, path: str, found: Found) -> None:
         """Adds kinds that are not listed, and judges the others by their own lists."""
@@ -147,6 +147,8 @@ class Kinds:
                 node.judge(value, path, found)
             else:
                 found.add_field(f"{path}.type={kind}")
+        elif self._scalar:
+            self._scalar.judge(value, path, found)
 
 
 PLAIN, ANY, DATA, INLINE = Plain(), Anything(), Data(), Inline()

@@ -21,7 +21,9 @@ _PARTS = Kinds(
         "input_file": Fields(
             {**plain("type filename detail"), "file_data": INLINE, "file_url": Provided("url_sources")}
         ),
-        "input_audio": Fields({**plain("type"), "input_audio": Fields({"data": INLINE, "format": PLAIN})}),
+        "input_audio": Fields(
+            {**plain("type"), "input_audio": Fields({"data": INLINE, "format": PLAIN}, scalar=INLINE)}
+        ),
     },
     usual="input_text",
 )
