@@ -148,7 +148,8 @@ async def test_what_is_recoverable_twice_takes_three_attempts_and_what_is_fatal_
 async def test_a_run_and_a_step_that_take_too_long_end_with_their_own_reasons(tmp_path: Path) -> None:
     """Keeps C6: what runs is told to end, and nothing is left pending."""
     alpha = ExecutionHost([started(), said("words")])
-    async with running_conductor(tmp_path, hosts={"alpha": alpha}) as running:
+    # Where all hosts were there, the run would be refused.
+    async with running_conductor(tmp_path, hosts={"alpha": alpha}, absent=("beta",)) as running:
         nowhere = impatient("one", queue_timeout=Duration(nanos=200_000_000))
         nowhere.agent.agents[:] = ["unknown"]
         waited = await running.settled((await running.create(nowhere, impatient("two", "one"))).name)
