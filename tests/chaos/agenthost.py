@@ -44,8 +44,8 @@ def _counted(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
 
 
 def _after(method: Callable[..., Any], fuse: Fuse, point: str) -> Callable[..., Any]:
-    def act(*arguments: object) -> object:
-        done = method(*arguments)
+    def act(*arguments: object, **named: object) -> object:
+        done = method(*arguments, **named)
         fuse.meet(point)
         return done
 
@@ -53,8 +53,8 @@ def _after(method: Callable[..., Any], fuse: Fuse, point: str) -> Callable[..., 
 
 
 def _spawning(method: Callable[..., Any], fuse: Fuse) -> Callable[..., Any]:
-    async def spawn(*arguments: object) -> object:
-        spawned = await method(*arguments)
+    async def spawn(*arguments: object, **named: object) -> object:
+        spawned = await method(*arguments, **named)
         fuse.meet("H-spawned")
         return spawned
 
