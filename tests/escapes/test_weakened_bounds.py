@@ -116,6 +116,23 @@ def test_a_process_that_holds_little_is_below_the_bound() -> None:
         assert not bound().is_exceeded(pid)
 
 
+def test_a_process_that_nobody_may_look_at_is_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps E3: a program whose file an ordinary user may not read shows that user neither pages nor files."""
+    read, listdir = usage.read_file, os.listdir
+    with holder("held.append(b'x' * (48 << 20))") as pid:
+        closed = tuple(f"/proc/{below}/{name}" for below in descendants(pid) for name in ("smaps_rollup", "maps", "fd"))
+
+        def refuse(path: str) -> None:
+            if path in closed:
+                raise PermissionError(path)
+
+        monkeypatch.setattr(usage, "read_file", lambda path: refuse(path) or read(path))
+        monkeypatch.setattr("agenthost.shim.bounds.usage.os.listdir", lambda path: refuse(path) or listdir(path))
+        assert usage.divided_bytes(descendants(pid))[0] > LIMIT
+        assert usage.Files(descendants(pid)).hidden == 1
+    assert usage.Files([pid]).hidden == 0
+
+
 UNSEEN = {
     "answers of netlink": """
 import struct

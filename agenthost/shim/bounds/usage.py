@@ -81,18 +81,21 @@ class Files:
 
     def __init__(self, pids: list[int]) -> None:
         self.held: dict[int, int] = {}
-        self.hidden = 0  # descriptors on their way through a socket
+        self.hidden = 0  # descriptors on their way through a socket, and processes that keep theirs to themselves
         self.kernel_bytes = 0
         pipes = set[str]()
         for pid in pids:
             with contextlib.suppress(OSError):
                 self._mapped(pid)
-            with contextlib.suppress(OSError):
+            try:
                 names = os.listdir(f"/proc/{pid}/fd")
-                self.kernel_bytes += FILE_BYTES * len(names)
-                for name in names:
-                    with contextlib.suppress(OSError):
-                        self._open(pid, name, len(names), pipes)
+            except OSError as error:
+                self.hidden += isinstance(error, PermissionError) and is_alive(pid)
+                continue
+            self.kernel_bytes += FILE_BYTES * len(names)
+            for name in names:
+                with contextlib.suppress(OSError):
+                    self._open(pid, name, len(names), pipes)
         self.kernel_bytes += (
             min(len(pipes), LARGE_PIPES) * PIPE_BYTES + max(0, len(pipes) - LARGE_PIPES) * SMALL_PIPE_BYTES
         )
@@ -132,15 +135,27 @@ def shown_bytes(pid: int) -> tuple[int, int]:
     return kilobytes["VmRSS"] * KIB, kilobytes["VmPTE"] * KIB + kilobytes["Threads"] * TASK_BYTES
 
 
+def is_alive(pid: int) -> bool:
+    """Returns whether a process has memory: one that ends has none, and an ordinary user may not look at its files."""
+    with contextlib.suppress(OSError):
+        return "\nVmRSS:" in read_file(f"/proc/{pid}/status")
+    return False
+
+
 def divided_bytes(pids: list[int]) -> tuple[int, int]:
     """Returns the anonymous and the shared memory of processes, shared pages divided."""
     own = shared = 0
     for pid in pids:
-        with contextlib.suppress(OSError):
+        try:
             lines = [line.split() for line in read_file(f"/proc/{pid}/smaps_rollup").splitlines()[1:]]
-            kilobytes = {line[0]: int(line[1]) for line in lines}
-            own += kilobytes.get("Pss_Anon:", 0) * KIB
-            shared += kilobytes.get("Pss_Shmem:", 0) * KIB
+        except OSError as error:
+            # The kernel shows an ordinary user no more of a program whose file that user may not read.
+            with contextlib.suppress(OSError, KeyError, ValueError):
+                own += shown_bytes(pid)[0] if isinstance(error, PermissionError) else 0
+            continue
+        kilobytes = {line[0]: int(line[1]) for line in lines}
+        own += kilobytes.get("Pss_Anon:", 0) * KIB
+        shared += kilobytes.get("Pss_Shmem:", 0) * KIB
     return own, shared
 
 
