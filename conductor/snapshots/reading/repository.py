@@ -71,9 +71,14 @@ def follow_git_entry(entry: Path) -> Path | None:
     except OSError:
         return None
     if stat.S_ISDIR(kind):
-        return entry.resolve()
+        return real_path(entry)
     pointer = _read_pointer(entry) if stat.S_ISREG(kind) else ""
     return _pointed_at(entry.parent, pointer.removeprefix("gitdir:")) if pointer.startswith("gitdir:") else None
+
+
+def real_path(path: Path) -> Path:
+    """Returns a path without links; with those that lead in a circle, at which every reader fails."""
+    return Path(os.path.realpath(path))
 
 
 def _common_folder(git_folder: Path) -> Path:
@@ -83,7 +88,7 @@ def _common_folder(git_folder: Path) -> Path:
 
 def _pointed_at(folder: Path, pointer: str) -> Path:
     # Git reads such a path up to the first NUL.
-    return (folder / pointer.partition("\0")[0].strip()).resolve()
+    return real_path(folder / pointer.partition("\0")[0].strip())
 
 
 def _is_git_folder(git_folder: Path, common: Path) -> bool:
@@ -96,15 +101,20 @@ def _allowed(repository: Repository, roots: WorkspaceRoots) -> Repository:
 
 
 def _object_folders(objects: Path, roots: WorkspaceRoots) -> list[Path]:
-    """Returns the object folder and every alternate that git would read with it."""
-    found = [objects]
-    for folder in found:
-        roots.check(folder.resolve(), folder)
+    """Returns the object folder and every alternate that git would read with it, each once: two may borrow from each other."""
+    found = {real_path(objects): objects}
+    waiting = [objects]
+    for folder in waiting:
+        roots.check(real_path(folder), folder)
         lines = read_bytes(folder / "info" / "alternates", MAX_LISTING_BYTES, roots).split(b"\n")
-        found += (folder / os.fsdecode(_unquoted(line)) for line in lines if line and not line.startswith(b"#"))
-        if len(found) > MAX_ALTERNATES:
+        for line in lines:
+            if line and not line.startswith(b"#"):
+                lender = folder / os.fsdecode(_unquoted(line))
+                if found.setdefault(real_path(lender), lender) is lender:
+                    waiting.append(lender)
+        if len(waiting) > MAX_ALTERNATES:
             raise RootNotAllowedError("the repository of this workspace borrows from too many others")
-    return found
+    return waiting
 
 
 def _unquoted(line: bytes) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from conductor.errors import InvalidRequestError, ProgramError, ProgramUnavailableError, Violation
 from conductor.snapshots.git import Git
-from conductor.snapshots.reading.repository import Repository, read_bytes
+from conductor.snapshots.reading.repository import Repository, read_bytes, real_path
 from conductor.snapshots.roots import WorkspaceRoots
 
 CONFIGURATION_SECONDS = 10.0
@@ -62,7 +62,7 @@ async def read_settings(repository: Repository, roots: WorkspaceRoots, own_folde
     if roots.are_given and any(name.startswith(("include.", "includeif.")) for name in owners):
         notes.append(INCLUDES)
     excludes = _excludes(values.get("core.excludesfile"), repository.top)
-    if "core.excludesfile" in owners and not roots.contains(excludes.resolve()):
+    if "core.excludesfile" in owners and not roots.contains(real_path(excludes)):
         notes.append(EXCLUDES)
         excludes = _excludes(operators.get("core.excludesfile"), repository.top)
     kept = {name: value for name, value in values.items() if _KEPT.fullmatch(name) and _PLAIN.fullmatch(value)}

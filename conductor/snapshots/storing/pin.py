@@ -38,7 +38,7 @@ from servicekit.snapshot_rules import MAX_FILES
 from servicekit.threads import in_thread
 
 MAX_DIRTY_PATHS = 100
-LACKING = "is a partial clone that lacks files of this commit"
+LACKING = "lacks objects of this commit: the repository is a partial clone, or damaged"
 CONVERTED = "files as they lie on the disk, which git converts when it commits them"
 
 

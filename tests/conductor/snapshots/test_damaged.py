@@ -1,6 +1,7 @@
 """Repositories that are damaged, unusual or hold what is too large: told as what they are, never as a defect. Keeps J1 K5."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,36 @@ async def test_one_huge_file_that_is_not_tracked_is_left_out_and_does_not_spoil_
 
     pinned = await store.pin(user.folder)
     assert pinned.notes == ("files above 64 MiB left out: 1 (huge)",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".git/objects/info/alternates", "{circle}\n"),
+        (".git/commondir", "{circle}"),
+        (".git/config", "[core]\n\texcludesFile = {circle}\n"),
+        ("inner/.git", "gitdir: {circle}\n"),
+        ("src/.git", "gitdir: {circle}\n"),
+    ],
+)
+async def test_links_in_a_circle_are_no_defect_of_ours(
+    tmp_path: Path, user: UserRepository, name: str, text: str
+) -> None:
+    (user.folder / "circle").symlink_to("round")
+    (user.folder / "round").symlink_to("circle")
+    user.write(name, text.format(circle=user.folder / "circle"))
+    store = await SnapshotStore.open(tmp_path / "rooted", WorkspaceRoots((tmp_path,)))
+    for folder in (user.folder, user.folder / "src"):
+        with suppress(InvalidRequestError):
+            await store.pin(folder)
+
+
+async def test_repositories_that_borrow_from_each_other_are_each_read_once(
+    store: SnapshotStore, user: UserRepository, tmp_path: Path
+) -> None:
+    git(tmp_path, "clone", "-q", "--shared", str(user.folder), "borrower")
+    lent = tmp_path / "borrower" / ".git" / "objects"
+    user.write(".git/objects/info/alternates", f"{lent}\n../objects\n")
+
+    for folder in (user.folder, tmp_path / "borrower"):
+        assert (await store.pin(folder)).head_commit == user.head
