@@ -37,6 +37,11 @@ MASKABLE = (
     "/proc/config.gz",
     "/proc/interrupts",
     "/proc/sched_debug",
+    # Any process may also have itself woken by these, with work in the kernel that others wait for.
+    "/proc/pressure/cpu",
+    "/proc/pressure/io",
+    "/proc/pressure/irq",
+    "/proc/pressure/memory",
 )
 
 # Would change what the gate itself does, before the agent is released.

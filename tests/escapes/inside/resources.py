@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import socket
+import stat
 import struct
 import time
 
@@ -115,6 +116,7 @@ ATTEMPTS |= {
     "make rules of Landlock": lambda _: syscall(444, 444, struct.pack("QQ", 1, 1), 16, 0),
     "have files that its process has not": lambda _: syscall(436, 436, 1000, 1000, 2),
     "share its files with a process": lambda _: exit_child(syscall(56, 220, 0x400 | signal.SIGCHLD, 0, 0, 0, 0)),
+    "be woken by the machine's pressure": lambda _: held(stat.S_ISCHR(os.stat("/proc/pressure/memory").st_mode)),
     "keep a core to itself": lambda _: call("prctl", 62, 1, 0, 0, 0),
 }
 
