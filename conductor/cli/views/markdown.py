@@ -1,5 +1,7 @@
 """Renders a report for a person's terminal. Nothing of it is cut, however narrow the terminal is."""
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Markdown, TableElement
@@ -21,9 +23,10 @@ class WholeTable(TableElement):
             return
         headings = [cell.content for cell in self.header.row.cells]
         rows = [[cell.content for cell in row.cells] for row in self.body.rows] if self.body is not None else []
-        widths = [_longest_word(column) for column in zip(headings, *rows, strict=True)]
-        if sum(widths) + GAP * len(widths) <= options.max_width:
-            yield _table(headings, rows, widths)
+        columns = list(zip(headings, *rows, strict=True))
+        room = options.max_width - GAP * len(columns)
+        if sum(map(_longest_word, columns)) <= room:
+            yield _table(headings, rows, _widths(columns, room))
         else:
             yield _items(headings, rows)
 
@@ -32,12 +35,26 @@ def _longest_word(column: tuple[Text, ...]) -> int:
     return max((cells(word) for text in column for word in text.plain.split()), default=1)
 
 
+def _widths(columns: Sequence[tuple[Text, ...]], room: int) -> list[int]:
+    """Returns each column's width: at least its longest word. The longest cells alone are wrapped.
+
+    A minimum width alone does not do: rich wraps a long cell as if the others had none, and cuts the table's end.
+    """
+    widths = [_longest_word(column) for column in columns]
+    wanted = [max(cells(text.plain) for text in column) - width for column, width in zip(columns, widths, strict=True)]
+    room -= sum(widths)
+    for index in sorted(range(len(columns)), key=wanted.__getitem__):
+        widths[index] += min(wanted[index], room)
+        room -= min(wanted[index], room)
+    return widths
+
+
 def _table(headings: list[Text], rows: list[list[Text]], widths: list[int]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False, style="markdown.table.border", collapse_padding=True)
     for heading, width in zip(headings, widths, strict=True):
         styled = heading.copy()
         styled.stylize("markdown.table.header")
-        table.add_column(styled, min_width=width, overflow="fold")
+        table.add_column(styled, width=width, overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table

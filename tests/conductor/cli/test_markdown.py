@@ -21,3 +21,15 @@ def test_a_table_of_a_report_is_never_cut(columns: int) -> None:
         shown.replace(":", "").replace(",", "").split()
     )
     assert max(cells(line.rstrip()) for line in shown.splitlines()) <= columns
+
+
+@pytest.mark.parametrize("columns", range(60, 111))
+def test_a_word_of_a_table_is_whole_beside_a_long_cell(columns: int) -> None:
+    rows = ["| structure | 1 | survey | small | alpha | 0.7 | 1200 | 310 | succeeded |"]
+    rows += ["| entry points of the program | 1 | survey | small | alpha | 0.7 | 1200 | 310 | succeeded |"]
+    head = "| step | attempt | agent | model | host | seconds at work | tokens in | tokens out | outcome |"
+    written = io.StringIO()
+    show_markdown("\n".join([head, "|---" * 9 + "|", *rows, ""]), Console(file=written, width=columns))
+
+    assert written.getvalue().split().count("succeeded") == 2
+    assert max(cells(line.rstrip()) for line in written.getvalue().splitlines()) <= columns
