@@ -25,6 +25,7 @@ def create_request(
     `flow_of` returns the flow of a name. It is asked only where an input's type is needed.
     """
     extras = named_values("--input", options["extras"])
+    _refuse_second_value(extras, options)
     workspace = workspace_at(path)
     if options["commit"] is not None:
         workspace.mode = run_service_pb2.Workspace.MODE_COMMIT
@@ -69,6 +70,13 @@ def named_values(option: str, given: object) -> list[tuple[str, str]]:
             raise CommandError(f"{option} {name} is given twice")
         pairs.append((name, value))
     return pairs
+
+
+def _refuse_second_value(extras: list[tuple[str, str]], options: Mapping[str, object]) -> None:
+    """Raises a CommandError where an input has an option of its own and comes by both: which one is meant is not known."""
+    for name in ("question", "band"):
+        if options[name] is not None and name in dict(extras):
+            raise CommandError(f"{name} is given twice: by --{name} and by --input {name}=…; give it once")
 
 
 def is_file(flow: str) -> bool:

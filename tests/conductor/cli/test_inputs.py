@@ -1,11 +1,14 @@
 """An input arrives as it was written, of the type that the flow's schema names. Keeps K2."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conductor.cli.commands.inputs import typed_inputs
-from conductor.cli.text.failure import CommandError
+from conductor.cli.commands.requests import create_request
+from conductor.cli.text.failure import USAGE, CommandError
+from conductor.v1.flow_service_pb2 import Flow
 
 SCHEMA: dict[str, Any] = {
     "properties": {
@@ -79,3 +82,13 @@ def test_the_schema_decides_what_a_text_means(name: str, text: str, value: objec
 def test_a_number_that_would_arrive_as_another_is_refused(name: str, text: str) -> None:
     with pytest.raises(CommandError, match=rf"--input {name}: .* is beyond"):
         typed_inputs([(name, text)], SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["question", "band"])
+def test_an_input_that_comes_by_two_options_is_refused_by_name(name: str) -> None:
+    options: dict[str, object] = {"question": None, "band": None, "extras": (f"{name}=large",), name: "small"}
+
+    with pytest.raises(CommandError, match=f"{name} is given twice: by --{name} and by --input {name}=") as told:
+        create_request("survey", Path(), options, lambda _: Flow())
+
+    assert told.value.code == USAGE
