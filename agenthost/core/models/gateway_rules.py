@@ -295,7 +295,11 @@ def _plain_parameters(query: str, endpoint: Endpoint) -> str | Refusal:
         return Refusal(400, "malformed_request", "the query of the request has too many parameters")
     kept = [(name, value) for name, value in pairs if name.lower() not in _KEY_PARAMETERS]
     opened = {name[1:] for name in endpoint.request_fields if name.startswith("?")}
-    odd = [f"?{name}" for name, value in kept if name not in _PARAMETERS | opened or (name, value) == ("alt", "media")]
+    odd = [
+        f"?{name}"
+        for name, value in kept
+        if name not in _PARAMETERS | opened or (name, value.lower()) == ("alt", "media")
+    ]
     return _refusal_of_fields(odd, endpoint, "parameter") or urlencode(kept)
 
 

@@ -88,7 +88,7 @@ _TOOL_CONFIG = ProtoFields(
     }
 )
 _GENERATE: dict[str, Node] = {
-    "model": Called(named_models),
+    "model": Called(named_models, PLAIN),
     "contents": _CONTENT,
     "systemInstruction": _CONTENT,
     "tools": TOOLS,
@@ -102,7 +102,7 @@ GENERATE = ProtoFields(_GENERATE)
 COUNT = ProtoFields({**_GENERATE, "generateContentRequest": GENERATE})
 _EMBED: dict[str, Node] = {
     **plain("taskType title outputDimensionality"),
-    "model": Called(named_models),
+    "model": Called(named_models, PLAIN),
     "content": _CONTENT,
 }
 EMBED = ProtoFields({**_EMBED, "requests": ProtoFields(_EMBED)})

@@ -67,7 +67,7 @@ MESSAGES = Fields(
     {
         **plain("max_tokens stop_sequences stream temperature top_k top_p service_tier betas speed inference_geo"),
         **plain("anthropic_version anthropic_beta"),
-        "model": Called(named_models),
+        "model": Called(named_models, PLAIN),
         "messages": Fields({**plain("role"), "content": _BLOCKS}),
         "system": _BLOCKS,
         "metadata": Each(PLAIN),

@@ -87,13 +87,16 @@ class Provided:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A place whose value names tools of the provider in a way of its own."""
+    """A place whose value names tools of the provider in a way of its own. `inner` judges the value as well."""
 
     names: Callable[[Any], frozenset[str]]
+    inner: Node | None = None
 
-    def judge(self, value: Any, path: str, found: Found) -> None:  # noqa: ARG002 - as the others
-        """Adds the tools."""
+    def judge(self, value: Any, path: str, found: Found) -> None:
+        """Adds the tools, and what the inner place does not allow."""
         found.tools.update(self.names(value))
+        if self.inner:
+            self.inner.judge(value, path, found)
 
 
 @dataclass(frozen=True, slots=True)

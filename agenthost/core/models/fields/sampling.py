@@ -27,8 +27,8 @@ _PROVIDED = {
 }  # fmt: skip
 
 SAMPLING: dict[str, Node] = {
-    "model": Called(named_models),
-    "models": Called(named_models),
+    "model": Called(named_models, PLAIN),
+    "models": Called(named_models, PLAIN),
     # OpenAI
     **plain(
         "temperature top_p n stop seed presence_penalty frequency_penalty logprobs top_logprobs max_tokens user stream"

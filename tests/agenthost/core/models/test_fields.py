@@ -287,6 +287,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         SOURCE,
     ),
     (CHAT, said({"type": "file", "file": {"file_data": "https://any.example"}}), SOURCE),
+    *[(path, {"model": {"tools": []}}, "field model.tools") for path in (CHAT, RESPONSES, MESSAGES, GEMINI)],
     # Endpoints overlook spaces before an address, and line ends within it.
     (CHAT, said({"type": "file", "file": {"file_data": " " * 40 + "https://any.example"}}), SOURCE),
     (CHAT, said({"type": "file", "file": {"file_data": "h" + "\n" * 40 + "ttps://any.example"}}), SOURCE),
