@@ -30,6 +30,7 @@ from conductor.core.decide.retry import find_cause
 from conductor.core.model.states import Failure
 from conductor.evaluation.evidence.findings import ResultError, read_result
 from conductor.v1 import flow_service_pb2
+from servicekit.calls.rooms import TooManyCallsError
 from servicekit.errors import StatusError
 from servicekit.printing.output_lost import READER_LEFT
 from tests.docs.pages import ROOT, page
@@ -80,7 +81,10 @@ def word(node: ast.expr) -> str:
 
 def raised(package: str) -> dict[str, str]:
     """Returns every reason that a service refuses with, and its gRPC code."""
-    errors = vars({"conductor": conductor.errors, "agenthost": agenthost.errors}[package]).values()
+    errors = [
+        *vars({"conductor": conductor.errors, "agenthost": agenthost.errors}[package]).values(),
+        TooManyCallsError,
+    ]
     kinds = [each for each in errors if isinstance(each, type) and issubclass(each, StatusError)]
     found = {kind.reason: kind.code for kind in kinds if "reason" in vars(kind)}
     for name, arguments in calls(package):
