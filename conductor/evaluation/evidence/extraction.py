@@ -46,7 +46,11 @@ def extract_result(answer: str, step: str, examples: Collection[str] = ()) -> Ex
     seal = f"mask-{hashlib.sha256(answer.encode(errors='replace')).hexdigest()}"  # which no agent can write
     text = _without_thoughts(answer)[-MAX_SEARCHED_CHARACTERS:].replace(MASK, seal)
     echoes = {_canonical(value) for example in examples for value, _ in _values(example)}
-    candidates = [(value, place) for value, place in _values(text) if _canonical(value) not in echoes]
+    candidates = [
+        (value, end)
+        for value, end in _values(text)
+        if _canonical(value) not in echoes or _ends_empty(value, text[end:])
+    ]
     complaint, is_meant = NO_JSON, False
     for document, is_broken_off in _documents(candidates, text):
         try:
@@ -61,6 +65,11 @@ def extract_result(answer: str, step: str, examples: Collection[str] = ()) -> Ex
     if candidates and not is_meant:
         complaint = "none of its JSON is a list of findings"
     return Extraction(complaint=complaint, is_meant=is_meant or bool(_OPENING.search(text)))
+
+
+def _ends_empty(value: Any, rest: str) -> bool:
+    """Returns whether an answer ends in an empty list of findings, which authors ask for where there are none."""
+    return value == {"findings": []} and not rest.strip("` \t\r\n")
 
 
 def _unsealed(document: dict[str, Any], seal: str) -> bytes:

@@ -154,3 +154,19 @@ HOSTILE = {
 def test_no_answer_takes_so_long_that_its_step_would_fail_for_it(answer: str) -> None:
     """A careless walk over these takes hours."""
     assert extract_result(answer, "look", (CONTRACT,)).result == b""
+
+
+ASKED = 'If there are none, answer {"findings": []}.'
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"findings": []}', 'None.\n\n```json\n{"findings": []}\n```\n', '{ "findings" : [ ] }\n']
+)
+def test_an_empty_list_is_an_answer_although_its_author_has_written_it_too(answer: str) -> None:
+    """Keeps F12."""
+    assert json.loads(extract_result(answer, "s", [ASKED]).result) == {"findings": []}
+
+
+def test_an_empty_list_within_a_repeated_prompt_is_no_answer() -> None:
+    """Keeps F12: what cannot be read is never "no findings"."""
+    assert not extract_result(f"{ASKED} I could read nothing.", "s", [ASKED]).result
