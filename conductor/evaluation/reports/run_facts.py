@@ -100,13 +100,14 @@ def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
 
 
 def _confinement(attempts: Iterable[tuple[Step, Attempt]]) -> list[dict[str, Any]]:
-    """Returns how attempts were confined, in groups of equal confinement."""
+    """Returns how attempts were confined, in groups of equal confinement; each attempt may have a user of its own."""
     groups: dict[tuple[object, ...], dict[str, Any]] = {}
     for step, attempt in attempts:
         if (found := attempt.confinement) is not None:
-            alike = (found.mechanism, found.policy_digest, found.uid, found.checks, _is_unchanged(found))
+            alike = (found.mechanism, found.policy_digest, found.checks, _is_unchanged(found))
             group = groups.setdefault(alike, _confined(found))
             group["attempts"].append(attempt.id)
+            group["uids"] = sorted({*group["uids"], found.uid})
             group["hosts"] = sorted({*group["hosts"], attempt.host})
             group["agents"] = sorted({*group["agents"], attempt.agent})
             group["steps"] += [step.plan.id] if step.plan.id not in group["steps"] else []
@@ -122,6 +123,7 @@ def _confined(found: Confinement) -> dict[str, Any]:
         "mechanism": found.mechanism,
         "policy_digest": found.policy_digest,
         "uid": found.uid,
+        "uids": [],
         "checks": list(found.checks),
         "snapshot_fingerprint_before": found.snapshot_fingerprint_before,
         "snapshot_fingerprint_after": found.snapshot_fingerprint_after,
