@@ -10,6 +10,7 @@ import grpc
 
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
+from conductor.cli.text.brief_report import brief
 from conductor.cli.text.failure import CommandError, from_rpc
 from conductor.cli.text.names import run_name, step_name
 from conductor.cli.views.follow import Absence, is_away, patiently
@@ -22,8 +23,6 @@ from servicekit.printing.terminal_text import safe_json
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct
 
-# Where the built-in report goes from what was found to how.
-DETAILS = "\n## What ran\n"
 CHANNELS = ("answer", "reasoning", "log", "activity")
 # Between two looks at an attempt that still speaks.
 FOLLOW_SECONDS = 0.5
@@ -49,11 +48,11 @@ def report(context: Context, name: str, form: str) -> None:
 def print_report(context: Context, connection: Connection, run: str, *, whole: bool = True) -> None:
     """Prints a run's report on stdout: rendered for a person's terminal, as Markdown elsewhere and with `--output plain`.
 
-    Without `whole` a terminal gets it up to what ran and how: that would push the result off the screen.
+    Without `whole` a terminal gets its brief form: all of it would push the result off the screen.
     """
     markdown = _report(connection, run).markdown
     if not whole and sys.stdout.isatty():
-        markdown = markdown.partition(DETAILS)[0]
+        markdown = brief(markdown)
     if not sys.stdout.isatty() or context.output == "plain" or not is_utf8(sys.stdout):
         put(markdown)
         return

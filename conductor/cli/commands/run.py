@@ -179,7 +179,7 @@ def _show_end(context: Context, connection: Connection, ended: Run, *, is_passin
         say("\nanother directory:  conductor demo PATH  (in a clone: ./dev demo PATH)", err=True)
         say("to keep it running: conductor up, conductor run; see README.md", err=True)
     else:
-        say("\n".join(["", *next_commands(ended)]), err=True)
+        say("\n".join(["", *next_commands(ended, is_report_whole=not is_read)]), err=True)
 
 
 def _show_worst_findings(connection: Connection, ended: Run) -> None:

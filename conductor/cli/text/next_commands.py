@@ -7,10 +7,11 @@ from conductor.v1 import run_service_pb2
 _FOR_THE_DOCTOR = frozenset({run_service_pb2.Failure.KIND_RECOVERABLE, run_service_pb2.Failure.KIND_HUMAN_REQUIRED})
 
 
-def next_commands(ended: run_service_pb2.Run) -> list[str]:
-    """Returns lines with a command each."""
+def next_commands(ended: run_service_pb2.Run, *, is_report_whole: bool) -> list[str]:
+    """Returns lines with a command each. `is_report_whole`: the whole report was printed, so no line names it."""
     run = short(ended.name)
-    named = [("how it ran, too:", f"conductor report {run}"), ("its steps:", f"conductor show {run}")]
+    named = [] if is_report_whole else [("the whole report:", f"conductor report {run}")]
+    named.append(("its steps:", f"conductor show {run}"))
     if ended.state == run_service_pb2.Run.STATE_FAILED:
         named = [*_reasons(ended, run), *named]
     return [f"{what:<17}  {command}" for what, command in named]

@@ -5,7 +5,7 @@ import pytest
 from conductor.cli.text.next_commands import next_commands
 from conductor.v1.run_service_pb2 import Attempt, Failure, Run, Step
 
-ALWAYS = ["how it ran, too:   conductor report x", "its steps:         conductor show x"]
+ALWAYS = ["the whole report:  conductor report x", "its steps:         conductor show x"]
 WHY = "why it failed:     conductor show x c"
 LOG = "what it logged:    conductor output x c --channel log"
 DOCTOR = "what is wrong:     conductor doctor"
@@ -27,7 +27,7 @@ def failed(reason: str, kind: str, *, has_run: bool, step: str = "runs/x/steps/c
 
 @pytest.mark.parametrize("state", [Run.STATE_SUCCEEDED, Run.STATE_CANCELLED])
 def test_a_run_that_did_not_fail_has_a_report_and_steps(state: "Run.State.ValueType") -> None:
-    assert next_commands(Run(name="runs/x", state=state)) == ALWAYS
+    assert next_commands(Run(name="runs/x", state=state), is_report_whole=False) == ALWAYS
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,8 @@ def test_a_run_that_did_not_fail_has_a_report_and_steps(state: "Run.State.ValueT
     ids=lambda given: given.failure.reason if isinstance(given, Run) else "",
 )
 def test_a_run_that_failed_names_first_what_answers_why(run: Run, first: list[str]) -> None:
-    assert next_commands(run) == [*first, *ALWAYS]
+    assert next_commands(run, is_report_whole=False) == [*first, *ALWAYS]
+
+
+def test_a_report_that_was_printed_whole_is_not_named_again() -> None:
+    assert next_commands(Run(name="runs/x", state=Run.STATE_SUCCEEDED), is_report_whole=True) == ALWAYS[1:]
