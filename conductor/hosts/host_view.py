@@ -50,9 +50,10 @@ def reported(name: str, host: host_pb.Host) -> HostReported:
 
 
 def _agent(host: host_pb.Host, agent: host_pb.Agent, models: Mapping[str, host_pb.Model]) -> HostAgent:
-    """Returns an agent with its pool. Where no model is configured, the first that is listed counts."""
+    """Returns an agent with its pool and the model that is asked there: the configured, the usual, or the first that is listed."""
     takes_turns, model = TURNS in host.features and TURNS in agent.features, models.get(agent.model)
     if model is None:
         return HostAgent(agent.name, agent.version, takes_turns)
-    usual = model.model or next((each.name for each in model.listed), "") or f"models.{model.name}"
-    return HostAgent(agent.name, agent.version, takes_turns, model.pool, usual)
+    # A host of f9ac01c tells no usual model.
+    asked = model.model or model.usual_model or next((each.name for each in model.listed), "") or f"models.{model.name}"
+    return HostAgent(agent.name, agent.version, takes_turns, model.pool, asked)
