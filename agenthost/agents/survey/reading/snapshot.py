@@ -18,10 +18,11 @@ TOO_LARGE = f"larger than {MAX_FILE_BYTES:,} bytes"
 UNREADABLE = "that could not be opened"
 TOO_DEEP = f"folders nested more than {MAX_DEPTH} deep"
 TOO_MANY = f"folders with files beyond the first {MAX_FILES:,}"
-NOT_TEXT = "not text in UTF-8"
+NOT_TEXT = "not text"
+NOT_UTF8 = "of text in another encoding than UTF-8"
 LINKS = "symbolic links"
 # Of these reasons, those that may have kept something from being judged.
-UNJUDGED = frozenset({TOO_LARGE, UNREADABLE, TOO_DEEP, TOO_MANY})
+UNJUDGED = frozenset({TOO_LARGE, UNREADABLE, NOT_UTF8, TOO_DEEP, TOO_MANY})
 SKIPPED_FOLDERS = frozenset(
     {
         *(".git", ".hg", ".svn", ".venv", "venv", "node_modules", "bower_components", "__pycache__", "site-packages"),
@@ -83,12 +84,13 @@ class Snapshot:
         if content is None:
             self.left_out[path] = UNREADABLE
             return None
+        if b"\0" in content:
+            self.left_out[path] = NOT_TEXT
+            return None
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError:
-            text = "\0"
-        if "\0" in text:
-            self.left_out[path] = NOT_TEXT
+            self.left_out[path] = NOT_UTF8
             return None
         return SourceText(path, text, tuple(text.split("\n")))
 

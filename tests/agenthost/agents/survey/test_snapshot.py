@@ -12,6 +12,7 @@ from agenthost.agents.survey.reading.snapshot import (
     MAX_DEPTH,
     MAX_FILE_BYTES,
     NOT_TEXT,
+    NOT_UTF8,
     TOO_DEEP,
     TOO_LARGE,
     Snapshot,
@@ -44,7 +45,7 @@ def test_what_is_no_text_is_passed_over_and_told(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
     snapshot = Snapshot(tmp_path)
     assert [snapshot.read(path) for path in ("binary.py", "latin.py", "large.py", "pipe.py")] == [None] * 4
-    assert snapshot.left_out == {"binary.py": NOT_TEXT, "latin.py": NOT_TEXT, "large.py": TOO_LARGE}
+    assert snapshot.left_out == {"binary.py": NOT_TEXT, "latin.py": NOT_UTF8, "large.py": TOO_LARGE}
 
 
 def test_deep_nesting_and_strange_names_do_no_harm(tmp_path: Path) -> None:
