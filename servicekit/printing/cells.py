@@ -6,7 +6,8 @@ Tables are padded, cut and wrapped by these, never by the number of characters.
 import re
 from collections.abc import Iterable, Iterator
 
-_WORDS = re.compile(r"( *)([^ ]+)")
+# A command stands behind a colon and two spaces, up to its line's end, a comma, a semicolon or a bracket.
+_PARTS = re.compile(r"(?<=:)(?P<before>  +)(?P<command>[^ ].*?)(?:(?<=[,;])(?= )|(?= \()|$)|(?P<gap> *)(?P<word>[^ ]+)")
 
 
 def cells(text: str) -> int:
@@ -48,8 +49,8 @@ def abridged(label: str, columns: int) -> str:
 def wrapped(line: str, indent: int, columns: int | None) -> str:
     """Wraps a line between words; what does not fit goes below, moved in by `indent`.
 
-    A long word, such as a path, stays whole, so that it can be copied. Wide characters may be parted anywhere: their
-    scripts have no spaces.
+    A long word, such as a path, stays whole, so that it can be copied, and so does a command (`see it:  conductor show x`).
+    Wide characters may be parted anywhere: their scripts have no spaces.
     """
     if columns is None or cells(line) <= columns:
         return line
@@ -64,10 +65,13 @@ def wrapped(line: str, indent: int, columns: int | None) -> str:
 
 
 def _units(line: str) -> Iterator[tuple[str, str]]:
-    """Yields what a line may be parted into: words, and each wide character of a word; each with the spaces before it."""
-    for gap, word in _WORDS.findall(line):
-        unit, before = "", gap
-        for character in word:
+    """Yields what a line may be parted into: commands, words, each wide character of a word; each with the spaces before it."""
+    for part in _PARTS.finditer(line):
+        if part["command"]:
+            yield part["before"], part["command"]
+            continue
+        unit, before = "", part["gap"]
+        for character in part["word"]:
             is_wide = cells(character) > 1
             if unit and (is_wide or cells(unit[-1]) > 1) and cells(character):
                 yield before, unit

@@ -82,7 +82,7 @@ def _say_verdict(context: Context, bad: int, data: Path | None) -> None:
             f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{again(context.address, ('--data', data))}"
         )
         return
-    say("\nall good; try:  conductor run ask PATH --question …, or conductor run survey PATH, which needs no model")
+    say("\nall good; try:  conductor run ask PATH --question …\nwithout a model:  conductor run survey PATH")
 
 
 def _looks(context: Context, data: Path | None) -> Iterator[Look]:

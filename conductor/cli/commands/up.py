@@ -160,8 +160,8 @@ def _say_hosts(pool: Any, services: Services, model: str | None) -> list[pool_se
     if model is None and not any(host.models for host in hosts):
         say("no model: the agents that think need one, any of these for example", err=True)
         for name, url in ENDPOINTS:
-            say(f"  {name:<10} conductor up --model {url}", err=True)
-        say("  hosted     conductor up --model https://HOST/v1 --model-name NAME --key-env VARIABLE", err=True)
+            say(f"  {f'{name}:':<10}  conductor up --model {url}", err=True)
+        say("  hosted:     conductor up --model https://HOST/v1 --model-name NAME --key-env VARIABLE", err=True)
     return hosts
 
 

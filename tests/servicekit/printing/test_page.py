@@ -1,5 +1,6 @@
 """Text that fits its terminal. Keeps K2."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,20 @@ def test_a_word_that_is_longer_than_the_line_stays_whole_so_that_it_can_be_copie
     path = "/a/path/that/is/longer/than/the/line"
 
     assert wrapped(f"see {path}", 2, 20).split("\n") == ["see", f"  {path}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("what it logged:    show x --channel log", ["what it logged:", "  show x --channel log"]),
+        ("see:  show x, or look there", ["see:  show x, or look", "  there"]),
+        ("see:  show x --all (a longer remark)", ["see:  show x --all (a", "  longer remark)"]),
+        ("see:  show 日本語 --channel log --follow", ["see:", "  show 日本語 --channel log --follow"]),
+        ("a word: another one, and more", ["a word: another one, and", "  more"]),
+    ],
+)
+def test_a_command_stays_on_one_line_so_that_it_can_be_pasted(line: str, lines: list[str]) -> None:
+    assert wrapped(line, 2, 24).split("\n") == lines
 
 
 def test_without_a_terminal_nothing_is_wrapped_or_cut() -> None:
