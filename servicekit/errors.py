@@ -101,8 +101,12 @@ def shown(value: object) -> str:
 
 def there_are(name: str, known: Collection[str]) -> str:
     """Returns `: did you mean 'prompt'? There are argv, prompt` for a close name, else `; there are argv, prompt`."""
+    names, close = ", ".join(known) or "none", closest(name, known)
+    return f": did you mean '{close}'? There are {names}" if close else f"; there are {names}"
+
+
+def closest(name: str, known: Collection[str]) -> str:
+    """Returns the known name that is close to a name; empty where none is."""
     from difflib import get_close_matches  # noqa: PLC0415 (an idle service does without)
 
-    names = ", ".join(known) or "none"
-    close = get_close_matches(name, known, n=1)
-    return f": did you mean '{close[0]}'? There are {names}" if close else f"; there are {names}"
+    return next(iter(get_close_matches(name, known, n=1)), "")

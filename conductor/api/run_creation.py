@@ -22,7 +22,7 @@ from conductor.config import Settings
 from conductor.core.decide.requests import too_many_runs
 from conductor.core.model.inputs import Blob, RequestRun
 from conductor.core.model.plan import RunPlan, SnapshotPlan, StepPlan
-from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents
+from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents, list_usable_agents
 from conductor.engine.loop import Engine
 from conductor.errors import (
     AgentUnknownError,
@@ -45,7 +45,7 @@ from conductor.snapshots.storing.pin import WorkspaceMode
 from conductor.store.port import Store
 from conductor.store.refusals import run_was_deleted
 from conductor.v1 import run_service_pb2 as pb
-from servicekit.errors import there_are
+from servicekit.errors import closest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -194,15 +194,7 @@ class RunCreation:
         unknown = list(find_unknown_agents(steps, known)) if known is not None else []
         if known is None or not unknown:
             return
-        told = [
-            f"step {step} asks {' or '.join(agents)}{there_are(agents[0], known)}"
-            for step, agents in unknown[:MAX_TOLD]
-        ]
-        others = f"; and {len(unknown) - MAX_TOLD} more steps" if len(unknown) > MAX_TOLD else ""
-        raise AgentUnknownError(
-            f"no host has the agent of {len(unknown)} of the flow's steps: {'; '.join(told)}{others}",
-            metadata={"known": ", ".join(known)},
-        )
+        raise agent_unknown(unknown, known, list_usable_agents(self._engine.state.hosts, self._hosts))
 
     async def _load(self, request: pb.CreateRunRequest) -> LoadedFlow:
         if request.WhichOneof("source") == "inline":
@@ -232,6 +224,26 @@ class RunCreation:
         except Exception:
             await self._pinning.snapshots.release(plan.run)
             raise
+
+
+def agent_unknown(
+    unknown: "Sequence[tuple[str, tuple[str, ...]]]", known: "Sequence[str]", usable: "Sequence[str]"
+) -> AgentUnknownError:
+    """Makes the error for steps whose agents no host has: it offers those that can run, and names the others as such."""
+    told = [
+        f"step {step} asks {' or '.join(agents)}" + (f": did you mean '{close}'?" if close else "")
+        for step, agents in unknown[:MAX_TOLD]
+        for close in [closest(agents[0], usable) or closest(agents[0], known)]
+    ]
+    told += [f"and {len(unknown) - MAX_TOLD} more steps"] if len(unknown) > MAX_TOLD else []
+    there_are = " There are" if told[-1].endswith("?") else "; there are"
+    unusable = ", ".join(name for name in known if name not in usable)
+    hint = f"no host can run these now: {unusable}; conductor hosts says why" if unusable else ""
+    return AgentUnknownError(
+        f"no host has the agent of {len(unknown)} of the flow's steps: {'; '.join(told)}{there_are} {', '.join(usable) or 'none'}",
+        hint=hint,
+        metadata={"known": ", ".join(usable)},
+    )
 
 
 def _check_shape(request: pb.CreateRunRequest) -> str:

@@ -128,7 +128,7 @@ def _details(error: "grpc.RpcError") -> tuple[str, list[str]]:
 
     refusal = read_refusal(error)
     hints = [refusal.hint] if refusal.hint else []
-    # What the hint says already is not said twice.
+    # What the message or the hint says already is not said twice.
     facts = [(key, value) for key, value in refusal.metadata if key not in ("hint", "class")]
-    hints += [f"{key}: {value}" for key, value in facts if value not in "".join(hints)]
+    hints += [f"{key}: {value}" for key, value in facts if value not in "\n".join((refusal.message, *hints))]
     return refusal.reason, excerpt([_violation(field, text) for field, text in refusal.violations]) + hints

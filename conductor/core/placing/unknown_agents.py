@@ -16,6 +16,11 @@ def list_known_agents(hosts: Mapping[str, Host], configured: Collection[str]) ->
     return sorted({agent for name in configured for agent in (*hosts[name].agents, *hosts[name].unusable)})
 
 
+def list_usable_agents(hosts: Mapping[str, Host], configured: Collection[str]) -> list[str]:
+    """Returns every agent that a configured host can run."""
+    return sorted({agent for name in configured if name in hosts for agent in hosts[name].agents})
+
+
 def find_unknown_agents(steps: Iterable[StepPlan], known: Collection[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yields each step that will run and can have none of its agents, with their names."""
     for step in steps:

@@ -301,3 +301,13 @@ async def test_an_agent_that_no_host_has_is_refused_with_those_that_there_are(tm
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "AGENT_UNKNOWN")
     assert "step look asks scripte: did you mean 'scripted'? There are scripted" in refused.message
     assert dict(refused.metadata)["known"] == "scripted"
+
+
+def test_agents_that_cannot_run_are_not_offered_and_each_list_stands_once() -> None:
+    unknown = [("look", ("scripte",)), ("read", ("claud", "x"))]
+    told = run_creation.agent_unknown(unknown, ["claude", "codex", "scripted"], ["scripted"])
+
+    asked = "step look asks scripte: did you mean 'scripted'?; step read asks claud or x: did you mean 'claude'?"
+    assert str(told) == f"no host has the agent of 2 of the flow's steps: {asked} There are scripted"
+    assert told.metadata == {"known": "scripted"}
+    assert told.hint == "no host can run these now: claude, codex; conductor hosts says why"

@@ -142,3 +142,12 @@ def test_a_mistake_that_is_repeated_does_not_push_away_what_to_do() -> None:
 
     assert len(told.lines) == 5
     assert told.lines[-2:] == ("… and 37 more like these", "do this")
+
+
+def test_what_the_message_lists_already_is_not_listed_again() -> None:
+    detail = info("AGENT_UNKNOWN", known="reader, survey", most="7")
+    shown = from_rpc(
+        Failed(grpc.StatusCode.FAILED_PRECONDITION, "no agent; there are reader, survey", detail), "x"
+    ).shown()
+
+    assert shown == "conductor: no agent; there are reader, survey (AGENT_UNKNOWN)\n  most: 7"

@@ -4,7 +4,7 @@ import pytest
 
 from conductor.core.model.conductor_state import Host
 from conductor.core.model.plan import AgentPlan, StepPlan
-from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents
+from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents, list_usable_agents
 
 HERE = Host("here", connected=True, agents=frozenset({"survey"}), unusable={"reader": "no model"})
 DRAINING = Host("there", connected=True, draining=True, agents=frozenset({"codex"}))
@@ -35,3 +35,10 @@ def test_a_step_is_unknown_that_will_run_and_can_have_none_of_its_agents() -> No
     steps = [asking("survey"), asking("nobody", "reader"), asking("suvrey", "x"), asking("nobody", excluded="small")]
 
     assert list(find_unknown_agents(steps, ["reader", "survey"])) == [("a", ("suvrey", "x"))]
+
+
+def test_an_agent_is_usable_that_one_host_can_run() -> None:
+    other = Host("other", connected=True, agents=frozenset({"reader"}), unusable={"claude": "install it"})
+
+    assert list_usable_agents({"here": HERE}, ["here"]) == ["survey"]
+    assert list_usable_agents({"here": HERE, "other": other}, ["here", "other"]) == ["reader", "survey"]
