@@ -3,7 +3,7 @@
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from conductor.cli.text.names import run_name, short
 from conductor.cli.text.wording import counted, size
 from conductor.v1 import run_service_pb2
 from servicekit.printing.output_lost import verdict
-from servicekit.printing.page import put_json, say
+from servicekit.printing.page import put_json, say, width
 
 if TYPE_CHECKING:
     from conductor.config import Retention
@@ -39,11 +39,16 @@ class Chosen:
 
 @click.command()
 @click.argument("names", metavar="RUN...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask first. Without a terminal nothing is asked.")
 @click.pass_obj
-def delete(context: Context, names: tuple[str, ...]) -> int:
+def delete(context: Context, names: tuple[str, ...], *, yes: bool) -> int:
     """Delete runs that have ended, with their findings, reports and everything that their agents said."""
     with connected(context.address) as connection:
         runs = dict.fromkeys(run_name(connection, name, changes=True) for name in names)
+        if not yes and _has_terminal():
+            _say_named(connection, list(runs))
+            if not _confirms():
+                return CANCELLED
         gone = list[str]()
         try:
             for run in runs:
@@ -83,8 +88,7 @@ def prune(context: Context, /, older_than: str | None, max_bytes: str | None, da
     if asks:
         _need_a_terminal(chosen, options)
         _say_chosen(chosen, policy, "to delete", err=context.is_json)
-        if not click.confirm("Delete for good?", err=True):
-            say("nothing was deleted", err=True)
+        if not _confirms():
             return CANCELLED
     with connected(context.address) as connection:
         for one in chosen.expired:
@@ -97,9 +101,32 @@ def prune(context: Context, /, older_than: str | None, max_bytes: str | None, da
     return 0
 
 
+def _has_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _confirms() -> bool:
+    """Asks the person at the terminal; says so where nothing is deleted."""
+    if click.confirm("Delete for good?", err=True):
+        return True
+    say("nothing was deleted", err=True)
+    return False
+
+
+def _say_named(connection: Connection, runs: Sequence[str]) -> None:
+    """Says on stderr which runs `last` and parts of ids mean."""
+    from conductor.cli.commands.runs import run_lines
+
+    asked = (run_service_pb2.GetRunRequest(name=run) for run in runs[:SHOWN_RUNS])
+    for line in run_lines([connection.runs.GetRun(each, timeout=CALL_SECONDS) for each in asked], width(err=True)):
+        say(line, err=True)
+    if len(runs) > SHOWN_RUNS:
+        say(f"… and {len(runs) - SHOWN_RUNS} more", err=True)
+
+
 def _need_a_terminal(chosen: Chosen, options: str) -> None:
     """Raises a CommandError without a terminal: a pipe must not confirm a deletion by accident."""
-    if sys.stdin is not None and sys.stdin.isatty():
+    if _has_terminal():
         return
     raise CommandError(
         f"{counted(len(chosen.expired), 'run')} would be deleted for good, and there is no terminal to ask on;"

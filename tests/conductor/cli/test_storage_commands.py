@@ -167,7 +167,7 @@ def test_a_folder_and_an_address_of_two_conductors_are_told_apart(
     assert sorted(path.name for path in tmp_path.glob("*.tar")) == ["named.tar", "own.tar"]
 
 
-def test_prune_asks_on_a_terminal_and_says_what_to_type(
+def test_prune_and_delete_ask_on_a_terminal_and_say_what_to_type(
     conductor: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flow, workspace = tmp_path / "folds.yaml", tmp_path / "w"
@@ -179,15 +179,26 @@ def test_prune_asks_on_a_terminal_and_says_what_to_type(
 
     would = conductor("prune", "--max-bytes", "1KiB", "--dry-run", "--address", address)
     wrong = conductor("prune", "--older-than", "1d", "--max-bytes", "0KiB")
-    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    monkeypatch.setattr(sys, "stdin", Terminal("n\nn\n"))
     kept = conductor("prune", "--max-bytes", "1KiB")
+    spared = conductor("delete", "last")
     filtered = conductor("runs", "--label", "a=b")
     ended = conductor("cancel", run)
     gone = conductor("prune", "--max-bytes", "1KiB", "--yes")
+    conductor("run", str(flow), str(workspace))
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    confirmed = conductor("delete", "last")
+    conductor("run", str(flow), str(workspace))
+    unasked = conductor("delete", "last", "--yes")
 
     assert f"conductor prune --max-bytes 1KiB --address {address}\n" in would.stderr
     assert "--max-bytes must be at least 1, not '0KiB'" in wrong.stderr
     assert (kept.returncode, "1 run to delete" in kept.stdout, "nothing was deleted" in kept.stderr) == (3, True, True)
+    assert (spared.returncode, spared.stdout) == (3, "")
+    assert f"✔ {run}  succeeded" in spared.stderr
+    assert "Delete for good? [y/N]: nothing was deleted" in spared.stderr.replace(": \n", ": ")
+    assert [(each.returncode, each.stdout[:8]) for each in (confirmed, unasked)] == [(0, "deleted ")] * 2
+    assert unasked.stderr == ""
     assert filtered.stderr == "no such runs; see all:  conductor runs\n"
     assert f"conductor show {run}" in ended.stderr
     assert (gone.returncode, "1 run deleted" in gone.stdout) == (0, True)
