@@ -5,6 +5,7 @@ The database it looks through itself, row by row, beside the conductor or withou
 
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,9 @@ from conductor.cli.local_data import LOOK_SECONDS, again, data_option, folder_of
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED, CommandError, from_rpc
 from conductor.cli.text.names import short
-from conductor.cli.text.wording import counted, size
+from conductor.cli.text.wording import SETTLED_RUN, counted, elapsed, size
 from conductor.cli.views.models import model_lines
-from conductor.v1 import flow_service_pb2, pool_service_pb2, server_service_pb2
+from conductor.v1 import flow_service_pb2, pool_service_pb2, run_service_pb2, server_service_pb2
 from servicekit.printing.output_lost import OutputLostError
 from servicekit.printing.page import put_json, say
 from servicekit.printing.terminal_text import one_line, printable
@@ -31,17 +32,28 @@ if TYPE_CHECKING:
     from conductor.store.sqlite.upkeep.examination import Examination
 
 SHOWN_DAMAGES = 10
+DOUBT_SECONDS = 3600.0
+_OF_MODELS = frozenset({"MODEL_UNREACHABLE", "AUTH_FAILED"})
 UNASKED = "its database was not checked, because its folder is unknown; name it:  conductor doctor --data DIR"
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One thing that was looked at. `advice` says what to do when it is not good; `details` are shown always."""
+    """One thing that was looked at. `advice` says what to do when it is not good; `details` are shown always.
+
+    `is_doubt`: nothing is known to be wrong there now, and not long ago something was.
+    """
 
     good: bool
     text: str
     advice: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
+    is_doubt: bool = False
+
+    @property
+    def glyph(self) -> str:
+        """Returns the mark of its line."""
+        return "?" if self.is_doubt else "✔" if self.good else "✘"
 
 
 @click.command()
@@ -49,13 +61,14 @@ class Look:
 @click.pass_obj
 def doctor(context: Context, data: Path | None) -> int:
     """Look for what is wrong, and say what to do."""
-    looks, bad = _looks(context, data), 0
+    looks, bad, doubts = _looks(context, data), 0, 0
     try:
         for look in looks:
             bad += not look.good
+            doubts += look.is_doubt
             _tell(context, look)
         if not context.is_json:
-            _say_verdict(context, bad, data)
+            _say_verdict(context, bad, doubts, data)
     except OutputLostError as lost:
         bad += sum(not look.good for look in looks)
         lost.verdict = RUN_FAILED if bad else 0
@@ -64,23 +77,25 @@ def doctor(context: Context, data: Path | None) -> int:
 
 
 def _tell(context: Context, look: Look) -> None:
+    advice = () if look.good and not look.is_doubt else look.advice
     if context.is_json:
-        put_json(
-            {"good": look.good, "text": look.text, "details": look.details, "advice": () if look.good else look.advice}
-        )
+        put_json({"good": look.good, "text": look.text, "details": look.details, "advice": advice})
         return
-    say(f"{'✔' if look.good else '✘'} {look.text}")
+    say(f"{look.glyph} {look.text}")
     for line in look.details:
         say(f"    {line}", AGENT_INDENT if line.startswith(("✔", "✘", "?")) else 6)
-    for line in () if look.good else look.advice:
+    for line in advice:
         say(f"    {line}", 6)
 
 
-def _say_verdict(context: Context, bad: int, data: Path | None) -> None:
+def _say_verdict(context: Context, bad: int, doubts: int, data: Path | None) -> None:
     if bad:
         say(
             f"\n{counted(bad, 'thing')} to mend; then try again:  conductor doctor{again(context.address, ('--data', data))}"
         )
+        return
+    if doubts:
+        say("\nnothing is seen to be wrong now, but the newest run failed; see the line with ? above")
         return
     say("\nall good; try:  conductor run ask PATH --question …\nwithout a model:  conductor run survey PATH")
 
@@ -169,6 +184,23 @@ def _server_looks(connection: Connection) -> Iterator[Look]:
     )
     for host in hosts:
         yield from host_looks(host)
+    ended = run_service_pb2.ListRunsRequest(page_size=1, states=sorted(SETTLED_RUN))
+    for run in connection.runs.ListRuns(ended, timeout=LOOK_SECONDS).runs:
+        yield from model_doubts(run, time.time())
+
+
+def model_doubts(run: run_service_pb2.Run, now: float) -> Iterator[Look]:
+    """Returns a line where the newest run failed not long ago because of its model: the hosts' own answers may be older."""
+    ago = now - run.end_time.ToMilliseconds() / 1000
+    if run.failure.reason not in _OF_MODELS or ago > DOUBT_SECONDS:
+        return
+    step = f" {short(run.failure.step)}" if run.failure.step else ""
+    advice = (
+        f"see why:  conductor show {short(run.name)}{step}",
+        "a host asks its models every 30 seconds, hosted ones every 10 minutes: in that time, ask again:  conductor doctor",
+    )
+    text = f"the newest run that ended failed {elapsed(ago)} ago: {run.failure.reason}"
+    yield Look(good=True, text=text, advice=advice, details=(one_line(run.failure.message, 300),), is_doubt=True)
 
 
 def host_looks(host: pool_service_pb2.Host) -> Iterator[Look]:
@@ -189,7 +221,7 @@ def host_looks(host: pool_service_pb2.Host) -> Iterator[Look]:
 def _model_look(model: pool_service_pb2.HostModel, host: str) -> Look:
     advice = (
         f"start its server at {printable(model.url)}, or correct --model or the file of --config, and start that host again",
-        "the host asks a server on its own machine again every 30 seconds",
+        "the host asks it again every 5 seconds",
     )
     details = (one_line(model.problem, 300),)
     return Look(

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from agenthost.packages.prefix import missing
-from conductor.cli.commands.doctor import host_looks
+from conductor.cli.commands.doctor import host_looks, model_doubts
 from conductor.cli.commands.hosts import agent_lines, host_line, say_host
 from conductor.cli.views.models import TO_INSTALL, agents_over, choice_line, model_facts
 from conductor.v1 import pool_service_pb2 as pb
+from conductor.v1 import run_service_pb2
 
 READY = pb.Host.STATE_READY
 
@@ -156,3 +158,25 @@ def test_a_model_that_its_server_does_not_list_is_told_beside_those_that_it_does
     listed = [pb.ListedModel(name="small"), pb.ListedModel(name="large:latest")]
 
     assert model_facts(pb.HostModel(model=asked, answers=True, listed=listed, window=4096)) == f"{told}, 4096 tokens"
+
+
+@pytest.mark.parametrize(
+    ("reason", "seconds_ago", "is_told"),
+    [
+        ("MODEL_UNREACHABLE", 20, True),
+        ("AUTH_FAILED", 3500, True),
+        ("MODEL_UNREACHABLE", 3700, False),
+        ("STEP_TIMEOUT", 20, False),
+        ("", 20, False),
+    ],
+)
+def test_a_run_that_lately_failed_for_its_model_is_a_doubt(reason: str, seconds_ago: int, *, is_told: bool) -> None:
+    run = run_service_pb2.Run(name="runs/01k", end_time=Timestamp(seconds=10_000 - seconds_ago))
+    if reason:
+        run.failure.MergeFrom(run_service_pb2.Failure(reason=reason, message="refused", step="runs/01k/steps/look"))
+    looks = list(model_doubts(run, 10_000.0))
+
+    assert [(look.glyph, look.is_doubt, look.good) for look in looks] == [("?", True, True)] * is_told
+    for look in looks:
+        assert reason in look.text
+        assert look.advice[0] == "see why:  conductor show 01k look"
