@@ -199,7 +199,7 @@ def model_doubts(run: run_service_pb2.Run, now: float) -> Iterator[Look]:
         f"see why:  conductor show {short(run.name)}{step}",
         "a host asks its models every 30 seconds, hosted ones every 10 minutes: in that time, ask again:  conductor doctor",
     )
-    text = f"the newest run that ended failed {elapsed(ago)} ago: {run.failure.reason}"
+    text = f"the newest run failed {elapsed(ago)} ago: {run.failure.reason}"
     yield Look(good=True, text=text, advice=advice, details=(one_line(run.failure.message, 300),), is_doubt=True)
 
 
