@@ -121,9 +121,15 @@ class AgentConnection:
             is_placed = await self._wait(self._take_places(model, held), is_free=is_free)
             if not is_placed:
                 return is_placed is False and await self._turn_away(TOO_MANY)
-            is_served = await self._agent.while_there(Exchange(self._agent, self._account, model, forward, body).run())
+            is_served = None
+            try:
+                is_served = await self._agent.while_there(
+                    Exchange(self._agent, self._account, model, forward, body).run()
+                )
+            finally:  # the attempt may have ended around an answer that its agent had heard enough of
+                if is_served is None:
+                    self._account.use = self._account.use.with_failure()
             if is_served is None:
-                self._account.use = self._account.use.with_failure()
                 self._agent.cut_off()
             return bool(is_served)
 
