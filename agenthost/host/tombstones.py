@@ -46,7 +46,7 @@ class Tombstones:
         return [stone for stone in self._stones.values() if stone.counts(self._now())]
 
     async def add(self, stone: Tombstone) -> None:
-        """Blocks an id from now on, whatever else is being written; returns when that is on the disk.
+        """Blocks an id at once, also while other ids are being written; returns when its tombstone is on the disk.
 
         Raises StorageError where it cannot be written: then the id is not blocked, since a restart would not know it.
         """

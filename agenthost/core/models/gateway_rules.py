@@ -62,7 +62,7 @@ _EXPECTED = frozenset(
 )  # fmt: skip
 FRAMING = frozenset(
     {b"content-length", b"transfer-encoding", b"content-type"}
-)  # an answer's, whatever the key looks like
+)  # of an answer; the mask of the key does not touch them
 _NOT_TO_THE_AGENT = frozenset({b"set-cookie", b"set-cookie2", b"alt-svc", b"location", b"www-authenticate"})
 _KEY_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token"})
 _PARAMETERS = frozenset(
@@ -130,7 +130,7 @@ def judge(request: Request, endpoint: Endpoint, key: str) -> Forward | Refusal:
     headers = (
         (b"host", authority_of(endpoint)),
         *passed,
-        # What was judged is JSON in UTF-8, whatever the agent calls it: an endpoint must not read it as a form.
+        # The gateway judged the body as JSON in UTF-8. So the endpoint must not read it as a form, also where the agent says so.
         *(((b"content-type", b"application/json"),) if method == "POST" else ()),
         # What cannot be read cannot be metered or searched for the key.
         (b"accept-encoding", b"identity"),

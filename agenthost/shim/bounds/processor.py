@@ -33,8 +33,8 @@ class Share:
     def give_way(self, agent: int) -> None:
         """Lowers the agent's priority, and that of all that it starts, below daemon, gateway and the shim.
 
-        The agent has a session of its own. Some kernels divide time between sessions, whatever their processes' niceness: there the
-        session's niceness counts. Where memory runs out, the kernel ends the agent before the host.
+        The agent has a session of its own. Some kernels divide time between sessions and pass over the niceness of their
+        processes: there the session's niceness counts. Where memory runs out, the kernel ends the agent before the host.
         """
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, agent, self.niceness)
