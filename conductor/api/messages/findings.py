@@ -23,6 +23,9 @@ def finding_message(run: str, finding: Mapping[str, Any]) -> pb.Finding:
         category=finding.get("category", ""),
         status=_status(finding),
         found_by=[step_name(run, step) for step in finding.get("found_by", ())],
+        fingerprint=finding.get("fingerprint", ""),
+        remedy=finding.get("remedy", ""),
+        rule=finding.get("rule", ""),
     )
 
 

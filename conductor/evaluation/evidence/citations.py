@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from conductor.evaluation.evidence.findings import STATUSES, Evidence, Finding
+from conductor.evaluation.evidence.fingerprints import Line, identify, primary
 from conductor.evaluation.evidence.masked_quotes import MAX_MASKS, as_written, is_masked, stands_masked
 from conductor.evaluation.evidence.words import cuts_word
 
@@ -109,6 +110,30 @@ class CitationCheck:
         """Returns the finding with its citations judged, and counted among those with the same quote in its file."""
         judged = tuple(self._judge(item) for item in finding.evidence)
         return replace(finding, evidence=judged, occurrence=self._count_before(judged[0]) if judged else 0)
+
+    def identify(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        """Returns judged findings with their fingerprints."""
+        kept = tuple(findings)
+        places = {place for finding in kept if (place := primary(finding)) is not None and place.status != "missing"}
+        lines = {place: line for place in places if (line := self._line_of(place)) is not None}
+        files = {place.path: self._texts_of(place.path)[0].text for place in lines}
+        return identify(kept, lines, files)
+
+    def _line_of(self, item: Evidence) -> Line | None:
+        """Returns the line where a quote begins."""
+        for text in self._texts_of(item.path)[:1]:
+            start = item.actual_start_line or item.start_line
+            begin, end = text.span(start, min(start + item.end_line - item.start_line, text.count))
+            quote = text.plain(item.quote.removeprefix("\ufeff")).strip()
+            self._searched += end - begin
+            found = text.text.find(quote.partition("\n")[0], begin, end)
+            number = text.line_at(found) if found >= 0 else start
+            return Line(number, text.text[text.starts[number - 1] : text.line_end(number)])
+        return None
+
+    def _texts_of(self, path: str) -> tuple[CitedText, ...]:
+        texts = self._texts.get(path)
+        return texts if isinstance(texts, tuple) else ()
 
     def _count_before(self, item: Evidence) -> int:
         """Returns how often a quote stands before its place: the same for every step that finds it."""

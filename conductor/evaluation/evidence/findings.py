@@ -22,6 +22,8 @@ MAX_EVIDENCE = 20
 MAX_QUOTE_CHARACTERS = 4000
 MAX_TITLE_CHARACTERS = 200
 MAX_CLAIM_CHARACTERS = 4000
+MAX_REMEDY_CHARACTERS = 1000
+MAX_RULE_CHARACTERS = 100
 MAX_PATH_CHARACTERS = 1000
 MAX_LINE, MAX_LINE_CHARACTERS = 10_000_000, 20
 MAX_NOTES = 20
@@ -30,6 +32,8 @@ MAX_NOTE_CHARACTERS = 500
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 STATUSES = ("verified", "moved", "missing")
 DEFAULT_CATEGORY = "general"
+# Members of a finding's JSON that are left out where they are empty.
+OPTIONAL = ("occurrence", "remedy", "rule", "anchor", "fingerprint")
 
 
 class ResultError(Exception):
@@ -70,7 +74,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A claim with its evidence. `status` is the worst of its evidence; without evidence it is missing."""
+    """A claim with its evidence. `status` is the worst of its evidence; without evidence it is missing.
+
+    `rule` is the name of a tool's rule. `anchor` and `fingerprint` are made by `fingerprints`.
+    """
 
     severity: str
     title: str
@@ -81,6 +88,10 @@ class Finding:
     found_by: tuple[str, ...] = ()
     # Of findings that differ by their lines alone, such as `# TODO` twice in a file: how often the quote stands before.
     occurrence: int = 0
+    remedy: str = ""
+    rule: str = ""
+    anchor: str = ""
+    fingerprint: str = ""
 
     @property
     def id(self) -> str:
@@ -96,7 +107,7 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """Returns the JSON of the findings document."""
-        return {
+        value: dict[str, Any] = {
             "id": self.id,
             "severity": self.severity,
             "title": self.title,
@@ -106,7 +117,9 @@ class Finding:
             "step": self.step,
             "found_by": list(self.found_by or (self.step,)),
             "evidence": [evidence.as_json() for evidence in self.evidence],
-        } | ({"occurrence": self.occurrence} if self.occurrence else {})
+        }
+        optional = {name: getattr(self, name) for name in OPTIONAL}
+        return value | {name: content for name, content in optional.items() if content}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +260,8 @@ def _read(value: Any, step: str) -> Finding:
         category=" ".join(_text(value, "category", 40).lower().split()) or DEFAULT_CATEGORY,
         evidence=tuple(_read_evidence(item) for item in evidence[:MAX_EVIDENCE]),
         step=step,
+        remedy=" ".join(_text(value, "remedy", MAX_REMEDY_CHARACTERS).split()),
+        rule=" ".join(_text(value, "rule", MAX_RULE_CHARACTERS).split()),
     )
 
 
@@ -337,5 +352,5 @@ def _from_document(value: dict[str, Any]) -> Finding:
         evidence,
         value["step"],
         tuple(value["found_by"]),
-        value.get("occurrence", 0),
+        **{name: value[name] for name in OPTIONAL if name in value},
     )

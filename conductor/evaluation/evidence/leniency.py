@@ -64,12 +64,13 @@ def normal_finding(value: Any) -> Any:
     plain["severity"] = _SEVERITIES.get(severity, severity)
     _rename(plain, "title", "name", "summary")
     _rename(plain, "claim", "description", "explanation", "detail", "details", "message")
+    _rename(plain, "remedy", "fix", "recommendation", "suggestion", "suggested_fix")
     evidence = plain.get("evidence", plain.get("location", plain.get("locations")))
     if evidence is None and ("path" in plain or "file" in plain):
         evidence = plain
     places = [evidence] if isinstance(evidence, Mapping) else evidence
     plain["evidence"] = [_normal_place(each) for each in places] if isinstance(places, list) else places
-    wanted = ("severity", "title", "claim", "category", "evidence")
+    wanted = ("severity", "title", "claim", "category", "remedy", "evidence")
     return {name: plain[name] for name in wanted if plain.get(name) is not None}
 
 

@@ -75,7 +75,7 @@ def check(frame: Frame) -> Frame:
     if found is None:
         return Frame({"counts": {}}, (b"",))
     examiner = CitationCheck(read_files(frame))
-    checked = tell_apart(examiner.judge(finding) for finding in found.findings)
+    checked = examiner.identify(tell_apart(examiner.judge(finding) for finding in found.findings))
     left_out = found.left_out + len(found.findings) - len(checked)
     document = Found(checked, left_out, found.notes).as_json()
     return Frame({"counts": count(checked)}, (canonical_json(document),))
