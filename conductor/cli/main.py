@@ -25,7 +25,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "cancel": ("runs", "cancel", "Stop a run."),
     "delete": ("deletion", "delete", "Delete runs that have ended."),
     "prune": ("deletion", "prune", "Delete runs by age or size."),
-    "flows": ("flows", "flows", "List flows, or show one."),
+    "flows": ("flows", "flows", "List flows, show one, or write a new one."),
+    "init": ("starter", "init", "Write .conductor/ with a flow to begin with."),
     "validate": ("flows", "validate", "Check flow files; needs no server."),
     "hosts": ("hosts", "hosts", "List agent hosts, or show one."),
     "agents": ("hosts", "agents", "List agents over all hosts, or show one with its last trial."),
@@ -40,9 +41,9 @@ DEFAULT_ADDRESS = "127.0.0.1:7410"
 OUTPUTS = ("auto", "plain", "json")
 
 # Commands that ask no conductor: they know no --address.
-_WITHOUT_CONDUCTOR = frozenset({"validate", "serve", "up", "demo", "restore"})
-# Commands that run services and print no result: they know no --output.
-_WITHOUT_RESULT = frozenset({"serve", "up"})
+_WITHOUT_CONDUCTOR = frozenset({"init", "validate", "serve", "up", "demo", "restore"})
+# Commands that run services or write files, and print no result: they know no --output.
+_WITHOUT_RESULT = frozenset({"init", "serve", "up"})
 
 
 @dataclass(slots=True)

@@ -29,10 +29,22 @@ _IN_MESSAGE = re.compile(r"\bflow:0: (?P<field>[\w.\[\]]*)")
 
 
 @click.command()
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("words", metavar="[NAME | new NAME]", nargs=-1)
 @click.pass_obj
-def flows(context: Context, name: str | None) -> None:
-    """List flows, or show the one called NAME."""
+def flows(context: Context, words: tuple[str, ...]) -> None:
+    """List flows, or show the one called NAME. `new NAME` writes a commented flow to begin with; it needs no server."""
+    match words:
+        case ("new", name):
+            from conductor.cli.commands.starter import new_flow
+
+            new_flow(name)
+        case () | (_,):
+            _show_flows(context, *words)
+        case _:
+            raise click.UsageError("give the name of one flow, or `new` and a name for a flow to write")
+
+
+def _show_flows(context: Context, name: str | None = None) -> None:
     with connected(context.address) as connection:
         if name is not None:
             full = name if name.startswith("flows/") else f"flows/{name}"

@@ -30,6 +30,11 @@ _MOST = {
 }
 
 
+def most_entries(field: FieldDescriptor) -> int:
+    """Returns the largest number of entries of a field; 0 where it has no limit of its own."""
+    return _MOST.get(field, 0)
+
+
 def excess(field: FieldDescriptor, count: int) -> str:
     """Returns the problem of so many entries in a field; empty where there is none."""
     most = _MOST.get(field, count)

@@ -16,7 +16,9 @@ from conductor.flows.language.document import Node
 DURATION = 'a duration such as "90s", "2m" or "1h30m"'
 _UNITS = {"d": Decimal(86400), "h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
 _PART = r"([0-9]{1,12}(?:\.[0-9]{1,9})?)"
-_DURATION = re.compile("".join(f"(?:{_PART}{unit})?" for unit in _UNITS) + r"\Z")
+_PARTS = "".join(f"(?:{_PART}{unit})?" for unit in _UNITS)
+_DURATION = re.compile(_PARTS + r"\Z")
+DURATION_PATTERN = f"^(?=.){_PARTS}$"
 # Forms of YAML 1.1 and 1.2 that JSON does not have, and numbers that no double holds.
 _OTHER_NUMBER = re.compile(
     r"[-+]?(0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0[bB][01_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"

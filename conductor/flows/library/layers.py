@@ -54,14 +54,14 @@ def folders(project: Path | None, environment: Mapping[str, str]) -> tuple[Folde
         found.append(_folder(Layer.PROJECT, project / ".conductor"))
     if configuration.startswith("/"):
         found.append(_folder(Layer.USER, Path(configuration) / "conductor"))
-    return (*found, _built_in())
+    return (*found, built_in())
 
 
 def _folder(layer: Layer, root: Path) -> Folder:
     return Folder(layer, root / "flows", root / "personas", root / "contracts")
 
 
-def _built_in() -> Folder:
+def built_in() -> Folder:
     """Returns `conductor/catalogue` in a wheel, `flows/` beside the package in a checkout. Flow files lie in its root."""
     package = Path(conductor.__file__).parent
     shipped = package / "catalogue"
