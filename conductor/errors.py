@@ -98,7 +98,9 @@ def _flow_hint(problems: tuple[FlowProblem, ...]) -> str:
     if any(problem.line for problem in problems):
         return "conductor validate FILE shows every problem"
     if any(problem.field.endswith(".persona") or ".contracts[" in problem.field for problem in problems):
-        return "personas and contracts are those of the conductor's project:  conductor serve --project DIR"
+        return (
+            "personas and contracts come with the flow, or from the conductor's project:  conductor serve --project DIR"
+        )
     return "ValidateFlow shows every problem"
 
 

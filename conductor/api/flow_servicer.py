@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from conductor.api.messages.library import read_library
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.errors import FlowProblem, InvalidRequestError, Violation
 from conductor.flows.library.catalogue import Catalogue
@@ -41,7 +42,7 @@ class FlowServicer(flow_service_pb2_grpc.FlowServiceServicer):
     async def ValidateFlow(self, request: pb.ValidateFlowRequest, context: Any) -> pb.ValidateFlowResponse:
         if len(request.path) > MAX_PATH_CHARACTERS:
             raise InvalidRequestError(Violation("path", f"has more than {MAX_PATH_CHARACTERS} characters"))
-        path = request.path or "flow"
+        path, sent = request.path or "flow", read_library(request.library)
         match request.WhichOneof("source"):
             case "yaml":
                 data = request.yaml.encode()
@@ -49,9 +50,9 @@ class FlowServicer(flow_service_pb2_grpc.FlowServiceServicer):
                     raise InvalidRequestError(
                         Violation("yaml", f"has {len(data)} bytes; the limit is {MAX_YAML_BYTES}")
                     )
-                judgement = await self._catalogue.validate_text(data, path)
+                judgement = await self._catalogue.validate_text(data, path, sent)
             case "flow":
-                judgement = await self._catalogue.validate_message(request.flow, path)
+                judgement = await self._catalogue.validate_message(request.flow, path, sent)
             case _:
                 raise InvalidRequestError(Violation("yaml", "give the text of a flow file, or a flow as a message"))
         return pb.ValidateFlowResponse(

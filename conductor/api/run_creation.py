@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conductor.api.messages.inputs import read_inputs
+from conductor.api.messages.library import read_library
 from conductor.api.messages.runs import MODES
 from conductor.api.request_ids import read_request_id
 from conductor.api.run_ids import new_run_id
@@ -198,7 +199,7 @@ class RunCreation:
 
     async def _load(self, request: pb.CreateRunRequest) -> LoadedFlow:
         if request.WhichOneof("source") == "inline":
-            return await self._pinning.catalogue.load_inline(request.inline)
+            return await self._pinning.catalogue.load_inline(request.inline, read_library(request.library))
         return await self._pinning.catalogue.get(request.flow)
 
     async def _judge(self, bundle: bytes, request: pb.CreateRunRequest) -> tuple[Inputs, Mapping[str, str]]:
@@ -260,6 +261,8 @@ def _source_violations(request: pb.CreateRunRequest) -> list[Violation]:
             return [Violation("flow", "is missing; give the name of a flow, such as flows/survey, or a flow inline")]
         case "flow" if not request.flow:
             return [Violation("flow", "is empty; give the name of a flow, such as flows/survey")]
+        case "flow" if request.HasField("library"):
+            return [Violation("library", "goes with an inline flow only: a flow by name has its own")]
         case _:
             return []
 

@@ -27,7 +27,7 @@ BANDS = ("small", "medium", "large")
 
 
 def flow_in(path: Path) -> Flow:
-    flow, problems = parsed(path.read_bytes(), str(path))
+    flow, _, problems = parsed(path.read_bytes(), str(path))
     assert problems == ()
     assert flow is not None
     return flow

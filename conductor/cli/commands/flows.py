@@ -170,18 +170,20 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def read_flow(path: Path) -> flow_service_pb2.Flow:
-    """Returns the flow in a file, to be sent inline; raises a CommandError with its problems. The conductor judges names."""
+def read_flow(path: Path, project: Path | None = None) -> tuple[flow_service_pb2.Flow, flow_service_pb2.Library]:
+    """Returns the flow in a file and its personas and contracts, to be sent inline; raises a CommandError with its problems."""
     data = read_bytes(path)
     from conductor.flows.checks.validation import parsed
 
-    flow, problems = parsed(data, str(path))
+    flow, texts, problems = parsed(data, str(path), project or project_of(path))
     if flow is None or problems:
         shown = excerpt(
             (printable(str(problem)) for problem in problems), f"conductor validate {shlex.quote(str(path))}"
         )
         raise CommandError(f"{path} is no flow that can be run", lines=tuple(shown))
-    return flow
+    # A text that begins with a line of dashes is not taken for front matter below an empty line.
+    personas = {name: f"\n{text}" for name, text in texts.personas.items()}
+    return flow, flow_service_pb2.Library(personas=personas, contracts=texts.contracts)
 
 
 def refused(error: CommandError, path: Path) -> CommandError:

@@ -37,7 +37,7 @@ def create_request(
         # Always with an id, so that a retry after a lost answer cannot start a second run.
         request_id=str(options["request_id"] or uuid.uuid4()),
     )
-    set_flow(request, flow)
+    set_flow(request, flow, Path(str(options["project"])) if options.get("project") else None)
     inputs = dict[str, object]()
     if extras:
         chosen = request.inline if request.HasField("inline") else flow_of(request.flow)
@@ -84,14 +84,16 @@ def is_file(flow: str) -> bool:
     return Path(flow).suffix in (".yaml", ".yml", ".json")
 
 
-def set_flow(request: run_service_pb2.CreateRunRequest, flow: str) -> None:
-    """Sends a file inline; takes anything else for the name of a flow that the server knows."""
+def set_flow(request: run_service_pb2.CreateRunRequest, flow: str, project: Path | None = None) -> None:
+    """Sends a file inline, with what it uses of its project; takes anything else for the name of a flow that the server knows."""
     if not is_file(flow):
         request.flow = flow if flow.startswith("flows/") else f"flows/{flow}"
         return
     from conductor.cli.commands.flows import read_flow
 
-    request.inline.CopyFrom(read_flow(Path(flow)))
+    inline, library = read_flow(Path(flow), project)
+    request.inline.CopyFrom(inline)
+    request.library.CopyFrom(library)
 
 
 def _question(given: str) -> str:

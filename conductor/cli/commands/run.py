@@ -44,6 +44,11 @@ _CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEO
     "--input", "extras", multiple=True, metavar="NAME=VALUE", help="A further input, typed by the flow's input_schema."
 )
 @click.option("--commit", metavar="REVISION", help="Read this commit instead of the working tree.")
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Whose personas and contracts a FILE brings along.  [default: of the .conductor/ beside it]",
+)
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="For finding the run again.")
 @click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Higher goes first.")
 @click.option("--request-id", help="A UUID: the same one never starts two runs.")

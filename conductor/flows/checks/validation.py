@@ -4,6 +4,7 @@ It is pure, except that `problems_of` reads personas and contracts. It compiles 
 process to call it (see `conductor.evaluation.evaluator`); only the CLI calls it directly.
 """
 
+import os
 from pathlib import Path, PurePath
 
 from conductor.errors import FlowProblem
@@ -13,7 +14,8 @@ from conductor.flows.checks.rules import judge
 from conductor.flows.language.counts import excesses
 from conductor.flows.language.document import DocumentError, Node, read_document
 from conductor.flows.language.shape import Shape
-from conductor.flows.library.library import library_of
+from conductor.flows.library.layers import folders
+from conductor.flows.library.library import Texts, library_of, read_library, texts_for
 from conductor.flows.library.revision import authored, revision_of
 from conductor.v1 import flow_service_pb2
 
@@ -21,8 +23,8 @@ Flow = flow_service_pb2.Flow
 INLINE_NAME = "flows/inline"
 
 
-def judge_text(data: bytes, path: str, library: Library | None) -> Judgement:
-    """Judges the text of a flow file. Its default name is the file's. Without a library it may use any name."""
+def judge_text(data: bytes, path: str, library: Library, *, is_final: bool = True) -> Judgement:
+    """Judges the text of a flow file. Its default name is the file's. Where `library` is not final, names beside it are good."""
     nodes: dict[str, Node] = {}
     problems = Problems(path, nodes)
     try:
@@ -36,7 +38,7 @@ def judge_text(data: bytes, path: str, library: Library | None) -> Judgement:
     for line, key in duplicates:
         problems.add_at(line, key, "stands here twice; the first one counts")
     assert isinstance(flow, Flow)  # noqa: S101 - the descriptor says so; this is for the type checker
-    return _judgement(flow, f"flows/{PurePath(path).stem}", _named(flow) if library is None else library, problems)
+    return _judgement(flow, f"flows/{PurePath(path).stem}", library if is_final else _named(flow, library), problems)
 
 
 def judge_message(flow: Flow, path: str, library: Library) -> Judgement:
@@ -61,20 +63,26 @@ def _judgement(flow: Flow, default_name: str, library: Library, problems: Proble
     return Judgement(good, ())
 
 
-def _named(flow: Flow) -> Library:
-    """Returns a library with the names that the flow uses."""
-    agents = [step.agent for step in flow.steps]
-    personas = frozenset(agent.persona for agent in agents)
-    return Library(personas, frozenset(name for agent in agents for name in agent.contracts))
+def parsed(data: bytes, path: str, project: Path | None = None) -> tuple[Flow | None, Texts, tuple[FlowProblem, ...]]:
+    """Returns the flow in a file's text, to be sent inline with the personas and contracts that it has here, and its problems.
 
-
-def parsed(data: bytes, path: str) -> tuple[Flow | None, tuple[FlowProblem, ...]]:
-    """Returns the flow in a file's text, to be sent inline, and its problems.
-
-    The conductor that gets the flow looks up its personas and contracts, in a project that may differ from the one here.
+    A name that is unknown here is no problem: the conductor that gets the flow may know it.
     """
-    judgement = judge_text(data, path, None)
-    return (authored(judgement.flow) if judgement.flow else None), judgement.problems
+    library, texts = read_library(folders(project, os.environ))
+    judgement = judge_text(data, path, library, is_final=False)
+    if judgement.flow is None:
+        return None, Texts(), judgement.problems
+    flow = authored(judgement.flow)
+    return flow, texts_for(flow, texts), judgement.problems
+
+
+def _named(flow: Flow, known: Library) -> Library:
+    """Returns a library with the names that the flow uses, but for those of files that cannot serve here."""
+    agents = [step.agent for step in flow.steps]
+    unusable = {name for name, _ in known.unusable}
+    personas = {agent.persona for agent in agents} - unusable
+    contracts = {name for agent in agents for name in agent.contracts} - unusable
+    return Library(known.personas | personas, known.contracts | contracts, known.unusable)
 
 
 def line_of(data: bytes, field: str) -> int:

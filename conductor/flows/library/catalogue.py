@@ -17,11 +17,12 @@ from conductor.errors import FlowInvalidError, FlowProblem, NotFoundError
 from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.library.bundle import MAX_BUNDLE_BYTES, write_bundle
 from conductor.flows.library.layers import Folder, Layer, Source, read_file, sources
-from conductor.flows.library.library import Texts, read_library, texts_for
+from conductor.flows.library.library import Texts, read_library, texts_for, with_sent
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
 SUFFIXES = (".yaml", ".yml", ".json")
+NOTHING_SENT = Texts()
 
 
 class Judge(Protocol):
@@ -90,24 +91,24 @@ class Catalogue:
             raise FlowInvalidError(group[0].judgement.problems)
         return _loaded(group, texts)
 
-    async def load_inline(self, flow: Flow) -> LoadedFlow:
-        """Returns a flow that came as a message. Raises FlowInvalidError."""
-        library, texts = await asyncio.to_thread(read_library, self._places)
+    async def load_inline(self, flow: Flow, sent: Texts = NOTHING_SENT) -> LoadedFlow:
+        """Returns a flow that came as a message, maybe with texts of its own. Raises FlowInvalidError."""
+        library, texts = await self._library(sent)
         judgement = await self._judge.judge_message(flow, "flow", library)
         if judgement.flow is None:
             raise FlowInvalidError(judgement.problems)
         return _with_texts(judgement.flow, texts)
 
-    async def validate_text(self, data: bytes, path: str) -> Judgement:
+    async def validate_text(self, data: bytes, path: str, sent: Texts = NOTHING_SENT) -> Judgement:
         """Judges a text as the file at this path."""
-        return await self._judge.judge_text(data, path, await self._library())
+        return await self._judge.judge_text(data, path, (await self._library(sent))[0])
 
-    async def validate_message(self, flow: Flow, path: str) -> Judgement:
+    async def validate_message(self, flow: Flow, path: str, sent: Texts = NOTHING_SENT) -> Judgement:
         """Judges a message."""
-        return await self._judge.judge_message(flow, path, await self._library())
+        return await self._judge.judge_message(flow, path, (await self._library(sent))[0])
 
-    async def _library(self) -> Library:
-        return (await asyncio.to_thread(read_library, self._places))[0]
+    async def _library(self, sent: Texts) -> tuple[Library, Texts]:
+        return with_sent(*await asyncio.to_thread(read_library, self._places), sent)
 
     async def _look(self) -> tuple[Texts, tuple[_Judged, ...]]:
         library, texts = await asyncio.to_thread(read_library, self._places)

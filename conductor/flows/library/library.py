@@ -6,7 +6,7 @@ file's name, and also the name in its front matter where no file has that name.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +25,8 @@ _KINDS = (".agent", ".chatmode", ".persona", ".prompt", ".instructions")
 class Texts:
     """The texts of personas and contracts, by name."""
 
-    personas: Mapping[str, str]
-    contracts: Mapping[str, str]
+    personas: Mapping[str, str] = field(default_factory=dict)
+    contracts: Mapping[str, str] = field(default_factory=dict)
 
 
 def library_of(project: Path | None) -> Library:
@@ -53,12 +53,23 @@ def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
 
 
 def texts_for(flow: flow_service_pb2.Flow, texts: Texts) -> Texts:
-    """Returns the texts that the flow names, which are pinned with a run."""
+    """Returns the texts that the flow names, as far as they are there. They are pinned with a run."""
     named = [step.agent for step in flow.steps if step.HasField("agent")]
+    personas = {agent.persona for agent in named}
+    contracts = {name for agent in named for name in agent.contracts}
     return Texts(
-        personas={agent.persona: texts.personas[agent.persona] for agent in named if agent.persona},
-        contracts={name: texts.contracts[name] for agent in named for name in agent.contracts},
+        personas={name: text for name, text in texts.personas.items() if name in personas},
+        contracts={name: text for name, text in texts.contracts.items() if name in contracts},
     )
+
+
+def with_sent(library: Library, texts: Texts, sent: Texts) -> tuple[Library, Texts]:
+    """Returns a library with what a client sent along; that goes first, also before a file that cannot be used."""
+    both = Texts({**texts.personas, **sent.personas}, {**texts.contracts, **sent.contracts})
+    unusable = {
+        (name, why) for name, why in library.unusable if name not in both.personas and name not in both.contracts
+    }
+    return Library(frozenset(both.personas), frozenset(both.contracts), frozenset(unusable)), both
 
 
 class _File(NamedTuple):

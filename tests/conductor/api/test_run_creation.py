@@ -78,6 +78,10 @@ async def test_a_run_is_answered_at_once_with_its_whole_roster(it: Running) -> N
         ({"inputs": {"question": "q" * 64_001}}, "inputs.question"),
         ({"inputs": {"colour": "red"}}, "inputs"),
         ({"workspace": {"path": "relative/path"}}, "workspace.path"),
+        ({"library": {"personas": {"big": "x" * 65_537}}}, "library.personas.big"),
+        ({"library": {"contracts": {"big": "x" * 262_145}}}, "library.contracts.big"),
+        ({"library": {"contracts": {"": "x"}}}, "library.contracts"),
+        ({"library": {"personas": {f"p{n}": "x" for n in range(501)}}}, "library.personas"),
     ],
     ids=str,
 )

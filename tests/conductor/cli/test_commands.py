@@ -177,25 +177,36 @@ def test_a_cancelled_run_is_exit_code_3_and_cannot_be_cancelled_again(pair: Pair
     assert f"conductor show {name.removeprefix('runs/')}" in again.stderr
 
 
-def test_a_file_that_names_what_the_conductor_has_not_is_told_its_line_and_the_project_to_serve(
+def test_a_file_brings_its_personas_and_contracts_to_a_conductor_that_has_none_of_them(
     pair: Pair, conductor: Command
 ) -> None:
+    """Keeps A12."""
     project = pair.folder / "its-project"
-    (project / ".conductor" / "personas").mkdir(parents=True)
-    (project / ".conductor" / "personas" / "sceptic.md").write_text("Doubt it.")
-    flow = project / "debt.yaml"
+    for kind, name, text in (
+        ("personas", "sceptic", "---\nname: x\n---\nDoubt it."),
+        ("contracts", "brief", "Be brief."),
+    ):
+        (project / ".conductor" / kind).mkdir(parents=True)
+        (project / ".conductor" / kind / f"{name}.md").write_text(text)
+    flow, elsewhere = project / "debt.yaml", pair.folder / "elsewhere.yaml"
     flow.write_text(
-        "steps:\n  - id: a\n    agent:\n      agents: [scripted]\n      prompt: x\n      persona: sceptic\n"
+        "steps:\n  - id: a\n    agent:\n      agents: [scripted]\n      prompt: say x\n"
+        "      persona: sceptic\n      contracts: [brief, read_only]\n"
     )
-    refused = conductor("run", str(flow), str(pair.folder))
-    checked = conductor("validate", str(flow))
+    elsewhere.write_text(flow.read_text())
+    ran, checked = conductor("run", str(flow), str(pair.folder), "--detach"), conductor("validate", str(flow))
+    also = conductor("run", str(elsewhere), str(pair.folder), "--detach", "--project", str(project))
+    refused = conductor("run", str(elsewhere), str(pair.folder))
+    prompt = conductor("show", ran.stdout.strip(), "a").stdout
 
-    assert refused.returncode == 2
-    assert f"{flow}:6: steps[0].agent.persona: there is no persona 'sceptic'" in refused.stderr
-    assert f"conductor serve --project {project}" in refused.stderr
-    assert "conductor validate" not in refused.stderr
-    assert checked.returncode == 0
+    assert (ran.returncode, also.returncode, checked.returncode) == (0, 0, 0), ran.stderr
+    assert "Doubt it." in prompt
+    assert "Be brief." in prompt
+    assert "name: x" not in prompt
     assert f"personas and contracts are looked up in {project}" in checked.stderr
+    assert refused.returncode == 2
+    assert f"{elsewhere}:6: steps[0].agent.persona: there is no persona 'sceptic'" in refused.stderr
+    assert "conductor serve --project DIR" in refused.stderr
 
 
 def test_validate_does_not_depend_on_the_folder_where_it_is_called(

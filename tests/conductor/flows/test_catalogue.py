@@ -11,6 +11,7 @@ from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.validation import judge_message, judge_text
 from conductor.flows.library.catalogue import Catalogue
 from conductor.flows.library.layers import Layer, folders
+from conductor.flows.library.library import Texts
 from conductor.v1.flow_service_pb2 import AgentWork, Flow
 
 GOOD = "title: {title}\nsteps:\n  - id: a\n    fold: {{template: x}}\n"
@@ -198,3 +199,17 @@ async def test_an_inline_flow_is_loaded_or_its_problems_are_raised(home: Home) -
     assert loaded.texts.contracts["evidence"].startswith("# Evidence")
     with pytest.raises(FlowInvalidError):
         await home.catalogue().load_inline(Flow())
+
+
+async def test_texts_that_a_client_sends_along_go_before_those_of_the_conductor(home: Home) -> None:
+    """Keeps A12."""
+    agent = AgentWork(agents=["x"], prompt="look", contracts=["evidence", "mine"], persona="me")
+    flow = Flow(steps=[Flow.Step(id="a", agent=agent)])
+    sent = Texts({"me": "I am me.", "unused": "x"}, {"mine": "My rule.", "evidence": "My evidence."})
+    catalogue = home.catalogue()
+
+    texts = (await catalogue.load_inline(flow, sent)).texts
+
+    assert texts == Texts({"me": "I am me."}, {"mine": "My rule.", "evidence": "My evidence."})
+    assert (await catalogue.validate_message(flow, "x", sent)).problems == ()
+    assert len((await catalogue.validate_message(flow, "x")).problems) == 2

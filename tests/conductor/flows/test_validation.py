@@ -293,7 +293,7 @@ def test_the_command_line_reads_personas_of_the_file_s_project(tmp_path: Path) -
 
 def test_what_a_flow_names_that_is_sent_is_left_to_the_conductor_that_gets_it() -> None:
     text = step("    agent: {agents: [a], prompt: x, persona: elsewhere, contracts: [there]}\n").encode()
-    flow, problems = parsed(text, "x.yaml")
+    flow, _, problems = parsed(text, "x.yaml")
 
     assert problems == ()
     assert flow is not None
