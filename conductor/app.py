@@ -19,6 +19,7 @@ import grpc
 import structlog
 
 from conductor.api.flow_servicer import FlowServicer
+from conductor.api.launching.retry import RunRetry
 from conductor.api.pool_servicer import PoolServicer
 from conductor.api.run_creation import Pinning, RunCreation
 from conductor.api.run_servicer import RunServicer
@@ -201,6 +202,7 @@ class Conductor:
             opened.store,
             self._engine,
             creation,
+            RunRetry(opened.store, creation, opened.clock),
             self._retention,
             progress_seconds=progress_seconds,
             now=opened.clock.now,

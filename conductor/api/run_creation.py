@@ -95,20 +95,23 @@ class RunCreation:
         """Returns the id of the run that this request created, now or before."""
         request_id = _check_shape(request)
         digest = _digest(request)
-        if known := await self._known(request_id, digest):
+        if known := await self.find_known(request_id, digest):
             return known
-        with self._room():
+        with self.room():
             folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
             plan, blobs = await self._plan(request, folder)
-            async with self._kept(plan):
-                asked = RequestRun(plan, blobs, request_id, digest)
-                run = (await self._engine.submit(asked)).run
-            if run != plan.run:
-                await self._pinning.snapshots.release(plan.run)
-            return run
+            return await self.submit(RequestRun(plan, blobs, request_id, digest))
+
+    async def submit(self, asked: RequestRun) -> str:
+        """Asks the engine for a run whose snapshot is pinned; returns the id of the run that the request created, now or before."""
+        async with self._kept(asked.plan):
+            run = (await self._engine.submit(asked)).run
+        if run != asked.plan.run:
+            await self._pinning.snapshots.release(asked.plan.run)
+        return run
 
     @contextmanager
-    def _room(self) -> "Iterator[None]":
+    def room(self) -> "Iterator[None]":
         """Takes room for one more unfinished run, before any work is done for it; raises what the engine would say afterwards."""
         self._engine.require_open()
         state = self._engine.state
@@ -149,7 +152,8 @@ class RunCreation:
                 raise NoCapacityError(text, hint="retry with the same request id") from error
             yield
 
-    async def _known(self, request_id: str, digest: str) -> str:
+    async def find_known(self, request_id: str, digest: str) -> str:
+        """Returns the id of the run that a request created before; empty where it is new."""
         known = (await self._store.requests((request_id,))).get(request_id) if request_id else None
         if known is None:
             return ""
@@ -166,7 +170,7 @@ class RunCreation:
         steps = plan_steps(loaded.flow, excluded, self._clocks)
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
-        self._require_known_agents(steps)
+        self.require_known_agents(steps)
         snapshot = await self._pin(folder, request.workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = (_blob(bundle), _blob(values))
@@ -189,7 +193,7 @@ class RunCreation:
         )
         return plan, blobs
 
-    def _require_known_agents(self, steps: "Sequence[StepPlan]") -> None:
+    def require_known_agents(self, steps: "Sequence[StepPlan]") -> None:
         """Refuses a step that would wait in vain: every host is connected, and none knows its agent."""
         known = list_known_agents(self._engine.state.hosts, self._hosts)
         unknown = list(find_unknown_agents(steps, known)) if known is not None else []

@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
+from conductor.api.launching.retry import RunRetry
 from conductor.api.messages.names import read_run
 from conductor.api.output_reading import OutputReading
 from conductor.api.presents import Presents
@@ -32,6 +33,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         store: Store,
         engine: Engine,
         creation: RunCreation,
+        retry: RunRetry,
         retention: Retention,
         *,
         progress_seconds: float,
@@ -40,6 +42,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self._store = store
         self._engine = engine
         self._creation = creation
+        self._retry = retry
         self._retention = retention
         presents = Presents(lambda: engine.state, now)
         self._reading = RunReading(store, presents.of)
@@ -70,6 +73,9 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         cancel = _read_cancel(request)
         await self._engine.submit(cancel)
         return await self._reading.run(cancel.run)
+
+    async def RetryRun(self, request: pb.RetryRunRequest, context: Any) -> pb.Run:
+        return await self._reading.run(await self._retry.create(request))
 
     async def DeleteRun(self, request: pb.DeleteRunRequest, context: Any) -> Empty:
         await self._retention.delete(read_run(request.name), read_request_id(request.request_id))

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "show": ("show", "show", "Show a run, or one of its steps with prompt and answer."),
     "report": ("reading", "report", "Print a run's report."),
     "output": ("reading", "output", "Print what an agent said."),
+    "retry": ("launching.again", "retry", "Run again what failed of a run; keep the rest."),
     "cancel": ("runs", "cancel", "Stop a run."),
     "delete": ("deletion", "delete", "Delete runs that have ended."),
     "prune": ("deletion", "prune", "Delete runs by age or size."),

@@ -163,15 +163,16 @@ class Gathering:
         if step.findings:
             result["findings"] = (await self._findings(run, step))["findings"]
         attempt = step.last_attempt
-        if attempt is not None and attempt.result:
-            result["output"] = json.loads(await self._blob(run, attempt.result))
+        output = step.output or (attempt.result if attempt is not None else "")
+        if output:
+            result["output"] = json.loads(await self._blob(run, output))
         return result
 
     async def _text(self, run: Run, step: Step) -> tuple[bytes, int]:
         """Returns a step's text, at most `MAX_TEXT_BYTES` of it, and its whole size."""
         if step.text:
             data = await self._blob(run, step.text)
-            return data[:MAX_TEXT_BYTES], len(data)
+            return data[:MAX_TEXT_BYTES], max(len(data), step.reused.text_bytes if step.reused is not None else 0)
         attempt = step.last_attempt
         if attempt is None or not attempt.ended_well:
             return b"", 0

@@ -15,6 +15,7 @@ from conductor.core.model.events import (
     RunCreated,
     RunSettled,
     RunStarted,
+    StepReused,
     StepsAdded,
     StepSucceeded,
 )
@@ -158,7 +159,9 @@ class MemoryRuns:
             case AttemptCreated():
                 run.cursors[event.attempt] = 0
             case StepSucceeded() if event.findings:
-                self._add_findings(run, event)
+                self._add_findings(run, event.step, event.counts, event.findings)
+            case StepReused(kept=kept) if kept.findings:
+                self._add_findings(run, event.step, kept.counts, kept.findings)
             case _:
                 run.row = _change_row(run.row, event, time)
 
@@ -176,13 +179,13 @@ class MemoryRuns:
         run.ids.append(self.last_id)
         run.row = replace(run.row, last_position=item.position)
 
-    def _add_findings(self, run: MemoryRun, event: StepSucceeded) -> None:
+    def _add_findings(self, run: MemoryRun, step: str, counts: FindingCounts, findings: str) -> None:
         rows: list[tuple[int, FindingRow]] = []
-        for listed in list_findings(self.blobs.get(event.findings, b"")):
+        for listed in list_findings(self.blobs.get(findings, b"")):
             self._last_finding += 1
-            rows.append((self._last_finding, FindingRow(event.step, *astuple(listed))))
-        run.found[event.step] = (event.counts, rows)
-        counted = [astuple(run.found[step][0]) for step in list_counted_steps(run.steps, run.found)]
+            rows.append((self._last_finding, FindingRow(step, *astuple(listed))))
+        run.found[step] = (counts, rows)
+        counted = [astuple(run.found[name][0]) for name in list_counted_steps(run.steps, run.found)]
         run.row = replace(run.row, counts=FindingCounts(*map(sum, zip(*counted, strict=True))))
 
 

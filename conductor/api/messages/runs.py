@@ -36,6 +36,7 @@ MODES = {
     "commit": pb.Workspace.MODE_COMMIT,
 }
 NOTHING_MORE = Present()
+TITLE_CHARACTERS = 80
 # Readers of protocol messages refuse what nests deeper than 100 messages, and an object in an object takes three of them.
 MAX_NESTING = 30
 TOO_DEEP = "[… nested deeper than is shown here]"
@@ -112,6 +113,8 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
         start_time=timestamp(step.start_time),
         end_time=timestamp(step.end_time),
     )
+    if step.reused is not None:
+        message.reused_from = step_name(step.reused.run, step.reused.step)
     if step.repair is not None:
         message.repair.CopyFrom(_repair(run, step, step.repair))
     _put_failure(message, run, step.failure)
@@ -196,6 +199,8 @@ def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
         band=BANDS.get(plan.band, flow_pb.BAND_UNSPECIFIED),
         labels=dict(plan.labels),
         priority=plan.priority,
+        title=plan.title or plan.question[:TITLE_CHARACTERS].partition("\n")[0].strip(),
+        retry_of=run_name(plan.retry_of) if plan.retry_of else "",
     )
 
 

@@ -25,6 +25,8 @@ def _reasons(ended: run_service_pb2.Run, run: str) -> list[tuple[str, str]]:
         found.append(("what it logged:", f"conductor output {run} {short(failure.step)} --channel log"))
     if failure.kind in _FOR_THE_DOCTOR and failure.cause != run_service_pb2.Failure.CAUSE_RATE_LIMIT:
         found.append(("what is wrong:", "conductor doctor"))
+    if any(step.state == run_service_pb2.Step.STATE_SUCCEEDED for step in ended.steps):
+        found.append(("again, in part:", f"conductor retry {run}"))
     return found
 
 

@@ -1,5 +1,6 @@
 """Lines about steps, findings and runs. Pure text."""
 
+from conductor.cli.text.names import short
 from conductor.cli.text.wording import (
     disconnected,
     elapsed,
@@ -39,7 +40,15 @@ def step_facts(row: StepRow, now: float) -> list[str]:
     place = f"{attempt.agent} on {attempt.host}" if attempt.host else ""
     again = f"attempt {attempt.number}" if attempt.number > 1 else ""
     away = disconnected(row.away, now) if row.away is not None else ""
-    facts = [away, place, again, elapsed(row.seconds(now)) if step.HasField("start_time") else "", tokens(attempt)]
+    kept = f"kept from {short(step.reused_from.partition('/steps/')[0])}" if step.reused_from else ""
+    facts = [
+        kept,
+        away,
+        place,
+        again,
+        elapsed(row.seconds(now)) if step.HasField("start_time") else "",
+        tokens(attempt),
+    ]
     if step.state == run_service_pb2.Step.STATE_SUCCEEDED and step.HasField("finding_counts"):
         facts.append(findings(step.finding_counts))
     if row.prepared_for(now) > QUIET_PREPARATION_SECONDS:

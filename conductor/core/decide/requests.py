@@ -3,12 +3,15 @@
 A request id that was used before never comes here: the engine answers it from the store.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.decide.settling import look_at_all
+from conductor.core.decide.settling import look_at_all, reuse
 from conductor.core.model.commands import Accepted, Record, Rejected
 from conductor.core.model.conductor_state import Ongoing
-from conductor.core.model.events import RunCancelRequested, RunCreated
+from conductor.core.model.events import KeptResult, RunCancelRequested, RunCreated, StepKept
 from conductor.core.model.inputs import RequestCancel, RequestRun
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.run import apply, key_of
@@ -77,7 +80,17 @@ def _create_run(decision: DecisionDraft, request: RequestRun) -> None:
     draft.blobs.extend(request.blobs)
     draft.replies.append(Accepted(request.reply, run))
     decision.drafts[run] = draft
+    decision.change(run, partial(_reuse_all, kept=request.kept))
     decision.change(run, look_at_all)
+
+
+def _reuse_all(draft: RunDraft, kept: Sequence[KeptResult]) -> None:
+    """Ends the steps whose results are kept; those that a parent adds later wait for it."""
+    for result in kept:
+        if result.step in draft.run.steps:
+            reuse(draft, result)
+        else:
+            draft.emit(StepKept(result))
 
 
 def _cancel(draft: RunDraft, request: RequestCancel) -> None:

@@ -15,10 +15,12 @@ from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import (
     FindingChecked,
     FindingCounts,
+    KeptResult,
     RunSettled,
     RunStarted,
     StepCancelled,
     StepFailed,
+    StepReused,
     StepsAdded,
     StepSkipped,
     StepStarted,
@@ -57,18 +59,32 @@ def add_steps(draft: RunDraft, steps: tuple[StepPlan, ...]) -> Failure | None:
         return Failure(TOO_MANY_STEPS, message, FailureClass.HUMAN_REQUIRED, steps[0].parent)
     draft.emit(StepsAdded(steps))
     draft.mark(*(step.id for step in steps))
+    for step in steps:
+        kept = draft.run.kept.get(step.id)
+        if kept is not None and kept.item == step.item:
+            reuse(draft, kept)
     return None
+
+
+def reuse(draft: RunDraft, kept: KeptResult) -> None:
+    """Ends a step as it ended in the run that this one retries, with one event for each finding."""
+    _emit_findings(draft, kept.step, kept.findings, kept.counts)
+    settle_step(draft, StepReused(kept.step, kept))
 
 
 def succeed(draft: RunDraft, step: Step, text: str, findings: str, counts: FindingCounts) -> None:
     """Ends a step well, with one event for each finding."""
     name = step.plan.id
-    for number in range(counts.verified + counts.moved + counts.missing):
-        draft.emit(FindingChecked(name, findings, number))
+    _emit_findings(draft, name, findings, counts)
     settle_step(draft, StepSucceeded(name, text, findings, counts))
 
 
-def settle_step(draft: RunDraft, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled) -> None:
+def _emit_findings(draft: RunDraft, step: str, findings: str, counts: FindingCounts) -> None:
+    for number in range(counts.verified + counts.moved + counts.missing):
+        draft.emit(FindingChecked(step, findings, number))
+
+
+def settle_step(draft: RunDraft, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled | StepReused) -> None:
     """Ends a step, and marks every step that waited for it."""
     stopped = draft.run.stop
     draft.queue.pop(event.step, None)

@@ -8,7 +8,7 @@ that folding needs no second read.
 from dataclasses import dataclass
 
 from conductor.core.model.plan import RunPlan, StepPlan
-from conductor.core.model.states import AttemptState, Failure, RunState, WaitKind
+from conductor.core.model.states import AttemptState, Failure, RunState, StepState, WaitKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,36 @@ class StartSpec:
     turns: int = 0  # the most turns that the attempt may take; 0: it answers once and ends
     # How much longer the first output may take because the model must be loaded first; 0 where it is loaded.
     loading_timeout_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResult:
+    """The end of a step of an earlier run, copied whole into the run that retries it: the earlier run may be deleted.
+
+    Digests of blobs: `text` (its beginning, where `text_bytes` is more), `findings`, `output`.
+    `run` and `attempt` name where it was made, with `agent`, `host` and `model`. `item` is that of a child (see `StepPlan`).
+    """
+
+    step: str
+    run: str
+    state: StepState
+    item: str = ""
+    began: bool = False
+    text: str = ""
+    text_bytes: int = 0
+    findings: str = ""
+    counts: FindingCounts = FindingCounts()
+    output: str = ""
+    reason: str = ""
+    failure: Failure | None = None
+    repair: str = ""  # what was wrong with an answer that was repaired
+    attempt: str = ""
+    agent: str = ""
+    host: str = ""
+    model: str = ""
+    answer_truncated: bool = False
+    answer_note: str = ""
+    confinement: Confinement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +164,21 @@ class StepsAdded:
     """The steps of one item or round were added below a running step. The ids of all begin with the same `parent.index`."""
 
     steps: tuple[StepPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepKept:
+    """The result of a child is kept for when its parent adds that child, of the same item."""
+
+    kept: KeptResult
+
+
+@dataclass(frozen=True, slots=True)
+class StepReused:
+    """A step ends at once, as it ended in the run that this one retries."""
+
+    step: str
+    kept: KeptResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +415,8 @@ Event = (
     | RunReported
     | RunSettled
     | StepsAdded
+    | StepKept
+    | StepReused
     | StepBecameReady
     | StepGuardPassed
     | StepSkipped

@@ -6,7 +6,7 @@
 from dataclasses import dataclass, field
 
 from conductor.core.model.activity import Activity, Usage
-from conductor.core.model.events import Confinement, ModelUse
+from conductor.core.model.events import Confinement, KeptResult, ModelUse
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import AttemptState, Cause, FailureClass
@@ -23,13 +23,17 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class RequestRun:
-    """A caller asks for a run. Everything in the plan is validated and pinned already."""
+    """A caller asks for a run. Everything in the plan is validated and pinned already.
+
+    `kept` are the results that a retry takes from the run that it retries.
+    """
 
     plan: RunPlan
     blobs: tuple[Blob, ...]
     request_id: str = ""
     request_digest: str = ""
     reply: int = 0
+    kept: tuple[KeptResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,9 @@ class RunPlan:
     labels: tuple[tuple[str, str], ...] = ()
     priority: int = 0
     timeout_seconds: float = 0.0  # 0 in plans of an earlier version: no run clock
+    title: str = ""
+    retry_of: str = ""  # the id of the run that this one retries
+    plan_hash: str = ""  # empty in plans of an earlier version
 
 
 @dataclass(frozen=True, slots=True)

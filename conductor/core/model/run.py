@@ -15,6 +15,7 @@ from conductor.core.model.events import (
     Event,
     FindingCounts,
     InputRefused,
+    KeptResult,
     RepairAsked,
     RunCancelRequested,
     RunCreated,
@@ -25,6 +26,8 @@ from conductor.core.model.events import (
     StepBecameReady,
     StepFailed,
     StepGuardPassed,
+    StepKept,
+    StepReused,
     StepsAdded,
     TurnChecked,
     TurnEnded,
@@ -56,7 +59,8 @@ class Run:
     """A run, with everything that readers see. `steps` is in the flow's order.
 
     `failure` is why it ended; before the end, it is the failure of the step that stopped the run. `dependants` and `children` are
-    the plan's edges reversed, and `unsettled` counts steps: all three follow from `steps`.
+    the plan's edges reversed, and `unsettled` counts steps: all three follow from `steps`. `kept` holds the results that wait for
+    their steps, which their parents may add.
     """
 
     plan: RunPlan
@@ -75,6 +79,7 @@ class Run:
     dependants: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     children: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     unsettled: int = 0
+    kept: Mapping[str, KeptResult] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:
@@ -146,12 +151,18 @@ def key_of(event: Event) -> str:
             return f"{type(event).__name__}/{event.attempt}"
         case TurnEnded() | TurnChecked() | InputRefused():
             return f"{type(event).__name__}/{event.attempt}/{event.turn}"
-        case StepBecameReady() | StepGuardPassed() | RepairAsked():
+        case StepBecameReady() | StepGuardPassed() | RepairAsked() | StepReused():
             return f"{type(event).__name__}/{event.step}"
-        case StepsAdded():
-            return f"StepsAdded/{item_of(event.steps[0].id)}"
+        case StepsAdded() | StepKept():
+            return _key_of_child(event)
         case _:
             return ""
+
+
+def _key_of_child(event: StepsAdded | StepKept) -> str:
+    if isinstance(event, StepKept):
+        return f"StepKept/{event.kept.step}"
+    return f"StepsAdded/{item_of(event.steps[0].id)}"
 
 
 def _change(run: Run, event: Event, time: float) -> Run:
@@ -166,8 +177,8 @@ def _change(run: Run, event: Event, time: float) -> Run:
             return replace(run, markdown=event.markdown, json=event.json, workspace_changes=event.workspace_changes)
         case RunSettled():
             return replace(run, state=move_run(run.state, event.state), failure=event.failure, end_time=time)
-        case StepsAdded():
-            return _grow(run, event.steps, time)
+        case StepsAdded() | StepKept():
+            return _grow(run, event, time)
         case _:
             return _change_step(run, event, time)
 
@@ -181,7 +192,10 @@ def _create(event: RunCreated, time: float) -> Run:
     return _add_steps(run, event.plan.steps, time)
 
 
-def _grow(run: Run, plans: tuple[StepPlan, ...], time: float) -> Run:
+def _grow(run: Run, event: StepsAdded | StepKept, time: float) -> Run:
+    if isinstance(event, StepKept):
+        return replace(run, kept={**run.kept, event.kept.step: event.kept})
+    plans = event.steps
     for plan in plans:
         item = item_of(plan.id)
         parent = run.steps.get(plan.parent)

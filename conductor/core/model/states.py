@@ -102,7 +102,10 @@ RUN_TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
 
 STEP_TRANSITIONS: Mapping[StepState, frozenset[StepState]] = {
     StepState.EXCLUDED: frozenset(),
-    StepState.PENDING: frozenset({StepState.READY, StepState.CANCELLED}),
+    # Besides READY: the end of a step that is reused (see `StepReused`).
+    StepState.PENDING: frozenset(
+        {StepState.READY, StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED}
+    ),
     StepState.READY: frozenset(
         {StepState.SKIPPED, StepState.QUEUED, StepState.RUNNING, StepState.FAILED, StepState.CANCELLED}
     ),

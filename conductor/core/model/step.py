@@ -10,6 +10,7 @@ from conductor.core.model.events import (
     FindingChecked,
     FindingCounts,
     InputRefused,
+    KeptResult,
     RepairAsked,
     ReportRefused,
     StepBecameReady,
@@ -18,6 +19,7 @@ from conductor.core.model.events import (
     StepGuardPassed,
     StepQueued,
     StepRequeued,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -42,6 +44,7 @@ StepEvent = (
     StepBecameReady
     | StepGuardPassed
     | StepSkipped
+    | StepReused
     | StepQueued
     | StepWaits
     | StepStarted
@@ -81,7 +84,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step, with everything that readers see. `prompt`, `text` and `findings` are digests of blobs.
+    """A step, with everything that readers see. `prompt`, `text`, `findings` and `output` are digests of blobs.
 
     `next_prompt` is what the next attempt is asked: the prompt, or the prompt to repair an answer.
     """
@@ -100,6 +103,8 @@ class Step:
     queue_time: float = 0.0  # since when it waits for a place, without pauses
     text: str = ""
     findings: str = ""
+    output: str = ""
+    reused: KeptResult | None = None
     counts: FindingCounts = FindingCounts()
     ready_time: float | None = None
     start_time: float | None = None
@@ -149,7 +154,7 @@ def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
             | RepairAsked()
         ):
             return _change_attempt(step, event, time)
-        case StepSkipped() | StepSucceeded() | StepFailed() | StepCancelled():
+        case StepSkipped() | StepSucceeded() | StepFailed() | StepCancelled() | StepReused():
             return _settle(step, event, time)
         case StepQueued() | StepRequeued() | StepWaits():
             return _queue(step, event, time)
@@ -245,10 +250,30 @@ def _explain_retry(event: StepRequeued) -> str:
     return f"{which} follows after a pause: {failure.reason}: {failure.message}"
 
 
-def _settle(step: Step, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled, time: float) -> Step:
+def _reuse(step: Step, kept: KeptResult, time: float) -> Step:
+    return replace(
+        step,
+        state=move_step(step.state, kept.state),
+        reused=kept,
+        text=kept.text,
+        findings=kept.findings,
+        output=kept.output,
+        counts=kept.counts,
+        reason=kept.reason,
+        failure=kept.failure,
+        start_time=time if kept.began else None,
+        end_time=time,
+    )
+
+
+def _settle(
+    step: Step, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled | StepReused, time: float
+) -> Step:
     if step.live_attempt is not None:
         raise IllegalTransitionError(f"step {step.plan.id} has a live attempt, and cannot end before it")
     match event:
+        case StepReused():
+            return _reuse(step, event.kept, time)
         case StepSkipped():
             state = move_step(step.state, StepState.SKIPPED)
             return replace(step, state=state, reason=event.reason, wait=None, end_time=time)

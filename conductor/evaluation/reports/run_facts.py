@@ -4,14 +4,14 @@ Everything that may differ between two runs with the same snapshot and the same 
 under `execution`, and nothing else is. So a run that went on after a crash has the same other facts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from conductor.core.decide.settling import judge
 from conductor.core.model.attempt import Attempt
-from conductor.core.model.events import Confinement, WorkspaceChanges
+from conductor.core.model.events import Confinement, KeptResult, WorkspaceChanges
 from conductor.core.model.run import Run
 from conductor.core.model.states import Failure
 from conductor.core.model.step import Step
@@ -47,6 +47,7 @@ def run_facts(run: Run, changes: WorkspaceChanges | None) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
+    last = step.reused or (step.last_attempt.end if step.last_attempt is not None else None)
     return {
         "id": step.plan.id,
         "label": step.plan.label or step.plan.id,
@@ -56,17 +57,22 @@ def _step(step: Step) -> dict[str, Any]:
         "began": _began(step),
         "reason": step.reason,
         "failure": _failure(step.failure),
-        "repair": {"message": step.repair.failure.message} if step.repair is not None else None,
+        "repair": _repair(step),
         "may_fail": str(step.plan.on_failure) == "continue",
         "counts": asdict(step.counts),
-        "answer_truncated": any(attempt.end.answer_truncated for attempt in step.attempts[-1:]),
-        "answer_note": next((attempt.end.answer_note for attempt in step.attempts[-1:]), ""),
+        "answer_truncated": last.answer_truncated if last is not None else False,
+        "answer_note": last.answer_note if last is not None else "",
     }
+
+
+def _repair(step: Step) -> dict[str, str] | None:
+    told = step.repair.failure.message if step.repair is not None else step.reused.repair if step.reused else ""
+    return {"message": told} if told else None
 
 
 def _began(step: Step) -> bool:
     """Returns whether the step began. A step that asks an agent begins when an attempt starts, not while it waits for a place."""
-    if step.plan.agent is None:
+    if step.plan.agent is None or step.reused is not None:
         return step.start_time is not None
     return any(attempt.start_time is not None for attempt in step.attempts)
 
@@ -79,8 +85,19 @@ def _execution(run: Run) -> dict[str, Any]:
         "create_time": _date(run.create_time),
         "seconds": _seconds(run.create_time, max(ends, default=None)),
         "attempts": [_attempt(step, attempt) for step, attempt in attempts],
-        "confinement": _confinement(attempts),
+        "confinement": _confinement(_list_confined(run)),
+        **_kept(run),
     }
+
+
+def _kept(run: Run) -> dict[str, Any]:
+    """Returns which results were kept from an earlier run; nothing where none was."""
+    reused = [_reused(step.reused) for step in run.steps.values() if step.reused is not None]
+    return {"reused": reused} if reused else {}
+
+
+def _reused(kept: KeptResult) -> dict[str, Any]:
+    return {"step": kept.step, "run": kept.run, "agent": kept.agent, "host": kept.host, "model": kept.model}
 
 
 def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
@@ -99,18 +116,28 @@ def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _confinement(attempts: Iterable[tuple[Step, Attempt]]) -> list[dict[str, Any]]:
+def _list_confined(run: Run) -> Iterator[tuple[str, str, str, str, Confinement]]:
+    """Yields step, attempt, host, agent and confinement of every attempt, and of those whose results were kept."""
+    for step in run.steps.values():
+        for attempt in step.attempts:
+            if attempt.confinement is not None:
+                yield step.plan.id, attempt.id, attempt.host, attempt.agent, attempt.confinement
+        if step.reused is not None and step.reused.confinement is not None:
+            kept = step.reused
+            yield step.plan.id, kept.attempt, kept.host, kept.agent, step.reused.confinement
+
+
+def _confinement(confined: Iterable[tuple[str, str, str, str, Confinement]]) -> list[dict[str, Any]]:
     """Returns how attempts were confined, in groups of equal confinement; each attempt may have a user of its own."""
     groups: dict[tuple[object, ...], dict[str, Any]] = {}
-    for step, attempt in attempts:
-        if (found := attempt.confinement) is not None:
-            alike = (found.mechanism, found.policy_digest, found.checks, _is_unchanged(found))
-            group = groups.setdefault(alike, _confined(found))
-            group["attempts"].append(attempt.id)
-            group["uids"] = sorted({*group["uids"], found.uid})
-            group["hosts"] = sorted({*group["hosts"], attempt.host})
-            group["agents"] = sorted({*group["agents"], attempt.agent})
-            group["steps"] += [step.plan.id] if step.plan.id not in group["steps"] else []
+    for step, attempt, host, agent, found in confined:
+        alike = (found.mechanism, found.policy_digest, found.checks, _is_unchanged(found))
+        group = groups.setdefault(alike, _confined(found))
+        group["attempts"].append(attempt)
+        group["uids"] = sorted({*group["uids"], found.uid})
+        group["hosts"] = sorted({*group["hosts"], host})
+        group["agents"] = sorted({*group["agents"], agent})
+        group["steps"] += [step] if step not in group["steps"] else []
     return list(groups.values())
 
 

@@ -117,6 +117,21 @@ def test_where_nothing_was_said_only_what_holds_something_is_named(run: str, con
     assert f"what stands before:  conductor output {run} reads --channel answer" in behind.stderr
 
 
+def test_what_failed_runs_again_and_the_rest_is_kept(run: str, conductor: Command) -> None:
+    """Keeps B9: the agent that did well is asked nothing, and its finding is in the new run's report."""
+    done = conductor("retry", run, "--failed")
+    again = str(json.loads(conductor("--output", "json", "runs").stdout.splitlines()[0])["name"]).removeprefix("runs/")
+    shown = json.loads(conductor("--output", "json", "show", again).stdout)
+
+    assert done.returncode == 0, done.stderr
+    assert f"retries {run} as {again}\n  kept:  reads\n  again: fails, merged" in done.stderr
+    assert f"Kept from run `{run}`: reads" in done.stdout
+    assert "A line" in done.stdout
+    assert shown["retryOf"] == f"runs/{run}"
+    assert [step.get("reusedFrom", "") for step in shown["steps"]] == [f"runs/{run}/steps/reads", "", ""]
+    assert conductor("delete", again, "--yes").returncode == 0
+
+
 def test_a_step_goes_by_its_id_and_its_label_and_both_are_shown(run: str, conductor: Command) -> None:
     shown, by_label = conductor("show", run), conductor("show", run, "all of it")
     unknown = [conductor("show", run, "Documentation"), conductor("output", run, "a b")]

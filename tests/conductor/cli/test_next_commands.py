@@ -8,6 +8,7 @@ from conductor.v1.run_service_pb2 import Attempt, Failure, Run, Step
 ALWAYS = ["the whole report:  conductor report x", "its steps:         conductor show x"]
 WHY = "why it failed:     conductor show x c"
 LOG = "what it logged:    conductor output x c --channel log"
+RETRY = "again, in part:    conductor retry x"
 DOCTOR = "what is wrong:     conductor doctor"
 
 
@@ -15,7 +16,7 @@ def failed(reason: str, kind: str, *, has_run: bool, step: str = "runs/x/steps/c
     attempt = Attempt(id="x-c-1")
     if has_run:
         attempt.start_time.FromSeconds(1)
-    steps = [Step(name="runs/x/steps/b"), Step(name="runs/x/steps/c", attempts=[attempt])]
+    steps = [Step(name="runs/x/steps/b", state=Step.STATE_SUCCEEDED), Step(name="runs/x/steps/c", attempts=[attempt])]
     failure = Failure(
         reason=reason,
         step=step,
@@ -44,7 +45,7 @@ def test_a_run_that_did_not_fail_has_a_report_and_steps(state: "Run.State.ValueT
     ids=lambda given: given.failure.reason if isinstance(given, Run) else "",
 )
 def test_a_run_that_failed_names_first_what_answers_why(run: Run, first: list[str]) -> None:
-    assert next_commands(run, is_report_whole=False) == [*first, *ALWAYS]
+    assert next_commands(run, is_report_whole=False) == [*first, RETRY, *ALWAYS]
 
 
 def test_a_report_that_was_printed_whole_is_not_named_again() -> None:

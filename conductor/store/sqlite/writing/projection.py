@@ -11,10 +11,12 @@ from dataclasses import astuple
 
 from conductor.core.model.events import (
     Event,
+    FindingCounts,
     RunCancelRequested,
     RunCreated,
     RunSettled,
     RunStarted,
+    StepReused,
     StepsAdded,
     StepSucceeded,
 )
@@ -70,20 +72,21 @@ def project(connection: sqlite3.Connection, run: int, event: Event, time: float,
                 (event.state, time, failure, run),
             )
         case StepSucceeded() if event.findings:
-            _add_findings(connection, run, event, read_blob(event.findings))
+            _add_findings(connection, run, event.step, event.counts, read_blob(event.findings))
+        case StepReused(kept=kept) if kept.findings:
+            _add_findings(connection, run, event.step, kept.counts, read_blob(kept.findings))
         case _:
             pass
 
 
-def _add_findings(connection: sqlite3.Connection, run: int, event: StepSucceeded, document: bytes) -> None:
-    counts = event.counts
+def _add_findings(connection: sqlite3.Connection, run: int, step: str, counts: FindingCounts, document: bytes) -> None:
     connection.execute(
         "INSERT INTO finders (run, step, verified, moved, missing) VALUES (?, ?, ?, ?, ?)",
-        (run, event.step, counts.verified, counts.moved, counts.missing),
+        (run, step, counts.verified, counts.moved, counts.missing),
     )
     connection.executemany(
         "INSERT INTO findings (run, step, finding, rank, status, data) VALUES (?, ?, ?, ?, ?, ?)",
-        [(run, event.step, *astuple(listed)) for listed in list_findings(document)],
+        [(run, step, *astuple(listed)) for listed in list_findings(document)],
     )
     _drop_merged(connection, run)
 

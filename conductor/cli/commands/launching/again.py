@@ -1,0 +1,69 @@
+"""`conductor retry`: runs what failed of an ended run, and keeps the rest."""
+
+import uuid
+
+import click
+
+from conductor.cli.commands.run import follow_to_end
+from conductor.cli.connection import CREATE_SECONDS, Connection, connected
+from conductor.cli.main import Context
+from conductor.cli.text.names import run_name, short, step_name
+from conductor.cli.views.view import as_json
+from conductor.v1 import run_service_pb2
+from servicekit.printing.page import put, say
+
+SHOWN_STEPS = 12
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--step", metavar="STEP", help="This step runs again, and every step that depends on it.")
+@click.option(
+    "--failed", is_flag=True, help="What failed or was cancelled runs again, and what depends on it (default)."
+)
+@click.option("--all", "everything", is_flag=True, help="Every step runs again, over the same snapshot.")
+@click.option("--request-id", help="A UUID: the same one never starts two runs.")
+@click.option("--detach", is_flag=True, help="Print the new run's name and leave.")
+@click.pass_obj
+def retry(context: Context, /, name: str, *, detach: bool, **options: object) -> int:
+    """Make a new run of RUN, which has ended, over the same snapshot: completed steps are kept."""
+    if sum(map(bool, (options["step"], options["failed"], options["everything"]))) > 1:
+        raise click.UsageError("--step, --failed and --all exclude each other")
+    with connected(context.address) as connection:
+        made = connection.runs.RetryRun(_request(connection, name, options), timeout=CREATE_SECONDS)
+        _say_kept(made)
+        return leave(context, made) if detach else follow_to_end(context, connection, made.name)
+
+
+def leave(context: Context, made: run_service_pb2.Run) -> int:
+    """Prints the name of a run that goes on without this command."""
+    put(as_json(made) if context.is_json else made.name)
+    say(f"follow it:  conductor watch {short(made.name)}", err=True)
+    return 0
+
+
+def _request(connection: Connection, name: str, options: dict[str, object]) -> run_service_pb2.RetryRunRequest:
+    run = run_name(connection, name, changes=True)
+    request = run_service_pb2.RetryRunRequest(name=run, request_id=str(options["request_id"] or uuid.uuid4()))
+    if options["step"]:
+        request.step = step_name(connection, run, str(options["step"]))
+    elif options["everything"]:
+        request.all = True
+    else:
+        request.failed = True
+    return request
+
+
+def _say_kept(made: run_service_pb2.Run) -> None:
+    """Says on stderr which steps are kept, and which run again."""
+    kept = [short(step.name) for step in made.steps if step.reused_from]
+    again = [
+        short(step.name)
+        for step in made.steps
+        if not step.reused_from and step.state != run_service_pb2.Step.STATE_EXCLUDED
+    ]
+    say(f"retries {short(made.retry_of)} as {short(made.name)}", err=True)
+    for what, steps in (("kept:", kept), ("again:", again)):
+        if steps:
+            more = f" and {len(steps) - SHOWN_STEPS} more" if len(steps) > SHOWN_STEPS else ""
+            say(f"  {what:<6} {', '.join(steps[:SHOWN_STEPS])}{more}", err=True)
