@@ -154,8 +154,8 @@ def _read_guard(frame: Frame, _: Sequence[str]) -> GuardDecided:
     return GuardDecided(frame.header["skip"], frame.header["reason"])
 
 
-def _read_prompt(_: Frame, digests: Sequence[str]) -> PromptRendered:
-    return PromptRendered(digests[0])
+def _read_prompt(frame: Frame, digests: Sequence[str]) -> PromptRendered:
+    return PromptRendered(digests[0], tuple((name, value) for name, value in frame.header["parameters"]))
 
 
 def _read_fold(frame: Frame, digests: Sequence[str]) -> Folded:

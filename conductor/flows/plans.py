@@ -31,5 +31,6 @@ def _plan_step(step: Flow.Step, excluded_because: str, clocks: Clocks) -> StepPl
         needs=tuple(step.needs),
         has_skip_guard=bool(step.skip_when),
         excluded_because=excluded_because,
+        priority=step.priority,
         on_failure=OnFailure.CONTINUE if step.on_failure == Flow.ON_FAILURE_CONTINUE else OnFailure.FAIL,
     )

@@ -80,6 +80,7 @@ def _restore_run(run: Run, cursors: Mapping[str, int], now: float, limits: Limit
             )
         if step.state is StepState.QUEUED:
             queue[name] = step.not_before
+    queue = dict(sorted(queue.items(), key=lambda entry: -run.steps[entry[0]].plan.priority))
     # The last decision may have left steps for the next one, so each is looked at once.
     dirty = tuple(name for name, step in run.steps.items() if not step.is_settled)
     return Ongoing(run, tracks, queue, dirty, wake_at=now)

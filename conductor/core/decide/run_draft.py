@@ -78,9 +78,15 @@ class RunDraft:
         self.dirty.update(dict.fromkeys(steps))
 
     def enqueue(self, step: str, not_before: float) -> None:
-        """Puts a step in line for a place."""
+        """Puts a step in line for a place: behind all of its priority."""
+        last = next(reversed(self.queue), step)
         self.queue[step] = not_before
+        if self._priority(last) < self._priority(step):
+            self.queue = dict(sorted(self.queue.items(), key=lambda entry: -self._priority(entry[0])))
         self.wants_place = True
+
+    def _priority(self, step: str) -> int:
+        return self.run.steps[step].plan.priority
 
     def move_cursor(self, attempt: str, sequence: int, interval: float) -> None:
         """Moves the last stored frame of an attempt, and sets when it is acknowledged."""

@@ -4,7 +4,8 @@ The rules, before the code:
 
 - Slots of hosts and of pools (`core.placing`) are counted from live attempts each time. There is no stored counter.
 - Runs of a higher priority go first. Within a priority the run with the fewest live attempts goes next, then the oldest:
-  a run with many steps cannot starve a run with few. Within a run the step that queued first goes next.
+  a run with many steps cannot starve a run with few. Within a run the step of the highest priority goes next,
+  then the one that queued first.
 - A step that cannot be placed does not hold up the steps behind it.
 - A step without a place says what it waits for once, and again only when that changes.
 - A host on which the step failed before is taken last.
@@ -26,7 +27,7 @@ from conductor.core.model.conductor_state import Ongoing, Track
 from conductor.core.model.events import AttemptCreated, StartSpec, StepWaits
 from conductor.core.model.plan import AgentPlan
 from conductor.core.model.states import WaitKind
-from conductor.core.model.step import Step, Wait
+from conductor.core.model.step import MODEL_PARAMETER, Step, Wait
 from conductor.core.model.step_path import PATH_IDS, is_child_path
 from conductor.core.placing.placement import Demand, Placement, choose_host, explain_wait, list_seats
 from conductor.core.placing.slots import PoolSlots, Seat
@@ -35,8 +36,6 @@ _FOR_CHILDREN = frozenset({PATH_IDS})
 TURNS_WITH_REPAIR = 2
 # How much longer a first output may take where a model must be loaded: a large one, from a slow disk.
 LOADING_SECONDS = 300.0
-# The parameter by which flows choose a model; hosts fill it where a flow does not.
-MODEL_PARAMETER = "model"
 
 
 def place_queued_steps(decision: DecisionDraft) -> None:
@@ -157,7 +156,7 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_loa
         agent=placement.agent,
         prompt=step.next_prompt,
         snapshot=draft.run.plan.snapshot.commit,
-        parameters=plan.parameters,
+        parameters=step.list_parameters(asks_model=bool(placement.seat.pool)),
         timeout_seconds=plan.timeout_seconds,
         idle_timeout_seconds=plan.idle_timeout_seconds,
         first_output_timeout_seconds=plan.first_output_timeout_seconds,
@@ -166,7 +165,7 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_loa
         loading_timeout_seconds=LOADING_SECONDS if must_load else 0.0,
     )
     start_run(draft)
-    # The plan's parameters are not stored again with each attempt: folding adds them (see `step`).
+    # The step's parameters are not stored again with each attempt: folding adds them (see `step`).
     stored = replace(start, parameters=())
     seat = placement.seat
     draft.emit(
@@ -210,7 +209,7 @@ def _list_demands(one: Ongoing | RunDraft, now: float) -> set[Demand]:
 def demand_of(step: Step) -> Demand:
     """Returns the needs of a step that asks an agent."""
     plan = _plan(step)
-    model = next((value for name, value in plan.parameters if name == MODEL_PARAMETER), "")
+    model = dict(step.list_parameters(asks_model=True)).get(MODEL_PARAMETER, "")
     return Demand(plan.agents, _FOR_CHILDREN if is_child_path(step.plan.id) else frozenset(), model)
 
 

@@ -74,7 +74,7 @@ def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
     name = step.plan.id
     match step.state, answer:
         case StepState.READY, PromptRendered():
-            draft.emit(StepQueued(name, answer.prompt))
+            draft.emit(StepQueued(name, answer.prompt, answer.parameters))
             draft.enqueue(name, draft.now)
         case StepState.READY, WorkFailed():
             settle_step(draft, StepFailed(name, answer.failure))

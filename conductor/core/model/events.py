@@ -205,10 +205,14 @@ class StepSkipped:
 
 @dataclass(frozen=True, slots=True)
 class StepQueued:
-    """A step waits for a place. `prompt` is the digest of its prompt, which every attempt gets."""
+    """A step waits for a place. `prompt` is the digest of its prompt, which every attempt gets.
+
+    `parameters` are the plan's with its model, as they were rendered; empty where none of them is a template.
+    """
 
     step: str
     prompt: str
+    parameters: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class AgentPlan:
     lost_after_seconds: float = 0.0
     on_lost: OnLost = OnLost.RETRY
     retries: RetryPlan = RetryPlan()
+    model: str = ""  # the flow's choice, for agents that ask a model
     repairs: bool = (
         False  # whether an answer of the wrong form is asked for once more; plans of earlier versions do not
     )
@@ -93,6 +94,7 @@ class StepPlan:
     item: str = ""
     index: int = 0
     round: int = 0
+    priority: int = 0
 
     @property
     def kind(self) -> str:

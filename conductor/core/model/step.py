@@ -66,6 +66,8 @@ StepEvent = (
 
 # The cause of an attempt that was not tried again for a failure, but to repair the answer of the one before it.
 REPAIR = "repair"
+# The parameter by which flows choose a model; hosts fill it where a flow does not.
+MODEL_PARAMETER = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class Wait:
 class Step:
     """A step, with everything that readers see. `prompt`, `text`, `findings` and `output` are digests of blobs.
 
-    `next_prompt` is what the next attempt is asked: the prompt, or the prompt to repair an answer.
+    `next_prompt` is what the next attempt is asked: the prompt, or the prompt to repair an answer. `parameters` are empty where
+    the plan's hold.
     """
 
     plan: StepPlan
@@ -97,6 +100,7 @@ class Step:
     guard_passed: bool = False
     prompt: str = ""
     next_prompt: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
     repair: Repair | None = None
     attempts: tuple[Attempt, ...] = ()
     not_before: float = 0.0
@@ -120,6 +124,16 @@ class Step:
         """Returns when the queue clock of a queued step ends it; None where there is no such clock."""
         seconds = self.plan.agent.queue_timeout_seconds if self.plan.agent is not None else 0.0
         return self.queue_time + seconds if seconds and self.state is StepState.QUEUED else None
+
+    def list_parameters(self, *, asks_model: bool) -> tuple[tuple[str, str], ...]:
+        """Returns the parameters of an attempt. The flow's choice of a model is not for an agent that asks none."""
+        agent = self.plan.agent
+        if agent is None:
+            return ()
+        if not agent.model:
+            return self.parameters or agent.parameters
+        given = {MODEL_PARAMETER: agent.model, **dict(self.parameters or agent.parameters)}
+        return tuple(sorted((name, value) for name, value in given.items() if asks_model or name != MODEL_PARAMETER))
 
     @property
     def last_attempt(self) -> Attempt | None:
@@ -181,8 +195,9 @@ def _advance(step: Step, event: StepGuardPassed | StepStarted | StepValidating |
 def _add_attempt(step: Step, event: AttemptCreated, time: float) -> Step:
     if event.number != len(step.attempts) + 1 or step.state is not StepState.QUEUED:
         raise IllegalTransitionError(f"attempt {event.attempt} cannot follow {len(step.attempts)}, while {step.state}")
-    if step.plan.agent is not None and not event.start.parameters:
-        event = replace(event, start=replace(event.start, parameters=step.plan.agent.parameters))
+    if not event.start.parameters:
+        parameters = step.list_parameters(asks_model=bool(event.pool))
+        event = replace(event, start=replace(event.start, parameters=parameters))
     return replace(
         step,
         state=move_step(step.state, StepState.RUNNING),
@@ -214,7 +229,9 @@ def _queue(step: Step, event: StepQueued | StepRequeued | StepWaits, time: float
     match event:
         case StepQueued():
             state, prompt = move_step(step.state, StepState.QUEUED), event.prompt
-            return replace(step, state=state, prompt=prompt, next_prompt=prompt, queue_time=time)
+            return replace(
+                step, state=state, prompt=prompt, next_prompt=prompt, parameters=event.parameters, queue_time=time
+            )
         case StepRequeued():
             return _requeue(step, event)
         case StepWaits():

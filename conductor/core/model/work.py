@@ -41,9 +41,10 @@ class GuardDecided:
 
 @dataclass(frozen=True, slots=True)
 class PromptRendered:
-    """The answer to PROMPT: the digest of the prompt's blob."""
+    """The answer to PROMPT: the digest of the prompt's blob, and parameters that are templates, rendered with all others."""
 
     prompt: str
+    parameters: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

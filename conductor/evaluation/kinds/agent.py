@@ -10,7 +10,9 @@ from conductor.evaluation.evidence.repairs import write_complaint, write_prompt
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_pinned
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task
-from conductor.flows.language.templates import TemplateError, render
+from conductor.flows.defaults import MODEL
+from conductor.flows.kinds.agent import MAX_PARAMETER_CHARACTERS
+from conductor.flows.language.templates import TemplateError, is_template, render
 from conductor.flows.library.bundle import Bundle, canonical_json
 
 # Contracts: one asks for findings, the other for citations, which an answer may give as findings.
@@ -27,9 +29,10 @@ def prompt(frame: Frame) -> Frame:
     bundle, inputs, results = read_pinned(frame)
     try:
         text = build_prompt(bundle, frame.header["step"], inputs, results)
+        parameters = build_parameters(bundle, frame.header["step"], inputs, results)
     except PromptError as error:
         return failed("PROMPT_BUILD_FAILED", str(error))
-    return Frame({}, (text.encode(errors="replace"),))
+    return Frame({"parameters": parameters}, (text.encode(errors="replace"),))
 
 
 def cite(frame: Frame) -> Frame:
@@ -106,6 +109,31 @@ def build_prompt(bundle: Bundle, step: str, inputs: Mapping[str, Any], results: 
     if size > MAX_PROMPT_BYTES:
         raise PromptError(f"the prompt of step {step} has {size} bytes; the limit is {MAX_PROMPT_BYTES}")
     return prompt
+
+
+def build_parameters(
+    bundle: Bundle, step: str, inputs: Mapping[str, Any], results: Mapping[str, Result]
+) -> list[tuple[str, str]]:
+    """Returns all parameters with the model where one of them is a template; else none. Raises PromptError."""
+    agent = bundle.step(step).agent
+    given = {**({MODEL: agent.model} if agent.model else {}), **agent.parameters}
+    if not any(is_template(value) for value in given.values()):
+        return []
+    values = {"inputs": inputs, "band": inputs["band"], "steps": limited(results, MAX_PARAMETER_CHARACTERS)}
+    return [(name, _rendered(step, name, given[name], values)) for name in sorted(given)]
+
+
+def _rendered(step: str, name: str, template: str, values: Mapping[str, Any]) -> str:
+    where = f"the parameter {name} of step {step}"
+    try:
+        text = render(template, values) if is_template(template) else template
+    except TemplateError as error:
+        raise PromptError(f"{where} cannot be rendered: {error}") from error
+    if len(text) > MAX_PARAMETER_CHARACTERS:
+        raise PromptError(f"{where} has {len(text)} characters; the limit is {MAX_PARAMETER_CHARACTERS}")
+    if "\0" in text:
+        raise PromptError(f"{where} holds NUL: no argument, variable or file of an agent can")
+    return text
 
 
 TASKS: Mapping[str, Task] = {"prompt": prompt, "cite": cite, "extract": extract, "check": check, "repair": repair}

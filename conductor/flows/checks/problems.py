@@ -1,11 +1,13 @@
 """Collects the problems of a flow, each with its field and its line. It judges nothing itself."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from conductor.errors import FlowProblem
 from conductor.flows.language.document import Node
 
+_OF_AN_AGENT = re.compile(r"steps\[.*\.agent\.(.+)")
 MAX_PROBLEMS = 200
 MAX_TEXT = 500
 
@@ -22,9 +24,15 @@ class Problems:
 
     def add(self, name: str, text: str, *, line_in_text: int = 0) -> None:
         """Adds a problem of a field. `line_in_text`, from 1, is the line inside the field's own text."""
+        name = self._written(name)
         if name in self.spoiled:
             return
         self.add_at(self.line_of(name, line_in_text), name, text)
+
+    def _written(self, name: str) -> str:
+        """Returns the field that the author wrote: of a value that a step has from the flow's defaults, the default."""
+        match = _OF_AN_AGENT.fullmatch(name) if name not in self.nodes else None
+        return f"defaults.{match[1]}" if match and f"defaults.{match[1]}" in self.nodes else name
 
     def add_if_longer(self, name: str, text: str, limit: int) -> None:
         """Adds a problem where a text has too many characters."""

@@ -15,6 +15,8 @@ from conductor.flows.checks.clock_rules import judge_run_clock
 from conductor.flows.checks.graph import ancestors, find_cycle
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
+from conductor.flows.defaults import with_defaults
+from conductor.flows.kinds.agent import judge_defaults
 from conductor.flows.kinds.table import KINDS
 from conductor.flows.language.expressions import ExpressionTypes, input_types
 from conductor.flows.language.schemas import is_open, schema_problems
@@ -25,6 +27,7 @@ Flow = flow_service_pb2.Flow
 
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
+MAX_PRIORITY = 100
 FLOW_NAME = re.compile(r"flows/[a-z][a-z0-9_-]{0,63}\Z")
 # A number in a message may be outside of its enumeration.
 _BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSPECIFIED}
@@ -33,6 +36,8 @@ _BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSP
 def judge(flow: Flow, library: Library, problems: Problems) -> None:
     """Adds every problem of a flow whose shape is right and whose lists are short enough (see `counts`)."""
     _judge_head(flow, problems)
+    judge_defaults(flow, library, problems)
+    flow = with_defaults(flow)
     _judge_graph(flow, problems)
     schema = _read_schema(flow, problems)
     seen = ancestors(flow)
@@ -111,6 +116,8 @@ def _judge_needs(flow: Flow, known: Collection[str], problems: Problems) -> None
 
 def _judge_work(step: Flow.Step, where: str, library: Library, problems: Problems) -> None:
     problems.add_if_longer(f"{where}.label", step.label, MAX_TITLE_CHARACTERS)
+    if not -MAX_PRIORITY <= step.priority <= MAX_PRIORITY:
+        problems.add(f"{where}.priority", f"must be -{MAX_PRIORITY} to {MAX_PRIORITY}, not {step.priority}")
     if step.on_failure not in Flow.OnFailure.values():
         problems.add(f"{where}.on_failure", "must be ON_FAILURE_FAIL or ON_FAILURE_CONTINUE")
     kind = step.WhichOneof("work")

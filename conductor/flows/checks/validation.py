@@ -11,6 +11,7 @@ from conductor.errors import FlowProblem
 from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.rules import judge
+from conductor.flows.defaults import agents_in, with_defaults
 from conductor.flows.language.counts import excesses
 from conductor.flows.language.document import DocumentError, Node, read_document
 from conductor.flows.language.shape import Shape
@@ -72,13 +73,12 @@ def parsed(data: bytes, path: str, project: Path | None = None) -> tuple[Flow | 
     judgement = judge_text(data, path, library, is_final=False)
     if judgement.flow is None:
         return None, Texts(), judgement.problems
-    flow = authored(judgement.flow)
-    return flow, texts_for(flow, texts), judgement.problems
+    return authored(judgement.flow), texts_for(with_defaults(judgement.flow), texts), judgement.problems
 
 
 def _named(flow: Flow, known: Library) -> Library:
     """Returns a library with the names that the flow uses, but for those of files that cannot serve here."""
-    agents = [step.agent for step in flow.steps]
+    agents = list(agents_in(with_defaults(flow).steps))
     unusable = {name for name, _ in known.unusable}
     personas = {agent.persona for agent in agents} - unusable
     contracts = {name for agent in agents for name in agent.contracts} - unusable

@@ -12,17 +12,19 @@ from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
 from conductor.flows.checks.clock_rules import judge_clocks
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
+from conductor.flows.defaults import MODEL
 from conductor.flows.kinds.kind import Step
 from conductor.v1 import flow_service_pb2
 
+Flow = flow_service_pb2.Flow
 AgentWork = flow_service_pb2.AgentWork
 
 MAX_PARAMETER_NAME_CHARACTERS = 128
 MAX_PARAMETER_CHARACTERS = 4000
 MAX_RESULT_CHARACTERS = 200_000
+MAX_MODEL_CHARACTERS = 200
 DEFAULT_INFRASTRUCTURE_RETRIES = 2
 MOST_ATTEMPTS = 10
-_TEMPLATE_MARKS = ("{{", "{%")
 _AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 
 
@@ -30,12 +32,24 @@ def judge(step: Step, where: str, library: Library, problems: Problems) -> None:
     """Adds the problems of a step that asks an agent."""
     agent = step.agent
     if not agent.agents:
-        problems.add(f"{where}.agents", "name at least one agent")
+        problems.add(f"{where}.agents", "name at least one agent, here or in the flow's defaults")
+    if not agent.prompt.strip():
+        problems.add(f"{where}.prompt", "must not be empty")
+    _judge_values(agent, where, library, problems)
+
+
+def judge_defaults(flow: Flow, library: Library, problems: Problems) -> None:
+    """Adds the problems of a flow's defaults, also of those that no step has."""
+    if flow.HasField("defaults"):
+        _judge_values(flow.defaults, "defaults", library, problems)
+    if flow.defaults.prompt:
+        problems.add("defaults.prompt", "has no default: each step asks its own question")
+
+
+def _judge_values(agent: AgentWork, where: str, library: Library, problems: Problems) -> None:
     for index, name in enumerate(agent.agents):
         if not _AGENT_NAME.match(name) or name in agent.agents[:index]:
             problems.add(f"{where}.agents[{index}]", f"'{name}' must be an agent's name, and stand here once")
-    if not agent.prompt.strip():
-        problems.add(f"{where}.prompt", "must not be empty")
     if agent.persona and agent.persona not in library.personas:
         problems.add(f"{where}.persona", _unknown("persona", agent.persona, library.personas, library))
     for index, name in enumerate(agent.contracts):
@@ -47,9 +61,13 @@ def judge(step: Step, where: str, library: Library, problems: Problems) -> None:
 
 
 def templates(step: Step) -> Iterator[tuple[str, str]]:
-    """Yields the prompt."""
+    """Yields the prompt, and what is rendered with it."""
     if step.agent.prompt:
         yield "prompt", step.agent.prompt
+    if step.agent.model:
+        yield "model", step.agent.model
+    for name, value in step.agent.parameters.items():
+        yield f"parameters.{name}", value
 
 
 def plan(step: Step, clocks: Clocks) -> AgentPlan:
@@ -59,6 +77,7 @@ def plan(step: Step, clocks: Clocks) -> AgentPlan:
     return AgentPlan(
         agents=tuple(work.agents),
         parameters=tuple(sorted(work.parameters.items())),
+        model=work.model,
         timeout_seconds=_seconds(work, "timeout", clocks.step_timeout_seconds),
         idle_timeout_seconds=_seconds(work, "idle_timeout", clocks.idle_timeout_seconds),
         max_attempts=work.max_attempts or MOST_ATTEMPTS,
@@ -85,9 +104,9 @@ def _judge_limits(agent: AgentWork, where: str, problems: Problems) -> None:
             problems.add(
                 f"{where}.parameters.{name}", "must not hold NUL: no argument, variable or file of an agent can"
             )
-        if any(mark in value for mark in _TEMPLATE_MARKS):
-            text = "has {{ or {%, but a parameter is no template: the agent would get these characters. Put it into the prompt"
-            problems.add(f"{where}.parameters.{name}", text)
+    problems.add_if_longer(f"{where}.model", agent.model, MAX_MODEL_CHARACTERS)
+    if agent.model and MODEL in agent.parameters:
+        problems.add(f"{where}.model", "stands beside parameters.model: remove one of the two")
 
 
 def _unknown(what: str, name: str, known: Collection[str], library: Library) -> str:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from conductor.errors import FlowInvalidError, FlowProblem, NotFoundError
 from conductor.flows.checks.judgement import Judgement, Library
+from conductor.flows.defaults import with_defaults
 from conductor.flows.library.bundle import MAX_BUNDLE_BYTES, write_bundle
 from conductor.flows.library.layers import Folder, Layer, Source, read_file, sources
 from conductor.flows.library.library import Texts, read_library, texts_for, with_sent
@@ -37,14 +38,15 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedFlow:
-    """A good flow, with the personas and contracts that it uses."""
+    """A good flow as its author wrote it, the same with its defaults filled in, and the personas and contracts that it uses."""
 
     flow: Flow
+    filled: Flow
     texts: Texts
 
     def bundle(self) -> bytes:
         """Returns the bundle for a run."""
-        return write_bundle(self.flow, self.texts)
+        return write_bundle(self.filled, self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,8 @@ def _loaded(group: Sequence[_Judged], texts: Texts) -> LoadedFlow:
 
 
 def _with_texts(flow: Flow, texts: Texts) -> LoadedFlow:
-    loaded = LoadedFlow(flow, texts_for(flow, texts))
+    filled = with_defaults(flow)
+    loaded = LoadedFlow(flow, filled, texts_for(filled, texts))
     if len(loaded.bundle()) > MAX_BUNDLE_BYTES:
         text = f"with its personas and contracts it is larger than {MAX_BUNDLE_BYTES} bytes"
         raise FlowInvalidError((FlowProblem(flow.source_path or "flow", 0, "", text),))

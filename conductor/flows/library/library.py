@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conductor.flows.checks.judgement import Library
+from conductor.flows.defaults import agents_in
 from conductor.flows.library.layers import Folder, Source, folders, read_file, sources
 from conductor.flows.library.personas import MAX_PERSONA_CHARACTERS, parse_persona
 from conductor.v1 import flow_service_pb2
@@ -53,8 +54,8 @@ def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
 
 
 def texts_for(flow: flow_service_pb2.Flow, texts: Texts) -> Texts:
-    """Returns the texts that the flow names, as far as they are there. They are pinned with a run."""
-    named = [step.agent for step in flow.steps if step.HasField("agent")]
+    """Returns the texts that a flow with its defaults filled in names, as far as they are there. They are pinned with a run."""
+    named = list(agents_in(flow.steps))
     personas = {agent.persona for agent in named}
     contracts = {name for agent in named for name in agent.contracts}
     return Texts(

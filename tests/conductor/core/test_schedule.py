@@ -47,6 +47,25 @@ def test_equal_hosts_are_taken_by_name_and_the_reason_is_said() -> None:
     )
 
 
+def test_waiting_steps_of_a_run_go_by_their_priority_then_in_their_order_also_after_a_restart() -> None:
+    """Keeps C7."""
+    bench = Bench()
+    priorities = {"s0": 0, "s1": 0, "s2": 5, "s3": -1, "s4": 5, "s5": 0}
+    bench.launch(*(asks(step, priority=priority) for step, priority in priorities.items()))
+    bench.queue(*priorities)
+    placed = []
+    for _ in range(3):
+        bench.host("h1", 1)
+        placed += bench.sent(StartExecution)
+        bench.finish(placed[-1])
+        placed += bench.sent(StartExecution)
+        bench.crash()
+        bench.finish(placed[-1])
+        bench.host("h1", 1, connected=False)
+
+    assert placed[:6] == ["s2", "s4", "s0", "s1", "s5", "s3"]
+
+
 def test_a_host_never_has_more_attempts_than_slots() -> None:
     bench = Bench()
     bench.host("h1", 3)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conductor.core.model.commands import Record
+from conductor.core.model.commands import Record, StartExecution
 from conductor.core.model.events import Confinement, Event, FindingCounts, RunCreated
 from conductor.core.model.inputs import (
     AgentFinished,
@@ -17,7 +17,7 @@ from conductor.core.model.inputs import (
 from conductor.core.model.plan import RetryPlan
 from conductor.core.model.states import AttemptState, Failure
 from conductor.core.model.truncation import cut_text
-from conductor.core.model.work import Folded, GuardDecided, WorkFailed, WorkKind
+from conductor.core.model.work import Folded, GuardDecided, PromptRendered, WorkFailed, WorkKind
 from conductor.store.codec import decode_event, encode
 from tests.conductor.core.bench import Bench, asks, folds
 
@@ -122,6 +122,27 @@ def test_parameters_are_stored_once_and_sent_with_every_attempt() -> None:
     assert sent.start.parameters == (("lens", "risks"),)  # type: ignore[union-attr]
     (created,) = [item.event for item in bench.last.to_store if isinstance(item, Record) and _is_created(item.event)]
     assert created.start.parameters == ()  # type: ignore[union-attr]
+
+
+def test_rendered_parameters_are_stored_with_the_prompt_and_sent_again_as_they_were() -> None:
+    """Keeps rule 3 and F1."""
+    bench = Bench()
+    bench.host("h1", 8, "reader", "survey", models={"reader": (HostPool("gpu0", 4), "qwen")})
+    for agent in ("reader", "survey"):
+        asked = {"parameters": (("lens", "{{ band }}"),), "model": "{{ inputs.model }}"}
+        bench.launch(asks("one", agents=(agent,), agent=asked), run=f"{agent:a<26}")
+        rendered = PromptRendered("prompt", (("lens", "small"), ("model", "qwen3")))
+        bench.answer(WorkKind.PROMPT, "one", rendered, f"{agent:a<26}")
+    sent = [command for command in bench.commands if isinstance(command, StartExecution)]
+
+    again = [command for command in bench.crash() if isinstance(command, StartExecution)]
+
+    assert again == sent
+    assert [command.start.parameters for command in sent] == [
+        (("lens", "small"), ("model", "qwen3")),
+        (("lens", "small"),),  # this agent asks no model
+    ]
+    assert bench.attempt("one", f"{'reader':a<26}").model == "qwen3"
 
 
 def _is_created(event: Event) -> bool:

@@ -1,8 +1,10 @@
 """Prompts: persona, prompt, contracts, and earlier results within their limit. Keeps A8 F1 F2."""
 
+import re
+
 import pytest
 
-from conductor.evaluation.kinds.agent import MAX_PROMPT_BYTES, PromptError, build_prompt
+from conductor.evaluation.kinds.agent import MAX_PROMPT_BYTES, PromptError, build_parameters, build_prompt
 from conductor.evaluation.reports.results import Result
 from conductor.flows.library.bundle import Bundle, read_bundle, write_bundle
 from conductor.flows.library.library import Texts
@@ -96,3 +98,34 @@ def test_the_same_inputs_give_the_same_bytes() -> None:
     results = {"a": Result("succeeded", "x", output={"b": 1, "a": [2]}), "b": Result("succeeded")}
 
     assert len({built("{{ steps.a }} {{ steps.a.output | tojson }} {{ inputs }}", results) for _ in range(5)}) == 1
+
+
+def parameters(results: dict[str, Result] | None = None, **given: str) -> list[tuple[str, str]]:
+    model = given.pop("model", "")
+    asked = bundle("Look", parameters=given, model=model)
+    return build_parameters(asked, "c", INPUTS, results or {})
+
+
+def test_parameters_are_rendered_with_the_prompt_and_others_stay_as_they_are() -> None:
+    """Keeps F1."""
+    results = {"a": Result("succeeded", "x" * 5000, 5000), "b": Result("succeeded", "deep", 4)}
+
+    assert parameters(results, lens="{{ steps.b.text }}", other="as it is\n", model="{{ band }}") == [
+        ("lens", "deep"),
+        ("model", "small"),
+        ("other", "as it is\n"),
+    ]
+    assert parameters(lens="risks", other="as it is\n", model="m") == []
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{{ 1 / 0 }}", "the parameter lens of step c cannot be rendered: line 1: division by zero"),
+        ("{{ 'x' * 4001 }}", "the parameter lens of step c has 4001 characters; the limit is 4000"),
+        ("{{ 'a\\0b' }}", "the parameter lens of step c holds NUL"),
+    ],
+)
+def test_a_parameter_that_cannot_be_made_fails_its_step(template: str, why: str) -> None:
+    with pytest.raises(PromptError, match=re.escape(why)):
+        parameters(lens=template)

@@ -115,7 +115,7 @@ def test_other_numbers_and_words_stay_as_they_are(number: str) -> None:
     assert problems_of(with_schema(number)) == []
 
 
-@pytest.mark.parametrize("value", ['"{{ inputs.lens }}"', "'{% if band %}risks{% endif %}'", '"a\\0b"'])
+@pytest.mark.parametrize("value", ['"{{ inputs.lens }}"', "'{% if band %}risks'", '"a\\0b"'])
 def test_a_parameter_that_no_agent_could_use_is_refused(value: str) -> None:
     assert [field for _, field, _ in problems_of(asking(f"parameters: {{lens: {value}}}"))] == [
         "steps[0].agent.parameters.lens"
