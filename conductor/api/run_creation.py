@@ -167,7 +167,7 @@ class RunCreation:
         loaded = await self._load(request)
         bundle = loaded.bundle()
         inputs, excluded = await self._judge(bundle, request)
-        steps = plan_steps(loaded.filled, excluded, self._clocks)
+        steps = plan_steps(loaded.filled, excluded, self._clocks, inputs.band)
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
         self.require_known_agents(steps)

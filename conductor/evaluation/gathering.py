@@ -6,7 +6,7 @@ saved spares a step of a chain a way to another thread.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from conductor.core.model.attempt import Attempt
@@ -15,6 +15,7 @@ from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
 from conductor.evaluation.reports.run_facts import run_facts
 from conductor.evaluation.retrying import retried
+from conductor.evaluation.visibility import list_items, parts_of, short_name, visible_steps
 from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.kept_bytes import KeptBytes
 from conductor.evaluation.workers.limits import MAX_CITED_BYTES, MAX_CITED_FILE_BYTES, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
@@ -50,9 +51,28 @@ class Gathering:
 
     @retried
     async def for_step(self, run: Run, task: str, step: str) -> Frame:
-        """Returns a frame about a step, with the results of all steps that it needs."""
-        results = await self._results(run, _needed(run, step))
-        return Frame({"task": task, "step": step}, (*await self._pinned(run), results))
+        """Returns a frame about a step, with the results of all steps that it sees, and with its items and rounds."""
+        results = await self._results(run, visible_steps(run, step))
+        scopes = json.dumps(await self._scopes(run, step)).encode()
+        return Frame({"task": task, "step": step}, (*await self._pinned(run), results, scopes))
+
+    @retried
+    async def for_round(self, run: Run, task: str, step: str, number: int) -> Frame:
+        """Returns a frame about a round of a loop, with the results of its steps beside those that the loop sees."""
+        own = [child.plan.id for child in list_items(run, step)[number - 1]]
+        results = await self._results(run, (*visible_steps(run, step), *own))
+        scopes = [*await self._scopes(run, step), await self._round(run, step, number)]
+        return Frame({"task": task, "step": step}, (*await self._pinned(run), results, json.dumps(scopes).encode()))
+
+    @retried
+    async def for_children(self, run: Run, task: str, step: str) -> Frame:
+        """Returns a frame about a step with items or rounds, with their results and the documents of their findings."""
+        children = [run.steps[name] for name in run.children.get(step, ())]
+        documents = {child.plan.id: await self._findings(run, child) for child in children if child.findings}
+        items = json.dumps(await self._items(run, run.steps[step])).encode()
+        if len(items) > MAX_REQUEST_BYTES:
+            raise TooMuchError(f"the results of its items have more than {MAX_REQUEST_BYTES} bytes")
+        return Frame({"task": task, "step": step, "documents": documents}, (*await self._pinned(run), items))
 
     @retried
     async def for_report(self, run: Run) -> Frame:
@@ -66,9 +86,10 @@ class Gathering:
             "task": "report",
             "facts": run_facts(run, changes),
             "documents": {name: found[name] for name in counted if not found[name].get("unread")},
-            "notes": {name: document["notes"] for name, document in found.items() if document.get("notes")},
+            "notes": _notes(run, found),
         }
-        return Frame(header, (*await self._pinned(run), await self._results(run, run.steps)))
+        own = [name for name, step in run.steps.items() if not step.plan.parent]
+        return Frame(header, (*await self._pinned(run), await self._results(run, own)))
 
     @retried
     async def result_of(self, run: Run, attempt: str) -> bytes:
@@ -136,6 +157,40 @@ class Gathering:
             self._kept.put(digest, data)
         return data
 
+    async def _scopes(self, run: Run, step: str) -> list[dict[str, Any]]:
+        """Returns the items and rounds that a step belongs to, the innermost last."""
+        scopes: list[dict[str, Any]] = []
+        for part in parts_of(run, step):
+            plan = part.plan
+            if plan.round:
+                scopes.append(await self._round(run, plan.parent, plan.round))
+            else:
+                item = await self._item(run, plan.item, plan.index)
+                scopes.append({"parent": plan.parent, "item": item, "index": plan.index})
+        return scopes
+
+    async def _round(self, run: Run, step: str, number: int) -> dict[str, Any]:
+        before = list_items(run, step)[number - 2] if number > 1 else []
+        previous = {short_name(child.plan.id): await self._result(run, child) for child in before}
+        return {"round": number, "previous": previous}
+
+    async def _item(self, run: Run, items: str, index: int) -> Any:
+        """Returns an item from the blob that holds one a line; None where it holds none."""
+        return json.loads((await self._blob(run, items)).split(b"\n")[index]) if items else None
+
+    async def _items(self, run: Run, step: Step) -> list[dict[str, Any]]:
+        """Returns the items or rounds of a step, with the results of their steps."""
+        listed = step.items.listed
+        values = (await self._blob(run, listed)).split(b"\n") if listed else []
+        return [
+            {
+                "item": json.loads(values[index]) if index < len(values) else None,
+                "state": "failed" if index in step.items.failed else "succeeded",
+                "steps": {short_name(child.plan.id): await self._result(run, child) for child in children},
+            }
+            for index, children in enumerate(list_items(run, step.plan.id))
+        ]
+
     async def _results(self, run: Run, names: Iterable[str]) -> bytes:
         """Returns the results of steps as one JSON object, joined from pieces that are made once."""
         pieces: list[bytes] = []
@@ -145,7 +200,7 @@ class Gathering:
             key = (run.id, name, step.end_time)
             piece = self._kept.get(key)
             if piece is None:
-                piece = json.dumps({name: await self._result(run, step)})[1:-1].encode()
+                piece = json.dumps({short_name(name): await self._result(run, step)})[1:-1].encode()
                 if step.is_settled:  # only then its result stays the same
                     self._kept.put(key, piece)
             room -= len(piece)
@@ -166,6 +221,8 @@ class Gathering:
         output = step.output or (attempt.result if attempt is not None else "")
         if output:
             result["output"] = json.loads(await self._blob(run, output))
+        if step.items.begun:
+            result["items"] = await self._items(run, step)
         return result
 
     async def _text(self, run: Run, step: Step) -> tuple[bytes, int]:
@@ -187,13 +244,13 @@ def _find_attempt(run: Run, attempt: str) -> Attempt | None:
     return next((tried for step in run.steps.values() for tried in step.attempts if tried.id == attempt), None)
 
 
-def _needed(run: Run, step: str) -> tuple[str, ...]:
-    """Returns the steps that a step needs, directly or through others, in the flow's order."""
-    reached: set[str] = set()
-    waiting = list(run.steps[step].plan.needs)
-    while waiting:
-        need = waiting.pop()
-        if need not in reached:
-            reached.add(need)
-            waiting.extend(run.steps[need].plan.needs)
-    return tuple(name for name in run.steps if name in reached)
+def _notes(run: Run, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Returns what must be told of steps: what their findings do not cover, and items that were left out."""
+    notes: dict[str, list[str]] = {
+        name: list(found["notes"]) for name, found in documents.items() if found.get("notes")
+    }
+    for name, step in run.steps.items():
+        if step.items.left_out:
+            text = f"{step.items.left_out} more items were left out: the step takes the first {step.items.count}"
+            notes.setdefault(name, []).append(text)
+    return notes

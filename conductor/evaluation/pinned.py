@@ -5,19 +5,36 @@ from functools import lru_cache
 from typing import Any
 
 from conductor.evaluation.evidence.citations import Unread
-from conductor.evaluation.reports.results import Result, read_results
+from conductor.evaluation.reports.results import Result, read_results, whole
 from conductor.evaluation.workers.frames import Frame
+from conductor.flows.kinds.foreach import as_name
 from conductor.flows.library.bundle import Bundle, read_bundle
 
 # Each step of a flow needs its bundle, and reading one with 200 steps takes 2 ms. The cache takes some ten of a worker's 512 MB.
 KEPT_BUNDLES = 8
 MAX_KEPT_BUNDLE_BYTES = 256 * 1024
+# The place of the attachment with the items and rounds that a step belongs to.
+SCOPES = 3
 
 
 def read_pinned(frame: Frame) -> tuple[Bundle, dict[str, Any], dict[str, Result]]:
     """Returns the bundle, the inputs and the results of a frame."""
     bundle, inputs, results = frame.attachments[:3]
     return read_kept_bundle(bundle), json.loads(inputs), read_results(json.loads(results))
+
+
+def read_names(frame: Frame) -> dict[str, Any]:
+    """Returns the names of the items and rounds that a frame's step belongs to, with their values; inner ones hide outer ones."""
+    if len(frame.attachments) <= SCOPES:
+        return {}
+    bundle, names = read_kept_bundle(frame.attachments[0]), dict[str, Any]()
+    for scope in json.loads(frame.attachments[SCOPES]):
+        if "item" in scope:
+            own = as_name(bundle.step(scope["parent"]))
+            names |= {"item": scope["item"], "index": scope["index"], **({own: scope["item"]} if own else {})}
+        else:
+            names |= {"round": scope["round"], "previous": whole(read_results(scope["previous"]))}
+    return names
 
 
 def read_files(frame: Frame) -> dict[str, bytes | Unread | None]:

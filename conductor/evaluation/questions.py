@@ -16,9 +16,11 @@ from conductor.core.model.work import (
     Checked,
     Folded,
     GuardDecided,
+    ItemsFound,
     OutputInvalid,
     PromptRendered,
     Reported,
+    RoundDecided,
     Work,
     WorkFailed,
     WorkKind,
@@ -103,6 +105,16 @@ def _step(task: str) -> Ask:
     return ask
 
 
+async def _ask_about_round(gathering: Gathering, worker: Worker, work: Work) -> Frame:
+    frame = await gathering.for_round(await gathering.run(work.run), "until", work.step, work.round)
+    return await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
+
+
+async def _ask_to_gather(gathering: Gathering, worker: Worker, work: Work) -> Frame:
+    frame = await gathering.for_children(await gathering.run(work.run), "gather", work.step)
+    return await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
+
+
 async def _ask_for_report(gathering: Gathering, worker: Worker, work: Work) -> Frame:
     """Asks which files the answers of the run name, then for the report, which says whether those places exist."""
     run = await gathering.run(work.run)
@@ -137,7 +149,7 @@ def _has_prose(frame: Frame) -> bool:
     """Returns whether one of the last steps may have answered in prose: its text stands in the report."""
     steps, documents = frame.header["facts"]["steps"], frame.header["documents"]
     needed = {need for step in steps for need in step["needs"]}
-    return any(step["id"] not in needed and step["id"] not in documents for step in steps)
+    return any(not step.get("parent") and step["id"] not in needed and step["id"] not in documents for step in steps)
 
 
 def _counts(frame: Frame) -> FindingCounts:
@@ -154,6 +166,14 @@ def _read_guard(frame: Frame, _: Sequence[str]) -> GuardDecided:
     return GuardDecided(frame.header["skip"], frame.header["reason"])
 
 
+def _read_items(frame: Frame, digests: Sequence[str]) -> ItemsFound:
+    return ItemsFound(digests[0], frame.header["count"], frame.header["left_out"])
+
+
+def _read_until(frame: Frame, _: Sequence[str]) -> RoundDecided:
+    return RoundDecided(frame.header["is_done"])
+
+
 def _read_prompt(frame: Frame, digests: Sequence[str]) -> PromptRendered:
     return PromptRendered(digests[0], tuple((name, value) for name, value in frame.header["parameters"]))
 
@@ -168,6 +188,11 @@ def _read_check(frame: Frame, digests: Sequence[str]) -> Checked:
 
 QUESTIONS: Mapping[WorkKind, Question] = {
     WorkKind.SKIP_GUARD: Question(Pace.QUICK, "skip_when of step {step}", "GUARD_FAILED", _step("guard"), _read_guard),
+    WorkKind.ITEMS: Question(Pace.QUICK, "the items of step {step}", "GUARD_FAILED", _step("items"), _read_items),
+    WorkKind.UNTIL: Question(Pace.QUICK, "until of step {step}", "GUARD_FAILED", _ask_about_round, _read_until),
+    WorkKind.GATHER: Question(
+        Pace.SLOW, "what the items of step {step} gave", "FOLD_FAILED", _ask_to_gather, _read_fold
+    ),
     WorkKind.PROMPT: Question(
         Pace.QUICK, "the prompt of step {step}", "PROMPT_BUILD_FAILED", _step("prompt"), _read_prompt
     ),

@@ -8,7 +8,7 @@ from typing import Any
 
 from conductor.core.numbers import decidable
 from conductor.evaluation.kinds.table import KINDS
-from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_pinned
+from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned
 from conductor.evaluation.reports.report import ReportError, Sources, build_report, paths_in_texts
 from conductor.evaluation.reports.results import whole
 from conductor.evaluation.workers.frames import Frame, Task
@@ -16,6 +16,7 @@ from conductor.flows.checks.input_rules import judge_inputs
 from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.validation import judge_message, judge_text
 from conductor.flows.language.expressions import ExpressionError, decide
+from conductor.flows.language.nesting import walk
 from conductor.flows.library.bundle import canonical_json
 from conductor.v1 import flow_service_pb2
 
@@ -37,13 +38,13 @@ def launch(frame: Frame) -> Frame:
     inputs = judge_inputs(bundle.flow, frame.header["inputs"])
     excluded: dict[str, str] = {}
     violations = list(inputs.violations)
-    for step in bundle.flow.steps if not violations else ():
+    for path, step in walk(bundle.flow.steps) if not violations else ():
         if step.exclude_when:
             try:
                 if decide(step.exclude_when, {"inputs": inputs.values, "band": inputs.band}):
-                    excluded[step.id] = f"exclude_when is true: {step.exclude_when.strip()}"
+                    excluded[path] = f"exclude_when is true: {step.exclude_when.strip()}"
             except ExpressionError as error:
-                violations.append(("inputs", f"exclude_when of step {step.id} cannot be decided: {error}"))
+                violations.append(("inputs", f"exclude_when of step {path} cannot be decided: {error}"))
     header = {"violations": violations, "question_missing": inputs.question_missing, "excluded": excluded}
     return Frame({**header, "band": inputs.band, "question": inputs.question}, (canonical_json(inputs.values),))
 
@@ -52,7 +53,7 @@ def guard(frame: Frame) -> Frame:
     """Decides `skip_when`."""
     bundle, inputs, results = read_pinned(frame)
     step = bundle.step(frame.header["step"])
-    values = {"inputs": inputs, "band": inputs["band"], "steps": decidable(whole(results))}
+    values = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": decidable(whole(results))}
     try:
         skips = decide(step.skip_when, values)
     except ExpressionError as error:

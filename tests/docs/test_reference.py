@@ -328,6 +328,8 @@ def test_every_field_of_a_step_is_explained() -> None:
         flow_service_pb2.AgentWork,
         flow_service_pb2.Retries,
         flow_service_pb2.FoldWork,
+        flow_service_pb2.ForeachWork,
+        flow_service_pb2.LoopWork,
     )
     names = [field.name for message in messages for field in message.DESCRIPTOR.fields]
 

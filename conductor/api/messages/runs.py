@@ -13,7 +13,7 @@ from conductor.core.decide.loss import Absence
 from conductor.core.decide.retry import find_cause
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import Confinement, FindingCounts, ModelUse, WorkspaceChanges
-from conductor.core.model.plan import RunPlan, SnapshotPlan
+from conductor.core.model.plan import LoopPlan, RunPlan, SnapshotPlan
 from conductor.core.model.run import Run
 from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.model.step import Step, Wait
@@ -112,6 +112,10 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
         ready_time=timestamp(step.ready_time),
         start_time=timestamp(step.start_time),
         end_time=timestamp(step.end_time),
+        parent=step_name(run, step.plan.parent) if step.plan.parent else "",
+        index=step.plan.index,
+        round=step.plan.round,
+        items=_items(step),
     )
     if step.reused is not None:
         message.reused_from = step_name(step.reused.run, step.reused.step)
@@ -120,6 +124,19 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
     _put_failure(message, run, step.failure)
     _put_counts(message, step.counts, has_findings=bool(step.findings))
     return message
+
+
+def _items(step: Step) -> pb.Items | None:
+    items, work = step.items, step.plan.work
+    if items.count is None and not items.begun:
+        return None
+    return pb.Items(
+        count=work.max_rounds if isinstance(work, LoopPlan) else items.count or 0,
+        begun=items.begun,
+        succeeded=items.succeeded,
+        failed=len(items.failed),
+        left_out=items.left_out,
+    )
 
 
 def attempt_message(run: str, attempt: Attempt, absences: Sequence[Absence] = ()) -> pb.Attempt:

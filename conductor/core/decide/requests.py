@@ -13,7 +13,7 @@ from conductor.core.model.commands import Accepted, Record, Rejected
 from conductor.core.model.conductor_state import Ongoing
 from conductor.core.model.events import KeptResult, RunCancelRequested, RunCreated, StepKept
 from conductor.core.model.inputs import RequestCancel, RequestRun
-from conductor.core.model.plan import RunPlan
+from conductor.core.model.plan import RunPlan, every_step
 from conductor.core.model.run import apply, key_of
 from conductor.core.model.states import IllegalTransitionError, RunState
 from conductor.core.model.step_path import is_step_path
@@ -58,7 +58,7 @@ def _find_flaw(plan: RunPlan, most_steps: int) -> str:
     for step in plan.steps:
         if not is_step_path(step.id):
             return f"'{step.id}' cannot be the id of a step"
-    for step in plan.steps:
+    for step in every_step(plan.steps):
         if step.agent is not None and not step.agent.agents:
             return f"step {step.id} asks an agent and names none"
     return ""

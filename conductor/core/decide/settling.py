@@ -2,9 +2,10 @@
 
 The rules, before the code:
 
-- A run stops when a step fails that may not fail, or when a caller cancels it. Then steps that have not begun are cancelled,
-  running attempts are told to end, and their output is kept.
-- A step ends after its children. When its attempt ended badly, its children are stopped first.
+- A run stops when a step of its flow fails that may not fail, or when a caller cancels it. Then steps that have not begun are
+  cancelled, running attempts are told to end, and their output is kept.
+- A step ends after its children. A child that fails stops the other steps of its item or round, never the run. When too few items
+  can succeed, the others are stopped, too.
 - When every step has ended, the report is asked for (see `questions`), and then the run ends. Its state follows from its steps.
 """
 
@@ -26,7 +27,7 @@ from conductor.core.model.events import (
     StepStarted,
     StepSucceeded,
 )
-from conductor.core.model.plan import AgentPlan, OnFailure, StepPlan
+from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, StepPlan
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import Failure, FailureClass, RunState, StepState
 from conductor.core.model.step import Step
@@ -91,9 +92,19 @@ def settle_step(draft: RunDraft, event: StepSkipped | StepSucceeded | StepFailed
     draft.emit(event)
     draft.mark(*draft.run.dependants.get(event.step, ()), *draft.run.children.get(event.step, ()))
     if parent := draft.step(event.step).plan.parent:
-        draft.mark(parent)
+        _look_around(draft, draft.step(parent), draft.step(event.step))
     if draft.run.stop is not stopped:
         look_at_all(draft)
+
+
+def _look_around(draft: RunDraft, parent: Step, child: Step) -> None:
+    """Marks a step whose child ended, and the children that must stop for it: those of one item, or all."""
+    draft.mark(parent.plan.id)
+    children = draft.run.children.get(parent.plan.id, ())
+    if is_out_of_reach(parent):
+        draft.mark(*(name for name in children if not draft.step(name).is_settled))
+    elif parent.items.failed.get(child.plan.index) == child.plan.id:
+        draft.mark(*(name for name in children if draft.step(name).plan.index == child.plan.index))
 
 
 def look_at_all(draft: RunDraft) -> None:
@@ -113,11 +124,28 @@ def why_stopped(run: Run, step: Step) -> str:
     if run.stop is Stop.FAILURE:
         return f"step {run.failure.step} failed" if run.failure and run.failure.step else "the run's time was up"
     parent = run.steps.get(step.plan.parent)
-    if parent is None:
-        return ""
+    return _why_part_stopped(step, parent) or why_stopped(run, parent) if parent is not None else ""
+
+
+def _why_part_stopped(step: Step, parent: Step) -> str:
     if parent.is_settled or _ended_badly(parent.last_attempt):
         return f"step {parent.plan.id}, which it is part of, ended"
-    return why_stopped(run, parent)
+    if (failed := parent.items.failed.get(step.plan.index)) is not None:
+        return f"step {failed} failed"
+    return f"too few items of step {parent.plan.id} can succeed" if is_out_of_reach(parent) else ""
+
+
+def is_out_of_reach(step: Step) -> bool:
+    """Returns whether fewer items of a step can succeed than must."""
+    count = step.items.count
+    return count is not None and count - len(step.items.failed) < min_success(step)
+
+
+def min_success(step: Step) -> int:
+    """Returns how many items of a step must succeed."""
+    count, plan = step.items.count or 0, step.plan.work
+    asked = plan.min_success if isinstance(plan, ForeachPlan) else None
+    return count if asked is None else min(asked, count)
 
 
 def settle_run(draft: RunDraft, report_failure: Failure | None = None) -> None:
@@ -132,19 +160,18 @@ def judge(run: Run) -> tuple[RunState, Failure | None]:
     """Returns how a run ends whose steps have ended."""
     if run.stop is Stop.FAILURE:
         return RunState.FAILED, run.failure
-    cancelled = [step for step in run.steps.values() if step.state is StepState.CANCELLED]
+    own = [step for step in run.steps.values() if not step.plan.parent]
+    cancelled = [step for step in own if step.state is StepState.CANCELLED]
     if run.stop is Stop.CANCEL and cancelled:
         return RunState.CANCELLED, Failure(
             "CANCELLED", run.cancel_reason or "It was cancelled.", FailureClass.HUMAN_REQUIRED
         )
-    failed = [step for step in run.steps.values() if step.state is StepState.FAILED]
-    for step in failed:
-        if step.plan.on_failure is OnFailure.FAIL:
+    for step in own:
+        if step.state is StepState.FAILED and step.plan.on_failure is OnFailure.FAIL:
             return RunState.FAILED, step.failure
-    stuck = [step for step in cancelled if _is_stuck(run, step)]
-    if stuck:
-        message = f"The needs of step {stuck[0].plan.id} could not be met."
-        return RunState.FAILED, Failure(STEPS_STUCK, message, FailureClass.FATAL, stuck[0].plan.id)
+    if cancelled:
+        message = f"The needs of step {cancelled[0].plan.id} could not be met."
+        return RunState.FAILED, Failure(STEPS_STUCK, message, FailureClass.FATAL, cancelled[0].plan.id)
     if (failure := _none_could_work(run)) is not None:
         return RunState.FAILED, failure
     return RunState.SUCCEEDED, None
@@ -167,9 +194,3 @@ def _none_could_work(run: Run) -> Failure | None:
 
 def _ended_badly(attempt: Attempt | None) -> bool:
     return attempt is not None and not attempt.is_live and not attempt.ended_well
-
-
-def _is_stuck(run: Run, step: Step) -> bool:
-    """Returns whether a step of a run that was not stopped was cancelled for its needs, and not with its parent."""
-    parent = run.steps.get(step.plan.parent)
-    return parent is None or parent.state is StepState.SUCCEEDED

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 
-from conductor.core.kinds import agent, fold
+from conductor.core.kinds import agent, fold, foreach, loop
 from conductor.core.kinds.kind import Kind
-from conductor.core.model.plan import AgentPlan, FoldPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, ForeachPlan, LoopPlan
 from conductor.core.model.step import Step
 
 KINDS: Mapping[str, Kind] = {
     AgentPlan.kind: agent,
     FoldPlan.kind: fold,
+    ForeachPlan.kind: foreach,
+    LoopPlan.kind: loop,
 }
 
 

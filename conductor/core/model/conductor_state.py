@@ -16,7 +16,7 @@ class Limits:
     """Limits of the core. Durations are in seconds."""
 
     unfinished_runs: int = 200
-    steps_per_run: int = 200
+    steps_per_run: int = 1000
     events_per_decision: int = 500
     ack_interval: float = 1.0
     resume_interval: float = 1.0

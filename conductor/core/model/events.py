@@ -182,6 +182,25 @@ class StepReused:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsListed:
+    """The items of a step are known. `items` is the digest of a blob that holds one a line, as JSON; `left_out` were too many."""
+
+    step: str
+    items: str
+    count: int
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundJudged:
+    """A round of a loop was judged: the loop is done, or another round may follow."""
+
+    step: str
+    round: int
+    is_done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StepBecameReady:
     """A step has what it needs."""
 
@@ -421,6 +440,8 @@ Event = (
     | StepsAdded
     | StepKept
     | StepReused
+    | ItemsListed
+    | RoundJudged
     | StepBecameReady
     | StepGuardPassed
     | StepSkipped

@@ -4,6 +4,7 @@ The bundle (a blob) holds the flow, its personas and its contracts as they were 
 prompts, folds and reports. Here are only ids, needs and limits.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -72,15 +73,42 @@ class FoldPlan:
     merges_findings: ClassVar[bool] = True
 
 
+@dataclass(frozen=True, slots=True)
+class ForeachPlan:
+    """The plan of running steps once for each item.
+
+    The ids and needs of `steps` are names: each item makes paths of them. `min_success` None stands for all items.
+    """
+
+    kind: ClassVar[str] = "foreach"
+    merges_findings: ClassVar[bool] = False
+
+    steps: "tuple[StepPlan, ...]"
+    max_parallel: int
+    min_success: int | None = None
+    fails_when_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPlan:
+    """The plan of running steps round after round. The ids and needs of `steps` are names, as in a `ForeachPlan`."""
+
+    kind: ClassVar[str] = "loop"
+    merges_findings: ClassVar[bool] = False
+
+    steps: "tuple[StepPlan, ...]"
+    max_rounds: int
+
+
 # Every kind of step has a plan here, which is stored with its `kind`, and an entry in `core.kinds.table`.
-WorkPlan = AgentPlan | FoldPlan
+WorkPlan = AgentPlan | FoldPlan | ForeachPlan | LoopPlan
 
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
     """One step of the graph. `parent` is empty for steps of the flow itself (see `states`).
 
-    A child belongs to an item of its parent, with its digest and its index, or to a round.
+    A child belongs to an item of its parent, or to a round. `item` is the digest of the blob with all items, `index` its place.
     """
 
     id: str
@@ -105,6 +133,14 @@ class StepPlan:
     def agent(self) -> AgentPlan | None:
         """Returns how an agent is asked; None where the step asks none."""
         return self.work if isinstance(self.work, AgentPlan) else None
+
+
+def every_step(steps: Iterable[StepPlan]) -> Iterator[StepPlan]:
+    """Yields steps, and those inside them."""
+    for step in steps:
+        yield step
+        if isinstance(step.work, ForeachPlan | LoopPlan):
+            yield from every_step(step.work.steps)
 
 
 @dataclass(frozen=True, slots=True)

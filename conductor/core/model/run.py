@@ -15,8 +15,10 @@ from conductor.core.model.events import (
     Event,
     FindingCounts,
     InputRefused,
+    ItemsListed,
     KeptResult,
     RepairAsked,
+    RoundJudged,
     RunCancelRequested,
     RunCreated,
     RunReported,
@@ -136,9 +138,11 @@ def list_counted_steps(steps: Sequence[StepPlan], finders: Collection[str]) -> t
     """Returns the steps whose findings count, in the plan's order; `finders` succeeded with findings (or with an empty list).
 
     A step's findings count until a fold that needs the step directly succeeds with findings of its own: those are the merged
-    ones. An agent that reads another step's findings merges nothing, so both count; so does a fold that renders text only.
+    ones. An agent that reads another step's findings merges nothing, so both count; so does a fold that renders text only. Those
+    of an item's steps count until the step with the items succeeds, which has them, too.
     """
     merged = {need for step in steps if step.work.merges_findings and step.id in finders for need in step.needs}
+    merged |= {step.id for step in steps if step.parent in finders}
     return tuple(step.id for step in steps if step.id in finders and step.id not in merged)
 
 
@@ -151,15 +155,17 @@ def key_of(event: Event) -> str:
             return f"{type(event).__name__}/{event.attempt}"
         case TurnEnded() | TurnChecked() | InputRefused():
             return f"{type(event).__name__}/{event.attempt}/{event.turn}"
-        case StepBecameReady() | StepGuardPassed() | RepairAsked() | StepReused():
+        case StepBecameReady() | StepGuardPassed() | RepairAsked() | StepReused() | ItemsListed():
             return f"{type(event).__name__}/{event.step}"
-        case StepsAdded() | StepKept():
+        case StepsAdded() | StepKept() | RoundJudged():
             return _key_of_child(event)
         case _:
             return ""
 
 
-def _key_of_child(event: StepsAdded | StepKept) -> str:
+def _key_of_child(event: StepsAdded | StepKept | RoundJudged) -> str:
+    if isinstance(event, RoundJudged):
+        return f"RoundJudged/{event.step}/{event.round}"
     if isinstance(event, StepKept):
         return f"StepKept/{event.kept.step}"
     return f"StepsAdded/{item_of(event.steps[0].id)}"
@@ -203,7 +209,11 @@ def _grow(run: Run, event: StepsAdded | StepKept, time: float) -> Run:
             raise IllegalTransitionError(f"step {plan.id} is not named after an item of its parent {plan.parent}")
         if parent is None or parent.state is not StepState.RUNNING:
             raise IllegalTransitionError(f"the parent of step {plan.id} is not running")
-    return _add_steps(run, plans, time)
+    run = _add_steps(run, plans, time)
+    unsettled = sum(not run.steps[plan.id].is_settled for plan in plans)
+    parent = run.steps[plans[0].parent]
+    begun = replace(parent, items=parent.items.with_begun(plans[0].index, unsettled))
+    return replace(run, steps={**run.steps, parent.plan.id: begun})
 
 
 def _add_steps(run: Run, plans: tuple[StepPlan, ...], time: float) -> Run:
@@ -250,7 +260,17 @@ def _change_step(run: Run, event: StepEvent, time: float) -> Run:
     steps = {**run.steps, event.step: step}
     if step.state not in SETTLED_STEP or before.is_settled:
         return replace(run, steps=steps)
-    if isinstance(event, StepFailed) and step.plan.on_failure is OnFailure.FAIL and run.stop is None:
+    if step.plan.parent:
+        steps[step.plan.parent] = _note_child(steps[step.plan.parent], step)
+    elif isinstance(event, StepFailed) and step.plan.on_failure is OnFailure.FAIL and run.stop is None:
         failure = replace(event.failure, step=event.step)
         return replace(run, steps=steps, unsettled=run.unsettled - 1, stop=Stop.FAILURE, failure=failure)
     return replace(run, steps=steps, unsettled=run.unsettled - 1)
+
+
+def _note_child(parent: Step, child: Step) -> Step:
+    """Returns a step after a child of it ended."""
+    badly = child.state is StepState.CANCELLED or (
+        child.state is StepState.FAILED and child.plan.on_failure is not OnFailure.CONTINUE
+    )
+    return replace(parent, items=parent.items.with_settled(child.plan.index, child.plan.id, badly=badly))

@@ -10,9 +10,11 @@ from conductor.core.model.events import (
     FindingChecked,
     FindingCounts,
     InputRefused,
+    ItemsListed,
     KeptResult,
     RepairAsked,
     ReportRefused,
+    RoundJudged,
     StepBecameReady,
     StepCancelled,
     StepFailed,
@@ -28,6 +30,7 @@ from conductor.core.model.events import (
     TurnChecked,
     TurnEnded,
 )
+from conductor.core.model.items import NOTHING_LISTED, Items
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import (
     SETTLED_STEP,
@@ -43,6 +46,8 @@ from conductor.core.model.turn import Repair
 StepEvent = (
     StepBecameReady
     | StepGuardPassed
+    | ItemsListed
+    | RoundJudged
     | StepSkipped
     | StepReused
     | StepQueued
@@ -102,6 +107,7 @@ class Step:
     next_prompt: str = ""
     parameters: tuple[tuple[str, str], ...] = ()
     repair: Repair | None = None
+    items: Items = NOTHING_LISTED
     attempts: tuple[Attempt, ...] = ()
     not_before: float = 0.0
     queue_time: float = 0.0  # since when it waits for a place, without pauses
@@ -172,13 +178,25 @@ def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
             return _settle(step, event, time)
         case StepQueued() | StepRequeued() | StepWaits():
             return _queue(step, event, time)
-        case StepBecameReady():
-            return replace(step, state=move_step(step.state, StepState.READY), ready_time=time)
-        case StepGuardPassed() | StepStarted() | StepValidating() | FindingChecked():
+        case ItemsListed() | RoundJudged():
+            return _change_items(step, event)
+        case StepBecameReady() | StepGuardPassed() | StepStarted() | StepValidating() | FindingChecked():
             return _advance(step, event, time)
 
 
-def _advance(step: Step, event: StepGuardPassed | StepStarted | StepValidating | FindingChecked, time: float) -> Step:
+def _change_items(step: Step, event: ItemsListed | RoundJudged) -> Step:
+    if step.state is not StepState.RUNNING:
+        raise IllegalTransitionError(f"step {step.plan.id} is {step.state}, and has no items")
+    items = step.items.with_list(event) if isinstance(event, ItemsListed) else step.items.with_judged(event)
+    return replace(step, items=items)
+
+
+Progress = StepBecameReady | StepGuardPassed | StepStarted | StepValidating | FindingChecked
+
+
+def _advance(step: Step, event: Progress, time: float) -> Step:
+    if isinstance(event, StepBecameReady):
+        return replace(step, state=move_step(step.state, StepState.READY), ready_time=time)
     if isinstance(event, StepGuardPassed):
         if step.state is not StepState.READY or not step.plan.has_skip_guard:
             raise IllegalTransitionError(f"step {step.plan.id} is {step.state}, and has no open guard")

@@ -9,8 +9,9 @@ import re
 
 # The feature of a host that takes attempts of steps whose id has more than one part.
 PATH_IDS = "path_ids"
+MAX_PATH_CHARACTERS = 90
 NAME = r"[a-z][a-z0-9_]{0,39}"
-STEP_PATH = rf"(?=[a-z0-9_.]{{1,90}}(?![a-z0-9_.])){NAME}(?:\.(?:{NAME}|0|[1-9][0-9]*))*"
+STEP_PATH = rf"(?=[a-z0-9_.]{{1,{MAX_PATH_CHARACTERS}}}(?![a-z0-9_.])){NAME}(?:\.(?:{NAME}|0|[1-9][0-9]*))*"
 
 _NAME = re.compile(NAME)
 _STEP_PATH = re.compile(STEP_PATH)

@@ -14,6 +14,9 @@ class WorkKind(StrEnum):
     """The kinds of questions."""
 
     SKIP_GUARD = "skip_guard"  # evaluates `skip_when`
+    ITEMS = "items"  # evaluates the items of a step
+    UNTIL = "until"  # judges a round
+    GATHER = "gather"  # gathers the results of items or rounds
     PROMPT = "prompt"  # renders an agent's prompt
     FOLD = "fold"  # renders or merges
     CHECK = "check"  # checks an agent's findings and their citations
@@ -22,13 +25,14 @@ class WorkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One question. `step` is empty for REPORT. CHECK is about the result of `attempt`, in its `turn`."""
+    """One question. `step` is empty for REPORT. CHECK is about the result of `attempt`, in its `turn`; UNTIL about a `round`."""
 
     run: str
     kind: WorkKind
     step: str = ""
     attempt: str = ""
     turn: int = 0
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,22 @@ class GuardDecided:
 
     skip: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsFound:
+    """The answer to ITEMS: the digest of a blob with one item a line, their number, and how many were too many."""
+
+    items: str
+    count: int
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDecided:
+    """The answer to UNTIL."""
+
+    is_done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +69,7 @@ class PromptRendered:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The answer to FOLD: digests of blobs. `findings` is empty where the fold has none."""
+    """The answer to FOLD and GATHER: digests of blobs. `findings` is empty where the fold has none."""
 
     text: str
     findings: str = ""
@@ -96,7 +116,9 @@ class WorkFailed:
     failure: Failure
 
 
-Answer = GuardDecided | PromptRendered | Folded | Checked | OutputInvalid | Reported | WorkFailed
+Answer = (
+    GuardDecided | ItemsFound | RoundDecided | PromptRendered | Folded | Checked | OutputInvalid | Reported | WorkFailed
+)
 
 
 @dataclass(frozen=True, slots=True)

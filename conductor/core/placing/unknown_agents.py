@@ -6,7 +6,7 @@ A host that has an agent and cannot run it now knows it: a person may mend that 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from conductor.core.model.conductor_state import Host
-from conductor.core.model.plan import StepPlan
+from conductor.core.model.plan import StepPlan, every_step
 
 
 def list_known_agents(hosts: Mapping[str, Host], configured: Collection[str]) -> list[str] | None:
@@ -23,7 +23,7 @@ def list_usable_agents(hosts: Mapping[str, Host], configured: Collection[str]) -
 
 def find_unknown_agents(steps: Iterable[StepPlan], known: Collection[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yields each step that will run and can have none of its agents, with their names."""
-    for step in steps:
+    for step in every_step(steps):
         agents = step.agent.agents if step.agent is not None and not step.excluded_because else ()
         if agents and not set(agents) & set(known):
             yield step.id, agents

@@ -12,15 +12,19 @@ in which steps ended.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from conductor.evaluation.evidence.findings import (
     MAX_CLAIM_CHARACTERS,
     MAX_EVIDENCE,
+    MAX_FINDINGS,
+    MAX_NOTES,
     SEVERITIES,
     STATUSES,
     Evidence,
     Finding,
     Found,
+    read_document,
 )
 
 # By band: the few most important findings, more of them, all of them.
@@ -75,6 +79,22 @@ def merge(findings: Iterable[Finding], max_findings: int) -> Found:
     ranked = sorted((group.merged() for groups in by_file.values() for group in groups), key=_rank)
     left_out = ranked[max_findings:]
     return Found(tuple(ranked[:max_findings]), len(left_out), _notes(left_out, max_findings))
+
+
+def gather(documents: Sequence[dict[str, Any]]) -> Found:
+    """Returns the findings of several steps as they are, each once, with the notes about them; the most important ones, if many."""
+    found: dict[str, Finding] = {}
+    for document in documents:
+        for finding in read_document(document):
+            found.setdefault(finding.id, finding)
+    kept = (
+        tuple(found.values()) if len(found) <= MAX_FINDINGS else tuple(sorted(found.values(), key=_rank)[:MAX_FINDINGS])
+    )
+    dropped = [finding for finding in found.values() if finding not in kept] if len(kept) < len(found) else []
+    notes = dict.fromkeys(note for document in documents for note in document.get("notes", ()))
+    left_out = sum(document.get("left_out", 0) for document in documents) + len(dropped)
+    unread = all(document.get("unread", False) for document in documents)
+    return Found(kept, left_out, (*_notes(dropped, MAX_FINDINGS), *notes)[:MAX_NOTES], unread=unread)
 
 
 def _notes(left_out: Sequence[Finding], limit: int) -> tuple[str, ...]:

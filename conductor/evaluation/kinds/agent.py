@@ -7,7 +7,7 @@ from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
 from conductor.evaluation.evidence.extraction import extract_result
 from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result, tell_apart
 from conductor.evaluation.evidence.repairs import write_complaint, write_prompt
-from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_pinned
+from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.defaults import MODEL
@@ -28,8 +28,9 @@ def prompt(frame: Frame) -> Frame:
     """Builds a prompt."""
     bundle, inputs, results = read_pinned(frame)
     try:
-        text = build_prompt(bundle, frame.header["step"], inputs, results)
-        parameters = build_parameters(bundle, frame.header["step"], inputs, results)
+        names = read_names(frame)
+        text = build_prompt(bundle, frame.header["step"], inputs, results, names)
+        parameters = build_parameters(bundle, frame.header["step"], inputs, results, names)
     except PromptError as error:
         return failed("PROMPT_BUILD_FAILED", str(error))
     return Frame({"parameters": parameters}, (text.encode(errors="replace"),))
@@ -93,12 +94,21 @@ def repair(frame: Frame) -> Frame:
     return Frame({}, (told, complaint.encode(errors="replace")) if len(told) <= MAX_PROMPT_BYTES else ())
 
 
-def build_prompt(bundle: Bundle, step: str, inputs: Mapping[str, Any], results: Mapping[str, Result]) -> str:
-    """Returns the prompt: the persona, what the author asks, and each contract once. Raises PromptError."""
+def build_prompt(
+    bundle: Bundle,
+    step: str,
+    inputs: Mapping[str, Any],
+    results: Mapping[str, Result],
+    names: Mapping[str, Any] | None = None,
+) -> str:
+    """Returns the prompt: the persona, what the author asks, and each contract once. Raises PromptError.
+
+    `names` are those of the item or round that the step belongs to.
+    """
     agent = bundle.step(step).agent
     seen = limited(results, agent.max_result_characters or DEFAULT_RESULT_CHARACTERS)
     try:
-        asked = render(agent.prompt, {"inputs": inputs, "band": inputs["band"], "steps": seen})
+        asked = render(agent.prompt, {**(names or {}), "inputs": inputs, "band": inputs["band"], "steps": seen})
     except TemplateError as error:
         raise PromptError(f"the prompt of step {step} cannot be rendered: {error}") from error
     persona = bundle.texts.personas.get(agent.persona, "")
@@ -112,14 +122,19 @@ def build_prompt(bundle: Bundle, step: str, inputs: Mapping[str, Any], results: 
 
 
 def build_parameters(
-    bundle: Bundle, step: str, inputs: Mapping[str, Any], results: Mapping[str, Result]
+    bundle: Bundle,
+    step: str,
+    inputs: Mapping[str, Any],
+    results: Mapping[str, Result],
+    names: Mapping[str, Any] | None = None,
 ) -> list[tuple[str, str]]:
     """Returns all parameters with the model where one of them is a template; else none. Raises PromptError."""
     agent = bundle.step(step).agent
     given = {**({MODEL: agent.model} if agent.model else {}), **agent.parameters}
     if not any(is_template(value) for value in given.values()):
         return []
-    values = {"inputs": inputs, "band": inputs["band"], "steps": limited(results, MAX_PARAMETER_CHARACTERS)}
+    seen = limited(results, MAX_PARAMETER_CHARACTERS)
+    values = {**(names or {}), "inputs": inputs, "band": inputs["band"], "steps": seen}
     return [(name, _rendered(step, name, given[name], values)) for name in sorted(given)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from conductor.evaluation.evidence.findings import Found, count, read_document
 from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge
-from conductor.evaluation.pinned import failed, read_pinned
+from conductor.evaluation.pinned import failed, read_names, read_pinned
 from conductor.evaluation.reports.results import whole
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.language.markdown import cell
@@ -25,7 +25,8 @@ def fold(frame: Frame) -> Frame:
         document = canonical_json(found.as_json())
         return Frame({"counts": count(found.findings)}, (_listed(found).encode(), document))
     try:
-        text = render(step.fold.template, {"inputs": inputs, "band": inputs["band"], "steps": whole(results)})
+        names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)}
+        text = render(step.fold.template, names)
     except TemplateError as error:
         return failed("FOLD_FAILED", f"the template of step {step.id} cannot be rendered: {error}")
     data = text.encode(errors="replace")

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from conductor.evaluation.kinds import agent, fold
+from conductor.evaluation.kinds import agent, fold, foreach, loop
 from conductor.evaluation.workers.frames import Task
 
 KINDS: Mapping[str, Mapping[str, Task] | None] = {
     "agent": agent.TASKS,
     "fold": fold.TASKS,
+    "foreach": foreach.TASKS,
+    "loop": loop.TASKS,
 }

@@ -1,4 +1,4 @@
-"""The results that expressions and templates see: `steps.ID.{state,text,output,findings}`.
+"""The results that expressions and templates see: `steps.ID.{state,text,output,findings,items}`.
 
 A prompt must stay readable, so every earlier result has a limit there, and a sentence says what is left out (F2). Guards and folds
 see whole results, up to the limits of a request.
@@ -22,6 +22,7 @@ class Result(NamedTuple):
     text_bytes: int = 0
     output: Any = None
     findings: tuple[dict[str, Any], ...] = ()
+    items: tuple[dict[str, Any], ...] = ()  # of a step with items or rounds: {item, state, steps: {ID: value}}
 
 
 def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
@@ -33,6 +34,7 @@ def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
             text_bytes=value.get("text_bytes", 0),
             output=value.get("output"),
             findings=tuple(value.get("findings", ())),
+            items=tuple(value.get("items", ())),
         )
         for step, value in values.items()
     }
@@ -46,6 +48,7 @@ def whole(results: Mapping[str, Result]) -> dict[str, dict[str, Any]]:
             "text": _told_whole(result),
             "output": result.output,
             "findings": list(result.findings),
+            "items": [{**item, "steps": whole(read_results(item["steps"]))} for item in result.items],
         }
         for step, result in results.items()
     }
@@ -84,9 +87,16 @@ def limited(results: Mapping[str, Result], characters: int) -> dict[str, Watched
             text=shortened(result.text, result.text_bytes, characters),
             output=_limited_output(result.output, characters),
             findings=list(_fitting(result.findings, characters)),
+            items=_limited_items(result.items, characters),
         )
         for step, result in results.items()
     }
+
+
+def _limited_items(items: Sequence[dict[str, Any]], characters: int) -> list[dict[str, Any]]:
+    """Returns the items with their results limited: all of them together have at most `characters` for each part."""
+    most = characters // max(1, len(items))
+    return [{**item, "steps": limited(read_results(item["steps"]), most)} for item in items]
 
 
 def left_out(results: Mapping[str, Result], seen: Mapping[str, Watched]) -> Iterator[str]:

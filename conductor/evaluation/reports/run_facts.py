@@ -48,21 +48,34 @@ def run_facts(run: Run, changes: WorkspaceChanges | None) -> dict[str, Any]:
 
 def _step(step: Step) -> dict[str, Any]:
     last = step.reused or (step.last_attempt.end if step.last_attempt is not None else None)
-    return {
-        "id": step.plan.id,
-        "label": step.plan.label or step.plan.id,
-        "kind": str(step.plan.kind),
-        "needs": list(step.plan.needs),
-        "state": str(step.state),
-        "began": _began(step),
-        "reason": step.reason,
-        "failure": _failure(step.failure),
-        "repair": _repair(step),
-        "may_fail": str(step.plan.on_failure) == "continue",
-        "counts": asdict(step.counts),
-        "answer_truncated": last.answer_truncated if last is not None else False,
-        "answer_note": last.answer_note if last is not None else "",
-    }
+    part = {"parent": step.plan.parent} if step.plan.parent else {}
+    return (
+        part
+        | _items(step)
+        | {
+            "id": step.plan.id,
+            "label": step.plan.label or step.plan.id,
+            "kind": str(step.plan.kind),
+            "needs": list(step.plan.needs),
+            "state": str(step.state),
+            "began": _began(step),
+            "reason": step.reason,
+            "failure": _failure(step.failure),
+            "repair": _repair(step),
+            "may_fail": str(step.plan.on_failure) == "continue",
+            "counts": asdict(step.counts),
+            "answer_truncated": last.answer_truncated if last is not None else False,
+            "answer_note": last.answer_note if last is not None else "",
+        }
+    )
+
+
+def _items(step: Step) -> dict[str, Any]:
+    """Returns how the items or rounds of a step ended; nothing for a step without any."""
+    items = step.items
+    count = items.begun if items.count is None else items.count
+    told = {"count": count, "succeeded": items.succeeded, "failed": len(items.failed), "left_out": items.left_out}
+    return {"items": told} if items.begun else {}
 
 
 def _repair(step: Step) -> dict[str, str] | None:

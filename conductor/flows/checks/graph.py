@@ -1,13 +1,15 @@
-"""The graph of a flow that is not validated yet: needs may be unknown, doubled or circular. Pure."""
+"""The graph of steps that are not validated yet: needs may be unknown, doubled or circular. Pure."""
+
+from collections.abc import Sequence
 
 from conductor.v1 import flow_service_pb2
 
-Flow = flow_service_pb2.Flow
+Step = flow_service_pb2.Flow.Step
 
 
-def ancestors(flow: Flow) -> dict[str, set[str]]:
+def ancestors(steps: Sequence[Step]) -> dict[str, set[str]]:
     """Returns the steps that each step may see: all that it needs, directly or through others, known or not."""
-    needs = _needs(flow, known_only=False)
+    needs = _needs(steps, known_only=False)
     seen: dict[str, set[str]] = {}
     for step in needs:
         reached: set[str] = set()
@@ -21,9 +23,9 @@ def ancestors(flow: Flow) -> dict[str, set[str]]:
     return seen
 
 
-def find_cycle(flow: Flow) -> tuple[str, ...]:
+def find_cycle(steps: Sequence[Step]) -> tuple[str, ...]:
     """Returns steps that need one another in a circle, in that order; empty where there is no circle."""
-    needs = _needs(flow, known_only=True)
+    needs = _needs(steps, known_only=True)
     done: set[str] = set()
     for start in needs:
         trail: list[str] = []
@@ -44,10 +46,10 @@ def find_cycle(flow: Flow) -> tuple[str, ...]:
     return ()
 
 
-def _needs(flow: Flow, *, known_only: bool) -> dict[str, list[str]]:
+def _needs(steps: Sequence[Step], *, known_only: bool) -> dict[str, list[str]]:
     """Returns the needs of each step; of steps with one id, the first counts."""
-    known = {step.id for step in flow.steps}
+    known = {step.id for step in steps}
     needs: dict[str, list[str]] = {}
-    for step in flow.steps:
+    for step in steps:
         needs.setdefault(step.id, [need for need in step.needs if need in known or not known_only])
     return needs

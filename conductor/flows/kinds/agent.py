@@ -13,7 +13,7 @@ from conductor.flows.checks.clock_rules import judge_clocks
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
 from conductor.flows.defaults import MODEL
-from conductor.flows.kinds.kind import Step
+from conductor.flows.kinds.kind import Planning, Step
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -70,9 +70,9 @@ def templates(step: Step) -> Iterator[tuple[str, str]]:
         yield f"parameters.{name}", value
 
 
-def plan(step: Step, clocks: Clocks) -> AgentPlan:
+def plan(step: Step, planning: Planning) -> AgentPlan:
     """Returns the plan of asking the agent, with the conductor's clocks where the author gave none."""
-    work = step.agent
+    work, clocks = step.agent, planning.clocks
     orphan, lost_after = _lease(work, clocks)
     return AgentPlan(
         agents=tuple(work.agents),

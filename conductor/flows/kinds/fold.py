@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from conductor.config import Clocks
 from conductor.core.model.plan import FoldPlan
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
-from conductor.flows.kinds.kind import Step
+from conductor.flows.kinds.kind import Planning, Step
 
 MAX_MERGED_FINDINGS = 500
 
@@ -32,6 +31,6 @@ def templates(step: Step) -> Iterator[tuple[str, str]]:
         yield "template", step.fold.template
 
 
-def plan(_step: Step, _clocks: Clocks) -> FoldPlan:
+def plan(_step: Step, _planning: Planning) -> FoldPlan:
     """Returns the plan of a fold."""
     return FoldPlan()

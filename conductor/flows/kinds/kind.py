@@ -3,16 +3,26 @@
 The shape of a kind's part is its message in `protos/`, which is read in the same way for every kind (see `language.shape`).
 """
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from conductor.config import Clocks
-from conductor.core.model.plan import WorkPlan
+from conductor.core.model.plan import StepPlan, WorkPlan
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 Step = flow_service_pb2.Flow.Step
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What a plan depends on beside its step. `inner` plans the steps inside it; their ids and needs stay names."""
+
+    clocks: Clocks
+    band: str
+    inner: Callable[[], tuple[StepPlan, ...]] = tuple
 
 
 class Kind(Protocol):
@@ -24,5 +34,24 @@ class Kind(Protocol):
     def templates(self, step: Step) -> Iterator[tuple[str, str]]:
         """Yields the templates of that part, each after the name of its field."""
 
-    def plan(self, step: Step, clocks: Clocks) -> WorkPlan:
+    def plan(self, step: Step, planning: Planning) -> WorkPlan:
         """Returns the core's plan of a good step."""
+
+
+class Expression(NamedTuple):
+    """An expression of a step that holds others: its field and its text. Some may name the steps inside."""
+
+    field: str
+    text: str
+    is_list: bool = False
+    sees_inner: bool = False
+
+
+class Holder(Protocol):
+    """A kind whose steps hold other steps."""
+
+    def expressions(self, step: Step) -> Iterator[Expression]:
+        """Yields the expressions of that part."""
+
+    def names(self, step: Step) -> Mapping[str, str]:
+        """Returns the names that the steps inside may use beside the common ones, with their types: `int` or `any`."""

@@ -2,10 +2,17 @@
 
 from collections.abc import Mapping
 
-from conductor.flows.kinds import agent, fold
-from conductor.flows.kinds.kind import Kind
+from conductor.flows.kinds import agent, fold, foreach, loop
+from conductor.flows.kinds.kind import Holder, Kind
 
 KINDS: Mapping[str, Kind] = {
     "agent": agent,
     "fold": fold,
+    "foreach": foreach,
+    "loop": loop,
+}
+# The kinds whose steps hold other steps (see `language.nesting`).
+HOLDERS: Mapping[str, Holder] = {
+    "foreach": foreach,
+    "loop": loop,
 }

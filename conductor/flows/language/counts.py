@@ -15,13 +15,21 @@ MAX_AGENTS = 16
 MAX_CONTRACTS = 64
 MAX_PARAMETERS = 32
 
-_FLOW, _STEP, _AGENT = (
+_FLOW, _STEP, _AGENT, _FOREACH, _LOOP = (
     message.DESCRIPTOR.fields_by_name
-    for message in (flow_service_pb2.Flow, flow_service_pb2.Flow.Step, flow_service_pb2.AgentWork)
+    for message in (
+        flow_service_pb2.Flow,
+        flow_service_pb2.Flow.Step,
+        flow_service_pb2.AgentWork,
+        flow_service_pb2.ForeachWork,
+        flow_service_pb2.LoopWork,
+    )
 )
 # The other lists of a flow exist in answers only.
 _MOST = {
     _FLOW["steps"]: MAX_STEPS,
+    _FOREACH["steps"]: MAX_STEPS,
+    _LOOP["steps"]: MAX_STEPS,
     _FLOW["bands"]: len(flow_service_pb2.Band.values()) - 1,  # without the unspecified one
     _STEP["needs"]: MAX_STEPS,
     _AGENT["agents"]: MAX_AGENTS,

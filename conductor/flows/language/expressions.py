@@ -22,7 +22,7 @@ _ECHO = "expression of type '*error*'"
 _UNKNOWN = re.compile(r"undefined field '([^']*)' not found in struct 'flow\.(\w+)'")
 _Field = descriptor_pb2.FieldDescriptorProto
 _VALUE = ".google.protobuf.Value"
-RESULT_FIELDS = ("state", "text", "output", "findings")
+RESULT_FIELDS = ("state", "text", "output", "findings", "items")
 
 
 class ExpressionError(Exception):
@@ -30,9 +30,11 @@ class ExpressionError(Exception):
 
 
 class ExpressionTypes:
-    """The names for expressions of one flow: inputs with their types, and the given steps."""
+    """The names for expressions of one flow: inputs with their types, the given steps, and names of an item or a round."""
 
-    def __init__(self, input_schema: Mapping[str, Any], steps: Iterable[str] | None) -> None:
+    def __init__(
+        self, input_schema: Mapping[str, Any], steps: Iterable[str] | None, names: Mapping[str, str] | None = None
+    ) -> None:
         pool = descriptor_pool.DescriptorPool()
         known = descriptor_pb2.FileDescriptorProto()
         struct_pb2.DESCRIPTOR.CopyToProto(known)
@@ -42,54 +44,91 @@ class ExpressionTypes:
         variables = {"inputs": anything if is_open(input_schema) else cel.Type("flow.Inputs"), "band": cel.Type.STRING}
         if steps is not None:
             variables["steps"] = cel.Type("flow.Steps")
+        for name, kind in (names or {}).items():
+            variables[name] = cel.Type.INT if kind == "int" else cel.Type.DYN
         self._environment = cel.NewEnv(descriptor_pool=pool, variables=variables)
 
-    def problems(self, expression: str) -> list[tuple[int, str]]:
-        """Returns the problems of a guard, each with its line inside the expression."""
+    def problems(self, expression: str, *, is_list: bool = False) -> list[tuple[int, str]]:
+        """Returns the problems of a guard, or of an expression for a list, each with its line inside the expression."""
         if len(expression) > MAX_EXPRESSION_CHARACTERS:
             return [(1, f"is longer than {MAX_EXPRESSION_CHARACTERS} characters")]
         try:
             kind = self._environment.compile(expression).return_type()
         except RuntimeError as error:
             return _errors_in(str(error))
-        if kind in (cel.Type.BOOL, cel.Type.DYN):
+        name = kind.name().lower()
+        if kind == cel.Type.DYN or name == "google.protobuf.value":
             return []
-        return [(1, f"must be true or false, but is {kind.name().lower()}")]
+        if is_list:
+            return [] if name.startswith("list") else [(1, f"must be a list, but is {name}")]
+        return [] if kind == cel.Type.BOOL else [(1, f"must be true or false, but is {name}")]
 
 
 def decide(expression: str, values: Mapping[str, Any]) -> bool:
-    """Returns the value of a guard over `inputs`, `band` and, where given, `steps`. Raises ExpressionError.
+    """Returns the value of a guard over `inputs`, `band` and, where given, `steps` and the names of an item or a round.
 
-    A step without a result has the output null. Where a guard cannot be decided with that, its output has no members.
+    A step without a result has the output null. Where a guard cannot be decided with that, its output has no members. Raises
+    ExpressionError.
     """
+    value = _evaluate(expression, values)
+    if not isinstance(value, bool):
+        raise ExpressionError(f"'{expression.strip()}': it is {_named(value)}, not true or false")
+    return value
+
+
+def list_items(expression: str, values: Mapping[str, Any]) -> list[Any]:
+    """Returns the list that an expression over the same values is, as JSON values. Raises ExpressionError."""
+    value = _evaluate(expression, values)
+    if not isinstance(value, list):
+        raise ExpressionError(f"'{expression.strip()}': it is {_named(value)}, not a list")
+    return value
+
+
+def _evaluate(expression: str, values: Mapping[str, Any]) -> Any:
     meant = with_safe_presence(expression)
     try:
-        return _decided(expression, meant, values)
+        return _evaluated(expression, meant, values)
     except ExpressionError:
         silent = [step for step, result in values.get("steps", {}).items() if result["output"] is None]
         if not silent:
             raise
         steps = {**values["steps"], **{step: {**values["steps"][step], "output": {}} for step in silent}}
-        return _decided(expression, _without_null_tests(meant, silent), {**values, "steps": steps})
+        return _evaluated(expression, _without_null_tests(meant, silent), {**values, "steps": steps})
 
 
-def _decided(expression: str, meant: str, values: Mapping[str, Any]) -> bool:
-    variables = {
-        name: cel.Type.STRING if name == "band" else cel.Type.Map(cel.Type.STRING, cel.Type.DYN) for name in values
-    }
+def _evaluated(expression: str, meant: str, values: Mapping[str, Any]) -> Any:
+    variables = {name: _type_of(name) for name in values}
     try:
         value = cel.NewEnv(variables=variables).compile(meant).eval(data=dict(values))
     except RuntimeError as error:
         raise ExpressionError("; ".join(text for _, text in _errors_in(str(error)))) from error
-    if value.type() == cel.Type.BOOL:
-        return bool(value.value())
-    # An error is a value in CEL; its text says what is missing.
-    what = (
-        str(value.value())
-        if value.type() == cel.Type.ERROR
-        else f"it is {value.type().name().lower()}, not true or false"
-    )
-    raise ExpressionError(f"'{expression.strip()}': {what}")
+    if value.type() == cel.Type.ERROR:  # an error is a value in CEL; its text says what is missing
+        raise ExpressionError(f"'{expression.strip()}': {value.value()}")
+    return value.plain_value()
+
+
+def _type_of(name: str) -> cel.Type:
+    match name:
+        case "band":
+            return cel.Type.STRING
+        case "inputs" | "steps":
+            return cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+        case "index" | "round":
+            return cel.Type.INT
+        case _:
+            return cel.Type.DYN
+
+
+def _named(value: Any) -> str:
+    names = {
+        bool: "true or false",
+        str: "a text",
+        int: "a number",
+        float: "a number",
+        list: "a list",
+        dict: "an object",
+    }
+    return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
 def _without_null_tests(expression: str, silent: Iterable[str]) -> str:
@@ -134,7 +173,7 @@ def _types_file(schema: Mapping[str, Any], steps: Iterable[str]) -> descriptor_p
     for name, kind in input_types(schema).items():
         _add(inputs, name, kind)
     result = file.message_type.add(name="Result")
-    for name, kind in zip(RESULT_FIELDS, ("string", "string", "", "list"), strict=True):
+    for name, kind in zip(RESULT_FIELDS, ("string", "string", "", "list", "list"), strict=True):
         _add(result, name, kind)
     results = file.message_type.add(name="Steps")
     for name in steps:

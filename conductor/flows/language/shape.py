@@ -15,6 +15,7 @@ from conductor.flows.checks.problems import Problems
 from conductor.flows.language.counts import excess
 from conductor.flows.language.document import Node
 from conductor.flows.language.spellings import DURATION, duration, enum_value, is_unclear, short_names, unclear_values
+from conductor.v1 import flow_service_pb2
 from servicekit.errors import there_are
 
 Field = protobuf.FieldDescriptor
@@ -25,6 +26,7 @@ _WORDS = {
     Field.CPPTYPE_INT64: "a whole number",
 }
 _DURATION, _STRUCT = "google.protobuf.Duration", "google.protobuf.Struct"
+_PER_BAND = flow_service_pb2.PerBand.DESCRIPTOR.full_name
 _WELL_KNOWN = {_DURATION: DURATION, _STRUCT: "an object"}
 _WHOLE_NUMBERS = (Field.CPPTYPE_INT32, Field.CPPTYPE_INT64)
 
@@ -112,6 +114,8 @@ class Shape:
 
     def _single(self, node: Node, field: Field, path: str) -> Any:
         """Returns one value as json_format takes it; None where it is wrong, which is then added as a problem."""
+        if field.message_type is not None and field.message_type.full_name == _PER_BAND and not _is_object(node):
+            return self._per_band(node, path)
         if field.message_type is not None and field.message_type.full_name not in _WELL_KNOWN:
             return self._message(node, field.message_type, path)
         if field.message_type is not None and field.message_type.full_name == _STRUCT and self._is_unclear(node, path):
@@ -122,12 +126,25 @@ class Shape:
         self._problems.add(path, f"must be {_wanted(field)}, not {_named(node)}")
         return None
 
+    def _per_band(self, node: Node, path: str) -> dict[str, Any] | None:
+        """Returns a bare number as the number of each band."""
+        if isinstance(node.value, int) and not isinstance(node.value, bool) and abs(node.value) < 2**31:
+            return dict.fromkeys(("small", "medium", "large"), node.value)
+        self._problems.add(
+            path, f"must be a whole number, or an object with small, medium and large, not {_named(node)}"
+        )
+        return None
+
     def _is_unclear(self, node: Node, path: str) -> bool:
         """Adds the values of an object that cannot mean one thing only; returns whether there are any."""
         found = list(unclear_values(node, path))
         for line, where, text in found:
             self._problems.add_at(line, where, text)
         return bool(found)
+
+
+def _is_object(node: Node) -> bool:
+    return isinstance(node.value, dict)
 
 
 def _spelled(node: Node, field: Field) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from conductor.flows.language.nesting import find_step
 from conductor.flows.library.library import Texts
 from conductor.v1 import flow_service_pb2
 
@@ -25,8 +26,8 @@ class Bundle:
     texts: Texts
 
     def step(self, step: str) -> flow_service_pb2.Flow.Step:
-        """Returns the step with this id."""
-        return next(candidate for candidate in self.flow.steps if candidate.id == step)
+        """Returns the step with this id, also one inside another step."""
+        return find_step(self.flow.steps, step)
 
 
 def write_bundle(flow: flow_service_pb2.Flow, texts: Texts) -> bytes:

@@ -33,7 +33,16 @@ from conductor.core.model.inputs import (
     WorkFinished,
 )
 from conductor.core.model.output import Channel, Output
-from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, RunPlan, SnapshotPlan, StepPlan
+from conductor.core.model.plan import (
+    AgentPlan,
+    FoldPlan,
+    ForeachPlan,
+    LoopPlan,
+    OnFailure,
+    RunPlan,
+    SnapshotPlan,
+    StepPlan,
+)
 from conductor.core.model.run import Run, apply
 from conductor.core.model.states import AttemptState
 from conductor.core.model.step import Step
@@ -42,8 +51,10 @@ from conductor.core.model.work import (
     Checked,
     Folded,
     GuardDecided,
+    ItemsFound,
     PromptRendered,
     Reported,
+    RoundDecided,
     Work,
     WorkKind,
     WorkResult,
@@ -53,6 +64,9 @@ RUN = "01k" + "a" * 23
 OTHER = "01k" + "b" * 23
 ANSWERS: dict[WorkKind, Answer] = {
     WorkKind.SKIP_GUARD: GuardDecided(skip=False),
+    WorkKind.ITEMS: ItemsFound("items", 2),
+    WorkKind.UNTIL: RoundDecided(is_done=False),
+    WorkKind.GATHER: Folded("gathered"),
     WorkKind.PROMPT: PromptRendered("prompt"),
     WorkKind.FOLD: Folded("text"),
     WorkKind.CHECK: Checked("findings"),
@@ -76,6 +90,18 @@ def asks(
 def folds(step: str, *needs: str, **more: object) -> StepPlan:
     """A step that folds."""
     return StepPlan(step, FoldPlan(), needs=needs, **more)  # type: ignore[arg-type]
+
+
+def each(step: str, *needs: str, inner: tuple[StepPlan, ...] = (), **more: object) -> StepPlan:
+    """A step with items; `more` is of its plan, but for `on_failure`."""
+    outer = {"on_failure": more.pop("on_failure")} if "on_failure" in more else {}
+    work = ForeachPlan(inner or (folds("look"),), **{"max_parallel": 9, **more})  # type: ignore[arg-type]
+    return StepPlan(step, work, needs=needs, **outer)  # type: ignore[arg-type]
+
+
+def rounds(step: str, *needs: str, inner: tuple[StepPlan, ...] = (), most: int = 3, **more: object) -> StepPlan:
+    """A step with rounds."""
+    return StepPlan(step, LoopPlan(inner or (folds("look"),), most), needs=needs, **more)  # type: ignore[arg-type]
 
 
 def plan(*steps: StepPlan, run: str = RUN, priority: int = 0, timeout: float = 0.0) -> RunPlan:
@@ -170,7 +196,8 @@ class Bench:
 
     def answer(self, kind: WorkKind, step: str = "", answer: Answer | None = None, run: str = RUN) -> Decision:
         attempts = self.runs[run].steps[step].attempts if kind is WorkKind.CHECK else ()
-        work = Work(run, kind, step, attempts[-1].id if attempts else "")
+        number = self.runs[run].steps[step].items.begun if kind is WorkKind.UNTIL else 0
+        work = Work(run, kind, step, attempts[-1].id if attempts else "", round=number)
         return self.take(WorkFinished(WorkResult(work, answer or ANSWERS[kind])))
 
     def queue(self, *steps: str, run: str = RUN) -> None:

@@ -1,0 +1,94 @@
+"""A step that runs steps once for each item of a list: a chain for each item, and no item waits for another one.
+
+- The items are asked for once, when the step is ready, and counted: all their steps must fit into the run before the first begins.
+- Items begin a few at a time. When one has ended, the next one begins.
+- When every item has ended, a worker gathers what they gave. When too few can succeed, the others are stopped and the step fails.
+"""
+
+from conductor.core.decide.children import add_item, count_reserved, explain_failure, stop_children
+from conductor.core.decide.run_draft import RunDraft
+from conductor.core.decide.settling import is_out_of_reach, settle_step, start_step, succeed, why_stopped
+from conductor.core.kinds.kind import reject_answer
+from conductor.core.model.events import ItemsListed, StepCancelled, StepFailed, StepSkipped
+from conductor.core.model.plan import ForeachPlan
+from conductor.core.model.run import Run
+from conductor.core.model.states import Failure, FailureClass, StepState
+from conductor.core.model.step import Step
+from conductor.core.model.work import Answer, Folded, ItemsFound, Work, WorkFailed, WorkKind
+
+NO_ITEMS = "NO_ITEMS"
+TOO_MANY_STEPS = "TOO_MANY_STEPS"
+TOO_FEW_SUCCEEDED = "TOO_FEW_SUCCEEDED"
+
+
+def begin(_draft: RunDraft, _step: Step) -> None:
+    """Does nothing: a ready step's open question is its items."""
+
+
+def go_on(draft: RunDraft, step: Step) -> None:
+    """Begins the items that may begin, or ends a step that must stop."""
+    name, plan, why = step.plan.id, _plan(step), why_stopped(draft.run, step)
+    while not why and not is_out_of_reach(step) and _may_begin(step, plan):
+        add_item(draft, step, plan.steps)
+        step = draft.step(name)
+    if step.items.open:
+        if why:
+            stop_children(draft, step)
+        return
+    if why:
+        settle_step(draft, StepCancelled(name, why))
+    elif is_out_of_reach(step):
+        settle_step(draft, StepFailed(name, explain_failure(draft.run, step, TOO_FEW_SUCCEEDED)))
+
+
+def pending_work(run: Run, step: Step) -> Work | None:
+    """Asks for the items, and for what they gave once all have ended."""
+    if step.state is StepState.READY:
+        return Work(run.id, WorkKind.ITEMS, step.plan.id)
+    items = step.items
+    if step.state is StepState.RUNNING and items.begun == items.count and not items.open and not is_out_of_reach(step):
+        return Work(run.id, WorkKind.GATHER, step.plan.id)
+    return None
+
+
+def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
+    """Begins with the items, or ends the step with what they gave."""
+    match step.state, answer:
+        case StepState.READY, ItemsFound():
+            _take_items(draft, step, answer)
+        case StepState.RUNNING, Folded():
+            succeed(draft, step, answer.text, answer.findings, answer.counts)
+        case _, WorkFailed():
+            settle_step(draft, StepFailed(step.plan.id, answer.failure))
+        case _:
+            raise reject_answer(step, answer)
+
+
+def _take_items(draft: RunDraft, step: Step, found: ItemsFound) -> None:
+    name, plan, most = step.plan.id, _plan(step), draft.limits.steps_per_run
+    wanted = found.count * len(plan.steps)
+    if not found.count and plan.fails_when_empty:
+        message = f"Step {name} has no items: its list is empty."
+        settle_step(draft, StepFailed(name, Failure(NO_ITEMS, message, FailureClass.HUMAN_REQUIRED, name)))
+    elif not found.count:
+        settle_step(draft, StepSkipped(name, "its list of items is empty"))
+    elif wanted > (free := most - len(draft.run.steps) - count_reserved(draft.run)):
+        message = (
+            f"The {found.count} items of step {name} would add {wanted} steps, and the run has room for {max(free, 0)}"
+            f" of its {most}. Give the step fewer items, or max_items."
+        )
+        settle_step(draft, StepFailed(name, Failure(TOO_MANY_STEPS, message, FailureClass.HUMAN_REQUIRED, name)))
+    else:
+        start_step(draft, step)
+        draft.emit(ItemsListed(name, found.items, found.count, found.left_out))
+        go_on(draft, draft.step(name))
+
+
+def _may_begin(step: Step, plan: ForeachPlan) -> bool:
+    return step.items.begun < (step.items.count or 0) and len(step.items.open) < plan.max_parallel
+
+
+def _plan(step: Step) -> ForeachPlan:
+    if not isinstance(step.plan.work, ForeachPlan):
+        raise TypeError(f"step {step.plan.id} has no items")
+    return step.plan.work

@@ -1,0 +1,76 @@
+"""A step with items: listing them, and gathering what they gave. Rounds of a loop are gathered in the same way."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from conductor.core.numbers import decidable
+from conductor.evaluation.evidence import merging
+from conductor.evaluation.evidence.findings import count
+from conductor.evaluation.pinned import failed, read_names, read_pinned
+from conductor.evaluation.reports.results import Result, read_results, whole
+from conductor.evaluation.workers.frames import Frame, Task
+from conductor.flows.language.bands import for_band
+from conductor.flows.language.expressions import ExpressionError, list_items
+from conductor.flows.library.bundle import canonical_json
+
+MAX_ITEMS_BYTES = 4 * 1024 * 1024
+MAX_TEXT_CHARACTERS = 1024 * 1024
+MAX_TITLE_CHARACTERS = 120
+
+
+def items(frame: Frame) -> Frame:
+    """Lists the items of a step, one a line. Those above `max_items` are left out."""
+    bundle, inputs, results = read_pinned(frame)
+    step = bundle.step(frame.header["step"])
+    names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": decidable(whole(results))}
+    try:
+        found = list_items(step.foreach.items, names)
+        most = for_band(step.foreach.max_items, inputs["band"]) or len(found)
+        lines = b"\n".join(json.dumps(item, ensure_ascii=False).encode() for item in found[:most])
+    except (ExpressionError, TypeError, ValueError) as error:
+        return failed("GUARD_FAILED", f"the items of step {step.id} cannot be listed: {error}")
+    if len(lines) > MAX_ITEMS_BYTES:
+        text = f"the items of step {step.id} have {len(lines)} bytes; the limit is {MAX_ITEMS_BYTES}"
+        return failed("EVALUATION_LIMIT", text)
+    return Frame({"count": min(most, len(found)), "left_out": max(0, len(found) - most)}, (lines,))
+
+
+def gather(frame: Frame) -> Frame:
+    """Gathers the texts of the items' last steps, and the findings of all their steps, each once."""
+    documents = list(frame.header["documents"].values())
+    text = _gathered_text(json.loads(frame.attachments[2])).encode(errors="replace")
+    if not documents:
+        return Frame({"counts": {}}, (text, b""))
+    found = merging.gather(documents)
+    return Frame({"counts": count(found.findings)}, (text, canonical_json(found.as_json())))
+
+
+def _gathered_text(items: Sequence[Mapping[str, Any]]) -> str:
+    parts: list[str] = []
+    room = MAX_TEXT_CHARACTERS
+    for number, item in enumerate(items, start=1):
+        for text in _last_texts(read_results(item["steps"])):
+            part = (
+                f"[{number}: {_title(item['item'])}]\n{text}\n" if item["item"] is not None else f"[{number}]\n{text}\n"
+            )
+            room -= len(part)
+            if room < 0:
+                return "\n".join((*parts, f"[Left out here: the texts of items {number} to {len(items)}.]\n"))
+            parts.append(part)
+    return "\n".join(parts)
+
+
+def _last_texts(results: Mapping[str, Result]) -> Iterator[str]:
+    """Yields the text of the last step of an item that has one."""
+    texts = [text for result in results.values() if (text := result.text.strip())]
+    yield from texts[-1:]
+
+
+def _title(item: Any) -> str:
+    text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_TITLE_CHARACTERS else f"{line[:MAX_TITLE_CHARACTERS]}…"
+
+
+TASKS: Mapping[str, Task] = {"items": items, "gather": gather}
