@@ -204,6 +204,7 @@ class Conductor:
             creation,
             RunRetry(opened.store, creation, opened.clock),
             self._retention,
+            evaluator=self._evaluator,
             progress_seconds=progress_seconds,
             now=opened.clock.now,
         )

@@ -11,14 +11,14 @@ from dataclasses import replace
 from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.findings import finding_message, max_rank, status_word
-from conductor.api.messages.names import read_report, read_run, read_step, run_name, step_name
+from conductor.api.messages.names import read_run, read_step, step_name
 from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message, struct
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.run_creation import MAX_LABELS
 from conductor.core.model.run import Run
 from conductor.core.model.step import Step
 from conductor.core.placing.standing import Present
-from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, PreconditionError, Violation
+from conductor.errors import DatabaseDamagedError, InvalidRequestError, NotFoundError, Violation
 from conductor.store.answers import read_answer
 from conductor.store.folding import fold_stored, reading_damage
 from conductor.store.port import Store
@@ -50,7 +50,7 @@ class RunReading:
             return message
 
     async def _whole(self, run: str) -> pb.Run:
-        folded, position = await self._folded(run)
+        folded, position = await self.folded(run)
         inputs = await self._store.blob(run, folded.plan.inputs)
         with reading_damage(run, MISFIT):
             return run_message(folded, position, struct(inputs), self._present(run))
@@ -74,7 +74,7 @@ class RunReading:
     async def find_step(self, name: str) -> tuple[str, Run, Step]:
         """Returns a step by its name, with the run's id and the run."""
         run, step = read_step(name)
-        folded, _ = await self._folded(run)
+        folded, _ = await self.folded(run)
         if step not in folded.steps:
             known = ", ".join(folded.steps)
             raise NotFoundError("step", step, hint=f"the run has {known}", metadata={"known": known})
@@ -104,23 +104,8 @@ class RunReading:
         token = seal(context, page.next.rank, page.next.key) if page.next else ""
         return pb.ListFindingsResponse(findings=findings, next_page_token=token)
 
-    async def report(self, name: str) -> pb.Report:
-        """Returns a settled run's report."""
-        run = read_report(name)
-        folded, _ = await self._folded(run)
-        if not folded.is_settled:
-            message = f"run {run} is {folded.state}; its report is made when it ends"
-            hint = f"follow it to its end (WatchRun):  conductor watch {run}"
-            raise PreconditionError("SOURCE_NOT_SETTLED", message, subject=run_name(run), hint=hint)
-        if not folded.markdown:
-            why = folded.failure.message if folded.failure else "the run ended before its report was made"
-            raise NotFoundError("report", f"{run_name(run)}/report", hint=why)
-        markdown = await self._store.blob(run, folded.markdown)
-        document = await self._struct(run, folded.json) if folded.json else Struct()
-        with reading_damage(run, f"blobs, {folded.markdown}"):
-            return pb.Report(name=f"{run_name(run)}/report", markdown=markdown.decode(), json=document)
-
-    async def _folded(self, run: str) -> tuple[Run, int]:
+    async def folded(self, run: str) -> tuple[Run, int]:
+        """Returns a run as it is stored, and its last position."""
         events = await self._store.events(run)
         return fold_stored(run, events), events[-1].position
 

@@ -10,6 +10,7 @@ from conductor.api.launching.retry import RunRetry
 from conductor.api.messages.names import read_run
 from conductor.api.output_reading import OutputReading
 from conductor.api.presents import Presents
+from conductor.api.report_reading import ReportReading
 from conductor.api.request_ids import read_request_id
 from conductor.api.run_creation import RunCreation
 from conductor.api.run_reading import RunReading
@@ -17,6 +18,7 @@ from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
 from conductor.core.model.inputs import RequestCancel
 from conductor.engine.loop import Engine
 from conductor.errors import InvalidRequestError, Violation
+from conductor.evaluation.evaluator import Evaluator
 from conductor.maintenance.retention import Retention
 from conductor.store.port import Store
 from conductor.v1 import run_service_pb2 as pb
@@ -36,6 +38,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         retry: RunRetry,
         retention: Retention,
         *,
+        evaluator: Evaluator,
         progress_seconds: float,
         now: Callable[[], float],
     ) -> None:
@@ -47,6 +50,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         presents = Presents(lambda: engine.state, now)
         self._reading = RunReading(store, presents.of)
         self._output = OutputReading(store, self._reading)
+        self._reports = ReportReading(store, self._reading, evaluator)
         self._progress_seconds = progress_seconds
         self._presence = Presence(progress_seconds, presents.watched, now)
 
@@ -92,7 +96,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return await self._reading.findings(request)
 
     async def GetReport(self, request: pb.GetReportRequest, context: Any) -> pb.Report:
-        return await self._reading.report(request.name)
+        return await self._reports.report(request)
 
 
 def _read_cancel(request: pb.CancelRunRequest) -> RequestCancel:

@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -22,9 +22,17 @@ import structlog
 from conductor.core.model.inputs import WorkFinished
 from conductor.core.model.run import Run
 from conductor.core.model.work import Work
-from conductor.errors import FlowProblem, InvalidRequestError, NoCapacityError, ServiceError, StatusError, Violation
+from conductor.errors import (
+    FlowProblem,
+    InvalidRequestError,
+    NoCapacityError,
+    PreconditionError,
+    ServiceError,
+    StatusError,
+    Violation,
+)
 from conductor.evaluation.gathering import Gathering, TooMuchError
-from conductor.evaluation.questions import QUESTIONS, Pace, ask_worker, broken, over_limit
+from conductor.evaluation.questions import EVALUATION_LIMIT, QUESTIONS, Pace, ask_worker, broken, over_limit
 from conductor.evaluation.workers import limits
 from conductor.evaluation.workers.fair_turns import FairTurns
 from conductor.evaluation.workers.frames import Frame
@@ -71,7 +79,7 @@ class Evaluator:
         self._asked: set[Work] = set()
         self._slow_runs: OrderedDict[str, None] = OrderedDict()
         self._slow_requests: OrderedDict[str, None] = OrderedDict()
-        self._quick_turns, self._slow_turns = FairTurns(), FairTurns()
+        self._quick_turns, self._slow_turns, self._report_turns = FairTurns(), FairTurns(), FairTurns()
 
     async def run(self) -> None:
         """Serves until it is cancelled."""
@@ -113,6 +121,26 @@ class Evaluator:
             question_missing=header["question_missing"],
         )
         return Launch(judged, header["excluded"])
+
+    async def render(self, run: Run, form: str, options: Mapping[str, Any]) -> bytes:
+        """Returns another form of a run's stored report: `html`, `sarif` or `junit`."""
+        frame = await self._gathering.for_rendering(run, form, options)
+        cited = replace(frame, header={**frame.header, "task": "cited"})
+        try:
+            named = await self._render(run.id, cited)
+            frame = await self._gathering.with_files(run, frame, named.header["paths"])
+            answer = await self._render(run.id, frame)
+        except LimitHitError as error:
+            raise _too_large(run.id, form, str(error)) from error
+        except WorkerBrokenError as error:
+            raise ServiceError(str(error)) from error
+        if "failed" in answer.header:
+            raise _too_large(run.id, form, answer.header["failed"]["message"])
+        return answer.attachments[0]
+
+    async def _render(self, run: str, frame: Frame) -> Frame:
+        lane = self._lanes[Pace.REPORT]
+        return await self._call_in_turn(lane, self._report_turns, run, frame, limits.CHECK_SECONDS)
 
     async def judge_text(self, data: bytes, path: str, library: Library) -> Judgement:
         """Validates the text of a flow file."""
@@ -179,6 +207,12 @@ class Evaluator:
         for blob in answered.blobs:
             self._gathering.remember(blob.digest, blob.data)
         self._deliver(answered)
+
+
+def _too_large(run: str, form: str, why: str) -> PreconditionError:
+    hint = f"the report in Markdown needs no rendering:  conductor report {run} --format md"
+    message = f"the report of run {run} cannot be rendered as {form}: {why}"
+    return PreconditionError(EVALUATION_LIMIT, message, subject=f"runs/{run}/report", hint=hint)
 
 
 def _remember(names: OrderedDict[str, None], name: str) -> None:

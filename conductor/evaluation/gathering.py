@@ -92,6 +92,11 @@ class Gathering:
         return Frame(header, (*await self._pinned(run), await self._results(run, own)))
 
     @retried
+    async def for_rendering(self, run: Run, form: str, options: Mapping[str, Any]) -> Frame:
+        """Returns the frame for another form of a stored report, without the files that it cites."""
+        return Frame({"task": "render", "form": form, "options": dict(options)}, (await self._blob(run, run.json),))
+
+    @retried
     async def result_of(self, run: Run, attempt: str) -> bytes:
         """Returns an attempt's structured result, of its last turn; empty where there is none."""
         found = _find_attempt(run, attempt)

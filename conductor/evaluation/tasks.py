@@ -3,12 +3,16 @@
 Each task gets a frame and returns the answer's. `failed` in an answer's header holds a reason of the error table and a message.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from conductor.core.numbers import decidable
 from conductor.evaluation.kinds.table import KINDS
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned
+from conductor.evaluation.reports.formats.cited_files import CitedFiles, cited_paths
+from conductor.evaluation.reports.formats.options import read_options
+from conductor.evaluation.reports.formats.table import TooLargeError, render_report
 from conductor.evaluation.reports.report import ReportError, Sources, build_report, paths_in_texts
 from conductor.evaluation.reports.results import whole
 from conductor.evaluation.workers.frames import Frame, Task
@@ -83,6 +87,21 @@ def places(frame: Frame) -> Frame:
     return Frame({"paths": paths_in_texts(Sources(header["facts"], results, header["documents"], header["notes"]))})
 
 
+def cited(frame: Frame) -> Frame:
+    """Tells which files the findings of a stored report cite."""
+    return Frame({"paths": cited_paths(json.loads(frame.attachments[0]))})
+
+
+def render_stored(frame: Frame) -> Frame:
+    """Renders a stored report in another form. Behind it come the files that it cites."""
+    header, values = frame.header, json.loads(frame.attachments[0])
+    try:
+        body = render_report(header["form"], values, CitedFiles(read_files(frame)), read_options(header["options"]))
+    except TooLargeError as error:
+        return failed("EVALUATION_LIMIT", str(error))
+    return Frame({}, (body,))
+
+
 def _library(header: Mapping[str, Any]) -> Library:
     unusable = frozenset((name, why) for name, why in header["unusable"])
     return Library(frozenset(header["personas"]), frozenset(header["contracts"]), unusable)
@@ -100,4 +119,6 @@ TASKS: Mapping[str, Task] = {
     "guard": guard,
     "places": places,
     "report": report,
+    "cited": cited,
+    "render": render_stored,
 } | {name: task for tasks in KINDS.values() if tasks for name, task in tasks.items()}

@@ -3,6 +3,7 @@
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +24,9 @@ from servicekit.printing.terminal_text import safe_json
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct
 
+FORMS = ("md", "json", "html", "sarif", "junit")
+# Rendering waits its turn among the reports of runs that end.
+RENDER_SECONDS = 120.0
 CHANNELS = ("answer", "reasoning", "log", "activity")
 # Between two looks at an attempt that still speaks.
 FOLLOW_SECONDS = 0.5
@@ -32,17 +36,35 @@ LOOK_BYTES = 16
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@click.option("--format", "form", type=click.Choice(["md", "json"]), default="md", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMS), default="md", show_default=True)
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write into FILE.", metavar="FILE")
 @click.pass_obj
-def report(context: Context, name: str, form: str) -> None:
+def report(context: Context, name: str, form: str, out: Path | None) -> None:
     """Print the report of RUN."""
     with connected(context.address) as connection:
         full = run_name(connection, name)
-        if form == "json" or context.is_json:
-            document = _as_json(_report(connection, full).json, indent=None if context.is_json else 2)
-            put(document)
-        else:
+        if form == "json" or (context.is_json and form == "md"):
+            _deliver(_as_json(_report(connection, full).json, indent=None if context.is_json else 2) + "\n", out)
+        elif form == "md" and out is None:
             print_report(context, connection, full)
+        else:
+            _deliver(rendered(connection, run_service_pb2.GetReportRequest(name=full), form), out)
+
+
+def rendered(connection: Connection, request: run_service_pb2.GetReportRequest, form: str) -> str:
+    """Returns a run's report in a form, by its name here; the request may hold further wishes."""
+    request.format = run_service_pb2.Report.Format.Value(f"FORMAT_{form.upper()}")
+    return connection.runs.GetReport(request, timeout=RENDER_SECONDS).body
+
+
+def _deliver(text: str, out: Path | None) -> None:
+    if out is None:
+        put(text, end="")
+        return
+    try:
+        out.write_text(text, "utf-8")
+    except OSError as error:
+        raise CommandError(f"cannot write {out}: {error.strerror}", code=1) from error
 
 
 def print_report(context: Context, connection: Connection, run: str, *, whole: bool = True) -> None:

@@ -1,6 +1,7 @@
 """Reading and stopping runs over the real server. Keeps B4 B5 B6 B7 G2 F4 F6 and the error table."""
 
 import asyncio
+import json
 import random
 import sqlite3
 import uuid
@@ -315,7 +316,19 @@ async def test_a_report_is_given_when_the_run_has_settled_and_not_before(tmp_pat
         next(iter(host.executions.values())).tell(with_findings(finding("t", "high", 1, "one")))
         await it.watch(run.name)
         report = await it.runs.GetReport(pb.GetReportRequest(name=run.name))
+        forms = {
+            name: await it.runs.GetReport(pb.GetReportRequest(name=run.name, format=name))
+            for name in pb.Report.Format.keys()[1:]
+        }
+        told = await refusal(it.runs.GetReport(pb.GetReportRequest(name=run.name, format=99, min_severity=99)))  # type: ignore[arg-type]
+        assert [field for field, _ in told.violations] == ["format", "min_severity"]
 
+    assert forms["FORMAT_MD"].body == report.markdown
+    assert json.loads(forms["FORMAT_JSON"].body)["findings"][0]["title"] == "t"
+    assert forms["FORMAT_HTML"].body.startswith("<!doctype html>")
+    assert json.loads(forms["FORMAT_SARIF"].body)["runs"][0]["results"][0]["level"] == "error"
+    assert forms["FORMAT_JUNIT"].body.startswith("<?xml")
+    assert all(form.media_type for form in forms.values())
     assert report.name == f"{run.name}/report"
     assert report.markdown.startswith("#")
     assert json_format.MessageToDict(report.json)

@@ -1,0 +1,95 @@
+"""GetReport: returns a settled run's report in the form that the client asks for."""
+
+import asyncio
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+
+from conductor.api.messages.names import read_report, run_name
+from conductor.api.messages.runs import struct
+from conductor.api.run_reading import RunReading
+from conductor.core.model.run import Run
+from conductor.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
+from conductor.evaluation.evaluator import Evaluator
+from conductor.store.folding import reading_damage
+from conductor.store.port import Store
+from conductor.v1 import run_service_pb2 as pb
+
+MAX_DISMISSED = 20_000
+_RENDERED = {
+    pb.Report.FORMAT_HTML: ("html", "text/html; charset=utf-8"),
+    pb.Report.FORMAT_SARIF: ("sarif", "application/sarif+json"),
+    pb.Report.FORMAT_JUNIT: ("junit", "application/xml"),
+}
+_MARKDOWN, _JSON = "text/markdown; charset=utf-8", "application/json"
+
+
+class ReportReading:
+    """Reads reports from the store, and has workers render them."""
+
+    def __init__(self, store: Store, reading: RunReading, evaluator: Evaluator) -> None:
+        self._store = store
+        self._reading = reading
+        self._evaluator = evaluator
+
+    async def report(self, request: pb.GetReportRequest) -> pb.Report:
+        """Returns the report."""
+        run = read_report(request.name)
+        options = _read_options(request)
+        folded, _ = await self._reading.folded(run)
+        _refuse_unsettled(folded)
+        told = pb.Report(name=f"{run_name(run)}/report")
+        match request.format:
+            case pb.Report.FORMAT_UNSPECIFIED:
+                told.markdown = await self._text(run, folded.markdown)
+                told.json.CopyFrom(await self._struct(run, folded.json))
+            case pb.Report.FORMAT_MD:
+                told.markdown = told.body = await self._text(run, folded.markdown)
+                told.media_type = _MARKDOWN
+            case pb.Report.FORMAT_JSON:
+                told.body, told.media_type = await self._text(run, folded.json), _JSON
+            case asked:
+                form, told.media_type = _RENDERED[asked]
+                told.body = (await self._evaluator.render(folded, form, options)).decode()
+        return told
+
+    async def _text(self, run: str, digest: str) -> str:
+        data = await self._store.blob(run, digest)
+        with reading_damage(run, f"blobs, {digest}"):
+            return data.decode()
+
+    async def _struct(self, run: str, digest: str) -> Struct:
+        if not digest:
+            return Struct()
+        data = await self._store.blob(run, digest)
+        with reading_damage(run, f"blobs, {digest}"):
+            return await asyncio.to_thread(struct, data)
+
+
+def _refuse_unsettled(run: Run) -> None:
+    if not run.is_settled:
+        message = f"run {run.id} is {run.state}; its report is made when it ends"
+        hint = f"follow it to its end (WatchRun):  conductor watch {run.id}"
+        raise PreconditionError("SOURCE_NOT_SETTLED", message, subject=run_name(run.id), hint=hint)
+    if not run.markdown:
+        why = run.failure.message if run.failure else "the run ended before its report was made"
+        raise NotFoundError("report", f"{run_name(run.id)}/report", hint=why)
+
+
+def _read_options(request: pb.GetReportRequest) -> dict[str, Any]:
+    violations = []
+    if request.format not in pb.Report.Format.values():
+        violations.append(Violation("format", f"{request.format} is no value of the enumeration"))
+    if request.min_severity not in pb.Finding.Severity.values():
+        violations.append(Violation("min_severity", f"{request.min_severity} is no value of the enumeration"))
+    if len(request.dismissed) > MAX_DISMISSED:
+        violations.append(Violation("dismissed", f"are {len(request.dismissed)}; at most {MAX_DISMISSED} are taken"))
+    if violations:
+        raise InvalidRequestError(*violations)
+    severity = pb.Finding.Severity.Name(request.min_severity).removeprefix("SEVERITY_").lower()
+    return {
+        "dismissed": dict(request.dismissed),
+        "include_dismissed": request.include_dismissed,
+        "min_severity": "" if request.min_severity == pb.Finding.SEVERITY_UNSPECIFIED else severity,
+        "verified_only": request.verified_only,
+    }

@@ -1,0 +1,181 @@
+"""SARIF 2.1.0, as GitHub and editors read it: one run, a rule for each category or tool's rule, a result for each finding.
+
+A finding without a file in the snapshot has no place that a viewer could show, so it is no result: a notification counts such.
+Notifications also tell what was not checked and what a limit cut. Results stand in the order of the report, the gravest first, so a
+limit cuts the least. Texts of agents and files are plain text: a link in them would need `[text](target)`, which is parted.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from conductor.evaluation.evidence.citations import normal_path
+from conductor.evaluation.reports.formats.cited_files import CitedFiles, Region
+from conductor.evaluation.reports.formats.line_hash import line_hashes
+from conductor.evaluation.reports.formats.options import Options
+from conductor.evaluation.reports.overview import marks, primary
+from conductor.evaluation.reports.unchecked import unchecked
+from conductor.flows.language.markdown import visible
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
+BASE = "SRCROOT"
+FINGERPRINT = "conductorFinding/v2"
+# GitHub's limit of a run; it takes rules and places in numbers that a report never reaches.
+MAX_RESULTS = 25_000
+MAX_NOTIFICATIONS = 100
+_PARTING = "\u200b"
+_NO_ID = re.compile(r"[^a-z0-9._/-]+")
+
+
+@dataclass(slots=True)
+class _Rules:
+    """The rules of a run, in the order in which results first name them."""
+
+    by_id: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def index(self, finding: Mapping[str, Any]) -> tuple[str, int]:
+        """Returns a finding's rule and its index; adds it where it is new."""
+        name = "/".join(part for part in (finding["category"], finding.get("rule", "")) if part)
+        rule = _NO_ID.sub("-", name.lower()).strip("-/") or "general"
+        self.by_id.setdefault(rule, _rule(rule, finding))
+        return rule, list(self.by_id).index(rule)
+
+
+def render_sarif(values: Mapping[str, Any], files: CitedFiles, options: Options) -> str:
+    """Returns the report as SARIF."""
+    wanted = [finding for finding in values["findings"] if _is_wanted(finding, options)]
+    placed = [(finding, region) for finding in wanted if (region := _region(finding, files)) is not None]
+    hashes = _hashes(placed[:MAX_RESULTS], files)
+    rules = _Rules()
+    results = [_result(finding, region, rules, files, hashes) for finding, region in placed[:MAX_RESULTS]]
+    told = [*_cut(len(wanted), len(placed)), *(f"{item.label} {item.text}" for item in unchecked(values))]
+    run = {
+        "tool": {"driver": {"name": "Conductor", "rules": list(rules.by_id.values())}},
+        "automationDetails": {"id": f"conductor/{_id(values['flow'])}/{values['execution']['run']}"},
+        "columnKind": "utf16CodeUnits",
+        "originalUriBaseIds": {BASE: {"uri": f"file://{quote(values['workspace']['path'])}/"}},
+        "invocations": [_invocation(values, told)],
+        "results": results,
+        "properties": {"verdict": _plain(values["verdict"]), "snapshot": values["snapshot"]["commit"]},
+    }
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, indent=1) + "\n"
+
+
+def _is_wanted(finding: Mapping[str, Any], options: Options) -> bool:
+    is_shown = options.include_dismissed or not finding.get("dismissed")
+    return is_shown and not (options.verified_only and marks({**finding, "dismissed": ""}))
+
+
+def _region(finding: Mapping[str, Any], files: CitedFiles) -> Region | None:
+    where = primary(finding)
+    return files.region(where) if where is not None and normal_path(where["path"]) == where["path"] else None
+
+
+def _cut(wanted: int, placed: int) -> Iterator[str]:
+    if wanted > placed:
+        yield f"{wanted - placed} findings name no file of the snapshot and are not in this file; the report has them."
+    if placed > MAX_RESULTS:
+        yield f"{placed - MAX_RESULTS} findings, the least severe, were cut: a run may have {MAX_RESULTS} results."
+
+
+def _hashes(placed: Sequence[tuple[Mapping[str, Any], Region]], files: CitedFiles) -> dict[tuple[str, int], str]:
+    wanted: dict[str, set[int]] = {}
+    for finding, region in placed:
+        where = primary(finding)
+        wanted.setdefault(where["path"] if where else "", set()).add(region.start_line)
+    return {
+        (path, line): text
+        for path, lines in wanted.items()
+        for line, text in line_hashes(files.data(path) or b"", lines).items()
+    }
+
+
+def _result(
+    finding: Mapping[str, Any], region: Region, rules: _Rules, files: CitedFiles, hashes: Mapping[tuple[str, int], str]
+) -> dict[str, Any]:
+    where = primary(finding) or {}
+    rule, index = rules.index(finding)
+    prints = {
+        "primaryLocationLineHash": hashes.get((where["path"], region.start_line), ""),
+        FINGERPRINT: finding.get("fingerprint", ""),
+    }
+    others = [(item, place) for item in finding["evidence"] if item is not where and (place := files.region(item))]
+    result: dict[str, Any] = {
+        "ruleId": rule,
+        "ruleIndex": index,
+        "level": LEVELS[finding["severity"]],
+        "message": {"text": _message(finding)},
+        "locations": [_location(where, region)],
+        "partialFingerprints": {name: text for name, text in prints.items() if text},
+        "properties": {name: finding[name] for name in ("id", "severity", "status", "verdict") if finding.get(name)},
+    }
+    if others:
+        result["relatedLocations"] = [
+            {"id": number, **_location(item, place)} for number, (item, place) in enumerate(others, start=1)
+        ]
+    if finding.get("dismissed"):
+        reason = _plain(finding["dismissed"])
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": reason}]
+    return result
+
+
+def _message(finding: Mapping[str, Any]) -> str:
+    parts = [finding["title"], finding["claim"]]
+    if finding.get("remedy"):
+        parts.append(f"What to do: {finding['remedy']}")
+    if told := marks({**finding, "dismissed": ""}):
+        parts.append(f"Judged: {', '.join(told)}.")
+    return "\n\n".join(_plain(part) for part in parts if part.strip())
+
+
+def _location(evidence: Mapping[str, Any], region: Region) -> dict[str, Any]:
+    shown: dict[str, Any] = {"startLine": region.start_line, "endLine": region.end_line}
+    if region.start_column:
+        shown |= {"startColumn": region.start_column, "endColumn": region.end_column}
+    if evidence["status"] != "missing":
+        shown["snippet"] = {"text": evidence["quote"]}
+    uri = quote(evidence["path"], safe="/~!$&'()*+,;=@")
+    return {"physicalLocation": {"artifactLocation": {"uri": uri, "uriBaseId": BASE}, "region": shown}}
+
+
+def _rule(rule: str, finding: Mapping[str, Any]) -> dict[str, Any]:
+    category = _plain(finding["category"])
+    text = f"Findings of the category {category}."
+    if finding.get("rule"):
+        text = f"The rule {_plain(finding['rule'])} of the category {category}."
+    return {
+        "id": rule,
+        "shortDescription": {"text": text},
+        "fullDescription": {"text": text},
+        "help": {"text": "Each result has its reason, its quote and what to do about it."},
+        "defaultConfiguration": {"level": LEVELS[finding["severity"]]},
+        "properties": {"tags": [_id(finding["category"])]},
+    }
+
+
+def _invocation(values: Mapping[str, Any], told: Sequence[str]) -> dict[str, Any]:
+    shown = list(told[:MAX_NOTIFICATIONS])
+    if len(told) > len(shown):
+        shown.append(f"{len(told) - len(shown)} more remarks: the report has them.")
+    invocation: dict[str, Any] = {
+        "executionSuccessful": values["outcome"] == "succeeded",
+        "startTimeUtc": values["execution"]["create_time"],
+    }
+    if shown:
+        invocation["toolExecutionNotifications"] = [
+            {"level": "warning", "message": {"text": _plain(text)}} for text in shown
+        ]
+    return invocation
+
+
+def _id(text: str) -> str:
+    return _NO_ID.sub("-", text.removeprefix("flows/").lower()).strip("-/") or "general"
+
+
+def _plain(text: str) -> str:
+    """Returns foreign text without anything that a viewer could obey."""
+    return visible(text.replace("\r\n", "\n").replace("\r", "\n")).replace("](", f"]{_PARTING}(")

@@ -1,0 +1,100 @@
+"""The first screen of a report: one line of scope, at most five things to do, then everything else in a line each.
+
+A thing to do has a place, why it matters, and a remedy. What was not proven, was refuted, is dismissed or lies outside the change
+under review is never one: it is seen too, with a mark that says why. It is pure, and works on the JSON of any version.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MAX_THINGS = 5
+MAX_LINES = 40
+MAX_WHY_CHARACTERS = 400
+_LEAST = "info"  # worth knowing, and nothing to do
+
+
+def overview(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the first screen of a report with these values."""
+    findings = values["findings"]
+    todo = [finding for finding in findings if _is_to_do(finding)][:MAX_THINGS]
+    rest = [finding for finding in findings if not any(finding is chosen for chosen in todo)]
+    return {
+        "scope": scope(values),
+        "todo": [_thing(finding) for finding in todo],
+        "also": [_line(finding) for finding in rest[:MAX_LINES]],
+        "more": max(0, len(rest) - MAX_LINES),
+    }
+
+
+def scope(values: Mapping[str, Any]) -> str:
+    """Returns one line about what was read, by which flow."""
+    workspace, snapshot = values["workspace"], values["snapshot"]
+    tree = f"{workspace['path']} at {_state(snapshot)}"
+    steps = [step for step in values["steps"] if step["kind"] != "fold" and step["state"] != "excluded"]
+    done = sum(step["state"] == "succeeded" for step in steps)
+    return f"{tree}; flow {values['flow'].removeprefix('flows/')}, band {values['band']}; {done} of {len(steps)} looks done"
+
+
+def _state(snapshot: Mapping[str, Any]) -> str:
+    head, dirty = snapshot["head_commit"], snapshot["dirty_count"]
+    if not head:
+        return f"snapshot {snapshot['commit'][:12]}"
+    changes = f" with {dirty} uncommitted {'change' if dirty == 1 else 'changes'}" if dirty else ""
+    return f"commit {head[:12]}{changes}"
+
+
+def marks(finding: Mapping[str, Any]) -> list[str]:
+    """Returns why a finding is less than it seems, in words; nothing where it is as good as any."""
+    return list(_marks(finding))
+
+
+def _marks(finding: Mapping[str, Any]) -> Iterator[str]:
+    if finding["status"] == "missing":
+        yield "its quote was not found" if finding["evidence"] else "no evidence was given"
+    if finding.get("verdict") == "refuted":
+        yield "refuted"
+    if finding.get("outside_scope"):
+        yield "outside the change"
+    if finding.get("dismissed"):
+        yield f"dismissed: {finding['dismissed']}"
+
+
+def place(evidence: Mapping[str, Any]) -> str:
+    """Returns a place as people write it: the path, and the first line where the quote really stands."""
+    return f"{evidence['path']}:{evidence.get('actual_start_line') or evidence['start_line']}"
+
+
+def primary(finding: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns the first evidence that was found, else the first."""
+    found = (item for item in finding["evidence"] if item["status"] != "missing")
+    return next(found, finding["evidence"][0] if finding["evidence"] else None)
+
+
+def _is_to_do(finding: Mapping[str, Any]) -> bool:
+    return finding["severity"] != _LEAST and not marks(finding)
+
+
+def _thing(finding: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_line(finding), "why": _why(finding["claim"]), "remedy": finding.get("remedy", "")}
+
+
+def _line(finding: Mapping[str, Any]) -> dict[str, Any]:
+    where = primary(finding)
+    return {
+        "id": finding["id"],
+        "title": finding["title"],
+        "severity": finding["severity"],
+        "place": place(where) if where else "",
+        "places": len(finding["evidence"]),
+        "marks": marks(finding),
+    }
+
+
+def _why(claim: str) -> str:
+    """Returns the first paragraph of a claim, on one line, cut at the end of a sentence where it is long."""
+    text = " ".join(claim.strip().partition("\n\n")[0].split())
+    if len(text) <= MAX_WHY_CHARACTERS:
+        return text
+    head = text[:MAX_WHY_CHARACTERS]
+    sentence = head.rfind(". ")
+    return head[: sentence + 1] if sentence > MAX_WHY_CHARACTERS // 3 else f"{head.rstrip()}…"
