@@ -12,7 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.messages.findings import finding_message, max_rank, status_word
 from conductor.api.messages.names import read_run, read_step, step_name
-from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message, struct
+from conductor.api.messages.runs import read_run_states, row_message, run_message, step_message, struct, value
 from conductor.api.messages.tokens import read_page_size, seal, unseal
 from conductor.api.run_creation import MAX_LABELS
 from conductor.core.model.run import Run
@@ -69,6 +69,10 @@ class RunReading:
         digest = step.findings or (step.last_attempt.result if step.last_attempt else "")
         if digest:
             message.result.CopyFrom(await self._struct(run, digest))
+        if step.output_blob:
+            data = await self._store.blob(run, step.output_blob)
+            with reading_damage(run, f"blobs, {step.output_blob}"):
+                message.output.CopyFrom(await asyncio.to_thread(value, data))
         return message
 
     async def find_step(self, name: str) -> tuple[str, Run, Step]:

@@ -128,7 +128,8 @@ class Gathering:
 
     async def for_check(self, run: Run, step: str, result: bytes, paths: Sequence[str]) -> Frame:
         """Returns a frame for checking a result's citations: with the files that it cites, as many as fit."""
-        return await self.with_files(run, Frame({"task": "check", "step": step}, (result,)), paths)
+        bundle = await self._blob(run, run.plan.bundle)
+        return await self.with_files(run, Frame({"task": "check", "step": step}, (result, bundle)), paths)
 
     @retried
     async def with_files(self, run: Run, frame: Frame, paths: Sequence[str]) -> Frame:
@@ -215,20 +216,23 @@ class Gathering:
         return b"{" + b",".join(pieces) + b"}"
 
     async def _result(self, run: Run, step: Step) -> dict[str, Any]:
-        if step.state is not StepState.SUCCEEDED:
-            return {"state": step.state.value}
+        value: dict[str, Any] = {"state": step.state.value}
+        if step.attempts:
+            value["attempts"] = len(step.attempts)
+        if step.failure is not None:
+            value["error"] = {"reason": step.failure.reason, "message": step.failure.message}
+        if not step.has_text:
+            return value
         data, total = await self._text(run, step)
         # A character that was cut in its middle is lost.
-        result: dict[str, Any] = {"state": step.state.value, "text": data.decode(errors="ignore"), "text_bytes": total}
+        value |= {"text": data.decode(errors="ignore"), "text_bytes": total}
         if step.findings:
-            result["findings"] = (await self._findings(run, step))["findings"]
-        attempt = step.last_attempt
-        output = step.output or (attempt.result if attempt is not None else "")
-        if output:
-            result["output"] = json.loads(await self._blob(run, output))
+            value["findings"] = (await self._findings(run, step))["findings"]
+        if step.output_blob:
+            value["output"] = json.loads(await self._blob(run, step.output_blob))
         if step.items.begun:
-            result["items"] = await self._items(run, step)
-        return result
+            value["items"] = await self._items(run, step)
+        return value
 
     async def _text(self, run: Run, step: Step) -> tuple[bytes, int]:
         """Returns a step's text, at most `MAX_TEXT_BYTES` of it, and its whole size."""

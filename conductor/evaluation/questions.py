@@ -33,7 +33,6 @@ from conductor.evaluation.workers.pool import Worker
 
 EVALUATION_LIMIT = "EVALUATION_LIMIT"
 OUTPUT_INVALID = "OUTPUT_INVALID"
-NO_FINDINGS = Frame({}, (b"",))
 
 Ask = Callable[[Gathering, Worker, Work], Awaitable[Frame]]
 Read = Callable[[Frame, Sequence[str]], Answer]
@@ -71,7 +70,8 @@ async def ask_worker(gathering: Gathering, worker: Worker, work: Work) -> WorkFi
     digests = [blob.digest if blob else "" for blob in blobs]
     failed = frame.header.get("failed")
     answer = _read_failure(work, failed, digests) if failed else question.read(frame, digests)
-    return WorkFinished(WorkResult(work, answer), tuple(blob for blob in blobs if blob))
+    kept = {blob.digest: blob for blob in blobs if blob}
+    return WorkFinished(WorkResult(work, answer), tuple(kept.values()))
 
 
 def over_limit(work: Work, limit: str) -> WorkFinished:
@@ -129,19 +129,20 @@ async def _ask_for_check(gathering: Gathering, worker: Worker, work: Work) -> Fr
     """Asks which files a result cites, then whether its quotes stand in them; or how to ask for a repair of the result."""
     run = await gathering.run(work.run)
     result = await gathering.result_of(run, work.attempt)
-    cited = await worker.ask(await gathering.for_citing(run, work.step, result), limits.CHECK_SECONDS)
-    if cited.header.get("wants_findings"):
+    found = await worker.ask(await gathering.for_citing(run, work.step, result), limits.CHECK_SECONDS)
+    if found.header.get("wants_answer"):
         found = await worker.ask(await gathering.for_extraction(run, work.step, work.attempt), limits.CHECK_SECONDS)
-        if not found.header["is_found"]:
-            return found
-        (result,) = found.attachments
-        cited = await worker.ask(await gathering.for_citing(run, work.step, result), limits.CHECK_SECONDS)
-    if "failed" in cited.header:
-        frame = await gathering.for_repair(run, work.step, work.attempt, cited.header["errors"])
-        return replace(await worker.ask(frame, limits.CHECK_SECONDS), header=cited.header)
-    if not cited.header["has_findings"]:
-        return NO_FINDINGS
-    frame = await gathering.for_check(run, work.step, result, cited.header["paths"])
+        if found.header.get("is_found"):
+            (result,) = found.attachments
+            found = await worker.ask(await gathering.for_citing(run, work.step, result), limits.CHECK_SECONDS)
+    if "failed" in found.header:
+        frame = await gathering.for_repair(run, work.step, work.attempt, found.header["errors"])
+        return replace(await worker.ask(frame, limits.CHECK_SECONDS), header=found.header)
+    if "paths" not in found.header:
+        return found  # it holds no result, and need not
+    if not found.header["has_findings"]:
+        return Frame({}, (b"", result if found.header["is_typed"] else b""))
+    frame = await gathering.for_check(run, work.step, result, found.header["paths"])
     return await worker.ask(frame, limits.CHECK_SECONDS)
 
 
@@ -179,11 +180,12 @@ def _read_prompt(frame: Frame, digests: Sequence[str]) -> PromptRendered:
 
 
 def _read_fold(frame: Frame, digests: Sequence[str]) -> Folded:
-    return Folded(digests[0], digests[1], _counts(frame))
+    return Folded(digests[0], digests[1], _counts(frame), digests[2])
 
 
 def _read_check(frame: Frame, digests: Sequence[str]) -> Checked:
-    return Checked(digests[0], _counts(frame))
+    findings, output = (*digests, "")[:2]
+    return Checked(findings, _counts(frame), output)
 
 
 QUESTIONS: Mapping[WorkKind, Question] = {

@@ -6,6 +6,7 @@ from functools import partial
 
 from conductor.config import Clocks
 from conductor.core.model.plan import OnFailure, StepPlan
+from conductor.flows.checks.output_rules import on_invalid
 from conductor.flows.kinds.kind import Planning
 from conductor.flows.kinds.table import KINDS
 from conductor.flows.language.nesting import inner_steps
@@ -48,6 +49,7 @@ class _Planner:
             has_skip_guard=bool(step.skip_when),
             excluded_because=self.excluded.get(path, ""),
             priority=step.priority,
+            on_invalid=on_invalid(step),
             on_failure=OnFailure.CONTINUE if step.on_failure == Flow.ON_FAILURE_CONTINUE else OnFailure.FAIL,
         )
 

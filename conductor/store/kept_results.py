@@ -8,7 +8,6 @@ from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import KeptResult
 from conductor.core.model.inputs import Blob
 from conductor.core.model.run import Run
-from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
 from conductor.errors import InvalidRequestError, Violation
 from conductor.store.answers import read_answer
@@ -43,7 +42,7 @@ class KeptResults:
     async def _copy(self, step: Step) -> KeptResult:
         attempt = step.last_attempt
         text, size = await self._text(step, attempt)
-        output = step.output or (attempt.result if attempt is not None and step.state is StepState.SUCCEEDED else "")
+        output = step.output_blob
         for digest in (step.findings, output):
             await self._bring(digest)
         copied = step.reused or _describe(self._source.id, step)
@@ -54,7 +53,7 @@ class KeptResults:
         if step.text:
             size = await self._bring(step.text)
             return step.text, step.reused.text_bytes if step.reused is not None else size
-        if step.state is not StepState.SUCCEEDED or attempt is None or not attempt.ended_well:
+        if not step.has_text or attempt is None or not attempt.ended_well:
             return "", 0
         data, size = await read_answer(self._store, attempt, MAX_TEXT_BYTES)
         return (self._put(hashlib.sha256(data).hexdigest(), data), size) if data else ("", size)

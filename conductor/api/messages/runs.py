@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 
 from conductor.api.messages.names import host_name, run_name, step_name
 from conductor.core.decide.loss import Absence
@@ -51,6 +51,15 @@ def struct(data: bytes) -> Struct:
     made = Struct()
     try:
         return json_format.ParseDict(_shallow(json.loads(data), MAX_NESTING), made) if data else made
+    except (json_format.ParseError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def value(data: bytes) -> Value:
+    """Makes a Value of any JSON, as `struct` makes a Struct of an object. Raises ValueError."""
+    made = Value()
+    try:
+        return json_format.ParseDict(_shallow(json.loads(data), MAX_NESTING), made)
     except (json_format.ParseError, RecursionError) as error:
         raise ValueError(str(error)) from error
 

@@ -13,7 +13,6 @@ from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import settle_step, why_stopped
 from conductor.core.kinds.table import kind_of
 from conductor.core.model.events import StepBecameReady, StepCancelled
-from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run
 from conductor.core.model.states import SATISFYING_STEP, StepState
 from conductor.core.model.step import Step
@@ -49,7 +48,7 @@ def _is_met(need: Step | None) -> bool:
         return False
     if need.state in SATISFYING_STEP:
         return True
-    return need.plan.on_failure is OnFailure.CONTINUE and need.state in {StepState.FAILED, StepState.CANCELLED}
+    return need.is_dispensable and need.state in {StepState.FAILED, StepState.CANCELLED}
 
 
 def _look_at(draft: RunDraft, step: Step) -> None:

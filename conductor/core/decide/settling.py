@@ -27,7 +27,7 @@ from conductor.core.model.events import (
     StepStarted,
     StepSucceeded,
 )
-from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, StepPlan
+from conductor.core.model.plan import AgentPlan, ForeachPlan, StepPlan
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import Failure, FailureClass, RunState, StepState
 from conductor.core.model.step import Step
@@ -73,11 +73,11 @@ def reuse(draft: RunDraft, kept: KeptResult) -> None:
     settle_step(draft, StepReused(kept.step, kept))
 
 
-def succeed(draft: RunDraft, step: Step, text: str, findings: str, counts: FindingCounts) -> None:
+def succeed(draft: RunDraft, step: Step, text: str, findings: str, counts: FindingCounts, *, output: str = "") -> None:
     """Ends a step well, with one event for each finding."""
     name = step.plan.id
     _emit_findings(draft, name, findings, counts)
-    settle_step(draft, StepSucceeded(name, text, findings, counts))
+    settle_step(draft, StepSucceeded(name, text, findings, counts, output))
 
 
 def _emit_findings(draft: RunDraft, step: str, findings: str, counts: FindingCounts) -> None:
@@ -167,7 +167,7 @@ def judge(run: Run) -> tuple[RunState, Failure | None]:
             "CANCELLED", run.cancel_reason or "It was cancelled.", FailureClass.HUMAN_REQUIRED
         )
     for step in own:
-        if step.state is StepState.FAILED and step.plan.on_failure is OnFailure.FAIL:
+        if step.state is StepState.FAILED and not step.is_dispensable:
             return RunState.FAILED, step.failure
     if cancelled:
         message = f"The needs of step {cancelled[0].plan.id} could not be met."

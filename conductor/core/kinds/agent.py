@@ -108,7 +108,7 @@ def _take_check(draft: RunDraft, step: Step, answer: Checked | OutputInvalid | W
     if attempt.last_turn is not None:
         _conclude(draft, step, step.attempts[-1])
     elif isinstance(answer, Checked):
-        succeed(draft, step, "", answer.findings, answer.counts)
+        succeed(draft, step, "", answer.findings, answer.counts, output=answer.output)
     elif step.repair is not None and step.repair.attempt == attempt.id:
         _repair_anew(draft, step, step.repair)
     else:
@@ -118,7 +118,7 @@ def _take_check(draft: RunDraft, step: Step, answer: Checked | OutputInvalid | W
 def _note_turn(draft: RunDraft, step: Step, turn: Turn, answer: Checked | OutputInvalid | WorkFailed) -> None:
     checked = TurnChecked(step.plan.id, step.attempts[-1].id, turn.number)
     if isinstance(answer, Checked):
-        draft.emit(replace(checked, findings=answer.findings, counts=answer.counts))
+        draft.emit(replace(checked, findings=answer.findings, counts=answer.counts, output=answer.output))
     else:
         draft.emit(replace(checked, failure=answer.failure))
 
@@ -135,7 +135,7 @@ def _conclude(draft: RunDraft, step: Step, attempt: Attempt) -> None:
     if turn is None or turn.state is TurnState.CHECKING:
         draft.emit(StepValidating(step.plan.id))
     elif turn.state is TurnState.VALID:
-        succeed(draft, step, "", turn.findings, turn.counts)
+        succeed(draft, step, "", turn.findings, turn.counts, output=turn.output)
     elif turn.state is TurnState.TO_REPAIR and step.repair is not None:
         _repair_anew(draft, step, step.repair)
     elif turn.failure is not None:

@@ -7,7 +7,7 @@ from conductor.core.model.events import StepCancelled, StepFailed
 from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
-from conductor.core.model.work import Answer, Folded, Work, WorkFailed, WorkKind
+from conductor.core.model.work import Answer, Folded, OutputInvalid, Work, WorkFailed, WorkKind
 
 
 def begin(draft: RunDraft, step: Step) -> None:
@@ -32,8 +32,8 @@ def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
     """Ends the step with the result."""
     match answer:
         case Folded():
-            succeed(draft, step, answer.text, answer.findings, answer.counts)
-        case WorkFailed():
+            succeed(draft, step, answer.text, answer.findings, answer.counts, output=answer.output)
+        case WorkFailed() | OutputInvalid():
             settle_step(draft, StepFailed(step.plan.id, answer.failure))
         case _:
             raise reject_answer(step, answer)

@@ -301,7 +301,7 @@ class TurnEnded:
 
 @dataclass(frozen=True, slots=True)
 class TurnChecked:
-    """The answer of a turn was checked: `failure` says what is wrong with it, else `findings` (a digest) counts."""
+    """The answer of a turn was checked: `failure` says what is wrong with it, else `findings` and `output` (digests) count."""
 
     step: str
     attempt: str
@@ -309,6 +309,7 @@ class TurnChecked:
     findings: str = ""
     counts: FindingCounts = FindingCounts()
     failure: Failure | None = None
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,12 +386,17 @@ class StepValidating:
 
 @dataclass(frozen=True, slots=True)
 class StepSucceeded:
-    """A step ended well. Digests of blobs: `text` (folds only; an agent's text is its transcript), `findings` (checked)."""
+    """A step ended well. Digests of blobs.
+
+    `text` is a fold's (an agent's text is its transcript), `findings` were checked, and `output` is JSON that has the form of the
+    step; empty where it has none.
+    """
 
     step: str
     text: str = ""
     findings: str = ""
     counts: FindingCounts = FindingCounts()
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,13 @@ class OnFailure(StrEnum):
     CONTINUE = "continue"
 
 
+class OnInvalid(StrEnum):
+    """The effect on its run of a step whose result does not have the form that it declares, after the one repair."""
+
+    FAIL = "fail"  # `on_failure` decides
+    CONTINUE = "continue"
+
+
 class OnLost(StrEnum):
     """The effect of a lost attempt on its step."""
 
@@ -123,6 +130,7 @@ class StepPlan:
     index: int = 0
     round: int = 0
     priority: int = 0
+    on_invalid: OnInvalid = OnInvalid.FAIL
 
     @property
     def kind(self) -> str:

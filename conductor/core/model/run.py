@@ -35,7 +35,7 @@ from conductor.core.model.events import (
     TurnEnded,
     WorkspaceChanges,
 )
-from conductor.core.model.plan import OnFailure, RunPlan, StepPlan
+from conductor.core.model.plan import RunPlan, StepPlan
 from conductor.core.model.states import (
     SETTLED_RUN,
     SETTLED_STEP,
@@ -262,7 +262,7 @@ def _change_step(run: Run, event: StepEvent, time: float) -> Run:
         return replace(run, steps=steps)
     if step.plan.parent:
         steps[step.plan.parent] = _note_child(steps[step.plan.parent], step)
-    elif isinstance(event, StepFailed) and step.plan.on_failure is OnFailure.FAIL and run.stop is None:
+    elif isinstance(event, StepFailed) and not step.is_dispensable and run.stop is None:
         failure = replace(event.failure, step=event.step)
         return replace(run, steps=steps, unsettled=run.unsettled - 1, stop=Stop.FAILURE, failure=failure)
     return replace(run, steps=steps, unsettled=run.unsettled - 1)
@@ -271,6 +271,6 @@ def _change_step(run: Run, event: StepEvent, time: float) -> Run:
 def _note_child(parent: Step, child: Step) -> Step:
     """Returns a step after a child of it ended."""
     badly = child.state is StepState.CANCELLED or (
-        child.state is StepState.FAILED and child.plan.on_failure is not OnFailure.CONTINUE
+        child.state is StepState.FAILED and not child.is_dispensable
     )
     return replace(parent, items=parent.items.with_settled(child.plan.index, child.plan.id, badly=badly))

@@ -31,7 +31,7 @@ from conductor.core.model.events import (
     TurnEnded,
 )
 from conductor.core.model.items import NOTHING_LISTED, Items
-from conductor.core.model.plan import StepPlan
+from conductor.core.model.plan import OnFailure, OnInvalid, StepPlan
 from conductor.core.model.states import (
     SETTLED_STEP,
     Cause,
@@ -113,9 +113,9 @@ class Step:
     queue_time: float = 0.0  # since when it waits for a place, without pauses
     text: str = ""
     findings: str = ""
-    output: str = ""
     reused: KeptResult | None = None
     counts: FindingCounts = FindingCounts()
+    output: str = ""
     ready_time: float | None = None
     start_time: float | None = None
     end_time: float | None = None
@@ -124,6 +124,30 @@ class Step:
     def is_settled(self) -> bool:
         """Returns whether it ended."""
         return self.state in SETTLED_STEP
+
+    @property
+    def is_dispensable(self) -> bool:
+        """Returns whether the run goes on without it, should it have failed."""
+        return self.plan.on_failure is OnFailure.CONTINUE or (
+            self.is_invalid and self.plan.on_invalid is OnInvalid.CONTINUE
+        )
+
+    @property
+    def is_invalid(self) -> bool:
+        """Returns whether it failed because its result does not have the form that was asked for. Its text is kept."""
+        return self.failure is not None and self.failure.cause is Cause.SCHEMA
+
+    @property
+    def has_text(self) -> bool:
+        """Returns whether readers get its text: it succeeded, or what it said does not have the form that was asked for."""
+        return self.state is StepState.SUCCEEDED or self.is_invalid
+
+    @property
+    def output_blob(self) -> str:
+        """Names the blob of what readers get as its output: of its form, or as its agent handed it in; empty for none."""
+        if self.state is not StepState.SUCCEEDED:
+            return ""
+        return self.output or (self.attempts[-1].result if self.attempts else "")
 
     @property
     def queue_deadline(self) -> float | None:
@@ -319,6 +343,7 @@ def _settle(
                 text=event.text,
                 findings=event.findings,
                 counts=event.counts,
+                output=event.output,
                 end_time=time,
             )
         case StepFailed():

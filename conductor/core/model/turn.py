@@ -21,7 +21,7 @@ class TurnState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn that has ended. `answer_start` and `answer_end` are bytes of the attempt's answer; `findings` is a digest."""
+    """A turn that has ended. `answer_start` and `answer_end` are bytes of the attempt's answer; `findings`, `output`: digests."""
 
     number: int
     answer_start: int
@@ -31,6 +31,7 @@ class Turn:
     findings: str = ""
     counts: FindingCounts = FindingCounts()
     failure: Failure | None = None
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ def apply_to_turns(turns: tuple[Turn, ...], event: TurnEvent, time: float) -> tu
         case TurnChecked():
             last = _find_last(turns, event.turn, TurnState.CHECKING)
             state = TurnState.VALID if event.failure is None else TurnState.INVALID
-            checked = replace(last, state=state, findings=event.findings, counts=event.counts, failure=event.failure)
-            return (*turns[:-1], checked)
+            checked = replace(last, state=state, findings=event.findings, counts=event.counts, output=event.output)
+            return (*turns[:-1], replace(checked, failure=event.failure))
         case RepairAsked(turn=0):
             return turns
         case RepairAsked():

@@ -69,19 +69,21 @@ class PromptRendered:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The answer to FOLD and GATHER: digests of blobs. `findings` is empty where the fold has none."""
+    """The answer to FOLD and GATHER: digests of blobs. `findings` and `output` are empty where there are none."""
 
     text: str
     findings: str = ""
     counts: FindingCounts = FindingCounts()
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The answer to CHECK: the digest of the checked findings; empty where the agent gave none."""
+    """The answer to CHECK: digests of the checked findings and of the typed output; empty where the agent gave none."""
 
     findings: str = ""
     counts: FindingCounts = FindingCounts()
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)

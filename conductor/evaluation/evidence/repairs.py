@@ -1,7 +1,15 @@
-"""Writes what an agent is told that must repair its answer. Everything that it said itself stands in a fence, as data."""
+"""Writes what an agent is told about the form of its answer, before it answers and when it must repair what it answered.
+
+Everything that it said itself stands in a fence, as data.
+"""
 
 import hashlib
+import json
 from collections.abc import Sequence
+from textwrap import indent
+
+from conductor.evaluation.evidence.typed_answers import Form
+from conductor.flows.language.output_schemas import skeleton
 
 MAX_ERRORS_CHARACTERS = 2000
 MAX_FORMER_CHARACTERS = 20_000
@@ -17,6 +25,18 @@ def write_complaint(errors: Sequence[str]) -> str:
         "Your answer cannot be used. What is wrong with it:\n\n"
         f"{quoted}\n\n"
         "Answer again, whole, in the form that was asked for. Correct what is wrong, and keep what is right.\n"
+    )
+
+
+def write_form(form: Form) -> str:
+    """Returns the end of a prompt whose answer has a schema."""
+    schema = json.dumps(form.schema, ensure_ascii=False)
+    kind = "list" if form.schema.get("type") == "array" else "object"
+    return (
+        "# Output\n\n"
+        f"Think and explain as you like while you work. End with one JSON {kind} and nothing after it, in this form:\n\n"
+        f"{indent(skeleton(form.schema), '    ')}\n\n"
+        f"It must fit this JSON schema: {schema}\n"
     )
 
 

@@ -1,22 +1,28 @@
 """A step that asks an agent: building its prompt, checking what it found, and asking it to repair its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
 from conductor.evaluation.evidence.extraction import extract_result
 from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result, tell_apart
-from conductor.evaluation.evidence.repairs import write_complaint, write_prompt
+from conductor.evaluation.evidence.repairs import write_complaint, write_form, write_prompt
+from conductor.evaluation.evidence.typed_answers import Form, extract_typed, judge_json
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task
+from conductor.flows.checks.output_rules import output_schema
 from conductor.flows.defaults import MODEL
 from conductor.flows.kinds.agent import MAX_PARAMETER_CHARACTERS
 from conductor.flows.language.templates import TemplateError, is_template, render
 from conductor.flows.library.bundle import Bundle, canonical_json
+from conductor.flows.library.library import OUTPUT, contracts_of
+from conductor.v1 import flow_service_pb2
 
-# Contracts: one asks for findings, the other for citations, which an answer may give as findings.
-OUTPUT, EVIDENCE = "output", "evidence"
+Flow = flow_service_pb2.Flow
+
+EVIDENCE = "evidence"  # a contract that asks for citations, which an answer may give as findings
+SCENARIO = "#scripted"  # what follows is what the scripted agent is to answer, and no example
 MAX_PROMPT_BYTES = 1024 * 1024
 
 
@@ -37,52 +43,71 @@ def prompt(frame: Frame) -> Frame:
 
 
 def cite(frame: Frame) -> Frame:
-    """Tells which files a result cites; of one without findings, whether its answer should or may hold some."""
+    """Tells which files a result cites; of an answer without a result, whether it should or may hold one."""
     result, bundle = frame.attachments
-    step = frame.header["step"]
+    step = read_kept_bundle(bundle).step(frame.header["step"])
+    form = _form(step)
+    if result and form is not None and (wrong := judge_json(result, form)):
+        return _invalid(wrong)
+    found = None
     try:
-        found = read_result(result, step) if result else None
+        found = read_result(result, step.id) if result else None
     except ResultError as error:
-        return Frame({**failed("OUTPUT_INVALID", str(error)).header, "errors": error.errors})
-    if found is None:
-        contracts = read_kept_bundle(bundle).step(step).agent.contracts
-        return Frame({"has_findings": False, "wants_findings": OUTPUT in contracts or EVIDENCE in contracts})
-    return Frame({"has_findings": True, "paths": cited_paths(found.findings)})
+        if form is None:  # a result of the declared form may call something else findings
+            return _invalid(error.errors, str(error))
+    may_hold = not result if form is not None else bool({OUTPUT, EVIDENCE} & set(contracts_of(step.agent)))
+    if found is None and may_hold:
+        return Frame({"wants_answer": True})
+    paths = cited_paths(found.findings) if found is not None else ()
+    return Frame({"has_findings": found is not None, "is_typed": form is not None, "paths": paths})
 
 
 def extract(frame: Frame) -> Frame:
-    """Finds the findings in an answer that should or may hold some; returns what is told of one that holds none."""
+    """Finds the result in an answer that should or may hold one; returns what is told of an answer that holds none."""
     answer, bundle = frame.attachments
-    pinned, step = read_kept_bundle(bundle), frame.header["step"]
-    agent = pinned.step(step).agent
-    texts = pinned.texts
+    pinned = read_kept_bundle(bundle)
+    step = pinned.step(frame.header["step"])
+    agent, texts = step.agent, pinned.texts
+    contracts = contracts_of(agent)
     examples = (
-        agent.prompt,
+        agent.prompt.partition(SCENARIO)[0],
         texts.personas.get(agent.persona, ""),
-        *(texts.contracts[name] for name in agent.contracts),
+        *(texts.contracts[name] for name in contracts),
     )
-    found = extract_result(answer.decode(errors="replace"), step, examples)
-    if OUTPUT not in agent.contracts and not found.is_meant:
+    if (form := _form(step)) is not None:
+        typed = extract_typed(answer.decode(errors="replace"), form, examples)
+        return _invalid(typed.errors) if typed.errors else Frame({"is_found": True}, (typed.value,))
+    found = extract_result(answer.decode(errors="replace"), step.id, examples)
+    if agent.output.findings and found.complaint:
+        return _invalid((found.complaint,))
+    if OUTPUT not in contracts and not found.is_meant:
         return Frame({"is_found": False, "counts": {}}, (b"",))  # prose, which is a good answer here
     if not found.complaint:
         return Frame({"is_found": True}, (found.result,))
     note = f"its answer should end in findings, and none can be read in it: {found.complaint}"
-    if OUTPUT not in agent.contracts:
+    if OUTPUT not in contracts:
         note = f"its answer holds findings that cannot be read: {found.complaint}"
     document = Found((), 0, (note,), unread=True).as_json()
     return Frame({"is_found": False, "counts": {"unread": 1}}, (canonical_json(document),))
 
 
 def check(frame: Frame) -> Frame:
-    """Checks a result's citations in the files that it cites."""
-    found = read_result(frame.attachments[0], frame.header["step"])
+    """Checks a result's citations in the files that it cites; returns the checked findings, and the typed output."""
+    result, bundle = frame.attachments[:2]
+    step = read_kept_bundle(bundle).step(frame.header["step"])
+    form = _form(step)
+    typed = result if form is not None else b""
+    try:
+        found = read_result(result, step.id)
+    except ResultError:
+        found = None
     if found is None:
-        return Frame({"counts": {}}, (b"",))
+        return Frame({"counts": {}}, (b"", typed))
     examiner = CitationCheck(read_files(frame))
     checked = examiner.identify(tell_apart(examiner.judge(finding) for finding in found.findings))
     left_out = found.left_out + len(found.findings) - len(checked)
-    document = Found(checked, left_out, found.notes).as_json()
-    return Frame({"counts": count(checked)}, (canonical_json(document),))
+    document = canonical_json(Found(checked, left_out, found.notes).as_json())
+    return Frame({"counts": count(checked)}, (document, document if step.agent.output.findings else typed))
 
 
 def repair(frame: Frame) -> Frame:
@@ -92,6 +117,18 @@ def repair(frame: Frame) -> Frame:
     told = write_prompt(prompt, answer, result, complaint).encode(errors="replace")
     # Without room for the former answer none can be asked for.
     return Frame({}, (told, complaint.encode(errors="replace")) if len(told) <= MAX_PROMPT_BYTES else ())
+
+
+def _form(step: Flow.Step) -> Form | None:
+    """Returns the form of a step whose output has a schema; None for any other, findings included."""
+    if not step.agent.output.HasField("schema"):
+        return None
+    return Form(output_schema(step), step.agent.output.min_items)
+
+
+def _invalid(errors: Sequence[str], message: str = "") -> Frame:
+    """Returns the answer about a result that does not have its form."""
+    return Frame({**failed("OUTPUT_INVALID", message or "; ".join(errors)).header, "errors": list(errors)})
 
 
 def build_prompt(
@@ -112,8 +149,9 @@ def build_prompt(
     except TemplateError as error:
         raise PromptError(f"the prompt of step {step} cannot be rendered: {error}") from error
     persona = bundle.texts.personas.get(agent.persona, "")
-    contracts = [bundle.texts.contracts[name] for name in dict.fromkeys(agent.contracts)]
-    parts = [persona, asked, *left_out(results, seen), *contracts]
+    contracts = [bundle.texts.contracts[name] for name in contracts_of(agent)]
+    form = _form(bundle.step(step))
+    parts = [persona, asked, *left_out(results, seen), *contracts, write_form(form) if form is not None else ""]
     prompt = "\n\n".join(text for part in parts if (text := part.strip("\n"))) + "\n"
     size = len(prompt.encode(errors="replace"))
     if size > MAX_PROMPT_BYTES:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from conductor.evaluation.evidence.findings import Found, count, read_document
 from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge
+from conductor.evaluation.evidence.typed_answers import Form, judge_json
 from conductor.evaluation.pinned import failed, read_names, read_pinned
 from conductor.evaluation.reports.results import whole
 from conductor.evaluation.workers.frames import Frame, Task
+from conductor.flows.checks.output_rules import output_schema
 from conductor.flows.language.markdown import cell
 from conductor.flows.language.templates import TemplateError, render
 from conductor.flows.library.bundle import canonical_json
@@ -23,7 +25,7 @@ def fold(frame: Frame) -> Frame:
         limit = step.fold.merge.max_findings or DEFAULT_MAX_FINDINGS[inputs["band"]]
         found = merge(read_document({"findings": given}), limit)
         document = canonical_json(found.as_json())
-        return Frame({"counts": count(found.findings)}, (_listed(found).encode(), document))
+        return Frame({"counts": count(found.findings)}, (_listed(found).encode(), document, b""))
     try:
         names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)}
         text = render(step.fold.template, names)
@@ -34,7 +36,14 @@ def fold(frame: Frame) -> Frame:
         return failed(
             "EVALUATION_LIMIT", f"the text of step {step.id} has {len(data)} bytes; the limit is {MAX_FOLD_BYTES}"
         )
-    return Frame({"counts": {}}, (data, b""))
+    if not step.fold.HasField("output"):
+        return Frame({"counts": {}}, (data, b"", b""))
+    wrong = judge_json(data, Form(output_schema(step), step.fold.output.min_items))
+    if wrong:
+        return failed(
+            "OUTPUT_INVALID", f"the template of step {step.id} does not render its output: {'; '.join(wrong)}"
+        )
+    return Frame({"counts": {}}, (data, b"", data))
 
 
 def _listed(found: Found) -> str:

@@ -1,4 +1,4 @@
-"""The results that expressions and templates see: `steps.ID.{state,text,output,findings,items}`.
+"""The values of steps that expressions and templates see: `steps.ID.{state,text,output,findings,attempts,error,items}`.
 
 A prompt must stay readable, so every earlier result has a limit there, and a sentence says what is left out (F2). Guards and folds
 see whole results, up to the limits of a request.
@@ -23,6 +23,8 @@ class Result(NamedTuple):
     output: Any = None
     findings: tuple[dict[str, Any], ...] = ()
     items: tuple[dict[str, Any], ...] = ()  # of a step with items or rounds: {item, state, steps: {ID: value}}
+    attempts: int = 0
+    error: dict[str, str] | None = None
 
 
 def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
@@ -35,6 +37,8 @@ def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
             output=value.get("output"),
             findings=tuple(value.get("findings", ())),
             items=tuple(value.get("items", ())),
+            attempts=value.get("attempts", 0),
+            error=value.get("error"),
         )
         for step, value in values.items()
     }
@@ -49,6 +53,8 @@ def whole(results: Mapping[str, Result]) -> dict[str, dict[str, Any]]:
             "output": result.output,
             "findings": list(result.findings),
             "items": [{**item, "steps": whole(read_results(item["steps"]))} for item in result.items],
+            "attempts": result.attempts,
+            "error": result.error,
         }
         for step, result in results.items()
     }
@@ -88,6 +94,8 @@ def limited(results: Mapping[str, Result], characters: int) -> dict[str, Watched
             output=_limited_output(result.output, characters),
             findings=list(_fitting(result.findings, characters)),
             items=_limited_items(result.items, characters),
+            attempts=result.attempts,
+            error=result.error,
         )
         for step, result in results.items()
     }

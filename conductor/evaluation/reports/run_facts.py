@@ -62,7 +62,7 @@ def _step(step: Step) -> dict[str, Any]:
             "reason": step.reason,
             "failure": _failure(step.failure),
             "repair": _repair(step),
-            "may_fail": str(step.plan.on_failure) == "continue",
+            "may_fail": step.is_dispensable,
             "counts": asdict(step.counts),
             "answer_truncated": last.answer_truncated if last is not None else False,
             "answer_note": last.answer_note if last is not None else "",

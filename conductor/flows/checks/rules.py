@@ -11,15 +11,16 @@ from google.protobuf import json_format
 
 from conductor.flows.checks.clock_rules import judge_run_clock
 from conductor.flows.checks.judgement import Library
+from conductor.flows.checks.output_rules import output_schema
 from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.steps import Scope, judge_steps
 from conductor.flows.defaults import with_defaults
 from conductor.flows.kinds.agent import judge_defaults
 from conductor.flows.language.counts import MAX_STEPS
-from conductor.flows.language.expressions import input_types
 from conductor.flows.language.nesting import walk
 from conductor.flows.language.schemas import is_open, schema_problems
 from conductor.flows.language.templates import template_problems
+from conductor.flows.language.value_types import input_types
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -46,7 +47,10 @@ def judge(flow: Flow, library: Library, problems: Problems) -> None:
     judge_steps(flow.steps, Scope(schema, library, problems))
     if flow.report_template:
         every = {step.id for step in flow.steps}
-        for line, text in template_problems(flow.report_template, inputs=inputs, steps=every, names=("report",)):
+        outputs = {step.id: output_schema(step) for step in flow.steps}
+        for line, text in template_problems(
+            flow.report_template, inputs=inputs, steps=every, outputs=outputs, names=("report",)
+        ):
             problems.add("report_template", text, line_in_text=line)
 
 

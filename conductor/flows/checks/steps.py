@@ -11,13 +11,15 @@ from typing import Any
 from conductor.core.model.step_path import MAX_PATH_CHARACTERS, child_path, is_step_name
 from conductor.flows.checks.graph import ancestors, find_cycle
 from conductor.flows.checks.judgement import Library
+from conductor.flows.checks.output_rules import output_schema
 from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds.kind import Expression
 from conductor.flows.kinds.table import HOLDERS, KINDS
-from conductor.flows.language.expressions import ExpressionTypes, input_types
+from conductor.flows.language.expressions import ExpressionTypes
 from conductor.flows.language.nesting import inner_steps
 from conductor.flows.language.schemas import is_open
 from conductor.flows.language.templates import template_problems
+from conductor.flows.language.value_types import input_types
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -41,17 +43,23 @@ class Scope:
     outer: frozenset[str] = frozenset()
     around: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what is known of them, as schemas
     path: str = ""
     depth: int = 1
 
     def types(self, seen: Collection[str], names: Mapping[str, str] | None = None) -> ExpressionTypes:
         """Returns the types of an expression that sees these steps."""
-        return ExpressionTypes(self.schema, sorted(seen), self.names if names is None else names)
+        return ExpressionTypes(self.schema, sorted(seen), self.names if names is None else names, self.outputs)
+
+    def beside(self, steps: Sequence[Step]) -> "Scope":
+        """Returns the scope with what is known of the outputs of these steps."""
+        return replace(self, outputs={**self.outputs, **{step.id: output_schema(step) for step in steps}})
 
 
 def judge_steps(steps: Sequence[Step], scope: Scope) -> None:
     """Adds the problems of the steps at one place, and of those inside them."""
     _judge_ids(steps, scope)
+    scope = scope.beside(steps)
     seen = {step: scope.outer | needs for step, needs in ancestors(steps).items()}
     guards = ExpressionTypes(scope.schema, None)
     for index, step in enumerate(steps):
@@ -118,7 +126,9 @@ def _judge_work(step: Step, where: str, scope: Scope) -> None:
 def _judge_templates(step: Step, where: str, seen: Collection[str], scope: Scope) -> None:
     inputs = None if is_open(scope.schema) else input_types(scope.schema)
     for name, template in _templates(step, where):
-        for line, text in template_problems(template, inputs=inputs, steps=seen, names=scope.names):
+        for line, text in template_problems(
+            template, inputs=inputs, steps=seen, outputs=scope.outputs, names=scope.names
+        ):
             scope.problems.add(name, text, line_in_text=line)
 
 
@@ -134,7 +144,8 @@ def _judge_holder(step: Step, where: str, seen: frozenset[str], scope: Scope) ->
     own = frozenset(one.id for one in inner)
     for expression in holder.expressions(step):
         visible = seen | own if expression.sees_inner else seen
-        _judge_expression(expression, where, scope.types(visible, names if expression.sees_inner else None), scope)
+        types = scope.beside(inner).types(visible, names) if expression.sees_inner else scope.types(visible)
+        _judge_expression(expression, where, types, scope)
     if not inner:
         scope.problems.add(f"{where}.steps", "must hold at least one step")
     elif scope.depth >= MAX_NESTING:

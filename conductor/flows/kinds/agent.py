@@ -11,6 +11,7 @@ from conductor.config import LEASE_MARGIN_SECONDS, Clocks
 from conductor.core.model.plan import AgentPlan, OnLost, RetryPlan
 from conductor.flows.checks.clock_rules import judge_clocks
 from conductor.flows.checks.judgement import Library
+from conductor.flows.checks.output_rules import judge_output
 from conductor.flows.checks.problems import Problems
 from conductor.flows.defaults import MODEL
 from conductor.flows.kinds.kind import Planning, Step
@@ -57,6 +58,7 @@ def _judge_values(agent: AgentWork, where: str, library: Library, problems: Prob
             problems.add(f"{where}.contracts[{index}]", _unknown("contract", name, library.contracts, library))
         elif name in agent.contracts[:index]:
             problems.add(f"{where}.contracts[{index}]", f"'{name}' stands here twice")
+    judge_output(step, f"{where}.output", problems)
     _judge_limits(agent, where, problems)
 
 

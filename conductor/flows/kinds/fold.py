@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from conductor.core.model.plan import FoldPlan
 from conductor.flows.checks.judgement import Library
+from conductor.flows.checks.output_rules import judge_output
 from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds.kind import Planning, Step
 
@@ -16,11 +17,20 @@ def judge(step: Step, where: str, _library: Library, problems: Problems) -> None
         case "template":
             if not step.fold.template.strip():
                 problems.add(f"{where}.template", "must not be empty")
+            judge_output(step, f"{where}.output", problems)
+            if step.fold.output.findings:
+                problems.add(
+                    f"{where}.output.findings", "a template renders no findings: give it a schema, or merge them"
+                )
         case "merge":
             if not step.needs:
                 problems.add(where, "a merge combines the findings of the needed steps: give it 'needs'")
             if not 0 <= step.fold.merge.max_findings <= MAX_MERGED_FINDINGS:
                 problems.add(f"{where}.merge.max_findings", f"must be 1 to {MAX_MERGED_FINDINGS}")
+            if step.fold.HasField("output"):
+                problems.add(
+                    f"{where}.output", "a merge makes findings; only a 'template' that renders JSON has an output"
+                )
         case _:
             problems.add(where, "a fold has a method: give it 'template' or 'merge'")
 

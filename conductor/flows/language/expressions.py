@@ -10,19 +10,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cel_expr_python import cel
-from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrappers_pb2
 
 from conductor.flows.language.presence import with_safe_presence
 from conductor.flows.language.schemas import is_open
+from conductor.flows.language.value_types import ERROR_FIELDS, RESULT_FIELDS, ValueTypes
 
 MAX_EXPRESSION_CHARACTERS = 4000
 _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 # The checker adds these to an error that it has reported already.
 _ECHO = "expression of type '*error*'"
 _UNKNOWN = re.compile(r"undefined field '([^']*)' not found in struct 'flow\.(\w+)'")
-_Field = descriptor_pb2.FieldDescriptorProto
-_VALUE = ".google.protobuf.Value"
-RESULT_FIELDS = ("state", "text", "output", "findings", "items")
 
 
 class ExpressionError(Exception):
@@ -30,16 +28,26 @@ class ExpressionError(Exception):
 
 
 class ExpressionTypes:
-    """The names for expressions of one flow: inputs with their types, the given steps, and names of an item or a round."""
+    """The names for expressions of one flow: inputs with their types, the given steps, and names of an item or a round.
+
+    `outputs` has what is known of the steps' outputs, as schemas.
+    """
 
     def __init__(
-        self, input_schema: Mapping[str, Any], steps: Iterable[str] | None, names: Mapping[str, str] | None = None
+        self,
+        input_schema: Mapping[str, Any],
+        steps: Iterable[str] | None,
+        names: Mapping[str, str] | None = None,
+        outputs: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         pool = descriptor_pool.DescriptorPool()
-        known = descriptor_pb2.FileDescriptorProto()
-        struct_pb2.DESCRIPTOR.CopyToProto(known)
-        pool.Add(known)
-        pool.Add(_types_file(input_schema, steps or ()))
+        for descriptor in (struct_pb2.DESCRIPTOR, wrappers_pb2.DESCRIPTOR):
+            known = descriptor_pb2.FileDescriptorProto()
+            descriptor.CopyToProto(known)
+            pool.Add(known)
+        types = ValueTypes(input_schema, steps or (), outputs or {})
+        pool.Add(types.file)
+        self._holders = types.holders
         anything = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
         variables = {"inputs": anything if is_open(input_schema) else cel.Type("flow.Inputs"), "band": cel.Type.STRING}
         if steps is not None:
@@ -55,7 +63,7 @@ class ExpressionTypes:
         try:
             kind = self._environment.compile(expression).return_type()
         except RuntimeError as error:
-            return _errors_in(str(error))
+            return _errors_in(str(error), self._holders)
         name = kind.name().lower()
         if kind == cel.Type.DYN or name == "google.protobuf.value":
             return []
@@ -67,8 +75,8 @@ class ExpressionTypes:
 def decide(expression: str, values: Mapping[str, Any]) -> bool:
     """Returns the value of a guard over `inputs`, `band` and, where given, `steps` and the names of an item or a round.
 
-    A step without a result has the output null. Where a guard cannot be decided with that, its output has no members. Raises
-    ExpressionError.
+    What a step's output lacks is null, and so is the output of a step without a result. Where a guard cannot be decided with that,
+    such an output has no members. Raises ExpressionError.
     """
     value = _evaluate(expression, values)
     if not isinstance(value, bool):
@@ -93,7 +101,8 @@ def _evaluate(expression: str, values: Mapping[str, Any]) -> Any:
         if not silent:
             raise
         steps = {**values["steps"], **{step: {**values["steps"][step], "output": {}} for step in silent}}
-        return _evaluated(expression, _without_null_tests(meant, silent), {**values, "steps": steps})
+        bare = with_safe_presence(_without_null_tests(expression, silent))
+        return _evaluated(expression, bare, {**values, "steps": steps})
 
 
 def _evaluated(expression: str, meant: str, values: Mapping[str, Any]) -> Any:
@@ -139,15 +148,16 @@ def _without_null_tests(expression: str, silent: Iterable[str]) -> str:
     return compared.sub(lambda match: "true" if (match["is"] or match["was"]) == "==" else "false", expression)
 
 
-def _errors_in(message: str) -> list[tuple[int, str]]:
+def _errors_in(message: str, holders: Mapping[str, str] | None = None) -> list[tuple[int, str]]:
     """Returns the checker's errors with their lines, without its drawings and repetitions."""
-    found = [(int(line), f"{_reword(text)} (column {column})") for line, column, text in _PLACE.findall(message)]
+    placed = _PLACE.findall(message)
+    found = [(int(line), f"{_reword(text, holders or {})} (column {column})") for line, column, text in placed]
     return (
         [(line, text) for line, text in found if not text.startswith(_ECHO)] or found or [(1, message.splitlines()[0])]
     )
 
 
-def _reword(text: str) -> str:
+def _reword(text: str, holders: Mapping[str, str]) -> str:
     """Returns an error of the checker in the words of a flow, where it is about our own types."""
     if text.startswith("undeclared reference to 'steps"):
         return "no step has a result at launch: only skip_when can look at steps"
@@ -156,49 +166,10 @@ def _reword(text: str) -> str:
     if not (match := _UNKNOWN.search(text)):
         return text.replace(" (in container '')", "")
     name, holder = match.groups()
-    match holder:
-        case "Steps":
-            return f"step '{name}' is not among what it needs"
-        case "Inputs":
-            return f"there is no input '{name}'"
-        case _:
-            return f"a step has no '{name}'; it has {', '.join(RESULT_FIELDS)}"
-
-
-def _types_file(schema: Mapping[str, Any], steps: Iterable[str]) -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="flow.proto", package="flow", syntax="proto3", dependency=["google/protobuf/struct.proto"]
-    )
-    inputs = file.message_type.add(name="Inputs")
-    for name, kind in input_types(schema).items():
-        _add(inputs, name, kind)
-    result = file.message_type.add(name="Result")
-    for name, kind in zip(RESULT_FIELDS, ("string", "string", "", "list", "list"), strict=True):
-        _add(result, name, kind)
-    results = file.message_type.add(name="Steps")
-    for name in steps:
-        _add(results, name, ".flow.Result")
-    return file
-
-
-def input_types(schema: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the inputs that expressions and templates may name, with their JSON types; empty for any type."""
-    properties = schema.get("properties")
-    members = properties.items() if isinstance(properties, Mapping) else ()
-    kinds = {str(name): member.get("type") if isinstance(member, Mapping) else "" for name, member in members}
-    known = {name: kind if isinstance(kind, str) else "" for name, kind in kinds.items()}
-    return {**known, "question": "string", "band": "string"}
-
-
-def _add(message: descriptor_pb2.DescriptorProto, name: str, kind: str) -> None:
-    """Adds a field. Whole numbers stay dynamic: `number` admits 2 and 2.5, and CEL distinguishes int from double."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        return  # reached as inputs["such a name"] by templates only
-    simple = {"string": _Field.TYPE_STRING, "boolean": _Field.TYPE_BOOL, "integer": _Field.TYPE_INT64}
-    message.field.add(
-        name=name,
-        number=len(message.field) + 1,
-        label=_Field.LABEL_REPEATED if kind in ("list", "array") else _Field.LABEL_OPTIONAL,
-        type=simple.get(kind, _Field.TYPE_MESSAGE),
-        type_name=None if kind in simple else kind if kind.startswith(".") else _VALUE,
-    )
+    told = {
+        "Steps": f"step '{name}' is not among what it needs",
+        "Inputs": f"there is no input '{name}'",
+        "Error": f"an error has no '{name}'; it has {', '.join(ERROR_FIELDS)}",
+        **{each: f"{what} has no '{name}'" for each, what in holders.items()},
+    }
+    return told.get(holder, f"a step has no '{name}'; it has {', '.join(RESULT_FIELDS)}")

@@ -1,6 +1,7 @@
-"""Makes `has(…)` of a guard true only where each part of its path is there and not null.
+"""Has absent members read as null in a guard, and `has(…)` true only where each part of its path is there and not null.
 
-CEL fails where a part before the last is absent or null, so a guard about the result of an agent that gave none would fail its run.
+CEL fails where a part is absent, so a guard about the result of an agent that left something out would fail its run. Inputs stay
+strict: their schema says which there are.
 """
 
 import re
@@ -13,17 +14,32 @@ _TEXT = (
     r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|//[^\n]*"""
 )
 # Texts and comments are matched first, so that nothing inside them is taken for a call.
+MAX_PARTS = 24  # of a path: it is spelled out part by part
+_PATH = rf"(?:\s*(?:\.\s*{_NAME}|{_INDEX})){{1,{MAX_PARTS}}}"
 _CALL = re.compile(
-    rf"(?:{_TEXT})|(?<![\w.])has\s*\(\s*(?P<root>{_NAME})(?P<path>(?:\s*(?:\.\s*{_NAME}|{_INDEX}))+)\s*\)", re.DOTALL
+    rf"(?:{_TEXT})|(?<![\w.])has\s*\(\s*(?P<root>{_NAME})(?P<path>{_PATH})\s*\)"
+    # The last name of a path before a bracket is a function.
+    rf"|(?<![\w.])(?P<start>(?!inputs\b){_NAME})(?P<parts>{_PATH})(?!\w)(?!\s*\()",
+    re.DOTALL,
 )
 
 
 def with_safe_presence(expression: str) -> str:
-    """Returns the expression with every `has(…)` of a path spelled out, part by part."""
-    return _CALL.sub(lambda match: _spelled(match["root"], match["path"]) if match["root"] else match[0], expression)
+    """Returns the expression with every path spelled out, part by part."""
+    return _CALL.sub(_spell, expression)
 
 
-def _spelled(root: str, path: str) -> str:
+def _spell(match: re.Match[str]) -> str:
+    if match["root"]:
+        return f"({_tests(match['root'], match['path'])[1]})"
+    if match["start"]:
+        whole, tests = _tests(match["start"], match["parts"])
+        return f"({tests} ? {whole} : null)"
+    return match[0]
+
+
+def _tests(root: str, path: str) -> tuple[str, str]:
+    """Returns a whole path, and the test that each of its parts is there."""
     tests: list[str] = []
     for part in _PART.finditer(path):
         if name := part["name"]:
@@ -35,4 +51,4 @@ def _spelled(root: str, path: str) -> str:
             tests.append(f"type({root}) == {kind} && {inside}")
             root = f"{root}[{key}]"
         tests.append(f"{root} != null")
-    return f"({' && '.join(tests)})"
+    return root, " && ".join(tests)

@@ -1,4 +1,4 @@
-"""The JSON schema of a flow's extra inputs: judged with the flow, and applied to the inputs of a run.
+"""JSON schemas of authors; here that of a flow's extra inputs: judged with the flow, and applied to the inputs of a run.
 
 A schema is judged by the draft that its `$schema` names, and by draft 2020-12 where it names none.
 
@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
 MAX_SCHEMA_BYTES = 64 * 1024
@@ -43,24 +44,33 @@ _OPENING = frozenset(
 _EMPTY: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
+class EndlessSchemaError(Exception):
+    """A schema cannot be applied to a value: it refers to itself without end, or computes what no number holds."""
+
+
 def schema_problems(schema: Mapping[str, Any]) -> list[str]:
     """Returns the problems of an `input_schema`; an empty one has none."""
     if not schema:
         return []
+    faults = schema_faults(schema)
+    if not faults and schema.get("type", "object") != "object":
+        return ["type must be object: inputs are named"]
+    properties = schema.get("properties")
+    taken = [name for name in _FORBIDDEN if isinstance(properties, Mapping) and name in properties]
+    return [*(f"properties.{name}: is there without being declared" for name in taken), *faults]
+
+
+def schema_faults(schema: Mapping[str, Any]) -> list[str]:
+    """Returns what makes a schema none: its draft, its form, references that lead nowhere, patterns that cannot be read."""
     if len(json.dumps(schema)) > MAX_SCHEMA_BYTES:
         return [f"is larger than {MAX_SCHEMA_BYTES} bytes"]
     draft = _draft(schema)
     if draft is None:
         return [f"$schema is {str(schema['$schema'])[:100]!r}, but only these drafts are known: {', '.join(_DRAFTS)}"]
     meta = draft(draft.META_SCHEMA)
-    found = [f"{_path(error.absolute_path)}: {error.message}".removeprefix(": ") for error in meta.iter_errors(schema)]
-    if found:
-        return found
-    if schema.get("type", "object") != "object":
-        return ["type must be object: inputs are named"]
-    properties = schema.get("properties") or {}
-    taken = [f"properties.{name}: is there without being declared" for name in _FORBIDDEN if name in properties]
-    return [*taken, *_dangling(schema), *_unreadable_patterns(schema)]
+    faults = (f"{describe_path(error.absolute_path)}: {error.message}" for error in meta.iter_errors(schema))
+    found = [fault.removeprefix(": ") for fault in islice(faults, MAX_VIOLATIONS)]
+    return found or [*_dangling(schema), *_unreadable_patterns(schema)]
 
 
 def _dangling(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -129,28 +139,31 @@ def input_violations(schema: Mapping[str, Any], extras: Mapping[str, Any]) -> li
     """Returns the problems of the extras, with fields such as `inputs.depth`. An undeclared one is, unless the schema is open."""
     if not schema and not extras:
         return []
-    import referencing
-
     closed = dict(schema) if is_open(schema) else {"additionalProperties": False, **(schema or _EMPTY)}
     try:
-        errors = list(islice(_validator(closed).iter_errors(dict(extras)), MAX_VIOLATIONS))
-    except RecursionError:
-        return [("inputs", "cannot be judged against this flow: its input_schema refers to itself without end")]
-    except (ArithmeticError, referencing.exceptions.Unresolvable) as error:
-        return [("inputs", f"cannot be judged against this flow's input_schema: {error}"[:500])]
+        errors = errors_of(closed, dict(extras), MAX_VIOLATIONS)
+    except EndlessSchemaError as error:
+        return [("inputs", f"cannot be judged against this flow: its input_schema {error}")]
     return [
-        (".".join(part for part in ("inputs", _path(error.absolute_path)) if part), error.message[:500])
+        (".".join(part for part in ("inputs", describe_path(error.absolute_path)) if part), error.message[:500])
         for error in errors
     ]
 
 
-def _validator(schema: Mapping[str, Any]) -> "Validator":
+def errors_of(schema: Mapping[str, Any], value: Any, most: int) -> "list[ValidationError]":
+    """Returns the first faults of a value. Raises EndlessSchemaError."""
     import jsonschema
     import referencing
 
     draft = _draft(schema) or jsonschema.Draft202012Validator
     # An explicit registry: the default one would fetch references.
-    return draft(dict(schema), registry=referencing.Registry())
+    validator = draft(dict(schema), registry=referencing.Registry())
+    try:
+        return list(islice(validator.iter_errors(value), most))
+    except RecursionError as error:
+        raise EndlessSchemaError("refers to itself without end") from error
+    except (ArithmeticError, referencing.exceptions.Unresolvable) as error:
+        raise EndlessSchemaError(f"cannot be applied: {error}"[:500]) from error
 
 
 def _draft(schema: Mapping[str, Any]) -> "type[Validator] | None":
@@ -164,7 +177,8 @@ def _draft(schema: Mapping[str, Any]) -> "type[Validator] | None":
     return found
 
 
-def _path(parts: Any) -> str:
+def describe_path(parts: Any) -> str:
+    """Returns a place inside a value, as `list[2].name`; empty for the value itself."""
     text = ""
     for part in parts:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)

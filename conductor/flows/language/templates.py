@@ -14,8 +14,9 @@ import jinja2
 from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from conductor.flows.language.expressions import RESULT_FIELDS
 from conductor.flows.language.markdown import FILTERS
+from conductor.flows.language.output_schemas import closed_members
+from conductor.flows.language.value_types import RESULT_FIELDS
 
 MAX_TEMPLATE_CHARACTERS = 256 * 1024
 # Compiling takes fifty times as long as rendering, and a flow runs often. Only a few small templates are kept, so that memory does
@@ -106,9 +107,17 @@ def _line_of(error: BaseException) -> int:
 
 
 def template_problems(
-    template: str, *, inputs: Collection[str] | None, steps: Collection[str], names: Collection[str] = ()
+    template: str,
+    *,
+    inputs: Collection[str] | None,
+    steps: Collection[str],
+    outputs: Mapping[str, Mapping[str, Any]] | None = None,
+    names: Collection[str] = (),
 ) -> list[tuple[int, str]]:
-    """Returns the problems of a template: syntax, unknown names, steps that it may not see. `inputs` None: any input is known."""
+    """Returns the problems of a template: syntax, unknown names, steps that it may not see. `inputs` None: any input is known.
+
+    `outputs` has the schemas of what steps hand in.
+    """
     if len(template) > MAX_TEMPLATE_CHARACTERS:
         return [(1, f"is longer than {MAX_TEMPLATE_CHARACTERS} characters")]
     try:
@@ -123,7 +132,7 @@ def template_problems(
     found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", *names}), *_hidden(tree)]
     if inputs is not None:
         found.extend(_members(tree, "inputs", inputs))
-    return sorted({*found, *_members(tree, "steps", steps), *_results(tree)})
+    return sorted({*found, *_members(tree, "steps", steps), *_results(tree), *_outputs(tree, outputs or {})})
 
 
 def _loading(tree: nodes.Template) -> Iterator[tuple[int, str]]:
@@ -178,6 +187,29 @@ def _results(tree: nodes.Template) -> Iterator[tuple[int, str]]:
         name = _member(node)
         if inner.node.name == "steps" and _member(inner) is not None and name is not None and name not in RESULT_FIELDS:
             yield node.lineno, f"a step has no '{name}'; it has {', '.join(RESULT_FIELDS)}"
+
+
+def _outputs(tree: nodes.Template, schemas: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Yields members that the schema of a step's output does not know. Methods of a mapping are known."""
+    for node in _accesses(tree):
+        path = _path(node)
+        if len(path) < 4 or path[0] != "steps" or path[2] != "output":
+            continue
+        members = closed_members(schemas.get(path[1], {}))
+        for name in path[3:-1]:
+            members = closed_members(members.get(name, {})) if members is not None else None
+        if members is not None and path[-1] not in members and not hasattr(dict, path[-1]):
+            where = ".".join(path[:-1])
+            yield node.lineno, f"{where} has no '{path[-1]}'; it has {', '.join(members) or 'no members'}"
+
+
+def _path(node: nodes.Expr) -> list[str]:
+    """Returns the names of a path that is written out, as `steps`, `a`, `output`; an empty list for anything else."""
+    names: list[str] = []
+    while isinstance(node, (nodes.Getattr, nodes.Getitem)):
+        names.append(_member(node) or "")
+        node = node.node
+    return [node.name, *reversed(names)] if isinstance(node, nodes.Name) and all(names) else []
 
 
 def _member(node: _Access) -> str | None:

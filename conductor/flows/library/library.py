@@ -17,6 +17,7 @@ from conductor.flows.library.personas import MAX_PERSONA_CHARACTERS, parse_perso
 from conductor.v1 import flow_service_pb2
 
 MAX_TEXT_BYTES = 256 * 1024
+OUTPUT = "output"  # the contract that asks for findings
 _SUFFIXES = (".md",)
 # Other tools say in a file's name what it is: `reviewer.agent.md`.
 _KINDS = (".agent", ".chatmode", ".persona", ".prompt", ".instructions")
@@ -57,7 +58,7 @@ def texts_for(flow: flow_service_pb2.Flow, texts: Texts) -> Texts:
     """Returns the texts that a flow with its defaults filled in names, as far as they are there. They are pinned with a run."""
     named = list(agents_in(flow.steps))
     personas = {agent.persona for agent in named}
-    contracts = {name for agent in named for name in agent.contracts}
+    contracts = {name for agent in named for name in contracts_of(agent)}
     return Texts(
         personas={name: text for name, text in texts.personas.items() if name in personas},
         contracts={name: text for name, text in texts.contracts.items() if name in contracts},
@@ -71,6 +72,15 @@ def with_sent(library: Library, texts: Texts, sent: Texts) -> tuple[Library, Tex
         (name, why) for name, why in library.unusable if name not in both.personas and name not in both.contracts
     }
     return Library(frozenset(both.personas), frozenset(both.contracts), frozenset(unusable)), both
+
+
+def contracts_of(agent: flow_service_pb2.AgentWork) -> tuple[str, ...]:
+    """Returns the contracts of an agent's prompt, each once. The last says how to hand in findings, where they are its output."""
+    named = dict.fromkeys(agent.contracts)
+    if agent.output.findings:
+        named.pop(OUTPUT, None)
+        named[OUTPUT] = None
+    return tuple(named)
 
 
 class _File(NamedTuple):

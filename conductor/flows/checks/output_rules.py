@@ -1,0 +1,82 @@
+"""Rules for the form that a step declares for its result, of every kind of step that has one. Adds problems."""
+
+from typing import Any
+
+from google.protobuf import json_format
+
+from conductor.core.model.plan import OnInvalid
+from conductor.flows.checks.problems import Problems
+from conductor.flows.language.output_schemas import list_path, output_problems
+from conductor.v1 import flow_service_pb2
+
+Flow = flow_service_pb2.Flow
+OutputSpec = flow_service_pb2.OutputSpec
+
+MAX_MIN_ITEMS = 500
+FINDINGS: dict[str, Any] = {
+    "type": "object",
+    "properties": {"findings": {"type": "array"}, "left_out": {}, "notes": {}},
+}
+
+
+def output_spec(step: Flow.Step) -> OutputSpec | None:
+    """Returns the form that a step declares for its result; None where it declares none."""
+    match step.WhichOneof("work"):
+        case "agent" if step.agent.HasField("output"):
+            return step.agent.output
+        case "fold" if step.fold.HasField("output"):
+            return step.fold.output
+        case _:
+            return None
+
+
+def output_schema(step: Flow.Step) -> dict[str, Any]:
+    """Returns what is known of a step's `output`, as a JSON schema; an empty one where anything may stand there."""
+    spec = output_spec(step)
+    if spec is None:
+        return {}
+    if spec.findings:
+        return FINDINGS
+    try:
+        schema: dict[str, Any] = json_format.MessageToDict(spec.schema)
+    except ValueError:
+        return {}
+    return schema
+
+
+def on_invalid(step: Flow.Step) -> OnInvalid:
+    """Returns what happens to the run when the result does not have its form."""
+    spec = output_spec(step)
+    return OnInvalid.CONTINUE if spec and spec.on_invalid == OutputSpec.ON_INVALID_CONTINUE else OnInvalid.FAIL
+
+
+def judge_output(step: Flow.Step, where: str, problems: Problems) -> None:
+    """Adds the problems of a step's `output`, whose field is `where`."""
+    spec = output_spec(step)
+    if spec is None:
+        return
+    if spec.on_invalid not in OutputSpec.OnInvalid.values():
+        problems.add(f"{where}.on_invalid", "must be ON_INVALID_FAIL or ON_INVALID_CONTINUE")
+    if not 0 <= spec.min_items <= MAX_MIN_ITEMS:
+        problems.add(f"{where}.min_items", f"must be 1 to {MAX_MIN_ITEMS}, not {spec.min_items}")
+    match spec.WhichOneof("form"):
+        case "findings":
+            if not spec.findings:
+                problems.add(f"{where}.findings", "must be true, or not be there")
+        case "schema":
+            _judge_schema(spec, where, problems)
+        case _:
+            problems.add(where, "an output has a form: give it 'schema' or 'findings: true'")
+
+
+def _judge_schema(spec: OutputSpec, where: str, problems: Problems) -> None:
+    try:
+        schema = json_format.MessageToDict(spec.schema)
+    except ValueError:
+        problems.add(f"{where}.schema", "holds a number that JSON does not have: NaN or infinite")
+        return
+    found = output_problems(schema)
+    for text in found:
+        problems.add(f"{where}.schema", text)
+    if not found and spec.min_items and list_path(schema) is None:
+        problems.add(f"{where}.min_items", "counts a list, and this schema describes none, or more than one")

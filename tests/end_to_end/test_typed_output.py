@@ -1,0 +1,102 @@
+"""Typed output, seen from outside: from the answer of an agent to the guard and the prompt of the next. Keeps F3, F12 and A6."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+
+from conductor.v1.run_service_pb2 import GetRunRequest, GetStepRequest, ListRunsRequest, Run, Step
+from conductor.v1.run_service_pb2_grpc import RunServiceStub
+from tests.kit import flows
+from tests.kit.services import Pair, running_pair
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
+
+FLOW = """\
+title: Angles
+steps:
+  - id: angles
+    agent:
+      agents: [scripted]
+      output: {schema: &angles {type: object, required: [list], properties: {list: {type: array, minItems: 2, items:
+        {type: object, required: [name], properties: {name: {type: string}, why: {type: string}}}}, sure: {type: boolean}}}}
+      prompt: |
+        #scripted
+        first say Only one: {"list": [{"name": "security"}]}
+        first exit 0
+        say Here they are:
+        say ```json
+        say {"list": [{"name": "security", "why": "keys"}, {"name": "tests",}]}
+        say ```
+  - id: one
+    needs: [angles]
+    skip_when: has(steps.angles.output.sure) || steps.angles.output.list.size() < 2
+    agent:
+      agents: [scripted]
+      prompt: |
+        #scripted
+        say {{ steps.angles.output.list | map(attribute="name") | join(" and ") }} after {{ steps.angles.attempts }} attempts
+  - id: none
+    needs: [angles]
+    skip_when: steps.angles.output.sure == null
+    fold: {template: never}
+  - id: lost
+    agent:
+      agents: [scripted]
+      output: {schema: *angles, on_invalid: continue}
+      prompt: |
+        #scripted
+        say I have none.
+  - id: told
+    needs: [lost, angles]
+    fold:
+      output: {schema: {type: object, required: [state], properties: {state: {type: string}, said: {type: string}}}}
+      template: '{"state": "{{ steps.lost.error.reason }}", "said": {{ steps.lost.text | tojson }} }'
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "allowed").mkdir()
+    with running_pair(folder, hosts=("alpha",), extra=("--root", str(folder / "allowed"))) as running:
+        yield running
+
+
+def run_file(pair: Pair, folder: Path, text: str) -> tuple[int, str]:
+    """Runs a flow file as a user does; returns the exit code, and the name of the run."""
+    (folder / "flow.yaml").write_text(text)
+    workspace = flows.plain_workspace(pair.folder / "allowed" / "w")
+    command = [sys.executable, "-m", "conductor.cli", "--address", pair.address, "run", folder / "flow.yaml", workspace]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    with pair.channel() as channel:
+        newest = RunServiceStub(channel).ListRuns(ListRunsRequest(page_size=1), timeout=10).runs[0].name
+    return done.returncode, newest
+
+
+def test_a_typed_output_reaches_guards_prompts_folds_and_callers(pair: Pair, tmp_path: Path) -> None:
+    code, name = run_file(pair, tmp_path, FLOW)
+    with pair.channel() as channel:
+        stub = RunServiceStub(channel)
+        run = stub.GetRun(GetRunRequest(name=name), timeout=10)
+        steps = {
+            step: stub.GetStep(GetStepRequest(name=f"{name}/steps/{step}"), timeout=10)
+            for step in ("angles", "one", "none", "lost", "told")
+        }
+
+    assert (code, run.state) == (0, Run.STATE_SUCCEEDED)
+    assert json_format.MessageToDict(steps["angles"].output) == {
+        "list": [{"name": "security", "why": "keys"}, {"name": "tests"}]
+    }
+    assert "[{'name': 'security'}] is too short" in steps["angles"].repair.text
+    assert steps["one"].text == "security and tests after 2 attempts\n"
+    assert steps["none"].state == Step.STATE_SKIPPED
+    assert steps["lost"].failure.reason == "OUTPUT_INVALID_AFTER_REPAIR"
+    assert steps["lost"].text == "I have none.\n"
+    assert json_format.MessageToDict(steps["told"].output) == {
+        "state": "OUTPUT_INVALID_AFTER_REPAIR",
+        "said": "I have none.\n",
+    }
