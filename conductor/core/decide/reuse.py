@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from conductor.core.model.events import KeptResult
-from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
@@ -66,7 +65,7 @@ def _was_tolerated(source: Run, step: Step) -> bool:
     """Returns whether a run, or the parent, went on with a step that ended badly."""
     parent = source.steps.get(step.plan.parent)
     if parent is None:
-        return step.state is StepState.FAILED and step.plan.on_failure is OnFailure.CONTINUE
+        return step.state is StepState.FAILED and step.is_dispensable
     return parent.state not in _BADLY or _was_tolerated(source, parent)
 
 

@@ -50,11 +50,8 @@ def on_invalid(step: Flow.Step) -> OnInvalid:
     return OnInvalid.CONTINUE if spec and spec.on_invalid == OutputSpec.ON_INVALID_CONTINUE else OnInvalid.FAIL
 
 
-def judge_output(step: Flow.Step, where: str, problems: Problems) -> None:
-    """Adds the problems of a step's `output`, whose field is `where`."""
-    spec = output_spec(step)
-    if spec is None:
-        return
+def judge_output(spec: OutputSpec, where: str, problems: Problems) -> None:
+    """Adds the problems of an `output`, whose field is `where`."""
     if spec.on_invalid not in OutputSpec.OnInvalid.values():
         problems.add(f"{where}.on_invalid", "must be ON_INVALID_FAIL or ON_INVALID_CONTINUE")
     if not 0 <= spec.min_items <= MAX_MIN_ITEMS:

@@ -58,7 +58,8 @@ def _judge_values(agent: AgentWork, where: str, library: Library, problems: Prob
             problems.add(f"{where}.contracts[{index}]", _unknown("contract", name, library.contracts, library))
         elif name in agent.contracts[:index]:
             problems.add(f"{where}.contracts[{index}]", f"'{name}' stands here twice")
-    judge_output(step, f"{where}.output", problems)
+    if agent.HasField("output"):
+        judge_output(agent.output, f"{where}.output", problems)
     _judge_limits(agent, where, problems)
 
 

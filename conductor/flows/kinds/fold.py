@@ -17,7 +17,8 @@ def judge(step: Step, where: str, _library: Library, problems: Problems) -> None
         case "template":
             if not step.fold.template.strip():
                 problems.add(f"{where}.template", "must not be empty")
-            judge_output(step, f"{where}.output", problems)
+            if step.fold.HasField("output"):
+                judge_output(step.fold.output, f"{where}.output", problems)
             if step.fold.output.findings:
                 problems.add(
                     f"{where}.output.findings", "a template renders no findings: give it a schema, or merge them"

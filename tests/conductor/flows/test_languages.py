@@ -53,6 +53,12 @@ def test_a_guard_that_has_no_truth_is_an_error_that_says_why(expression: str) ->
         ("steps.a.output.exists(name, name == 'items')", False, True),
         ("size(steps.a.output) == 0", True, False),
         ("steps.a.text == 'has(steps.a.output.items)'", False, False),
+        ("steps.a.output.other == null", True, True),
+        ("steps.a.output.k.y.z == null && steps.a.output.items[7].x == null", True, True),
+        ("steps.a.output.k.x == 2", False, True),
+        ("!has(steps.a.output.k) || steps.a.output.k.x == 3", True, False),
+        ("steps.a.findings.exists(f, f.severity == 'high' && f.none == null)", True, True),
+        ("steps.a.error.reason == null && steps.a.text.size() == 5", True, True),
     ],
 )
 def test_a_guard_about_a_result_is_decided_where_the_agent_gave_none(
