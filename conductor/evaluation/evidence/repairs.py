@@ -30,7 +30,7 @@ def write_complaint(errors: Sequence[str]) -> str:
 
 def write_form(form: Form) -> str:
     """Returns the end of a prompt whose answer has a schema."""
-    schema = json.dumps(form.schema, ensure_ascii=False)
+    schema = json.dumps(form.schema, ensure_ascii=False, sort_keys=True)
     kind = "list" if form.schema.get("type") == "array" else "object"
     return (
         "# Output\n\n"

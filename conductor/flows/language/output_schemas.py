@@ -95,8 +95,11 @@ def _sketch(schema: Any, levels: int) -> Any:
 
 
 def _members(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    properties = schema.get("properties")
-    yield from properties.items() if isinstance(properties, Mapping) else ()
+    """Yields the members of an object, always in one order: messages keep none, but the list of those that are required does."""
+    properties, required = schema.get("properties"), schema.get("required")
+    members = dict(sorted(properties.items())) if isinstance(properties, Mapping) else {}
+    first = [name for name in required if name in members] if isinstance(required, list) else []
+    yield from ((name, members[name]) for name in dict.fromkeys((*first, *members)))
 
 
 def _kind(schema: Any) -> str:
