@@ -19,10 +19,11 @@ import grpc
 import structlog
 
 from conductor.api.flow_servicer import FlowServicer
+from conductor.api.launching.planning import RunPlanning
 from conductor.api.launching.retry import RunRetry
 from conductor.api.pool_servicer import PoolServicer
 from conductor.api.run_creation import Pinning, RunCreation
-from conductor.api.run_servicer import RunServicer
+from conductor.api.run_servicer import Launching, RunServicer
 from conductor.api.server_servicer import ServerFacts, ServerServicer
 from conductor.clock import SystemClock
 from conductor.config import SNAPSHOTS_FOLDER, Settings
@@ -189,6 +190,11 @@ class Conductor:
         catalogue = Catalogue(folders(settings.project, os.environ), self._evaluator)
         pinning = Pinning(catalogue, self._evaluator, opened.snapshots, opened.roots)
         creation = RunCreation(opened.store, self._engine, pinning, opened.clock, settings)
+        launching = Launching(
+            creation,
+            RunPlanning(self._engine, creation, self._evaluator, self._ring.hosts, opened.clock),
+            RunRetry(opened.store, creation, opened.clock),
+        )
         lost_after = settings.clocks.lost_after_seconds
         pool = PoolServicer(
             self._ring.hosts,
@@ -201,8 +207,7 @@ class Conductor:
         runs = RunServicer(
             opened.store,
             self._engine,
-            creation,
-            RunRetry(opened.store, creation, opened.clock),
+            launching,
             self._retention,
             evaluator=self._evaluator,
             progress_seconds=progress_seconds,

@@ -9,10 +9,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conductor.api.launching.plan_hash import hash_plan, require_plan
 from conductor.api.messages.inputs import read_inputs
 from conductor.api.messages.library import read_library
 from conductor.api.messages.runs import MODES
@@ -55,6 +56,7 @@ MAX_LABELS = 32
 MAX_TOLD = 5
 MAX_LABEL_CHARACTERS = 128
 MAX_PRIORITY = 100
+MAX_TITLE_CHARACTERS = 200
 MAX_REVISION_CHARACTERS = 200
 # Longer than a repository with an endless configuration keeps its place (see `snapshots.reading.blocking_files`).
 MAX_PLACE_WAIT_SECONDS = 25.0
@@ -98,9 +100,14 @@ class RunCreation:
         if known := await self.find_known(request_id, digest):
             return known
         with self.room():
-            folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
-            plan, blobs = await self._plan(request, folder)
+            plan, blobs = await self._plan(request, self.require_known_agents)
+            require_plan(request.plan_hash, plan)
             return await self.submit(RequestRun(plan, blobs, request_id, digest))
+
+    async def plan(self, request: pb.CreateRunRequest) -> tuple[RunPlan, tuple[Blob, ...]]:
+        """Returns the plan of the run that a request asks for, with its blobs, and its workspace pinned; asks for no run."""
+        _check_shape(request)
+        return await self._plan(request, lambda _: None)
 
     async def submit(self, asked: RequestRun) -> str:
         """Asks the engine for a run whose snapshot is pinned; returns the id of the run that the request created, now or before."""
@@ -163,14 +170,17 @@ class RunCreation:
             raise run_was_deleted(known)
         return known.run
 
-    async def _plan(self, request: pb.CreateRunRequest, folder: Path) -> tuple[RunPlan, tuple[Blob, ...]]:
+    async def _plan(
+        self, request: pb.CreateRunRequest, check: "Callable[[Sequence[StepPlan]], None]"
+    ) -> tuple[RunPlan, tuple[Blob, ...]]:
+        folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
         loaded = await self._load(request)
         bundle = loaded.bundle()
         inputs, excluded = await self._judge(bundle, request)
         steps = plan_steps(loaded.filled, excluded, self._clocks, inputs.band)
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
-        self.require_known_agents(steps)
+        check(steps)
         snapshot = await self._pin(folder, request.workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = (_blob(bundle), _blob(values))
@@ -190,8 +200,9 @@ class RunCreation:
             question=inputs.question,
             labels=tuple(sorted(request.labels.items())),
             priority=request.priority,
+            title=request.title.strip(),
         )
-        return plan, blobs
+        return replace(plan, plan_hash=hash_plan(plan)), blobs
 
     def require_known_agents(self, steps: "Sequence[StepPlan]") -> None:
         """Refuses a step that would wait in vain: every host is connected, and none knows its agent."""
@@ -254,6 +265,8 @@ def agent_unknown(
 def _check_shape(request: pb.CreateRunRequest) -> str:
     """Returns the request's id."""
     violations = [*_source_violations(request), *_workspace_violations(request), *_label_violations(request)]
+    if len(request.title) > MAX_TITLE_CHARACTERS:
+        violations.append(Violation("title", f"has more than {MAX_TITLE_CHARACTERS} characters"))
     if not -MAX_PRIORITY <= request.priority <= MAX_PRIORITY:
         violations.append(Violation("priority", f"is {request.priority}; it may be -{MAX_PRIORITY} to {MAX_PRIORITY}"))
     return read_request_id(request.request_id, *violations)

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
+from conductor.api.launching.planning import RunPlanning
 from conductor.api.launching.retry import RunRetry
 from conductor.api.messages.names import read_run
 from conductor.api.output_reading import OutputReading
@@ -27,6 +29,15 @@ from conductor.v1 import run_service_pb2_grpc
 MAX_REASON_CHARACTERS = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Launching:
+    """The parts that make runs, or show them before they are made."""
+
+    creation: RunCreation
+    planning: RunPlanning
+    retry: RunRetry
+
+
 class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     """Creates, follows, cancels, deletes and shows runs."""
 
@@ -34,8 +45,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self,
         store: Store,
         engine: Engine,
-        creation: RunCreation,
-        retry: RunRetry,
+        launching: Launching,
         retention: Retention,
         *,
         evaluator: Evaluator,
@@ -44,8 +54,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
     ) -> None:
         self._store = store
         self._engine = engine
-        self._creation = creation
-        self._retry = retry
+        self._launching = launching
         self._retention = retention
         presents = Presents(lambda: engine.state, now)
         self._reading = RunReading(store, presents.of)
@@ -54,8 +63,11 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         self._progress_seconds = progress_seconds
         self._presence = Presence(progress_seconds, presents.watched, now)
 
+    async def PlanRun(self, request: pb.PlanRunRequest, context: Any) -> pb.PlanRunResponse:
+        return await self._launching.planning.show(request)
+
     async def CreateRun(self, request: pb.CreateRunRequest, context: Any) -> pb.Run:
-        return await self._reading.run(await self._creation.create(request))
+        return await self._reading.run(await self._launching.creation.create(request))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.Run:
         return await self._reading.run(read_run(request.name))
@@ -79,7 +91,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return await self._reading.run(cancel.run)
 
     async def RetryRun(self, request: pb.RetryRunRequest, context: Any) -> pb.Run:
-        return await self._reading.run(await self._retry.create(request))
+        return await self._reading.run(await self._launching.retry.create(request))
 
     async def DeleteRun(self, request: pb.DeleteRunRequest, context: Any) -> Empty:
         await self._retention.delete(read_run(request.name), read_request_id(request.request_id))

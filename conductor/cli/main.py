@@ -17,12 +17,14 @@ from servicekit.printing.streams import as_text, is_utf8
 # Name of a command -> its module below `conductor.cli`, the object there, and its line in the overview.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("run", "run", "Start a flow over a directory, follow it, and show its report."),
+    "plan": ("launching.plan", "plan", "Show what `run` would do, and start nothing."),
     "watch": ("run", "watch", "Follow a run, from its beginning or from where you left."),
     "runs": ("runs", "runs", "List runs, newest first."),
     "show": ("show", "show", "Show a run, or one of its steps with prompt and answer."),
     "report": ("reading", "report", "Print a run's report."),
     "output": ("reading", "output", "Print what an agent said."),
     "retry": ("launching.again", "retry", "Run again what failed of a run; keep the rest."),
+    "rerun": ("launching.again", "rerun", "Ask the same as a run again, of the present tree."),
     "cancel": ("runs", "cancel", "Stop a run."),
     "delete": ("deletion", "delete", "Delete runs that have ended."),
     "prune": ("deletion", "prune", "Delete runs by age or size."),

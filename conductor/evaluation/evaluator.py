@@ -13,15 +13,15 @@ import contextlib
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
-from conductor.core.model.inputs import WorkFinished
+from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.run import Run
-from conductor.core.model.work import Work
+from conductor.core.model.work import Work, WorkKind
 from conductor.errors import (
     FlowProblem,
     InvalidRequestError,
@@ -141,6 +141,17 @@ class Evaluator:
     async def _render(self, run: str, frame: Frame) -> Frame:
         lane = self._lanes[Pace.REPORT]
         return await self._call_in_turn(lane, self._report_turns, run, frame, limits.CHECK_SECONDS)
+
+    async def preview_prompt(self, run: Run, blobs: Sequence[Blob], step: str) -> tuple[bytes, str]:
+        """Builds the prompt of a step of a run that is in no store; returns it, or why it cannot be built."""
+        for blob in blobs:
+            self._gathering.remember(blob.digest, blob.data)
+        try:
+            answer = await self._call(await self._gathering.for_step(run, WorkKind.PROMPT, step))
+        except (LimitHitError, TooMuchError) as error:
+            return b"", f"the prompt cannot be built: {error}"
+        failed = answer.header.get("failed")
+        return (b"", failed["message"]) if failed else (answer.attachments[0], "")
 
     async def judge_text(self, data: bytes, path: str, library: Library) -> Judgement:
         """Validates the text of a flow file."""

@@ -116,7 +116,7 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
         label=step.plan.label or step.plan.id,
         needs=step.plan.needs,
         reason=step.reason,
-        wait=_wait(present.waits.get(step.plan.id) or step.wait) if step.state is StepState.QUEUED else None,
+        wait=wait_message(present.waits.get(step.plan.id) or step.wait) if step.state is StepState.QUEUED else None,
         attempts=[attempt_message(run, attempt, present.absences) for attempt in step.attempts],
         ready_time=timestamp(step.ready_time),
         start_time=timestamp(step.start_time),
@@ -227,6 +227,7 @@ def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
         priority=plan.priority,
         title=plan.title or plan.question[:TITLE_CHARACTERS].partition("\n")[0].strip(),
         retry_of=run_name(plan.retry_of) if plan.retry_of else "",
+        plan_hash=plan.plan_hash,
     )
 
 
@@ -246,10 +247,11 @@ def _workspace_changes(changes: WorkspaceChanges) -> pb.WorkspaceChanges:
 
 def waits(run: str, present: Present) -> list[pb.StepWait]:
     """Shows what queued steps wait for now, where that is more than their last change said."""
-    return [pb.StepWait(step=step_name(run, name), wait=_wait(wait)) for name, wait in present.waits.items()]
+    return [pb.StepWait(step=step_name(run, name), wait=wait_message(wait)) for name, wait in present.waits.items()]
 
 
-def _wait(wait: Wait | None) -> pb.Wait | None:
+def wait_message(wait: Wait | None) -> pb.Wait | None:
+    """Shows a wait; nothing where there is none."""
     if wait is None:
         return None
     kind = pb.Wait.Kind.Value(f"KIND_{wait.kind.name}")

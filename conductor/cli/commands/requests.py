@@ -10,6 +10,7 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from conductor.cli.commands.inputs import typed_inputs
+from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.text.failure import CommandError
 from conductor.v1 import flow_service_pb2, run_service_pb2
 
@@ -36,6 +37,8 @@ def create_request(
         priority=int(str(options["priority"])),
         # Always with an id, so that a retry after a lost answer cannot start a second run.
         request_id=str(options["request_id"] or uuid.uuid4()),
+        title=str(options["title"] or ""),
+        plan_hash=str(options["plan_hash"]),
     )
     set_flow(request, flow, Path(str(options["project"])) if options.get("project") else None)
     inputs = dict[str, object]()
@@ -48,6 +51,11 @@ def create_request(
         inputs["band"] = options["band"]
     json_format.ParseDict(inputs, request.inputs)
     return request
+
+
+def flow_of(connection: Connection) -> Callable[[str], flow_service_pb2.Flow]:
+    """Returns a function that asks for the flow of a name."""
+    return lambda named: connection.flows.GetFlow(flow_service_pb2.GetFlowRequest(name=named), timeout=CALL_SECONDS)
 
 
 def workspace_at(path: Path) -> run_service_pb2.Workspace:

@@ -2,12 +2,14 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import click
 import grpc
 
+from conductor.cli.commands.launching.options import request_options
 from conductor.cli.commands.reading import print_report
 from conductor.cli.connection import CALL_SECONDS, CREATE_SECONDS, Connection, connected
 from conductor.cli.main import Context
@@ -18,7 +20,7 @@ from conductor.cli.text.wording import SETTLED_RUN, workspace_changes
 from conductor.cli.views.follow import Absence, followed, patiently
 from conductor.cli.views.lines import finding_line, summary
 from conductor.cli.views.view import JsonView, View, as_json, say_away, say_back
-from conductor.v1 import flow_service_pb2, run_service_pb2
+from conductor.v1 import run_service_pb2
 from servicekit.printing.output_lost import OutputLostError, verdict
 from servicekit.printing.page import put, say
 from servicekit.printing.terminal_text import printable
@@ -32,39 +34,17 @@ _CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEO
 
 
 @click.command()
-@click.argument("flow")
-@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
-@click.option("--question", help="What you want to know: the flow's prompts hold it. `-` reads it from stdin.")
-@click.option(
-    "--band",
-    type=click.Choice(["small", "medium", "large"]),
-    help="How much effort: how many agents look, and how deep, as the flow says.  [default: small]",
-)
-@click.option(
-    "--input", "extras", multiple=True, metavar="NAME=VALUE", help="A further input, typed by the flow's input_schema."
-)
-@click.option("--commit", metavar="REVISION", help="Read this commit instead of the working tree.")
-@click.option(
-    "--project",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Whose personas and contracts a FILE brings along.  [default: of the .conductor/ beside it]",
-)
-@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="For finding the run again.")
-@click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Higher goes first.")
+@request_options
+@click.option("--plan-hash", default="", help="Start only while the plan is the one that `conductor plan` showed.")
 @click.option("--request-id", help="A UUID: the same one never starts two runs.")
 @click.option("--detach", is_flag=True, help="Print the run's name and leave.")
 @click.pass_obj
 def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: object) -> int:
     """Start FLOW over PATH (this directory by default), follow it, and show its report."""
-    from conductor.cli.commands.requests import create_request
+    from conductor.cli.commands.requests import create_request, flow_of
 
     with connected(context.address) as connection:
-
-        def flow_of(named: str) -> flow_service_pb2.Flow:
-            asked = flow_service_pb2.GetFlowRequest(name=named)
-            return connection.flows.GetFlow(asked, timeout=CALL_SECONDS)
-
-        request = create_request(flow, path, options, flow_of)
+        request = create_request(flow, path, options, flow_of(connection))
         created = create_from(context, connection, request, flow=flow, is_passing=False)
         if detach:
             put(as_json(created) if context.is_json else created.name)
@@ -89,8 +69,17 @@ def create_from(
     context: Context, connection: Connection, request: run_service_pb2.CreateRunRequest, *, flow: str, is_passing: bool
 ) -> Run:
     """Asks for the run of a flow that a person named; a refusal of a file's flow names the file."""
-    try:
+    with refused_for(context, request, flow, is_passing=is_passing):
         return create(connection, request)
+
+
+@contextlib.contextmanager
+def refused_for(
+    context: Context, request: run_service_pb2.CreateRunRequest, flow: str, *, is_passing: bool = False
+) -> Iterator[None]:
+    """Turns the refusal of a run into the CommandError to show."""
+    try:
+        yield
     except grpc.RpcError as error:
         shown = from_rpc(error, context.address, CREATE_SECONDS, is_passing=is_passing)
         if not request.HasField("inline"):

@@ -1,11 +1,15 @@
 """`conductor runs` and `cancel`: what there is, and stopping it."""
 
+import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
 
 import click
 
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
+from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import run_name, short
 from conductor.cli.text.wording import SETTLED_RUN, asked_for, findings, run_look, run_state
 from conductor.cli.views.view import as_json
@@ -18,6 +22,7 @@ from servicekit.printing.terminal_text import one_line
 Run = run_service_pb2.Run
 STATES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
 LONGEST_PATH = 4096
+TITLE_CHARACTERS = 30  # of a line
 
 
 @click.command()
@@ -25,6 +30,13 @@ LONGEST_PATH = 4096
 @click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only these; repeatable.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only with this label; repeatable.")
 @click.option("--text", default="", help="Only with this in the question.")
+@click.option("--workspace", type=click.Path(path_type=Path), help="Only over this directory.")
+@click.option(
+    "--after",
+    metavar="TIME",
+    help="Only asked for at this time or later: 2026-11-30, 2026-11-30T09:00, or 2d for an age.",
+)
+@click.option("--before", metavar="TIME", help="Only asked for before this time.")
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
 @click.pass_obj
 def runs(context: Context, /, **options: object) -> None:
@@ -42,7 +54,9 @@ def runs(context: Context, /, **options: object) -> None:
             if not request.page_token or shown >= limit:
                 break
         if not shown and not context.is_json:
-            is_filtered = any(options[name] for name in ("flow", "states", "labels", "text"))
+            is_filtered = any(
+                options[name] for name in ("flow", "states", "labels", "text", "workspace", "after", "before")
+            )
             say(
                 "no such runs; see all:  conductor runs"
                 if is_filtered
@@ -54,7 +68,7 @@ def runs(context: Context, /, **options: object) -> None:
 
 
 def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest:
-    from conductor.cli.commands.requests import named_values
+    from conductor.cli.commands.requests import named_values, workspace_at
 
     flow = str(options["flow"])
     request = run_service_pb2.ListRunsRequest(
@@ -64,8 +78,30 @@ def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest
         text=str(options["text"]),
     )
     chosen = options["states"] if isinstance(options["states"], tuple) else ()
+    if options["workspace"] is not None:
+        request.workspace_path = workspace_at(Path(str(options["workspace"]))).path
+    for option, field in (("after", request.create_time_from), ("before", request.create_time_before)):
+        if options[option] is not None:
+            field.FromSeconds(_moment(f"--{option}", str(options[option])))
     request.states.extend(Run.State.Value(f"STATE_{str(state).upper()}") for state in chosen)
     return request
+
+
+def _moment(option: str, given: str) -> int:
+    """Returns the second that a date, a time or an age means; a time without a zone is of this machine's."""
+    from conductor.config import AGES, read_quantity
+
+    try:
+        return int(datetime.fromisoformat(given).timestamp())
+    except ValueError:
+        pass
+    try:
+        return int(time.time()) - read_quantity(given, AGES)
+    except ValueError:
+        raise CommandError(
+            f"{option} takes a date, a time or an age, not '{given}'",
+            lines=("such as 2026-11-30, 2026-11-30T09:00 or 2d",),
+        ) from None
 
 
 def run_lines(listed: Sequence[Run], columns: int | None) -> Iterator[str]:
@@ -77,13 +113,16 @@ def run_lines(listed: Sequence[Run], columns: int | None) -> Iterator[str]:
         return
     for run, (first, _) in zip(listed, rows, strict=True):
         yield cut(first.rstrip(), columns)
-        found = _found(run)
+        about = _about(run)
         # A path's end tells more than its beginning.
-        yield f"    {found}{cut_before(one_line(run.workspace.path, LONGEST_PATH), columns - 4 - cells(found))}"
+        yield f"    {about}{cut_before(one_line(run.workspace.path, LONGEST_PATH), columns - 4 - cells(about))}"
 
 
-def _found(run: Run) -> str:
-    return f"{findings(run.finding_counts)}  " if run.state in SETTLED_RUN and run.HasField("finding_counts") else ""
+def _about(run: Run) -> str:
+    """Returns what it found, where it has ended, and its title: what stands before its workspace."""
+    found = findings(run.finding_counts) if run.state in SETTLED_RUN and run.HasField("finding_counts") else ""
+    title = f"“{one_line(run.title, TITLE_CHARACTERS)}”" if run.title else ""
+    return "".join(f"{part}  " for part in (found, title) if part)
 
 
 def _flow(run: Run) -> str:
@@ -94,8 +133,7 @@ def _run_columns(run: Run, flow_width: int) -> tuple[str, str]:
     glyph, _ = run_look(run.state)
     flow = padded(_flow(run), max(flow_width, 10))
     first = f"{glyph} {short(run.name)}  {run_state(run.state):<10}  {asked_for(run, '%Y-%m-%d %H:%M %Z')}  {flow}"
-    found = _found(run)
-    return first, f"{found}{one_line(run.workspace.path, LONGEST_PATH)}"
+    return first, f"{_about(run)}{one_line(run.workspace.path, LONGEST_PATH)}"
 
 
 @click.command()

@@ -68,6 +68,8 @@ def _show_run(run: Run) -> None:
     settled = run.state in SETTLED_RUN
     say(summary(run) if settled else f"{glyph} {run.flow.removeprefix('flows/')} {run_state(run.state)}", 2)
     say(f"  run        {run.name}")
+    if title := one_line(run.title, 200):
+        say(f"  title      {title}", 13)
     say(
         f"  asked for  {asked_for(run, '%Y-%m-%d %H:%M:%S %Z')}, band {flow_service_pb2.Band.Name(run.band)[5:].lower()}"
     )

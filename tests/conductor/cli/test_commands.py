@@ -132,6 +132,55 @@ def test_what_failed_runs_again_and_the_rest_is_kept(run: str, conductor: Comman
     assert conductor("delete", again, "--yes").returncode == 0
 
 
+def test_a_plan_is_shown_before_the_run_and_binds_it(pair: Pair, conductor: Command) -> None:
+    """Keeps B15, and of B16 rerun, `last` and titles; of B6 the filters by workspace and time."""
+    workspace, flow = plain_workspace(pair.folder / "planned"), str(pair.folder / "two.yaml")
+    (pair.folder / "two.yaml").write_text(FLOW)
+    shown = conductor("plan", flow, str(workspace), "--prompts")
+    plan_hash = shown.stdout.partition("plan hash  ")[2].split()[0]
+    stale = conductor("run", flow, str(workspace), "--plan-hash", "0" * 64)
+    done = conductor(
+        "run", flow, str(workspace), "--plan-hash", plan_hash, "--title", "As planned", "--label", "by=plan"
+    )
+    listed = conductor("runs", "--workspace", str(workspace), "--after", "1h", "--label", "by=plan").stdout
+    elsewhere = conductor("runs", "--workspace", str(pair.folder), "--before", "1w")
+    again = conductor("rerun", "last", "--detach")
+
+    assert "  · reads  scripted on alpha" in shown.stdout
+    assert "  · merged  fold\n  requests   at least 2, one an agent" in shown.stdout
+    assert "  code       stays on this machine" in shown.stdout
+    assert "--- reads ---\n#scripted" in shown.stdout
+    assert stale.returncode == 2
+    assert "PLAN_STALE" in stale.stderr
+    assert "conductor plan FLOW PATH" in stale.stderr
+    assert done.returncode == 0, done.stderr
+    assert "“As planned”" in listed
+    assert listed.count("\n") == 1
+    assert (elsewhere.stdout, elsewhere.returncode) == ("", 0)
+    assert again.returncode == 2
+    assert "was made of a file" in again.stderr
+    assert conductor("delete", "last", "--yes").returncode == 0
+
+
+def test_the_same_is_asked_again_of_the_present_tree(pair: Pair, conductor: Command) -> None:
+    """Keeps B16."""
+    workspace = plain_workspace(pair.folder / "again")
+    first = conductor(
+        "run", "survey", str(workspace), "--label", "by=rerun", "--title", "Twice", "--detach"
+    ).stdout.strip()
+    conductor("watch", first)
+    (workspace / "new.txt").write_text("new\n")
+    done = conductor("rerun", first[-6:])
+    both = [
+        json.loads(line) for line in conductor("--output", "json", "runs", "--label", "by=rerun").stdout.splitlines()
+    ]
+
+    assert done.returncode == 0, done.stderr
+    assert [one["title"] for one in both] == ["Twice", "Twice"]
+    assert both[0]["snapshot"]["commit"] != both[1]["snapshot"]["commit"]
+    assert conductor("delete", *(one["name"] for one in both), "--yes").returncode == 0
+
+
 def test_a_step_goes_by_its_id_and_its_label_and_both_are_shown(run: str, conductor: Command) -> None:
     shown, by_label = conductor("show", run), conductor("show", run, "all of it")
     unknown = [conductor("show", run, "Documentation"), conductor("output", run, "a b")]

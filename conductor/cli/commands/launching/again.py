@@ -1,16 +1,19 @@
-"""`conductor retry`: runs what failed of an ended run, and keeps the rest."""
+"""`conductor retry` and `rerun`: run what failed of an ended run and keep the rest, or ask the same of today's tree."""
 
 import uuid
 
 import click
+import grpc
 
-from conductor.cli.commands.run import follow_to_end
-from conductor.cli.connection import CREATE_SECONDS, Connection, connected
+from conductor.cli.commands.run import create, follow_to_end
+from conductor.cli.connection import CALL_SECONDS, CREATE_SECONDS, Connection, connected
 from conductor.cli.main import Context
+from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import run_name, short, step_name
 from conductor.cli.views.view import as_json
 from conductor.v1 import run_service_pb2
 from servicekit.printing.page import put, say
+from servicekit.statuses import read_refusal
 
 SHOWN_STEPS = 12
 
@@ -32,6 +35,41 @@ def retry(context: Context, /, name: str, *, detach: bool, **options: object) ->
     with connected(context.address) as connection:
         made = connection.runs.RetryRun(_request(connection, name, options), timeout=CREATE_SECONDS)
         _say_kept(made)
+        return leave(context, made) if detach else follow_to_end(context, connection, made.name)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--request-id", help="A UUID: the same one never starts two runs.")
+@click.option("--detach", is_flag=True, help="Print the new run's name and leave.")
+@click.pass_obj
+def rerun(context: Context, /, name: str, request_id: str | None, *, detach: bool) -> int:
+    """Ask the same as RUN again, of the present tree: the flow of that name, the inputs and the workspace."""
+    with connected(context.address) as connection:
+        named = run_service_pb2.GetRunRequest(name=run_name(connection, name, changes=True))
+        earlier = connection.runs.GetRun(named, timeout=CALL_SECONDS)
+        request = run_service_pb2.CreateRunRequest(
+            flow=earlier.flow,
+            inputs=earlier.inputs,
+            workspace=earlier.workspace,
+            labels=earlier.labels,
+            priority=earlier.priority,
+            title=earlier.title,
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        if not str(dict(earlier.inputs).get("question", "")).strip():
+            request.inputs.fields.pop(
+                "question", None
+            )  # a run without one holds an empty one, which no request may hold
+        try:
+            made = create(connection, request)
+        except grpc.RpcError as error:
+            if read_refusal(error).reason != "FLOW_NOT_FOUND":
+                raise
+            told = f"the conductor has no {earlier.flow}: run {short(earlier.name)} was made of a file"
+            raise CommandError(told, lines=("conductor run FILE PATH",)) from error
+        changed = " (the flow changed since)" if made.flow_revision != earlier.flow_revision else ""
+        say(f"asks again what {short(earlier.name)} asked, as {short(made.name)}{changed}", err=True)
         return leave(context, made) if detach else follow_to_end(context, connection, made.name)
 
 

@@ -1,0 +1,43 @@
+"""The options that say what a run is to be: those of `run`, and of `plan`, which shows it before."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+_OPTIONS = (
+    click.argument("flow"),
+    click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), default="."),
+    click.option("--question", help="What you want to know: the flow's prompts hold it. `-` reads it from stdin."),
+    click.option(
+        "--band",
+        type=click.Choice(["small", "medium", "large"]),
+        help="How much effort: how many agents look, and how deep, as the flow says.  [default: small]",
+    ),
+    click.option(
+        "--input",
+        "extras",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A further input, typed by the flow's input_schema.",
+    ),
+    click.option("--commit", metavar="REVISION", help="Read this commit instead of the working tree."),
+    click.option(
+        "--project",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Whose personas and contracts a FILE brings along.  [default: of the .conductor/ beside it]",
+    ),
+    click.option("--title", help="A title for people.  [default: the beginning of the question]"),
+    click.option(
+        "--label", "labels", multiple=True, metavar="NAME=VALUE", help="For finding the run again; repeatable."
+    ),
+    click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Higher goes first."),
+)
+
+
+def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command FLOW, PATH and the options of the run that it asks for."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

@@ -1,0 +1,84 @@
+"""`conductor plan`: shows a run before it is made."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from conductor.cli.commands.launching.options import request_options
+from conductor.cli.commands.run import refused_for
+from conductor.cli.connection import CREATE_SECONDS, connected
+from conductor.cli.main import Context
+from conductor.cli.text.names import short
+from conductor.cli.text.wording import counted, step_look
+from conductor.cli.views.view import as_json
+from conductor.v1 import run_service_pb2
+from servicekit.printing.page import put, say
+from servicekit.printing.terminal_text import one_line, printable
+
+Step = run_service_pb2.Step
+Planned = run_service_pb2.PlannedStep
+
+
+@click.command()
+@request_options
+@click.option("--prompts", is_flag=True, help="Print the prompts, too, as far as they are known before the run.")
+@click.pass_obj
+def plan(context: Context, /, flow: str, path: Path, *, prompts: bool, **options: object) -> None:
+    """Show what `run` would do with the same arguments, and start nothing.
+
+    `conductor run … --plan-hash HASH` starts a run only while its plan is this one.
+    """
+    from conductor.cli.commands.requests import create_request, flow_of
+
+    with connected(context.address) as connection:
+        request = create_request(flow, path, {**options, "request_id": None, "plan_hash": ""}, flow_of(connection))
+        with refused_for(context, request, flow):
+            asked = run_service_pb2.PlanRunRequest(run=request)
+            planned = connection.runs.PlanRun(asked, timeout=CREATE_SECONDS)
+    if context.is_json:
+        put(as_json(planned))
+        return
+    for line in plan_lines(planned):
+        say(line, 6)
+    if prompts:
+        for step in planned.steps:
+            if step.prompt:
+                put(f"\n--- {short(step.name)} ---\n{step.prompt.rstrip()}")
+
+
+def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
+    """Yields what a person should know before the run: its steps, what they take, and where the code goes."""
+    run = planned.run
+    asking = {short(step.name): step for step in planned.steps}
+    yield f"{run.flow.removeprefix('flows/')} over {printable(run.workspace.path)} at {run.snapshot.commit[:12]}"
+    for step in run.steps:
+        yield f"  {_step_line(step, asking.get(short(step.name)))}"
+    unknown = sum(not step.HasField("prompt_tokens") for step in planned.steps)
+    later = f"; {counted(unknown, 'prompt')} not known before the run" if unknown else ""
+    yield f"  requests   at least {planned.requests}, one an agent"
+    yield f"  tokens     about {planned.prompt_tokens} in prompts (an estimate){later}"
+    yield f"  code       {_where(planned.destinations)}"
+    yield f"  plan hash  {planned.plan_hash}"
+
+
+def _step_line(step: Step, planned: Planned | None) -> str:
+    name = short(step.name)
+    if step.state == Step.STATE_EXCLUDED:
+        return f"{step_look(step.state)[0]} {name}  excluded: {one_line(step.reason, 200)}"
+    if planned is None:
+        return f"· {name}  {Step.Kind.Name(step.kind).removeprefix('KIND_').lower()}"
+    if planned.HasField("wait"):
+        return f"◌ {name}  would wait: {one_line(planned.wait.text, 300)}"
+    place = planned.placement
+    model = f", {printable(place.model)}" if place.model else ""
+    tokens = f"  about {planned.prompt_tokens} tokens" if planned.HasField("prompt_tokens") else ""
+    return f"· {name}  {printable(place.agent)} on {printable(place.host)}{model}{tokens}"
+
+
+def _where(destinations: Sequence[run_service_pb2.Destination]) -> str:
+    """Says which machines could get the code."""
+    far = dict.fromkeys(printable(one.machine) for one in destinations if one.leaves_machine)
+    if far:
+        return f"leaves this machine, for {', '.join(far)}"
+    return "stays on this machine" if destinations else "goes nowhere: no connected host has these agents"

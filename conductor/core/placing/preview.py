@@ -1,0 +1,32 @@
+"""Tells where steps would run now, and starts nothing."""
+
+from collections.abc import Iterable, Mapping
+
+from conductor.core.decide.schedule import demand_of
+from conductor.core.model.conductor_state import ConductorState
+from conductor.core.model.step import Step, Wait
+from conductor.core.placing.placement import Placement, choose_host, explain_wait
+from conductor.core.placing.slots import PoolSlots
+
+
+def preview_places(state: ConductorState, steps: Iterable[Step], run: str, now: float) -> dict[str, Placement | Wait]:
+    """Returns for each step that asks an agent, as if it were alone, the place that it would get now, or what it would wait for."""
+    tracks = [pair for one in state.ongoing.values() for pair in one.tracks.items()]
+    pools = PoolSlots(state.hosts, tracks, state.pools, now)
+    free = {name: host.slots for name, host in state.hosts.items() if host.connected and not host.draining}
+    for _, track in tracks:
+        if track.host in free:
+            free[track.host] -= 1
+    places: dict[str, Placement | Wait] = {}
+    for step in steps:
+        demand = demand_of(step)
+        place = choose_host(state.hosts, free, demand, admits=pools.is_open)
+        places[step.plan.id] = place or explain_wait(state.hosts, demand, pools, run)
+    return places
+
+
+def list_candidates(state: ConductorState, steps: Iterable[Step]) -> Mapping[str, frozenset[str]]:
+    """Returns the agents that the steps could ask, by host."""
+    agents = {agent for step in steps for agent in demand_of(step).agents}
+    found = {name: host.agents & agents for name, host in state.hosts.items() if host.connected}
+    return {name: offered for name, offered in sorted(found.items()) if offered}
