@@ -2,7 +2,7 @@
 
 The file is TOML with the names of `Settings`. `[limits]` narrows what a Start may ask for (units as in `core.admission.order`), and
 sets how many snapshots are kept, and for how long (`core.snapshots.eviction.Keeping`). `[models.NAME]` names an endpoint that
-agents' specs may use (settings as in `core.models.endpoint`).
+agents' specs may use (settings as in `core.models.endpoint`). `[labels]` are what flows choose hosts by.
 """
 
 import os
@@ -23,6 +23,8 @@ from servicekit.errors import shown, there_are
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_SLOTS = 1000
+MAX_LABELS = 32
+MAX_LABEL_CHARACTERS = 63
 DEFAULT_MODEL = "default"  # the endpoint of --model, and of the built-in agent `reader`
 MOST_UNHEARD_SECONDS = 10 * 365 * 86_400
 MOST_BYTES = 1 << 50  # a pebibyte: above every disk
@@ -56,6 +58,7 @@ class Settings:
     # How long unacknowledged ends are kept, and how much output of all of them.
     unheard_seconds: float = UNHEARD_SECONDS
     unheard_bytes: int = UNHEARD_BYTES
+    labels: Mapping[str, str] = field(default_factory=dict)  # flows choose hosts by them
     end_agents_on_stop: bool = False  # SIGTERM otherwise leaves them to the next daemon
     log_format: str = "plain"
     log_level: str = "info"
@@ -190,9 +193,23 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(f"slots is {shown(slots)}: it must be a whole number from 1 to {MAX_SLOTS}")
     if len(settings.name) > 63 or not settings.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise ConfigurationError(f"name is '{settings.name}': it must be at most 63 letters, digits, '-', '_' or '.'")
+    _check_labels(settings.labels)
     for folder in settings.agents_dirs:
         if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             raise ConfigurationError(f"agents_dirs (--agents-dir): {folder} is not a directory")
+
+
+def _check_labels(labels: Any) -> None:
+    if not isinstance(labels, Mapping) or len(labels) > MAX_LABELS:
+        raise ConfigurationError(
+            f"labels is {shown(labels)}: it must be a table of at most {MAX_LABELS} texts, as [labels]"
+        )
+    for name, value in labels.items():
+        if not isinstance(value, str) or not 0 < len(name) <= MAX_LABEL_CHARACTERS or len(value) > MAX_LABEL_CHARACTERS:
+            raise ConfigurationError(
+                f"labels.{name[:MAX_LABEL_CHARACTERS]} is {shown(value)}: name and value are texts of at most "
+                f"{MAX_LABEL_CHARACTERS} characters"
+            )
 
 
 def require_descriptors(limit: int) -> None:

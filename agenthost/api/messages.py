@@ -229,6 +229,7 @@ def write_host(host: Host, snapshots: host_pb.Snapshots) -> host_pb.Host:
         version=VERSION,
         boot_id=host.boot_id,
         slots=host.settings.slots,
+        labels=host.settings.labels,
         running=host.running,
         agents=[write_agent(host.shown(agent)) for agent in host.agents.values()],
         sandbox=_sandbox(host),

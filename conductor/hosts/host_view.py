@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agenthost.v1 import host_service_pb2 as host_pb
-from conductor.core.model.inputs import TURNS, HostAgent, HostPool, HostReported, UnusableAgent
+from conductor.core.model.inputs import TURNS, HostAgent, HostPool, HostReported, Reach, UnusableAgent
 
 
 class HostState(StrEnum):
@@ -41,10 +41,13 @@ def reported(name: str, host: host_pb.Host) -> HostReported:
         slots=host.slots,
         agents=tuple(_agent(host, agent, models) for agent in host.agents if agent.available),
         unusable=tuple(
-            UnusableAgent(agent.name, agent.unavailable_reason) for agent in host.agents if not agent.available
+            UnusableAgent(agent.name, agent.unavailable_reason, _reach(agent, models))
+            for agent in host.agents
+            if not agent.available
         ),
         instance=host.instance,
         features=frozenset(host.features),
+        labels=tuple(sorted(host.labels.items())),
         pools=tuple(HostPool(one.pool, one.pool_slots, is_local=one.pool_is_local) for one in models.values()),
     )
 
@@ -53,7 +56,15 @@ def _agent(host: host_pb.Host, agent: host_pb.Agent, models: Mapping[str, host_p
     """Returns an agent with its pool and the model that is asked there: the configured, the usual, or the first that is listed."""
     takes_turns, model = TURNS in host.features and TURNS in agent.features, models.get(agent.model)
     if model is None:
-        return HostAgent(agent.name, agent.version, takes_turns)
+        return HostAgent(agent.name, agent.version, takes_turns, reach=_reach(agent, models))
     # A host of f9ac01c tells no usual model.
     asked = model.model or model.usual_model or next((each.name for each in model.listed), "") or f"models.{model.name}"
-    return HostAgent(agent.name, agent.version, takes_turns, model.pool, asked)
+    return HostAgent(agent.name, agent.version, takes_turns, model.pool, asked, _reach(agent, models))
+
+
+def _reach(agent: host_pb.Agent, models: Mapping[str, host_pb.Model]) -> Reach:
+    """Returns what an agent may reach from its sandbox; of a model that is not known, the worst."""
+    if not agent.model:
+        return Reach.NOTHING
+    is_near = agent.model in models and models[agent.model].pool_is_local
+    return Reach.NEAR if is_near else Reach.ANYWHERE

@@ -35,6 +35,7 @@ def host_message(view: HostView, running: int, lost_before: float, of_earlier: i
         last_seen_time=timestamp(view.last_seen),
         disconnected_time=timestamp(view.disconnected_since),
         attempts_of_earlier_instance=of_earlier,
+        labels=host.labels,
         models=[_same(model, pb.HostModel) for model in host.models],
     )
 

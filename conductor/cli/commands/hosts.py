@@ -114,6 +114,8 @@ def host_line(host: Host) -> str:
     line = f"{glyph} {column(short(host.name), 12)}  {state:<12}"
     if host.slots:
         line += f"  {host.running} of {counted(host.slots, 'slot')} in use  {printable(host.sandbox_mechanism)}"
+    if host.labels:
+        line += f"  {printable(', '.join(f'{name}={value}' for name, value in sorted(host.labels.items())))}"
     if host.HasField("disconnected_time"):
         line += f"  for {elapsed(time.time() - host.disconnected_time.ToNanoseconds() / 1e9)}"
     elif not host.HasField("last_seen_time"):

@@ -42,6 +42,7 @@ from conductor.core.model.inputs import (
     HostPool,
     HostReported,
     Input,
+    Reach,
     RequestCancel,
     RequestRun,
     WorkFinished,
@@ -50,6 +51,9 @@ from conductor.core.model.states import Failure, FailureClass, RunState
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_text
 
 STORAGE_DAMAGED = "STORAGE_DAMAGED"
+
+# Of a host: its configuration allows no more.
+MOST_LABELS = 32
 
 
 def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple[Decision, ConductorState]:
@@ -143,6 +147,8 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
         was_reached=report.connected or (before is not None and before.was_reached),
         features=report.features,
         pools=pools,
+        labels=dict(report.labels[:MOST_LABELS]),
+        reach=_reach(report) if report.connected or before is None else before.reach,
         models={agent.name: agent for agent in map(_bounded, report.agents) if agent.pool in pools},
     )
     if before is not None and after.instance != before.instance:
@@ -150,6 +156,11 @@ def _take_host(decision: DecisionDraft, report: HostReported) -> None:
     if after != before:
         decision.hosts[report.host] = after
         decision.touched_hosts = True
+
+
+def _reach(report: HostReported) -> dict[str, Reach]:
+    of_usable = {agent.name: agent.reach for agent in report.agents}
+    return of_usable | {agent.name: agent.reach for agent in report.unusable}
 
 
 def _smallest(pools: Sequence[HostPool]) -> dict[str, HostPool]:

@@ -29,8 +29,9 @@ from conductor.core.model.plan import AgentPlan
 from conductor.core.model.states import WaitKind
 from conductor.core.model.step import MODEL_PARAMETER, Step, Wait
 from conductor.core.model.step_path import PATH_IDS, is_child_path
-from conductor.core.placing.placement import Demand, Placement, choose_host, explain_wait, list_seats
+from conductor.core.placing.placement import Demand, Placement, choose_host, list_seats
 from conductor.core.placing.slots import PoolSlots, Seat
+from conductor.core.placing.waits import explain_wait
 
 _FOR_CHILDREN = frozenset({PATH_IDS})
 TURNS_WITH_REPAIR = 2
@@ -210,7 +211,8 @@ def demand_of(step: Step) -> Demand:
     """Returns the needs of a step that asks an agent."""
     plan = _plan(step)
     model = dict(step.list_parameters(asks_model=True)).get(MODEL_PARAMETER, "")
-    return Demand(plan.agents, _FOR_CHILDREN if is_child_path(step.plan.id) else frozenset(), model)
+    features = _FOR_CHILDREN if is_child_path(step.plan.id) else frozenset()
+    return Demand(plan.agents, features, model, plan.labels)
 
 
 def _subject(wait: Wait) -> tuple[str, str]:

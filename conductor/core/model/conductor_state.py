@@ -7,7 +7,7 @@ hosts repeat anyway. Slots and waits are computed from it; it keeps no counters.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from conductor.core.model.inputs import HostAgent, HostPool, Input
+from conductor.core.model.inputs import HostAgent, HostPool, Input, Reach
 from conductor.core.model.run import Run
 
 
@@ -69,7 +69,7 @@ class Host:
 
     `was_reached` is False for a configured host that has never connected. `unusable` says why its other agents cannot run there.
     `turn_agents` are those of its agents that take further inputs after an answer, `models` those that ask a model, by name.
-    `instance_since` is when this process first heard of its instance.
+    `reach` is that of every agent which it knows. `instance_since` is when this process first heard of its instance.
     """
 
     name: str
@@ -86,6 +86,8 @@ class Host:
     features: frozenset[str] = frozenset()
     pools: Mapping[str, HostPool] = field(default_factory=dict)
     models: Mapping[str, HostAgent] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    reach: Mapping[str, Reach] = field(default_factory=dict)
 
     def silence(self, instance: str) -> float | None:
         """Returns since when an instance is silent: its host is away, or came back as another one. None while it is connected."""

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from conductor.core.model.activity import Activity, Usage
 from conductor.core.model.events import Confinement, KeptResult, ModelUse
@@ -51,6 +52,14 @@ class RequestCancel:
 TURNS = "turns"
 
 
+class Reach(IntEnum):
+    """The network of an agent, from the strictest on: none, a model's server near by, or one elsewhere."""
+
+    NOTHING = 0
+    NEAR = 1
+    ANYWHERE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class HostAgent:
     """An agent that a host can run now. `pool` holds its model's slots, `model` is the usual one; empty where it has none."""
@@ -60,6 +69,7 @@ class HostAgent:
     takes_turns: bool = False
     pool: str = ""
     model: str = ""
+    reach: Reach = Reach.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class UnusableAgent:
 
     name: str
     reason: str
+    reach: Reach = Reach.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ class HostReported:
 
     `agents` holds the usable agents, `unusable` the others. `instance` is the id of its data folder: with another one it knows
     nothing of earlier attempts. `features` are what its version takes beyond the first protocol (see `step_path`). `pools`
-    are those of its models.
+    are those of its models. `labels` are the operator's.
     """
 
     host: str
@@ -97,6 +108,7 @@ class HostReported:
     instance: str = ""
     features: frozenset[str] = frozenset()
     pools: tuple[HostPool, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class AgentPlan:
     on_lost: OnLost = OnLost.RETRY
     retries: RetryPlan = RetryPlan()
     model: str = ""  # the flow's choice, for agents that ask a model
+    labels: tuple[tuple[str, str], ...] = ()  # of the host
     repairs: bool = (
         False  # whether an answer of the wrong form is asked for once more; plans of earlier versions do not
     )

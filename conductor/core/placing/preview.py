@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from conductor.core.decide.schedule import demand_of
 from conductor.core.model.conductor_state import ConductorState
 from conductor.core.model.step import Step, Wait
-from conductor.core.placing.placement import Placement, choose_host, explain_wait
+from conductor.core.placing.placement import Placement, choose_host
 from conductor.core.placing.slots import PoolSlots
+from conductor.core.placing.waits import explain_wait
 
 
 def preview_places(state: ConductorState, steps: Iterable[Step], run: str, now: float) -> dict[str, Placement | Wait]:

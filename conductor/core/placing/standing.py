@@ -11,8 +11,9 @@ from conductor.core.decide.loss import Absence, list_absences
 from conductor.core.decide.schedule import demand_of
 from conductor.core.model.conductor_state import ConductorState, Pool
 from conductor.core.model.step import Wait
-from conductor.core.placing.placement import Demand, explain_wait, list_seats
+from conductor.core.placing.placement import Demand, list_seats
 from conductor.core.placing.slots import PoolSlots
+from conductor.core.placing.waits import explain_wait
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ MAX_PARAMETER_NAME_CHARACTERS = 128
 MAX_PARAMETER_CHARACTERS = 4000
 MAX_RESULT_CHARACTERS = 200_000
 MAX_MODEL_CHARACTERS = 200
+MAX_LABEL_CHARACTERS = 63
 DEFAULT_INFRASTRUCTURE_RETRIES = 2
 MOST_ATTEMPTS = 10
 _AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
@@ -81,6 +82,7 @@ def plan(step: Step, planning: Planning) -> AgentPlan:
         agents=tuple(work.agents),
         parameters=tuple(sorted(work.parameters.items())),
         model=work.model,
+        labels=tuple(sorted(work.labels.items())),
         timeout_seconds=_seconds(work, "timeout", clocks.step_timeout_seconds),
         idle_timeout_seconds=_seconds(work, "idle_timeout", clocks.idle_timeout_seconds),
         max_attempts=work.max_attempts or MOST_ATTEMPTS,
@@ -108,6 +110,9 @@ def _judge_limits(agent: AgentWork, where: str, problems: Problems) -> None:
                 f"{where}.parameters.{name}", "must not hold NUL: no argument, variable or file of an agent can"
             )
     problems.add_if_longer(f"{where}.model", agent.model, MAX_MODEL_CHARACTERS)
+    for name, value in agent.labels.items():
+        problems.add_if_longer(f"{where}.labels.{name}", name, MAX_LABEL_CHARACTERS)
+        problems.add_if_longer(f"{where}.labels.{name}", value, MAX_LABEL_CHARACTERS)
     if agent.model and MODEL in agent.parameters:
         problems.add(f"{where}.model", "stands beside parameters.model: remove one of the two")
 

@@ -14,6 +14,7 @@ MAX_STEPS = 200
 MAX_AGENTS = 16
 MAX_CONTRACTS = 64
 MAX_PARAMETERS = 32
+MAX_LABELS = 32
 
 _FLOW, _STEP, _AGENT, _FOREACH, _LOOP = (
     message.DESCRIPTOR.fields_by_name
@@ -35,6 +36,7 @@ _MOST = {
     _AGENT["agents"]: MAX_AGENTS,
     _AGENT["contracts"]: MAX_CONTRACTS,
     _AGENT["parameters"]: MAX_PARAMETERS,
+    _AGENT["labels"]: MAX_LABELS,
 }
 
 

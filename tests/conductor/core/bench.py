@@ -26,6 +26,7 @@ from conductor.core.model.inputs import (
     HostPool,
     HostReported,
     Input,
+    Reach,
     Report,
     RequestCancel,
     RequestRun,
@@ -171,13 +172,17 @@ class Bench:
         unusable: Mapping[str, str] = MappingProxyType({}),
         features: frozenset[str] = frozenset(),
         models: Mapping[str, tuple[HostPool, str]] = MappingProxyType({}),
+        labels: Mapping[str, str] = MappingProxyType({}),
+        reach: Mapping[str, Reach] = MappingProxyType({}),
     ) -> Decision:
         """Reports a host; `models` says of agents which pool and which model they use."""
-        offered = tuple(_offer(agent, models) for agent in agents or ("survey",))
-        broken = tuple(UnusableAgent(agent, reason) for agent, reason in unusable.items())
+        far = {agent: reach.get(agent, Reach.NOTHING) for agent in (*agents, "survey", *unusable)}
+        offered = tuple(replace(_offer(agent, models), reach=far[agent]) for agent in agents or ("survey",))
+        broken = tuple(UnusableAgent(agent, reason, far[agent]) for agent, reason in unusable.items())
         offered = offered if connected else ()
         pools = tuple({pool.name: pool for pool, _ in models.values()}.values())
-        return self.take(HostReported(name, connected, draining, slots, offered, broken, instance, features, pools))
+        told = HostReported(name, connected, draining, slots, offered, broken, instance, features, pools)
+        return self.take(replace(told, labels=tuple(labels.items())))
 
     def launch(
         self,

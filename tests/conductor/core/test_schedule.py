@@ -7,7 +7,7 @@ import pytest
 from conductor.core.model.commands import CancelExecution, StartExecution
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import StepWaits
-from conductor.core.model.inputs import ExecutionLost
+from conductor.core.model.inputs import ExecutionLost, Reach
 from conductor.core.model.states import AttemptState
 from conductor.core.model.step_path import PATH_IDS
 from tests.conductor.core.bench import OTHER, RUN, Bench, asks
@@ -64,6 +64,80 @@ def test_waiting_steps_of_a_run_go_by_their_priority_then_in_their_order_also_af
         bench.host("h1", 1, connected=False)
 
     assert placed[:6] == ["s2", "s4", "s0", "s1", "s5", "s3"]
+
+
+def test_a_step_runs_where_the_labels_are_that_it_asks_for_and_says_so() -> None:
+    """Keeps C9."""
+    bench = Bench()
+    bench.host("big", 8)
+    bench.host("gpu", 1, labels={"gpu": "yes", "zone": "a"})
+    bench.launch(*(asks(step, agent={"labels": (("gpu", "yes"),)}) for step in ("s0", "s1")), asks("s2"))
+    bench.launch(asks("s0", agent={"labels": (("gpu", "no"), ("zone", "a"))}), run=OTHER)
+    bench.queue("s0", "s1", "s2")
+    bench.queue("s0", run=OTHER)
+
+    assert [bench.attempt(step).host for step in ("s0", "s2")] == ["gpu", "big"]
+    assert bench.attempt("s0").placement_reason.endswith("slots were free. It has gpu=yes.")
+    assert [wait(bench, "s1")[0], wait(bench, "s0", OTHER)] == [
+        "slot",
+        ("host", "No connected host that offers survey has the labels gpu=no, zone=a: big, gpu."),
+    ]
+
+
+CLOUD, LOCAL, NONE = Reach.ANYWHERE, Reach.NEAR, Reach.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("agents", "chosen"),
+    [
+        (("cloud", "local", "survey"), "local"),  # the first cannot run now
+        (("local", "cloud2", "survey"), "local"),
+        (("broken", "cloud2", "local"), ""),  # it would reach nothing
+        (("broken", "local", "survey"), "survey"),
+        (("gone", "cloud2"), "cloud2"),  # nothing is known of what the flow prefers
+    ],
+)
+def test_another_agent_is_taken_only_where_it_reaches_no_more_than_the_first(
+    agents: tuple[str, ...], chosen: str
+) -> None:
+    """Keeps C9 and E2."""
+    bench = Bench()
+    reach = {"cloud": CLOUD, "cloud2": CLOUD, "local": LOCAL}
+    broken = {"cloud": "no key", "broken": "not installed"}
+    bench.host("h1", 8, "cloud2", "local", "survey", unusable=broken, reach=reach)
+    bench.launch(asks("s0", agents=agents))
+    bench.queue("s0")
+
+    attempts = bench.step("s0").attempts
+    assert [attempt.agent for attempt in attempts] == ([chosen] if chosen else [])
+    if not chosen:
+        assert wait(bench, "s0") == (
+            "agent",
+            (
+                "broken cannot be had, and what is offered in its place would reach more of the network: cloud2, local."
+                " h1 has broken, but: not installed."
+            ),
+        )
+    elif chosen != agents[0]:
+        assert "had no place, which the flow prefers." in attempts[0].placement_reason
+
+
+def test_a_host_that_went_away_still_bounds_what_is_taken_in_its_place() -> None:
+    """Keeps E2."""
+    bench = Bench()
+    bench.host("h1", 8, "survey")
+    bench.host("h2", 8, "cloud", reach={"cloud": CLOUD})
+    bench.host("h1", 8, connected=False)
+    bench.launch(asks("s0", agents=("survey", "cloud")))
+    bench.queue("s0")
+
+    assert bench.step("s0").attempts == ()
+
+
+def wait(bench: Bench, step: str, run: str = RUN) -> tuple[str, str]:
+    told = bench.step(step, run).wait
+    assert told is not None
+    return str(told.kind), told.text
 
 
 def test_a_host_never_has_more_attempts_than_slots() -> None:

@@ -1,7 +1,7 @@
 """What a host's message means to the core."""
 
 from agenthost.v1 import host_service_pb2 as pb
-from conductor.core.model.inputs import HostAgent, HostPool, HostReported
+from conductor.core.model.inputs import HostAgent, HostPool, HostReported, Reach
 from conductor.hosts.host_view import reported
 
 
@@ -19,11 +19,11 @@ def test_an_agent_has_the_pool_and_the_model_of_its_endpoint() -> None:
     told = reported("h1", pb.Host(slots=4, agents=agents, models=[gpu, listed, unknown, usual]))
 
     assert told.agents == (
-        HostAgent("default", pool="gpu0", model="qwen3"),
-        HostAgent("other", pool="gpu1", model="llama"),
-        HostAgent("third", pool="gpu1", model="models.third"),
-        HostAgent("fourth"),
-        HostAgent("fifth", pool="gpu1", model="tiny-chat"),
+        HostAgent("default", pool="gpu0", model="qwen3", reach=Reach.NEAR),
+        HostAgent("other", pool="gpu1", model="llama", reach=Reach.ANYWHERE),
+        HostAgent("third", pool="gpu1", model="models.third", reach=Reach.ANYWHERE),
+        HostAgent("fourth", reach=Reach.ANYWHERE),
+        HostAgent("fifth", pool="gpu1", model="tiny-chat", reach=Reach.ANYWHERE),
     )
     assert told.pools == (HostPool("gpu0", 2, is_local=True), *(HostPool("gpu1", slots) for slots in (1, 3, 1)))
 
@@ -34,4 +34,13 @@ def test_a_host_that_reports_no_pools_has_none() -> None:
 
     told = reported("h1", pb.Host(slots=4, agents=agents, models=[pb.Model(name="default")]))
 
-    assert told == HostReported("h1", connected=True, slots=4, agents=(HostAgent("reader"),))
+    assert told == HostReported("h1", connected=True, slots=4, agents=(HostAgent("reader", reach=Reach.ANYWHERE),))
+
+
+def test_what_an_agent_reaches_is_told_whether_it_can_run_or_not_and_labels_as_they_are() -> None:
+    agents = [pb.Agent(name="survey", available=True), pb.Agent(name="cloud", model="far"), pb.Agent(name="toy")]
+
+    told = reported("h1", pb.Host(slots=4, agents=agents, labels={"zone": "a", "gpu": "yes"}))
+
+    assert [agent.reach for agent in (*told.agents, *told.unusable)] == [Reach.NOTHING, Reach.ANYWHERE, Reach.NOTHING]
+    assert told.labels == (("gpu", "yes"), ("zone", "a"))
