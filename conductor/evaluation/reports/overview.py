@@ -10,6 +10,7 @@ from typing import Any
 MAX_THINGS = 5
 MAX_LINES = 40
 MAX_WHY_CHARACTERS = 400
+MAX_PATHS = 5
 _LEAST = "info"  # worth knowing, and nothing to do
 
 
@@ -27,12 +28,13 @@ def overview(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scope(values: Mapping[str, Any]) -> str:
-    """Returns one line about what was read, by which flow."""
+    """Returns one line about what was read, and by which flow."""
     workspace, snapshot = values["workspace"], values["snapshot"]
-    tree = f"{workspace['path']} at {_state(snapshot)}"
-    steps = [step for step in values["steps"] if step["kind"] != "fold" and step["state"] != "excluded"]
+    parts = [f"{workspace['path']} at {_state(snapshot)}", *_limits(snapshot)]
+    steps = [step for step in values["steps"] if not step.get("parent") and step["state"] != "excluded"]
     done = sum(step["state"] == "succeeded" for step in steps)
-    return f"{tree}; flow {values['flow'].removeprefix('flows/')}, band {values['band']}; {done} of {len(steps)} looks done"
+    flow = f"flow {values['flow'].removeprefix('flows/')}, band {values['band']}"
+    return "; ".join([*parts, flow, f"{done} of {len(steps)} steps succeeded"])
 
 
 def _state(snapshot: Mapping[str, Any]) -> str:
@@ -41,6 +43,21 @@ def _state(snapshot: Mapping[str, Any]) -> str:
         return f"snapshot {snapshot['commit'][:12]}"
     changes = f" with {dirty} uncommitted {'change' if dirty == 1 else 'changes'}" if dirty else ""
     return f"commit {head[:12]}{changes}"
+
+
+def _limits(snapshot: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what narrows the scope. Reports of former versions name nothing."""
+    number = snapshot.get("changed_count", 0)
+    changed = f"{number} changed {'file' if number == 1 else 'files'}"
+    match snapshot.get("scope", ""):
+        case "diff":
+            base = snapshot.get("base_revision") or snapshot.get("base_commit", "")[:12]
+            yield f"only what changed since {base}: {changed}"
+        case "uncommitted":
+            yield f"only uncommitted changes: {changed}"
+    if paths := snapshot.get("paths"):
+        more = f" and {len(paths) - MAX_PATHS} more" if len(paths) > MAX_PATHS else ""
+        yield f"only {', '.join(paths[:MAX_PATHS])}{more}"
 
 
 def marks(finding: Mapping[str, Any]) -> list[str]:

@@ -13,8 +13,10 @@ from typing import Any
 from conductor.evaluation.evidence.citations import Unread
 from conductor.evaluation.evidence.findings import SEVERITIES, STATUSES
 from conductor.evaluation.evidence.places import check_places, named_places
+from conductor.evaluation.reports.overview import overview
 from conductor.evaluation.reports.results import Result, shortened, whole
 from conductor.evaluation.reports.shortening import leave_out, shorter
+from conductor.evaluation.reports.unchecked import unchecked
 from conductor.flows.language import markdown
 from conductor.flows.language.templates import TemplateError, render
 from conductor.flows.library.bundle import Bundle, canonical_json
@@ -26,7 +28,9 @@ MAX_SHOWN_TEXT_CHARACTERS = 50_000
 # Of all texts together: each is in the Markdown and in the JSON, with up to three bytes a character.
 MAX_SHOWN_TEXTS_CHARACTERS = 400_000
 # "No findings" says something about the code only if everything was judged.
-UNJUDGED = ", but not everything could be judged: see what was left out"
+UNJUDGED = ", but not everything could be judged: see what was not checked"
+# Code compares quotes with files; whether a claim is true, it cannot.
+CHECKED = "(quotes checked; conclusions are yours)"
 
 
 class ReportError(Exception):
@@ -88,7 +92,7 @@ def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict
     findings = [finding for document in sources.documents.values() for finding in document["findings"]]
     findings.sort(key=lambda finding: (SEVERITIES.index(finding["severity"]), STATUSES.index(finding["status"])))
     texts = _texts(facts["steps"], sources)
-    return {
+    values = {
         **facts,
         "format": FORMAT,
         "title": bundle.flow.title or facts["flow"].removeprefix("flows/"),
@@ -100,6 +104,8 @@ def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict
         "notes": [{"step": step, "text": text} for step, texts in sources.notes.items() for text in texts],
         "texts": texts,
     }
+    not_checked = [item._asdict() for item in unchecked(values)]
+    return {**values, "overview": overview(values), "not_checked": not_checked}
 
 
 def _severities(findings: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -126,7 +132,7 @@ def _ended(facts: Mapping[str, Any]) -> str:
 def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts: bool) -> str:
     """Returns one or two sentences about what was found. Findings that cannot be read are never none."""
     unread = [step["id"] for step in sources.facts["steps"] if step["counts"]["unread"]]
-    told = f"The findings of {', '.join(unread)} cannot be read: see what was left out." if unread else ""
+    told = f"The findings of {', '.join(unread)} cannot be read: see what was not checked." if unread else ""
     if findings:
         return f"{_judged(findings)} {told}".rstrip()
     if told:
@@ -143,9 +149,9 @@ def _judged(findings: Sequence[Mapping[str, Any]]) -> str:
     severities = ", ".join(f"{number} {name}" for name, number in _severities(findings).items())
     counts = {status: sum(finding["status"] == status for finding in findings) for status in STATUSES}
     if counts["verified"] == len(findings):
-        return f"{_counted(len(findings), 'finding')} ({severities}); every citation was verified in the snapshot."
+        return f"{_counted(len(findings), 'finding')} ({severities}); every citation was verified in the snapshot {CHECKED}."
     judged = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-    return f"{_counted(len(findings), 'finding')} ({severities}); citations: {judged}."
+    return f"{_counted(len(findings), 'finding')} ({severities}); citations: {judged} {CHECKED}."
 
 
 def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[str, Any]]:

@@ -56,6 +56,7 @@ def _step(step: Step) -> dict[str, Any]:
             "id": step.plan.id,
             "label": step.plan.label or step.plan.id,
             "kind": str(step.plan.kind),
+            "parent": step.plan.parent,
             "needs": list(step.plan.needs),
             "state": str(step.state),
             "began": _began(step),
@@ -97,7 +98,8 @@ def _execution(run: Run) -> dict[str, Any]:
         "run": run.id,
         "create_time": _date(run.create_time),
         "seconds": _seconds(run.create_time, max(ends, default=None)),
-        "attempts": [_attempt(step, attempt) for step, attempt in attempts],
+        "steps": [_span(run, step) for step in run.steps.values() if step.start_time is not None],
+        "attempts": [_attempt(run, step, attempt) for step, attempt in attempts],
         "confinement": _confinement(_list_confined(run)),
         **_kept(run),
     }
@@ -113,7 +115,13 @@ def _reused(kept: KeptResult) -> dict[str, Any]:
     return {"step": kept.step, "run": kept.run, "agent": kept.agent, "host": kept.host, "model": kept.model}
 
 
-def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
+def _span(run: Run, step: Step) -> dict[str, Any]:
+    """Returns when a step began and ended, in seconds after the run was created."""
+    begin, end = _seconds(run.create_time, step.start_time), _seconds(run.create_time, step.end_time)
+    return {"step": step.plan.id, "begin": begin, "end": end}
+
+
+def _attempt(run: Run, step: Step, attempt: Attempt) -> dict[str, Any]:
     return {
         "step": step.plan.id,
         "number": attempt.number,
@@ -121,6 +129,7 @@ def _attempt(step: Step, attempt: Attempt) -> dict[str, Any]:
         "host": attempt.host,
         "model": attempt.end.model_use.model if attempt.end.model_use else "",
         "state": str(attempt.state),
+        "begin": _seconds(run.create_time, attempt.start_time),
         "seconds": _seconds(attempt.start_time, attempt.end_time),
         "input_tokens": attempt.input_tokens,
         "output_tokens": attempt.output_tokens,

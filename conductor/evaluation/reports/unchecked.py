@@ -8,30 +8,47 @@ from typing import Any, NamedTuple
 
 
 class Unchecked(NamedTuple):
-    """The label of the step that it is about, or of several, and a clause."""
+    """The labels of the steps that it is about, and a clause."""
 
     label: str
     text: str
 
 
+MAX_LABELS = 6
+
+
 def unchecked(values: Mapping[str, Any]) -> list[Unchecked]:
-    """Returns everything that the run did not check, in the flow's order, then the notes."""
-    told = [item for step in values["steps"] for item in _of_step(step)]
-    steps: dict[str, list[str]] = {}
+    """Returns everything that the run did not check: each step of the flow, then what is alike of others, then the notes."""
+    steps = values["steps"]
+    told = [Unchecked(step["label"], text) for step in steps if not step.get("parent") for text in _of_step(step)]
+    alike: dict[str, list[str]] = {}
+    for step in steps:
+        for text in _of_step(step) if step.get("parent") else ():
+            alike.setdefault(text, []).append(step["id"])
+    labels = {step["id"]: step["label"] for step in steps}
     for note in values["notes"]:
-        steps.setdefault(note["text"], []).append(note["step"])
-    return told + [Unchecked(", ".join(names), text) for text, names in steps.items()]
+        alike.setdefault(f": {note['text']}", []).append(labels.get(note["step"], note["step"]))
+    return told + [_of_several(names, text) for text, names in alike.items()]
 
 
-def _of_step(step: Mapping[str, Any]) -> Iterator[Unchecked]:
-    label, reason = step["label"], step["reason"] or "no reason was given"
+def _of_several(names: list[str], text: str) -> Unchecked:
+    more = len(names) - MAX_LABELS
+    label = ", ".join(names[:MAX_LABELS]) + (f" and {more} more" if more > 0 else "")
+    return Unchecked(
+        label, f" were{text.removeprefix(' was')}" if len(names) > 1 and text.startswith(" was ") else text
+    )
+
+
+def _of_step(step: Mapping[str, Any]) -> Iterator[str]:
+    """Yields clauses that go on after the step's label."""
+    reason = step["reason"] or "no reason was given"
     if step["failure"]:
         when = "failed" if step["began"] else "failed before it began"
-        degraded = " The run went on without it." if step["may_fail"] else ""
-        yield Unchecked(label, f"{when}: {step['failure']['message']} ({step['failure']['reason']}){degraded}")
+        degraded = "; the run went on without it" if step["may_fail"] else ""
+        yield f" {when}{degraded}: {step['failure']['message']} ({step['failure']['reason']})"
     elif step["state"] == "cancelled" and step["began"]:
-        yield Unchecked(label, f"was cancelled after it had begun: {reason}")
+        yield f" was cancelled after it had begun: {reason}"
     elif not step["began"]:
-        yield Unchecked(label, f"was {step['state']}: {reason}")
+        yield f" was {step['state']}: {reason}"
     if step.get("answer_note") or step["answer_truncated"]:
-        yield Unchecked(label, f"gave an answer that is not whole: {step.get('answer_note') or 'it reached its limit'}")
+        yield f" gave an answer that is not whole: {step.get('answer_note') or 'it was longer than its limit'}"

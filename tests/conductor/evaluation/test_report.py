@@ -4,7 +4,6 @@
 """
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -103,13 +102,14 @@ async def test_nothing_of_a_repository_s_text_is_live_in_a_report(story: Story, 
     assert "\x1b" not in markdown
     assert headings == [
         "A look at \\<everything>",
+        "What to do first",
+        "Also seen",
         "Findings",
         "Critical (1)",
         "High (1)",
         "Medium (3)",
+        "What was not checked",
         "What ran",
-        "What did not run",
-        "What was left out or not judged",
         "What was read",
         "Execution",
         "Confinement of survey on alpha, beta",
@@ -151,7 +151,7 @@ async def test_what_agents_could_not_judge_is_told_once_for_all_who_say_it(story
     await story.fold("merged")
     markdown, values = await story.report()
 
-    assert "\n- tests: No rule for \\<Rust>.\n- risks, tests: Not read: 1 too large.\n" in markdown
+    assert "\n- **risks, tests**: Not read: 1 too large.\n- **tests**: No rule for \\<Rust>.\n" in markdown
     assert {"step": "tests", "text": "No rule for <Rust>."} in values["notes"]
 
 
@@ -163,9 +163,9 @@ async def test_that_nothing_was_found_is_no_praise_where_there_was_nothing_to_ju
     await story.agent("risks", result={"findings": [], "notes": ["The snapshot is empty: there is nothing to judge."]})
     markdown, values = await story.report()
 
-    assert values["verdict"] == "No findings, but not everything could be judged: see what was left out."
+    assert values["verdict"] == "No findings, but not everything could be judged: see what was not checked."
     assert f"**{values['verdict']}**" in markdown
-    assert "## What was left out or not judged\n\n- risks: The snapshot is empty" in markdown
+    assert "## What was not checked\n\n- **risks**: The snapshot is empty" in markdown
 
 
 async def test_what_changed_in_the_users_tree_is_warned_of_and_is_as_inert_as_all_else(
@@ -242,22 +242,17 @@ async def test_each_step_stands_where_it_belongs_by_whether_its_work_began(story
         StepFailed("unplaced", Failure("QUEUE_TIMEOUT", "It waited 3 s.")), StepCancelled("later", "out of time")
     )
     markdown, values = await story.report()
-    _, ran, halted, absent = (part.partition("\n## ")[0] for part in _split(markdown))
+    unchecked, _, behind = markdown.partition("\n## What was not checked\n")[2].partition("\n## What ran\n")
+    ran = behind.partition("\n## ")[0]
 
     assert [step["began"] for step in values["steps"]] == [True, True, True, False, False]
     assert ("| done |" in ran, "stopped" in ran, "unplaced" in ran) == (True, False, False)
-    assert halted.strip().splitlines() == [
+    assert unchecked.strip().splitlines() == [
         "- **stopped** was cancelled after it had begun: out of time",
         "- **paused** was cancelled after it had begun: out of time",
-    ]
-    assert absent.strip().splitlines() == [
-        "- **unplaced** failed before it began: `QUEUE_TIMEOUT`, It waited 3 s.",
+        "- **unplaced** failed before it began: It waited 3 s. (QUEUE_TIMEOUT)",
         "- **later** was cancelled: out of time",
     ]
-
-
-def _split(markdown: str) -> list[str]:
-    return re.split(r"\n## (?:What ran|What was ended before it was done|What did not run)\n", markdown)
 
 
 async def test_the_report_says_when_it_was_and_which_steps_each_confinement_held(story: Story, workspace: Path) -> None:
@@ -295,7 +290,8 @@ async def test_a_flow_may_bring_its_own_template(story: Story, workspace: Path) 
     await story.agent("risks", result={"findings": [claim("*x*")]})
     markdown, _ = await story.report()
 
-    assert markdown == "1 finding (1 medium); every citation was verified in the snapshot. succeeded small \\*x\\*\n"
+    judged = "every citation was verified in the snapshot (quotes checked; conclusions are yours)"
+    assert markdown == f"1 finding (1 medium); {judged}. succeeded small \\*x\\*\n"
 
 
 async def test_a_template_that_does_not_fit_is_a_failure_with_its_line(story: Story, workspace: Path) -> None:

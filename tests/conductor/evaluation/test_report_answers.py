@@ -50,8 +50,8 @@ async def test_an_answer_that_should_hold_findings_and_holds_none_that_can_be_re
 
     assert isinstance(unread, Checked)
     assert unread.counts == FindingCounts(unread=1)
-    assert values["verdict"] == "The findings of a cannot be read: see what was left out."
-    assert "- a: its answer should end in findings, and none can be read in it: it holds no JSON" in markdown
+    assert values["verdict"] == "The findings of a cannot be read: see what was not checked."
+    assert "- **a**: its answer should end in findings, and none can be read in it: it holds no JSON" in markdown
     assert "> All is well." in markdown
     assert "No findings" not in markdown
 
@@ -87,6 +87,6 @@ async def test_findings_of_a_step_that_asks_for_evidence_alone_are_read_or_told_
     assert counts == [FindingCounts(verified=1), FindingCounts(unread=1), FindingCounts(), FindingCounts()]
     assert [(one["title"], one["status"]) for one in values["findings"]] == [("In prose", "verified")]
     assert "The findings of broken cannot be read" in values["verdict"]
-    assert "- broken: its answer holds findings that cannot be read: it holds no JSON" in markdown
+    assert "- **broken**: its answer holds findings that cannot be read: it holds no JSON" in markdown
     assert "No findings" not in markdown
     assert "> All is well, a.py:1." in markdown

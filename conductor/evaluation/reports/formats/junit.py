@@ -33,7 +33,7 @@ def render_junit(values: Mapping[str, Any], _: CitedFiles, options: Options) -> 
 
 
 def _suite(name: str, cases: list[str], values: Mapping[str, Any]) -> list[str]:
-    told = [scope(values), values["verdict"], *(f"{item.label} {item.text}" for item in unchecked(values))]
+    told = [scope(values), values["verdict"], *(f"{item.label}{item.text}" for item in unchecked(values))]
     attributes = {"name": name, **_counts(cases), "timestamp": values["execution"]["create_time"].removesuffix("Z")}
     out = f"  <system-out>{_text(chr(10).join(told))}</system-out>"
     return [f" <testsuite{_attributes(attributes)}>", *cases, out, " </testsuite>"]

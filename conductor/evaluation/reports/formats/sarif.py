@@ -52,7 +52,7 @@ def render_sarif(values: Mapping[str, Any], files: CitedFiles, options: Options)
     hashes = _hashes(placed[:MAX_RESULTS], files)
     rules = _Rules()
     results = [_result(finding, region, rules, files, hashes) for finding, region in placed[:MAX_RESULTS]]
-    told = [*_cut(len(wanted), len(placed)), *(f"{item.label} {item.text}" for item in unchecked(values))]
+    told = [*_cut(len(wanted), len(placed)), *(f"{item.label}{item.text}" for item in unchecked(values))]
     run = {
         "tool": {"driver": {"name": "Conductor", "rules": list(rules.by_id.values())}},
         "automationDetails": {"id": f"conductor/{_id(values['flow'])}/{values['execution']['run']}"},
