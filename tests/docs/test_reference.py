@@ -142,7 +142,17 @@ def test_the_table_says_which_count_of_retries_a_reason_falls_under() -> None:
 
 def test_every_exit_code_stands_in_the_table() -> None:
     told = {int(row[0]) for row in page("command-line").table("Exit codes")}
-    names = ("RUN_FAILED", "USAGE", "CANCELLED", "TIMED_OUT", "UNREACHABLE", "NOT_AUTHORISED", "INTERRUPTED")
+    names = [
+        "RUN_FAILED",
+        "USAGE",
+        "CANCELLED",
+        "TIMED_OUT",
+        "FOUND",
+        "INCOMPLETE",
+        "UNREACHABLE",
+        "NOT_AUTHORISED",
+        "INTERRUPTED",
+    ]
 
     assert told == {0, READER_LEFT, *(getattr(exit_codes, name) for name in names)}
 

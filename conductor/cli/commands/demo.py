@@ -1,25 +1,25 @@
 """`conductor demo`: a conductor and two agent hosts of its own, one run of the survey flow, and nothing left behind."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from conductor.cli.commands.flows import project_of
 from conductor.cli.commands.requests import is_file, set_flow, workspace_at
-from conductor.cli.commands.run import create_from, follow_to_end
+from conductor.cli.commands.run import Ending, create_from, follow_to_end
 from conductor.cli.connection import connected
+from conductor.cli.local_services import temporary_folder
 from conductor.cli.main import Context
 from conductor.cli.services import Services, services_in, stop_on_terminate, wait_for_hosts
 from conductor.v1 import run_service_pb2
 from servicekit.printing.page import say
 
 HOSTS = ("alpha", "beta")
-LONGEST_PLACE = 24
+ADVICE = (
+    "another directory:  conductor demo PATH  (in a clone: ./dev demo PATH)",
+    "to keep it running: conductor up, conductor run; see README.md",
+)
 
 
 @click.command()
@@ -38,7 +38,7 @@ def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
     project = project_of(Path(flow)) if is_file(flow) else None
     stop_on_terminate()
     with ExitStack() as stack:
-        folder = stack.enter_context(_folder(keep=keep))
+        folder = stack.enter_context(temporary_folder("conductor-demo-", keep=keep))
         services = stack.enter_context(services_in(folder))
         say("starting a conductor and two agent hosts …", err=True)
         address = _start_all(services, folder, project)
@@ -46,32 +46,7 @@ def demo(context: Context, path: Path, flow: str, *, keep: bool) -> int:
             wait_for_hosts(connection.pool, services)
             shown = Context(address=address, output=context.output)
             created = create_from(shown, connection, request, flow=flow, is_passing=True)
-            return follow_to_end(shown, connection, created.name, is_passing=True)
-
-
-@contextmanager
-def _folder(*, keep: bool) -> Iterator[Path]:
-    # TMPDIR where it is short: the path of a unix socket holds at most 107 bytes, and a host makes some below its data.
-    place = tempfile.gettempdir()
-    short_place = place if len(place) <= LONGEST_PLACE else "/tmp"  # noqa: S108 - a new folder, only ours to enter
-    folder = Path(tempfile.mkdtemp(prefix="conductor-demo-", dir=short_place))
-    try:
-        yield folder
-    finally:
-        if keep:
-            say(f"kept: {folder}", err=True)
-        else:
-            _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    """Snapshots are checked out read-only: their folders are opened first, from above, then removed."""
-    for parent, folders, _ in os.walk(folder):
-        for name in folders:
-            child = Path(parent, name)
-            if not child.is_symlink():
-                child.chmod(0o700)
-    shutil.rmtree(folder)
+            return follow_to_end(shown, connection, created.name, ending=Ending(is_passing=True, advice=ADVICE))
 
 
 def _start_all(services: Services, folder: Path, project: Path | None) -> str:

@@ -42,13 +42,21 @@ LOOK_BYTES = 16
 def report(context: Context, name: str, form: str, out: Path | None) -> None:
     """Print the report of RUN."""
     with connected(context.address) as connection:
-        full = run_name(connection, name)
-        if form == "json" or (context.is_json and form == "md"):
-            _deliver(_as_json(_report(connection, full).json, indent=None if context.is_json else 2) + "\n", out)
-        elif form == "md" and out is None:
-            print_report(context, connection, full)
-        else:
-            _deliver(rendered(connection, run_service_pb2.GetReportRequest(name=full), form), out)
+        _print_form(context, connection, run_name(connection, name), form, out)
+
+
+def print_form(context: Context, connection: Connection, run: str, form: str) -> None:
+    """Prints a run's report on stdout in a format; with `--output json` its Markdown, too, comes as JSON."""
+    _print_form(context, connection, run, form, None)
+
+
+def _print_form(context: Context, connection: Connection, run: str, form: str, out: Path | None) -> None:
+    if form == "json" or (context.is_json and form == "md"):
+        _deliver(_as_json(_report(connection, run).json, indent=None if context.is_json else 2) + "\n", out)
+    elif form == "md" and out is None:
+        print_report(context, connection, run)
+    else:
+        _deliver(rendered(connection, run_service_pb2.GetReportRequest(name=run), form), out)
 
 
 def rendered(connection: Connection, request: run_service_pb2.GetReportRequest, form: str) -> str:

@@ -2,16 +2,20 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import grpc
 
+from conductor.cli.commands.judging.policy import Policy, policy_of, policy_options
 from conductor.cli.commands.launching.options import request_options
-from conductor.cli.commands.reading import print_report
+from conductor.cli.commands.reading import FORMS, print_form, print_report
 from conductor.cli.connection import CALL_SECONDS, CREATE_SECONDS, Connection, connected
+from conductor.cli.local_services import service_options
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CANCELLED, INTERRUPTED, RUN_FAILED, TIMED_OUT, CommandError, from_rpc
 from conductor.cli.text.names import run_name, short
@@ -25,6 +29,9 @@ from servicekit.printing.output_lost import OutputLostError, verdict
 from servicekit.printing.page import put, say
 from servicekit.printing.terminal_text import printable
 
+if TYPE_CHECKING:
+    from conductor.cli.commands.judging.judgement import Judgement
+
 Run = run_service_pb2.Run
 # A longer wait is announced.
 QUIET_SECONDS = 1.0
@@ -33,24 +40,68 @@ WORST_FINDINGS = 5
 _CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEOUT", "FIRST_OUTPUT_TIMEOUT"})
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run is shown and judged at its end.
+
+    `is_passing`: the conductor ends with this command, so that there is nothing to come back to. `form`: the report's format
+    on stdout; empty for what suits the terminal. `advice`: lines in place of the commands to type next.
+    """
+
+    is_passing: bool = False
+    form: str = ""
+    policy: Policy | None = None
+    advice: Sequence[str] = ()
+
+
 @click.command()
 @request_options
 @click.option("--plan-hash", default="", help="Start only while the plan is the one that `conductor plan` showed.")
 @click.option("--request-id", help="A UUID: the same one never starts two runs.")
 @click.option("--detach", is_flag=True, help="Print the run's name and leave.")
+@click.option("--format", "form", type=click.Choice(FORMS), help="Print the report in this format, and nothing else.")
+@policy_options
+@click.option("--ephemeral", is_flag=True, help="Start a conductor and a host for this run, and stop them at its end.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="With --ephemeral: keep the data here, as `conductor up --data` does.  [default: a temporary folder]",
+)
+@service_options
 @click.pass_obj
-def run(context: Context, /, flow: str, path: Path, *, detach: bool, **options: object) -> int:
-    """Start FLOW over PATH (this directory by default), follow it, and show its report."""
+def run(context: Context, /, flow: str, path: Path, *, detach: bool, ephemeral: bool, **options: Any) -> int:
+    """Start FLOW over PATH (this directory by default), follow it, and show its report.
+
+    With --fail-on or --ephemeral the exit code is 0 where the run is complete and found nothing that counts, 5 where it did,
+    and 6 where a part of it was not judged.
+    """
+    from conductor.cli.commands.judging.ephemeral import kept_where, private_conductor, refuse_stray
+
+    policy = policy_of(options, is_always=ephemeral)
+    if detach and (ephemeral or policy or options["form"]):
+        raise CommandError("--detach leaves before the run ends: it goes with no --ephemeral, --fail-on and --format")
+    if not ephemeral:
+        refuse_stray(options)
+        return _started(context, flow, path, options, Ending(form=options["form"] or "", policy=policy), detach=detach)
+    with private_conductor(context, flow, options) as private:
+        ending = Ending(is_passing=True, form=options["form"] or "", policy=policy, advice=kept_where(options))
+        return _started(private, flow, path, options, ending)
+
+
+def _started(
+    context: Context, flow: str, path: Path, options: dict[str, Any], ending: Ending, *, detach: bool = False
+) -> int:
+    """Creates the run that the options ask for, and follows it."""
     from conductor.cli.commands.requests import create_request, flow_of
 
     with connected(context.address) as connection:
         request = create_request(flow, path, options, flow_of(connection))
-        created = create_from(context, connection, request, flow=flow, is_passing=False)
+        created = create_from(context, connection, request, flow=flow, is_passing=ending.is_passing)
         if detach:
             put(as_json(created) if context.is_json else created.name)
             say(f"follow it:  conductor watch {short(created.name)}", err=True)
             return 0
-        return follow_to_end(context, connection, created.name)
+        return follow_to_end(context, connection, created.name, ending=ending)
 
 
 @click.command()
@@ -104,37 +155,45 @@ def create(connection: Connection, request: run_service_pb2.CreateRunRequest) ->
 
 
 def follow_to_end(
-    context: Context, connection: Connection, name: str, *, token: str = "", is_passing: bool = False
+    context: Context, connection: Connection, name: str, *, token: str = "", ending: Ending = Ending()
 ) -> int:
-    """Shows a run until it ends, then its report; returns the exit code that its end means.
+    """Shows a run until it ends, then its report; returns the exit code that its end means."""
+    ended = _followed(context, connection, name, token, ending)
+    code, judged = exit_code(ended), None
+    if ending.policy is not None and code == 0:
+        from conductor.cli.commands.judging.judgement import judge
 
-    `is_passing`: the conductor ends with this command, so that there is nothing to come back to.
-    """
+        judged = judge(connection, ended, ending.policy)
+        code = judged.code
+    with verdict(code):
+        if ending.form or not context.is_json:
+            _show_end(context, connection, ended, ending, judged)
+    return code
+
+
+def _followed(context: Context, connection: Connection, name: str, token: str, ending: Ending) -> Run:
+    """Shows a run until it ends; returns it."""
     ended = Run()
     try:
-        with _view_for(context, "stops it" if is_passing else "leaves it running") as view:
+        with _view_for(context, ending) as view:
             away = partial(view.away, context.address)
             for told in followed(connection, name, token, on_away=away, on_back=view.back, on_silence=view.silent):
                 view.show(told)
                 if told.HasField("run"):
                     ended = told.run
     except KeyboardInterrupt:
-        if is_passing:
+        if ending.is_passing:
             raise CommandError("stopped", code=INTERRUPTED) from None
         run_id = short(name)
         lines = (f"come back:  conductor watch {run_id}", f"stop it:    conductor cancel {run_id}")
         raise CommandError("left the run; it goes on", lines=lines, code=INTERRUPTED) from None
     except OutputLostError:
-        if not is_passing:
+        if not ending.is_passing:
             _say_it_goes_on(name)
         raise
     if ended.state not in SETTLED_RUN:
         raise CommandError("the stream ended before the run did", lines=(f"conductor watch {short(name)}",))
-    code = exit_code(ended)
-    with verdict(code):
-        if not context.is_json:
-            _show_end(context, connection, ended, is_passing=is_passing)
-    return code
+    return ended
 
 
 def _say_it_goes_on(name: str) -> None:
@@ -146,34 +205,37 @@ def _say_it_goes_on(name: str) -> None:
         )
 
 
-def _view_for(context: Context, on_interrupt: str) -> View:
-    """Returns the view for where stderr goes and what was asked for. `on_interrupt` says what Ctrl-C does."""
-    if context.is_json:
+def _view_for(context: Context, ending: Ending) -> View:
+    """Returns the view for where stderr goes and what was asked for."""
+    if context.is_json and not ending.form:
         return JsonView()
     if context.is_live:
         from conductor.cli.views.live import LiveView
 
-        return LiveView(on_interrupt)
+        return LiveView("stops it" if ending.is_passing else "leaves it running")
     from conductor.cli.views.plain import PlainView
 
     return PlainView()
 
 
-def _show_end(context: Context, connection: Connection, ended: Run, *, is_passing: bool) -> None:
+def _show_end(context: Context, connection: Connection, ended: Run, ending: Ending, judged: "Judgement | None") -> None:
     is_read = sys.stdout.isatty()
     if not is_read:
         say(f"\n{closing(ended)}", 4, err=True)
         sys.stderr.flush()
-    print_report(context, connection, ended.name, whole=False)
+    if ending.form:
+        print_form(context, connection, ended.name, ending.form)
+    else:
+        print_report(context, connection, ended.name, whole=False)
     if is_read:
         # A report is longer than a screen: the reader's eye shall end on the result.
         say(f"\n{closing(ended)}", 4, err=True)
-        _show_worst_findings(connection, ended)
-    if is_passing:
-        say("\nanother directory:  conductor demo PATH  (in a clone: ./dev demo PATH)", err=True)
-        say("to keep it running: conductor up, conductor run; see README.md", err=True)
-    else:
-        say("\n".join(["", *next_commands(ended, is_report_whole=not is_read)]), err=True)
+        if judged is None:
+            _show_worst_findings(connection, ended)
+    if judged is not None:
+        say("\n".join(["", *judged.lines]), 4, err=True)
+    is_whole = bool(ending.form) or not is_read
+    say("\n".join(["", *(ending.advice or next_commands(ended, is_report_whole=is_whole))]), err=True)
 
 
 def _show_worst_findings(connection: Connection, ended: Run) -> None:

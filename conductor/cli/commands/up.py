@@ -1,19 +1,18 @@
 """`conductor up`: a conductor and one agent host in this terminal, for one machine and its own model."""
 
-import fcntl
 import os
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
 from conductor.cli.commands.hosts import say_host
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.local_data import ask
+from conductor.cli.local_services import LOGS, host_socket, locked, service_options, start_local
 from conductor.cli.main import Context
 from conductor.cli.services import Services, last_logs, services_in, stop_on_terminate, wait_for_hosts
 from conductor.cli.text.failure import RUN_FAILED, CommandError
@@ -23,8 +22,6 @@ from servicekit.printing.page import say
 from servicekit.printing.terminal_text import printable
 from servicekit.process import user_folder
 
-HOST = "local"
-LONGEST_SOCKET_BYTES = 80
 LOOK_SECONDS = 8.0  # for the models to answer: above what their host waits
 QUICK_SECONDS = 0.5
 PAUSE_SECONDS = 0.2
@@ -35,21 +32,14 @@ ENDPOINTS = (
     ("LM Studio", "http://127.0.0.1:1234/v1"),
 )
 
-_OF_THE_HOST = ("model_name", "key_env", "config")  # options that the host takes, too
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
 
 @click.command()
-@click.option("--model", metavar="URL", help="OpenAI-compatible endpoint for the agent `reader`.")
+@service_options
 @click.option(
-    "--model-name", metavar="NAME", help="Model to ask for there.  [default: the first that it lists and that can chat]"
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Directory whose .conductor/ holds flows and personas.",
 )
-@click.option("--key-env", metavar="NAME", help="Variable of the environment that holds the key of --model.")
-@click.option("--config", type=_FILE, help="The host's TOML file: models with keys, limits.")
-@click.option("--agents-dir", "agents_dirs", multiple=True, type=_FOLDER, help="Agents' spec files; repeatable.")
-@click.option("--project", type=_FOLDER, help="Directory whose .conductor/ holds flows and personas.")
 @click.option(
     "--listen", metavar="ADDRESS", help="Address of the conductor.  [default: CONDUCTOR_ADDRESS, or 127.0.0.1:7410]"
 )
@@ -57,31 +47,22 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--data", type=click.Path(path_type=Path), help="Folder for all data.  [default: XDG_STATE_HOME, or ~/.local/state]"
 )
 @click.pass_obj
-def up(context: Context, /, model: str | None, listen: str | None, data: Path | None, **more: Any) -> int:
+def up(context: Context, /, listen: str | None, data: Path | None, **options: Any) -> int:
     """Run a conductor and one agent host until Ctrl-C. With --model, agents can think."""
     folder = (Path(os.path.expanduser(data)) if data else _state_home()).absolute()  # noqa: PTH111 - Path's may raise
     address = listen or context.address
     _refuse_second(address)
-    logs = folder / "conductor-up"
     stop_on_terminate()
     with ExitStack() as stack:
-        stack.enter_context(_made(logs))
-        services = stack.enter_context(services_in(logs))
-        socket = f"unix:{_socket(folder, stack)}"
+        stack.enter_context(locked(folder))
+        services = stack.enter_context(services_in(folder / LOGS))
         say("starting a conductor and an agent host …", err=True)
-        _start(
-            services,
-            folder,
-            address=address,
-            socket=socket,
-            options=_host_options(model, more),
-            project=more["project"],
-        )
+        start_local(services, folder, address=address, socket=host_socket(folder, stack), options=options)
         try:
             with connected(address) as connection:
                 wait_for_hosts(connection.pool, services)
                 say(f"✔ conductor  {printable(address)}  data in {printable(str(folder / 'conductor'))}")
-                hosts = _say_hosts(connection.pool, services, model)
+                hosts = _say_hosts(connection.pool, services, options["model"])
             _say_next(address, context, hosts)
             _wait(services)
         except KeyboardInterrupt:
@@ -98,51 +79,11 @@ def _state_home() -> Path:
     return folder
 
 
-def _made(logs: Path) -> IO[bytes]:
-    """Makes the folder and returns its lock: a second `up` would write into the logs of the first."""
-    try:
-        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (logs / "lock").open("wb")
-    except OSError as error:
-        raise CommandError(f"--data: {logs} cannot be made: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        line = "start another:  conductor up --listen ADDRESS --data DIR"
-        raise CommandError(f"another 'conductor up' uses {logs.parent}", lines=(line,), code=RUN_FAILED) from error
-    return lock
-
-
-def _socket(folder: Path, stack: ExitStack) -> Path:
-    """Returns a path for the host's socket; a unix socket's path holds 107 bytes, and a host makes some below its data."""
-    usual = folder / "agenthost.sock"
-    if len(os.fsencode(usual)) <= LONGEST_SOCKET_BYTES:
-        return usual
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conductor-up-")), "agenthost.sock")
-
-
 def _refuse_second(address: str) -> None:
     """Raises a CommandError where a conductor answers already: two would only get in each other's way."""
     if ask(address, QUICK_SECONDS) is not None:
         lines = ("use it:  conductor run …", "or start another:  conductor up --listen ADDRESS --data DIR")
         raise CommandError(f"a conductor is running at {address} already", lines=lines, code=RUN_FAILED)
-
-
-def _host_options(model: str | None, more: Mapping[str, Any]) -> list[str]:
-    named = (("--model", model), *((f"--{name.replace('_', '-')}", more[name]) for name in _OF_THE_HOST))
-    options = [word for name, value in named if value for word in (name, str(value))]
-    return options + [word for folder in more["agents_dirs"] for word in ("--agents-dir", str(folder))]
-
-
-def _start(
-    services: Services, folder: Path, *, address: str, socket: str, options: Sequence[str], project: Path | None
-) -> None:
-    host = ("--listen", socket, "--data", str(folder / "agenthost"), "--name", HOST)
-    services.start("agenthost.cli", "agenthost", *host, *options)
-    conductor = ["--listen", address, "--data", str(folder / "conductor"), "--host", f"{HOST}={socket}"]
-    conductor += ["--project", str(project)] if project else []
-    services.start("conductor.cli", "conductor", *conductor)
 
 
 def _say_hosts(pool: Any, services: Services, model: str | None) -> list[pool_service_pb2.Host]:

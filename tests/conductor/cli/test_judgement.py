@@ -1,0 +1,71 @@
+"""The exit code of a run that succeeded: pure, from its steps, its findings and the policy. Keeps K8."""
+
+import pytest
+
+from conductor.cli.commands.judging.judgement import gaps, judgement
+from conductor.cli.commands.judging.policy import Policy
+from conductor.cli.main import main
+from conductor.v1.run_service_pb2 import Attempt, Evidence, Failure, Finding, FindingCounts, Run, Step
+
+FINDING = Finding(title="A bare except", severity=Finding.SEVERITY_HIGH, status=Evidence.STATUS_VERIFIED)
+INVENTED = Finding(title="Nothing", severity=Finding.SEVERITY_CRITICAL, status=Evidence.STATUS_MISSING)
+
+
+@pytest.mark.parametrize(
+    ("policy", "missed", "code"),
+    [
+        (Policy("critical", is_verified_only=True), (), 0),
+        (Policy("critical"), (), 5),
+        (Policy("high", is_verified_only=True), (), 5),
+        (Policy("high"), ("a step",), 5),
+        (Policy(), (), 0),
+        (Policy(), ("a step",), 6),
+        (Policy(is_incomplete_allowed=True), ("a step",), 0),
+        (Policy("critical", is_verified_only=True), ("a step",), 6),
+        (Policy("high", is_incomplete_allowed=True), ("a step",), 5),
+    ],
+)
+def test_findings_that_count_are_certain_and_win_over_what_was_not_judged(
+    policy: Policy, missed: tuple[str, ...], code: int
+) -> None:
+    counting = [finding for finding in (FINDING, INVENTED) if policy.counts(finding)]
+
+    judged = judgement(counting, missed, policy)
+
+    assert judged.code == code
+    assert any("incomplete: 1 part" in line for line in judged.lines) == bool(missed)
+
+
+def test_each_part_that_came_to_no_judgement_is_told() -> None:
+    died = Failure(reason="AGENT_EXIT_NONZERO", message="The agent exited with code 3.")
+    steps = [
+        Step(name="runs/r/steps/well", state=Step.STATE_SUCCEEDED, attempts=[Attempt()]),
+        Step(name="runs/r/steps/skipped", state=Step.STATE_SKIPPED),
+        Step(name="runs/r/steps/dead", state=Step.STATE_FAILED, failure=died),
+        Step(name="runs/r/steps/late", state=Step.STATE_CANCELLED, reason="its parent failed"),
+        Step(name="runs/r/steps/prose", state=Step.STATE_SUCCEEDED, finding_counts=FindingCounts(unread=1)),
+        Step(name="runs/r/steps/cut", state=Step.STATE_SUCCEEDED, attempts=[Attempt(answer_truncated=True)]),
+    ]
+
+    assert list(gaps(Run(steps=steps))) == [
+        "dead failed: AGENT_EXIT_NONZERO: The agent exited with code 3.",
+        "late cancelled: its parent failed",
+        "prose: its findings cannot be read",
+        "cut: the answer is not whole: it was longer than its limit",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--verified-only",), "add  --fail-on high"),
+        (("--model", "http://127.0.0.1:1"), "--model is for a conductor that the command starts itself"),
+        (("--data", "x"), "conductor run … --ephemeral"),
+        (("--ephemeral", "--detach"), "--detach leaves before the run ends"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_before_anything_starts(
+    options: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "survey", ".", *options]) == 2
+    assert told in capsys.readouterr().err

@@ -1,0 +1,137 @@
+"""CI mode as a pipeline meets it: a report on stdout and nothing else, and an exit code that judges the run. Keeps K8."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit.flows import plain_workspace
+from tests.kit.processes import processes_with
+from tests.kit.services import Pair, running_pair
+from tests.kit.waiting import wait_until
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+FLOW = """
+title: Two reviewers
+steps:
+  - id: reads
+    agent:
+      agents: [scripted]
+      prompt: "#scripted\\nfinding high readme.txt 2 2 A line\\nfinding medium readme.txt 9 9 An invented place"
+  - id: asks
+    on_failure: ON_FAILURE_CONTINUE
+    agent: {agents: [scripted], prompt: "#scripted\\nsay {{ inputs.question }}\\nexit {{ 3 if inputs.question == 'die' else 0 }}"}
+"""
+HANGING = 'title: Hangs\nsteps: [{id: hangs, agent: {agents: [scripted], prompt: "#scripted\\nsay begin\\nhang"}}]\n'
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
+
+
+def conductor_in(folder: Path, **environment: str) -> Command:
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "conductor.cli", *arguments]
+        given = {**os.environ, **environment}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=given, cwd=folder, check=False)
+        assert "Traceback" not in done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("ci")
+    (folder / "two.yaml").write_text(FLOW)
+    plain_workspace(folder / "work")
+    with running_pair(folder, hosts=("alpha",)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def conductor(pair: Pair) -> Command:
+    return conductor_in(pair.folder, CONDUCTOR_ADDRESS=pair.address)
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> str:
+    plain_workspace(tmp_path / "work")
+    (tmp_path / "two.yaml").write_text(FLOW)
+    return str(tmp_path / "two.yaml")
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "code"),
+    [
+        ("live", ("--fail-on", "critical"), 0),
+        ("live", ("--fail-on", "high"), 5),
+        ("die", ("--fail-on", "critical"), 6),
+    ],
+)
+def test_the_exit_code_judges_what_was_found_and_what_was_not_looked_at(
+    question: str, options: tuple[str, ...], code: int, conductor: Command
+) -> None:
+    done = conductor("run", "two.yaml", "work", "--question", question, *options)
+
+    assert done.returncode == code, done.stderr
+    assert ("asks failed: AGENT_EXIT_NONZERO" in done.stderr) == (question == "die" and bool(options))
+    assert ("\n  high  A line  readme.txt:2  verified" in done.stderr) == (code == 5)
+
+
+def test_findings_are_listed_by_severity_and_by_how_they_were_judged(conductor: Command) -> None:
+    assert conductor("run", "two.yaml", "work", "--question", "live").returncode == 0
+    everything, lines = conductor("findings", "last"), conductor("findings", "last", "--output", "json").stdout
+
+    assert [line.split()[0] for line in everything.stdout.splitlines()] == ["high", "medium"]
+    assert re.search(r"in full: +conductor report \w{26}", everything.stderr)
+    assert [json.loads(line)["status"] for line in lines.splitlines()] == ["STATUS_VERIFIED", "STATUS_MISSING"]
+    assert conductor("findings", "last", "--severity", "high").stdout.startswith("high  A line")
+    assert conductor("--output", "json", "findings", "last", "--status", "missing").stdout.count("\n") == 1
+    assert "no such findings" in conductor("findings", "last", "--status", "moved").stderr
+
+
+def test_a_pipeline_needs_no_service_and_gets_the_report_alone(flow: str, tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path, TMPDIR=str(tmp_path), CONDUCTOR_ADDRESS="unix:/nowhere.sock")
+    options = ("--question", "die", "--ephemeral", "--format", "json", "--fail-on", "high", "--data", "kept")
+    done = conductor("run", flow, "work", *options)
+
+    assert done.returncode == 5, done.stderr
+    assert {finding["title"] for finding in json.loads(done.stdout)["findings"]} == {"A line", "An invented place"}
+    assert "look at it again:  conductor up --data kept" in done.stderr
+    assert processes_with(str(tmp_path)) == []
+    assert (tmp_path / "kept" / "conductor").is_dir()
+
+
+def test_an_interrupted_pipeline_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    flow, err = tmp_path / "hanging.yaml", tmp_path / "err"
+    flow.write_text(HANGING)
+    command = [
+        sys.executable,
+        "-m",
+        "conductor.cli",
+        "run",
+        str(flow),
+        str(plain_workspace(tmp_path / "w")),
+        "--ephemeral",
+    ]
+    with err.open("wb") as errors:
+        process = subprocess.Popen(command, stderr=errors, stdout=subprocess.PIPE, start_new_session=True)
+    wait_until(lambda: " │ begin" in err.read_text() or process.poll() is not None, 60)
+    place = re.search(r"/\S+/conductor-run-\w+", " ".join(_lines_of(process.pid)))
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (130, b"")
+    assert place is not None
+    assert processes_with(place[0]) == []
+    assert not Path(place[0]).exists()
+
+
+def _lines_of(parent: int) -> list[str]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ") for child in children]
