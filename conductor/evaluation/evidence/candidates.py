@@ -27,6 +27,7 @@ _THOUGHT = re.compile(rf"^[ \t]*<{_TAG}.*?(?:</{_TAG}|\Z)|<{_TAG}.*?</{_TAG}", r
 _START = re.compile(r"[{\[]")
 _JSON_LIKE = re.compile(r"""\{\s*(?:["'\u201c]|[A-Za-z_]\w*\s*["'\u201d]?\s*:)|\[\s*(?:[{\["'\u201c]|\Z)|\{\s*\Z""")
 _FENCED = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[\w-]*[ \t]*\r?\n\s*(?=[{\[])", re.MULTILINE)
+_PARTS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[{}\[\]]', re.DOTALL)
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -64,12 +65,27 @@ def _without_thoughts(answer: str) -> str:
 
 def values_in(text: str) -> Iterator[tuple[Any, int]]:
     """Yields each largest JSON value of a text with its end."""
-    yield from ((value, end) for value, end in _walk(text, passes_over=False) if not isinstance(value, Unreadable))
+    yield from ((value, end) for value, _, end in _walk(text, passes_over=False) if not isinstance(value, Unreadable))
 
 
 def whole_values_in(text: str) -> Iterator[Any]:
-    """Yields each largest JSON value of a text, and nothing from inside of one that cannot be read, which is told in its place."""
-    yield from (value for value, _ in _walk(text, passes_over=True))
+    """Yields each largest JSON value of a text, and nothing from inside of one that cannot be read, which is told in its place.
+
+    Prose has lists, as `[1]` and `- [ ]`, and `{}`: of those only what stands on lines of its own is a value.
+    """
+    for value, start, end in _walk(text, passes_over=True):
+        is_plain = isinstance(value, list) or value == {}
+        if not is_plain or not (_line_before(text, start).strip("> \t") or _line_after(text, end).strip()):
+            yield value
+
+
+def _line_before(text: str, position: int) -> str:
+    return text[text.rfind("\n", 0, position) + 1 : position]
+
+
+def _line_after(text: str, position: int) -> str:
+    end = text.find("\n", position)
+    return text[position:] if end < 0 else text[position:end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,8 @@ class Unreadable:
     reason: str
 
 
-def _walk(text: str, *, passes_over: bool) -> Iterator[tuple[Any, int]]:
+def _walk(text: str, *, passes_over: bool) -> Iterator[tuple[Any, int, int]]:
+    """Yields what begins as JSON, with where it begins and ends."""
     position, walked, tries, count = 0, 0, 0, 0
     while (match := _START.search(text, position)) and count < MAX_VALUES:
         tries += 1
@@ -92,11 +109,11 @@ def _walk(text: str, *, passes_over: bool) -> Iterator[tuple[Any, int]]:
             position = start + 1
             continue
         count += 1
-        yield value, end
+        yield value, start, end
         position = end or _next_fence(text, start + 1)
     whole = lenient_value(text) if text.lstrip().startswith('"') else None  # JSON within a JSON text
     if isinstance(whole, dict | list):
-        yield whole, len(text)
+        yield whole, 0, len(text)
 
 
 def _value_at(text: str, start: int) -> tuple[Any, int, int]:
@@ -125,21 +142,12 @@ def _next_fence(text: str, position: int) -> int:
 
 def _balanced_end(text: str, start: int) -> int:
     """Returns where the brackets that open here are closed, quotes respected; 0 where they are not."""
-    depth, quote, position = 0, "", start
-    while position < len(text):
-        character = text[position]
-        if quote:
-            if character == "\\":
-                position += 1
-            elif character == quote:
-                quote = ""
-        elif character == '"':
-            quote = character
-        elif character in "{[":
+    depth = 0
+    for part in _PARTS.finditer(text, start):
+        if (opening := part[0]) in "{[":
             depth += 1
-        elif character in "}]":
+        elif opening in "}]":
             depth -= 1
             if not depth:
-                return position + 1
-        position += 1
+                return part.end()
     return 0

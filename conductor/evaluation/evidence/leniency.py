@@ -11,7 +11,11 @@ MAX_LITERAL_CHARACTERS = 64 * 1024
 _STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 _STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|,(?=\s*[}\]])', re.DOTALL)
 _BAD_ESCAPE = re.compile(r'\\(?!["\\/bfnrtu])|\\u(?![0-9a-fA-F]{4})')
-_CURLY = str.maketrans({"\u201c": '"', "\u201d": '"'})
+_CURLY = str.maketrans({"\u201c": '"', "\u201d": '"', "\u201f": '"'})
+_WIDE = str.maketrans(
+    {"\uff1a": ":", "\uff0c": ",", "\u3001": ",", "\uff5b": "{", "\uff5d": "}", "\uff3b": "[", "\uff3d": "]"}
+)
+_OUTSIDE = re.compile(r'("(?:[^"\\]|\\.)*(?:"|\Z))', re.DOTALL)
 _LINES = re.compile(r"[A-Za-z #]{0,8}(\d{1,7})(?:\s*[-\u2013,:]\s*L?(\d{1,7}))?[^\d-]{0,4}")
 _SEVERITIES = {
     "blocker": "critical", "severe": "high", "error": "high", "major": "high", "warning": "medium", "moderate": "medium",
@@ -41,7 +45,9 @@ def _mended(text: str) -> str:
 
 
 def _with_straight_quotes(text: str) -> str:
-    return _mended(text.translate(_CURLY))
+    """Returns the text with straight quotes, and without the wide punctuation that Chinese has, outside of its texts."""
+    parts = _OUTSIDE.split(text.translate(_CURLY))
+    return _mended("".join(part if index % 2 else part.translate(_WIDE) for index, part in enumerate(parts)))
 
 
 def _literal(text: str) -> Any:

@@ -57,7 +57,7 @@ class TypedAnswer:
 def extract_typed(answer: str, form: Form, examples: Collection[str] = ()) -> TypedAnswer:
     """Returns the value in an answer. `examples` are texts of the flow's author, which models like to repeat."""
     searched = Searched(answer)
-    echoes = echoes_of((*examples, skeleton(form.schema)))
+    echoes = echoes_of((*examples, skeleton(form.schema))) - {"{}", "[]"}
     errors: tuple[str, ...] = ()
     for value in reversed(list(whole_values_in(searched.text))):
         if isinstance(value, Unreadable):
