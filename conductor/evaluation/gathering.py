@@ -115,12 +115,15 @@ class Gathering:
         return Frame({"task": "extract", "step": step}, (answer, await self._blob(run, run.plan.bundle)))
 
     @retried
-    async def for_repair(self, run: Run, step: str, attempt: str, errors: Sequence[str]) -> Frame:
+    async def for_repair(
+        self, run: Run, step: str, attempt: str, errors: Sequence[str], *, is_usable: bool = False
+    ) -> Frame:
         """Returns a frame for asking an agent to repair its answer: with its prompt, its answer and its result."""
         found = _find_attempt(run, attempt)
         answer, _ = await read_answer(self._store, found, MAX_TEXT_BYTES) if found is not None else (b"", 0)
         prompt = await self._blob(run, run.steps[step].prompt)
-        return Frame({"task": "repair", "errors": list(errors)}, (prompt, answer, await self.result_of(run, attempt)))
+        header = {"task": "repair", "errors": list(errors), "is_usable": is_usable}
+        return Frame(header, (prompt, answer, await self.result_of(run, attempt)))
 
     def remember(self, digest: str, data: bytes) -> None:
         """Keeps a blob that is on its way to the store. It is asked for only after its event was stored."""

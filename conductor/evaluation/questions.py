@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from conductor.core.model.events import FindingCounts, WorkspaceChanges
+from conductor.core.model.events import FindingCounts, UsableAnswer, WorkspaceChanges
 from conductor.core.model.inputs import Blob, WorkFinished
+from conductor.core.model.run import Run
 from conductor.core.model.states import Cause, Failure, FailureClass
 from conductor.core.model.work import (
     Answer,
@@ -68,8 +69,7 @@ async def ask_worker(gathering: Gathering, worker: Worker, work: Work) -> WorkFi
     frame = await question.ask(gathering, worker, work)
     blobs = tuple(Blob(hashlib.sha256(data).hexdigest(), data) if data else None for data in frame.attachments)
     digests = [blob.digest if blob else "" for blob in blobs]
-    failed = frame.header.get("failed")
-    answer = _read_failure(work, failed, digests) if failed else question.read(frame, digests)
+    answer = _read_failure(work, frame, digests) if "failed" in frame.header else question.read(frame, digests)
     kept = {blob.digest: blob for blob in blobs if blob}
     return WorkFinished(WorkResult(work, answer), tuple(kept.values()))
 
@@ -84,10 +84,13 @@ def broken(work: Work, why: str) -> WorkFinished:
     return _failed(work, QUESTIONS[work.kind].failure, f"could not be made: {why}", FailureClass.RECOVERABLE)
 
 
-def _read_failure(work: Work, failed: Mapping[str, str], digests: Sequence[str]) -> Answer:
-    reason, message = failed["reason"], failed["message"]
+def _read_failure(work: Work, frame: Frame, digests: Sequence[str]) -> Answer:
+    reason, message = frame.header["failed"]["reason"], frame.header["failed"]["message"]
     if reason == OUTPUT_INVALID:  # the agent's, which may do better: by a repair, or by `retries.schema`
-        return OutputInvalid(Failure(reason, message, FailureClass.FATAL, work.step, Cause.SCHEMA), *digests)
+        failure = Failure(reason, message, FailureClass.FATAL, work.step, Cause.SCHEMA)
+        usable = UsableAnswer(digests[2], _counts(frame), digests[3]) if len(digests) > 2 else None
+        prompt, told = (*digests, "", "")[:2]
+        return OutputInvalid(failure, prompt, told, usable)
     return WorkFailed(Failure(reason, message, FailureClass.HUMAN_REQUIRED, work.step))
 
 
@@ -135,15 +138,30 @@ async def _ask_for_check(gathering: Gathering, worker: Worker, work: Work) -> Fr
         if found.header.get("is_found"):
             (result,) = found.attachments
             found = await worker.ask(await gathering.for_citing(run, work.step, result), limits.CHECK_SECONDS)
-    if "failed" in found.header:
-        frame = await gathering.for_repair(run, work.step, work.attempt, found.header["errors"])
-        return replace(await worker.ask(frame, limits.CHECK_SECONDS), header=found.header)
-    if "paths" not in found.header:
-        return found  # it holds no result, and need not
-    if not found.header["has_findings"]:
+    if found.header.get("is_cited"):
+        frame = await gathering.for_check(run, work.step, result, found.header["paths"])
+        found = await worker.ask(frame, limits.CHECK_SECONDS)
+    elif "paths" in found.header:
         return Frame({}, (b"", result if found.header["is_typed"] else b""))
-    frame = await gathering.for_check(run, work.step, result, found.header["paths"])
-    return await worker.ask(frame, limits.CHECK_SECONDS)
+    if found.header.get("errors"):
+        return await _ask_for_repair(gathering, worker, work, run, found)
+    return found
+
+
+async def _ask_for_repair(gathering: Gathering, worker: Worker, work: Work, run: Run, found: Frame) -> Frame:
+    """Asks how to have an answer repaired. One that has its form, and lacks evidence only, is sent back unless one was before."""
+    errors, is_usable = found.header["errors"], "failed" not in found.header
+    if is_usable and run.steps[work.step].repair is not None:
+        return found
+    frame = await gathering.for_repair(run, work.step, work.attempt, errors, is_usable=is_usable)
+    asked = await worker.ask(frame, limits.CHECK_SECONDS)
+    if not is_usable:
+        return replace(asked, header=found.header)
+    if not asked.attachments:
+        return found
+    told = f"some of its evidence was not found: {'; '.join(errors)}"
+    header = {**found.header, "failed": {"reason": OUTPUT_INVALID, "message": told}}
+    return Frame(header, (*asked.attachments, *found.attachments))
 
 
 def _has_prose(frame: Frame) -> bool:

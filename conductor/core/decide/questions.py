@@ -18,7 +18,7 @@ from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
 from conductor.core.model.truncation import cut_text
-from conductor.core.model.work import Answer, GuardDecided, Reported, Work, WorkFailed, WorkKind
+from conductor.core.model.work import Answer, GuardDecided, OutputInvalid, Reported, Work, WorkFailed, WorkKind
 
 
 def pending_work(run: Run, step: Step) -> Work | None:
@@ -62,8 +62,8 @@ def take_answer(draft: RunDraft, finished: WorkFinished) -> None:
     if not _is_pending(draft.run, work):
         return
     draft.blobs.extend(finished.blobs)
-    if isinstance(answer, WorkFailed):
-        answer = WorkFailed(replace(answer.failure, message=cut_text(answer.failure.message)))
+    if isinstance(answer, WorkFailed | OutputInvalid):
+        answer = replace(answer, failure=replace(answer.failure, message=cut_text(answer.failure.message)))
     match work.kind:
         case WorkKind.REPORT:
             _take_report(draft, answer)

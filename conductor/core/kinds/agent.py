@@ -6,6 +6,7 @@
   and then the step ends as its last turn did.
 - An answer of the wrong form is asked for once more in the life of a step: of the agent that waits, or else of a new attempt,
   which is shown its former answer. That attempt counts neither against `retries.schema` nor against `max_attempts`.
+- An answer of the right form whose evidence was not found is asked for once more, too. It counts where nothing better comes.
 - A step whose run stops tells its attempt to end. An attempt that ends well all the same counts.
 """
 
@@ -25,9 +26,10 @@ from conductor.core.model.events import (
     StepRequeued,
     StepValidating,
     TurnChecked,
+    UsableAnswer,
 )
 from conductor.core.model.run import Run, Stop
-from conductor.core.model.states import Cause, Failure, FailureClass, StepState
+from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, StepState
 from conductor.core.model.step import REPAIR, Step
 from conductor.core.model.truncation import cut_text
 from conductor.core.model.turn import Repair, Turn, TurnState
@@ -35,6 +37,7 @@ from conductor.core.model.work import Answer, Checked, OutputInvalid, PromptRend
 from conductor.core.placing.slots import held_pool
 
 OUTPUT_INVALID = "OUTPUT_INVALID"
+READ_ONLY_VIOLATION = "READ_ONLY_VIOLATION"
 OUTPUT_INVALID_AFTER_REPAIR = "OUTPUT_INVALID_AFTER_REPAIR"
 
 
@@ -96,11 +99,15 @@ def _ask_for_check(run: Run, step: Step, attempt: Attempt) -> Work:
 def _take_check(draft: RunDraft, step: Step, answer: Checked | OutputInvalid | WorkFailed) -> None:
     """Notes what was found of an answer. While its agent lives, the step goes on when that has ended (see `go_on`)."""
     attempt = step.attempts[-1]
+    may_repair = isinstance(answer, OutputInvalid) and _may_repair(draft.run, step, answer)
+    if isinstance(answer, OutputInvalid) and answer.usable is not None and not may_repair:
+        answer = Checked(answer.usable.findings, answer.usable.counts, answer.usable.output)
     if attempt.last_turn is not None:
         _note_turn(draft, step, attempt.last_turn, answer)
-    if isinstance(answer, OutputInvalid) and _may_repair(draft.run, step, answer):
+    if isinstance(answer, OutputInvalid) and may_repair:
         turn = attempt.last_turn.number if attempt.last_turn is not None else 0
-        draft.emit(RepairAsked(step.plan.id, attempt.id, turn, answer.prompt, answer.input, answer.failure))
+        asked = RepairAsked(step.plan.id, attempt.id, turn, answer.prompt, answer.input, answer.failure, answer.usable)
+        draft.emit(asked)
     step = draft.step(step.plan.id)
     if step.live_attempt is not None:
         draft.hold_slot(attempt.id, held_pool(step.live_attempt))
@@ -172,15 +179,34 @@ def _conclude_failure(draft: RunDraft, step: Step, attempt: Attempt) -> None:
 
 def _try_again_or_fail(draft: RunDraft, step: Step, failure: Failure) -> None:
     name = step.plan.id
+    usable = _find_usable(step)
+    if usable is not None and failure.cause is Cause.SCHEMA:
+        succeed(draft, step, "", usable.findings, usable.counts, output=usable.output)
+        return
     # The attempt that another one repaired counts as one with it.
     attempts = [one for one in step.attempts if step.repair is None or one.id != step.repair.instead_of]
     retry = decide_retry(step.plan.agent, attempts, failure) if step.plan.agent else None
     if retry is None or why_stopped(draft.run, step):
-        settle_step(draft, StepFailed(name, _after_repair(step, failure)))
+        if usable is not None:
+            succeed(draft, step, "", usable.findings, usable.counts, output=usable.output)
+        else:
+            settle_step(draft, StepFailed(name, _after_repair(step, failure)))
         return
     not_before = draft.now + retry.pause
     draft.emit(StepRequeued(name, failure, not_before, retry.cause, retry.number, retry.most))
     draft.enqueue(name, not_before)
+
+
+def _find_usable(step: Step) -> UsableAnswer | None:
+    """Returns the answer before the repair, where it counts: it has its form, and its attempt left the snapshot as it was."""
+    repair = step.repair
+    if repair is None or repair.usable is None:
+        return None
+    attempt = next(one for one in step.attempts if one.id == repair.attempt)
+    is_void = attempt.state is AttemptState.LOST or (
+        attempt.end.failure is not None and attempt.end.failure.reason == READ_ONLY_VIOLATION
+    )
+    return None if is_void else repair.usable
 
 
 def _after_repair(step: Step, failure: Failure) -> Failure:

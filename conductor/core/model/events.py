@@ -313,10 +313,20 @@ class TurnChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class UsableAnswer:
+    """An answer that has its form, though some of its evidence was not found. Digests of blobs: its findings and its output."""
+
+    findings: str = ""
+    counts: FindingCounts = FindingCounts()
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RepairAsked:
     """The agent is asked, once in the life of its step, to repair the answer of a turn (0: of an attempt without turns).
 
     Digests of blobs: `input` is for the agent that waits for it, `prompt` for a new attempt, which is shown the former answer.
+    `usable` is that answer, where it counts as long as no better one comes.
     """
 
     step: str
@@ -325,6 +335,7 @@ class RepairAsked:
     prompt: str
     input: str
     failure: Failure
+    usable: UsableAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)

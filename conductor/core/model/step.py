@@ -261,7 +261,7 @@ def _change_attempt(step: Step, event: AttemptEvent, time: float) -> Step:
 def _ask_repair(step: Step, event: RepairAsked, time: float) -> Step:
     if step.repair is not None:
         raise IllegalTransitionError(f"step {step.plan.id} was asked for a repair before")
-    repair = Repair(event.attempt, event.turn, event.prompt, event.input, event.failure, time)
+    repair = Repair(event.attempt, event.turn, event.prompt, event.input, event.failure, time, usable=event.usable)
     return replace(step, repair=repair, next_prompt=event.prompt)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from conductor.core.model.events import FindingCounts, InputRefused, RepairAsked, TurnChecked, TurnEnded
+from conductor.core.model.events import FindingCounts, InputRefused, RepairAsked, TurnChecked, TurnEnded, UsableAnswer
 from conductor.core.model.states import Cause, Failure, IllegalTransitionError
 
 TurnEvent = TurnEnded | TurnChecked | RepairAsked | InputRefused
@@ -48,6 +48,7 @@ class Repair:
     failure: Failure
     time: float
     instead_of: str = ""
+    usable: UsableAnswer | None = None
 
 
 def apply_to_turns(turns: tuple[Turn, ...], event: TurnEvent, time: float) -> tuple[Turn, ...]:

@@ -6,7 +6,7 @@ A work is pure, so asking twice is harmless, and recovery asks again.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from conductor.core.model.events import FindingCounts, WorkspaceChanges
+from conductor.core.model.events import FindingCounts, UsableAnswer, WorkspaceChanges
 from conductor.core.model.states import Failure
 
 
@@ -90,12 +90,14 @@ class Checked:
 class OutputInvalid:
     """The answer to CHECK where an agent's output does not have the form that was asked for.
 
-    Digests of blobs with which the agent may be asked to repair it (see `RepairAsked`); empty where it may not.
+    Digests of blobs with which the agent may be asked to repair it (see `RepairAsked`); empty where it may not. `usable` counts
+    where it is not asked, or brings nothing better.
     """
 
     failure: Failure
     prompt: str = ""
     input: str = ""
+    usable: UsableAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)

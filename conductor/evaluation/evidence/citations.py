@@ -51,9 +51,9 @@ def normal_path(path: str) -> str:
     return "" if is_trick else inside
 
 
-def cited_paths(findings: Iterable[Finding]) -> tuple[str, ...]:
+def cited_paths(places: Iterable[Evidence]) -> tuple[str, ...]:
     """Returns the files to read, each once, in the order of their citations."""
-    paths = (normal_path(item.path) for finding in findings for item in finding.evidence if not item.status)
+    paths = (normal_path(item.path) for item in places if not item.status)
     return tuple(dict.fromkeys(path for path in paths if path))
 
 
@@ -108,7 +108,7 @@ class CitationCheck:
 
     def judge(self, finding: Finding) -> Finding:
         """Returns the finding with its citations judged, and counted among those with the same quote in its file."""
-        judged = tuple(self._judge(item) for item in finding.evidence)
+        judged = tuple(self.judge_place(item) for item in finding.evidence)
         return replace(finding, evidence=judged, occurrence=self._count_before(judged[0]) if judged else 0)
 
     def identify(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -145,7 +145,8 @@ class CitationCheck:
         self._searched += before
         return text.text.count(text.plain(item.quote.removeprefix("\ufeff")).strip(), 0, before)
 
-    def _judge(self, item: Evidence) -> Evidence:
+    def judge_place(self, item: Evidence) -> Evidence:
+        """Returns one place, judged."""
         if item.status:
             return item
         path = normal_path(item.path)

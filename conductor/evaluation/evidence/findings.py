@@ -258,14 +258,15 @@ def _read(value: Any, step: str) -> Finding:
         title=title,
         claim=_text(value, "claim", MAX_CLAIM_CHARACTERS).strip(),
         category=" ".join(_text(value, "category", 40).lower().split()) or DEFAULT_CATEGORY,
-        evidence=tuple(_read_evidence(item) for item in evidence[:MAX_EVIDENCE]),
+        evidence=tuple(read_evidence(item) for item in evidence[:MAX_EVIDENCE]),
         step=step,
         remedy=" ".join(_text(value, "remedy", MAX_REMEDY_CHARACTERS).split()),
         rule=" ".join(_text(value, "rule", MAX_RULE_CHARACTERS).split()),
     )
 
 
-def _read_evidence(value: Any) -> Evidence:
+def read_evidence(value: Any) -> Evidence:
+    """Returns an unchecked place; one that cannot be checked is missing, with the reason. Raises ResultError."""
     if not isinstance(value, dict) or not isinstance(value.get("path"), str) or not isinstance(value.get("quote"), str):
         raise ResultError("each evidence must be an object with path, start_line, end_line and quote")
     path, quote = _spelt(value["path"]), _as_decoded(value["quote"])

@@ -13,19 +13,23 @@ from conductor.flows.language.output_schemas import skeleton
 
 MAX_ERRORS_CHARACTERS = 2000
 MAX_FORMER_CHARACTERS = 20_000
+_UNUSABLE = "Your answer cannot be used. What is wrong with it:"
 _CUT = " [… cut]"
 
 
-def write_complaint(errors: Sequence[str]) -> str:
-    """Returns the request for another answer: it quotes what is wrong, in at most so many characters, and asks for all of it."""
+def write_complaint(errors: Sequence[str], *, is_usable: bool = False) -> str:
+    """Returns the request for another answer: it quotes what is wrong, in at most so many characters, and asks for all of it.
+
+    `is_usable`: the answer has its form, and some of its evidence was not found.
+    """
     quoted = "\n".join(f"- {error}" for error in errors)
     if len(quoted) > MAX_ERRORS_CHARACTERS:
         quoted = quoted[: MAX_ERRORS_CHARACTERS - len(_CUT)] + _CUT
-    return (
-        "Your answer cannot be used. What is wrong with it:\n\n"
-        f"{quoted}\n\n"
-        "Answer again, whole, in the form that was asked for. Correct what is wrong, and keep what is right.\n"
-    )
+    said = "A program looked for your evidence in the files. What it did not find:" if is_usable else _UNUSABLE
+    told = "Correct what is wrong, and keep what is right."
+    if is_usable:
+        told = "Look into the file, and copy the exact lines. Leave out what you cannot prove, and keep what is right."
+    return f"{said}\n\n{quoted}\n\nAnswer again, whole, in the form that was asked for. {told}\n"
 
 
 def write_form(form: Form) -> str:

@@ -1,11 +1,13 @@
 """A step that asks an agent: building its prompt, checking what it found, and asking it to repair its answer."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
 from conductor.evaluation.evidence.extraction import extract_result
 from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result, tell_apart
+from conductor.evaluation.evidence.guards import judge_places, missing_evidence, places_in, without_placeholders
 from conductor.evaluation.evidence.repairs import write_complaint, write_form, write_prompt
 from conductor.evaluation.evidence.typed_answers import Form, extract_typed, judge_json
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned
@@ -58,8 +60,10 @@ def cite(frame: Frame) -> Frame:
     may_hold = not result if form is not None else bool({OUTPUT, EVIDENCE} & set(contracts_of(step.agent)))
     if found is None and may_hold:
         return Frame({"wants_answer": True})
-    paths = cited_paths(found.findings) if found is not None else ()
-    return Frame({"has_findings": found is not None, "is_typed": form is not None, "paths": paths})
+    places = [place for _, place in places_in(json.loads(result))] if form is not None else []
+    cited = [place for finding in found.findings for place in finding.evidence] if found is not None else []
+    is_cited = found is not None or bool(places)
+    return Frame({"is_cited": is_cited, "is_typed": form is not None, "paths": cited_paths((*cited, *places))})
 
 
 def extract(frame: Frame) -> Frame:
@@ -92,28 +96,43 @@ def extract(frame: Frame) -> Frame:
 
 
 def check(frame: Frame) -> Frame:
-    """Checks a result's citations in the files that it cites; returns the checked findings, and the typed output."""
+    """Checks a result's citations in the files that it cites; returns the checked findings, and the typed output.
+
+    `errors` tells what an agent that has declared its output should look at once more.
+    """
     result, bundle = frame.attachments[:2]
     step = read_kept_bundle(bundle).step(frame.header["step"])
-    form = _form(step)
-    typed = result if form is not None else b""
+    examiner = CitationCheck(read_files(frame))
+    typed, errors = _check_places(result, examiner) if _form(step) is not None else (b"", [])
     try:
         found = read_result(result, step.id)
     except ResultError:
         found = None
     if found is None:
-        return Frame({"counts": {}}, (b"", typed))
-    examiner = CitationCheck(read_files(frame))
+        return Frame({"counts": {}, "errors": errors}, (b"", typed))
+    spec = step.agent.output
+    found = without_placeholders(found) if spec.findings else found
     checked = examiner.identify(tell_apart(examiner.judge(finding) for finding in found.findings))
+    if spec.findings and len(checked) < spec.min_items:
+        return _invalid((f"it has {len(checked)} findings, and at least {spec.min_items} are asked for", *found.notes))
     left_out = found.left_out + len(found.findings) - len(checked)
     document = canonical_json(Found(checked, left_out, found.notes).as_json())
-    return Frame({"counts": count(checked)}, (document, document if step.agent.output.findings else typed))
+    if spec.findings:
+        typed, errors = document, [*missing_evidence(checked), *found.notes]
+    return Frame({"counts": count(checked), "errors": errors}, (document, typed))
+
+
+def _check_places(result: bytes, examiner: CitationCheck) -> tuple[bytes, list[str]]:
+    """Returns a typed value whose places have their `status`, and a sentence for each that was not found."""
+    value = json.loads(result)
+    told = judge_places(value, examiner.judge_place)
+    return json.dumps(value).encode(), told
 
 
 def repair(frame: Frame) -> Frame:
     """Builds the request to repair an answer: the prompt of a new attempt, and the input of an agent that waits."""
     prompt, answer, result = (part.decode(errors="replace") for part in frame.attachments)
-    complaint = write_complaint(frame.header["errors"])
+    complaint = write_complaint(frame.header["errors"], is_usable=frame.header["is_usable"])
     told = write_prompt(prompt, answer, result, complaint).encode(errors="replace")
     # Without room for the former answer none can be asked for.
     return Frame({}, (told, complaint.encode(errors="replace")) if len(told) <= MAX_PROMPT_BYTES else ())

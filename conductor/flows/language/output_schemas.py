@@ -14,6 +14,12 @@ MAX_ERRORS = 20
 MAX_ERROR_CHARACTERS = 400
 MAX_SKELETON_DEPTH = 6
 MAX_SKELETON_MEMBERS = 40
+# A place with a quote is looked for in the snapshot, and gets how it was judged.
+_JUDGED: dict[str, Mapping[str, Any]] = {
+    "status": {"type": "string"},
+    "actual_start_line": {"type": "integer"},
+    "reason": {"type": "string"},
+}
 _KINDS = ("object", "array")
 
 
@@ -56,7 +62,8 @@ def closed_members(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]] | 
     """Returns the members of an object, by name; None where the schema does not say which there are."""
     if _kind(schema) != "object" or is_open(schema) or not isinstance(schema.get("properties"), Mapping):
         return None
-    return {name: member if isinstance(member, Mapping) else {} for name, member in _members(schema)}
+    members = {name: member if isinstance(member, Mapping) else {} for name, member in _members(schema)}
+    return {**members, **_JUDGED} if {"path", "quote"} <= members.keys() else members
 
 
 def skeleton(schema: Mapping[str, Any]) -> str:

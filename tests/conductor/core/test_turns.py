@@ -16,6 +16,7 @@ from conductor.core.model.events import (
     RepairAsked,
     TurnChecked,
     TurnEnded,
+    UsableAnswer,
 )
 from conductor.core.model.inputs import (
     AgentRefusedInput,
@@ -24,7 +25,7 @@ from conductor.core.model.inputs import (
     HostReported,
 )
 from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, StepState
-from conductor.core.model.work import Checked, OutputInvalid, Work, WorkFailed, WorkKind
+from conductor.core.model.work import Answer, Checked, OutputInvalid, Work, WorkFailed, WorkKind
 from tests.conductor.core.bench import RUN, Bench, asks
 from tests.conductor.core.talk import REPAIR, WRONG, Talk, repairing, waiting
 
@@ -340,3 +341,64 @@ def test_a_crash_after_a_repair_was_asked_for_grants_no_second_one() -> None:
 
     assert talk.bench.stored(RepairAsked) == []
     assert talk.bench.stored(TurnChecked) == [TurnChecked("step", ATTEMPT, 2, failure=WRONG)]
+
+
+USABLE = OutputInvalid(WRONG, "prompt of the repair", "input of the repair", UsableAnswer("former", output="typed"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "counts"),
+    [
+        (GOOD, "findings"),
+        (REPAIR, "former"),
+        (USABLE, "former"),
+        (WorkFailed(Failure("EVALUATION_LIMIT", "x")), "former"),
+    ],
+    ids=["better", "no answer", "as before", "one that could not be checked"],
+)
+@pytest.mark.parametrize("takes_turns", [True, False])
+def test_an_answer_that_lacks_evidence_counts_where_its_repair_brings_nothing_better(
+    answer: Answer, counts: str, *, takes_turns: bool
+) -> None:
+    """Keeps F3: missing evidence is sent back once, and that never costs what was found."""
+    talk = waiting() if takes_turns else Talk(takes_turns=False)
+    if not takes_turns:
+        talk.begin()
+        talk.finish()
+    talk.check(USABLE, turn=int(takes_turns))
+    assert talk.bench.stored(RepairAsked)
+    talk.bench.crash()
+    talk.bench.take()
+
+    if takes_turns:
+        talk.end_turn(2)
+        talk.check(answer, turn=2)
+        talk.finish()
+    else:
+        talk.begin()
+        talk.finish()
+        talk.check(answer, turn=0)
+
+    assert talk.step.state is StepState.SUCCEEDED
+    assert (talk.step.findings, talk.step.output) == (counts, "typed" if counts == "former" else "")
+    assert len(talk.step.attempts) == 2 - takes_turns
+
+
+def test_an_answer_that_lacks_evidence_counts_at_once_where_its_run_stops() -> None:
+    talk = waiting()
+    talk.bench.cancel()
+    talk.check(USABLE)
+    talk.finish(AttemptState.CANCELLED, "CANCELLED")
+
+    assert talk.bench.stored(RepairAsked) == []
+    assert (talk.step.state, talk.step.findings) == (StepState.SUCCEEDED, "former")
+
+
+@pytest.mark.parametrize("reason", ["READ_ONLY_VIOLATION", "MODEL_STREAM_CUT"])
+def test_an_answer_of_an_attempt_that_changed_the_snapshot_does_not_count(reason: str) -> None:
+    talk = waiting()
+    talk.check(USABLE)
+    talk.finish(AttemptState.FAILED, reason)
+
+    is_void = reason == "READ_ONLY_VIOLATION"
+    assert talk.step.state is (StepState.FAILED if is_void else StepState.SUCCEEDED)

@@ -1,0 +1,92 @@
+"""Judges what no schema says of an answer: placeholders in findings, and evidence that is required and was not found.
+
+It also finds the places with quotes in a typed value. Each is checked as a finding's evidence is, and gets its `status`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from conductor.evaluation.evidence.findings import Evidence, Finding, Found, ResultError, read_evidence
+from conductor.evaluation.evidence.typed_answers import is_placeholder
+
+MAX_TOLD = 20
+MAX_PLACES = 200
+JUDGED = ("status", "actual_start_line", "reason")
+
+
+def without_placeholders(found: Found) -> Found:
+    """Returns findings without those whose title or claim only stands for a text; a note says which."""
+    kept = tuple(one for one in found.findings if not _is_unmeant(one))
+    notes = [
+        f"a finding was left out: its {_unmeant_part(one)} only stands for a text"
+        for one in found.findings
+        if _is_unmeant(one)
+    ]
+    gone = len(found.findings) - len(kept)
+    return replace(found, findings=kept, left_out=found.left_out + gone, notes=(*found.notes, *notes)[:MAX_TOLD])
+
+
+def missing_evidence(findings: Sequence[Finding]) -> list[str]:
+    """Returns a sentence for each place of findings that was not found, and for each finding without evidence."""
+    return list(_told(findings))[:MAX_TOLD]
+
+
+def places_in(value: Any) -> list[tuple[dict[str, Any], Evidence]]:
+    """Returns the objects of a typed value that are places with a quote, each as evidence."""
+    found: list[tuple[dict[str, Any], Evidence]] = []
+    for part in _objects(value):
+        if isinstance(part.get("path"), str) and isinstance(part.get("quote"), str) and len(found) < MAX_PLACES:
+            try:
+                found.append((part, read_evidence(part)))
+            except ResultError:
+                continue
+    return found
+
+
+def judge_places(value: Any, judge: Callable[[Evidence], Evidence]) -> list[str]:
+    """Adds to each place of a typed value how it was judged; returns a sentence for each that was not found."""
+    told: list[str] = []
+    for part, place in places_in(value):
+        judged = judge(place)
+        as_json = judged.as_json()
+        for name in JUDGED:
+            part.pop(name, None)
+        part.update({name: as_json[name] for name in JUDGED if name in as_json})
+        if judged.status == "missing":
+            told.append(f"{_describe(judged)}: {judged.reason}")
+    return told[:MAX_TOLD]
+
+
+def _told(findings: Sequence[Finding]) -> Iterator[str]:
+    for finding in findings:
+        if not finding.evidence:
+            yield f"finding '{finding.title}' has no evidence: give the place, and quote what stands there"
+        for place in finding.evidence:
+            if place.status == "missing":
+                yield f"finding '{finding.title}', {_describe(place)}: {place.reason}"
+
+
+def _describe(place: Evidence) -> str:
+    return f"{place.path} lines {place.start_line} to {place.end_line}"
+
+
+def _is_unmeant(finding: Finding) -> bool:
+    return bool(_unmeant_part(finding))
+
+
+def _unmeant_part(finding: Finding) -> str:
+    return "title" if is_placeholder(finding.title) else "claim" if is_placeholder(finding.claim) else ""
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    match value:
+        case dict():
+            yield value
+            for member in value.values():
+                yield from _objects(member)
+        case list():
+            for member in value:
+                yield from _objects(member)
+        case _:
+            return
