@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
-from conductor.v1.run_service_pb2 import GetRunRequest, GetStepRequest, ListRunsRequest, Run, Step
+from conductor.v1.run_service_pb2 import GetReportRequest, GetRunRequest, GetStepRequest, ListRunsRequest, Run, Step
 from conductor.v1.run_service_pb2_grpc import RunServiceStub
 from tests.kit import flows
 from tests.kit.services import Pair, running_pair
@@ -100,3 +100,88 @@ def test_a_typed_output_reaches_guards_prompts_folds_and_callers(pair: Pair, tmp
         "state": "OUTPUT_INVALID_AFTER_REPAIR",
         "said": "I have none.\n",
     }
+
+
+EVIDENCE = """\
+title: Evidence
+steps:
+  - id: looked
+    agent:
+      agents: [scripted]
+      output: {findings: true, min_items: 1}
+      prompt: |
+        #scripted
+        finding high readme.txt 1 2 True
+        first invent high readme.txt 3 3 Invented
+  - id: insists
+    agent:
+      agents: [scripted]
+      output: {findings: true}
+      prompt: |
+        #scripted
+        finding high readme.txt 1 2 True
+        invent low readme.txt 3 3 Invented
+  - id: talks
+    agent:
+      agents: [scripted]
+      output: {findings: true}
+      prompt: |
+        #scripted
+        first finding high readme.txt 1 2 True
+        first invent low readme.txt 9 9 Invented
+        say I found nothing more.
+  - id: plain
+    agent:
+      agents: [scripted]
+      contracts: [output]
+      prompt: |
+        #scripted
+        say All is well, I believe.
+  - id: sceptic
+    agent:
+      agents: [scripted]
+      output:
+        schema:
+          type: object
+          required: [verdict, evidence]
+          properties:
+            verdict: {enum: [CONFIRMED, REFUTED]}
+            evidence: {type: array, items: {type: object, properties: {path: {type: string}, start_line: {type: integer},
+              quote: {type: string}}}}
+      prompt: |
+        #scripted
+        say {"verdict": "REFUTED", "evidence": [{"path": "readme.txt", "start_line": 1, "quote": "two"},
+        say {"path": "readme.txt", "start_line": 3, "quote": "four"}]}
+  - id: none
+    needs: [sceptic]
+    skip_when: steps.sceptic.output.evidence.exists(e, e.status == "missing" && e.reason.contains("line 3"))
+    fold: {template: never}
+"""
+
+
+def test_evidence_that_is_not_found_is_sent_back_once_and_never_costs_what_was_found(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """Keeps F3, F4 and F12."""
+    code, name = run_file(pair, tmp_path, EVIDENCE)
+    with pair.channel() as channel:
+        stub = RunServiceStub(channel)
+        names = ("looked", "insists", "talks", "plain", "sceptic", "none")
+        steps = {one: stub.GetStep(GetStepRequest(name=f"{name}/steps/{one}"), timeout=10) for one in names}
+        report = stub.GetReport(GetReportRequest(name=name), timeout=10).markdown
+
+    assert code == 0
+    counts = {one: (step.finding_counts.verified, step.finding_counts.missing) for one, step in steps.items()}
+    assert (counts["looked"], counts["insists"], counts["talks"]) == ((1, 0), (1, 1), (1, 1))
+    assert [len(steps[one].attempts) for one in names] == [2, 2, 2, 1, 2, 0]
+    assert "A program looked for your evidence" in steps["looked"].repair.text
+    assert "finding 'Invented', readme.txt lines 3 to 3: " in steps["looked"].repair.text
+    assert steps["insists"].output.struct_value["findings"][1]["status"] == "missing"
+    assert not steps["plain"].HasField("output")
+    assert "plain cannot be read" in report
+    evidence = json_format.MessageToDict(steps["sceptic"].output)["evidence"]
+    assert [(place["status"], place.get("actual_start_line")) for place in evidence] == [
+        ("moved", 2),
+        ("missing", None),
+    ]
+    assert steps["none"].state == Step.STATE_SKIPPED
