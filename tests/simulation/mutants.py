@@ -20,6 +20,7 @@ from conductor.core.model.conductor_state import ConductorState, Track
 from conductor.core.model.events import StepRequeued
 from conductor.core.model.inputs import ExecutionReported, Input
 from conductor.core.model.output import Output
+from conductor.core.model.plan import OnFailure
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.step import Step
 from conductor.core.model.work import OutputInvalid
@@ -141,6 +142,11 @@ def _forget_who_was_asked(run: Run, step: Step, answer: OutputInvalid) -> bool:
     return is_asked
 
 
+def _may_fail(step: Step) -> bool:
+    """What a step says of an output that is invalid does not count."""
+    return step.plan.on_failure is OnFailure.CONTINUE
+
+
 _real_is_ready = progress.is_ready
 _real_count_free = schedule._count_free
 _real_list_holders = slots.list_holders
@@ -179,6 +185,8 @@ MUTANTS = (
     Mutant("forgets inputs and closes in a restart", {(recover, "pending_frames"): _send_nothing_again}, hint=143),
     Mutant("asks for a repair at each retry", {(step_model, "_requeue"): _repair_at_each_retry}, hint=24),
     Mutant("grants a repair again after a restart", {(agent, "_may_repair"): _forget_who_was_asked}, hint=113),
+    Mutant("loses an answer that its repair did not better", {(agent, "_find_usable"): lambda _: None}),
+    Mutant("ends a run for an output that it can go without", {(Step, "is_dispensable"): property(_may_fail)}, hint=50),
     Mutant("trusts the wall clock over a restart", {(recovery, "continue_time"): _trust_the_wall_clock}, hint=77),
     Mutant("waits for the wave", {(progress, "is_ready"): _wait_for_the_wave}),
     Mutant("gives a slot of a pool twice", {(slots, "list_holders"): _forget_a_holder}, hint=42),

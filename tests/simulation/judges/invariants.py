@@ -18,13 +18,12 @@ from conductor.core.model.commands import (
 )
 from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing, Pool
 from conductor.core.model.events import AttemptCreated
-from conductor.core.model.plan import OnFailure
-from conductor.core.model.run import Run
-from conductor.core.model.states import StepState
+from conductor.core.model.run import Run, Stop
+from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
 from conductor.core.model.turn import TurnState
 from conductor.core.model.work import Work, WorkKind
-from tests.simulation.judges.journal import JudgedDisk, could_begin
+from tests.simulation.judges.journal import JudgedDisk, could_begin, ends_run
 from tests.simulation.judges.violation import Violation
 
 _MOST_EVENTS_OF_AN_INPUT = 6
@@ -134,17 +133,16 @@ def check_run_end(run: Run) -> None:
         _check_answers(run, step)
     if run.failure is not None and run.failure.reason == "INTERNAL":
         raise Violation(f"run {run.id} was quarantined: {run.failure.message}")
-    fatal = [
-        name
-        for name, step in run.steps.items()
-        if step.state is StepState.FAILED and step.plan.on_failure is OnFailure.FAIL
-    ]
+    fatal = [name for name, step in run.steps.items() if step.state is StepState.FAILED and ends_run(step)]
     if run.state == "succeeded" and (fatal or not run.markdown):
         raise Violation(f"run {run.id} succeeded in spite of {fatal or 'no report'}")
     if run.state == "cancelled" and run.cancel_time is None:
         raise Violation(f"run {run.id} was cancelled by nobody")
     if run.state == "failed" and run.failure is None:
         raise Violation(f"run {run.id} failed for no reason")
+    ended = run.steps.get(run.failure.step) if run.failure is not None else None
+    if run.stop is Stop.FAILURE and ended is not None and not ends_run(ended):
+        raise Violation(f"run {run.id} failed for {ended.plan.id}, without which it goes on")
 
 
 def _check_answers(run: Run, step: Step) -> None:
@@ -157,6 +155,10 @@ def _check_answers(run: Run, step: Step) -> None:
     repairs += sum(step.repair is not None and one.start.prompt == step.repair.prompt for one in answered)
     if repairs > 1:
         raise Violation(f"{run.id}/{step.plan.id} repaired {repairs} times")
+    if step.state is StepState.FAILED and step.repair is not None and step.repair.usable is not None:
+        judged = next(attempt for attempt in step.attempts if attempt.id == step.repair.attempt)
+        if judged.state is AttemptState.SUCCEEDED:
+            raise Violation(f"{run.id}/{step.plan.id} had an answer that counts before its repair, and failed")
 
 
 def _check_turn(command: SendInput | CloseExecution, store: JudgedDisk) -> None:

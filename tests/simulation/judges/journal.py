@@ -21,7 +21,7 @@ from conductor.core.model.events import (
     StepSucceeded,
 )
 from conductor.core.model.output import Output
-from conductor.core.model.plan import OnFailure
+from conductor.core.model.plan import OnFailure, OnInvalid
 from conductor.core.model.run import Run, apply, fold
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
@@ -177,6 +177,12 @@ def could_begin(run: Run, step: Step) -> bool:
     if parent is not None and parent.state is not StepState.RUNNING:
         return False
     needs = [run.steps[need] for need in step.plan.needs]
-    return all(
-        need.state in _MET or (need.state in _NOTHING and need.plan.on_failure is OnFailure.CONTINUE) for need in needs
+    return all(need.state in _MET or (need.state in _NOTHING and not ends_run(need)) for need in needs)
+
+
+def ends_run(step: Step) -> bool:
+    """Tells whether the run cannot go on without a step that ended badly, in other words than the core's."""
+    is_invalid = (
+        step.failure is not None and step.failure.reason.startswith("OUTPUT_INVALID") and bool(step.failure.cause)
     )
+    return step.plan.on_failure is OnFailure.FAIL and not (is_invalid and step.plan.on_invalid is OnInvalid.CONTINUE)

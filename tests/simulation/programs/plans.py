@@ -2,7 +2,17 @@
 
 from random import Random
 
-from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, OnLost, RetryPlan, RunPlan, SnapshotPlan, StepPlan
+from conductor.core.model.plan import (
+    AgentPlan,
+    FoldPlan,
+    OnFailure,
+    OnInvalid,
+    OnLost,
+    RetryPlan,
+    RunPlan,
+    SnapshotPlan,
+    StepPlan,
+)
 
 AGENTS = ("survey", "scripted", "reader")
 TALKING = "/talker"  # the program of those that say their answers in lines
@@ -46,12 +56,14 @@ def make_step(rng: Random, place: int) -> StepPlan:
     earlier = [f"s{other}" for other in range(place)]
     needs = tuple(sorted(rng.sample(earlier, min(place, rng.choice((0, 1, 1, 2, 3))))))
     parent = rng.choice(earlier) if earlier and rng.random() < 0.15 else ""
+    typed = Random(f"typed {place} {needs} {rng.getstate()[1][:4]}")  # so that other draws stay as they were
     return StepPlan(
         id=f"s{place}",
         needs=tuple(need for need in needs if need != parent),
         has_skip_guard=rng.random() < 0.2,
         excluded_because="not for this band" if rng.random() < 0.06 else "",
         on_failure=OnFailure.CONTINUE if rng.random() < 0.7 else OnFailure.FAIL,
+        on_invalid=OnInvalid.CONTINUE if typed.random() < 0.4 else OnInvalid.FAIL,
         work=FoldPlan() if is_fold else make_agent(rng),
         parent=parent,
     )

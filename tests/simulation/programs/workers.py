@@ -5,7 +5,7 @@ An answer of an agent is good or bad by what the agent was asked, and not by whi
 
 from random import Random
 
-from conductor.core.model.events import FindingCounts
+from conductor.core.model.events import FindingCounts, UsableAnswer
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.run import Run
 from conductor.core.model.states import Cause, Failure
@@ -32,6 +32,8 @@ _FAILURES = {
 }
 BAD_ANSWERS = 0.5
 BAD_REPAIRS = 0.3
+BAD_FOLDS = 0.05
+LACKING_EVIDENCE = 0.4
 
 
 def is_repair_prompt(prompt: str) -> bool:
@@ -68,13 +70,23 @@ def _answer(rng: Random, work: Work, run: Run | None) -> Answer:
         case WorkKind.PROMPT:
             return PromptRendered(f"prompt {work.run} {work.step}")
         case WorkKind.FOLD:
-            return Folded(f"text {work.step}", f"findings {work.step}", FindingCounts(1, 0, 0))
+            return _fold(work)
         case WorkKind.REPORT:
             return Reported("markdown", "json")
 
 
+def _fold(work: Work) -> Answer:
+    if Random(f"typed {work.run} {work.step}").random() < BAD_FOLDS:
+        return OutputInvalid(Failure("OUTPUT_INVALID", "The template renders no JSON.", cause=Cause.SCHEMA))
+    return Folded(f"text {work.step}", f"findings {work.step}", FindingCounts(1, 0, 0), f"output {work.step}")
+
+
 def _check(rng: Random, work: Work, run: Run | None) -> Answer:
     if rng.random() > (BAD_REPAIRS if _is_repair(work, run) else BAD_ANSWERS):
-        return Checked(f"findings {work.attempt}", FindingCounts(1, 1, 1))
+        return Checked(f"findings {work.attempt}", FindingCounts(1, 1, 1), f"output {work.attempt}")
     failure = Failure("OUTPUT_INVALID", "No finding can be read.", cause=Cause.SCHEMA)
-    return OutputInvalid(failure, f"repair {work.run} {work.step}", f"input {work.run} {work.step}")
+    # Evidence alone is sent back once: a worker sees whether it was before.
+    lacks_evidence = Random(f"usable {work.run} {work.step}").random() < LACKING_EVIDENCE
+    usable = UsableAnswer(f"findings {work.attempt}", FindingCounts(0, 0, 2), f"output {work.attempt}")
+    told = (f"repair {work.run} {work.step}", f"input {work.run} {work.step}")
+    return OutputInvalid(failure, *told, usable if lacks_evidence and not _is_repair(work, run) else None)
