@@ -198,7 +198,8 @@ def _read_prompt(frame: Frame, digests: Sequence[str]) -> PromptRendered:
 
 
 def _read_fold(frame: Frame, digests: Sequence[str]) -> Folded:
-    return Folded(digests[0], digests[1], _counts(frame), digests[2])
+    text, findings, output = (*digests, "")[:3]
+    return Folded(text, findings, _counts(frame), output)
 
 
 def _read_check(frame: Frame, digests: Sequence[str]) -> Checked:
