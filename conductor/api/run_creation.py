@@ -9,9 +9,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conductor.api.launching.plan_hash import hash_plan, require_plan
 from conductor.api.messages.inputs import read_inputs
@@ -35,8 +35,8 @@ from conductor.errors import (
     RequestIdReusedError,
     Violation,
 )
-from conductor.evaluation.evaluator import Evaluator
-from conductor.flows.checks.inputs import Inputs
+from conductor.evaluation.evaluator import Evaluator, Launch
+from conductor.flows.checks.inputs import AUTO
 from conductor.flows.library.catalogue import Catalogue, LoadedFlow
 from conductor.flows.plans import plan_steps, run_timeout
 from conductor.snapshots.keyed_locks import KeyedLocks
@@ -176,12 +176,16 @@ class RunCreation:
         folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
         loaded = await self._load(request)
         bundle = loaded.bundle()
-        inputs, excluded = await self._judge(bundle, request)
-        steps = plan_steps(loaded.filled, excluded, self._clocks, inputs.band)
+        given, snapshot = read_inputs(request), None
+        if given.get("band") == AUTO:  # the snapshot decides it
+            snapshot = await self._pin(folder, request.workspace)
+        launch = await self._judge(bundle, given, snapshot)
+        inputs = launch.inputs
+        steps = plan_steps(loaded.filled, launch.excluded, self._clocks, inputs.band)
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
         check(steps)
-        snapshot = await self._pin(folder, request.workspace)
+        snapshot = snapshot or await self._pin(folder, request.workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = (_blob(bundle), _blob(values))
         plan = RunPlan(
@@ -195,6 +199,7 @@ class RunCreation:
             workspace_revision=request.workspace.revision,
             snapshot=snapshot,
             band=inputs.band,
+            band_reason=launch.band_reason,
             steps=steps,
             timeout_seconds=run_timeout(loaded.flow, self._clocks),
             question=inputs.question,
@@ -217,14 +222,15 @@ class RunCreation:
             return await self._pinning.catalogue.load_inline(request.inline, read_library(request.library))
         return await self._pinning.catalogue.get(request.flow)
 
-    async def _judge(self, bundle: bytes, request: pb.CreateRunRequest) -> tuple[Inputs, Mapping[str, str]]:
-        launch = await self._pinning.evaluator.launch(bundle, read_inputs(request))
+    async def _judge(self, bundle: bytes, given: Mapping[str, Any], snapshot: SnapshotPlan | None) -> Launch:
+        signals = asdict(await self._pinning.snapshots.signals(snapshot)) if snapshot else {}
+        launch = await self._pinning.evaluator.launch(bundle, given, signals)
         violations = tuple(Violation(field, text) for field, text in launch.inputs.violations)
         if launch.inputs.question_missing:
             raise QuestionRequiredError(*violations)
         if violations:
             raise InvalidRequestError(*violations)
-        return launch.inputs, launch.excluded
+        return launch
 
     @asynccontextmanager
     async def _kept(self, plan: RunPlan) -> "AsyncIterator[None]":

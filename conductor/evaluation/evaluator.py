@@ -51,10 +51,11 @@ _REQUESTS = "(requests)"
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The inputs of a new run, with their violations, and why steps are excluded."""
+    """The inputs of a new run, with their violations, why steps are excluded, and why AUTO chose its band."""
 
     inputs: Inputs
     excluded: Mapping[str, str]
+    band_reason: str = ""
 
 
 class Evaluator:
@@ -106,10 +107,16 @@ class Evaluator:
         pace = Pace.SLOW if work.run in self._slow_runs else QUESTIONS[work.kind].pace
         return self._lanes[pace]
 
-    async def launch(self, bundle: bytes, inputs: Mapping[str, Any]) -> Launch:
-        """Judges the inputs of a run and decides which steps are excluded. Violations are returned, not raised."""
+    async def launch(
+        self, bundle: bytes, inputs: Mapping[str, Any], signals: Mapping[str, Any] | None = None
+    ) -> Launch:
+        """Judges the inputs of a run and decides its band and which steps are excluded. Violations are returned, not raised.
+
+        `signals` are needed where the inputs leave the band open.
+        """
+        asked = {"task": "launch", "inputs": dict(inputs), "signals": dict(signals or {})}
         try:
-            answer = await self._call(Frame({"task": "launch", "inputs": dict(inputs)}, (bundle,)))
+            answer = await self._call(Frame(asked, (bundle,)))
         except LimitHitError as error:
             raise InvalidRequestError(Violation("inputs", f"cannot be judged against this flow: {error}")) from error
         header = answer.header
@@ -120,7 +127,7 @@ class Evaluator:
             violations=tuple((name, text) for name, text in header["violations"]),
             question_missing=header["question_missing"],
         )
-        return Launch(judged, header["excluded"])
+        return Launch(judged, header["excluded"], header["band_reason"])
 
     async def render(self, run: Run, form: str, options: Mapping[str, Any]) -> bytes:
         """Returns another form of a run's stored report: `html`, `sarif` or `junit`."""

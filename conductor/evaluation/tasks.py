@@ -5,6 +5,7 @@ Each task gets a frame and returns the answer's. `failed` in an answer's header 
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from conductor.core.numbers import decidable
@@ -16,7 +17,9 @@ from conductor.evaluation.reports.formats.table import TooLargeError, render_rep
 from conductor.evaluation.reports.report import ReportError, Sources, build_report, paths_in_texts
 from conductor.evaluation.reports.results import whole
 from conductor.evaluation.workers.frames import Frame, Task
+from conductor.flows.checks.band_choice import choose_band
 from conductor.flows.checks.input_rules import judge_inputs
+from conductor.flows.checks.inputs import AUTO
 from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.validation import judge_message, judge_text
 from conductor.flows.language.expressions import ExpressionError, decide
@@ -41,7 +44,13 @@ def launch(frame: Frame) -> Frame:
     bundle = read_kept_bundle(frame.attachments[0])
     inputs = judge_inputs(bundle.flow, frame.header["inputs"])
     excluded: dict[str, str] = {}
-    violations = list(inputs.violations)
+    violations, band_reason = list(inputs.violations), ""
+    if inputs.band == AUTO and not violations:
+        try:
+            band, band_reason = choose_band(bundle.flow, inputs.values, frame.header["signals"])
+            inputs = replace(inputs, values={**inputs.values, "band": band}, band=band)
+        except ExpressionError as error:
+            violations.append(("inputs.band", f"a rule for the band cannot be decided: {error}"))
     for path, step in walk(bundle.flow.steps) if not violations else ():
         if step.exclude_when:
             try:
@@ -50,6 +59,7 @@ def launch(frame: Frame) -> Frame:
             except ExpressionError as error:
                 violations.append(("inputs", f"exclude_when of step {path} cannot be decided: {error}"))
     header = {"violations": violations, "question_missing": inputs.question_missing, "excluded": excluded}
+    header["band_reason"] = band_reason
     return Frame({**header, "band": inputs.band, "question": inputs.question}, (canonical_json(inputs.values),))
 
 

@@ -22,6 +22,7 @@ from conductor.snapshots.reading.repository import find_repository
 from conductor.snapshots.reading.source import Source
 from conductor.snapshots.reading.view import view_of
 from conductor.snapshots.roots import WorkspaceRoots
+from conductor.snapshots.signals import Signals, read_signals
 from conductor.snapshots.storing.contents import read_files
 from conductor.snapshots.storing.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.storing.objects import ObjectStore
@@ -104,6 +105,11 @@ class SnapshotStore:
         if revision:
             raise InvalidRequestError(Violation("workspace.revision", "is for MODE_COMMIT only"))
         return await pin.working_tree(source)
+
+    async def signals(self, snapshot: SnapshotPlan) -> Signals:
+        """Returns what is counted in a snapshot, by which a band is chosen."""
+        tree = await list_tree(self._objects.git, snapshot.commit)
+        return await in_thread(lambda: read_signals(tree, snapshot))
 
     async def keep(self, run: str, commit: str) -> None:
         """Keeps a snapshot for a run. Idempotent."""

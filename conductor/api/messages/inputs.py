@@ -6,10 +6,11 @@ from google.protobuf import json_format
 
 from conductor.api.messages.runs import BANDS
 from conductor.errors import InvalidRequestError, Violation
+from conductor.flows.checks.inputs import AUTO
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
 
-_WORDS = {value: word for word, value in BANDS.items()}
+_WORDS = {value: word for word, value in BANDS.items()} | {flow_pb.BAND_AUTO: AUTO}
 # Some clients name a value of an enumeration as the protocol does, also where a word is asked for.
 _NAMES = {flow_pb.Band.Name(value): word for value, word in _WORDS.items()}
 

@@ -223,6 +223,7 @@ def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
         ),
         snapshot=_snapshot(plan.snapshot),
         band=BANDS.get(plan.band, flow_pb.BAND_UNSPECIFIED),
+        band_reason=plan.band_reason,
         labels=dict(plan.labels),
         priority=plan.priority,
         title=plan.title or plan.question[:TITLE_CHARACTERS].partition("\n")[0].strip(),

@@ -73,6 +73,8 @@ def _show_run(run: Run) -> None:
     say(
         f"  asked for  {asked_for(run, '%Y-%m-%d %H:%M:%S %Z')}, band {flow_service_pb2.Band.Name(run.band)[5:].lower()}"
     )
+    if run.band_reason:
+        say(f"  band       {one_line(run.band_reason, 500)}", 13)
     if run.retry_of:
         say(f"  retries    {short(run.retry_of)}")
     say(f"  workspace  {printable(run.workspace.path)}")

@@ -174,6 +174,7 @@ class RunPlan:
     title: str = ""
     retry_of: str = ""  # the id of the run that this one retries
     plan_hash: str = ""  # empty in plans of an earlier version
+    band_reason: str = ""  # why the conductor chose the band; empty where the caller did
 
 
 @dataclass(frozen=True, slots=True)

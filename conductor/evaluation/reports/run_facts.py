@@ -27,6 +27,7 @@ def run_facts(run: Run, changes: WorkspaceChanges | None) -> dict[str, Any]:
         "flow": plan.flow,
         "flow_revision": plan.flow_revision,
         "band": plan.band,
+        **({"band_reason": plan.band_reason} if plan.band_reason else {}),
         "question": plan.question,
         "workspace": {
             "path": plan.workspace_path,

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from conductor.flows.checks.input_types import typed_inputs
-from conductor.flows.checks.inputs import BANDS, Inputs
+from conductor.flows.checks.inputs import AUTO, Inputs, known_bands
 from conductor.flows.language.schemas import input_violations, with_defaults
 from conductor.v1 import flow_service_pb2
 
@@ -57,9 +57,9 @@ def _question(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, bool, tuple
 
 def _band(flow: flow_service_pb2.Flow, given: Any) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Returns the band with its violations. The default is the smallest band that the flow knows."""
-    known = [BANDS[band - 1] for band in sorted(set(flow.bands)) if band] or list(BANDS)
+    known = known_bands(flow)
     if given is None or given == "":
         return known[0], ()
-    if given in known:
+    if given in known or given == AUTO:
         return str(given), ()
-    return "", (("inputs.band", f"must be one of {', '.join(known)}"),)
+    return "", (("inputs.band", f"must be one of {', '.join((*known, AUTO))}"),)

@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from conductor.flows.checks.band_choice import judge_bands
 from conductor.flows.checks.clock_rules import judge_run_clock
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.output_rules import output_schema
@@ -28,8 +29,6 @@ Flow = flow_service_pb2.Flow
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
 FLOW_NAME = re.compile(r"flows/[a-z][a-z0-9_-]{0,63}\Z")
-# A number in a message may be outside of its enumeration.
-_BANDS = frozenset(flow_service_pb2.Band.values()) - {flow_service_pb2.BAND_UNSPECIFIED}
 
 
 def judge(flow: Flow, library: Library, problems: Problems) -> None:
@@ -38,6 +37,7 @@ def judge(flow: Flow, library: Library, problems: Problems) -> None:
     judge_defaults(flow, library, problems)
     flow = with_defaults(flow)
     schema = _read_schema(flow, problems)
+    judge_bands(flow, schema, problems)
     inputs = None if is_open(schema) else input_types(schema)
     if not flow.steps:
         problems.add("steps", "a flow has at least one step")
@@ -75,6 +75,3 @@ def _judge_head(flow: Flow, problems: Problems) -> None:
         problems.add("title", "must be one line")
     problems.add_if_longer("description", flow.description, MAX_DESCRIPTION_CHARACTERS)
     judge_run_clock(flow, problems)
-    for index, band in enumerate(flow.bands):
-        if band not in _BANDS or band in flow.bands[:index]:
-            problems.add(f"bands[{index}]", "must be BAND_SMALL, BAND_MEDIUM or BAND_LARGE, each once")

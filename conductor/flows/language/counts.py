@@ -15,6 +15,7 @@ MAX_AGENTS = 16
 MAX_CONTRACTS = 64
 MAX_PARAMETERS = 32
 MAX_LABELS = 32
+MAX_BAND_RULES = 20
 
 _FLOW, _STEP, _AGENT, _FOREACH, _LOOP = (
     message.DESCRIPTOR.fields_by_name
@@ -31,7 +32,8 @@ _MOST = {
     _FLOW["steps"]: MAX_STEPS,
     _FOREACH["steps"]: MAX_STEPS,
     _LOOP["steps"]: MAX_STEPS,
-    _FLOW["bands"]: len(flow_service_pb2.Band.values()) - 1,  # without the unspecified one
+    _FLOW["bands"]: len(flow_service_pb2.Band.values()) - 2,  # without the unspecified one, and AUTO
+    _FLOW["band_rules"]: MAX_BAND_RULES,
     _STEP["needs"]: MAX_STEPS,
     _AGENT["agents"]: MAX_AGENTS,
     _AGENT["contracts"]: MAX_CONTRACTS,

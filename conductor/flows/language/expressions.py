@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrapper
 
 from conductor.flows.language.presence import with_safe_presence
 from conductor.flows.language.schemas import is_open
-from conductor.flows.language.value_types import ERROR_FIELDS, RESULT_FIELDS, ValueTypes
+from conductor.flows.language.value_types import ERROR_FIELDS, RESULT_FIELDS, SIGNALS, ValueTypes
 
 MAX_EXPRESSION_CHARACTERS = 4000
 _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
@@ -53,7 +53,7 @@ class ExpressionTypes:
         if steps is not None:
             variables["steps"] = cel.Type("flow.Steps")
         for name, kind in (names or {}).items():
-            variables[name] = cel.Type.INT if kind == "int" else cel.Type.DYN
+            variables[name] = {"int": cel.Type.INT, "signals": cel.Type("flow.Signals")}.get(kind, cel.Type.DYN)
         self._environment = cel.NewEnv(descriptor_pool=pool, variables=variables)
 
     def problems(self, expression: str, *, is_list: bool = False) -> list[tuple[int, str]]:
@@ -169,6 +169,7 @@ def _reword(text: str, holders: Mapping[str, str]) -> str:
     told = {
         "Steps": f"step '{name}' is not among what it needs",
         "Inputs": f"there is no input '{name}'",
+        "Signals": f"there is no signal '{name}'; there are {', '.join(SIGNALS)}",
         "Error": f"an error has no '{name}'; it has {', '.join(ERROR_FIELDS)}",
         **{each: f"{what} has no '{name}'" for each, what in holders.items()},
     }

@@ -17,6 +17,15 @@ _VALUE = ".google.protobuf.Value"
 RESULT_FIELDS = ("state", "text", "output", "findings", "items", "attempts", "error")
 ERROR_FIELDS = ("reason", "message")
 _RESULT_TYPES = ("string", "string", "", "list", "list", "integer", ".flow.Error")
+# What is counted in a snapshot (see `snapshots.signals`).
+SIGNALS = {
+    "files": "integer",
+    "bytes": "integer",
+    "source_files": "integer",
+    "languages": "list",
+    "changed_files": "integer",
+    "scope": "string",
+}
 _NULLABLE = {"string": "StringValue", "boolean": "BoolValue", "integer": "Int64Value"}
 MAX_TYPE_DEPTH = 8
 MAX_TYPES = 400
@@ -34,6 +43,9 @@ class ValueTypes:
         named = self.file.message_type.add(name="Inputs")
         for name, kind in input_types(inputs).items():
             _add(named, name, kind)
+        signals = self.file.message_type.add(name="Signals")
+        for name, kind in SIGNALS.items():
+            _add(signals, name, kind)
         error = self.file.message_type.add(name="Error")
         for name in ERROR_FIELDS:
             _add(error, name, "string")

@@ -98,6 +98,28 @@ async def test_a_wrong_field_is_named(fields: dict[str, Any], wrong: str, it: Ru
     assert [field for field, _ in told.violations] == [wrong]
 
 
+@pytest.mark.parametrize(
+    "given", [{"band": flow_pb.BAND_AUTO}, {"inputs": inputs(band="auto")}], ids=["field", "input"]
+)
+async def test_auto_chooses_a_band_by_what_the_snapshot_holds_and_says_why(given: dict[str, Any], it: Running) -> None:
+    """Keeps A7."""
+    asked = request(it, **given)
+    asked.inline.band_rules.add(band=flow_pb.BAND_LARGE, when="signals.source_files >= 3")
+    asked.inline.steps.add(id="more", exclude_when='band != "large"', fold=flow_pb.FoldWork(template="more"))
+    runs = []
+    for number in range(1, 4):
+        (it.workspace / f"file{number}.py").write_text("pass\n")
+        runs.append(await it.runs.CreateRun(asked))
+
+    assert [run.band for run in runs] == [flow_pb.BAND_SMALL, flow_pb.BAND_SMALL, flow_pb.BAND_LARGE]
+    assert runs[0].band_reason == "small: none of the flow's 1 rules is true"
+    assert runs[2].band_reason.endswith("signals.source_files >= 3 (source_files is 3)")
+    assert dict(runs[2].inputs.items())["band"] == "large"
+    assert [run.steps[1].state == pb.Step.STATE_EXCLUDED for run in runs] == [True, True, False]
+    again = await it.runs.GetRun(pb.GetRunRequest(name=runs[2].name))
+    assert (again.band, again.band_reason) == (runs[2].band, runs[2].band_reason)
+
+
 async def test_all_wrong_fields_are_named_at_once(it: Running) -> None:
     told = await refusal(it.runs.CreateRun(pb.CreateRunRequest(priority=500, request_id="x")))
 

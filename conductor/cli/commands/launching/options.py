@@ -12,8 +12,8 @@ _OPTIONS = (
     click.option("--question", help="What you want to know: the flow's prompts hold it. `-` reads it from stdin."),
     click.option(
         "--band",
-        type=click.Choice(["small", "medium", "large"]),
-        help="How much effort: how many agents look, and how deep, as the flow says.  [default: small]",
+        type=click.Choice(["small", "medium", "large", "auto"]),
+        help="How much effort: how many agents look, and how deep, as the flow says; auto chooses by the size.  [default: small]",
     ),
     click.option(
         "--input",
