@@ -18,7 +18,7 @@ from conductor.store.records import FindingKey, FindingRow
 from conductor.v1 import run_service_pb2 as pb
 
 MAX_COMPARED = 5_000  # findings of each run
-MAX_LIST_CHARACTERS = 700_000  # three lists stay below what clients of gRPC take
+MAX_LIST_BYTES = 700_000  # three lists stay below what clients of gRPC take
 
 
 class RunComparing:
@@ -61,12 +61,11 @@ class RunComparing:
 def _compared(
     runs: Sequence[str], rows: Sequence[Sequence[FindingRow]], most: int, notes: Sequence[str]
 ) -> pb.CompareRunsResponse:
-    before, after = runs
     found = compare(*(list(_documents(run, of_run)) for run, of_run in zip(runs, rows, strict=True)))
     return pb.CompareRunsResponse(
-        new=_messages(after, found.new[:most]),
-        fixed=_messages(before, found.fixed[:most]),
-        persistent=_messages(after, found.persistent[:most]),
+        new=_messages(found.new[:most]),
+        fixed=_messages(found.fixed[:most]),
+        persistent=_messages(found.persistent[:most]),
         new_count=len(found.new),
         fixed_count=len(found.fixed),
         persistent_count=len(found.persistent),
@@ -75,18 +74,21 @@ def _compared(
 
 
 def _documents(run: str, rows: Sequence[FindingRow]) -> Iterator[Document]:
+    """Yields what tells each finding from others, and its message: a row that makes none is damaged."""
     for row in rows[:MAX_COMPARED]:
         with reading_damage(run, f"findings, {row.finding} of step {row.step}"):
-            yield {"step": row.step, **json.loads(row.data)}
+            message = finding_message(run, {"step": row.step, **json.loads(row.data)})
+        yield {"id": message.id, "fingerprint": message.fingerprint, "message": message}
 
 
-def _messages(run: str, documents: Sequence[Document]) -> Iterator[pb.Finding]:
-    room = MAX_LIST_CHARACTERS
+def _messages(documents: Sequence[Document]) -> Iterator[pb.Finding]:
+    room = MAX_LIST_BYTES
     for document in documents:
-        room -= len(json.dumps(document))
+        message: pb.Finding = document["message"]
+        room -= message.ByteSize()
         if room < 0:
             return
-        yield finding_message(run, document)
+        yield message
 
 
 def _notes(before: Run, after: Run) -> Iterator[str]:
