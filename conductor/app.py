@@ -19,6 +19,8 @@ import grpc
 import structlog
 
 from conductor.api.flow_servicer import FlowServicer
+from conductor.api.gate_reading import GateReading
+from conductor.api.gate_servicer import GateServicer
 from conductor.api.launching.planning import RunPlanning
 from conductor.api.launching.retry import RunRetry
 from conductor.api.pool_servicer import PoolServicer
@@ -45,7 +47,13 @@ from conductor.snapshots import SnapshotStore
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.store.port import Store
 from conductor.store.sqlite.store import SqliteStore
-from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
+from conductor.v1 import (
+    flow_service_pb2_grpc,
+    gate_service_pb2_grpc,
+    pool_service_pb2_grpc,
+    run_service_pb2_grpc,
+    server_service_pb2_grpc,
+)
 from servicekit.addresses import AddressError, refuse_taken
 from servicekit.channels import open_channel
 from servicekit.logs import configure_logs
@@ -213,9 +221,13 @@ class Conductor:
             progress_seconds=progress_seconds,
             now=opened.clock.now,
         )
+        gates = GateServicer(
+            self._engine, GateReading(opened.store, lambda: (one.run for one in self._engine.state.ongoing.values()))
+        )
         server = ServerServicer(self._facts(), lambda: self.address, lambda: len(self._engine.state.ongoing))
         return [
             (run_service_pb2_grpc.add_RunServiceServicer_to_server, runs),
+            (gate_service_pb2_grpc.add_GateServiceServicer_to_server, gates),
             (flow_service_pb2_grpc.add_FlowServiceServicer_to_server, FlowServicer(catalogue)),
             (pool_service_pb2_grpc.add_PoolServiceServicer_to_server, pool),
             (server_service_pb2_grpc.add_ServerServiceServicer_to_server, server),

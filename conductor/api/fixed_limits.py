@@ -1,6 +1,7 @@
 """The limits that clients meet and that no setting changes, under the names by which GetServerInfo tells them."""
 
 from conductor.api.flow_servicer import MAX_YAML_BYTES
+from conductor.api.gate_servicer import MAX_COMMENT_CHARACTERS, MAX_EDIT_BYTES, MAX_RESOLVER_CHARACTERS
 from conductor.api.messages.runs import MAX_NESTING
 from conductor.api.messages.tokens import MAX_PAGE_SIZE
 from conductor.api.run_creation import MAX_LABEL_CHARACTERS, MAX_LABELS, MAX_PRIORITY
@@ -28,6 +29,9 @@ def fixed_limits() -> dict[str, int]:
         "label_characters": MAX_LABEL_CHARACTERS,
         "priority": MAX_PRIORITY,
         "reason_characters": MAX_REASON_CHARACTERS,
+        "gate_comment_characters": MAX_COMMENT_CHARACTERS,
+        "gate_edit_bytes": MAX_EDIT_BYTES,
+        "gate_resolver_characters": MAX_RESOLVER_CHARACTERS,
         "connections": MAX_CONNECTIONS,
         "connection_idle_seconds": MAX_IDLE_SECONDS,
         "keepalive.time_ms": options["grpc.keepalive_time_ms"],

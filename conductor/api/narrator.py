@@ -14,6 +14,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from conductor.api.activities import read_activities
 from conductor.api.messages.findings import finding_message
+from conductor.api.messages.gates import gate_message
 from conductor.api.messages.names import step_name
 from conductor.api.messages.output import output_message
 from conductor.api.messages.runs import disconnections, run_message, step_message, struct, waits
@@ -31,6 +32,7 @@ from conductor.core.model.events import (
     StepKept,
     StepsAdded,
 )
+from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
 from conductor.core.model.output import Channel
 from conductor.core.model.run import Run
 from conductor.core.model.states import SETTLED_STEP, StepState
@@ -38,11 +40,22 @@ from conductor.core.placing.standing import Present
 from conductor.store.folding import fold_stored, reading_damage
 from conductor.store.port import Store
 from conductor.store.records import StoredEvent, StoredOutput
+from conductor.v1 import gate_service_pb2
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.times import timestamp
 
 _BUSY = frozenset({StepState.RUNNING, StepState.VALIDATING})
-_OF_THE_RUN = (RunCreated, RunStarted, RunCancelRequested, RunTimedOut, RunReported, RunSettled, StepsAdded)
+_OF_THE_RUN = (
+    RunCreated,
+    RunStarted,
+    RunPaused,
+    RunResumed,
+    RunCancelRequested,
+    RunTimedOut,
+    RunReported,
+    RunSettled,
+    StepsAdded,
+)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -141,7 +154,10 @@ class Narrator:
         if isinstance(event, ReportRefused):
             text = f"{event.attempt} said more after its end, which has no effect: {event.what}"
             return self._response(time, log=pb.Log(text=text, step=step_name(self._run.id, event.step)))
-        return self._response(time, step=step_message(self._run.id, self._run.steps[event.step]))
+        step = self._run.steps[event.step]
+        if isinstance(event, GateOpened | GateResolved) and step.gate is not None:
+            return self._response(time, gate=gate_message(self._run.id, step.gate))
+        return self._response(time, step=step_message(self._run.id, step))
 
     async def _finding(self, event: FindingChecked) -> pb.Finding:
         document = b"" if self._findings[0] == event.findings else await self._store.blob(self._run.id, event.findings)
@@ -157,6 +173,7 @@ class Narrator:
         run: pb.Run | None = None,
         step: pb.Step | None = None,
         output: pb.Output | None = None,
+        gate: gate_service_pb2.Gate | None = None,
         finding: pb.Finding | None = None,
         log: pb.Log | None = None,
         progress: pb.Progress | None = None,
@@ -168,6 +185,7 @@ class Narrator:
             run=run,
             step=step,
             output=output,
+            gate=gate,
             finding=finding,
             log=log,
             progress=progress,

@@ -18,7 +18,7 @@ from conductor.api.run_comparing import RunComparing
 from conductor.api.run_creation import RunCreation
 from conductor.api.run_reading import RunReading
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
-from conductor.core.model.inputs import RequestCancel
+from conductor.core.model.inputs import RequestCancel, RequestPause, RequestResume
 from conductor.engine.loop import Engine
 from conductor.errors import InvalidRequestError, Violation
 from conductor.evaluation.evaluator import Evaluator
@@ -88,12 +88,24 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             yield told
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.Run:
-        cancel = _read_cancel(request)
+        cancel = RequestCancel(*_read_reasoned(request, "CancelRun"))
         await self._engine.submit(cancel)
         return await self._reading.run(cancel.run)
 
     async def RetryRun(self, request: pb.RetryRunRequest, context: Any) -> pb.Run:
         return await self._reading.run(await self._launching.retry.create(request))
+
+    async def PauseRun(self, request: pb.PauseRunRequest, context: Any) -> pb.Run:
+        pause = RequestPause(*_read_reasoned(request, "PauseRun"))
+        await self._engine.submit(pause)
+        return await self._reading.run(pause.run)
+
+    async def ResumeRun(self, request: pb.ResumeRunRequest, context: Any) -> pb.Run:
+        run, request_id = read_run(request.name), read_request_id(request.request_id)
+        await self._engine.submit(
+            RequestResume(run, request_id, hashlib.sha256(f"ResumeRun\0{run}".encode()).hexdigest())
+        )
+        return await self._reading.run(run)
 
     async def DeleteRun(self, request: pb.DeleteRunRequest, context: Any) -> Empty:
         await self._retention.delete(read_run(request.name), read_request_id(request.request_id))
@@ -116,10 +128,11 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         return await self._comparing.compare(request)
 
 
-def _read_cancel(request: pb.CancelRunRequest) -> RequestCancel:
+def _read_reasoned(request: pb.CancelRunRequest | pb.PauseRunRequest, method: str) -> tuple[str, str, str, str]:
+    """Reads run, reason, request id and digest."""
     run = read_run(request.name)
     if len(request.reason) > MAX_REASON_CHARACTERS:
         raise InvalidRequestError(Violation("reason", f"has more than {MAX_REASON_CHARACTERS} characters"))
     request_id = read_request_id(request.request_id)
-    digest = hashlib.sha256(f"CancelRun\0{run}\0{request.reason}".encode()).hexdigest()
-    return RequestCancel(run, request.reason or "cancelled by request", request_id, digest)
+    digest = hashlib.sha256(f"{method}\0{run}\0{request.reason}".encode()).hexdigest()
+    return run, request.reason, request_id, digest

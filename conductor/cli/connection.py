@@ -6,7 +6,13 @@ from contextlib import contextmanager
 import grpc
 
 from conductor.cli.text.failure import ANSWER_SECONDS, CONNECT_SECONDS, CommandError, from_rpc
-from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
+from conductor.v1 import (
+    flow_service_pb2_grpc,
+    gate_service_pb2_grpc,
+    pool_service_pb2_grpc,
+    run_service_pb2_grpc,
+    server_service_pb2_grpc,
+)
 from servicekit.addresses import Address, AddressError
 
 CALL_SECONDS = ANSWER_SECONDS
@@ -29,6 +35,7 @@ class Connection:
         self.channel = channel
         self.flows = flow_service_pb2_grpc.FlowServiceStub(channel)
         self.runs = run_service_pb2_grpc.RunServiceStub(channel)
+        self.gates = gate_service_pb2_grpc.GateServiceStub(channel)
         self.pool = pool_service_pb2_grpc.PoolServiceStub(channel)
         self.server = server_service_pb2_grpc.ServerServiceStub(channel)
 

@@ -23,15 +23,13 @@ from conductor.core.model.inputs import (
     HostReported,
     Input,
     Report,
-    RequestCancel,
-    RequestRun,
+    Request,
     WorkFinished,
 )
 from conductor.core.model.output import Output
 from conductor.errors import NoCapacityError, ShuttingDownError
 
 Note = HostReported | ExecutionRefused | ExecutionLost | WorkFinished
-Request = RequestRun | RequestCancel
 
 
 @dataclass(frozen=True, slots=True)

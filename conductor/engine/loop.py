@@ -23,8 +23,8 @@ import structlog
 from conductor.clock import Clock
 from conductor.core.model.commands import Accepted, Command, Decision
 from conductor.core.model.conductor_state import ConductorState
-from conductor.core.model.inputs import ExecutionReported, Input
-from conductor.engine.inbox import Inbox, InboxLimits, Note, Request
+from conductor.core.model.inputs import ExecutionReported, Input, Request
+from conductor.engine.inbox import Inbox, InboxLimits, Note
 from conductor.engine.requests import Requests
 from conductor.engine.run_log import log_changes
 from conductor.errors import DatabaseDamagedError, OutcomeUnknownError, ShuttingDownError, StorageError
@@ -74,7 +74,7 @@ class Engine:
         return self._state
 
     async def submit(self, request: Request) -> Accepted:
-        """Asks for a run, or for a run to stop; returns the answer once it is stored.
+        """Asks for something of a run; returns the answer once it is stored.
 
         Raises NoCapacityError, ShuttingDownError, StorageError, the core's reason against it, and OutcomeUnknownError where the
         request may still be carried out.

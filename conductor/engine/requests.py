@@ -9,12 +9,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from conductor.core.gates.decisions import GATE_NOT_FOUND
 from conductor.core.model.commands import Accepted, Rejected, Reply
-from conductor.core.model.inputs import Input, RequestCancel, RequestRun
-from conductor.engine.inbox import Inbox, Request
+from conductor.core.model.inputs import Input, Request, RequestResolve, RequestRun
+from conductor.engine.inbox import Inbox
 from conductor.errors import (
     InvalidRequestError,
     NoCapacityError,
+    NotFoundError,
     PreconditionError,
     RequestIdReusedError,
     StatusError,
@@ -104,18 +106,32 @@ class Requests:
 
     async def _explain(self, request: Request, rejected: Rejected) -> StatusError:
         """Returns the error that a reason of the core means. The core forgets ended runs; the store knows how they ended."""
-        if rejected.reason == RUN_NOT_RUNNING and isinstance(request, RequestCancel):
+        if rejected.reason == RUN_NOT_RUNNING and not isinstance(request, RequestRun):
             row = await self._store.run(request.run)
             how = row.failure.message if row.failure else f"it {row.state}"
-            message = f"run {request.run} has ended: {how}"
+            message = f"run {request.run} has ended: {how}" if row.end_time is not None else rejected.message
             return PreconditionError(RUN_NOT_RUNNING, message, subject=f"runs/{request.run}")
-        match rejected.reason:
-            case NoCapacityError.reason:
-                return NoCapacityError(rejected.message)
-            case InvalidRequestError.reason:
-                return InvalidRequestError(message=rejected.message)
-            case StatusError.reason:
-                return StatusError(rejected.message)
-            case _:
-                run = request.plan.run if isinstance(request, RequestRun) else request.run
-                return PreconditionError(rejected.reason, rejected.message, subject=f"runs/{run}")
+        return explain_rejection(request, rejected.reason, rejected.message)
+
+
+def explain_rejection(request: Request, reason: str, message: str) -> StatusError:
+    """Returns the error that a reason of the core means, whatever the store knows."""
+    match reason:
+        case NoCapacityError.reason:
+            return NoCapacityError(message)
+        case InvalidRequestError.reason:
+            return InvalidRequestError(message=message)
+        case StatusError.reason:
+            return StatusError(message)
+        case _ if isinstance(request, RequestResolve):
+            return _explain_gate(request, reason, message)
+        case _:
+            run = request.plan.run if isinstance(request, RequestRun) else request.run
+            return PreconditionError(reason, message, subject=f"runs/{run}")
+
+
+def _explain_gate(request: RequestResolve, reason: str, message: str) -> StatusError:
+    gate = f"{request.step}-{request.number}"
+    if reason == GATE_NOT_FOUND:
+        return NotFoundError("gate", gate, hint=message)
+    return PreconditionError(reason, message, subject=f"runs/{request.run}/gates/{gate}")

@@ -28,6 +28,8 @@ _TOLD = frozenset(
         "host",
         "state",
         "kind",
+        "cause",
+        "decision",
         "exit_code",
         "signal",
         "denial_count",

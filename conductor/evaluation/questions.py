@@ -22,6 +22,7 @@ from conductor.core.model.work import (
     PromptRendered,
     Reported,
     RoundDecided,
+    Shown,
     Work,
     WorkFailed,
     WorkKind,
@@ -202,6 +203,10 @@ def _read_fold(frame: Frame, digests: Sequence[str]) -> Folded:
     return Folded(text, findings, _counts(frame), output)
 
 
+def _read_shown(_: Frame, digests: Sequence[str]) -> Shown:
+    return Shown(digests[0])
+
+
 def _read_check(frame: Frame, digests: Sequence[str]) -> Checked:
     findings, output = (*digests, "")[:2]
     return Checked(findings, _counts(frame), output)
@@ -218,6 +223,7 @@ QUESTIONS: Mapping[WorkKind, Question] = {
         Pace.QUICK, "the prompt of step {step}", "PROMPT_BUILD_FAILED", _step("prompt"), _read_prompt
     ),
     WorkKind.FOLD: Question(Pace.SLOW, "the fold of step {step}", "FOLD_FAILED", _step("fold"), _read_fold),
+    WorkKind.SHOW: Question(Pace.QUICK, "'show' of gate {step}", "SHOW_FAILED", _step("show"), _read_shown),
     WorkKind.CHECK: Question(
         Pace.QUICK, "the check of what step {step} found", OUTPUT_INVALID, _ask_for_check, _read_check
     ),

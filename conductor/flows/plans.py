@@ -13,6 +13,7 @@ from conductor.flows.language.nesting import inner_steps
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
+_ON_FAILURE = {Flow.ON_FAILURE_CONTINUE: OnFailure.CONTINUE, Flow.ON_FAILURE_GATE: OnFailure.GATE}
 
 
 def plan_steps(
@@ -50,7 +51,7 @@ class _Planner:
             excluded_because=self.excluded.get(path, ""),
             priority=step.priority,
             on_invalid=on_invalid(step),
-            on_failure=OnFailure.CONTINUE if step.on_failure == Flow.ON_FAILURE_CONTINUE else OnFailure.FAIL,
+            on_failure=_ON_FAILURE.get(step.on_failure, OnFailure.FAIL),
         )
 
     def _inner(self, step: Flow.Step, path: str) -> tuple[StepPlan, ...]:

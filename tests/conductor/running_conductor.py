@@ -14,7 +14,13 @@ from google.protobuf import json_format
 from conductor.app import serving
 from conductor.config import Clocks, HostSetting, Limits, Settings
 from conductor.v1 import flow_service_pb2 as flow_pb
-from conductor.v1 import flow_service_pb2_grpc, pool_service_pb2_grpc, run_service_pb2_grpc, server_service_pb2_grpc
+from conductor.v1 import (
+    flow_service_pb2_grpc,
+    gate_service_pb2_grpc,
+    pool_service_pb2_grpc,
+    run_service_pb2_grpc,
+    server_service_pb2_grpc,
+)
 from conductor.v1 import run_service_pb2 as pb
 from servicekit.addresses import Address
 from servicekit.channels import open_channel
@@ -38,6 +44,7 @@ class Running:
 
     def __post_init__(self) -> None:
         self.runs: Any = run_service_pb2_grpc.RunServiceStub(self.channel)
+        self.gates: Any = gate_service_pb2_grpc.GateServiceStub(self.channel)
         self.flows: Any = flow_service_pb2_grpc.FlowServiceStub(self.channel)
         self.pool: Any = pool_service_pb2_grpc.PoolServiceStub(self.channel)
         self.server: Any = server_service_pb2_grpc.ServerServiceStub(self.channel)

@@ -19,6 +19,7 @@ from conductor.core.model.events import (
     StepsAdded,
     StepSucceeded,
 )
+from conductor.core.model.gate_events import GateResolved, RunPaused, RunResumed
 from conductor.core.model.output import Output
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.run import list_counted_steps
@@ -40,6 +41,7 @@ from conductor.store.refusals import describe_deletion
 from conductor.store.texts import split_text
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_REQUESTED = RunCreated | RunCancelRequested | RunPaused | RunResumed | GateResolved
 
 
 @dataclass
@@ -100,7 +102,7 @@ class MemoryRuns:
                 _take_once((item.run, item.key), keys)
             if isinstance(event, AttemptCreated):
                 _take_once(event.attempt, attempts)
-            if isinstance(event, RunCreated | RunCancelRequested) and event.request_id:
+            if isinstance(event, _REQUESTED) and event.request_id:
                 _take_once(event.request_id, requests)
         if unknown := {attempt for attempt, _ in decision.cursors} - attempts:
             raise LookupError(f"an item of an attempt that was never created: {min(unknown)}")
@@ -149,7 +151,7 @@ class MemoryRuns:
         run.keys.update({record.key} - {""})
         run.blobs.update(digest for digest in _DIGEST.findall(encode(event)) if digest in brought)
         self._add(run, StoredEvent(len(run.items) + 1, time, event))
-        if isinstance(event, RunCreated | RunCancelRequested) and event.request_id:
+        if isinstance(event, _REQUESTED) and event.request_id:
             self.requests[event.request_id] = StoredRequest(event.request_digest, record.run)
         match event:
             case RunCreated():
@@ -212,7 +214,12 @@ def _make_row(event: RunCreated, time: float) -> RunRow:
 def _change_row(row: RunRow, event: Event, time: float) -> RunRow:
     match event:
         case RunStarted():
-            return replace(row, state=RunState.RUNNING, start_time=time)
+            state = row.state if row.state is RunState.PAUSED else RunState.RUNNING
+            return replace(row, state=state, start_time=time)
+        case RunPaused():
+            return replace(row, state=RunState.PAUSED)
+        case RunResumed():
+            return replace(row, state=event.state)
         case RunCancelRequested():
             return replace(row, state=RunState.CANCELLING)
         case RunSettled():

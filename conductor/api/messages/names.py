@@ -1,4 +1,4 @@
-"""Resource names: `runs/{run}`, `runs/{run}/steps/{step}`, `flows/{flow}`, `hosts/{host}`."""
+"""Resource names: `runs/{run}`, `runs/{run}/steps/{step}`, `runs/{run}/gates/{gate}`, `flows/{flow}`, `hosts/{host}`."""
 
 import re
 
@@ -7,6 +7,7 @@ from conductor.errors import InvalidRequestError, Violation
 
 _RUN = re.compile(r"runs/([a-z0-9]{26})")
 _STEP = re.compile(rf"runs/([a-z0-9]{{26}})/steps/({STEP_PATH})")
+_GATE = re.compile(rf"runs/([a-z0-9]{{26}})/gates/({STEP_PATH})-([1-9][0-9]{{0,5}})")
 _HOST = re.compile(r"(?:hosts/)?([a-z0-9][a-z0-9-]{0,39})")  # attempts name their host without the collection
 _REPORT = re.compile(r"runs/([a-z0-9]{26})(?:/report)?")
 
@@ -19,6 +20,11 @@ def run_name(run: str) -> str:
 def step_name(run: str, step: str) -> str:
     """Names a step; empty where there is none."""
     return f"runs/{run}/steps/{step}" if step else ""
+
+
+def gate_name(run: str, gate: str) -> str:
+    """Names a gate."""
+    return f"runs/{run}/gates/{gate}"
 
 
 def host_name(host: str) -> str:
@@ -40,6 +46,12 @@ def read_step(name: str, field: str = "name") -> tuple[str, str]:
     """Reads the ids of run and step in the step's name; raises InvalidRequestError for any other text."""
     run, step = _read(_STEP, name, field, "runs/{run}/steps/{step}")
     return run, step
+
+
+def read_gate(name: str, field: str = "name") -> tuple[str, str, int]:
+    """Reads run, step and number in the name of a gate; raises InvalidRequestError for any other text."""
+    run, step, number = _read(_GATE, name, field, "runs/{run}/gates/{step}-{attempt}")
+    return run, step, int(number)
 
 
 def read_host(name: str, field: str = "name") -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct, Value
 
+from conductor.api.messages.gates import gate_message, pause_message
 from conductor.api.messages.names import host_name, run_name, step_name
 from conductor.core.decide.loss import Absence
 from conductor.core.decide.retry import find_cause
@@ -88,6 +89,8 @@ def run_message(run: Run, sequence: int, inputs: Struct, present: Present = NOTH
     _put_times(message, run.create_time, run.start_time, run.end_time)
     _put_failure(message, run.id, run.failure if run.is_settled else None)
     _put_counts(message, run.counts, has_findings=any(step.findings for step in run.steps.values()))
+    if (pause := pause_message(run)) is not None:
+        message.pause.CopyFrom(pause)
     if run.workspace_changes is not None:
         message.workspace_changes.CopyFrom(_workspace_changes(run.workspace_changes))
     return message
@@ -130,6 +133,8 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
         message.reused_from = step_name(step.reused.run, step.reused.step)
     if step.repair is not None:
         message.repair.CopyFrom(_repair(run, step, step.repair))
+    if step.gate is not None:
+        message.gate.CopyFrom(gate_message(run, step.gate))
     _put_failure(message, run, step.failure)
     _put_counts(message, step.counts, has_findings=bool(step.findings))
     return message

@@ -1,6 +1,7 @@
-"""`conductor runs` and `cancel`: what there is, and stopping it."""
+"""`conductor runs`, `cancel`, `pause` and `resume`: what there is, and stopping it."""
 
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from servicekit.printing.page import put, say, width
 from servicekit.printing.terminal_text import one_line
 
 Run = run_service_pb2.Run
-STATES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
+STATES = ("queued", "running", "paused", "cancelling", "succeeded", "failed", "cancelled")
 LONGEST_PATH = 4096
 TITLE_CHARACTERS = 30  # of a line
 
@@ -142,16 +143,47 @@ def _run_columns(run: Run, flow_width: int) -> tuple[str, str]:
 @click.pass_obj
 def cancel(context: Context, name: str, reason: str) -> None:
     """Stop RUN: its agents' processes end, what they said stays."""
-    import uuid
-
     with connected(context.address) as connection:
         request = run_service_pb2.CancelRunRequest(
             name=run_name(connection, name, changes=True), reason=reason, request_id=str(uuid.uuid4())
         )
         run = connection.runs.CancelRun(request, timeout=CALL_SECONDS)
+    _tell(context, run, "see it end:  conductor watch")
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--reason", default="", help="For people.")
+@click.pass_obj
+def pause(context: Context, name: str, reason: str) -> None:
+    """Let no further agent of RUN begin; those at work go on."""
+    with connected(context.address) as connection:
+        request = run_service_pb2.PauseRunRequest(
+            name=run_name(connection, name, changes=True), reason=reason, request_id=str(uuid.uuid4())
+        )
+        run = connection.runs.PauseRun(request, timeout=CALL_SECONDS)
+    _tell(context, run, "let it go on:  conductor resume")
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.pass_obj
+def resume(context: Context, name: str) -> None:
+    """Let RUN go on after `conductor pause`. Gates that wait are decided by `conductor approve` and `reject`."""
+    with connected(context.address) as connection:
+        request = run_service_pb2.ResumeRunRequest(
+            name=run_name(connection, name, changes=True), request_id=str(uuid.uuid4())
+        )
+        run = connection.runs.ResumeRun(request, timeout=CALL_SECONDS)
+    _tell(
+        context, run, "decide its gates:  conductor gates" if run.HasField("pause") else "follow it:  conductor watch"
+    )
+
+
+def _tell(context: Context, run: Run, following: str) -> None:
     with verdict(0):
         if context.is_json:
             put(as_json(run))
         else:
             say(f"{run.name} {run_state(run.state)}")
-            say(f"see it end:  conductor watch {short(run.name)}", err=True)
+            say(f"{following} {short(run.name)}", err=True)

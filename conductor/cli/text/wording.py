@@ -18,6 +18,7 @@ _STEP_LOOKS = {
     Step.STATE_QUEUED: ("◌", "yellow"),
     Step.STATE_RUNNING: ("●", "cyan"),
     Step.STATE_VALIDATING: ("●", "cyan"),
+    Step.STATE_WAITING_GATE: ("◆", "yellow"),
     Step.STATE_SUCCEEDED: ("✔", "green"),
     Step.STATE_FAILED: ("✘", "red"),
     Step.STATE_CANCELLED: ("■", "yellow"),
@@ -25,6 +26,7 @@ _STEP_LOOKS = {
 _RUN_LOOKS = {
     Run.STATE_QUEUED: ("◌", "yellow"),
     Run.STATE_RUNNING: ("●", "cyan"),
+    Run.STATE_PAUSED: ("◆", "yellow"),
     Run.STATE_CANCELLING: ("■", "yellow"),
     Run.STATE_SUCCEEDED: ("✔", "green"),
     Run.STATE_FAILED: ("✘", "red"),
@@ -48,7 +50,7 @@ def run_look(state: "run_service_pb2.Run.State.ValueType") -> tuple[str, str]:
 
 def step_state(state: "run_service_pb2.Step.State.ValueType") -> str:
     """Returns `running` for STATE_RUNNING."""
-    return Step.State.Name(state).removeprefix("STATE_").lower()
+    return Step.State.Name(state).removeprefix("STATE_").lower().replace("_", " ")
 
 
 def turn_state(state: "run_service_pb2.Turn.State.ValueType") -> str:

@@ -10,10 +10,11 @@ It is pure: the same arguments give the same result, and `state` stays unchanged
 2. It takes inputs, as far as the decision has room for their events. The others wait for the next call, which is due at once.
 3. It ends attempts whose hosts were silent too long (`loss`).
 4. It looks at every step that something happened to, run by run (`progress`).
-5. It ends runs and queued steps whose time is up (`clocks`): after taking what came in time, and before anything else begins.
+5. It ends runs, queued steps and gates whose time is up (`clocks`): after taking what came in time, before anything else begins.
 6. It parks pools and opens them, and places queued steps of all runs (`schedule`).
 7. It acknowledges what is stored by now, and restarts streams that have a gap, where that is due.
-8. It tells agents that wait after a turn what follows (`turns`), and asks workers the questions that became open (`questions`).
+8. It notes which runs wait at gates (`core.gates.pauses`), tells agents that wait after a turn what follows (`turns`), and asks
+   workers the questions that became open (`questions`).
 """
 
 from collections.abc import Sequence
@@ -26,10 +27,11 @@ from conductor.core.decide.loss import lose_silent_hosts
 from conductor.core.decide.progress import make_progress
 from conductor.core.decide.questions import ask_workers, take_answer
 from conductor.core.decide.reports import refuse_unknown, take_loss, take_refusal, take_report
-from conductor.core.decide.requests import take_cancel_request, take_run_request
+from conductor.core.decide.requests import take_request
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.schedule import place_queued_steps
 from conductor.core.decide.turns import tell_agents
+from conductor.core.gates.pauses import settle_pauses
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.conductor_state import ConductorState, Host
@@ -43,8 +45,7 @@ from conductor.core.model.inputs import (
     HostReported,
     Input,
     Reach,
-    RequestCancel,
-    RequestRun,
+    Request,
     WorkFinished,
 )
 from conductor.core.model.states import Failure, FailureClass, RunState
@@ -81,6 +82,7 @@ def advance(state: ConductorState, inputs: Sequence[Input], now: float) -> tuple
         _look_at_runs(decision)  # a step that began may have let its children begin
     for run in list(decision.drafts):
         decision.change(run, RunDraft.tell_hosts)
+        decision.change(run, settle_pauses)
         decision.change(run, tell_agents)
         decision.change(run, ask_workers)
     return decision.finish()
@@ -107,10 +109,8 @@ def _is_due(draft: RunDraft, now: float) -> bool:
 
 def _take(decision: DecisionDraft, one: Input) -> None:
     match one:
-        case RequestRun():
-            take_run_request(decision, one)
-        case RequestCancel():
-            take_cancel_request(decision, one)
+        case _ if isinstance(one, Request):
+            take_request(decision, one)
         case HostReported():
             _take_host(decision, one)
         case WorkFinished():

@@ -1,12 +1,13 @@
-"""The two clocks of the conductor: how long a step waits for a place, and how long a run takes.
+"""The three clocks of the conductor: how long a step waits for a place, how long a gate waits, and how long a run takes.
 
 The other clocks of C6 (first output, silence, wall time) belong to a process. The host's shim keeps them, also while no
-conductor is connected. Before `timeouts_suspended_until` these two end nothing: after a sleep or a start, the conductor first
+conductor is connected. Before `timeouts_suspended_until` these end nothing: after a sleep or a start, the conductor first
 hears what happened meanwhile (see `advance`).
 """
 
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import look_at_all, settle_step
+from conductor.core.gates.decisions import expire_gate, is_overdue
 from conductor.core.model.events import RunTimedOut, StepFailed
 from conductor.core.model.states import Failure, FailureClass
 from conductor.core.model.step import Step
@@ -16,13 +17,17 @@ QUEUE_TIMEOUT = "QUEUE_TIMEOUT"
 
 
 def ring_clocks(draft: RunDraft, most_events: int) -> None:
-    """Ends the run or its queued steps, where their time is up, until the draft holds that many events."""
+    """Ends the run, or its queued steps and gates, where their time is up, until the draft holds that many events."""
     deadline = draft.run.deadline
     if deadline is not None and deadline <= draft.now:
         draft.emit(RunTimedOut(_explain_run(draft)))
         look_at_all(draft)
         return
-    for name in list(draft.queue):
+    for step in list(draft.run.steps.values()) if draft.run.waiting else ():
+        gate = step.pending_gate
+        if gate is not None and is_overdue(gate, draft.now) and draft.events < most_events:
+            expire_gate(draft, step, gate)
+    for name in list(draft.queue) if not draft.run.is_held else ():
         step = draft.step(name)
         if step.queue_deadline is not None and step.queue_deadline <= draft.now and draft.events < most_events:
             settle_step(draft, StepFailed(name, _explain_wait(step)))

@@ -5,7 +5,8 @@ The rules, before the code (see also `settling`; what differs between kinds of s
 - A step is looked at when something happened to it, to a step that it needs, to its parent, or to a child. No other step is.
 - PENDING becomes READY as soon as the step's own needs are met and its parent, if any, is running (C1: no waves).
 - A need is met by a step that succeeded, was skipped or excluded, or that may fail and failed (or was cancelled with its parent).
-- A step that can never begin (a cycle, a cancelled need) is cancelled as soon as nothing else is running, so no run hangs (C3).
+- A step that can never begin (a cycle, a cancelled need) is cancelled as soon as nothing else is running and nothing waits at a
+  gate, so no run hangs (C3).
 """
 
 from conductor.core.decide.questions import pending_work
@@ -17,7 +18,7 @@ from conductor.core.model.run import Run
 from conductor.core.model.states import SATISFYING_STEP, StepState
 from conductor.core.model.step import Step
 
-_NOT_BEGUN = frozenset({StepState.PENDING, StepState.READY, StepState.QUEUED})
+_NOT_AT_WORK = frozenset({StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE})
 
 
 def make_progress(draft: RunDraft, most_events: int) -> None:
@@ -53,7 +54,7 @@ def _is_met(need: Step | None) -> bool:
 
 def _look_at(draft: RunDraft, step: Step) -> None:
     name = step.plan.id
-    if step.state in _NOT_BEGUN and (why := why_stopped(draft.run, step)):
+    if step.state in _NOT_AT_WORK and (why := why_stopped(draft.run, step)):
         settle_step(draft, StepCancelled(name, why))
     elif step.state is StepState.PENDING and is_ready(draft.run, step):
         draft.emit(StepBecameReady(name))
@@ -65,7 +66,7 @@ def _look_at(draft: RunDraft, step: Step) -> None:
 
 def _find_stuck(draft: RunDraft) -> str:
     """Names a step that can never begin; empty where there is none, and while anything is running."""
-    if draft.run.unsettled == 0 or draft.tracks or draft.queue or draft.dirty:
+    if draft.run.unsettled == 0 or draft.run.waiting or draft.tracks or draft.queue or draft.dirty:
         return ""
     first = ""
     for name, step in draft.run.steps.items():

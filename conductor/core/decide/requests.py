@@ -1,18 +1,27 @@
-"""Takes the requests of callers: to create a run, or to cancel one. Every request gets exactly one reply.
+"""Takes the requests of callers: to create, cancel, pause or resume a run, or to decide a gate. Every one gets one reply.
 
 A request id that was used before never comes here: the engine answers it from the store.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import look_at_all, reuse
+from conductor.core.gates.decisions import (
+    expire_gate,
+    find_gate,
+    is_overdue,
+    is_repeated,
+    judge_decision,
+    resolve_gate,
+)
+from conductor.core.gates.pauses import hold_run, release_run
 from conductor.core.model.commands import Accepted, Record, Rejected
 from conductor.core.model.conductor_state import Ongoing
 from conductor.core.model.events import KeptResult, RunCancelRequested, RunCreated, StepKept
-from conductor.core.model.inputs import RequestCancel, RequestRun
+from conductor.core.model.inputs import Request, RequestCancel, RequestPause, RequestResolve, RequestResume, RequestRun
 from conductor.core.model.plan import RunPlan, every_step
 from conductor.core.model.run import apply, key_of
 from conductor.core.model.states import IllegalTransitionError, RunState
@@ -20,6 +29,30 @@ from conductor.core.model.step_path import is_step_path
 from conductor.core.model.truncation import cut_text
 
 MOST_REASON = 2000
+RUN_NOT_RUNNING = "RUN_NOT_RUNNING"
+
+
+def take_request(decision: DecisionDraft, request: Request) -> None:
+    """Takes a request. The store knows whether a run that is not unfinished has ended, or never was."""
+    if isinstance(request, RequestRun):
+        take_run_request(decision, request)
+        return
+    draft = decision.draft(request.run)
+    if draft is None or draft.run.is_settled:
+        message = f"there is no unfinished run {request.run}"
+        decision.replies.append(Rejected(request.reply, RUN_NOT_RUNNING, message))
+        return
+    match request:
+        case RequestCancel():
+            decision.change(request.run, lambda draft: _cancel(draft, request))
+        case RequestPause():
+            decision.change(request.run, lambda draft: _change_pause(draft, request, lambda: hold_run(draft, request)))
+        case RequestResume():
+            decision.change(
+                request.run, lambda draft: _change_pause(draft, request, lambda: release_run(draft, request))
+            )
+        case RequestResolve():
+            decision.change(request.run, lambda draft: _decide(draft, request))
 
 
 def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
@@ -37,16 +70,6 @@ def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
 def too_many_runs(most: int) -> str:
     """Says why there is no room for another run."""
     return f"{most} runs are unfinished, which is the limit; try again when one has ended"
-
-
-def take_cancel_request(decision: DecisionDraft, request: RequestCancel) -> None:
-    """Cancels a run, or replies why not. The store knows whether a run that is not unfinished has ended, or never was."""
-    draft = decision.draft(request.run)
-    if draft is None or draft.run.is_settled:
-        message = f"there is no unfinished run {request.run}"
-        decision.replies.append(Rejected(request.reply, "RUN_NOT_RUNNING", message))
-    else:
-        decision.change(request.run, lambda draft: _cancel(draft, request))
 
 
 def _find_flaw(plan: RunPlan, most_steps: int) -> str:
@@ -98,6 +121,31 @@ def _cancel(draft: RunDraft, request: RequestCancel) -> None:
     draft.replies.append(Accepted(request.reply, request.run, repeated=repeated))
     if not repeated:
         draft.emit(
-            RunCancelRequested(cut_text(request.reason, MOST_REASON), request.request_id, request.request_digest)
+            RunCancelRequested(
+                cut_text(request.reason or "cancelled by request", MOST_REASON),
+                request.request_id,
+                request.request_digest,
+            )
         )
         look_at_all(draft)
+
+
+def _change_pause(draft: RunDraft, request: RequestPause | RequestResume, change: Callable[[], bool]) -> None:
+    if draft.run.state is RunState.CANCELLING:
+        draft.replies.append(Rejected(request.reply, RUN_NOT_RUNNING, f"run {request.run} is being cancelled"))
+    else:
+        draft.replies.append(Accepted(request.reply, request.run, repeated=change()))
+
+
+def _decide(draft: RunDraft, request: RequestResolve) -> None:
+    gate = find_gate(draft.run, request.step, request.number)
+    if gate is not None and is_overdue(gate, draft.now):
+        expire_gate(draft, draft.step(gate.step), gate)
+    refusal = judge_decision(draft.run, request)
+    if refusal is not None:
+        draft.replies.append(Rejected(request.reply, refusal.reason, refusal.message))
+        return
+    repeated = gate is not None and is_repeated(gate, request)
+    draft.replies.append(Accepted(request.reply, request.run, repeated=repeated))
+    if not repeated:
+        resolve_gate(draft, request)

@@ -132,10 +132,14 @@ class RunDraft:
         return Ongoing(self.run, self.tracks, self.queue, tuple(self.dirty), min(due, default=None))
 
     def deadlines(self) -> Iterator[float]:
-        """Yields when the clocks of the run and of its queued steps run out."""
+        """Yields when the clocks of the run, of its gates and of its queued steps run out."""
         if (deadline := self.run.deadline) is not None:
             yield deadline
-        for name in self.queue:
+        for step in self.run.steps.values() if self.run.waiting else ():
+            gate = step.pending_gate
+            if gate is not None and gate.expire_time is not None:
+                yield gate.expire_time
+        for name in self.queue if not self.run.is_held else ():
             if (deadline := self.step(name).queue_deadline) is not None:
                 yield deadline
 

@@ -7,6 +7,7 @@ The rules, before the code:
   a run with many steps cannot starve a run with few. Within a run the step of the highest priority goes next,
   then the one that queued first.
 - A step that cannot be placed does not hold up the steps behind it.
+- A run that an operator holds is passed over.
 - A step without a place says what it waits for once, and again only when that changes.
 - A host on which the step failed before is taken last.
 - An agent that takes turns is given one for its answer and one for its repair, until the step has asked for its repair.
@@ -68,7 +69,7 @@ class Scheduling:
     def _place(self, admits: Callable[[Seat], bool]) -> None:
         """Places the steps that need a slot which is admitted."""
         self.unplaceable.clear()
-        line = [_turn(one) for _, one in self.decision.runs() if one.queue]
+        line = [_turn(one) for _, one in self.decision.runs() if one.queue and not one.run.is_held]
         heapify(line)
         while line and self.free and self.decision.room > 0:
             *_, run = heappop(line)
@@ -127,7 +128,7 @@ class Scheduling:
 
     def _explain(self) -> None:
         for run, one in list(self.decision.runs()):
-            if one.queue and (self.decision.touched_hosts or run in self.decision.drafts):
+            if one.queue and not one.run.is_held and (self.decision.touched_hosts or run in self.decision.drafts):
                 self.decision.change(run, self._explain_run)
 
     def _explain_run(self, draft: RunDraft) -> None:
@@ -204,6 +205,8 @@ def _count_free(decision: DecisionDraft) -> dict[str, int]:
 
 
 def _list_demands(one: Ongoing | RunDraft, now: float) -> set[Demand]:
+    if one.run.is_held:
+        return set()
     return {demand_of(one.run.steps[name]) for name, not_before in one.queue.items() if not_before <= now}
 
 

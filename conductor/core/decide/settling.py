@@ -6,12 +6,14 @@ The rules, before the code:
   cancelled, running attempts are told to end, and their output is kept.
 - A step ends after its children. A child that fails stops the other steps of its item or round, never the run. When too few items
   can succeed, the others are stopped, too.
+- A step that fails and asks a person then waits at a gate, unless it must not go on anyway. The decision ends it.
 - When every step has ended, the report is asked for (see `questions`), and then the run ends. Its state follows from its steps.
 """
 
 from dataclasses import replace
 
 from conductor.core.decide.run_draft import RunDraft
+from conductor.core.gates.opening import open_failure_gate
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import (
     FindingChecked,
@@ -27,9 +29,9 @@ from conductor.core.model.events import (
     StepStarted,
     StepSucceeded,
 )
-from conductor.core.model.plan import AgentPlan, ForeachPlan, StepPlan
+from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, OnInvalid, StepPlan
 from conductor.core.model.run import Run, Stop
-from conductor.core.model.states import Failure, FailureClass, RunState, StepState
+from conductor.core.model.states import Cause, Failure, FailureClass, RunState, StepState
 from conductor.core.model.step import Step
 from conductor.core.model.truncation import cut_text
 
@@ -40,7 +42,7 @@ _ASKED = frozenset({StepState.SUCCEEDED, StepState.FAILED})
 
 def start_run(draft: RunDraft) -> None:
     """Starts the run, if this is its first step that begins."""
-    if draft.run.state is RunState.QUEUED:
+    if draft.run.start_time is None:
         draft.emit(RunStarted())
 
 
@@ -86,7 +88,10 @@ def _emit_findings(draft: RunDraft, step: str, findings: str, counts: FindingCou
 
 
 def settle_step(draft: RunDraft, event: StepSkipped | StepSucceeded | StepFailed | StepCancelled | StepReused) -> None:
-    """Ends a step, and marks every step that waited for it."""
+    """Ends a step, and marks every step that waited for it. One that fails may ask a person first."""
+    if isinstance(event, StepFailed) and _asks_person(draft.run, draft.step(event.step), event.failure):
+        open_failure_gate(draft, draft.step(event.step), event.failure)
+        return
     stopped = draft.run.stop
     draft.queue.pop(event.step, None)
     draft.emit(event)
@@ -105,6 +110,14 @@ def _look_around(draft: RunDraft, parent: Step, child: Step) -> None:
         draft.mark(*(name for name in children if not draft.step(name).is_settled))
     elif parent.items.failed.get(child.plan.index) == child.plan.id:
         draft.mark(*(name for name in children if draft.step(name).plan.index == child.plan.index))
+
+
+def _asks_person(run: Run, step: Step, failure: Failure) -> bool:
+    """Returns whether a person decides about the failure of a step, and has not yet."""
+    asks = step.plan.on_failure is OnFailure.GATE
+    if failure.cause is Cause.SCHEMA and step.plan.on_invalid is not OnInvalid.FAIL:
+        asks = step.plan.on_invalid is OnInvalid.GATE
+    return asks and step.state is not StepState.WAITING_GATE and not why_stopped(run, step)
 
 
 def look_at_all(draft: RunDraft) -> None:

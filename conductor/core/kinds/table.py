@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from conductor.core.kinds import agent, fold, foreach, loop
+from conductor.core.kinds import agent, fold, foreach, gate, loop
 from conductor.core.kinds.kind import Kind
-from conductor.core.model.plan import AgentPlan, FoldPlan, ForeachPlan, LoopPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, ForeachPlan, GatePlan, LoopPlan
 from conductor.core.model.step import Step
 
 KINDS: Mapping[str, Kind] = {
@@ -12,6 +12,7 @@ KINDS: Mapping[str, Kind] = {
     FoldPlan.kind: fold,
     ForeachPlan.kind: foreach,
     LoopPlan.kind: loop,
+    GatePlan.kind: gate,
 }
 
 

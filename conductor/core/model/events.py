@@ -7,6 +7,7 @@ that folding needs no second read.
 
 from dataclasses import dataclass
 
+from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed, StepWaitsAtGate
 from conductor.core.model.plan import RunPlan, StepPlan
 from conductor.core.model.states import AttemptState, Failure, RunState, StepState, WaitKind
 
@@ -202,9 +203,10 @@ class RoundJudged:
 
 @dataclass(frozen=True, slots=True)
 class StepBecameReady:
-    """A step has what it needs."""
+    """A step has what it needs. `gate` is the number of the gate where a person had it tried again; 0 the first time."""
 
     step: str
+    gate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,4 +481,9 @@ Event = (
     | StepCancelled
     | ReportRefused
     | FindingChecked
+    | GateOpened
+    | StepWaitsAtGate
+    | GateResolved
+    | RunPaused
+    | RunResumed
 )

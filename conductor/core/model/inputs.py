@@ -10,7 +10,7 @@ from conductor.core.model.activity import Activity, Usage
 from conductor.core.model.events import Confinement, KeptResult, ModelUse
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
-from conductor.core.model.states import AttemptState, Cause, FailureClass
+from conductor.core.model.states import AttemptState, Cause, FailureClass, GateDecision
 from conductor.core.model.work import WorkResult
 
 
@@ -47,6 +47,48 @@ class RequestCancel:
     request_digest: str = ""
     reply: int = 0
 
+
+@dataclass(frozen=True, slots=True)
+class RequestPause:
+    """An operator asks that no further attempt of a run begins."""
+
+    run: str
+    reason: str = ""
+    request_id: str = ""
+    request_digest: str = ""
+    reply: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestResume:
+    """An operator takes back a pause."""
+
+    run: str
+    request_id: str = ""
+    request_digest: str = ""
+    reply: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestResolve:
+    """A person decides a gate. `shown` is the digest of what the person read, `text` that of the blob of an edit."""
+
+    run: str
+    step: str
+    number: int
+    decision: GateDecision
+    shown: str
+    resolver: str = ""
+    peer: str = ""
+    comment: str = ""
+    text: str = ""
+    blobs: tuple[Blob, ...] = ()
+    request_id: str = ""
+    request_digest: str = ""
+    reply: int = 0
+
+
+Request = RequestRun | RequestCancel | RequestPause | RequestResume | RequestResolve
 
 # The feature of an agent, and of a host, that takes further inputs after an answer (see `TurnEnded`).
 TURNS = "turns"
@@ -205,4 +247,4 @@ class WorkFinished:
     blobs: tuple[Blob, ...] = ()
 
 
-Input = RequestRun | RequestCancel | HostReported | ExecutionReported | ExecutionRefused | ExecutionLost | WorkFinished
+Input = Request | HostReported | ExecutionReported | ExecutionRefused | ExecutionLost | WorkFinished

@@ -9,18 +9,22 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
+from conductor.core.model.states import GateDecision
+
 
 class OnFailure(StrEnum):
     """The effect of a failed step on its run."""
 
     FAIL = "fail"
     CONTINUE = "continue"
+    GATE = "gate"  # a person decides
 
 
 class OnInvalid(StrEnum):
     """The effect on its run of a step whose result does not have the form that it declares, after the one repair."""
 
     FAIL = "fail"  # `on_failure` decides
+    GATE = "gate"  # a person decides
     CONTINUE = "continue"
 
 
@@ -108,8 +112,20 @@ class LoopPlan:
     max_rounds: int
 
 
+@dataclass(frozen=True, slots=True)
+class GatePlan:
+    """The plan of a gate. What it shows is in the bundle. `expires_seconds` is 0 where it waits as long as it takes."""
+
+    kind: ClassVar[str] = "gate"
+    merges_findings: ClassVar[bool] = False
+
+    title: str
+    decisions: tuple[GateDecision, ...]
+    expires_seconds: float = 0.0
+
+
 # Every kind of step has a plan here, which is stored with its `kind`, and an entry in `core.kinds.table`.
-WorkPlan = AgentPlan | FoldPlan | ForeachPlan | LoopPlan
+WorkPlan = AgentPlan | FoldPlan | ForeachPlan | LoopPlan | GatePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +158,13 @@ class StepPlan:
     def agent(self) -> AgentPlan | None:
         """Returns how an agent is asked; None where the step asks none."""
         return self.work if isinstance(self.work, AgentPlan) else None
+
+    @property
+    def gate(self) -> GatePlan:
+        """Returns the plan of a step that is a gate; raises TypeError for any other."""
+        if not isinstance(self.work, GatePlan):
+            raise TypeError(f"step {self.id} is no gate")
+        return self.work
 
 
 def every_step(steps: Iterable[StepPlan]) -> Iterator[StepPlan]:

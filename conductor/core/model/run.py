@@ -35,17 +35,19 @@ from conductor.core.model.events import (
     TurnEnded,
     WorkspaceChanges,
 )
+from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
 from conductor.core.model.plan import RunPlan, StepPlan
 from conductor.core.model.states import (
     SETTLED_RUN,
     SETTLED_STEP,
     Failure,
     IllegalTransitionError,
+    PauseCause,
     RunState,
     StepState,
     move_run,
 )
-from conductor.core.model.step import Step, StepEvent, apply_to_step, create_step
+from conductor.core.model.step import Step, StepEvent, apply_to_step, create_step, postpone
 from conductor.core.model.step_path import is_step_path, item_of
 
 
@@ -61,8 +63,11 @@ class Run:
     """A run, with everything that readers see. `steps` is in the flow's order.
 
     `failure` is why it ended; before the end, it is the failure of the step that stopped the run. `dependants` and `children` are
-    the plan's edges reversed, and `unsettled` counts steps: all three follow from `steps`. `kept` holds the results that wait for
-    their steps, which their parents may add.
+    the plan's edges reversed, `unsettled` counts steps, and `waiting` those at gates: all four follow from `steps`. `kept` holds
+    the results that wait for their steps, which their parents may add.
+
+    `pauses` says since when each cause holds the run, `pause_reason` what the operator said. `paused_seconds` is how long all its
+    work waited at gates so far: its clock stood still.
     """
 
     plan: RunPlan
@@ -71,6 +76,9 @@ class Run:
     state: RunState = RunState.QUEUED
     stop: Stop | None = None
     cancel_reason: str = ""
+    pauses: Mapping[PauseCause, float] = field(default_factory=dict)
+    pause_reason: str = ""
+    paused_seconds: float = 0.0
     failure: Failure | None = None
     markdown: str = ""
     json: str = ""
@@ -82,6 +90,7 @@ class Run:
     children: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     unsettled: int = 0
     kept: Mapping[str, KeptResult] = field(default_factory=dict, repr=False)
+    waiting: int = 0
 
     @property
     def id(self) -> str:
@@ -90,9 +99,16 @@ class Run:
 
     @property
     def deadline(self) -> float | None:
-        """Returns when the run's time is up; None where it has no timeout, and when it has nothing left to stop."""
+        """Returns when the run's time is up; None without a timeout, with nothing left to stop, and while all waits at gates."""
         seconds = self.plan.timeout_seconds
-        return self.create_time + seconds if seconds and self.stop is None and self.unsettled else None
+        if not seconds or self.stop is not None or not self.unsettled or PauseCause.GATE in self.pauses:
+            return None
+        return self.create_time + seconds + self.paused_seconds
+
+    @property
+    def is_held(self) -> bool:
+        """Returns whether an operator lets no further attempt begin."""
+        return PauseCause.OPERATOR in self.pauses and self.stop is None
 
     @property
     def is_settled(self) -> bool:
@@ -150,17 +166,22 @@ def key_of(event: Event) -> str:
     """Returns the key that makes an event unique in its run; empty for an event that may come again."""
     match event:
         case RunStarted() | RunCreated() | RunCancelRequested() | RunTimedOut() | RunReported() | RunSettled():
-            return type(event).__name__
+            about = ""
         case AttemptCreated() | AttemptStarted() | AttemptEnded():
-            return f"{type(event).__name__}/{event.attempt}"
+            about = f"/{event.attempt}"
         case TurnEnded() | TurnChecked() | InputRefused():
-            return f"{type(event).__name__}/{event.attempt}/{event.turn}"
-        case StepBecameReady() | StepGuardPassed() | RepairAsked() | StepReused() | ItemsListed():
-            return f"{type(event).__name__}/{event.step}"
+            about = f"/{event.attempt}/{event.turn}"
+        case StepBecameReady():
+            about = f"/{event.step}/{event.gate}" if event.gate else f"/{event.step}"
+        case StepGuardPassed() | RepairAsked() | StepReused() | ItemsListed():
+            about = f"/{event.step}"
+        case GateOpened() | GateResolved():
+            about = f"/{event.step}/{event.number}"
         case StepsAdded() | StepKept() | RoundJudged():
             return _key_of_child(event)
         case _:
             return ""
+    return f"{type(event).__name__}{about}"
 
 
 def _key_of_child(event: StepsAdded | StepKept | RoundJudged) -> str:
@@ -175,8 +196,8 @@ def _change(run: Run, event: Event, time: float) -> Run:
     match event:
         case RunCreated():
             raise IllegalTransitionError(f"run {run.id} was created before")
-        case RunStarted():
-            return replace(run, state=move_run(run.state, RunState.RUNNING), start_time=time)
+        case RunStarted() | RunPaused() | RunResumed():
+            return _begin_or_pause(run, event, time)
         case RunCancelRequested() | RunTimedOut():
             return _stop(run, event, time)
         case RunReported():
@@ -240,6 +261,33 @@ def _turned(edges: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     return {source: tuple(targets) for source, targets in lists.items()}
 
 
+def _begin_or_pause(run: Run, event: RunStarted | RunPaused | RunResumed, time: float) -> Run:
+    if not isinstance(event, RunStarted):
+        return _pause(run, event, time)
+    if run.start_time is not None:
+        raise IllegalTransitionError(f"run {run.id} began before")
+    state = run.state if run.state is RunState.PAUSED else move_run(run.state, RunState.RUNNING)
+    return replace(run, state=state, start_time=time)
+
+
+def _pause(run: Run, event: RunPaused | RunResumed, time: float) -> Run:
+    if (event.cause in run.pauses) is isinstance(event, RunPaused):
+        raise IllegalTransitionError(f"run {run.id} is held by {', '.join(run.pauses) or 'nothing'}: not {event}")
+    if isinstance(event, RunPaused):
+        pauses = {**run.pauses, event.cause: time}
+        reason = event.reason if event.cause is PauseCause.OPERATOR else run.pause_reason
+        return replace(run, state=move_run(run.state, RunState.PAUSED), pauses=pauses, pause_reason=reason)
+    since = run.pauses[event.cause]
+    run = replace(
+        run,
+        state=move_run(run.state, event.state),
+        pauses={cause: start for cause, start in run.pauses.items() if cause is not event.cause},
+    )
+    if event.cause is PauseCause.GATE:
+        return replace(run, paused_seconds=run.paused_seconds + time - since)
+    return replace(run, steps={name: postpone(step, since, time) for name, step in run.steps.items()})
+
+
 def _stop(run: Run, event: RunCancelRequested | RunTimedOut, time: float) -> Run:
     if isinstance(event, RunTimedOut):
         return replace(run, stop=run.stop or Stop.FAILURE, failure=run.failure or event.failure)
@@ -258,6 +306,8 @@ def _change_step(run: Run, event: StepEvent, time: float) -> Run:
         raise IllegalTransitionError(f"run {run.id} has no step {event.step}")
     step = apply_to_step(before, event, time)
     steps = {**run.steps, event.step: step}
+    if (waits := step.state is StepState.WAITING_GATE) is not (before.state is StepState.WAITING_GATE):
+        run = replace(run, waiting=run.waiting + (1 if waits else -1))
     if step.state not in SETTLED_STEP or before.is_settled:
         return replace(run, steps=steps)
     if step.plan.parent:

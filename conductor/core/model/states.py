@@ -1,4 +1,4 @@
-"""The states of runs, steps and attempts, every transition that there is, and failures.
+"""The states of runs, steps, attempts and gates, every transition that there is, and failures.
 
 - A transition that is not listed is an error.
 - Steps form a *tree*. Today every step is a child of the run. `foreach` and `loop` will add children to a step while the run goes
@@ -20,6 +20,7 @@ class RunState(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -36,6 +37,7 @@ class StepState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     VALIDATING = "validating"
+    WAITING_GATE = "waiting_gate"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -56,6 +58,41 @@ class AttemptState(StrEnum):
     TIMED_OUT = "timed_out"
     LOST = "lost"
     REFUSED = "refused"
+
+
+class GateState(StrEnum):
+    """The states of a gate."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"  # its step ended without a decision
+
+
+class GateDecision(StrEnum):
+    """The decisions about a gate."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    EDIT = "edit"
+    RETRY = "retry"
+    SKIP = "skip"
+
+
+class GateCause(StrEnum):
+    """Says why a gate opened."""
+
+    FLOW = "flow"  # the step is a gate
+    FAILURE = "failure"  # the step failed
+    INVALID = "invalid"  # its answer has the wrong form, also after its repair
+
+
+class PauseCause(StrEnum):
+    """Says what a paused run waits for."""
+
+    GATE = "gate"
+    OPERATOR = "operator"
 
 
 class FailureClass(StrEnum):
@@ -92,8 +129,20 @@ class Failure:
 
 
 RUN_TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED}),
-    RunState.RUNNING: frozenset({RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED}),
+    RunState.QUEUED: frozenset(
+        {RunState.RUNNING, RunState.PAUSED, RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED}
+    ),
+    RunState.RUNNING: frozenset({RunState.PAUSED, RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED}),
+    RunState.PAUSED: frozenset(
+        {
+            RunState.QUEUED,  # held before its first step began
+            RunState.RUNNING,
+            RunState.PAUSED,  # one of two causes is over
+            RunState.CANCELLING,
+            RunState.SUCCEEDED,
+            RunState.FAILED,
+        }
+    ),
     RunState.CANCELLING: frozenset({RunState.CANCELLED, RunState.SUCCEEDED, RunState.FAILED}),
     RunState.SUCCEEDED: frozenset(),
     RunState.FAILED: frozenset(),
@@ -107,14 +156,22 @@ STEP_TRANSITIONS: Mapping[StepState, frozenset[StepState]] = {
         {StepState.READY, StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED}
     ),
     StepState.READY: frozenset(
-        {StepState.SKIPPED, StepState.QUEUED, StepState.RUNNING, StepState.FAILED, StepState.CANCELLED}
+        {
+            StepState.SKIPPED,
+            StepState.QUEUED,
+            StepState.RUNNING,
+            StepState.WAITING_GATE,
+            StepState.FAILED,
+            StepState.CANCELLED,
+        }
     ),
     StepState.SKIPPED: frozenset(),
-    StepState.QUEUED: frozenset({StepState.RUNNING, StepState.FAILED, StepState.CANCELLED}),
+    StepState.QUEUED: frozenset({StepState.RUNNING, StepState.WAITING_GATE, StepState.FAILED, StepState.CANCELLED}),
     StepState.RUNNING: frozenset(
         {
             StepState.QUEUED,  # another attempt
             StepState.VALIDATING,
+            StepState.WAITING_GATE,
             StepState.SUCCEEDED,
             StepState.FAILED,
             StepState.CANCELLED,
@@ -123,6 +180,16 @@ STEP_TRANSITIONS: Mapping[StepState, frozenset[StepState]] = {
     StepState.VALIDATING: frozenset(
         {
             StepState.QUEUED,  # another attempt: its result was invalid
+            StepState.WAITING_GATE,
+            StepState.SUCCEEDED,
+            StepState.FAILED,
+            StepState.CANCELLED,
+        }
+    ),
+    StepState.WAITING_GATE: frozenset(
+        {
+            StepState.READY,  # it is tried again
+            StepState.SKIPPED,
             StepState.SUCCEEDED,
             StepState.FAILED,
             StepState.CANCELLED,

@@ -30,12 +30,15 @@ from conductor.core.model.events import (
     TurnChecked,
     TurnEnded,
 )
+from conductor.core.model.gate import Gate, open_gate, resolve_gate, supersede_gate
+from conductor.core.model.gate_events import GateOpened, GateResolved, StepWaitsAtGate
 from conductor.core.model.items import NOTHING_LISTED, Items
 from conductor.core.model.plan import OnFailure, OnInvalid, StepPlan
 from conductor.core.model.states import (
     SETTLED_STEP,
     Cause,
     Failure,
+    GateDecision,
     IllegalTransitionError,
     StepState,
     WaitKind,
@@ -67,6 +70,9 @@ StepEvent = (
     | StepCancelled
     | ReportRefused
     | FindingChecked
+    | GateOpened
+    | StepWaitsAtGate
+    | GateResolved
 )
 
 # The cause of an attempt that was not tried again for a failure, but to repair the answer of the one before it.
@@ -109,6 +115,7 @@ class Step:
     repair: Repair | None = None
     items: Items = NOTHING_LISTED
     attempts: tuple[Attempt, ...] = ()
+    gates: tuple[Gate, ...] = ()
     not_before: float = 0.0
     queue_time: float = 0.0  # since when it waits for a place, without pauses
     text: str = ""
@@ -128,6 +135,8 @@ class Step:
     @property
     def is_dispensable(self) -> bool:
         """Returns whether the run goes on without it, should it have failed."""
+        if self.gate is not None and self.gate.decision is GateDecision.APPROVE:
+            return True
         return self.plan.on_failure is OnFailure.CONTINUE or (
             self.is_invalid and self.plan.on_invalid is OnInvalid.CONTINUE
         )
@@ -147,7 +156,8 @@ class Step:
         """Names the blob of what readers get as its output: of its form, or as its agent handed it in; empty for none."""
         if self.state is not StepState.SUCCEEDED:
             return ""
-        return self.output or (self.attempts[-1].result if self.attempts else "")
+        # Where a person gave the text, what the agent handed in does not count.
+        return self.output or (self.attempts[-1].result if self.attempts and not self.text else "")
 
     @property
     def queue_deadline(self) -> float | None:
@@ -166,6 +176,16 @@ class Step:
         return tuple(sorted((name, value) for name, value in given.items() if asks_model or name != MODEL_PARAMETER))
 
     @property
+    def gate(self) -> Gate | None:
+        """Returns the newest gate."""
+        return self.gates[-1] if self.gates else None
+
+    @property
+    def pending_gate(self) -> Gate | None:
+        """Returns the gate that it waits at; there is one at most."""
+        return self.gates[-1] if self.gates and self.gates[-1].is_pending else None
+
+    @property
     def last_attempt(self) -> Attempt | None:
         """Returns the newest attempt."""
         return self.attempts[-1] if self.attempts else None
@@ -181,6 +201,16 @@ def create_step(plan: StepPlan, time: float) -> Step:
     if plan.excluded_because:
         return Step(plan, StepState.EXCLUDED, reason=plan.excluded_because, end_time=time)
     return Step(plan)
+
+
+def postpone(step: Step, since: float, until: float) -> Step:
+    """Returns a step whose queue clock stood still for a time."""
+    if step.state is not StepState.QUEUED:
+        return step
+    step = replace(step, queue_time=step.queue_time + max(0.0, until - max(since, step.queue_time)))
+    if step.wait is None or step.wait.kind is WaitKind.RETRY:
+        return step
+    return replace(step, wait=replace(step.wait, until=step.queue_deadline))
 
 
 def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
@@ -202,13 +232,17 @@ def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
             return _settle(step, event, time)
         case StepQueued() | StepRequeued() | StepWaits():
             return _queue(step, event, time)
-        case ItemsListed() | RoundJudged():
-            return _change_items(step, event)
+        case ItemsListed() | RoundJudged() | GateOpened() | StepWaitsAtGate() | GateResolved():
+            return _change_part(step, event, time)
         case StepBecameReady() | StepGuardPassed() | StepStarted() | StepValidating() | FindingChecked():
             return _advance(step, event, time)
 
 
-def _change_items(step: Step, event: ItemsListed | RoundJudged) -> Step:
+def _change_part(
+    step: Step, event: ItemsListed | RoundJudged | GateOpened | StepWaitsAtGate | GateResolved, time: float
+) -> Step:
+    if isinstance(event, GateOpened | StepWaitsAtGate | GateResolved):
+        return _change_gate(step, event, time)
     if step.state is not StepState.RUNNING:
         raise IllegalTransitionError(f"step {step.plan.id} is {step.state}, and has no items")
     items = step.items.with_list(event) if isinstance(event, ItemsListed) else step.items.with_judged(event)
@@ -232,6 +266,24 @@ def _advance(step: Step, event: Progress, time: float) -> Step:
     if isinstance(event, StepStarted):
         return replace(step, state=move_step(step.state, StepState.RUNNING), start_time=time)
     return replace(step, state=move_step(step.state, StepState.VALIDATING))
+
+
+def _change_gate(step: Step, event: GateOpened | StepWaitsAtGate | GateResolved, time: float) -> Step:
+    gate = step.gate
+    match event:
+        case GateOpened():
+            if step.is_settled or step.live_attempt is not None or (gate is not None and gate.number >= event.number):
+                raise IllegalTransitionError(
+                    f"step {step.plan.id} is {step.state}, and cannot open gate {event.number}"
+                )
+            return replace(step, gates=(*step.gates, open_gate(event, time)))
+        case StepWaitsAtGate():
+            start = time if step.start_time is None else step.start_time
+            return replace(step, state=move_step(step.state, StepState.WAITING_GATE), wait=None, start_time=start)
+        case GateResolved():
+            if gate is None or step.state is not StepState.WAITING_GATE:
+                raise IllegalTransitionError(f"step {step.plan.id} waits at no gate {event.number}")
+            return replace(step, gates=(*step.gates[:-1], resolve_gate(gate, event, time)))
 
 
 def _add_attempt(step: Step, event: AttemptCreated, time: float) -> Step:
@@ -330,6 +382,10 @@ def _settle(
 ) -> Step:
     if step.live_attempt is not None:
         raise IllegalTransitionError(f"step {step.plan.id} has a live attempt, and cannot end before it")
+    if (gate := step.pending_gate) is not None:
+        if not isinstance(event, StepCancelled):
+            raise IllegalTransitionError(f"step {step.plan.id} waits at a gate, and cannot end before its decision")
+        step = replace(step, gates=(*step.gates[:-1], supersede_gate(gate, time)))
     match event:
         case StepReused():
             return _reuse(step, event.kept, time)

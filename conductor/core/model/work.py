@@ -19,6 +19,7 @@ class WorkKind(StrEnum):
     GATHER = "gather"  # gathers the results of items or rounds
     PROMPT = "prompt"  # renders an agent's prompt
     FOLD = "fold"  # renders or merges
+    SHOW = "show"  # renders what a gate shows
     CHECK = "check"  # checks an agent's findings and their citations
     REPORT = "report"  # renders the report
 
@@ -78,6 +79,13 @@ class Folded:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """The answer to SHOW: the digest of what a person reads."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """The answer to CHECK: digests of the checked findings and of the typed output; empty where the agent gave none."""
 
@@ -113,15 +121,24 @@ class Reported:
 class WorkFailed:
     """The answer where the author's text was wrong, or a limit was hit.
 
-    Reasons: PROMPT_BUILD_FAILED, GUARD_FAILED, FOLD_FAILED, OUTPUT_INVALID (it could not be checked), REPORT_FAILED,
-    EVALUATION_LIMIT.
+    Reasons: PROMPT_BUILD_FAILED, GUARD_FAILED, FOLD_FAILED, SHOW_FAILED, OUTPUT_INVALID (it could not be checked),
+    REPORT_FAILED, EVALUATION_LIMIT.
     """
 
     failure: Failure
 
 
 Answer = (
-    GuardDecided | ItemsFound | RoundDecided | PromptRendered | Folded | Checked | OutputInvalid | Reported | WorkFailed
+    GuardDecided
+    | ItemsFound
+    | RoundDecided
+    | PromptRendered
+    | Folded
+    | Shown
+    | Checked
+    | OutputInvalid
+    | Reported
+    | WorkFailed
 )
 
 

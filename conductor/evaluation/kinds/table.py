@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from conductor.evaluation.kinds import agent, fold, foreach, loop
+from conductor.evaluation.kinds import agent, fold, foreach, gate, loop
 from conductor.evaluation.workers.frames import Task
 
 KINDS: Mapping[str, Mapping[str, Task] | None] = {
@@ -10,4 +10,5 @@ KINDS: Mapping[str, Mapping[str, Task] | None] = {
     "fold": fold.TASKS,
     "foreach": foreach.TASKS,
     "loop": loop.TASKS,
+    "gate": gate.TASKS,
 }

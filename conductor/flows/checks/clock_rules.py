@@ -23,14 +23,14 @@ _COUNTS = ("infrastructure", "rate_limit", "hang", "schema", "agent")
 
 def judge_run_clock(flow: flow_service_pb2.Flow, problems: Problems) -> None:
     """Adds the problems of the run's clock."""
-    _judge_duration(flow, "timeout", "timeout", MAX_RUN_SECONDS, problems)
+    judge_duration(flow, "timeout", "timeout", MAX_RUN_SECONDS, problems)
 
 
 def judge_clocks(agent: AgentWork, where: str, problems: Problems) -> None:
     """Adds the problems of a step's clocks and retries."""
     for name in _STEP_CLOCKS:
-        _judge_duration(agent, name, f"{where}.{name}", MAX_TIMEOUT_SECONDS, problems)
-    _judge_duration(agent, "orphan_timeout", f"{where}.orphan_timeout", MAX_ORPHAN_SECONDS, problems)
+        judge_duration(agent, name, f"{where}.{name}", MAX_TIMEOUT_SECONDS, problems)
+    judge_duration(agent, "orphan_timeout", f"{where}.orphan_timeout", MAX_ORPHAN_SECONDS, problems)
     _judge_lease(agent, where, problems)
     if not 0 <= agent.max_attempts <= MAX_ATTEMPTS:
         problems.add(f"{where}.max_attempts", f"must be 1 to {MAX_ATTEMPTS}, not {agent.max_attempts}")
@@ -41,7 +41,7 @@ def judge_clocks(agent: AgentWork, where: str, problems: Problems) -> None:
         if not 0 <= number <= MAX_RETRIES:
             problems.add(f"{where}.retries.{name}", f"must be 0 to {MAX_RETRIES}, not {number}")
     for name in ("first_pause", "longest_pause"):
-        _judge_duration(agent.retries, name, f"{where}.retries.{name}", MAX_PAUSE_SECONDS, problems)
+        judge_duration(agent.retries, name, f"{where}.retries.{name}", MAX_PAUSE_SECONDS, problems)
 
 
 def _judge_lease(agent: AgentWork, where: str, problems: Problems) -> None:
@@ -61,7 +61,8 @@ def _judge_lease(agent: AgentWork, where: str, problems: Problems) -> None:
         )
 
 
-def _judge_duration(message: Message, name: str, where: str, most: int, problems: Problems) -> None:
+def judge_duration(message: Message, name: str, where: str, most: int, problems: Problems) -> None:
+    """Adds the problem of a duration that is given and has no sense, or is too long."""
     if not message.HasField(name):
         return
     duration = getattr(message, name)

@@ -18,6 +18,8 @@ FINDINGS: dict[str, Any] = {
     "properties": {"findings": {"type": "array"}, "left_out": {}, "notes": {}},
 }
 
+_ON_INVALID = {OutputSpec.ON_INVALID_CONTINUE: OnInvalid.CONTINUE, OutputSpec.ON_INVALID_GATE: OnInvalid.GATE}
+
 
 def output_spec(step: Flow.Step) -> OutputSpec | None:
     """Returns the form that a step declares for its result; None where it declares none."""
@@ -47,13 +49,13 @@ def output_schema(step: Flow.Step) -> dict[str, Any]:
 def on_invalid(step: Flow.Step) -> OnInvalid:
     """Returns what happens to the run when the result does not have its form."""
     spec = output_spec(step)
-    return OnInvalid.CONTINUE if spec and spec.on_invalid == OutputSpec.ON_INVALID_CONTINUE else OnInvalid.FAIL
+    return _ON_INVALID.get(spec.on_invalid, OnInvalid.FAIL) if spec else OnInvalid.FAIL
 
 
 def judge_output(spec: OutputSpec, where: str, problems: Problems) -> None:
     """Adds the problems of an `output`, whose field is `where`."""
     if spec.on_invalid not in OutputSpec.OnInvalid.values():
-        problems.add(f"{where}.on_invalid", "must be ON_INVALID_FAIL or ON_INVALID_CONTINUE")
+        problems.add(f"{where}.on_invalid", "must be ON_INVALID_FAIL, ON_INVALID_CONTINUE or ON_INVALID_GATE")
     if not 0 <= spec.min_items <= MAX_MIN_ITEMS:
         problems.add(f"{where}.min_items", f"must be 1 to {MAX_MIN_ITEMS}, not {spec.min_items}")
     match spec.WhichOneof("form"):

@@ -115,7 +115,7 @@ def _judge_work(step: Step, where: str, scope: Scope) -> None:
     if not -MAX_PRIORITY <= step.priority <= MAX_PRIORITY:
         scope.problems.add(f"{where}.priority", f"must be -{MAX_PRIORITY} to {MAX_PRIORITY}, not {step.priority}")
     if step.on_failure not in Flow.OnFailure.values():
-        scope.problems.add(f"{where}.on_failure", "must be ON_FAILURE_FAIL or ON_FAILURE_CONTINUE")
+        scope.problems.add(f"{where}.on_failure", "must be ON_FAILURE_FAIL, ON_FAILURE_CONTINUE or ON_FAILURE_GATE")
     kind = step.WhichOneof("work")
     if kind is None:
         scope.problems.add(where, f"a step does something: give it {' or '.join(map(repr, KINDS))}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from conductor.flows.kinds import agent, fold, foreach, loop
+from conductor.flows.kinds import agent, fold, foreach, gate, loop
 from conductor.flows.kinds.kind import Holder, Kind
 
 KINDS: Mapping[str, Kind] = {
@@ -10,6 +10,7 @@ KINDS: Mapping[str, Kind] = {
     "fold": fold,
     "foreach": foreach,
     "loop": loop,
+    "gate": gate,
 }
 # The kinds whose steps hold other steps (see `language.nesting`).
 HOLDERS: Mapping[str, Holder] = {

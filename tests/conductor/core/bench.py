@@ -29,6 +29,9 @@ from conductor.core.model.inputs import (
     Reach,
     Report,
     RequestCancel,
+    RequestPause,
+    RequestResolve,
+    RequestResume,
     RequestRun,
     UnusableAgent,
     WorkFinished,
@@ -38,6 +41,7 @@ from conductor.core.model.plan import (
     AgentPlan,
     FoldPlan,
     ForeachPlan,
+    GatePlan,
     LoopPlan,
     OnFailure,
     RunPlan,
@@ -45,7 +49,7 @@ from conductor.core.model.plan import (
     StepPlan,
 )
 from conductor.core.model.run import Run, apply
-from conductor.core.model.states import AttemptState
+from conductor.core.model.states import AttemptState, GateDecision
 from conductor.core.model.step import Step
 from conductor.core.model.work import (
     Answer,
@@ -56,6 +60,7 @@ from conductor.core.model.work import (
     PromptRendered,
     Reported,
     RoundDecided,
+    Shown,
     Work,
     WorkKind,
     WorkResult,
@@ -70,6 +75,7 @@ ANSWERS: dict[WorkKind, Answer] = {
     WorkKind.GATHER: Folded("gathered"),
     WorkKind.PROMPT: PromptRendered("prompt"),
     WorkKind.FOLD: Folded("text"),
+    WorkKind.SHOW: Shown("shown"),
     WorkKind.CHECK: Checked("findings"),
     WorkKind.REPORT: Reported("markdown", "json"),
 }
@@ -103,6 +109,17 @@ def each(step: str, *needs: str, inner: tuple[StepPlan, ...] = (), **more: objec
 def rounds(step: str, *needs: str, inner: tuple[StepPlan, ...] = (), most: int = 3, **more: object) -> StepPlan:
     """A step with rounds."""
     return StepPlan(step, LoopPlan(inner or (folds("look"),), most), needs=needs, **more)  # type: ignore[arg-type]
+
+
+def gates(
+    step: str,
+    *needs: str,
+    decisions: tuple[GateDecision, ...] = (GateDecision.APPROVE, GateDecision.REJECT, GateDecision.EDIT),
+    expires: float = 0.0,
+    **more: object,
+) -> StepPlan:
+    """A step that asks a person."""
+    return StepPlan(step, GatePlan(f"{step}?", decisions, expires), needs=needs, **more)  # type: ignore[arg-type]
 
 
 def plan(*steps: StepPlan, run: str = RUN, priority: int = 0, timeout: float = 0.0) -> RunPlan:
@@ -198,6 +215,21 @@ class Bench:
 
     def cancel(self, run: str = RUN, request: str = "", digest: str = "", reply: int = 2) -> Decision:
         return self.take(RequestCancel(run, "enough", request, digest, reply))
+
+    def pause(self, run: str = RUN, request: str = "") -> Decision:
+        return self.take(RequestPause(run, "lunch", request, "digest", 3))
+
+    def resume(self, run: str = RUN) -> Decision:
+        return self.take(RequestResume(run, reply=4))
+
+    def decide(self, step: str, decision: GateDecision, shown: str = "", text: str = "", reply: int = 5) -> Decision:
+        """Decides the newest gate of a step, as a person who has read it."""
+        gate = self.step(step).gate
+        assert gate is not None
+        digest = shown or gate.shown
+        return self.take(
+            RequestResolve(RUN, step, gate.number, decision, digest, "ann", "peer", "why", text, (), reply=reply)
+        )
 
     def answer(self, kind: WorkKind, step: str = "", answer: Answer | None = None, run: str = RUN) -> Decision:
         attempts = self.runs[run].steps[step].attempts if kind is WorkKind.CHECK else ()

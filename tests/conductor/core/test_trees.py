@@ -17,9 +17,9 @@ from conductor.core.model.events import (
     StepSkipped,
     StepSucceeded,
 )
-from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure, StepPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, GatePlan, OnFailure, StepPlan
 from conductor.core.model.run import fold, key_of
-from conductor.core.model.states import StepState
+from conductor.core.model.states import GateDecision, RunState, StepState
 from conductor.core.model.step_path import PATH_IDS
 from conductor.core.model.work import GuardDecided, Work, WorkKind
 from tests.conductor.core.bench import ANSWERS, Bench
@@ -28,7 +28,8 @@ from tests.conductor.core.branching import BranchPlan, items_of, live_items, wit
 Draw = st.DrawFn
 MOST_TURNS = 500
 MOST_STEPS = 20
-WORKS = (AgentPlan(("survey",), max_attempts=2), FoldPlan())
+GATE = GatePlan("go on?", tuple(decision for decision in GateDecision if decision is not GateDecision.RETRY))
+WORKS = (AgentPlan(("survey",), max_attempts=2), FoldPlan(), GATE)
 ENDS = (StepSucceeded, StepFailed, StepSkipped, StepCancelled)
 
 
@@ -47,7 +48,8 @@ def forests(draw: Draw) -> tuple[StepPlan, ...]:
     steps: list[StepPlan] = []
     for number in range(draw(st.integers(1, 6))):
         earlier = [step.id for step in steps]
-        parent = draw(st.sampled_from(["", *(step.id for step in steps if not isinstance(step.work, BranchPlan))]))
+        parents = (step.id for step in steps if not isinstance(step.work, BranchPlan | GatePlan))
+        parent = draw(st.sampled_from(["", *parents]))
         needs = draw(st.sets(st.sampled_from(earlier), max_size=2)) if earlier else set()
         steps.append(
             StepPlan(
@@ -94,9 +96,20 @@ class Grower:
                 done += 1
             elif self.bench.state.wake_at is not None:
                 self._note_questions(self.bench.wake().to_send)
+            elif gates := [name for name, step in self.bench.run.steps.items() if step.pending_gate]:
+                self._decide(self.data.draw(st.sampled_from(gates), "gate"))
             else:
                 raise AssertionError(f"it hangs: {self.bench.states()}")
         raise AssertionError(f"it never ends: {self.bench.states()}")
+
+    def _decide(self, step: str) -> None:
+        """Nothing else goes on: the run is paused, and a person decides."""
+        assert self.bench.run.state is RunState.PAUSED
+        gate = self.bench.step(step).gate
+        assert gate is not None
+        self._note_questions(
+            self.bench.decide(step, self.data.draw(st.sampled_from(gate.decisions), "decision")).to_send
+        )
 
     def _obey(self, place: int) -> None:
         match self.bench.commands[place]:
@@ -156,4 +169,8 @@ def test_whatever_tree_grows_it_ends_and_parents_end_after_their_children(data: 
             assert items_of(bench.run, step) == [
                 f"{step.plan.id}.{index}" for index in range(len(items_of(bench.run, step)))
             ]
-            assert step.state is not StepState.SUCCEEDED or len(items_of(bench.run, step)) == step.plan.work.items
+            assert (
+                step.state is not StepState.SUCCEEDED
+                or step.gates
+                or len(items_of(bench.run, step)) == step.plan.work.items
+            )

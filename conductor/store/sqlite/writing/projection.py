@@ -20,6 +20,7 @@ from conductor.core.model.events import (
     StepsAdded,
     StepSucceeded,
 )
+from conductor.core.model.gate_events import GateResolved, RunPaused, RunResumed
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.run import list_counted_steps
 from conductor.core.model.states import RunState
@@ -55,14 +56,18 @@ def create_run(connection: sqlite3.Connection, created: RunCreated, time: float)
 def project(connection: sqlite3.Connection, run: int, event: Event, time: float, read_blob: ReadBlob) -> None:
     """Changes the lists as the event says. `run` is the run's key."""
     match event:
-        case RunCreated() | RunCancelRequested() if event.request_id:
+        case RunCreated() | RunCancelRequested() | RunPaused() | RunResumed() | GateResolved() if event.request_id:
             row = (event.request_id, event.request_digest, run)
             connection.execute("INSERT INTO requests (request_id, digest, run) VALUES (?, ?, ?)", row)
         case _:
             pass
     match event:
         case RunStarted():
-            connection.execute("UPDATE runs SET state = ?, start_time = ? WHERE key = ?", (RunState.RUNNING, time, run))
+            change = "UPDATE runs SET state = iif(state = ?, state, ?), start_time = ? WHERE key = ?"
+            connection.execute(change, (RunState.PAUSED, RunState.RUNNING, time, run))
+        case RunPaused() | RunResumed():
+            state = event.state if isinstance(event, RunResumed) else RunState.PAUSED
+            connection.execute("UPDATE runs SET state = ? WHERE key = ?", (state, run))
         case RunCancelRequested():
             connection.execute("UPDATE runs SET state = ? WHERE key = ?", (RunState.CANCELLING, run))
         case RunSettled():
