@@ -94,6 +94,15 @@ def test_every_line_of_the_cookbook_works_and_says_what_it_promises(pair: Pair, 
         assert promised in done.stdout, promised
 
 
+def test_a_gate_is_decided_as_the_cookbook_says(pair: Pair, tools: Path, workspace: Path) -> None:
+    """Keeps H3."""
+    done = _run(["set -euo pipefail", *_lines("cookbook gates")], pair, tools, workspace)
+
+    assert done.returncode == 0, done.stderr + done.stdout[-2000:]
+    assert '"state": "STATE_APPROVED"' in done.stdout
+    assert '"resolver": "ann"' in done.stdout
+
+
 def test_every_error_of_the_cookbook_comes_with_its_reason_and_its_details(
     pair: Pair, tools: Path, workspace: Path
 ) -> None:
