@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -24,6 +25,7 @@ SCALARS = {
 }
 
 
+@cache
 def values(annotation: Any) -> st.SearchStrategy[Any]:
     if annotation in SCALARS:
         return SCALARS[annotation]
@@ -37,8 +39,12 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
     if issubclass(annotation, Enum):
         return st.sampled_from(annotation)
     assert is_dataclass(annotation)
-    hints = get_type_hints(annotation)
-    return st.builds(annotation, **{field.name: values(hints[field.name]) for field in fields(annotation)})
+    return st.deferred(lambda: built(annotation))  # a plan may hold plans
+
+
+def built(kind: Any) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(kind)
+    return st.builds(kind, **{field.name: values(hints[field.name]) for field in fields(kind)})
 
 
 @pytest.mark.parametrize("name", EVENT_TYPES)
