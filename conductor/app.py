@@ -244,5 +244,8 @@ class Conductor:
         )
 
     def _make_evaluator(self, note: Callable[[Note], None], ongoing: Callable[[str], Run | None]) -> Evaluator:
-        self._evaluator = Evaluator(self._opened.store, self._opened.snapshots, note, ongoing, self._new_worker)
+        opened = self._opened
+        self._evaluator = Evaluator(
+            opened.store, opened.snapshots, note, ongoing, self._new_worker, clocks=self._settings.clocks
+        )
         return self._evaluator

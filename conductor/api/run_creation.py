@@ -21,7 +21,7 @@ from conductor.api.request_ids import read_request_id
 from conductor.api.run_ids import new_run_id
 from conductor.clock import Clock
 from conductor.config import Settings
-from conductor.core.decide.requests import too_many_runs
+from conductor.core.decide.requests import count_asked_for, too_many_runs
 from conductor.core.model.inputs import Blob, RequestRun
 from conductor.core.model.plan import RunPlan, SnapshotPlan, StepPlan
 from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents, list_usable_agents
@@ -122,7 +122,7 @@ class RunCreation:
         """Takes room for one more unfinished run, before any work is done for it; raises what the engine would say afterwards."""
         self._engine.require_open()
         state = self._engine.state
-        if len(state.ongoing) + self._creating >= state.limits.unfinished_runs:
+        if count_asked_for(state) + self._creating >= state.limits.unfinished_runs:
             raise NoCapacityError(too_many_runs(state.limits.unfinished_runs))
         self._creating += 1
         try:
@@ -184,7 +184,8 @@ class RunCreation:
         steps = plan_steps(loaded.filled, launch.excluded, self._clocks, inputs.band)
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
-        check(steps)
+        called = (step for flow in loaded.calls.values() for step in plan_steps(flow, {}, self._clocks))
+        check((*steps, *called))
         snapshot = snapshot or await self._pin(folder, request.workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = (_blob(bundle), _blob(values))

@@ -153,6 +153,7 @@ def _filter(request: pb.ListRunsRequest) -> RunFilter:
         labels=dict(request.labels),
         workspace_path=request.workspace_path,
         text=request.text,
+        sub_runs=request.include_sub_runs,
     )
     if request.HasField("create_time_from"):
         wanted = replace(wanted, create_time_from=seconds(request.create_time_from))

@@ -14,7 +14,6 @@ from conductor.api.output_reading import OutputReading
 from conductor.api.presents import Presents
 from conductor.api.report_reading import ReportReading
 from conductor.api.request_ids import read_request_id
-from conductor.api.run_comparing import RunComparing
 from conductor.api.run_creation import RunCreation
 from conductor.api.run_reading import RunReading
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
@@ -60,7 +59,6 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         presents = Presents(lambda: engine.state, now)
         self._reading = RunReading(store, presents.of)
         self._output = OutputReading(store, self._reading)
-        self._comparing = RunComparing(store, self._reading)
         self._reports = ReportReading(store, self._reading, evaluator)
         self._progress_seconds = progress_seconds
         self._presence = Presence(progress_seconds, presents.watched, now)
@@ -83,7 +81,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
             yield told
 
     async def WatchRuns(self, request: pb.WatchRunsRequest, context: Any) -> AsyncIterator[pb.WatchRunsResponse]:
-        wanted = FeedFilter(request.flow, dict(request.labels))
+        wanted = FeedFilter(request.flow, dict(request.labels), request.include_sub_runs)
         async for told in watch_runs(self._store, wanted, request.resume_token, self._progress_seconds):
             yield told
 
@@ -123,9 +121,6 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
     async def GetReport(self, request: pb.GetReportRequest, context: Any) -> pb.Report:
         return await self._reports.report(request)
-
-    async def CompareRuns(self, request: pb.CompareRunsRequest, context: Any) -> pb.CompareRunsResponse:
-        return await self._comparing.compare(request)
 
 
 def _read_reasoned(request: pb.CancelRunRequest | pb.PauseRunRequest, method: str) -> tuple[str, str, str, str]:

@@ -82,10 +82,12 @@ class FeedFilter:
 
     flow: str
     labels: Mapping[str, str]
+    sub_runs: bool = False
 
-    def lets(self, flow: str, labels: Mapping[str, str]) -> bool:
+    def lets(self, entry: FeedEntry) -> bool:
         """Says that a run is wanted."""
-        return self.flow in {"", flow} and self.labels.items() <= labels.items()
+        is_wanted = self.sub_runs or not entry.is_sub_run
+        return is_wanted and self.flow in {"", entry.flow} and self.labels.items() <= entry.labels.items()
 
 
 async def watch_runs(
@@ -99,7 +101,7 @@ async def watch_runs(
             page = await store.feed(place)
             sent = place
             for entry in page.entries:
-                if wanted.lets(entry.flow, entry.labels):
+                if wanted.lets(entry):
                     told = await narrators.tell(entry)
                     if told is None:
                         continue

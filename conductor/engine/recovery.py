@@ -6,7 +6,7 @@ passed on as damaged: the first decision ends it, and no other run is harmed (I5
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
@@ -14,7 +14,8 @@ from conductor.clock import Reading, SystemClock, continue_time, read_clocks
 from conductor.core.decide.recover import restore
 from conductor.core.model.conductor_state import ConductorState, Limits
 from conductor.core.model.run import Run
-from conductor.errors import DatabaseDamagedError
+from conductor.core.sub_runs.telling import list_open
+from conductor.errors import DatabaseDamagedError, NotFoundError
 from conductor.store.folding import fold_stored
 from conductor.store.port import Store
 from conductor.store.records import StoredRun
@@ -68,8 +69,23 @@ async def fold_state(store: Store, now: float, limits: Limits | None) -> Conduct
         else:
             runs[stored.run] = run
             cursors.update(stored.cursors)
+    ended = {sub_run.id: sub_run for name in _list_absent(runs, damaged) if (sub_run := await _fold_ended(store, name))}
     log.info("state_read", runs=len(runs), damaged=len(damaged))
-    return restore(runs, cursors, now, damaged=damaged, limits=limits)
+    return restore(runs, cursors, now, damaged=damaged, ended=ended, limits=limits)
+
+
+def _list_absent(runs: Mapping[str, Run], damaged: Collection[str]) -> list[str]:
+    """Returns the sub-runs that a step waits for and that are not at work: they ended just before the last conductor did."""
+    waited_for = [run.steps[name].live_sub_run for run in runs.values() for name in list_open(run)]
+    return [name for name in waited_for if name not in runs and name not in damaged]
+
+
+async def _fold_ended(store: Store, name: str) -> Run | None:
+    try:
+        return fold_stored(name, await store.events(name))
+    except (DatabaseDamagedError, NotFoundError) as error:
+        log.error("sub_run_lost", run=name, damage=str(error))  # noqa: TRY400 (what is wrong is in the database)
+        return None
 
 
 def _fold(stored: StoredRun) -> tuple[Run | None, str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from conductor.config import Clocks
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.run import Run
 from conductor.core.model.work import Work, WorkKind
@@ -68,8 +69,10 @@ class Evaluator:
         deliver: Callable[[WorkFinished], None],
         current: Callable[[str], Run | None] = lambda _: None,
         new_worker: NewWorker = Worker,
+        *,
+        clocks: Clocks | None = None,
     ) -> None:
-        self._gathering = Gathering(store, snapshots, current)
+        self._gathering = Gathering(store, snapshots, current, clocks)
         self._deliver = deliver
         self._quick = Lane(Pace.QUICK, limits.QUICK_WORKERS, new_worker=new_worker)
         self._lanes = {
@@ -179,7 +182,8 @@ class Evaluator:
         except LimitHitError as error:
             return Judgement(None, (FlowProblem(path, 0, "", f"cannot be validated: {error}"),))
         problems = tuple(FlowProblem(*problem) for problem in answer.header["problems"])
-        return Judgement(None if problems else flow_service_pb2.Flow.FromString(answer.attachments[0]), problems)
+        flow = None if problems else flow_service_pb2.Flow.FromString(answer.attachments[0])
+        return Judgement(flow, problems, answer.header["lines"])
 
     async def _call(self, frame: Frame) -> Frame:
         """Asks for a request in two stages: one that takes long leaves the quick lane, and takes turns with its like."""

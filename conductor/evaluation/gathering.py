@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from conductor.config import Clocks
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.run import Run, list_counted_steps
 from conductor.core.model.states import StepState
@@ -35,8 +36,13 @@ class Gathering:
     """Makes frames for workers."""
 
     def __init__(
-        self, store: Store, snapshots: SnapshotStore, current: Callable[[str], Run | None] = lambda _: None
+        self,
+        store: Store,
+        snapshots: SnapshotStore,
+        current: Callable[[str], Run | None] = lambda _: None,
+        clocks: Clocks | None = None,
     ) -> None:
+        self.clocks = clocks or Clocks()
         self._store = store
         self._snapshots = snapshots
         self._current = current
@@ -81,7 +87,9 @@ class Gathering:
         counted = list_counted_steps([step.plan for step in run.steps.values()], finders)
         found = {name: await self._findings(run, run.steps[name]) for name in finders}
         plan = run.plan
-        changes = await self._snapshots.changes(plan.workspace_path, plan.workspace_mode, plan.snapshot)
+        changes = None  # of a sub-run's workspace its caller tells
+        if plan.parent is None:
+            changes = await self._snapshots.changes(plan.workspace_path, plan.workspace_mode, plan.snapshot)
         header = {
             "task": "report",
             "facts": run_facts(run, changes),
@@ -95,6 +103,17 @@ class Gathering:
     async def for_rendering(self, run: Run, form: str, options: Mapping[str, Any]) -> Frame:
         """Returns the frame for another form of a stored report, without the files that it cites."""
         return Frame({"task": "render", "form": form, "options": dict(options)}, (await self._blob(run, run.json),))
+
+    @retried
+    async def for_collecting(self, run: Run, step: str) -> Frame:
+        """Returns a frame about the sub-run of a step: its report, and the findings of its steps that count."""
+        sub_run = run.steps[step].sub_run
+        ended = await self.run(sub_run.run if sub_run is not None else "")
+        finders = [name for name, one in ended.steps.items() if one.state is StepState.SUCCEEDED and one.findings]
+        counted = list_counted_steps([one.plan for one in ended.steps.values()], finders)
+        documents = {name: await self._findings(ended, ended.steps[name]) for name in counted}
+        report = await self._blob(ended, ended.markdown) if ended.markdown else b""
+        return Frame({"task": "collect", "step": step}, (report, json.dumps(documents).encode()))
 
     @retried
     async def result_of(self, run: Run, attempt: str) -> bytes:

@@ -23,15 +23,18 @@ from conductor.core.model.work import (
     Reported,
     RoundDecided,
     Shown,
+    SubRunPlanned,
     Work,
     WorkFailed,
     WorkKind,
     WorkResult,
 )
 from conductor.evaluation.gathering import Gathering
+from conductor.evaluation.sub_runs import plan_sub_run
 from conductor.evaluation.workers import limits
 from conductor.evaluation.workers.frames import Frame
 from conductor.evaluation.workers.pool import Worker
+from conductor.v1 import flow_service_pb2
 
 EVALUATION_LIMIT = "EVALUATION_LIMIT"
 OUTPUT_INVALID = "OUTPUT_INVALID"
@@ -116,6 +119,24 @@ async def _ask_about_round(gathering: Gathering, worker: Worker, work: Work) -> 
 
 async def _ask_to_gather(gathering: Gathering, worker: Worker, work: Work) -> Frame:
     frame = await gathering.for_children(await gathering.run(work.run), "gather", work.step)
+    return await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
+
+
+async def _ask_for_call(gathering: Gathering, worker: Worker, work: Work) -> Frame:
+    """Asks for the inputs of a called flow. The plan of the sub-run goes with the answer; its flow is in the bundle."""
+    run = await gathering.run(work.run)
+    answer = await worker.ask(await gathering.for_step(run, "call", work.step), QUESTIONS[work.kind].pace.seconds)
+    if "failed" in answer.header:
+        return answer
+    bundle, inputs, data = answer.attachments
+    flow = flow_service_pb2.Flow.FromString(data)
+    digests = [hashlib.sha256(blob).hexdigest() for blob in (bundle, inputs)]
+    plan = plan_sub_run(run, work.step, flow, answer.header, clocks=gathering.clocks, digests=digests)
+    return Frame({"plan": plan}, (bundle, inputs))
+
+
+async def _ask_to_collect(gathering: Gathering, worker: Worker, work: Work) -> Frame:
+    frame = await gathering.for_collecting(await gathering.run(work.run), work.step)
     return await worker.ask(frame, QUESTIONS[work.kind].pace.seconds)
 
 
@@ -207,6 +228,10 @@ def _read_shown(_: Frame, digests: Sequence[str]) -> Shown:
     return Shown(digests[0])
 
 
+def _read_call(frame: Frame, _: Sequence[str]) -> SubRunPlanned:
+    return SubRunPlanned(frame.header["plan"])
+
+
 def _read_check(frame: Frame, digests: Sequence[str]) -> Checked:
     findings, output = (*digests, "")[:2]
     return Checked(findings, _counts(frame), output)
@@ -226,6 +251,10 @@ QUESTIONS: Mapping[WorkKind, Question] = {
     WorkKind.SHOW: Question(Pace.QUICK, "'show' of gate {step}", "SHOW_FAILED", _step("show"), _read_shown),
     WorkKind.CHECK: Question(
         Pace.QUICK, "the check of what step {step} found", OUTPUT_INVALID, _ask_for_check, _read_check
+    ),
+    WorkKind.CALL: Question(Pace.QUICK, "the call of step {step}", "CALL_FAILED", _ask_for_call, _read_call),
+    WorkKind.COLLECT: Question(
+        Pace.SLOW, "what the sub-run of step {step} found", "CALL_FAILED", _ask_to_collect, _read_fold
     ),
     WorkKind.REPORT: Question(Pace.REPORT, "the report", "REPORT_FAILED", _ask_for_report, _read_report),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from conductor.core.numbers import decidable
 from conductor.evaluation.kinds.table import KINDS
+from conductor.evaluation.launching import exclude_steps
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned
 from conductor.evaluation.reports.formats.cited_files import CitedFiles, cited_paths
 from conductor.evaluation.reports.formats.options import read_options
@@ -23,7 +24,6 @@ from conductor.flows.checks.inputs import AUTO
 from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.validation import judge_message, judge_text
 from conductor.flows.language.expressions import ExpressionError, decide
-from conductor.flows.language.nesting import walk
 from conductor.flows.library.bundle import canonical_json
 from conductor.v1 import flow_service_pb2
 
@@ -43,21 +43,15 @@ def launch(frame: Frame) -> Frame:
     """Judges the inputs of a run, and decides which steps are excluded."""
     bundle = read_kept_bundle(frame.attachments[0])
     inputs = judge_inputs(bundle.flow, frame.header["inputs"])
-    excluded: dict[str, str] = {}
-    violations, band_reason = list(inputs.violations), ""
-    if inputs.band == AUTO and not violations:
+    band_reason = ""
+    if inputs.band == AUTO and not inputs.violations:
         try:
             band, band_reason = choose_band(bundle.flow, inputs.values, frame.header["signals"])
             inputs = replace(inputs, values={**inputs.values, "band": band}, band=band)
         except ExpressionError as error:
-            violations.append(("inputs.band", f"a rule for the band cannot be decided: {error}"))
-    for path, step in walk(bundle.flow.steps) if not violations else ():
-        if step.exclude_when:
-            try:
-                if decide(step.exclude_when, {"inputs": inputs.values, "band": inputs.band}):
-                    excluded[path] = f"exclude_when is true: {step.exclude_when.strip()}"
-            except ExpressionError as error:
-                violations.append(("inputs", f"exclude_when of step {path} cannot be decided: {error}"))
+            wrong = ("inputs.band", f"a rule for the band cannot be decided: {error}")
+            inputs = replace(inputs, violations=(wrong,))
+    excluded, violations = exclude_steps(bundle.flow, inputs)
     header = {"violations": violations, "question_missing": inputs.question_missing, "excluded": excluded}
     header["band_reason"] = band_reason
     return Frame({**header, "band": inputs.band, "question": inputs.question}, (canonical_json(inputs.values),))
@@ -119,7 +113,8 @@ def _library(header: Mapping[str, Any]) -> Library:
 
 def _judgement(judgement: Judgement) -> Frame:
     problems = [(problem.path, problem.line, problem.field, problem.text) for problem in judgement.problems]
-    return Frame({"problems": problems}, (judgement.flow.SerializeToString() if judgement.flow else b"",))
+    header = {"problems": problems, "lines": dict(judgement.lines)}
+    return Frame(header, (judgement.flow.SerializeToString() if judgement.flow else b"",))
 
 
 TASKS: Mapping[str, Task] = {

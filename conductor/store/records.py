@@ -76,6 +76,7 @@ class FeedEntry:
     labels: Mapping[str, str]
     stored: StoredEvent | None
     delete_time: float | None = None  # the run was deleted; there is no event
+    is_sub_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class RunFilter:
     create_time_from: float | None = None
     create_time_before: float | None = None
     text: str = ""
+    sub_runs: bool = False  # whether they are listed, too
 
 
 @dataclass(frozen=True, slots=True)

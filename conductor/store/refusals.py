@@ -21,6 +21,16 @@ def run_is_active(run: str) -> PreconditionError:
     )
 
 
+def run_is_part_of(run: str, root: str) -> PreconditionError:
+    """Returns the error for the deletion of a sub-run."""
+    return PreconditionError(
+        "RUN_IS_SUB_RUN",
+        f"run {run} is a sub-run, and is deleted with the run that it is part of",
+        subject=f"runs/{run}",
+        hint=f"delete that run: conductor delete {root}",
+    )
+
+
 def run_was_deleted(request: StoredRequest) -> NotFoundError:
     """Returns the error for a request whose run was deleted: the same request creates no second one."""
     return run_not_found(request.run, f"the same request made it before; {request.deleted}")

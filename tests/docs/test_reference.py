@@ -341,6 +341,7 @@ def test_every_field_of_a_step_is_explained() -> None:
         flow_service_pb2.ForeachWork,
         flow_service_pb2.LoopWork,
         flow_service_pb2.GateWork,
+        flow_service_pb2.FlowWork,
     )
     names = [field.name for message in messages for field in message.DESCRIPTOR.fields]
 

@@ -125,7 +125,8 @@ class MemoryRuns:
     def delete(self, deletion: Deletion) -> dict[str, int]:
         """Hides a settled run, and remembers what it was asked for with; returns its last position."""
         row = self.by_name[deletion.run].row
-        self.by_name[deletion.run].is_deleted = True
+        for run in self.tree(deletion.run):
+            run.is_deleted = True
         self.last_id += 1
         plan = row.plan
         self.deleted.append(FeedEntry(self.last_id, row.run, plan.flow, dict(plan.labels), None, deletion.time))
@@ -137,6 +138,10 @@ class MemoryRuns:
         if deletion.request_id:
             self.requests[deletion.request_id] = StoredRequest("", deletion.run, told)
         return {deletion.run: row.last_position}
+
+    def tree(self, root: str) -> list[MemoryRun]:
+        """Returns a run that a caller asked for, and its sub-runs."""
+        return [run for run in self.by_name.values() if run.row.plan.root == root]
 
     def size_of_blobs(self, run: MemoryRun) -> int:
         """Returns the bytes of the blobs that only this run holds."""

@@ -32,7 +32,7 @@ from conductor.store.records import (
     StoredRun,
     Usage,
 )
-from conductor.store.refusals import describe_deletion, run_is_active, run_not_found
+from conductor.store.refusals import describe_deletion, run_is_active, run_is_part_of, run_not_found
 from conductor.store.wakeups import ALL_RUNS, Wakeups, Watcher
 from tests.fakes.memory_runs import MemoryRun, MemoryRuns
 
@@ -220,14 +220,14 @@ class MemoryStore(Store):
 
     async def usage(self) -> Usage:
         size = sum(run.size() for run in self._runs.by_name.values()) + sum(map(len, self._runs.blobs.values()))
-        visible = list(self._visible())
+        visible = [run for run in self._visible() if run.row.plan.parent is None]
         return Usage(size, size, len(visible), sum(run.row.end_time is not None for run in visible))
 
     async def settled_runs(self, after: tuple[float, str]) -> list[SettledRun]:
         settled = [
-            SettledRun(run.row.run, run.row.end_time, run.size() + self._runs.size_of_blobs(run))
+            SettledRun(run.row.run, run.row.end_time, self._size(run.row.run))
             for run in self._visible()
-            if run.row.end_time is not None and (run.row.end_time, run.row.run) > after
+            if run.row.plan.parent is None and run.row.end_time is not None and (run.row.end_time, run.row.run) > after
         ]
         return sorted(settled, key=lambda run: (run.end_time, run.run))[:PAGE_ROWS]
 
@@ -238,7 +238,10 @@ class MemoryStore(Store):
             return
         if known is not None:
             raise RequestIdReusedError
-        if self._find(deletion.run).row.end_time is None:
+        found = self._find(deletion.run).row.plan
+        if found.parent is not None:
+            raise run_is_part_of(found.run, found.root)
+        if any(run.row.end_time is None for run in self._runs.tree(deletion.run)):
             raise run_is_active(deletion.run)
         self.write(deletion)
 
@@ -260,6 +263,9 @@ class MemoryStore(Store):
     async def shrink(self) -> bool:
         return False
 
+    def _size(self, root: str) -> int:
+        return sum(run.size() + self._runs.size_of_blobs(run) for run in self._runs.tree(root))
+
     def _visible(self) -> Iterator[MemoryRun]:
         return (run for run in self._runs.by_name.values() if not run.is_deleted)
 
@@ -278,12 +284,15 @@ def _place(row: RunRow) -> tuple[float, str]:
 def _feed_of(run: MemoryRun) -> Iterator[FeedEntry]:
     for item, number in zip(run.items, run.ids, strict=True):
         if isinstance(item, StoredEvent):
-            yield FeedEntry(number, run.row.run, run.row.plan.flow, dict(run.row.plan.labels), item)
+            plan = run.row.plan
+            is_sub_run = plan.parent is not None
+            yield FeedEntry(number, plan.run, plan.flow, dict(plan.labels), item, is_sub_run=is_sub_run)
 
 
 def _is_wanted(row: RunRow, wanted: RunFilter) -> bool:
     return (
-        wanted.flow in ("", row.plan.flow)
+        (wanted.sub_runs or row.plan.parent is None)
+        and wanted.flow in ("", row.plan.flow)
         and wanted.workspace_path in ("", row.plan.workspace_path)
         and (not wanted.states or row.state in wanted.states)
         and wanted.labels.items() <= dict(row.plan.labels).items()

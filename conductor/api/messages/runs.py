@@ -135,6 +135,8 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
         message.repair.CopyFrom(_repair(run, step, step.repair))
     if step.gate is not None:
         message.gate.CopyFrom(gate_message(run, step.gate))
+    if step.sub_run is not None:
+        message.sub_run = run_name(step.sub_run.run)
     _put_failure(message, run, step.failure)
     _put_counts(message, step.counts, has_findings=bool(step.findings))
     return message
@@ -234,6 +236,7 @@ def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
         title=plan.title or plan.question[:TITLE_CHARACTERS].partition("\n")[0].strip(),
         retry_of=run_name(plan.retry_of) if plan.retry_of else "",
         plan_hash=plan.plan_hash,
+        parent=step_name(plan.parent.run, plan.parent.step) if plan.parent is not None else "",
     )
 
 

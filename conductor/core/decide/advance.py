@@ -32,6 +32,7 @@ from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.schedule import place_queued_steps
 from conductor.core.decide.turns import tell_agents
 from conductor.core.gates.pauses import settle_pauses
+from conductor.core.kinds import flow
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.conductor_state import ConductorState, Host
@@ -46,10 +47,12 @@ from conductor.core.model.inputs import (
     Input,
     Reach,
     Request,
+    SubRunReported,
     WorkFinished,
 )
 from conductor.core.model.states import Failure, FailureClass, RunState
 from conductor.core.model.truncation import MOST_REASON, MOST_WORD, cut_text
+from conductor.core.sub_runs.creation import start_sub_runs
 
 STORAGE_DAMAGED = "STORAGE_DAMAGED"
 
@@ -115,6 +118,9 @@ def _take(decision: DecisionDraft, one: Input) -> None:
             _take_host(decision, one)
         case WorkFinished():
             decision.change(one.result.work.run, partial(take_answer, finished=one))
+            start_sub_runs(decision, one.result.work.run)
+        case SubRunReported():
+            decision.change(one.run, partial(flow.take_end, ended=one))
         case ExecutionReported():
             run, _ = attempt_owner(one.attempt)
             if not decision.change(run, partial(take_report, report=one, limits=decision.limits)):

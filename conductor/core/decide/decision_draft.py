@@ -21,8 +21,10 @@ from conductor.core.model.commands import (
 )
 from conductor.core.model.conductor_state import ConductorState, Host, Limits, Ongoing, Pool
 from conductor.core.model.events import AttemptEnded, RunSettled, StepCancelled
+from conductor.core.model.inputs import SubRunReported
 from conductor.core.model.states import AttemptState, Failure, FailureClass, RunState
 from conductor.core.model.truncation import cut_text
+from conductor.core.sub_runs.telling import list_told
 
 if TYPE_CHECKING:
     from conductor.core.model.inputs import Input
@@ -138,6 +140,8 @@ class DecisionDraft:
                 ongoing[run] = after
             elif run in self.drafts:  # a run that failed while it was created leaves nothing
                 ongoing.pop(run, None)
+        ongoing = {run: one for run, one in ongoing.items() if run in self.drafts or run in self.state.ongoing}
+        self.backlog.extend(list_told(self.drafts))
         return ConductorState(
             ongoing=ongoing,
             hosts=self.hosts,
@@ -169,6 +173,9 @@ class DecisionDraft:
             # It was created in this decision: nothing of it is stored yet, so it is forgotten.
             del self.drafts[run]
             self.replies += replies
+            if (parent := broken.run.plan.parent) is not None:
+                failure = Failure(INTERNAL, message, FailureClass.FATAL)
+                self.backlog.append(SubRunReported(parent.run, parent.step, run, RunState.FAILED, 0, failure))
             return
         try:
             draft = _end_everything(RunDraft(origin, self.now, self.limits, origin=origin), message)
@@ -179,6 +186,13 @@ class DecisionDraft:
         draft.replies = list(replies)
         draft.freed_place = True
         self.drafts[run] = draft
+        # Its sub-runs of this decision are not stored either: the step that names them is not.
+        for name in [name for name, one in self.drafts.items() if one.origin is None and _is_part_of(one, run)]:
+            del self.drafts[name]
+
+
+def _is_part_of(draft: RunDraft, run: str) -> bool:
+    return draft.run.plan.parent is not None and draft.run.plan.parent.run == run
 
 
 def _future(until: float, now: float) -> float:

@@ -72,6 +72,6 @@ def _find_stuck(draft: RunDraft) -> str:
     for name, step in draft.run.steps.items():
         if step.state is StepState.PENDING:
             first = first or name
-        elif pending_work(draft.run, step) is not None:
+        elif pending_work(draft.run, step) is not None or step.live_sub_run:
             return ""
     return first

@@ -24,6 +24,7 @@ from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
 from conductor.core.placing.memory import remember
 from conductor.core.placing.slots import held_pool
+from conductor.core.sub_runs.telling import repeat_told
 
 
 def restore(
@@ -32,12 +33,14 @@ def restore(
     now: float,
     *,
     damaged: Mapping[str, str] | None = None,
+    ended: Mapping[str, Run] | None = None,
     limits: Limits | None = None,
 ) -> ConductorState:
     """Returns the state after a restart, with the unfinished runs in order of creation.
 
     `cursors` holds the last stored sequence of each attempt, `damaged` why a run could not be folded; the first decision ends such
-    a run. The caller sends the commands of `recover`, then calls `advance` without input.
+    a run. `ended` holds the sub-runs that have ended and whose steps have not (see `sub_runs.telling`). The caller sends the
+    commands of `recover`, then calls `advance` without input.
     """
     limits = limits or Limits()
     ongoing = {run: _restore_run(one, cursors, now, limits) for run, one in runs.items()}
@@ -47,6 +50,7 @@ def restore(
         hosts={host: Host(host, connected=False, silent_since=now) for host in sorted(used)},
         pools=remember(runs.values(), now),
         damaged=dict(damaged or {}),
+        backlog=tuple(repeat_told(runs, ended or {}, damaged or {})),
         unscheduled=True,
         timeouts_suspended_until=now + limits.late_grace if ongoing else 0.0,
         wake_at=now,

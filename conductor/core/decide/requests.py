@@ -19,9 +19,17 @@ from conductor.core.gates.decisions import (
 )
 from conductor.core.gates.pauses import hold_run, release_run
 from conductor.core.model.commands import Accepted, Record, Rejected
-from conductor.core.model.conductor_state import Ongoing
+from conductor.core.model.conductor_state import ConductorState, Ongoing
 from conductor.core.model.events import KeptResult, RunCancelRequested, RunCreated, StepKept
-from conductor.core.model.inputs import Request, RequestCancel, RequestPause, RequestResolve, RequestResume, RequestRun
+from conductor.core.model.inputs import (
+    Blob,
+    Request,
+    RequestCancel,
+    RequestPause,
+    RequestResolve,
+    RequestResume,
+    RequestRun,
+)
 from conductor.core.model.plan import RunPlan, every_step
 from conductor.core.model.run import apply, key_of
 from conductor.core.model.states import IllegalTransitionError, RunState
@@ -58,13 +66,19 @@ def take_request(decision: DecisionDraft, request: Request) -> None:
 def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
     """Creates a run with all its steps, or replies why not."""
     limits = decision.limits
-    if sum(1 for _ in decision.runs()) >= limits.unfinished_runs:
+    if sum(one.run.plan.parent is None for _, one in decision.runs()) >= limits.unfinished_runs:
         message = too_many_runs(limits.unfinished_runs)
         decision.replies.append(Rejected(request.reply, "NO_CAPACITY", message))
-    elif flaw := _find_flaw(request.plan, limits.steps_per_run):
+        return
+    event = RunCreated(request.plan, request.request_id, request.request_digest)
+    reply = Accepted(request.reply, request.plan.run)
+    if flaw := create_run(decision, event, request.blobs, reply, request.kept):
         decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", flaw))
-    else:
-        _create_run(decision, request)
+
+
+def count_asked_for(state: ConductorState) -> int:
+    """Returns the number of unfinished runs that callers asked for: their sub-runs count with them."""
+    return sum(one.run.plan.parent is None for one in state.ongoing.values())
 
 
 def too_many_runs(most: int) -> str:
@@ -87,24 +101,31 @@ def _find_flaw(plan: RunPlan, most_steps: int) -> str:
     return ""
 
 
-def _create_run(decision: DecisionDraft, request: RequestRun) -> None:
-    run = request.plan.run
-    event = RunCreated(request.plan, request.request_id, request.request_digest)
+def create_run(
+    decision: DecisionDraft,
+    event: RunCreated,
+    blobs: Sequence[Blob] = (),
+    reply: Accepted | None = None,
+    kept: Sequence[KeptResult] = (),
+) -> str:
+    """Creates a run with all its steps; returns why not, where it cannot be."""
+    run = event.plan.run
+    if flaw := _find_flaw(event.plan, decision.limits.steps_per_run):
+        return flaw
     if decision.view(run) is not None:
-        decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", f"there is a run {run} already"))
-        return
+        return f"there is a run {run} already"
     try:
         draft = RunDraft(Ongoing(apply(None, event, decision.now)), decision.now, decision.limits, origin=None)
     except IllegalTransitionError as error:
-        decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", str(error)))
-        return
+        return str(error)
     draft.stored.append(Record(run, event, key_of(event)))
     draft.events = 1
-    draft.blobs.extend(request.blobs)
-    draft.replies.append(Accepted(request.reply, run))
+    draft.blobs.extend(blobs)
+    draft.replies.extend([reply] if reply is not None else [])
     decision.drafts[run] = draft
-    decision.change(run, partial(_reuse_all, kept=request.kept))
+    decision.change(run, partial(_reuse_all, kept=kept))
     decision.change(run, look_at_all)
+    return ""
 
 
 def _reuse_all(draft: RunDraft, kept: Sequence[KeptResult]) -> None:

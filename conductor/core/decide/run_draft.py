@@ -15,8 +15,9 @@ from conductor.core.model.run import Run, apply, key_of
 from conductor.core.model.step import Step
 
 if TYPE_CHECKING:
-    from conductor.core.model.inputs import Blob
+    from conductor.core.model.inputs import Blob, RequestCancel
     from conductor.core.model.output import Output
+    from conductor.core.model.plan import RunPlan
 
 
 class RunDraft:
@@ -37,6 +38,8 @@ class RunDraft:
         "replies",
         "run",
         "stored",
+        "sub_runs",
+        "told",
         "tracks",
         "wants_place",
     )
@@ -56,6 +59,8 @@ class RunDraft:
         self.commands: list[Command] = []
         self.replies: list[Reply] = []
         self.parks: dict[str, float] = {}  # until when, by pool
+        self.sub_runs: dict[str, RunPlan] = {}  # that were planned, by their steps, and are to be created
+        self.told: list[RequestCancel] = []  # inputs for sub-runs, to be taken in the next decision
         self.wants_place = False
         self.freed_place = False
 

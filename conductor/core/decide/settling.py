@@ -29,7 +29,7 @@ from conductor.core.model.events import (
     StepStarted,
     StepSucceeded,
 )
-from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, OnInvalid, StepPlan
+from conductor.core.model.plan import AgentPlan, ForeachPlan, OnFailure, OnInvalid, StepPlan, SubFlowPlan
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import Cause, Failure, FailureClass, RunState, StepState
 from conductor.core.model.step import Step
@@ -37,6 +37,7 @@ from conductor.core.model.truncation import cut_text
 
 STEPS_STUCK = "STEPS_STUCK"
 TOO_MANY_STEPS = "TOO_MANY_STEPS"
+_ASKING = (AgentPlan, SubFlowPlan)
 _ASKED = frozenset({StepState.SUCCEEDED, StepState.FAILED})
 
 
@@ -196,7 +197,7 @@ def _none_could_work(run: Run) -> Failure | None:
     `continue` lets a run go on without an agent that fails. A run without any answer is another matter: a report without findings
     would read as praise.
     """
-    asked = [step for step in run.steps.values() if isinstance(step.plan.work, AgentPlan) and step.state in _ASKED]
+    asked = [step for step in run.steps.values() if isinstance(step.plan.work, _ASKING) and step.state in _ASKED]
     failures = [step.failure for step in asked if step.state is StepState.FAILED and step.failure is not None]
     if not failures or len(failures) < len(asked):
         return None

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from conductor.core.kinds import agent, fold, foreach, gate, loop
+from conductor.core.kinds import agent, flow, fold, foreach, gate, loop
 from conductor.core.kinds.kind import Kind
-from conductor.core.model.plan import AgentPlan, FoldPlan, ForeachPlan, GatePlan, LoopPlan
+from conductor.core.model.plan import AgentPlan, FoldPlan, ForeachPlan, GatePlan, LoopPlan, SubFlowPlan
 from conductor.core.model.step import Step
 
 KINDS: Mapping[str, Kind] = {
@@ -13,6 +13,7 @@ KINDS: Mapping[str, Kind] = {
     ForeachPlan.kind: foreach,
     LoopPlan.kind: loop,
     GatePlan.kind: gate,
+    SubFlowPlan.kind: flow,
 }
 
 

@@ -254,6 +254,25 @@ class StepStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class SubRunStarted:
+    """A step's sub-run was created, in the same decision."""
+
+    step: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubRunEnded:
+    """A step's sub-run ended. `steps` is the number of its steps, with those of its own sub-runs."""
+
+    step: str
+    run: str
+    state: RunState
+    steps: int
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptCreated:
     """An attempt was decided, and its step runs. The Start is made from this, now and after every crash.
 
@@ -467,6 +486,8 @@ Event = (
     | StepQueued
     | StepWaits
     | StepStarted
+    | SubRunStarted
+    | SubRunEnded
     | AttemptCreated
     | AttemptStarted
     | TurnEnded

@@ -10,7 +10,7 @@ from conductor.core.model.activity import Activity, Usage
 from conductor.core.model.events import Confinement, KeptResult, ModelUse
 from conductor.core.model.output import Output
 from conductor.core.model.plan import RunPlan
-from conductor.core.model.states import AttemptState, Cause, FailureClass, GateDecision
+from conductor.core.model.states import AttemptState, Cause, Failure, FailureClass, GateDecision, RunState
 from conductor.core.model.work import WorkResult
 
 
@@ -247,4 +247,16 @@ class WorkFinished:
     blobs: tuple[Blob, ...] = ()
 
 
-Input = Request | HostReported | ExecutionReported | ExecutionRefused | ExecutionLost | WorkFinished
+@dataclass(frozen=True, slots=True)
+class SubRunReported:
+    """A sub-run ended: `run` and `step` are those that it belongs to. The core reports it to itself, and recovery again."""
+
+    run: str
+    step: str
+    sub_run: str
+    state: RunState
+    steps: int
+    failure: Failure | None = None
+
+
+Input = Request | HostReported | ExecutionReported | ExecutionRefused | ExecutionLost | WorkFinished | SubRunReported

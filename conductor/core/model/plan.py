@@ -124,8 +124,18 @@ class GatePlan:
     expires_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class SubFlowPlan:
+    """The plan of running another flow as a sub-run. Its inputs are in the bundle, and so is the flow itself."""
+
+    kind: ClassVar[str] = "flow"
+    merges_findings: ClassVar[bool] = False
+
+    flow: str
+
+
 # Every kind of step has a plan here, which is stored with its `kind`, and an entry in `core.kinds.table`.
-WorkPlan = AgentPlan | FoldPlan | ForeachPlan | LoopPlan | GatePlan
+WorkPlan = AgentPlan | FoldPlan | ForeachPlan | LoopPlan | GatePlan | SubFlowPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,16 @@ def every_step(steps: Iterable[StepPlan]) -> Iterator[StepPlan]:
 
 
 @dataclass(frozen=True, slots=True)
+class ParentStep:
+    """The step that a sub-run belongs to. `root` is the run that a caller asked for, which is level 1."""
+
+    run: str
+    step: str
+    root: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """The plan of a run. `bundle` and `inputs` are digests of blobs, stored in the same transaction."""
 
@@ -193,11 +213,17 @@ class RunPlan:
     question: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     priority: int = 0
-    timeout_seconds: float = 0.0  # 0 in plans of an earlier version: no run clock
+    timeout_seconds: float = 0.0  # 0 in plans of an earlier version, and of most sub-runs: no run clock
     title: str = ""
     retry_of: str = ""  # the id of the run that this one retries
     plan_hash: str = ""  # empty in plans of an earlier version
     band_reason: str = ""  # why the conductor chose the band; empty where the caller did
+    parent: ParentStep | None = None
+
+    @property
+    def root(self) -> str:
+        """Returns the id of the run that a caller asked for: its own, or that of the run that it is part of."""
+        return self.parent.root if self.parent is not None else self.run
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ from conductor.core.model.events import (
     StepKept,
     StepReused,
     StepsAdded,
+    SubRunEnded,
+    SubRunStarted,
     TurnChecked,
     TurnEnded,
     WorkspaceChanges,
@@ -173,7 +175,7 @@ def key_of(event: Event) -> str:
             about = f"/{event.attempt}/{event.turn}"
         case StepBecameReady():
             about = f"/{event.step}/{event.gate}" if event.gate else f"/{event.step}"
-        case StepGuardPassed() | RepairAsked() | StepReused() | ItemsListed():
+        case StepGuardPassed() | RepairAsked() | StepReused() | ItemsListed() | SubRunStarted() | SubRunEnded():
             about = f"/{event.step}"
         case GateOpened() | GateResolved():
             about = f"/{event.step}/{event.number}"

@@ -27,6 +27,8 @@ from conductor.core.model.events import (
     StepSucceeded,
     StepValidating,
     StepWaits,
+    SubRunEnded,
+    SubRunStarted,
     TurnChecked,
     TurnEnded,
 )
@@ -44,6 +46,7 @@ from conductor.core.model.states import (
     WaitKind,
     move_step,
 )
+from conductor.core.model.sub_run import SubRun, apply_to_sub_run
 from conductor.core.model.turn import Repair
 
 StepEvent = (
@@ -56,6 +59,8 @@ StepEvent = (
     | StepQueued
     | StepWaits
     | StepStarted
+    | SubRunStarted
+    | SubRunEnded
     | AttemptCreated
     | AttemptStarted
     | AttemptEnded
@@ -114,6 +119,7 @@ class Step:
     parameters: tuple[tuple[str, str], ...] = ()
     repair: Repair | None = None
     items: Items = NOTHING_LISTED
+    sub_run: SubRun | None = None
     attempts: tuple[Attempt, ...] = ()
     gates: tuple[Gate, ...] = ()
     not_before: float = 0.0
@@ -195,6 +201,11 @@ class Step:
         """Returns the attempt that may still run; there is one at most."""
         return self.attempts[-1] if self.attempts and self.attempts[-1].is_live else None
 
+    @property
+    def live_sub_run(self) -> str:
+        """Returns the id of the sub-run whose end is not known; empty where there is none."""
+        return self.sub_run.run if self.sub_run is not None and self.sub_run.is_live else ""
+
 
 def create_step(plan: StepPlan, time: float) -> Step:
     """Returns a new step. A step that was excluded at launch is settled."""
@@ -232,19 +243,33 @@ def apply_to_step(step: Step, event: StepEvent, time: float) -> Step:
             return _settle(step, event, time)
         case StepQueued() | StepRequeued() | StepWaits():
             return _queue(step, event, time)
-        case ItemsListed() | RoundJudged() | GateOpened() | StepWaitsAtGate() | GateResolved():
+        case (
+            ItemsListed()
+            | RoundJudged()
+            | GateOpened()
+            | StepWaitsAtGate()
+            | GateResolved()
+            | SubRunStarted()
+            | SubRunEnded()
+        ):
             return _change_part(step, event, time)
         case StepBecameReady() | StepGuardPassed() | StepStarted() | StepValidating() | FindingChecked():
             return _advance(step, event, time)
 
 
-def _change_part(
-    step: Step, event: ItemsListed | RoundJudged | GateOpened | StepWaitsAtGate | GateResolved, time: float
-) -> Step:
+Part = ItemsListed | RoundJudged | GateOpened | StepWaitsAtGate | GateResolved | SubRunStarted | SubRunEnded
+
+
+def _change_part(step: Step, event: Part, time: float) -> Step:
     if isinstance(event, GateOpened | StepWaitsAtGate | GateResolved):
         return _change_gate(step, event, time)
+    if isinstance(event, SubRunStarted):
+        state = move_step(step.state, StepState.RUNNING)
+        return replace(step, state=state, sub_run=apply_to_sub_run(step.sub_run, event), start_time=time)
     if step.state is not StepState.RUNNING:
-        raise IllegalTransitionError(f"step {step.plan.id} is {step.state}, and has no items")
+        raise IllegalTransitionError(f"step {step.plan.id} is {step.state}, and has no items and no sub-run at work")
+    if isinstance(event, SubRunEnded):
+        return replace(step, sub_run=apply_to_sub_run(step.sub_run, event))
     items = step.items.with_list(event) if isinstance(event, ItemsListed) else step.items.with_judged(event)
     return replace(step, items=items)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from conductor.core.model.events import FindingCounts, UsableAnswer, WorkspaceChanges
+from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure
 
 
@@ -21,6 +22,8 @@ class WorkKind(StrEnum):
     FOLD = "fold"  # renders or merges
     SHOW = "show"  # renders what a gate shows
     CHECK = "check"  # checks an agent's findings and their citations
+    CALL = "call"  # evaluates the inputs of a called flow, and plans the sub-run
+    COLLECT = "collect"  # brings together what a sub-run reported and found
     REPORT = "report"  # renders the report
 
 
@@ -70,7 +73,7 @@ class PromptRendered:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The answer to FOLD and GATHER: digests of blobs. `findings` and `output` are empty where there are none."""
+    """The answer to FOLD, GATHER and COLLECT: digests of blobs. `findings` and `output` are empty where there are none."""
 
     text: str
     findings: str = ""
@@ -83,6 +86,13 @@ class Shown:
     """The answer to SHOW: the digest of what a person reads."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubRunPlanned:
+    """The answer to CALL: the plan of the sub-run, with the id that it gets."""
+
+    plan: RunPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,7 @@ class Reported:
 class WorkFailed:
     """The answer where the author's text was wrong, or a limit was hit.
 
-    Reasons: PROMPT_BUILD_FAILED, GUARD_FAILED, FOLD_FAILED, SHOW_FAILED, OUTPUT_INVALID (it could not be checked),
+    Reasons: PROMPT_BUILD_FAILED, GUARD_FAILED, FOLD_FAILED, SHOW_FAILED, CALL_FAILED, OUTPUT_INVALID (it could not be checked),
     REPORT_FAILED, EVALUATION_LIMIT.
     """
 
@@ -135,6 +145,7 @@ Answer = (
     | PromptRendered
     | Folded
     | Shown
+    | SubRunPlanned
     | Checked
     | OutputInvalid
     | Reported

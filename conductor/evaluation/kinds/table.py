@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from conductor.evaluation.kinds import agent, fold, foreach, gate, loop
+from conductor.evaluation.kinds import agent, flow, fold, foreach, gate, loop
 from conductor.evaluation.workers.frames import Task
 
 KINDS: Mapping[str, Mapping[str, Task] | None] = {
@@ -11,4 +11,5 @@ KINDS: Mapping[str, Mapping[str, Task] | None] = {
     "foreach": foreach.TASKS,
     "loop": loop.TASKS,
     "gate": gate.TASKS,
+    "flow": flow.TASKS,
 }

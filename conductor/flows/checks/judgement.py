@@ -1,6 +1,7 @@
 """The result of judging a flow, and the names that it may use. Only values, so that the service need not load the judging code."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from conductor.errors import FlowProblem
 from conductor.v1 import flow_service_pb2
@@ -17,7 +18,14 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A good flow, with its name and revision, or None with its problems."""
+    """A good flow, with its name and revision, or None with its problems. `lines` are those of its calls' fields."""
 
     flow: flow_service_pb2.Flow | None
     problems: tuple[FlowProblem, ...]
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def line_of(self, name: str) -> int:
+        """Returns the line of a call's field; of its parent, where the field is missing."""
+        while name and name not in self.lines:
+            name = name[: max(name.rfind("."), 0)]
+        return self.lines.get(name, 0)

@@ -28,7 +28,7 @@ Flow = flow_service_pb2.Flow
 
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
-FLOW_NAME = re.compile(r"flows/[a-z][a-z0-9_-]{0,63}\Z")
+FLOW_NAME = re.compile(r"flows/(?:parts/)?[a-z][a-z0-9_-]{0,63}\Z")
 
 
 def judge(flow: Flow, library: Library, problems: Problems) -> None:

@@ -74,6 +74,9 @@ def judge_steps(steps: Sequence[Step], scope: Scope) -> None:
         if (kind := step.WhichOneof("work")) in HOLDERS:
             around = scope.around.union(one.id for one in steps)
             _judge_holder(step, f"{where}.{kind}", seen[step.id], replace(scope, around=around))
+        elif kind is not None:
+            for expression in KINDS[kind].expressions(step):
+                _judge_expression(expression, f"{where}.{kind}", scope.types(seen[step.id]), scope)
 
 
 def _judge_ids(steps: Sequence[Step], scope: Scope) -> None:
@@ -156,7 +159,7 @@ def _judge_holder(step: Step, where: str, seen: frozenset[str], scope: Scope) ->
 
 
 def _judge_expression(expression: Expression, where: str, types: ExpressionTypes, scope: Scope) -> None:
-    for line, text in types.problems(expression.text, is_list=expression.is_list):
+    for line, text in types.problems(expression.text, expression.wanted):
         scope.problems.add(f"{where}.{expression.field}", text, line_in_text=line)
 
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path, PurePath
 
 from conductor.errors import FlowProblem
+from conductor.flows.checks.calls import list_calls
 from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.rules import judge
@@ -15,7 +16,7 @@ from conductor.flows.defaults import agents_in, with_defaults
 from conductor.flows.language.counts import excesses
 from conductor.flows.language.document import DocumentError, Node, read_document
 from conductor.flows.language.shape import Shape
-from conductor.flows.library.layers import folders
+from conductor.flows.library.layers import folders, name_of
 from conductor.flows.library.library import Texts, library_of, read_library, texts_for
 from conductor.flows.library.revision import authored, revision_of
 from conductor.v1 import flow_service_pb2
@@ -39,7 +40,7 @@ def judge_text(data: bytes, path: str, library: Library, *, is_final: bool = Tru
     for line, key in duplicates:
         problems.add_at(line, key, "stands here twice; the first one counts")
     assert isinstance(flow, Flow)  # noqa: S101 - the descriptor says so; this is for the type checker
-    return _judgement(flow, f"flows/{PurePath(path).stem}", library if is_final else _named(flow, library), problems)
+    return _judgement(flow, name_of(PurePath(path)), library if is_final else _named(flow, library), problems)
 
 
 def judge_message(flow: Flow, path: str, library: Library) -> Judgement:
@@ -61,7 +62,9 @@ def _judgement(flow: Flow, default_name: str, library: Library, problems: Proble
     if problems.found:
         return Judgement(None, problems.sorted())
     good.revision = revision_of(good)
-    return Judgement(good, ())
+    calls = list_calls(good)
+    lines = {name: node.line for name, node in problems.nodes.items() if name.startswith(calls)}
+    return Judgement(good, (), lines)
 
 
 def parsed(data: bytes, path: str, project: Path | None = None) -> tuple[Flow | None, Texts, tuple[FlowProblem, ...]]:

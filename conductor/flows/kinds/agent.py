@@ -14,7 +14,7 @@ from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.output_rules import judge_output
 from conductor.flows.checks.problems import Problems
 from conductor.flows.defaults import MODEL
-from conductor.flows.kinds.kind import Planning, Step
+from conductor.flows.kinds.kind import Expression, Planning, Step
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -72,6 +72,11 @@ def templates(step: Step) -> Iterator[tuple[str, str]]:
         yield "model", step.agent.model
     for name, value in step.agent.parameters.items():
         yield f"parameters.{name}", value
+
+
+def expressions(_step: Step) -> Iterator[Expression]:
+    """Yields nothing."""
+    yield from ()
 
 
 def plan(step: Step, planning: Planning) -> AgentPlan:

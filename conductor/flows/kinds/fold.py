@@ -6,7 +6,7 @@ from conductor.core.model.plan import FoldPlan
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.output_rules import judge_output
 from conductor.flows.checks.problems import Problems
-from conductor.flows.kinds.kind import Planning, Step
+from conductor.flows.kinds.kind import Expression, Planning, Step
 
 MAX_MERGED_FINDINGS = 500
 
@@ -40,6 +40,11 @@ def templates(step: Step) -> Iterator[tuple[str, str]]:
     """Yields the template of a fold that has one."""
     if step.fold.template:
         yield "template", step.fold.template
+
+
+def expressions(_step: Step) -> Iterator[Expression]:
+    """Yields nothing."""
+    yield from ()
 
 
 def plan(_step: Step, _planning: Planning) -> FoldPlan:

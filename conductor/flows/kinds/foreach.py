@@ -42,7 +42,7 @@ def templates(_step: Step) -> Iterator[tuple[str, str]]:
 def expressions(step: Step) -> Iterator[Expression]:
     """Yields the items."""
     if step.foreach.items.strip():
-        yield Expression("items", step.foreach.items, is_list=True)
+        yield Expression("items", step.foreach.items, "list")
 
 
 def names(step: Step) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from conductor.core.model.states import GateDecision
 from conductor.flows.checks.clock_rules import MAX_RUN_SECONDS, judge_duration
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
-from conductor.flows.kinds.kind import Planning, Step
+from conductor.flows.kinds.kind import Expression, Planning, Step
 from conductor.v1.flow_service_pb2 import GateWork
 
 MAX_TITLE_CHARACTERS = 200
@@ -45,6 +45,11 @@ def templates(step: Step) -> Iterator[tuple[str, str]]:
     """Yields what the gate shows."""
     if step.gate.show:
         yield "show", step.gate.show
+
+
+def expressions(_step: Step) -> Iterator[Expression]:
+    """Yields nothing."""
+    yield from ()
 
 
 def plan(step: Step, _planning: Planning) -> GatePlan:

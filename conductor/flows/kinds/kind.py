@@ -5,7 +5,7 @@ The shape of a kind's part is its message in `protos/`, which is read in the sam
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from conductor.config import Clocks
 from conductor.core.model.plan import StepPlan, WorkPlan
@@ -14,6 +14,8 @@ from conductor.flows.checks.problems import Problems
 from conductor.v1 import flow_service_pb2
 
 Step = flow_service_pb2.Flow.Step
+# What the value of an expression must be; a guard's is true or false.
+Wanted = Literal["guard", "list", "any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +36,24 @@ class Kind(Protocol):
     def templates(self, step: Step) -> Iterator[tuple[str, str]]:
         """Yields the templates of that part, each after the name of its field."""
 
+    def expressions(self, step: Step) -> Iterator["Expression"]:
+        """Yields the expressions of that part."""
+
     def plan(self, step: Step, planning: Planning) -> WorkPlan:
         """Returns the core's plan of a good step."""
 
 
 class Expression(NamedTuple):
-    """An expression of a step that holds others: its field and its text. Some may name the steps inside."""
+    """An expression of a step: its field, its text, and what it must be. Some may name the steps inside."""
 
     field: str
     text: str
-    is_list: bool = False
+    wanted: Wanted = "guard"
     sees_inner: bool = False
 
 
-class Holder(Protocol):
+class Holder(Kind, Protocol):
     """A kind whose steps hold other steps."""
-
-    def expressions(self, step: Step) -> Iterator[Expression]:
-        """Yields the expressions of that part."""
 
     def names(self, step: Step) -> Mapping[str, str]:
         """Returns the names that the steps inside may use beside the common ones, with their types: `int` or `any`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from conductor.flows.kinds import agent, fold, foreach, gate, loop
+from conductor.flows.kinds import agent, flow, fold, foreach, gate, loop
 from conductor.flows.kinds.kind import Holder, Kind
 
 KINDS: Mapping[str, Kind] = {
@@ -11,6 +11,7 @@ KINDS: Mapping[str, Kind] = {
     "foreach": foreach,
     "loop": loop,
     "gate": gate,
+    "flow": flow,
 }
 # The kinds whose steps hold other steps (see `language.nesting`).
 HOLDERS: Mapping[str, Holder] = {

@@ -7,7 +7,7 @@ number, is found before a run. Evaluating uses plain maps, because inputs may be
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cel_expr_python import cel
 from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrappers_pb2
@@ -15,6 +15,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrapper
 from conductor.flows.language.presence import with_safe_presence
 from conductor.flows.language.schemas import is_open
 from conductor.flows.language.value_types import ERROR_FIELDS, RESULT_FIELDS, SIGNALS, ValueTypes
+
+if TYPE_CHECKING:
+    from conductor.flows.kinds.kind import Wanted
 
 MAX_EXPRESSION_CHARACTERS = 4000
 _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
@@ -56,8 +59,8 @@ class ExpressionTypes:
             variables[name] = {"int": cel.Type.INT, "signals": cel.Type("flow.Signals")}.get(kind, cel.Type.DYN)
         self._environment = cel.NewEnv(descriptor_pool=pool, variables=variables)
 
-    def problems(self, expression: str, *, is_list: bool = False) -> list[tuple[int, str]]:
-        """Returns the problems of a guard, or of an expression for a list, each with its line inside the expression."""
+    def problems(self, expression: str, wanted: "Wanted" = "guard") -> list[tuple[int, str]]:
+        """Returns the problems of a guard, or of an expression for a list or for any value, with lines inside the expression."""
         if len(expression) > MAX_EXPRESSION_CHARACTERS:
             return [(1, f"is longer than {MAX_EXPRESSION_CHARACTERS} characters")]
         try:
@@ -65,9 +68,9 @@ class ExpressionTypes:
         except RuntimeError as error:
             return _errors_in(str(error), self._holders)
         name = kind.name().lower()
-        if kind == cel.Type.DYN or name == "google.protobuf.value":
+        if wanted == "any" or kind == cel.Type.DYN or name == "google.protobuf.value":
             return []
-        if is_list:
+        if wanted == "list":
             return [] if name.startswith("list") else [(1, f"must be a list, but is {name}")]
         return [] if kind == cel.Type.BOOL else [(1, f"must be true or false, but is {name}")]
 
@@ -78,7 +81,7 @@ def decide(expression: str, values: Mapping[str, Any]) -> bool:
     What a step's output lacks is null, and so is the output of a step without a result. Where a guard cannot be decided with that,
     such an output has no members. Raises ExpressionError.
     """
-    value = _evaluate(expression, values)
+    value = evaluate(expression, values)
     if not isinstance(value, bool):
         raise ExpressionError(f"'{expression.strip()}': it is {_named(value)}, not true or false")
     return value
@@ -86,13 +89,14 @@ def decide(expression: str, values: Mapping[str, Any]) -> bool:
 
 def list_items(expression: str, values: Mapping[str, Any]) -> list[Any]:
     """Returns the list that an expression over the same values is, as JSON values. Raises ExpressionError."""
-    value = _evaluate(expression, values)
+    value = evaluate(expression, values)
     if not isinstance(value, list):
         raise ExpressionError(f"'{expression.strip()}': it is {_named(value)}, not a list")
     return value
 
 
-def _evaluate(expression: str, values: Mapping[str, Any]) -> Any:
+def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
+    """Returns the JSON value of an expression over the same values. Raises ExpressionError."""
     meant = with_safe_presence(expression)
     try:
         return _evaluated(expression, meant, values)

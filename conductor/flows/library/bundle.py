@@ -5,7 +5,7 @@ Workers read the bundle only, so that editing a file during a run changes nothin
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from google.protobuf import json_format
@@ -24,29 +24,45 @@ class Bundle:
 
     flow: flow_service_pb2.Flow
     texts: Texts
+    calls: Mapping[str, flow_service_pb2.Flow] = field(default_factory=dict)
+
+    def called(self, name: str) -> "Bundle":
+        """Returns the bundle of a sub-run: of a flow that this one calls, itself or through others."""
+        return replace(self, flow=self.calls[name])
 
     def step(self, step: str) -> flow_service_pb2.Flow.Step:
         """Returns the step with this id, also one inside another step."""
         return find_step(self.flow.steps, step)
 
 
-def write_bundle(flow: flow_service_pb2.Flow, texts: Texts) -> bytes:
-    """Returns the bundle's bytes: equal content gives equal bytes."""
-    return canonical_json(
-        {
-            "format": FORMAT,
-            "flow": json_format.MessageToDict(flow, preserving_proto_field_name=True),
-            "personas": dict(texts.personas),
-            "contracts": dict(texts.contracts),
-        }
-    )
+def write_bundle(
+    flow: flow_service_pb2.Flow, texts: Texts, calls: Mapping[str, flow_service_pb2.Flow] | None = None
+) -> bytes:
+    """Returns the bundle's bytes: equal content gives equal bytes. `calls` are the flows that it runs, by name."""
+    values: dict[str, Any] = {
+        "format": FORMAT,
+        "flow": _as_json(flow),
+        "personas": dict(texts.personas),
+        "contracts": dict(texts.contracts),
+    }
+    if calls:
+        values["calls"] = {name: _as_json(called) for name, called in calls.items()}
+    return canonical_json(values)
 
 
 def read_bundle(data: bytes) -> Bundle:
     """Returns the bundle in these bytes."""
     values = json.loads(data)
-    flow = json_format.ParseDict(values["flow"], flow_service_pb2.Flow())
-    return Bundle(flow, Texts(values["personas"], values["contracts"]))
+    calls = {name: _from_json(flow) for name, flow in values.get("calls", {}).items()}
+    return Bundle(_from_json(values["flow"]), Texts(values["personas"], values["contracts"]), calls)
+
+
+def _as_json(flow: flow_service_pb2.Flow) -> dict[str, Any]:
+    return json_format.MessageToDict(flow, preserving_proto_field_name=True)
+
+
+def _from_json(value: dict[str, Any]) -> flow_service_pb2.Flow:
+    return json_format.ParseDict(value, flow_service_pb2.Flow())
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:

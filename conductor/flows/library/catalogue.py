@@ -8,16 +8,17 @@ the same name in a later folder: running another flow than the operator wrote wo
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - like every other import of it
 from typing import Protocol
 
 from conductor.errors import FlowInvalidError, FlowProblem, NotFoundError
+from conductor.flows.checks.calls import PARTS, Calls, judge_calls, list_calls
 from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.defaults import with_defaults
 from conductor.flows.library.bundle import MAX_BUNDLE_BYTES, write_bundle
-from conductor.flows.library.layers import Folder, Layer, Source, read_file, sources
+from conductor.flows.library.layers import Folder, Layer, Source, name_of, read_file, sources
 from conductor.flows.library.library import Texts, read_library, texts_for, with_sent
 from conductor.v1 import flow_service_pb2
 
@@ -38,15 +39,19 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedFlow:
-    """A good flow as its author wrote it, the same with its defaults filled in, and the personas and contracts that it uses."""
+    """A good flow as its author wrote it, the same with its defaults filled in, and the flows that it calls, filled in likewise.
+
+    With them go the personas and contracts of all of them.
+    """
 
     flow: Flow
     filled: Flow
     texts: Texts
+    calls: Mapping[str, Flow] = field(default_factory=dict)
 
     def bundle(self) -> bytes:
         """Returns the bundle for a run."""
-        return write_bundle(self.filled, self.texts)
+        return write_bundle(self.filled, self.texts, self.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,18 @@ class Catalogue:
         self._known: dict[Path, tuple[object, Judgement]] = {}
 
     async def list(self) -> Listing:
-        """Returns every flow by name; an earlier folder shadows a later one."""
+        """Returns every flow by name; an earlier folder shadows a later one. Parts, which only flows call, are left out."""
         texts, files = await self._look()
-        flows = [_loaded(group, texts) for group in _by_name(files).values() if group[0].judgement.flow is not None]
+        known = _known_flows(files)
         problems = [problem for file in files for problem in file.judgement.problems]
-        return Listing(tuple(sorted(flows, key=lambda loaded: loaded.flow.name)), tuple(problems))
+        flows: list[LoadedFlow] = []
+        for group in _by_name(files).values():
+            try:
+                flows += [_loaded(group, texts, known)] if group[0].judgement.flow is not None else []
+            except FlowInvalidError as error:
+                problems.extend(error.problems)
+        shown = sorted((one for one in flows if not one.flow.name.startswith(PARTS)), key=lambda one: one.flow.name)
+        return Listing(tuple(shown), tuple(problems))
 
     async def get(self, name: str) -> LoadedFlow:
         """Returns the flow `flows/NAME`. Raises NotFoundError, which names the known flows, or FlowInvalidError."""
@@ -87,11 +99,11 @@ class Catalogue:
         groups = _by_name(files)
         group = groups.get(name)
         if group is None:
-            known = ", ".join(sorted(groups)) or "none"
+            known = ", ".join(sorted(one for one in groups if not one.startswith(PARTS))) or "none"
             raise NotFoundError("flow", name, hint=f"there are {known}", metadata={"known": known})
         if group[0].judgement.flow is None:
             raise FlowInvalidError(group[0].judgement.problems)
-        return _loaded(group, texts)
+        return _loaded(group, texts, _known_flows(files))
 
     async def load_inline(self, flow: Flow, sent: Texts = NOTHING_SENT) -> LoadedFlow:
         """Returns a flow that came as a message, maybe with texts of its own. Raises FlowInvalidError."""
@@ -99,15 +111,31 @@ class Catalogue:
         judgement = await self._judge.judge_message(flow, "flow", library)
         if judgement.flow is None:
             raise FlowInvalidError(judgement.problems)
-        return _with_texts(judgement.flow, texts)
+        calls = await self._judge_calls(judgement, "flow")
+        return _with_texts(judgement.flow, texts, calls.flows)
 
     async def validate_text(self, data: bytes, path: str, sent: Texts = NOTHING_SENT) -> Judgement:
         """Judges a text as the file at this path."""
-        return await self._judge.judge_text(data, path, (await self._library(sent))[0])
+        return await self._whole(await self._judge.judge_text(data, path, (await self._library(sent))[0]), path)
 
     async def validate_message(self, flow: Flow, path: str, sent: Texts = NOTHING_SENT) -> Judgement:
         """Judges a message."""
-        return await self._judge.judge_message(flow, path, (await self._library(sent))[0])
+        return await self._whole(await self._judge.judge_message(flow, path, (await self._library(sent))[0]), path)
+
+    async def _whole(self, judgement: Judgement, path: str) -> Judgement:
+        """Returns the judgement with the flow's calls judged, too."""
+        try:
+            await self._judge_calls(judgement, path)
+        except FlowInvalidError as error:
+            return Judgement(None, error.problems)
+        return judgement
+
+    async def _judge_calls(self, judgement: Judgement, path: str) -> Calls:
+        """Returns the calls of a flow that is in no folder. Raises FlowInvalidError."""
+        if judgement.flow is None or not list_calls(judgement.flow):
+            return Calls()
+        _, files = await self._look()
+        return _good_calls(judgement, path, _known_flows(files))
 
     async def _library(self, sent: Texts) -> tuple[Library, Texts]:
         return with_sent(*await asyncio.to_thread(read_library, self._places), sent)
@@ -121,7 +149,8 @@ class Catalogue:
         return texts, files
 
     def _find(self) -> tuple[Source, ...]:
-        return tuple(source for place in self._places for source in sources(place.layer, place.flows, SUFFIXES))
+        folders = [(place.layer, folder) for place in self._places for folder in (place.flows, place.flows / "parts")]
+        return tuple(source for layer, folder in folders for source in sources(layer, folder, SUFFIXES))
 
     async def _judged(self, source: Source, library: Library) -> _Judged:
         key = (source.stamp, library)
@@ -136,7 +165,7 @@ class Catalogue:
             else:
                 judgement = await self._judge.judge_text(data, str(source.path), library)
                 self._known[source.path] = (key, judgement)
-        name = judgement.flow.name if judgement.flow else f"flows/{source.path.stem}"
+        name = judgement.flow.name if judgement.flow else name_of(source.path)
         return _Judged(source, name, judgement)
 
 
@@ -147,7 +176,22 @@ def _by_name(files: Sequence[_Judged]) -> dict[str, list[_Judged]]:
     return groups
 
 
-def _loaded(group: Sequence[_Judged], texts: Texts) -> LoadedFlow:
+def _known_flows(files: Sequence[_Judged]) -> dict[str, Flow | None]:
+    """Returns the flows that may be called, by name; None for one with problems."""
+    return {name: group[0].judgement.flow for name, group in _by_name(files).items()}
+
+
+def _good_calls(judgement: Judgement, path: str, known: Mapping[str, Flow | None]) -> Calls:
+    """Returns the calls of a flow. Raises FlowInvalidError."""
+    calls = judge_calls(judgement.flow, known) if judgement.flow is not None else Calls()
+    if calls.problems:
+        raise FlowInvalidError(
+            tuple(FlowProblem(path, judgement.line_of(name), name, text) for name, text in calls.problems)
+        )
+    return calls
+
+
+def _loaded(group: Sequence[_Judged], texts: Texts, known: Mapping[str, Flow | None]) -> LoadedFlow:
     first, *hidden = group
     flow = Flow()
     if first.judgement.flow is not None:
@@ -155,12 +199,12 @@ def _loaded(group: Sequence[_Judged], texts: Texts) -> LoadedFlow:
     flow.source_path = str(first.source.path)
     flow.layer = _LAYERS[first.source.layer]
     flow.shadows.extend(str(file.source.path) for file in hidden)
-    return _with_texts(flow, texts)
+    return _with_texts(flow, texts, _good_calls(first.judgement, str(first.source.path), known).flows)
 
 
-def _with_texts(flow: Flow, texts: Texts) -> LoadedFlow:
-    filled = with_defaults(flow)
-    loaded = LoadedFlow(flow, filled, texts_for(filled, texts))
+def _with_texts(flow: Flow, texts: Texts, calls: Mapping[str, Flow]) -> LoadedFlow:
+    filled, called = with_defaults(flow), {name: with_defaults(one) for name, one in calls.items()}
+    loaded = LoadedFlow(flow, filled, texts_for(filled, texts, called.values()), called)
     if len(loaded.bundle()) > MAX_BUNDLE_BYTES:
         text = f"with its personas and contracts it is larger than {MAX_BUNDLE_BYTES} bytes"
         raise FlowInvalidError((FlowProblem(flow.source_path or "flow", 0, "", text),))

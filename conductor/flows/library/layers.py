@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import conductor
 
@@ -67,6 +67,11 @@ def built_in() -> Folder:
     shipped = package / "catalogue"
     root = shipped if shipped.is_dir() else package.parent / "flows"
     return Folder(Layer.BUILT_IN, root, root / "personas", root / "contracts")
+
+
+def name_of(path: PurePath) -> str:
+    """Returns the name of the flow in a file that does not say it: the file's, and below `parts` that of a part."""
+    return f"flows/{'parts/' if path.parent.name == 'parts' else ''}{path.stem}"
 
 
 def sources(layer: Layer, folder: Path, suffixes: tuple[str, ...]) -> Iterator[Source]:

@@ -54,9 +54,9 @@ def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
     return Library(frozenset(texts.personas), frozenset(texts.contracts), frozenset(unusable)), texts
 
 
-def texts_for(flow: flow_service_pb2.Flow, texts: Texts) -> Texts:
-    """Returns the texts that a flow with its defaults filled in names, as far as they are there. They are pinned with a run."""
-    named = list(agents_in(flow.steps))
+def texts_for(flow: flow_service_pb2.Flow, texts: Texts, called: Iterable[flow_service_pb2.Flow] = ()) -> Texts:
+    """Returns the texts that flows with their defaults filled in name, as far as they are there. They are pinned with a run."""
+    named = [agent for one in (flow, *called) for agent in agents_in(one.steps)]
     personas = {agent.persona for agent in named}
     contracts = {name for agent in named for name in contracts_of(agent)}
     return Texts(

@@ -39,8 +39,10 @@ CREATE TABLE runs (
   missing INTEGER NOT NULL DEFAULT 0,
   last_position INTEGER NOT NULL DEFAULT 0,
   delete_time REAL,          -- since when the run is hidden; its rows are removed slice by slice
-  compacted_to INTEGER NOT NULL DEFAULT 0  -- the position up to which its small chunks were packed into blocks
+  compacted_to INTEGER NOT NULL DEFAULT 0, -- the position up to which its small chunks were packed into blocks
+  root TEXT NOT NULL DEFAULT ''  -- of a sub-run: the run that a caller asked for, with which it is deleted
 ) STRICT;
+CREATE INDEX runs_by_root ON runs (root) WHERE root <> '';
 CREATE INDEX runs_by_time ON runs (create_time, run);
 CREATE INDEX runs_by_flow ON runs (flow, create_time, run);
 CREATE INDEX runs_unfinished ON runs (run) WHERE end_time IS NULL;

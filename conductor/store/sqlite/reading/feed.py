@@ -9,7 +9,7 @@ from conductor.store.records import FeedEntry, FeedPage, StoredEvent
 from conductor.store.sqlite.reading.listing import read_labels
 
 _FEED = """
-SELECT j.id, r.run, r.flow, r.labels, j.position, j.time, j.type, CAST(j.data AS BLOB), r.delete_time
+SELECT j.id, r.run, r.flow, r.labels, j.position, j.time, j.type, CAST(j.data AS BLOB), r.delete_time, r.root
 FROM journal j JOIN runs r ON r.key = j.run WHERE j.id > ? ORDER BY j.id LIMIT ?
 """
 _DELETIONS = "SELECT id, run, flow, labels, time FROM deletions WHERE id > max(0, ?) AND id <= ? ORDER BY id LIMIT ?"
@@ -43,12 +43,11 @@ def _deletion_entry(row: Any) -> FeedEntry | None:
 
 
 def _feed_entry(row: Any) -> FeedEntry | None:
-    entry_id, run, flow, labels, position, time, type_name, data, delete_time = row
+    entry_id, run, flow, labels, position, time, type_name, data, delete_time, root = row
     if delete_time is not None:
         return None
     try:
-        return FeedEntry(
-            entry_id, run, flow, read_labels(labels), StoredEvent(position, time, decode_event(type_name, data))
-        )
+        event = StoredEvent(position, time, decode_event(type_name, data))
+        return FeedEntry(entry_id, run, flow, read_labels(labels), event, is_sub_run=bool(root))
     except (UndecodableEventError, ValueError):
         return None

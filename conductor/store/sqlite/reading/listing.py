@@ -124,7 +124,7 @@ def _index_conditions(wanted: RunFilter, before: RunKey | None) -> list[_Conditi
 
 def _row_conditions(wanted: RunFilter) -> list[_Condition]:
     """Returns the conditions that only the rows answer."""
-    conditions: list[_Condition] = []
+    conditions: list[_Condition] = [] if wanted.sub_runs else [("r.root = ''", ())]
     if wanted.states:
         marks = ", ".join("?" for _ in wanted.states)
         conditions.append((f"r.state IN ({marks})", tuple(wanted.states)))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from conductor.errors import RequestIdReusedError
 from conductor.store.records import Deletion
-from conductor.store.refusals import run_is_active
+from conductor.store.refusals import run_is_active, run_is_part_of
 from conductor.store.sqlite.reading.runs import not_found
 
 SLICE_ROWS = 500
@@ -35,7 +35,7 @@ def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
     """
     connection.execute("PRAGMA synchronous = FULL").fetchall()
     with _transaction(connection):
-        found = "SELECT key, end_time FROM runs WHERE run = ? AND delete_time IS NULL"
+        found = "SELECT key, end_time, root FROM runs WHERE run = ? AND delete_time IS NULL"
         row = connection.execute(found, (deletion.run,)).fetchone()
         if row is None:
             if _is_repeated(connection, deletion):
@@ -43,10 +43,13 @@ def mark_deleted(connection: sqlite3.Connection, deletion: Deletion) -> None:
             _refuse_used_id(connection, deletion)
             raise not_found(connection, deletion.run)
         _refuse_used_id(connection, deletion)
-        key, end_time = row
-        if end_time is None:
+        key, end_time, root = row
+        if root:
+            raise run_is_part_of(deletion.run, root)
+        if end_time is None or _has_active_part(connection, deletion.run):
             raise run_is_active(deletion.run)
-        connection.execute("UPDATE runs SET delete_time = ? WHERE key = ?", (deletion.time, key))
+        hide = "UPDATE runs SET delete_time = ?1 WHERE key = ?2 OR (root <> '' AND root = ?3)"
+        connection.execute(hide, (deletion.time, key, deletion.run))
         _remember(connection, deletion, key)
 
 
@@ -91,6 +94,11 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         connection.rollback()
         raise
+
+
+def _has_active_part(connection: sqlite3.Connection, run: str) -> bool:
+    query = "SELECT 1 FROM runs WHERE root <> '' AND root = ? AND end_time IS NULL LIMIT 1"
+    return connection.execute(query, (run,)).fetchone() is not None
 
 
 def _remember(connection: sqlite3.Connection, deletion: Deletion, key: int) -> None:

@@ -36,8 +36,8 @@ def create_run(connection: sqlite3.Connection, created: RunCreated, time: float)
     plan = created.plan
     light = json.loads(encode(plan)) | {"steps": []}
     cursor = connection.execute(
-        "INSERT INTO runs (run, state, create_time, flow, workspace_path, question, labels, plan, inputs)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO runs (run, state, create_time, flow, workspace_path, question, labels, plan, inputs, root)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             plan.run,
             RunState.QUEUED,
@@ -48,6 +48,7 @@ def create_run(connection: sqlite3.Connection, created: RunCreated, time: float)
             json.dumps(dict(plan.labels)),
             json.dumps(light, separators=(",", ":")),
             plan.inputs,
+            plan.root if plan.parent is not None else "",
         ),
     )
     return int(cursor.lastrowid or 0)

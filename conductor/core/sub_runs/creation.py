@@ -1,0 +1,56 @@
+"""Creates sub-runs. Only here does a decision change two runs at once.
+
+A sub-run is created in the decision that stores `SubRunStarted` of its step: both are stored, or neither. A run and its sub-runs
+have as many steps together as one run may have.
+"""
+
+from functools import partial
+
+from conductor.core.decide.decision_draft import DecisionDraft
+from conductor.core.decide.requests import create_run
+from conductor.core.decide.run_draft import RunDraft
+from conductor.core.decide.settling import TOO_MANY_STEPS, settle_step
+from conductor.core.model.events import RunCreated, StepFailed, SubRunStarted
+from conductor.core.model.plan import RunPlan
+from conductor.core.model.states import Failure, FailureClass
+from conductor.core.sub_runs.telling import count_known_steps, list_open
+
+CALL_FAILED = "CALL_FAILED"
+
+
+def start_sub_runs(decision: DecisionDraft, run: str) -> None:
+    """Creates the sub-runs that were planned for steps of a run."""
+    draft = decision.drafts.get(run)
+    planned = dict(draft.sub_runs) if draft is not None else {}
+    for step, plan in planned.items():
+        failure = _create(decision, step, plan)
+        event = StepFailed(step, failure) if failure else SubRunStarted(step, plan.run)
+        decision.change(run, partial(_note, step=step, event=event))
+
+
+def count_steps(decision: DecisionDraft, run: str) -> int:
+    """Returns the number of steps of a run and of its sub-runs."""
+    one = decision.view(run)
+    if one is None:
+        return 0
+    below = (one.run.steps[name].live_sub_run for name in list_open(one.run))
+    return count_known_steps(one.run) + sum(count_steps(decision, sub_run) for sub_run in below)
+
+
+def _create(decision: DecisionDraft, step: str, plan: RunPlan) -> Failure | None:
+    """Creates a sub-run; returns why not, where it cannot be."""
+    most = decision.limits.steps_per_run
+    if count_steps(decision, plan.root) + len(plan.steps) > most:
+        text = f"The run and its sub-runs would have more than {most} steps. Let the step {step} run a smaller flow."
+        return Failure(TOO_MANY_STEPS, text, FailureClass.HUMAN_REQUIRED, step)
+    if flaw := create_run(decision, RunCreated(plan)):
+        return Failure(CALL_FAILED, f"Cannot start the sub-run: {flaw}.", FailureClass.FATAL, step)
+    return None
+
+
+def _note(draft: RunDraft, step: str, event: SubRunStarted | StepFailed) -> None:
+    del draft.sub_runs[step]
+    if isinstance(event, SubRunStarted):
+        draft.emit(event)
+    else:
+        settle_step(draft, event)

@@ -1,0 +1,52 @@
+"""Plans a sub-run from a worker's answer: everything that it does not ask for itself is its caller's."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from conductor.config import Clocks
+from conductor.core.model.plan import ParentStep, RunPlan
+from conductor.core.model.run import Run
+from conductor.flows.plans import plan_steps
+from conductor.v1 import flow_service_pb2
+
+ID_CHARACTERS = 26
+
+
+def sub_run_id(run: str, step: str) -> str:
+    """Returns the id of a step's sub-run: always the same, so that no step ever has two."""
+    digest = hashlib.sha256(f"{run}\0{step}".encode()).digest()
+    return base64.b32encode(digest).decode().lower()[:ID_CHARACTERS]
+
+
+def plan_sub_run(
+    run: Run,
+    step: str,
+    flow: flow_service_pb2.Flow,
+    asked: Mapping[str, Any],
+    *,
+    clocks: Clocks,
+    digests: Sequence[str],
+) -> RunPlan:
+    """Returns the plan of a step's sub-run. `digests` are those of its bundle and of its inputs."""
+    plan, parent = run.plan, run.plan.parent
+    return RunPlan(
+        run=sub_run_id(run.id, step),
+        flow=flow.name,
+        flow_revision=flow.revision,
+        bundle=digests[0],
+        inputs=digests[1],
+        workspace_path=plan.workspace_path,
+        workspace_mode=plan.workspace_mode,
+        workspace_revision=plan.workspace_revision,
+        snapshot=plan.snapshot,
+        band=asked["band"],
+        steps=plan_steps(flow, asked["excluded"], clocks, asked["band"]),
+        question=asked["question"],
+        labels=plan.labels,
+        priority=plan.priority,
+        # Without a timeout of its own it ends when its caller does.
+        timeout_seconds=flow.timeout.ToTimedelta().total_seconds() if flow.HasField("timeout") else 0.0,
+        parent=ParentStep(run.id, step, plan.root, parent.level + 1 if parent is not None else 2),
+    )
