@@ -17,13 +17,14 @@ from conductor.api.launching.plan_hash import hash_plan, require_plan
 from conductor.api.messages.inputs import read_inputs
 from conductor.api.messages.library import read_library
 from conductor.api.messages.runs import MODES
+from conductor.api.messages.scopes import read_scope, scope_violations
 from conductor.api.request_ids import read_request_id
 from conductor.api.run_ids import new_run_id
 from conductor.clock import Clock
 from conductor.config import Settings
 from conductor.core.decide.requests import count_asked_for, too_many_runs
 from conductor.core.model.inputs import Blob, RequestRun
-from conductor.core.model.plan import RunPlan, SnapshotPlan, StepPlan
+from conductor.core.model.plan import RunPlan, StepPlan
 from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents, list_usable_agents
 from conductor.engine.loop import Engine
 from conductor.errors import (
@@ -42,7 +43,7 @@ from conductor.flows.plans import plan_steps, run_timeout
 from conductor.snapshots.keyed_locks import KeyedLocks
 from conductor.snapshots.roots import WorkspaceRoots
 from conductor.snapshots.shared_work import SharedWork
-from conductor.snapshots.store import SnapshotStore
+from conductor.snapshots.store import Pinned, SnapshotStore
 from conductor.snapshots.storing.pin import WorkspaceMode
 from conductor.store.port import Store
 from conductor.store.refusals import run_was_deleted
@@ -90,7 +91,7 @@ class RunCreation:
         self._most = settings.limits.creations_at_once
         self._places = asyncio.Semaphore(self._most)
         self._workspaces = KeyedLocks()
-        self._pins = SharedWork[SnapshotPlan]()
+        self._pins = SharedWork[Pinned]()
         self._creating = 0
 
     async def create(self, request: pb.CreateRunRequest) -> str:
@@ -130,19 +131,20 @@ class RunCreation:
         finally:
             self._creating -= 1
 
-    async def _pin(self, folder: Path, workspace: pb.Workspace) -> SnapshotPlan:
+    async def _pin(self, folder: Path, workspace: pb.Workspace) -> Pinned:
         """Pins a workspace; callers that wait for the same share a pin that begins after all of them asked.
 
         A caller who gets no place in time is told so before their own deadline passes.
         """
         mode, revision = _MODE_NAMES[workspace.mode], workspace.revision
+        scope = read_scope(workspace)
 
-        async def work(begin: "Callable[[], None]") -> SnapshotPlan:
+        async def work(begin: "Callable[[], None]") -> Pinned:
             async with self._place(folder):
                 begin()
-                return await self._pinning.snapshots.pin(folder, mode, revision)
+                return await self._pinning.snapshots.pin_scope(folder, mode, revision, scope)
 
-        return await self._pins.join((folder, mode, revision), work)
+        return await self._pins.join((folder, mode, revision, scope), work)
 
     @asynccontextmanager
     async def _place(self, folder: Path) -> "AsyncIterator[None]":
@@ -176,19 +178,19 @@ class RunCreation:
         folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
         loaded = await self._load(request)
         bundle = loaded.bundle()
-        given, snapshot = read_inputs(request), None
+        given, pinned = read_inputs(request), None
         if given.get("band") == AUTO:  # the snapshot decides it
-            snapshot = await self._pin(folder, request.workspace)
-        launch = await self._judge(bundle, given, snapshot)
+            pinned = await self._pin(folder, request.workspace)
+        launch = await self._judge(bundle, given, pinned.plan if pinned else None)
         inputs = launch.inputs
         steps = plan_steps(loaded.filled, launch.excluded, self._clocks, inputs.band)
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
         called = (step for flow in loaded.calls.values() for step in plan_steps(flow, {}, self._clocks))
         check((*steps, *called))
-        snapshot = snapshot or await self._pin(folder, request.workspace)
+        pinned = pinned or await self._pin(folder, request.workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
-        blobs = (_blob(bundle), _blob(values))
+        blobs = tuple(_blob(data) for data in (bundle, values, pinned.changes) if data)
         plan = RunPlan(
             run=new_run_id(self._clock.now()),
             flow=loaded.flow.name,
@@ -198,7 +200,8 @@ class RunCreation:
             workspace_path=str(folder),
             workspace_mode=str(_MODE_NAMES[request.workspace.mode]),
             workspace_revision=request.workspace.revision,
-            snapshot=snapshot,
+            workspace_base_revision=request.workspace.base_revision,
+            snapshot=pinned.plan,
             band=inputs.band,
             band_reason=launch.band_reason,
             steps=steps,
@@ -239,7 +242,7 @@ class RunCreation:
 
         After a cancellation or a kill it is not known here whether there will be: the next start of the conductor looks.
         """
-        await self._pinning.snapshots.keep(plan.run, plan.snapshot.commit)
+        await self._pinning.snapshots.keep(plan.run, plan.snapshot.commit, plan.snapshot.base_commit)
         try:
             yield
         except OutcomeUnknownError:
@@ -300,7 +303,7 @@ def _workspace_violations(request: pb.CreateRunRequest) -> list[Violation]:
         violations.append(Violation("workspace.mode", "is not a value of the enumeration"))
     if len(workspace.revision) > MAX_REVISION_CHARACTERS:
         violations.append(Violation("workspace.revision", f"has more than {MAX_REVISION_CHARACTERS} characters"))
-    return violations
+    return [*violations, *scope_violations(workspace)]
 
 
 def _label_violations(request: pb.CreateRunRequest) -> list[Violation]:

@@ -61,7 +61,7 @@ class Signals:
     source_files: int
     languages: tuple[str, ...]
     changed_files: int
-    scope: str = "whole"
+    scope: str
 
 
 def read_signals(tree: Mapping[bytes, TreeEntry], snapshot: SnapshotPlan) -> Signals:
@@ -70,7 +70,8 @@ def read_signals(tree: Mapping[bytes, TreeEntry], snapshot: SnapshotPlan) -> Sig
     found = Counter(language for path in files if (language := _language(path)))
     languages = tuple(sorted(found, key=lambda language: (-found[language], language)))
     size = sum(entry.size for entry in files.values())
-    return Signals(len(files), size, found.total(), languages, snapshot.dirty_count)
+    changed = snapshot.dirty_count if snapshot.scope == "whole" else snapshot.changed_count
+    return Signals(len(files), size, found.total(), languages, changed, snapshot.scope)
 
 
 def _language(path: bytes) -> str:

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -22,11 +23,13 @@ from conductor.snapshots.reading.repository import find_repository
 from conductor.snapshots.reading.source import Source
 from conductor.snapshots.reading.view import view_of
 from conductor.snapshots.roots import WorkspaceRoots
+from conductor.snapshots.scopes.scope import Scope
+from conductor.snapshots.scopes.scoping import Scoping
 from conductor.snapshots.signals import Signals, read_signals
 from conductor.snapshots.storing.contents import read_files
 from conductor.snapshots.storing.history import MAX_HISTORY_COMMITS, History
 from conductor.snapshots.storing.objects import ObjectStore
-from conductor.snapshots.storing.pin import Pin, WorkspaceMode
+from conductor.snapshots.storing.pin import CONVERTED, Pin, WorkspaceMode
 from conductor.snapshots.turns import Turns
 from servicekit.programs import Running
 from servicekit.threads import in_thread
@@ -35,11 +38,21 @@ MAX_READ_BYTES = 8 * 1024 * 1024
 MAX_RELATIVES = 8
 WORKSPACES = "refs/workspaces"
 RUNS = "refs/runs"
+BASES = "refs/bases"
+WHOLE = Scope()
 
 RECENT = "refs/recent"
 RECENT_SECONDS = 3600.0
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A pinned snapshot, and the document of its changes (see `scopes.changes`); empty where it is compared with nothing."""
+
+    plan: SnapshotPlan
+    changes: bytes = b""
 
 
 class SnapshotStore:
@@ -63,9 +76,15 @@ class SnapshotStore:
         return store
 
     async def pin(self, folder: Path, mode: str = WorkspaceMode.WORKING_TREE, revision: str = "") -> SnapshotPlan:
-        """Pins the present content of a folder, which `WorkspaceRoots.resolve` returned.
+        """Pins the present content of a folder as a whole."""
+        return (await self.pin_scope(folder, mode, revision)).plan
 
-        Raises RequestError where the folder or the revision cannot be pinned.
+    async def pin_scope(
+        self, folder: Path, mode: str = WorkspaceMode.WORKING_TREE, revision: str = "", scope: Scope = WHOLE
+    ) -> Pinned:
+        """Pins the present content of a folder, which `WorkspaceRoots.resolve` returned, and what it is compared with.
+
+        Raises RequestError where the folder, the revision or the scope cannot be pinned.
         """
         key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
         pin = Pin(self._objects, folder, f"{WORKSPACES}/{key}/latest")
@@ -73,10 +92,11 @@ class SnapshotStore:
             async with self._turns.together(), self._pinning.hold(key), self._source(folder) as source:
                 before = await self._objects.named(pin.ref)
                 plan = await self._pinned(pin, source, mode, revision)
+                plan, changes = await self._scoped(pin, source, scope, plan)
                 if before.get(pin.ref, plan.commit) != plan.commit:
                     await self._objects.point(f"{WORKSPACES}/{key}/previous", before[pin.ref])
-                self._pinned_at[plan.commit] = monotonic()
-                return plan
+                self._pinned_at |= {commit: monotonic() for commit in (plan.commit, plan.base_commit) if commit}
+                return Pinned(plan, changes)
         except OSError as error:
             raise self._unreadable(error) from error
 
@@ -111,13 +131,23 @@ class SnapshotStore:
         tree = await list_tree(self._objects.git, snapshot.commit)
         return await in_thread(lambda: read_signals(tree, snapshot))
 
-    async def keep(self, run: str, commit: str) -> None:
-        """Keeps a snapshot for a run. Idempotent."""
+    async def _scoped(
+        self, pin: Pin, source: Source | None, scope: Scope, plan: SnapshotPlan
+    ) -> tuple[SnapshotPlan, bytes]:
+        if scope == WHOLE:
+            return plan, b""
+        converted = pin.left_out.paths.get(CONVERTED, ())
+        return await Scoping(self._objects, source, scope, f"{pin.ref}-base", converted).apply(plan)
+
+    async def keep(self, run: str, commit: str, base: str = "") -> None:
+        """Keeps a snapshot for a run, and the base that it is compared with. Idempotent."""
         await self._objects.point(f"{RUNS}/{run}", commit)
+        if base:
+            await self._objects.point(f"{BASES}/{run}", base)
 
     async def release(self, run: str) -> None:
-        """Keeps it for this run no longer. Idempotent."""
-        await self._objects.forget([f"{RUNS}/{run}"])
+        """Keeps both for this run no longer. Idempotent."""
+        await self._objects.forget([f"{RUNS}/{run}", f"{BASES}/{run}"])
 
     async def sweep(self, known: Callable[[Collection[str]], Awaitable[Collection[str]]]) -> None:
         """Releases the snapshots of runs that do not exist: their creation was killed or cancelled.
@@ -125,10 +155,10 @@ class SnapshotStore:
         Only before runs are created: one that is being created is in no store yet. `known` returns those of these names that are
         runs.
         """
-        kept = {name.rpartition("/")[2]: name for name in await self._objects.named(RUNS)}
+        kept = {name.rpartition("/")[2] for refs in (RUNS, BASES) for name in await self._objects.named(refs)}
         try:
-            if orphans := kept.keys() - frozenset(await known(kept.keys())):
-                await self._objects.forget(kept[run] for run in sorted(orphans))
+            if orphans := kept - frozenset(await known(kept)):
+                await self._objects.forget(f"{refs}/{run}" for run in sorted(orphans) for refs in (RUNS, BASES))
                 _log.info("snapshots_released", runs=len(orphans))
         except (ProgramError, DiskFullError) as error:  # a snapshot that is kept too long only takes room
             _log.warning("snapshots_not_released", error=str(error))

@@ -26,6 +26,7 @@ def finding_message(run: str, finding: Mapping[str, Any]) -> pb.Finding:
         fingerprint=finding.get("fingerprint", ""),
         remedy=finding.get("remedy", ""),
         rule=finding.get("rule", ""),
+        outside_scope=finding.get("outside_scope", False),
     )
 
 

@@ -14,7 +14,7 @@ from conductor.core.decide.loss import Absence
 from conductor.core.decide.retry import find_cause
 from conductor.core.model.attempt import Attempt
 from conductor.core.model.events import Confinement, FindingCounts, ModelUse, WorkspaceChanges
-from conductor.core.model.plan import LoopPlan, RunPlan, SnapshotPlan
+from conductor.core.model.plan import ChangedFile, LoopPlan, RunPlan, SnapshotPlan
 from conductor.core.model.run import Run
 from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.model.step import Step, Wait
@@ -35,6 +35,11 @@ BANDS = {
 MODES = {
     "working_tree": pb.Workspace.MODE_WORKING_TREE,
     "commit": pb.Workspace.MODE_COMMIT,
+}
+SCOPES = {
+    "whole": pb.Workspace.SCOPE_WHOLE,
+    "diff": pb.Workspace.SCOPE_DIFF,
+    "uncommitted": pb.Workspace.SCOPE_UNCOMMITTED,
 }
 NOTHING_MORE = Present()
 TITLE_CHARACTERS = 80
@@ -227,6 +232,9 @@ def _plan_message(plan: RunPlan, inputs: Struct) -> pb.Run:
             path=plan.workspace_path,
             revision=plan.workspace_revision,
             mode=MODES.get(plan.workspace_mode, pb.Workspace.MODE_UNSPECIFIED),
+            base_revision=plan.workspace_base_revision,
+            paths=plan.snapshot.paths,
+            scope=SCOPES.get(plan.snapshot.scope, pb.Workspace.SCOPE_UNSPECIFIED),
         ),
         snapshot=_snapshot(plan.snapshot),
         band=BANDS.get(plan.band, flow_pb.BAND_UNSPECIFIED),
@@ -247,6 +255,23 @@ def _snapshot(plan: SnapshotPlan) -> pb.Snapshot:
         dirty_paths=plan.dirty_paths,
         dirty_count=plan.dirty_count,
         notes=plan.notes,
+        base_commit=plan.base_commit,
+        scope=SCOPES.get(plan.scope, pb.Workspace.SCOPE_UNSPECIFIED),
+        paths=plan.paths,
+        changed=map(_changed_file, plan.changed),
+        changed_count=plan.changed_count,
+    )
+
+
+def _changed_file(file: ChangedFile) -> pb.ChangedFile:
+    return pb.ChangedFile(
+        path=file.path,
+        old_path=file.old_path,
+        status=pb.ChangedFile.Status.Value(f"STATUS_{file.status.upper()}"),
+        added_lines=file.added_lines,
+        removed_lines=file.removed_lines,
+        binary=file.is_binary,
+        mode_changed=file.mode_changed,
     )
 
 

@@ -219,6 +219,7 @@ class RunPlan:
     plan_hash: str = ""  # empty in plans of an earlier version
     band_reason: str = ""  # why the conductor chose the band; empty where the caller did
     parent: ParentStep | None = None
+    workspace_base_revision: str = ""
 
     @property
     def root(self) -> str:
@@ -231,6 +232,8 @@ class SnapshotPlan:
     """The pinned snapshot that the run reads. See `conductor.v1.Snapshot`.
 
     `pin_time` is when the pinning began, in seconds of the machine's clock. It is not compared: the same tree is the same snapshot.
+    `changed` are the first of the `changed_count` files that differ from the base; `changes` is the digest of a blob with all of
+    them and their hunks, empty where the scope compares nothing.
     """
 
     commit: str
@@ -239,3 +242,22 @@ class SnapshotPlan:
     dirty_count: int = 0
     notes: tuple[str, ...] = field(default=())
     pin_time: float = field(default=0.0, compare=False)
+    scope: str = "whole"
+    base_commit: str = ""
+    paths: tuple[str, ...] = ()
+    changed: tuple["ChangedFile", ...] = ()
+    changed_count: int = 0
+    changes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedFile:
+    """A file that differs from the base. See `conductor.v1.ChangedFile`."""
+
+    path: str
+    status: str
+    old_path: str = ""
+    added_lines: int = 0
+    removed_lines: int = 0
+    is_binary: bool = False
+    mode_changed: bool = False

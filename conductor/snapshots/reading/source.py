@@ -56,11 +56,11 @@ class Source:
         self.repository = view.repository
         self.contents = view.git
 
-    async def resolve(self, revision: str) -> str:
-        """Returns the id of the commit that a revision names, or an empty text."""
+    async def resolve(self, revision: str, field: str = "workspace.revision") -> str:
+        """Returns the id of the commit that a revision of the request's `field` names, or an empty text."""
         if revision.startswith("-") or len(revision) > MAX_REVISION_CHARACTERS or not revision.isprintable():
             text = f"must be printable, at most {MAX_REVISION_CHARACTERS} characters, and not begin with '-'"
-            raise InvalidRequestError(Violation("workspace.revision", text))
+            raise InvalidRequestError(Violation(field, text))
         arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         answer = await self.contents.attempt(*arguments, timeout_seconds=REVISION_TIMEOUT_SECONDS)
         if answer.returncode and await self.view.show_new_objects():
@@ -137,15 +137,15 @@ class Source:
             listing = await self.contents.run(
                 "rev-list", "--parents", f"--max-count={store.history_commits}", head, "--"
             )
-            history = bounded(parse_rows(listing), self._shallow_commits())
+            history = bounded(parse_rows(listing), self.shallow_commits())
             await store.copy(self.contents, history)
         except GitError:
             if await self.view.show_new_objects():
                 return await self.copy_into(store, head)
             return await self._copy_alone(store, head)
-        return await self._copied(store, head, self._shallow_commits().intersection(history.commits))
+        return await self._copied(store, head, self.shallow_commits().intersection(history.commits))
 
-    def _shallow_commits(self) -> frozenset[str]:
+    def shallow_commits(self) -> frozenset[str]:
         """Returns the commits whose parents it lacks."""
         try:
             return frozenset((self.contents.folder / "shallow").read_text("ascii").split())

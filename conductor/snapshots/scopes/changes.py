@@ -1,0 +1,108 @@
+"""The changes between a base and a snapshot, as the facts of a run: a JSON document in a blob of their own.
+
+    {"files": [{"path", "old_path", "status", "added", "removed", "binary", "submodule", "mode_changed", "partial",
+                "hunks": [{"start", "lines", "old_start", "old_lines", "text"}]}],
+     "files_left_out": 0, "notes": []}
+
+Paths are text as everywhere (see `entries.shown`). A hunk's `start` and `lines` are the diff's: without lines, the change stands
+behind line `start`. `partial` tells that hunks of this file are left out, or unknown. Everything is bounded, and `notes` say what is
+left out.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from conductor.core.model.plan import ChangedFile
+
+MAX_FILES = 1000
+MAX_HUNKS = 10_000
+MAX_HUNKS_EACH = 500
+MAX_TEXT_CHARACTERS = 256 * 1024
+MAX_HUNK_CHARACTERS = 8000
+MAX_NAMED_FILES = 100
+
+
+@dataclass(slots=True)
+class Hunk:
+    """A changed range: of the base (`old_`), and of the snapshot."""
+
+    old_start: int
+    old_lines: int
+    start: int
+    lines: int
+    text: str = ""
+
+
+@dataclass(slots=True)
+class FileChange:
+    """A changed file. `path` is its name now; `old_path` is given where it had another."""
+
+    path: str
+    status: str
+    old_path: str = ""
+    submodule: bool = False
+    mode_changed: bool = False
+    binary: bool = False
+    partial: bool = False
+    added: int = 0
+    removed: int = 0
+    hunks: list[Hunk] = field(default_factory=list)
+
+    def named(self) -> ChangedFile:
+        """Returns it without its hunks."""
+        return ChangedFile(
+            self.path, self.status, self.old_path, self.added, self.removed, self.binary, self.mode_changed
+        )
+
+
+def encode_changes(files: Sequence[FileChange], notes: Sequence[str]) -> bytes:
+    """Returns the document, with as much as fits into its limits."""
+    kept = files[:MAX_FILES]
+    told = list(notes)
+    if left_out := len(files) - len(kept):
+        told.append(f"{left_out} of {len(files)} changed files are left out of the list")
+    hunks, characters = MAX_HUNKS, MAX_TEXT_CHARACTERS
+    values, cut_hunks, cut_texts = [], 0, 0
+    for file in kept:
+        shown = file.hunks[: min(hunks, MAX_HUNKS_EACH)]
+        hunks -= len(shown)
+        cut_hunks += len(file.hunks) - len(shown)
+        listed = []
+        for hunk in shown:
+            has_room = len(hunk.text) <= characters
+            characters -= len(hunk.text) if has_room else 0
+            cut_texts += not has_room
+            listed.append(_hunk(hunk, with_text=has_room))
+        values.append(_file(file, listed, partial=file.partial or len(shown) < len(file.hunks)))
+    if cut_hunks:
+        told.append(f"{cut_hunks} changed ranges are left out of the list")
+    if cut_texts:
+        told.append(f"the texts of {cut_texts} changed ranges are left out")
+    document = {"files": values, "files_left_out": left_out, "notes": told}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(errors="replace")
+
+
+def _file(file: FileChange, hunks: list[dict[str, object]], *, partial: bool) -> dict[str, object]:
+    return {
+        "path": file.path,
+        "old_path": file.old_path,
+        "status": file.status,
+        "added": file.added,
+        "removed": file.removed,
+        "binary": file.binary,
+        "submodule": file.submodule,
+        "mode_changed": file.mode_changed,
+        "partial": partial,
+        "hunks": hunks,
+    }
+
+
+def _hunk(hunk: Hunk, *, with_text: bool) -> dict[str, object]:
+    return {
+        "start": hunk.start,
+        "lines": hunk.lines,
+        "old_start": hunk.old_start,
+        "old_lines": hunk.old_lines,
+        "text": hunk.text if with_text else "[The text of this range is left out.]",
+    }

@@ -1,0 +1,71 @@
+"""Gives a pinned snapshot its scope: pins the base beside it, compares both, and keeps what the caller's paths hold."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from conductor.core.model.plan import SnapshotPlan
+from conductor.errors import InvalidRequestError, Violation
+from conductor.snapshots.reading.entries import shown
+from conductor.snapshots.reading.source import Source
+from conductor.snapshots.scopes.base import EMPTY_TREE, copy_base, find_base
+from conductor.snapshots.scopes.changes import MAX_NAMED_FILES, FileChange, encode_changes
+from conductor.snapshots.scopes.comparison import compare
+from conductor.snapshots.scopes.scope import PATHS, Scope
+from conductor.snapshots.storing.objects import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Scoping:
+    """One scope of one pinning. `converted` are the paths whose bytes differ from HEAD's, but not in git's eyes."""
+
+    store: ObjectStore
+    source: Source | None
+    scope: Scope
+    ref: str
+    converted: Collection[bytes] = ()
+
+    async def apply(self, plan: SnapshotPlan) -> tuple[SnapshotPlan, bytes]:
+        """Returns the plan with its scope, and the document of its changes; raises InvalidRequestError where there is no base."""
+        plan = replace(plan, scope=self.scope.kind, paths=self.scope.paths)
+        if not self.scope.is_compared:
+            await self._require_paths(plan.commit, ())
+            return plan, b""
+        found = await find_base(self.source, self.scope, plan.head_commit)
+        base = await copy_base(self.source, self.store, found, self.ref) if self.source and found else ""
+        files, notes = await compare(self.store.git, base or EMPTY_TREE, plan.commit)
+        files = [file for file in files if not self._is_converted(file)]
+        await self._require_paths(plan.commit, files)
+        kept = [file for file in files if self.scope.holds(file.path) or self.scope.holds(file.old_path)]
+        document = encode_changes(kept, notes)
+        named = tuple(file.named() for file in kept[:MAX_NAMED_FILES])
+        digest = hashlib.sha256(document).hexdigest()
+        return (
+            replace(plan, base_commit=base, changed=named, changed_count=len(kept), changes=digest),
+            document,
+        )
+
+    def _is_converted(self, file: FileChange) -> bool:
+        """Returns whether only git's conversion tells a file from its base: line ends, which no hunk shows."""
+        is_bare = file.status == "modified" and not (file.hunks or file.mode_changed or file.partial)
+        return is_bare and file.path in {shown(path) for path in self.converted}
+
+    async def _require_paths(self, commit: str, files: Collection[FileChange]) -> None:
+        """Raises InvalidRequestError for paths that neither the snapshot nor its changes hold: they are misspelt."""
+        if not self.scope.paths:
+            return
+        listing = await self.store.git.run(
+            "ls-tree", "-z", "--name-only", "--full-tree", commit, "--", *self.scope.paths
+        )
+        there = frozenset(listing.split(b"\0"))
+        lacking = [
+            Violation(f"{PATHS}[{index}]", "names nothing in the snapshot: paths are relative to the workspace")
+            for index, path in enumerate(self.scope.paths)
+            if path.encode() not in there and not any(self._is_below(path, file) for file in files)
+        ]
+        if lacking:
+            raise InvalidRequestError(*lacking)
+
+    def _is_below(self, path: str, file: FileChange) -> bool:
+        only = Scope(paths=(shown(path.encode()),))
+        return only.holds(file.path) or bool(file.old_path and only.holds(file.old_path))
