@@ -24,7 +24,7 @@ from conductor.clock import Clock
 from conductor.config import Settings
 from conductor.core.decide.requests import count_asked_for, too_many_runs
 from conductor.core.model.inputs import Blob, RequestRun
-from conductor.core.model.plan import RunPlan, StepPlan
+from conductor.core.model.plan import RunPlan, SnapshotPlan, StepPlan
 from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents, list_usable_agents
 from conductor.engine.loop import Engine
 from conductor.errors import (

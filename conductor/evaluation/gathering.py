@@ -60,7 +60,8 @@ class Gathering:
         """Returns a frame about a step, with the results of all steps that it sees, and with its items and rounds."""
         results = await self._results(run, visible_steps(run, step))
         scopes = json.dumps(await self._scopes(run, step)).encode()
-        return Frame({"task": task, "step": step}, (*await self._pinned(run), results, scopes))
+        frame = Frame({"task": task, "step": step}, (*await self._pinned(run), results, scopes))
+        return await self._with_snapshot(run, frame)
 
     @retried
     async def for_round(self, run: Run, task: str, step: str, number: int) -> Frame:
@@ -68,7 +69,8 @@ class Gathering:
         own = [child.plan.id for child in list_items(run, step)[number - 1]]
         results = await self._results(run, (*visible_steps(run, step), *own))
         scopes = [*await self._scopes(run, step), await self._round(run, step, number)]
-        return Frame({"task": task, "step": step}, (*await self._pinned(run), results, json.dumps(scopes).encode()))
+        frame = Frame({"task": task, "step": step}, (*await self._pinned(run), results, json.dumps(scopes).encode()))
+        return await self._with_snapshot(run, frame)
 
     @retried
     async def for_children(self, run: Run, task: str, step: str) -> Frame:
@@ -97,7 +99,8 @@ class Gathering:
             "notes": _notes(run, found),
         }
         own = [name for name, step in run.steps.items() if not step.plan.parent]
-        return Frame(header, (*await self._pinned(run), await self._results(run, own)))
+        frame = Frame(header, (*await self._pinned(run), await self._results(run, own)))
+        return await self._with_snapshot(run, frame)
 
     @retried
     async def for_rendering(self, run: Run, form: str, options: Mapping[str, Any]) -> Frame:
@@ -151,7 +154,8 @@ class Gathering:
     async def for_check(self, run: Run, step: str, result: bytes, paths: Sequence[str]) -> Frame:
         """Returns a frame for checking a result's citations: with the files that it cites, as many as fit."""
         bundle = await self._blob(run, run.plan.bundle)
-        return await self.with_files(run, Frame({"task": "check", "step": step}, (result, bundle)), paths)
+        frame = await self._with_snapshot(run, Frame({"task": "check", "step": step}, (result, bundle)))
+        return await self.with_files(run, frame, paths)
 
     @retried
     async def with_files(self, run: Run, frame: Frame, paths: Sequence[str]) -> Frame:
@@ -175,13 +179,26 @@ class Gathering:
                     room -= len(data)
         return Frame({**frame.header, "files": files, "unread": unread}, tuple(contents))
 
+    async def _with_snapshot(self, run: Run, frame: Frame) -> Frame:
+        """Returns the frame with what `pinned.read_snapshot` reads: the run's scope, and the changes behind its attachments."""
+        plan = run.plan.snapshot
+        told = {"commit": plan.commit, "base": plan.base_commit, "scope": plan.scope, "paths": list(plan.paths)}
+        if not plan.changes:
+            return Frame({**frame.header, "snapshot": told}, frame.attachments)
+        header = {**frame.header, "snapshot": told, "changes": len(frame.attachments)}
+        # A sub-run has the snapshot of the run that a caller asked for, which keeps the changes.
+        return Frame(header, (*frame.attachments, await self._blob_of(run.plan.root, plan.changes)))
+
     async def _pinned(self, run: Run) -> tuple[bytes, bytes]:
         return await self._blob(run, run.plan.bundle), await self._blob(run, run.plan.inputs)
 
     async def _blob(self, run: Run, digest: str) -> bytes:
+        return await self._blob_of(run.id, digest)
+
+    async def _blob_of(self, run: str, digest: str) -> bytes:
         data = self._kept.get(digest)
         if data is None:
-            data = await self._store.blob(run.id, digest)
+            data = await self._store.blob(run, digest)
             self._kept.put(digest, data)
         return data
 

@@ -1,6 +1,7 @@
 """Reads the attachments of most tasks: bundle and inputs of the run, and results of its steps."""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ KEPT_BUNDLES = 8
 MAX_KEPT_BUNDLE_BYTES = 256 * 1024
 # The place of the attachment with the items and rounds that a step belongs to.
 SCOPES = 3
+WHOLE: Mapping[str, Any] = {"commit": "", "base": "", "scope": "whole", "paths": []}
 
 
 def read_pinned(frame: Frame) -> tuple[Bundle, dict[str, Any], dict[str, Result]]:
@@ -24,10 +26,14 @@ def read_pinned(frame: Frame) -> tuple[Bundle, dict[str, Any], dict[str, Result]
 
 
 def read_names(frame: Frame) -> dict[str, Any]:
-    """Returns the names of the items and rounds that a frame's step belongs to, with their values; inner ones hide outer ones."""
+    """Returns what a frame's step sees beside inputs and results, with the values.
+
+    These are the snapshot, and the names of the items and rounds that the step belongs to; inner ones hide outer ones.
+    """
+    names: dict[str, Any] = {"snapshot": read_snapshot(frame)}
     if len(frame.attachments) <= SCOPES:
-        return {}
-    bundle, names = read_kept_bundle(frame.attachments[0]), dict[str, Any]()
+        return names
+    bundle = read_kept_bundle(frame.attachments[0])
     for scope in json.loads(frame.attachments[SCOPES]):
         if "item" in scope:
             own = as_name(bundle.step(scope["parent"]))
@@ -35,6 +41,15 @@ def read_names(frame: Frame) -> dict[str, Any]:
         else:
             names |= {"round": scope["round"], "previous": whole(read_results(scope["previous"]))}
     return names
+
+
+def read_snapshot(frame: Frame) -> dict[str, Any]:
+    """Returns the snapshot as expressions and templates see it: with the files that differ from its base, and their hunks."""
+    document: dict[str, Any] = {"files": [], "files_left_out": 0, "notes": []}
+    if (index := frame.header.get("changes")) is not None:
+        document = json.loads(frame.attachments[index])
+    told = {"changes": document["files"], "left_out": document["files_left_out"], "notes": document["notes"]}
+    return {**WHOLE, **frame.header.get("snapshot", {}), **told}
 
 
 def read_files(frame: Frame) -> dict[str, bytes | Unread | None]:

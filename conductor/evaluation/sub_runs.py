@@ -40,6 +40,7 @@ def plan_sub_run(
         workspace_path=plan.workspace_path,
         workspace_mode=plan.workspace_mode,
         workspace_revision=plan.workspace_revision,
+        workspace_base_revision=plan.workspace_base_revision,
         snapshot=plan.snapshot,
         band=asked["band"],
         steps=plan_steps(flow, asked["excluded"], clocks, asked["band"]),

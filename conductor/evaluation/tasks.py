@@ -11,7 +11,7 @@ from typing import Any
 from conductor.core.numbers import decidable
 from conductor.evaluation.kinds.table import KINDS
 from conductor.evaluation.launching import exclude_steps
-from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned
+from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned, read_snapshot
 from conductor.evaluation.reports.formats.cited_files import CitedFiles, cited_paths
 from conductor.evaluation.reports.formats.options import read_options
 from conductor.evaluation.reports.formats.table import TooLargeError, render_report
@@ -76,7 +76,8 @@ def report(frame: Frame) -> Frame:
     files = read_files(frame)
     sources = Sources(header["facts"], results, header["documents"], header["notes"], files)
     try:
-        made = build_report(bundle, inputs, sources)
+        known = {"inputs": inputs, "band": inputs["band"], "snapshot": read_snapshot(frame)}
+        made = build_report(bundle, known, sources)
     except ReportError as error:
         return failed("REPORT_FAILED", str(error))
     # Returned with the report, so that the run and its report agree.

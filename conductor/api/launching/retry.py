@@ -47,9 +47,7 @@ class RunRetry:
             self._creation.require_known_agents([one for one in source.plan.steps if one.id not in is_kept])
             results = KeptResults(self._store, source)
             copies = await results.copy(kept)
-            blobs = [
-                Blob(name, await self._store.blob(source_id, name)) for name in (source.plan.bundle, source.plan.inputs)
-            ]
+            blobs = [Blob(name, await self._store.blob(source_id, name)) for name in source.plan.blobs]
             plan = replace(source.plan, run=new_run_id(self._clock.now()), retry_of=source_id)
             asked = RequestRun(plan, (*blobs, *results.blobs), request_id, digest, kept=copies)
             return await self._creation.submit(asked)

@@ -31,6 +31,7 @@ def create_request(
     if options["commit"] is not None:
         workspace.mode = run_service_pb2.Workspace.MODE_COMMIT
         workspace.revision = str(options["commit"])
+    _set_scope(workspace, options)
     request = run_service_pb2.CreateRunRequest(
         workspace=workspace,
         labels=dict(named_values("--label", options["labels"])),
@@ -56,6 +57,22 @@ def create_request(
 def flow_of(connection: Connection) -> Callable[[str], flow_service_pb2.Flow]:
     """Returns a function that asks for the flow of a name."""
     return lambda named: connection.flows.GetFlow(flow_service_pb2.GetFlowRequest(name=named), timeout=CALL_SECONDS)
+
+
+def _set_scope(workspace: run_service_pb2.Workspace, options: Mapping[str, object]) -> None:
+    since, paths = options["since"], options["paths"]
+    if since is not None and options["uncommitted"]:
+        raise CommandError("--since and --uncommitted are two scopes: give one of them")
+    if options["uncommitted"]:
+        workspace.scope = run_service_pb2.Workspace.SCOPE_UNCOMMITTED
+    elif since is not None:
+        workspace.scope = run_service_pb2.Workspace.SCOPE_DIFF
+        workspace.base_revision = str(since)
+    for path in paths if isinstance(paths, Iterable) else ():
+        try:
+            workspace.paths.append(os.fsencode(str(path)).decode())
+        except UnicodeError:
+            raise CommandError(f"--paths {path!r} is not UTF-8; name a folder above it") from None
 
 
 def workspace_at(path: Path) -> run_service_pb2.Workspace:

@@ -8,6 +8,7 @@ from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED
 from conductor.cli.text.names import run_name, short, step_name
+from conductor.cli.text.scopes import scope
 from conductor.cli.text.wording import (
     SETTLED_RUN,
     asked_for,
@@ -82,6 +83,8 @@ def _show_run(run: Run) -> None:
     if snapshot.dirty_count:
         dirty = f", {counted(snapshot.dirty_count, 'path')} differing from {snapshot.head_commit[:12]}"
     say(f"  snapshot   {snapshot.commit[:12]}{dirty}")
+    if about := scope(run):
+        say(f"  scope      {about}", 13)
     if changed := workspace_changes(run.workspace_changes):
         say(f"  changed    {changed}", 13)
     if question := one_line(str(dict(run.inputs).get("question", "")), 300):

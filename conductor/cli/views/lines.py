@@ -71,7 +71,8 @@ def finding_line(finding: run_service_pb2.Finding) -> str:
     severity = run_service_pb2.Finding.Severity.Name(finding.severity).removeprefix("SEVERITY_").lower()
     status = run_service_pb2.Evidence.Status.Name(finding.status).removeprefix("STATUS_").lower()
     places = [f"{one_line(one.path, 80)}:{one.start_line}" for one in finding.evidence[:1]]
-    return "  ".join([severity, one_line(finding.title, 120), *places, status])
+    elsewhere = ["outside the change"] if finding.outside_scope else []
+    return "  ".join([severity, one_line(finding.title, 120), *places, status, *elsewhere])
 
 
 def summary(run: run_service_pb2.Run) -> str:

@@ -226,6 +226,11 @@ class RunPlan:
         """Returns the id of the run that a caller asked for: its own, or that of the run that it is part of."""
         return self.parent.root if self.parent is not None else self.run
 
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """Returns the digests of the blobs that the plan names."""
+        return tuple(digest for digest in (self.bundle, self.inputs, self.snapshot.changes) if digest)
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPlan:

@@ -33,7 +33,7 @@ SEVERITIES = ("critical", "high", "medium", "low", "info")
 STATUSES = ("verified", "moved", "missing")
 DEFAULT_CATEGORY = "general"
 # Members of a finding's JSON that are left out where they are empty.
-OPTIONAL = ("occurrence", "remedy", "rule", "anchor", "fingerprint")
+OPTIONAL = ("occurrence", "remedy", "rule", "anchor", "fingerprint", "outside_scope")
 
 
 class ResultError(Exception):
@@ -76,7 +76,7 @@ class Evidence:
 class Finding:
     """A claim with its evidence. `status` is the worst of its evidence; without evidence it is missing.
 
-    `rule` is the name of a tool's rule. `anchor` and `fingerprint` are made by `fingerprints`.
+    `rule` is the name of a tool's rule. `anchor` and `fingerprint` are made by `fingerprints`, `outside_scope` by `changed_places`.
     """
 
     severity: str
@@ -92,6 +92,7 @@ class Finding:
     rule: str = ""
     anchor: str = ""
     fingerprint: str = ""
+    outside_scope: bool = False
 
     @property
     def id(self) -> str:

@@ -63,6 +63,7 @@ class _Group:
             claim="\n\n".join(claims)[:MAX_CLAIM_CHARACTERS],
             evidence=tuple(evidence)[:MAX_EVIDENCE],
             found_by=tuple(steps),
+            outside_scope=all(finding.outside_scope for finding in (self.leader, *self.others)),
         )
 
 

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from conductor.evaluation.evidence.changed_places import ChangedPlaces
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
 from conductor.evaluation.evidence.extraction import extract_result
 from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result, tell_apart
 from conductor.evaluation.evidence.guards import judge_places, missing_evidence, places_in, without_placeholders
 from conductor.evaluation.evidence.repairs import write_complaint, write_form, write_prompt
 from conductor.evaluation.evidence.typed_answers import Form, extract_typed, judge_json
-from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned
+from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned, read_snapshot
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.checks.output_rules import output_schema
@@ -115,6 +116,8 @@ def check(frame: Frame) -> Frame:
     checked = examiner.identify(tell_apart(examiner.judge(finding) for finding in found.findings))
     if spec.findings and len(checked) < spec.min_items:
         return _invalid((f"it has {len(checked)} findings, and at least {spec.min_items} are asked for", *found.notes))
+    scope = ChangedPlaces(read_snapshot(frame))
+    checked = tuple(scope.mark(finding) for finding in checked)
     left_out = found.left_out + len(found.findings) - len(checked)
     document = canonical_json(Found(checked, left_out, found.notes).as_json())
     if spec.findings:

@@ -61,11 +61,14 @@ class Sources:
     files: Mapping[str, bytes | Unread | None] = field(default_factory=dict)  # those that the shown texts name
 
 
-def build_report(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> Report:
-    """Returns the report, shortened where it would be too long. Raises ReportError where the author's template fails."""
-    values = _values(bundle, inputs, sources)
+def build_report(bundle: Bundle, known: Mapping[str, Any], sources: Sources) -> Report:
+    """Returns the report, shortened where it would be too long. Raises ReportError where the author's template fails.
+
+    `known` are the names that a template sees beside `steps` and `report`.
+    """
+    values = _values(bundle, known["inputs"], sources)
     template = bundle.flow.report_template or _built_in()
-    names = {"inputs": inputs, "band": values["band"], "steps": whole(sources.results)}
+    names = {**known, "steps": whole(sources.results)}
     # Values that are too large alone are not rendered to find that out.
     if len(canonical_json(values)) <= MAX_REPORT_BYTES:
         report = _rendered(template, values, names)

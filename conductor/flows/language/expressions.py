@@ -14,7 +14,13 @@ from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrapper
 
 from conductor.flows.language.presence import with_safe_presence
 from conductor.flows.language.schemas import is_open
-from conductor.flows.language.value_types import ERROR_FIELDS, RESULT_FIELDS, SIGNALS, ValueTypes
+from conductor.flows.language.value_types import (
+    ERROR_FIELDS,
+    RESULT_FIELDS,
+    SIGNALS,
+    SNAPSHOT_FIELDS,
+    ValueTypes,
+)
 
 if TYPE_CHECKING:
     from conductor.flows.kinds.kind import Wanted
@@ -23,6 +29,10 @@ MAX_EXPRESSION_CHARACTERS = 4000
 _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 # The checker adds these to an error that it has reported already.
 _ECHO = "expression of type '*error*'"
+_AT_LAUNCH = {
+    "undeclared reference to 'steps": "no step has a result at launch: only skip_when can look at steps",
+    "undeclared reference to 'snapshot": "the snapshot is pinned after launch: only skip_when and templates can look at it",
+}
 _UNKNOWN = re.compile(r"undefined field '([^']*)' not found in struct 'flow\.(\w+)'")
 
 
@@ -54,7 +64,7 @@ class ExpressionTypes:
         anything = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
         variables = {"inputs": anything if is_open(input_schema) else cel.Type("flow.Inputs"), "band": cel.Type.STRING}
         if steps is not None:
-            variables["steps"] = cel.Type("flow.Steps")
+            variables |= {"steps": cel.Type("flow.Steps"), "snapshot": cel.Type("flow.Snapshot")}
         for name, kind in (names or {}).items():
             variables[name] = {"int": cel.Type.INT, "signals": cel.Type("flow.Signals")}.get(kind, cel.Type.DYN)
         self._environment = cel.NewEnv(descriptor_pool=pool, variables=variables)
@@ -163,8 +173,9 @@ def _errors_in(message: str, holders: Mapping[str, str] | None = None) -> list[t
 
 def _reword(text: str, holders: Mapping[str, str]) -> str:
     """Returns an error of the checker in the words of a flow, where it is about our own types."""
-    if text.startswith("undeclared reference to 'steps"):
-        return "no step has a result at launch: only skip_when can look at steps"
+    for beginning, words in _AT_LAUNCH.items():
+        if text.startswith(beginning):
+            return words
     if "'_[_]' applied to '(flow." in text:
         return "members are read as inputs.NAME and steps.ID, without brackets"
     if not (match := _UNKNOWN.search(text)):
@@ -174,6 +185,7 @@ def _reword(text: str, holders: Mapping[str, str]) -> str:
         "Steps": f"step '{name}' is not among what it needs",
         "Inputs": f"there is no input '{name}'",
         "Signals": f"there is no signal '{name}'; there are {', '.join(SIGNALS)}",
+        "Snapshot": f"the snapshot has no '{name}'; it has {', '.join(SNAPSHOT_FIELDS)}",
         "Error": f"an error has no '{name}'; it has {', '.join(ERROR_FIELDS)}",
         **{each: f"{what} has no '{name}'" for each, what in holders.items()},
     }

@@ -16,7 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from conductor.flows.language.markdown import FILTERS
 from conductor.flows.language.output_schemas import closed_members
-from conductor.flows.language.value_types import RESULT_FIELDS
+from conductor.flows.language.value_types import RESULT_FIELDS, SNAPSHOT_FIELDS
 
 MAX_TEMPLATE_CHARACTERS = 256 * 1024
 # Compiling takes fifty times as long as rendering, and a flow runs often. Only a few small templates are kept, so that memory does
@@ -25,6 +25,11 @@ KEPT_TEMPLATES = 32
 MAX_KEPT_CHARACTERS = 16 * 1024
 _IMPURE_FILTERS = ("random",)
 _GLOBALS = ("range", "dict", "namespace", "joiner", "cycler")
+_UNKNOWN = {
+    "inputs": "there is no input '{}'",
+    "steps": "step '{}' is not among what it needs",
+    "snapshot": "the snapshot has no '{}'",
+}
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
@@ -129,10 +134,11 @@ def template_problems(
         return [(1, "is nested too deep")]
     except ValueError as error:  # constants are computed while compiling, and a number may be too large to write
         return [(1, f"cannot be compiled: {error}")]
-    found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", *names}), *_hidden(tree)]
+    found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", "snapshot", *names}), *_hidden(tree)]
     if inputs is not None:
         found.extend(_members(tree, "inputs", inputs))
-    return sorted({*found, *_members(tree, "steps", steps), *_results(tree), *_outputs(tree, outputs or {})})
+    members = (*_members(tree, "steps", steps), *_members(tree, "snapshot", SNAPSHOT_FIELDS))
+    return sorted({*found, *members, *_results(tree), *_outputs(tree, outputs or {})})
 
 
 def _loading(tree: nodes.Template) -> Iterator[tuple[int, str]]:
@@ -165,17 +171,14 @@ def _accesses(tree: nodes.Template) -> Iterator[_Access]:
 
 
 def _members(tree: nodes.Template, variable: str, known: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Yields unknown members of `inputs` and `steps`. Methods of a mapping are known."""
+    """Yields unknown members of `inputs`, `steps` and `snapshot`. Methods of a mapping are known."""
     for node in _accesses(tree):
         if not isinstance(node.node, nodes.Name) or node.node.name != variable:
             continue
         name = _member(node)
         if name is not None and name not in known and not (isinstance(node, nodes.Getattr) and hasattr(dict, name)):
             there = ", ".join(sorted(known)) or "none"
-            what = (
-                f"there is no input '{name}'" if variable == "inputs" else f"step '{name}' is not among what it needs"
-            )
-            yield node.lineno, f"{what}; there are {there}"
+            yield node.lineno, f"{_UNKNOWN[variable].format(name)}; there are {there}"
 
 
 def _results(tree: nodes.Template) -> Iterator[tuple[int, str]]:

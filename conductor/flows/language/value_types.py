@@ -26,6 +26,11 @@ SIGNALS = {
     "changed_files": "integer",
     "scope": "string",
 }
+SNAPSHOT_FIELDS = {
+    **dict.fromkeys(("commit", "base", "scope"), "string"),
+    **dict.fromkeys(("paths", "changes", "notes"), "list"),
+    "left_out": "integer",
+}
 _NULLABLE = {"string": "StringValue", "boolean": "BoolValue", "integer": "Int64Value"}
 MAX_TYPE_DEPTH = 8
 MAX_TYPES = 400
@@ -46,6 +51,9 @@ class ValueTypes:
         signals = self.file.message_type.add(name="Signals")
         for name, kind in SIGNALS.items():
             _add(signals, name, kind)
+        snapshot = self.file.message_type.add(name="Snapshot")
+        for name, kind in SNAPSHOT_FIELDS.items():
+            _add(snapshot, name, kind)
         error = self.file.message_type.add(name="Error")
         for name in ERROR_FIELDS:
             _add(error, name, "string")

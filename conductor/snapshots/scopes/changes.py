@@ -5,7 +5,7 @@
      "files_left_out": 0, "notes": []}
 
 Paths are text as everywhere (see `entries.shown`). A hunk's `start` and `lines` are the diff's: without lines, the change stands
-behind line `start`. `partial` tells that hunks of this file are left out, or unknown. Everything is bounded, and `notes` say what is
+behind line `start`. `partial` tells that hunks of this file are left out, or unknown. Everything is bounded; `notes` say what is
 left out.
 """
 

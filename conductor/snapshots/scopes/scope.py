@@ -41,17 +41,15 @@ class Scope:
         short = [_shortest(path) for path in self.paths]
         return replace(self, paths=() if "" in short else tuple(dict.fromkeys(short)))
 
-    def holds(self, path: str) -> bool:
-        """Returns whether a path belongs to it, whatever changed there."""
-        return not self.paths or any(path == one or path.startswith(f"{one}/") for one in self.paths)
-
     def _kind_faults(self, *, is_commit: bool) -> Iterator[Violation]:
         if self.kind == ScopeKind.DIFF and not self.base_revision:
             yield Violation(BASE, "is missing: a diff needs the revision that the workspace is compared with")
         if self.kind != ScopeKind.DIFF and self.base_revision:
             yield Violation(BASE, "is for SCOPE_DIFF only")
         if self.kind == ScopeKind.UNCOMMITTED and is_commit:
-            yield Violation("workspace.scope", "SCOPE_UNCOMMITTED is about the working tree, and MODE_COMMIT reads none")
+            yield Violation(
+                "workspace.scope", "SCOPE_UNCOMMITTED is about the working tree, and MODE_COMMIT reads none"
+            )
 
     def _path_faults(self) -> Iterator[Violation]:
         if len(self.paths) > MAX_PATHS:

@@ -36,7 +36,7 @@ class Scoping:
         files, notes = await compare(self.store.git, base or EMPTY_TREE, plan.commit)
         files = [file for file in files if not self._is_converted(file)]
         await self._require_paths(plan.commit, files)
-        kept = [file for file in files if self.scope.holds(file.path) or self.scope.holds(file.old_path)]
+        kept = [file for file in files if _is_among(file, self.scope.paths)]
         document = encode_changes(kept, notes)
         named = tuple(file.named() for file in kept[:MAX_NAMED_FILES])
         digest = hashlib.sha256(document).hexdigest()
@@ -61,11 +61,14 @@ class Scoping:
         lacking = [
             Violation(f"{PATHS}[{index}]", "names nothing in the snapshot: paths are relative to the workspace")
             for index, path in enumerate(self.scope.paths)
-            if path.encode() not in there and not any(self._is_below(path, file) for file in files)
+            if path.encode() not in there and not any(_is_among(file, [path]) for file in files)
         ]
         if lacking:
             raise InvalidRequestError(*lacking)
 
-    def _is_below(self, path: str, file: FileChange) -> bool:
-        only = Scope(paths=(shown(path.encode()),))
-        return only.holds(file.path) or bool(file.old_path and only.holds(file.old_path))
+
+def _is_among(file: FileChange, paths: Collection[str]) -> bool:
+    """Returns whether a file is at one of these paths under one of its names; any file is where there are no paths."""
+    places = [shown(path.encode()) for path in paths]
+    names = [name for name in (file.path, file.old_path) if name]
+    return not places or any(name == place or name.startswith(f"{place}/") for name in names for place in places)

@@ -297,13 +297,13 @@ async def test_a_full_conductor_refuses_before_it_reads_the_workspace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pinned = []
-    pin = SnapshotStore.pin
+    pin = SnapshotStore.pin_scope
 
     async def counted(store: SnapshotStore, *arguments: Any) -> Any:
         pinned.append(arguments)
         return await pin(store, *arguments)
 
-    monkeypatch.setattr(SnapshotStore, "pin", counted)
+    monkeypatch.setattr(SnapshotStore, "pin_scope", counted)
     async with running_conductor(tmp_path, limits=Limits(unfinished_runs=1)) as it:
         asked = request(it, request_id=str(uuid.uuid4()))
         asked.inline.steps[0].CopyFrom(agent_step("waits"))
@@ -337,3 +337,38 @@ def test_agents_that_cannot_run_are_not_offered_and_each_list_stands_once() -> N
     assert str(told) == f"no host has the agent of 2 of the flow's steps: {asked} There are scripted"
     assert told.metadata == {"known": "scripted"}
     assert told.hint == "no host can run these now: claude, codex; conductor hosts says why"
+
+
+async def test_a_branch_diff_reaches_prompts_guards_and_every_reader(it: Running) -> None:
+    """Keeps J4: the base is pinned, and the changes are facts."""
+    git(it.workspace, "init", "-q", "-b", "main")
+    git(it.workspace, "commit", "-q", "--allow-empty", "-m", "first")
+    (it.workspace / "new.py").write_text("one\ntwo\n")
+    template = (
+        "{{ snapshot.scope }} {{ snapshot.base[:4] }} {% for file in snapshot.changes %}"
+        "{{ file.path }} {{ file.status }} {{ file.hunks[0].start }}+{{ file.hunks[0].lines }}{% endfor %}"
+    )
+    steps = [
+        flow_pb.Flow.Step(id="told", fold=flow_pb.FoldWork(template=template)),
+        flow_pb.Flow.Step(
+            id="left", fold=flow_pb.FoldWork(template="x"), skip_when='snapshot.changes.exists(f, f.path == "new.py")'
+        ),
+    ]
+    asked = request(it, workspace={"base_revision": "HEAD", "paths": ["./new.py"]})
+    del asked.inline.steps[:]
+    asked.inline.steps.extend(steps)
+    run = await it.runs.CreateRun(asked)
+    run = await it.settled(run.name)
+    told = await it.runs.GetStep(pb.GetStepRequest(name=f"{run.name}/steps/told"))
+    report = await it.runs.GetReport(pb.GetReportRequest(name=run.name))
+
+    head = git(it.workspace, "rev-parse", "HEAD").decode().strip()
+    assert (run.snapshot.base_commit, run.snapshot.scope) == (head, pb.Workspace.SCOPE_DIFF)
+    assert (run.workspace.base_revision, list(run.workspace.paths)) == ("HEAD", ["new.py"])
+    assert [(file.path, file.status, file.added_lines) for file in run.snapshot.changed] == [
+        ("new.py", pb.ChangedFile.STATUS_ADDED, 2)
+    ]
+    assert told.text == f"diff {head[:4]} new.py added 1+2"
+    assert run.steps[1].state == pb.Step.STATE_SKIPPED
+    assert "only what changed since HEAD: 1 changed file" in report.markdown
+    assert report.json["snapshot"]["changed_count"] == 1

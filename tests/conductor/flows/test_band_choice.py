@@ -105,5 +105,5 @@ def test_signals_are_counted_in_the_tree_and_have_the_names_that_rules_may_use()
 
     found = read_signals(tree, SnapshotPlan("c" * 40, dirty_count=2))
 
-    assert found == Signals(5, 41, 4, ("python", "go", "rust"), 2)
+    assert found == Signals(5, 41, 4, ("python", "go", "rust"), 2, "whole")
     assert list(Signals.__dataclass_fields__) == list(SIGNALS)

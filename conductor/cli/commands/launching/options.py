@@ -24,6 +24,13 @@ _OPTIONS = (
     ),
     click.option("--commit", metavar="REVISION", help="Read this commit instead of the working tree."),
     click.option(
+        "--since", metavar="REVISION", help="Judge what changed since the branch left REVISION, such as main."
+    ),
+    click.option("--uncommitted", is_flag=True, help="Judge what the working tree changed since HEAD."),
+    click.option(
+        "--paths", multiple=True, metavar="PATH", help="Judge only this file or folder below PATH; may be repeated."
+    ),
+    click.option(
         "--project",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         help="Whose personas and contracts a FILE brings along.  [default: of the .conductor/ beside it]",

@@ -1,0 +1,61 @@
+"""Tells findings about what a run is about from those that lie elsewhere: in no changed range, or outside the paths that narrow it.
+
+A finding belongs to the scope if one of its places does. A place is where the quote really stands. Nothing is said to be outside
+that may be inside: a file whose ranges are not known in full counts as changed everywhere, and so does a binary or deleted one, one
+under its former name, and one that may be among those that the list left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from conductor.evaluation.evidence.findings import Evidence, Finding
+
+
+class ChangedPlaces:
+    """The places of a run's scope. `snapshot` is as expressions see it."""
+
+    def __init__(self, snapshot: Mapping[str, Any]) -> None:
+        self._paths: Sequence[str] = snapshot["paths"]
+        self._is_compared = snapshot["scope"] != "whole"
+        self._may_be_more = bool(snapshot["left_out"])
+        self._files: dict[str, list[tuple[int, int]] | None] = {}
+        for file in snapshot["changes"]:
+            is_all = file["partial"] or file["binary"] or file["status"] == "deleted"
+            self._files[file["path"]] = None if is_all else [_range(hunk) for hunk in file["hunks"]]
+            if file["old_path"]:
+                self._files.setdefault(file["old_path"], None)
+
+    def mark(self, finding: Finding) -> Finding:
+        """Returns the finding, which says so where it is outside."""
+        if not (self._is_compared or self._paths) or not finding.evidence:
+            return finding
+        return replace(finding, outside_scope=not any(map(self._holds, finding.evidence)))
+
+    def _holds(self, place: Evidence) -> bool:
+        path = _shown(place.path)
+        if self._paths and not any(_is_at(path, _shown(one)) for one in self._paths):
+            return self._is_compared and path in self._files  # a file that was renamed out of these paths is listed
+        if not self._is_compared:
+            return True
+        if path not in self._files:
+            return self._may_be_more
+        ranges = self._files[path]
+        first = place.actual_start_line or place.start_line
+        last = first + place.end_line - place.start_line
+        return ranges is None or any(begin <= last and first <= end for begin, end in ranges)
+
+
+def _range(hunk: Mapping[str, int]) -> tuple[int, int]:
+    """Returns the lines of a changed range; around lines that are gone, those before and behind."""
+    start, lines = hunk["start"], hunk["lines"]
+    return (start, start + lines - 1) if lines else (start, start + 1)
+
+
+def _is_at(path: str, scope: str) -> bool:
+    return path == scope or path.startswith(f"{scope}/")
+
+
+def _shown(path: str) -> str:
+    """Returns a path as the list of changed files has it (see `snapshots.reading.entries.shown`)."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in path)
