@@ -18,7 +18,7 @@ _PARTING = "\u200b"
 
 def visible(text: str) -> str:
     """Returns the text with its characters written out that move, hide or colour other text."""
-    return "".join(_shown(character) for character in text)
+    return text if text.isprintable() else "".join(_shown(character) for character in text)
 
 
 def inert(text: str) -> str:

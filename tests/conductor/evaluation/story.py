@@ -18,6 +18,7 @@ from conductor.core.model.events import (
     Event,
     ModelUse,
     RunCreated,
+    RunReported,
     RunStarted,
     StartSpec,
     StepBecameReady,
@@ -31,6 +32,7 @@ from conductor.core.model.events import (
 from conductor.core.model.inputs import Blob, WorkFinished
 from conductor.core.model.output import Channel, Output
 from conductor.core.model.plan import RunPlan, SnapshotPlan
+from conductor.core.model.run import Run
 from conductor.core.model.states import AttemptState, Failure
 from conductor.core.model.work import (
     Answer,
@@ -51,6 +53,7 @@ from conductor.flows.library.layers import folders
 from conductor.flows.library.library import read_library, texts_for
 from conductor.flows.plans import plan_steps
 from conductor.snapshots.store import SnapshotStore
+from conductor.store.folding import fold_stored
 from conductor.store.sqlite.store import SqliteStore
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork, MergeFindings
 from tests.kit.worker import WorkerInProcess
@@ -220,6 +223,14 @@ class Story:
         answer = await self.ask(WorkKind.REPORT)
         assert isinstance(answer, Reported), answer
         return self.blobs[answer.markdown].decode(), json.loads(self.blobs[answer.json])
+
+    async def stored_report(self) -> Run:
+        """Makes the report, stores it, and returns the run."""
+        answer = await self.ask(WorkKind.REPORT)
+        assert isinstance(answer, Reported), answer
+        blobs = self.blobs[answer.markdown], self.blobs[answer.json]
+        await self.tell(RunReported(answer.markdown, answer.json, answer.workspace_changes), blobs=blobs)
+        return fold_stored(self.run, await self.store.events(self.run))
 
     def findings(self, answer: Answer) -> list[dict[str, Any]]:
         """The findings that an answer names."""

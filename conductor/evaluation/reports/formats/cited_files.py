@@ -51,7 +51,7 @@ class CitedFiles:
             return None
         start = evidence.get("actual_start_line") or evidence["start_line"]
         end = start + evidence["end_line"] - evidence["start_line"]
-        if evidence["status"] == "missing" or not 1 <= start <= end:
+        if evidence["status"] == "missing" or not 1 <= start <= end or start > text.count:
             start = min(max(1, start), text.count)
             return Region(start, min(max(start, end), text.count))
         end = min(end, text.count)

@@ -4,9 +4,9 @@ A step that failed is an error, one that did not run is skipped. A finding that 
 was not proven where that is asked for, or that is dismissed, is skipped with the reason: a viewer counts it and stays green.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 from conductor.evaluation.reports.formats.cited_files import CitedFiles
 from conductor.evaluation.reports.formats.options import Options, is_counted
@@ -25,18 +25,21 @@ def render_junit(values: Mapping[str, Any], _: CitedFiles, options: Options) -> 
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         f"<testsuites{_attributes({'name': values['title'], **_counts([*steps, *findings])})}>",
-        *_suite(f"{name}: steps", steps, values),
-        *_suite(f"{name}: findings", findings, values),
+        *_suite(f"{name}: steps", steps, values, _remarks(values)),
+        *_suite(f"{name}: findings", findings, values, ()),
         "</testsuites>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _suite(name: str, cases: list[str], values: Mapping[str, Any]) -> list[str]:
-    told = [scope(values), values["verdict"], *(f"{item.label}{item.text}" for item in unchecked(values))]
+def _suite(name: str, cases: list[str], values: Mapping[str, Any], told: Sequence[str]) -> list[str]:
     attributes = {"name": name, **_counts(cases), "timestamp": values["execution"]["create_time"].removesuffix("Z")}
-    out = f"  <system-out>{_text(chr(10).join(told))}</system-out>"
-    return [f" <testsuite{_attributes(attributes)}>", *cases, out, " </testsuite>"]
+    out = [f"  <system-out>{_text(chr(10).join(told))}</system-out>"] if told else []
+    return [f" <testsuite{_attributes(attributes)}>", *cases, *out, " </testsuite>"]
+
+
+def _remarks(values: Mapping[str, Any]) -> list[str]:
+    return [scope(values), values["verdict"], *(f"{item.label}{item.text}" for item in unchecked(values))]
 
 
 def _counts(cases: list[str]) -> dict[str, str]:
@@ -61,7 +64,8 @@ def _finding(finding: Mapping[str, Any], flow: str, options: Options) -> str:
     if where:
         told.append(f"{place(where)}\n{where['quote']}")
     if is_counted(finding, options):
-        inner = _element("failure", finding["severity"], finding["title"], "\n\n".join(told))
+        message = ", ".join([finding["title"], *marks(finding)])
+        inner = _element("failure", finding["severity"], message, "\n\n".join(told))
     else:
         why = ", ".join(marks(finding)) or f"{finding['severity']} is below {options.min_severity}"
         inner = f"<skipped{_attributes({'message': why})}/>"
@@ -78,12 +82,12 @@ def _element(tag: str, kind: str, message: str, text: str) -> str:
 
 
 def _attributes(values: Mapping[str, str]) -> str:
-    return "".join(f" {name}={quoteattr(visible(' '.join(value.split())))}" for name, value in values.items())
+    return "".join(f' {name}="{escape(visible(" ".join(value.split())))}"' for name, value in values.items())
 
 
 def _text(text: str) -> str:
     """Returns text for XML 1.0, which has no control characters: they are written out."""
-    return escape(visible(text.replace("\r\n", "\n").replace("\r", "\n")))
+    return escape(visible(text.replace("\r\n", "\n").replace("\r", "\n")), quote=False)
 
 
 def _seconds(values: Mapping[str, Any], step: str) -> float:

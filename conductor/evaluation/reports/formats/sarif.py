@@ -19,6 +19,7 @@ from conductor.evaluation.reports.formats.options import Options
 from conductor.evaluation.reports.overview import marks, primary
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.flows.language.markdown import visible
+from servicekit.release import release_number
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
@@ -28,7 +29,7 @@ FINGERPRINT = "conductorFinding/v2"
 MAX_RESULTS = 25_000
 MAX_NOTIFICATIONS = 100
 _PARTING = "\u200b"
-_NO_ID = re.compile(r"[^a-z0-9._/-]+")
+_NO_ID = re.compile(r"[^a-z0-9._-]+")
 
 
 @dataclass(slots=True)
@@ -39,8 +40,8 @@ class _Rules:
 
     def index(self, finding: Mapping[str, Any]) -> tuple[str, int]:
         """Returns a finding's rule and its index; adds it where it is new."""
-        name = "/".join(part for part in (finding["category"], finding.get("rule", "")) if part)
-        rule = _NO_ID.sub("-", name.lower()).strip("-/") or "general"
+        name = ".".join(part for part in (finding["category"], finding.get("rule", "")) if part)
+        rule = _id(name)
         self.by_id.setdefault(rule, _rule(rule, finding))
         return rule, list(self.by_id).index(rule)
 
@@ -54,7 +55,7 @@ def render_sarif(values: Mapping[str, Any], files: CitedFiles, options: Options)
     results = [_result(finding, region, rules, files, hashes) for finding, region in placed[:MAX_RESULTS]]
     told = [*_cut(len(wanted), len(placed)), *(f"{item.label}{item.text}" for item in unchecked(values))]
     run = {
-        "tool": {"driver": {"name": "Conductor", "rules": list(rules.by_id.values())}},
+        "tool": {"driver": {"name": "Conductor", "version": release_number(), "rules": list(rules.by_id.values())}},
         "automationDetails": {"id": f"conductor/{_id(values['flow'])}/{values['execution']['run']}"},
         "columnKind": "utf16CodeUnits",
         "originalUriBaseIds": {BASE: {"uri": f"file://{quote(values['workspace']['path'])}/"}},
@@ -173,7 +174,7 @@ def _invocation(values: Mapping[str, Any], told: Sequence[str]) -> dict[str, Any
 
 
 def _id(text: str) -> str:
-    return _NO_ID.sub("-", text.removeprefix("flows/").lower()).strip("-/") or "general"
+    return _NO_ID.sub("-", text.removeprefix("flows/").lower()).strip("-") or "general"
 
 
 def _plain(text: str) -> str:
