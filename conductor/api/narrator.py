@@ -29,7 +29,6 @@ from conductor.core.model.events import (
     RunSettled,
     RunStarted,
     RunTimedOut,
-    StepKept,
     StepsAdded,
 )
 from conductor.core.model.gate_events import GateOpened, GateResolved, RunPaused, RunResumed
@@ -149,8 +148,6 @@ class Narrator:
     def _show_event(self, event: Event, time: float) -> pb.WatchRunResponse:
         if isinstance(event, _OF_THE_RUN):
             return self._response(time, run=run_message(self._run, self.position, self._standing.inputs))
-        if isinstance(event, StepKept):
-            return self._response(time)  # of a step that is yet to come
         if isinstance(event, ReportRefused):
             text = f"{event.attempt} said more after its end, which has no effect: {event.what}"
             return self._response(time, log=pb.Log(text=text, step=step_name(self._run.id, event.step)))

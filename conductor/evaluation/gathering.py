@@ -256,8 +256,8 @@ class Gathering:
 
     async def _result(self, run: Run, step: Step) -> dict[str, Any]:
         value: dict[str, Any] = {"state": step.state.value}
-        if step.attempts:
-            value["attempts"] = len(step.attempts)
+        if attempts := step.reused.attempts if step.reused is not None else len(step.attempts):
+            value["attempts"] = attempts
         if step.failure is not None:
             value["error"] = {"reason": step.failure.reason, "message": step.failure.message}
         if not step.has_text:

@@ -45,7 +45,7 @@ class KeptResults:
         output = step.output_blob
         for digest in (step.findings, output):
             await self._bring(digest)
-        copied = step.reused or _describe(self._source.id, step)
+        copied = step.reused or describe(self._source.id, step)
         return replace(copied, text=text, text_bytes=size, output=output)
 
     async def _text(self, step: Step, attempt: Attempt | None) -> tuple[str, int]:
@@ -76,7 +76,7 @@ class KeptResults:
         return digest
 
 
-def _describe(run: str, step: Step) -> KeptResult:
+def describe(run: str, step: Step) -> KeptResult:
     """Returns how a step ended, and where it ran, without its results."""
     attempt = step.last_attempt
     described = KeptResult(
@@ -96,6 +96,7 @@ def _describe(run: str, step: Step) -> KeptResult:
     return replace(
         described,
         attempt=attempt.id,
+        attempts=attempt.number,
         agent=attempt.agent,
         host=attempt.host,
         model=attempt.end.model_use.model if attempt.end.model_use is not None else "",

@@ -165,10 +165,8 @@ class MemoryRuns:
                 run.steps.extend(event.steps)
             case AttemptCreated():
                 run.cursors[event.attempt] = 0
-            case StepSucceeded() if event.findings:
-                self._add_findings(run, event.step, event.counts, event.findings)
-            case StepReused(kept=kept) if kept.findings:
-                self._add_findings(run, event.step, kept.counts, kept.findings)
+            case StepSucceeded() | StepReused() if event.findings:
+                self._add_findings(run, event)
             case _:
                 run.row = _change_row(run.row, event, time)
 
@@ -186,12 +184,12 @@ class MemoryRuns:
         run.ids.append(self.last_id)
         run.row = replace(run.row, last_position=item.position)
 
-    def _add_findings(self, run: MemoryRun, step: str, counts: FindingCounts, findings: str) -> None:
+    def _add_findings(self, run: MemoryRun, event: StepSucceeded | StepReused) -> None:
         rows: list[tuple[int, FindingRow]] = []
-        for listed in list_findings(self.blobs.get(findings, b"")):
+        for listed in list_findings(self.blobs.get(event.findings, b"")):
             self._last_finding += 1
-            rows.append((self._last_finding, FindingRow(step, *astuple(listed))))
-        run.found[step] = (counts, rows)
+            rows.append((self._last_finding, FindingRow(event.step, *astuple(listed))))
+        run.found[event.step] = (event.counts, rows)
         counted = [astuple(run.found[name][0]) for name in list_counted_steps(run.steps, run.found)]
         run.row = replace(run.row, counts=FindingCounts(*map(sum, zip(*counted, strict=True))))
 

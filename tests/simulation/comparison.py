@@ -33,8 +33,10 @@ def compare_with_calm(world: World) -> None:
         is_free = not is_stopped and not _ran_out_of_time(calm.store.runs[run])
         is_free = is_free and not any(map(_ended_with_its_parent, steps))
         is_free = is_free and _is_repaired_alike(world.store.runs[run], calm.store.runs[run])
+        is_free = is_free and _list_kept(world.store.runs[run]) == _list_kept(calm.store.runs[run])
         if is_free and run in find_comparable(world.store):
             world.seen["outcome compared"] += 1
+            world.seen["outcome of a retry compared"] += bool(world.store.runs[run].plan.retry_of)
             if faults := compare_outcomes(seen, expected[run]):
                 raise Violation(f"run {run}: {'; '.join(faults)}")
 
@@ -43,6 +45,11 @@ def _is_repaired_alike(run: Run, calm: Run) -> bool:
     """Where an answer was repaired, its words depend on who gave it: in a further turn, or anew in a further attempt."""
     pairs = [(one, calm.steps[step]) for step, one in run.steps.items() if one.repair and step in calm.steps]
     return all(_agents(one) == _agents(other) for one, other in pairs)
+
+
+def _list_kept(run: Run) -> list[tuple[str, StepState]]:
+    """Returns what a retry kept: trouble in its source may leave it less."""
+    return [(name, step.state) for name, step in run.steps.items() if step.reused is not None]
 
 
 def _agents(step: Step) -> list[str]:

@@ -10,14 +10,15 @@ from unittest.mock import patch
 
 from conductor import ring
 from conductor.clock import Past, Reading, continue_time
-from conductor.core.decide import progress, recover, schedule
+from conductor.core.decide import progress, recover, reuse, schedule
 from conductor.core.decide.decision_draft import DecisionDraft
+from conductor.core.decide.run_draft import RunDraft
 from conductor.core.kinds import agent
 from conductor.core.model import step as step_model
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
 from conductor.core.model.conductor_state import ConductorState, Track
-from conductor.core.model.events import StepRequeued
+from conductor.core.model.events import KeptResult, StepRequeued
 from conductor.core.model.inputs import ExecutionReported, Input
 from conductor.core.model.output import Output
 from conductor.core.model.plan import OnFailure
@@ -175,6 +176,16 @@ def _track(state: ConductorState, attempt: str) -> Track | None:
     return None if one is None else one.tracks.get(attempt)
 
 
+def _keep_all_but_the_roots(_: Run, roots: Sequence[Step], named: str) -> tuple[set[str], set[str]]:
+    """Keeps what saw a result that will be another one."""
+    again = {step.plan.id for step in roots} | {named} - {""}
+    return again, again
+
+
+def _forget_what_is_kept(_: RunDraft, kept: KeptResult) -> None:
+    """Lets a step begin whose result was brought along."""
+
+
 MUTANTS = (
     Mutant("forgets the cursor", {(ring, "advance"): _forget_cursor}, hint=3),
     Mutant("acknowledges before the commit", {(ring, "advance"): _acknowledge_what_came}, hint=4),
@@ -188,6 +199,8 @@ MUTANTS = (
     Mutant("loses an answer that its repair did not better", {(agent, "_find_usable"): lambda _: None}),
     Mutant("ends a run for an output that it can go without", {(Step, "is_dispensable"): property(_may_fail)}, hint=50),
     Mutant("trusts the wall clock over a restart", {(recovery, "continue_time"): _trust_the_wall_clock}, hint=77),
+    Mutant("keeps what depends on what runs again", {(reuse, "_list_running"): _keep_all_but_the_roots}, hint=7),
+    Mutant("runs again what is kept", {(progress, "reuse"): _forget_what_is_kept}, hint=7),
     Mutant("waits for the wave", {(progress, "is_ready"): _wait_for_the_wave}),
     Mutant("gives a slot of a pool twice", {(slots, "list_holders"): _forget_a_holder}, hint=42),
     Mutant("forgets who holds slots in a restart", {(recover, "held_pool"): lambda _: ""}, hint=91),

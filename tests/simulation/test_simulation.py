@@ -39,8 +39,10 @@ EXPECTED = {
     "lines not compacted": 1,
     "older epoch refused": 10,
     "outcome compared": 10,
+    "outcome of a retry compared": 1,
     "report repeated late": 20,
     "start repeated": 10,
+    "step reused": 50,
     "step waits: parked": 5,
     "step waits: pool": 10,
     "store failed": 10,
@@ -55,7 +57,7 @@ EXPECTED = {
 
 @pytest.mark.timeout(300)
 def test_troubled_worlds_keep_every_promise_and_are_troubled_enough() -> None:
-    """Keeps B4, B7, B8, C1, C3, D13, F1, F3, I1 to I4.
+    """Keeps B4, B7 to B9, C1, C3, D13, F1, F3, I1 to I4.
 
     `invariants` is judged after every decision, `tests.kit.histories` in the end.
     """

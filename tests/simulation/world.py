@@ -32,7 +32,7 @@ from tests.simulation.ground.ear import hearing
 from tests.simulation.ground.network import Call, Network
 from tests.simulation.ground.process import Process, running
 from tests.simulation.judges.attempts import check_attempt
-from tests.simulation.judges.invariants import check_run_end
+from tests.simulation.judges.invariants import check_retry, check_run_end
 from tests.simulation.judges.journal import CONDUCTOR, JudgedDisk
 from tests.simulation.judges.stopwatch import Stopwatch
 from tests.simulation.judges.violation import Violation
@@ -206,6 +206,7 @@ class World:
         self.agenda.after(1.0, self._look)
 
     def _ask(self) -> None:
+        self.callers.look(self.store.runs)
         if self.conductor is not None and self.is_served and not self.store_is_full:
             self.conductor.ask(self.callers.ask(troubled=self.is_troubled))
         self.agenda.after(self.rng.random() * 2, self._ask)
@@ -375,6 +376,8 @@ class World:
             raise Violation(f"a program met a defect of its own: {self.defects[0]}")
         for run in self.store.runs.values():
             check_run_end(run)
+            if run.plan.retry_of:
+                self.seen["step reused"] += check_retry(run, self.store.runs[run.plan.retry_of])
             if self.store.ends[f"run {run.id}"] != 1:
                 raise Violation(f"run {run.id} ended {self.store.ends[f'run {run.id}']} times")
             for step in run.steps.values():

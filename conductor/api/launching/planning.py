@@ -1,20 +1,24 @@
 """PlanRun: shows a run before it is made. Nothing is stored of it, but the workspace's snapshot for an hour."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from google.protobuf.struct_pb2 import Struct
 
+from conductor.api.launching.roster import Asking, list_asking
 from conductor.api.messages.names import step_name
 from conductor.api.messages.runs import run_message, struct, wait_message
 from conductor.api.run_creation import RunCreation
 from conductor.clock import Clock
 from conductor.core.model.events import RunCreated
 from conductor.core.model.inputs import Blob
+from conductor.core.model.plan import StepPlan
 from conductor.core.model.run import Run, apply
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step, Wait
+from conductor.core.model.step_path import is_child_path
 from conductor.core.placing.placement import Placement
 from conductor.core.placing.preview import list_candidates, preview_places
 from conductor.engine.loop import Engine
@@ -46,32 +50,36 @@ class RunPlanning:
         """Returns what CreateRun would do now."""
         plan, blobs = await self._creation.plan(request.run)
         run = apply(None, RunCreated(plan), self._clock.now())
-        asking = [step for step in run.steps.values() if step.plan.agent is not None and not step.is_settled]
-        places = preview_places(self._engine.state, asking, run.id, self._clock.now())
+        bundle = next(blob.data for blob in blobs if blob.digest == plan.bundle)
+        asking = await asyncio.to_thread(list_asking, bundle, plan)
+        steps = [Step(one.plan) for one in asking]
+        places = preview_places(self._engine.state, steps, run.id, self._clock.now())
         shown = pb.PlanRunResponse(plan_hash=plan.plan_hash, run=_show_run(run, blobs))
         room = MAX_PROMPT_BYTES
-        for step in asking:
-            planned = await self._step(run, step, blobs, places[step.plan.id], room)
+        for one in asking:
+            planned = await self._step(run, one, blobs, places[one.plan.id], room)
             room -= len(planned.prompt.encode())
             shown.steps.append(planned)
-        shown.requests = len(asking)
+        shown.requests = sum(not is_child_path(one.plan.id) for one in asking)
+        shown.most_requests = sum(one.times for one in asking) if all(one.times for one in asking) else 0
         shown.prompt_tokens = sum(step.prompt_tokens for step in shown.steps)
-        shown.destinations.extend(self._destinations(asking))
+        shown.destinations.extend(self._destinations(steps))
         shown.leaves_machine = any(one.leaves_machine for one in shown.destinations)
         return shown
 
     async def _step(
-        self, run: Run, step: Step, blobs: Sequence[Blob], place: Placement | Wait, room: int
+        self, run: Run, asking: Asking, blobs: Sequence[Blob], place: Placement | Wait, room: int
     ) -> pb.PlannedStep:
         planned = pb.PlannedStep(
-            name=step_name(PLANNED, step.plan.id),
+            name=step_name(PLANNED, asking.plan.id),
+            times=asking.times,
             placement=_placement(place) if isinstance(place, Placement) else None,
             wait=wait_message(place) if isinstance(place, Wait) else None,
         )
-        if not _is_known(run, step):
+        if not _is_known(run, asking.plan):
             planned.problem = "the prompt is built when the steps that it needs have ended"
             return planned
-        prompt, planned.problem = await self._prompt(run, step, blobs)
+        prompt, planned.problem = await self._prompt(run, asking.plan.id, blobs)
         if prompt is not None:
             planned.prompt_tokens = -(-len(prompt) // CHARACTERS_PER_TOKEN)
             if len(prompt.encode()) <= room:
@@ -80,9 +88,9 @@ class RunPlanning:
                 planned.problem = f"the prompt is left out: all prompts together hold at most {MAX_PROMPT_BYTES} bytes"
         return planned
 
-    async def _prompt(self, run: Run, step: Step, blobs: Sequence[Blob]) -> tuple[str | None, str]:
+    async def _prompt(self, run: Run, step: str, blobs: Sequence[Blob]) -> tuple[str | None, str]:
         try:
-            prompt, problem = await self._evaluator.preview_prompt(run, blobs, step.plan.id)
+            prompt, problem = await self._evaluator.preview_prompt(run, blobs, step)
         except NotFoundError:
             return None, "the prompt is left out: the flow's texts are too large to be kept without a run"
         except StatusError as error:
@@ -114,9 +122,9 @@ def _show_run(run: Run, blobs: Sequence[Blob]) -> pb.Run:
     return message
 
 
-def _is_known(run: Run, step: Step) -> bool:
-    """Returns whether the prompt of a step holds nothing of other steps that run."""
-    return all(run.steps[need].state is StepState.EXCLUDED for need in step.plan.needs)
+def _is_known(run: Run, plan: StepPlan) -> bool:
+    """Returns whether the prompt of a step holds nothing of other steps that run, and of no item."""
+    return plan.id in run.steps and all(run.steps[need].state is StepState.EXCLUDED for need in plan.needs)
 
 
 def _placement(place: Placement) -> pb.Placement:

@@ -5,13 +5,14 @@ The rules, before the code (see also `settling`; what differs between kinds of s
 - A step is looked at when something happened to it, to a step that it needs, to its parent, or to a child. No other step is.
 - PENDING becomes READY as soon as the step's own needs are met and its parent, if any, is running (C1: no waves).
 - A need is met by a step that succeeded, was skipped or excluded, or that may fail and failed (or was cancelled with its parent).
+- A step of a retry whose result is kept ends with it at once.
 - A step that can never begin (a cycle, a cancelled need) is cancelled as soon as nothing else is running and nothing waits at a
   gate, so no run hangs (C3).
 """
 
 from conductor.core.decide.questions import pending_work
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.decide.settling import settle_step, why_stopped
+from conductor.core.decide.settling import reuse, settle_step, why_stopped
 from conductor.core.kinds.table import kind_of
 from conductor.core.model.events import StepBecameReady, StepCancelled
 from conductor.core.model.run import Run
@@ -54,7 +55,9 @@ def _is_met(need: Step | None) -> bool:
 
 def _look_at(draft: RunDraft, step: Step) -> None:
     name = step.plan.id
-    if step.state in _NOT_AT_WORK and (why := why_stopped(draft.run, step)):
+    if step.state is StepState.PENDING and step.kept is not None:
+        reuse(draft, step.kept)
+    elif step.state in _NOT_AT_WORK and (why := why_stopped(draft.run, step)):
         settle_step(draft, StepCancelled(name, why))
     elif step.state is StepState.PENDING and is_ready(draft.run, step):
         draft.emit(StepBecameReady(name))

@@ -4,11 +4,10 @@ A request id that was used before never comes here: the engine answers it from t
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.decide.settling import look_at_all, reuse
+from conductor.core.decide.settling import look_at_all
 from conductor.core.gates.decisions import (
     expire_gate,
     find_gate,
@@ -20,7 +19,7 @@ from conductor.core.gates.decisions import (
 from conductor.core.gates.pauses import hold_run, release_run
 from conductor.core.model.commands import Accepted, Record, Rejected
 from conductor.core.model.conductor_state import ConductorState, Ongoing
-from conductor.core.model.events import KeptResult, RunCancelRequested, RunCreated, StepKept
+from conductor.core.model.events import RunCancelRequested, RunCreated
 from conductor.core.model.inputs import (
     Blob,
     Request,
@@ -70,9 +69,9 @@ def take_run_request(decision: DecisionDraft, request: RequestRun) -> None:
         message = too_many_runs(limits.unfinished_runs)
         decision.replies.append(Rejected(request.reply, "NO_CAPACITY", message))
         return
-    event = RunCreated(request.plan, request.request_id, request.request_digest)
+    event = RunCreated(request.plan, request.request_id, request.request_digest, request.kept)
     reply = Accepted(request.reply, request.plan.run)
-    if flaw := create_run(decision, event, request.blobs, reply, request.kept):
+    if flaw := create_run(decision, event, request.blobs, reply):
         decision.replies.append(Rejected(request.reply, "INVALID_REQUEST", flaw))
 
 
@@ -106,7 +105,6 @@ def create_run(
     event: RunCreated,
     blobs: Sequence[Blob] = (),
     reply: Accepted | None = None,
-    kept: Sequence[KeptResult] = (),
 ) -> str:
     """Creates a run with all its steps; returns why not, where it cannot be."""
     run = event.plan.run
@@ -123,18 +121,8 @@ def create_run(
     draft.blobs.extend(blobs)
     draft.replies.extend([reply] if reply is not None else [])
     decision.drafts[run] = draft
-    decision.change(run, partial(_reuse_all, kept=kept))
     decision.change(run, look_at_all)
     return ""
-
-
-def _reuse_all(draft: RunDraft, kept: Sequence[KeptResult]) -> None:
-    """Ends the steps whose results are kept; those that a parent adds later wait for it."""
-    for result in kept:
-        if result.step in draft.run.steps:
-            reuse(draft, result)
-        else:
-            draft.emit(StepKept(result))
 
 
 def _cancel(draft: RunDraft, request: RequestCancel) -> None:

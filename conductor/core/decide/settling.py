@@ -63,17 +63,13 @@ def add_steps(draft: RunDraft, steps: tuple[StepPlan, ...]) -> Failure | None:
         return Failure(TOO_MANY_STEPS, message, FailureClass.HUMAN_REQUIRED, steps[0].parent)
     draft.emit(StepsAdded(steps))
     draft.mark(*(step.id for step in steps))
-    for step in steps:
-        kept = draft.run.kept.get(step.id)
-        if kept is not None and kept.item == step.item:
-            reuse(draft, kept)
     return None
 
 
 def reuse(draft: RunDraft, kept: KeptResult) -> None:
     """Ends a step as it ended in the run that this one retries, with one event for each finding."""
     _emit_findings(draft, kept.step, kept.findings, kept.counts)
-    settle_step(draft, StepReused(kept.step, kept))
+    settle_step(draft, StepReused(kept.step, kept.state, kept.findings, kept.counts))
 
 
 def succeed(draft: RunDraft, step: Step, text: str, findings: str, counts: FindingCounts, *, output: str = "") -> None:

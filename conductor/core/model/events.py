@@ -90,6 +90,7 @@ class KeptResult:
     failure: Failure | None = None
     repair: str = ""  # what was wrong with an answer that was repaired
     attempt: str = ""
+    attempts: int = 0  # how many it took
     agent: str = ""
     host: str = ""
     model: str = ""
@@ -100,11 +101,15 @@ class KeptResult:
 
 @dataclass(frozen=True, slots=True)
 class RunCreated:
-    """A run was accepted, with all its steps. Always at position 1."""
+    """A run was accepted, with all its steps. Always at position 1.
+
+    `kept` are the results that a retry has from the run that it retries, also those of children that are yet to be added.
+    """
 
     plan: RunPlan
     request_id: str = ""
     request_digest: str = ""
+    kept: tuple[KeptResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +173,13 @@ class StepsAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class StepKept:
-    """The result of a child is kept for when its parent adds that child, of the same item."""
-
-    kept: KeptResult
-
-
-@dataclass(frozen=True, slots=True)
 class StepReused:
-    """A step ends at once, as it ended in the run that this one retries."""
+    """A step ended at once, as it ended in the run that this one retries (see `RunCreated.kept`)."""
 
     step: str
-    kept: KeptResult
+    state: StepState
+    findings: str = ""
+    counts: FindingCounts = FindingCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,7 +476,6 @@ Event = (
     | RunReported
     | RunSettled
     | StepsAdded
-    | StepKept
     | StepReused
     | ItemsListed
     | RoundJudged

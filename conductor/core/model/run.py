@@ -28,7 +28,6 @@ from conductor.core.model.events import (
     StepBecameReady,
     StepFailed,
     StepGuardPassed,
-    StepKept,
     StepReused,
     StepsAdded,
     SubRunEnded,
@@ -66,7 +65,7 @@ class Run:
 
     `failure` is why it ended; before the end, it is the failure of the step that stopped the run. `dependants` and `children` are
     the plan's edges reversed, `unsettled` counts steps, and `waiting` those at gates: all four follow from `steps`. `kept` holds
-    the results that wait for their steps, which their parents may add.
+    the results that a retry has from the run that it retries, by step.
 
     `pauses` says since when each cause holds the run, `pause_reason` what the operator said. `paused_seconds` is how long all its
     work waited at gates so far: its clock stood still.
@@ -179,18 +178,16 @@ def key_of(event: Event) -> str:
             about = f"/{event.step}"
         case GateOpened() | GateResolved():
             about = f"/{event.step}/{event.number}"
-        case StepsAdded() | StepKept() | RoundJudged():
-            return _key_of_child(event)
+        case StepsAdded() | RoundJudged():
+            return _key_of_item(event)
         case _:
             return ""
     return f"{type(event).__name__}{about}"
 
 
-def _key_of_child(event: StepsAdded | StepKept | RoundJudged) -> str:
+def _key_of_item(event: StepsAdded | RoundJudged) -> str:
     if isinstance(event, RoundJudged):
         return f"RoundJudged/{event.step}/{event.round}"
-    if isinstance(event, StepKept):
-        return f"StepKept/{event.kept.step}"
     return f"StepsAdded/{item_of(event.steps[0].id)}"
 
 
@@ -206,8 +203,8 @@ def _change(run: Run, event: Event, time: float) -> Run:
             return replace(run, markdown=event.markdown, json=event.json, workspace_changes=event.workspace_changes)
         case RunSettled():
             return replace(run, state=move_run(run.state, event.state), failure=event.failure, end_time=time)
-        case StepsAdded() | StepKept():
-            return _grow(run, event, time)
+        case StepsAdded():
+            return _grow(run, event.steps, time)
         case _:
             return _change_step(run, event, time)
 
@@ -217,14 +214,12 @@ def _create(event: RunCreated, time: float) -> Run:
         plan=event.plan,
         steps={},
         create_time=time,
+        kept={kept.step: kept for kept in event.kept},
     )
     return _add_steps(run, event.plan.steps, time)
 
 
-def _grow(run: Run, event: StepsAdded | StepKept, time: float) -> Run:
-    if isinstance(event, StepKept):
-        return replace(run, kept={**run.kept, event.kept.step: event.kept})
-    plans = event.steps
+def _grow(run: Run, plans: tuple[StepPlan, ...], time: float) -> Run:
     for plan in plans:
         item = item_of(plan.id)
         parent = run.steps.get(plan.parent)
@@ -240,7 +235,7 @@ def _grow(run: Run, event: StepsAdded | StepKept, time: float) -> Run:
 
 
 def _add_steps(run: Run, plans: tuple[StepPlan, ...], time: float) -> Run:
-    added = {plan.id: create_step(plan, time) for plan in plans}
+    added = {plan.id: create_step(plan, time, run.kept.get(plan.id)) for plan in plans}
     if len(added) < len(plans) or not run.steps.keys().isdisjoint(added):
         raise IllegalTransitionError(f"run {run.id} has two steps with one id")
     steps = {**run.steps, **added}

@@ -126,7 +126,8 @@ class Step:
     queue_time: float = 0.0  # since when it waits for a place, without pauses
     text: str = ""
     findings: str = ""
-    reused: KeptResult | None = None
+    kept: KeptResult | None = None  # with which it is to end
+    is_reused: bool = False
     counts: FindingCounts = FindingCounts()
     output: str = ""
     ready_time: float | None = None
@@ -137,6 +138,11 @@ class Step:
     def is_settled(self) -> bool:
         """Returns whether it ended."""
         return self.state in SETTLED_STEP
+
+    @property
+    def reused(self) -> KeptResult | None:
+        """Returns the result with which it ended; None where it ran in this run."""
+        return self.kept if self.is_reused else None
 
     @property
     def is_dispensable(self) -> bool:
@@ -207,11 +213,11 @@ class Step:
         return self.sub_run.run if self.sub_run is not None and self.sub_run.is_live else ""
 
 
-def create_step(plan: StepPlan, time: float) -> Step:
-    """Returns a new step. A step that was excluded at launch is settled."""
+def create_step(plan: StepPlan, time: float, kept: KeptResult | None = None) -> Step:
+    """Returns a new step. A step that was excluded at launch is settled; `kept` counts for a step of the same item only."""
     if plan.excluded_because:
         return Step(plan, StepState.EXCLUDED, reason=plan.excluded_because, end_time=time)
-    return Step(plan)
+    return Step(plan, kept=kept if kept is not None and kept.item == plan.item else None)
 
 
 def postpone(step: Step, since: float, until: float) -> Step:
@@ -386,11 +392,14 @@ def _explain_retry(event: StepRequeued) -> str:
     return f"{which} follows after a pause: {failure.reason}: {failure.message}"
 
 
-def _reuse(step: Step, kept: KeptResult, time: float) -> Step:
+def _reuse(step: Step, time: float) -> Step:
+    kept = step.kept
+    if kept is None:
+        raise IllegalTransitionError(f"no result is kept for step {step.plan.id}")
     return replace(
         step,
         state=move_step(step.state, kept.state),
-        reused=kept,
+        is_reused=True,
         text=kept.text,
         findings=kept.findings,
         output=kept.output,
@@ -413,7 +422,7 @@ def _settle(
         step = replace(step, gates=(*step.gates[:-1], supersede_gate(gate, time)))
     match event:
         case StepReused():
-            return _reuse(step, event.kept, time)
+            return _reuse(step, time)
         case StepSkipped():
             state = move_step(step.state, StepState.SKIPPED)
             return replace(step, state=state, reason=event.reason, wait=None, end_time=time)

@@ -89,6 +89,22 @@ async def test_a_plan_equals_the_later_run_and_starts_nothing(tmp_path: Path) ->
     assert not planned.leaves_machine
 
 
+async def test_steps_of_items_are_planned_as_often_as_they_may_run(tmp_path: Path) -> None:
+    """Keeps B15."""
+    foreach = flow_pb.ForeachWork(items="['a', 'b']", steps=[agent_step("one")], max_items=flow_pb.PerBand(small=3))
+    rounds = flow_pb.LoopWork(steps=[agent_step("two")], max_rounds=flow_pb.PerBand(small=2), until="true")
+    steps = (flow_pb.Flow.Step(id="items", foreach=foreach), flow_pb.Flow.Step(id="rounds", loop=rounds), STEPS[0])
+    async with running_conductor(tmp_path) as it:
+        planned = await it.runs.PlanRun(pb.PlanRunRequest(run=request(it, *steps)))
+
+    assert [(step.name, step.times) for step in planned.steps] == [
+        ("runs/-/steps/items.0.one", 3),
+        ("runs/-/steps/rounds.0.two", 2),
+        ("runs/-/steps/look", 1),
+    ]
+    assert (planned.requests, planned.most_requests) == (1, 6)
+
+
 async def test_a_plan_that_changed_starts_no_run(tmp_path: Path) -> None:
     """Keeps B15: the repository, the flow, an input; what does not change the plan does no harm."""
     async with running_conductor(tmp_path) as it:

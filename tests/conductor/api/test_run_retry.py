@@ -99,6 +99,34 @@ async def test_only_what_failed_and_what_depends_on_it_runs_again(tmp_path: Path
     assert "3 of 3 attempts, by fake 1" in report.markdown
 
 
+async def test_items_that_are_complete_are_kept(tmp_path: Path) -> None:
+    """Keeps B9: of three items one failed; its agent alone is asked again, and the step has what all three gave."""
+    host = Agents(**{"each.1.look": True})
+    foreach = flow_pb.ForeachWork(items="['a', 'b', 'c']", steps=[agent_step("look")], min_success=0)
+    told = "{{ steps.each['items'] | map(attribute='item') | join }} {{ steps.each['items'] | map(attribute='state') | join(' ') }}"
+    steps = (
+        flow_pb.Flow.Step(id="each", foreach=foreach),
+        flow_pb.Flow.Step(id="sum", needs=("each",), fold=flow_pb.FoldWork(template=told)),
+    )
+    items = [f"each.{index}.look" for index in range(3)]
+    async with running_conductor(tmp_path, hosts={"alpha": host}) as it:
+        it.tellers["alpha"].change(features=["path_ids"])
+        source = await it.create(*steps)
+        before = await texts(it, await host.answer_all(it, source.name, *items))
+        host.failing = {}
+        retried = await it.runs.RetryRun(pb.RetryRunRequest(name=source.name))
+        await it.runs.DeleteRun(pb.DeleteRunRequest(name=source.name))
+        done = await host.answer_all(it, retried.name, items[1])
+        after = await texts(it, done)
+
+    assert (before["sum"], after["sum"]) == ("abc succeeded failed succeeded", "abc succeeded succeeded succeeded")
+    assert begun(host, retried.name) == [items[1]]
+    assert sorted(step.reused_from for step in done.steps if step.reused_from) == [
+        f"{source.name}/steps/{items[0]}",
+        f"{source.name}/steps/{items[2]}",
+    ]
+
+
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [

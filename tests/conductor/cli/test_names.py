@@ -1,4 +1,4 @@
-"""A short name of a run means one run of all that there are, or none. Keeps K2."""
+"""A short name of a run means one run of all that there are, or none. Keeps B16, K2."""
 
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -45,8 +45,11 @@ def test_a_run_of_any_page_is_found_by_a_part_of_its_id() -> None:
 
 
 def test_a_beginning_and_an_end_of_two_runs_are_two_meanings() -> None:
-    with pytest.raises(CommandError, match="'9sdx' means 2 runs"):
-        _named("9sdx")
+    """Keeps B16: among 702 runs, nothing that changes a run takes either of two."""
+    with pytest.raises(CommandError, match="'9sdx' means 2 runs") as told:
+        _named("9sdx", changes=True)
+
+    assert told.value.lines[:2] == (f"runs/{IDS[-2]}", f"runs/{IDS[-1]}")
 
 
 def test_what_changes_a_run_takes_no_slip_of_a_name() -> None:

@@ -113,7 +113,11 @@ def test_a_kept_step_never_begins_whatever_restart_comes_and_its_findings_are_to
     live(bench, OTHER)
 
     events = [event for run, event in bench.events if run == OTHER]
-    assert events[1:4] == [FindingChecked("a", "found", 0), FindingChecked("a", "found", 1), StepReused("a", kept)]
+    assert events[1:4] == [
+        FindingChecked("a", "found", 0),
+        FindingChecked("a", "found", 1),
+        StepReused("a", StepState.SUCCEEDED, "found", counts),
+    ]
     step = bench.step("a", OTHER)
     assert (step.text, step.findings, step.counts, step.attempts, step.reused) == ("text", "found", counts, (), kept)
     assert began(bench) == ["b", "c", "d", "e"]

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from conductor.core.decide.schedule import demand_of
 from conductor.core.model.attempt import Attempt, attempt_owner
 from conductor.core.model.commands import (
     AckExecution,
@@ -23,6 +24,7 @@ from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
 from conductor.core.model.turn import TurnState
 from conductor.core.model.work import Work, WorkKind
+from conductor.core.placing.placement import may_take, most_reach
 from tests.simulation.judges.journal import JudgedDisk, could_begin, ends_run
 from tests.simulation.judges.violation import Violation
 
@@ -120,6 +122,26 @@ def check_command(command: Command, store: JudgedDisk) -> None:
             pass
 
 
+def check_retry(run: Run, source: Run) -> int:
+    """Judges a retry that has ended: what is kept is what it was and saw the same; what succeeded alone is kept."""
+    reused = {name for name, step in run.steps.items() if step.reused is not None}
+    for name in reused:
+        step, before = run.steps[name], source.steps[name]
+        if (
+            step.attempts
+            or step.ready_time is not None
+            or (step.state, step.findings) != (before.state, before.findings)
+        ):
+            raise Violation(f"step {run.id}/{name} was kept, and is not what it was")
+        if any(need not in reused and run.steps[need].state is not StepState.EXCLUDED for need in step.plan.needs):
+            raise Violation(f"step {run.id}/{name} was kept, and a step that it needs ran again")
+    for name, before in source.steps.items() if run.plan.title == "failed" else ():
+        is_alone = not before.plan.needs and not before.plan.parent and name not in source.children
+        if is_alone and before.state is StepState.SUCCEEDED and name not in reused:
+            raise Violation(f"step {run.id}/{name} had succeeded, and ran again")
+    return len(reused)
+
+
 def check_run_end(run: Run) -> None:
     """Judges a run that has ended: nothing pending, nothing live, and an end that its steps explain."""
     for name, step in run.steps.items():
@@ -133,7 +155,11 @@ def check_run_end(run: Run) -> None:
         _check_answers(run, step)
     if run.failure is not None and run.failure.reason == "INTERNAL":
         raise Violation(f"run {run.id} was quarantined: {run.failure.message}")
-    fatal = [name for name, step in run.steps.items() if step.state is StepState.FAILED and ends_run(step)]
+    fatal = [
+        name
+        for name, step in run.steps.items()
+        if step.state is StepState.FAILED and ends_run(step) and not step.plan.parent
+    ]
     if run.state == "succeeded" and (fatal or not run.markdown):
         raise Violation(f"run {run.id} succeeded in spite of {fatal or 'no report'}")
     if run.state == "cancelled" and run.cancel_time is None:
@@ -242,18 +268,20 @@ def _check_places(state: ConductorState, store: JudgedDisk, used: Counter[str], 
         for name, pool in host.pools.items()
         if held[name] >= pool.slots or state.pools.get(name, Pool()).parked_until > now
     }
-    open_agents = {
-        agent
+    open_agents = [
+        (host, agent)
         for host in state.hosts.values()
         if host.connected and not host.draining and used[host.name] < host.slots
         for agent in host.agents
         if agent not in host.models or host.models[agent].pool not in full
-    }
+    ]
     for name, one in state.ongoing.items():
         for step in one.run.steps.values():
             if step.state is StepState.QUEUED and (step.wait is None or not step.wait.text):
                 raise Violation(f"step {name}/{step.plan.id} waits for nothing that it names")
             if step.state is StepState.QUEUED and step.plan.agent is not None and step.not_before <= now:
-                free = open_agents.intersection(step.plan.agent.agents)
-                if free:
+                demand = demand_of(step)
+                reach = most_reach(state.hosts, demand)
+                free = {agent for host, agent in open_agents if may_take(host, agent, demand, reach)}
+                if not free.isdisjoint(demand.agents):
                     raise Violation(f"step {name}/{step.plan.id} waits though there is a place for {free}")

@@ -17,6 +17,7 @@ from conductor.core.model.events import (
     StepBecameReady,
     StepCancelled,
     StepFailed,
+    StepReused,
     StepSkipped,
     StepSucceeded,
 )
@@ -143,7 +144,7 @@ def _subject(event: Event) -> str:
     match event:
         case AttemptEnded():
             return f"attempt {event.attempt}"
-        case StepSucceeded() | StepSkipped() | StepFailed() | StepCancelled():
+        case StepSucceeded() | StepSkipped() | StepFailed() | StepCancelled() | StepReused():
             return f"step {event.step}"
         case _:
             return RUN
@@ -152,6 +153,8 @@ def _subject(event: Event) -> str:
 def _end(event: Event) -> str:
     match event:
         case RunSettled() | AttemptEnded():
+            return str(event.state)
+        case StepReused():
             return str(event.state)
         case StepSucceeded() | StepSkipped() | StepFailed() | StepCancelled():
             return type(event).__name__.removeprefix("Step").lower()
@@ -163,7 +166,7 @@ def _ends(run: str, event: Event) -> Iterable[str]:
     match event:
         case RunSettled():
             yield f"run {run}"
-        case StepSucceeded() | StepSkipped() | StepFailed() | StepCancelled():
+        case StepSucceeded() | StepSkipped() | StepFailed() | StepCancelled() | StepReused():
             yield f"step {run}/{event.step}"
         case AttemptEnded():
             yield f"attempt {event.attempt}"

@@ -1,15 +1,25 @@
-"""Simulated callers: each wants one run, asks until it is answered, and now and then again, wrongly, or for the run's end."""
+"""Simulated callers: each wants one run, asks until it is answered, and now and then again, wrongly, or for the run's end.
 
+In some worlds they want the retry of each run as well, once that has ended.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
+from conductor.core.decide.reuse import Again, choose_kept
 from conductor.core.model.commands import Accepted
+from conductor.core.model.events import KeptResult
 from conductor.core.model.inputs import RequestCancel, RequestRun
+from conductor.core.model.run import Run
 from conductor.engine.inbox import Request
 from conductor.engine.loop import Engine
 from conductor.errors import NoCapacityError, PreconditionError, RequestIdReusedError, ShuttingDownError, StorageError
+from conductor.store.kept_results import describe
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.plans import make_plan
+
+RETRYING_WORLDS = 0.25
 
 
 class Callers:
@@ -20,10 +30,20 @@ class Callers:
             for number in range(rng.choice((1, 1, 2, 3)))
         ]
         self.answered: set[str] = set()
+        self.retries = _choose_retries(Random(f"retries {seed}"), self.wanted)
 
     @property
     def are_waiting(self) -> bool:
-        return len(self.answered) < len(self.wanted)
+        return bool(self.retries) or len(self.answered) < len(self.wanted)
+
+    def look(self, runs: Mapping[str, Run]) -> None:
+        """Wants the retries of the runs that have ended."""
+        for source in [name for name in self.retries if name in runs and runs[name].is_settled]:
+            again, named = self.retries.pop(source)
+            number = len(self.wanted)
+            plan = replace(runs[source].plan, run=f"r{source[1:]}", retry_of=source, title=str(again))
+            asked = RequestRun(plan, (), f"id{number}", f"digest{number}", number + 1)
+            self.wanted.append(replace(asked, kept=keep(runs[source], again, named)))
 
     def ask(self, *, troubled: bool) -> list[Request]:
         request = self.rng.choice(self.wanted)
@@ -59,3 +79,19 @@ class Callers:
             if accepted.run != request.plan.run:
                 raise Violation(f"{request.request_id} was answered with {accepted}")
             self.answered.add(request.request_id)
+
+
+def keep(source: Run, again: Again, named: str) -> tuple[KeptResult, ...]:
+    """Returns the results that the retry of a run keeps. Its texts are only named: no worker reads them."""
+    chosen = choose_kept(source, again, named if again is Again.STEP else "")
+    results = (step.reused or replace(describe(source.id, step), text="text") for step in chosen.steps)
+    return (*results, *chosen.waiting)
+
+
+def _choose_retries(rng: Random, wanted: Sequence[RequestRun]) -> dict[str, tuple[Again, str]]:
+    if rng.random() > RETRYING_WORLDS:
+        return {}
+    return {
+        one.plan.run: (rng.choice((Again.FAILED, Again.FAILED, Again.STEP, Again.ALL)), rng.choice(one.plan.steps).id)
+        for one in wanted
+    }

@@ -53,10 +53,16 @@ def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
     asking = {short(step.name): step for step in planned.steps}
     yield f"{run.flow.removeprefix('flows/')} over {printable(run.workspace.path)} at {run.snapshot.commit[:12]}"
     for step in run.steps:
-        yield f"  {_step_line(step, asking.get(short(step.name)))}"
+        name = short(step.name)
+        yield f"  {_step_line(step, asking.get(name))}"
+        inner = (one for path, one in asking.items() if path.startswith(f"{name}."))
+        yield from (f"    {_inner_line(one)}" for one in inner)
     unknown = sum(not step.HasField("prompt_tokens") for step in planned.steps)
     later = f"; {counted(unknown, 'prompt')} not known before the run" if unknown else ""
-    yield f"  requests   at least {planned.requests}, one an agent"
+    most = (
+        f", at most {planned.most_requests} with items and rounds" if planned.most_requests > planned.requests else ""
+    )
+    yield f"  requests   at least {planned.requests}, one an agent{most or _unlimited(planned)}"
     yield f"  tokens     about {planned.prompt_tokens} in prompts (an estimate){later}"
     yield f"  code       {_where(planned.destinations)}"
     yield f"  plan hash  {planned.plan_hash}"
@@ -68,12 +74,26 @@ def _step_line(step: Step, planned: Planned | None) -> str:
         return f"{step_look(step.state)[0]} {name}  excluded: {one_line(step.reason, 200)}"
     if planned is None:
         return f"· {name}  {Step.Kind.Name(step.kind).removeprefix('KIND_').lower()}"
+    return _asking_line(name, planned)
+
+
+def _asking_line(name: str, planned: Planned) -> str:
     if planned.HasField("wait"):
         return f"◌ {name}  would wait: {one_line(planned.wait.text, 300)}"
     place = planned.placement
     model = f", {printable(place.model)}" if place.model else ""
     tokens = f"  about {planned.prompt_tokens} tokens" if planned.HasField("prompt_tokens") else ""
     return f"· {name}  {printable(place.agent)} on {printable(place.host)}{model}{tokens}"
+
+
+def _inner_line(planned: Planned) -> str:
+    """Returns the line of a step that runs once for each item or round."""
+    often = f"at most {planned.times} times" if planned.times else "once for each item"
+    return f"{_asking_line(short(planned.name).rpartition('.')[2], planned)}  {often}"
+
+
+def _unlimited(planned: run_service_pb2.PlanRunResponse) -> str:
+    return "; how many items there are is known in the run" if any(not step.times for step in planned.steps) else ""
 
 
 def _where(destinations: Sequence[run_service_pb2.Destination]) -> str:

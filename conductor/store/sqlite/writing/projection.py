@@ -11,7 +11,6 @@ from dataclasses import astuple
 
 from conductor.core.model.events import (
     Event,
-    FindingCounts,
     RunCancelRequested,
     RunCreated,
     RunSettled,
@@ -77,22 +76,21 @@ def project(connection: sqlite3.Connection, run: int, event: Event, time: float,
                 "UPDATE runs SET state = ?, end_time = ?, failure = ? WHERE key = ?",
                 (event.state, time, failure, run),
             )
-        case StepSucceeded() if event.findings:
-            _add_findings(connection, run, event.step, event.counts, read_blob(event.findings))
-        case StepReused(kept=kept) if kept.findings:
-            _add_findings(connection, run, event.step, kept.counts, read_blob(kept.findings))
+        case StepSucceeded() | StepReused() if event.findings:
+            _add_findings(connection, run, event, read_blob(event.findings))
         case _:
             pass
 
 
-def _add_findings(connection: sqlite3.Connection, run: int, step: str, counts: FindingCounts, document: bytes) -> None:
+def _add_findings(connection: sqlite3.Connection, run: int, event: StepSucceeded | StepReused, document: bytes) -> None:
+    counts = event.counts
     connection.execute(
         "INSERT INTO finders (run, step, verified, moved, missing) VALUES (?, ?, ?, ?, ?)",
-        (run, step, counts.verified, counts.moved, counts.missing),
+        (run, event.step, counts.verified, counts.moved, counts.missing),
     )
     connection.executemany(
         "INSERT INTO findings (run, step, finding, rank, status, data) VALUES (?, ?, ?, ?, ?, ?)",
-        [(run, step, *astuple(listed)) for listed in list_findings(document)],
+        [(run, event.step, *astuple(listed)) for listed in list_findings(document)],
     )
     _drop_merged(connection, run)
 
