@@ -14,6 +14,7 @@ from conductor.core.model.attempt import Attempt
 from conductor.core.model.run import Run, list_counted_steps
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
+from conductor.core.model.work import Work
 from conductor.evaluation.reports.run_facts import run_facts
 from conductor.evaluation.retrying import retried
 from conductor.evaluation.visibility import list_items, parts_of, short_name, visible_steps
@@ -151,10 +152,12 @@ class Gathering:
         """Keeps a blob that is on its way to the store. It is asked for only after its event was stored."""
         self._kept.put(digest, data)
 
-    async def for_check(self, run: Run, step: str, result: bytes, paths: Sequence[str]) -> Frame:
+    async def for_check(self, run: Run, work: Work, result: bytes, paths: Sequence[str]) -> Frame:
         """Returns a frame for checking a result's citations: with the files that it cites, as many as fit."""
         bundle = await self._blob(run, run.plan.bundle)
-        frame = await self._with_snapshot(run, Frame({"task": "check", "step": step}, (result, bundle)))
+        asked = _find_attempt(run, work.attempt)
+        header = {"task": "check", "step": work.step, "model": (asked.model or asked.agent) if asked else ""}
+        frame = await self._with_snapshot(run, Frame(header, (result, bundle)))
         return await self.with_files(run, frame, paths)
 
     @retried

@@ -161,7 +161,7 @@ async def _ask_for_check(gathering: Gathering, worker: Worker, work: Work) -> Fr
             (result,) = found.attachments
             found = await worker.ask(await gathering.for_citing(run, work.step, result), limits.CHECK_SECONDS)
     if found.header.get("is_cited"):
-        frame = await gathering.for_check(run, work.step, result, found.header["paths"])
+        frame = await gathering.for_check(run, work, result, found.header["paths"])
         found = await worker.ask(frame, limits.CHECK_SECONDS)
     elif "paths" in found.header:
         return Frame({}, (b"", result if found.header["is_typed"] else b""))

@@ -8,6 +8,7 @@ from conductor.v1 import run_service_pb2 as pb
 
 # Rank 0 is the most severe, as the store orders them.
 SEVERITIES = ("critical", "high", "medium", "low", "info")
+VERDICTS = ("confirmed", "partly", "unsure", "refuted")
 STATUSES = ("verified", "moved", "missing")
 
 
@@ -27,6 +28,12 @@ def finding_message(run: str, finding: Mapping[str, Any]) -> pb.Finding:
         remedy=finding.get("remedy", ""),
         rule=finding.get("rule", ""),
         outside_scope=finding.get("outside_scope", False),
+        verdict=_verdict(finding.get("verdict", "")),
+        verdict_reason=finding.get("verdict_reason", ""),
+        verdict_evidence=[_evidence(evidence) for evidence in finding.get("verdict_evidence", ())],
+        corroborations=finding.get("corroborations", 0),
+        contradicts=finding.get("contradicts", ()),
+        rank=finding.get("rank", 0),
     )
 
 
@@ -41,6 +48,10 @@ def max_rank(min_severity: pb.Finding.Severity.ValueType) -> int:
 def status_word(value: pb.Evidence.Status.ValueType) -> str:
     """Returns a status as the JSON writes it."""
     return pb.Evidence.Status.Name(value).removeprefix("STATUS_").lower()
+
+
+def _verdict(word: str) -> pb.Finding.Verdict.ValueType:
+    return pb.Finding.Verdict.Value(f"VERDICT_{word.upper()}") if word in VERDICTS else pb.Finding.VERDICT_UNSPECIFIED
 
 
 def _evidence(evidence: Mapping[str, Any]) -> pb.Evidence:

@@ -33,7 +33,18 @@ SEVERITIES = ("critical", "high", "medium", "low", "info")
 STATUSES = ("verified", "moved", "missing")
 DEFAULT_CATEGORY = "general"
 # Members of a finding's JSON that are left out where they are empty.
-OPTIONAL = ("occurrence", "remedy", "rule", "anchor", "fingerprint", "outside_scope")
+OPTIONAL = (
+    "occurrence",
+    "remedy",
+    "rule",
+    "anchor",
+    "fingerprint",
+    "outside_scope",
+    "verdict",
+    "verdict_reason",
+    "rank",
+)
+LISTS = ("models", "contradicts")
 
 
 class ResultError(Exception):
@@ -93,6 +104,14 @@ class Finding:
     anchor: str = ""
     fingerprint: str = ""
     outside_scope: bool = False
+    # The distinct models that found it; an agent's name stands for one that asks no model.
+    models: tuple[str, ...] = ()
+    # After a merge: a sceptic's verdict with its own quotes, the ids of findings that say the opposite, and its place in the order.
+    verdict: str = ""
+    verdict_reason: str = ""
+    verdict_evidence: tuple[Evidence, ...] = ()
+    contradicts: tuple[str, ...] = ()
+    rank: int = 0
 
     @property
     def id(self) -> str:
@@ -119,7 +138,11 @@ class Finding:
             "found_by": list(self.found_by or (self.step,)),
             "evidence": [evidence.as_json() for evidence in self.evidence],
         }
-        optional = {name: getattr(self, name) for name in OPTIONAL}
+        optional = {name: getattr(self, name) for name in OPTIONAL} | {
+            name: list(getattr(self, name)) for name in LISTS
+        }
+        optional["verdict_evidence"] = [place.as_json() for place in self.verdict_evidence]
+        optional["corroborations"] = len(self.models)
         return value | {name: content for name, content in optional.items() if content}
 
 
@@ -333,26 +356,42 @@ def _clean(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _from_document(value: dict[str, Any]) -> Finding:
-    evidence = tuple(
-        Evidence(
-            path=item["path"],
-            start_line=item["start_line"],
-            end_line=item["end_line"],
-            quote=item["quote"],
-            status=item["status"],
-            actual_start_line=item.get("actual_start_line", 0),
-            reason=item.get("reason", ""),
-        )
-        for item in value["evidence"]
+def read_judged(values: Any) -> tuple[Evidence, ...]:
+    """Returns the places of a list that were judged before; what is none is left out."""
+    listed = values[:MAX_EVIDENCE] if isinstance(values, list) else []
+    return tuple(_judged_place(value) for value in listed if _is_judged(value))
+
+
+def _is_judged(value: Any) -> bool:
+    if not isinstance(value, dict) or value.get("status") not in STATUSES:
+        return False
+    return isinstance(value.get("path"), str) and isinstance(value.get("quote"), str)
+
+
+def _judged_place(value: dict[str, Any]) -> Evidence:
+    start = _line(value.get("start_line"))
+    return Evidence(
+        path=value["path"],
+        start_line=start,
+        end_line=max(start, _line(value.get("end_line"))),
+        quote=value["quote"],
+        status=value["status"],
+        actual_start_line=value.get("actual_start_line", 0),
+        reason=value.get("reason", ""),
     )
+
+
+def _from_document(value: dict[str, Any]) -> Finding:
     return Finding(
         value["severity"],
         value["title"],
         value["claim"],
         value["category"],
-        evidence,
+        tuple(map(_judged_place, value["evidence"])),
         value["step"],
         tuple(value["found_by"]),
         **{name: value[name] for name in OPTIONAL if name in value},
+        models=tuple(value.get("models", ())),
+        contradicts=tuple(value.get("contradicts", ())),
+        verdict_evidence=read_judged(value.get("verdict_evidence")),
     )

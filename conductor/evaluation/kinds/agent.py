@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from conductor.evaluation.evidence.changed_places import ChangedPlaces
@@ -113,7 +114,9 @@ def check(frame: Frame) -> Frame:
         return Frame({"counts": {}, "errors": errors}, (b"", typed))
     spec = step.agent.output
     found = without_placeholders(found) if spec.findings else found
-    checked = examiner.identify(tell_apart(examiner.judge(finding) for finding in found.findings))
+    models = (frame.header["model"],) if frame.header.get("model") else ()
+    judged = (replace(examiner.judge(finding), models=models) for finding in found.findings)
+    checked = examiner.identify(tell_apart(judged))
     if spec.findings and len(checked) < spec.min_items:
         return _invalid((f"it has {len(checked)} findings, and at least {spec.min_items} are asked for", *found.notes))
     scope = ChangedPlaces(read_snapshot(frame))

@@ -1,17 +1,22 @@
 """A step that brings results together: rendering its template, or merging the findings of what it needs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from conductor.evaluation.evidence.findings import Found, count, read_document
-from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge
+from conductor.evaluation.evidence.merging import DEFAULT_MAX_FINDINGS, merge, order
 from conductor.evaluation.evidence.typed_answers import Form, judge_json
+from conductor.evaluation.evidence.verdicts import join_verdicts
 from conductor.evaluation.pinned import failed, read_names, read_pinned
-from conductor.evaluation.reports.results import whole
+from conductor.evaluation.reports.results import Result, whole
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.checks.output_rules import output_schema
 from conductor.flows.language.markdown import cell
 from conductor.flows.language.templates import TemplateError, render
 from conductor.flows.library.bundle import canonical_json
+from conductor.v1 import flow_service_pb2
+
+Flow = flow_service_pb2.Flow
 
 MAX_FOLD_BYTES = 4 * 1024 * 1024
 
@@ -21,11 +26,7 @@ def fold(frame: Frame) -> Frame:
     bundle, inputs, results = read_pinned(frame)
     step = bundle.step(frame.header["step"])
     if step.fold.HasField("merge"):
-        given = [finding for need in step.needs if need in results for finding in results[need].findings]
-        limit = step.fold.merge.max_findings or DEFAULT_MAX_FINDINGS[inputs["band"]]
-        found = merge(read_document({"findings": given}), limit)
-        document = canonical_json(found.as_json())
-        return Frame({"counts": count(found.findings)}, (_listed(found).encode(), document, b""))
+        return _merge(step, results, inputs["band"])
     try:
         names = {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": whole(results)}
         text = render(step.fold.template, names)
@@ -46,12 +47,29 @@ def fold(frame: Frame) -> Frame:
     return Frame({"counts": {}}, (data, b"", data))
 
 
+def _merge(step: Flow.Step, results: Mapping[str, Result], band: str) -> Frame:
+    """Merges the findings of what a step needs, with the verdicts of their sceptics where it names them."""
+    work = step.fold.merge
+    needs = [need for need in step.needs if need in results and need != work.verdicts]
+    given = read_document({"findings": [finding for need in needs for finding in results[need].findings]})
+    limit = work.max_findings or DEFAULT_MAX_FINDINGS[band]
+    if not work.verdicts:
+        found = merge(given, limit)
+    else:
+        asked = results[work.verdicts].items if work.verdicts in results else ()
+        judged, notes = join_verdicts(merge(given, len(given)).findings, asked)
+        ordered = order(judged, limit)
+        found = replace(ordered, notes=(*ordered.notes, *notes))
+    return Frame({"counts": count(found.findings)}, (_listed(found).encode(), canonical_json(found.as_json()), b""))
+
+
 def _listed(found: Found) -> str:
     """Merged findings as a text that later prompts can hold."""
     if not found.findings:
         return "No findings.\n"
     lines = [
         f"{number}. **{cell(finding.title)}** ({finding.severity}, {finding.status}, "
+        f"{f'{finding.verdict}, ' if finding.verdict else ''}"
         f"found by {', '.join(finding.found_by or (finding.step,))})"
         + "".join(
             f"\n   - `{place.path}:{place.actual_start_line or place.start_line}`" for place in finding.evidence[:3]

@@ -11,8 +11,9 @@ from importlib import resources
 from typing import Any
 
 from conductor.evaluation.evidence.citations import Unread
-from conductor.evaluation.evidence.findings import SEVERITIES, STATUSES
+from conductor.evaluation.evidence.findings import SEVERITIES, STATUSES, read_document
 from conductor.evaluation.evidence.places import check_places, named_places
+from conductor.evaluation.evidence.ranking import REFUTED, order
 from conductor.evaluation.reports.overview import overview
 from conductor.evaluation.reports.results import Result, shortened, whole
 from conductor.evaluation.reports.shortening import leave_out, shorter
@@ -28,6 +29,7 @@ MAX_SHOWN_TEXT_CHARACTERS = 50_000
 # Of all texts together: each is in the Markdown and in the JSON, with up to three bytes a character.
 MAX_SHOWN_TEXTS_CHARACTERS = 400_000
 # "No findings" says something about the code only if everything was judged.
+LAST_SECTION = "Refuted, or not found in the snapshot"
 UNJUDGED = ", but not everything could be judged: see what was not checked"
 # Code compares quotes with files; whether a claim is true, it cannot.
 CHECKED = "(quotes checked; conclusions are yours)"
@@ -84,16 +86,27 @@ def build_report(bundle: Bundle, known: Mapping[str, Any], sources: Sources) -> 
 
 def _rendered(template: str, values: Mapping[str, Any], names: Mapping[str, Any]) -> Report:
     try:
-        text = render(template, {**names, "report": values})
+        text = render(template, {**names, "report": {**values, "sections": _sections(values["findings"])}})
     except TemplateError as error:
         raise ReportError(f"the report cannot be rendered: {error}") from error
     return Report(_tidy(text), canonical_json(dict(values)))
 
 
+def _sections(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the findings by severity; those that do not hold, or stand nowhere, come last and are named so."""
+    last = [finding for finding in findings if finding["status"] == "missing" or finding.get("verdict") == REFUTED]
+    sections = [
+        {"title": severity.capitalize(), "findings": found}
+        for severity in SEVERITIES
+        if (found := [one for one in findings if one["severity"] == severity and not any(one is each for each in last)])
+    ]
+    return [*sections, {"title": LAST_SECTION, "findings": last}] if last else sections
+
+
 def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
     facts = dict(sources.facts)
-    findings = [finding for document in sources.documents.values() for finding in document["findings"]]
-    findings.sort(key=lambda finding: (SEVERITIES.index(finding["severity"]), STATUSES.index(finding["status"])))
+    found = [finding for document in sources.documents.values() for finding in document["findings"]]
+    findings = [found[place] for place in order(read_document({"findings": found}))]
     texts = _texts(facts["steps"], sources)
     values = {
         **facts,

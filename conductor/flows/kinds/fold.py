@@ -26,6 +26,9 @@ def judge(step: Step, where: str, _library: Library, problems: Problems) -> None
         case "merge":
             if not step.needs:
                 problems.add(where, "a merge combines the findings of the needed steps: give it 'needs'")
+            if step.fold.merge.verdicts and step.fold.merge.verdicts not in step.needs:
+                text = f"'{step.fold.merge.verdicts}' must be among 'needs': a foreach over findings whose steps are sceptics"
+                problems.add(f"{where}.merge.verdicts", text)
             if not 0 <= step.fold.merge.max_findings <= MAX_MERGED_FINDINGS:
                 problems.add(f"{where}.merge.max_findings", f"must be 1 to {MAX_MERGED_FINDINGS}")
             if step.fold.HasField("output"):

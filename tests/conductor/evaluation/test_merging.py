@@ -77,7 +77,7 @@ def test_one_invented_place_neither_takes_a_verdict_nor_gives_one() -> None:
     half = finding("Eval on input", severity="critical")
     half = replace(half, evidence=(*half.evidence, Evidence("none.py", 1, 1, "invented", "missing")))
 
-    assert [one.status for one in merge([half, real], 50).findings] == ["missing", "verified"]
+    assert [one.status for one in merge([half, real], 50).findings] == ["verified", "missing"]
     assert [one.status for one in merge([replace(half, severity="low"), real], 50).findings] == ["verified", "missing"]
 
 
@@ -87,7 +87,7 @@ def test_findings_without_a_place_are_never_merged() -> None:
     assert len(merge(bare, 50).findings) == 2
 
 
-def test_the_rank_is_severity_then_status_then_how_many_found_it_then_place() -> None:
+def test_the_rank_is_severity_then_how_many_found_it_then_status_then_place_and_missing_is_last() -> None:
     assert titles(
         finding("f", severity="low", path="z"),
         finding("e", severity="medium", path="c", status="missing"),
@@ -96,7 +96,7 @@ def test_the_rank_is_severity_then_status_then_how_many_found_it_then_place() ->
         finding("b shared", severity="medium", path="y"),
         finding("b shared", "docs", severity="medium", path="y"),
         finding("a", severity="critical", status="missing"),
-    ) == ["a", "b shared", "c", "d", "e", "f"]
+    ) == ["b shared", "c", "d", "f", "a", "e"]
 
 
 def test_what_does_not_fit_is_counted_and_told() -> None:
