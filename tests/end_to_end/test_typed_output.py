@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
-from conductor.v1.run_service_pb2 import GetReportRequest, GetRunRequest, GetStepRequest, ListRunsRequest, Run, Step
+from conductor.v1.run_service_pb2 import (
+    Evidence,
+    Finding,
+    GetReportRequest,
+    GetRunRequest,
+    GetStepRequest,
+    ListFindingsRequest,
+    ListRunsRequest,
+    Run,
+    Step,
+)
 from conductor.v1.run_service_pb2_grpc import RunServiceStub
 from tests.kit import flows
 from tests.kit.services import Pair, running_pair
@@ -185,3 +195,87 @@ def test_evidence_that_is_not_found_is_sent_back_once_and_never_costs_what_was_f
         ("missing", None),
     ]
     assert steps["none"].state == Step.STATE_SKIPPED
+
+
+SCEPTICS = """\
+title: Sceptics
+steps:
+  - id: first
+    agent:
+      agents: [scripted]
+      contracts: [output]
+      prompt: |
+        #scripted
+        finding critical readme.txt 1 1 Wrong alarm
+        finding high readme.txt 2 2 Held up
+        invent critical readme.txt 3 3 A lie
+  - id: second
+    agent:
+      agents: [scripted]
+      contracts: [output]
+      prompt: |
+        #scripted
+        finding high readme.txt 3 3 Bluffed away
+  - id: merged
+    needs: [first, second]
+    fold: {merge: {}}
+  - id: sceptics
+    needs: [merged]
+    foreach:
+      items: steps.merged.findings
+      as: finding
+      max_items: 3
+      min_success: 0
+      steps:
+        - id: judge
+          agent:
+            agents: [scripted]
+            output:
+              schema:
+                type: object
+                required: [verdict, reason]
+                properties:
+                  verdict: {enum: [CONFIRMED, PARTLY, REFUTED, UNSURE]}
+                  reason: {type: string}
+                  evidence: {type: array, items: {type: object, required: [path, quote, start_line]}}
+            prompt: |
+              #scripted
+              {% if finding.title == "Wrong alarm" %}
+              say {"verdict": "REFUTED", "reason": "It is two.",
+              say "evidence": [{"path": "readme.txt", "start_line": 2, "quote": "two"}]}
+              {% elif finding.title == "Bluffed away" %}
+              say {"verdict": "REFUTED", "reason": "Trust me.",
+              say "evidence": [{"path": "readme.txt", "start_line": 1, "quote": "nowhere at all"}]}
+              {% else %}
+              say {"verdict": "CONFIRMED", "reason": "I looked."}
+              {% endif %}
+  - id: ranked
+    needs: [merged, sceptics]
+    fold: {merge: {verdicts: sceptics}}
+"""
+
+
+def test_sceptics_are_children_and_their_verdicts_reach_the_ranking(pair: Pair, tmp_path: Path) -> None:
+    """Keeps F4 and F5: planted lies are caught, and a refutation without a quote that is found refutes nothing."""
+    code, name = run_file(pair, tmp_path, SCEPTICS)
+    with pair.channel() as channel:
+        stub = RunServiceStub(channel)
+        found = stub.ListFindings(ListFindingsRequest(parent=name), timeout=10).findings
+        report = stub.GetReport(GetReportRequest(name=name), timeout=10).markdown
+
+    assert code == 0
+    told = {one.title: (one.rank, Finding.Verdict.Name(one.verdict).removeprefix("VERDICT_")) for one in found}
+    assert told == {
+        "Held up": (1, "CONFIRMED"),
+        "Bluffed away": (2, "UNSURE"),
+        "A lie": (3, "UNSPECIFIED"),
+        "Wrong alarm": (4, "REFUTED"),
+    }
+    by_title = {one.title: one for one in found}
+    assert by_title["Wrong alarm"].verdict_evidence[0].status == Evidence.STATUS_VERIFIED
+    assert by_title["Bluffed away"].verdict_evidence[0].status == Evidence.STATUS_MISSING
+    assert "does not count" in by_title["Bluffed away"].verdict_reason
+    assert by_title["A lie"].status == Evidence.STATUS_MISSING
+    assert report.index("Held up") < report.index("### Refuted, or not found in the snapshot (2)")
+    assert "1 of 4 findings reached no sceptic" in report
+    assert "1 refutations do not count: their counter-quotes were not found" in report

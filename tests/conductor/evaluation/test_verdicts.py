@@ -1,4 +1,4 @@
-"""Sceptics' verdicts reach the ranking, contradictions stand side by side, and only a counter-quote that is found refutes. Keeps F4 F5."""
+"""Verdicts reach the ranking, contradictions stand together, and only a counter-quote that is found refutes. Keeps F4 F5."""
 
 from typing import Any
 
