@@ -177,8 +177,8 @@ class RunCreation:
     ) -> tuple[RunPlan, tuple[Blob, ...]]:
         folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
         loaded = await self._load(request)
-        bundle = loaded.bundle()
         given, pinned = read_inputs(request), None
+        bundle = loaded.bundle(json.dumps(given, ensure_ascii=False))
         if given.get("band") == AUTO:  # the snapshot decides it
             pinned = await self._pin(folder, request.workspace)
         launch = await self._judge(bundle, given, pinned.plan if pinned else None)

@@ -182,8 +182,8 @@ class Evaluator:
         except LimitHitError as error:
             return Judgement(None, (FlowProblem(path, 0, "", f"cannot be validated: {error}"),))
         problems = tuple(FlowProblem(*problem) for problem in answer.header["problems"])
-        flow = None if problems else flow_service_pb2.Flow.FromString(answer.attachments[0])
-        return Judgement(flow, problems, answer.header["lines"])
+        draft = flow_service_pb2.Flow.FromString(answer.attachments[0]) if answer.attachments[0] else None
+        return Judgement(None if problems else draft, problems, draft, answer.header["lines"])
 
     async def _call(self, frame: Frame) -> Frame:
         """Asks for a request in two stages: one that takes long leaves the quick lane, and takes turns with its like."""

@@ -115,7 +115,7 @@ def _library(header: Mapping[str, Any]) -> Library:
 def _judgement(judgement: Judgement) -> Frame:
     problems = [(problem.path, problem.line, problem.field, problem.text) for problem in judgement.problems]
     header = {"problems": problems, "lines": dict(judgement.lines)}
-    return Frame(header, (judgement.flow.SerializeToString() if judgement.flow else b"",))
+    return Frame(header, (judgement.draft.SerializeToString() if judgement.draft else b"",))
 
 
 TASKS: Mapping[str, Task] = {

@@ -18,7 +18,8 @@ from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.checks.output_rules import output_schema
 from conductor.flows.defaults import MODEL
 from conductor.flows.kinds.agent import MAX_PARAMETER_CHARACTERS
-from conductor.flows.language.templates import TemplateError, is_template, render
+from conductor.flows.language.marks import is_template
+from conductor.flows.language.templates import TemplateError, render
 from conductor.flows.library.bundle import Bundle, canonical_json
 from conductor.flows.library.library import OUTPUT, contracts_of
 from conductor.v1 import flow_service_pb2
@@ -77,7 +78,7 @@ def extract(frame: Frame) -> Frame:
     contracts = contracts_of(agent)
     examples = (
         agent.prompt.partition(SCENARIO)[0],
-        texts.personas.get(agent.persona, ""),
+        *(texts.personas.values() if is_template(agent.persona) else (texts.personas.get(agent.persona, ""),)),
         *(texts.contracts[name] for name in contracts),
     )
     if (form := _form(step)) is not None:
@@ -173,7 +174,7 @@ def build_prompt(
         asked = render(agent.prompt, {**(names or {}), "inputs": inputs, "band": inputs["band"], "steps": seen})
     except TemplateError as error:
         raise PromptError(f"the prompt of step {step} cannot be rendered: {error}") from error
-    persona = bundle.texts.personas.get(agent.persona, "")
+    persona = _find_persona(bundle, step, {**(names or {}), "inputs": inputs, "band": inputs["band"], "steps": seen})
     contracts = [bundle.texts.contracts[name] for name in contracts_of(agent)]
     form = _form(bundle.step(step))
     parts = [persona, asked, *left_out(results, seen), *contracts, write_form(form) if form is not None else ""]
@@ -182,6 +183,24 @@ def build_prompt(
     if size > MAX_PROMPT_BYTES:
         raise PromptError(f"the prompt of step {step} has {size} bytes; the limit is {MAX_PROMPT_BYTES}")
     return prompt
+
+
+def _find_persona(bundle: Bundle, step: str, values: Mapping[str, Any]) -> str:
+    """Returns the text of the step's persona. Its name may be a template; an empty name is none."""
+    name, personas = bundle.step(step).agent.persona, bundle.texts.personas
+    if not is_template(name):
+        return personas.get(name, "")
+    try:
+        name = render(name, values).strip()
+    except TemplateError as error:
+        raise PromptError(f"the persona of step {step} cannot be rendered: {error}") from error
+    if name and name not in personas:
+        there = ", ".join(sorted(personas)) or "none"
+        raise PromptError(
+            f"the persona '{name[:100]}' of step {step} is not pinned with this run; there are {there}."
+            " One that a template names must stand by its name in the flow, in one that calls it, or in the run's inputs"
+        )
+    return personas.get(name, "")
 
 
 def build_parameters(

@@ -65,17 +65,28 @@ def _find_trouble(name: str, trail: tuple[str, ...], known: Mapping[str, Flow | 
     if (name, len(trail)) in calls.seen:
         return ""
     path = " -> ".join((*trail, name))
+    flow, why = known.get(name), ""
     if name in trail:
-        return f"flows call one another in a circle: {path}"
-    if len(trail) >= MAX_LEVELS:
-        return f"flows call one another more than {MAX_LEVELS} levels deep: {path}"
-    flow = known.get(name)
-    if flow is None:
-        return f"{path}: {_missing(name, known)}"
+        why = f"flows call one another in a circle: {path}"
+    elif len(trail) >= MAX_LEVELS:
+        why = f"flows call one another more than {MAX_LEVELS} levels deep: {path}"
+    elif flow is None:
+        why = f"{path}: {_missing(name, known)}"
+    if why or flow is None:
+        return why
     calls.seen.add((name, len(trail)))
     calls.flows[name] = flow
-    names = dict.fromkeys(flow_name(step.flow.flow) for _, step in _calling(flow))
-    return next((why for one in names if (why := _find_trouble(one, (*trail, name), known, calls))), "")
+    return next((why for _, step in _calling(flow) if (why := _find_below(step, (*trail, name), known, calls))), "")
+
+
+def _find_below(step: Flow.Step, trail: tuple[str, ...], known: Mapping[str, Flow | None], calls: Calls) -> str:
+    """Returns what is wrong with a call of a called flow; empty where nothing is."""
+    name = flow_name(step.flow.flow)
+    if why := _find_trouble(name, trail, known, calls):
+        return why
+    return next(
+        (f"{' -> '.join(trail)}, step {step.id}: {text}" for _, text in _judge_inputs(step, calls.flows[name])), ""
+    )
 
 
 def _missing(name: str, known: Mapping[str, Flow | None]) -> str:

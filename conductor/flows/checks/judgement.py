@@ -18,10 +18,14 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A good flow, with its name and revision, or None with its problems. `lines` are those of its calls' fields."""
+    """A good flow, with its name and revision, or None with its problems.
+
+    `draft` is the flow as far as it could be read, with the lines of its calls' fields: those are judged later (see `calls`).
+    """
 
     flow: flow_service_pb2.Flow | None
     problems: tuple[FlowProblem, ...]
+    draft: flow_service_pb2.Flow | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
 
     def line_of(self, name: str) -> int:

@@ -59,12 +59,12 @@ def _judgement(flow: Flow, default_name: str, library: Library, problems: Proble
     good = authored(flow)
     good.name = good.name or default_name
     judge(good, library, problems)
-    if problems.found:
-        return Judgement(None, problems.sorted())
-    good.revision = revision_of(good)
     calls = list_calls(good)
     lines = {name: node.line for name, node in problems.nodes.items() if name.startswith(calls)}
-    return Judgement(good, (), lines)
+    if problems.found:
+        return Judgement(None, problems.sorted(), good, lines)
+    good.revision = revision_of(good)
+    return Judgement(good, (), good, lines)
 
 
 def parsed(data: bytes, path: str, project: Path | None = None) -> tuple[Flow | None, Texts, tuple[FlowProblem, ...]]:

@@ -15,6 +15,7 @@ from conductor.flows.checks.output_rules import judge_output
 from conductor.flows.checks.problems import Problems
 from conductor.flows.defaults import MODEL
 from conductor.flows.kinds.kind import Expression, Planning, Step
+from conductor.flows.language.marks import is_template
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -52,7 +53,7 @@ def _judge_values(agent: AgentWork, where: str, library: Library, problems: Prob
     for index, name in enumerate(agent.agents):
         if not _AGENT_NAME.match(name) or name in agent.agents[:index]:
             problems.add(f"{where}.agents[{index}]", f"'{name}' must be an agent's name, and stand here once")
-    if agent.persona and agent.persona not in library.personas:
+    if agent.persona and not is_template(agent.persona) and agent.persona not in library.personas:
         problems.add(f"{where}.persona", _unknown("persona", agent.persona, library.personas, library))
     for index, name in enumerate(agent.contracts):
         if name not in library.contracts:
@@ -66,6 +67,8 @@ def _judge_values(agent: AgentWork, where: str, library: Library, problems: Prob
 
 def templates(step: Step) -> Iterator[tuple[str, str]]:
     """Yields the prompt, and what is rendered with it."""
+    if is_template(step.agent.persona):
+        yield "persona", step.agent.persona
     if step.agent.prompt:
         yield "prompt", step.agent.prompt
     if step.agent.model:

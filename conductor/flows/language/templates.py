@@ -73,11 +73,6 @@ def _final(value: Any) -> Any:
     return value
 
 
-def is_template(text: str) -> bool:
-    """Returns whether a text holds anything to render. One that does not is taken as it is."""
-    return any(mark in text for mark in ("{{", "{%", "{#"))
-
-
 def render(template: str, values: Mapping[str, Any]) -> str:
     """Returns the rendered text. Raises TemplateError with the template's line."""
     try:

@@ -46,12 +46,24 @@ class LoadedFlow:
 
     flow: Flow
     filled: Flow
-    texts: Texts
+    library: Texts
     calls: Mapping[str, Flow] = field(default_factory=dict)
 
-    def bundle(self) -> bytes:
-        """Returns the bundle for a run."""
-        return write_bundle(self.filled, self.texts, self.calls)
+    @property
+    def texts(self) -> Texts:
+        """Returns the personas and contracts that the flows name."""
+        return self._find_texts("")
+
+    def bundle(self, said: str = "") -> bytes:
+        """Returns the bundle for a run whose caller said this. Raises FlowInvalidError where it is too large."""
+        data = write_bundle(self.filled, self._find_texts(said), self.calls)
+        if len(data) > MAX_BUNDLE_BYTES:
+            text = f"with its personas and contracts, and the flows that it calls, it is larger than {MAX_BUNDLE_BYTES} bytes"
+            raise FlowInvalidError((FlowProblem(self.flow.source_path or "flow", 0, "", text),))
+        return data
+
+    def _find_texts(self, said: str) -> Texts:
+        return texts_for(self.filled, self.library, self.calls.values(), said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +95,14 @@ class Catalogue:
         """Returns every flow by name; an earlier folder shadows a later one. Parts, which only flows call, are left out."""
         texts, files = await self._look()
         known = _known_flows(files)
-        problems = [problem for file in files for problem in file.judgement.problems]
+        problems: list[FlowProblem] = []
         flows: list[LoadedFlow] = []
         for group in _by_name(files).values():
+            problems += [problem for file in group[1:] for problem in file.judgement.problems]
             try:
-                flows += [_loaded(group, texts, known)] if group[0].judgement.flow is not None else []
+                flows.append(_loaded(group, texts, known))
             except FlowInvalidError as error:
-                problems.extend(error.problems)
+                problems += error.problems
         shown = sorted((one for one in flows if not one.flow.name.startswith(PARTS)), key=lambda one: one.flow.name)
         return Listing(tuple(shown), tuple(problems))
 
@@ -101,18 +114,13 @@ class Catalogue:
         if group is None:
             known = ", ".join(sorted(one for one in groups if not one.startswith(PARTS))) or "none"
             raise NotFoundError("flow", name, hint=f"there are {known}", metadata={"known": known})
-        if group[0].judgement.flow is None:
-            raise FlowInvalidError(group[0].judgement.problems)
         return _loaded(group, texts, _known_flows(files))
 
     async def load_inline(self, flow: Flow, sent: Texts = NOTHING_SENT) -> LoadedFlow:
         """Returns a flow that came as a message, maybe with texts of its own. Raises FlowInvalidError."""
         library, texts = await self._library(sent)
-        judgement = await self._judge.judge_message(flow, "flow", library)
-        if judgement.flow is None:
-            raise FlowInvalidError(judgement.problems)
-        calls = await self._judge_calls(judgement, "flow")
-        return _with_texts(judgement.flow, texts, calls.flows)
+        good, calls = await self._find_good(await self._judge.judge_message(flow, "flow", library), "flow")
+        return _with_texts(good, texts, calls)
 
     async def validate_text(self, data: bytes, path: str, sent: Texts = NOTHING_SENT) -> Judgement:
         """Judges a text as the file at this path."""
@@ -125,17 +133,16 @@ class Catalogue:
     async def _whole(self, judgement: Judgement, path: str) -> Judgement:
         """Returns the judgement with the flow's calls judged, too."""
         try:
-            await self._judge_calls(judgement, path)
+            await self._find_good(judgement, path)
         except FlowInvalidError as error:
             return Judgement(None, error.problems)
         return judgement
 
-    async def _judge_calls(self, judgement: Judgement, path: str) -> Calls:
-        """Returns the calls of a flow that is in no folder. Raises FlowInvalidError."""
-        if judgement.flow is None or not list_calls(judgement.flow):
-            return Calls()
-        _, files = await self._look()
-        return _good_calls(judgement, path, _known_flows(files))
+    async def _find_good(self, judgement: Judgement, path: str) -> tuple[Flow, Mapping[str, Flow]]:
+        """Returns a flow that is in no folder, with all that it calls. Raises FlowInvalidError."""
+        calls = judgement.draft is not None and list_calls(judgement.draft)
+        files = (await self._look())[1] if calls else ()
+        return _find_good(judgement, path, _known_flows(files))
 
     async def _library(self, sent: Texts) -> tuple[Library, Texts]:
         return with_sent(*await asyncio.to_thread(read_library, self._places), sent)
@@ -181,33 +188,30 @@ def _known_flows(files: Sequence[_Judged]) -> dict[str, Flow | None]:
     return {name: group[0].judgement.flow for name, group in _by_name(files).items()}
 
 
-def _good_calls(judgement: Judgement, path: str, known: Mapping[str, Flow | None]) -> Calls:
-    """Returns the calls of a flow. Raises FlowInvalidError."""
-    calls = judge_calls(judgement.flow, known) if judgement.flow is not None else Calls()
-    if calls.problems:
-        raise FlowInvalidError(
-            tuple(FlowProblem(path, judgement.line_of(name), name, text) for name, text in calls.problems)
-        )
-    return calls
+def _find_good(judgement: Judgement, path: str, known: Mapping[str, Flow | None]) -> tuple[Flow, Mapping[str, Flow]]:
+    """Returns a flow with all that it calls. Raises FlowInvalidError with all its problems."""
+    calls = judge_calls(judgement.draft, known) if judgement.draft is not None else Calls()
+    found = [FlowProblem(path, judgement.line_of(name), name, text) for name, text in calls.problems]
+    if judgement.flow is None or found:
+        raise FlowInvalidError(tuple(sorted((*judgement.problems, *found), key=lambda problem: problem.line)))
+    return judgement.flow, calls.flows
 
 
 def _loaded(group: Sequence[_Judged], texts: Texts, known: Mapping[str, Flow | None]) -> LoadedFlow:
     first, *hidden = group
+    good, calls = _find_good(first.judgement, str(first.source.path), known)
     flow = Flow()
-    if first.judgement.flow is not None:
-        flow.CopyFrom(first.judgement.flow)
+    flow.CopyFrom(good)
     flow.source_path = str(first.source.path)
     flow.layer = _LAYERS[first.source.layer]
     flow.shadows.extend(str(file.source.path) for file in hidden)
-    return _with_texts(flow, texts, _good_calls(first.judgement, str(first.source.path), known).flows)
+    return _with_texts(flow, texts, calls)
 
 
 def _with_texts(flow: Flow, texts: Texts, calls: Mapping[str, Flow]) -> LoadedFlow:
     filled, called = with_defaults(flow), {name: with_defaults(one) for name, one in calls.items()}
-    loaded = LoadedFlow(flow, filled, texts_for(filled, texts, called.values()), called)
-    if len(loaded.bundle()) > MAX_BUNDLE_BYTES:
-        text = f"with its personas and contracts it is larger than {MAX_BUNDLE_BYTES} bytes"
-        raise FlowInvalidError((FlowProblem(flow.source_path or "flow", 0, "", text),))
+    loaded = LoadedFlow(flow, filled, texts, called)
+    loaded.bundle()  # which is refused where it is too large
     return loaded
 
 

@@ -5,13 +5,17 @@ file's name, and also the name in its front matter where no file has that name.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from google.protobuf import json_format
+
 from conductor.flows.checks.judgement import Library
 from conductor.flows.defaults import agents_in
+from conductor.flows.language.marks import is_template
 from conductor.flows.library.layers import Folder, Source, folders, read_file, sources
 from conductor.flows.library.personas import MAX_PERSONA_CHARACTERS, parse_persona
 from conductor.v1 import flow_service_pb2
@@ -54,10 +58,19 @@ def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
     return Library(frozenset(texts.personas), frozenset(texts.contracts), frozenset(unusable)), texts
 
 
-def texts_for(flow: flow_service_pb2.Flow, texts: Texts, called: Iterable[flow_service_pb2.Flow] = ()) -> Texts:
-    """Returns the texts that flows with their defaults filled in name, as far as they are there. They are pinned with a run."""
-    named = [agent for one in (flow, *called) for agent in agents_in(one.steps)]
+def texts_for(
+    flow: flow_service_pb2.Flow, texts: Texts, called: Iterable[flow_service_pb2.Flow] = (), said: str = ""
+) -> Texts:
+    """Returns the texts that flows with their defaults filled in name, as far as they are there. They are pinned with a run.
+
+    Where the name of a persona is a template, it may be any that stands somewhere in the flows, or in what a caller said.
+    """
+    flows = (flow, *called)
+    named = [agent for one in flows for agent in agents_in(one.steps)]
     personas = {agent.persona for agent in named}
+    if any(map(is_template, personas)):
+        written = " ".join((said, *(json_format.MessageToJson(one, ensure_ascii=False) for one in flows)))
+        personas |= {name for name in texts.personas if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", written)}
     contracts = {name for agent in named for name in contracts_of(agent)}
     return Texts(
         personas={name: text for name, text in texts.personas.items() if name in personas},

@@ -1,12 +1,17 @@
 """Flows that run other flows, seen from outside. Keeps B13."""
 
-from typing import Any
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
-from tests.conductor.running_conductor import Running, running_conductor
+from tests.conductor.running_conductor import Running, refusal, running_conductor
+from tests.fakes.execution_host import ExecutionHost, finding, started, with_findings
+from tests.kit.waiting import until
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
 
@@ -19,13 +24,13 @@ FLOWS = {
           - id: deep
             needs: [facts]
             flow:
-              flow: parts/spine
+              flow: parts/told
               inputs: {angles: [a, b], count: size(steps.facts.text)}
           - id: end
             needs: [deep]
             fold: {template: "<{{ steps.deep.text }}>"}
         """,
-    "parts/spine.yaml": """
+    "parts/told.yaml": """
         input_schema:
           type: object
           properties: {angles: {type: array, items: {type: string}}, count: {type: integer}}
@@ -35,20 +40,84 @@ FLOWS = {
           - id: told
             fold: {template: "{{ inputs.angles | join('+') }} of {{ inputs.count }}: {{ inputs.question }}"}
         """,
+    "review.yaml": """
+        steps:
+          - id: spine
+            flow:
+              flow: parts/spine
+              inputs:
+                angles: [{persona: newcomer, task: read it}, {persona: sceptic, task: doubt it}]
+          - id: merged
+            needs: [spine]
+            fold: {merge: {}}
+        """,
+    "parts/spine.yaml": """
+        input_schema:
+          type: object
+          properties:
+            angles: {type: array, items: {type: object, required: [persona, task]}}
+          required: [angles]
+        steps:
+          - id: look
+            foreach:
+              items: inputs.angles
+              as: angle
+              steps:
+                - id: find
+                  agent:
+                    agents: [scripted]
+                    persona: "{{ angle.persona }}"
+                    contracts: [output]
+                    prompt: "{{ angle.task }}"
+          - id: merged
+            needs: [look]
+            fold: {merge: {}}
+        """,
+    "unpinned.yaml": """
+        steps:
+          - id: spine
+            flow:
+              flow: parts/spine
+              inputs: {angles: '[{"persona": "new" + "comer", "task": "x"}]'}
+        """,
     "circle.yaml": "steps: [{id: a, flow: {flow: parts/back}}]",
     "parts/back.yaml": "steps: [{id: a, flow: {flow: circle}}]",
+    "wrong.yaml": """
+        steps:
+          - id: one
+            flow:
+              flow: parts/told
+              inputs: {angels: [a]}
+          - id: two
+            flow:
+              flow: parts/tolt
+              inputs: {x: steps.nope.text, y: '"unclosed'}
+        """,
+    **{f"parts/level{n}.yaml": f"steps: [{{id: a, flow: {{flow: parts/level{n + 1}}}}}]" for n in range(1, 4)},
+    "parts/level4.yaml": "steps: [{id: a, fold: {template: deepest}}]",
+    "deep.yaml": "steps: [{id: a, flow: {flow: parts/level2}}]",
+    "deeper.yaml": "steps: [{id: a, flow: {flow: parts/level1}}]",
 }
+FOUND = with_findings(finding("It is one", "high", 1, "one"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def it(tmp_path_factory: pytest.TempPathFactory) -> Any:
+async def it(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     folder = tmp_path_factory.mktemp("sub")
-    for name, text in FLOWS.items():
-        path = folder / "project/.conductor/flows" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(line[8:] for line in text.splitlines()) if "\n" in text else text)
-    async with running_conductor(folder, project=folder / "project") as running:
+    write_project(folder / "project/.conductor")
+    hosts = {"alpha": ExecutionHost([started()])}
+    async with running_conductor(folder, hosts=hosts, project=folder / "project") as running:
+        running.tellers["alpha"].change(features=["path_ids"])
         yield running
+
+
+def write_project(folder: Path) -> None:
+    (folder / "flows/parts").mkdir(parents=True)
+    (folder / "personas").mkdir()
+    for name, text in FLOWS.items():
+        (folder / "flows" / name).write_text(textwrap.dedent(text))
+    for name in ("newcomer", "sceptic", "other"):
+        (folder / f"personas/{name}.md").write_text(f"You are the {name}.\n")
 
 
 async def start(it: Running, flow: str, question: str = "why?") -> pb.Run:
@@ -58,13 +127,110 @@ async def start(it: Running, flow: str, question: str = "why?") -> pb.Run:
     return run
 
 
+async def step(it: Running, run: pb.Run, name: str) -> pb.Step:
+    told: pb.Step = await it.runs.GetStep(pb.GetStepRequest(name=f"{run.name}/steps/{name}"))
+    return told
+
+
+async def sub_run(it: Running, run: pb.Run, name: str) -> pb.Run:
+    told: pb.Run = await it.runs.GetRun(pb.GetRunRequest(name=(await step(it, run, name)).sub_run))
+    return told
+
+
 async def test_a_step_runs_another_flow_whose_report_is_its_text(it: Running) -> None:
     run = await it.settled((await start(it, "outer")).name)
-    assert pb.Run.State.Name(run.state) == "STATE_SUCCEEDED", run
-    deep = run.steps[1]
-    end = await it.runs.GetStep(pb.GetStepRequest(name=f"{run.name}/steps/end"))
-    sub_run = await it.runs.GetRun(pb.GetRunRequest(name=deep.sub_run))
+    deep, end = run.steps[1], await step(it, run, "end")
+    below = await sub_run(it, run, "deep")
 
     assert deep.kind == pb.Step.KIND_FLOW
     assert end.text == "<a+b of 5: why?\n>"
-    assert (sub_run.parent, sub_run.flow, sub_run.snapshot) == (deep.name, "flows/parts/spine", run.snapshot)
+    assert (below.parent, below.flow, below.snapshot) == (deep.name, "flows/parts/told", run.snapshot)
+    assert below.name.removeprefix("runs/").isalnum()
+
+
+async def test_a_part_gets_personas_as_inputs_and_its_findings_are_those_of_the_step(it: Running) -> None:
+    run = await start(it, "review")
+    host = it.hosts["alpha"]
+    seen = len(host.executions)
+    await until(lambda: len(host.executions) == seen + 2)
+    for execution in list(host.executions.values())[seen:]:
+        execution.tell(FOUND)
+    run = await it.settled(run.name)
+    below = await sub_run(it, run, "spine")
+    prompts = [(await step(it, below, f"look.{index}.find")).prompt for index in range(2)]
+    found = (await it.runs.ListFindings(pb.ListFindingsRequest(parent=run.name))).findings
+
+    assert [prompt.partition("\n\n")[0] for prompt in prompts] == ["You are the newcomer.", "You are the sceptic."]
+    assert pb.Run.State.Name(run.state) == "STATE_SUCCEEDED"
+    assert [(one.title, one.status) for one in found] == [("It is one", pb.Evidence.STATUS_VERIFIED)]
+    assert (run.finding_counts.verified, run.steps[0].finding_counts.verified) == (1, 1)
+
+
+async def test_a_persona_that_stands_nowhere_fails_its_step_with_the_reason(it: Running) -> None:
+    run = await it.settled((await start(it, "unpinned")).name)
+
+    assert run.failure.reason == "TOO_FEW_SUCCEEDED"
+    below = await sub_run(it, run, "spine")
+    failure = (await step(it, below, "look.0.find")).failure
+    assert failure.reason == "PROMPT_BUILD_FAILED"
+    assert failure.message.startswith(
+        "the persona 'newcomer' of step look.0.find is not pinned with this run; there are"
+    )
+
+
+async def test_cancelling_a_run_cancels_its_sub_runs(it: Running) -> None:
+    run = await start(it, "review")
+    host = it.hosts["alpha"]
+    seen = len(host.executions)
+    await until(lambda: len(host.executions) == seen + 2)
+    below = await sub_run(it, run, "spine")
+    await it.runs.CancelRun(pb.CancelRunRequest(name=run.name, reason="enough"))
+    run, below = await it.settled(run.name), await it.settled(below.name)
+
+    assert (run.state, below.state) == (pb.Run.STATE_CANCELLED, pb.Run.STATE_CANCELLED)
+    assert below.failure.message == "enough"
+
+
+async def test_lists_hide_sub_runs_and_a_run_is_deleted_with_them(it: Running) -> None:
+    run = await it.settled((await start(it, "outer", "is it hidden?")).name)
+    below = await sub_run(it, run, "deep")
+    shown = await it.runs.ListRuns(pb.ListRunsRequest(text="hidden"))
+    asked = await it.runs.ListRuns(pb.ListRunsRequest(text="hidden", include_sub_runs=True))
+    refused = await refusal(it.runs.DeleteRun(pb.DeleteRunRequest(name=below.name)))
+    await it.runs.DeleteRun(pb.DeleteRunRequest(name=run.name))
+    gone = await refusal(it.runs.GetRun(pb.GetRunRequest(name=below.name)))
+
+    assert [one.name for one in shown.runs] == [run.name]
+    assert {one.name: one.parent for one in asked.runs} == {run.name: "", below.name: f"{run.name}/steps/deep"}
+    assert (refused.reason, gone.reason) == ("RUN_IS_SUB_RUN", "RUN_NOT_FOUND")
+    assert run.name.removeprefix("runs/") in refused.hint
+
+
+async def test_flows_call_each_other_four_levels_deep_and_never_in_a_circle(it: Running) -> None:
+    run = await it.settled((await start(it, "deep")).name)
+    deepest = await sub_run(it, await sub_run(it, await sub_run(it, run, "a"), "a"), "a")
+    deeper, circle, wrong = [await refusal(start(it, flow)) for flow in ("deeper", "circle", "wrong")]
+
+    assert run.state == pb.Run.STATE_SUCCEEDED
+    assert (await step(it, deepest, "a")).text == "deepest\n" or deepest.flow == "flows/parts/level4"
+    assert {deeper.reason, circle.reason, wrong.reason} == {"FLOW_INVALID"}
+    path = "flows/deeper -> flows/parts/level1 -> flows/parts/level2 -> flows/parts/level3 -> flows/parts/level4"
+    assert f"flows call one another more than 4 levels deep: {path}" in deeper.message
+    assert "in a circle: flows/circle -> flows/parts/back -> flows/circle" in circle.message
+
+
+async def test_the_problems_of_calls_stand_at_their_lines(it: Running) -> None:
+    asked = flow_pb.ValidateFlowRequest(yaml=textwrap.dedent(FLOWS["wrong.yaml"]), path="wrong.yaml")
+    told = (await it.flows.ValidateFlow(asked)).problems
+
+    assert sorted({(one.line, one.field) for one in told}) == [
+        (6, "steps[0].flow.inputs"),
+        (6, "steps[0].flow.inputs.angels"),
+        (9, "steps[1].flow.flow"),
+        (10, "steps[1].flow.inputs.x"),
+        (10, "steps[1].flow.inputs.y"),
+    ]
+    listed = await it.flows.ListFlows(flow_pb.ListFlowsRequest())
+    assert "flows/review" in [flow.name for flow in listed.flows]
+    assert not [flow.name for flow in listed.flows if "parts" in flow.name]
+    assert any("circle" in problem.text for problem in listed.problems)

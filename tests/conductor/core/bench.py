@@ -44,9 +44,11 @@ from conductor.core.model.plan import (
     GatePlan,
     LoopPlan,
     OnFailure,
+    ParentStep,
     RunPlan,
     SnapshotPlan,
     StepPlan,
+    SubFlowPlan,
 )
 from conductor.core.model.run import Run, apply
 from conductor.core.model.states import AttemptState, GateDecision
@@ -77,6 +79,7 @@ ANSWERS: dict[WorkKind, Answer] = {
     WorkKind.FOLD: Folded("text"),
     WorkKind.SHOW: Shown("shown"),
     WorkKind.CHECK: Checked("findings"),
+    WorkKind.COLLECT: Folded("collected", "found"),
     WorkKind.REPORT: Reported("markdown", "json"),
 }
 
@@ -138,6 +141,17 @@ def plan(*steps: StepPlan, run: str = RUN, priority: int = 0, timeout: float = 0
         priority=priority,
         timeout_seconds=timeout,
     )
+
+
+def calls(step: str, *needs: str, **more: object) -> StepPlan:
+    """A step that runs another flow."""
+    return StepPlan(step, SubFlowPlan("flows/called"), needs=needs, **more)  # type: ignore[arg-type]
+
+
+def part(step: str, *steps: StepPlan, of: str = RUN, root: str = RUN, timeout: float = 0.0) -> RunPlan:
+    """The plan of the sub-run of a step."""
+    parent = ParentStep(of, step, root, 2 if of == root else 3)
+    return replace(plan(*steps, run=f"{of[:20]}{step:_>6}"[-26:], timeout=timeout), parent=parent)
 
 
 CONTINUE = OnFailure.CONTINUE
@@ -269,7 +283,8 @@ class Bench:
     def crash(self) -> tuple[Command, ...]:
         """Crashes, and restores the state from what is stored; returns what recovery sends."""
         unfinished = {name: run for name, run in self.runs.items() if not run.is_settled}
-        self.state = restore(unfinished, self.cursors, self.now, limits=self.state.limits)
+        ended = {name: run for name, run in self.runs.items() if run.is_settled}
+        self.state = restore(unfinished, self.cursors, self.now, ended=ended, limits=self.state.limits)
         return recover(self.state)
 
     # What came of it.
