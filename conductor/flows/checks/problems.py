@@ -24,9 +24,11 @@ class Problems:
 
     def add(self, name: str, text: str, *, line_in_text: int = 0) -> None:
         """Adds a problem of a field. `line_in_text`, from 1, is the line inside the field's own text."""
-        name = self._written(name)
-        if name in self.spoiled:
+        written = self._written(name)
+        # Each step has the default, and sees other names: it is told once.
+        if written in self.spoiled or (written != name and any(problem.field == written for problem in self.found)):
             return
+        name = written
         self.add_at(self.line_of(name, line_in_text), name, text)
 
     def _written(self, name: str) -> str:

@@ -44,12 +44,13 @@ def judge(flow: Flow, library: Library, problems: Problems) -> None:
     if (number := sum(1 for _ in walk(flow.steps))) > MAX_STEPS:
         problems.add("steps", f"has at most {MAX_STEPS} steps, those inside others included, this has {number}")
         return
-    judge_steps(flow.steps, Scope(schema, library, problems))
+    scope = Scope(schema, library, problems)
+    judge_steps(flow.steps, scope)
     if flow.report_template:
         every = {step.id for step in flow.steps}
         outputs = {step.id: output_schema(step) for step in flow.steps}
         for line, text in template_problems(
-            flow.report_template, inputs=inputs, steps=every, outputs=outputs, names=("report",)
+            flow.report_template, inputs=inputs, steps=every, outputs=outputs, names=("report",), budget=scope.budget
         ):
             problems.add("report_template", text, line_in_text=line)
 

@@ -18,7 +18,7 @@ from conductor.flows.kinds.table import HOLDERS, KINDS
 from conductor.flows.language.expressions import ExpressionTypes
 from conductor.flows.language.nesting import inner_steps
 from conductor.flows.language.schemas import is_open
-from conductor.flows.language.templates import template_problems
+from conductor.flows.language.templates import Budget, template_problems
 from conductor.flows.language.value_types import input_types
 from conductor.v1 import flow_service_pb2
 
@@ -46,6 +46,7 @@ class Scope:
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what is known of them, as schemas
     path: str = ""
     depth: int = 1
+    budget: Budget = field(default_factory=Budget)
 
     def types(self, seen: Collection[str], names: Mapping[str, str] | None = None) -> ExpressionTypes:
         """Returns the types of an expression that sees these steps."""
@@ -130,7 +131,7 @@ def _judge_templates(step: Step, where: str, seen: Collection[str], scope: Scope
     inputs = None if is_open(scope.schema) else input_types(scope.schema)
     for name, template in _templates(step, where):
         for line, text in template_problems(
-            template, inputs=inputs, steps=seen, outputs=scope.outputs, names=scope.names
+            template, inputs=inputs, steps=seen, outputs=scope.outputs, names=scope.names, budget=scope.budget
         ):
             scope.problems.add(name, text, line_in_text=line)
 

@@ -14,6 +14,10 @@ def for_band(numbers: PerBand, band: str) -> int:
 
 def judge_per_band(numbers: PerBand, where: str, most: int, problems: Problems) -> None:
     """Adds the problems of numbers that must be 1 to `most`."""
-    for name in ("small", "medium", "large"):
-        if not 0 <= (number := getattr(numbers, name)) <= most:
-            problems.add(f"{where}.{name}", f"must be 1 to {most}, not {number}")
+    given = {name: getattr(numbers, name) for name in ("small", "medium", "large")}
+    wrong = {name: number for name, number in given.items() if not 0 <= number <= most}
+    if len(wrong) == len(given) and len(set(wrong.values())) == 1:
+        problems.add(where, f"must be 1 to {most}, not {numbers.small}")
+        return
+    for name, number in wrong.items():
+        problems.add(f"{where}.{name}", f"must be 1 to {most}, not {number}")

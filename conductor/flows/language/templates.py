@@ -7,6 +7,7 @@ names that begin with an underscore are refused when the flow is read, not only 
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,8 @@ MAX_TEMPLATE_CHARACTERS = 256 * 1024
 # not depend on earlier renderings.
 KEPT_TEMPLATES = 32
 MAX_KEPT_CHARACTERS = 16 * 1024
+MAX_TEMPLATE_NODES = 10_000
+MAX_FLOW_NODES = 40_000
 _IMPURE_FILTERS = ("random",)
 _GLOBALS = ("range", "dict", "namespace", "joiner", "cycler")
 _UNKNOWN = {
@@ -31,6 +34,13 @@ _UNKNOWN = {
     "snapshot": "the snapshot has no '{}'",
 }
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many names, values and tags the templates of one flow may still have. Judging a thousand takes a tenth of a second."""
+
+    left: int = MAX_FLOW_NODES
 
 
 class TemplateError(Exception):
@@ -59,6 +69,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_final,
+        optimized=False,
     )
     for name in _IMPURE_FILTERS:
         del made.filters[name]
@@ -67,7 +78,8 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def _final(value: Any) -> Any:
+@jinja2.pass_context  # so that no constant is computed while compiling: `'x' * 10**9` would be
+def _final(_: object, value: Any) -> Any:
     if callable(value) and not isinstance(value, jinja2.Undefined):
         raise jinja2.TemplateRuntimeError("a function is printed without being called")
     return value
@@ -82,8 +94,8 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
         # A template may raise any of these: all mean that it does not fit its values.
         raise TemplateError(_line_of(error), str(error) or type(error).__name__) from error
-    except RecursionError as error:
-        raise TemplateError(0, "it calls itself without end") from error
+    except (RecursionError, SyntaxError) as error:
+        raise TemplateError(0, "it calls itself without end, or is nested too deep") from error
 
 
 def _compiled(template: str) -> jinja2.Template:
@@ -113,27 +125,50 @@ def template_problems(
     steps: Collection[str],
     outputs: Mapping[str, Mapping[str, Any]] | None = None,
     names: Collection[str] = (),
+    budget: Budget | None = None,
 ) -> list[tuple[int, str]]:
     """Returns the problems of a template: syntax, unknown names, steps that it may not see. `inputs` None: any input is known.
 
-    `outputs` has the schemas of what steps hand in.
+    `outputs` has the schemas of what steps hand in, `budget` is that of the flow.
     """
-    if len(template) > MAX_TEMPLATE_CHARACTERS:
-        return [(1, f"is longer than {MAX_TEMPLATE_CHARACTERS} characters")]
-    try:
-        tree = environment().parse(template)
-        environment().compile(tree)
-    except jinja2.TemplateSyntaxError as error:
-        return [(error.lineno, error.message or "it is not a template")]
-    except RecursionError:
-        return [(1, "is nested too deep")]
-    except ValueError as error:  # constants are computed while compiling, and a number may be too large to write
-        return [(1, f"cannot be compiled: {error}")]
+    tree = _compilable(template, budget or Budget())
+    if not isinstance(tree, nodes.Template):
+        return [tree]
     found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", "snapshot", *names}), *_hidden(tree)]
     if inputs is not None:
         found.extend(_members(tree, "inputs", inputs))
     members = (*_members(tree, "steps", steps), *_members(tree, "snapshot", SNAPSHOT_FIELDS))
     return sorted({*found, *members, *_results(tree), *_outputs(tree, outputs or {})})
+
+
+def _compilable(template: str, budget: Budget) -> nodes.Template | tuple[int, str]:
+    """Returns the tree of a template that compiles, or else its problem."""
+    if len(template) > MAX_TEMPLATE_CHARACTERS:
+        return 1, f"is longer than {MAX_TEMPLATE_CHARACTERS} characters"
+    if budget.left <= 0:
+        return (
+            1,
+            f"is not judged: the templates of this flow have more than {MAX_FLOW_NODES} names, values and tags in all",
+        )
+    try:
+        return _compiled_tree(template, budget)
+    except jinja2.TemplateSyntaxError as error:
+        return error.lineno, error.message or "it is not a template"
+    except (RecursionError, MemoryError, SyntaxError):  # of jinja; of Python, which compiles what jinja makes of it
+        return 1, "is nested too deep"
+    except ValueError as error:  # a number may be too large to write
+        return 1, f"cannot be compiled: {error}"
+
+
+def _compiled_tree(template: str, budget: Budget) -> nodes.Template | tuple[int, str]:
+    made = environment()
+    tree = made.parse(template)
+    count = sum(1 for _ in tree.find_all(nodes.Node))
+    budget.left -= count
+    if count > MAX_TEMPLATE_NODES:
+        return 1, f"has {count} names, values and tags; the limit is {MAX_TEMPLATE_NODES}"
+    made.compile(tree)
+    return tree
 
 
 def _loading(tree: nodes.Template) -> Iterator[tuple[int, str]]:
@@ -142,10 +177,19 @@ def _loading(tree: nodes.Template) -> Iterator[tuple[int, str]]:
 
 
 def _unfilled(tree: nodes.Template, known: Collection[str]) -> Iterator[tuple[int, str]]:
-    missing = meta.find_undeclared_variables(tree) - set(known) - set(_GLOBALS)
+    missing = _undeclared(tree) - set(known) - set(_GLOBALS)
     for node in tree.find_all(nodes.Name):
         if node.name in missing and node.ctx == "load":
             yield node.lineno, f"there is no '{node.name}'; there are {', '.join(sorted(known))}"
+
+
+def _undeclared(tree: nodes.Template) -> set[str]:
+    """Returns the names that a template needs; as `meta.find_undeclared_variables`, which would compute constants."""
+    assert tree.environment is not None  # noqa: S101 - it was parsed in one; this is for the type checker
+    found = meta.TrackingCodeGenerator(tree.environment)
+    found.optimizer = None
+    found.visit(tree)
+    return found.undeclared_identifiers
 
 
 def _hidden(tree: nodes.Template) -> Iterator[tuple[int, str]]:
