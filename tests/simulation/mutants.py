@@ -10,10 +10,10 @@ from unittest.mock import patch
 
 from conductor import ring
 from conductor.clock import Past, Reading, continue_time
-from conductor.core.decide import progress, recover, reuse, schedule
+from conductor.core.decide import progress, recover, reuse, schedule, settling
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.kinds import agent
+from conductor.core.kinds import agent, foreach
 from conductor.core.model import step as step_model
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
@@ -21,7 +21,7 @@ from conductor.core.model.conductor_state import ConductorState, Track
 from conductor.core.model.events import KeptResult, StepRequeued
 from conductor.core.model.inputs import ExecutionReported, Input
 from conductor.core.model.output import Output
-from conductor.core.model.plan import OnFailure
+from conductor.core.model.plan import ForeachPlan, OnFailure, StepPlan
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.step import Step
 from conductor.core.model.work import OutputInvalid
@@ -149,6 +149,8 @@ def _may_fail(step: Step) -> bool:
 
 
 _real_is_ready = progress.is_ready
+_real_why_part_stopped = settling._why_part_stopped
+_real_add_item = foreach.add_item
 _real_count_free = schedule._count_free
 _real_list_holders = slots.list_holders
 
@@ -169,6 +171,21 @@ def _overbook(making: DecisionDraft) -> dict[str, int]:
 def _forget_a_holder(tracks: Iterable[tuple[str, Track]]) -> dict[str, list[str]]:
     """One holder of each pool does not count."""
     return {pool: held[1:] for pool, held in _real_list_holders(tracks).items()}
+
+
+def _let_items_go_on(step: Step, parent: Step) -> str:
+    """The other steps of an item go on when one of them fails."""
+    return _real_why_part_stopped(replace(step, plan=replace(step.plan, index=-1)), parent)
+
+
+def _begin_all_items(step: Step, _: ForeachPlan) -> bool:
+    """All items begin at once."""
+    return step.items.begun < (step.items.count or 0)
+
+
+def _forget_a_step(draft: RunDraft, step: Step, inner: tuple[StepPlan, ...], *, is_round: bool = False) -> None:
+    """An item begins with all but its last step."""
+    _real_add_item(draft, step, inner[:-1] or inner, is_round=is_round)
 
 
 def _track(state: ConductorState, attempt: str) -> Track | None:
@@ -205,5 +222,9 @@ MUTANTS = (
     Mutant("gives a slot of a pool twice", {(slots, "list_holders"): _forget_a_holder}, hint=42),
     Mutant("forgets who holds slots in a restart", {(recover, "held_pool"): lambda _: ""}, hint=91),
     Mutant("forgets a park in a restart", {(recover, "remember"): lambda runs, now: {}}, hint=100),
+    Mutant("lets the steps of a failed item go on", {(settling, "_why_part_stopped"): _let_items_go_on}),
+    Mutant("begins all items at once", {(foreach, "_may_begin"): _begin_all_items}),
+    Mutant("asks for no item to succeed", {(settling, "min_success"): lambda _: 0}),
+    Mutant("forgets a step of an item", {(foreach, "add_item"): _forget_a_step}),
     Mutant("overbooks hosts", {(schedule, "_count_free"): _overbook}, hint=4),
 )

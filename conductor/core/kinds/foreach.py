@@ -26,11 +26,12 @@ def begin(_draft: RunDraft, _step: Step) -> None:
 
 
 def go_on(draft: RunDraft, step: Step) -> None:
-    """Begins the items that may begin, or ends a step that must stop."""
+    """Begins an item that may begin, or ends a step that must stop."""
     name, plan, why = step.plan.id, _plan(step), why_stopped(draft.run, step)
-    while not why and not is_out_of_reach(step) and _may_begin(step, plan):
+    if not why and not is_out_of_reach(step) and _may_begin(step, plan):
         add_item(draft, step, plan.steps)
-        step = draft.step(name)
+        draft.mark(name)  # for the next one, as far as the decision has room
+        return
     if step.items.open:
         if why:
             stop_children(draft, step)
@@ -81,7 +82,7 @@ def _take_items(draft: RunDraft, step: Step, found: ItemsFound) -> None:
     else:
         start_step(draft, step)
         draft.emit(ItemsListed(name, found.items, found.count, found.left_out))
-        go_on(draft, draft.step(name))
+        draft.mark(name)
 
 
 def _may_begin(step: Step, plan: ForeachPlan) -> bool:

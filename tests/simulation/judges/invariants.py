@@ -25,6 +25,7 @@ from conductor.core.model.step import Step
 from conductor.core.model.turn import TurnState
 from conductor.core.model.work import Work, WorkKind
 from conductor.core.placing.placement import may_take, most_reach
+from tests.simulation.judges.items import check_items
 from tests.simulation.judges.journal import JudgedDisk, could_begin, ends_run
 from tests.simulation.judges.violation import Violation
 
@@ -101,6 +102,7 @@ def _check_ongoing(one: Ongoing, store: JudgedDisk) -> list[str]:
             raise Violation(f"the cursor of {attempt} is not the stored one")
     if not one.dirty:
         _check_progress(run)
+        check_items(run, is_over=False)
     return list(live.values())
 
 
@@ -155,6 +157,7 @@ def check_run_end(run: Run) -> None:
         _check_answers(run, step)
     if run.failure is not None and run.failure.reason == "INTERNAL":
         raise Violation(f"run {run.id} was quarantined: {run.failure.message}")
+    check_items(run, is_over=True)
     fatal = [
         name
         for name, step in run.steps.items()
@@ -232,6 +235,9 @@ def _check_work(work: Work, store: JudgedDisk) -> None:
     turn = step.live_attempt.last_turn if step.live_attempt is not None else None
     expected = {
         WorkKind.SKIP_GUARD: StepState.READY,
+        WorkKind.ITEMS: StepState.READY,
+        WorkKind.UNTIL: StepState.RUNNING,
+        WorkKind.GATHER: StepState.RUNNING,
         WorkKind.PROMPT: StepState.READY,
         WorkKind.FOLD: StepState.RUNNING,
         WorkKind.CHECK: StepState.RUNNING if turn is not None else StepState.VALIDATING,

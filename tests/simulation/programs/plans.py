@@ -13,6 +13,7 @@ from conductor.core.model.plan import (
     SnapshotPlan,
     StepPlan,
 )
+from tests.simulation.programs.nesting import nest_some
 
 AGENTS = ("survey", "scripted", "reader")
 TALKING = "/talker"  # the program of those that say their answers in lines
@@ -21,7 +22,11 @@ ORPHAN_SECONDS = 12.0  # with its grace and a late wake-up, below the shortest p
 
 
 def make_plan(rng: Random, number: int) -> RunPlan:
+    copied = Random()
+    copied.setstate(rng.getstate())  # so the flows of older seeds stay as they were
     steps = tuple(make_steps(rng, rng.randint(1, 13)))
+    if copied.random() < 0.5:
+        steps = tuple(nest_some(list(steps), copied, make_agent))
     timeout = rng.choice((0.0,) * 5 + (40.0,))
     return plan_of(f"{number:026d}", steps, priority=rng.choice((0, 0, 0, 1)), timeout=timeout)
 

@@ -14,9 +14,11 @@ from conductor.core.model.work import (
     Checked,
     Folded,
     GuardDecided,
+    ItemsFound,
     OutputInvalid,
     PromptRendered,
     Reported,
+    RoundDecided,
     Work,
     WorkFailed,
     WorkKind,
@@ -25,6 +27,9 @@ from conductor.core.model.work import (
 
 _FAILURES = {
     WorkKind.SKIP_GUARD: "GUARD_FAILED",
+    WorkKind.ITEMS: "GUARD_FAILED",
+    WorkKind.UNTIL: "GUARD_FAILED",
+    WorkKind.GATHER: "FOLD_FAILED",
     WorkKind.PROMPT: "PROMPT_BUILD_FAILED",
     WorkKind.FOLD: "FOLD_FAILED",
     WorkKind.CHECK: "OUTPUT_INVALID",
@@ -50,7 +55,9 @@ def answer(seed: int, work: Work, run: Run | None) -> WorkFinished:
 
 
 def _asked(work: Work, run: Run | None) -> str:
-    """Tells whether an answer that is checked is one to a request to repair."""
+    """Tells whether an answer that is checked is one to a request to repair, and which round is judged."""
+    if work.kind is WorkKind.UNTIL:
+        return f"round {work.round}"
     return "repair" if work.kind is WorkKind.CHECK and _is_repair(work, run) else ""
 
 
@@ -62,17 +69,31 @@ def _is_repair(work: Work, run: Run | None) -> bool:
 def _answer(rng: Random, work: Work, run: Run | None) -> Answer:
     if rng.random() < 0.015:
         return WorkFailed(Failure(_FAILURES[work.kind], "The author's text was wrong."))
+    if work.kind is WorkKind.CHECK:
+        return _check(rng, work, run)
+    if work.kind in {WorkKind.SKIP_GUARD, WorkKind.UNTIL}:
+        return _decide(rng, work.kind)
+    return _make(rng, work)
+
+
+def _make(rng: Random, work: Work) -> Answer:
     match work.kind:
-        case WorkKind.CHECK:
-            return _check(rng, work, run)
-        case WorkKind.SKIP_GUARD:
-            return GuardDecided(rng.random() < 0.25, "nothing to do")
         case WorkKind.PROMPT:
             return PromptRendered(f"prompt {work.run} {work.step}")
         case WorkKind.FOLD:
             return _fold(work)
+        case WorkKind.ITEMS:
+            return ItemsFound(f"items {work.step}", rng.choice((0, 1, 2, 3, 6)))
         case WorkKind.REPORT:
             return Reported("markdown", "json")
+        case _:
+            return Folded(f"text {work.step}", f"findings {work.step}", FindingCounts(1, 0, 0))
+
+
+def _decide(rng: Random, kind: WorkKind) -> Answer:
+    if kind is WorkKind.UNTIL:
+        return RoundDecided(rng.random() < 0.4)
+    return GuardDecided(rng.random() < 0.25, "nothing to do")
 
 
 def _fold(work: Work) -> Answer:
