@@ -11,6 +11,7 @@ from typing import Any
 
 from conductor.config import Clocks
 from conductor.core.model.attempt import Attempt
+from conductor.core.model.plan import ForeachPlan, LoopPlan
 from conductor.core.model.run import Run, list_counted_steps
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
@@ -227,7 +228,7 @@ class Gathering:
         return json.loads((await self._blob(run, items)).split(b"\n")[index]) if items else None
 
     async def _items(self, run: Run, step: Step) -> list[dict[str, Any]]:
-        """Returns the items or rounds of a step, with the results of their steps."""
+        """Returns the items or rounds of a step, with the results of their steps: what a worker gathers into its output."""
         listed = step.items.listed
         values = (await self._blob(run, listed)).split(b"\n") if listed else []
         return [
@@ -271,9 +272,8 @@ class Gathering:
         if step.findings:
             value["findings"] = (await self._findings(run, step))["findings"]
         if step.output_blob:
-            value["output"] = json.loads(await self._blob(run, step.output_blob))
-        if step.items.begun:
-            value["items"] = await self._items(run, step)
+            name = "items" if isinstance(step.plan.work, ForeachPlan | LoopPlan) else "output"
+            value[name] = json.loads(await self._blob(run, step.output_blob))
         return value
 
     async def _text(self, run: Run, step: Step) -> tuple[bytes, int]:

@@ -50,15 +50,17 @@ def count_reserved(run: Run) -> int:
 
 def explain_failure(run: Run, step: Step, reason: str) -> Failure:
     """Returns the failure of a step whose items failed. It names the first one, and says who can help as that one does."""
-    items = step.items
-    index, name = next(iter(items.failed.items()))
+    failed = {index: name for index, name in step.items.failed.items() if name}
+    if not failed:  # none did: steps were cancelled for what they need
+        return Failure(reason, f"The steps inside {step.plan.id} could not begin.", FailureClass.FATAL, step.plan.id)
+    index, name = next(iter(failed.items()))
     child = run.steps[name]
     first = f"{child.failure.reason}: {child.failure.message}" if child.failure is not None else child.reason
     kind = child.failure.kind if child.failure is not None else FailureClass.FATAL
     if child.plan.round:
         text = f"Round {child.plan.round} of step {step.plan.id} failed, at step {name}: {first}"
     else:
-        what = f"{len(items.failed)} of the {items.count} items of step {step.plan.id} failed"
+        what = f"{len(failed)} of the {step.items.count} items of step {step.plan.id} failed"
         text = f"{what}, the first one (number {index}) at step {name}: {first}"
     return Failure(reason, cut_text(text), kind, step.plan.id)
 

@@ -105,7 +105,7 @@ def _look_around(draft: RunDraft, parent: Step, child: Step) -> None:
     children = draft.run.children.get(parent.plan.id, ())
     if is_out_of_reach(parent):
         draft.mark(*(name for name in children if not draft.step(name).is_settled))
-    elif parent.items.failed.get(child.plan.index) == child.plan.id:
+    elif child.plan.index in parent.items.failed and child.state in {StepState.FAILED, StepState.CANCELLED}:
         draft.mark(*(name for name in children if draft.step(name).plan.index == child.plan.index))
 
 
@@ -140,9 +140,12 @@ def why_stopped(run: Run, step: Step) -> str:
 def _why_part_stopped(step: Step, parent: Step) -> str:
     if parent.is_settled or _ended_badly(parent.last_attempt):
         return f"step {parent.plan.id}, which it is part of, ended"
-    if (failed := parent.items.failed.get(step.plan.index)) is not None:
+    failed = parent.items.failed.get(step.plan.index)
+    if failed:
         return f"step {failed} failed"
-    return f"too few items of step {parent.plan.id} can succeed" if is_out_of_reach(parent) else ""
+    if is_out_of_reach(parent):
+        return f"too few items of step {parent.plan.id} can succeed"
+    return "" if failed is None else "another step beside it was cancelled"
 
 
 def is_out_of_reach(step: Step) -> bool:

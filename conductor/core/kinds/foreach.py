@@ -58,7 +58,7 @@ def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
         case StepState.READY, ItemsFound():
             _take_items(draft, step, answer)
         case StepState.RUNNING, Folded():
-            succeed(draft, step, answer.text, answer.findings, answer.counts)
+            succeed(draft, step, answer.text, answer.findings, answer.counts, output=answer.output)
         case _, WorkFailed():
             settle_step(draft, StepFailed(step.plan.id, answer.failure))
         case _:

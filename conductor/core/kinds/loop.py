@@ -52,7 +52,7 @@ def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
             draft.emit(RoundJudged(step.plan.id, step.items.begun, answer.is_done))
             go_on(draft, draft.step(step.plan.id))
         case Folded():
-            succeed(draft, step, answer.text, answer.findings, answer.counts)
+            succeed(draft, step, answer.text, answer.findings, answer.counts, output=answer.output)
         case WorkFailed():
             settle_step(draft, StepFailed(step.plan.id, answer.failure))
         case _:

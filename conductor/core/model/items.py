@@ -15,7 +15,7 @@ class Items:
     """The items of a step. A loop has one for each round.
 
     `listed` is the digest of the blob that holds them, `open` the number of unsettled steps of each item that goes on, `failed` the
-    step that ended an item badly. `judged` is the last round that was judged.
+    step whose failure ended an item, empty for an item that was stopped. `judged` is the last round that was judged.
     """
 
     listed: str = ""

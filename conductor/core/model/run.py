@@ -318,4 +318,5 @@ def _change_step(run: Run, event: StepEvent, time: float) -> Run:
 def _note_child(parent: Step, child: Step) -> Step:
     """Returns a step after a child of it ended."""
     badly = child.state is StepState.CANCELLED or (child.state is StepState.FAILED and not child.is_dispensable)
-    return replace(parent, items=parent.items.with_settled(child.plan.index, child.plan.id, badly=badly))
+    name = child.plan.id if child.state is StepState.FAILED else ""
+    return replace(parent, items=parent.items.with_settled(child.plan.index, name, badly=badly))

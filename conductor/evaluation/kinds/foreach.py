@@ -16,6 +16,7 @@ from conductor.flows.library.bundle import canonical_json
 
 MAX_ITEMS_BYTES = 4 * 1024 * 1024
 MAX_TEXT_CHARACTERS = 1024 * 1024
+MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 MAX_TITLE_CHARACTERS = 120
 
 
@@ -37,13 +38,27 @@ def items(frame: Frame) -> Frame:
 
 
 def gather(frame: Frame) -> Frame:
-    """Gathers the texts of the items' last steps, and the findings of all their steps, each once."""
-    documents = list(frame.header["documents"].values())
-    text = _gathered_text(json.loads(frame.attachments[2])).encode(errors="replace")
+    """Gathers the results of the items, the texts of their last steps, and the findings of all their steps, each once."""
+    items, documents = json.loads(frame.attachments[2]), list(frame.header["documents"].values())
+    text = _gathered_text(items).encode(errors="replace")
+    _shorten_texts(items)
+    output = json.dumps(items, ensure_ascii=False).encode(errors="replace")
+    if len(output) > MAX_OUTPUT_BYTES:
+        step = frame.header["step"]
+        told = f"the results of the items of step {step} have {len(output)} bytes; the limit is {MAX_OUTPUT_BYTES}"
+        return failed("EVALUATION_LIMIT", told)
     if not documents:
-        return Frame({"counts": {}}, (text, b""))
+        return Frame({"counts": {}}, (text, b"", output))
     found = merging.gather(documents)
-    return Frame({"counts": count(found.findings)}, (text, canonical_json(found.as_json())))
+    return Frame({"counts": count(found.findings)}, (text, canonical_json(found.as_json()), output))
+
+
+def _shorten_texts(items: Sequence[Mapping[str, Any]]) -> None:
+    """Keeps the beginnings of the items' texts. Who reads them is told of the rest by their whole size."""
+    results = [result for item in items for result in item["steps"].values()]
+    most = MAX_TEXT_CHARACTERS // max(1, len(results))
+    for result in results:
+        result["text"] = result.get("text", "")[:most]
 
 
 def _gathered_text(items: Sequence[Mapping[str, Any]]) -> str:
