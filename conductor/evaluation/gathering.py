@@ -78,7 +78,9 @@ class Gathering:
     async def for_children(self, run: Run, task: str, step: str) -> Frame:
         """Returns a frame about a step with items or rounds, with their results and the documents of their findings."""
         children = [run.steps[name] for name in run.children.get(step, ())]
-        documents = {child.plan.id: await self._findings(run, child) for child in children if child.findings}
+        found = [child.plan.id for child in children if child.state is StepState.SUCCEEDED and child.findings]
+        counted = list_counted_steps([child.plan for child in children], found)
+        documents = {name: await self._findings(run, run.steps[name]) for name in counted}
         items = json.dumps(await self._items(run, run.steps[step])).encode()
         if len(items) > MAX_REQUEST_BYTES:
             raise TooMuchError(f"the results of its items have more than {MAX_REQUEST_BYTES} bytes")

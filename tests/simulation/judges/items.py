@@ -1,9 +1,10 @@
 """What must be true of items and rounds, judged from the steps that are stored, and not from what the core counts."""
 
-from conductor.core.model.plan import ForeachPlan, LoopPlan, OnFailure
+from conductor.core.model.plan import ForeachPlan, LoopPlan
 from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
+from tests.simulation.judges.journal import ends_run
 from tests.simulation.judges.violation import Violation
 
 
@@ -58,5 +59,5 @@ def _check_failed(run: Run, items: list[list[Step]]) -> None:
 
 
 def _is_good(step: Step) -> bool:
-    allowed = step.state is StepState.FAILED and step.plan.on_failure is OnFailure.CONTINUE
+    allowed = step.state is StepState.FAILED and not ends_run(step)
     return allowed or step.state in {StepState.SUCCEEDED, StepState.SKIPPED, StepState.EXCLUDED}
