@@ -40,7 +40,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing worth a maintainer's time. `weight` orders findings of the same severity and is not shown."""
+    """One thing worth a maintainer's time. `weight` orders findings of the same severity and is not shown.
+
+    `remedy` is what to do about it. `rule` names what found it, the same in every release: baselines know a finding by it.
+    """
 
     category: str
     severity: Severity
@@ -48,6 +51,8 @@ class Finding:
     claim: str
     evidence: tuple[Evidence, ...]
     weight: float = 0.0
+    remedy: str = ""
+    rule: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the shape of the findings contract; the conductor computes the id."""
@@ -57,6 +62,8 @@ class Finding:
             "title": shorten(" ".join(self.title.split()), MAX_TITLE_CHARACTERS),
             "claim": self.claim,
             "category": self.category,
+            "remedy": self.remedy,
+            "rule": self.rule,
             "evidence": [
                 {"path": item.path, "start_line": item.start_line, "end_line": item.end_line, "quote": item.quote}
                 for item in self.evidence[:MAX_EVIDENCE]

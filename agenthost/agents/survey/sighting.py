@@ -11,12 +11,14 @@ MAX_DETAILS = 3
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The wording of one kind of problem. `one` and `many` are titles; `{count}` and `{files}` are filled in."""
+    """The wording of one kind of problem. `one` and `many` are titles; `{count}`, `{files}` and `{path}` are filled in."""
 
+    name: str
     severity: Severity
     one: str
     many: str
-    advice: str
+    why: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ def _finding(category: str, rule: Rule, places: list[tuple[Evidence, str]]) -> F
         category=category,
         severity=rule.severity,
         title=title.format(count=len(places), files=named(files, "file"), path=places[0][0].path),
-        claim=f"{details[:1].upper()}{details[1:]}{more}. {rule.advice}",
+        claim=f"{details[:1].upper()}{details[1:]}{more}. {rule.why}",
+        remedy=rule.remedy,
+        rule=rule.name,
         evidence=tuple(evidence for evidence, _ in places[:MAX_EVIDENCE]),
         weight=len(places),
     )

@@ -17,16 +17,20 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 DEAD = Rule(
+    "dead-link",
     Severity.LOW,
-    "{path} links to a file that does not exist",
+    "A link leads to a file that does not exist, in {path}",
     "{count} links in {files} lead to files that do not exist",
-    "A reader who follows it finds nothing. Point it at where the file is now, or remove it.",
+    "A reader who follows it finds nothing.",
+    "Point it at where the file is now, or remove it.",
 )
 ANCHOR = Rule(
+    "dead-anchor",
     Severity.LOW,
-    "{path} links to a section that it does not have",
+    "A link leads to a section that its document does not have, in {path}",
     "{count} links lead to sections that their documents do not have",
-    "The click goes nowhere. Use the heading's present name.",
+    "The click goes nowhere.",
+    "Use the heading's present name.",
 )
 MAX_DOCUMENTS = 400
 _DOCUMENT = re.compile(r"^readme\.(md|markdown)$", re.IGNORECASE)

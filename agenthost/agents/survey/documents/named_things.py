@@ -16,16 +16,20 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 MISSING_FILE = Rule(
+    "missing-file",
     Severity.LOW,
-    "{path} tells of a file that does not exist",
+    "A file that the text names does not exist, in {path}",
     "{count} files that the documents tell of do not exist",
-    "A reader who follows the text is stuck there. Name the file that took its place.",
+    "A reader who follows the text is stuck there.",
+    "Name the file that took its place.",
 )
 MISSING_COMMAND = Rule(
+    "missing-command",
     Severity.MEDIUM,
-    "{path} tells to run a command that the repository does not have",
+    "A command that the text tells to run does not exist in the repository, in {path}",
     "{count} commands that the documents tell to run do not exist in the repository",
-    "A reader who follows the text gets an error at that step. Name the command that took its place.",
+    "A reader who follows the text gets an error at that step.",
+    "Name the command that took its place.",
 )
 _DOCUMENT = re.compile(
     r"^(readme|contributing|install|development|developing|hacking|building)\b.*\.(md|markdown|rst|txt)$|^readme$",

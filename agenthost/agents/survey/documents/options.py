@@ -13,10 +13,12 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 UNKNOWN = Rule(
+    "unknown-option",
     Severity.MEDIUM,
-    "{path} shows an option that no code knows",
-    "{count} options that {path} shows are known to no code",
-    "The command fails as it is printed. Correct the text, or bring the option back.",
+    "An option that the text shows is known to no code, in {path}",
+    "{count} options that the text shows are known to no code, in {path}",
+    "The command fails as it is printed.",
+    "Correct the text, or bring the option back.",
 )
 _SCRIPT = re.compile(r"^[\"']?([A-Za-z][\w-]*)[\"']?\s*=\s*[\"'][\w.]+:[\w.]+[\"']")
 _OPTION = re.compile(r"(?<=\s)--([a-z][a-z0-9]+(?:-[a-z0-9]+)*)(?=[\s=]|$)")

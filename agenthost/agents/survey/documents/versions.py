@@ -62,11 +62,12 @@ def _package_versions(survey: Survey) -> Iterator[Finding]:
         if source and stated and stated[1] != declared[1]:
             yield _contradiction(
                 Severity.MEDIUM,
-                f"pyproject.toml says version {declared[1]}, {source.path} says {stated[1]}",
-                "Users see one number when they install and another when they ask the program. Keep the version in one place and "
-                "read it from there.",
+                f"Two versions are stated: pyproject.toml says {declared[1]}, {source.path} says {stated[1]}",
+                "Users see one number when they install and another when they ask the program.",
                 (project, declared[0]),
                 (source, stated[0]),
+                remedy="Keep the version in one place and read it from there.",
+                rule="two-versions",
             )
 
 
@@ -88,11 +89,13 @@ def _supported_versions(survey: Survey) -> Iterator[Finding]:
             source, found = decided
             yield _contradiction(
                 Severity.LOW,
-                f"{readme.path} promises {language} {stated[1]} and newer, {source.path} requires {found[1]}",
-                f"Readers with a {language} between the two are told the wrong thing. The requirement decides: correct the "
-                "text, or the requirement if it was not meant.",
+                f"Two requirements are stated: {readme.path} promises {language} {stated[1]} and newer, {source.path} requires "
+                f"{found[1]}",
+                f"Readers with a {language} between the two are told the wrong thing. The requirement decides.",
                 (readme, stated[0]),
                 (source, found[0]),
+                remedy="Correct the text, or the requirement if it was not meant.",
+                rule="two-requirements",
             )
 
 
@@ -101,12 +104,14 @@ def _licence(survey: Survey) -> Iterator[Finding]:
     project = survey.snapshot.read("pyproject.toml")
     pointed = _first(project, _LICENCE_FILE, section="[project]") if project else None
     if project and pointed and not survey.snapshot.has(pointed[1]):
-        claim = "The package cannot be built, or is published without its licence. Add the file, or correct the name."
+        claim = "The package cannot be built, or is published without its licence."
         yield _contradiction(
             Severity.MEDIUM,
-            f"pyproject.toml names a licence file that is missing: {pointed[1]}",
+            f"The licence file is missing that pyproject.toml names: {pointed[1]}",
             claim,
             (project, pointed[0]),
+            remedy="Add the file, or correct the name.",
+            rule="missing-licence",
         )
         return
     if any(_LICENCE_NAMES.match(name) for name in [*roots, *survey.snapshot.folders]) or survey.snapshot.has(
@@ -119,10 +124,15 @@ def _licence(survey: Survey) -> Iterator[Finding]:
         if source and declared and '"private": true' not in source.text:
             claim = (
                 "The manifest grants a licence whose text is nowhere in the repository, and most licences ask for their text to go "
-                "with every copy. Add it as LICENSE."
+                "with every copy."
             )
             yield _contradiction(
-                Severity.LOW, f"{name} declares a licence, and no licence file is there", claim, (source, declared[0])
+                Severity.LOW,
+                f"A licence is declared, and no licence file is there, in {name}",
+                claim,
+                (source, declared[0]),
+                remedy="Add the text as LICENSE.",
+                rule="missing-licence",
             )
             return
 
@@ -145,7 +155,9 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-def _contradiction(severity: Severity, title: str, claim: str, *places: tuple[SourceText, int]) -> Finding:
+def _contradiction(
+    severity: Severity, title: str, claim: str, *places: tuple[SourceText, int], remedy: str, rule: str
+) -> Finding:
     quotes = (cite(source.path, source.lines, number) for source, number in places)
     evidence: tuple[Evidence, ...] = tuple(quote for quote in quotes if quote)
-    return Finding("docs", severity, title, claim, evidence)
+    return Finding("docs", severity, title, claim, evidence, remedy=remedy, rule=rule)

@@ -37,10 +37,11 @@ def find_cochange(survey: Survey) -> Iterator[Finding]:
             yield Finding(
                 category="hotspots",
                 severity=Severity.INFO,
-                title=f"{first} and {second} change together, and neither mentions the other",
+                title=f"Two files change together, and neither mentions the other: {first} and {second}",
                 claim=f"{count} of the {alone[first]} commits that touch the one and the {alone[second]} that touch the other "
-                "touch both. An author who changes one must know of the other, and nothing in the code says so: name the tie in "
-                "a comment, or move what they share to one place.",
+                "touch both. An author who changes one must know of the other, and nothing in the code says so.",
+                remedy="Name the tie in a comment, or move what they share to one place.",
+                rule="silent-tie",
                 evidence=tuple(evidence),
                 weight=count,
             )

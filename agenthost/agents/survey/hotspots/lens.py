@@ -106,7 +106,9 @@ def _describe(source: SourceText, item: Activity, total: int, since: str, typica
     return Finding(
         category="hotspots",
         severity=Severity.MEDIUM if long and share >= HIGH_SHARE else Severity.LOW,
-        title=f"{source.path} is changed in {100 * share:.0f} % of commits to product code, and has {size:,} lines of code",
+        title=f"{100 * share:.0f} % of commits to product code change one file of {size:,} lines: {source.path}",
+        remedy=f"Begin with `{long.name}`." if long else "Split off the part that these commits are about.",
+        rule="hotspot",
         claim=_claim(item, long, f"{total:,} commits to product code {since}", typical),
         evidence=(place,) if place else (),
         weight=item.commits * size,
@@ -120,10 +122,9 @@ def _claim(item: Activity, long: FunctionSpan | None, commits: str, typical: flo
         if long
         else ""
     )
-    advice = f"begin with `{long.name}`" if long else "split off the part that these commits are about"
     return (
         f"{item.commits} of the {commits} touch it{fixes} ({item.lines:,} lines changed); the median file that changed at "
-        f"all has {typical:.0f}.{function} Work, review and conflicts meet here: {advice}."
+        f"all has {typical:.0f}.{function} Work, review and conflicts meet here."
     )
 
 

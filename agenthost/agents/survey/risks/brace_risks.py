@@ -14,28 +14,36 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 SHELL = Rule(
+    "shell-from-values",
     Severity.MEDIUM,
-    "{path} builds a shell command out of values",
+    "A shell command is built out of values in {path}",
     "{count} shell commands are built out of values",
-    "A space, quote or `;` in a value changes the command. Start the program with a list of arguments and without a shell.",
+    "A space, quote or `;` in a value changes the command.",
+    "Start the program with a list of arguments and without a shell.",
 )
 EVALUATED = Rule(
+    "evaluated-input",
     Severity.HIGH,
-    "{path} evaluates or renders what the address or a request says",
+    "Text of the address or of a request is evaluated or rendered in {path}",
     "{count} places evaluate or render what the address or a request says",
-    "The author of the link runs code in the reader's session. Parse the value, or set it as text.",
+    "The author of the link runs code in the reader's session.",
+    "Parse the value, or set it as text.",
 )
 UNVERIFIED = Rule(
+    "unverified-tls",
     Severity.MEDIUM,
-    "{path} switches off the check of TLS certificates",
+    "The check of TLS certificates is switched off in {path}",
     "The check of TLS certificates is switched off in {count} places",
-    "Anyone on the way can read and change this traffic. Keep the check on, and name a CA bundle where one is needed.",
+    "Anyone on the way can read and change this traffic.",
+    "Keep the check on, and name a CA bundle where one is needed.",
 )
 UNBOUNDED = Rule(
+    "unbounded-input",
     Severity.HIGH,
-    "{path} reads input without a bound",
+    "Input is read without a bound in {path}",
     "{count} places read input without a bound",
-    "A longer input writes past the buffer. Use fgets, or a width in the format.",
+    "A longer input writes past the buffer.",
+    "Use fgets, or a width in the format.",
 )
 _SOURCE = r"(?:location\.(?:hash|search|href)|document\.(?:URL|referrer)|\breq(?:uest)?\.(?:query|body|params)\b)"
 # (languages, rule, pattern, whether strings must stay visible)

@@ -18,10 +18,12 @@ from ..survey import Survey
 MAX_SCANNED_BYTES = 400_000
 MIN_BITS_PER_CHARACTER = 3.2
 COMMITTED = Rule(
+    "committed-credential",
     Severity.HIGH,
     "A credential is committed in {path}",
     "{count} credentials are committed",
-    "Every reader of the repository, or of its history, can use it. Revoke it first, then remove it and load it from outside.",
+    "Every reader of the repository, or of its history, can use it.",
+    "Revoke it first, then remove it and load it from outside.",
 )
 _AWS = "an AWS access key with its secret"
 _AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")

@@ -14,58 +14,76 @@ from ..sighting import Rule, Sighting
 from .dangerous_values import comes_from_outside, is_built, sql_value_inserted
 
 SHELL = Rule(
+    "shell-from-values",
     Severity.MEDIUM,
-    "{path} builds a shell command out of values",
+    "A shell command is built out of values in {path}",
     "{count} shell commands are built out of values",
-    "A space, quote or `;` in a value changes the command. Pass a list without a shell, or quote each value with shlex.quote.",
+    "A space, quote or `;` in a value changes the command.",
+    "Pass a list without a shell, or quote each value with shlex.quote.",
 )
 EVALUATED = Rule(
+    "evaluated-input",
     Severity.HIGH,
-    "{path} evaluates input as Python",
+    "Input is evaluated as Python in {path}",
     "{count} places evaluate input as Python",
-    "An attacker who controls that input runs code in this process. Parse it (ast.literal_eval, json) instead.",
+    "An attacker who controls that input runs code in this process.",
+    "Parse it (ast.literal_eval, json) instead.",
 )
 UNPICKLED = Rule(
+    "unpickled-input",
     Severity.HIGH,
-    "{path} unpickles data that comes from outside",
+    "Data that comes from outside is unpickled in {path}",
     "{count} places unpickle data that comes from outside",
-    "Unpickling runs code of the sender's choice. Use a data format, or authenticate the bytes before they are loaded.",
+    "Unpickling runs code of the sender's choice.",
+    "Use a data format, or authenticate the bytes before they are loaded.",
 )
 YAML = Rule(
+    "unsafe-yaml",
     Severity.MEDIUM,
-    "{path} loads YAML with a loader that can construct any object",
+    "YAML is loaded with a loader that can construct any object in {path}",
     "{count} places load YAML with a loader that can construct any object",
-    "A document can call constructors of its choice. Use yaml.safe_load or SafeLoader.",
+    "A document can call constructors of its choice.",
+    "Use yaml.safe_load or SafeLoader.",
 )
 ARCHIVE = Rule(
+    "unfiltered-archive",
     Severity.LOW,
-    "{path} unpacks a tar archive without a filter",
+    "A tar archive is unpacked without a filter in {path}",
     "{count} places unpack tar archives without a filter",
-    "Before Python 3.14 members may be written outside the target folder. Pass filter='data'.",
+    "Before Python 3.14 members may be written outside the target folder.",
+    "Pass filter='data'.",
 )
 MKTEMP = Rule(
+    "racing-mktemp",
     Severity.MEDIUM,
-    "{path} uses tempfile.mktemp, which races",
+    "tempfile.mktemp, which races, is used in {path}",
     "tempfile.mktemp, which races, is used in {count} places",
-    "Between naming and opening, another user can put a file or link there. Use mkstemp or NamedTemporaryFile.",
+    "Between naming and opening, another user can put a file or link there.",
+    "Use mkstemp or NamedTemporaryFile.",
 )
 UNVERIFIED = Rule(
+    "unverified-tls",
     Severity.MEDIUM,
-    "{path} switches off the check of TLS certificates",
+    "The check of TLS certificates is switched off in {path}",
     "The check of TLS certificates is switched off in {count} places",
-    "Anyone on the way can read and change this traffic. Keep the check on, and name a CA bundle where one is needed.",
+    "Anyone on the way can read and change this traffic.",
+    "Keep the check on, and name a CA bundle where one is needed.",
 )
 SQL = Rule(
+    "sql-from-values",
     Severity.MEDIUM,
-    "{path} writes a value into the text of an SQL statement",
+    "A value is written into the text of an SQL statement in {path}",
     "{count} SQL statements have values written into their text",
-    "A quote in the value changes the statement. Pass it as a bound parameter.",
+    "A quote in the value changes the statement.",
+    "Pass it as a bound parameter.",
 )
 GUESSABLE = Rule(
+    "guessable-secret",
     Severity.MEDIUM,
-    "{path} makes a secret with the random module",
+    "A secret is made with the random module in {path}",
     "{count} secrets are made with the random module",
-    "Its output can be predicted from a few samples. Use the secrets module.",
+    "Its output can be predicted from a few samples.",
+    "Use the secrets module.",
 )
 _SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "commands.getoutput"}
 _SUBPROCESS = {f"subprocess.{name}" for name in ("run", "call", "check_call", "check_output", "Popen")}

@@ -14,22 +14,28 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 FLOATING = Rule(
+    "floating-image",
     Severity.LOW,
-    "{path} builds on an image without a version",
+    "The base image has no version in {path}",
     "{count} images are built on bases without a version",
-    "The same commit gives another image next month, at a time that no author chose. Name a version, or a digest.",
+    "The same commit gives another image next month, at a time that no author chose.",
+    "Name a version, or a digest.",
 )
 ROOT = Rule(
+    "root-container",
     Severity.LOW,
-    "The container of {path} runs its service as root",
+    "The service of a container runs as root, by {path}",
     "{count} containers run their service as root",
-    "A flaw in the service is then a flaw with root's rights in the container. Add a USER before the command.",
+    "A flaw in the service is then a flaw with root's rights in the container.",
+    "Add a USER before the command.",
 )
 OPEN = Rule(
+    "open-requirement",
     Severity.LOW,
-    "{path} leaves the versions of an application open",
+    "A requirement of an application has no version in {path}",
     "{count} requirements of an application have no version at all",
-    "A deployment tomorrow is not the one that was tested today. Pin them, or keep a lock file.",
+    "A deployment tomorrow is not the one that was tested today.",
+    "Pin them, or keep a lock file.",
 )
 _UNROOTED = re.compile(r"nonroot|rootless|unprivileged|\$", re.IGNORECASE)
 _SERVES = re.compile(

@@ -12,16 +12,20 @@ from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting
 
 SHARED = Rule(
+    "shared-default",
     Severity.MEDIUM,
     "A default argument in {path} is shared and changed by every call",
     "{count} default arguments are shared and changed by every call",
-    "What one call adds, the next one finds. Default to None and make a new value inside.",
+    "What one call adds, the next one finds.",
+    "Default to None and make a new value inside.",
 )
 ASSERTED = Rule(
+    "asserted-check",
     Severity.MEDIUM,
     "A security check in {path} is an assert",
     "{count} security checks are asserts",
-    "Under `python -O` asserts are removed, and the check with them. Raise an error instead.",
+    "Under `python -O` asserts are removed, and the check with them.",
+    "Raise an error instead.",
 )
 _MUTATORS = {
     "append",

@@ -14,16 +14,20 @@ from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting
 
 SILENT = Rule(
+    "silent-handler",
     Severity.LOW,
-    "A handler in {path} swallows every exception in silence",
+    "Every exception is swallowed in silence by a handler in {path}",
     "{count} handlers in {files} swallow every exception in silence",
-    "A programming error there looks like success and leaves no trace. Catch what is expected by name, or log what was caught.",
+    "A programming error there looks like success and leaves no trace.",
+    "Catch what is expected by name, or log what was caught.",
 )
 BARE = Rule(
+    "bare-except",
     Severity.LOW,
-    "A bare except in {path} also swallows KeyboardInterrupt and SystemExit",
+    "A bare except also swallows KeyboardInterrupt and SystemExit in {path}",
     "{count} bare excepts also swallow KeyboardInterrupt and SystemExit",
-    "Ctrl-C and an orderly exit vanish there along with every bug. Name the exceptions that are meant, or re-raise.",
+    "Ctrl-C and an orderly exit vanish there along with every bug.",
+    "Name the exceptions that are meant, or re-raise.",
 )
 _BROAD = {"Exception", "BaseException", "builtins.Exception", "builtins.BaseException"}
 # A marker for another checker is no explanation, but one that allows exactly this breadth is a decision.

@@ -12,17 +12,20 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 CHECKOUT = Rule(
+    "untrusted-checkout",
     Severity.HIGH,
-    "{path} checks out a pull request's code with the repository's own rights",
+    "A pull request's code is checked out with the repository's own rights in {path}",
     "{count} workflows check out a pull request's code with the repository's own rights",
-    "On pull_request_target the job holds a write token and secrets; any later step that builds or runs the checkout hands them "
-    "to the author. Use pull_request, or do not check out the head.",
+    "On pull_request_target the job holds a write token and secrets; any later step that builds or runs the checkout "
+    "hands them to the author.",
+    "Use pull_request, or do not check out the head.",
 )
 INJECTION = Rule(
+    "workflow-injection",
     Severity.HIGH,
-    "{path} pastes text that strangers write into a script",
+    "Text that strangers write is pasted into a script in {path}",
     "{count} places paste text that strangers write into workflow scripts",
-    "The text is expanded before the shell sees it, so a title or branch name such as `$(…)` runs as a command. "
+    "The text is expanded before the shell sees it, so a title or branch name such as `$(…)` runs as a command.",
     "Pass it in `env:` and quote the variable.",
 )
 _STRANGERS_TEXT = re.compile(

@@ -38,10 +38,12 @@ def find_reversals(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
             yield Finding(
                 category="structure",
                 severity=Severity.LOW,
-                title=f"{lower} imports {upper} against the grain",
+                title=f"A lower layer imports a higher one: {lower} imports {upper}",
                 claim=f"{upper} imports {lower} in {len(forward)} places; the other way there "
                 f"{'is only this one' if len(backward) == 1 else f'are only {len(backward)}'}. With it the lower layer cannot be "
-                "used or tested without the upper one: pass in what it needs, or move that piece down.",
+                "used or tested without the upper one.",
+                remedy="Pass in what it needs, or move that piece down.",
+                rule="import-against-the-grain",
                 evidence=evidence,
                 weight=len(forward),
             )
@@ -68,8 +70,9 @@ def find_knots(survey: Survey, graph: ImportGraph) -> Iterator[Finding]:
                 severity=Severity.LOW,
                 title=f"Everything meets in {path}",
                 claim=f"{incoming[path]} of {len(files)} modules import it, and it imports {outgoing[path]}, with "
-                f"{code_lines(source):,} lines of code. Nearly every change depends on it and can break it: split it by what its "
-                "importers use.",
+                f"{code_lines(source):,} lines of code. Nearly every change depends on it and can break it.",
+                remedy="Split it by what its importers use.",
+                rule="hub-module",
                 evidence=(place,),
                 weight=incoming[path] * outgoing[path],
             )

@@ -12,12 +12,11 @@ from .python_imports import PythonModules
 
 MAX_NAMED = 6
 _PYTHON_ORDER = (
-    "Names that are imported from a module that has not run to its end yet exist or not by the order of lines and of entry. "
-    "Move what both need to a third module, or import inside the function that uses it."
+    "Names that are imported from a module that has not run to its end yet exist or not by the order of lines and "
+    "of entry."
 )
 _OTHER_ORDER = (
-    "Neither can be understood, tested or reused alone, and which one is complete first depends on who asks first. "
-    "Move what both need to a third file."
+    "Neither can be understood, tested or reused alone, and which one is complete first depends on who asks first."
 )
 
 
@@ -81,6 +80,9 @@ def _rings(survey: Survey, graph: ImportGraph, *, is_python: bool) -> Iterator[F
                 claim=_claim(group, ring, is_python=is_python),
                 evidence=tuple(evidence),
                 weight=len(group),
+                remedy="Move what both need to a third module"
+                + (", or import inside the function that uses it." if is_python else "."),
+                rule="import-ring",
             )
 
 
@@ -88,7 +90,7 @@ def _title(group: list[str], names: list[str]) -> str:
     if len(group) > len(names):
         return f"{len(group)} files import each other in rings, the shortest through {names[0]} and {names[1]}"
     if len(names) == 2:
-        return f"{names[0]} and {names[1]} import each other"
+        return f"Two files import each other: {names[0]} and {names[1]}"
     return f"{len(names)} files import each other in a ring, from {names[0]} back to itself"
 
 

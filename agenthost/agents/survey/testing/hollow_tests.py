@@ -14,34 +14,44 @@ from ..reading.snapshot import SourceText
 from ..sighting import Rule, Sighting
 
 SHADOWED = Rule(
+    "shadowed-test",
     Severity.MEDIUM,
-    "A test in {path} never runs, because a later one has its name",
+    "A test never runs, because a later one has its name, in {path}",
     "{count} tests in {files} never run, because later ones have their names",
-    "The second definition replaces the first before any runner sees it. Rename one of the two.",
+    "The second definition replaces the first before any runner sees it.",
+    "Rename one of the two.",
 )
 VAIN = Rule(
+    "vain-comparison",
     Severity.MEDIUM,
-    "A comparison in a test of {path} is never checked",
+    "A comparison in a test is never checked in {path}",
     "{count} comparisons in tests are never checked",
-    "The statement computes a truth value and drops it; an `assert` seems to be missing in front.",
+    "The statement computes a truth value and drops it.",
+    "Put the `assert` in front that seems to be missing.",
 )
 TUPLE = Rule(
+    "tuple-assertion",
     Severity.MEDIUM,
-    "An assertion in {path} can never fail, since it asserts a tuple",
+    "An assertion can never fail, since it asserts a tuple, in {path}",
     "{count} assertions can never fail, since they assert a tuple",
-    "A tuple that is not empty is always true. Remove the parentheses.",
+    "A tuple that is not empty is always true.",
+    "Remove the parentheses.",
 )
 MOCKED = Rule(
+    "uncalled-mock-assertion",
     Severity.MEDIUM,
-    "A mock assertion in {path} is never made",
+    "A mock assertion is never made in {path}",
     "{count} mock assertions are never made",
     "Naming the method without calling it, or calling one that the mock invents, checks nothing.",
+    "Call one of the mock's own assertions.",
 )
 TWO_ARGUMENTS = Rule(
+    "assert-true-of-two",
     Severity.MEDIUM,
-    "assertTrue in {path} is given a second value as if it compared",
+    "assertTrue is given a second value as if it compared, in {path}",
     "assertTrue is given a second value as if it compared in {count} places",
-    "The second argument is only the message; any true first value passes. assertEqual seems to be meant.",
+    "The second argument is only the message; any true first value passes.",
+    "Use assertEqual, which seems to be meant.",
 )
 _TEST_FILE = re.compile(r"^(test_.*|.*_tests?|tests?)\.py$")
 _ASSERTIONS = {

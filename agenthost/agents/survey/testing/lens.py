@@ -73,7 +73,9 @@ def _silent(bodies: list[Body]) -> Iterator[Finding]:
         title=f"{len(silent):,} of {len(tests):,} tests assert nothing",
         claim=f"{100 * len(silent) / len(tests):.0f} % of the Python tests, in "
         f"{named(len({item.path for item in silent}), 'file')}, neither assert nor call a helper that does: they fail only when "
-        "something raises. Where a result exists, check it.",
+        "something raises.",
+        remedy="Where a result exists, check it.",
+        rule="silent-tests",
         evidence=tuple(silent[:MAX_QUOTED]),
         weight=len(silent),
     )

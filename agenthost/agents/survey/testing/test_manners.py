@@ -13,16 +13,20 @@ from ..sighting import Rule, Sighting, merge
 from ..survey import Survey
 
 SKIPPED = Rule(
+    "skip-without-reason",
     Severity.LOW,
     "A test in {path} is skipped without a reason",
     "{count} tests in {files} are skipped without a reason",
-    "No reader can tell when it may run again. Write the reason down, or delete the test.",
+    "No reader can tell when it may run again.",
+    "Write the reason down, or delete the test.",
 )
 FOCUSED = Rule(
+    "focused-test",
     Severity.MEDIUM,
-    "A focused test in {path} keeps all others of its file from running",
+    "A focused test keeps all others of its file from running in {path}",
     "{count} focused tests keep all others of their files from running",
-    "It was meant for a moment of debugging. Remove `.only`.",
+    "It was meant for a moment of debugging.",
+    "Remove `.only`.",
 )
 MIN_SLEPT_SECONDS = 30
 MAX_QUOTED_SLEEPS = 5
@@ -98,7 +102,9 @@ def find_sleeps(survey: Survey) -> Iterator[Finding]:
         severity=Severity.INFO,
         title=f"The tests wait {total:.0f} seconds by the clock, in {named(len(slept), 'place')}",
         claim=f"Sleeps with a written length stand in {named(files, 'file')}; the longest waits {longest[0][0]:g} seconds. Each "
-        "is too long on a fast machine and too short on a busy one: wait for the condition, or give the code a clock to turn.",
+        "is too long on a fast machine and too short on a busy one.",
+        remedy="Wait for the condition, or give the code a clock to turn.",
+        rule="sleeping-tests",
         evidence=tuple(evidence for _, evidence in longest),
         weight=total,
     )

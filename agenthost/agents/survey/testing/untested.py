@@ -66,7 +66,9 @@ def find_untested(survey: Survey) -> Iterator[Finding]:
         title=title,
         claim=f"{first.source.path} has {first.functions} functions and {first.branches} branches in {first.lines:,} lines of "
         f"code; the tests name neither it nor anything public in it{_others(unnamed)}. It may be run in passing, but nothing "
-        "says what it should do: begin with the branches that handle errors.",
+        "says what it should do.",
+        remedy="Begin with the branches that handle errors.",
+        rule="unnamed-module",
         evidence=tuple(place for place in places if place),
         weight=len(unnamed),
     )

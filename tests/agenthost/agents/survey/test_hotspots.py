@@ -26,7 +26,7 @@ def test_a_large_file_that_changes_all_the_time_is_a_hotspot(look: Looker) -> No
     files = {"core.py": LARGE, **{f"m{n}.py": "x = 1\n" for n in range(20)}}
     history = [*commits("core.py", count=60)] + [commit for n in range(20) for commit in commits(f"m{n}.py", count=3)]
     (found,) = look(find_hotspots, files, history=History(tuple(history)))
-    assert "core.py is changed in 50 % of commits to product code" in found.title
+    assert "50 % of commits to product code change one file of 522 lines: core.py" in found.title
     assert "60 of the 120 commits" in found.claim
     assert "`tangle`" in found.claim
     assert found.evidence[0].quote == "def tangle(a):"
@@ -58,7 +58,7 @@ def test_distant_files_that_always_change_together_are_found(look: Looker) -> No
     files = {"api/routes.py": "x = 1\n", "store/tables.py": "y = 1\n", "store/near.py": "import tables\n"}
     history = commits("api/routes.py", "store/tables.py", "store/near.py", count=20)
     (found, _) = look(find_cochange, files, history=History(tuple(history)))
-    assert found.title == "api/routes.py and store/near.py change together, and neither mentions the other"
+    assert found.title == "Two files change together, and neither mentions the other: api/routes.py and store/near.py"
     assert (
         look(find_cochange, {**files, "api/routes.py": "import near, tables\n"}, history=History(tuple(history))) == []
     )

@@ -61,7 +61,7 @@ def test_it_speaks_in_words_and_ends_in_findings(repository: Path) -> None:
         ("docs", "low"),
     ]
     for item in findings:
-        assert set(item) == {"id", "severity", "title", "claim", "category", "evidence"}
+        assert set(item) == {"id", "severity", "title", "claim", "category", "remedy", "rule", "evidence"}
         for place in item["evidence"]:
             lines = (repository / place["path"]).read_text().split("\n")
             assert "\n".join(lines[place["start_line"] - 1 : place["end_line"]]) == place["quote"]

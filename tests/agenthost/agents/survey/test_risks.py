@@ -25,7 +25,10 @@ def python_titles(look: Looker, text: str, path: str = "shop/cart.py") -> list[s
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("def f(a):\n    try:\n        a.save()\n    except Exception:\n        pass\n", "swallows every exception"),
+        (
+            "def f(a):\n    try:\n        a.save()\n    except Exception:\n        pass\n",
+            "Every exception is swallowed in silence",
+        ),
         (
             "def f(a):\n    for b in a:\n        try:\n            b.go()\n        except:\n            continue\n",
             "bare except",
@@ -33,13 +36,13 @@ def python_titles(look: Looker, text: str, path: str = "shop/cart.py") -> list[s
         ("try:\n    go()\nexcept:\n    pass\n# TODO: finish\n", "bare except"),
         (
             "def f(a):\n    try:\n        a.go()\n    except Exception:\n        pass\n    # Next.\n    a.b()\n",
-            "swallows",
+            "swallowed",
         ),
         ("import subprocess\ndef f(x):\n    subprocess.run(f'ls {x}', shell=True)\n", "shell command"),
         ("from os import system\ndef f(x):\n    system('ls ' + x)\n", "shell command"),
         ("import subprocess as sp\ndef f(x):\n    c = 'ls %s' % x\n    sp.run(c, shell=True)\n", "shell command"),
-        ("import sys\neval(sys.argv[1])\n", "evaluates input"),
-        ("import pickle\ndef f(s):\n    return pickle.loads(s.recv(99))\n", "unpickles"),
+        ("import sys\neval(sys.argv[1])\n", "Input is evaluated"),
+        ("import pickle\ndef f(s):\n    return pickle.loads(s.recv(99))\n", "is unpickled"),
         ("import yaml\ndef f(s):\n    return yaml.load(s, Loader=yaml.Loader)\n", "YAML"),
         ("import tarfile\ndef f(p):\n    with tarfile.open(p) as t:\n        t.extractall('x')\n", "tar archive"),
         ("import tempfile\nname = tempfile.mktemp()\n", "mktemp"),
@@ -171,9 +174,9 @@ def test_values_that_no_stranger_chooses_are_no_injection(look: Looker) -> None:
 
 def test_containers_without_version_or_user_are_found(look: Looker) -> None:
     found = look(find_deployment_risks, {"Dockerfile": 'FROM python:latest\nCOPY . .\nCMD ["gunicorn", "app"]\n'})
-    assert [finding.title.partition(" ")[2] for finding in found] == [
-        "builds on an image without a version",
-        "container of Dockerfile runs its service as root",
+    assert [finding.title for finding in found] == [
+        "The base image has no version in Dockerfile",
+        "The service of a container runs as root, by Dockerfile",
     ]
 
 

@@ -20,7 +20,7 @@ def test_a_ring_of_imports_cites_the_lines_that_close_it(look: Looker) -> None:
         "shop/price.py": "import os\nfrom .cart import total\n\ndef price(): return 1\n",
     }
     (found,) = look(find_python_structure, files)
-    assert found.title == "shop/cart.py and shop/price.py import each other"
+    assert found.title == "Two files import each other: shop/cart.py and shop/price.py"
     assert quotes([found]) == ["from shop.price import price", "from .cart import total"]
 
 
@@ -69,7 +69,7 @@ def test_an_import_against_the_grain_is_found(look: Looker) -> None:
     assert look(find_python_structure, files) == []
     files["app/store/extra.py"] = "from app.web.w1 import f\n\ndef g(): ...\n"
     (found,) = look(find_python_structure, files)
-    assert found.title == "app/store imports app/web against the grain"
+    assert found.title == "A lower layer imports a higher one: app/store imports app/web"
     assert quotes([found]) == ["from app.web.w1 import f"]
 
 
