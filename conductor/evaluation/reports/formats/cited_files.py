@@ -20,7 +20,8 @@ class Region:
 
 def cited_paths(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the files that the findings of a report cite, each once, the most important first."""
-    places = (item for finding in values["findings"] for item in finding["evidence"])
+    findings = values["findings"]
+    places = [item for finding in findings for item in (*finding["evidence"], *finding.get("verdict_evidence", ()))]
     return tuple(dict.fromkeys(path for item in places if (path := normal_path(item["path"]))))
 
 

@@ -50,6 +50,7 @@ def _finding(finding: Mapping[str, Any], files: CitedFiles) -> dict[str, Any]:
         **finding,
         "marks": marks(finding),
         "excerpts": [excerpt(item, files) for item in evidence[:MAX_EXCERPTS]],
+        "counter": [excerpt(item, files) for item in finding.get("verdict_evidence", ())[:MAX_EXCERPTS]],
         "left_out": max(0, len(evidence) - MAX_EXCERPTS),
     }
 
