@@ -1,6 +1,8 @@
 """GetReport: returns a settled run's report in the form that the client asks for."""
 
 import asyncio
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -16,12 +18,13 @@ from conductor.store.port import Store
 from conductor.v1 import run_service_pb2 as pb
 
 MAX_DISMISSED = 20_000
-_RENDERED = {
+_FORMS = {
+    pb.Report.FORMAT_MD: ("md", "text/markdown; charset=utf-8"),
+    pb.Report.FORMAT_JSON: ("json", "application/json"),
     pb.Report.FORMAT_HTML: ("html", "text/html; charset=utf-8"),
     pb.Report.FORMAT_SARIF: ("sarif", "application/sarif+json"),
     pb.Report.FORMAT_JUNIT: ("junit", "application/xml"),
 }
-_MARKDOWN, _JSON = "text/markdown; charset=utf-8", "application/json"
 
 
 class ReportReading:
@@ -39,19 +42,25 @@ class ReportReading:
         folded, _ = await self._reading.folded(run)
         _refuse_unsettled(folded)
         told = pb.Report(name=f"{run_name(run)}/report")
-        match request.format:
-            case pb.Report.FORMAT_UNSPECIFIED:
-                told.markdown = await self._text(run, folded.markdown)
-                told.json.CopyFrom(await self._struct(run, folded.json))
-            case pb.Report.FORMAT_MD:
-                told.markdown = told.body = await self._text(run, folded.markdown)
-                told.media_type = _MARKDOWN
-            case pb.Report.FORMAT_JSON:
-                told.body, told.media_type = await self._text(run, folded.json), _JSON
-            case asked:
-                form, told.media_type = _RENDERED[asked]
-                told.body = (await self._evaluator.render(folded, form, options)).decode()
+        if request.format == pb.Report.FORMAT_UNSPECIFIED:
+            told.markdown = await self._text(run, folded.markdown)
+            told.json.CopyFrom(await self._struct(run, folded.json))
+            return told
+        form, told.media_type = _FORMS[request.format]
+        if await self._is_stored(folded, form, options):
+            digest = folded.markdown if form == "md" else folded.json
+            told.body = await self._text(run, digest) if digest else "{}"
+        else:
+            told.body = (await self._evaluator.render(folded, form, options)).decode()
+        told.markdown = told.body if form == "md" else ""
         return told
+
+    async def _is_stored(self, run: Run, form: str, options: Mapping[str, Any]) -> bool:
+        """Returns whether the stored report is what is asked for: it knows of no dismissals, and a flow's own template stays."""
+        if form not in ("md", "json") or not (options["dismissed"] and run.json):
+            return form in ("md", "json")
+        bundle = json.loads(await self._store.blob(run.id, run.plan.bundle))
+        return form == "md" and bool(bundle["flow"].get("report_template"))
 
     async def _text(self, run: str, digest: str) -> str:
         data = await self._store.blob(run, digest)

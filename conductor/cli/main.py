@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "show": ("show", "show", "Show a run, or one of its steps with prompt and answer."),
     "report": ("reading", "report", "Print a run's report."),
     "findings": ("judging.findings", "findings", "List the findings of a run."),
+    "diff": ("judging.comparison", "diff", "Compare the findings of two runs."),
+    "baseline": ("judging.baseline", "baseline", "Dismiss the findings of a run: only new ones count."),
     "output": ("reading", "output", "Print what an agent said."),
     "retry": ("launching.again", "retry", "Run again what failed of a run; keep the rest."),
     "rerun": ("launching.again", "rerun", "Ask the same as a run again, of the present tree."),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from conductor.cli.main import main
 from tests.kit.flows import plain_workspace
 from tests.kit.processes import processes_with
 from tests.kit.services import Pair, running_pair
@@ -28,20 +29,13 @@ steps:
     on_failure: ON_FAILURE_CONTINUE
     agent: {agents: [scripted], prompt: "#scripted\\nsay {{ inputs.question }}\\nexit {{ 3 if inputs.question == 'die' else 0 }}"}
 """
+MOVED = """
+title: One finding
+steps: [{{id: reads, agent: {{agents: [scripted], prompt: "#scripted\\nfinding high readme.txt {line} {line} A line{more}"}}}}]
+"""
 HANGING = 'title: Hangs\nsteps: [{id: hangs, agent: {agents: [scripted], prompt: "#scripted\\nsay begin\\nhang"}}]\n'
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
-
-
-def conductor_in(folder: Path, **environment: str) -> Command:
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "conductor.cli", *arguments]
-        given = {**os.environ, **environment}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=given, cwd=folder, check=False)
-        assert "Traceback" not in done.stderr
-        return done
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +47,17 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def conductor(pair: Pair) -> Command:
-    return conductor_in(pair.folder, CONDUCTOR_ADDRESS=pair.address)
+@pytest.fixture
+def conductor(pair: Pair, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command in this process: a new one would take longer than what the command does."""
+    monkeypatch.setenv("CONDUCTOR_ADDRESS", pair.address)
+    monkeypatch.chdir(pair.folder)
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        code = main(list(arguments))
+        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
+
+    return call
 
 
 @pytest.fixture
@@ -95,10 +97,49 @@ def test_findings_are_listed_by_severity_and_by_how_they_were_judged(conductor: 
     assert "no such findings" in conductor("findings", "last", "--status", "moved").stderr
 
 
+def test_a_finding_of_the_baseline_counts_no_more_wherever_its_lines_move(conductor: Command, pair: Pair) -> None:
+    """Keeps F11: the same finding twice is dismissed the second time; what is stale is told; a broken file names its line."""
+    known, run = (
+        pair.folder / "known.yaml",
+        ("run", "moved.yaml", "moved", "--fail-on", "medium", "--baseline", "known.yaml"),
+    )
+    plain_workspace(pair.folder / "moved")
+    (pair.folder / "moved.yaml").write_text(MOVED.format(line=2, more=""))
+    assert conductor("run", "moved.yaml", "moved").returncode == 0
+    written = conductor("baseline", "write", "last", "known.yaml", "--reason", "a fixture")
+    (pair.folder / "moved" / "readme.txt").write_text("zero\nand\none\ntwo\nthree\n")
+    (pair.folder / "moved.yaml").write_text(MOVED.format(line=4, more="\\nfinding medium readme.txt 5 5 It came"))
+    new, sarif = conductor(*run), conductor(*run, "--format", "sarif", "--include-dismissed")
+    marked = conductor(*run, "--format", "json")
+    (pair.folder / "moved.yaml").write_text(MOVED.format(line=4, more=""))
+    passed = conductor(*run)
+    (pair.folder / "moved.yaml").write_text(
+        MOVED.replace("finding high readme.txt {line} {line} A line", "say so").format(more="")
+    )
+    gone = conductor(*run)
+    again = conductor("baseline", "write", "last", "known.yaml")
+    known.write_text("version: 1\nfindings:\n  - fingerprint: abc\n")
+    broken = conductor(*run)
+
+    assert written.stdout == "known.yaml: 1 finding, 1 of them new; 0 removed that are gone\n"
+    assert (new.returncode, passed.returncode, gone.returncode, broken.returncode) == (5, 0, 0, 2)
+    assert "\n  medium  It came  readme.txt:5" in new.stderr
+    assert "1 finding of the baseline left out" in passed.stderr
+    suppressed = [each.get("suppressions") for each in json.loads(sarif.stdout)["runs"][0]["results"]]
+    assert max(map(str, suppressed)).count("a fixture") == 1
+    assert [each.get("dismissed") for each in json.loads(marked.stdout)["findings"]] == ["a fixture", None]
+    assert "1 entry of the baseline matches nothing any more" in gone.stderr
+    assert "0 of them new; 1 removed" in again.stdout
+    assert "known.yaml:3: `reason` must say why" in broken.stderr
+
+
 def test_a_pipeline_needs_no_service_and_gets_the_report_alone(flow: str, tmp_path: Path) -> None:
-    conductor = conductor_in(tmp_path, TMPDIR=str(tmp_path), CONDUCTOR_ADDRESS="unix:/nowhere.sock")
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "CONDUCTOR_ADDRESS": "unix:/nowhere.sock"}
     options = ("--question", "die", "--ephemeral", "--format", "json", "--fail-on", "high", "--data", "kept")
-    done = conductor("run", flow, "work", *options)
+    command = [sys.executable, "-m", "conductor.cli", "run", flow, "work", *options]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path, check=False
+    )
 
     assert done.returncode == 5, done.stderr
     assert {finding["title"] for finding in json.loads(done.stdout)["findings"]} == {"A line", "An invented place"}

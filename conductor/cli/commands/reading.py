@@ -1,10 +1,10 @@
 """`conductor report` and `conductor output`: what a run came to, and what its agents said."""
 
+import json
 import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import grpc
@@ -20,9 +20,6 @@ from conductor.v1 import run_service_pb2
 from servicekit.printing.page import put, say
 from servicekit.printing.streams import is_utf8
 from servicekit.printing.terminal_text import safe_json
-
-if TYPE_CHECKING:
-    from google.protobuf.struct_pb2 import Struct
 
 FORMS = ("md", "json", "html", "sarif", "junit")
 # Rendering waits its turn among the reports of runs that end.
@@ -42,27 +39,32 @@ LOOK_BYTES = 16
 def report(context: Context, name: str, form: str, out: Path | None) -> None:
     """Print the report of RUN."""
     with connected(context.address) as connection:
-        _print_form(context, connection, run_name(connection, name), form, out)
+        request = run_service_pb2.GetReportRequest(name=run_name(connection, name))
+        print_form(context, connection, request, form, out)
 
 
-def print_form(context: Context, connection: Connection, run: str, form: str) -> None:
-    """Prints a run's report on stdout in a format; with `--output json` its Markdown, too, comes as JSON."""
-    _print_form(context, connection, run, form, None)
-
-
-def _print_form(context: Context, connection: Connection, run: str, form: str, out: Path | None) -> None:
+def print_form(
+    context: Context,
+    connection: Connection,
+    request: run_service_pb2.GetReportRequest,
+    form: str,
+    out: Path | None = None,
+) -> None:
+    """Prints a report on stdout, or into a file, in a form; with `--output json` Markdown, too, comes as JSON."""
     if form == "json" or (context.is_json and form == "md"):
-        _deliver(_as_json(_report(connection, run).json, indent=None if context.is_json else 2) + "\n", out)
+        document = json.loads(rendered(connection, request, "json"))
+        _deliver(_as_json(document, indent=None if context.is_json else 2) + "\n", out)
     elif form == "md" and out is None:
-        print_report(context, connection, run)
+        request.format = run_service_pb2.Report.FORMAT_MD
+        _show_report(context, _report(connection, request).body)
     else:
-        _deliver(rendered(connection, run_service_pb2.GetReportRequest(name=run), form), out)
+        _deliver(rendered(connection, request, form), out)
 
 
 def rendered(connection: Connection, request: run_service_pb2.GetReportRequest, form: str) -> str:
     """Returns a run's report in a form, by its name here; the request may hold further wishes."""
     request.format = run_service_pb2.Report.Format.Value(f"FORMAT_{form.upper()}")
-    return connection.runs.GetReport(request, timeout=RENDER_SECONDS).body
+    return _report(connection, request).body
 
 
 def _deliver(text: str, out: Path | None) -> None:
@@ -75,14 +77,15 @@ def _deliver(text: str, out: Path | None) -> None:
         raise CommandError(f"cannot write {out}: {error.strerror}", code=1) from error
 
 
-def print_report(context: Context, connection: Connection, run: str, *, whole: bool = True) -> None:
-    """Prints a run's report on stdout: rendered for a person's terminal, as Markdown elsewhere and with `--output plain`.
+def print_report(context: Context, connection: Connection, run: str) -> None:
+    """Prints a run's report on stdout; a terminal gets its brief form: all of it would push the result off the screen."""
+    request = run_service_pb2.GetReportRequest(name=run, format=run_service_pb2.Report.FORMAT_MD)
+    markdown = _report(connection, request).body
+    _show_report(context, brief(markdown) if sys.stdout.isatty() else markdown)
 
-    Without `whole` a terminal gets its brief form: all of it would push the result off the screen.
-    """
-    markdown = _report(connection, run).markdown
-    if not whole and sys.stdout.isatty():
-        markdown = brief(markdown)
+
+def _show_report(context: Context, markdown: str) -> None:
+    """Prints Markdown: rendered for a person's terminal, as it is elsewhere and with `--output plain`."""
     if not sys.stdout.isatty() or context.output == "plain" or not is_utf8(sys.stdout):
         put(markdown)
         return
@@ -91,31 +94,13 @@ def print_report(context: Context, connection: Connection, run: str, *, whole: b
     show_markdown(markdown)
 
 
-def _as_json(document: "Struct", indent: int | None) -> str:
-    """Returns a Struct as people write JSON: whole numbers without a point, keys in a fixed order."""
-    import json
-
-    from google.protobuf import json_format
-
-    def whole(value: object) -> object:
-        match value:
-            case float() if value.is_integer():
-                return int(value)
-            case dict():
-                return {key: whole(part) for key, part in value.items()}
-            case list():
-                return [whole(part) for part in value]
-            case _:
-                return value
-
-    plain = whole(json_format.MessageToDict(document))
-    return safe_json(json.dumps(plain, indent=indent, sort_keys=True, ensure_ascii=not is_utf8(sys.stdout)))
+def _as_json(document: object, indent: int | None) -> str:
+    """Returns a document as people read JSON, with keys in a fixed order."""
+    return safe_json(json.dumps(document, indent=indent, sort_keys=True, ensure_ascii=not is_utf8(sys.stdout)))
 
 
-def _report(connection: Connection, run: str) -> run_service_pb2.Report:
-    answer: run_service_pb2.Report = connection.runs.GetReport(
-        run_service_pb2.GetReportRequest(name=run), timeout=CALL_SECONDS
-    )
+def _report(connection: Connection, request: run_service_pb2.GetReportRequest) -> run_service_pb2.Report:
+    answer: run_service_pb2.Report = connection.runs.GetReport(request, timeout=RENDER_SECONDS)
     return answer
 
 

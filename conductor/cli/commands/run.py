@@ -160,11 +160,11 @@ def follow_to_end(
     """Shows a run until it ends, then its report; returns the exit code that its end means."""
     ended = _followed(context, connection, name, token, ending)
     code, judged = exit_code(ended), None
-    if ending.policy is not None and code == 0:
+    if ending.policy is not None:
         from conductor.cli.commands.judging.judgement import judge
 
         judged = judge(connection, ended, ending.policy)
-        code = judged.code
+        code = code or judged.code
     with verdict(code):
         if ending.form or not context.is_json:
             _show_end(context, connection, ended, ending, judged)
@@ -224,15 +224,18 @@ def _show_end(context: Context, connection: Connection, ended: Run, ending: Endi
         say(f"\n{closing(ended)}", 4, err=True)
         sys.stderr.flush()
     if ending.form:
-        print_form(context, connection, ended.name, ending.form)
+        request = run_service_pb2.GetReportRequest(name=ended.name)
+        if ending.policy is not None and judged is not None:
+            ending.policy.ask(request, judged.dismissed)
+        print_form(context, connection, request, ending.form)
     else:
-        print_report(context, connection, ended.name, whole=False)
+        print_report(context, connection, ended.name)
     if is_read:
         # A report is longer than a screen: the reader's eye shall end on the result.
         say(f"\n{closing(ended)}", 4, err=True)
         if judged is None:
             _show_worst_findings(connection, ended)
-    if judged is not None:
+    if judged is not None and ended.state == Run.STATE_SUCCEEDED:
         say("\n".join(["", *judged.lines]), 4, err=True)
     is_whole = bool(ending.form) or not is_read
     say("\n".join(["", *(ending.advice or next_commands(ended, is_report_whole=is_whole))]), err=True)

@@ -103,6 +103,11 @@ def _sections(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [*sections, {"title": LAST_SECTION, "findings": last}] if last else sections
 
 
+def built_in_markdown(values: Mapping[str, Any]) -> str:
+    """Returns the Markdown of stored values, as a flow without a template of its own has it."""
+    return _tidy(render(_built_in(), {"report": values}))
+
+
 def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
     facts = dict(sources.facts)
     found = [finding for document in sources.documents.values() for finding in document["findings"]]

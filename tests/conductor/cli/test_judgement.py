@@ -2,13 +2,18 @@
 
 import pytest
 
+from conductor.cli.commands.judging.baseline_file import Entry
 from conductor.cli.commands.judging.judgement import gaps, judgement
 from conductor.cli.commands.judging.policy import Policy
 from conductor.cli.main import main
 from conductor.v1.run_service_pb2 import Attempt, Evidence, Failure, Finding, FindingCounts, Run, Step
 
-FINDING = Finding(title="A bare except", severity=Finding.SEVERITY_HIGH, status=Evidence.STATUS_VERIFIED)
-INVENTED = Finding(title="Nothing", severity=Finding.SEVERITY_CRITICAL, status=Evidence.STATUS_MISSING)
+FINDING = Finding(
+    title="A bare except", fingerprint="f1", severity=Finding.SEVERITY_HIGH, status=Evidence.STATUS_VERIFIED
+)
+INVENTED = Finding(
+    title="Nothing", fingerprint="f2", severity=Finding.SEVERITY_CRITICAL, status=Evidence.STATUS_MISSING
+)
 
 
 @pytest.mark.parametrize(
@@ -28,12 +33,26 @@ INVENTED = Finding(title="Nothing", severity=Finding.SEVERITY_CRITICAL, status=E
 def test_findings_that_count_are_certain_and_win_over_what_was_not_judged(
     policy: Policy, missed: tuple[str, ...], code: int
 ) -> None:
-    counting = [finding for finding in (FINDING, INVENTED) if policy.counts(finding)]
-
-    judged = judgement(counting, missed, policy)
+    judged = judgement([FINDING, INVENTED], missed, policy)
 
     assert judged.code == code
     assert any("incomplete: 1 part" in line for line in judged.lines) == bool(missed)
+
+
+def test_findings_of_the_baseline_do_not_count_and_entries_without_one_are_told() -> None:
+    """Keeps F11."""
+    known = {key: Entry(key, "looked at", title=f"title {key}") for key in ("f1", "f9")}
+
+    judged, incomplete = (
+        judgement([FINDING, INVENTED], missed, Policy("high", baseline=known)) for missed in ((), ("x",))
+    )
+    alone = judgement([FINDING], (), Policy("high", baseline=known))
+
+    assert (judged.code, alone.code) == (5, 0)
+    assert dict(judged.dismissed) == {"f1": "looked at"}
+    assert [line.split() for line in judged.lines if "f9" in line] == [["f9", "title", "f9"]]
+    assert not any("f9" in line for line in incomplete.lines)  # it may be there: not everything was looked at
+    assert sum("Nothing" in line for line in judged.lines) == 1
 
 
 def test_each_part_that_came_to_no_judgement_is_told() -> None:

@@ -1,7 +1,7 @@
-"""Judges a run that succeeded: what it found that must not be, and what it left unjudged."""
+"""Judges a run by a policy: what it found that must not be, and what it left unjudged."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from conductor.cli.commands.judging.policy import Finding, Policy, severity
 from conductor.cli.connection import CALL_SECONDS, Connection
@@ -22,32 +22,62 @@ _UNDONE = frozenset({Step.STATE_FAILED, Step.STATE_CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a policy makes of a run: the exit code, and lines that say why."""
+    """The exit code that a policy makes of a run, lines that say why, and reasons of dismissed findings by fingerprint."""
 
     code: int
     lines: tuple[str, ...]
+    dismissed: Mapping[str, str] = field(default_factory=dict)
 
 
 def judge(connection: Connection, run: Run, policy: Policy) -> Judgement:
-    """Judges a run that succeeded by the findings that the policy counts."""
-    wanted = run_service_pb2.Finding.SEVERITY_CRITICAL if not policy.fail_on else severity(policy.fail_on)
-    findings = list_findings(connection, run.name, wanted) if policy.fail_on else ()
-    return judgement([finding for finding in findings if policy.counts(finding)], list(gaps(run)), policy)
+    """Judges a run that has ended by the findings that the policy counts."""
+    least = severity(policy.fail_on) if policy.fail_on and not policy.baseline else Finding.SEVERITY_UNSPECIFIED
+    is_asked = bool(policy.fail_on or policy.baseline)
+    findings = list(list_findings(connection, run.name, least)) if is_asked else []
+    return judgement(findings, list(gaps(run)), policy)
 
 
-def judgement(counting: Sequence[Finding], missed: Sequence[str], policy: Policy) -> Judgement:
-    """Returns the exit code of findings that count and of parts that were not judged. Findings win: they are certain."""
-    told = _incomplete(missed, policy) if missed else []
+def judgement(findings: Sequence[Finding], missed: Sequence[str], policy: Policy) -> Judgement:
+    """Returns the exit code of findings and of parts that were not judged. Findings win: they are certain."""
+    counting = [finding for finding in findings if policy.counts(finding)]
+    known = {
+        finding.fingerprint: policy.baseline[finding.fingerprint].reason
+        for finding in findings
+        if finding.fingerprint in policy.baseline
+    }
+    told = [
+        *(_incomplete(missed, policy) if missed else []),
+        *(_dismissed(known, missed, policy) if policy.baseline else []),
+    ]
     if counting:
-        which = " verified" if policy.is_verified_only else ""
-        found = f"✘ {counted(len(counting), f'{which} finding'.strip())} of severity {policy.fail_on} or worse"
-        shown = [f"  {finding_line(finding)}" for finding in counting[:SHOWN_FINDINGS]]
-        more = len(counting) - len(shown)
-        return Judgement(FOUND, (*told, found, *shown, *([f"  and {more} more"] if more else [])))
-    if missed and not policy.is_incomplete_allowed:
-        return Judgement(INCOMPLETE, tuple(told))
-    passed = f"✔ nothing of severity {policy.fail_on} or worse" if policy.fail_on else "✔ complete"
-    return Judgement(0, (*told, passed) if policy.fail_on or not told else tuple(told))
+        code, told = FOUND, [*told, *_found(counting, policy)]
+    elif missed and not policy.is_incomplete_allowed:
+        code = INCOMPLETE
+    else:
+        code = 0
+        told += [f"✔ nothing new of severity {policy.fail_on} or worse"] if policy.fail_on else []
+    return Judgement(code, tuple(told or ["✔ complete"]), known)
+
+
+def _found(counting: Sequence[Finding], policy: Policy) -> list[str]:
+    kind = "verified finding" if policy.is_verified_only else "finding"
+    more = len(counting) - SHOWN_FINDINGS
+    return [
+        f"✘ {counted(len(counting), kind)} of severity {policy.fail_on} or worse",
+        *(f"  {finding_line(finding)}" for finding in counting[:SHOWN_FINDINGS]),
+        *([f"  and {more} more"] if more > 0 else []),
+    ]
+
+
+def _dismissed(known: Mapping[str, str], missed: Sequence[str], policy: Policy) -> list[str]:
+    """Returns lines about the baseline. An entry is stale only where the run looked at everything."""
+    stale = [] if missed else [entry for key, entry in policy.baseline.items() if key not in known]
+    lines = [f"{counted(len(known), 'finding')} of the baseline left out"] if known else []
+    which = "1 entry of the baseline matches" if len(stale) == 1 else f"{len(stale)} entries of the baseline match"
+    lines += [f"{which} nothing any more:"] if stale else []
+    more = len(stale) - SHOWN_GAPS
+    named = (one_line(f"  {entry.fingerprint}  {entry.path}  {entry.title}", 200) for entry in stale[:SHOWN_GAPS])
+    return [*lines, *named, *([f"  and {more} more"] if more > 0 else [])]
 
 
 def _incomplete(missed: Sequence[str], policy: Policy) -> list[str]:

@@ -1,23 +1,34 @@
 """Options that turn a run's findings into an exit code."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from conductor.cli.text.failure import CommandError
 from conductor.v1 import run_service_pb2
 
+if TYPE_CHECKING:
+    from conductor.cli.commands.judging.baseline_file import Entry
+
 Finding = run_service_pb2.Finding
 # From the least severe on: the order of `Finding.Severity`.
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 
+_FOUND = frozenset({run_service_pb2.Evidence.STATUS_VERIFIED, run_service_pb2.Evidence.STATUS_MOVED})
 _OPTIONS = (
     click.option(
         "--fail-on", type=click.Choice(SEVERITIES), help="Exit with 5 for a finding of this severity or worse."
     ),
-    click.option("--verified-only", is_flag=True, help="Let --fail-on count only findings whose quotes are in place."),
+    click.option("--verified-only", is_flag=True, help="Let --fail-on count only findings whose quotes were found."),
+    click.option(
+        "--baseline",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Do not count the findings in this file; see `conductor baseline`.",
+    ),
+    click.option("--include-dismissed", is_flag=True, help="Keep findings of the baseline in SARIF, as suppressed."),
     click.option("--allow-incomplete", is_flag=True, help="Exit with 0 instead of 6 where a part was not judged."),
 )
 
@@ -31,13 +42,22 @@ class Policy:
     fail_on: str = ""
     is_verified_only: bool = False
     is_incomplete_allowed: bool = False
+    baseline: Mapping[str, "Entry"] = field(default_factory=dict)  # by fingerprint
+    is_dismissed_shown: bool = False
 
     def counts(self, finding: Finding) -> bool:
         """Returns whether a finding is one that must not be."""
-        if not self.fail_on or finding.severity < severity(self.fail_on):
+        if not self.fail_on or finding.severity < severity(self.fail_on) or finding.fingerprint in self.baseline:
             return False
-        is_verified = finding.status == run_service_pb2.Evidence.STATUS_VERIFIED
-        return is_verified or not self.is_verified_only
+        return finding.status in _FOUND or not self.is_verified_only
+
+    def ask(self, request: run_service_pb2.GetReportRequest, known: Mapping[str, str]) -> None:
+        """Adds to a request for a report which findings count; `known` are those of the run that the baseline dismisses."""
+        request.dismissed.update(known)
+        request.include_dismissed = self.is_dismissed_shown
+        request.verified_only = self.is_verified_only
+        if self.fail_on:
+            request.min_severity = severity(self.fail_on)
 
 
 def policy_options(command: Command) -> Command:
@@ -51,9 +71,18 @@ def policy_of(options: Mapping[str, Any], *, is_always: bool) -> Policy | None:
     """Returns the policy that the options ask for; None where they ask for none, unless a run is always judged."""
     if options["verified_only"] and not options["fail_on"]:
         raise CommandError("--verified-only says what --fail-on counts; add  --fail-on high")
-    if not (options["fail_on"] or options["allow_incomplete"] or is_always):
+    file = options["baseline"]
+    if not (options["fail_on"] or options["allow_incomplete"] or file or is_always):
         return None
-    return Policy(options["fail_on"] or "", options["verified_only"], options["allow_incomplete"])
+    from conductor.cli.commands.judging.baseline_file import read_baseline
+
+    return Policy(
+        options["fail_on"] or "",
+        options["verified_only"],
+        options["allow_incomplete"],
+        read_baseline(file) if file else {},
+        options["include_dismissed"],
+    )
 
 
 def severity(word: str) -> Finding.Severity.ValueType:
