@@ -14,6 +14,7 @@ from conductor.api.output_reading import OutputReading
 from conductor.api.presents import Presents
 from conductor.api.report_reading import ReportReading
 from conductor.api.request_ids import read_request_id
+from conductor.api.run_comparing import RunComparing
 from conductor.api.run_creation import RunCreation
 from conductor.api.run_reading import RunReading
 from conductor.api.watch import FeedFilter, Presence, watch_run, watch_runs
@@ -59,6 +60,7 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
         presents = Presents(lambda: engine.state, now)
         self._reading = RunReading(store, presents.of)
         self._output = OutputReading(store, self._reading)
+        self._comparing = RunComparing(store, self._reading)
         self._reports = ReportReading(store, self._reading, evaluator)
         self._progress_seconds = progress_seconds
         self._presence = Presence(progress_seconds, presents.watched, now)
@@ -121,6 +123,9 @@ class RunServicer(run_service_pb2_grpc.RunServiceServicer):
 
     async def GetReport(self, request: pb.GetReportRequest, context: Any) -> pb.Report:
         return await self._reports.report(request)
+
+    async def CompareRuns(self, request: pb.CompareRunsRequest, context: Any) -> pb.CompareRunsResponse:
+        return await self._comparing.compare(request)
 
 
 def _read_reasoned(request: pb.CancelRunRequest | pb.PauseRunRequest, method: str) -> tuple[str, str, str, str]:

@@ -94,6 +94,7 @@ def test_findings_are_listed_by_severity_and_by_how_they_were_judged(conductor: 
     assert [json.loads(line)["status"] for line in lines.splitlines()] == ["STATUS_VERIFIED", "STATUS_MISSING"]
     assert conductor("findings", "last", "--severity", "high").stdout.startswith("high  A line")
     assert conductor("--output", "json", "findings", "last", "--status", "missing").stdout.count("\n") == 1
+    assert conductor("diff", "last", "last").stdout.startswith("0 new findings, 0 fixed, 2 still there\n  high  A line")
     assert "no such findings" in conductor("findings", "last", "--status", "moved").stderr
 
 

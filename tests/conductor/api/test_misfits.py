@@ -69,6 +69,7 @@ def every_read(it: Running, run: str) -> dict[str, Awaitable[Any]]:
         "WatchRun": watched(),
         "ReadOutput": output(),
         "ListFindings": it.runs.ListFindings(pb.ListFindingsRequest(parent=run)),
+        "CompareRuns": it.runs.CompareRuns(pb.CompareRunsRequest(before=run, after=run)),
         "GetReport": it.runs.GetReport(pb.GetReportRequest(name=run)),
         "CancelRun": it.runs.CancelRun(pb.CancelRunRequest(name=run)),
     }
