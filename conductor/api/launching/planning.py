@@ -14,11 +14,9 @@ from conductor.api.run_creation import RunCreation
 from conductor.clock import Clock
 from conductor.core.model.events import RunCreated
 from conductor.core.model.inputs import Blob
-from conductor.core.model.plan import StepPlan
 from conductor.core.model.run import Run, apply
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step, Wait
-from conductor.core.model.step_path import is_child_path
 from conductor.core.placing.placement import Placement
 from conductor.core.placing.preview import list_candidates, preview_places
 from conductor.engine.loop import Engine
@@ -56,11 +54,11 @@ class RunPlanning:
         places = preview_places(self._engine.state, steps, run.id, self._clock.now())
         shown = pb.PlanRunResponse(plan_hash=plan.plan_hash, run=_show_run(run, blobs))
         room = MAX_PROMPT_BYTES
-        for one in asking:
-            planned = await self._step(run, one, blobs, places[one.plan.id], room)
+        for one, place in zip(asking, places, strict=True):
+            planned = await self._step(run, one, blobs, place, room)
             room -= len(planned.prompt.encode())
             shown.steps.append(planned)
-        shown.requests = sum(not is_child_path(one.plan.id) for one in asking)
+        shown.requests = sum(one.name in run.steps for one in asking)
         shown.most_requests = sum(one.times for one in asking) if all(one.times for one in asking) else 0
         shown.prompt_tokens = sum(step.prompt_tokens for step in shown.steps)
         shown.destinations.extend(self._destinations(steps))
@@ -71,12 +69,12 @@ class RunPlanning:
         self, run: Run, asking: Asking, blobs: Sequence[Blob], place: Placement | Wait, room: int
     ) -> pb.PlannedStep:
         planned = pb.PlannedStep(
-            name=step_name(PLANNED, asking.plan.id),
+            name=step_name(PLANNED, asking.name),
             times=asking.times,
             placement=_placement(place) if isinstance(place, Placement) else None,
             wait=wait_message(place) if isinstance(place, Wait) else None,
         )
-        if not _is_known(run, asking.plan):
+        if not _is_known(run, asking):
             planned.problem = "the prompt is built when the steps that it needs have ended"
             return planned
         prompt, planned.problem = await self._prompt(run, asking.plan.id, blobs)
@@ -122,9 +120,11 @@ def _show_run(run: Run, blobs: Sequence[Blob]) -> pb.Run:
     return message
 
 
-def _is_known(run: Run, plan: StepPlan) -> bool:
-    """Returns whether the prompt of a step holds nothing of other steps that run, and of no item."""
-    return plan.id in run.steps and all(run.steps[need].state is StepState.EXCLUDED for need in plan.needs)
+def _is_known(run: Run, asking: Asking) -> bool:
+    """Returns whether the prompt of a step holds nothing of other steps that run, and of no item or call."""
+    if asking.name not in run.steps:
+        return False
+    return all(run.steps[need].state is StepState.EXCLUDED for need in asking.plan.needs)
 
 
 def _placement(place: Placement) -> pb.Placement:

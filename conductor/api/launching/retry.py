@@ -76,6 +76,10 @@ def _choose(source: Run, again: Again, step: str) -> Kept:
             subject=run_name(source.id),
             hint=f"follow it to its end:  conductor watch {source.id}",
         )
+    if source.plan.parent is not None:
+        root = source.plan.root
+        text = f"run {source.id} is part of run {root}, and is run again with it only"
+        raise PreconditionError("RUN_IS_SUB_RUN", text, subject=run_name(root), hint=f"conductor retry {root}")
     if step and step not in source.steps:
         known = ", ".join(source.steps)
         raise NotFoundError("step", step, hint=f"the run has {known}", metadata={"known": known})

@@ -10,7 +10,7 @@ from conductor.core.placing.slots import PoolSlots
 from conductor.core.placing.waits import explain_wait
 
 
-def preview_places(state: ConductorState, steps: Iterable[Step], run: str, now: float) -> dict[str, Placement | Wait]:
+def preview_places(state: ConductorState, steps: Iterable[Step], run: str, now: float) -> list[Placement | Wait]:
     """Returns for each step that asks an agent, as if it were alone, the place that it would get now, or what it would wait for."""
     tracks = [pair for one in state.ongoing.values() for pair in one.tracks.items()]
     pools = PoolSlots(state.hosts, tracks, state.pools, now)
@@ -18,11 +18,11 @@ def preview_places(state: ConductorState, steps: Iterable[Step], run: str, now: 
     for _, track in tracks:
         if track.host in free:
             free[track.host] -= 1
-    places: dict[str, Placement | Wait] = {}
+    places: list[Placement | Wait] = []
     for step in steps:
         demand = demand_of(step)
         place = choose_host(state.hosts, free, demand, admits=pools.is_open)
-        places[step.plan.id] = place or explain_wait(state.hosts, demand, pools, run)
+        places.append(place or explain_wait(state.hosts, demand, pools, run))
     return places
 
 

@@ -14,8 +14,7 @@ from conductor.evaluation.pinned import failed, read_names, read_pinned
 from conductor.evaluation.reports.results import whole
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.checks.input_rules import judge_inputs
-from conductor.flows.checks.inputs import BANDS, known_bands
-from conductor.flows.kinds.flow import flow_name
+from conductor.flows.kinds.flow import band_of, flow_name
 from conductor.flows.language.expressions import ExpressionError, evaluate
 from conductor.flows.library.bundle import canonical_json, write_bundle
 from conductor.v1 import flow_service_pb2
@@ -37,7 +36,7 @@ def call(frame: Frame) -> Frame:
         given = {"question": inputs.get("question") or None, **_evaluated(step, names)}
     except ExpressionError as error:
         return failed(CALL_FAILED, f"the inputs of step {step.id} cannot be evaluated: {error}")
-    judged = judge_inputs(called.flow, {**given, "band": _band(step, called.flow, inputs["band"])})
+    judged = judge_inputs(called.flow, {**given, "band": band_of(step, called.flow, inputs["band"])})
     excluded, violations = exclude_steps(called.flow, judged)
     if violations:
         told = "; ".join(f"{field} {text}" for field, text in violations)
@@ -70,15 +69,6 @@ def collect(frame: Frame) -> Frame:
 def _evaluated(step: Flow.Step, names: Mapping[str, Any]) -> dict[str, Any]:
     given = json_format.MessageToDict(step.flow.inputs)
     return {name: evaluate(value, names) if isinstance(value, str) else value for name, value in given.items()}
-
-
-def _band(step: Flow.Step, called: Flow, band: str) -> str:
-    """Returns the band of a sub-run: what the step says, or the caller's, or the nearest below it that the flow knows."""
-    if step.flow.band:
-        return BANDS[step.flow.band - 1]
-    known = known_bands(called)
-    below = [one for one in known if BANDS.index(one) <= BANDS.index(band)]
-    return (below or known[:1])[-1]
 
 
 TASKS: Mapping[str, Task] = {"call": call, "collect": collect}

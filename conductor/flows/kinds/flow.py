@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from google.protobuf import json_format
 
 from conductor.core.model.plan import SubFlowPlan
-from conductor.flows.checks.inputs import BANDS
+from conductor.flows.checks.inputs import BANDS, known_bands
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.problems import Problems
 from conductor.flows.kinds.kind import Expression, Planning, Step
+from conductor.v1 import flow_service_pb2
 
 FLOW_NAME = re.compile(r"(?:flows/)?(?:parts/)?[a-z][a-z0-9_-]{0,63}\Z")
 
@@ -48,6 +49,15 @@ def expressions(step: Step) -> Iterator[Expression]:
 def plan(step: Step, _planning: Planning) -> SubFlowPlan:
     """Returns the plan of a call."""
     return SubFlowPlan(flow_name(step.flow.flow))
+
+
+def band_of(step: Step, called: flow_service_pb2.Flow, band: str) -> str:
+    """Returns the band of a sub-run: what the step says, or the caller's, or the nearest below it that the flow knows."""
+    if step.flow.band:
+        return BANDS[step.flow.band - 1]
+    known = known_bands(called)
+    below = [one for one in known if BANDS.index(one) <= BANDS.index(band)]
+    return (below or known[:1])[-1]
 
 
 def flow_name(name: str) -> str:

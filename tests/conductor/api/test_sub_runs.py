@@ -80,6 +80,8 @@ FLOWS = {
               flow: parts/spine
               inputs: {angles: '[{"persona": "new" + "comer", "task": "x"}]'}
         """,
+    "asking.yaml": "steps: [{id: deep, flow: {flow: parts/one}}]",
+    "parts/one.yaml": "steps: [{id: one, agent: {agents: [scripted], prompt: say one}}]",
     "circle.yaml": "steps: [{id: a, flow: {flow: parts/back}}]",
     "parts/back.yaml": "steps: [{id: a, flow: {flow: circle}}]",
     "wrong.yaml": """
@@ -234,3 +236,33 @@ async def test_the_problems_of_calls_stand_at_their_lines(it: Running) -> None:
     assert "flows/review" in [flow.name for flow in listed.flows]
     assert not [flow.name for flow in listed.flows if "parts" in flow.name]
     assert any("circle" in problem.text for problem in listed.problems)
+
+
+async def test_a_retry_keeps_what_a_sub_run_gave_also_when_that_is_gone_and_is_asked_of_the_whole(it: Running) -> None:
+    """Keeps B9 and B12: a part goes and is run again with its run only."""
+    source = await it.settled((await start(it, "outer")).name)
+    part = await refusal(it.runs.RetryRun(pb.RetryRunRequest(name=source.steps[1].sub_run, all=True)))
+    asked = pb.RetryRunRequest(name=source.name, step=f"{source.name}/steps/end")
+    retried = await it.runs.RetryRun(asked)
+    await it.runs.DeleteRun(pb.DeleteRunRequest(name=source.name))
+    done = await it.settled(retried.name)
+    end = await it.runs.GetStep(pb.GetStepRequest(name=f"{done.name}/steps/end"))
+
+    assert (part.code, part.reason) == ("FAILED_PRECONDITION", "RUN_IS_SUB_RUN")
+    assert f"is part of run {source.name.removeprefix('runs/')}" in part.message
+    assert [step.reused_from for step in done.steps] == [
+        f"{source.name}/steps/facts",
+        f"{source.name}/steps/deep",
+        "",
+    ]
+    assert done.steps[1].sub_run == ""
+    assert end.text == "<a+b of 5: why?\n>"
+
+
+async def test_the_agents_of_a_called_flow_are_planned_behind_the_step_that_calls_it(it: Running) -> None:
+    """Keeps B15."""
+    asked = pb.CreateRunRequest(flow="flows/asking", workspace=pb.Workspace(path=str(it.workspace)))
+    planned = await it.runs.PlanRun(pb.PlanRunRequest(run=asked))
+
+    assert [(step.name, step.times) for step in planned.steps] == [("runs/-/steps/deep.one", 1)]
+    assert (planned.requests, planned.most_requests) == (0, 1)
