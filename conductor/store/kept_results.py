@@ -14,7 +14,7 @@ from conductor.store.answers import read_answer
 from conductor.store.port import Store
 
 MAX_TEXT_BYTES = 1024 * 1024  # of an answer: later steps see no more of it
-MAX_KEPT_BYTES = 64 * 1024 * 1024
+MAX_KEPT_RESULT_BYTES = 64 * 1024 * 1024
 
 
 class KeptResults:
@@ -68,10 +68,8 @@ class KeptResults:
     def _put(self, digest: str, data: bytes) -> str:
         self._blobs[digest] = Blob(digest, data)
         self._bytes += len(data)
-        if self._bytes > MAX_KEPT_BYTES:
-            text = (
-                f"the results to keep hold more than {MAX_KEPT_BYTES} bytes; ask for all steps, or name one further up"
-            )
+        if self._bytes > MAX_KEPT_RESULT_BYTES:
+            text = f"the results to keep hold more than {MAX_KEPT_RESULT_BYTES} bytes; ask for all steps, or name one further up"
             raise InvalidRequestError(Violation("again", text))
         return digest
 

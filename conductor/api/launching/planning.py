@@ -27,7 +27,7 @@ from conductor.v1 import run_service_pb2 as pb
 from servicekit.addresses import Address, AddressError
 
 # Of all prompts in an answer: clients take 4 MiB.
-MAX_PROMPT_BYTES = 2 * 1024 * 1024
+MAX_PLANNED_BYTES = 2 * 1024 * 1024
 CHARACTERS_PER_TOKEN = 4
 PLANNED = "-"  # stands for the id of a run that is not made
 
@@ -53,7 +53,7 @@ class RunPlanning:
         steps = [Step(one.plan) for one in asking]
         places = preview_places(self._engine.state, steps, run.id, self._clock.now())
         shown = pb.PlanRunResponse(plan_hash=plan.plan_hash, run=_show_run(run, blobs))
-        room = MAX_PROMPT_BYTES
+        room = MAX_PLANNED_BYTES
         for one, place in zip(asking, places, strict=True):
             planned = await self._step(run, one, blobs, place, room)
             room -= len(planned.prompt.encode())
@@ -83,7 +83,7 @@ class RunPlanning:
             if len(prompt.encode()) <= room:
                 planned.prompt = prompt
             else:
-                planned.problem = f"the prompt is left out: all prompts together hold at most {MAX_PROMPT_BYTES} bytes"
+                planned.problem = f"the prompt is left out: all prompts together hold at most {MAX_PLANNED_BYTES} bytes"
         return planned
 
     async def _prompt(self, run: Run, step: str, blobs: Sequence[Blob]) -> tuple[str | None, str]:

@@ -57,6 +57,9 @@ class Ending:
 @click.command()
 @request_options
 @click.option("--plan-hash", default="", help="Start only while the plan is the one that `conductor plan` showed.")
+@click.option(
+    "--local-only", is_flag=True, help="Refuse where a host or a model on another machine would get the code."
+)
 @click.option("--request-id", help="A UUID: the same one never starts two runs.")
 @click.option("--detach", is_flag=True, help="Print the run's name and leave.")
 @click.option("--format", "form", type=click.Choice(FORMS), help="Print the report in this format, and nothing else.")
@@ -96,6 +99,10 @@ def _started(
 
     with connected(context.address) as connection:
         request = create_request(flow, path, options, flow_of(connection))
+        if options["local_only"]:
+            from conductor.cli.commands.launching.plan import bind_to_this_machine
+
+            bind_to_this_machine(context, connection, request, flow)
         created = create_from(context, connection, request, flow=flow, is_passing=ending.is_passing)
         if detach:
             put(as_json(created) if context.is_json else created.name)

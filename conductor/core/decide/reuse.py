@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from conductor.core.model.events import KeptResult
+from conductor.core.model.plan import ForeachPlan, LoopPlan
 from conductor.core.model.run import Run
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
@@ -70,7 +71,8 @@ def _was_tolerated(source: Run, step: Step) -> bool:
 
 
 def _adds_steps(source: Run, step: Step) -> bool:
-    return any(is_child_path(child) for child in source.children.get(step.plan.id, ()))
+    has_children = any(is_child_path(child) for child in source.children.get(step.plan.id, ()))
+    return has_children or isinstance(step.plan.work, ForeachPlan | LoopPlan)
 
 
 def _list_parents(child: str) -> Iterator[str]:

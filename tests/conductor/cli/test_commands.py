@@ -138,9 +138,20 @@ def test_a_plan_is_shown_before_the_run_and_binds_it(pair: Pair, conductor: Comm
     (pair.folder / "two.yaml").write_text(FLOW)
     shown = conductor("plan", flow, str(workspace), "--prompts")
     plan_hash = shown.stdout.partition("plan hash  ")[2].split()[0]
+    (pair.folder / "far.yaml").write_text("steps: [{id: a, agent: {agents: [nobody], prompt: x}}]")
+    far = conductor("run", str(pair.folder / "far.yaml"), str(workspace), "--local-only")
     stale = conductor("run", flow, str(workspace), "--plan-hash", "0" * 64)
     done = conductor(
-        "run", flow, str(workspace), "--plan-hash", plan_hash, "--title", "As planned", "--label", "by=plan"
+        "run",
+        flow,
+        str(workspace),
+        "--local-only",
+        "--plan-hash",
+        plan_hash,
+        "--title",
+        "As planned",
+        "--label",
+        "by=plan",
     )
     listed = conductor("runs", "--workspace", str(workspace), "--after", "1h", "--label", "by=plan").stdout
     elsewhere = conductor("runs", "--workspace", str(pair.folder), "--before", "1w")
@@ -153,6 +164,8 @@ def test_a_plan_is_shown_before_the_run_and_binds_it(pair: Pair, conductor: Comm
     assert stale.returncode == 2
     assert "PLAN_STALE" in stale.stderr
     assert "conductor plan FLOW PATH" in stale.stderr
+    assert far.returncode == 2
+    assert "--local-only: the code goes nowhere: no connected host has these agents" in far.stderr
     assert done.returncode == 0, done.stderr
     assert "“As planned”" in listed
     assert listed.count("\n") == 1

@@ -1,20 +1,19 @@
 """What a retry keeps of an ended run, and how it enters the new run. Keeps B9."""
 
-from collections.abc import Iterator
-
 import pytest
 
+from conductor.core.decide.questions import list_pending
 from conductor.core.decide.reuse import Again, choose_kept
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.events import FindingChecked, FindingCounts, KeptResult, StepReused
-from conductor.core.model.inputs import RequestRun
-from conductor.core.model.plan import AgentPlan, StepPlan
+from conductor.core.model.inputs import RequestRun, WorkFinished
+from conductor.core.model.plan import StepPlan
 from conductor.core.model.states import RunState, StepState
-from conductor.core.model.work import WorkKind
-from tests.conductor.core.bench import CONTINUE, OTHER, RUN, Bench, asks, folds, plan
-from tests.conductor.core.branching import branch, with_branches
+from conductor.core.model.work import WorkKind, WorkResult
+from tests.conductor.core.bench import ANSWERS, CONTINUE, OTHER, RUN, Bench, asks, each, folds, plan, rounds
 
-PAIR = (AgentPlan(("survey",), max_attempts=1), AgentPlan(("survey",), max_attempts=1))
+PAIR = (asks("n0", attempts=1), asks("n1", "n0", attempts=1))
+THIRD = "01k" + "c" * 23
 DIAMOND = (
     asks("a", attempts=1),
     asks("b", attempts=1, on_failure=CONTINUE),
@@ -22,12 +21,6 @@ DIAMOND = (
     asks("d", "b", "c", attempts=1),
     asks("e", "a", attempts=1),
 )
-
-
-@pytest.fixture(autouse=True)
-def _branches() -> Iterator[None]:
-    with with_branches():
-        yield
 
 
 def lived(*steps: StepPlan, failing: str = "") -> Bench:
@@ -43,17 +36,12 @@ def live(bench: Bench, run: str, failing: str = "") -> None:
     for _ in range(99):
         if bench.runs[run].is_settled:
             return
-        for name, step in list(bench.runs[run].steps.items()):
-            if step.state == "ready":
-                bench.queue(name, run=run)
-            elif step.state == "running" and step.live_attempt is not None:
-                bench.finish(
-                    name, *(("failed", "SHIM_LOST") if name in failing.split() else ("succeeded", "")), run=run
-                )
-            elif step.state == "validating":
-                bench.answer(WorkKind.CHECK, name, run=run)
-        if not bench.runs[run].unsettled and not bench.runs[run].is_settled:
-            bench.answer(WorkKind.REPORT, run=run)
+        for work in list_pending(bench.runs[run]):
+            bench.take(WorkFinished(WorkResult(work, ANSWERS[work.kind])))
+        for name in list(bench.runs[run].steps):
+            if bench.step(name, run).live_attempt is not None:
+                ends = ("failed", "SHIM_LOST") if name in failing.split() else ("succeeded", "")
+                bench.finish(name, *ends, run=run)
     raise AssertionError(f"it never ends: {bench.states(run)}")
 
 
@@ -152,7 +140,7 @@ def test_items_that_are_complete_are_kept(failing: str, again: Again, named: str
     """The step that has the items goes through them again, one at a time, and finds those settled that are kept."""
     bench = lived(
         asks("first", attempts=1),
-        branch("all", "first", items=2, at_once=1, inner=PAIR),
+        each("all", "first", max_parallel=1, inner=PAIR),
         asks("after", "all", attempts=1),
         failing=failing,
     )
@@ -169,8 +157,8 @@ def test_items_that_are_complete_are_kept(failing: str, again: Again, named: str
 def test_results_whose_steps_were_not_added_yet_are_kept_for_the_next_retry() -> None:
     bench = Bench()
     bench.host(features=frozenset({"path_ids"}))
-    kept = tuple(KeptResult(f"all.1.n{number}", RUN, StepState.SUCCEEDED, item="digest") for number in range(2))
-    steps = (branch("all", items=2, at_once=1, inner=PAIR),)
+    kept = tuple(KeptResult(f"all.1.n{number}", RUN, StepState.SUCCEEDED, item="items") for number in range(2))
+    steps = (each("all", max_parallel=1, inner=PAIR),)
     bench.take(RequestRun(plan(*steps), (), "", "digest", 3, kept=kept))
     bench.cancel()
     live(bench, RUN)
@@ -186,7 +174,40 @@ def test_a_result_of_another_item_is_not_taken() -> None:
     bench = Bench()
     bench.host(features=frozenset({"path_ids"}))
     kept = KeptResult("all.0.n0", RUN, StepState.SUCCEEDED, item="another digest")
-    bench.take(RequestRun(plan(branch("all", items=1, inner=PAIR), run=OTHER), (), "", "digest", 3, kept=(kept,)))
+    bench.take(RequestRun(plan(each("all", inner=PAIR), run=OTHER), (), "", "digest", 3, kept=(kept,)))
     live(bench, OTHER)
 
-    assert began(bench) == ["all.0.n0", "all.0.n1"]
+    assert began(bench) == ["all.0.n0", "all.0.n1", "all.1.n0", "all.1.n1"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "again", "named", "expected"),
+    [
+        ("all.1.n0", Again.FAILED, "", "all.1.n0 all.1.n1 all.2.n0 all.2.n1"),
+        ("", Again.STEP, "all.0.n1", "all.0.n1 all.1.n0 all.1.n1 all.2.n0 all.2.n1"),
+        ("", Again.STEP, "all.2.n0", "all.2.n0 all.2.n1"),
+    ],
+)
+def test_rounds_before_one_that_runs_again_are_kept(failing: str, again: Again, named: str, expected: str) -> None:
+    """A round sees the one before: behind one that runs again, all do."""
+    bench = lived(rounds("all", most=3, inner=PAIR), failing=failing)
+
+    retry(bench, again, named)
+    live(bench, OTHER)
+
+    assert began(bench) == expected.split()
+    assert bench.runs[OTHER].state is RunState.SUCCEEDED
+
+
+def test_a_step_whose_items_were_enough_keeps_those_that_failed_unless_they_are_asked_for() -> None:
+    steps = (each("all", inner=PAIR[:1], min_success=1), asks("after", "all"))
+    bench = lived(*steps, failing="all.0.n0")
+
+    retry(bench, Again.STEP, "after")
+    live(bench, OTHER)
+    retry(bench, Again.FAILED, run=THIRD)
+    live(bench, THIRD)
+
+    assert (began(bench), began(bench, THIRD)) == (["after"], ["after", "all.0.n0"])
+    assert bench.states(OTHER)["all.0.n0"] == "failed"
+    assert bench.states(THIRD)["all.0.n0"] == "succeeded"

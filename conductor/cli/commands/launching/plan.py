@@ -7,8 +7,9 @@ import click
 
 from conductor.cli.commands.launching.options import request_options
 from conductor.cli.commands.run import refused_for
-from conductor.cli.connection import CREATE_SECONDS, connected
+from conductor.cli.connection import CREATE_SECONDS, Connection, connected
 from conductor.cli.main import Context
+from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import counted, step_look
 from conductor.cli.views.view import as_json
@@ -45,6 +46,18 @@ def plan(context: Context, /, flow: str, path: Path, *, prompts: bool, **options
         for step in planned.steps:
             if step.prompt:
                 put(f"\n--- {short(step.name)} ---\n{step.prompt.rstrip()}")
+
+
+def bind_to_this_machine(
+    context: Context, connection: Connection, request: run_service_pb2.CreateRunRequest, flow: str
+) -> None:
+    """Binds a request to its present plan, by which the code stays on this machine; raises a CommandError where it would not."""
+    with refused_for(context, request, flow):
+        planned = connection.runs.PlanRun(run_service_pb2.PlanRunRequest(run=request), timeout=CREATE_SECONDS)
+    if planned.leaves_machine or (planned.steps and not planned.destinations):
+        told = f"--local-only: the code {_where(planned.destinations)}; nothing was started"
+        raise CommandError(told, lines=("see where agents and models are:  conductor hosts",))
+    request.plan_hash = request.plan_hash or planned.plan_hash
 
 
 def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
