@@ -160,7 +160,7 @@ def _confinement(confined: Iterable[tuple[str, str, str, str, Confinement]]) -> 
     """Returns how attempts were confined, in groups of equal confinement; each attempt may have a user of its own."""
     groups: dict[tuple[object, ...], dict[str, Any]] = {}
     for step, attempt, host, agent, found in confined:
-        alike = (found.mechanism, found.policy_digest, found.checks, _is_unchanged(found))
+        alike = (found.mechanism, found.policy_digest, _common_checks(found), _is_unchanged(found))
         group = groups.setdefault(alike, _confined(found))
         group["attempts"].append(attempt)
         group["uids"] = sorted({*group["uids"], found.uid})
@@ -185,7 +185,7 @@ def _confined(found: Confinement) -> dict[str, Any]:
         "policy_digest": found.policy_digest,
         "uid": found.uid,
         "uids": [],
-        "checks": [],
+        "checks": list(_common_checks(found)),
         "snapshot_fingerprint_before": found.snapshot_fingerprint_before,
         "snapshot_fingerprint_after": found.snapshot_fingerprint_after,
         "snapshot_unchanged": _is_unchanged(found),

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,15 @@ def test_a_step_is_shown_with_how_it_ended_what_it_was_asked_and_what_it_said(ru
 def test_the_report_comes_as_markdown_and_as_json(run: str, conductor: Command) -> None:
     assert conductor("report", run).stdout.startswith("# Two steps")
     assert json.loads(conductor("report", run, "--format", "json").stdout)["findings"]
+
+
+def test_the_report_comes_in_other_forms_on_stdout_or_into_a_file(run: str, conductor: Command, tmp_path: Path) -> None:
+    """Keeps F6."""
+    assert conductor("report", run, "--format", "html").stdout.startswith("<!doctype html>")
+    assert conductor("report", "last", "--format", "sarif", "-o", str(tmp_path / "file")).stdout == ""
+    assert json.loads((tmp_path / "file").read_text())["version"] == "2.1.0"
+    refused = conductor("report", run, "--format", "junit", "-o", str(tmp_path / "none" / "file"))
+    assert (refused.returncode, "cannot write" in refused.stderr) == (1, True)
 
 
 def test_output_is_read_by_channel_and_by_offset(run: str, conductor: Command) -> None:

@@ -65,7 +65,7 @@ CONFINEMENT = Confinement(
     uid=1000,
     snapshot_fingerprint_before="cd" * 32,
     snapshot_fingerprint_after="cd" * 32,
-    checks=("no network", "read-only workspace"),
+    checks=("user and group: 1000, never 0", "no network", "read-only workspace"),
 )
 
 

@@ -13,7 +13,8 @@ from xml.dom import minidom
 import jsonschema
 import pytest
 
-from conductor.evaluation.reports.formats import sarif
+from conductor.errors import PreconditionError
+from conductor.evaluation.reports.formats import sarif, table
 from conductor.evaluation.reports.formats.cited_files import CitedFiles, cited_paths
 from conductor.evaluation.reports.formats.line_hash import line_hashes
 from conductor.evaluation.reports.formats.options import Options
@@ -151,6 +152,20 @@ async def test_each_form_of_one_run_is_as_it_should_be(story: Story, workspace: 
     for form, name in (("html", "everything.html"), ("sarif", "everything.sarif"), ("junit", "everything.junit.xml")):
         body = (await story.evaluator.render(run, form, {})).decode()
         same_as_golden(name, body.replace(f'"version": "{release_number()}"', '"version": "0"'), workspace)
+
+
+@pytest.mark.processes
+async def test_a_form_that_does_not_fit_is_refused_with_a_way_on(
+    story: Story, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tell_everything(story, workspace)
+    run = await story.stored_report()
+    monkeypatch.setattr(table, "MAX_BODY_BYTES", 1000)
+
+    with pytest.raises(PreconditionError, match="cannot be rendered as html") as told:
+        await story.evaluator.render(run, "html", {})
+    assert told.value.reason == "EVALUATION_LIMIT"
+    assert told.value.hint.endswith("--format md")
 
 
 def test_html_loads_nothing_and_runs_nothing_whatever_agents_write() -> None:
