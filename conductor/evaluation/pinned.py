@@ -49,6 +49,7 @@ def read_snapshot(frame: Frame) -> dict[str, Any]:
     if (index := frame.header.get("changes")) is not None:
         document = json.loads(frame.attachments[index])
     told = {"changes": document["files"], "left_out": document["files_left_out"], "notes": document["notes"]}
+    told["base_guidelines"] = document.get("guidelines", [])
     return {**WHOLE, **frame.header.get("snapshot", {}), **told}
 
 

@@ -11,13 +11,14 @@ from google.protobuf import json_format
 
 from conductor.core.model.run import list_counted_steps
 from conductor.core.model.states import StepState
-from conductor.core.model.work import Folded, GuardDecided, WorkFailed
+from conductor.core.model.work import Checked, Folded, GuardDecided, WorkFailed
 from conductor.evaluation.gathering import Gathering
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.validation import judge_message, parsed, problems_of
 from conductor.flows.library.layers import folders
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import RUN, Story, claim, telling
+from tests.kit.facts import facts_of
 
 pytestmark = pytest.mark.processes
 
@@ -72,7 +73,7 @@ async def test_it_goes_green(path: Path, band: str, story: Story, workspace: Pat
     """Keeps A11."""
     flow = flow_in(path)
     await story.begin(flow, workspace, question="What matters?", band=band)
-    await play(story, flow)
+    await play(story, flow, workspace)
     markdown, values = await story.report()
 
     assert values["outcome"] == "succeeded"
@@ -80,7 +81,7 @@ async def test_it_goes_green(path: Path, band: str, story: Story, workspace: Pat
     assert markdown.startswith(f"# {flow.title}\n")
 
 
-async def play(story: Story, flow: Flow) -> None:
+async def play(story: Story, flow: Flow, workspace: Path) -> None:
     """Plays every step whose turn it is; flows list what is needed first."""
     gathering = Gathering(story.store, story.snapshots)
     for step in flow.steps:
@@ -94,6 +95,9 @@ async def play(story: Story, flow: Flow) -> None:
                 continue
         if step.HasField("fold"):
             assert isinstance(await story.fold(step.id), Folded)
+        elif step.HasField("facts"):
+            answer = await story.agent(step.id, result=facts_of(workspace))
+            assert isinstance(answer, Checked), answer
         else:
             result = {"findings": [claim(f"Found by {step.id}")]} if flow.name.endswith(("survey", "merge")) else None
             answer = await story.agent(step.id, says=f"{step.id} says", result=result)
@@ -104,7 +108,7 @@ async def test_the_survey_asks_five_lenses_side_by_side_and_merges_them(story: S
     """Keeps A11."""
     flow = flow_in(next(path for path in SHIPPED if path.stem == "survey"))
     await story.begin(flow, workspace, question="Where is authentication?")
-    await play(story, flow)
+    await play(story, flow, workspace)
     run = await Gathering(story.store, story.snapshots).run(RUN)
     _, values = await story.report()
 
@@ -130,7 +134,7 @@ async def test_a_band_and_an_input_choose_the_roster_and_a_result_what_is_skippe
     """Keeps A6: the fan-in runs without its skipped branches, and the report shows both reasons."""
     flow = flow_in(next(path for path in KINDS if path.stem == "guards"))
     await story.begin(flow, workspace, band="medium", depth=2)
-    await play(story, flow)
+    await play(story, flow, workspace)
     markdown, values = await story.report()
 
     assert {step["id"]: step["state"] for step in values["steps"]} == {

@@ -3,24 +3,27 @@
 from typing import get_args
 
 from conductor.core.kinds.table import KINDS as DECIDED
-from conductor.core.model.plan import WorkPlan
+from conductor.core.model.plan import AgentPlan, WorkPlan
 from conductor.core.model.work import WorkKind
 from conductor.evaluation.kinds.table import KINDS as EVALUATED
 from conductor.evaluation.questions import QUESTIONS
 from conductor.evaluation.tasks import TASKS
+from conductor.flows.kinds import facts
 from conductor.flows.kinds.table import KINDS as WRITTEN
 from conductor.v1.flow_service_pb2 import Flow
 from conductor.v1.run_service_pb2 import Step
 
 PLANNED = [plan.kind for plan in get_args(WorkPlan)]
+# Kinds of a flow that the core knows as another one.
+DRESSED = {facts.KIND: AgentPlan.kind}
 
 
 def test_every_kind_has_an_entry_in_every_layer() -> None:
     assert sorted(DECIDED) == sorted(PLANNED)
-    assert sorted(WRITTEN) == sorted(PLANNED)
+    assert sorted(WRITTEN) == sorted([*PLANNED, *DRESSED])
     assert sorted(EVALUATED) == sorted(PLANNED)
-    assert sorted(field.name for field in Flow.Step.DESCRIPTOR.oneofs_by_name["work"].fields) == sorted(PLANNED)
-    assert set(Step.Kind.keys()) == {"KIND_UNSPECIFIED", *(f"KIND_{kind.upper()}" for kind in PLANNED)}
+    assert sorted(field.name for field in Flow.Step.DESCRIPTOR.oneofs_by_name["work"].fields) == sorted(WRITTEN)
+    assert set(Step.Kind.keys()) == {"KIND_UNSPECIFIED", *(f"KIND_{kind.upper()}" for kind in WRITTEN)}
 
 
 def test_every_question_of_the_core_can_be_put_to_a_worker() -> None:

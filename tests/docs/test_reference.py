@@ -332,7 +332,7 @@ def test_every_setting_of_a_spec_and_of_a_model_is_explained() -> None:
 
 
 def test_every_field_of_a_step_is_explained() -> None:
-    text = page("flows").text + page("gates").text
+    text = page("flows").text + page("gates").text + page("facts").text
     messages = (
         flow_service_pb2.Flow.Step,
         flow_service_pb2.AgentWork,
@@ -342,6 +342,7 @@ def test_every_field_of_a_step_is_explained() -> None:
         flow_service_pb2.LoopWork,
         flow_service_pb2.GateWork,
         flow_service_pb2.FlowWork,
+        flow_service_pb2.FactsWork,
     )
     names = [field.name for message in messages for field in message.DESCRIPTOR.fields]
 

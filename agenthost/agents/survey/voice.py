@@ -4,7 +4,7 @@ It does not decide what to say.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from .finding import Finding, shorten
@@ -31,7 +31,11 @@ class Voice:
         result: dict[str, Any] = {"findings": [finding.to_json() for finding in findings]}
         if notes:
             result["notes"] = list(notes)
-        self._write({"type": "final", "result": result})
+        self.result(result)
+
+    def result(self, result: Mapping[str, Any]) -> None:
+        """Ends with a typed result."""
+        self._write({"type": "final", "result": dict(result)})
 
     def _write(self, message: dict[str, Any]) -> None:
         # ASCII only: names of files may hold lone surrogates, which no encoding but JSON's escapes can carry.

@@ -119,7 +119,7 @@ def step_message(run: str, step: Step, present: Present = NOTHING_MORE) -> pb.St
     """Shows a step without its bodies."""
     message = pb.Step(
         name=step_name(run, step.plan.id),
-        kind=pb.Step.Kind.Value(f"KIND_{step.plan.kind.upper()}"),
+        kind=pb.Step.Kind.Value(f"KIND_{step.plan.shown_kind.upper()}"),
         state=pb.Step.State.Value(f"STATE_{step.state.name}"),
         label=step.plan.label or step.plan.id,
         needs=step.plan.needs,

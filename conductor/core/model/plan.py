@@ -72,6 +72,7 @@ class AgentPlan:
     retries: RetryPlan = RetryPlan()
     model: str = ""  # the flow's choice, for agents that ask a model
     labels: tuple[tuple[str, str], ...] = ()  # of the host
+    shown_as: str = ""  # the kind that the flow calls it, where that is another one
     repairs: bool = (
         False  # whether an answer of the wrong form is asked for once more; plans of earlier versions do not
     )
@@ -163,6 +164,11 @@ class StepPlan:
     def kind(self) -> str:
         """Names the kind of the step."""
         return self.work.kind
+
+    @property
+    def shown_kind(self) -> str:
+        """Names the kind of the step as its flow does."""
+        return (self.work.shown_as if isinstance(self.work, AgentPlan) else "") or self.work.kind
 
     @property
     def agent(self) -> AgentPlan | None:

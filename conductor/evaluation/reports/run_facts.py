@@ -62,7 +62,7 @@ def _step(step: Step) -> dict[str, Any]:
         | {
             "id": step.plan.id,
             "label": step.plan.label or step.plan.id,
-            "kind": str(step.plan.kind),
+            "kind": step.plan.shown_kind,
             "parent": step.plan.parent,
             "needs": list(step.plan.needs),
             "state": str(step.state),

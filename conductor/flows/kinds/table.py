@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from conductor.flows.kinds import agent, flow, fold, foreach, gate, loop
+from conductor.flows.kinds import agent, facts, flow, fold, foreach, gate, loop
 from conductor.flows.kinds.kind import Holder, Kind
 
 KINDS: Mapping[str, Kind] = {
@@ -12,6 +12,7 @@ KINDS: Mapping[str, Kind] = {
     "loop": loop,
     "gate": gate,
     "flow": flow,
+    "facts": facts,
 }
 # The kinds whose steps hold other steps (see `language.nesting`).
 HOLDERS: Mapping[str, Holder] = {

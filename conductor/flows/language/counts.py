@@ -17,7 +17,7 @@ MAX_PARAMETERS = 32
 MAX_LABELS = 32
 MAX_BAND_RULES = 20
 
-_FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE = (
+_FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE, _FACTS = (
     message.DESCRIPTOR.fields_by_name
     for message in (
         flow_service_pb2.Flow,
@@ -26,6 +26,7 @@ _FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE = (
         flow_service_pb2.ForeachWork,
         flow_service_pb2.LoopWork,
         flow_service_pb2.GateWork,
+        flow_service_pb2.FactsWork,
     )
 )
 # The other lists of a flow exist in answers only.
@@ -40,6 +41,7 @@ _MOST = {
     _AGENT["contracts"]: MAX_CONTRACTS,
     _AGENT["parameters"]: MAX_PARAMETERS,
     _AGENT["labels"]: MAX_LABELS,
+    _FACTS["scans"]: len(flow_service_pb2.FactsWork.Scan.values()) - 1,
     _GATE["decisions"]: len(flow_service_pb2.GateWork.Decision.values()) - 1,
 }
 

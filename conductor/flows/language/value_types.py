@@ -28,7 +28,7 @@ SIGNALS = {
 }
 SNAPSHOT_FIELDS = {
     **dict.fromkeys(("commit", "base", "scope"), "string"),
-    **dict.fromkeys(("paths", "changes", "notes"), "list"),
+    **dict.fromkeys(("paths", "changes", "notes", "base_guidelines"), "list"),
     "left_out": "integer",
 }
 _NULLABLE = {"string": "StringValue", "boolean": "BoolValue", "integer": "Int64Value"}

@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from conductor.flows.facts import asked
 from conductor.flows.language.nesting import find_step
 from conductor.flows.library.library import Texts
 from conductor.v1 import flow_service_pb2
@@ -31,8 +32,8 @@ class Bundle:
         return replace(self, flow=self.calls[name])
 
     def step(self, step: str) -> flow_service_pb2.Flow.Step:
-        """Returns the step with this id, also one inside another step."""
-        return find_step(self.flow.steps, step)
+        """Returns the step with this id, also one inside another step; a step of facts as one that asks its agent."""
+        return asked(find_step(self.flow.steps, step))
 
 
 def write_bundle(

@@ -2,15 +2,15 @@
 
     {"files": [{"path", "old_path", "status", "added", "removed", "binary", "submodule", "mode_changed", "partial",
                 "hunks": [{"start", "lines", "old_start", "old_lines", "text"}]}],
-     "files_left_out": 0, "notes": []}
+     "files_left_out": 0, "notes": [], "guidelines": [{"path", "text"}]}
 
 Paths are text as everywhere (see `entries.shown`). A hunk's `start` and `lines` are the diff's: without lines, the change stands
-behind line `start`. `partial` tells that hunks of this file are left out, or unknown. Everything is bounded; `notes` say what is
-left out.
+behind line `start`. `partial` tells that hunks of this file are left out, or unknown. `guidelines` are those that changed, as the
+base has them. Everything is bounded; `notes` say what is left out.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from conductor.core.model.plan import ChangedFile
@@ -56,7 +56,7 @@ class FileChange:
         )
 
 
-def encode_changes(files: Sequence[FileChange], notes: Sequence[str]) -> bytes:
+def encode_changes(files: Sequence[FileChange], notes: Sequence[str], guidelines: Mapping[str, str]) -> bytes:
     """Returns the document, with as much as fits into its limits."""
     kept = files[:MAX_FILES]
     told = list(notes)
@@ -79,7 +79,8 @@ def encode_changes(files: Sequence[FileChange], notes: Sequence[str]) -> bytes:
         told.append(f"{cut_hunks} changed ranges are left out of the list")
     if cut_texts:
         told.append(f"the texts of {cut_texts} changed ranges are left out")
-    document = {"files": values, "files_left_out": left_out, "notes": told}
+    texts = [{"path": path, "text": text} for path, text in sorted(guidelines.items())]
+    document = {"files": values, "files_left_out": left_out, "notes": told, "guidelines": texts}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(errors="replace")
 
 

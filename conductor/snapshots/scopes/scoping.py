@@ -11,6 +11,7 @@ from conductor.snapshots.reading.source import Source
 from conductor.snapshots.scopes.base import EMPTY_TREE, copy_base, find_base
 from conductor.snapshots.scopes.changes import MAX_NAMED_FILES, FileChange, encode_changes
 from conductor.snapshots.scopes.comparison import compare
+from conductor.snapshots.scopes.guidelines import read_guidelines
 from conductor.snapshots.scopes.scope import PATHS, Scope
 from conductor.snapshots.storing.objects import ObjectStore
 
@@ -37,7 +38,8 @@ class Scoping:
         files = [file for file in files if not self._is_converted(file)]
         await self._require_paths(plan.commit, files)
         kept = [file for file in files if _is_among(file, self.scope.paths)]
-        document = encode_changes(kept, notes)
+        guidelines = await read_guidelines(self.store.git, base, files) if base else {}
+        document = encode_changes(kept, notes, guidelines)
         named = tuple(file.named() for file in kept[:MAX_NAMED_FILES])
         digest = hashlib.sha256(document).hexdigest()
         return (

@@ -24,7 +24,7 @@ argv = ["/bin/echo", "hello"]
 pattern = "[a-z]+"
 default = "all"
 """
-NAMES = ["claude", "codex", "gemini", "opencode", "pi", "qwen", "reader", "scripted", "survey"]
+NAMES = ["claude", "codex", "facts", "gemini", "opencode", "pi", "qwen", "reader", "scripted", "survey"]
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +52,7 @@ from conductor.flows.library.bundle import write_bundle
 from conductor.flows.library.layers import folders
 from conductor.flows.library.library import read_library, texts_for
 from conductor.flows.plans import plan_steps
-from conductor.snapshots.store import SnapshotStore
+from conductor.snapshots.store import Pinned, SnapshotStore
 from conductor.store.folding import fold_stored
 from conductor.store.sqlite.store import SqliteStore
 from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork, MergeFindings
@@ -116,11 +116,15 @@ class Story:
     blobs: dict[str, bytes] = field(default_factory=dict)
     run: str = RUN
     time: float = 1_000_000.0
+    asked: str = ""  # the last prompt
 
     async def begin(
-        self, flow: Flow, workspace: Path | SnapshotPlan, *, project: Path | None = None, **inputs: Any
+        self, flow: Flow, workspace: Path | SnapshotPlan | Pinned, *, project: Path | None = None, **inputs: Any
     ) -> None:
         """Creates the run."""
+        changes = b""
+        if isinstance(workspace, Pinned):
+            workspace, changes = workspace.plan, workspace.changes
         snapshot = workspace if isinstance(workspace, SnapshotPlan) else await self.snapshots.pin(workspace)
         texts = texts_for(flow, read_library(folders(project, {}))[1])
         bundle = write_bundle(flow, texts)
@@ -141,7 +145,7 @@ class Story:
             steps=plan_steps(flow, launch.excluded),
             question=launch.inputs.question,
         )
-        await self.tell(RunCreated(plan), RunStarted(), blobs=(bundle, values))
+        await self.tell(RunCreated(plan), RunStarted(), blobs=(bundle, values, *([changes] if changes else [])))
 
     async def ask(self, kind: WorkKind, step: str = "", attempt: str = "") -> Answer:
         """Asks the evaluator and keeps the blobs of its answer."""
@@ -157,13 +161,15 @@ class Story:
         step: str,
         *,
         says: str = "",
-        result: dict[str, Any] | bytes | None = None,
+        result: dict[str, Any] | bytes | Callable[[str], dict[str, Any]] | None = None,
         state: AttemptState = AttemptState.SUCCEEDED,
         number: int = 1,
         host: str = "alpha",
     ) -> Answer:
-        """Runs an agent's step to its end, and returns the answer to the check of its result."""
+        """Runs an agent's step to its end, and returns the answer to the check of its result, which may depend on the prompt."""
         attempt = await self.start(step, number=number, host=host)
+        if callable(result):
+            result = result(self.asked)
         data = result if isinstance(result, bytes) else json.dumps(result).encode() if result is not None else b""
         ended = AttemptEnded(
             step,
@@ -202,6 +208,7 @@ class Story:
         await self.tell(StepBecameReady(step))
         answer = await self.ask(WorkKind.PROMPT, step)
         assert isinstance(answer, PromptRendered), answer
+        self.asked = self.blobs[answer.prompt].decode()
         await self.tell(StepQueued(step, answer.prompt), blobs=(self.blobs[answer.prompt],))
         return answer.prompt
 

@@ -1,0 +1,78 @@
+"""Finds changes to what the review itself goes by: guidelines, configuration of tools, and comments that silence a tool.
+
+A branch may have good reasons for each; a person should see them beside the other findings.
+"""
+
+import re
+from collections.abc import Iterator
+
+from ..survey.finding import Finding, Severity, cite
+from .guidelines import is_guideline
+from .subject import Change, Subject
+
+MAX_SUPPRESSIONS = 30
+MAX_LINE_CHARACTERS = 1000
+_CONFIGURATION = re.compile(
+    r"^\.conductor/|^\.semgrep(ignore|\.ya?ml$)|(^|/)(\.?ruff\.toml|\.flake8|\.pylintrc|mypy\.ini|\.mypy\.ini|\.bandit|"
+    r"\.eslintrc[^/]*|eslint\.config\.[^/]+|\.eslintignore|biome\.json|tslint\.json|\.golangci\.ya?ml|clippy\.toml|\.rubocop[^/]*|"
+    r"\.hadolint\.ya?ml|\.trivyignore|\.gitleaks\.toml|\.snyk|sonar-project\.properties|\.pre-commit-config\.ya?ml|"
+    r"codecov\.ya?ml|\.codecov\.ya?ml|phpstan[^/]*\.neon[^/]*|\.shellcheckrc|CODEOWNERS)$"
+)
+_SUPPRESSION = re.compile(
+    r"#\s*(?:noqa|type:\s*ignore|pylint:\s*disable|nosec|pragma:\s*no cover|mypy:\s*ignore|ruff:\s*noqa|fmt:\s*off|rubocop:disable"
+    r"|shellcheck\s+disable|pyright:\s*ignore|checkov:skip|tfsec:ignore)"
+    r"|(?://|/\*)\s*(?:eslint-disable|tslint:disable|@ts-(?:ignore|nocheck|expect-error)|nolint|NOSONAR|NOLINT|istanbul ignore"
+    r"|c8 ignore|v8 ignore|prettier-ignore|biome-ignore|deno-lint-ignore|phpcs:ignore|@phpstan-ignore|swiftlint:disable|lint:ignore"
+    r"|#nosec|coverity\[)|@SuppressWarnings|@Suppress\(|\[SuppressMessage|#!?\[allow\(|\bnosemgrep\b|conductor:\s*ignore",
+)
+
+
+def find_changed_rules(subject: Subject) -> Iterator[Finding]:
+    """Yields the changes of a comparison to what it is judged by; nothing where nothing is compared."""
+    for change in subject.changes if subject.is_compared else ():
+        if is_guideline(change.path) or is_guideline(change.old_path):
+            yield _changed(
+                subject, change, "the guidelines that reviewers are given", "Reviewers got its text of the base."
+            )
+        elif _CONFIGURATION.search(change.path) or _CONFIGURATION.search(change.old_path):
+            yield _changed(
+                subject, change, "the configuration of the tools that judge it", "Look if it judges less now."
+            )
+    yield from _suppressions(subject)
+
+
+def _changed(subject: Subject, change: Change, what: str, advice: str) -> Finding:
+    source = subject.read(change.path)
+    line = change.ranges[0][0] if change.ranges else 1
+    place = cite(change.path, source.lines, max(1, line)) if source else None
+    verb = {"added": "adds", "deleted": "deletes", "renamed": "renames"}.get(change.status, "changes")
+    return Finding(
+        category="review-rules",
+        severity=Severity.MEDIUM if change.status == "deleted" else Severity.LOW,
+        title=f"The change {verb} {change.path}, {what}",
+        claim=f"A branch that {verb} the rules that it is judged by needs a look of its own. {advice}",
+        evidence=(place,) if place else (),
+    )
+
+
+def _suppressions(subject: Subject) -> Iterator[Finding]:
+    left = MAX_SUPPRESSIONS
+    for change in subject.changes if subject.is_compared else ():
+        source = subject.read(change.path)
+        for number, line in enumerate(source.lines if source else (), start=1):
+            if not change.holds(number) or not (match := _SUPPRESSION.search(line[:MAX_LINE_CHARACTERS])):
+                continue
+            place = cite(change.path, source.lines if source else (), number)
+            if place is None:
+                continue
+            if not left:
+                subject.miss(f"The change adds more than {MAX_SUPPRESSIONS} suppressions; the others are left out.")
+                return
+            left -= 1
+            yield Finding(
+                category="review-rules",
+                severity=Severity.LOW,
+                title=f"The change silences a tool in {change.path}: {match[0].strip()}",
+                claim="The line stops a tool from judging this place. Look if what it would say is wrong, or only unwelcome.",
+                evidence=(place,),
+            )
