@@ -46,6 +46,19 @@ def sendable(value: Any) -> Any:
             return value
 
 
+def as_written(value: Any) -> Any:
+    """Returns a value from a Struct, which holds doubles only, with whole numbers as people write them: 5, not 5.0."""
+    match value:
+        case float() if value.is_integer() and abs(value) <= MAX_EXACT:
+            return int(value)
+        case dict():
+            return {name: as_written(member) for name, member in value.items()}
+        case list():
+            return [as_written(member) for member in value]
+        case _:
+            return value
+
+
 def decidable(value: Any) -> Any:
     """Returns the value with numbers that guards can compare: what is beyond 64 bits as its nearest double."""
     match value:

@@ -16,7 +16,7 @@ from conductor.core.model.run import Run, list_counted_steps
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
 from conductor.core.model.work import Work
-from conductor.evaluation.reports.run_facts import run_facts
+from conductor.evaluation.reports.run_facts import Part, path_in, run_facts
 from conductor.evaluation.retrying import retried
 from conductor.evaluation.visibility import list_items, parts_of, short_name, visible_steps
 from conductor.evaluation.workers.frames import Frame
@@ -96,11 +96,12 @@ class Gathering:
         changes = None  # of a sub-run's workspace its caller tells
         if plan.parent is None:
             changes = await self._snapshots.changes(plan.workspace_path, plan.workspace_mode, plan.snapshot)
+        sub_runs = await self._sub_runs(run, "")
         header = {
             "task": "report",
-            "facts": run_facts(run, changes),
+            "facts": run_facts(run, changes, sub_runs),
             "documents": {name: found[name] for name in counted if not found[name].get("unread")},
-            "notes": _notes(run, found),
+            "notes": {**_notes(run, found), **await self._sub_notes(sub_runs)},
         }
         own = [name for name, step in run.steps.items() if not step.plan.parent]
         frame = Frame(header, (*await self._pinned(run), await self._results(run, own)))
@@ -207,6 +208,24 @@ class Gathering:
             data = await self._store.blob(run, digest)
             self._kept.put(digest, data)
         return data
+
+    async def _sub_runs(self, run: Run, outer: str) -> list[Part]:
+        """Returns the sub-runs of a run, those inside others after them, with the steps that made them."""
+        parts: list[Part] = []
+        for name, step in run.steps.items():
+            if step.sub_run is not None:
+                inner, path = await self.run(step.sub_run.run), path_in(outer, name)
+                parts += [(path, inner), *await self._sub_runs(inner, path)]
+        return parts
+
+    async def _sub_notes(self, parts: Sequence[Part]) -> dict[str, list[str]]:
+        """Returns what sub-runs tell of their steps, under the ids that these have in the run."""
+        told: dict[str, list[str]] = {}
+        for outer, run in parts:
+            finders = [name for name, step in run.steps.items() if step.state is StepState.SUCCEEDED and step.findings]
+            found = {name: await self._findings(run, run.steps[name]) for name in finders}
+            told |= {path_in(outer, name): notes for name, notes in _notes(run, found).items()}
+        return told
 
     async def _scopes(self, run: Run, step: str) -> list[dict[str, Any]]:
         """Returns the items and rounds that a step belongs to, the innermost last."""

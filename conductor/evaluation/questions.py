@@ -190,7 +190,8 @@ def _has_prose(frame: Frame) -> bool:
     """Returns whether one of the last steps may have answered in prose: its text stands in the report."""
     steps, documents = frame.header["facts"]["steps"], frame.header["documents"]
     needed = {need for step in steps for need in step["needs"]}
-    return any(not step.get("parent") and step["id"] not in needed and step["id"] not in documents for step in steps)
+    own = [step for step in steps if not step.get("parent") and step["id"] not in needed]
+    return any(step["kind"] == "flow" or step["id"] not in documents for step in own)
 
 
 def _counts(frame: Frame) -> FindingCounts:

@@ -9,8 +9,8 @@ An agent may also add `notes`: sentences about what its findings do not cover, s
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -144,6 +144,17 @@ class Finding:
         optional["verdict_evidence"] = [place.as_json() for place in self.verdict_evidence]
         optional["corroborations"] = len(self.models)
         return value | {name: content for name, content in optional.items() if content}
+
+
+_BLANK = {field.name: field.default for field in fields(Finding) if field.name in OPTIONAL}
+_BLANK_EVIDENCE = {"actual_start_line": 0, "reason": ""}
+
+
+def spell_out(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a finding of a document with every member, as expressions and templates see it: an absent one is empty."""
+    lists: dict[str, Any] = {name: [] for name in (*LISTS, "verdict_evidence")}
+    evidence = [_BLANK_EVIDENCE | place for place in finding["evidence"]]
+    return {**_BLANK, **lists, "corroborations": 0, **finding, "evidence": evidence}
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def cite(frame: Frame) -> Frame:
         return _invalid(wrong)
     found = None
     try:
-        found = read_result(result, step.id) if result else None
+        found = read_result(result, frame.header["step"]) if result else None
     except ResultError as error:
         if form is None:  # a result of the declared form may call something else findings
             return _invalid(error.errors, str(error))
@@ -84,7 +84,7 @@ def extract(frame: Frame) -> Frame:
     if (form := _form(step)) is not None:
         typed = extract_typed(answer.decode(errors="replace"), form, examples)
         return _invalid(typed.errors) if typed.errors else Frame({"is_found": True}, (typed.value,))
-    found = extract_result(answer.decode(errors="replace"), step.id, examples)
+    found = extract_result(answer.decode(errors="replace"), frame.header["step"], examples)
     if agent.output.findings and found.complaint:
         return _invalid((found.complaint,))
     if OUTPUT not in contracts and not found.is_meant:
@@ -108,7 +108,7 @@ def check(frame: Frame) -> Frame:
     examiner = CitationCheck(read_files(frame))
     typed, errors = _check_places(result, examiner) if _form(step) is not None else (b"", [])
     try:
-        found = read_result(result, step.id)
+        found = read_result(result, frame.header["step"])
     except ResultError:
         found = None
     if found is None:

@@ -178,7 +178,9 @@ def _judged(findings: Sequence[Mapping[str, Any]]) -> str:
 def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[str, Any]]:
     """Returns the texts of the last steps, where they are no lists of findings: they are the flow's answer."""
     needed = {need for step in steps for need in step["needs"]}
-    last = [step for step in steps if not step.get("parent") and not {step["id"]} & {*needed, *sources.documents}]
+    own = [step for step in steps if not step.get("parent") and step["id"] not in needed]
+    # A sub-run has an answer beside its findings.
+    last = [step for step in own if step["kind"] == "flow" or step["id"] not in sources.documents]
     # The texts of a hundred talkative agents are truncated; the run does not fail for them.
     most = min(MAX_SHOWN_TEXT_CHARACTERS, MAX_SHOWN_TEXTS_CHARACTERS // max(1, len(last)))
     return [

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from conductor.evaluation.evidence.findings import spell_out
+
 DEFAULT_RESULT_CHARACTERS = 20_000
 
 
@@ -35,7 +37,7 @@ def read_results(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Result]:
             text=value.get("text", ""),
             text_bytes=value.get("text_bytes", 0),
             output=value.get("output"),
-            findings=tuple(value.get("findings", ())),
+            findings=tuple(map(spell_out, value.get("findings", ()))),
             items=tuple(value.get("items", ())),
             attempts=value.get("attempts", 0),
             error=value.get("error"),

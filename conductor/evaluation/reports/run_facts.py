@@ -2,9 +2,11 @@
 
 Everything that may differ between two runs with the same snapshot and the same answers (times, hosts, attempts, the run's id) is
 under `execution`, and nothing else is. So a run that went on after a crash has the same other facts.
+
+A sub-run's steps and attempts stand among those of the run, as parts of the step that made it: `spine.merged`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +18,14 @@ from conductor.core.model.run import Run
 from conductor.core.model.states import Failure
 from conductor.core.model.step import Step
 
+# A run, and the id of the step that made it; empty for the run that is reported.
+Part = tuple[str, Run]
 
-def run_facts(run: Run, changes: WorkspaceChanges | None) -> dict[str, Any]:
-    """Returns the facts of a run whose steps have ended, and the changes of its workspace."""
+
+def run_facts(run: Run, changes: WorkspaceChanges | None, sub_runs: Iterable[Part] = ()) -> dict[str, Any]:
+    """Returns the facts of a run whose steps have ended, and of its sub-runs, and the changes of its workspace."""
     state, failure = judge(run)
-    plan = run.plan
+    plan, parts = run.plan, [("", run), *sub_runs]
     return {
         "outcome": str(state),
         "failure": _failure(failure),
@@ -48,34 +53,34 @@ def run_facts(run: Run, changes: WorkspaceChanges | None) -> dict[str, Any]:
             "changed": [asdict(file) for file in plan.snapshot.changed],
             "changed_count": plan.snapshot.changed_count,
         },
-        "steps": [_step(step) for step in run.steps.values()],
-        "execution": _execution(run),
+        "steps": [_step(outer, step) for outer, part in parts for step in part.steps.values()],
+        "execution": _execution(run, parts),
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
+def path_in(outer: str, step: str) -> str:
+    """Returns the id of a step as a reader of the run sees it."""
+    return f"{outer}.{step}" if outer and step else outer or step
+
+
+def _step(outer: str, step: Step) -> dict[str, Any]:
     last = step.reused or (step.last_attempt.end if step.last_attempt is not None else None)
-    part = {"parent": step.plan.parent} if step.plan.parent else {}
-    return (
-        part
-        | _items(step)
-        | {
-            "id": step.plan.id,
-            "label": step.plan.label or step.plan.id,
-            "kind": step.plan.shown_kind,
-            "parent": step.plan.parent,
-            "needs": list(step.plan.needs),
-            "state": str(step.state),
-            "began": _began(step),
-            "reason": step.reason,
-            "failure": _failure(step.failure),
-            "repair": _repair(step),
-            "may_fail": step.is_dispensable,
-            "counts": asdict(step.counts),
-            "answer_truncated": last.answer_truncated if last is not None else False,
-            "answer_note": last.answer_note if last is not None else "",
-        }
-    )
+    return _items(step) | {
+        "id": path_in(outer, step.plan.id),
+        "label": step.plan.label or step.plan.id,
+        "kind": step.plan.shown_kind,
+        "parent": path_in(outer, step.plan.parent),
+        "needs": [path_in(outer, need) for need in step.plan.needs],
+        "state": str(step.state),
+        "began": _began(step),
+        "reason": step.reason,
+        "failure": _failure(step.failure),
+        "repair": _repair(step),
+        "may_fail": step.is_dispensable,
+        "counts": asdict(step.counts),
+        "answer_truncated": last.answer_truncated if last is not None else False,
+        "answer_note": last.answer_note if last is not None else "",
+    }
 
 
 def _items(step: Step) -> dict[str, Any]:
@@ -98,16 +103,16 @@ def _began(step: Step) -> bool:
     return any(attempt.start_time is not None for attempt in step.attempts)
 
 
-def _execution(run: Run) -> dict[str, Any]:
-    attempts = [(step, attempt) for step in run.steps.values() for attempt in step.attempts]
+def _execution(run: Run, parts: Sequence[Part]) -> dict[str, Any]:
+    steps = [(path_in(outer, name), step) for outer, part in parts for name, step in part.steps.items()]
     ends = [step.end_time for step in run.steps.values() if step.end_time is not None]
     return {
         "run": run.id,
         "create_time": _date(run.create_time),
         "seconds": _seconds(run.create_time, max(ends, default=None)),
-        "steps": [_span(run, step) for step in run.steps.values() if step.start_time is not None],
-        "attempts": [_attempt(run, step, attempt) for step, attempt in attempts],
-        "confinement": _confinement(_list_confined(run)),
+        "steps": [_span(run, name, step) for name, step in steps if step.start_time is not None],
+        "attempts": [_attempt(run, name, attempt) for name, step in steps for attempt in step.attempts],
+        "confinement": _confinement(_list_confined(steps)),
         **_kept(run),
     }
 
@@ -122,15 +127,15 @@ def _reused(kept: KeptResult) -> dict[str, Any]:
     return {"step": kept.step, "run": kept.run, "agent": kept.agent, "host": kept.host, "model": kept.model}
 
 
-def _span(run: Run, step: Step) -> dict[str, Any]:
+def _span(run: Run, name: str, step: Step) -> dict[str, Any]:
     """Returns when a step began and ended, in seconds after the run was created."""
     begin, end = _seconds(run.create_time, step.start_time), _seconds(run.create_time, step.end_time)
-    return {"step": step.plan.id, "begin": begin, "end": end}
+    return {"step": name, "begin": begin, "end": end}
 
 
-def _attempt(run: Run, step: Step, attempt: Attempt) -> dict[str, Any]:
+def _attempt(run: Run, name: str, attempt: Attempt) -> dict[str, Any]:
     return {
-        "step": step.plan.id,
+        "step": name,
         "number": attempt.number,
         "agent": attempt.agent,
         "host": attempt.host,
@@ -145,15 +150,15 @@ def _attempt(run: Run, step: Step, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _list_confined(run: Run) -> Iterator[tuple[str, str, str, str, Confinement]]:
+def _list_confined(steps: Iterable[tuple[str, Step]]) -> Iterator[tuple[str, str, str, str, Confinement]]:
     """Yields step, attempt, host, agent and confinement of every attempt, and of those whose results were kept."""
-    for step in run.steps.values():
+    for name, step in steps:
         for attempt in step.attempts:
             if attempt.confinement is not None:
-                yield step.plan.id, attempt.id, attempt.host, attempt.agent, attempt.confinement
+                yield name, attempt.id, attempt.host, attempt.agent, attempt.confinement
         if step.reused is not None and step.reused.confinement is not None:
             kept = step.reused
-            yield step.plan.id, kept.attempt, kept.host, kept.agent, step.reused.confinement
+            yield name, kept.attempt, kept.host, kept.agent, step.reused.confinement
 
 
 def _confinement(confined: Iterable[tuple[str, str, str, str, Confinement]]) -> list[dict[str, Any]]:

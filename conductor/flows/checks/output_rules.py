@@ -5,6 +5,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from conductor.core.model.plan import OnInvalid
+from conductor.core.numbers import as_written
 from conductor.flows.checks.problems import Problems
 from conductor.flows.facts import facts_output
 from conductor.flows.language.output_schemas import list_path, output_problems
@@ -43,7 +44,7 @@ def output_schema(step: Flow.Step) -> dict[str, Any]:
     if spec.findings:
         return FINDINGS
     try:
-        schema: dict[str, Any] = json_format.MessageToDict(spec.schema)
+        schema: dict[str, Any] = as_written(json_format.MessageToDict(spec.schema))
     except ValueError:
         return {}
     return schema

@@ -1,0 +1,62 @@
+"""The flows that call the spine, over a real conductor, with agents that tell truths and lies. Keeps A11, F5."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from google.protobuf import struct_pb2
+
+from agenthost.v1 import host_service_pb2
+from conductor.v1 import run_service_pb2 as pb
+from tests.catalogue.played import ANSWER, INVENTED, TRUE, PlayedHost
+from tests.conductor.running_conductor import Running, running_conductor
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+CALLERS = (
+    "architecture",
+    "code-review",
+    "gap-analysis",
+    "investigate",
+    "overview",
+    "plan-review",
+    "research",
+    "security-audit",
+    "test-plan",
+)
+BANDS = ("small", "medium", "large")
+# All of them call one part: each band has three callers, and one caller has each band.
+CASES = {(flow, BANDS[place % 3]) for place, flow in enumerate(CALLERS)} | {("code-review", band) for band in BANDS}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    async with running_conductor(tmp_path_factory.mktemp("catalogue"), hosts={"alpha": PlayedHost()}) as one:
+        offered = host_service_pb2.Agent(name="reader", version="1", available=True)
+        one.tellers["alpha"].change(agents=[offered], features=["path_ids"])
+        yield one
+
+
+async def run_flow(running: Running, flow: str, band: str) -> pb.Run:
+    inputs = struct_pb2.Struct()
+    inputs.update({"question": "Why is it so?", "band": band})
+    workspace = pb.Workspace(path=str(running.workspace))
+    request = pb.CreateRunRequest(flow=f"flows/{flow}", inputs=inputs, workspace=workspace)
+    run = await running.runs.CreateRun(request)
+    return await running.settled(run.name)
+
+
+@pytest.mark.parametrize(("flow", "band"), sorted(CASES))
+async def test_it_goes_green_and_tells_truth_from_invention(running: Running, flow: str, band: str) -> None:
+    run = await run_flow(running, flow, band)
+    found = (await running.runs.ListFindings(pb.ListFindingsRequest(parent=run.name, page_size=100))).findings
+    found = sorted(found, key=lambda one: one.rank)
+    assert run.state == pb.Run.STATE_SUCCEEDED, run.failure.message
+    report = await running.runs.GetReport(pb.GetReportRequest(name=f"{run.name}/report"))
+
+    assert run.state == pb.Run.STATE_SUCCEEDED, run.failure
+    assert ANSWER in report.markdown
+    assert found[0].title == TRUE
+    assert found[0].verdict == pb.Finding.VERDICT_CONFIRMED
+    assert len([one for one in found if one.title.startswith(INVENTED)]) >= 1
+    assert all(one.status == pb.Evidence.STATUS_MISSING for one in found[1:])
