@@ -24,6 +24,8 @@ def compare_with_calm(world: World) -> None:
     calm.live()
     expected = list_outcomes(calm.store)
     for run, seen in list_outcomes(world.store).items():
+        if run not in expected:  # a sub-run of a run that another one stopped in time
+            continue
         steps, is_stopped = calm.store.runs[run].steps.values(), calm.store.runs[run].stop is not None
         # A part of a step that ended may be cancelled before its agent began: then nothing of it is known anywhere.
         if not is_stopped and not all(
@@ -80,7 +82,9 @@ def find_comparable(store: JudgedDisk) -> frozenset[str]:
     return frozenset(
         name
         for name, run in store.runs.items()
-        if run.cancel_time is None
+        if not any(step.sub_run is not None for step in run.steps.values())
+        and run.plan.parent is None
+        and run.cancel_time is None
         and not _ran_out_of_time(run)
         and all(map(_ended_by_itself, run.steps.values()))
         # How far children are when their parent ends is a matter of time.

@@ -13,12 +13,13 @@ from conductor.clock import Past, Reading, continue_time
 from conductor.core.decide import progress, recover, reuse, schedule, settling
 from conductor.core.decide.decision_draft import DecisionDraft
 from conductor.core.decide.run_draft import RunDraft
-from conductor.core.kinds import agent, foreach
+from conductor.core.decide.settling import settle_step
+from conductor.core.kinds import agent, flow, foreach
 from conductor.core.model import step as step_model
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import AckExecution, CancelExecution, Command, Decision, StartExecution
 from conductor.core.model.conductor_state import ConductorState, Track
-from conductor.core.model.events import KeptResult, StepRequeued
+from conductor.core.model.events import KeptResult, StepCancelled, StepFailed, StepRequeued, SubRunStarted
 from conductor.core.model.inputs import ExecutionReported, Input
 from conductor.core.model.output import Output
 from conductor.core.model.plan import ForeachPlan, OnFailure, StepPlan
@@ -26,6 +27,7 @@ from conductor.core.model.run import Run, Stop
 from conductor.core.model.step import Step
 from conductor.core.model.work import OutputInvalid
 from conductor.core.placing import slots
+from conductor.core.sub_runs import creation
 from conductor.engine import recovery
 from tests.simulation.ground.process import running
 
@@ -148,6 +150,7 @@ def _may_fail(step: Step) -> bool:
     return step.plan.on_failure is OnFailure.CONTINUE
 
 
+_real_go_on = flow.go_on
 _real_is_ready = progress.is_ready
 _real_why_part_stopped = settling._why_part_stopped
 _real_add_item = foreach.add_item
@@ -203,6 +206,21 @@ def _forget_what_is_kept(_: RunDraft, kept: KeptResult) -> None:
     """Lets a step begin whose result was brought along."""
 
 
+def _tell_sub_runs_nothing(_: RunDraft, __: Step) -> None:
+    """A run that stops does not stop its sub-runs."""
+
+
+def _end_before_the_sub_run(draft: RunDraft, step: Step) -> None:
+    """A step that must not go on ends at once, and its sub-run later."""
+    _real_go_on(draft, step)
+    if draft.told:
+        settle_step(draft, StepCancelled(step.plan.id, "enough"))
+
+
+def _forget_to_note(_: RunDraft, step: str, event: SubRunStarted | StepFailed) -> None:
+    """A sub-run is created, and its step does not know it."""
+
+
 MUTANTS = (
     Mutant("forgets the cursor", {(ring, "advance"): _forget_cursor}, hint=3),
     Mutant("acknowledges before the commit", {(ring, "advance"): _acknowledge_what_came}, hint=4),
@@ -218,6 +236,10 @@ MUTANTS = (
     Mutant("trusts the wall clock over a restart", {(recovery, "continue_time"): _trust_the_wall_clock}, hint=186),
     Mutant("keeps what depends on what runs again", {(reuse, "_list_running"): _keep_all_but_the_roots}, hint=7),
     Mutant("runs again what is kept", {(progress, "reuse"): _forget_what_is_kept}, hint=7),
+    Mutant("forgets the ends of sub-runs in a restart", {(recover, "repeat_told"): lambda *_: ()}, hint=99),
+    Mutant("lets the sub-runs of a stopped run go on", {(flow, "go_on"): _tell_sub_runs_nothing}),
+    Mutant("ends a step before its sub-run", {(flow, "go_on"): _end_before_the_sub_run}),
+    Mutant("creates a sub-run and forgets to note it", {(creation, "_note"): _forget_to_note}),
     Mutant("waits for the wave", {(progress, "is_ready"): _wait_for_the_wave}),
     Mutant("gives a slot of a pool twice", {(slots, "list_holders"): _forget_a_holder}, hint=42),
     Mutant("forgets who holds slots in a restart", {(recover, "held_pool"): lambda _: ""}, hint=91),

@@ -43,6 +43,7 @@ EXPECTED = {
     "report repeated late": 20,
     "start repeated": 10,
     "step reused": 50,
+    "sub-run": 20,
     "step waits: parked": 5,
     "step waits: pool": 10,
     "store failed": 10,

@@ -35,6 +35,7 @@ from tests.simulation.judges.attempts import check_attempt
 from tests.simulation.judges.invariants import check_retry, check_run_end
 from tests.simulation.judges.journal import CONDUCTOR, JudgedDisk
 from tests.simulation.judges.stopwatch import Stopwatch
+from tests.simulation.judges.sub_runs import check_sub_runs
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.callers import Callers
 from tests.simulation.programs.conductor import Conductor
@@ -374,6 +375,7 @@ class World:
         self._check_faults()
         if self.defects:
             raise Violation(f"a program met a defect of its own: {self.defects[0]}")
+        self.seen["sub-run"] += check_sub_runs(self.store.runs)
         for run in self.store.runs.values():
             check_run_end(run)
             if run.plan.retry_of:

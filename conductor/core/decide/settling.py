@@ -42,8 +42,8 @@ _ASKED = frozenset({StepState.SUCCEEDED, StepState.FAILED})
 
 
 def start_run(draft: RunDraft) -> None:
-    """Starts the run, if this is its first step that begins."""
-    if draft.run.start_time is None:
+    """Starts the run, if this is its first step that begins. One that is cancelled meanwhile goes on as cancelled."""
+    if draft.run.start_time is None and draft.run.state is not RunState.CANCELLING:
         draft.emit(RunStarted())
 
 

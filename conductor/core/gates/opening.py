@@ -11,7 +11,7 @@ from conductor.core.model.events import RunStarted
 from conductor.core.model.gate_events import GateOpened, StepWaitsAtGate
 from conductor.core.model.inputs import Blob
 from conductor.core.model.plan import AgentPlan, FoldPlan, OnFailure
-from conductor.core.model.states import Cause, Failure, FailureClass, GateCause, GateDecision
+from conductor.core.model.states import Cause, Failure, FailureClass, GateCause, GateDecision, RunState
 from conductor.core.model.step import Step
 from conductor.core.model.truncation import MOST_REASON, cut_text
 
@@ -74,7 +74,7 @@ def open_failure_gate(draft: RunDraft, step: Step, failure: Failure) -> None:
 
 
 def _open(draft: RunDraft, event: GateOpened) -> None:
-    if draft.run.start_time is None:
+    if draft.run.start_time is None and draft.run.state is not RunState.CANCELLING:
         draft.emit(RunStarted())
     draft.emit(event)
     draft.emit(StepWaitsAtGate(event.step))

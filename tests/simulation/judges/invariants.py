@@ -27,6 +27,7 @@ from conductor.core.model.work import Work, WorkKind
 from conductor.core.placing.placement import may_take, most_reach
 from tests.simulation.judges.items import check_items
 from tests.simulation.judges.journal import JudgedDisk, could_begin, ends_run
+from tests.simulation.judges.sub_runs import check_stopped
 from tests.simulation.judges.violation import Violation
 
 _MOST_EVENTS_OF_AN_INPUT = 6
@@ -48,6 +49,7 @@ def check_state(state: ConductorState, store: JudgedDisk, now: float) -> None:
     unfinished = {name for name, run in store.runs.items() if not run.is_settled}
     if set(state.ongoing) != unfinished:
         raise Violation("the runs that go on are not those that are stored as going on")
+    check_stopped(state)
     used = Counter[str]()
     for one in state.ongoing.values():
         used.update(_check_ongoing(one, store))
@@ -240,6 +242,8 @@ def _check_work(work: Work, store: JudgedDisk) -> None:
         WorkKind.GATHER: StepState.RUNNING,
         WorkKind.PROMPT: StepState.READY,
         WorkKind.FOLD: StepState.RUNNING,
+        WorkKind.CALL: StepState.READY,
+        WorkKind.COLLECT: StepState.VALIDATING,
         WorkKind.CHECK: StepState.RUNNING if turn is not None else StepState.VALIDATING,
     }
     if step.state is not expected[work.kind]:

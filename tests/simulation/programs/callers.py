@@ -17,6 +17,7 @@ from conductor.engine.loop import Engine
 from conductor.errors import NoCapacityError, PreconditionError, RequestIdReusedError, ShuttingDownError, StorageError
 from conductor.store.kept_results import describe
 from tests.simulation.judges.violation import Violation
+from tests.simulation.programs.calling import add_calls
 from tests.simulation.programs.plans import make_plan
 
 RETRYING_WORLDS = 0.25
@@ -26,7 +27,9 @@ class Callers:
     def __init__(self, rng: Random, seed: int) -> None:
         self.rng = rng
         self.wanted = [
-            RequestRun(make_plan(rng, seed * 10 + number), (), f"id{number}", f"digest{number}", reply=number + 1)
+            RequestRun(
+                add_calls(make_plan(rng, seed * 10 + number)), (), f"id{number}", f"digest{number}", reply=number + 1
+            )
             for number in range(rng.choice((1, 1, 2, 3)))
         ]
         self.answered: set[str] = set()

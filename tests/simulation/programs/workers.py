@@ -19,11 +19,13 @@ from conductor.core.model.work import (
     PromptRendered,
     Reported,
     RoundDecided,
+    SubRunPlanned,
     Work,
     WorkFailed,
     WorkKind,
     WorkResult,
 )
+from tests.simulation.programs.calling import plan_part
 
 _FAILURES = {
     WorkKind.SKIP_GUARD: "GUARD_FAILED",
@@ -33,6 +35,8 @@ _FAILURES = {
     WorkKind.PROMPT: "PROMPT_BUILD_FAILED",
     WorkKind.FOLD: "FOLD_FAILED",
     WorkKind.CHECK: "OUTPUT_INVALID",
+    WorkKind.CALL: "CALL_FAILED",
+    WorkKind.COLLECT: "CALL_FAILED",
     WorkKind.REPORT: "REPORT_FAILED",
 }
 BAD_ANSWERS = 0.5
@@ -73,6 +77,8 @@ def _answer(rng: Random, work: Work, run: Run | None) -> Answer:
         return _check(rng, work, run)
     if work.kind in {WorkKind.SKIP_GUARD, WorkKind.UNTIL}:
         return _decide(rng, work.kind)
+    if work.kind is WorkKind.CALL and run is not None:
+        return SubRunPlanned(plan_part(run, work.step))
     return _make(rng, work)
 
 
