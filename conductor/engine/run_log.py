@@ -63,6 +63,6 @@ def _values(event: Event) -> Iterator[tuple[str, object]]:
         if isinstance(value, Failure):
             yield "reason", value.reason
         elif isinstance(value, FindingCounts):
-            yield "findings", value.verified + value.moved + value.missing
+            yield "findings", value.total
         elif one.name in _TOLD and value is not None and value is not False and value != "":
             yield one.name, value

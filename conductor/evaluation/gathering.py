@@ -160,7 +160,8 @@ class Gathering:
         """Returns a frame for checking a result's citations: with the files that it cites, as many as fit."""
         bundle = await self._blob(run, run.plan.bundle)
         asked = _find_attempt(run, work.attempt)
-        header = {"task": "check", "step": work.step, "model": (asked.model or asked.agent) if asked else ""}
+        agent, model = (asked.agent, asked.model or asked.agent) if asked else ("", "")
+        header = {"task": "check", "step": work.step, "agent": agent, "model": model}
         frame = await self._with_snapshot(run, Frame(header, (result, bundle)))
         return await self.with_files(run, frame, paths)
 

@@ -9,7 +9,7 @@ from conductor.v1 import run_service_pb2 as pb
 # Rank 0 is the most severe, as the store orders them.
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 VERDICTS = ("confirmed", "partly", "unsure", "refuted")
-STATUSES = ("verified", "moved", "missing")
+STATUSES = ("verified", "moved", "placed", "missing")
 
 
 def finding_message(run: str, finding: Mapping[str, Any]) -> pb.Finding:

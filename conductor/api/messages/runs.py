@@ -363,6 +363,10 @@ def _put_counts(message: pb.Run | pb.Step, counts: FindingCounts, *, has_finding
     """Shows counts where there are any, and where a step that should find something found nothing."""
     if counts != FindingCounts() or has_findings:
         shown = pb.FindingCounts(
-            verified=counts.verified, moved=counts.moved, missing=counts.missing, unread=counts.unread
+            verified=counts.verified,
+            moved=counts.moved,
+            missing=counts.missing,
+            unread=counts.unread,
+            placed=counts.placed,
         )
         message.finding_counts.CopyFrom(shown)

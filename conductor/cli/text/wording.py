@@ -121,7 +121,7 @@ def model_use(use: run_service_pb2.ModelUse) -> str:
 
 def findings(counts: run_service_pb2.FindingCounts) -> str:
     """Returns `14 findings, all verified`, or how they differ; and how many answers should hold some that cannot be read."""
-    total = counts.verified + counts.moved + counts.missing
+    total = counts.verified + counts.moved + counts.placed + counts.missing
     if counts.unread:
         unread = f"the findings of {counted(counts.unread, 'answer')} cannot be read"
         return f"{_judged(counts, total)}; {unread}" if total else unread
@@ -131,7 +131,12 @@ def findings(counts: run_service_pb2.FindingCounts) -> str:
 def _judged(counts: run_service_pb2.FindingCounts, total: int) -> str:
     if counts.verified == total:
         return f"{counted(total, 'finding')}, verified" if total == 1 else f"{total} findings, all verified"
-    parts = [(counts.verified, "verified"), (counts.moved, "moved"), (counts.missing, "missing")]
+    parts = [
+        (counts.verified, "verified"),
+        (counts.moved, "moved"),
+        (counts.placed, "placed"),
+        (counts.missing, "missing"),
+    ]
     return f"{counted(total, 'finding')}: " + ", ".join(f"{number} {word}" for number, word in parts if number)
 
 

@@ -80,7 +80,7 @@ def succeed(draft: RunDraft, step: Step, text: str, findings: str, counts: Findi
 
 
 def _emit_findings(draft: RunDraft, step: str, findings: str, counts: FindingCounts) -> None:
-    for number in range(counts.verified + counts.moved + counts.missing):
+    for number in range(counts.total):
         draft.emit(FindingChecked(step, findings, number))
 
 

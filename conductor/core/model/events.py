@@ -20,6 +20,12 @@ class FindingCounts:
     moved: int = 0
     missing: int = 0
     unread: int = 0  # answers that should hold findings, and hold none that can be read
+    placed: int = 0  # a tool's, which name a place and quote nothing
+
+    @property
+    def total(self) -> int:
+        """Returns the number of findings."""
+        return self.verified + self.moved + self.placed + self.missing
 
 
 @dataclass(frozen=True, slots=True)

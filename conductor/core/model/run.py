@@ -127,6 +127,7 @@ class Run:
             sum(count.moved for count in counts),
             sum(count.missing for count in counts),
             sum(step.counts.unread for step in self.steps.values()),
+            sum(count.placed for count in counts),
         )
 
 

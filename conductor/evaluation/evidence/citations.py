@@ -17,6 +17,8 @@ The rules, which the tests quote:
 7. Paths are those of the snapshot: relative, without `..`. `./a` and `/workspace/a` (where an agent sees the snapshot) mean `a`.
    Only regular files count: links, submodules and directories do not.
 
+8. PLACED: a deterministic tool, which asks no model, names lines that exist and quotes nothing. That proves a place, and no text.
+
 No text of an agent is used as a pattern. Searches use `str.find` (never `rfind`, whose worst case is quadratic), and one check may
 search a limited number of characters, so that the result does not depend on the machine's speed.
 """
@@ -25,7 +27,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from conductor.evaluation.evidence.findings import STATUSES, Evidence, Finding
+from conductor.evaluation.evidence.findings import QUOTES_NOTHING, STATUSES, Evidence, Finding
 from conductor.evaluation.evidence.fingerprints import Line, identify, primary
 from conductor.evaluation.evidence.masked_quotes import MAX_MASKS, as_written, is_masked, stands_masked
 from conductor.evaluation.evidence.words import cuts_word
@@ -53,7 +55,7 @@ def normal_path(path: str) -> str:
 
 def cited_paths(places: Iterable[Evidence]) -> tuple[str, ...]:
     """Returns the files to read, each once, in the order of their citations."""
-    paths = (normal_path(item.path) for item in places if not item.status)
+    paths = (normal_path(item.path) for item in places if not item.status or item.reason == QUOTES_NOTHING)
     return tuple(dict.fromkeys(path for path in paths if path))
 
 
@@ -106,9 +108,12 @@ class CitationCheck:
         self._texts: dict[str, tuple[CitedText, ...] | Unread] = {}
         self._searched = 0
 
-    def judge(self, finding: Finding) -> Finding:
+    def judge(self, finding: Finding, *, is_tool: bool = False) -> Finding:
         """Returns the finding with its citations judged, and counted among those with the same quote in its file."""
-        judged = tuple(self.judge_place(item) for item in finding.evidence)
+        judged = tuple(
+            self._place(item) if is_tool and item.reason == QUOTES_NOTHING else self.judge_place(item)
+            for item in finding.evidence
+        )
         return replace(finding, evidence=judged, occurrence=self._count_before(judged[0]) if judged else 0)
 
     def identify(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -157,6 +162,16 @@ class CitationCheck:
             return _missing(item, texts.reason)
         return min((self._locate(item, text) for text in texts), key=lambda judged: STATUSES.index(judged.status))
 
+    def _place(self, item: Evidence) -> Evidence:
+        """Applies rule 8."""
+        path = normal_path(item.path)
+        data = self._files.get(path) if path else None
+        if not isinstance(data, bytes):
+            return item
+        texts = self._read(path)
+        is_there = isinstance(texts, Unread) or any(item.end_line <= text.count for text in texts)
+        return replace(item, path=path, status="placed", reason="") if is_there else item
+
     def _read(self, path: str) -> tuple[CitedText, ...] | Unread:
         if path not in self._texts:
             self._texts[path] = _as_text(self._files.get(path))
@@ -166,7 +181,7 @@ class CitationCheck:
         told = text.plain(item.quote.removeprefix("\ufeff")).strip()
         quote = as_written(told)
         if not quote:
-            return _missing(item, "it quotes nothing")
+            return _missing(item, QUOTES_NOTHING)
         begin, end = text.span(item.start_line, item.end_line)
         if item.end_line - item.start_line < MAX_CITED_LINES and self._stands_in(quote, begin, end, text, item):
             return replace(item, status="verified", quote=as_written(item.quote))

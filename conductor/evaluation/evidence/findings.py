@@ -30,7 +30,8 @@ MAX_NOTES = 20
 MAX_WRONG_NUMBERS = 20
 MAX_NOTE_CHARACTERS = 500
 SEVERITIES = ("critical", "high", "medium", "low", "info")
-STATUSES = ("verified", "moved", "missing")
+STATUSES = ("verified", "moved", "placed", "missing")
+QUOTES_NOTHING = "it quotes nothing"
 DEFAULT_CATEGORY = "general"
 # Members of a finding's JSON that are left out where they are empty.
 OPTIONAL = (
@@ -317,7 +318,7 @@ def read_evidence(value: Any) -> Evidence:
     elif len(quote) > MAX_QUOTE_CHARACTERS:
         reason = f"its quote has more than {MAX_QUOTE_CHARACTERS} characters"
     elif not quote.strip():
-        reason = "it quotes nothing"
+        reason = QUOTES_NOTHING
     elif len(path) > MAX_PATH_CHARACTERS:
         reason = f"its path has more than {MAX_PATH_CHARACTERS} characters"
     return replace(cited, status="missing", reason=reason) if reason else cited

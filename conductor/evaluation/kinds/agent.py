@@ -28,6 +28,7 @@ Flow = flow_service_pb2.Flow
 
 EVIDENCE = "evidence"  # a contract that asks for citations, which an answer may give as findings
 SCENARIO = "#scripted"  # what follows is what the scripted agent is to answer, and no example
+TOOLS = frozenset({"survey", "facts", "command"})  # deterministic: they ask no model
 MAX_PROMPT_BYTES = 1024 * 1024
 
 
@@ -116,7 +117,8 @@ def check(frame: Frame) -> Frame:
     spec = step.agent.output
     found = without_placeholders(found) if spec.findings else found
     models = (frame.header["model"],) if frame.header.get("model") else ()
-    judged = (replace(examiner.judge(finding), models=models) for finding in found.findings)
+    is_tool = frame.header.get("agent") in TOOLS
+    judged = (replace(examiner.judge(finding, is_tool=is_tool), models=models) for finding in found.findings)
     checked = examiner.identify(tell_apart(judged))
     if spec.findings and len(checked) < spec.min_items:
         return _invalid((f"it has {len(checked)} findings, and at least {spec.min_items} are asked for", *found.notes))

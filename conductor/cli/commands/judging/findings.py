@@ -14,7 +14,7 @@ from conductor.v1 import run_service_pb2
 from servicekit.printing.page import put, say
 
 Evidence, Finding = run_service_pb2.Evidence, run_service_pb2.Finding
-STATUSES = ("verified", "moved", "missing")
+STATUSES = ("verified", "moved", "placed", "missing")
 
 
 @click.command()
