@@ -176,7 +176,7 @@ def test_a_document_reads_back_as_what_it_was_made_of() -> None:
     document = json.loads(json.dumps(Found((finding,)).as_json()))
 
     assert read_document(document) == (finding,)
-    assert count([finding]) == {"verified": 0, "moved": 0, "missing": 1}
+    assert count([finding]) == {"verified": 0, "moved": 0, "placed": 0, "missing": 1}
 
 
 def test_an_agent_says_itself_what_its_findings_do_not_speak_of() -> None:
