@@ -80,7 +80,7 @@ def run(context: Context, /, flow: str, path: Path, *, detach: bool, ephemeral: 
     """
     from conductor.cli.commands.judging.ephemeral import kept_where, private_conductor, refuse_stray
 
-    policy = policy_of(options, is_always=ephemeral)
+    policy = policy_of(options, path, is_always=ephemeral)
     if detach and (ephemeral or policy or options["form"]):
         raise CommandError("--detach leaves before the run ends: it goes with no --ephemeral, --fail-on and --format")
     if not ephemeral:

@@ -105,7 +105,7 @@ def _sections(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def built_in_markdown(values: Mapping[str, Any]) -> str:
     """Returns the Markdown of stored values, as a flow without a template of its own has it."""
-    return _tidy(render(_built_in(), {"report": values}))
+    return _rendered(_built_in(), values, {}).markdown
 
 
 def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict[str, Any]:

@@ -22,7 +22,11 @@ _OPTIONS = (
     click.option(
         "--fail-on", type=click.Choice(SEVERITIES), help="Exit with 5 for a finding of this severity or worse."
     ),
-    click.option("--verified-only", is_flag=True, help="Let --fail-on count only findings whose quotes were found."),
+    click.option(
+        "--verified-only",
+        is_flag=True,
+        help="Let --fail-on count only findings whose quotes were found, and that no sceptic refuted.",
+    ),
     click.option(
         "--baseline",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -47,9 +51,12 @@ class Policy:
 
     def counts(self, finding: Finding) -> bool:
         """Returns whether a finding is one that must not be."""
-        if not self.fail_on or finding.severity < severity(self.fail_on) or finding.fingerprint in self.baseline:
+        if not self.fail_on or finding.severity < severity(self.fail_on):
             return False
-        return finding.status in _FOUND or not self.is_verified_only
+        if finding.fingerprint in self.baseline or finding.outside_scope:
+            return False
+        is_proven = finding.status in _FOUND and finding.verdict != Finding.VERDICT_REFUTED
+        return is_proven or not self.is_verified_only
 
     def ask(self, request: run_service_pb2.GetReportRequest, known: Mapping[str, str]) -> None:
         """Adds to a request for a report which findings count; `known` are those of the run that the baseline dismisses."""
@@ -67,20 +74,20 @@ def policy_options(command: Command) -> Command:
     return command
 
 
-def policy_of(options: Mapping[str, Any], *, is_always: bool) -> Policy | None:
+def policy_of(options: Mapping[str, Any], workspace: Path, *, is_always: bool) -> Policy | None:
     """Returns the policy that the options ask for; None where they ask for none, unless a run is always judged."""
     if options["verified_only"] and not options["fail_on"]:
         raise CommandError("--verified-only says what --fail-on counts; add  --fail-on high")
     file = options["baseline"]
     if not (options["fail_on"] or options["allow_incomplete"] or file or is_always):
         return None
-    from conductor.cli.commands.judging.baseline_file import read_baseline
+    from conductor.cli.commands.judging.base_revision import baseline_of
 
     return Policy(
         options["fail_on"] or "",
         options["verified_only"],
         options["allow_incomplete"],
-        read_baseline(file) if file else {},
+        baseline_of(file, workspace, options) if file else {},
         options["include_dismissed"],
     )
 
