@@ -99,7 +99,7 @@ class Gathering:
         sub_runs = await self._sub_runs(run, "")
         header = {
             "task": "report",
-            "facts": run_facts(run, changes, sub_runs),
+            "facts": {**run_facts(run, changes, sub_runs), **_gaps(found)},
             "documents": {name: found[name] for name in counted if not found[name].get("unread")},
             "notes": {**_notes(run, found), **await self._sub_notes(sub_runs)},
         }
@@ -315,6 +315,16 @@ class Gathering:
 
 def _find_attempt(run: Run, attempt: str) -> Attempt | None:
     return next((tried for step in run.steps.values() for tried in step.attempts if tried.id == attempt), None)
+
+
+def _gaps(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns how many findings a limit left out, and how many files an agent could not judge, by step; if any."""
+    told = [
+        {"step": name, "left_out": found.get("left_out", 0), "unjudged": found.get("unjudged", 0)}
+        for name, found in documents.items()
+        if found.get("left_out") or found.get("unjudged")
+    ]
+    return {"gaps": told} if told else {}
 
 
 def _notes(run: Run, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ import pytest
 from conductor.cli.main import main
 from tests.kit.flows import plain_workspace
 from tests.kit.processes import processes_with
+from tests.kit.repositories import UserRepository
 from tests.kit.services import Pair, running_pair
 from tests.kit.waiting import wait_until
 
@@ -132,6 +133,40 @@ def test_a_finding_of_the_baseline_counts_no_more_wherever_its_lines_move(conduc
     assert "1 entry of the baseline matches nothing any more" in gone.stderr
     assert "0 of them new; 1 removed" in again.stdout
     assert "known.yaml:3: `reason` must say why" in broken.stderr
+
+
+def test_a_limit_that_drops_findings_makes_a_run_incomplete(conductor: Command, pair: Pair) -> None:
+    merged = (
+        FLOW.replace("invented", "second").replace("9 9", "1 1")
+        + "  - {id: merged, needs: [reads], fold: {merge: {max_findings: 1}}}\n"
+    )
+    (pair.folder / "capped.yaml").write_text(merged)
+    done = conductor("run", "capped.yaml", "work", "--question", "live", "--fail-on", "critical")
+
+    assert done.returncode == 6, done.stderr
+    assert "\n  merged: 1 finding left out by its limit\n" in done.stderr
+
+
+def test_a_branch_cannot_dismiss_what_it_brings(conductor: Command, pair: Pair) -> None:
+    """Keeps F11: in a diff scope the baseline is that of the base revision, and what lies outside the change does not count."""
+    repository = UserRepository.make(pair.folder / "branch", **{"readme.txt": "one\ntwo\nthree\n"})
+    repository.git("branch", "base")
+    repository.write("new.txt", "a line\nanother\n")
+    told = "finding high new.txt 1 1 It came\\nfinding high readme.txt 2 2 It was there"
+    (pair.folder / "branch.yaml").write_text(
+        MOVED.replace("finding high readme.txt {line} {line} A line{more}", told).format()
+    )
+    known = repository.folder / "known.yaml"
+    judged = ("run", "branch.yaml", "branch", "--since", "base", "--fail-on", "high", "--baseline", str(known))
+    assert conductor("run", "branch.yaml", "branch").returncode == 0
+    assert conductor("baseline", "write", "last", str(known), "--reason", "hide it").returncode == 0
+    repository.commit("the change")
+    hidden = conductor(*judged)
+
+    assert hidden.returncode == 5, hidden.stderr
+    assert "2 entries of" in hidden.stderr
+    assert "It came" in hidden.stderr.rpartition("✘ 1 finding")[2]
+    assert "It was there" not in hidden.stderr.rpartition("✘ 1 finding")[2]
 
 
 def test_a_pipeline_needs_no_service_and_gets_the_report_alone(flow: str, tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def _investigate(lens: str, root: Path, question: str, voice: Voice) -> None:
         voice.answer(summary(name, chosen, left_out))
         found += chosen
     _tell_omissions(survey)
-    voice.finish(rank(found, survey.question_words), survey.gaps)
+    unjudged = sum(reason in UNJUDGED for reason in survey.snapshot.left_out.values())
+    voice.finish(rank(found, survey.question_words), survey.gaps, unjudged)
 
 
 def _introduce(survey: Survey) -> None:

@@ -26,11 +26,13 @@ class Voice:
         """Adds to the readable answer."""
         self._write({"type": "answer", "text": text})
 
-    def finish(self, findings: Sequence[Finding], notes: Sequence[str] = ()) -> None:
-        """Ends with the result; `notes` say what it does not speak of."""
+    def finish(self, findings: Sequence[Finding], notes: Sequence[str] = (), unjudged: int = 0) -> None:
+        """Ends with the result; `notes` say what it does not speak of, `unjudged` counts files that it could not read."""
         result: dict[str, Any] = {"findings": [finding.to_json() for finding in findings]}
         if notes:
             result["notes"] = list(notes)
+        if unjudged:
+            result["unjudged"] = unjudged
         self.result(result)
 
     def result(self, result: Mapping[str, Any]) -> None:

@@ -169,6 +169,7 @@ class Found:
     left_out: int = 0
     notes: tuple[str, ...] = ()
     unread: bool = False
+    unjudged: int = 0  # files that its agent should have judged, and could not
 
     def as_json(self) -> dict[str, Any]:
         """Returns the findings document."""
@@ -179,6 +180,8 @@ class Found:
             value["notes"] = list(self.notes)
         if self.unread:
             value["unread"] = True
+        if self.unjudged:
+            value["unjudged"] = self.unjudged
         return value
 
 
@@ -205,7 +208,8 @@ def read_result(data: bytes, step: str) -> Found | None:
         return None
     if not isinstance(result["findings"], list):
         raise ResultError("the result's findings are not a list")
-    return _read_list(result["findings"], _read_notes(result.get("notes")), step)
+    found = _read_list(result["findings"], _read_notes(result.get("notes")), step)
+    return replace(found, unjudged=_line(result.get("unjudged")))
 
 
 def _wrong_numbers(result: Any) -> list[str]:

@@ -124,8 +124,7 @@ def check(frame: Frame) -> Frame:
         return _invalid((f"it has {len(checked)} findings, and at least {spec.min_items} are asked for", *found.notes))
     scope = ChangedPlaces(read_snapshot(frame))
     checked = tuple(scope.mark(finding) for finding in checked)
-    left_out = found.left_out + len(found.findings) - len(checked)
-    document = canonical_json(Found(checked, left_out, found.notes).as_json())
+    document = canonical_json(replace(found, findings=checked).as_json())
     if spec.findings:
         typed, errors = document, [*missing_evidence(checked), *found.notes]
     return Frame({"counts": count(checked), "errors": errors}, (document, typed))

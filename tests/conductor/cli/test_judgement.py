@@ -44,7 +44,7 @@ def test_findings_of_the_baseline_do_not_count_and_entries_without_one_are_told(
     known = {key: Entry(key, "looked at", title=f"title {key}") for key in ("f1", "f9")}
 
     judged, incomplete = (
-        judgement([FINDING, INVENTED], missed, Policy("high", baseline=known)) for missed in ((), ("x",))
+        judgement([FINDING, INVENTED], (), Policy("high", baseline=known), is_whole=whole) for whole in (True, False)
     )
     alone = judgement([FINDING], (), Policy("high", baseline=known))
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from conductor.cli.commands.judging.baseline_file import MAX_BYTES, Entry, parse_baseline, read_baseline
+from conductor.cli.text.failure import CommandError
+from servicekit.errors import ProgramError
 from servicekit.git import GitRunner
 from servicekit.printing.page import say
 
@@ -31,7 +33,7 @@ def baseline_of(file: Path, workspace: Path, options: Mapping[str, Any]) -> dict
 
 async def _at_base(file: Path, workspace: Path, options: Mapping[str, Any]) -> bytes | None:
     """Returns the file as the base has it, empty where it has none; None where it lies outside of the workspace's repository."""
-    git = GitRunner(workspace, _SETTINGS)
+    git = GitRunner(workspace, _SETTINGS, {"GIT_DIR": None})  # git finds it, also from a folder inside
     top = await _said(git, "rev-parse", "--show-toplevel")
     place = file.parent.resolve() / file.name
     if not top or not place.is_relative_to(top):
@@ -48,5 +50,8 @@ async def _said(git: GitRunner, *arguments: str) -> str:
 
 
 async def _read(git: GitRunner, *arguments: str) -> bytes:
-    answer = await git.run(*arguments, timeout_seconds=GIT_SECONDS, max_output_bytes=MAX_BYTES + 1)
+    try:
+        answer = await git.run(*arguments, timeout_seconds=GIT_SECONDS, max_output_bytes=MAX_BYTES)
+    except ProgramError as error:
+        raise CommandError(f"--baseline: git cannot read it from the base revision: {error}") from error
     return answer.stdout if answer.returncode == 0 else b""

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from conductor.cli.commands.judging.baseline_file import MAX_ENTRIES, Entry, entry_of, read_baseline, write_baseline
-from conductor.cli.commands.judging.judgement import gaps, list_findings
+from conductor.cli.commands.judging.judgement import is_whole, list_findings
 from conductor.cli.connection import CALL_SECONDS, Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
@@ -53,11 +53,6 @@ def _settled(connection: Connection, name: str) -> Run:
         line = f"follow it to its end:  conductor watch {short(name)}"
         raise CommandError(f"this run is {run_state(run.state)}: not all is found yet", lines=(line,))
     return run
-
-
-def is_whole(run: Run) -> bool:
-    """Returns whether a run looked at everything: only then an entry that it did not find is stale."""
-    return run.state == Run.STATE_SUCCEEDED and not any(gaps(run))
 
 
 def _tell(context: Context, file: Path, new: list[Entry], written: list[Entry], gone: list[Entry]) -> None:

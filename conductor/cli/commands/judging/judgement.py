@@ -1,7 +1,11 @@
 """Judges a run by a policy: what it found that must not be, and what it left unjudged."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
 
 from conductor.cli.commands.judging.policy import Finding, Policy, severity
 from conductor.cli.connection import CALL_SECONDS, Connection
@@ -34,10 +38,32 @@ def judge(connection: Connection, run: Run, policy: Policy) -> Judgement:
     least = severity(policy.fail_on) if policy.fail_on and not policy.baseline else Finding.SEVERITY_UNSPECIFIED
     is_asked = bool(policy.fail_on or policy.baseline)
     findings = list(list_findings(connection, run.name, least)) if is_asked else []
-    return judgement(findings, list(gaps(run)), policy)
+    missed = [*gaps(run), *report_gaps(report_document(connection, run))]
+    return judgement(findings, missed, policy, is_whole=is_whole(run) and not missed)
 
 
-def judgement(findings: Sequence[Finding], missed: Sequence[str], policy: Policy) -> Judgement:
+def report_document(connection: Connection, run: Run) -> Mapping[str, Any]:
+    """Returns a run's report for programs; empty where it has none."""
+    asked = run_service_pb2.GetReportRequest(name=run.name, format=run_service_pb2.Report.FORMAT_JSON)
+    try:
+        document: Mapping[str, Any] = json.loads(connection.runs.GetReport(asked, timeout=CALL_SECONDS).body)
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            return {}
+        raise
+    return document
+
+
+def is_whole(run: Run) -> bool:
+    """Returns whether a run looked at everything: only then an entry of a baseline that it did not find is stale."""
+    scopes = (run_service_pb2.Workspace.SCOPE_UNSPECIFIED, run_service_pb2.Workspace.SCOPE_WHOLE)
+    is_narrow = run.snapshot.scope not in scopes or run.snapshot.paths
+    return run.state == Run.STATE_SUCCEEDED and not is_narrow and not any(gaps(run))
+
+
+def judgement(
+    findings: Sequence[Finding], missed: Sequence[str], policy: Policy, *, is_whole: bool = True
+) -> Judgement:
     """Returns the exit code of findings and of parts that were not judged. Findings win: they are certain."""
     counting = [finding for finding in findings if policy.counts(finding)]
     known = {
@@ -47,7 +73,7 @@ def judgement(findings: Sequence[Finding], missed: Sequence[str], policy: Policy
     }
     told = [
         *(_incomplete(missed, policy) if missed else []),
-        *(_dismissed(known, missed, policy) if policy.baseline else []),
+        *(_dismissed(known, policy, is_whole=is_whole) if policy.baseline else []),
     ]
     if counting:
         code, told = FOUND, [*told, *_found(counting, policy)]
@@ -69,9 +95,9 @@ def _found(counting: Sequence[Finding], policy: Policy) -> list[str]:
     ]
 
 
-def _dismissed(known: Mapping[str, str], missed: Sequence[str], policy: Policy) -> list[str]:
+def _dismissed(known: Mapping[str, str], policy: Policy, *, is_whole: bool) -> list[str]:
     """Returns lines about the baseline. An entry is stale only where the run looked at everything."""
-    stale = [] if missed else [entry for key, entry in policy.baseline.items() if key not in known]
+    stale = [entry for key, entry in policy.baseline.items() if key not in known] if is_whole else []
     lines = [f"{counted(len(known), 'finding')} of the baseline left out"] if known else []
     which = "1 entry of the baseline matches" if len(stale) == 1 else f"{len(stale)} entries of the baseline match"
     lines += [f"{which} nothing any more:"] if stale else []
@@ -98,8 +124,21 @@ def gaps(run: Run) -> Iterator[str]:
             yield one_line(f"{row.label} {step_state(step.state)}: {why}", 300)
         elif step.finding_counts.unread and step.state == Step.STATE_SUCCEEDED:
             yield f"{row.label}: its findings cannot be read"
+        elif step.items.left_out:
+            yield f"{row.label}: {counted(step.items.left_out, 'item')} left out by its limit"
         elif is_cut(row.attempt):
             yield f"{row.label}: {not_whole(row.attempt)}"
+
+
+def report_gaps(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a sentence for each limit that left findings or files out, as the report's JSON tells; old reports tell none."""
+    labels = {step["id"]: step["label"] for step in document.get("steps", ())}
+    for gap in document.get("gaps", ()):
+        label = one_line(labels.get(gap["step"], gap["step"]), 100)
+        if gap["left_out"]:
+            yield f"{label}: {counted(gap['left_out'], 'finding')} left out by its limit"
+        if gap["unjudged"]:
+            yield f"{label}: {counted(gap['unjudged'], 'file')} could not be read"
 
 
 def list_findings(
