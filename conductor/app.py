@@ -222,7 +222,9 @@ class Conductor:
             now=opened.clock.now,
         )
         gates = GateServicer(
-            self._engine, GateReading(opened.store, lambda: (one.run for one in self._engine.state.ongoing.values()))
+            self._engine,
+            GateReading(opened.store, lambda: (one.run for one in self._engine.state.ongoing.values())),
+            self._evaluator.judge_edit,
         )
         server = ServerServicer(self._facts(), lambda: self.address, lambda: len(self._engine.state.ongoing))
         return [

@@ -1,6 +1,7 @@
 """GateService: shows gates, and takes the decisions about them. `gate_service.proto` says what it promises."""
 
 import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from conductor.api.gate_reading import GateReading
@@ -9,30 +10,37 @@ from conductor.api.messages.names import read_gate
 from conductor.api.request_ids import read_request_id
 from conductor.core.gates.decisions import judge_decision
 from conductor.core.model.inputs import Blob, RequestResolve
+from conductor.core.model.run import Run
 from conductor.core.model.states import GateDecision
 from conductor.engine.loop import Engine
 from conductor.engine.requests import RUN_NOT_RUNNING, explain_rejection
-from conductor.errors import PreconditionError, Violation
+from conductor.errors import InvalidRequestError, PreconditionError, Violation
 from conductor.v1 import gate_service_pb2 as pb
 from conductor.v1 import gate_service_pb2_grpc
 
 MAX_COMMENT_CHARACTERS = 500
 MAX_RESOLVER_CHARACTERS = 100
+MAX_TOLD = 1000
 MAX_EDIT_BYTES = 1024 * 1024
+
+JudgeEdit = Callable[[Run, str, bytes], Awaitable[Sequence[str]]]
 
 
 class GateServicer(gate_service_pb2_grpc.GateServiceServicer):
     """Shows and decides gates."""
 
-    def __init__(self, engine: Engine, reading: GateReading) -> None:
+    def __init__(self, engine: Engine, reading: GateReading, judge_edit: JudgeEdit) -> None:
         self._engine = engine
         self._reading = reading
+        self._judge_edit = judge_edit
 
     async def ListGates(self, request: pb.ListGatesRequest, context: Any) -> pb.ListGatesResponse:
         return await self._reading.gates(request)
 
     async def ResolveGate(self, request: pb.ResolveGateRequest, context: Any) -> pb.Gate:
         asked = read_resolution(request, context.peer() or "")
+        if asked.decision is GateDecision.EDIT:
+            await self._check_edit(asked)
         try:
             await self._engine.submit(asked)
         except PreconditionError as error:
@@ -40,6 +48,16 @@ class GateServicer(gate_service_pb2_grpc.GateServiceServicer):
                 raise
             await self._judge_ended(asked)
         return await self._reading.gate(asked.run, asked.step, asked.number)
+
+    async def _check_edit(self, asked: RequestResolve) -> None:
+        """Refuses a text that does not fit the schema of the step's output, in whose place it would stand."""
+        run = await self._reading.run(asked.run)
+        step = run.steps.get(asked.step)
+        if step is None or not step.plan.has_schema:
+            return
+        if errors := await self._judge_edit(run, asked.step, asked.blobs[0].data):
+            text = f"does not fit the output of the step: {'; '.join(errors)}"
+            raise InvalidRequestError(Violation("text", text[:MAX_TOLD]))
 
     async def _judge_ended(self, asked: RequestResolve) -> None:
         """Judges a decision about a gate of a run that has ended: the same as before is a repetition, any other is refused."""

@@ -163,6 +163,14 @@ class Evaluator:
         failed = answer.header.get("failed")
         return (b"", failed["message"]) if failed else (answer.attachments[0], "")
 
+    async def judge_edit(self, run: Run, step: str, text: bytes) -> tuple[str, ...]:
+        """Returns what is wrong with a text that a person gives in the place of a step's output, which has a schema."""
+        try:
+            answer = await self._call(await self._gathering.for_edit(run, step, text))
+        except LimitHitError as error:
+            return (f"cannot be judged: {error}",)
+        return tuple(answer.header["errors"])
+
     async def judge_text(self, data: bytes, path: str, library: Library) -> Judgement:
         """Validates the text of a flow file."""
         return await self._judge("judge_text", data, path, library)

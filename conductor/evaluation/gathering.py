@@ -142,6 +142,11 @@ class Gathering:
         return Frame({"task": "extract", "step": step}, (answer, await self._blob(run, run.plan.bundle)))
 
     @retried
+    async def for_edit(self, run: Run, step: str, text: bytes) -> Frame:
+        """Returns a frame for judging what a person gives in the place of a step's output."""
+        return Frame({"task": "edit", "step": step}, (text, await self._blob(run, run.plan.bundle)))
+
+    @retried
     async def for_repair(
         self, run: Run, step: str, attempt: str, errors: Sequence[str], *, is_usable: bool = False
     ) -> Frame:

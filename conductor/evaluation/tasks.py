@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from conductor.core.numbers import decidable
+from conductor.evaluation.evidence.typed_answers import Form, judge_json
 from conductor.evaluation.kinds.table import KINDS
 from conductor.evaluation.launching import exclude_steps
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned, read_snapshot
@@ -22,6 +23,7 @@ from conductor.flows.checks.band_choice import choose_band
 from conductor.flows.checks.input_rules import judge_inputs
 from conductor.flows.checks.inputs import AUTO
 from conductor.flows.checks.judgement import Judgement, Library
+from conductor.flows.checks.output_rules import output_schema, output_spec
 from conductor.flows.checks.validation import judge_message, judge_text
 from conductor.flows.language.expressions import ExpressionError, decide
 from conductor.flows.library.bundle import canonical_json
@@ -67,6 +69,14 @@ def guard(frame: Frame) -> Frame:
     except ExpressionError as error:
         return failed("GUARD_FAILED", f"skip_when of step {step.id} cannot be decided: {error}")
     return Frame({"skip": skips, "reason": f"skip_when is true: {step.skip_when.strip()}" if skips else ""})
+
+
+def edit(frame: Frame) -> Frame:
+    """Judges what a person gives in the place of a step's output."""
+    text, bundle = frame.attachments
+    step = read_kept_bundle(bundle).step(frame.header["step"])
+    spec = output_spec(step)
+    return Frame({"errors": judge_json(text, Form(output_schema(step), spec.min_items)) if spec is not None else ()})
 
 
 def report(frame: Frame) -> Frame:
@@ -125,6 +135,7 @@ TASKS: Mapping[str, Task] = {
     "guard": guard,
     "places": places,
     "report": report,
+    "edit": edit,
     "cited": cited,
     "render": render_stored,
 } | {name: task for tasks in KINDS.values() if tasks for name, task in tasks.items()}

@@ -6,7 +6,7 @@ from functools import partial
 
 from conductor.config import Clocks
 from conductor.core.model.plan import OnFailure, StepPlan
-from conductor.flows.checks.output_rules import on_invalid
+from conductor.flows.checks.output_rules import has_schema, on_invalid
 from conductor.flows.kinds.kind import Planning
 from conductor.flows.kinds.table import KINDS
 from conductor.flows.language.nesting import inner_steps
@@ -51,6 +51,7 @@ class _Planner:
             excluded_because=self.excluded.get(path, ""),
             priority=step.priority,
             on_invalid=on_invalid(step),
+            has_schema=has_schema(step),
             on_failure=_ON_FAILURE.get(step.on_failure, OnFailure.FAIL),
         )
 

@@ -112,7 +112,8 @@ def _go_on(draft: RunDraft, step: Step, gate: Gate, decision: GateDecision) -> N
         case GateDecision.APPROVE | GateDecision.REJECT:
             settle_step(draft, StepFailed(name, _explain(gate)))
         case GateDecision.EDIT:
-            succeed(draft, step, gate.text, "", FindingCounts())
+            output = gate.text if step.plan.has_schema else ""
+            succeed(draft, step, gate.text, "", FindingCounts(), output=output)
         case GateDecision.SKIP:
             settle_step(draft, StepSkipped(name, cut_text(f"skipped at its gate {_by(gate)}")))
         case GateDecision.RETRY:

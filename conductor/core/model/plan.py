@@ -159,6 +159,7 @@ class StepPlan:
     round: int = 0
     priority: int = 0
     on_invalid: OnInvalid = OnInvalid.FAIL
+    has_schema: bool = False  # its output has one, so that what a person gives in its place must fit, too
 
     @property
     def kind(self) -> str:

@@ -56,6 +56,12 @@ def on_invalid(step: Flow.Step) -> OnInvalid:
     return _ON_INVALID.get(spec.on_invalid, OnInvalid.FAIL) if spec else OnInvalid.FAIL
 
 
+def has_schema(step: Flow.Step) -> bool:
+    """Returns whether the result of a step has a schema."""
+    spec = output_spec(step)
+    return spec is not None and spec.HasField("schema")
+
+
 def judge_output(spec: OutputSpec, where: str, problems: Problems) -> None:
     """Adds the problems of an `output`, whose field is `where`."""
     if spec.on_invalid not in OutputSpec.OnInvalid.values():

@@ -172,3 +172,26 @@ async def test_a_held_run_begins_no_attempt_until_it_is_resumed(tmp_path: Path) 
         told = await refusal(it.runs.PauseRun(asked))
         assert (told.code, told.reason) == ("FAILED_PRECONDITION", "RUN_NOT_RUNNING")
         assert (await refusal(it.runs.ResumeRun(pb.ResumeRunRequest(name=run.name)))).reason == "RUN_NOT_RUNNING"
+
+
+async def test_an_edit_in_the_place_of_a_typed_output_must_fit_its_schema(tmp_path: Path) -> None:
+    """Keeps H3 and F3."""
+    output = flow_pb.OutputSpec(on_invalid=flow_pb.OutputSpec.ON_INVALID_GATE)
+    output.schema.update({"type": "object", "required": ["list"], "properties": {"list": {"type": "array"}}})
+    fold = flow_pb.FoldWork(template="no JSON", output=output)
+    end = flow_pb.FoldWork(template="{{ steps.plan.output.list | join(' and ') }}")
+    steps = flow_pb.Flow.Step(id="plan", fold=fold), flow_pb.Flow.Step(id="end", needs=["plan"], fold=end)
+    async with running_conductor(tmp_path) as it:
+        gate = await open_gate(it, *steps)
+        run = gate.name.split("/gates/")[0]
+        assert "OUTPUT_INVALID" in gate.title
+
+        for text, why in (("{}", "'list' is a required property"), ("words", "it is not JSON")):
+            wrong = await refusal(it.gates.ResolveGate(resolution(gate, GateWork.DECISION_EDIT, text=text)))
+            assert (wrong.reason, why in wrong.message) == ("INVALID_REQUEST", True)
+        await it.gates.ResolveGate(resolution(gate, GateWork.DECISION_EDIT, text='{"list": ["a", "b"]}'))
+        await it.settled(run)
+        plan, last = [await it.runs.GetStep(pb.GetStepRequest(name=f"{run}/steps/{one}")) for one in ("plan", "end")]
+
+    assert list(plan.output.struct_value["list"]) == ["a", "b"]
+    assert last.text == "a and b"
