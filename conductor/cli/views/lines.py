@@ -46,7 +46,7 @@ def step_facts(row: StepRow, now: float) -> list[str]:
         away,
         place,
         again,
-        elapsed(row.seconds(now)) if step.HasField("start_time") else "",
+        elapsed(row.seconds(now)) if step.HasField("start_time") and not kept else "",
         tokens(attempt),
     ]
     if step.state == run_service_pb2.Step.STATE_SUCCEEDED and step.HasField("finding_counts"):

@@ -16,6 +16,7 @@ from servicekit.printing.page import put, say
 from servicekit.statuses import read_refusal
 
 SHOWN_STEPS = 12
+_WITH_ITEMS = frozenset({run_service_pb2.Step.KIND_FOREACH, run_service_pb2.Step.KIND_LOOP})
 
 
 @click.command()
@@ -33,8 +34,9 @@ def retry(context: Context, /, name: str, *, detach: bool, **options: object) ->
     if sum(map(bool, (options["step"], options["failed"], options["everything"]))) > 1:
         raise click.UsageError("--step, --failed and --all exclude each other")
     with connected(context.address) as connection:
-        made = connection.runs.RetryRun(_request(connection, name, options), timeout=CREATE_SECONDS)
-        _say_kept(made)
+        request = _request(connection, name, options)
+        made = connection.runs.RetryRun(request, timeout=CREATE_SECONDS)
+        _say_kept(made, keeps_items=not options["everything"], named=short(request.step))
         return leave(context, made) if detach else follow_to_end(context, connection, made.name)
 
 
@@ -92,11 +94,13 @@ def _request(connection: Connection, name: str, options: dict[str, object]) -> r
     return request
 
 
-def _say_kept(made: run_service_pb2.Run) -> None:
-    """Says on stderr which steps are kept, and which run again."""
+def _say_kept(made: run_service_pb2.Run, *, keeps_items: bool, named: str) -> None:
+    """Says on stderr which steps are kept, and which run again. `named` runs again with all its items."""
     kept = [short(step.name) for step in made.steps if step.reused_from]
     again = [
-        short(step.name)
+        f"{short(step.name)} (what is complete is kept)"
+        if step.kind in _WITH_ITEMS and keeps_items and short(step.name) != named
+        else short(step.name)
         for step in made.steps
         if not step.reused_from and step.state != run_service_pb2.Step.STATE_EXCLUDED
     ]

@@ -13,7 +13,7 @@ from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import counted, step_look
 from conductor.cli.views.view import as_json
-from conductor.v1 import run_service_pb2
+from conductor.v1 import flow_service_pb2, run_service_pb2
 from servicekit.printing.page import put, say
 from servicekit.printing.terminal_text import one_line, printable
 
@@ -65,6 +65,8 @@ def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
     run = planned.run
     asking = {short(step.name): step for step in planned.steps}
     yield f"{run.flow.removeprefix('flows/')} over {printable(run.workspace.path)} at {run.snapshot.commit[:12]}"
+    band = flow_service_pb2.Band.Name(run.band).removeprefix("BAND_").lower()
+    yield f"  band       {band}{f': {printable(run.band_reason)}' if run.band_reason else ''}"
     for step in run.steps:
         name = short(step.name)
         yield f"  {_step_line(step, asking.get(name))}"
