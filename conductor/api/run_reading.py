@@ -53,7 +53,10 @@ class RunReading:
         folded, position = await self.folded(run)
         inputs = await self._store.blob(run, folded.plan.inputs)
         with reading_damage(run, MISFIT):
-            return run_message(folded, position, struct(inputs), self._present(run))
+            message = run_message(folded, position, struct(inputs), self._present(run))
+        if folded.outputs:
+            message.outputs.CopyFrom(await self._struct(run, folded.outputs))
+        return message
 
     async def step(self, name: str) -> pb.Step:
         """Returns a step with its bodies."""

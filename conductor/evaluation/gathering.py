@@ -114,14 +114,15 @@ class Gathering:
 
     @retried
     async def for_collecting(self, run: Run, step: str) -> Frame:
-        """Returns a frame about the sub-run of a step: its report, and the findings of its steps that count."""
+        """Returns a frame about the sub-run of a step: its report, the findings of its steps that count, and its outputs."""
         sub_run = run.steps[step].sub_run
         ended = await self.run(sub_run.run if sub_run is not None else "")
         finders = [name for name, one in ended.steps.items() if one.state is StepState.SUCCEEDED and one.findings]
         counted = list_counted_steps([one.plan for one in ended.steps.values()], finders)
         documents = {name: await self._findings(ended, ended.steps[name]) for name in counted}
         report = await self._blob(ended, ended.markdown) if ended.markdown else b""
-        return Frame({"task": "collect", "step": step}, (report, json.dumps(documents).encode()))
+        outputs = await self._blob(ended, ended.outputs) if ended.outputs else b""
+        return Frame({"task": "collect", "step": step}, (report, json.dumps(documents).encode(), outputs))
 
     @retried
     async def result_of(self, run: Run, attempt: str) -> bytes:

@@ -201,7 +201,7 @@ def _counts(frame: Frame) -> FindingCounts:
 def _read_report(frame: Frame, digests: Sequence[str]) -> Reported:
     told = frame.header["workspace_changes"]
     changes = WorkspaceChanges(told["count"], tuple(told["paths"]), told["note"]) if told else None
-    return Reported(digests[0], digests[1], changes)
+    return Reported(digests[0], digests[1], changes, digests[2])
 
 
 def _read_guard(frame: Frame, _: Sequence[str]) -> GuardDecided:

@@ -16,6 +16,7 @@ from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, re
 from conductor.evaluation.reports.formats.cited_files import CitedFiles, cited_paths
 from conductor.evaluation.reports.formats.options import read_options
 from conductor.evaluation.reports.formats.table import TooLargeError, render_report
+from conductor.evaluation.reports.outputs import evaluate_outputs
 from conductor.evaluation.reports.report import ReportError, Sources, build_report, paths_in_texts
 from conductor.evaluation.reports.results import whole
 from conductor.evaluation.workers.frames import Frame, Task
@@ -84,15 +85,18 @@ def report(frame: Frame) -> Frame:
     bundle, inputs, results = read_pinned(frame)
     header = frame.header
     files = read_files(frame)
-    sources = Sources(header["facts"], results, header["documents"], header["notes"], files)
+    known = {"inputs": inputs, "band": inputs["band"], "snapshot": read_snapshot(frame)}
+    outputs, lost = evaluate_outputs(bundle.flow, {**known, "steps": decidable(whole(results))})
+    notes = {**header["notes"], **({"outputs": lost} if lost else {})}
+    sources = Sources(header["facts"], results, header["documents"], notes, files, outputs)
     try:
-        known = {"inputs": inputs, "band": inputs["band"], "snapshot": read_snapshot(frame)}
         made = build_report(bundle, known, sources)
     except ReportError as error:
         return failed("REPORT_FAILED", str(error))
     # Returned with the report, so that the run and its report agree.
     changes = header["facts"]["workspace"]["changes"]
-    return Frame({"workspace_changes": changes}, (made.markdown.encode(errors="replace"), made.json))
+    named = canonical_json(outputs) if outputs else b""
+    return Frame({"workspace_changes": changes}, (made.markdown.encode(errors="replace"), made.json, named))
 
 
 def places(frame: Frame) -> Frame:

@@ -95,7 +95,7 @@ def _is_pending(run: Run, work: Work) -> bool:
 def _take_report(draft: RunDraft, answer: Answer) -> None:
     match answer:
         case Reported():
-            draft.emit(RunReported(answer.markdown, answer.json, answer.workspace_changes))
+            draft.emit(RunReported(answer.markdown, answer.json, answer.workspace_changes, answer.outputs))
             settle_run(draft)
         case WorkFailed():
             settle_run(draft, answer.failure)

@@ -46,7 +46,7 @@ def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
         case StepState.READY, SubRunPlanned():
             draft.sub_runs[step.plan.id] = answer.plan
         case StepState.VALIDATING, Folded():
-            succeed(draft, step, answer.text, answer.findings, answer.counts)
+            succeed(draft, step, answer.text, answer.findings, answer.counts, output=answer.output)
         case _, WorkFailed():
             settle_step(draft, StepFailed(step.plan.id, answer.failure))
         case _:

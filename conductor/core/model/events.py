@@ -153,7 +153,7 @@ class RunTimedOut:
 
 @dataclass(frozen=True, slots=True)
 class RunReported:
-    """The report was rendered. Digests of blobs: Markdown and JSON.
+    """The report was rendered. Digests of blobs: Markdown, JSON, and the outputs that the flow declares, if it does.
 
     `workspace_changes` is what the report says of the user's tree; None where the run read a commit.
     """
@@ -161,6 +161,7 @@ class RunReported:
     markdown: str
     json: str
     workspace_changes: WorkspaceChanges | None = None
+    outputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ class Run:
     failure: Failure | None = None
     markdown: str = ""
     json: str = ""
+    outputs: str = ""
     workspace_changes: WorkspaceChanges | None = None
     start_time: float | None = None
     cancel_time: float | None = None
@@ -201,7 +202,8 @@ def _change(run: Run, event: Event, time: float) -> Run:
         case RunCancelRequested() | RunTimedOut():
             return _stop(run, event, time)
         case RunReported():
-            return replace(run, markdown=event.markdown, json=event.json, workspace_changes=event.workspace_changes)
+            changes, outputs = event.workspace_changes, event.outputs
+            return replace(run, markdown=event.markdown, json=event.json, workspace_changes=changes, outputs=outputs)
         case RunSettled():
             return replace(run, state=move_run(run.state, event.state), failure=event.failure, end_time=time)
         case StepsAdded():

@@ -120,11 +120,12 @@ class OutputInvalid:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """The answer to REPORT: digests of blobs, and what the report says of the user's tree."""
+    """The answer to REPORT: digests of blobs, and what the report says of the user's tree. A flow may declare no `outputs`."""
 
     markdown: str
     json: str
     workspace_changes: WorkspaceChanges | None = None
+    outputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

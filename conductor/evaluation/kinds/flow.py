@@ -47,12 +47,12 @@ def call(frame: Frame) -> Frame:
 
 
 def collect(frame: Frame) -> Frame:
-    """Brings together the report of a sub-run and the findings of its steps that count."""
-    step, report = frame.header["step"], frame.attachments[0]
+    """Brings together the report of a sub-run, the findings of its steps that count, and its outputs."""
+    step, report, outputs = frame.header["step"], frame.attachments[0], frame.attachments[2]
     text = report.decode(errors="replace").rpartition(EXECUTION)[0] or report.decode(errors="replace")
     documents: Mapping[str, dict[str, Any]] = json.loads(frame.attachments[1])
     if not documents:
-        return Frame({"counts": {}}, (text.encode(errors="replace"), b"", b""))
+        return Frame({"counts": {}}, (text.encode(errors="replace"), b"", outputs))
     findings = tell_apart(
         replace(finding, step=step, found_by=tuple(f"{step}.{one}" for one in finding.found_by or (finding.step,)))
         for document in documents.values()
@@ -63,7 +63,7 @@ def collect(frame: Frame) -> Frame:
     unread = sum(bool(document.get("unread")) for document in documents.values())
     found = Found(findings, left_out, notes[:MAX_NOTES], unread=bool(unread) and not findings)
     counts = {**count(findings), "unread": unread}
-    return Frame({"counts": counts}, (text.encode(errors="replace"), canonical_json(found.as_json()), b""))
+    return Frame({"counts": counts}, (text.encode(errors="replace"), canonical_json(found.as_json()), outputs))
 
 
 def _evaluated(step: Flow.Step, names: Mapping[str, Any]) -> dict[str, Any]:

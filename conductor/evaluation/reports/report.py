@@ -61,6 +61,7 @@ class Sources:
     documents: Mapping[str, Mapping[str, Any]]
     notes: Mapping[str, Sequence[str]]
     files: Mapping[str, bytes | Unread | None] = field(default_factory=dict)  # those that the shown texts name
+    outputs: Mapping[str, Any] = field(default_factory=dict)  # those that the flow declares
 
 
 def build_report(bundle: Bundle, known: Mapping[str, Any], sources: Sources) -> Report:
@@ -115,6 +116,7 @@ def _values(bundle: Bundle, inputs: Mapping[str, Any], sources: Sources) -> dict
     texts = _texts(facts["steps"], sources)
     values = {
         **facts,
+        **({"outputs": dict(sources.outputs)} if sources.outputs else {}),
         "format": FORMAT,
         "title": bundle.flow.title or facts["flow"].removeprefix("flows/"),
         "inputs": dict(inputs),

@@ -28,6 +28,7 @@ Flow = flow_service_pb2.Flow
 
 MAX_TITLE_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 4000
+_OUTPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 FLOW_NAME = re.compile(r"flows/(?:parts/)?[a-z][a-z0-9_-]{0,63}\Z")
 
 
@@ -46,6 +47,7 @@ def judge(flow: Flow, library: Library, problems: Problems) -> None:
         return
     scope = Scope(schema, library, problems)
     judge_steps(flow.steps, scope)
+    _judge_outputs(flow, scope)
     if flow.report_template:
         every = {step.id for step in flow.steps}
         outputs = {step.id: output_schema(step) for step in flow.steps}
@@ -53,6 +55,18 @@ def judge(flow: Flow, library: Library, problems: Problems) -> None:
             flow.report_template, inputs=inputs, steps=every, outputs=outputs, names=("report",), budget=scope.budget
         ):
             problems.add("report_template", text, line_in_text=line)
+
+
+def _judge_outputs(flow: Flow, scope: Scope) -> None:
+    types = scope.beside(flow.steps).types({step.id for step in flow.steps}) if flow.outputs else None
+    for name, expression in flow.outputs.items() if types else ():
+        where = f"outputs.{name}"
+        if not _OUTPUT_NAME.match(name):
+            scope.problems.add(
+                where, "must be a-z, A-Z, 0-9 and _, not begin with a digit, and have at most 64 characters"
+            )
+        for line, text in types.problems(expression, "any") if types else ():
+            scope.problems.add(where, text, line_in_text=line)
 
 
 def _read_schema(flow: Flow, problems: Problems) -> dict[str, Any]:

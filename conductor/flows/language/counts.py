@@ -16,6 +16,7 @@ MAX_CONTRACTS = 64
 MAX_PARAMETERS = 32
 MAX_LABELS = 32
 MAX_BAND_RULES = 20
+MAX_OUTPUTS = 32
 
 _FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE, _FACTS = (
     message.DESCRIPTOR.fields_by_name
@@ -36,6 +37,7 @@ _MOST = {
     _LOOP["steps"]: MAX_STEPS,
     _FLOW["bands"]: len(flow_service_pb2.Band.values()) - 2,  # without the unspecified one, and AUTO
     _FLOW["band_rules"]: MAX_BAND_RULES,
+    _FLOW["outputs"]: MAX_OUTPUTS,
     _STEP["needs"]: MAX_STEPS,
     _AGENT["agents"]: MAX_AGENTS,
     _AGENT["contracts"]: MAX_CONTRACTS,

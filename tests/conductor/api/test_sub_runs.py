@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from google.protobuf import json_format
 
 from conductor.v1 import flow_service_pb2 as flow_pb
 from conductor.v1 import run_service_pb2 as pb
@@ -82,6 +83,16 @@ FLOWS = {
         """,
     "asking.yaml": "steps: [{id: deep, flow: {flow: parts/one}}]",
     "parts/one.yaml": "steps: [{id: one, agent: {agents: [scripted], prompt: say one}}]",
+    "asks.yaml": """
+        outputs: {twice: steps.gives.output.number * 2, words: steps.gives.output.words}
+        steps:
+          - id: gives
+            flow: {flow: parts/gives}
+        """,
+    "parts/gives.yaml": """
+        outputs: {number: size(steps.told.text), words: "[steps.told.text, 'four']", lost: 1 / (size(steps.told.text) - 13)}
+        steps: [{id: told, fold: {template: one two three}}]
+        """,
     "circle.yaml": "steps: [{id: a, flow: {flow: parts/back}}]",
     "parts/back.yaml": "steps: [{id: a, flow: {flow: circle}}]",
     "wrong.yaml": """
@@ -148,6 +159,22 @@ async def test_a_step_runs_another_flow_whose_report_is_its_text(it: Running) ->
     assert end.text == "<a+b of 5: why?\n>"
     assert (below.parent, below.flow, below.snapshot) == (deep.name, "flows/parts/told", run.snapshot)
     assert below.name.removeprefix("runs/").isalnum()
+
+
+async def test_the_outputs_of_a_flow_are_those_of_the_step_that_calls_it(it: Running) -> None:
+    """Keeps B13."""
+    run = await it.settled((await start(it, "asks")).name)
+    below = await sub_run(it, run, "gives")
+    report = await it.runs.GetReport(pb.GetReportRequest(name=below.name))
+    given = {"lost": None, "number": 13, "words": ["one two three", "four"]}
+
+    run = await it.runs.GetRun(pb.GetRunRequest(name=run.name))
+    assert pb.Run.State.Name(run.state) == "STATE_SUCCEEDED"
+    assert json_format.MessageToDict(run.outputs) == {"twice": 26, "words": ["one two three", "four"]}
+    assert json_format.MessageToDict(below.outputs) == given
+    assert json_format.MessageToDict((await step(it, run, "gives")).output) == given
+    assert json_format.MessageToDict(report.json)["outputs"] == given
+    assert "the output 'lost' cannot be evaluated" in report.markdown
 
 
 async def test_a_part_gets_personas_as_inputs_and_its_findings_are_those_of_the_step(it: Running) -> None:
