@@ -240,11 +240,24 @@ def test_the_agent_of_the_docs_finds_with_its_persona_and_its_parameter(folder: 
     assert "You are a surveyor of code." in shown
 
 
-@pytest.mark.parametrize("name", ["owners.yaml", "rehearsal.yaml"])
+@pytest.mark.parametrize("name", ["owners.yaml", "rehearsal.yaml", "tour2.yaml"])
 def test_flows_of_the_docs_that_need_no_model_run(name: str, folder: Path, address: str) -> None:
     done = conductor("run", name, "code", "--band", "large", folder=folder, address=address)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_the_first_flow_asks_a_person_and_goes_on(folder: Path, address: str) -> None:
+    """Keeps A5: the tutorial's last flow, as a new user runs it."""
+    run = conductor("run", "tour3.yaml", "code", "--detach", folder=folder, address=address).stdout.strip()
+    name = f"{run.removeprefix('runs/')}/agree-1"
+    wait_until(lambda: name in conductor("gates", folder=folder, address=address).stdout)
+    approved = conductor("approve", name, folder=folder, address=address)
+    done = conductor("watch", run, folder=folder, address=address)
+
+    assert approved.returncode == 0, approved.stderr
+    assert done.returncode == 0, done.stderr
+    assert "things to look at, says the survey" in done.stdout
 
 
 def test_every_flow_of_the_docs_is_good(folder: Path) -> None:

@@ -29,7 +29,6 @@ from conductor.core.decide.guessing import guess_class
 from conductor.core.decide.retry import find_cause
 from conductor.core.model.states import Failure
 from conductor.evaluation.evidence.findings import ResultError, read_result
-from conductor.v1 import flow_service_pb2
 from servicekit.calls.rooms import TooManyCallsError
 from servicekit.errors import StatusError
 from servicekit.printing.output_lost import READER_LEFT
@@ -329,24 +328,6 @@ def test_every_setting_of_a_spec_and_of_a_model_is_explained() -> None:
 
     assert settings == agent_spec._KEYS
     assert models == endpoint._KEYS
-
-
-def test_every_field_of_a_step_is_explained() -> None:
-    text = page("flows").text + page("gates").text + page("facts").text
-    messages = (
-        flow_service_pb2.Flow.Step,
-        flow_service_pb2.AgentWork,
-        flow_service_pb2.Retries,
-        flow_service_pb2.FoldWork,
-        flow_service_pb2.ForeachWork,
-        flow_service_pb2.LoopWork,
-        flow_service_pb2.GateWork,
-        flow_service_pb2.FlowWork,
-        flow_service_pb2.FactsWork,
-    )
-    names = [field.name for message in messages for field in message.DESCRIPTOR.fields]
-
-    assert [name for name in names if f"`{name}`" not in text and f"`{name}:" not in text] == []
 
 
 def test_every_folder_of_the_packages_has_its_line() -> None:

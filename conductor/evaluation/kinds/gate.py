@@ -23,7 +23,7 @@ def show(frame: Frame) -> Frame:
         text = render(step.gate.show, {**read_names(frame), "inputs": inputs, "band": inputs["band"], "steps": seen})
     except TemplateError as error:
         return failed("SHOW_FAILED", f"'show' of gate {step.id} cannot be rendered: {error}")
-    data = text.encode(errors="replace")
+    data = text.encode(errors="replace") or b"\n"  # a decision is about a text, also about one that says nothing
     if len(data) > MAX_SHOW_BYTES:
         message = f"'show' of gate {step.id} has {len(data)} bytes, and a person must see all of it. Show at most {MAX_SHOW_BYTES}"
         return failed("SHOW_FAILED", message)

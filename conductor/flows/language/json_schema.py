@@ -18,7 +18,7 @@ Field = protobuf.FieldDescriptor
 # Editors know this draft best.
 DRAFT = "http://json-schema.org/draft-07/schema#"
 # Only answers have them (see `library.revision`).
-_OUTPUT_ONLY = ("revision", "source_path", "layer", "shadows")
+OUTPUT_ONLY = ("revision", "source_path", "layer", "shadows")
 _FLOW, _STEP = flow_service_pb2.Flow.DESCRIPTOR, flow_service_pb2.Flow.Step.DESCRIPTOR
 _REQUIRED = {_FLOW: ["steps"], _STEP: ["id"]}
 _PATTERNS = {_STEP.fields_by_name["id"]: f"^{NAME}$"}
@@ -56,7 +56,7 @@ def _define(message: protobuf.Descriptor, definitions: dict[str, Any]) -> None:
         "properties": properties,
     }
     for field in message.fields:
-        if message is _FLOW and field.name in _OUTPUT_ONLY:
+        if message is _FLOW and field.name in OUTPUT_ONLY:
             continue
         properties[field.name] = {"description": _described(field), **_value(field, definitions)}
         if field.json_name != field.name:

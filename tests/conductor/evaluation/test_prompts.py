@@ -1,13 +1,17 @@
 """Prompts: persona, prompt, contracts, and earlier results within their limit. Keeps A8 F1 F2."""
 
+import json
 import re
 
 import pytest
 
 from conductor.evaluation.kinds.agent import MAX_PROMPT_BYTES, PromptError, build_parameters, build_prompt
+from conductor.evaluation.kinds.gate import show
 from conductor.evaluation.reports.results import Result
+from conductor.evaluation.workers.frames import Frame
 from conductor.flows.library.bundle import Bundle, read_bundle, write_bundle
 from conductor.flows.library.library import Texts
+from conductor.v1.flow_service_pb2 import Flow, GateWork
 from tests.conductor.evaluation.story import agent, flow_of, fold
 
 INPUTS = {"question": "why?", "band": "small"}
@@ -129,3 +133,11 @@ def test_parameters_are_rendered_with_the_prompt_and_others_stay_as_they_are() -
 def test_a_parameter_that_cannot_be_made_fails_its_step(template: str, why: str) -> None:
     with pytest.raises(PromptError, match=re.escape(why)):
         parameters(lens=template)
+
+
+def test_a_gate_that_has_nothing_to_show_shows_an_empty_line() -> None:
+    """A decision is about a text, so there is always one."""
+    flow = Flow(steps=[Flow.Step(id="ask", gate=GateWork(show="{% if false %}x{% endif %}"))])
+    asked = Frame({"step": "ask"}, (write_bundle(flow, TEXTS), json.dumps(INPUTS).encode(), b"{}"))
+
+    assert show(asked).attachments == (b"\n",)
