@@ -12,12 +12,14 @@ from conductor.flows.plans import plan_steps
 from conductor.v1 import flow_service_pb2
 
 ID_CHARACTERS = 26
+# The alphabet of the other runs' ids, which has no `l`.
+_AS_ULID = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789abcdefghjkmnpqrstvwxyz")
 
 
 def sub_run_id(run: str, step: str) -> str:
     """Returns the id of a step's sub-run: always the same, so that no step ever has two."""
     digest = hashlib.sha256(f"{run}\0{step}".encode()).digest()
-    return base64.b32encode(digest).decode().lower()[:ID_CHARACTERS]
+    return base64.b32encode(digest).decode()[:ID_CHARACTERS].translate(_AS_ULID)
 
 
 def plan_sub_run(

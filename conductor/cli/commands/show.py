@@ -76,8 +76,7 @@ def _show_run(run: Run) -> None:
     )
     if run.band_reason:
         say(f"  band       {one_line(run.band_reason, 500)}", 13)
-    if run.retry_of:
-        say(f"  retries    {short(run.retry_of)}")
+    _show_origin(run)
     say(f"  workspace  {printable(run.workspace.path)}")
     snapshot, dirty = run.snapshot, ""
     if snapshot.dirty_count:
@@ -97,6 +96,14 @@ def _show_run(run: Run) -> None:
     run_id = short(run.name)
     following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
     say(f"\n{following}\na step:      conductor show {run_id} STEP", err=True)
+
+
+def _show_origin(run: Run) -> None:
+    if run.parent:
+        above, _, step = run.parent.partition("/steps/")
+        say(f"  part of    {short(above)}, step {step}")
+    if run.retry_of:
+        say(f"  retries    {short(run.retry_of)}")
 
 
 def _step_line(step: run_service_pb2.Step) -> str:

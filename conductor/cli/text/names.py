@@ -35,7 +35,8 @@ def run_name(connection: Connection, given: str, *, changes: bool = False) -> st
         raise CommandError(
             f"'{given}' is too short to change a run; give at least {SHORTEST_PART} characters of its id"
         )
-    ids = (name.removeprefix("runs/") for name in _every_run(connection)) if run else ()
+    every = _every_run(connection, include_sub_runs=True) if run else ()
+    ids = (name.removeprefix("runs/") for name in every)
     matching = [f"runs/{each}" for each in ids if each.startswith(run) or each.endswith(run)]
     if len(matching) == 1:
         return matching[0]
@@ -45,14 +46,14 @@ def run_name(connection: Connection, given: str, *, changes: bool = False) -> st
 
 
 def _last(connection: Connection) -> str:
-    for name in _every_run(connection, 1):
+    for name in _every_run(connection, page_size=1):
         return name
     raise CommandError("there is no run yet", lines=("start one:  conductor run survey PATH",))
 
 
-def _every_run(connection: Connection, page_size: int = PAGE_RUNS) -> Iterator[str]:
+def _every_run(connection: Connection, *, page_size: int = PAGE_RUNS, include_sub_runs: bool = False) -> Iterator[str]:
     """Yields the name of every run, newest first."""
-    request = run_service_pb2.ListRunsRequest(page_size=page_size)
+    request = run_service_pb2.ListRunsRequest(page_size=page_size, include_sub_runs=include_sub_runs)
     while True:
         page = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
         yield from (found.name for found in page.runs)

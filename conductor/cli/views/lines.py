@@ -41,8 +41,10 @@ def step_facts(row: StepRow, now: float) -> list[str]:
     again = f"attempt {attempt.number}" if attempt.number > 1 else ""
     away = disconnected(row.away, now) if row.away is not None else ""
     kept = f"kept from {short(step.reused_from.partition('/steps/')[0])}" if step.reused_from else ""
+    sub_run = f"sub-run {short(step.sub_run)}" if step.sub_run else ""
     facts = [
         kept,
+        sub_run,
         away,
         place,
         again,

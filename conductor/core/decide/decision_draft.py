@@ -24,7 +24,7 @@ from conductor.core.model.events import AttemptEnded, RunSettled, StepCancelled
 from conductor.core.model.inputs import SubRunReported
 from conductor.core.model.states import AttemptState, Failure, FailureClass, RunState
 from conductor.core.model.truncation import cut_text
-from conductor.core.sub_runs.telling import list_told
+from conductor.core.sub_runs.telling import count_known_steps, list_open, list_told
 
 if TYPE_CHECKING:
     from conductor.core.model.inputs import Input
@@ -65,7 +65,16 @@ class DecisionDraft:
         if ongoing is None:
             return None
         self.drafts[run] = draft = RunDraft(ongoing, self.now, self.limits, origin=ongoing)
+        draft.others = lambda: self.count_steps(draft.run.plan.root) - len(draft.run.steps)
         return draft
+
+    def count_steps(self, run: str) -> int:
+        """Returns the number of steps of an unfinished run and of its sub-runs."""
+        one = self.view(run)
+        if one is None:
+            return 0
+        below = (one.run.steps[name].live_sub_run for name in list_open(one.run))
+        return count_known_steps(one.run) + sum(map(self.count_steps, below))
 
     def change(self, run: str, how: Callable[[RunDraft], None]) -> bool:
         """Changes an unfinished run; returns whether there is such a run."""

@@ -3,7 +3,7 @@
 It collects and decides nothing. Every emitted event is folded at once, so that later code sees it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import floor
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ class RunDraft:
         "limits",
         "now",
         "origin",
+        "others",
         "parks",
         "queue",
         "replies",
@@ -61,6 +62,7 @@ class RunDraft:
         self.parks: dict[str, float] = {}  # until when, by pool
         self.sub_runs: dict[str, RunPlan] = {}  # that were planned, by their steps, and are to be created
         self.told: list[RequestCancel] = []  # inputs for sub-runs, to be taken in the next decision
+        self.others: Callable[[], int] = int  # counts the steps of the other runs of its tree
         self.wants_place = False
         self.freed_place = False
 
@@ -73,6 +75,11 @@ class RunDraft:
     def step(self, name: str) -> Step:
         """Returns a step as it is now."""
         return self.run.steps[name]
+
+    @property
+    def most_steps(self) -> int:
+        """Returns how many steps the run may have: a run and its sub-runs have a number together."""
+        return self.limits.steps_per_run - self.others()
 
     def send(self, command: Command) -> None:
         """Adds a command, to be sent once the decision is stored."""

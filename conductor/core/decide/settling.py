@@ -57,7 +57,7 @@ def start_step(draft: RunDraft, step: Step) -> None:
 
 def add_steps(draft: RunDraft, steps: tuple[StepPlan, ...]) -> Failure | None:
     """Adds the steps of one item or round below a running step. Returns why not, where the run would have too many steps."""
-    most = draft.limits.steps_per_run
+    most = draft.most_steps
     if len(draft.run.steps) + len(steps) > most:
         message = f"The run would have more than {most} steps, children included. Give the step {steps[0].parent} fewer items."
         return Failure(TOO_MANY_STEPS, message, FailureClass.HUMAN_REQUIRED, steps[0].parent)

@@ -66,7 +66,7 @@ def take_answer(draft: RunDraft, step: Step, answer: Answer) -> None:
 
 
 def _take_items(draft: RunDraft, step: Step, found: ItemsFound) -> None:
-    name, plan, most = step.plan.id, _plan(step), draft.limits.steps_per_run
+    name, plan, most = step.plan.id, _plan(step), draft.most_steps
     wanted = found.count * len(plan.steps)
     if not found.count and plan.fails_when_empty:
         message = f"Step {name} has no items: its list is empty."

@@ -13,7 +13,6 @@ from conductor.core.decide.settling import TOO_MANY_STEPS, settle_step
 from conductor.core.model.events import RunCreated, StepFailed, SubRunStarted
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, FailureClass
-from conductor.core.sub_runs.telling import count_known_steps, list_open
 
 CALL_FAILED = "CALL_FAILED"
 
@@ -28,19 +27,10 @@ def start_sub_runs(decision: DecisionDraft, run: str) -> None:
         decision.change(run, partial(_note, step=step, event=event))
 
 
-def count_steps(decision: DecisionDraft, run: str) -> int:
-    """Returns the number of steps of a run and of its sub-runs."""
-    one = decision.view(run)
-    if one is None:
-        return 0
-    below = (one.run.steps[name].live_sub_run for name in list_open(one.run))
-    return count_known_steps(one.run) + sum(count_steps(decision, sub_run) for sub_run in below)
-
-
 def _create(decision: DecisionDraft, step: str, plan: RunPlan) -> Failure | None:
     """Creates a sub-run; returns why not, where it cannot be."""
     most = decision.limits.steps_per_run
-    if count_steps(decision, plan.root) + len(plan.steps) > most:
+    if decision.count_steps(plan.root) + len(plan.steps) > most:
         text = f"The run and its sub-runs would have more than {most} steps. Let the step {step} run a smaller flow."
         return Failure(TOO_MANY_STEPS, text, FailureClass.HUMAN_REQUIRED, step)
     if flaw := create_run(decision, RunCreated(plan)):

@@ -150,3 +150,10 @@ def test_changes_of_the_workspace_are_named_and_nothing_is_said_of_none() -> Non
         "not every path was compared: it took more than 10 s"
     )
     assert workspace_changes(WorkspaceChanges()) == ""
+
+
+def test_a_step_that_runs_another_flow_names_its_sub_run() -> None:
+    """Keeps B13."""
+    step = _step(Step.STATE_RUNNING, "deep", sub_run="runs/0abc")
+
+    assert step_line(StepRow(step), 0.0) == "● deep  running  sub-run 0abc"

@@ -165,6 +165,15 @@ def test_sub_runs_count_to_the_steps_of_their_run_and_not_to_the_unfinished_runs
     assert failure.reason == "TOO_MANY_STEPS"
 
 
+def test_items_of_a_sub_run_count_to_the_steps_of_its_run() -> None:
+    bench = Driven(replace(DEEP, steps=(each("all"),)), limits=Limits(steps_per_run=3))
+    bench.launch(calls("deep"), folds("other"))
+    bench.go_on()
+
+    assert bench.runs[SUB].failure is not None
+    assert bench.runs[SUB].failure.reason == "TOO_MANY_STEPS"  # type: ignore[union-attr]
+
+
 def test_items_run_flows_side_by_side() -> None:
     plans = (part("all.0.deep", folds("inner")), part("all.1.deep", folds("inner")))
     bench = Driven(*plans)
