@@ -6,7 +6,7 @@ A branch may have good reasons for each; a person should see them beside the oth
 import re
 from collections.abc import Iterator
 
-from ..survey.finding import Finding, Severity, cite
+from ..survey.finding import Evidence, Finding, Severity, cite
 from .guidelines import is_guideline
 from .subject import Change, Subject
 
@@ -32,7 +32,10 @@ def find_changed_rules(subject: Subject) -> Iterator[Finding]:
     for change in subject.changes if subject.is_compared else ():
         if is_guideline(change.path) or is_guideline(change.old_path):
             yield _changed(
-                subject, change, "the guidelines that reviewers are given", "Reviewers got its text of the base."
+                subject,
+                change,
+                "the guidelines that reviewers are given",
+                "Reviewers got the text of the base; look if this one asks for less.",
             )
         elif _CONFIGURATION.search(change.path) or _CONFIGURATION.search(change.old_path):
             yield _changed(
@@ -42,17 +45,24 @@ def find_changed_rules(subject: Subject) -> Iterator[Finding]:
 
 
 def _changed(subject: Subject, change: Change, what: str, advice: str) -> Finding:
-    source = subject.read(change.path)
-    line = change.ranges[0][0] if change.ranges else 1
-    place = cite(change.path, source.lines, max(1, line)) if source else None
+    place = _first_place(subject, change)
     verb = {"added": "adds", "deleted": "deletes", "renamed": "renames"}.get(change.status, "changes")
     return Finding(
         category="review-rules",
         severity=Severity.MEDIUM if change.status == "deleted" else Severity.LOW,
-        title=f"The change {verb} {change.path}, {what}",
-        claim=f"A branch that {verb} the rules that it is judged by needs a look of its own. {advice}",
+        title=f"The change {verb} {what}: {change.path}",
+        claim=f"A branch that {verb} the rules that it is judged by needs a look of its own.",
+        remedy=advice,
         evidence=(place,) if place else (),
+        rule="facts/changed-rules",
     )
+
+
+def _first_place(subject: Subject, change: Change) -> Evidence | None:
+    """Returns the first changed line that can be quoted; of a file that changed its name only, its first line."""
+    lines = source.lines if (source := subject.read(change.path)) else ()
+    changed = (number for number in range(1, len(lines) + 1) if not change.ranges or change.holds(number))
+    return next((place for number in changed if (place := cite(change.path, lines, number))), None)
 
 
 def _suppressions(subject: Subject) -> Iterator[Finding]:
@@ -72,7 +82,9 @@ def _suppressions(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 category="review-rules",
                 severity=Severity.LOW,
-                title=f"The change silences a tool in {change.path}: {match[0].strip()}",
-                claim="The line stops a tool from judging this place. Look if what it would say is wrong, or only unwelcome.",
+                title=f"The change silences a tool with {match[0].strip()}: {change.path}",
+                claim="The line stops a tool from judging this place.",
+                remedy="Look if what the tool would say is wrong, or only unwelcome.",
                 evidence=(place,),
+                rule="facts/suppression",
             )

@@ -63,6 +63,8 @@ def _set_scope(workspace: run_service_pb2.Workspace, options: Mapping[str, objec
     since, paths = options["since"], options["paths"]
     if since is not None and options["uncommitted"]:
         raise CommandError("--since and --uncommitted are two scopes: give one of them")
+    if options["commit"] is not None and options["uncommitted"]:
+        raise CommandError("--uncommitted is about the working tree, and --commit reads none: leave one of them out")
     if options["uncommitted"]:
         workspace.scope = run_service_pb2.Workspace.SCOPE_UNCOMMITTED
     elif since is not None:

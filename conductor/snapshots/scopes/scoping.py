@@ -61,7 +61,9 @@ class Scoping:
         )
         there = frozenset(listing.split(b"\0"))
         lacking = [
-            Violation(f"{PATHS}[{index}]", "names nothing in the snapshot: paths are relative to the workspace")
+            Violation(
+                f"{PATHS}[{index}]", f"is '{path}', which is nothing in the snapshot: name what is below the workspace"
+            )
             for index, path in enumerate(self.scope.paths)
             if path.encode() not in there and not any(_is_among(file, [path]) for file in files)
         ]

@@ -1,4 +1,4 @@
-"""Packs the snapshots that runs keep into three files, and takes them into another object store: for backups.
+"""Packs the snapshots that runs keep, and their bases, into three files, and takes them into another object store: for backups.
 
 A pack, the refs of its commits, and where its history was cut. Only commits with a ref are packed, so a conductor may go on
 pinning and pruning meanwhile.
@@ -9,14 +9,15 @@ from pathlib import Path
 from conductor.snapshots.git import check
 from conductor.snapshots.storing.objects import COPY_ARGUMENTS, ObjectStore
 
-RUNS = "refs/runs"
+RUNS, BASES = "refs/runs", "refs/bases"
 PACK, REFS, SHALLOW = FILES = ("snapshots.pack", "snapshots.refs", "snapshots.shallow")
 CHUNK_BYTES = 256 * 1024
 
 
 async def pack_out(objects: ObjectStore, target: Path) -> int:
     """Writes the files into a folder; returns how many runs' snapshots they hold."""
-    named = await objects.named(RUNS)
+    runs = await objects.named(RUNS)
+    named = {**runs, **await objects.named(BASES)}
     (target / REFS).write_text("".join(f"update {ref} {commit}\n" for ref, commit in sorted(named.items())), "ascii")
     (target / SHALLOW).write_text("".join(f"{commit}\n" for commit in sorted(objects.shallow())), "ascii")
     wanted = "".join(f"{commit}\n" for commit in sorted(set(named.values()))).encode("ascii")
@@ -25,7 +26,7 @@ async def pack_out(objects: ObjectStore, target: Path) -> int:
             while chunk := await running.read(CHUNK_BYTES):
                 file.write(chunk)
             check("pack-objects", await running.finish())
-    return len(named)
+    return len(runs)
 
 
 async def pack_in(objects: ObjectStore, source: Path) -> None:

@@ -122,7 +122,7 @@ def test_guidelines_are_data_and_a_changed_one_is_told_as_the_base_has_it(write:
         ("AGENTS.md", "Look twice.\n", True),
         ("CONTRIBUTING.md", "Write tests.\n", False),
     ]
-    assert titles(compared) == ["The change changes AGENTS.md, the guidelines that reviewers are given"]
+    assert titles(compared) == ["The change changes the guidelines that reviewers are given: AGENTS.md"]
     assert titles(whole) == []
 
 
@@ -131,7 +131,7 @@ def test_a_guideline_that_a_branch_adds_does_not_guide_its_review(write: Write) 
     found = facts_of(folder, prompt({"path": "CLAUDE.md", "status": "added", "ranges": [[1, 1]]}), "guidelines")
 
     assert found["guidelines"] == []
-    assert titles(found) == ["The change adds CLAUDE.md, the guidelines that reviewers are given"]
+    assert titles(found) == ["The change adds the guidelines that reviewers are given: CLAUDE.md"]
 
 
 @pytest.mark.parametrize(

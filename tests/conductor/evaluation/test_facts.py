@@ -41,8 +41,8 @@ async def test_facts_of_a_branch_are_typed_checked_and_told_of_the_base(story: S
     told = json.loads(story.blobs[answer.output])
 
     assert titles(told) == [
-        "The change changes AGENTS.md, the guidelines that reviewers are given",
-        "The change silences a tool in new.py: # noqa",
+        "The change changes the guidelines that reviewers are given: AGENTS.md",
+        "The change silences a tool with # noqa: new.py",
     ]
     assert [(one["status"], one.get("outside_scope", False)) for one in story.findings(answer)] == [
         ("verified", False)

@@ -1,6 +1,7 @@
 """The four scopes of a run over real repositories: what is pinned as their base, and which changes are told. Keeps J4."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
 from conductor.snapshots.scopes.scope import Scope, ScopeKind
+from conductor.snapshots.storing import travelling
+from conductor.snapshots.storing.objects import ObjectStore
 from tests.kit.repositories import UserRepository, git
 
 pytestmark = pytest.mark.processes
@@ -64,7 +67,7 @@ async def test_whole_and_paths_compare_with_nothing(store: SnapshotStore, user: 
     assert (whole.scope, whole.base_commit, whole.paths, whole.changes) == ("whole", "", (), "")
     assert (narrow.scope, narrow.paths, changes) == ("whole", ("src", "README.md"), {})
     assert narrow.commit == whole.commit
-    assert "workspace.paths[1]: names nothing in the snapshot" in await refused(
+    assert "workspace.paths[1]: is 'srcs', which is nothing in the snapshot" in await refused(
         store, user.folder, Scope(paths=("src", "srcs"))
     )
 
@@ -106,7 +109,7 @@ async def test_paths_narrow_a_diff_and_hold_a_file_under_both_of_its_names(
     ]
 
     assert names == [["src/app.py"], ["lib/new.py"], ["lib/new.py"], []]
-    assert "names nothing" in await refused(store, branch.folder, diff("main", "nowhere"))
+    assert "is nothing in the snapshot" in await refused(store, branch.folder, diff("main", "nowhere"))
 
 
 async def test_uncommitted_is_all_that_differs_from_head(store: SnapshotStore, user: UserRepository) -> None:
@@ -275,6 +278,32 @@ async def test_a_huge_diff_is_bounded_and_says_what_is_left_out(store: SnapshotS
     assert (files["large.txt"]["added"], files["large.txt"]["partial"]) == (200_001, False)
     assert "more lines of this range are left out" in files["large.txt"]["hunks"][0]["text"]
     assert any("102 of 1102 changed files" in note for note in document["notes"])
+
+
+async def test_a_base_is_kept_as_long_as_its_run_and_goes_with_a_backup(
+    branch: UserRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The histories of base and head are too short to hold one another."""
+    monkeypatch.setattr("conductor.snapshots.store.RECENT_SECONDS", 0.0)
+    store = await SnapshotStore.open(tmp_path / "short.git", history_commits=1)
+    other = ObjectStore(tmp_path / "other.git", 1)
+    plan, _ = await pinned(store, branch.folder, diff())
+    await store.keep("run", plan.commit, plan.base_commit)
+    await store.prune()
+    here = await store._objects.present([plan.commit, plan.base_commit])
+    await other.open()
+    await travelling.pack_out(store._objects, tmp_path)
+    await travelling.pack_in(other, tmp_path)
+    restored = await other.present([plan.commit, plan.base_commit])
+    await store.sweep(nothing_of)
+    await store.prune()
+
+    assert here == restored == {plan.commit, plan.base_commit}
+    assert await store._objects.present([plan.base_commit]) == frozenset()
+
+
+async def nothing_of(_: Collection[str]) -> Collection[str]:
+    return ()
 
 
 @pytest.mark.parametrize(
