@@ -25,7 +25,12 @@ from conductor.config import Settings
 from conductor.core.decide.requests import count_asked_for, too_many_runs
 from conductor.core.model.inputs import Blob, RequestRun
 from conductor.core.model.plan import RunPlan, SnapshotPlan, StepPlan
-from conductor.core.placing.unknown_agents import find_unknown_agents, list_known_agents, list_usable_agents
+from conductor.core.placing.unknown_agents import (
+    find_unknown_agents,
+    list_known_agents,
+    list_usable_agents,
+    seat_panels,
+)
 from conductor.engine.loop import Engine
 from conductor.errors import (
     AgentUnknownError,
@@ -183,11 +188,13 @@ class RunCreation:
             pinned = await self._pin(folder, request.workspace)
         launch = await self._judge(bundle, given, pinned.plan if pinned else None)
         inputs = launch.inputs
+        known = list_known_agents(self._engine.state.hosts, self._hosts)
         steps = plan_steps(loaded.filled, launch.excluded, self._clocks, inputs.band)
+        steps = steps if known is None else seat_panels(steps, known)
         if len(steps) > (most := self._engine.state.limits.steps_per_run):
             raise InvalidRequestError(Violation("flow", f"has {len(steps)} steps; a run has at most {most}"))
         called = (step for flow in loaded.calls.values() for step in plan_steps(flow, {}, self._clocks))
-        check((*steps, *called))
+        check((*steps, *(called if known is None else seat_panels(called, known))))
         pinned = pinned or await self._pin(folder, request.workspace)
         values = json.dumps(inputs.values, ensure_ascii=False, sort_keys=True).encode()
         blobs = tuple(_blob(data) for data in (bundle, values, pinned.changes) if data)

@@ -11,7 +11,7 @@ from typing import Any
 
 from conductor.config import Clocks
 from conductor.core.model.attempt import Attempt
-from conductor.core.model.plan import ForeachPlan, LoopPlan
+from conductor.core.model.plan import ForeachPlan, LoopPlan, StepPlan
 from conductor.core.model.run import Run, list_counted_steps
 from conductor.core.model.states import StepState
 from conductor.core.model.step import Step
@@ -242,7 +242,7 @@ class Gathering:
             if plan.round:
                 scopes.append(await self._round(run, plan.parent, plan.round))
             else:
-                item = await self._item(run, plan.item, plan.index)
+                item = await self._item(run, plan)
                 scopes.append({"parent": plan.parent, "item": item, "index": plan.index})
         return scopes
 
@@ -251,14 +251,17 @@ class Gathering:
         previous = {short_name(child.plan.id): await self._result(run, child) for child in before}
         return {"round": number, "previous": previous}
 
-    async def _item(self, run: Run, items: str, index: int) -> Any:
-        """Returns an item from the blob that holds one a line; None where it holds none."""
-        return json.loads((await self._blob(run, items)).split(b"\n")[index]) if items else None
+    async def _item(self, run: Run, plan: StepPlan) -> Any:
+        """Returns the item of a child, from the blob that holds one a line; for a panel the name of an agent."""
+        if plan.item:
+            return json.loads((await self._blob(run, plan.item)).split(b"\n")[plan.index])
+        agents = _panel_of(run.steps[plan.parent])
+        return agents[plan.index] if agents else None
 
     async def _items(self, run: Run, step: Step) -> list[dict[str, Any]]:
         """Returns the items or rounds of a step, with the results of their steps: what a worker gathers into its output."""
         listed = step.items.listed
-        values = (await self._blob(run, listed)).split(b"\n") if listed else []
+        values = (await self._blob(run, listed)).split(b"\n") if listed else list(map(json.dumps, _panel_of(step)))
         return [
             {
                 "item": json.loads(values[index]) if index < len(values) else None,
@@ -319,6 +322,10 @@ class Gathering:
         return document
 
 
+def _panel_of(step: Step) -> tuple[str, ...]:
+    return step.plan.work.agents if isinstance(step.plan.work, ForeachPlan) else ()
+
+
 def _find_attempt(run: Run, attempt: str) -> Attempt | None:
     return next((tried for step in run.steps.values() for tried in step.attempts if tried.id == attempt), None)
 
@@ -341,5 +348,8 @@ def _notes(run: Run, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, li
     for name, step in run.steps.items():
         if step.items.left_out:
             text = f"{step.items.left_out} more items were left out: the step takes the first {step.items.count}"
+            notes.setdefault(name, []).append(text)
+        if isinstance(step.plan.work, ForeachPlan) and step.plan.work.absent:
+            text = f"no connected host knows {', '.join(step.plan.work.absent)}, so the panel was asked without"
             notes.setdefault(name, []).append(text)
     return notes

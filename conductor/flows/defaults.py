@@ -6,6 +6,7 @@ Only the judged and the running form of a flow have them filled in. The authored
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from conductor.flows.panels import PanelWork, put_question, question_of
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -22,6 +23,10 @@ def with_defaults(flow: Flow) -> Flow:
     if flow.HasField("defaults"):
         for agent in agents_in(filled.steps):
             _fill(agent, flow.defaults)
+        for panel in _panels_in(filled.steps):
+            question = question_of(panel)
+            _fill(question, flow.defaults)
+            put_question(panel, question)
     return filled
 
 
@@ -37,11 +42,22 @@ def _agents_of(work: Any) -> Iterator[AgentWork]:
     if isinstance(work, AgentWork):
         yield work
         return
+    if isinstance(work, PanelWork):
+        yield question_of(work)
+        return
     for field, value in work.ListFields():
         if field.message_type is Flow.Step.DESCRIPTOR:
             yield from agents_in(value)
         elif field.message_type is AgentWork.DESCRIPTOR:
             yield value
+
+
+def _panels_in(steps: Iterable[Flow.Step]) -> Iterator[PanelWork]:
+    for step in steps:
+        if step.HasField("panel"):
+            yield step.panel
+        elif (kind := step.WhichOneof("work")) in ("foreach", "loop"):
+            yield from _panels_in(getattr(step, kind).steps)
 
 
 def _fill(agent: AgentWork, defaults: AgentWork) -> None:

@@ -110,8 +110,9 @@ class Newsfeed:
 
     def _findings(self, finding: Finding) -> Iterator[News]:
         told = self._told["finding"]
-        if self._news("finding", told | {(finding.id, finding_line(finding))}):
-            yield FindingMade(self.view.rows[finding.step], finding)
+        row = self.view.rows.get(finding.step)  # of a newer conductor it may be a step that this client was not told of
+        if row is not None and self._news("finding", told | {(finding.id, finding_line(finding))}):
+            yield FindingMade(row, finding)
 
     def _preparations(self) -> Iterator[News]:
         now = self.view.now

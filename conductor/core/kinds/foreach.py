@@ -5,12 +5,14 @@
 - When every item has ended, a worker gathers what they gave. When too few can succeed, the others are stopped and the step fails.
 """
 
+from dataclasses import replace
+
 from conductor.core.decide.children import add_item, count_reserved, explain_failure, stop_children
 from conductor.core.decide.run_draft import RunDraft
 from conductor.core.decide.settling import is_out_of_reach, settle_step, start_step, succeed, why_stopped
 from conductor.core.kinds.kind import reject_answer
 from conductor.core.model.events import ItemsListed, StepCancelled, StepFailed, StepSkipped
-from conductor.core.model.plan import ForeachPlan
+from conductor.core.model.plan import AgentPlan, ForeachPlan, StepPlan
 from conductor.core.model.run import Run
 from conductor.core.model.states import Failure, FailureClass, StepState
 from conductor.core.model.step import Step
@@ -21,15 +23,17 @@ TOO_MANY_STEPS = "TOO_MANY_STEPS"
 TOO_FEW_SUCCEEDED = "TOO_FEW_SUCCEEDED"
 
 
-def begin(_draft: RunDraft, _step: Step) -> None:
-    """Does nothing: a ready step's open question is its items."""
+def begin(draft: RunDraft, step: Step) -> None:
+    """Begins with the agents of a panel. Else it does nothing: a ready step's open question is its items."""
+    if agents := _plan(step).agents:
+        _take_items(draft, step, ItemsFound("", len(agents)))
 
 
 def go_on(draft: RunDraft, step: Step) -> None:
     """Begins an item that may begin, or ends a step that must stop."""
     name, plan, why = step.plan.id, _plan(step), why_stopped(draft.run, step)
     if not why and not is_out_of_reach(step) and _may_begin(step, plan):
-        add_item(draft, step, plan.steps)
+        add_item(draft, step, _steps_of(plan, step.items.begun))
         draft.mark(name)  # for the next one, as far as the decision has room
         return
     if step.items.open:
@@ -44,7 +48,7 @@ def go_on(draft: RunDraft, step: Step) -> None:
 
 def pending_work(run: Run, step: Step) -> Work | None:
     """Asks for the items, and for what they gave once all have ended."""
-    if step.state is StepState.READY:
+    if step.state is StepState.READY and not _plan(step).agents:
         return Work(run.id, WorkKind.ITEMS, step.plan.id)
     items = step.items
     if step.state is StepState.RUNNING and items.begun == items.count and not items.open and not is_out_of_reach(step):
@@ -83,6 +87,17 @@ def _take_items(draft: RunDraft, step: Step, found: ItemsFound) -> None:
         start_step(draft, step)
         draft.emit(ItemsListed(name, found.items, found.count, found.left_out))
         draft.mark(name)
+
+
+def _steps_of(plan: ForeachPlan, index: int) -> tuple[StepPlan, ...]:
+    """Returns the steps of an item; those of an agent's ask it alone."""
+    if not plan.agents:
+        return plan.steps
+    asked = (plan.agents[index],)
+    return tuple(
+        replace(step, work=replace(step.work, agents=asked)) if isinstance(step.work, AgentPlan) else step
+        for step in plan.steps
+    )
 
 
 def _may_begin(step: Step, plan: ForeachPlan) -> bool:

@@ -90,7 +90,8 @@ class FoldPlan:
 class ForeachPlan:
     """The plan of running steps once for each item.
 
-    The ids and needs of `steps` are names: each item makes paths of them. `min_success` None stands for all items.
+    The ids and needs of `steps` are names: each item makes paths of them. `min_success` None stands for all items. Where
+    `agents` are given, they are the items: each is asked by the steps of its own. `absent` are those of them that no host knows.
     """
 
     kind: ClassVar[str] = "foreach"
@@ -100,6 +101,9 @@ class ForeachPlan:
     max_parallel: int
     min_success: int | None = None
     fails_when_empty: bool = False
+    agents: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    shown_as: str = ""  # what its flow calls it, where that is not its kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,7 @@ class StepPlan:
     @property
     def shown_kind(self) -> str:
         """Names the kind of the step as its flow does."""
-        return (self.work.shown_as if isinstance(self.work, AgentPlan) else "") or self.work.kind
+        return (self.work.shown_as if isinstance(self.work, AgentPlan | ForeachPlan) else "") or self.work.kind
 
     @property
     def agent(self) -> AgentPlan | None:

@@ -4,9 +4,10 @@ A host that has an agent and cannot run it now knows it: a person may mend that 
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from conductor.core.model.conductor_state import Host
-from conductor.core.model.plan import StepPlan, every_step
+from conductor.core.model.plan import ForeachPlan, LoopPlan, StepPlan, WorkPlan, every_step
 
 
 def list_known_agents(hosts: Mapping[str, Host], configured: Collection[str]) -> list[str] | None:
@@ -19,6 +20,25 @@ def list_known_agents(hosts: Mapping[str, Host], configured: Collection[str]) ->
 def list_usable_agents(hosts: Mapping[str, Host], configured: Collection[str]) -> list[str]:
     """Returns every agent that a configured host can run."""
     return sorted({agent for name in configured if name in hosts for agent in hosts[name].agents})
+
+
+def seat_panels(steps: Iterable[StepPlan], known: Collection[str]) -> tuple[StepPlan, ...]:
+    """Returns the steps, their panels without the agents that no host knows, where there is another one."""
+    return tuple(replace(step, work=_seat(step.work, known)) for step in steps)
+
+
+def _seat(work: WorkPlan, known: Collection[str]) -> WorkPlan:
+    match work:
+        case ForeachPlan(agents=agents) if agents:
+            there = tuple(agent for agent in agents if agent in known)
+            if not there or there == agents:
+                return work
+            absent = tuple(agent for agent in agents if agent not in known)
+            return replace(work, agents=there, absent=absent, max_parallel=len(there))
+        case ForeachPlan() | LoopPlan():
+            return replace(work, steps=seat_panels(work.steps, known))
+        case _:
+            return work
 
 
 def find_unknown_agents(steps: Iterable[StepPlan], known: Collection[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

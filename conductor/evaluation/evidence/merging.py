@@ -120,6 +120,18 @@ def _both(one: Finding, other: Finding) -> Finding:
     return replace(one, found_by=tuple(steps), models=tuple(dict.fromkeys((*one.models, *other.models))))
 
 
+def agree(documents: Sequence[dict[str, Any]], min_agree: int) -> Found:
+    """Returns what the agents of a panel found, merged, without what fewer agents name than must agree."""
+    found = gather(documents)
+    merged = merge(found.findings, MAX_FINDINGS)
+    kept = tuple(one for one in merged.findings if len(one.found_by or (one.step,)) >= min_agree)
+    notes = (*merged.notes, *found.notes)
+    if lonely := len(merged.findings) - len(kept):
+        notes = (f"{lonely} findings were left out: fewer than {min_agree} agents name them", *notes)
+    left_out = merged.left_out + found.left_out + lonely
+    return Found(kept, left_out, notes[:MAX_NOTES], unread=found.unread)
+
+
 def _notes(left_out: Sequence[Finding], limit: int) -> tuple[str, ...]:
     if not left_out:
         return ()

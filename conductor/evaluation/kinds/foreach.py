@@ -7,7 +7,7 @@ from typing import Any
 from conductor.core.numbers import decidable
 from conductor.evaluation.evidence import merging
 from conductor.evaluation.evidence.findings import count
-from conductor.evaluation.pinned import failed, read_names, read_pinned
+from conductor.evaluation.pinned import failed, read_kept_bundle, read_names, read_pinned
 from conductor.evaluation.reports.results import Result, read_results, whole
 from conductor.evaluation.workers.frames import Frame, Task
 from conductor.flows.language.bands import for_band
@@ -49,7 +49,8 @@ def gather(frame: Frame) -> Frame:
         return failed("EVALUATION_LIMIT", told)
     if not documents:
         return Frame({"counts": {}}, (text, b"", output))
-    found = merging.gather(documents)
+    step = read_kept_bundle(frame.attachments[0]).step(frame.header["step"])
+    found = merging.agree(documents, step.panel.min_agree) if step.HasField("panel") else merging.gather(documents)
     return Frame({"counts": count(found.findings)}, (text, canonical_json(found.as_json()), output))
 
 

@@ -13,6 +13,7 @@ from conductor.flows.checks.graph import ancestors, find_cycle
 from conductor.flows.checks.judgement import Library
 from conductor.flows.checks.output_rules import output_schema
 from conductor.flows.checks.problems import Problems
+from conductor.flows.kinds import panel
 from conductor.flows.kinds.kind import Expression
 from conductor.flows.kinds.table import HOLDERS, KINDS
 from conductor.flows.language.expressions import ExpressionTypes
@@ -129,9 +130,10 @@ def _judge_work(step: Step, where: str, scope: Scope) -> None:
 
 def _judge_templates(step: Step, where: str, seen: Collection[str], scope: Scope) -> None:
     inputs = None if is_open(scope.schema) else input_types(scope.schema)
+    names = {**scope.names, **(panel.NAMES if step.HasField("panel") else {})}
     for name, template in _templates(step, where):
         for line, text in template_problems(
-            template, inputs=inputs, steps=seen, outputs=scope.outputs, names=scope.names, budget=scope.budget
+            template, inputs=inputs, steps=seen, outputs=scope.outputs, names=names, budget=scope.budget
         ):
             scope.problems.add(name, text, line_in_text=line)
 

@@ -18,7 +18,7 @@ MAX_LABELS = 32
 MAX_BAND_RULES = 20
 MAX_OUTPUTS = 32
 
-_FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE, _FACTS = (
+_FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE, _FACTS, _PANEL = (
     message.DESCRIPTOR.fields_by_name
     for message in (
         flow_service_pb2.Flow,
@@ -28,6 +28,7 @@ _FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE, _FACTS = (
         flow_service_pb2.LoopWork,
         flow_service_pb2.GateWork,
         flow_service_pb2.FactsWork,
+        flow_service_pb2.PanelWork,
     )
 )
 # The other lists of a flow exist in answers only.
@@ -40,6 +41,9 @@ _MOST = {
     _FLOW["outputs"]: MAX_OUTPUTS,
     _STEP["needs"]: MAX_STEPS,
     _AGENT["agents"]: MAX_AGENTS,
+    _PANEL["agents"]: MAX_AGENTS,
+    _PANEL["contracts"]: MAX_CONTRACTS,
+    _PANEL["parameters"]: MAX_PARAMETERS,
     _AGENT["contracts"]: MAX_CONTRACTS,
     _AGENT["parameters"]: MAX_PARAMETERS,
     _AGENT["labels"]: MAX_LABELS,

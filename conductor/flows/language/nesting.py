@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from conductor.flows.panels import inner_step
 from conductor.v1 import flow_service_pb2
 
 Step = flow_service_pb2.Flow.Step
@@ -13,6 +14,8 @@ HOLDERS = ("foreach", "loop")
 def inner_steps(step: Step) -> Sequence[Step]:
     """Returns the steps that a step runs for each of its items or rounds."""
     kind = step.WhichOneof("work")
+    if kind == "panel":
+        return [inner_step(step)]
     return getattr(step, kind).steps if kind in HOLDERS else ()
 
 
