@@ -3,19 +3,19 @@
 from typing import get_args
 
 from conductor.core.kinds.table import KINDS as DECIDED
-from conductor.core.model.plan import AgentPlan, WorkPlan
+from conductor.core.model.plan import AgentPlan, ForeachPlan, WorkPlan
 from conductor.core.model.work import WorkKind
 from conductor.evaluation.kinds.table import KINDS as EVALUATED
 from conductor.evaluation.questions import QUESTIONS
 from conductor.evaluation.tasks import TASKS
-from conductor.flows.kinds import facts
+from conductor.flows.kinds import facts, panel
 from conductor.flows.kinds.table import KINDS as WRITTEN
 from conductor.v1.flow_service_pb2 import Flow
 from conductor.v1.run_service_pb2 import Step
 
 PLANNED = [plan.kind for plan in get_args(WorkPlan)]
 # Kinds of a flow that the core knows as another one.
-DRESSED = {facts.KIND: AgentPlan.kind}
+DRESSED = {facts.KIND: AgentPlan.kind, panel.KIND: ForeachPlan.kind}
 
 
 def test_every_kind_has_an_entry_in_every_layer() -> None:

@@ -49,6 +49,15 @@ steps:
       steps:
         - id: count
           fold: {template: "{{ previous.count.text if previous else '' }}x"}
+  - id: panel
+    panel:
+      agents: [scripted, nobody]
+      min_agree: 2
+      min_success: 1
+      prompt: |
+        #scripted
+        say {{ item }} speaks
+        finding low readme.txt 2 2 Alone
   - id: all
     needs: [look, again]
     fold:
@@ -100,6 +109,9 @@ def test_each_item_has_its_chain_and_the_report_says_what_was_left_out(pair: Pai
     assert steps["look.2.told"].end_time.ToNanoseconds() < steps["look.0.find"].end_time.ToNanoseconds()
     assert sorted(finding.title for finding in findings) == ["Found for quick", "Found for slow"]
     assert "1 more items were left out: the step takes the first 3" in report
+    assert (steps["panel"].kind, steps["panel"].items.count) == (pb.Step.KIND_PANEL, 1)
+    assert "no connected host knows nobody, so the panel was asked without" in report.replace("\\", "")
+    assert "1 findings were left out: fewer than 2 agents name them" in report
 
 
 def test_items_that_ended_before_a_kill_do_not_run_again(pair: Pair) -> None:
@@ -115,4 +127,5 @@ def test_items_that_ended_before_a_kill_do_not_run_again(pair: Pair) -> None:
         run = ended(run_service_pb2_grpc.RunServiceStub(channel), name)
 
     assert run.state == pb.Run.STATE_SUCCEEDED
-    assert sorted(spawned(pair, name)) == [f"{name.removeprefix('runs/')}-look.{index}.find-1" for index in range(3)]
+    ids = [f"look.{index}.find" for index in range(3)] + ["panel.0.ask"]
+    assert sorted(spawned(pair, name)) == [f"{name.removeprefix('runs/')}-{step}-1" for step in ids]

@@ -4,10 +4,11 @@ import pytest
 
 from conductor.core.model.conductor_state import Limits
 from conductor.core.model.events import StepsAdded
-from conductor.core.model.plan import OnFailure
+from conductor.core.model.plan import ForeachPlan, OnFailure
 from conductor.core.model.states import Failure, RunState
 from conductor.core.model.step_path import PATH_IDS
 from conductor.core.model.work import ItemsFound, WorkFailed, WorkKind
+from conductor.core.placing.unknown_agents import seat_panels
 from tests.conductor.core.bench import Bench, asks, each, folds
 
 FAILED = WorkFailed(Failure("FOLD_FAILED", "it cannot be rendered"))
@@ -174,3 +175,27 @@ def test_items_may_have_items_and_all_of_them_stop_with_the_outer_one() -> None:
     states = bench.states()
     assert {states[f"all.0.deep{more}"] for more in ("", ".0.look", ".1.look")} == {"cancelled"}
     assert states["all"] == "failed"
+
+
+def test_a_panel_asks_each_of_its_agents_without_a_list_to_wait_for() -> None:
+    """Keeps A5."""
+    bench = Bench()
+    bench.host("h1", 8, "survey", "scripted", features=frozenset({PATH_IDS}))
+
+    bench.launch(each("all", inner=(asks("ask"),), agents=("survey", "scripted"), shown_as="panel"))
+    bench.queue("all.0.ask", "all.1.ask")
+
+    assert [bench.attempt(f"all.{index}.ask").agent for index in range(2)] == ["survey", "scripted"]
+    assert bench.step("all").plan.shown_kind == "panel"
+
+
+def test_an_agent_that_no_host_knows_has_no_seat_in_a_panel_with_others() -> None:
+    """Keeps A5."""
+    panel = each("all", inner=(asks("ask"),), agents=("survey", "nobody"), max_parallel=2)
+
+    (seated,) = seat_panels([panel], ["survey"])
+    (empty,) = seat_panels([panel], ["other"])
+
+    assert isinstance(seated.work, ForeachPlan)
+    assert (seated.work.agents, seated.work.absent) == (("survey",), ("nobody",))
+    assert empty == panel
