@@ -87,6 +87,7 @@ def describe(run: str, step: Step) -> KeptResult:
         counts=step.counts,
         reason=step.reason,
         failure=step.failure,
+        is_dispensable=step.is_dispensable,
         repair=step.repair.failure.message if step.repair is not None else "",
     )
     if attempt is None:

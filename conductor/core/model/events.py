@@ -94,6 +94,7 @@ class KeptResult:
     output: str = ""
     reason: str = ""
     failure: Failure | None = None
+    is_dispensable: bool = False  # whether its run went on without it
     repair: str = ""  # what was wrong with an answer that was repaired
     attempt: str = ""
     attempts: int = 0  # how many it took

@@ -147,6 +147,8 @@ class Step:
     @property
     def is_dispensable(self) -> bool:
         """Returns whether the run goes on without it, should it have failed."""
+        if self.reused is not None:
+            return self.reused.is_dispensable
         if self.gate is not None and self.gate.decision is GateDecision.APPROVE:
             return True
         return self.plan.on_failure is OnFailure.CONTINUE or (

@@ -1,5 +1,7 @@
 """What a retry keeps of an ended run, and how it enters the new run. Keeps B9."""
 
+from dataclasses import replace
+
 import pytest
 
 from conductor.core.decide.questions import list_pending
@@ -7,9 +9,10 @@ from conductor.core.decide.reuse import Again, choose_kept
 from conductor.core.model.commands import StartExecution
 from conductor.core.model.events import FindingChecked, FindingCounts, KeptResult, StepReused
 from conductor.core.model.inputs import RequestRun, WorkFinished
-from conductor.core.model.plan import StepPlan
-from conductor.core.model.states import RunState, StepState
+from conductor.core.model.plan import OnFailure, StepPlan
+from conductor.core.model.states import GateDecision, RunState, StepState
 from conductor.core.model.work import WorkKind, WorkResult
+from conductor.store.kept_results import describe
 from tests.conductor.core.bench import ANSWERS, CONTINUE, OTHER, RUN, Bench, asks, each, folds, plan, rounds
 
 PAIR = (asks("n0", attempts=1), asks("n1", "n0", attempts=1))
@@ -48,10 +51,7 @@ def live(bench: Bench, run: str, failing: str = "") -> None:
 def retry(bench: Bench, again: Again, named: str = "", source: str = RUN, run: str = OTHER) -> None:
     """Asks for the retry of a run, as the API does."""
     chosen = choose_kept(bench.runs[source], again, named)
-    results = (
-        KeptResult(step.plan.id, source, step.state, item=step.plan.item, failure=step.failure, findings=step.findings)
-        for step in chosen.steps
-    )
+    results = (replace(describe(source, step), findings=step.findings) for step in chosen.steps)
     asked = plan(*bench.runs[source].plan.steps, run=run)
     bench.take(RequestRun(asked, (), "", "digest", 3, kept=(*results, *chosen.waiting)))
 
@@ -87,6 +87,23 @@ def test_only_what_was_asked_for_and_what_follows_from_it_starts_again(
 
     assert began(bench) == expected.split()
     assert bench.runs[OTHER].state is RunState.SUCCEEDED
+
+
+def test_a_failure_that_a_person_let_pass_is_kept_as_one_that_the_run_goes_on_with() -> None:
+    """Keeps B9 and H3: nobody is asked again."""
+    bench = Bench()
+    bench.host()
+    bench.launch(asks("a", attempts=1, on_failure=OnFailure.GATE), asks("b", "a", attempts=1))
+    bench.queue("a")
+    bench.finish("a", "failed", "AGENT_EXIT_NONZERO")
+    bench.decide("a", GateDecision.APPROVE)
+    live(bench, RUN)
+
+    retry(bench, Again.STEP, "b")
+    live(bench, OTHER)
+
+    assert (began(bench), bench.states(OTHER)) == (["b"], {"a": "failed", "b": "succeeded"})
+    assert bench.runs[OTHER].state is bench.runs[RUN].state
 
 
 def test_a_kept_step_never_begins_whatever_restart_comes_and_its_findings_are_told_again() -> None:
