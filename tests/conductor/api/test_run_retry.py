@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
 from agenthost.v1 import execution_service_pb2 as host_pb
 from conductor.v1 import flow_service_pb2 as flow_pb
@@ -154,3 +155,24 @@ async def test_a_caller_chooses_what_runs_again(tmp_path: Path, choice: dict[str
 
     assert (nothing.code, nothing.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
     assert (foreign.code, foreign.reason) == ("NOT_FOUND", "STEP_NOT_FOUND")
+
+
+async def test_the_report_of_a_retry_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
+    """Keeps B9: only what tells how and where it ran differs."""
+    host = Agents(**{"try": True})
+    async with running_conductor(tmp_path, hosts={"alpha": host}) as it:
+        source = await it.create(*FLOW)
+        await host.answer_all(it, source.name, "look", "try")
+        host.failing = {}
+        retried = await it.runs.RetryRun(pb.RetryRunRequest(name=source.name))
+        await host.answer_all(it, retried.name, "try", "after")
+        undisturbed = await it.create(*FLOW)
+        await host.answer_all(it, undisturbed.name, "look", "try", "after")
+        reports = [await it.runs.GetReport(pb.GetReportRequest(name=one.name)) for one in (retried, undisturbed)]
+
+    documents = [json_format.MessageToDict(one.json) for one in reports]
+    for document in documents:
+        document.pop("execution")
+    assert documents[0] == documents[1]
+    before, _, _ = reports[0].markdown.partition("\n## Execution\n")
+    assert before == reports[1].markdown.partition("\n## Execution\n")[0]
