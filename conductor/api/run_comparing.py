@@ -78,7 +78,11 @@ def _documents(run: str, rows: Sequence[FindingRow]) -> Iterator[Document]:
     for row in rows[:MAX_COMPARED]:
         with reading_damage(run, f"findings, {row.finding} of step {row.step}"):
             message = finding_message(run, {"step": row.step, **json.loads(row.data)})
-        yield {"id": message.id, "fingerprint": message.fingerprint, "message": message}
+        yield {"id": message.id, **_prints(message), "message": message}
+
+
+def _prints(message: pb.Finding) -> Document:
+    return {"fingerprint": message.fingerprint, "former_fingerprint": message.former_fingerprint}
 
 
 def _messages(documents: Sequence[Document]) -> Iterator[pb.Finding]:

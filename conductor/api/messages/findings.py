@@ -25,6 +25,7 @@ def finding_message(run: str, finding: Mapping[str, Any]) -> pb.Finding:
         status=_status(finding),
         found_by=[step_name(run, step) for step in finding.get("found_by", ())],
         fingerprint=finding.get("fingerprint", ""),
+        former_fingerprint=finding.get("former_fingerprint", ""),
         remedy=finding.get("remedy", ""),
         rule=finding.get("rule", ""),
         outside_scope=finding.get("outside_scope", False),

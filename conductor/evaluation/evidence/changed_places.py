@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from conductor.evaluation.evidence.findings import Evidence, Finding
+from conductor.evaluation.evidence.fingerprints import follow, primary
 
 
 class ChangedPlaces:
@@ -20,17 +21,26 @@ class ChangedPlaces:
         self._is_compared = snapshot["scope"] != "whole"
         self._may_be_more = bool(snapshot["left_out"])
         self._files: dict[str, list[tuple[int, int]] | None] = {}
+        self._former: dict[str, str] = {}
         for file in snapshot["changes"]:
             is_all = file["partial"] or file["binary"] or file["status"] == "deleted"
             self._files[file["path"]] = None if is_all else [_range(hunk) for hunk in file["hunks"]]
             if file["old_path"]:
+                self._former[file["path"]] = file["old_path"]
                 self._files.setdefault(file["old_path"], None)
 
     def mark(self, finding: Finding) -> Finding:
-        """Returns the finding, which says so where it is outside."""
+        """Returns the finding, which says so where it is outside, with its former fingerprint where its file was renamed."""
         if not (self._is_compared or self._paths) or not finding.evidence:
             return finding
-        return replace(finding, outside_scope=not any(map(self._holds, finding.evidence)))
+        is_outside = not any(map(self._holds, finding.evidence))
+        return replace(finding, outside_scope=is_outside, former_fingerprint=self._former_fingerprint(finding))
+
+    def _former_fingerprint(self, finding: Finding) -> str:
+        """Returns the fingerprint under the name that the finding's file had at the base; empty where it kept its name."""
+        place = primary(finding)
+        former = self._former.get(_shown(place.path), "") if place is not None else ""
+        return follow(finding.anchor, former) if former and finding.anchor else ""
 
     def _holds(self, place: Evidence) -> bool:
         path = _shown(place.path)

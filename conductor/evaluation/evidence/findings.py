@@ -40,6 +40,7 @@ OPTIONAL = (
     "rule",
     "anchor",
     "fingerprint",
+    "former_fingerprint",
     "outside_scope",
     "verdict",
     "verdict_reason",
@@ -104,6 +105,7 @@ class Finding:
     rule: str = ""
     anchor: str = ""
     fingerprint: str = ""
+    former_fingerprint: str = ""
     outside_scope: bool = False
     # The distinct models that found it; an agent's name stands for one that asks no model.
     models: tuple[str, ...] = ()

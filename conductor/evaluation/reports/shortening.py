@@ -47,11 +47,12 @@ def without_lines(values: Values) -> Values:
     execution = values["execution"]
     attempts, notes = execution["attempts"], values["notes"]
     short = {**execution, "attempts": attempts[:KEPT_LINES]}
+    not_checked = values["not_checked"][:KEPT_LINES]
     told = (
         f"The texts of steps, {max(len(attempts) - KEPT_LINES, 0)} attempts and {max(len(notes) - KEPT_LINES, 0)} notes"
     )
     return _say(
-        {**values, "texts": [], "execution": short, "notes": notes[:KEPT_LINES]},
+        {**values, "texts": [], "execution": short, "notes": notes[:KEPT_LINES], "not_checked": not_checked},
         f"{told} are left out: GetStep returns them.",
     )
 

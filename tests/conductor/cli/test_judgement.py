@@ -55,6 +55,14 @@ def test_findings_of_the_baseline_do_not_count_and_entries_without_one_are_told(
     assert sum("Nothing" in line for line in judged.lines) == 1
 
 
+def test_the_baseline_knows_a_finding_under_the_former_name_of_its_file() -> None:
+    """Keeps F11."""
+    moved = Finding(title="A bare except", fingerprint="new", former_fingerprint="f1", severity=Finding.SEVERITY_HIGH)
+    judged = judgement([moved], (), Policy("high", baseline={"f1": Entry("f1", "looked at")}))
+
+    assert (judged.code, dict(judged.dismissed)) == (0, {"new": "looked at"})
+
+
 def test_each_part_that_came_to_no_judgement_is_told() -> None:
     died = Failure(reason="AGENT_EXIT_NONZERO", message="The agent exited with code 3.")
     steps = [

@@ -6,6 +6,7 @@ import pytest
 
 from conductor.evaluation.evidence.changed_places import ChangedPlaces
 from conductor.evaluation.evidence.findings import Evidence, Finding
+from conductor.evaluation.evidence.fingerprints import identify
 
 
 def file(path: str, *hunks: tuple[int, int], **fields: Any) -> dict[str, Any]:
@@ -86,3 +87,13 @@ def test_paths_narrow_every_scope() -> None:
 
     assert told == [False, False, False, True, True]
     assert not is_outside(snapshot("whole"), ("other.py", 1, 1))
+
+
+def test_a_finding_in_a_renamed_file_has_the_fingerprint_of_its_former_name_too() -> None:
+    """Keeps F11: renames are followed."""
+    places = [Evidence(path, 5, 5, "quote", "missing") for path in ("new/name.py", "old/name.py", "a.py")]
+    made = identify((Finding("high", "title", "claim", "risks", (place,), "step") for place in places), {}, {})
+    renamed, former, kept = (ChangedPlaces(snapshot()).mark(finding) for finding in made)
+
+    assert renamed.former_fingerprint == former.fingerprint != renamed.fingerprint
+    assert former.former_fingerprint == kept.former_fingerprint == ""

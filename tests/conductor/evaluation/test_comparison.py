@@ -32,3 +32,13 @@ def test_a_run_of_a_former_version_is_compared_by_ids() -> None:
     found = compare(before, after)
 
     assert [[each["id"] for each in part] for part in found] == [["3"], ["1"], ["2"]]
+
+
+def test_a_finding_of_a_renamed_file_persists() -> None:
+    before = [{"id": "1", "fingerprint": "old"}, {"id": "2", "fingerprint": "gone"}]
+    after = [
+        {"id": "3", "fingerprint": "new", "former_fingerprint": "old"},
+        {"id": "4", "fingerprint": "other", "former_fingerprint": "never known"},
+    ]
+
+    assert [[each["id"] for each in part] for part in compare(before, after)] == [["4"], ["2"], ["3"]]

@@ -285,6 +285,8 @@ def test_sarif_says_what_it_lacks_and_leaves_dismissed_findings_out_unless_asked
     assert len(whole) == len(without) + 1
     assert kept["suppressions"] == [{"kind": "external", "status": "accepted", "justification": "accepted"}]
     assert {one["properties"]["status"] for one in results(Options(verified_only=True))} == {"verified"}
+    values["findings"][1] |= {"former_fingerprint": known, "fingerprint": "of its new name", "outside_scope": True}
+    assert results(options) == without
 
     monkeypatch.setattr(sarif, "MAX_RESULTS", 2)
     document = json.loads(rendered("sarif", values, **{**source, "notes__md": ""}))

@@ -66,11 +66,7 @@ def judgement(
 ) -> Judgement:
     """Returns the exit code of findings and of parts that were not judged. Findings win: they are certain."""
     counting = [finding for finding in findings if policy.counts(finding)]
-    known = {
-        finding.fingerprint: policy.baseline[finding.fingerprint].reason
-        for finding in findings
-        if finding.fingerprint in policy.baseline
-    }
+    known = {finding.fingerprint: entry.reason for finding in findings if (entry := policy.known(finding)) is not None}
     told = [
         *(_incomplete(missed, policy) if missed else []),
         *(_dismissed(known, policy, is_whole=is_whole) if policy.baseline else []),

@@ -53,10 +53,14 @@ class Policy:
         """Returns whether a finding is one that must not be."""
         if not self.fail_on or finding.severity < severity(self.fail_on):
             return False
-        if finding.fingerprint in self.baseline or finding.outside_scope:
+        if self.known(finding) is not None or finding.outside_scope:
             return False
         is_proven = finding.status in _FOUND and finding.verdict != Finding.VERDICT_REFUTED
         return is_proven or not self.is_verified_only
+
+    def known(self, finding: Finding) -> "Entry | None":
+        """Returns a finding's entry in the baseline, under the present name of its file or the former one."""
+        return self.baseline.get(finding.fingerprint) or self.baseline.get(finding.former_fingerprint)
 
     def ask(self, request: run_service_pb2.GetReportRequest, known: Mapping[str, str]) -> None:
         """Adds to a request for a report which findings count; `known` are those of the run that the baseline dismisses."""

@@ -32,16 +32,26 @@ def read_options(header: Mapping[str, Any]) -> Options:
 def with_dismissals(values: Mapping[str, Any], options: Options) -> dict[str, Any]:
     """Returns a report's values with the reason at each finding that the client has dismissed."""
     findings = [
-        {**finding, "dismissed": reason}
-        if (reason := options.dismissed.get(finding.get("fingerprint", "")))
-        else finding
+        {**finding, "dismissed": reason} if (reason := _reason(finding, options.dismissed)) else finding
         for finding in values["findings"]
     ]
-    return {**values, "findings": findings}
+    number = sum(bool(finding.get("dismissed")) for finding in findings)
+    told = f" {number} of them {'is' if number == 1 else 'are'} dismissed." if number else ""
+    return {**values, "findings": findings, "verdict": f"{values['verdict']}{told}"}
+
+
+def _reason(finding: Mapping[str, Any], dismissed: Mapping[str, str]) -> str:
+    """Returns why a finding is dismissed, under the present name of its file or the former one; empty where it is not."""
+    return dismissed.get(finding.get("fingerprint", "")) or dismissed.get(finding.get("former_fingerprint", ""), "")
 
 
 def is_counted(finding: Mapping[str, Any], options: Options) -> bool:
-    """Returns whether a finding is grave enough, not dismissed, and proven where that is asked for."""
+    """Returns whether a finding is grave enough, inside the scope, not dismissed, and proven where that is asked for."""
     is_grave = SEVERITIES.index(finding["severity"]) <= SEVERITIES.index(options.min_severity)
-    is_proven = finding["status"] != "missing" and finding.get("verdict") != "refuted"
-    return is_grave and not finding.get("dismissed") and (is_proven or not options.verified_only)
+    is_known = finding.get("dismissed") or finding.get("outside_scope")
+    return is_grave and not is_known and (is_proven(finding) or not options.verified_only)
+
+
+def is_proven(finding: Mapping[str, Any]) -> bool:
+    """Returns whether a finding's quotes were found, and no sceptic refuted it."""
+    return finding["status"] != "missing" and finding.get("verdict") != "refuted"

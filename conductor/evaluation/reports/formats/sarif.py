@@ -15,7 +15,7 @@ from urllib.parse import quote
 from conductor.evaluation.evidence.citations import normal_path
 from conductor.evaluation.reports.formats.cited_files import CitedFiles, Region
 from conductor.evaluation.reports.formats.line_hash import line_hashes
-from conductor.evaluation.reports.formats.options import Options
+from conductor.evaluation.reports.formats.options import Options, is_proven
 from conductor.evaluation.reports.overview import marks, primary
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.flows.language.markdown import visible
@@ -68,7 +68,7 @@ def render_sarif(values: Mapping[str, Any], files: CitedFiles, options: Options)
 
 def _is_wanted(finding: Mapping[str, Any], options: Options) -> bool:
     is_shown = options.include_dismissed or not finding.get("dismissed")
-    return is_shown and not (options.verified_only and marks({**finding, "dismissed": ""}))
+    return is_shown and (is_proven(finding) or not options.verified_only)
 
 
 def _region(finding: Mapping[str, Any], files: CitedFiles) -> Region | None:
@@ -137,7 +137,7 @@ def _location(evidence: Mapping[str, Any], region: Region) -> dict[str, Any]:
     shown: dict[str, Any] = {"startLine": region.start_line, "endLine": region.end_line}
     if region.start_column:
         shown |= {"startColumn": region.start_column, "endColumn": region.end_column}
-    if evidence["status"] != "missing":
+    if evidence["status"] != "missing" and evidence["quote"]:
         shown["snippet"] = {"text": evidence["quote"]}
     uri = quote(evidence["path"], safe="/~!$&'()*+,;=@")
     return {"physicalLocation": {"artifactLocation": {"uri": uri, "uriBaseId": BASE}, "region": shown}}
