@@ -2,10 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from agenthost.v1 import execution_service_pb2 as pb
 from tests.fakes.execution_host import ExecutionHost, FakeExecution, said, started
+from tests.kit.facts import facts_of
 
 TRUE, INVENTED = "The first line is one", "The cache is never cleared"
 DONE = pb.ExecuteResponse(finished=pb.Finished(outcome=pb.Finished.OUTCOME_SUCCEEDED, exit_code=0))
@@ -13,10 +15,11 @@ ANSWER = "It is so because a.txt:1 says one."
 
 
 class PlayedHost(ExecutionHost):
-    """Answers each attempt by its prompt, and keeps the prompts."""
+    """Answers each attempt by its prompt, and keeps the prompts. Facts are those of a folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
+        self.folder = folder
         self.prompts: dict[str, str] = {}
 
     def _started(self, start: pb.Start) -> FakeExecution:
@@ -24,7 +27,10 @@ class PlayedHost(ExecutionHost):
         execution = super()._started(start)
         if is_new:
             self.prompts[start.execution.split("-")[1]] = start.prompt
-            execution.tell(started(), said(answer(start.prompt)), DONE)
+            told = answer(start.prompt)
+            if start.agent == "facts":
+                told = json.dumps(facts_of(self.folder, start.prompt, dict(start.parameters)["scans"]))
+            execution.tell(started(), said(told), DONE)
         return execution
 
 

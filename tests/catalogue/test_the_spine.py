@@ -19,6 +19,7 @@ CALLERS = (
     "gap-analysis",
     "investigate",
     "overview",
+    "panel-review",
     "plan-review",
     "research",
     "security-audit",
@@ -31,9 +32,12 @@ CASES = {(flow, BANDS[place % 3]) for place, flow in enumerate(CALLERS)} | {("co
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    async with running_conductor(tmp_path_factory.mktemp("catalogue"), hosts={"alpha": PlayedHost()}) as one:
-        offered = host_service_pb2.Agent(name="reader", version="1", available=True)
-        one.tellers["alpha"].change(agents=[offered], features=["path_ids"])
+    folder = tmp_path_factory.mktemp("catalogue")
+    async with running_conductor(folder, hosts={"alpha": PlayedHost(folder / "workspace")}) as one:
+        agents = [
+            host_service_pb2.Agent(name=name, version="1", available=True) for name in ("reader", "codex", "facts")
+        ]
+        one.tellers["alpha"].change(agents=agents, features=["path_ids"])
         yield one
 
 
