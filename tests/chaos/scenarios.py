@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork
+from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork, OutputSpec
 from conductor.v1.run_service_pb2 import CreateRunRequest, Run, Workspace
 
 WORKSPACE_TEXT = "one\ntwo\nthree\nfour\nfive\n"
@@ -25,6 +25,12 @@ class Caller(Enum):
     FICKLE = auto()  # cancels what it asked for
     HASTY = auto()  # something begins or ends all the time
     PATIENT = auto()  # there are always agents who speak
+
+
+_PLACE = '{"path": "nowhere.py", "start_line": 1, "end_line": 1, "quote": "invented"}'
+_INVENTED = f'{{"findings": [{{"severity": "low", "title": "A lie", "claim": "It is none.", "evidence": [{_PLACE}]}}]}}'
+_VERDICT = OutputSpec()
+_VERDICT.schema.update({"type": "object", "required": ["verdict"], "properties": {"verdict": {"enum": ["UNSURE"]}}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +238,27 @@ def _mending() -> Scenario:
     bad = Speech(("reason why", "sleep 0.3", 'first final {"findings": "none"}', "first turn"))
     good = ('final {"findings": []}', "first turn", "exit 0")
     steps = [_step(name, bad + speech, *good) for name, speech in speeches.items()]
+    typed, evident = drip(6, 0.08), drip(8, 0.08)
+    steps += [
+        _typed(
+            "typed",
+            _VERDICT,
+            Speech(('first final {"verdict": "MAYBE"}', "first turn")) + typed,
+            'final {"verdict": "UNSURE"}',
+        ),
+        _typed(
+            "evident", OutputSpec(findings=True), Speech((f"first final {_INVENTED}", "first turn")) + evident, good[0]
+        ),
+    ]
+    speeches |= {"typed": typed, "evident": evident}
     return Scenario("mending", (*steps, _fold("all", *speeches)), _says(speeches))
+
+
+def _typed(name: str, output: OutputSpec, speech: Speech, answer: str) -> Flow.Step:
+    """A step whose first answer lacks its form, or its evidence."""
+    step = _step(name, Speech(("reason why", "sleep 0.3")) + speech, answer, "first turn", "exit 0")
+    step.agent.output.CopyFrom(output)
+    return step
 
 
 def _says(speeches: Mapping[str, Speech]) -> Mapping[str, str]:

@@ -76,12 +76,17 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield running
 
 
+def command(pair: Pair, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `conductor` with these words."""
+    asked = [sys.executable, "-m", "conductor.cli", "--address", pair.address, *words]
+    return subprocess.run(asked, capture_output=True, text=True, check=False, timeout=100)
+
+
 def run_file(pair: Pair, folder: Path, text: str) -> tuple[int, str]:
     """Runs a flow file as a user does; returns the exit code, and the name of the run."""
     (folder / "flow.yaml").write_text(text)
     workspace = flows.plain_workspace(pair.folder / "allowed" / "w")
-    command = [sys.executable, "-m", "conductor.cli", "--address", pair.address, "run", folder / "flow.yaml", workspace]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    done = command(pair, "run", str(folder / "flow.yaml"), str(workspace))
     with pair.channel() as channel:
         newest = RunServiceStub(channel).ListRuns(ListRunsRequest(page_size=1), timeout=10).runs[0].name
     return done.returncode, newest
@@ -102,6 +107,8 @@ def test_a_typed_output_reaches_guards_prompts_folds_and_callers(pair: Pair, tmp
         "list": [{"name": "security", "why": "keys"}, {"name": "tests"}]
     }
     assert "[{'name': 'security'}] is too short" in steps["angles"].repair.text
+    shown = command(pair, "show", name, "angles").stdout
+    assert '--- output ---\n{\n  "list": [' in shown
     assert steps["one"].text == "security and tests after 2 attempts\n"
     assert steps["none"].state == Step.STATE_SKIPPED
     assert steps["lost"].failure.reason == "OUTPUT_INVALID_AFTER_REPAIR"

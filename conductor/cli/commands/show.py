@@ -1,8 +1,10 @@
 """`conductor show`: how one run stands with its steps, or one of its steps with what it was asked and answered."""
 
+import json
 import time
 
 import click
+from google.protobuf import json_format
 
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
@@ -126,7 +128,8 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
         is_last = attempt.id == step.attempts[-1].id
         repaired = step.repair if step.HasField("repair") and step.repair.attempt == attempt.id else None
         say(f"  {attempt.id}  {state}{_attempt_facts(attempt, repaired, is_last=is_last)}", 6)
-    for title, text in (("prompt", step.prompt), ("repair", step.repair.text), ("answer", step.text)):
+    texts = ("prompt", step.prompt), ("repair", step.repair.text), ("answer", step.text), ("output", _output(step))
+    for title, text in texts:
         if text:
             put(f"\n--- {title} ---\n{text.rstrip()}")
     if step.text and step.attempts and is_cut(step.attempts[-1]):
@@ -134,6 +137,13 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
     if step.HasField("failure") and step.attempts:
         _, run_id, _, step_id = step.name.split("/")
         say(f"\nwhat it logged:  conductor output {run_id} {step_id} --channel log", err=True)
+
+
+def _output(step: run_service_pb2.Step) -> str:
+    """Returns a step's output as JSON; nothing where it is findings, which `conductor findings` lists."""
+    if not step.HasField("output") or step.HasField("finding_counts"):
+        return ""
+    return printable(json.dumps(json_format.MessageToDict(step.output), indent=2, ensure_ascii=False))
 
 
 def _attempt_facts(attempt: run_service_pb2.Attempt, repaired: run_service_pb2.Repair | None, *, is_last: bool) -> str:
