@@ -270,7 +270,7 @@ def test_a_file_brings_its_personas_and_contracts_to_a_conductor_that_has_none_o
     """Keeps A12."""
     project = pair.folder / "its-project"
     for kind, name, text in (
-        ("personas", "sceptic", "---\nname: x\n---\nDoubt it."),
+        ("personas", "doubter", "---\nname: x\n---\nDoubt it."),
         ("contracts", "brief", "Be brief."),
     ):
         (project / ".conductor" / kind).mkdir(parents=True)
@@ -278,7 +278,7 @@ def test_a_file_brings_its_personas_and_contracts_to_a_conductor_that_has_none_o
     flow, elsewhere = project / "debt.yaml", pair.folder / "elsewhere.yaml"
     flow.write_text(
         "steps:\n  - id: a\n    agent:\n      agents: [scripted]\n      prompt: say x\n"
-        "      persona: sceptic\n      contracts: [brief, read_only]\n"
+        "      persona: doubter\n      contracts: [brief, read_only]\n"
     )
     elsewhere.write_text(flow.read_text())
     ran, checked = conductor("run", str(flow), str(pair.folder), "--detach"), conductor("validate", str(flow))
@@ -292,7 +292,7 @@ def test_a_file_brings_its_personas_and_contracts_to_a_conductor_that_has_none_o
     assert "name: x" not in prompt
     assert f"personas and contracts are looked up in {project}" in checked.stderr
     assert refused.returncode == 2
-    assert f"{elsewhere}:6: steps[0].agent.persona: there is no persona 'sceptic'" in refused.stderr
+    assert f"{elsewhere}:6: steps[0].agent.persona: there is no persona 'doubter'" in refused.stderr
     assert "conductor serve --project DIR" in refused.stderr
 
 
