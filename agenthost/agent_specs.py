@@ -194,14 +194,19 @@ def interpreter() -> Path:
 
 
 async def find_agents(
-    folders: tuple[Path, ...], models: Mapping[str, ModelSettings] = MappingProxyType({})
+    folders: tuple[Path, ...],
+    models: Mapping[str, ModelSettings] = MappingProxyType({}),
+    commands: Mapping[str, AgentSpec] = MappingProxyType({}),
 ) -> Mapping[str, Agent]:
-    """Reads every spec. Later folders win, so that an operator can replace a built-in agent."""
+    """Reads every spec. Later folders win, so that an operator can replace a built-in agent; commands go before all."""
     found: dict[str, Agent] = {}
     for folder in (BUILT_IN, *folders):
         for path in sorted(folder.glob("*.toml"))[:MAX_SPECS]:
             agent = _with_fit_values(_with_model(_read(path), models))
             found[agent.name] = await _with_version(agent)
+    for name, spec in commands.items():
+        digest = digest_of(spec.name, repr(spec).encode())
+        found[spec.name] = _with_fit_values(examined(Agent(spec.name, Path(f"commands.{name}"), spec, digest=digest)))
     return MappingProxyType(dict(sorted(found.items())))
 
 

@@ -99,7 +99,7 @@ async def running_host(
     settings: Settings, address: Address, data: DataFolder, proof: Proof = prove
 ) -> AsyncIterator[tuple[Host, str]]:
     """Serves a host at once, and yields it with its address; its work waits for the proof. Leaving stops it in phases."""
-    agents = await find_agents(settings.agents_dirs, settings.models)
+    agents = await find_agents(settings.agents_dirs, settings.models, settings.commands)
     warn_of_unusable({name: tried(agent) for name, agent in agents.items()})
     host = Host(settings, agents, ends_agents=settings.end_agents_on_stop, instance=data.instance())
     host.models = {name: ModelFacts() for name in settings.models}

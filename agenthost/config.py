@@ -2,7 +2,8 @@
 
 The file is TOML with the names of `Settings`. `[limits]` narrows what a Start may ask for (units as in `core.admission.order`), and
 sets how many snapshots are kept, and for how long (`core.snapshots.eviction.Keeping`). `[models.NAME]` names an endpoint that
-agents' specs may use (settings as in `core.models.endpoint`). `[labels]` are what flows choose hosts by.
+agents' specs may use (settings as in `core.models.endpoint`). `[commands.NAME]` is a program that flows may run
+(`core.admission.commands`). `[labels]` are what flows choose hosts by.
 """
 
 import os
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from agenthost.core.admission.admission import UNHEARD_BYTES, UNHEARD_SECONDS
+from agenthost.core.admission.agent_spec import AgentSpec, SpecError
+from agenthost.core.admission.commands import MAX_COMMANDS, read_command
 from agenthost.core.admission.order import HIGHEST, LEAST_MEMORY_BYTES, WIDEST, Limits
 from agenthost.core.snapshots.eviction import DEFAULT_KEEPING, MOST_KEEPING, Keeping
 from agenthost.errors import ConfigurationError
@@ -20,6 +23,7 @@ from agenthost.models.settings import ModelSettings, read_models
 from servicekit.addresses import Address, AddressError
 from servicekit.errors import shown, there_are
 
+PROGRAMS = Path(__file__).parent / "agents"  # ours, which run in sandboxes
 LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_SLOTS = 1000
@@ -59,6 +63,7 @@ class Settings:
     unheard_seconds: float = UNHEARD_SECONDS
     unheard_bytes: int = UNHEARD_BYTES
     labels: Mapping[str, str] = field(default_factory=dict)  # flows choose hosts by them
+    commands: Mapping[str, AgentSpec] = field(default_factory=dict)  # that flows may run, by name
     end_agents_on_stop: bool = False  # SIGTERM otherwise leaves them to the next daemon
     log_format: str = "plain"
     log_level: str = "info"
@@ -91,6 +96,7 @@ def load_settings(file: Path | None, flags: Mapping[str, Any]) -> Settings:
         values["models"] = {**read_models(others), **_of_flags({"url": model, **of_model})}
     else:
         values["models"] = read_models(models)
+    values["commands"] = _commands(values.get("commands", {}))
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -132,6 +138,20 @@ def _of_flags(table: Mapping[str, str]) -> Mapping[str, ModelSettings]:
         for setting, flag in (("url", "--model"), ("model", "--model-name"), ("key_env", "--key-env")):
             text = text.replace(f"models.{DEFAULT_MODEL}.{setting}", flag)
         raise ConfigurationError(text) from error
+
+
+def _commands(table: Any) -> Mapping[str, AgentSpec]:
+    if not isinstance(table, Mapping) or len(table) > MAX_COMMANDS:
+        raise ConfigurationError(
+            f"commands is {shown(table)}: it must be at most {MAX_COMMANDS} tables, as [commands.tests]"
+        )
+    found: dict[str, AgentSpec] = {}
+    for name, command in table.items():
+        try:
+            found[name] = read_command(name, command, str(PROGRAMS))
+        except SpecError as error:
+            raise ConfigurationError(f"commands.{name}: {error}") from error
+    return found
 
 
 def models_of(file: Path) -> Mapping[str, ModelSettings]:

@@ -8,7 +8,7 @@ import importlib
 import sys
 from pathlib import Path
 
-PROGRAMS = ("acp", "codex", "facts", "pi", "reader")
+PROGRAMS = ("acp", "codex", "command", "facts", "pi", "reader")
 
 if not __package__:
     folder = Path(__file__).resolve().parent

@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from conductor.flows.commands import run_by_agent
 from conductor.v1 import flow_service_pb2
 
 FactsWork = flow_service_pb2.FactsWork
@@ -87,7 +88,9 @@ def facts_output(work: FactsWork) -> OutputSpec:
 
 
 def asked(step: Step) -> Step:
-    """Returns a step of facts as one that asks the agent; any other as it is."""
+    """Returns a step of facts, or one that runs a command, as one that asks the agent which does it; any other as it is."""
+    if step.HasField("command"):
+        return run_by_agent(step)
     if not step.HasField("facts"):
         return step
     made = Step()

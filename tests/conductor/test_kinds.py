@@ -8,14 +8,14 @@ from conductor.core.model.work import WorkKind
 from conductor.evaluation.kinds.table import KINDS as EVALUATED
 from conductor.evaluation.questions import QUESTIONS
 from conductor.evaluation.tasks import TASKS
-from conductor.flows.kinds import facts, panel
+from conductor.flows.kinds import command, facts, panel
 from conductor.flows.kinds.table import KINDS as WRITTEN
 from conductor.v1.flow_service_pb2 import Flow
 from conductor.v1.run_service_pb2 import Step
 
 PLANNED = [plan.kind for plan in get_args(WorkPlan)]
 # Kinds of a flow that the core knows as another one.
-DRESSED = {facts.KIND: AgentPlan.kind, panel.KIND: ForeachPlan.kind}
+DRESSED = {facts.KIND: AgentPlan.kind, panel.KIND: ForeachPlan.kind, command.KIND: AgentPlan.kind}
 
 
 def test_every_kind_has_an_entry_in_every_layer() -> None:

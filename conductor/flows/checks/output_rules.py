@@ -7,6 +7,7 @@ from google.protobuf import json_format
 from conductor.core.model.plan import OnInvalid
 from conductor.core.numbers import as_written
 from conductor.flows.checks.problems import Problems
+from conductor.flows.commands import command_output
 from conductor.flows.facts import facts_output
 from conductor.flows.language.output_schemas import list_path, output_problems
 from conductor.v1 import flow_service_pb2
@@ -30,6 +31,8 @@ def output_spec(step: Flow.Step) -> OutputSpec | None:
             return step.agent.output
         case "facts":
             return facts_output(step.facts)
+        case "command":
+            return command_output()
         case "fold" if step.fold.HasField("output"):
             return step.fold.output
         case _:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from conductor.flows.kinds import agent, facts, flow, fold, foreach, gate, loop, panel
+from conductor.flows.kinds import agent, command, facts, flow, fold, foreach, gate, loop, panel
 from conductor.flows.kinds.kind import Holder, Kind
 
 KINDS: Mapping[str, Kind] = {
@@ -14,6 +14,7 @@ KINDS: Mapping[str, Kind] = {
     "flow": flow,
     "facts": facts,
     "panel": panel,
+    "command": command,
 }
 # The kinds whose steps hold other steps (see `language.nesting`).
 HOLDERS: Mapping[str, Holder] = {

@@ -18,7 +18,7 @@ MAX_LABELS = 32
 MAX_BAND_RULES = 20
 MAX_OUTPUTS = 32
 
-_FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE, _FACTS, _PANEL = (
+_FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE, _FACTS, _PANEL, _COMMAND = (
     message.DESCRIPTOR.fields_by_name
     for message in (
         flow_service_pb2.Flow,
@@ -29,6 +29,7 @@ _FLOW, _STEP, _AGENT, _FOREACH, _LOOP, _GATE, _FACTS, _PANEL = (
         flow_service_pb2.GateWork,
         flow_service_pb2.FactsWork,
         flow_service_pb2.PanelWork,
+        flow_service_pb2.CommandWork,
     )
 )
 # The other lists of a flow exist in answers only.
@@ -47,6 +48,8 @@ _MOST = {
     _AGENT["contracts"]: MAX_CONTRACTS,
     _AGENT["parameters"]: MAX_PARAMETERS,
     _AGENT["labels"]: MAX_LABELS,
+    _COMMAND["parameters"]: MAX_PARAMETERS,
+    _COMMAND["labels"]: MAX_LABELS,
     _FACTS["scans"]: len(flow_service_pb2.FactsWork.Scan.values()) - 1,
     _GATE["decisions"]: len(flow_service_pb2.GateWork.Decision.values()) - 1,
 }
