@@ -170,11 +170,15 @@ def _found(findings: Sequence[Mapping[str, Any]], sources: Sources, *, has_texts
 
 def _judged(findings: Sequence[Mapping[str, Any]]) -> str:
     severities = ", ".join(f"{number} {name}" for name, number in _severities(findings).items())
+    outside = sum(bool(finding.get("outside_scope")) for finding in findings)
+    found = f"{_counted(len(findings), 'finding')} ({severities})" + (
+        f", {outside} outside the change" if outside else ""
+    )
     counts = {status: sum(finding["status"] == status for finding in findings) for status in STATUSES}
     if counts["verified"] == len(findings):
-        return f"{_counted(len(findings), 'finding')} ({severities}); every citation was verified in the snapshot {CHECKED}."
+        return f"{found}; every citation was verified in the snapshot {CHECKED}."
     judged = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-    return f"{_counted(len(findings), 'finding')} ({severities}); citations: {judged} {CHECKED}."
+    return f"{found}; citations: {judged} {CHECKED}."
 
 
 def _texts(steps: Sequence[Mapping[str, Any]], sources: Sources) -> list[dict[str, Any]]:
