@@ -301,13 +301,13 @@ def test_validate_does_not_depend_on_the_folder_where_it_is_called(
 ) -> None:
     project, flow = pair.folder / "here", pair.folder / "elsewhere.yaml"
     (project / ".conductor" / "personas").mkdir(parents=True)
-    (project / ".conductor" / "personas" / "sceptic.md").write_text("Doubt it.")
-    flow.write_text("steps: [{id: a, agent: {agents: [scripted], prompt: x, persona: sceptic}}]\n")
+    (project / ".conductor" / "personas" / "doubter.md").write_text("Doubt it.")
+    flow.write_text("steps: [{id: a, agent: {agents: [scripted], prompt: x, persona: doubter}}]\n")
     monkeypatch.chdir(project)
     alone, with_project = conductor("validate", str(flow)), conductor("validate", str(flow), "--project", ".")
 
     assert (alone.returncode, with_project.returncode) == (1, 0)
-    assert "there is no persona 'sceptic'" in alone.stdout
+    assert "there is no persona 'doubter'" in alone.stdout
     assert "conductor validate --project DIR FILE" in alone.stderr
     assert f"looked up in {project}" in with_project.stderr
 
