@@ -167,7 +167,10 @@ class Gathering:
         bundle = await self._blob(run, run.plan.bundle)
         asked = _find_attempt(run, work.attempt)
         agent, model = (asked.agent, asked.model or asked.agent) if asked else ("", "")
-        header = {"task": "check", "step": work.step, "agent": agent, "model": model}
+        repair = run.steps[work.step].repair
+        usable = repair.usable.findings if repair is not None and repair.usable is not None else ""
+        former = json.loads(await self._blob(run, usable)) if usable else None
+        header = {"task": "check", "step": work.step, "agent": agent, "model": model, "former": former}
         frame = await self._with_snapshot(run, Frame(header, (result, bundle)))
         return await self.with_files(run, frame, paths)
 

@@ -129,6 +129,7 @@ steps:
       prompt: |
         #scripted
         finding high readme.txt 1 2 True
+        first finding low readme.txt 3 3 Forgotten
         first invent high readme.txt 3 3 Invented
   - id: insists
     agent:
@@ -189,11 +190,12 @@ def test_evidence_that_is_not_found_is_sent_back_once_and_never_costs_what_was_f
 
     assert code == 0
     counts = {one: (step.finding_counts.verified, step.finding_counts.missing) for one, step in steps.items()}
-    assert (counts["looked"], counts["insists"], counts["talks"]) == ((1, 0), (1, 1), (1, 1))
+    assert (counts["looked"], counts["insists"], counts["talks"]) == ((2, 0), (1, 1), (1, 1))
     assert [len(steps[one].attempts) for one in names] == [2, 2, 2, 1, 2, 0]
     assert "A program looked for your evidence" in steps["looked"].repair.text
     assert "finding 'Invented', readme.txt lines 3 to 3: " in steps["looked"].repair.text
     assert steps["insists"].output.struct_value["findings"][1]["status"] == "missing"
+    assert "1 proven findings of the answer before its repair were kept" in report
     assert not steps["plain"].HasField("output")
     assert "plain cannot be read" in report
     evidence = json_format.MessageToDict(steps["sceptic"].output)["evidence"]

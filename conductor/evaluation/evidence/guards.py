@@ -12,6 +12,7 @@ from conductor.evaluation.evidence.typed_answers import is_placeholder
 
 MAX_TOLD = 20
 MAX_PLACES = 200
+PROVEN = frozenset({"verified", "moved"})
 JUDGED = ("status", "actual_start_line", "reason")
 
 
@@ -25,6 +26,26 @@ def without_placeholders(found: Found) -> Found:
     ]
     gone = len(found.findings) - len(kept)
     return replace(found, findings=kept, left_out=found.left_out + gone, notes=(*found.notes, *notes)[:MAX_TOLD])
+
+
+def unreadable(found: Found) -> list[str]:
+    """Returns why findings of an answer were left out. Its agent's own notes are no complaints."""
+    return [note for note in found.notes if "was left out: " in note] if found.left_out else []
+
+
+def with_proven(
+    checked: Sequence[Finding], found: Found, former: Sequence[Finding]
+) -> tuple[tuple[Finding, ...], Found]:
+    """Returns the findings of a repaired answer, and those of the answer before it that were proven and are left out now.
+
+    Models that are asked to correct one finding often answer with that one alone.
+    """
+    known = {finding.id for finding in checked}
+    kept = tuple(one for one in former if one.status in PROVEN and one.id not in known)
+    if not kept:
+        return tuple(checked), found
+    note = f"{len(kept)} proven findings of the answer before its repair were kept: the repaired one left them out"
+    return (*checked, *kept), replace(found, notes=(note, *found.notes)[:MAX_TOLD])
 
 
 def missing_evidence(findings: Sequence[Finding]) -> list[str]:

@@ -8,8 +8,15 @@ from typing import Any
 from conductor.evaluation.evidence.changed_places import ChangedPlaces
 from conductor.evaluation.evidence.citations import CitationCheck, cited_paths
 from conductor.evaluation.evidence.extraction import extract_result
-from conductor.evaluation.evidence.findings import Found, ResultError, count, read_result, tell_apart
-from conductor.evaluation.evidence.guards import judge_places, missing_evidence, places_in, without_placeholders
+from conductor.evaluation.evidence.findings import Found, ResultError, count, read_document, read_result, tell_apart
+from conductor.evaluation.evidence.guards import (
+    judge_places,
+    missing_evidence,
+    places_in,
+    unreadable,
+    with_proven,
+    without_placeholders,
+)
 from conductor.evaluation.evidence.repairs import write_complaint, write_form, write_prompt
 from conductor.evaluation.evidence.typed_answers import Form, extract_typed, judge_json
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned, read_snapshot
@@ -120,13 +127,15 @@ def check(frame: Frame) -> Frame:
     is_tool = frame.header.get("agent") in TOOLS
     judged = (replace(examiner.judge(finding, is_tool=is_tool), models=models) for finding in found.findings)
     checked = examiner.identify(tell_apart(judged))
+    if spec.findings and (former := frame.header.get("former")):
+        checked, found = with_proven(checked, found, read_document(former))
     if spec.findings and len(checked) < spec.min_items:
         return _invalid((f"it has {len(checked)} findings, and at least {spec.min_items} are asked for", *found.notes))
     scope = ChangedPlaces(read_snapshot(frame))
     checked = tuple(scope.mark(finding) for finding in checked)
     document = canonical_json(replace(found, findings=checked).as_json())
     if spec.findings:
-        typed, errors = document, [*missing_evidence(checked), *found.notes]
+        typed, errors = document, [*missing_evidence(checked), *unreadable(found)]
     return Frame({"counts": count(checked), "errors": errors}, (document, typed))
 
 

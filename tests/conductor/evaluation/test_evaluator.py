@@ -352,3 +352,15 @@ def test_a_bundle_is_canonical() -> None:
 
     assert json.loads(data)["personas"] == {"p": "é"}
     assert data == write_bundle(flow_of(agent("a", parameters={"a": "2", "b": "1"})), Texts({"p": "é"}, {}))
+
+
+async def test_an_agent_s_own_notes_are_no_complaints_about_its_findings(story: Story, workspace: Path) -> None:
+    """Keeps F3 and F4: only what was left out, or was not found, is sent back."""
+    step = agent("first")
+    step.agent.output.findings = True
+    await story.begin(flow_of(step, agent("second", needs=("first",))), workspace)
+    answer = await story.agent("first", result={"findings": [claim()], "notes": ["I did not look at the tests."]})
+
+    assert isinstance(answer, Checked)
+    assert answer.output == answer.findings
+    assert json.loads(story.blobs[answer.output])["notes"] == ["I did not look at the tests."]
