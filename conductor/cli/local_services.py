@@ -102,7 +102,7 @@ def host_socket(folder: Path, stack: ExitStack) -> str:
     """Returns an address for the host below its folder, or in a folder of its own where that path is too long."""
     usual = folder / "agenthost.sock"
     if len(os.fsencode(usual)) > LONGEST_SOCKET_BYTES:
-        usual = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conductor-up-")), "agenthost.sock")
+        usual = stack.enter_context(temporary_folder("conductor-up-")) / "agenthost.sock"
     return f"unix:{usual}"
 
 

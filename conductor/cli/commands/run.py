@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import grpc
 
+from conductor.cli.commands.judging.limits import RunLimits, limits_of
 from conductor.cli.commands.judging.policy import Policy, policy_of, policy_options
 from conductor.cli.commands.launching.options import request_options
 from conductor.cli.commands.reading import FORMS, print_form, print_report
@@ -52,6 +53,7 @@ class Ending:
     form: str = ""
     policy: Policy | None = None
     advice: Sequence[str] = ()
+    limits: RunLimits | None = None
 
 
 @click.command()
@@ -59,6 +61,10 @@ class Ending:
 @click.option("--plan-hash", default="", help="Start only while the plan is the one that `conductor plan` showed.")
 @click.option(
     "--local-only", is_flag=True, help="Refuse where a host or a model on another machine would get the code."
+)
+@click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="Cancel the run where it takes longer.")
+@click.option(
+    "--max-tokens", type=click.IntRange(1), help="Cancel the run where its agents use more, as far as they tell."
 )
 @click.option("--request-id", help="A UUID: the same one never starts two runs.")
 @click.option("--detach", is_flag=True, help="Print the run's name and leave.")
@@ -81,8 +87,9 @@ def run(context: Context, /, flow: str, path: Path, *, detach: bool, ephemeral: 
     from conductor.cli.commands.judging.ephemeral import kept_where, private_conductor, refuse_stray
 
     policy = policy_of(options, path, is_always=ephemeral)
-    if detach and (ephemeral or policy or options["form"]):
-        raise CommandError("--detach leaves before the run ends: it goes with no --ephemeral, --fail-on and --format")
+    if detach and (ephemeral or policy or options["form"] or options["max_minutes"]):
+        told = "--detach leaves before the run ends: it goes with no --ephemeral, --fail-on, --format and --max-minutes"
+        raise CommandError(told)
     if not ephemeral:
         refuse_stray(options)
         return _started(context, flow, path, options, Ending(form=options["form"] or "", policy=policy), detach=detach)
@@ -95,20 +102,18 @@ def _started(
     context: Context, flow: str, path: Path, options: dict[str, Any], ending: Ending, *, detach: bool = False
 ) -> int:
     """Creates the run that the options ask for, and follows it."""
+    from conductor.cli.commands.launching.forecast import foresee
     from conductor.cli.commands.requests import create_request, flow_of
 
     with connected(context.address) as connection:
         request = create_request(flow, path, options, flow_of(connection))
-        if options["local_only"]:
-            from conductor.cli.commands.launching.plan import bind_to_this_machine
-
-            bind_to_this_machine(context, connection, request, flow)
+        foresee(context, connection, request, flow, options)
         created = create_from(context, connection, request, flow=flow, is_passing=ending.is_passing)
         if detach:
             put(as_json(created) if context.is_json else created.name)
             say(f"follow it:  conductor watch {short(created.name)}", err=True)
             return 0
-        return follow_to_end(context, connection, created.name, ending=ending)
+        return follow_to_end(context, connection, created.name, ending=replace(ending, limits=limits_of(options)))
 
 
 @click.command()
@@ -149,14 +154,19 @@ def refused_for(
 
 def create(connection: Connection, request: run_service_pb2.CreateRunRequest) -> Run:
     """Creates the run; says so while the conductor reads a large workspace."""
-    call = connection.runs.CreateRun.future(request, timeout=CREATE_SECONDS)
+    created: Run = patient_answer(connection.runs.CreateRun, request, request.workspace)
+    return created
+
+
+def patient_answer(method: Any, request: object, workspace: run_service_pb2.Workspace) -> Any:
+    """Returns the answer of a call that pins a workspace; says so while the conductor reads a large one."""
+    call = method.future(request, timeout=CREATE_SECONDS)
     try:
         try:
-            created: Run = call.result(timeout=QUIET_SECONDS)
+            return call.result(timeout=QUIET_SECONDS)
         except grpc.FutureTimeoutError:
-            say(f"reading {printable(request.workspace.path)} …", err=True)
-            created = call.result()
-        return created
+            say(f"reading {printable(workspace.path)} …", err=True)
+            return call.result()
     finally:
         call.cancel()
 
@@ -167,6 +177,8 @@ def follow_to_end(
     """Shows a run until it ends, then its report; returns the exit code that its end means."""
     ended = _followed(context, connection, name, token, ending)
     code, judged = exit_code(ended), None
+    if code == CANCELLED and ending.limits is not None and ending.limits.is_out_of_time:
+        code = TIMED_OUT
     if ending.policy is not None:
         from conductor.cli.commands.judging.judgement import judge
 
@@ -186,6 +198,8 @@ def _followed(context: Context, connection: Connection, name: str, token: str, e
             away = partial(view.away, context.address)
             for told in followed(connection, name, token, on_away=away, on_back=view.back, on_silence=view.silent):
                 view.show(told)
+                if ending.limits is not None and ending.limits.note(told):
+                    ending.limits.cancel(connection, name)
                 if told.HasField("run"):
                     ended = told.run
     except KeyboardInterrupt:

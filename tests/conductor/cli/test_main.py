@@ -80,13 +80,13 @@ def test_a_flow_file_may_name_a_persona_of_the_project_beside_it(tmp_path: Path)
     """Keeps A8, for files that are run or checked by their path."""
     personas = tmp_path / ".conductor" / "personas"
     personas.mkdir(parents=True)
-    (personas / "sceptic.md").write_text("---\nname: sceptic\ndescription: Doubts.\n---\nYou doubt.\n")
+    (personas / "doubter.md").write_text("---\nname: doubter\ndescription: Doubts.\n---\nYou doubt.\n")
     flow = tmp_path / "debt.yaml"
-    flow.write_text("title: t\nsteps:\n  - id: a\n    agent: {agents: [x], persona: sceptic, prompt: look}\n")
+    flow.write_text("title: t\nsteps:\n  - id: a\n    agent: {agents: [x], persona: doubter, prompt: look}\n")
 
     assert _conductor("validate", str(flow)).returncode == 0
-    (personas / "sceptic.md").unlink()
-    assert "sceptic" in _conductor("validate", str(flow)).stdout
+    (personas / "doubter.md").unlink()
+    assert "doubter" in _conductor("validate", str(flow)).stdout
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ from pathlib import Path
 import click
 
 from conductor.cli.commands.launching.options import request_options
-from conductor.cli.commands.run import refused_for
-from conductor.cli.connection import CREATE_SECONDS, Connection, connected
+from conductor.cli.commands.run import patient_answer, refused_for
+from conductor.cli.connection import Connection, connected
 from conductor.cli.main import Context
-from conductor.cli.text.failure import CommandError
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import counted, step_look
 from conductor.cli.views.view import as_json
@@ -35,8 +34,7 @@ def plan(context: Context, /, flow: str, path: Path, *, prompts: bool, **options
     with connected(context.address) as connection:
         request = create_request(flow, path, {**options, "request_id": None, "plan_hash": ""}, flow_of(connection))
         with refused_for(context, request, flow):
-            asked = run_service_pb2.PlanRunRequest(run=request)
-            planned = connection.runs.PlanRun(asked, timeout=CREATE_SECONDS)
+            planned = ask_plan(connection, request)
     if context.is_json:
         put(as_json(planned))
         return
@@ -48,16 +46,11 @@ def plan(context: Context, /, flow: str, path: Path, *, prompts: bool, **options
                 put(f"\n--- {short(step.name)} ---\n{step.prompt.rstrip()}")
 
 
-def bind_to_this_machine(
-    context: Context, connection: Connection, request: run_service_pb2.CreateRunRequest, flow: str
-) -> None:
-    """Binds a request to its present plan, by which the code stays on this machine; raises a CommandError where it would not."""
-    with refused_for(context, request, flow):
-        planned = connection.runs.PlanRun(run_service_pb2.PlanRunRequest(run=request), timeout=CREATE_SECONDS)
-    if planned.leaves_machine or (planned.steps and not planned.destinations):
-        told = f"--local-only: the code {_where(planned.destinations)}; nothing was started"
-        raise CommandError(told, lines=("see where agents and models are:  conductor hosts",))
-    request.plan_hash = request.plan_hash or planned.plan_hash
+def ask_plan(connection: Connection, request: run_service_pb2.CreateRunRequest) -> run_service_pb2.PlanRunResponse:
+    """Asks for the plan of a run; says so while the conductor reads a large workspace."""
+    asked = run_service_pb2.PlanRunRequest(run=request)
+    planned: run_service_pb2.PlanRunResponse = patient_answer(connection.runs.PlanRun, asked, request.workspace)
+    return planned
 
 
 def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
@@ -79,7 +72,7 @@ def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
     )
     yield f"  requests   at least {planned.requests}, one an agent{most or _unlimited(planned)}"
     yield f"  tokens     about {planned.prompt_tokens} in prompts (an estimate){later}"
-    yield f"  code       {_where(planned.destinations)}"
+    yield f"  code       {where(planned.destinations)}"
     yield f"  plan hash  {planned.plan_hash}"
 
 
@@ -111,7 +104,7 @@ def _unlimited(planned: run_service_pb2.PlanRunResponse) -> str:
     return "; how many items there are is known in the run" if any(not step.times for step in planned.steps) else ""
 
 
-def _where(destinations: Sequence[run_service_pb2.Destination]) -> str:
+def where(destinations: Sequence[run_service_pb2.Destination]) -> str:
     """Says which machines could get the code."""
     far = dict.fromkeys(printable(one.machine) for one in destinations if one.leaves_machine)
     if far:

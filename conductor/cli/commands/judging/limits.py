@@ -1,0 +1,60 @@
+"""`--max-minutes` and `--max-tokens`: cancel a run that takes more. The command watches; a run that it leaves has no limit."""
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import grpc
+
+from conductor.cli.connection import CALL_SECONDS, Connection
+from conductor.v1 import run_service_pb2
+
+Watched = run_service_pb2.WatchRunResponse
+
+
+class RunLimits:
+    """What a run may take, and what it has taken. `reason` says why it was cancelled."""
+
+    def __init__(
+        self, max_minutes: float | None, max_tokens: int | None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._until = now() + max_minutes * 60 if max_minutes else None
+        self._max_minutes, self._max_tokens, self._now = max_minutes, max_tokens, now
+        self._tokens: dict[str, int] = {}
+        self.reason = ""
+        self.is_out_of_time = False
+
+    def note(self, told: Watched) -> bool:
+        """Takes in a message of WatchRun; returns whether it is the first by which the run takes too much."""
+        for attempt, tokens in _tokens(told):
+            self._tokens[attempt] = max(tokens, self._tokens.get(attempt, 0))
+        if self.reason:
+            return False
+        used = sum(self._tokens.values())
+        if self._max_tokens and used > self._max_tokens:
+            self.reason = f"it has used {used} tokens, more than --max-tokens {self._max_tokens}"
+        elif self._until is not None and self._now() > self._until:
+            self.reason, self.is_out_of_time = f"it took longer than --max-minutes {self._max_minutes:g}", True
+        return bool(self.reason)
+
+    def cancel(self, connection: Connection, run: str) -> None:
+        """Cancels the run; one that ends meanwhile needs no cancelling."""
+        request = run_service_pb2.CancelRunRequest(name=run, reason=self.reason, request_id=str(uuid.uuid4()))
+        with contextlib.suppress(grpc.RpcError):
+            connection.runs.CancelRun(request, timeout=CALL_SECONDS)
+
+
+def limits_of(options: Mapping[str, Any]) -> RunLimits:
+    """Returns the limits that the options name."""
+    return RunLimits(options["max_minutes"], options["max_tokens"])
+
+
+def _tokens(told: Watched) -> Iterator[tuple[str, int]]:
+    """Yields what attempts have used so far: at their end, and whenever they tell it."""
+    steps = [*told.run.steps, told.step]
+    for attempt in (attempt for step in steps for attempt in step.attempts):
+        yield attempt.id, attempt.input_tokens + attempt.output_tokens
+    for activity in told.output.activities:
+        yield told.output.attempt, activity.usage.input_tokens + activity.usage.output_tokens

@@ -1,0 +1,86 @@
+"""Says before a run what it will take and where the code goes, and refuses it where that is more than was allowed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import grpc
+
+from conductor.cli.commands.launching.plan import ask_plan, where
+from conductor.cli.connection import CALL_SECONDS, Connection
+from conductor.cli.main import Context
+from conductor.cli.text.failure import CommandError
+from conductor.cli.text.wording import counted, elapsed
+from conductor.v1 import run_service_pb2
+from servicekit.printing.page import say
+
+Run = run_service_pb2.Run
+Plan = run_service_pb2.PlanRunResponse
+
+
+def foresee(
+    context: Context,
+    connection: Connection,
+    request: run_service_pb2.CreateRunRequest,
+    flow: str,
+    options: Mapping[str, Any],
+) -> None:
+    """Prints a forecast of the run; with --local-only it binds the request to that plan.
+
+    A request that cannot be planned is left to CreateRun, which may know its request id.
+    """
+    from conductor.cli.commands.run import refused_for
+
+    is_bound = options["local_only"] or options["max_tokens"]
+    try:
+        with refused_for(context, request, flow):
+            planned = ask_plan(connection, request)
+    except CommandError:
+        if is_bound:
+            raise
+        return
+    if options["local_only"]:
+        _refuse_leaving(planned)
+        request.plan_hash = request.plan_hash or planned.plan_hash
+    if options["max_tokens"] and planned.prompt_tokens > options["max_tokens"]:
+        told = f"--max-tokens {options['max_tokens']}: the prompts alone have about {planned.prompt_tokens} tokens"
+        raise CommandError(f"{told}; nothing was started", lines=("see the steps:  conductor plan FLOW PATH",))
+    last = _last_like(connection, planned.run)
+    say(forecast_line(planned, last), 2, err=True)
+
+
+def _refuse_leaving(planned: Plan) -> None:
+    if planned.leaves_machine or (planned.steps and not planned.destinations):
+        told = f"--local-only: the code {where(planned.destinations)}; nothing was started"
+        raise CommandError(told, lines=("see where agents and models are:  conductor hosts",))
+
+
+def _last_like(connection: Connection, run: Run) -> Run | None:
+    """Returns the newest run of the same flow over the same workspace that succeeded."""
+    asked = run_service_pb2.ListRunsRequest(
+        page_size=1, flow=run.flow, workspace_path=run.workspace.path, states=[Run.STATE_SUCCEEDED]
+    )
+    try:
+        found = connection.runs.ListRuns(asked, timeout=CALL_SECONDS).runs
+    except grpc.RpcError:
+        return None
+    return found[0] if found and found[0].band == run.band else None
+
+
+def forecast_line(planned: Plan, last: Run | None) -> str:
+    """Returns `at least 5 requests, about 1200 tokens in prompts; the code stays on this machine; 2 min 05 s the last time`."""
+    return "; ".join(_parts(planned, last))
+
+
+def _parts(planned: Plan, last: Run | None) -> Iterator[str]:
+    if any(step.placement.model for step in planned.steps):
+        unknown = sum(not step.HasField("prompt_tokens") for step in planned.steps)
+        later = f" and {counted(unknown, 'prompt')} not known yet" if unknown else ""
+        most = f", at most {planned.most_requests}" if planned.most_requests > planned.requests else ""
+        yield f"at least {counted(planned.requests, 'request')}{most}, about {planned.prompt_tokens} tokens in prompts{later}"
+    elif planned.steps:
+        yield "no model is asked"
+    if planned.destinations:
+        yield f"the code {where(planned.destinations)}"
+    if last is not None:
+        seconds = (last.end_time.ToNanoseconds() - last.create_time.ToNanoseconds()) / 1e9
+        yield f"{elapsed(seconds)} the last time"

@@ -1,0 +1,78 @@
+"""What a person is told before a run, and limits that end it: pure. Keeps K8."""
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from conductor.cli.commands.judging.limits import RunLimits
+from conductor.cli.commands.launching.forecast import forecast_line
+from conductor.v1.run_service_pb2 import (
+    Activity,
+    Attempt,
+    Destination,
+    Output,
+    Placement,
+    PlannedStep,
+    PlanRunResponse,
+    Run,
+    Step,
+    Usage,
+    WatchRunResponse,
+)
+
+HERE = Destination(host="local", machine="127.0.0.1")
+AWAY = Destination(host="local", model="default", machine="api.example.com", leaves_machine=True)
+LOOKS = PlannedStep(name="runs/-/steps/looks", placement=Placement(agent="survey", host="local"), prompt_tokens=13)
+THINKS = PlannedStep(name="runs/-/steps/thinks", placement=Placement(agent="reader", host="local", model="small"))
+
+
+@pytest.mark.parametrize(
+    ("planned", "told"),
+    [
+        (PlanRunResponse(steps=[LOOKS], destinations=[HERE]), "no model is asked; the code stays on this machine"),
+        (
+            PlanRunResponse(steps=[LOOKS, THINKS], destinations=[HERE, AWAY], requests=2, prompt_tokens=13, leaves_machine=True),
+            ("at least 2 requests, about 13 tokens in prompts and 1 prompt not known yet;"
+            " the code leaves this machine, for api.example.com"),
+        ),
+        (
+            PlanRunResponse(steps=[THINKS], destinations=[HERE], requests=1, most_requests=20),
+            ("at least 1 request, at most 20, about 0 tokens in prompts and 1 prompt not known yet;"
+            " the code stays on this machine"),
+        ),
+    ],
+)  # fmt: skip
+def test_requests_tokens_and_where_the_code_goes_are_told_before_the_run(planned: PlanRunResponse, told: str) -> None:
+    last = Run(create_time=Timestamp(seconds=10), end_time=Timestamp(seconds=135))
+
+    assert forecast_line(planned, None) == told
+    assert forecast_line(planned, last) == f"{told}; 2 min 05 s the last time"
+
+
+def ended(attempt: str, read: int, written: int) -> WatchRunResponse:
+    return WatchRunResponse(step=Step(attempts=[Attempt(id=attempt, input_tokens=read, output_tokens=written)]))
+
+
+def using(attempt: str, read: int) -> WatchRunResponse:
+    usage = Activity(usage=Usage(input_tokens=read))
+    return WatchRunResponse(output=Output(attempt=attempt, activities=[usage]))
+
+
+def test_a_run_is_ended_once_where_its_agents_use_more_tokens_than_allowed() -> None:
+    limits = RunLimits(None, 1_000)
+
+    assert [limits.note(one) for one in (using("a", 400), using("a", 600), ended("a", 500, 100))] == [False] * 3
+    assert [limits.note(one) for one in (using("b", 400), using("b", 401), using("b", 500))] == [False, True, False]
+    assert "1001 tokens" in limits.reason
+    assert not limits.is_out_of_time
+
+
+def test_a_run_is_ended_where_it_takes_longer_than_allowed() -> None:
+    times = iter([0.0, 59.0, 61.0])
+    limits = RunLimits(1, None, lambda: next(times))
+
+    assert [limits.note(WatchRunResponse()) for _ in range(3)] == [False, True, False]
+    assert limits.is_out_of_time
+
+
+def test_without_limits_nothing_ends_a_run() -> None:
+    assert not RunLimits(None, None).note(ended("a", 10**9, 10**9))
