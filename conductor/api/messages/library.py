@@ -1,18 +1,20 @@
-"""The personas and contracts that a client sends along with its flow. They are texts only: nothing of them is looked up."""
+"""The personas, contracts and called flows that a client sends along with its flow. Nothing of them is looked up."""
 
 from collections.abc import Iterator, Mapping
 
 from conductor.errors import InvalidRequestError, Violation
-from conductor.flows.library.library import MAX_TEXT_BYTES, Texts
+from conductor.flows.kinds.flow import FLOW_NAME
+from conductor.flows.library.library import MAX_TEXT_BYTES, Sent, Texts
 from conductor.flows.library.personas import MAX_PERSONA_CHARACTERS, parse_persona
 from conductor.v1 import flow_service_pb2 as pb
 
 MAX_ENTRIES = 500
+MAX_FLOWS = 50
 MAX_NAME_CHARACTERS = 200
 
 
-def read_library(library: pb.Library) -> Texts:
-    """Returns the texts; raises InvalidRequestError that names each wrong one."""
+def read_library(library: pb.Library) -> Sent:
+    """Returns the texts and flows; raises InvalidRequestError that names each wrong one."""
     personas = {name: parse_persona(text, name).text for name, text in library.personas.items()}
     contracts = {name: text.strip() for name, text in library.contracts.items()}
     violations = [*_wrong_names(personas, "library.personas"), *_wrong_names(contracts, "library.contracts")]
@@ -26,9 +28,16 @@ def read_library(library: pb.Library) -> Texts:
         for name, text in contracts.items()
         if (size := len(text.encode())) > MAX_TEXT_BYTES
     ]
+    if len(library.flows) > MAX_FLOWS:
+        violations.append(Violation("library.flows", f"has at most {MAX_FLOWS} entries, this has {len(library.flows)}"))
+    violations += [
+        Violation("library.flows", f"has the name {name[:80]!r}; a name is flows/NAME or flows/parts/NAME")
+        for name in library.flows
+        if not name.startswith("flows/") or not FLOW_NAME.match(name)
+    ]
     if violations:
         raise InvalidRequestError(*violations)
-    return Texts(personas, contracts)
+    return Sent(Texts(personas, contracts), dict(library.flows))
 
 
 def _wrong_names(texts: Mapping[str, str], where: str) -> Iterator[Violation]:

@@ -175,15 +175,15 @@ def read_flow(path: Path, project: Path | None = None) -> tuple[flow_service_pb2
     data = read_bytes(path)
     from conductor.flows.checks.validation import parsed
 
-    flow, texts, problems = parsed(data, str(path), project or project_of(path))
+    flow, sent, problems = parsed(data, str(path), project or project_of(path))
     if flow is None or problems:
         shown = excerpt(
             (printable(str(problem)) for problem in problems), f"conductor validate {shlex.quote(str(path))}"
         )
         raise CommandError(f"{path} is no flow that can be run", lines=tuple(shown))
     # A text that begins with a line of dashes is not taken for front matter below an empty line.
-    personas = {name: f"\n{text}" for name, text in texts.personas.items()}
-    return flow, flow_service_pb2.Library(personas=personas, contracts=texts.contracts)
+    personas = {name: f"\n{text}" for name, text in sent.texts.personas.items()}
+    return flow, flow_service_pb2.Library(personas=personas, contracts=sent.texts.contracts, flows=sent.flows)
 
 
 def refused(error: CommandError, path: Path) -> CommandError:

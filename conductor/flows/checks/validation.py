@@ -5,19 +5,22 @@ process to call it (see `conductor.evaluation.evaluator`); only the CLI calls it
 """
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from conductor.errors import FlowProblem
-from conductor.flows.checks.calls import list_calls
+from conductor.flows.checks.calls import judge_calls, list_calls
 from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.rules import judge
 from conductor.flows.defaults import agents_in, with_defaults
 from conductor.flows.language.counts import excesses
 from conductor.flows.language.document import DocumentError, Node, read_document
+from conductor.flows.language.marks import is_template
 from conductor.flows.language.shape import Shape
-from conductor.flows.library.layers import folders, name_of
-from conductor.flows.library.library import Texts, library_of, read_library, texts_for
+from conductor.flows.library.layers import Folder, flow_files, folders, name_of, read_file
+from conductor.flows.library.library import Sent, read_library, texts_for
 from conductor.flows.library.revision import authored, revision_of
 from conductor.v1 import flow_service_pb2
 
@@ -67,16 +70,38 @@ def _judgement(flow: Flow, default_name: str, library: Library, problems: Proble
     return Judgement(good, (), good, lines)
 
 
-def parsed(data: bytes, path: str, project: Path | None = None) -> tuple[Flow | None, Texts, tuple[FlowProblem, ...]]:
-    """Returns the flow in a file's text, to be sent inline with the personas and contracts that it has here, and its problems.
+def parsed(data: bytes, path: str, project: Path | None = None) -> tuple[Flow | None, Sent, tuple[FlowProblem, ...]]:
+    """Returns the flow in a file's text, what it uses of what is here, to be sent along, and its problems.
 
     A name that is unknown here is no problem: the conductor that gets the flow may know it.
     """
-    library, texts = read_library(folders(project, os.environ))
+    places = folders(project, os.environ)
+    library, texts = read_library(places)
     judgement = judge_text(data, path, library, is_final=False)
     if judgement.flow is None:
-        return None, Texts(), judgement.problems
-    return authored(judgement.flow), texts_for(with_defaults(judgement.flow), texts), judgement.problems
+        return None, Sent(), judgement.problems
+    calls = judge_calls(judgement.flow, _flows_of(places, library)).flows if list_calls(judgement.flow) else {}
+    filled = [with_defaults(flow) for flow in (judgement.flow, *calls.values())]
+    used = texts_for(filled[0], texts, filled[1:])
+    if any(is_template(agent.persona) for flow in filled for agent in agents_in(flow.steps)):
+        used = replace(used, personas=texts.personas)  # inputs may name any
+    return (
+        authored(judgement.flow),
+        Sent(used, {name: authored(flow) for name, flow in calls.items()}),
+        judgement.problems,
+    )
+
+
+def _flows_of(places: Sequence[Folder], library: Library) -> dict[str, Flow | None]:
+    """Returns the flows of the folders by name; None for one that has problems."""
+    found: dict[str, Flow | None] = {}
+    for source in flow_files(places):
+        try:
+            judgement = judge_text(read_file(source.path), str(source.path), library)
+        except OSError:
+            continue
+        found.setdefault(judgement.flow.name if judgement.flow else name_of(source.path), judgement.flow)
+    return found
 
 
 def _named(flow: Flow, known: Library) -> Library:
@@ -101,5 +126,12 @@ def line_of(data: bytes, field: str) -> int:
 
 
 def problems_of(data: bytes, path: str, project: Path | None) -> tuple[FlowProblem, ...]:
-    """Returns every problem of a flow file's text. It may use the personas and contracts of `project`, of the user, and ours."""
-    return judge_text(data, path, library_of(project)).problems
+    """Returns every problem of a flow file's text. It may use personas, contracts and flows of `project`, of the user, and ours."""
+    places = folders(project, os.environ)
+    library, _ = read_library(places)
+    judgement = judge_text(data, path, library)
+    if judgement.draft is None or not list_calls(judgement.draft):
+        return judgement.problems
+    called = judge_calls(judgement.draft, _flows_of(places, library)).problems
+    problems = (FlowProblem(path, judgement.line_of(where), where, text) for where, text in called)
+    return tuple(sorted((*judgement.problems, *problems), key=lambda problem: problem.line))

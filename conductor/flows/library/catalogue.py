@@ -18,13 +18,12 @@ from conductor.flows.checks.calls import PARTS, Calls, judge_calls, list_calls
 from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.defaults import with_defaults
 from conductor.flows.library.bundle import MAX_BUNDLE_BYTES, write_bundle
-from conductor.flows.library.layers import Folder, Layer, Source, name_of, read_file, sources
-from conductor.flows.library.library import Texts, read_library, texts_for, with_sent
+from conductor.flows.library.layers import Folder, Layer, Source, flow_files, name_of, read_file
+from conductor.flows.library.library import Sent, Texts, read_library, texts_for, with_sent
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
-SUFFIXES = (".yaml", ".yml", ".json")
-NOTHING_SENT = Texts()
+NOTHING_SENT = Sent()
 
 
 class Judge(Protocol):
@@ -116,36 +115,51 @@ class Catalogue:
             raise NotFoundError("flow", name, hint=f"there are {known}", metadata={"known": known})
         return _loaded(group, texts, _known_flows(files))
 
-    async def load_inline(self, flow: Flow, sent: Texts = NOTHING_SENT) -> LoadedFlow:
-        """Returns a flow that came as a message, maybe with texts of its own. Raises FlowInvalidError."""
+    async def load_inline(self, flow: Flow, sent: Sent = NOTHING_SENT) -> LoadedFlow:
+        """Returns a flow that came as a message, maybe with texts and flows of its own. Raises FlowInvalidError."""
         library, texts = await self._library(sent)
-        good, calls = await self._find_good(await self._judge.judge_message(flow, "flow", library), "flow")
+        judgement = await self._judge.judge_message(flow, "flow", library)
+        good, calls = await self._find_good(judgement, "flow", sent, library)
         return _with_texts(good, texts, calls)
 
-    async def validate_text(self, data: bytes, path: str, sent: Texts = NOTHING_SENT) -> Judgement:
+    async def validate_text(self, data: bytes, path: str, sent: Sent = NOTHING_SENT) -> Judgement:
         """Judges a text as the file at this path."""
-        return await self._whole(await self._judge.judge_text(data, path, (await self._library(sent))[0]), path)
+        library, _ = await self._library(sent)
+        return await self._whole(await self._judge.judge_text(data, path, library), path, sent, library)
 
-    async def validate_message(self, flow: Flow, path: str, sent: Texts = NOTHING_SENT) -> Judgement:
+    async def validate_message(self, flow: Flow, path: str, sent: Sent = NOTHING_SENT) -> Judgement:
         """Judges a message."""
-        return await self._whole(await self._judge.judge_message(flow, path, (await self._library(sent))[0]), path)
+        library, _ = await self._library(sent)
+        return await self._whole(await self._judge.judge_message(flow, path, library), path, sent, library)
 
-    async def _whole(self, judgement: Judgement, path: str) -> Judgement:
+    async def _whole(self, judgement: Judgement, path: str, sent: Sent, library: Library) -> Judgement:
         """Returns the judgement with the flow's calls judged, too."""
         try:
-            await self._find_good(judgement, path)
+            await self._find_good(judgement, path, sent, library)
         except FlowInvalidError as error:
             return Judgement(None, error.problems)
         return judgement
 
-    async def _find_good(self, judgement: Judgement, path: str) -> tuple[Flow, Mapping[str, Flow]]:
+    async def _find_good(
+        self, judgement: Judgement, path: str, sent: Sent, library: Library
+    ) -> tuple[Flow, Mapping[str, Flow]]:
         """Returns a flow that is in no folder, with all that it calls. Raises FlowInvalidError."""
         calls = judgement.draft is not None and list_calls(judgement.draft)
         files = (await self._look())[1] if calls else ()
-        return _find_good(judgement, path, _known_flows(files))
+        judged = {name: await self._judge_sent(name, flow, library) for name, flow in sent.flows.items() if calls}
+        return _find_good(judgement, path, _known_flows(files) | judged)
 
-    async def _library(self, sent: Texts) -> tuple[Library, Texts]:
-        return with_sent(*await asyncio.to_thread(read_library, self._places), sent)
+    async def _judge_sent(self, name: str, flow: Flow, library: Library) -> Flow:
+        named = Flow()
+        named.CopyFrom(flow)
+        named.name = name
+        judgement = await self._judge.judge_message(named, name, library)
+        if judgement.flow is None:
+            raise FlowInvalidError(judgement.problems)
+        return judgement.flow
+
+    async def _library(self, sent: Sent) -> tuple[Library, Texts]:
+        return with_sent(*await asyncio.to_thread(read_library, self._places), sent.texts)
 
     async def _look(self) -> tuple[Texts, tuple[_Judged, ...]]:
         library, texts = await asyncio.to_thread(read_library, self._places)
@@ -156,8 +170,7 @@ class Catalogue:
         return texts, files
 
     def _find(self) -> tuple[Source, ...]:
-        folders = [(place.layer, folder) for place in self._places for folder in (place.flows, place.flows / "parts")]
-        return tuple(source for layer, folder in folders for source in sources(layer, folder, SUFFIXES))
+        return tuple(flow_files(self._places))
 
     async def _judged(self, source: Source, library: Library) -> _Judged:
         key = (source.stamp, library)

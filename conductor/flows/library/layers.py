@@ -6,13 +6,14 @@ regular files are read, so that a pipe in a folder cannot stop a listing.
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path, PurePath
 
 import conductor
 
+FLOW_SUFFIXES = (".yaml", ".yml", ".json")
 MAX_FILES_PER_FOLDER = 500
 MAX_FILE_BYTES = 1024 * 1024
 
@@ -67,6 +68,13 @@ def built_in() -> Folder:
     shipped = package / "catalogue"
     root = shipped if shipped.is_dir() else package.parent / "flows"
     return Folder(Layer.BUILT_IN, root, root / "personas", root / "contracts")
+
+
+def flow_files(places: Iterable[Folder]) -> Iterator[Source]:
+    """Yields the files of flows and of their parts; an earlier one shadows a later one of the same name."""
+    for place in places:
+        for folder in (place.flows, place.flows / "parts"):
+            yield from sources(place.layer, folder, FLOW_SUFFIXES)
 
 
 def name_of(path: PurePath) -> str:

@@ -4,7 +4,6 @@ A contract is a plain text that prompts include by name; evidence, simplicity, r
 file's name, and also the name in its front matter where no file has that name.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from google.protobuf import json_format
 from conductor.flows.checks.judgement import Library
 from conductor.flows.defaults import agents_in
 from conductor.flows.language.marks import is_template
-from conductor.flows.library.layers import Folder, Source, folders, read_file, sources
+from conductor.flows.library.layers import Folder, Source, read_file, sources
 from conductor.flows.library.personas import MAX_PERSONA_CHARACTERS, parse_persona
 from conductor.v1 import flow_service_pb2
 
@@ -33,11 +32,6 @@ class Texts:
 
     personas: Mapping[str, str] = field(default_factory=dict)
     contracts: Mapping[str, str] = field(default_factory=dict)
-
-
-def library_of(project: Path | None) -> Library:
-    """Returns the names that a flow of this project may use."""
-    return read_library(folders(project, os.environ))[0]
 
 
 def read_library(places: Iterable[Folder]) -> tuple[Library, Texts]:
@@ -76,6 +70,14 @@ def texts_for(
         personas={name: text for name, text in texts.personas.items() if name in personas},
         contracts={name: text for name, text in texts.contracts.items() if name in contracts},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a client sends along with a flow: texts, and the flows that it calls, by name."""
+
+    texts: Texts = field(default_factory=Texts)
+    flows: Mapping[str, flow_service_pb2.Flow] = field(default_factory=dict)
 
 
 def with_sent(library: Library, texts: Texts, sent: Texts) -> tuple[Library, Texts]:

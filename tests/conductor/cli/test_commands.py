@@ -278,8 +278,10 @@ def test_a_file_brings_its_personas_and_contracts_to_a_conductor_that_has_none_o
     flow, elsewhere = project / "debt.yaml", pair.folder / "elsewhere.yaml"
     flow.write_text(
         "steps:\n  - id: a\n    agent:\n      agents: [scripted]\n      prompt: say x\n"
-        "      persona: doubter\n      contracts: [brief, read_only]\n"
+        "      persona: doubter\n      contracts: [brief, read_only]\n  - id: b\n    flow: {flow: parts/own}\n"
     )
+    (project / ".conductor/flows/parts").mkdir(parents=True)
+    (project / ".conductor/flows/parts/own.yaml").write_text("steps: [{id: c, fold: {template: x}}]\n")
     elsewhere.write_text(flow.read_text())
     ran, checked = conductor("run", str(flow), str(pair.folder), "--detach"), conductor("validate", str(flow))
     also = conductor("run", str(elsewhere), str(pair.folder), "--detach", "--project", str(project))

@@ -11,8 +11,8 @@ from conductor.flows.checks.judgement import Judgement, Library
 from conductor.flows.checks.validation import judge_message, judge_text
 from conductor.flows.library.catalogue import Catalogue
 from conductor.flows.library.layers import Layer, folders
-from conductor.flows.library.library import Texts
-from conductor.v1.flow_service_pb2 import AgentWork, Flow
+from conductor.flows.library.library import Sent, Texts
+from conductor.v1.flow_service_pb2 import AgentWork, Flow, FlowWork, FoldWork
 
 GOOD = "title: {title}\nsteps:\n  - id: a\n    fold: {{template: x}}\n"
 BUILT_IN = sorted(f"flows/{path.stem}" for path in folders(None, {})[-1].flows.glob("*.yaml"))
@@ -205,7 +205,7 @@ async def test_texts_that_a_client_sends_along_go_before_those_of_the_conductor(
     """Keeps A12."""
     agent = AgentWork(agents=["x"], prompt="look", contracts=["evidence", "mine"], persona="me")
     flow = Flow(steps=[Flow.Step(id="a", agent=agent)])
-    sent = Texts({"me": "I am me.", "unused": "x"}, {"mine": "My rule.", "evidence": "My evidence."})
+    sent = Sent(Texts({"me": "I am me.", "unused": "x"}, {"mine": "My rule.", "evidence": "My evidence."}))
     catalogue = home.catalogue()
 
     texts = (await catalogue.load_inline(flow, sent)).texts
@@ -213,3 +213,19 @@ async def test_texts_that_a_client_sends_along_go_before_those_of_the_conductor(
     assert texts == Texts({"me": "I am me."}, {"mine": "My rule.", "evidence": "My evidence."})
     assert (await catalogue.validate_message(flow, "x", sent)).problems == ()
     assert len((await catalogue.validate_message(flow, "x")).problems) == 2
+
+
+async def test_flows_that_a_client_sends_along_are_those_that_its_flow_calls(home: Home) -> None:
+    """Keeps A12 B13."""
+    flow = Flow(steps=[Flow.Step(id="a", flow=FlowWork(flow="parts/mine"))])
+    mine = Flow(steps=[Flow.Step(id="told", fold=FoldWork(template="done"))])
+    broken = Flow(steps=[Flow.Step(id="told", needs=["nothing"], fold=FoldWork(template="done"))])
+    catalogue = home.catalogue()
+
+    assert set((await catalogue.load_inline(flow, Sent(flows={"flows/parts/mine": mine}))).calls) == {
+        "flows/parts/mine"
+    }
+    with pytest.raises(FlowInvalidError, match="there is no flow 'parts/mine'"):
+        await catalogue.load_inline(flow)
+    with pytest.raises(FlowInvalidError, match=r"flows/parts/mine:0: steps.0.*there is no step 'nothing'"):
+        await catalogue.load_inline(flow, Sent(flows={"flows/parts/mine": broken}))
