@@ -7,7 +7,7 @@ The rules, before the code:
   the same items. If it runs again for another reason, none of its children is kept, since they saw other results.
 - Rounds follow each other: behind a round in which a step runs again, every round does.
 - A caller who names a step keeps every other that let its run go on, also one that failed and was allowed to.
-- A step that adds others is never kept itself: it goes through its items again, and finds each one settled.
+- A step that adds others and was not skipped is never kept itself: it goes through its items again, and finds each one settled.
 """
 
 from collections.abc import Iterator
@@ -71,6 +71,8 @@ def _was_tolerated(source: Run, step: Step) -> bool:
 
 
 def _adds_steps(source: Run, step: Step) -> bool:
+    if step.state is StepState.SKIPPED:  # its guard is not asked again
+        return False
     has_children = any(is_child_path(child) for child in source.children.get(step.plan.id, ()))
     return has_children or isinstance(step.plan.work, ForeachPlan | LoopPlan)
 

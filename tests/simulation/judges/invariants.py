@@ -19,6 +19,7 @@ from conductor.core.model.commands import (
 )
 from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing, Pool
 from conductor.core.model.events import AttemptCreated
+from conductor.core.model.plan import ForeachPlan, LoopPlan
 from conductor.core.model.run import Run, Stop
 from conductor.core.model.states import AttemptState, StepState
 from conductor.core.model.step import Step
@@ -137,13 +138,21 @@ def check_retry(run: Run, source: Run) -> int:
             or (step.state, step.findings) != (before.state, before.findings)
         ):
             raise Violation(f"step {run.id}/{name} was kept, and is not what it was")
-        if any(need not in reused and run.steps[need].state is not StepState.EXCLUDED for need in step.plan.needs):
+        if not all(need in reused or _is_same(run, need, reused) for need in step.plan.needs):
             raise Violation(f"step {run.id}/{name} was kept, and a step that it needs ran again")
     for name, before in source.steps.items() if run.plan.title == "failed" else ():
         is_alone = not before.plan.needs and not before.plan.parent and name not in source.children
         if is_alone and before.state is StepState.SUCCEEDED and name not in reused:
             raise Violation(f"step {run.id}/{name} had succeeded, and ran again")
     return len(reused)
+
+
+def _is_same(run: Run, name: str, reused: set[str]) -> bool:
+    """Tells whether a step of a retry that was not kept gives the same: it was left out, or went through kept items alone."""
+    children = run.children.get(name, ())
+    is_whole = all(child in reused or _is_same(run, child, reused) for child in children)
+    step = run.steps[name]
+    return step.state is StepState.EXCLUDED or (isinstance(step.plan.work, ForeachPlan | LoopPlan) and is_whole)
 
 
 def check_run_end(run: Run) -> None:
