@@ -14,8 +14,8 @@ from conductor.core.model.states import StepState
 from conductor.core.model.work import Checked, Folded, GuardDecided, WorkFailed
 from conductor.evaluation.gathering import Gathering
 from conductor.flows.checks.validation import judge_message, parsed, problems_of
-from conductor.flows.library.layers import folders
-from conductor.flows.library.library import library_of
+from conductor.flows.library.layers import built_in, folders
+from conductor.flows.library.library import read_library
 from conductor.v1.flow_service_pb2 import Flow
 from tests.conductor.evaluation.story import RUN, Story, claim, telling
 from tests.kit.facts import facts_of
@@ -65,7 +65,7 @@ def test_it_has_no_problem_and_is_the_same_as_a_message(path: Path) -> None:
     assert flow.title
     assert flow.description
     assert again == flow
-    assert judge_message(flow, "flow", library_of(None)).problems == ()
+    assert judge_message(flow, "flow", read_library([built_in()])[0]).problems == ()
 
 
 @pytest.mark.parametrize("band", BANDS)

@@ -36,7 +36,8 @@ class Stopwatch:
                     self._judge((record.run, ""), runs[record.run].plan.timeout_seconds, true_now, booted)
                 case StepFailed(step=step, failure=failure) if failure.reason == QUEUE_TIMEOUT:
                     agent = runs[record.run].steps[step].plan.agent
-                    self._judge((record.run, step), agent.queue_timeout_seconds if agent else 0.0, true_now, booted)
+                    if agent is not None:  # else the step of a sub-run failed for it
+                        self._judge((record.run, step), agent.queue_timeout_seconds, true_now, booted)
 
     def _judge(self, what: tuple[str, str], seconds: float, true_now: float, booted: float) -> None:
         since = self._since[what]
