@@ -11,6 +11,7 @@ MAX_THINGS = 5
 MAX_LINES = 40
 MAX_WHY_CHARACTERS = 400
 MAX_PATHS = 5
+MAX_FINDERS = 5
 _LEAST = "info"  # worth knowing, and nothing to do
 
 
@@ -74,6 +75,16 @@ def _marks(finding: Mapping[str, Any]) -> Iterator[str]:
         yield "outside the change"
     if finding.get("dismissed"):
         yield f"dismissed: {finding['dismissed']}"
+
+
+def finders(finding: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Returns the labels of the steps that found a finding; empty where its category says the same."""
+    if finding["found_by"] == [finding["category"]]:
+        return ""
+    labels = {step["id"]: step["label"] for step in values["steps"]}
+    names = list(dict.fromkeys(labels.get(step, step) for step in finding["found_by"]))
+    more = len(names) - MAX_FINDERS
+    return ", ".join(names[:MAX_FINDERS]) + (f" and {more} more" if more > 0 else "")
 
 
 def place(evidence: Mapping[str, Any]) -> str:

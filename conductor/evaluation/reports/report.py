@@ -14,7 +14,7 @@ from conductor.evaluation.evidence.citations import Unread
 from conductor.evaluation.evidence.findings import SEVERITIES, STATUSES, read_document
 from conductor.evaluation.evidence.places import check_places, named_places
 from conductor.evaluation.evidence.ranking import REFUTED, order
-from conductor.evaluation.reports.overview import overview
+from conductor.evaluation.reports.overview import finders, overview
 from conductor.evaluation.reports.results import Result, shortened, whole
 from conductor.evaluation.reports.shortening import leave_out, shorter
 from conductor.evaluation.reports.unchecked import unchecked
@@ -87,14 +87,15 @@ def build_report(bundle: Bundle, known: Mapping[str, Any], sources: Sources) -> 
 
 def _rendered(template: str, values: Mapping[str, Any], names: Mapping[str, Any]) -> Report:
     try:
-        text = render(template, {**names, "report": {**values, "sections": _sections(values["findings"])}})
+        text = render(template, {**names, "report": {**values, "sections": _sections(values)}})
     except TemplateError as error:
         raise ReportError(f"the report cannot be rendered: {error}") from error
     return Report(_tidy(text), canonical_json(dict(values)))
 
 
-def _sections(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _sections(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the findings by severity; those that do not hold, or stand nowhere, come last and are named so."""
+    findings = [{**finding, "finders": finders(finding, values)} for finding in values["findings"]]
     last = [finding for finding in findings if finding["status"] == "missing" or finding.get("verdict") == REFUTED]
     sections = [
         {"title": severity.capitalize(), "findings": found}

@@ -19,7 +19,7 @@ from conductor.evaluation.reports.formats.cited_files import CitedFiles
 from conductor.evaluation.reports.formats.excerpts import excerpt
 from conductor.evaluation.reports.formats.options import Options
 from conductor.evaluation.reports.formats.timeline import duration, timeline
-from conductor.evaluation.reports.overview import marks, overview
+from conductor.evaluation.reports.overview import finders, marks, overview
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.flows.language.markdown import visible
 
@@ -37,18 +37,19 @@ def render_html(values: Mapping[str, Any], files: CitedFiles, _: Options) -> str
         style=Markup(style),  # noqa: S704 - ours
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         first=overview(values),
-        findings=[_finding(finding, files) for finding in values["findings"]],
+        findings=[_finding(finding, files, values) for finding in values["findings"]],
         not_checked=unchecked(values),
         timeline=timeline(values),
         attempts=values["execution"]["attempts"][:MAX_ATTEMPTS],
     )
 
 
-def _finding(finding: Mapping[str, Any], files: CitedFiles) -> dict[str, Any]:
+def _finding(finding: Mapping[str, Any], files: CitedFiles, values: Mapping[str, Any]) -> dict[str, Any]:
     evidence = finding["evidence"]
     return {
         **finding,
         "marks": marks(finding),
+        "finders": finders(finding, values),
         "excerpts": [excerpt(item, files) for item in evidence[:MAX_EXCERPTS]],
         "counter": [excerpt(item, files) for item in finding.get("verdict_evidence", ())[:MAX_EXCERPTS]],
         "left_out": max(0, len(evidence) - MAX_EXCERPTS),
