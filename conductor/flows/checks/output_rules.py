@@ -1,5 +1,6 @@
 """Rules for the form that a step declares for its result, of every kind of step that has one. Adds problems."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf import json_format
@@ -16,6 +17,7 @@ Flow = flow_service_pb2.Flow
 OutputSpec = flow_service_pb2.OutputSpec
 
 MAX_MIN_ITEMS = 500
+MAX_SCHEMAS_BYTES = 256 * 1024  # of all steps of a flow together: judging them takes time
 FINDINGS: dict[str, Any] = {
     "type": "object",
     "properties": {"findings": {"type": "array"}, "left_out": {}, "notes": {}},
@@ -57,6 +59,12 @@ def on_invalid(step: Flow.Step) -> OnInvalid:
     """Returns what happens to the run when the result does not have its form."""
     spec = output_spec(step)
     return _ON_INVALID.get(spec.on_invalid, OnInvalid.FAIL) if spec else OnInvalid.FAIL
+
+
+def schemas_size(steps: Iterable[Flow.Step]) -> int:
+    """Returns the size of the schemas of steps' outputs, in bytes."""
+    specs = (output_spec(step) for step in steps)
+    return sum(spec.schema.ByteSize() for spec in specs if spec is not None)
 
 
 def has_schema(step: Flow.Step) -> bool:

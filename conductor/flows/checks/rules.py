@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from conductor.flows.checks.band_choice import judge_bands
 from conductor.flows.checks.clock_rules import judge_run_clock
 from conductor.flows.checks.judgement import Library
-from conductor.flows.checks.output_rules import output_schema
+from conductor.flows.checks.output_rules import MAX_SCHEMAS_BYTES, output_schema, schemas_size
 from conductor.flows.checks.problems import Problems
 from conductor.flows.checks.steps import Scope, judge_steps
 from conductor.flows.defaults import with_defaults
@@ -44,6 +44,9 @@ def judge(flow: Flow, library: Library, problems: Problems) -> None:
         problems.add("steps", "a flow has at least one step")
     if (number := sum(1 for _ in walk(flow.steps))) > MAX_STEPS:
         problems.add("steps", f"has at most {MAX_STEPS} steps, those inside others included, this has {number}")
+        return
+    if (size := schemas_size(step for _, step in walk(flow.steps))) > MAX_SCHEMAS_BYTES:
+        problems.add("steps", f"the schemas of their outputs have {size} bytes; the limit is {MAX_SCHEMAS_BYTES}")
         return
     scope = Scope(schema, library, problems)
     judge_steps(flow.steps, scope)

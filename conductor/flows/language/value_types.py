@@ -33,7 +33,8 @@ SNAPSHOT_FIELDS = {
 }
 _NULLABLE = {"string": "StringValue", "boolean": "BoolValue", "integer": "Int64Value"}
 MAX_TYPE_DEPTH = 8
-MAX_TYPES = 400
+# Of one set of types: what is beyond is not checked, so that a guard costs no more than this.
+MAX_MEMBERS = 2000
 
 
 class ValueTypes:
@@ -43,6 +44,7 @@ class ValueTypes:
         self, inputs: Mapping[str, Any], steps: Iterable[str], outputs: Mapping[str, Mapping[str, Any]]
     ) -> None:
         self.holders: dict[str, str] = {}
+        self._members = 0
         self.file = descriptor_pb2.FileDescriptorProto(name="flow.proto", package="flow", syntax="proto3")
         self.file.dependency.extend(("google/protobuf/struct.proto", "google/protobuf/wrappers.proto"))
         named = self.file.message_type.add(name="Inputs")
@@ -87,8 +89,9 @@ class ValueTypes:
         if isinstance(kind, str) and kind in _NULLABLE:
             return f".google.protobuf.{_NULLABLE[kind]}"
         members = closed_members(schema)
-        if members is None or depth > MAX_TYPE_DEPTH or len(self.file.message_type) > MAX_TYPES:
+        if members is None or depth > MAX_TYPE_DEPTH or self._members + len(members) > MAX_MEMBERS:
             return _VALUE
+        self._members += len(members) + 1
         name = f"Output{len(self.file.message_type)}"
         message = self.file.message_type.add(name=name)
         self.holders[name] = f"{where}" if not members else f"{where} ({', '.join(members)[:200]})"

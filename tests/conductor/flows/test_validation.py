@@ -446,3 +446,16 @@ def test_an_output_has_one_form_that_can_be_asked_for(output: str, problem: str)
     found = [one.text for one in judge_text(text.encode(), "flow.yaml", None).problems]
 
     assert (problem in " ".join(found)) if problem else not found
+
+
+def test_outputs_whose_schemas_are_too_large_together_are_refused_at_once() -> None:
+    """Keeps A4: judging each of them takes time."""
+    flow = Flow(name="flows/x")
+    for index in range(20):
+        step = flow.steps.add(id=f"s{index}", agent=AgentWork(agents=["survey"], prompt="Look"))
+        step.agent.output.schema.update(
+            {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(600)}}
+        )
+    found = judge_message(flow, "flow", Library()).problems
+
+    assert ["the schemas of their outputs have" in one.text for one in found] == [True]
