@@ -17,7 +17,7 @@ from conductor.api.messages.findings import finding_message
 from conductor.api.messages.gates import gate_message
 from conductor.api.messages.names import step_name
 from conductor.api.messages.output import output_message
-from conductor.api.messages.runs import disconnections, run_message, step_message, struct, waits
+from conductor.api.messages.runs import disconnections, run_message, step_message, struct, sub_run_progress, waits
 from conductor.api.messages.tokens import seal
 from conductor.core.model.events import (
     Event,
@@ -127,6 +127,7 @@ class Narrator:
             total_steps=len(states),
             disconnections=disconnections(self._run.id, present.absences),
             waits=waits(self._run.id, present),
+            sub_runs=sub_run_progress(self._run.id, present),
         )
         return self._response(now, progress=progress)
 

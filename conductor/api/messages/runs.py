@@ -279,6 +279,20 @@ def _workspace_changes(changes: WorkspaceChanges) -> pb.WorkspaceChanges:
     return pb.WorkspaceChanges(count=changes.count, paths=changes.paths, note=changes.note)
 
 
+def sub_run_progress(run: str, present: Present) -> list[pb.SubRunProgress]:
+    """Shows how far the sub-runs of a run are."""
+    return [
+        pb.SubRunProgress(
+            step=step_name(run, part.step),
+            sub_run=run_name(part.run),
+            settled_steps=part.settled,
+            running_agents=part.running,
+            total_steps=part.total,
+        )
+        for part in present.parts
+    ]
+
+
 def waits(run: str, present: Present) -> list[pb.StepWait]:
     """Shows what queued steps wait for now, where that is more than their last change said."""
     return [pb.StepWait(step=step_name(run, name), wait=wait_message(wait)) for name, wait in present.waits.items()]

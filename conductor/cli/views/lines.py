@@ -2,6 +2,7 @@
 
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import (
+    counted,
     disconnected,
     elapsed,
     failure,
@@ -42,6 +43,8 @@ def step_facts(row: StepRow, now: float) -> list[str]:
     away = disconnected(row.away, now) if row.away is not None else ""
     kept = f"kept from {short(step.reused_from.partition('/steps/')[0])}" if step.reused_from else ""
     sub_run = f"sub-run {short(step.sub_run)}" if step.sub_run else ""
+    if row.sub_run is not None and not row.is_settled:
+        sub_run += f": {row.sub_run.settled_steps} of {counted(row.sub_run.total_steps, 'step')}"
     facts = [
         kept,
         sub_run,

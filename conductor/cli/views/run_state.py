@@ -21,6 +21,7 @@ class StepRow:
     said: str = ""
     disconnection: run_service_pb2.Disconnection | None = None
     present_wait: str = ""  # what it waits for now, as progress told it last; empty where its step says it
+    sub_run: run_service_pb2.SubRunProgress | None = None  # how far it is
 
     @property
     def id(self) -> str:
@@ -141,9 +142,11 @@ class RunView:
     def _note_present(self, progress: run_service_pb2.Progress) -> None:
         away = {step: one for one in progress.disconnections for step in one.steps}
         waits = {one.step: one.wait.text for one in progress.waits}
+        sub_runs = {one.step: one for one in progress.sub_runs}
         for name, row in self.rows.items():
             row.disconnection = away.get(name)
             row.present_wait = waits.get(name, "")
+            row.sub_run = sub_runs.get(name)
 
     def _hear(self, output: run_service_pb2.Output) -> None:
         row = self.rows.get(output.step)

@@ -3,9 +3,9 @@
 The rules, before the code:
 
 - Slots of hosts and of pools (`core.placing`) are counted from live attempts each time. There is no stored counter.
-- Runs of a higher priority go first. Within a priority the run with the fewest live attempts goes next, then the oldest:
-  a run with many steps cannot starve a run with few. Within a run the step of the highest priority goes next,
-  then the one that queued first.
+- Runs of a higher priority go first. Within a priority the run with the fewest live attempts, those of its sub-runs included,
+  goes next, then the oldest: a run with many steps cannot starve a run with few. Within a run the step of the highest priority
+  goes next, then the one that queued first.
 - A step that cannot be placed does not hold up the steps behind it.
 - A run that an operator holds is passed over.
 - A step without a place says what it waits for once, and again only when that changes.
@@ -14,6 +14,7 @@ The rules, before the code:
 - Steps whose model is loaded are placed first, then the others, which take what is left (see `core.placing.memory`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -55,6 +56,9 @@ class Scheduling:
         self.pools = PoolSlots(decision.hosts, tracks, decision.pools, decision.now, lambda: self.waiting_models)
         # Slots only get fewer during a pass: a demand without a place has none later either.
         self.unplaceable: set[Demand] = set()
+        self.busy = Counter[str]()
+        for _, one in decision.runs():
+            self.busy[one.run.plan.root] += len(one.tracks)
         self.waits: dict[tuple[str, Demand], Wait] = {}
 
     def run(self) -> None:
@@ -69,13 +73,17 @@ class Scheduling:
     def _place(self, admits: Callable[[Seat], bool]) -> None:
         """Places the steps that need a slot which is admitted."""
         self.unplaceable.clear()
-        line = [_turn(one) for _, one in self.decision.runs() if one.queue and not one.run.is_held]
+        line = [self._turn(one) for _, one in self.decision.runs() if one.queue and not one.run.is_held]
         heapify(line)
         while line and self.free and self.decision.room > 0:
-            *_, run = heappop(line)
-            draft = self._place_next(run, admits)
+            turn = heappop(line)
+            one = self.decision.view(turn[-1])
+            if one is not None and (now := self._turn(one)) != turn:
+                heappush(line, now)  # another run of its tree had a turn meanwhile
+                continue
+            draft = self._place_next(turn[-1], admits)
             if draft is not None:
-                heappush(line, _turn(draft))
+                heappush(line, self._turn(draft))
 
     def _is_first(self, seat: Seat) -> bool:
         return self.pools.is_open(seat) and self.pools.goes_first(seat)
@@ -124,7 +132,12 @@ class Scheduling:
         if draft is None or draft.run.is_settled:
             return None
         self.pools.take(placement.seat, draft.run.steps[name].attempts[-1].id)
+        self.busy[draft.run.plan.root] += 1
         return draft
+
+    def _turn(self, one: Ongoing | RunDraft) -> tuple[int, int, float, str]:
+        """Returns when a run has its turn. Sub-runs take turns with their run: a tree of runs starves no other."""
+        return (-one.run.plan.priority, self.busy[one.run.plan.root], one.run.create_time, one.run.id)
 
     def _explain(self) -> None:
         for run, one in list(self.decision.runs()):
@@ -189,10 +202,6 @@ def create_attempt(draft: RunDraft, name: str, placement: Placement, *, must_loa
     )
     draft.send(StartExecution(placement.host, start, placement.instance))
     draft.mark(*draft.run.children.get(name, ()))
-
-
-def _turn(one: Ongoing | RunDraft) -> tuple[int, int, float, str]:
-    return (-one.run.plan.priority, len(one.tracks), one.run.create_time, one.run.id)
 
 
 def _count_free(decision: DecisionDraft) -> dict[str, int]:

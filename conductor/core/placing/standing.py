@@ -14,14 +14,27 @@ from conductor.core.model.step import Wait
 from conductor.core.placing.placement import Demand, list_seats
 from conductor.core.placing.slots import PoolSlots
 from conductor.core.placing.waits import explain_wait
+from conductor.core.sub_runs.telling import count_known_steps, list_open
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How far the sub-run of a step is, with its own sub-runs."""
+
+    step: str
+    run: str
+    settled: int
+    running: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What is known of a run beside its history: hosts that are away, and what its queued steps wait for, by name."""
+    """What is known of a run beside its history: hosts that are away, what its queued steps wait for, how far its sub-runs are."""
 
     absences: tuple[Absence, ...] = ()
     waits: Mapping[str, Wait] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,26 @@ class PoolUse:
 
 def present_of(state: ConductorState, run: str, now: float) -> Present:
     """Returns what is known of a run beside its history."""
-    return Present(list_absences(state, run), list_waits(state, run, now))
+    return Present(list_absences(state, run), list_waits(state, run, now), list_parts(state, run))
+
+
+def list_parts(state: ConductorState, run: str) -> tuple[Part, ...]:
+    """Returns how far the sub-runs of a run are."""
+    one = state.ongoing.get(run)
+    names = [(name, one.run.steps[name].live_sub_run) for name in list_open(one.run)] if one is not None else []
+    return tuple(Part(name, sub_run, *_count(state, sub_run)) for name, sub_run in names)
+
+
+def _count(state: ConductorState, run: str) -> tuple[int, int, int]:
+    """Returns how many steps of a run and its sub-runs have ended, how many agents are at work, and how many steps there are."""
+    one = state.ongoing.get(run)
+    if one is None:
+        return 0, 0, 0
+    ended = count_known_steps(one.run) - len(one.run.steps)  # of sub-runs that have ended
+    below = [_count(state, one.run.steps[name].live_sub_run) for name in list_open(one.run)]
+    own = (len(one.run.steps) - one.run.unsettled + ended, len(one.tracks), len(one.run.steps) + ended)
+    settled, running, total = (sum(column) for column in zip(own, *below, strict=True))
+    return settled, running, total
 
 
 def list_waits(state: ConductorState, run: str, now: float) -> dict[str, Wait]:

@@ -13,6 +13,7 @@ from conductor.v1.run_service_pb2 import (
     Output,
     Run,
     Step,
+    SubRunProgress,
     WatchRunResponse,
     WorkspaceChanges,
 )
@@ -156,4 +157,7 @@ def test_a_step_that_runs_another_flow_names_its_sub_run() -> None:
     """Keeps B13."""
     step = _step(Step.STATE_RUNNING, "deep", sub_run="runs/0abc")
 
+    progress = SubRunProgress(step=step.name, settled_steps=2, total_steps=9)
+
     assert step_line(StepRow(step), 0.0) == "● deep  running  sub-run 0abc"
+    assert step_line(StepRow(step, sub_run=progress), 0.0) == "● deep  running  sub-run 0abc: 2 of 9 steps"

@@ -14,7 +14,8 @@ from conductor.core.model.inputs import RequestCancel, WorkFinished
 from conductor.core.model.plan import RunPlan
 from conductor.core.model.states import Failure, RunState, StepState
 from conductor.core.model.work import SubRunPlanned, Work, WorkFailed, WorkKind, WorkResult
-from tests.conductor.core.bench import ANSWERS, CONTINUE, RUN, Bench, asks, calls, each, folds, part
+from conductor.core.placing.standing import list_parts
+from tests.conductor.core.bench import ANSWERS, CONTINUE, OTHER, RUN, Bench, asks, calls, each, folds, part
 
 DEEP = part("deep", folds("inner"))
 SUB = DEEP.run
@@ -182,6 +183,23 @@ def test_items_run_flows_side_by_side() -> None:
 
     assert bench.created() == [RUN, *(one.run for one in plans)]
     assert bench.run.state is RunState.SUCCEEDED
+
+
+def test_sub_runs_take_turns_with_their_run_and_it_tells_how_far_they_are() -> None:
+    """Keeps C7: a run with three sub-runs gets no more slots than a run of its own."""
+    plans = [part(f"c{number}", asks("look"), asks("more", "look")) for number in range(3)]
+    bench = Driven(*plans)
+    bench.launch(*(calls(f"c{number}") for number in range(3)))
+    bench.go_on()
+    bench.launch(asks("a"), asks("b"), asks("c"), run=OTHER)
+    bench.go_on()
+    bench.host(slots=4)
+    held = [attempt for one in bench.state.ongoing.values() for attempt in one.tracks]
+
+    assert sorted(attempt.partition("-")[0] == OTHER for attempt in held) == [False, False, True, True]
+    parts = list_parts(bench.state, RUN)
+    assert [(one.step, one.settled, one.total) for one in parts] == [("c0", 0, 2), ("c1", 0, 2), ("c2", 0, 2)]
+    assert sum(one.running for one in parts) == 2
 
 
 def test_a_sub_run_that_is_not_there_fails_its_step_and_one_without_a_parent_is_cancelled() -> None:
