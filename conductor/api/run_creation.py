@@ -43,6 +43,7 @@ from conductor.errors import (
 )
 from conductor.evaluation.evaluator import Evaluator, Launch
 from conductor.flows.checks.inputs import AUTO
+from conductor.flows.language.counts import MAX_AGENTS
 from conductor.flows.library.catalogue import Catalogue, LoadedFlow
 from conductor.flows.plans import plan_steps, run_timeout
 from conductor.snapshots.keyed_locks import KeyedLocks
@@ -181,7 +182,7 @@ class RunCreation:
         self, request: pb.CreateRunRequest, check: "Callable[[Sequence[StepPlan]], None]"
     ) -> tuple[RunPlan, tuple[Blob, ...]]:
         folder = await asyncio.to_thread(self._pinning.roots.resolve, request.workspace.path)
-        loaded = await self._load(request)
+        loaded = _selected(await self._load(request), request.selector)
         given, pinned = read_inputs(request), None
         bundle = loaded.bundle(json.dumps(given, ensure_ascii=False))
         if given.get("band") == AUTO:  # the snapshot decides it
@@ -287,6 +288,17 @@ def _check_shape(request: pb.CreateRunRequest) -> str:
     if not -MAX_PRIORITY <= request.priority <= MAX_PRIORITY:
         violations.append(Violation("priority", f"is {request.priority}; it may be -{MAX_PRIORITY} to {MAX_PRIORITY}"))
     return read_request_id(request.request_id, *violations)
+
+
+def _selected(loaded: LoadedFlow, selector: pb.Selector) -> LoadedFlow:
+    """Returns the flow with the agents that a caller chose. Raises InvalidRequestError for a choice that no step has."""
+    if len(selector.agents) > MAX_AGENTS:
+        raise InvalidRequestError(Violation("selector.agents", f"has at most {MAX_AGENTS} entries"))
+    known = loaded.list_agents()
+    if selector.agents and not known & set(selector.agents):
+        chosen, there = ", ".join(selector.agents), ", ".join(sorted(known)) or "no agent"
+        raise InvalidRequestError(Violation("selector.agents", f"no step of this flow asks {chosen}; they ask {there}"))
+    return loaded.narrowed(selector.agents)
 
 
 def _source_violations(request: pb.CreateRunRequest) -> list[Violation]:

@@ -10,7 +10,7 @@ from google.protobuf import struct_pb2
 from agenthost.v1 import host_service_pb2
 from conductor.v1 import run_service_pb2 as pb
 from tests.catalogue.played import ANSWER, INVENTED, TRUE, PlayedHost
-from tests.conductor.running_conductor import Running, running_conductor
+from tests.conductor.running_conductor import Running, refusal, running_conductor
 from tests.kit.repositories import git
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -89,3 +89,24 @@ async def test_a_review_of_a_branch_shows_reviewers_the_change_and_who_looks_fol
     assert all("Look twice." in prompt and "as it was before the change" in prompt for prompt in looks)
     assert "The change changes the guidelines that reviewers are given: AGENTS.md" in [one.title for one in found]
     assert [one.outside_scope for one in found if one.title == TRUE] == [True]
+
+
+async def test_a_caller_chooses_among_the_agents_of_a_flow_and_of_what_it_calls(running: Running) -> None:
+    """Keeps A5."""
+    inputs = struct_pb2.Struct()
+    inputs.update({"question": "Why is it so?"})
+    request = pb.CreateRunRequest(
+        flow="flows/overview", inputs=inputs, selector=pb.Selector(agents=["nobody", "codex"])
+    )
+    request.workspace.path = str(running.workspace)
+    run = await running.settled((await running.runs.CreateRun(request)).name)
+    inner = await running.runs.GetRun(pb.GetRunRequest(name=run.steps[-1].sub_run))
+    asked = {attempt.agent for step in inner.steps for attempt in step.attempts}
+
+    request.selector.agents[:] = ["nobody"]
+    refused = await refusal(running.runs.CreateRun(request))
+
+    assert (run.state, asked) == (pb.Run.STATE_SUCCEEDED, {"codex"})
+    assert "no step of this flow asks nobody; they ask claude, codex, gemini, opencode, pi, qwen, reader" in str(
+        refused
+    )

@@ -9,7 +9,7 @@ the same name in a later folder: running another flow than the operator wrote wo
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path  # noqa: TC003 - like every other import of it
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from conductor.flows.defaults import with_defaults
 from conductor.flows.library.bundle import MAX_BUNDLE_BYTES, write_bundle
 from conductor.flows.library.layers import Folder, Layer, Source, flow_files, name_of, read_file
 from conductor.flows.library.library import Sent, Texts, read_library, texts_for, with_sent
+from conductor.flows.selection import list_agents, narrow_agents
 from conductor.v1 import flow_service_pb2
 
 Flow = flow_service_pb2.Flow
@@ -52,6 +53,17 @@ class LoadedFlow:
     def texts(self) -> Texts:
         """Returns the personas and contracts that the flows name."""
         return self._find_texts("")
+
+    def narrowed(self, agents: Sequence[str]) -> "LoadedFlow":
+        """Returns the flow with its calls, where their steps ask only these agents; as it is where none are given."""
+        if not agents:
+            return self
+        calls = {name: narrow_agents(called, agents) for name, called in self.calls.items()}
+        return replace(self, filled=narrow_agents(self.filled, agents), calls=calls)
+
+    def list_agents(self) -> set[str]:
+        """Returns every agent that a step names, here or in a called flow."""
+        return set().union(*(list_agents(flow) for flow in (self.filled, *self.calls.values())))
 
     def bundle(self, said: str = "") -> bytes:
         """Returns the bundle for a run whose caller said this. Raises FlowInvalidError where it is too large."""

@@ -31,6 +31,13 @@ _OPTIONS = (
         "--paths", multiple=True, metavar="PATH", help="Judge only this file or folder below PATH; may be repeated."
     ),
     click.option(
+        "--agent",
+        "agents",
+        multiple=True,
+        metavar="NAME",
+        help="Ask this agent wherever the flow names it among others; may be repeated, in order of preference.",
+    ),
+    click.option(
         "--project",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         help="Whose personas and contracts a FILE brings along.  [default: of the .conductor/ beside it]",
