@@ -57,13 +57,8 @@ def service_options(command: Command) -> Command:
 
 def are_given(options: Mapping[str, Any]) -> list[str]:
     """Returns the names of the service options that have a value from the command line."""
-    here = click.get_current_context()
     names = ("model", *_OF_THE_HOST, "agents_dirs")
-    return [
-        f"--{name.replace('_', '-').replace('dirs', 'dir')}"
-        for name in names
-        if options[name] and here.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    ]
+    return [f"--{name.replace('_', '-').replace('dirs', 'dir')}" for name in names if options[name] and _is_typed(name)]
 
 
 def start_local(services: Services, folder: Path, *, address: str, socket: str, options: Mapping[str, Any]) -> None:
@@ -76,9 +71,16 @@ def start_local(services: Services, folder: Path, *, address: str, socket: str, 
 
 
 def _host_options(options: Mapping[str, Any]) -> Sequence[str]:
-    named = (("--model", options["model"]), *((f"--{name.replace('_', '-')}", options[name]) for name in _OF_THE_HOST))
-    words = [word for name, value in named if value for word in (name, str(value))]
+    model = options["model"]
+    # Name and key of a model mean nothing without one, where a pipeline sets them for every job.
+    named = [(name, options[name]) for name in _OF_THE_HOST if name == "config" or model or _is_typed(name)]
+    words = ["--model", model] if model else []
+    words += [word for name, value in named if value for word in (f"--{name.replace('_', '-')}", str(value))]
     return words + [word for folder in options["agents_dirs"] for word in ("--agents-dir", str(folder))]
+
+
+def _is_typed(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def locked(folder: Path) -> IO[bytes]:

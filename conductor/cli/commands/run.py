@@ -113,7 +113,8 @@ def _started(
             put(as_json(created) if context.is_json else created.name)
             say(f"follow it:  conductor watch {short(created.name)}", err=True)
             return 0
-        return follow_to_end(context, connection, created.name, ending=replace(ending, limits=limits_of(options)))
+        limits = limits_of(options, may_pause=not ending.is_passing)
+        return follow_to_end(context, connection, created.name, ending=replace(ending, limits=limits))
 
 
 @click.command()

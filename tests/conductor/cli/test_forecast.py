@@ -74,5 +74,12 @@ def test_a_run_is_ended_where_it_takes_longer_than_allowed() -> None:
     assert limits.is_out_of_time
 
 
+def test_a_run_without_a_person_is_ended_where_it_waits_at_a_gate() -> None:
+    paused = WatchRunResponse(run=Run(state=Run.STATE_PAUSED))
+
+    assert RunLimits(None, None, may_pause=False).note(paused)
+    assert not RunLimits(None, None).note(paused)
+
+
 def test_without_limits_nothing_ends_a_run() -> None:
     assert not RunLimits(None, None).note(ended("a", 10**9, 10**9))

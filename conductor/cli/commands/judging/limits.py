@@ -18,10 +18,16 @@ class RunLimits:
     """What a run may take, and what it has taken. `reason` says why it was cancelled."""
 
     def __init__(
-        self, max_minutes: float | None, max_tokens: int | None, now: Callable[[], float] = time.monotonic
+        self,
+        max_minutes: float | None,
+        max_tokens: int | None,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        may_pause: bool = True,
     ) -> None:
         self._until = now() + max_minutes * 60 if max_minutes else None
         self._max_minutes, self._max_tokens, self._now = max_minutes, max_tokens, now
+        self._may_pause = may_pause
         self._tokens: dict[str, int] = {}
         self.reason = ""
         self.is_out_of_time = False
@@ -37,6 +43,8 @@ class RunLimits:
             self.reason = f"it has used {used} tokens, more than --max-tokens {self._max_tokens}"
         elif self._until is not None and self._now() > self._until:
             self.reason, self.is_out_of_time = f"it took longer than --max-minutes {self._max_minutes:g}", True
+        elif not self._may_pause and told.run.state == run_service_pb2.Run.STATE_PAUSED:
+            self.reason = "it waits at a gate, and nobody can decide there: its conductor ends with this command"
         return bool(self.reason)
 
     def cancel(self, connection: Connection, run: str) -> None:
@@ -46,9 +54,9 @@ class RunLimits:
             connection.runs.CancelRun(request, timeout=CALL_SECONDS)
 
 
-def limits_of(options: Mapping[str, Any]) -> RunLimits:
-    """Returns the limits that the options name."""
-    return RunLimits(options["max_minutes"], options["max_tokens"])
+def limits_of(options: Mapping[str, Any], *, may_pause: bool) -> RunLimits:
+    """Returns the limits that the options name. Where a run may not pause, one that waits at gates is cancelled."""
+    return RunLimits(options["max_minutes"], options["max_tokens"], may_pause=may_pause)
 
 
 def _tokens(told: Watched) -> Iterator[tuple[str, int]]:
