@@ -197,12 +197,13 @@ class Gathering:
         return Frame({**frame.header, "files": files, "unread": unread}, tuple(contents))
 
     async def _with_snapshot(self, run: Run, frame: Frame) -> Frame:
-        """Returns the frame with what `pinned.read_snapshot` reads: the run's scope, and the changes behind its attachments."""
+        """Returns the frame with the run's name and scope (see `pinned`), and with the changes behind its attachments."""
         plan = run.plan.snapshot
         told = {"commit": plan.commit, "base": plan.base_commit, "scope": plan.scope, "paths": list(plan.paths)}
+        header = {**frame.header, "snapshot": told, "run": {"id": run.id, "flow": run.plan.flow}}
         if not plan.changes:
-            return Frame({**frame.header, "snapshot": told}, frame.attachments)
-        header = {**frame.header, "snapshot": told, "changes": len(frame.attachments)}
+            return Frame(header, frame.attachments)
+        header["changes"] = len(frame.attachments)
         # A sub-run has the snapshot of the run that a caller asked for, which keeps the changes.
         return Frame(header, (*frame.attachments, await self._blob_of(run.plan.root, plan.changes)))
 

@@ -28,9 +28,9 @@ def read_pinned(frame: Frame) -> tuple[Bundle, dict[str, Any], dict[str, Result]
 def read_names(frame: Frame) -> dict[str, Any]:
     """Returns what a frame's step sees beside inputs and results, with the values.
 
-    These are the snapshot, and the names of the items and rounds that the step belongs to; inner ones hide outer ones.
+    These are the run, the snapshot, and the names of the items and rounds that the step belongs to; inner ones hide outer ones.
     """
-    names: dict[str, Any] = {"snapshot": read_snapshot(frame)}
+    names: dict[str, Any] = {"snapshot": read_snapshot(frame), "run": read_run(frame)}
     if len(frame.attachments) <= SCOPES:
         return names
     bundle = read_kept_bundle(frame.attachments[0])
@@ -41,6 +41,11 @@ def read_names(frame: Frame) -> dict[str, Any]:
         else:
             names |= {"round": scope["round"], "previous": whole(read_results(scope["previous"]))}
     return names
+
+
+def read_run(frame: Frame) -> dict[str, str]:
+    """Returns the run as expressions and templates see it."""
+    return {"id": "", "flow": "", **frame.header.get("run", {})}
 
 
 def read_snapshot(frame: Frame) -> dict[str, Any]:

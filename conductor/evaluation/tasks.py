@@ -12,7 +12,15 @@ from conductor.core.numbers import decidable
 from conductor.evaluation.evidence.typed_answers import Form, judge_json
 from conductor.evaluation.kinds.table import KINDS
 from conductor.evaluation.launching import exclude_steps
-from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned, read_snapshot
+from conductor.evaluation.pinned import (
+    failed,
+    read_files,
+    read_kept_bundle,
+    read_names,
+    read_pinned,
+    read_run,
+    read_snapshot,
+)
 from conductor.evaluation.reports.formats.cited_files import CitedFiles, cited_paths
 from conductor.evaluation.reports.formats.options import read_options
 from conductor.evaluation.reports.formats.table import TooLargeError, render_report
@@ -85,7 +93,7 @@ def report(frame: Frame) -> Frame:
     bundle, inputs, results = read_pinned(frame)
     header = frame.header
     files = read_files(frame)
-    known = {"inputs": inputs, "band": inputs["band"], "snapshot": read_snapshot(frame)}
+    known = {"inputs": inputs, "band": inputs["band"], "snapshot": read_snapshot(frame), "run": read_run(frame)}
     outputs, lost = evaluate_outputs(bundle.flow, {**known, "steps": decidable(whole(results))})
     notes = {**header["notes"], **({"outputs": lost} if lost else {})}
     sources = Sources(header["facts"], results, header["documents"], notes, files, outputs)

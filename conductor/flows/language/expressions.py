@@ -17,6 +17,7 @@ from conductor.flows.language.schemas import is_open
 from conductor.flows.language.value_types import (
     ERROR_FIELDS,
     RESULT_FIELDS,
+    RUN_FIELDS,
     SIGNALS,
     SNAPSHOT_FIELDS,
     ValueTypes,
@@ -31,6 +32,7 @@ _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _ECHO = "expression of type '*error*'"
 _AT_LAUNCH = {
     "undeclared reference to 'steps": "no step has a result at launch: only skip_when can look at steps",
+    "undeclared reference to 'run'": "a run has no name at launch: only skip_when and templates can look at it",
     "undeclared reference to 'snapshot": "the snapshot is pinned after launch: only skip_when and templates can look at it",
 }
 _UNKNOWN = re.compile(r"undefined field '([^']*)' not found in struct 'flow\.(\w+)'")
@@ -64,7 +66,11 @@ class ExpressionTypes:
         anything = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
         variables = {"inputs": anything if is_open(input_schema) else cel.Type("flow.Inputs"), "band": cel.Type.STRING}
         if steps is not None:
-            variables |= {"steps": cel.Type("flow.Steps"), "snapshot": cel.Type("flow.Snapshot")}
+            variables |= {
+                "steps": cel.Type("flow.Steps"),
+                "snapshot": cel.Type("flow.Snapshot"),
+                "run": cel.Type("flow.Run"),
+            }
         for name, kind in (names or {}).items():
             variables[name] = {"int": cel.Type.INT, "signals": cel.Type("flow.Signals")}.get(kind, cel.Type.DYN)
         self._environment = cel.NewEnv(descriptor_pool=pool, variables=variables)
@@ -185,6 +191,7 @@ def _reword(text: str, holders: Mapping[str, str]) -> str:
         "Steps": f"step '{name}' is not among what it needs",
         "Inputs": f"there is no input '{name}'",
         "Signals": f"there is no signal '{name}'; there are {', '.join(SIGNALS)}",
+        "Run": f"a run has no '{name}'; it has {', '.join(RUN_FIELDS)}",
         "Snapshot": f"the snapshot has no '{name}'; it has {', '.join(SNAPSHOT_FIELDS)}",
         "Error": f"an error has no '{name}'; it has {', '.join(ERROR_FIELDS)}",
         **{each: f"{what} has no '{name}'" for each, what in holders.items()},

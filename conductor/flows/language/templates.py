@@ -17,7 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from conductor.flows.language.markdown import FILTERS
 from conductor.flows.language.output_schemas import closed_members
-from conductor.flows.language.value_types import RESULT_FIELDS, SNAPSHOT_FIELDS
+from conductor.flows.language.value_types import RESULT_FIELDS, RUN_FIELDS, SNAPSHOT_FIELDS
 
 MAX_TEMPLATE_CHARACTERS = 256 * 1024
 # Compiling takes fifty times as long as rendering, and a flow runs often. Only a few small templates are kept, so that memory does
@@ -32,6 +32,7 @@ _UNKNOWN = {
     "inputs": "there is no input '{}'",
     "steps": "step '{}' is not among what it needs",
     "snapshot": "the snapshot has no '{}'",
+    "run": "a run has no '{}'",
 }
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
@@ -134,10 +135,14 @@ def template_problems(
     tree = _compilable(template, budget or Budget())
     if not isinstance(tree, nodes.Template):
         return [tree]
-    found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", "snapshot", *names}), *_hidden(tree)]
+    found = [*_loading(tree), *_unfilled(tree, {"inputs", "band", "steps", "snapshot", "run", *names}), *_hidden(tree)]
     if inputs is not None:
         found.extend(_members(tree, "inputs", inputs))
-    members = (*_members(tree, "steps", steps), *_members(tree, "snapshot", SNAPSHOT_FIELDS))
+    members = (
+        *_members(tree, "steps", steps),
+        *_members(tree, "snapshot", SNAPSHOT_FIELDS),
+        *_members(tree, "run", RUN_FIELDS),
+    )
     return sorted({*found, *members, *_results(tree), *_outputs(tree, outputs or {})})
 
 

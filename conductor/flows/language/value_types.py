@@ -31,6 +31,7 @@ SNAPSHOT_FIELDS = {
     **dict.fromkeys(("paths", "changes", "notes", "base_guidelines"), "list"),
     "left_out": "integer",
 }
+RUN_FIELDS = ("id", "flow")
 _NULLABLE = {"string": "StringValue", "boolean": "BoolValue", "integer": "Int64Value"}
 MAX_TYPE_DEPTH = 8
 # Of one set of types: what is beyond is not checked, so that a guard costs no more than this.
@@ -53,6 +54,9 @@ class ValueTypes:
         signals = self.file.message_type.add(name="Signals")
         for name, kind in SIGNALS.items():
             _add(signals, name, kind)
+        run = self.file.message_type.add(name="Run")
+        for name in RUN_FIELDS:
+            _add(run, name, "string")
         snapshot = self.file.message_type.add(name="Snapshot")
         for name, kind in SNAPSHOT_FIELDS.items():
             _add(snapshot, name, kind)

@@ -4,7 +4,8 @@ Git runs over our own folder, so that nothing of the user's repository is in for
 diff or hook. Renames are followed. It takes a bounded time: where the lines take longer, the files are told without them.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from conductor.errors import ProgramError
@@ -28,14 +29,26 @@ async def compare(git: Git, base: str, snapshot: str) -> tuple[list[FileChange],
     files = dict(_files(listing))
     if not files:
         return [], []
-    patch, notes = PatchReader(), []
+    patch, notes = PatchReader(), list[str]()
+    is_whole = True
     try:
         await _read_patch(git, base, snapshot, patch)
     except ProgramError as error:
+        is_whole = False
         notes.append(f"the changed lines are not known in full: {error}")
+    notes += _undetected(files.values())
     for path, file in files.items():
-        _fill(file, path, patch, is_whole=not notes)
+        _fill(file, path, patch, is_whole=is_whole)
     return [files[path] for path in sorted(files)], notes
+
+
+def _undetected(files: Iterable[FileChange]) -> list[str]:
+    """Says so where git did not look for renames with other content, because they would be too many."""
+    statuses = Counter(file.status for file in files)
+    added, deleted = statuses["added"], statuses["deleted"]
+    if added * deleted <= _MAX_RENAMES**2:
+        return []
+    return [f"a renamed file whose content changed may be among the {added} added and {deleted} deleted ones"]
 
 
 async def _read_patch(git: Git, base: str, snapshot: str, patch: PatchReader) -> None:

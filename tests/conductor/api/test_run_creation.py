@@ -345,7 +345,7 @@ async def test_a_branch_diff_reaches_prompts_guards_and_every_reader(it: Running
     git(it.workspace, "commit", "-q", "--allow-empty", "-m", "first")
     (it.workspace / "new.py").write_text("one\ntwo\n")
     template = (
-        "{{ snapshot.scope }} {{ snapshot.base[:4] }} {% for file in snapshot.changes %}"
+        "{{ run.flow }} {{ snapshot.scope }} {{ snapshot.base[:4] }} {% for file in snapshot.changes %}"
         "{{ file.path }} {{ file.status }} {{ file.hunks[0].start }}+{{ file.hunks[0].lines }}{% endfor %}"
     )
     steps = [
@@ -368,7 +368,7 @@ async def test_a_branch_diff_reaches_prompts_guards_and_every_reader(it: Running
     assert [(file.path, file.status, file.added_lines) for file in run.snapshot.changed] == [
         ("new.py", pb.ChangedFile.STATUS_ADDED, 2)
     ]
-    assert told.text == f"diff {head[:4]} new.py added 1+2"
+    assert told.text == f"flows/test diff {head[:4]} new.py added 1+2"
     assert run.steps[1].state == pb.Step.STATE_SKIPPED
     assert "only what changed since HEAD: 1 changed file" in report.markdown
     assert report.json["snapshot"]["changed_count"] == 1

@@ -9,6 +9,7 @@ from conductor.cli.commands.inputs import typed_inputs
 from conductor.cli.commands.requests import create_request
 from conductor.cli.text.failure import USAGE, CommandError
 from conductor.v1.flow_service_pb2 import Flow
+from conductor.v1.run_service_pb2 import CreateRunRequest, Workspace
 
 SCHEMA: dict[str, Any] = {
     "properties": {
@@ -92,3 +93,31 @@ def test_an_input_that_comes_by_two_options_is_refused_by_name(name: str) -> Non
         create_request("survey", Path(), options, lambda _: Flow())
 
     assert told.value.code == USAGE
+
+
+def request(**given: Any) -> CreateRunRequest:
+    absent = ("question", "band", "commit", "since", "request_id", "title", "project", "plan_hash")
+    options: dict[str, Any] = {**dict.fromkeys(absent), "extras": (), "labels": (), "paths": (), "uncommitted": False}
+    return create_request("survey", Path(), {**options, "priority": 0, **given}, lambda _: Flow())
+
+
+@pytest.mark.parametrize(
+    ("given", "scope", "base", "paths"),
+    [
+        ({}, Workspace.SCOPE_UNSPECIFIED, "", []),
+        ({"since": "main"}, Workspace.SCOPE_DIFF, "main", []),
+        ({"uncommitted": True, "paths": ("src", "a b\n")}, Workspace.SCOPE_UNCOMMITTED, "", ["src", "a b\n"]),
+        ({"since": "v1", "commit": "HEAD", "paths": ("x",)}, Workspace.SCOPE_DIFF, "v1", ["x"]),
+    ],
+)
+def test_options_say_what_a_run_is_about(given: dict[str, Any], scope: int, base: str, paths: list[str]) -> None:
+    """Keeps J4."""
+    workspace = request(**given).workspace
+
+    assert (workspace.scope, workspace.base_revision, list(workspace.paths)) == (scope, base, paths)
+
+
+@pytest.mark.parametrize("given", [{"since": "main", "uncommitted": True}, {"commit": "HEAD", "uncommitted": True}])
+def test_two_scopes_at_once_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(CommandError, match="--uncommitted"):
+        request(**given)

@@ -10,6 +10,8 @@ import pytest
 from conductor.core.model.plan import SnapshotPlan
 from conductor.errors import InvalidRequestError
 from conductor.snapshots import SnapshotStore, WorkspaceMode
+from conductor.snapshots.scopes import comparison
+from conductor.snapshots.scopes.changes import FileChange
 from conductor.snapshots.scopes.scope import Scope, ScopeKind
 from conductor.snapshots.storing import travelling
 from conductor.snapshots.storing.objects import ObjectStore
@@ -278,6 +280,24 @@ async def test_a_huge_diff_is_bounded_and_says_what_is_left_out(store: SnapshotS
     assert (files["large.txt"]["added"], files["large.txt"]["partial"]) == (200_001, False)
     assert "more lines of this range are left out" in files["large.txt"]["hunks"][0]["text"]
     assert any("102 of 1102 changed files" in note for note in document["notes"])
+
+
+async def test_lines_that_take_too_long_are_told_as_unknown_and_not_as_none(
+    store: SnapshotStore, branch: UserRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "PATCH_SECONDS", 0.0)
+    found = await store.pin_scope(branch.folder, scope=diff())
+    document = json.loads(found.changes)
+
+    assert [(file["path"], file["partial"], file["hunks"]) for file in document["files"]] == [("lib/new.py", True, [])]
+    assert "not known in full" in document["notes"][0]
+
+
+@pytest.mark.parametrize(("added", "deleted", "is_told"), [(1000, 1000, False), (1001, 1000, True), (9999, 0, False)])
+def test_renames_that_git_did_not_look_for_are_told(added: int, deleted: int, *, is_told: bool) -> None:
+    files = [FileChange("a", "added")] * added + [FileChange("b", "deleted")] * deleted
+
+    assert bool(comparison._undetected(files)) == is_told
 
 
 async def test_a_base_is_kept_as_long_as_its_run_and_goes_with_a_backup(

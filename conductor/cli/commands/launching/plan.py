@@ -10,6 +10,7 @@ from conductor.cli.commands.run import patient_answer, refused_for
 from conductor.cli.connection import Connection, connected
 from conductor.cli.main import Context
 from conductor.cli.text.names import short
+from conductor.cli.text.scopes import scope
 from conductor.cli.text.wording import counted, step_look
 from conductor.cli.views.view import as_json
 from conductor.v1 import flow_service_pb2, run_service_pb2
@@ -58,6 +59,8 @@ def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
     run = planned.run
     asking = {short(step.name): step for step in planned.steps}
     yield f"{run.flow.removeprefix('flows/')} over {printable(run.workspace.path)} at {run.snapshot.commit[:12]}"
+    if about := scope(run):
+        yield f"  scope      {about}"
     band = flow_service_pb2.Band.Name(run.band).removeprefix("BAND_").lower()
     yield f"  band       {band}{f': {printable(run.band_reason)}' if run.band_reason else ''}"
     for step in run.steps:
