@@ -17,15 +17,15 @@ MAX_HASHED_CHARACTERS = 1024 * 1024
 
 
 def line_hashes(data: bytes, wanted: Collection[int]) -> dict[int, str]:
-    """Returns the hashes of these lines, as `hash:number`."""
+    """Returns the hashes of these lines, as `hash:number`; nothing for a file that is too large."""
     text = data.decode(errors="replace")
     if len(text) > MAX_HASHED_CHARACTERS or not wanted:
         return {}
-    units, starts = _units(text)
+    units, starts = _units(text, max(wanted))
     hashes: dict[int, str] = {}
     counts: Counter[int] = Counter()
     rolling = _rolling(units, starts)
-    for number, start in enumerate(starts[: max(wanted)], start=1):
+    for number, start in enumerate(starts, start=1):
         value = rolling[start]
         counts[value] += 1
         if number in wanted:
@@ -33,12 +33,15 @@ def line_hashes(data: bytes, wanted: Collection[int]) -> dict[int, str]:
     return hashes
 
 
-def _units(text: str) -> tuple["array[int]", list[int]]:
-    """Returns the code units that count, with the padding of the end, and where each line begins among them."""
+def _units(text: str, last: int) -> tuple["array[int]", list[int]]:
+    """Returns the code units that count, with the padding of the end, and where each line up to `last` begins among them."""
     plain = text.replace("\r\n", "\n").replace("\r", "\n").replace(" ", "").replace("\t", "")
+    lines = plain.split("\n", last)
+    starts = [0]
+    for line in lines[: last - 1] if len(lines) >= last else lines[:-1]:
+        starts.append(starts[-1] + len(line) + 1 + sum(character > "\uffff" for character in line))
     units = array("H")
     units.frombytes(plain.encode("utf-16-le", "surrogatepass"))
-    starts = [0, *(place + 1 for place, unit in enumerate(units) if unit == ord("\n"))]
     units.append(END)
     units.extend([0] * BLOCK)
     return units, starts

@@ -28,6 +28,8 @@ FINGERPRINT = "conductorFinding/v2"
 # GitHub's limit of a run; it takes rules and places in numbers that a report never reaches.
 MAX_RESULTS = 25_000
 MAX_NOTIFICATIONS = 100
+# Of the files of one report; behind that GitHub computes the hashes itself.
+MAX_HASHED_BYTES = 8 * 1024 * 1024
 _PARTING = "\u200b"
 _NO_ID = re.compile(r"[^a-z0-9._-]+")
 
@@ -88,11 +90,15 @@ def _hashes(placed: Sequence[tuple[Mapping[str, Any], Region]], files: CitedFile
     for finding, region in placed:
         where = primary(finding)
         wanted.setdefault(where["path"] if where else "", set()).add(region.start_line)
-    return {
-        (path, line): text
-        for path, lines in wanted.items()
-        for line, text in line_hashes(files.data(path) or b"", lines).items()
-    }
+    hashes: dict[tuple[str, int], str] = {}
+    room = MAX_HASHED_BYTES
+    for path, lines in wanted.items():
+        data = files.data(path) or b""
+        room -= len(data)
+        if room < 0:
+            break
+        hashes |= {(path, line): text for line, text in line_hashes(data, lines).items()}
+    return hashes
 
 
 def _result(
