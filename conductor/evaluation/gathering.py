@@ -351,7 +351,8 @@ def _notes(run: Run, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, li
     }
     for name, step in run.steps.items():
         if step.items.left_out:
-            text = f"{step.items.left_out} more items were left out: the step takes the first {step.items.count}"
+            more = "1 more item was" if step.items.left_out == 1 else f"{step.items.left_out} more items were"
+            text = f"{more} left out: the step takes the first {step.items.count}"
             notes.setdefault(name, []).append(text)
         if isinstance(step.plan.work, ForeachPlan) and step.plan.work.absent:
             text = f"no connected host knows {', '.join(step.plan.work.absent)}, so the panel was asked without"

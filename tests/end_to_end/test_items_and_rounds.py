@@ -108,10 +108,10 @@ def test_each_item_has_its_chain_and_the_report_says_what_was_left_out(pair: Pai
     assert (steps["look.1.told"].state, steps["look.1.told"].parent) == (pb.Step.STATE_CANCELLED, steps["look"].name)
     assert steps["look.2.told"].end_time.ToNanoseconds() < steps["look.0.find"].end_time.ToNanoseconds()
     assert sorted(finding.title for finding in findings) == ["Found for quick", "Found for slow"]
-    assert "1 more items were left out: the step takes the first 3" in report
+    assert "1 more item was left out: the step takes the first 3" in report
     assert (steps["panel"].kind, steps["panel"].items.count) == (pb.Step.KIND_PANEL, 1)
     assert "no connected host knows nobody, so the panel was asked without" in report.replace("\\", "")
-    assert "1 findings were left out: fewer than 2 agents name them" in report
+    assert "1 finding was left out, which fewer than 2 agents name" in report
 
 
 def test_items_that_ended_before_a_kill_do_not_run_again(pair: Pair) -> None:

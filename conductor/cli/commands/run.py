@@ -38,6 +38,7 @@ Run = run_service_pb2.Run
 QUIET_SECONDS = 1.0
 # Findings that are shown again below a report on a terminal.
 WORST_FINDINGS = 5
+LISTED_FINDINGS = 500
 _CLOCKS = frozenset({"RUN_TIMEOUT", "QUEUE_TIMEOUT", "STEP_TIMEOUT", "IDLE_TIMEOUT", "FIRST_OUTPUT_TIMEOUT"})
 
 
@@ -264,11 +265,13 @@ def _show_end(context: Context, connection: Connection, ended: Run, ending: Endi
 
 
 def _show_worst_findings(connection: Connection, ended: Run) -> None:
-    request = run_service_pb2.ListFindingsRequest(parent=ended.name, page_size=WORST_FINDINGS)
+    request = run_service_pb2.ListFindingsRequest(parent=ended.name, page_size=LISTED_FINDINGS)
     listed = connection.runs.ListFindings(request, timeout=CALL_SECONDS)
-    for finding in listed.findings:
+    # A rank puts what was refuted or stands nowhere last, however severe it is.
+    ranked = sorted(listed.findings, key=lambda finding: finding.rank)
+    for finding in ranked[:WORST_FINDINGS]:
         say(f"  {finding_line(finding)}", 4, err=True)
-    if listed.next_page_token:
+    if listed.next_page_token or len(ranked) > WORST_FINDINGS:
         say("  …", err=True)
 
 

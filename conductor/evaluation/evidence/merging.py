@@ -127,7 +127,8 @@ def agree(documents: Sequence[dict[str, Any]], min_agree: int) -> Found:
     kept = tuple(one for one in merged.findings if len(one.found_by or (one.step,)) >= min_agree)
     notes = (*merged.notes, *found.notes)
     if lonely := len(merged.findings) - len(kept):
-        notes = (f"{lonely} findings were left out: fewer than {min_agree} agents name them", *notes)
+        which = "1 finding was" if lonely == 1 else f"{lonely} findings were"
+        notes = (f"{which} left out, which fewer than {min_agree} agents name", *notes)
     left_out = merged.left_out + found.left_out + lonely
     return Found(kept, left_out, notes[:MAX_NOTES], unread=found.unread)
 
