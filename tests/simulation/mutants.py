@@ -221,6 +221,10 @@ def _forget_to_note(_: RunDraft, step: str, event: SubRunStarted | StepFailed) -
     """A sub-run is created, and its step does not know it."""
 
 
+def _send_templates(step: Step, *, asks_model: bool) -> tuple[tuple[str, str], ...]:
+    return step.plan.agent.parameters if step.plan.agent is not None else ()
+
+
 MUTANTS = (
     Mutant("forgets the cursor", {(ring, "advance"): _forget_cursor}, hint=3),
     Mutant("acknowledges before the commit", {(ring, "advance"): _acknowledge_what_came}, hint=4),
@@ -248,5 +252,6 @@ MUTANTS = (
     Mutant("begins all items at once", {(foreach, "_may_begin"): _begin_all_items}, hint=5),
     Mutant("asks for no item to succeed", {(settling, "min_success"): lambda _: 0}, hint=60),
     Mutant("forgets a step of an item", {(foreach, "add_item"): _forget_a_step}, hint=15),
+    Mutant("sends templates in place of what was rendered", {(Step, "list_parameters"): _send_templates}),
     Mutant("overbooks hosts", {(schedule, "_count_free"): _overbook}, hint=4),
 )

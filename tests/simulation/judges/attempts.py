@@ -1,15 +1,17 @@
 """Judges an attempt in the end, by what its machine knows of it."""
 
-from conductor.core.model.attempt import Attempt
+from conductor.core.model.attempt import Attempt, attempt_owner
 from conductor.core.model.states import AttemptState
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.machine import Machine
+from tests.simulation.programs.plans import RENDERED
 
 
 def check_attempt(attempt: Attempt, machine: Machine) -> None:
     """Raises Violation where an attempt is lost that ran, or where its turns are not those that its agent ended."""
     _check_loss(attempt, machine)
     _check_turns(attempt, machine)
+    _check_parameters(attempt)
 
 
 def _check_loss(attempt: Attempt, machine: Machine) -> None:
@@ -26,3 +28,11 @@ def _check_turns(attempt: Attempt, machine: Machine) -> None:
     may_lack = attempt.state is AttemptState.LOST or machine.is_torn(attempt.id) or attempt.refused
     if stored > ended or (stored < ended and not may_lack):
         raise Violation(f"{attempt.id} ended {ended} turns, and {stored} are stored")
+
+
+def _check_parameters(attempt: Attempt) -> None:
+    """Every attempt of a step gets the parameters that were rendered with its prompt."""
+    _, step = attempt_owner(attempt.id)
+    for name, value in attempt.start.parameters:
+        if (name, value) != (RENDERED, step):
+            raise Violation(f"{attempt.id} got the parameter {name}={value}, which was not rendered for it")

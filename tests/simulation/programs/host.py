@@ -41,7 +41,7 @@ from agenthost.snapshots.store import Missing, SnapshotPaths
 from agenthost.v1 import execution_service_pb2_grpc, host_service_pb2_grpc, snapshot_service_pb2_grpc
 from tests.simulation.ground.process import Process
 from tests.simulation.ground.server import Server
-from tests.simulation.programs.plans import TALKERS, TALKING
+from tests.simulation.programs.plans import RENDERED, TALKERS, TALKING
 from tests.simulation.programs.shim import MachineShims
 
 if TYPE_CHECKING:
@@ -224,6 +224,7 @@ def _agent(name: str, folder: Path, models: Mapping[str, ModelSettings]) -> Agen
     is_talker = name in TALKERS
     table = {"name": name, "description": "says what its script says", "argv": [TALKING if is_talker else "/agent"]}
     table |= {"dialect": "jsonl", "turns": True} if is_talker else {}
+    table |= {"parameters": {RENDERED: {"pattern": "[a-z0-9.]*", "default": ""}}}
     if name != THINKER or not models:
         return Agent(name, folder, parse_spec(table))
     spec = parse_spec(table | {"network": "model", "model": "default"})

@@ -18,6 +18,7 @@ from tests.simulation.programs.nesting import nest_some
 AGENTS = ("survey", "scripted", "reader")
 TALKING = "/talker"  # the program of those that say their answers in lines
 TALKERS = frozenset({"scripted", "reader"})  # take turns
+RENDERED = "depth"  # a parameter that is a template, where a step has it; it becomes the step's id
 ORPHAN_SECONDS = 12.0  # with its grace and a late wake-up, below the shortest patience of a simulated flow
 
 
@@ -75,8 +76,10 @@ def make_step(rng: Random, place: int) -> StepPlan:
 
 
 def make_agent(rng: Random) -> AgentPlan:
+    own = Random(f"own {rng.getstate()[1][:4]}")  # so that other draws stay as they were
     return AgentPlan(
         tuple(rng.sample(AGENTS, rng.randint(1, 3))),
+        parameters=((RENDERED, "{{ a template }}"),) if own.random() < 0.3 else (),
         max_attempts=rng.choice((1, 2, 3, 4, 4)),
         orphan_timeout_seconds=ORPHAN_SECONDS,
         queue_timeout_seconds=rng.choice((0.0,) * 7 + (30.0,)),

@@ -77,9 +77,17 @@ def _answer(rng: Random, work: Work, run: Run | None) -> Answer:
         return _check(rng, work, run)
     if work.kind in {WorkKind.SKIP_GUARD, WorkKind.UNTIL}:
         return _decide(rng, work.kind)
+    if work.kind is WorkKind.PROMPT and run is not None:
+        return PromptRendered(f"prompt {work.run} {work.step}", render_parameters(run, work.step))
     if work.kind is WorkKind.CALL and run is not None:
         return SubRunPlanned(plan_part(run, work.step))
     return _make(rng, work)
+
+
+def render_parameters(run: Run, step: str) -> tuple[tuple[str, str], ...]:
+    """Returns the parameters of a step as they are rendered: each is a template, and becomes the step's id."""
+    agent = run.steps[step].plan.agent
+    return tuple((name, step) for name, _ in agent.parameters) if agent is not None else ()
 
 
 def _make(rng: Random, work: Work) -> Answer:
