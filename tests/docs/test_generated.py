@@ -47,6 +47,9 @@ def test_the_schema_accepts_both_spellings_of_fields_and_of_enumerations(
 ) -> None:
     agent = {**STEP["agent"], "idleTimeout": "1h30m", "idle_timeout": "90s", "on_lost": "fail"}
     validator.validate({"steps": [{**STEP, "agent": agent, "onFailure": "ON_FAILURE_CONTINUE"}], "bands": ["small"]})
+    each = {"items": "[1]", "as": "one", "steps": [STEP]}
+    for most in (3, {"small": 1, "large": 2}):
+        validator.validate({"steps": [{"id": "a", "foreach": {**each, "max_items": most}}]})
 
 
 @pytest.mark.parametrize(

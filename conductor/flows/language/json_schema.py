@@ -20,6 +20,7 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 # Only answers have them (see `library.revision`).
 OUTPUT_ONLY = ("revision", "source_path", "layer", "shadows")
 _FLOW, _STEP = flow_service_pb2.Flow.DESCRIPTOR, flow_service_pb2.Flow.Step.DESCRIPTOR
+_PER_BAND = flow_service_pb2.PerBand.DESCRIPTOR
 _REQUIRED = {_FLOW: ["steps"], _STEP: ["id"]}
 _PATTERNS = {_STEP.fields_by_name["id"]: f"^{NAME}$"}
 _TYPES = {
@@ -98,8 +99,11 @@ def _single(field: Field, definitions: dict[str, Any]) -> dict[str, Any]:
     if (known := _WELL_KNOWN.get(field.message_type.full_name)) is not None:
         return known
     _define(field.message_type, definitions)
+    reference = {"$ref": f"#/definitions/{_name(field.message_type)}"}
+    if field.message_type is _PER_BAND:  # a bare number fills all bands
+        return {"anyOf": [{"type": "integer"}, reference]}
     # Keywords beside a `$ref` are ignored in this draft.
-    return {"allOf": [{"$ref": f"#/definitions/{_name(field.message_type)}"}]}
+    return {"allOf": [reference]}
 
 
 def _described(field: Field) -> str:
