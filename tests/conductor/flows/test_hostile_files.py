@@ -74,6 +74,11 @@ def defaults() -> str:
         (lambda: guard("[" * 900 + "]" * 900 + " == []"), "recursion limit"),
         (lambda: guard("true || " * 600 + "true"), "longer than 4000 characters"),
         (lambda: guard("'" + "x" * 5000 + "' == ''"), "longer than 4000 characters"),
+        (
+            lambda: json.dumps({"steps": [{"id": "a", "flow": {"flow": "../../etc/passwd"}}]}),
+            "must be the name of a flow",
+        ),
+        (lambda: json.dumps({"steps": [{"id": "a", "flow": {"flow": "parts/../x"}}]}), "must be the name of a flow"),
         (lambda: json.dumps({"input_schema": {"$ref": "file:///etc/passwd"}, "steps": []}), "leads nowhere"),
     ],
 )
