@@ -6,11 +6,11 @@ A branch may have good reasons for each; a person should see them beside the oth
 import re
 from collections.abc import Iterator
 
-from ..survey.finding import Evidence, Finding, Severity, cite
+from ..survey.finding import MAX_EVIDENCE, Evidence, Finding, Severity, cite
 from .guidelines import is_guideline
 from .subject import Change, Subject
 
-MAX_SUPPRESSIONS = 30
+MAX_FILES_EACH = 5
 MAX_LINE_CHARACTERS = 1000
 _CONFIGURATION = re.compile(
     r"^\.conductor/|^\.semgrep(ignore|\.ya?ml$)|(^|/)(\.?ruff\.toml|\.flake8|\.pylintrc|mypy\.ini|\.mypy\.ini|\.bandit|"
@@ -66,25 +66,37 @@ def _first_place(subject: Subject, change: Change) -> Evidence | None:
 
 
 def _suppressions(subject: Subject) -> Iterator[Finding]:
-    left = MAX_SUPPRESSIONS
+    """Yields a finding for each file with new suppressions, and one for all files where they are many."""
+    found: dict[str, list[tuple[str, Evidence]]] = {}
     for change in subject.changes if subject.is_compared else ():
-        source = subject.read(change.path)
-        for number, line in enumerate(source.lines if source else (), start=1):
-            if not change.holds(number) or not (match := _SUPPRESSION.search(line[:MAX_LINE_CHARACTERS])):
-                continue
+        if places := list(_silenced(subject, change)):
+            found[change.path] = places
+    if len(found) <= MAX_FILES_EACH:
+        for path, places in found.items():
+            yield _silencing(f"with {places[0][0]}: {path}", places)
+        return
+    every = [place for places in found.values() for place in places]
+    yield _silencing(f"in {len(every)} places of {len(found)} files", every)
+    if len(every) > MAX_EVIDENCE:
+        subject.miss(f"The change silences tools in {len(every)} places; the first {MAX_EVIDENCE} are shown.")
+
+
+def _silenced(subject: Subject, change: Change) -> Iterator[tuple[str, Evidence]]:
+    source = subject.read(change.path)
+    for number, line in enumerate(source.lines if source else (), start=1):
+        if change.holds(number) and (match := _SUPPRESSION.search(line[:MAX_LINE_CHARACTERS])):
             place = cite(change.path, source.lines if source else (), number)
-            if place is None:
-                continue
-            if not left:
-                subject.miss(f"The change adds more than {MAX_SUPPRESSIONS} suppressions; the others are left out.")
-                return
-            left -= 1
-            yield Finding(
-                category="review-rules",
-                severity=Severity.LOW,
-                title=f"The change silences a tool with {match[0].strip()}: {change.path}",
-                claim="The line stops a tool from judging this place.",
-                remedy="Look if what the tool would say is wrong, or only unwelcome.",
-                evidence=(place,),
-                rule="facts/suppression",
-            )
+            if place is not None:
+                yield match[0].strip(), place
+
+
+def _silencing(where: str, places: list[tuple[str, Evidence]]) -> Finding:
+    return Finding(
+        category="review-rules",
+        severity=Severity.LOW,
+        title=f"The change silences a tool {where}",
+        claim="These lines stop a tool from judging the places where they stand.",
+        remedy="Look if what the tool would say is wrong, or only unwelcome.",
+        evidence=tuple(place for _, place in places),
+        rule="facts/suppression",
+    )

@@ -41,9 +41,7 @@ async def copy_base(source: Source, store: ObjectStore, base: str, ref: str) -> 
         async with store.importing() as writer:
             return await writer.commit(ref, {b"": TreeEntry("040000", tree)})
     except GitError as error:
-        text = (
-            f"lacks objects of the base commit {base}: the repository is a partial clone, or damaged; fetch it in full"
-        )
+        text = f"lacks objects of the base commit {base}: the repository is a partial clone (clone it without --filter), or damaged"
         raise InvalidRequestError(Violation(BASE, text)) from error
 
 

@@ -163,6 +163,18 @@ def test_a_change_to_what_a_review_goes_by_is_a_finding(tmp_path: Path, path: st
     assert titles(facts_of(tmp_path, scans="tree")) == []
 
 
+@pytest.mark.parametrize(("files", "told"), [(2, 2), (6, 1)])
+def test_many_suppressions_are_one_finding_and_each_place_of_a_few_is_named(
+    write: Write, files: int, told: int
+) -> None:
+    folder = write(**{f"f{number}_DOT_py": "x = 1  # noqa\ny = 2  # noqa\n" for number in range(files)})
+    changes = [{"path": f"f{number}.py", "ranges": [[1, 2]]} for number in range(files)]
+    found = facts_of(folder, prompt(*changes), "changes")["findings"]
+
+    assert len(found) == told
+    assert sum(len(finding["evidence"]) for finding in found) == 2 * files
+
+
 @pytest.mark.parametrize(
     ("line", "is_told"),
     [
