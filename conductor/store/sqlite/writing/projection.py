@@ -23,11 +23,17 @@ from conductor.core.model.gate_events import GateResolved, RunPaused, RunResumed
 from conductor.core.model.plan import StepPlan
 from conductor.core.model.run import list_counted_steps
 from conductor.core.model.states import RunState
-from conductor.store.codec import decode_event, encode
+from conductor.store.codec import decode, encode
 from conductor.store.findings import list_findings
 from conductor.store.texts import replace_surrogates
 
 ReadBlob = Callable[[str], bytes]
+
+# The steps of a run's creation and of each addition, in one form: what a retry brings along is not read.
+_STEPS = """
+SELECT iif(type = 'RunCreated', json_object('steps', json_extract(data, '$.plan.steps')), data)
+FROM journal WHERE run = ? AND type IN ('RunCreated', 'StepsAdded') ORDER BY position
+"""
 
 
 def create_run(connection: sqlite3.Connection, created: RunCreated, time: float) -> int:
@@ -92,14 +98,13 @@ def _add_findings(connection: sqlite3.Connection, run: int, event: StepSucceeded
         "INSERT INTO findings (run, step, finding, rank, status, data) VALUES (?, ?, ?, ?, ?, ?)",
         [(run, event.step, *astuple(listed)) for listed in list_findings(document)],
     )
-    _drop_merged(connection, run)
 
 
-def _drop_merged(connection: sqlite3.Connection, run: int) -> None:
-    """Leaves only the findings that count, and counts their citations."""
+def drop_merged(connection: sqlite3.Connection, run: int) -> None:
+    """Leaves only the findings that count, and counts their citations. It reads every step: once a transaction."""
     rows = connection.execute("SELECT step, verified, moved, missing FROM finders WHERE run = ?", (run,)).fetchall()
     finders = {step: counts for step, *counts in rows}
-    counted = list_counted_steps(_read_steps(connection, run), finders)
+    counted = frozenset(list_counted_steps(_read_steps(connection, run), finders))
     merged = [(run, step) for step in finders if step not in counted]
     connection.executemany("DELETE FROM findings WHERE run = ? AND step = ?", merged)
     totals = [sum(column) for column in zip(*(finders[step] for step in counted), strict=True)] or [0, 0, 0]
@@ -107,14 +112,7 @@ def _drop_merged(connection: sqlite3.Connection, run: int) -> None:
 
 
 def _read_steps(connection: sqlite3.Connection, run: int) -> list[StepPlan]:
-    query = "SELECT type, data FROM journal WHERE run = ? AND type IN ('RunCreated', 'StepsAdded') ORDER BY position"
     steps: list[StepPlan] = []
-    for type_name, data in connection.execute(query, (run,)).fetchall():
-        match decode_event(type_name, data):
-            case RunCreated(plan=plan):
-                steps.extend(plan.steps)
-            case StepsAdded(steps=added):
-                steps.extend(added)
-            case _:
-                pass
+    for (data,) in connection.execute(_STEPS, (run,)).fetchall():
+        steps.extend(decode(StepsAdded, data).steps)
     return steps

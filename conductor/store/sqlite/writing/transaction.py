@@ -9,13 +9,13 @@ import sqlite3
 from dataclasses import dataclass, field, replace
 
 from conductor.core.model.commands import Decision, Record
-from conductor.core.model.events import AttemptCreated, RunCreated
+from conductor.core.model.events import AttemptCreated, RunCreated, StepReused, StepSucceeded
 from conductor.core.model.output import Output
 from conductor.store.codec import encode
 from conductor.store.port import RepeatedEventError
 from conductor.store.records import Stored, StoredEvent, StoredOutput
 from conductor.store.sqlite.reading.blocks import find_channel_end
-from conductor.store.sqlite.writing.projection import create_run, project
+from conductor.store.sqlite.writing.projection import create_run, drop_merged, project
 from conductor.store.texts import split_text
 
 Written = dict[str, list[Stored]]
@@ -42,6 +42,7 @@ class _Transaction:
     attempts: dict[str, int] = field(default_factory=dict)
     ends: dict[tuple[int, str], int] = field(default_factory=dict)
     links: set[tuple[int, str]] = field(default_factory=set)
+    found: set[int] = field(default_factory=set)  # runs with new findings
 
 
 def write(connection: sqlite3.Connection, decision: Decision, time: float) -> Written:
@@ -79,6 +80,8 @@ def _write_all(connection: sqlite3.Connection, decision: Decision, time: float) 
         [(sequence, _find_attempt(at, attempt)) for attempt, sequence in decision.cursors],
     )
     _link_blobs(at)
+    for run in at.found:
+        drop_merged(connection, run)
     connection.executemany(
         "UPDATE runs SET last_position = ? WHERE key = ?", [(run.position, run.key) for run in at.runs.values()]
     )
@@ -103,6 +106,8 @@ def _write_record(at: _Transaction, record: Record) -> None:
         at.connection.execute(
             "INSERT INTO attempts (attempt, run, step) VALUES (?, ?, ?)", (event.attempt, run.key, event.step)
         )
+    if isinstance(event, StepSucceeded | StepReused) and event.findings:
+        at.found.add(run.key)
     project(at.connection, run.key, event, at.time, lambda digest: _read_blob(at.connection, digest))
     at.links.update((run.key, digest) for digest in _DIGEST.findall(data))
 
