@@ -77,6 +77,15 @@ def _marks(finding: Mapping[str, Any]) -> Iterator[str]:
         yield f"dismissed: {finding['dismissed']}"
 
 
+def things_to_do(values: Mapping[str, Any]) -> list[str]:
+    """Returns the things to do in a line each, for forms that have no first screen."""
+    return [
+        f"{number}. {thing['title']} ({thing['place']}), {thing['severity']}"
+        + (f": {thing['remedy']}" if thing["remedy"] else "")
+        for number, thing in enumerate(overview(values)["todo"], start=1)
+    ]
+
+
 def finders(finding: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     """Returns the labels of the steps that found a finding; empty where its category says the same."""
     if finding["found_by"] == [finding["category"]]:

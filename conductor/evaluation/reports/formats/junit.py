@@ -10,7 +10,7 @@ from typing import Any
 
 from conductor.evaluation.reports.formats.cited_files import CitedFiles
 from conductor.evaluation.reports.formats.options import Options, is_counted
-from conductor.evaluation.reports.overview import marks, place, primary, scope
+from conductor.evaluation.reports.overview import marks, place, primary, scope, things_to_do
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.flows.language.markdown import visible
 
@@ -39,7 +39,9 @@ def _suite(name: str, cases: list[str], values: Mapping[str, Any], told: Sequenc
 
 
 def _remarks(values: Mapping[str, Any]) -> list[str]:
-    return [scope(values), values["verdict"], *(f"{item.label}{item.text}" for item in unchecked(values))]
+    first = things_to_do(values)
+    todo = ["What to do first:", *first] if first else []
+    return [scope(values), values["verdict"], *todo, *(f"{item.label}{item.text}" for item in unchecked(values))]
 
 
 def _counts(cases: list[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from conductor.evaluation.evidence.citations import normal_path
 from conductor.evaluation.reports.formats.cited_files import CitedFiles, Region
 from conductor.evaluation.reports.formats.line_hash import line_hashes
 from conductor.evaluation.reports.formats.options import Options, is_proven
-from conductor.evaluation.reports.overview import marks, primary
+from conductor.evaluation.reports.overview import marks, primary, scope, things_to_do
 from conductor.evaluation.reports.unchecked import unchecked
 from conductor.flows.language.markdown import visible
 from servicekit.release import release_number
@@ -63,7 +63,12 @@ def render_sarif(values: Mapping[str, Any], files: CitedFiles, options: Options)
         "originalUriBaseIds": {BASE: {"uri": f"file://{quote(values['workspace']['path'])}/"}},
         "invocations": [_invocation(values, told)],
         "results": results,
-        "properties": {"verdict": _plain(values["verdict"]), "snapshot": values["snapshot"]["commit"]},
+        "properties": {
+            "verdict": _plain(values["verdict"]),
+            "scope": _plain(scope(values)),
+            "whatToDoFirst": [_plain(thing) for thing in things_to_do(values)],
+            "snapshot": values["snapshot"]["commit"],
+        },
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, indent=1) + "\n"
 
