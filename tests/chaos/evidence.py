@@ -70,13 +70,26 @@ async def ask(channel: grpc.aio.Channel, story: Story, workspace: Path) -> Told:
     return Told(histories.Outcome(Run.State.Name(run.state), steps, told), bodies)
 
 
+async def sub_stories(channel: grpc.aio.Channel, story: Story) -> list[Story]:
+    """The sub-runs of a run, and theirs; what each was to be stands in what called it."""
+    stub = run_service_pb2_grpc.RunServiceStub(channel)
+    run = await stub.GetRun(GetRunRequest(name=f"runs/{story.run}"), timeout=30)
+    found: list[Story] = []
+    for step in run.steps:
+        if step.sub_run:
+            part = story.scenario.calls[step.name.rpartition("/")[2]]
+            below = Story(step.sub_run.removeprefix("runs/"), part)
+            found += [below, *await sub_stories(channel, below)]
+    return found
+
+
 async def all_runs(channel: grpc.aio.Channel) -> set[str]:
-    """Every run that there is."""
+    """Every run that there is, and every sub-run."""
     stub = run_service_pb2_grpc.RunServiceStub(channel)
     found: set[str] = set()
     token = ""
     while True:
-        page = await stub.ListRuns(ListRunsRequest(page_size=500, page_token=token), timeout=30)
+        page = await stub.ListRuns(ListRunsRequest(page_size=500, page_token=token, include_sub_runs=True), timeout=30)
         found |= {run.name.removeprefix("runs/") for run in page.runs}
         token = page.next_page_token
         if not token:

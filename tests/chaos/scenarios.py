@@ -5,12 +5,12 @@ what each agent will have answered; it is reckoned here, from the same lines tha
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
-from conductor.v1.flow_service_pb2 import AgentWork, Flow, FoldWork, OutputSpec
+from conductor.v1.flow_service_pb2 import AgentWork, Flow, FlowWork, FoldWork, OutputSpec
 from conductor.v1.run_service_pb2 import CreateRunRequest, Run, Workspace
 
 WORKSPACE_TEXT = "one\ntwo\nthree\nfour\nfive\n"
@@ -46,13 +46,14 @@ class Speech:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenario:
-    """A flow, what its agents will have answered, and how it ends, and who asks for it."""
+    """A flow, what its agents will have answered, and how it ends, and who asks for it. `calls`: what its steps call, by step."""
 
     name: str
     steps: tuple[Flow.Step, ...]
     says: Mapping[str, str]
     ends: "Run.State.ValueType" = Run.STATE_SUCCEEDED
     caller: Caller = Caller.ANY
+    calls: Mapping[str, "Scenario"] = field(default_factory=dict)
 
     @property
     def fails(self) -> bool:
@@ -65,8 +66,19 @@ class Scenario:
         return self.caller is Caller.FICKLE
 
     def request(self, workspace: Path, request_id: str) -> CreateRunRequest:
-        flow = Flow(name=f"flows/{self.name}", title=self.name, steps=self.steps)
-        return CreateRunRequest(inline=flow, workspace=Workspace(path=str(workspace)), request_id=request_id)
+        asked = CreateRunRequest(inline=self.flow(), workspace=Workspace(path=str(workspace)), request_id=request_id)
+        for part in self.parts():
+            asked.library.flows[f"flows/{part.name}"].CopyFrom(part.flow())
+        return asked
+
+    def flow(self) -> Flow:
+        return Flow(name=f"flows/{self.name}", title=self.name, steps=self.steps)
+
+    def parts(self) -> Iterator["Scenario"]:
+        """Yields all that it calls, directly or not."""
+        for part in self.calls.values():
+            yield part
+            yield from part.parts()
 
 
 def make_workspace(folder: Path) -> Path:
@@ -261,9 +273,63 @@ def _typed(name: str, output: OutputSpec, speech: Speech, answer: str) -> Flow.S
     return step
 
 
+def _calling() -> Scenario:
+    """Calls a flow that calls another, beside an agent; what they answer goes up."""
+    low = {"first": drip(8, 0.08), "second": drip(6, 0.08)}
+    finding = "finding high readme.txt 2 3 It says two"
+    lowest = Scenario(
+        "lowest",
+        (_step("first", low["first"], finding), _step("second", low["second"], needs=("first",)), _fold("all", *low)),
+        _says(low),
+    )
+    mid = {"before": drip(6, 0.08)}
+    middle = Scenario(
+        "middle",
+        (_step("before", mid["before"]), _call("lower", lowest, "before"), _fold("all", "before", "lower")),
+        _says(mid),
+        calls={"lower": lowest},
+    )
+    top = {"beside": drip(20, 0.08), "after": drip(4, 0.08)}
+    steps = (
+        _step("beside", top["beside"]),
+        _call("part", middle),
+        _call("again", lowest, "part"),
+        _step("after", top["after"], needs=("part",)),
+        _fold("all", "part", "again", "beside", "after"),
+    )
+    return Scenario("calling", steps, _says(top), calls={"part": middle, "again": lowest})
+
+
+def _halted() -> Scenario:
+    """Calls a flow that goes on until a caller ends the run."""
+    low = {"one": drip(600, 0.05), "deaf": say("deaf") + drip(600, 0.05)}
+    endless = Scenario(
+        "endless",
+        (_step("one", low["one"], "hang"), _step("deaf", Speech(("ignore TERM", "fork 2")) + low["deaf"], "hang")),
+        _says(low),
+        ends=Run.STATE_CANCELLED,
+        caller=Caller.FICKLE,
+    )
+    return Scenario(
+        "halted",
+        (_call("part", endless),),
+        {},
+        ends=Run.STATE_CANCELLED,
+        caller=Caller.FICKLE,
+        calls={"part": endless},
+    )
+
+
+def _call(name: str, part: Scenario, *needs: str) -> Flow.Step:
+    return Flow.Step(id=name, needs=needs, flow=FlowWork(flow=part.name))
+
+
 def _says(speeches: Mapping[str, Speech]) -> Mapping[str, str]:
     return {name: speech.says for name, speech in speeches.items()}
 
 
-SCENARIOS = (_talk(), _chain(), _cancelled(), _failing(), _doomed(), _stopped(), _brisk(), _steady(), _mending())
+SCENARIOS = (
+    *(_talk(), _chain(), _cancelled(), _failing(), _doomed(), _stopped(), _brisk(), _steady(), _mending()),
+    *(_calling(), _halted()),
+)
 FEW_SCENARIOS = SCENARIOS[:3]

@@ -127,12 +127,17 @@ class World:
         found: dict[str, tuple[histories.Outcome, dict[str, dict[str, bytes]]]] = {}
         async with open_channel(address) as channel:
             for scenario, run in runs.items():
+                story = self.stories[run]
                 if scenario.to_be_cancelled:
+                    while scenario.calls and not await evidence.sub_stories(channel, story):
+                        await asyncio.sleep(0.1)
                     await cancel(address, run, _identity(random))
                 await Watcher("undisturbed", run).follow(address)
-                told = await evidence.ask(channel, self.stories[run], self.workspace)
-                said = evidence.spoken(evidence.stored_history(self.rig, run))
-                found[scenario.name] = told.outcome, {attempt.split("-")[1]: text for attempt, text in said.items()}
+                for one in (story, *await evidence.sub_stories(channel, story)):
+                    told = await evidence.ask(channel, one, self.workspace)
+                    said = evidence.spoken(evidence.stored_history(self.rig, one.run))
+                    by_step = {attempt.split("-")[1]: text for attempt, text in said.items()}
+                    found[one.scenario.name] = told.outcome, by_step
         return found
 
     async def _ask_for(self, address: str, scenario: Scenario, random: Random) -> str:
@@ -171,6 +176,10 @@ class World:
         rig, faults = self.rig, self._faults
         settled = {run: story for run, story in self.stories.items() if self._is_settled(run)}
         async with open_channel(rig.address) as channel:
+            for story in tuple(settled.values()):
+                below = {one.run: one for one in await evidence.sub_stories(channel, story)}
+                settled |= below
+                self.stories |= below
             told = {run: await evidence.ask(channel, story, self.workspace) for run, story in settled.items()}
             if strangers := await evidence.all_runs(channel) - self.stories.keys():
                 faults.append(f"{strangers} are there, and no caller asked for them, or one asked for another")
