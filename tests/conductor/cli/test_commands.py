@@ -175,7 +175,7 @@ def test_a_plan_is_shown_before_the_run_and_binds_it(pair: Pair, conductor: Comm
     assert "PLAN_STALE" in stale.stderr
     assert "conductor plan FLOW PATH" in stale.stderr
     assert far.returncode == 2
-    assert "--local-only: the code goes nowhere: no connected host has these agents" in far.stderr
+    assert "--local-only: the code may go anywhere: no connected host has the agents of a; nothing" in far.stderr
     assert done.returncode == 0, done.stderr
     assert "“As planned”" in listed
     assert listed.count("\n") == 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from conductor.cli.commands.launching.plan import ask_plan, where
+from conductor.cli.commands.launching.plan import ask_plan, list_unplaced, where
 from conductor.cli.connection import CALL_SECONDS, Connection
 from conductor.cli.main import Context
 from conductor.cli.text.failure import CommandError
@@ -49,8 +49,8 @@ def foresee(
 
 
 def _refuse_leaving(planned: Plan) -> None:
-    if planned.leaves_machine or (planned.steps and not planned.destinations):
-        told = f"--local-only: the code {where(planned.destinations)}; nothing was started"
+    if planned.leaves_machine or list_unplaced(planned):
+        told = f"--local-only: the code {where(planned)}; nothing was started"
         raise CommandError(told, lines=("see where agents and models are:  conductor hosts",))
 
 
@@ -77,10 +77,10 @@ def _parts(planned: Plan, last: Run | None) -> Iterator[str]:
         later = f" and {counted(unknown, 'prompt')} not known yet" if unknown else ""
         most = f", at most {planned.most_requests}" if planned.most_requests > planned.requests else ""
         yield f"at least {counted(planned.requests, 'request')}{most}, about {planned.prompt_tokens} tokens in prompts{later}"
-    elif planned.steps:
+    elif planned.steps and not list_unplaced(planned):
         yield "no model is asked"
-    if planned.destinations:
-        yield f"the code {where(planned.destinations)}"
+    if planned.steps:
+        yield f"the code {where(planned)}"
     if last is not None:
         seconds = (last.end_time.ToNanoseconds() - last.create_time.ToNanoseconds()) / 1e9
         yield f"{elapsed(seconds)} the last time"

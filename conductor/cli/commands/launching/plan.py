@@ -1,6 +1,6 @@
 """`conductor plan`: shows a run before it is made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,6 +19,8 @@ from servicekit.printing.terminal_text import one_line, printable
 
 Step = run_service_pb2.Step
 Planned = run_service_pb2.PlannedStep
+SHOWN_STEPS = 12
+_NO_HOST = frozenset({run_service_pb2.Wait.KIND_HOST, run_service_pb2.Wait.KIND_AGENT})
 
 
 @click.command()
@@ -75,7 +77,7 @@ def plan_lines(planned: run_service_pb2.PlanRunResponse) -> Iterator[str]:
     )
     yield f"  requests   at least {planned.requests}, one an agent{most or _unlimited(planned)}"
     yield f"  tokens     about {planned.prompt_tokens} in prompts (an estimate){later}"
-    yield f"  code       {where(planned.destinations)}"
+    yield f"  code       {where(planned)}"
     yield f"  plan hash  {planned.plan_hash}"
 
 
@@ -90,7 +92,7 @@ def _step_line(step: Step, planned: Planned | None) -> str:
 
 def _asking_line(name: str, planned: Planned) -> str:
     if planned.HasField("wait"):
-        return f"◌ {name}  would wait: {one_line(planned.wait.text, 300)}"
+        return f"◌ {name}  would wait: {one_line(planned.wait.text, 160)}"
     place = planned.placement
     model = f", {printable(place.model)}" if place.model else ""
     tokens = f"  about {planned.prompt_tokens} tokens" if planned.HasField("prompt_tokens") else ""
@@ -99,7 +101,7 @@ def _asking_line(name: str, planned: Planned) -> str:
 
 def _inner_line(planned: Planned) -> str:
     """Returns the line of a step that runs once for each item or round."""
-    often = f"at most {planned.times} times" if planned.times else "once for each item"
+    often = {0: "once for each item", 1: "once at most"}.get(planned.times, f"at most {planned.times} times")
     return f"{_asking_line(short(planned.name).rpartition('.')[2], planned)}  {often}"
 
 
@@ -107,9 +109,17 @@ def _unlimited(planned: run_service_pb2.PlanRunResponse) -> str:
     return "; how many items there are is known in the run" if any(not step.times for step in planned.steps) else ""
 
 
-def where(destinations: Sequence[run_service_pb2.Destination]) -> str:
-    """Says which machines could get the code."""
-    far = dict.fromkeys(printable(one.machine) for one in destinations if one.leaves_machine)
+def where(planned: run_service_pb2.PlanRunResponse) -> str:
+    """Says which machines could get the code, as far as connected hosts have the agents."""
+    far = dict.fromkeys(printable(one.machine) for one in planned.destinations if one.leaves_machine)
     if far:
         return f"leaves this machine, for {', '.join(far)}"
-    return "stays on this machine" if destinations else "goes nowhere: no connected host has these agents"
+    if unplaced := [short(step.name) for step in list_unplaced(planned)]:
+        more = f" and {len(unplaced) - SHOWN_STEPS} more" if len(unplaced) > SHOWN_STEPS else ""
+        return f"may go anywhere: no connected host has the agents of {', '.join(unplaced[:SHOWN_STEPS])}{more}"
+    return "stays on this machine"
+
+
+def list_unplaced(planned: run_service_pb2.PlanRunResponse) -> list[Planned]:
+    """Returns the steps for which no connected host has an agent: nothing is known of where they will run."""
+    return [step for step in planned.steps if step.wait.kind in _NO_HOST]
