@@ -10,7 +10,8 @@ from conductor.evaluation.questions import QUESTIONS
 from conductor.evaluation.tasks import TASKS
 from conductor.flows.kinds import command, facts, panel
 from conductor.flows.kinds.table import KINDS as WRITTEN
-from conductor.v1.flow_service_pb2 import Flow
+from conductor.flows.plans import plan_steps
+from conductor.v1.flow_service_pb2 import FactsWork, Flow
 from conductor.v1.run_service_pb2 import Step
 
 PLANNED = [plan.kind for plan in get_args(WorkPlan)]
@@ -34,3 +35,16 @@ def test_no_two_kinds_have_a_task_of_one_name() -> None:
     names = [name for tasks in EVALUATED.values() for name in tasks or ()]
     assert len(names) == len(set(names))
     assert TASKS.keys() >= set(names)
+
+
+def test_a_kind_that_the_core_knows_as_another_one_is_shown_by_its_own_name() -> None:
+    step = Flow.Step(id="a", facts=FactsWork(scans=[FactsWork.SCAN_TREE, FactsWork.SCAN_SIGNALS]))
+    (plan,) = plan_steps(Flow(steps=[step]), {})
+
+    assert isinstance(plan.work, AgentPlan)
+    assert (plan.kind, plan.shown_kind) == ("agent", "facts")
+    assert (plan.work.agents, plan.work.parameters, plan.work.repairs) == (
+        ("facts",),
+        (("scans", "tree,signals"),),
+        False,
+    )

@@ -30,8 +30,7 @@ _FORMS = {
         re.IGNORECASE,
     ),
     "imitates the marks of a conversation": re.compile(
-        r"<\|(?:im_start|im_end|system|endoftext|start_header_id)\|>|\[/?INST\]|<<SYS>>|^\s*(?:###\s*)?system\s*:\s*you\b",
-        re.IGNORECASE,
+        r"<\|(?:im_start|im_end|system|endoftext|start_header_id)\|>|\[/?INST\]|<<SYS>>|(?i:^\s*(?:###\s*)?system\s*:\s*you\b)"
     ),
     "hides characters that only programs read": re.compile("[\U000e0020-\U000e007e]{4}"),
 }

@@ -187,6 +187,7 @@ def test_many_suppressions_are_one_finding_and_each_place_of_a_few_is_named(
         ("The parser should ignore previous lines.", False),
         ("An agent runs in a sandbox and must end within a minute.", False),
         ("Reviewers should approve within two days.", False),
+        ("expanded = [inst]", False),
         ("models should be saved before the next step", False),
     ],
 )
