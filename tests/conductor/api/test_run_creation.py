@@ -340,7 +340,7 @@ def test_agents_that_cannot_run_are_not_offered_and_each_list_stands_once() -> N
 
 
 async def test_a_branch_diff_reaches_prompts_guards_and_every_reader(it: Running) -> None:
-    """Keeps J4: the base is pinned, and the changes are facts."""
+    """Keeps J4 B14: the base is pinned, the changes are facts, and the report tells both."""
     git(it.workspace, "init", "-q", "-b", "main")
     git(it.workspace, "commit", "-q", "--allow-empty", "-m", "first")
     (it.workspace / "new.py").write_text("one\ntwo\n")
@@ -371,4 +371,5 @@ async def test_a_branch_diff_reaches_prompts_guards_and_every_reader(it: Running
     assert told.text == f"flows/test diff {head[:4]} new.py added 1+2"
     assert run.steps[1].state == pb.Step.STATE_SKIPPED
     assert "only what changed since HEAD: 1 changed file" in report.markdown
+    assert f"- Compared with commit `{head}`, where the branch left `HEAD`: `new.py`\n" in report.markdown
     assert report.json["snapshot"]["changed_count"] == 1
