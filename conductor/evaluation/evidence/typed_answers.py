@@ -25,6 +25,7 @@ from conductor.evaluation.evidence.leniency import lenient_value
 from conductor.flows.language.output_schemas import (
     MAX_ERRORS,
     allowed_words,
+    closed_members,
     list_path,
     output_errors,
     skeleton,
@@ -63,7 +64,7 @@ def extract_typed(answer: str, form: Form, examples: Collection[str] = ()) -> Ty
         if isinstance(value, Unreadable):
             errors = errors or (value.reason,)
             continue
-        if canonical(value) in echoes:
+        if canonical(value) in echoes or _is_other(value, form):
             continue
         for candidate in _inner(value):
             wrong = judge_value(candidate, form)
@@ -71,6 +72,24 @@ def extract_typed(answer: str, form: Form, examples: Collection[str] = ()) -> Ty
                 return TypedAnswer(searched.unsealed(candidate))
             errors = errors or wrong
     return TypedAnswer(errors=errors or (NO_JSON,))
+
+
+def is_other_result(data: bytes, form: Form) -> bool:
+    """Returns whether an agent's own result is findings, and nothing else, where something else is asked for.
+
+    Some agents look for findings in what they said, and hand them in whatever they were asked.
+    """
+    if not data.lstrip().startswith(b'{"findings"'):
+        return False
+    try:
+        return _is_other(json.loads(data), form)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_other(value: Any, form: Form) -> bool:
+    members = closed_members(form.schema)
+    return isinstance(value, dict) and list(value) == ["findings"] and members is not None and "findings" not in members
 
 
 def judge_json(data: bytes, form: Form) -> tuple[str, ...]:

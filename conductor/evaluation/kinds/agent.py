@@ -18,7 +18,7 @@ from conductor.evaluation.evidence.guards import (
     without_placeholders,
 )
 from conductor.evaluation.evidence.repairs import write_complaint, write_form, write_prompt
-from conductor.evaluation.evidence.typed_answers import Form, extract_typed, judge_json
+from conductor.evaluation.evidence.typed_answers import Form, extract_typed, is_other_result, judge_json
 from conductor.evaluation.pinned import failed, read_files, read_kept_bundle, read_names, read_pinned, read_snapshot
 from conductor.evaluation.reports.results import DEFAULT_RESULT_CHARACTERS, Result, left_out, limited
 from conductor.evaluation.workers.frames import Frame, Task
@@ -60,6 +60,8 @@ def cite(frame: Frame) -> Frame:
     result, bundle = frame.attachments
     step = read_kept_bundle(bundle).step(frame.header["step"])
     form = _form(step)
+    if form is not None and is_other_result(result, form):
+        return Frame({"wants_answer": True})
     if result and form is not None and (wrong := judge_json(result, form)):
         return _invalid(wrong)
     found = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conductor.evaluation.evidence.typed_answers import Form, TypedAnswer, extract_typed
+from conductor.evaluation.evidence.typed_answers import Form, TypedAnswer, extract_typed, is_other_result
 from conductor.flows.language.output_schemas import skeleton
 
 SCHEMA: dict[str, Any] = {
@@ -45,6 +45,7 @@ FOUND: dict[str, tuple[str, Any]] = {
     "fenced as JavaScript, among prose": (f"So:\n\n```js\n{TEXT}\n```\n\nThat is all.", VALUE),
     "a fence that is never closed": (f"Here:\n```json\n{PRETTY}\n", VALUE),
     "two fences: a draft, then the answer": (f"```json\n{json.dumps(OTHER)}\n```\nNo:\n```json\n{TEXT}\n```", VALUE),
+    "findings behind it, which nobody asked for": (f'{TEXT}\n{{"findings": []}}', VALUE),
     "several fences, the last is code": (f"```json\n{TEXT}\n```\nSee\n```python\nx = {{'a': 1}}\ny = [1]\n```", VALUE),
     "two objects, one after the other": (f"{json.dumps(OTHER)}\n{TEXT}", VALUE),
     "two objects, the last has another form": (f'{TEXT}\n{{"note": "done"}}', VALUE),
@@ -206,3 +207,20 @@ def test_a_schema_that_cannot_be_applied_is_told_and_not_a_crash() -> None:
     endless = {"type": "object", "allOf": [{"$ref": "#"}]}
 
     assert extract_typed("{}", Form(endless)) == TypedAnswer(errors=("the schema refers to itself without end",))
+
+
+@pytest.mark.parametrize(
+    ("result", "is_other"),
+    [
+        ('{"findings": []}', True),
+        ('{"findings": [], "verdict": "UNSURE"}', False),
+        ('{"verdict": "UNSURE"}', False),
+        ('{"findings": [', False),
+        ("", False),
+    ],
+)
+def test_findings_that_an_agent_hands_in_by_itself_are_no_answer_to_another_question(
+    result: str, *, is_other: bool
+) -> None:
+    assert is_other_result(result.encode(), Form(SCHEMA)) is is_other
+    assert not is_other_result(result.encode(), Form({**SCHEMA, "properties": {"findings": {}}}))
