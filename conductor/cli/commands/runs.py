@@ -44,12 +44,13 @@ def runs(context: Context, /, **options: object) -> None:
     """List runs, newest first."""
     request = _list_request(options)
     with connected(context.address) as connection:
-        shown, limit = 0, request.page_size
+        shown, limit, is_paused = 0, request.page_size, False
         while True:
             answer = connection.runs.ListRuns(request, timeout=CALL_SECONDS)
             for line in map(as_json, answer.runs) if context.is_json else run_lines(answer.runs, width()):
                 say(line)
             shown += len(answer.runs)
+            is_paused |= any(run.state == Run.STATE_PAUSED for run in answer.runs)
             request.page_token, request.page_size = answer.next_page_token, limit - shown
             # A page may be short, or empty, and still have a next.
             if not request.page_token or shown >= limit:
@@ -66,6 +67,8 @@ def runs(context: Context, /, **options: object) -> None:
             )
         if request.page_token and not context.is_json:
             say("there are more:  --limit 500", err=True)
+        if is_paused and not context.is_json:
+            say("some may wait for your decision:  conductor gates", err=True)
 
 
 def _list_request(options: dict[str, object]) -> run_service_pb2.ListRunsRequest:

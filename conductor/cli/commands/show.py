@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 
 import click
 from google.protobuf import json_format
@@ -9,6 +10,7 @@ from google.protobuf import json_format
 from conductor.cli.connection import CALL_SECONDS, connected
 from conductor.cli.main import Context
 from conductor.cli.text.failure import RUN_FAILED
+from conductor.cli.text.gates import decided, first_commands
 from conductor.cli.text.names import run_name, short, step_name
 from conductor.cli.text.scopes import scope
 from conductor.cli.text.wording import (
@@ -96,6 +98,8 @@ def _show_run(run: Run) -> None:
     for step in run.steps:
         say(f"  {_step_line(step)}", 6)
     run_id = short(run.name)
+    for line in _next_for(run):
+        say(f"\n{line}", err=True)
     following = f"its report:  conductor report {run_id}" if settled else f"follow it:   conductor watch {run_id}"
     say(f"\n{following}\na step:      conductor show {run_id} STEP", err=True)
 
@@ -106,6 +110,15 @@ def _show_origin(run: Run) -> None:
         say(f"  part of    {short(above)}, step {step}")
     if run.retry_of:
         say(f"  retries    {short(run.retry_of)}")
+
+
+def _next_for(run: Run) -> Iterator[str]:
+    """Yields what lets a paused run go on."""
+    for step in run.steps:
+        if (gate := StepRow(step).gate) is not None:
+            yield "\n".join(first_commands(gate))
+    if run.pause.cause == run_service_pb2.Pause.CAUSE_OPERATOR:
+        yield f"let it go on:  conductor resume {short(run.name)}"
 
 
 def _step_line(step: run_service_pb2.Step) -> str:
@@ -128,6 +141,9 @@ def show_step(context: Context, step: run_service_pb2.Step) -> None:
         is_last = attempt.id == step.attempts[-1].id
         repaired = step.repair if step.HasField("repair") and step.repair.attempt == attempt.id else None
         say(f"  {attempt.id}  {state}{_attempt_facts(attempt, repaired, is_last=is_last)}", 6)
+    if step.HasField("gate"):
+        say(f"  {step.gate.title}: {decided(step.gate)}", 4)
+        say("\n".join(f"  {line}" for line in first_commands(step.gate)[: 2 if StepRow(step).gate else 1]), err=True)
     texts = ("prompt", step.prompt), ("repair", step.repair.text), ("answer", step.text), ("output", _output(step))
     for title, text in texts:
         if text:

@@ -60,6 +60,16 @@ def decided(gate: Gate) -> str:
     return f"{decision_word(gate.decision)}{who}{why}"
 
 
+def asks(gate: Gate) -> str:
+    """Returns `waits for a decision: Approve the plan?`."""
+    return f"waits for a decision: {one_line(gate.title, LONGEST_TITLE)}"
+
+
+def first_commands(gate: Gate) -> tuple[str, str]:
+    """Returns the commands to type first: to read what a pending gate shows, and to let the work go on."""
+    return f"read it:  conductor gates {gate_path(gate)}", f"go on:    conductor approve {gate_path(gate)}"
+
+
 def shown_lines(gate: Gate, *, whole: bool) -> Iterator[str]:
     """Returns what the person reads, or its first lines and how to see the others."""
     lines = printable(gate.show).rstrip().split("\n")

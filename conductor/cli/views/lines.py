@@ -1,5 +1,6 @@
 """Lines about steps, findings and runs. Pure text."""
 
+from conductor.cli.text.gates import asks
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import (
     counted,
@@ -58,6 +59,8 @@ def step_facts(row: StepRow, now: float) -> list[str]:
         facts.append(findings(step.finding_counts))
     if row.prepared_for(now) > QUIET_PREPARATION_SECONDS:
         facts.append(PREPARES)
+    if row.gate is not None:
+        facts.append(asks(row.gate))
     if row.waits_for:
         facts.append(waiting(one_line(row.waits_for, LONGEST_WAIT)))
     elif step.HasField("repair"):

@@ -9,6 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from conductor.cli.text.gates import asks, gate_path
+from conductor.cli.text.names import short
 from conductor.cli.text.wording import (
     counted,
     disconnected,
@@ -121,14 +123,15 @@ class LiveView:
     def _line(self, row: StepRow, *, is_final: bool, is_repeated: bool = False) -> Table:
         """Returns name and facts in columns that stand still; the tail takes what is left of the width.
 
-        What a person must mend is shown whole, on two lines where needed: a host that went away, and what a step waits for, which
-        only the first of those that wait for it tells.
+        What a person must do something about is shown whole, on two lines where needed: a host that went away, a decision, and what
+        a step waits for, which only the first of those that wait for it tells.
         """
         glyph, style = step_look(row.step.state)
         if not is_final and self._is_seen_at_work(row):
             glyph = SPINNER[int(time.monotonic() * REFRESHES_PER_SECOND) % len(SPINNER)]
         facts = self._facts(row, is_repeated=is_repeated)
-        width, is_whole = self._label_width(), is_final or bool(row.waits_for) or row.away is not None
+        width = self._label_width()
+        is_whole = is_final or bool(row.waits_for) or row.away is not None or row.gate is not None
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(width=width, no_wrap=True, overflow="ellipsis")
@@ -145,6 +148,8 @@ class LiveView:
     def _facts(self, row: StepRow, *, is_repeated: bool) -> str:
         if row.waits_for and is_repeated:
             return "waits for the same"
+        if row.gate is not None:
+            return f"{asks(row.gate)}  conductor approve {gate_path(row.gate)}"
         if row.away is not None:  # the host is named in it; with more the line would wrap
             return disconnected(row.away, self._view.now)
         return "  ".join(step_facts(row, self._view.now))
@@ -169,6 +174,8 @@ class LiveView:
             return _text("  waiting for the run …", style="dim")
         seconds = self._view.now - run.create_time.ToNanoseconds() / 1e9
         parts = [run_state(run.state), elapsed(seconds)]
+        if run.pause.cause == run_service_pb2.Pause.CAUSE_OPERATOR:
+            parts.append(f"conductor resume {short(run.name)}")
         waiting = sum(row.is_waiting for row in undrawn)
         if len(undrawn) > waiting:
             parts.append(f"{len(undrawn) - waiting} more at work")

@@ -9,6 +9,7 @@ from conductor.cli.views.run_state import RunView, StepRow
 from conductor.v1 import run_service_pb2
 from conductor.v1.run_service_pb2 import Disconnection, Finding, Step, WatchRunResponse
 
+_BEGINS = (Step.STATE_RUNNING, Step.STATE_WAITING_GATE)
 # Most hosts are back within this time, as after a restart of the conductor. The absence of the others is told.
 QUIET_ABSENCE_SECONDS = 1.0
 
@@ -22,7 +23,7 @@ class RunChanged:
 
 @dataclass(frozen=True, slots=True)
 class StepChanged:
-    """A step began, ended, or waits for something that no other step was told to wait for."""
+    """A step began, ended, asks a person, or waits for something that no other step was told to wait for."""
 
     row: StepRow
 
@@ -99,7 +100,7 @@ class Newsfeed:
         waits = self._news("wait", {row.wait for row in self.view.running if row.wait})
         ended = self._news("end", {row.id for row in self.view.rows.values() if row.is_settled})
         for row in self.view.rows.values():
-            began = row is self.changed and row.step.state == Step.STATE_RUNNING
+            began = row is self.changed and row.step.state in _BEGINS
             if began or row.id in ended or row.wait in waits:
                 waits.discard(row.wait)
                 yield StepChanged(row)

@@ -1,5 +1,6 @@
 """The view outside a terminal: a line on stderr for every change and for every line that an agent says."""
 
+from conductor.cli.text.gates import first_commands
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import disconnected, repair, run_state
 from conductor.cli.views.lines import finding_line, step_line
@@ -15,7 +16,7 @@ from conductor.cli.views.news import (
     StepChanged,
 )
 from conductor.cli.views.view import LineView
-from conductor.v1.run_service_pb2 import Output, WatchRunResponse
+from conductor.v1.run_service_pb2 import Output, Pause, Run, WatchRunResponse
 from servicekit.printing.page import say
 from servicekit.printing.terminal_text import printable
 
@@ -72,9 +73,9 @@ class PlainView(LineView):
 def _line(news: News, now: float) -> str:
     match news:
         case RunChanged(run):
-            return f"run {run.name} {run_state(run.state)}"
+            return f"run {run.name} {run_state(run.state)}{_held(run)}"
         case StepChanged(row):
-            return step_line(row, now)
+            return "\n    ".join((step_line(row, now), *(first_commands(row.gate) if row.gate is not None else ())))
         case FindingMade(row) | RepairAsked(row):
             told = finding_line(news.finding) if isinstance(news, FindingMade) else repair(row.step.repair)
             return f"  {row.label} ▸ {told}"
@@ -86,3 +87,10 @@ def _line(news: News, now: float) -> str:
             return f"… {disconnected(absence, now)}{rest}"
         case HostBack(host):
             return f"… {short(host)} is back, or nothing runs there any more"
+
+
+def _held(run: Run) -> str:
+    """Says what lets a run go on that an operator holds."""
+    if run.pause.cause != Pause.CAUSE_OPERATOR:
+        return ""
+    return f"; let it go on:  conductor resume {short(run.name)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from conductor.cli.text.names import short
 from conductor.cli.text.wording import SETTLED_STEP
-from conductor.v1 import run_service_pb2
+from conductor.v1 import gate_service_pb2, run_service_pb2
 from servicekit.printing.terminal_text import one_line, printable
 
 # How much of what a step said is kept for its tail and, if it fails, for its last lines.
@@ -62,6 +62,11 @@ class StepRow:
     def waits_for(self) -> str:
         """The reason for its wait as it is now: the slots of a pool change hands."""
         return self.wait and (self.present_wait or self.wait)
+
+    @property
+    def gate(self) -> gate_service_pb2.Gate | None:
+        """The gate at which it waits for a person; None where it waits at none."""
+        return self.step.gate if self.step.state == run_service_pb2.Step.STATE_WAITING_GATE else None
 
     @property
     def is_waiting(self) -> bool:

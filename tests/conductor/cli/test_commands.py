@@ -13,6 +13,7 @@ import pytest
 
 from tests.kit.flows import plain_workspace
 from tests.kit.services import Pair, running_pair
+from tests.kit.waiting import wait_until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 FLOW = """
@@ -387,3 +388,34 @@ def test_on_a_terminal_the_result_is_told_once_below_the_report(run: str, pair: 
     assert watching.returncode == 0
     assert text.count("two succeeded in") == 1
     assert text.index("Two steps") < text.index("two succeeded in")
+
+
+def test_a_person_reads_a_gate_and_decides(pair: Pair, conductor: Command) -> None:
+    """Keeps H2 H3 K2: a failed agent asks, then the flow does; the run is paused and resumed between."""
+    flow = pair.folder / "asks.yaml"
+    flow.write_text(
+        'title: Asks\nsteps:\n  - id: fails\n    on_failure: gate\n    agent: {agents: [scripted], prompt: "#scripted\\nexit 3"}\n'
+        "  - id: plan\n    needs: [fails]\n    gate: {title: Go on?, show: 'It {{ steps.fails.text }}'}\n"
+    )
+    name = conductor("run", str(flow), str(plain_workspace(pair.folder / "w2")), "--detach").stdout.strip()
+    run = name.removeprefix("runs/")
+
+    def waits(gate: str) -> str:
+        wait_until(lambda: f"{run}/{gate}" in conductor("gates").stdout)
+        return conductor("gates", f"{run}/{gate}").stdout
+
+    assert "AGENT_EXIT_NONZERO" in waits("fails-1")
+    assert f"conductor approve {run}/fails-1" in conductor("show", run).stderr
+    assert conductor("runs", "--state", "paused").stderr.startswith("some may wait for your decision:")
+    assert conductor("pause", run, "--reason", "lunch").stdout == f"{name} paused\n"
+    assert f"conductor resume {run}" in conductor("show", run).stderr
+    assert conductor("resume", run).stderr.startswith("decide its gates:")
+    assert conductor("approve", "fails", "--edit", "is fine", "--as", "ann").stdout.endswith("edit by ann\n")
+    assert "It is fine" in waits("plan-1")
+    assert conductor("approve", f"{run}/plan-1", "--retry").stderr.startswith("conductor: gate plan-1 takes no retry")
+    assert conductor("reject", run, "--comment", "no").stdout.endswith(": no\n")
+    assert conductor("watch", run).returncode == 1
+    assert "reject by" in conductor("show", run, "plan").stdout
+    assert conductor("approve", f"{run}/plan-1").returncode != 0
+    assert "GATE_RESOLVED" in conductor("approve", f"{run}/plan-1").stderr
+    assert "see them:  conductor gates" in conductor("approve", "plan").stderr
