@@ -3,7 +3,8 @@
 import pytest
 
 from conductor.core.model.events import FindingCounts, RunCancelRequested, RunSettled, RunStarted
-from conductor.core.model.states import Failure, RunState
+from conductor.core.model.gate_events import RunPaused, RunResumed
+from conductor.core.model.states import Failure, PauseCause, RunState
 from conductor.store.port import Store
 from conductor.store.records import FindingKey, RunFilter, RunKey
 from tests.conductor.store.material import creation, events, finding, findings, plan, run_name, settlement
@@ -150,3 +151,24 @@ async def test_a_document_of_another_shape_stops_nothing(store: Store) -> None:
 
     (row,) = (await store.findings(RUN, 10)).rows
     assert (row.rank, row.finding, row.status) == (4, "", "")
+
+
+async def test_a_paused_run_is_listed_as_paused_until_its_last_pause_is_over(store: Store) -> None:
+    """Keeps B9."""
+    await store.append(creation(RUN), 1.0)
+    states = []
+    for number, event in enumerate(
+        (
+            RunPaused(PauseCause.OPERATOR, "lunch", "one", "digest"),
+            RunStarted(),
+            RunPaused(PauseCause.GATE),
+            RunResumed(PauseCause.OPERATOR, RunState.PAUSED),
+            RunResumed(PauseCause.GATE, RunState.RUNNING),
+        )
+    ):
+        await store.append(events(RUN, event), 2.0 + number)
+        states.append((await store.run(RUN)).state)
+
+    assert states == [*[RunState.PAUSED] * 4, RunState.RUNNING]
+    assert (await store.run(RUN)).start_time == 3.0
+    assert (await store.requests(["one"]))["one"].run == RUN
