@@ -8,6 +8,8 @@ from tests.simulation.judges.journal import JudgedDisk
 from tests.simulation.judges.violation import Violation
 from tests.simulation.world import World
 
+_CLOCKS = {"RUN_TIMEOUT", "QUEUE_TIMEOUT", "GATE_EXPIRED"}
+
 
 def live_and_compare(seed: int, world: World | None = None) -> World:
     """Lives a world, and compares every fourth with a calm one: they cost time, and differ by little from seed to seed."""
@@ -100,7 +102,7 @@ def _ended_with_its_parent(step: Step) -> bool:
 def _ran_out_of_time(run: Run) -> bool:
     """Trouble takes time, and flows may set limits to that."""
     failures = [run.failure, *(step.failure for step in run.steps.values())]
-    return any(failure is not None and failure.reason in {"RUN_TIMEOUT", "QUEUE_TIMEOUT"} for failure in failures)
+    return any(failure is not None and failure.reason in _CLOCKS for failure in failures)
 
 
 def _ended_by_itself(step: Step, *also: str) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LOST_AFTER_SECONDS = 90.0
-# Between which acts a program may be caught: most of them are the crash points of features.md (K1 to K8, K12).
+# Between which acts a program may be caught: most of them are the crash points of features.md (K1 to K10, K12).
 TURN_POINTS = ("turn told", "turn checked, not told", "input told", "input applied", "close told")
 POINTS = (
     "decided, not stored",
@@ -34,6 +34,7 @@ POINTS = (
     "end told",
     "end acknowledged, not released",
 )
+GATE_POINTS = ("gate opened", "gate decided")
 _FREEZES = (0.5, 3.0, 12.0, 30.0)
 _OUTAGES = (0.5, 3.0, 8.0, 20.0, ORPHAN_SECONDS + 10)
 
@@ -118,6 +119,8 @@ def _reset_calls(trouble: Trouble) -> None:
 
 def _lay_trap(trouble: Trouble) -> None:
     for point in (*trouble.rng.sample(POINTS, 4), trouble.rng.choice(("start told", "cancel told"))):
+        trouble.lay_trap(point)
+    for point in GATE_POINTS:
         trouble.lay_trap(point)
 
 

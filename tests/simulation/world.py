@@ -209,7 +209,7 @@ class World:
     def _ask(self) -> None:
         self.callers.look(self.store.runs)
         if self.conductor is not None and self.is_served and not self.store_is_full:
-            self.conductor.ask(self.callers.ask(troubled=self.is_troubled))
+            self.conductor.ask(self.callers.ask(self.store.runs, troubled=self.is_troubled))
         self.agenda.after(self.rng.random() * 2, self._ask)
 
     def _is_done(self) -> bool:

@@ -21,8 +21,8 @@ _IDLE = frozenset({StepState.PENDING, StepState.WAITING_GATE})
 
 
 def hold_run(draft: RunDraft, asked: RequestPause) -> bool:
-    """Lets no further attempt begin; returns whether the run was held before."""
-    if draft.run.is_held:
+    """Lets no further attempt begin; returns whether none would begin anyway."""
+    if draft.run.is_held or draft.run.stop is not None:
         return True
     draft.emit(RunPaused(PauseCause.OPERATOR, cut_text(asked.reason), asked.request_id, asked.request_digest))
     return False

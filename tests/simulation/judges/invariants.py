@@ -21,7 +21,7 @@ from conductor.core.model.conductor_state import ConductorState, Limits, Ongoing
 from conductor.core.model.events import AttemptCreated
 from conductor.core.model.plan import ForeachPlan, LoopPlan
 from conductor.core.model.run import Run, Stop
-from conductor.core.model.states import AttemptState, StepState
+from conductor.core.model.states import AttemptState, GateDecision, PauseCause, StepState
 from conductor.core.model.step import Step
 from conductor.core.model.turn import TurnState
 from conductor.core.model.work import Work, WorkKind
@@ -33,6 +33,9 @@ from tests.simulation.judges.violation import Violation
 
 _MOST_EVENTS_OF_AN_INPUT = 6
 _CHECKED = {TurnState.VALID, TurnState.INVALID}
+
+
+_NOT_AT_WORK = {StepState.PENDING, StepState.READY, StepState.QUEUED, StepState.WAITING_GATE}
 
 
 def check_decision(decision: Decision, limits: Limits) -> None:
@@ -189,13 +192,14 @@ def _check_answers(run: Run, step: Step) -> None:
     """One answer counts, one is repaired, and no other but for `retries.schema`; what repairs is not repaired again."""
     answered = [attempt for attempt in step.attempts if attempt.ended_well]
     most = 1 + (step.repair is not None) + (step.plan.agent.retries.schema if step.plan.agent is not None else 0)
+    most *= 1 + sum(gate.decision is GateDecision.RETRY for gate in step.gates)
     if len(answered) > most:
         raise Violation(f"{run.id}/{step.plan.id} had {len(answered)} answers, and {most} may be needed")
     repairs = sum(turn.number > 1 and turn.state in _CHECKED for one in answered for turn in one.ended_turns)
     repairs += sum(step.repair is not None and one.start.prompt == step.repair.prompt for one in answered)
     if repairs > 1:
         raise Violation(f"{run.id}/{step.plan.id} repaired {repairs} times")
-    if step.state is StepState.FAILED and step.repair is not None and step.repair.usable is not None:
+    if step.state is StepState.FAILED and step.repair is not None and step.repair.usable is not None and not step.gates:
         judged = next(attempt for attempt in step.attempts if attempt.id == step.repair.attempt)
         if judged.state is AttemptState.SUCCEEDED:
             raise Violation(f"{run.id}/{step.plan.id} had an answer that counts before its repair, and failed")
@@ -253,6 +257,7 @@ def _check_work(work: Work, store: JudgedDisk) -> None:
         WorkKind.FOLD: StepState.RUNNING,
         WorkKind.CALL: StepState.READY,
         WorkKind.COLLECT: StepState.VALIDATING,
+        WorkKind.SHOW: StepState.READY,
         WorkKind.CHECK: StepState.RUNNING if turn is not None else StepState.VALIDATING,
     }
     if step.state is not expected[work.kind]:
@@ -267,9 +272,15 @@ def _was_refused(attempt: str, store: JudgedDisk) -> bool:
 
 
 def _check_progress(run: Run) -> None:
-    """Nothing that could begin is left lying (C1), and nothing that must end (B8)."""
+    """Nothing that could begin is left lying (C1), and nothing that must end (B8). A run that waits for people says so (H2)."""
+    going = {step.state for step in run.steps.values() if not step.is_settled}
+    is_waiting = StepState.WAITING_GATE in going and going <= {StepState.WAITING_GATE, StepState.PENDING}
+    if is_waiting and not run.stop and PauseCause.GATE not in run.pauses:
+        raise Violation(f"run {run.id} waits at gates, and is {run.state}")
+    if PauseCause.GATE in run.pauses and going & {StepState.READY, StepState.QUEUED, StepState.VALIDATING}:
+        raise Violation(f"run {run.id} is paused at gates, and goes on: {going}")
     for name, step in run.steps.items():
-        if run.stop is not None and step.state in {StepState.PENDING, StepState.READY, StepState.QUEUED}:
+        if run.stop is not None and step.state in _NOT_AT_WORK:
             raise Violation(f"run {run.id} stops, and its step {name} is {step.state}")
         if step.state is StepState.PENDING and could_begin(run, step):
             raise Violation(f"step {run.id}/{name} has what it needs, and is pending")
@@ -295,7 +306,7 @@ def _check_places(state: ConductorState, store: JudgedDisk, used: Counter[str], 
         if agent not in host.models or host.models[agent].pool not in full
     ]
     for name, one in state.ongoing.items():
-        for step in one.run.steps.values():
+        for step in one.run.steps.values() if PauseCause.OPERATOR not in one.run.pauses else ():
             if step.state is StepState.QUEUED and (step.wait is None or not step.wait.text):
                 raise Violation(f"step {name}/{step.plan.id} waits for nothing that it names")
             if step.state is StepState.QUEUED and step.plan.agent is not None and step.not_before <= now:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from conductor.core.model.attempt import attempt_owner
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import (
+    AttemptCreated,
     AttemptEnded,
     Event,
     RunCreated,
@@ -24,7 +25,7 @@ from conductor.core.model.events import (
 from conductor.core.model.output import Output
 from conductor.core.model.plan import OnFailure, OnInvalid
 from conductor.core.model.run import Run, apply, fold
-from conductor.core.model.states import StepState
+from conductor.core.model.states import GateState, PauseCause, StepState
 from conductor.core.model.step import Step
 from conductor.store.records import StoredRun
 from tests.fakes.memory_store import Appended, MemoryDisk, Write
@@ -133,6 +134,8 @@ class JudgedDisk(MemoryDisk):
             self.ends[end] += 1
             if self.ends[end] > 1:
                 raise Violation(f"{end} ended twice")
+        if isinstance(event, AttemptCreated) and PauseCause.OPERATOR in self.runs[record.run].pauses:
+            raise Violation(f"{event.attempt} is created, and an operator holds its run")
         if isinstance(event, StepBecameReady):
             run = self.runs[record.run]
             if run.stop is not None or not could_begin(run, run.steps[event.step]):
@@ -188,4 +191,8 @@ def ends_run(step: Step) -> bool:
     is_invalid = (
         step.failure is not None and step.failure.reason.startswith("OUTPUT_INVALID") and bool(step.failure.cause)
     )
-    return step.plan.on_failure is OnFailure.FAIL and not (is_invalid and step.plan.on_invalid is OnInvalid.CONTINUE)
+    if any(gate.state is GateState.APPROVED for gate in step.gates[-1:]):
+        return False
+    return step.plan.on_failure is not OnFailure.CONTINUE and not (
+        is_invalid and step.plan.on_invalid is OnInvalid.CONTINUE
+    )

@@ -10,14 +10,14 @@ from random import Random
 from conductor.core.decide.reuse import Again, choose_kept
 from conductor.core.model.commands import Accepted
 from conductor.core.model.events import KeptResult
-from conductor.core.model.inputs import RequestCancel, RequestRun
+from conductor.core.model.inputs import Request, RequestCancel, RequestResolve, RequestRun
 from conductor.core.model.run import Run
-from conductor.engine.inbox import Request
 from conductor.engine.loop import Engine
 from conductor.errors import NoCapacityError, PreconditionError, RequestIdReusedError, ShuttingDownError, StorageError
 from conductor.store.kept_results import describe
 from tests.simulation.judges.violation import Violation
 from tests.simulation.programs.calling import add_calls
+from tests.simulation.programs.people import People
 from tests.simulation.programs.plans import make_plan
 
 RETRYING_WORLDS = 0.25
@@ -26,6 +26,7 @@ RETRYING_WORLDS = 0.25
 class Callers:
     def __init__(self, rng: Random, seed: int) -> None:
         self.rng = rng
+        self.people = People(seed)
         self.wanted = [
             RequestRun(
                 add_calls(make_plan(rng, seed * 10 + number)), (), f"id{number}", f"digest{number}", reply=number + 1
@@ -48,7 +49,10 @@ class Callers:
             asked = RequestRun(plan, (), f"id{number}", f"digest{number}", number + 1)
             self.wanted.append(replace(asked, kept=keep(runs[source], again, named)))
 
-    def ask(self, *, troubled: bool) -> list[Request]:
+    def ask(self, runs: Mapping[str, Run], *, troubled: bool) -> list[Request]:
+        return [*self._ask(troubled=troubled), *self.people.ask(runs, troubled=troubled)]
+
+    def _ask(self, *, troubled: bool) -> list[Request]:
         request = self.rng.choice(self.wanted)
         chance = self.rng.random()
         if request.request_id not in self.answered or chance < 0.1:
@@ -60,7 +64,7 @@ class Callers:
             return [RequestCancel(run, "enough", f"cancel {run}", "cancel")] * self.rng.randint(1, 2)
         return []
 
-    async def submit(self, engine: Engine, request: Request) -> None:
+    async def submit(self, engine: Engine, request: Request, runs: Mapping[str, Run]) -> None:
         """Asks the engine, and judges its answer."""
         try:
             accepted = await engine.submit(request)
@@ -70,7 +74,9 @@ class Callers:
             if request.request_digest != "other":
                 raise Violation(f"{request.request_id} was answered with {error}") from error
         except PreconditionError as error:
-            if not isinstance(request, RequestCancel):
+            if isinstance(request, RequestResolve):
+                self.people.hear_refusal(request, error, runs[request.run])
+            elif isinstance(request, RequestRun):
                 raise Violation(f"{request.request_id} was answered with {error}") from error
         else:
             self._hear(request, accepted)
@@ -78,6 +84,8 @@ class Callers:
     def _hear(self, request: Request, accepted: Accepted) -> None:
         if request.request_digest == "other":
             raise Violation("a request id was used again with another body, and accepted")
+        if isinstance(request, RequestResolve):
+            self.people.hear(request)
         if isinstance(request, RequestRun):
             if accepted.run != request.plan.run:
                 raise Violation(f"{request.request_id} was answered with {accepted}")

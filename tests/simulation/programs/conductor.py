@@ -66,7 +66,7 @@ class Conductor:
     def ask(self, requests: Sequence[Any]) -> None:
         if self.ring is not None:
             for request in requests:
-                asking = self.world.callers.submit(self.ring.engine, request)
+                asking = self.world.callers.submit(self.ring.engine, request, self.world.store.runs)
                 self.process.do(lambda asking=asking: self.process.start(asking))  # type: ignore[misc]
 
     async def _work(self) -> None:
@@ -147,11 +147,13 @@ class JudgedRing(ring.Ring):
         world, rng = self._world, self._conductor.rng
         # After these nothing more may come, so that a gap would never show.
         is_last = any(isinstance(one, AgentFinished | AgentTurnEnded | AgentRefusedInput) for one in report.reports)
-        if rng.random() < world.drops and not is_last:
+        is_dropped = rng.random() < world.drops and not is_last
+        if is_dropped:
             world.seen["report dropped"] += 1
         else:
             await self._offer(report)
-        if rng.random() < world.repeats:
+        # What was dropped comes again by a stream only: otherwise it could hide the end of an execution that was damaged.
+        if rng.random() < world.repeats and not is_dropped:
             world.seen["report repeated late"] += 1
             process = self._conductor.process
             process.call_later(rng.random() * 2, lambda: process.start(self._offer(report)))

@@ -1,10 +1,12 @@
 """Random flows: graphs and trees of steps, with guards, exclusions, failures that are allowed, and now and then a cycle."""
 
+from dataclasses import replace
 from random import Random
 
 from conductor.core.model.plan import (
     AgentPlan,
     FoldPlan,
+    GatePlan,
     OnFailure,
     OnInvalid,
     OnLost,
@@ -13,12 +15,15 @@ from conductor.core.model.plan import (
     SnapshotPlan,
     StepPlan,
 )
+from conductor.core.model.states import GateDecision
 from tests.simulation.programs.nesting import nest_some
 
 AGENTS = ("survey", "scripted", "reader")
 TALKING = "/talker"  # the program of those that say their answers in lines
 TALKERS = frozenset({"scripted", "reader"})  # take turns
 RENDERED = "depth"  # a parameter that is a template, where a step has it; it becomes the step's id
+GATED = 0.4  # of the flows
+DECISIONS = (GateDecision.APPROVE, GateDecision.REJECT, GateDecision.EDIT, GateDecision.SKIP)
 ORPHAN_SECONDS = 12.0  # with its grace and a late wake-up, below the shortest patience of a simulated flow
 
 
@@ -28,8 +33,25 @@ def make_plan(rng: Random, number: int) -> RunPlan:
     steps = tuple(make_steps(rng, rng.randint(1, 13)))
     if copied.random() < 0.5:
         steps = tuple(nest_some(list(steps), copied, make_agent))
+    gated = Random(f"gates {number}")  # so that other draws stay as they were
+    if gated.random() < GATED:
+        steps = tuple(_with_gates(gated, step, steps) for step in steps)
     timeout = rng.choice((0.0,) * 5 + (40.0,))
     return plan_of(f"{number:026d}", steps, priority=rng.choice((0, 0, 0, 1)), timeout=timeout)
+
+
+def _with_gates(rng: Random, step: StepPlan, steps: tuple[StepPlan, ...]) -> StepPlan:
+    """Makes some folds gates, and lets a person decide about some failures."""
+    if rng.random() < 0.3:
+        step = replace(step, on_failure=OnFailure.GATE)
+    if rng.random() < 0.3:
+        step = replace(step, on_invalid=OnInvalid.GATE)
+    is_parent = any(other.parent == step.id for other in steps)
+    if not isinstance(step.work, FoldPlan) or is_parent or rng.random() < 0.4:
+        return step
+    return replace(
+        step, work=GatePlan("go on?", DECISIONS, rng.choice((0.0, 0.0, 20.0))), on_failure=OnFailure.CONTINUE
+    )
 
 
 def plan_of(run: str, steps: tuple[StepPlan, ...], priority: int = 0, timeout: float = 0.0) -> RunPlan:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from conductor.core.model.commands import Decision, Record
 from conductor.core.model.events import TurnChecked
+from conductor.core.model.gate_events import GateOpened, GateResolved
 from conductor.errors import StorageError
 from conductor.store.records import StoredRun
 from tests.fakes.memory_store import MemoryStore
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+# K9 and K10: a gate was opened, and a gate was decided, and nothing that follows was done.
+GATE_POINTS = {GateOpened: "gate opened", GateResolved: "gate decided"}
 
 
 class Storage(MemoryStore):
@@ -42,6 +46,10 @@ class Storage(MemoryStore):
             world.pass_point("stored, not sent")
         if any(isinstance(one, Record) and isinstance(one.event, TurnChecked) for one in decision.to_store):
             world.pass_point("turn checked, not told")
+        for kind, point in GATE_POINTS.items():
+            if any(isinstance(one, Record) and isinstance(one.event, kind) for one in decision.to_store):
+                world.seen[point] += 1
+                world.pass_point(point)
         await asyncio.sleep(self._rng.random() * 0.002)
         return positions
 

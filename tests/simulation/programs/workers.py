@@ -20,6 +20,7 @@ from conductor.core.model.work import (
     Reported,
     RoundDecided,
     SubRunPlanned,
+    Shown,
     Work,
     WorkFailed,
     WorkKind,
@@ -34,6 +35,7 @@ _FAILURES = {
     WorkKind.GATHER: "FOLD_FAILED",
     WorkKind.PROMPT: "PROMPT_BUILD_FAILED",
     WorkKind.FOLD: "FOLD_FAILED",
+    WorkKind.SHOW: "SHOW_FAILED",
     WorkKind.CHECK: "OUTPUT_INVALID",
     WorkKind.CALL: "CALL_FAILED",
     WorkKind.COLLECT: "CALL_FAILED",
@@ -96,6 +98,8 @@ def _make(rng: Random, work: Work) -> Answer:
             return PromptRendered(f"prompt {work.run} {work.step}")
         case WorkKind.FOLD:
             return _fold(work)
+        case WorkKind.SHOW:
+            return Shown(f"{work.kind} {work.run} {work.step}")
         case WorkKind.ITEMS:
             return ItemsFound(f"items {work.step}", rng.choice((0, 1, 2, 3, 6)))
         case WorkKind.REPORT:
